@@ -1,0 +1,118 @@
+//! Where state lives: records under keys, changed in batches that happen whole
+//! or not at all.
+//!
+//! The contract is the `store` interface in `wit/store.wit`; every
+//! implementation passes the same suite, `host/tests/store_contract.rs`.
+
+mod memory;
+mod sqlite;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use memory::MemoryStore;
+pub use sqlite::SqliteStore;
+
+/// The most bytes that a key may have.
+pub const MAX_KEY_BYTES: usize = 512;
+/// The most bytes that a value may have.
+pub const MAX_VALUE_BYTES: usize = 1024 * 1024;
+/// The most entries that one page of a scan may have.
+pub const MAX_PAGE: u32 = 1000;
+
+/// A record as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is stored under.
+    pub key: String,
+    /// What is stored.
+    pub value: Vec<u8>,
+    /// Which writing of the key this is. Compare for equality only.
+    pub version: String,
+}
+
+/// What must hold for a [`Mutation`] to be allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing.
+    Any,
+    /// There is no live record under the key.
+    Absent,
+    /// The live record under the key has this version.
+    At(String),
+}
+
+/// One change of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mutation {
+    /// The key that changes.
+    pub key: String,
+    /// What must hold before.
+    pub expect: Expect,
+    /// The new value; `None` deletes the record.
+    pub put: Option<Vec<u8>>,
+    /// How long the record lives; `None`: for good.
+    pub ttl: Option<Duration>,
+}
+
+/// How a batch ended. A lost race is an outcome, not an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it is durable.
+    Committed,
+    /// None of it happened; the index is that of the first mutation whose
+    /// expectation failed.
+    Conflict(u32),
+}
+
+/// One page of a scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// In ascending order of their keys.
+    pub entries: Vec<Entry>,
+    /// Where the next page begins, for `after`; `None`: this was the last.
+    pub next: Option<String>,
+}
+
+/// The store could not do its work.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It is away, full or broken; another try may go through.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// The call breaks the contract: a key or value of the wrong form, one key
+    /// twice in a batch, an `add` to what is no counter. Another try will not
+    /// help.
+    #[error("the store refused the call: {0}")]
+    Refused(String),
+}
+
+/// What every store does. See `wit/store.wit` for the contract.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// `sqlite`, `memory`, …: for metrics and messages.
+    fn kind(&self) -> &'static str;
+
+    /// Reads the records under `keys`, in that order, as one snapshot.
+    async fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError>;
+
+    /// Applies all mutations or none; returns when the outcome is durable.
+    async fn commit(&self, batch: Vec<Mutation>) -> Result<Outcome, StoreError>;
+
+    /// Adds to a counter and returns its new value. A counter that is absent or
+    /// expired starts at 0 with `ttl`, which later additions do not prolong.
+    async fn add(&self, key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64, StoreError>;
+
+    /// Reads up to `limit` records whose keys begin with `prefix`, after `after`.
+    async fn scan(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page, StoreError>;
+
+    /// Frees the space of up to `limit` expired records and says how many there
+    /// were. Expired records are invisible whether purged or not.
+    async fn purge(&self, limit: u32) -> Result<u32, StoreError>;
+}
