@@ -1,0 +1,152 @@
+//! The `auth` interface: the operations as typed calls.
+
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::exports::auth::{
+    Account, Caller as WitCaller, Claims, Error, Guest, Principal as WitPrincipal, Registration,
+    Tokens as WitTokens,
+};
+use super::{Component, ports};
+use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::secret::Secret;
+use crate::error::{AuthError, FieldError, Result as AuthResult};
+use crate::operations::{self, Login, Logout, RefreshToken, Register, Tokens, VerifyToken};
+
+impl Guest for Component {
+    fn register(caller: WitCaller, registration: Registration) -> Result<Account, Error> {
+        run("register", caller, |context| {
+            let email = registration.email;
+            let operation = Register {
+                username: field("username", registration.username)?,
+                password: field("password", Zeroizing::new(registration.password))?,
+                email: email.map(|email| field("email", email)).transpose()?,
+            };
+            let registered = operations::call(operation, context)?;
+            Ok(Account {
+                user_id: registered.user_id.to_string(),
+                username: registered.username.to_string(),
+                created_at: registered.created_at,
+            })
+        })
+    }
+
+    fn login(caller: WitCaller, username: String, password: String) -> Result<WitTokens, Error> {
+        run("login", caller, |context| {
+            let operation = Login {
+                username: field("username", username)?,
+                password: field("password", Zeroizing::new(password))?,
+            };
+            operations::call(operation, context).map(tokens)
+        })
+    }
+
+    fn verify_token(caller: WitCaller, token: String) -> Result<Option<Claims>, Error> {
+        run("verify_token", caller, |context| {
+            let operation = VerifyToken {
+                token: Secret::new(token),
+            };
+            Ok(claims(operations::call(operation, context)?))
+        })
+    }
+
+    fn refresh(caller: WitCaller, refresh_token: String) -> Result<WitTokens, Error> {
+        run("refresh_token", caller, |context| {
+            let operation = RefreshToken {
+                refresh_token: Secret::new(refresh_token),
+            };
+            operations::call(operation, context).map(tokens)
+        })
+    }
+
+    fn logout(caller: WitCaller, token: String) -> Result<(), Error> {
+        run("logout", caller, |context| {
+            // An access token is a JWT, and only that has dots in it.
+            let (access, refresh) = match token.contains('.') {
+                true => (Some(Secret::new(token)), None),
+                false => (None, Some(Secret::new(token))),
+            };
+            let operation = Logout {
+                access_token: access,
+                refresh_token: refresh,
+            };
+            operations::call(operation, context).map(|_| ())
+        })
+    }
+
+    fn invoke(caller: WitCaller, operation: String, input: String) -> Result<String, Error> {
+        run("invoke", caller, |context| {
+            let input: Value = serde_json::from_str(&input).map_err(|error| {
+                AuthError::invalid(vec![FieldError {
+                    path: "$".to_owned(),
+                    problem: format!(
+                        "is not valid JSON at line {}, column {}",
+                        error.line(),
+                        error.column()
+                    ),
+                }])
+            })?;
+            let output = operations::invoke(&operation, input, context)?;
+            Ok(output.to_string())
+        })
+    }
+
+    fn operations() -> String {
+        json!(operations::list()).to_string()
+    }
+}
+
+fn run<T>(
+    operation: &'static str,
+    caller: WitCaller,
+    body: impl FnOnce(&Context) -> AuthResult<T>,
+) -> Result<T, Error> {
+    let caller = Caller {
+        principal: match caller.principal {
+            WitPrincipal::Anonymous => Principal::Anonymous,
+            WitPrincipal::AccessToken(token) => Principal::AccessToken(Secret::new(token)),
+            WitPrincipal::Operator => Principal::Operator,
+        },
+        source: Source::from_peer(caller.source.as_deref()),
+    };
+    let result = super::settings()
+        .and_then(|settings| body(&super::context(&settings, &caller)))
+        .map_err(|error| error.during(operation));
+    result.map_err(|error| Error {
+        code: error.kind.code(),
+        operation: error.operation.unwrap_or(operation).to_owned(),
+        timestamp: ports::all().clock.now().to_rfc3339(),
+        details: json!(error.details).to_string(),
+        message: error.message,
+    })
+}
+
+/// A value of the domain, or what is wrong with the field that should be one.
+fn field<F, T: TryFrom<F, Error = &'static str>>(name: &str, value: F) -> AuthResult<T> {
+    T::try_from(value)
+        .map_err(|problem| AuthError::invalid(vec![FieldError::new(name, problem)]))
+}
+
+fn tokens(tokens: Tokens) -> WitTokens {
+    WitTokens {
+        access_token: tokens.access_token.expose().to_owned(),
+        token_type: tokens.token_type.to_owned(),
+        expires_in: tokens.expires_in,
+        refresh_token: tokens.refresh_token.expose().to_owned(),
+        session_id: tokens.session_id.to_string(),
+    }
+}
+
+fn claims(verification: operations::Verification) -> Option<Claims> {
+    Some(Claims {
+        sub: verification.sub?.to_string(),
+        username: verification.username?.to_string(),
+        iss: verification.iss?,
+        aud: verification.aud?,
+        exp: verification.exp?,
+        iat: verification.iat?,
+        jti: verification.jti?.to_string(),
+        sid: verification.sid?.to_string(),
+        scope: verification.scope?,
+    })
+}

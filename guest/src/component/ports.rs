@@ -1,0 +1,251 @@
+//! The ports, as the component's imports.
+
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+
+use super::imports::{client, keys, password_hash, store, telemetry, types};
+use crate::domain::time::Timestamp;
+use crate::ports::*;
+
+/// The world outside the sandbox.
+struct Host;
+
+/// All ports, each an import.
+pub fn all() -> Ports<'static> {
+    Ports {
+        store: &Host,
+        password_hash: &Host,
+        keys: &Host,
+        clock: &Host,
+        random: &Host,
+        telemetry: &Host,
+        client: &Host,
+    }
+}
+
+impl From<types::Unavailable> for Unavailable {
+    fn from(unavailable: types::Unavailable) -> Unavailable {
+        Unavailable {
+            reason: unavailable.reason,
+            retry_after_ms: unavailable.retry_after_ms,
+        }
+    }
+}
+
+impl From<store::Entry> for Entry {
+    fn from(entry: store::Entry) -> Entry {
+        Entry {
+            key: entry.key,
+            value: entry.value,
+            version: entry.version,
+        }
+    }
+}
+
+impl Store for Host {
+    fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
+        let entries = store::get(keys)?;
+        Ok(entries.into_iter().map(|entry| entry.map(Entry::from)).collect())
+    }
+
+    fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
+        let batch: Vec<store::Mutation> = batch
+            .iter()
+            .map(|mutation| store::Mutation {
+                key: mutation.key.clone(),
+                expect: match &mutation.expect {
+                    Expect::Any => store::Expect::Any,
+                    Expect::Absent => store::Expect::Absent,
+                    Expect::At(version) => store::Expect::At(version.clone()),
+                },
+                put: mutation.put.clone(),
+                ttl_ms: mutation.ttl_ms,
+            })
+            .collect();
+        Ok(match store::commit(&batch)? {
+            store::Outcome::Committed => Outcome::Committed,
+            store::Outcome::Conflict(index) => Outcome::Conflict(index),
+        })
+    }
+
+    fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
+        Ok(store::add(key, delta, ttl_ms)?)
+    }
+
+    fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
+        let page = store::scan(prefix, after, limit)?;
+        Ok(Page {
+            entries: page.entries.into_iter().map(Entry::from).collect(),
+            next: page.next,
+        })
+    }
+}
+
+impl PasswordHash for Host {
+    fn argon2id(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        secret: &[u8],
+        parameters: HashParameters,
+    ) -> Result<Vec<u8>, Unavailable> {
+        let parameters = password_hash::Parameters {
+            memory_kib: parameters.memory_kib,
+            iterations: parameters.iterations,
+            parallelism: parameters.parallelism,
+            output_length: parameters.output_length,
+        };
+        Ok(password_hash::argon2id(password, salt, secret, parameters)?)
+    }
+}
+
+impl Keys for Host {
+    fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable> {
+        let key = keys::derive(label)?;
+        key.try_into().map_err(|_| Unavailable {
+            reason: "a derived key does not have 32 bytes".to_owned(),
+            retry_after_ms: 1000,
+        })
+    }
+}
+
+impl Clock for Host {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        // A clock before 1970 makes every token expired or not yet good: fail closed.
+        let ms = since.map_or(0, |since| since.as_millis());
+        Timestamp::from_ms(u64::try_from(ms).unwrap_or(0))
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        static BEGAN: OnceLock<Instant> = OnceLock::new();
+        let elapsed = BEGAN.get_or_init(Instant::now).elapsed();
+        u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Random for Host {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
+        getrandom::fill(buffer).map_err(|error| Unavailable {
+            reason: format!("no random bytes: {error}"),
+            retry_after_ms: 1000,
+        })
+    }
+}
+
+impl Telemetry for Host {
+    fn log(&self, severity: Severity, message: &str, fields: &Map<String, Value>) {
+        let severity = match severity {
+            Severity::Debug => telemetry::Severity::Debug,
+            Severity::Info => telemetry::Severity::Info,
+            Severity::Warn => telemetry::Severity::Warn,
+            Severity::Error => telemetry::Severity::Error,
+        };
+        let fields = serde_json::to_string(fields).unwrap_or_default();
+        telemetry::log(severity, message, &fields);
+    }
+
+    fn operation_ended(&self, operation: &str, code: Option<i32>, duration_us: u64) {
+        telemetry::operation_ended(&telemetry::OperationEvent {
+            operation: operation.to_owned(),
+            code,
+            duration_us,
+        });
+    }
+
+    fn audited(&self, record: &str) {
+        telemetry::audited(record);
+    }
+
+    fn snapshot(&self) -> Value {
+        let metrics = telemetry::snapshot();
+        let operations: Map<String, Value> = metrics
+            .operations
+            .into_iter()
+            .map(|numbers| {
+                let latency = json!({
+                    "p50": numbers.p50_us,
+                    "p95": numbers.p95_us,
+                    "p99": numbers.p99_us,
+                    "max": numbers.max_us,
+                });
+                let entry = json!({
+                    "calls": numbers.calls,
+                    "failures": numbers.failures,
+                    "latency_us": latency,
+                });
+                (numbers.operation, entry)
+            })
+            .collect();
+        let hash = metrics.password_hash;
+        let store = metrics.store;
+        let instances = metrics.instances;
+        json!({
+            "uptime_ms": metrics.uptime_ms,
+            "operations": operations,
+            "password_hash": {
+                "workers": hash.workers,
+                "running": hash.running,
+                "waiting": hash.waiting,
+                "capacity": hash.capacity,
+                "completed": hash.completed,
+                "refused": hash.refused,
+            },
+            "store": {
+                "kind": store.kind,
+                "reads": store.reads,
+                "commits": store.commits,
+                "conflicts": store.conflicts,
+                "failures": store.failures,
+            },
+            "instances": {
+                "live": instances.live,
+                "created": instances.created,
+                "trapped": instances.trapped,
+                "peak_memory_bytes": instances.peak_memory_bytes,
+            },
+        })
+    }
+}
+
+impl Client for Host {
+    fn notify(&self, notification: &str) {
+        client::notify(notification);
+    }
+
+    fn started(&self, id: &str) {
+        client::started(id);
+    }
+
+    fn cancel(&self, id: &str) {
+        client::cancel(id);
+    }
+
+    fn log_level(&self) -> Option<LogLevel> {
+        client::get_log_level().map(|level| match level {
+            client::LogLevel::Debug => LogLevel::Debug,
+            client::LogLevel::Info => LogLevel::Info,
+            client::LogLevel::Notice => LogLevel::Notice,
+            client::LogLevel::Warning => LogLevel::Warning,
+            client::LogLevel::Error => LogLevel::Error,
+            client::LogLevel::Critical => LogLevel::Critical,
+            client::LogLevel::Alert => LogLevel::Alert,
+            client::LogLevel::Emergency => LogLevel::Emergency,
+        })
+    }
+
+    fn set_log_level(&self, level: LogLevel) {
+        client::set_log_level(match level {
+            LogLevel::Debug => client::LogLevel::Debug,
+            LogLevel::Info => client::LogLevel::Info,
+            LogLevel::Notice => client::LogLevel::Notice,
+            LogLevel::Warning => client::LogLevel::Warning,
+            LogLevel::Error => client::LogLevel::Error,
+            LogLevel::Critical => client::LogLevel::Critical,
+            LogLevel::Alert => client::LogLevel::Alert,
+            LogLevel::Emergency => client::LogLevel::Emergency,
+        });
+    }
+}

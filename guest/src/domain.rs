@@ -1,0 +1,17 @@
+//! The rules of authentication. Nothing here knows of MCP, WIT or a database.
+
+pub mod access_token;
+pub mod account;
+pub mod audit;
+pub mod context;
+pub mod email;
+pub mod id;
+pub mod mac;
+pub mod password;
+pub mod records;
+pub mod refresh_token;
+pub mod secret;
+pub mod session;
+pub mod throttle;
+pub mod time;
+pub mod username;

@@ -1,0 +1,176 @@
+//! Access tokens: JWTs (RFC 7519, RFC 9068) signed with HS256, under the rules of
+//! RFC 8725.
+//!
+//! The algorithm is ours to say, never the token's. With HS256 whoever can
+//! verify can also mint, so no key ever leaves: other services ask
+//! `verify_token`.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::Mac;
+use serde::{Deserialize, Serialize};
+
+use super::context::Context;
+use super::id::Id;
+use super::mac::{self, HmacSha256};
+use super::secret::Secret;
+use super::session::Session;
+use super::time::Timestamp;
+use super::username::Username;
+use crate::error::Result;
+use crate::ports::Ports;
+
+/// What a token permits: its subject's own account and sessions.
+const SCOPE: &str = "self";
+const ALGORITHM: &str = "HS256";
+/// RFC 9068 section 2.1.
+const TYPE: &str = "at+jwt";
+const KEY_ID: &str = "1";
+/// Longer than any token of ours; nothing longer is looked at.
+const MAX_BYTES: usize = 4096;
+
+/// What the header of a token says: this and nothing else, so that `crit`,
+/// `jku`, `jwk` and the like are refused.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header<'a> {
+    alg: &'a str,
+    typ: &'a str,
+    kid: &'a str,
+}
+
+/// What a token says. The times are NumericDates: whole seconds since 1970.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    /// Who issued it.
+    pub iss: String,
+    /// Whom it is for.
+    pub aud: String,
+    /// Whose it is: the user id.
+    pub sub: Id,
+    /// The session that it belongs to.
+    pub sid: Id,
+    /// Its own id.
+    pub jti: Id,
+    /// When it was issued.
+    pub iat: u64,
+    /// From when it is good.
+    pub nbf: u64,
+    /// Until when it is good.
+    pub exp: u64,
+    /// What it permits.
+    pub scope: String,
+    /// The name of whose it is.
+    pub username: Username,
+}
+
+impl Claims {
+    /// Whether it is good at this time.
+    pub fn is_current(&self, now: Timestamp) -> bool {
+        self.nbf <= now.seconds() && now.seconds() < self.exp
+    }
+}
+
+/// An access token that has been issued.
+pub struct AccessToken {
+    /// The token.
+    pub token: Secret,
+    /// How long it is good, in seconds.
+    pub expires_in: u64,
+}
+
+impl AccessToken {
+    /// A token for a session, which it does not outlive.
+    pub fn issue(session: &Session, context: &Context) -> Result<AccessToken> {
+        let now = context.now();
+        let expires_at = (now + context.settings.access_token_ttl).min(session.expires_at);
+        let claims = Claims {
+            iss: context.settings.issuer.clone(),
+            aud: context.settings.audience.clone(),
+            sub: session.user_id,
+            sid: session.session_id,
+            jti: Id::random(context.ports.random)?,
+            iat: now.seconds(),
+            nbf: now.seconds(),
+            exp: expires_at.seconds(),
+            scope: SCOPE.to_owned(),
+            username: session.username.clone(),
+        };
+        let header = Header {
+            alg: ALGORITHM,
+            typ: TYPE,
+            kid: KEY_ID,
+        };
+        let mut token = encode(&header);
+        token.push('.');
+        token.push_str(&encode(&claims));
+        let signature = signature_mac(KEY_ID, token.as_bytes(), &context.ports)?
+            .finalize()
+            .into_bytes();
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Ok(AccessToken {
+            token: Secret::new(token),
+            expires_in: claims.exp - claims.iat,
+        })
+    }
+
+    /// What a token says, if it was issued here for this audience; whether it is
+    /// current and its session alive is the caller's to ask.
+    pub fn verify(token: &str, context: &Context) -> Result<Option<Claims>> {
+        let Some((signed, header, claims, signature)) = split(token) else {
+            return Ok(None);
+        };
+        let header = decode(header);
+        let header = header
+            .as_deref()
+            .and_then(|json| serde_json::from_slice::<Header>(json).ok());
+        let Some(header) = header else {
+            return Ok(None);
+        };
+        if header.alg != ALGORITHM || header.typ != TYPE || header.kid != KEY_ID {
+            return Ok(None);
+        }
+        let Some(signature) = decode(signature) else {
+            return Ok(None);
+        };
+        let mac = signature_mac(header.kid, signed.as_bytes(), &context.ports)?;
+        if mac.verify_slice(&signature).is_err() {
+            return Ok(None);
+        }
+        let claims = decode(claims)
+            .and_then(|json| serde_json::from_slice::<Claims>(&json).ok())
+            .filter(|claims| {
+                claims.iss == context.settings.issuer && claims.aud == context.settings.audience
+            });
+        Ok(claims)
+    }
+}
+
+/// What is signed, the header, the claims and the signature.
+fn split(token: &str) -> Option<(&str, &str, &str, &str)> {
+    if token.len() > MAX_BYTES {
+        return None;
+    }
+    let (signed, signature) = token.rsplit_once('.')?;
+    let (header, claims) = signed.split_once('.')?;
+    Some((signed, header, claims, signature))
+}
+
+fn encode<T: Serialize>(part: &T) -> String {
+    // Neither part has anything in it that JSON cannot say.
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).unwrap_or_default())
+}
+
+/// Strict: no padding, no white space, and the unused bits of the last
+/// character are zero, so that a token has one spelling only.
+fn decode(part: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(part).ok()
+}
+
+fn signature_mac(key_id: &str, message: &[u8], ports: &Ports) -> Result<HmacSha256> {
+    let mut mac = mac::keyed(&format!("access-token/{key_id}"), ports)?;
+    mac.update(message);
+    Ok(mac)
+}

@@ -1,0 +1,64 @@
+//! Accounts.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::audit::{Chain, Head};
+use super::email::Email;
+use super::id::Id;
+use super::password::PasswordRecord;
+use super::records::{self, Stored};
+use super::time::Timestamp;
+use super::username::Username;
+use crate::error::Result;
+use crate::ports::Ports;
+
+/// An account, as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// The `sub` of its tokens; never changes.
+    pub user_id: Id,
+    /// The name to log in with.
+    pub username: Username,
+    /// Where its owner may be reached; not verified.
+    pub email: Option<Email>,
+    /// How its owner is known.
+    pub password: PasswordRecord,
+    /// When it was registered.
+    pub created_at: Timestamp,
+}
+
+/// Which account a user name belongs to. That this record is there at most once
+/// is what makes user names unique.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UsernameRecord {
+    /// Whose it is.
+    pub user_id: Id,
+}
+
+impl Account {
+    /// Where an account is stored.
+    pub fn key(user_id: Id) -> String {
+        format!("account/{user_id}")
+    }
+
+    /// Where it is stored whose a user name is. Names are not all ASCII, keys are.
+    pub fn username_key(username: &Username) -> String {
+        format!("username/{}", URL_SAFE_NO_PAD.encode(username.as_str()))
+    }
+
+    /// Whose the user name is.
+    pub fn id_of(username: &Username, ports: &Ports) -> Result<Option<Id>> {
+        let record = records::read::<UsernameRecord>(Account::username_key(username), ports)?;
+        Ok(record.map(|record| record.value.user_id))
+    }
+
+    /// An account and the head of its audit chain, as one snapshot.
+    pub fn read(
+        user_id: Id,
+        ports: &Ports,
+    ) -> Result<(Option<Stored<Account>>, Option<Stored<Head>>)> {
+        records::read_both([Account::key(user_id), Chain::head_key(user_id)], ports)
+    }
+}

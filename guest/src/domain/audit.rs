@@ -1,0 +1,188 @@
+//! The audit trail: for each account a chain of records, each sealed together
+//! with the one before it under a derived key. The record of a change is part of
+//! the batch that makes the change, so nothing happens unaudited and nothing is
+//! audited that did not happen.
+//!
+//! Every change of an account, its sessions included, moves the head of its
+//! chain, and so the head is what settles races between them: who has read the
+//! head before all else, and commits on it, has seen the account as it is.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::context::Context;
+use super::id::Id;
+use super::mac;
+use super::records::{Batch, Stored};
+use super::time::Timestamp;
+use crate::error::Result;
+use crate::ports::Expect;
+
+/// How long is kept what was tried on a name that nobody has.
+const NOBODY_TTL_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// One thing that happened to an account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// Counted from 1 in each account's chain.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Whose chain it is in.
+    pub account: Id,
+    /// The operation that made the change.
+    pub operation: String,
+    /// `success`, or what was refused.
+    pub outcome: String,
+    /// Who did it: `anonymous`, `access_token`, `operator`, or a user id.
+    pub actor: String,
+    /// From where.
+    pub source: String,
+    /// What else is of use; never a secret.
+    pub details: Map<String, Value>,
+    /// The seal of the record before this; empty for the first.
+    pub previous: String,
+    /// HMAC-SHA256 over all of the above, in hexadecimal.
+    pub seal: String,
+}
+
+/// What there is to say of an event.
+pub struct Event<'a> {
+    /// The operation.
+    pub operation: &'a str,
+    /// `success`, or what was refused.
+    pub outcome: &'a str,
+    /// Who did it, where the operation knows better than the principal.
+    pub actor: Option<Id>,
+    /// What else is of use; never a secret.
+    pub details: Map<String, Value>,
+}
+
+impl<'a> Event<'a> {
+    /// Something that went well.
+    pub fn success(operation: &'a str) -> Event<'a> {
+        Event::refused(operation, "success")
+    }
+
+    /// Something that did not.
+    pub fn refused(operation: &'a str, outcome: &'a str) -> Event<'a> {
+        Event {
+            operation,
+            outcome,
+            actor: None,
+            details: Map::new(),
+        }
+    }
+
+    /// Says who did it.
+    pub fn by(mut self, user_id: Id) -> Event<'a> {
+        self.actor = Some(user_id);
+        self
+    }
+
+    /// Adds a detail.
+    pub fn detail(mut self, name: &str, value: impl Into<Value>) -> Event<'a> {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// Where a chain ends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Head {
+    /// Of the last record.
+    pub seq: u64,
+    /// Of the last record.
+    pub seal: String,
+}
+
+/// The chain of one account, as far as it is needed to go on with it.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    account: Id,
+    head: Option<Stored<Head>>,
+    ttl_ms: Option<u64>,
+}
+
+impl Chain {
+    /// Where the head of an account's chain is stored.
+    pub fn head_key(account: Id) -> String {
+        format!("audit-head/{account}")
+    }
+
+    /// Where a record of an account's chain is stored.
+    pub fn record_key(account: Id, seq: u64) -> String {
+        format!("audit/{account}/{seq:012}")
+    }
+
+    /// A chain that begins.
+    pub fn new(account: Id) -> Chain {
+        Chain::at(account, None)
+    }
+
+    /// A chain with its head as it was read.
+    pub fn at(account: Id, head: Option<Stored<Head>>) -> Chain {
+        Chain {
+            account,
+            head,
+            ttl_ms: None,
+        }
+    }
+
+    /// The chain of a name that nobody has: the same work for the store, kept
+    /// for a day.
+    pub fn of_nobody(account: Id, head: Option<Stored<Head>>) -> Chain {
+        Chain {
+            ttl_ms: Some(NOBODY_TTL_MS),
+            ..Chain::at(account, head)
+        }
+    }
+
+    /// Adds the record of an event to the batch, and with it the condition that
+    /// nothing else happened to the account since the head was read.
+    pub fn append(&self, event: Event, batch: &mut Batch, context: &Context) -> Result<()> {
+        let (seq, previous, expect) = match &self.head {
+            None => (1, String::new(), Expect::Absent),
+            Some(Stored { value, version }) => (
+                value.seq + 1,
+                value.seal.clone(),
+                Expect::At(version.clone()),
+            ),
+        };
+        let mut record = AuditRecord {
+            seq,
+            at: context.now(),
+            account: self.account,
+            operation: event.operation.to_owned(),
+            outcome: event.outcome.to_owned(),
+            actor: match event.actor {
+                Some(user_id) => user_id.to_string(),
+                None => context.caller.principal.kind().to_owned(),
+            },
+            source: context.caller.source.as_str().to_owned(),
+            details: event.details,
+            previous,
+            seal: String::new(),
+        };
+        record.seal = seal(&record, context)?;
+        let head = Head {
+            seq,
+            seal: record.seal.clone(),
+        };
+        batch.audit_line(serde_json::to_string(&record).unwrap_or_default());
+        batch.put(
+            Chain::record_key(self.account, seq),
+            Expect::Absent,
+            &record,
+            self.ttl_ms,
+        );
+        batch.put(Chain::head_key(self.account), expect, &head, self.ttl_ms);
+        Ok(())
+    }
+}
+
+fn seal(record: &AuditRecord, context: &Context) -> Result<String> {
+    let unsealed = serde_json::to_vec(record).unwrap_or_default();
+    let seal = mac::of("audit-chain", &unsealed, &context.ports)?;
+    Ok(mac::to_hex(&seal))
+}

@@ -1,0 +1,142 @@
+//! What an operation runs with.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::secret::Secret;
+use super::time::Timestamp;
+use crate::ports::{LogLevel, Ports};
+use crate::settings::Settings;
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub enum Principal {
+    /// Nobody in particular.
+    Anonymous,
+    /// Whoever this access token was issued to; it is yet to be verified.
+    AccessToken(Secret),
+    /// Who runs the host: standard input and the command line.
+    Operator,
+}
+
+impl Principal {
+    /// How audit records call it, where the operation does not know better.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Principal::Anonymous => "anonymous",
+            Principal::AccessToken(_) => "access_token",
+            Principal::Operator => "operator",
+        }
+    }
+}
+
+/// Where a call comes from, as far as throttling is concerned: an address, or
+/// for IPv6 its /64, which is what one subscriber has; or this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source(String);
+
+impl Source {
+    /// The source of a peer's address; what is no address counts as this machine.
+    pub fn from_peer(peer: Option<&str>) -> Source {
+        let address = peer.and_then(|peer| peer.parse::<IpAddr>().ok());
+        Source(match address.map(|address| address.to_canonical()) {
+            None => "local".to_owned(),
+            Some(IpAddr::V4(v4)) => v4.to_string(),
+            Some(IpAddr::V6(v6)) => {
+                let [a, b, c, d, ..] = v6.segments();
+                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            }
+        })
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Who calls, and from where.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who.
+    pub principal: Principal,
+    /// From where.
+    pub source: Source,
+}
+
+/// The means to tell a waiting client how far a request is.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// What the client called it (`_meta.progressToken`).
+    pub token: Value,
+}
+
+/// What an operation runs with.
+#[derive(Clone)]
+pub struct Context<'a> {
+    /// The world around.
+    pub ports: Ports<'a>,
+    /// The settings in force.
+    pub settings: &'a Settings,
+    /// Who calls.
+    pub caller: &'a Caller,
+    /// None: the client did not ask.
+    pub progress: Option<Progress>,
+    /// The least grave log notification that the client takes; none: it takes
+    /// none at all.
+    pub log_level: Option<LogLevel>,
+}
+
+impl Context<'_> {
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    /// Tells the client, if it asked, that `done` of `total` steps are done and
+    /// what comes next.
+    pub fn progress(&self, done: u32, total: u32, next: &str) {
+        let Some(progress) = &self.progress else {
+            return;
+        };
+        let notification = json!({
+            "jsonrpc": "2.0",
+            "method": "notifications/progress",
+            "params": {
+                "progressToken": progress.token,
+                "progress": done,
+                "total": total,
+                "message": next,
+            }
+        });
+        self.ports.client.notify(&notification.to_string());
+    }
+
+    /// Sends the client a log notification, if it takes one of this level.
+    pub fn log(&self, level: LogLevel, data: Value) {
+        if self.log_level.is_none_or(|least| level < least) {
+            return;
+        }
+        let notification = json!({
+            "jsonrpc": "2.0",
+            "method": "notifications/message",
+            "params": {"level": level.to_string(), "logger": "user-auth", "data": data}
+        });
+        self.ports.client.notify(&notification.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Source;
+
+    #[test]
+    fn the_spellings_of_one_source_are_one() {
+        let of = |peer| Source::from_peer(Some(peer));
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+        assert_eq!(of("2001:db8:0:1::1"), of("2001:0DB8::1:ffff:0:0:2"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+}

@@ -1,0 +1,34 @@
+//! Message authentication codes under keys that the host derives.
+
+use hmac::{Hmac, KeyInit, Mac as _};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::error::Result;
+use crate::ports::{Ports, Unavailable};
+
+/// HMAC-SHA256 (RFC 2104).
+pub type HmacSha256 = Hmac<Sha256>;
+
+/// An HMAC-SHA256 that is yet to be fed, under the key of this label.
+pub fn keyed(label: &str, ports: &Ports) -> Result<HmacSha256> {
+    let key = Zeroizing::new(ports.keys.derive(label)?);
+    // HMAC takes keys of any length; the type does not know.
+    let mac = HmacSha256::new_from_slice(key.as_slice()).map_err(|error| Unavailable {
+        reason: error.to_string(),
+        retry_after_ms: 1000,
+    })?;
+    Ok(mac)
+}
+
+/// The HMAC-SHA256 of a message under the key of this label.
+pub fn of(label: &str, message: &[u8], ports: &Ports) -> Result<[u8; 32]> {
+    let mut mac = keyed(label, ports)?;
+    mac.update(message);
+    Ok(mac.finalize().into_bytes().into())
+}
+
+/// As lower-case hexadecimal digits.
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,211 @@
+//! Passwords: what may be one, and how it is kept.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use precis_core::profile::PrecisFastInvocation;
+use precis_profiles::OpaqueString;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::username::Username;
+use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::ports::{HashParameters, Ports};
+use crate::settings::Settings;
+
+/// Above this no password is hashed at all.
+pub const MAX_BYTES: usize = 1024;
+const SALT_BYTES: usize = 16;
+const HASH_BYTES: u32 = 32;
+
+/// A password in its canonical form: RFC 8265 section 4.2 (OpaqueString), so
+/// that the two ways to type `é` are one password. At most 1,024 bytes.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(try_from = "Zeroizing<String>")]
+#[schemars(with = "String", extend("format" = "password", "writeOnly" = true, "minLength" = 1, "maxLength" = 1024))]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl TryFrom<Zeroizing<String>> for Password {
+    type Error = &'static str;
+
+    fn try_from(text: Zeroizing<String>) -> std::result::Result<Password, Self::Error> {
+        if text.len() > MAX_BYTES {
+            return Err("a password has at most 1,024 bytes");
+        }
+        let canonical = OpaqueString::enforce(text.as_str())
+            .map_err(|_| "a password is not empty and has no control characters")?;
+        Ok(Password(Zeroizing::new(canonical.into_owned())))
+    }
+}
+
+impl TryFrom<String> for Password {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> std::result::Result<Password, Self::Error> {
+        Password::try_from(Zeroizing::new(text))
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// Holds a new password against the policy: NIST SP 800-63B-4 section 3.1.1.2
+/// asks for a length, counted in code points, and no composition rules.
+pub fn check_policy(password: &Password, username: &Username, settings: &Settings) -> Result<()> {
+    let problem = if password.0.chars().count() < settings.password_min_length {
+        format!(
+            "a password has at least {} characters; a sentence is easy to remember",
+            settings.password_min_length
+        )
+    } else if password.0.to_lowercase() == username.as_str() {
+        "a password is not the user name".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(AuthError::invalid(vec![FieldError::new(
+        "password", problem,
+    )]))
+}
+
+/// A password as it is stored: an Argon2id string in PHC form
+/// (`$argon2id$v=19$m=…,t=…,p=…$salt$hash`), hashed under the derived pepper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PasswordRecord(String);
+
+impl PasswordRecord {
+    /// Hashes a new password with a salt of its own.
+    pub fn create(password: &Password, settings: &Settings, ports: &Ports) -> Result<Self> {
+        let mut salt = [0; SALT_BYTES];
+        ports.random.fill(&mut salt)?;
+        let parameters = settings.argon2_parameters(HASH_BYTES);
+        let hash = argon2id(password, &salt, parameters, ports)?;
+        Ok(PasswordRecord(format!(
+            "$argon2id$v=19$m={},t={},p={}${}${}",
+            parameters.memory_kib,
+            parameters.iterations,
+            parameters.parallelism,
+            STANDARD_NO_PAD.encode(salt),
+            STANDARD_NO_PAD.encode(&hash),
+        )))
+    }
+
+    /// Whether this is the password. Takes as long for a wrong one as for the
+    /// right one.
+    pub fn verify(&self, password: &Password, ports: &Ports) -> Result<bool> {
+        let Some(phc) = Phc::parse(&self.0) else {
+            return Err(AuthError::new(
+                Kind::ResourceUnavailable,
+                "The stored password cannot be read",
+            ));
+        };
+        let hash = argon2id(password, &phc.salt, phc.parameters, ports)?;
+        Ok(hash.ct_eq(&phc.hash).into())
+    }
+
+    /// Does the work of `verify` for an account that does not exist, so that
+    /// time does not tell.
+    pub fn verify_nobody(password: &Password, settings: &Settings, ports: &Ports) -> Result<()> {
+        let parameters = settings.argon2_parameters(HASH_BYTES);
+        argon2id(password, &[0; SALT_BYTES], parameters, ports)?;
+        Ok(())
+    }
+}
+
+fn argon2id(
+    password: &Password,
+    salt: &[u8],
+    parameters: HashParameters,
+    ports: &Ports,
+) -> Result<Vec<u8>> {
+    let pepper = Zeroizing::new(ports.keys.derive("password-pepper")?);
+    let hash =
+        ports
+            .password_hash
+            .argon2id(password.as_bytes(), salt, pepper.as_slice(), parameters)?;
+    Ok(hash)
+}
+
+struct Phc {
+    parameters: HashParameters,
+    salt: Vec<u8>,
+    hash: Vec<u8>,
+}
+
+impl Phc {
+    fn parse(text: &str) -> Option<Phc> {
+        let rest = text.strip_prefix("$argon2id$v=19$m=")?;
+        let (memory_kib, rest) = rest.split_once(",t=")?;
+        let (iterations, rest) = rest.split_once(",p=")?;
+        let (parallelism, rest) = rest.split_once('$')?;
+        let (salt, hash) = rest.split_once('$')?;
+        let hash = STANDARD_NO_PAD.decode(hash).ok()?;
+        Some(Phc {
+            parameters: HashParameters {
+                memory_kib: memory_kib.parse().ok()?,
+                iterations: iterations.parse().ok()?,
+                parallelism: parallelism.parse().ok()?,
+                output_length: u32::try_from(hash.len()).ok()?,
+            },
+            salt: STANDARD_NO_PAD.decode(salt).ok()?,
+            hash,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::World;
+
+    fn password(text: &str) -> Password {
+        Password::try_from(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn one_password_typed_two_ways_is_one() {
+        let world = World::new();
+        let record =
+            PasswordRecord::create(&password("cafe\u{301} au lait"), &world.settings, &world.ports())
+                .unwrap();
+        assert!(record.verify(&password("caf\u{e9} au lait"), &world.ports()).unwrap());
+        assert!(!record.verify(&password("cafe au lait"), &world.ports()).unwrap());
+    }
+
+    #[test]
+    fn what_differs_after_byte_72_differs() {
+        let world = World::new();
+        let long = "x".repeat(100);
+        let record = PasswordRecord::create(&password(&long), &world.settings, &world.ports()).unwrap();
+        assert!(!record.verify(&password(&format!("{}y", &long[..99])), &world.ports()).unwrap());
+    }
+
+    #[test]
+    fn the_length_is_bounded_before_anything_is_hashed() {
+        assert!(Password::try_from("x".repeat(1024)).is_ok());
+        assert!(Password::try_from("x".repeat(1025)).is_err());
+        assert!(Password::try_from("x".repeat(1_000_000)).is_err());
+        assert!(Password::try_from("with a \0 inside it".to_owned()).is_err());
+    }
+
+    #[test]
+    fn the_policy_counts_characters_not_bytes() {
+        let settings = Settings::default();
+        let name = Username::try_from("a-name-of-15-chars".to_owned()).unwrap();
+        assert!(check_policy(&password(&"ü".repeat(14)), &name, &settings).is_err());
+        assert!(check_policy(&password(&"ü".repeat(15)), &name, &settings).is_ok());
+        assert!(check_policy(&password("A-Name-of-15-chars"), &name, &settings).is_err());
+    }
+}

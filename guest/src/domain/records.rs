@@ -1,0 +1,149 @@
+//! Typed records over the store, and batches that are committed whole.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::context::Context;
+use crate::error::{AuthError, Kind, Result};
+use crate::ports::{Entry, Expect, Mutation, Outcome, Ports, Severity, Version};
+
+/// Each lost race means that another change went through, so that this is the
+/// number of changes that may overtake one operation on one account.
+const TRIES: usize = 100;
+
+/// A record, and which writing of it this is.
+#[derive(Clone, Debug)]
+pub struct Stored<T> {
+    /// The record.
+    pub value: T,
+    /// For `Expect::At`.
+    pub version: Version,
+}
+
+/// Reads one record.
+pub fn read<T: DeserializeOwned>(key: String, ports: &Ports) -> Result<Option<Stored<T>>> {
+    let mut entries = ports.store.get(&[key])?;
+    parse(entries.pop().flatten(), ports)
+}
+
+/// Reads two records of different types as one snapshot.
+pub fn read_both<A: DeserializeOwned, B: DeserializeOwned>(
+    keys: [String; 2],
+    ports: &Ports,
+) -> Result<(Option<Stored<A>>, Option<Stored<B>>)> {
+    let mut entries = ports.store.get(&keys)?;
+    let second = entries.pop().flatten();
+    let first = entries.pop().flatten();
+    Ok((parse(first, ports)?, parse(second, ports)?))
+}
+
+/// Makes a record of an entry. One that cannot be read is a fault of the
+/// store, and never the same as one that is not there.
+pub fn parse<T: DeserializeOwned>(entry: Option<Entry>, ports: &Ports) -> Result<Option<Stored<T>>> {
+    let Some(entry) = entry else {
+        return Ok(None);
+    };
+    match serde_json::from_slice(&entry.value) {
+        Ok(value) => Ok(Some(Stored {
+            value,
+            version: entry.version,
+        })),
+        Err(_) => {
+            let mut fields = serde_json::Map::new();
+            fields.insert("key".to_owned(), json!(entry.key));
+            ports
+                .telemetry
+                .log(Severity::Error, "a stored record cannot be read", &fields);
+            Err(AuthError::new(
+                Kind::ResourceUnavailable,
+                "The service is unavailable for the moment",
+            ))
+        }
+    }
+}
+
+/// Changes that happen together or not at all.
+#[derive(Default)]
+pub struct Batch {
+    mutations: Vec<Mutation>,
+    audit_lines: Vec<String>,
+}
+
+impl Batch {
+    /// An empty one.
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    /// A record that must not be there yet.
+    pub fn create<T: Serialize>(&mut self, key: String, value: &T) -> &mut Batch {
+        self.put(key, Expect::Absent, value, None)
+    }
+
+    /// A record that must be as it was read.
+    pub fn replace<T: Serialize>(&mut self, key: String, version: &str, value: &T) -> &mut Batch {
+        self.put(key, Expect::At(version.to_owned()), value, None)
+    }
+
+    /// A record, with all that can be said of it.
+    pub fn put<T: Serialize>(
+        &mut self,
+        key: String,
+        expect: Expect,
+        value: &T,
+        ttl_ms: Option<u64>,
+    ) -> &mut Batch {
+        // Only a map with keys that are no strings fails here, and no record has one.
+        let value = serde_json::to_vec(value).unwrap_or_default();
+        self.mutations.push(Mutation {
+            key,
+            expect,
+            put: Some(value),
+            ttl_ms,
+        });
+        self
+    }
+
+    /// Deletes a record, if the expectation holds.
+    pub fn delete(&mut self, key: String, expect: Expect) -> &mut Batch {
+        self.mutations.push(Mutation {
+            key,
+            expect,
+            put: None,
+            ttl_ms: None,
+        });
+        self
+    }
+
+    /// A line to hand to the host once the batch is committed.
+    pub fn audit_line(&mut self, line: String) {
+        self.audit_lines.push(line);
+    }
+
+    /// Commits; false: a race was lost, nothing happened, and all that was read
+    /// has to be read again.
+    pub fn commit(self, context: &Context) -> Result<bool> {
+        if context.ports.store.commit(&self.mutations)? != Outcome::Committed {
+            return Ok(false);
+        }
+        for line in &self.audit_lines {
+            context.ports.telemetry.audited(line);
+        }
+        Ok(true)
+    }
+}
+
+/// Tries until an attempt is not overtaken: `None` says that it lost a race.
+pub fn settle<T>(mut attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    for _ in 0..TRIES {
+        if let Some(settled) = attempt()? {
+            return Ok(settled);
+        }
+    }
+    Err(AuthError::new(
+        Kind::ResourceUnavailable,
+        "Too many changes of one account at once",
+    )
+    .detail("retry_after_seconds", 1))
+}

@@ -1,0 +1,196 @@
+//! Sessions: what a login begins and a logout ends. A session that is over is
+//! not there any more, and so cannot come back.
+
+use serde::{Deserialize, Serialize};
+
+use super::access_token::{AccessToken, Claims};
+use super::account::Account;
+use super::audit::{Chain, Event, Head};
+use super::context::Context;
+use super::id::Id;
+use super::records::{self, Batch, Stored};
+use super::refresh_token::{RefreshToken, RefreshTokenHash};
+use super::time::Timestamp;
+use super::username::Username;
+use crate::error::{AuthError, Result};
+use crate::ports::{Expect, Ports};
+use crate::settings::Settings;
+
+/// A session, as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Session {
+    /// The `sid` of its tokens.
+    pub session_id: Id,
+    /// Whose it is.
+    pub user_id: Id,
+    /// Of the account, which cannot change it.
+    pub username: Username,
+    /// When it began, and its owner proved who they are (`auth_time`).
+    pub auth_time: Timestamp,
+    /// How they did (RFC 8176).
+    pub amr: Vec<String>,
+    /// When its tokens were last refreshed.
+    pub refreshed_at: Timestamp,
+    /// When it ends if it is not refreshed before.
+    pub idle_expires_at: Timestamp,
+    /// When it ends in any case.
+    pub expires_at: Timestamp,
+    /// How often it was refreshed: the generation of the one refresh token that
+    /// is good.
+    pub generation: u32,
+    /// The keyed hash of that refresh token.
+    pub refresh_token: RefreshTokenHash,
+}
+
+impl Session {
+    /// All sessions.
+    pub const PREFIX: &'static str = "session/";
+
+    /// Where a session is stored.
+    pub fn key(session_id: Id) -> String {
+        format!("{}{session_id}", Session::PREFIX)
+    }
+
+    /// Where it is stored that an account has this session.
+    pub fn index_key(user_id: Id, session_id: Id) -> String {
+        format!("{}{session_id}", Session::index_prefix(user_id))
+    }
+
+    /// All sessions of an account.
+    pub fn index_prefix(user_id: Id) -> String {
+        format!("account-session/{user_id}/")
+    }
+
+    /// A session of an account whose owner has just proved who they are, with
+    /// its first refresh token.
+    pub fn begin(account: &Account, context: &Context) -> Result<(Session, RefreshToken)> {
+        let now = context.now();
+        let session_id = Id::random(context.ports.random)?;
+        let refresh_token = RefreshToken::create(session_id, 0, &context.ports)?;
+        let expires_at = now + context.settings.session_absolute;
+        let session = Session {
+            session_id,
+            user_id: account.user_id,
+            username: account.username.clone(),
+            auth_time: now,
+            amr: vec!["pwd".to_owned()],
+            refreshed_at: now,
+            idle_expires_at: idle_expiry(now, expires_at, context.settings),
+            expires_at,
+            generation: 0,
+            refresh_token: refresh_token.hash(&context.ports)?,
+        };
+        Ok((session, refresh_token))
+    }
+
+    /// The session after a refresh, with its next refresh token.
+    pub fn refreshed(&self, context: &Context) -> Result<(Session, RefreshToken)> {
+        let now = context.now();
+        let generation = self.generation.saturating_add(1);
+        let refresh_token = RefreshToken::create(self.session_id, generation, &context.ports)?;
+        let session = Session {
+            refreshed_at: now,
+            idle_expires_at: idle_expiry(now, self.expires_at, context.settings),
+            generation,
+            refresh_token: refresh_token.hash(&context.ports)?,
+            ..self.clone()
+        };
+        Ok((session, refresh_token))
+    }
+
+    /// Whether it has expired.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.idle_expires_at || now >= self.expires_at
+    }
+
+    /// The session with this id, expired or not.
+    pub fn read(session_id: Id, ports: &Ports) -> Result<Option<Stored<Session>>> {
+        records::read(Session::key(session_id), ports)
+    }
+
+    /// The live session of a valid access token, with what the token says;
+    /// `None` for any other token.
+    pub fn of_access_token(token: &str, context: &Context) -> Result<Option<(Claims, Session)>> {
+        let now = context.now();
+        let Some(claims) = AccessToken::verify(token, context)? else {
+            return Ok(None);
+        };
+        if !claims.is_current(now) {
+            return Ok(None);
+        }
+        let Some(session) = Session::read(claims.sid, &context.ports)? else {
+            return Ok(None);
+        };
+        let session = session.value;
+        if session.is_over(now) || session.user_id != claims.sub {
+            return Ok(None);
+        }
+        Ok(Some((claims, session)))
+    }
+}
+
+/// Ends a session for good: the session, its place in the account's list, and
+/// the record of it go in one batch. False: a race was lost.
+pub fn end(session: &Stored<Session>, event: Event, context: &Context) -> Result<bool> {
+    let Session {
+        user_id,
+        session_id,
+        ..
+    } = session.value;
+    let head = records::read::<Head>(Chain::head_key(user_id), &context.ports)?;
+    let event = event.detail("session_id", session_id.to_string());
+    let mut batch = Batch::new();
+    batch.delete(
+        Session::key(session_id),
+        Expect::At(session.version.clone()),
+    );
+    batch.delete(Session::index_key(user_id, session_id), Expect::Any);
+    Chain::at(user_id, head).append(event, &mut batch, context)?;
+    batch.commit(context)
+}
+
+/// The live session that an access token names.
+///
+/// Fails with -32001 for any token that is not valid.
+pub fn require(token: &str, context: &Context) -> Result<Session> {
+    match Session::of_access_token(token, context)? {
+        Some((_, session)) => Ok(session),
+        None => Err(AuthError::invalid_token()),
+    }
+}
+
+fn idle_expiry(now: Timestamp, expires_at: Timestamp, settings: &Settings) -> Timestamp {
+    (now + settings.session_idle).min(expires_at)
+}
+
+/// What one call of [`sweep`] did.
+pub struct Swept {
+    /// How many sessions it looked at.
+    pub examined: u32,
+    /// How many of them had expired, and are gone.
+    pub deleted: u32,
+    /// Where to go on; `None`: all has been seen.
+    pub next: Option<String>,
+}
+
+/// Deletes expired sessions among the first `limit` after the key `after`. Who
+/// loses a race leaves the session to the next sweep.
+pub fn sweep(after: Option<&str>, limit: u32, context: &Context) -> Result<Swept> {
+    let ports = &context.ports;
+    let page = ports.store.scan(Session::PREFIX, after, limit)?;
+    let mut swept = Swept {
+        examined: 0,
+        deleted: 0,
+        next: page.next,
+    };
+    for entry in page.entries {
+        swept.examined += 1;
+        let session = records::parse::<Session>(Some(entry), ports)?;
+        let expired = session.filter(|session| session.value.is_over(context.now()));
+        if let Some(session) = expired {
+            let event = Event::success("session_expiry");
+            swept.deleted += u32::from(end(&session, event, context)?);
+        }
+    }
+    Ok(swept)
+}

@@ -1,0 +1,375 @@
+//! The Model Context Protocol: what a message means, and what its answer looks
+//! like, in every version from 2024-11-05 to 2026-07-28.
+//!
+//! Versions up to 2025-11-25 begin with `initialize` (the handshake era), 2026-07-28
+//! is stateless (the modern era). Clients mix the two, so each message is judged
+//! by itself, in [`era`].
+
+mod completion;
+#[cfg(feature = "conformance")]
+mod conformance;
+mod era;
+mod failure;
+mod lifecycle;
+mod message;
+mod prompts;
+mod resources;
+mod tools;
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::context::{Caller, Context, Principal, Progress, Source};
+use crate::domain::secret::Secret;
+use crate::error::AuthError;
+use crate::ports::{LogLevel, Ports};
+use crate::settings::Settings;
+
+use era::Era;
+use failure::{Failure, RpcError};
+use message::{Message, RequestMessage};
+
+/// The versions that are spoken, newest first.
+pub const SUPPORTED_VERSIONS: [&str; 5] = [
+    "2026-07-28",
+    "2025-11-25",
+    "2025-06-18",
+    "2025-03-26",
+    "2024-11-05",
+];
+
+/// The most messages in one JSON-RPC batch.
+pub const MAX_BATCH: usize = 64;
+
+/// What carried a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Streamable HTTP: one POST.
+    Http,
+    /// One line of standard input, written by the local operator.
+    Stdio,
+}
+
+/// One message, or one batch of the versions that had them.
+pub struct Request {
+    /// What carried it.
+    pub transport: Transport,
+    /// Header fields, their names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The IP address that it came from.
+    pub peer: Option<String>,
+    /// The message.
+    pub body: Vec<u8>,
+}
+
+/// The answer.
+#[derive(Debug)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// Header fields.
+    pub headers: Vec<(String, String)>,
+    /// None: there is nothing to answer.
+    pub body: Option<Vec<u8>>,
+}
+
+/// The name of the tool that runs an operation.
+pub fn tool_name(operation: &str) -> String {
+    format!("{}{operation}", tools::PREFIX)
+}
+
+/// Answers one message. What is wrong is told in the response.
+pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response {
+    let caller = caller(request);
+    let exchange = Exchange {
+        request,
+        settings,
+        ports,
+        caller: &caller,
+    };
+    match serde_json::from_slice(&request.body) {
+        Ok(Value::Array(messages)) => exchange.batch(messages),
+        Ok(message) => match exchange.answer(message, false) {
+            Some(answer) => answer.into_response(),
+            None => accepted(),
+        },
+        Err(error) => {
+            let position = format!("line {}, column {}", error.line(), error.column());
+            let error = RpcError::new(-32700, "The body is not valid JSON", 400)
+                .data(json!({"position": position}));
+            Answer::of_error(Value::Null, error).into_response()
+        }
+    }
+}
+
+/// Answers any message, when nothing can run, with the reason.
+pub fn refuse(error: &AuthError, ports: Ports) -> Response {
+    let object = error.to_object(ports.clock.now());
+    let body = json!({"jsonrpc": "2.0", "id": null, "error": object});
+    json_response(error.kind.status(), failure::headers(error), &body)
+}
+
+/// One body that came in, with all that is needed to answer it.
+struct Exchange<'a> {
+    request: &'a Request,
+    settings: &'a Settings,
+    ports: Ports<'a>,
+    caller: &'a Caller,
+}
+
+/// What one method gets to see.
+struct Call<'a> {
+    era: Era,
+    method: &'a str,
+    params: &'a Map<String, Value>,
+    context: Context<'a>,
+}
+
+/// What a method gives: the JSON-RPC `result`, or why there is none.
+type MethodResult = Result<Value, Failure>;
+
+/// The JSON-RPC response to one request.
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Value,
+}
+
+impl Exchange<'_> {
+    /// JSON-RPC batches were part of MCP until 2025-03-26, which is also what a
+    /// request without a version is taken for.
+    fn batch(&self, messages: Vec<Value>) -> Response {
+        let version = self.header("mcp-protocol-version");
+        let had_batches = version.is_none_or(|version| version <= "2025-03-26");
+        let problem = if !had_batches {
+            Some("Batches are not part of this protocol version")
+        } else if messages.is_empty() {
+            Some("A batch has at least one message")
+        } else if messages.len() > MAX_BATCH {
+            Some("The batch has too many messages")
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            let error = RpcError::invalid_request(problem).data(json!({"max_messages": MAX_BATCH}));
+            return Answer::of_error(Value::Null, error).into_response();
+        }
+        let answers: Vec<Value> = messages
+            .into_iter()
+            .filter_map(|message| self.answer(message, true))
+            .map(|answer| answer.body)
+            .collect();
+        if answers.is_empty() {
+            return accepted();
+        }
+        json_response(200, Vec::new(), &Value::Array(answers))
+    }
+
+    fn answer(&self, message: Value, in_batch: bool) -> Option<Answer> {
+        match message::parse(message) {
+            Ok(Message::Request(request)) => Some(self.answer_request(&request, in_batch)),
+            Ok(Message::Notification { method, params }) => {
+                self.notice(&method, &params);
+                None
+            }
+            // There are no requests of ours that it could answer.
+            Ok(Message::Response) => None,
+            Err((id, error)) => Some(Answer::of_error(id, error)),
+        }
+    }
+
+    fn notice(&self, method: &str, params: &Map<String, Value>) {
+        if method != "notifications/cancelled" {
+            return;
+        }
+        if let Some(id) = params.get("requestId") {
+            self.ports.client.cancel(&id.to_string());
+        }
+    }
+
+    fn answer_request(&self, request: &RequestMessage, in_batch: bool) -> Answer {
+        let era = match era::judge(request, self.request) {
+            Ok(Era::Modern) if in_batch => {
+                let error = RpcError::invalid_request("Batches are not part of this version");
+                return Answer::of_error(request.id.clone(), error);
+            }
+            Ok(era) => era,
+            Err(error) => return Answer::of_error(request.id.clone(), error),
+        };
+        if self.request.transport == Transport::Stdio && !in_batch {
+            self.ports.client.started(&request.id.to_string());
+        }
+        let call = Call {
+            era,
+            method: &request.method,
+            params: &request.params,
+            context: self.context(era, &request.params),
+        };
+        match call.run() {
+            Ok(result) => Answer {
+                status: 200,
+                headers: Vec::new(),
+                body: json!({
+                    "jsonrpc": "2.0",
+                    "id": request.id,
+                    "result": era.finish(result),
+                }),
+            },
+            Err(Failure::Protocol(error)) => Answer::of_error(request.id.clone(), error.in_era(era)),
+            Err(Failure::Auth(error)) => {
+                let now = self.ports.clock.now();
+                Answer {
+                    status: error.kind.status(),
+                    headers: failure::headers(&error),
+                    body: json!({
+                        "jsonrpc": "2.0",
+                        "id": request.id,
+                        "error": error.to_object(now),
+                    }),
+                }
+            }
+        }
+    }
+
+    fn context(&self, era: Era, params: &Map<String, Value>) -> Context<'_> {
+        let meta = params.get("_meta");
+        let token = meta.and_then(|meta| meta.get("progressToken")).cloned();
+        let log_level = match era {
+            Era::Modern => meta
+                .and_then(|meta| meta.get("io.modelcontextprotocol/logLevel"))
+                .and_then(|level| serde_json::from_value(level.clone()).ok()),
+            // What a client gets that has not asked is the server's to say.
+            Era::Handshake(_) => self.ports.client.log_level().or(Some(LogLevel::Info)),
+        };
+        Context {
+            ports: self.ports,
+            settings: self.settings,
+            caller: self.caller,
+            progress: token
+                .filter(|token| token.is_string() || token.is_i64() || token.is_u64())
+                .map(|token| Progress { token }),
+            log_level,
+        }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.request.header(name)
+    }
+}
+
+impl Request {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut fields = self.headers.iter();
+        let (_, value) = fields.find(|(field, _)| field == name)?;
+        Some(value.trim_matches([' ', '\t']))
+    }
+}
+
+impl Call<'_> {
+    fn run(&self) -> MethodResult {
+        #[cfg(feature = "conformance")]
+        if let Some(result) = conformance::run(self) {
+            return result;
+        }
+        match (self.method, self.era) {
+            ("initialize", Era::Handshake(_)) => lifecycle::initialize(self),
+            ("ping", Era::Handshake(_)) => Ok(json!({})),
+            ("logging/setLevel", Era::Handshake(_)) => lifecycle::set_level(self),
+            ("server/discover", Era::Modern) => lifecycle::discover(),
+            ("tools/list", _) => tools::list(self),
+            ("tools/call", _) => tools::call(self),
+            ("resources/list", _) => resources::list(self),
+            ("resources/templates/list", _) => resources::templates(self),
+            ("resources/read", _) => resources::read(self),
+            ("prompts/list", _) => prompts::list(self),
+            ("prompts/get", _) => prompts::get(self),
+            ("completion/complete", _) => completion::complete(self),
+            _ => Err(RpcError::new(-32601, "Method not found", 404)
+                .data(json!({"method": self.method.chars().take(64).collect::<String>()}))
+                .into()),
+        }
+    }
+
+    /// A parameter that must be there, as text.
+    fn text(&self, name: &str) -> Result<&str, RpcError> {
+        match self.params.get(name) {
+            Some(Value::String(text)) => Ok(text),
+            Some(_) => Err(RpcError::invalid_params(&format!(
+                "$.params.{name}: expected a string"
+            ))),
+            None => Err(RpcError::invalid_params(&format!(
+                "$.params.{name}: is missing"
+            ))),
+        }
+    }
+
+    /// A parameter that may be left out, as an object.
+    fn object(&self, name: &str) -> Result<Map<String, Value>, RpcError> {
+        match self.params.get(name) {
+            None | Some(Value::Null) => Ok(Map::new()),
+            Some(Value::Object(object)) => Ok(object.clone()),
+            Some(_) => Err(RpcError::invalid_params(&format!(
+                "$.params.{name}: expected an object"
+            ))),
+        }
+    }
+
+    /// Every list fits one page, so that there is no cursor to come back with.
+    fn first_page(&self) -> Result<(), RpcError> {
+        match self.params.get("cursor") {
+            None | Some(Value::Null) => Ok(()),
+            Some(_) => Err(RpcError::invalid_params("$.params.cursor: is not one of ours")),
+        }
+    }
+}
+
+impl Answer {
+    fn of_error(id: Value, error: RpcError) -> Answer {
+        Answer {
+            status: error.status,
+            headers: Vec::new(),
+            body: json!({"jsonrpc": "2.0", "id": id, "error": error.to_object()}),
+        }
+    }
+
+    fn into_response(self) -> Response {
+        json_response(self.status, self.headers, &self.body)
+    }
+}
+
+fn caller(request: &Request) -> Caller {
+    let principal = match request.transport {
+        Transport::Stdio => Principal::Operator,
+        Transport::Http => match request.header("authorization").and_then(bearer) {
+            Some(token) => Principal::AccessToken(Secret::new(token.to_owned())),
+            None => Principal::Anonymous,
+        },
+    };
+    Caller {
+        principal,
+        source: Source::from_peer(request.peer.as_deref()),
+    }
+}
+
+/// RFC 6750 section 2.1; the scheme's case does not matter (RFC 9110 section 11.1).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim_start_matches(' '))
+}
+
+fn accepted() -> Response {
+    Response {
+        status: 202,
+        headers: Vec::new(),
+        body: None,
+    }
+}
+
+fn json_response(status: u16, headers: Vec<(String, String)>, body: &Value) -> Response {
+    Response {
+        status,
+        headers,
+        body: Some(body.to_string().into_bytes()),
+    }
+}

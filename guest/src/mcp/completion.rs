@@ -1,0 +1,75 @@
+//! `completion/complete`: what could stand for an argument.
+
+use serde_json::{Value, json};
+
+use super::failure::RpcError;
+use super::{Call, MethodResult, prompts, resources};
+use crate::domain::context::{Context, Principal};
+use crate::domain::session::Session;
+use crate::error::Result;
+
+/// The most that MCP allows in one answer.
+const MAX_VALUES: usize = 100;
+
+/// What is not known has no completions, and that is no error.
+pub fn complete(call: &Call) -> MethodResult {
+    let reference = call.object("ref")?;
+    let argument = call.object("argument")?;
+    let text = |object: &serde_json::Map<String, Value>, name: &str| {
+        object.get(name).and_then(Value::as_str).map(str::to_owned)
+    };
+    let (Some(argument_name), Some(begun)) = (text(&argument, "name"), text(&argument, "value"))
+    else {
+        return Err(RpcError::invalid_params(
+            "$.params.argument: expected name and value, both strings",
+        )
+        .into());
+    };
+    let candidates = match text(&reference, "type").as_deref() {
+        Some("ref/prompt") => {
+            let prompt = text(&reference, "name").unwrap_or_default();
+            prompts::candidates(&prompt, &argument_name)
+        }
+        Some("ref/resource") => {
+            let uri = text(&reference, "uri").unwrap_or_default();
+            match (uri.as_str(), argument_name.as_str()) {
+                (resources::SESSION_TEMPLATE, "session_id") => own_sessions(&call.context)?,
+                _ => Vec::new(),
+            }
+        }
+        _ => {
+            return Err(RpcError::invalid_params(
+                "$.params.ref.type: expected ref/prompt or ref/resource",
+            )
+            .into());
+        }
+    };
+    let begun = begun.to_lowercase();
+    let mut values = candidates;
+    values.retain(|value| value.to_lowercase().starts_with(&begun));
+    let total = values.len();
+    values.truncate(MAX_VALUES);
+    Ok(json!({"completion": {
+        "values": values,
+        "total": total,
+        "hasMore": total > MAX_VALUES,
+    }}))
+}
+
+/// The sessions that the caller may read. Nobody else's are hinted at.
+fn own_sessions(context: &Context) -> Result<Vec<String>> {
+    let prefix = match &context.caller.principal {
+        Principal::Anonymous => return Ok(Vec::new()),
+        Principal::Operator => Session::PREFIX.to_owned(),
+        Principal::AccessToken(token) => {
+            match Session::of_access_token(token.expose(), context)? {
+                Some((claims, _)) => Session::index_prefix(claims.sub),
+                None => return Ok(Vec::new()),
+            }
+        }
+    };
+    let limit = MAX_VALUES as u32;
+    let page = context.ports.store.scan(&prefix, None, limit)?;
+    let ids = page.entries.iter().map(|entry| entry.key[prefix.len()..].to_owned());
+    Ok(ids.collect())
+}

@@ -1,0 +1,191 @@
+//! Fixtures that ask the client for more before they answer.
+//!
+//! What the client is asked, it answers in `inputResponses` of the same request,
+//! sent again. `requestState` comes back from the client, who is not trusted: it
+//! is sealed with a MAC and bound to the fixture that it was made for.
+
+use hmac::Mac;
+use serde_json::{Map, Value, json};
+
+use super::{content, is_modern, messages, text};
+use crate::domain::mac;
+use crate::mcp::failure::{Failure, RpcError};
+use crate::mcp::{Call, MethodResult};
+
+/// A fixture tool, by what follows `test_input_required_result_` in its name.
+pub fn call_tool(fixture: &str, call: &Call) -> MethodResult {
+    if !is_modern(call) {
+        let problem = text("This tool needs a client of 2026-07-28 or newer");
+        return Ok(json!({"content": [problem], "isError": true}));
+    }
+    let answers = Answers::of(call)?;
+    match fixture {
+        "elicitation" => match answers.accepted("user_name") {
+            Some(_) => done("Hello!"),
+            None => ask(json!({"user_name": name_question()}), None),
+        },
+        "sampling" => match answers.given("capital_question") {
+            true => done("The model has answered."),
+            false => ask(
+                json!({"capital_question": sampling("What is the capital of France?")}),
+                None,
+            ),
+        },
+        "list_roots" => match answers.given("client_roots") {
+            true => done("The roots are known."),
+            false => ask(json!({"client_roots": roots()}), None),
+        },
+        "request_state" | "tampered_state" => {
+            let state = state(call, fixture)?;
+            if state.is_some() && answers.accepted("confirm").is_some() {
+                return done("state-ok");
+            }
+            let question = form("Please confirm", "ok", "boolean");
+            ask(json!({"confirm": question}), Some(seal(call, fixture, "1")?))
+        }
+        "multiple_inputs" => {
+            let all = ["user_name", "greeting", "client_roots"];
+            if state(call, fixture)?.is_some() && all.iter().all(|key| answers.given(key)) {
+                return done("All three are known.");
+            }
+            let questions = json!({
+                "user_name": name_question(),
+                "greeting": sampling("Generate a greeting"),
+                "client_roots": roots(),
+            });
+            ask(questions, Some(seal(call, fixture, "1")?))
+        }
+        "multi_round" => match state(call, fixture)?.as_deref() {
+            Some("1") if answers.accepted("step1").is_some() => ask(
+                json!({"step2": form("Step 2: What is your favorite color?", "color", "string")}),
+                Some(seal(call, fixture, "2")?),
+            ),
+            Some("2") if answers.accepted("step2").is_some() => done("Both steps are done."),
+            _ => ask(
+                json!({"step1": form("Step 1: What is your name?", "name", "string")}),
+                Some(seal(call, fixture, "1")?),
+            ),
+        },
+        "capabilities" => {
+            let mut questions = Map::new();
+            if client_has(call, "sampling") {
+                questions.insert("greeting".to_owned(), sampling("Generate a greeting"));
+            }
+            if client_has(call, "elicitation") {
+                questions.insert("user_name".to_owned(), name_question());
+            }
+            match questions.keys().any(|key| answers.given(key)) {
+                true => done("That will do."),
+                false => ask(Value::Object(questions), None),
+            }
+        }
+        _ => Err(RpcError::invalid_params("Unknown tool").into()),
+    }
+}
+
+/// The fixture prompt.
+pub fn get_prompt(call: &Call) -> MethodResult {
+    match Answers::of(call)?.accepted("user_context") {
+        Some(_) => Ok(messages(vec![text("The context is known.")])),
+        None => {
+            let question = form("What context should the prompt use?", "context", "string");
+            ask(json!({"user_context": question}), None)
+        }
+    }
+}
+
+/// Whether the client has declared a capability in this request.
+pub fn client_has(call: &Call, capability: &str) -> bool {
+    let meta = call.params.get("_meta");
+    meta.and_then(|meta| meta.get("io.modelcontextprotocol/clientCapabilities"))
+        .and_then(|capabilities| capabilities.get(capability))
+        .is_some_and(Value::is_object)
+}
+
+/// What the client answered; what nobody asked is passed over.
+struct Answers<'a>(Option<&'a Map<String, Value>>);
+
+impl<'a> Answers<'a> {
+    fn of(call: &'a Call) -> Result<Answers<'a>, RpcError> {
+        let problem = "$.params.inputResponses: expected an object of objects";
+        match call.params.get("inputResponses") {
+            None => Ok(Answers(None)),
+            Some(Value::Object(answers)) if answers.values().all(Value::is_object) => {
+                Ok(Answers(Some(answers)))
+            }
+            Some(_) => Err(RpcError::invalid_params(problem)),
+        }
+    }
+
+    fn given(&self, key: &str) -> bool {
+        self.0.is_some_and(|answers| answers.contains_key(key))
+    }
+
+    fn accepted(&self, key: &str) -> Option<&'a Value> {
+        let answer = self.0?.get(key)?;
+        (answer["action"] == "accept").then(|| &answer["content"])
+    }
+}
+
+fn done(outcome: &str) -> MethodResult {
+    Ok(content(json!([text(outcome)])))
+}
+
+fn ask(questions: Value, state: Option<String>) -> MethodResult {
+    let mut result = json!({"resultType": "input_required", "inputRequests": questions});
+    if let Some(state) = state {
+        result["requestState"] = json!(state);
+    }
+    Ok(result)
+}
+
+fn name_question() -> Value {
+    form("What is your name?", "name", "string")
+}
+
+fn form(message: &str, property: &str, r#type: &str) -> Value {
+    json!({
+        "method": "elicitation/create",
+        "params": {
+            "message": message,
+            "requestedSchema": {
+                "type": "object",
+                "properties": {property: {"type": r#type}},
+                "required": [property],
+            },
+        },
+    })
+}
+
+fn sampling(question: &str) -> Value {
+    json!({
+        "method": "sampling/createMessage",
+        "params": {"messages": [{"role": "user", "content": text(question)}], "maxTokens": 100},
+    })
+}
+
+fn roots() -> Value {
+    json!({"method": "roots/list", "params": {}})
+}
+
+fn seal(call: &Call, fixture: &str, step: &str) -> Result<String, Failure> {
+    let mut mac = mac::keyed("conformance-state", &call.context.ports)?;
+    mac.update(fixture.as_bytes());
+    mac.update(b"/");
+    mac.update(step.as_bytes());
+    Ok(format!("{step}.{}", mac::to_hex(&mac.finalize().into_bytes())))
+}
+
+/// The step in the state that the client sent back, if it sent one.
+fn state(call: &Call, fixture: &str) -> Result<Option<String>, Failure> {
+    let Some(state) = call.params.get("requestState") else {
+        return Ok(None);
+    };
+    let invalid = || RpcError::invalid_params("$.params.requestState: is not one of ours");
+    let state = state.as_str().ok_or_else(invalid)?;
+    let (step, _) = state.split_once('.').ok_or_else(invalid)?;
+    if seal(call, fixture, step)? != state {
+        return Err(invalid().into());
+    }
+    Ok(Some(step.to_owned()))
+}

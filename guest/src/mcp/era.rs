@@ -1,0 +1,153 @@
+//! Which era a message belongs to, and whether it keeps to the rules of that.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::failure::RpcError;
+use super::message::RequestMessage;
+use super::{Request, SUPPORTED_VERSIONS, Transport, lifecycle};
+
+const MODERN: &str = SUPPORTED_VERSIONS[0];
+const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// The two kinds of MCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Era {
+    /// Up to 2025-11-25; the version, as far as the message tells it.
+    Handshake(&'static str),
+    /// 2026-07-28.
+    Modern,
+}
+
+impl Era {
+    /// Adds to a result what every result of the era carries.
+    pub fn finish(self, mut result: Value) -> Value {
+        if let (Era::Modern, Value::Object(fields)) = (self, &mut result) {
+            fields
+                .entry("resultType")
+                .or_insert_with(|| json!("complete"));
+            fields.insert(
+                "_meta".to_owned(),
+                json!({"io.modelcontextprotocol/serverInfo": lifecycle::server_info()}),
+            );
+        }
+        result
+    }
+
+    /// Adds to a result how long it may be kept, and for whom.
+    pub fn cached(self, mut result: Value, ttl_ms: u64, scope: &str) -> Value {
+        if self == Era::Modern {
+            result["ttlMs"] = json!(ttl_ms);
+            result["cacheScope"] = json!(scope);
+        }
+        result
+    }
+
+    /// Whether a tool's wrong arguments are a result, for the model to mend,
+    /// rather than an error.
+    pub fn wrong_arguments_are_results(self) -> bool {
+        match self {
+            Era::Modern => true,
+            Era::Handshake(version) => version >= "2025-11-25",
+        }
+    }
+}
+
+/// Judges one request by itself: real clients mix the eras on one connection.
+pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcError> {
+    let header = request.header("mcp-protocol-version");
+    let meta = message.params.get("_meta").and_then(Value::as_object);
+    let modern_meta = meta.is_some_and(|meta| meta.contains_key(PROTOCOL_VERSION));
+    let handshake = match header {
+        None => Some("2025-03-26"),
+        Some(version) => SUPPORTED_VERSIONS[1..]
+            .iter()
+            .copied()
+            .find(|supported| *supported == version),
+    };
+    match handshake {
+        Some(version) if !modern_meta && message.method != "server/discover" => {
+            Ok(Era::Handshake(version))
+        }
+        _ => {
+            check_modern(message, meta, request)?;
+            Ok(Era::Modern)
+        }
+    }
+}
+
+/// The checks of 2026-07-28, in the order that it gives.
+fn check_modern(
+    message: &RequestMessage,
+    meta: Option<&Map<String, Value>>,
+    request: &Request,
+) -> Result<(), RpcError> {
+    let of_meta = |name: &str| meta.and_then(|meta| meta.get(name));
+    let Some(version) = of_meta(PROTOCOL_VERSION).and_then(Value::as_str) else {
+        return Err(RpcError::invalid_params(&format!(
+            "$.params._meta: expected {PROTOCOL_VERSION}, a string"
+        )));
+    };
+    if !of_meta(CLIENT_CAPABILITIES).is_some_and(Value::is_object) {
+        return Err(RpcError::invalid_params(&format!(
+            "$.params._meta: expected {CLIENT_CAPABILITIES}, an object"
+        )));
+    }
+    if request.transport == Transport::Http {
+        check_headers(message, version, request)?;
+    }
+    if version != MODERN {
+        return Err(RpcError::new(-32022, "Unsupported protocol version", 400)
+            .data(json!({"supported": SUPPORTED_VERSIONS, "requested": version})));
+    }
+    Ok(())
+}
+
+/// Intermediaries route by the headers, so they must say what the body says.
+fn check_headers(
+    message: &RequestMessage,
+    version: &str,
+    request: &Request,
+) -> Result<(), RpcError> {
+    check_header(request, "mcp-protocol-version", version)?;
+    check_header(request, "mcp-method", &message.method)?;
+    let named = match message.method.as_str() {
+        "tools/call" | "prompts/get" => "name",
+        "resources/read" => "uri",
+        _ => return Ok(()),
+    };
+    match message.params.get(named).and_then(Value::as_str) {
+        Some(name) => check_header(request, "mcp-name", name),
+        // That it is missing is for the method to say.
+        None => Ok(()),
+    }
+}
+
+fn check_header(request: &Request, name: &str, expected: &str) -> Result<(), RpcError> {
+    let header = request.header(name);
+    if header.and_then(decode).as_deref() == Some(expected) {
+        return Ok(());
+    }
+    let problem = match header {
+        None => "is missing",
+        Some(_) => "differs from the body",
+    };
+    Err(RpcError::new(
+        -32020,
+        &format!("The header {name} {problem}"),
+        400,
+    ))
+}
+
+/// A value as it is, or what stands in `=?base64?…?=`.
+fn decode(value: &str) -> Option<String> {
+    let encoded = value
+        .strip_prefix("=?base64?")
+        .and_then(|rest| rest.strip_suffix("?="));
+    match encoded {
+        None => Some(value.to_owned()),
+        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok(),
+    }
+}

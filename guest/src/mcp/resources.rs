@@ -1,0 +1,143 @@
+//! Resources: what an agent may want to look at.
+
+use serde_json::{Value, json};
+
+use super::era::Era;
+use super::failure::{Failure, RpcError};
+use super::{Call, MethodResult};
+use crate::domain::context::{Context, Principal};
+use crate::domain::id::Id;
+use crate::domain::session::{self, Session};
+use crate::error::{AuthError, Kind};
+use crate::operations::{self, GetCapabilities, SessionView};
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
+const MIME_TYPE: &str = "application/json";
+const METRICS: &str = "mcp://user-auth/metrics";
+const CAPABILITIES: &str = "mcp://user-auth/capabilities";
+const HEALTH: &str = "mcp://user-auth/health";
+const SESSION_PREFIX: &str = "mcp://user-auth/sessions/";
+/// The template of the sessions, for completions too.
+pub const SESSION_TEMPLATE: &str = "mcp://user-auth/sessions/{session_id}";
+
+/// `resources/list`
+pub fn list(call: &Call) -> MethodResult {
+    call.first_page()?;
+    let resources = json!({"resources": [
+        {
+            "uri": CAPABILITIES,
+            "name": "capabilities",
+            "title": "Capabilities",
+            "description": "Operations with their schemas, policies, limits, errors and versions.",
+            "mimeType": MIME_TYPE,
+        },
+        {
+            "uri": METRICS,
+            "name": "metrics",
+            "title": "Metrics",
+            "description": "Calls, failures and latencies by operation; the hash queue, the store \
+                and the sandbox; live.",
+            "mimeType": MIME_TYPE,
+        },
+        {
+            "uri": HEALTH,
+            "name": "health",
+            "title": "Health",
+            "description": "Whether the store, the keys and the password hash can be reached.",
+            "mimeType": MIME_TYPE,
+        },
+    ]});
+    Ok(call.era.cached(resources, HOUR_MS, "public"))
+}
+
+/// `resources/templates/list`
+pub fn templates(call: &Call) -> MethodResult {
+    call.first_page()?;
+    let templates = json!({"resourceTemplates": [{
+        "uriTemplate": SESSION_TEMPLATE,
+        "name": "session",
+        "title": "A session",
+        "description": "Whose a session is, how it began and when it ends. For the owner of the \
+            session, by access token, and for the local operator.",
+        "mimeType": MIME_TYPE,
+    }]});
+    Ok(call.era.cached(templates, HOUR_MS, "public"))
+}
+
+/// `resources/read`
+pub fn read(call: &Call) -> MethodResult {
+    let uri = call.text("uri")?;
+    let context = &call.context;
+    let (content, ttl_ms, scope) = match uri {
+        METRICS => (context.ports.telemetry.snapshot(), 0, "private"),
+        CAPABILITIES => (capabilities(context)?, HOUR_MS, "public"),
+        HEALTH => (health(context), 0, "private"),
+        _ => match uri.strip_prefix(SESSION_PREFIX) {
+            Some(id) => (session(id, uri, call)?, 0, "private"),
+            None => return Err(not_found(uri, call.era).into()),
+        },
+    };
+    let result = json!({"contents": [{
+        "uri": uri,
+        "mimeType": MIME_TYPE,
+        "text": content.to_string(),
+    }]});
+    Ok(call.era.cached(result, ttl_ms, scope))
+}
+
+/// The code was -32002 until 2026-07-28 took it back.
+pub fn not_found(uri: &str, era: Era) -> RpcError {
+    let code = if era == Era::Modern { -32602 } else { -32002 };
+    RpcError::new(code, "Resource not found", 400).data(json!({"uri": uri}))
+}
+
+fn capabilities(context: &Context) -> Result<Value, AuthError> {
+    let capabilities = operations::call(GetCapabilities {}, context)?;
+    Ok(serde_json::to_value(capabilities).unwrap_or_default())
+}
+
+fn health(context: &Context) -> Value {
+    let ports = &context.ports;
+    let store = ports.store.get(&["health".to_owned()]).is_ok();
+    let keys = ports.keys.derive("health").is_ok();
+    let random = ports.random.fill(&mut [0]).is_ok();
+    let word = |well| if well { "ok" } else { "unavailable" };
+    json!({
+        "status": word(store && keys && random),
+        "store": word(store),
+        "keys": word(keys),
+        "random": word(random),
+        "timestamp": context.now().to_rfc3339(),
+    })
+}
+
+/// One's own sessions, and for the operator all. What is another's is not found,
+/// just as what is not there.
+fn session(id: &str, uri: &str, call: &Call) -> Result<Value, Failure> {
+    let context = &call.context;
+    let reader = match &context.caller.principal {
+        Principal::Operator => None,
+        Principal::AccessToken(token) => {
+            Some(session::require(token.expose(), context)?.user_id)
+        }
+        Principal::Anonymous => {
+            return Err(AuthError::new(
+                Kind::Authentication,
+                "Reading a session takes an access token",
+            )
+            .detail("expected", "the header Authorization: Bearer <access token>")
+            .into());
+        }
+    };
+    let Ok(id) = Id::try_from(id.to_owned()) else {
+        return Err(not_found(uri, call.era).into());
+    };
+    let session = Session::read(id, &context.ports)?
+        .map(|session| session.value)
+        .filter(|session| reader.is_none_or(|user_id| user_id == session.user_id))
+        .filter(|session| !session.is_over(context.now()));
+    match session {
+        Some(session) => Ok(serde_json::to_value(SessionView::from(session)).unwrap_or_default()),
+        None => Err(not_found(uri, call.era).into()),
+    }
+}

@@ -1,0 +1,113 @@
+//! Tools: one for each operation.
+
+use serde_json::{Map, Value, json};
+
+use super::failure::RpcError;
+use super::{Call, MethodResult, tool_name};
+use crate::error::{AuthError, Kind};
+use crate::operations::{self, Definition, TABLE};
+
+/// What the name of each tool begins with.
+pub const PREFIX: &str = "user-auth_";
+const HOUR_MS: u64 = 60 * 60 * 1000;
+
+/// `tools/list`
+pub fn list(call: &Call) -> MethodResult {
+    call.first_page()?;
+    let tools: Vec<Value> = TABLE.iter().map(tool).collect();
+    Ok(call.era.cached(json!({"tools": tools}), HOUR_MS, "public"))
+}
+
+/// `tools/call`
+pub fn call(call: &Call) -> MethodResult {
+    let name = call.text("name")?;
+    let operation = name.strip_prefix(PREFIX).and_then(operations::find);
+    let Some(operation) = operation else {
+        let known: Vec<String> = TABLE.iter().map(|known| tool_name(known.name)).collect();
+        return Err(RpcError::invalid_params("Unknown tool")
+            .data(json!({"tool": name.chars().take(64).collect::<String>(), "known_tools": known}))
+            .into());
+    };
+    let arguments = Value::Object(call.object("arguments")?);
+    match (operation.invoke)(arguments, &call.context) {
+        Ok(output) => Ok(result(output, false)),
+        Err(error) if is_result(&error, call) => {
+            let object = error.to_object(call.context.now());
+            Ok(result(json!({"error": object}), true))
+        }
+        Err(error) => Err(RpcError {
+            code: error.kind.code(),
+            data: Some(error.to_object(call.context.now())["data"].take()),
+            message: error.message,
+            status: 200,
+        }
+        .into()),
+    }
+}
+
+/// The modern era keeps these codes for itself, so that there every failure of an
+/// operation is a result. Before, it is an error, except for arguments that the
+/// model can mend, once models were shown those.
+fn is_result(error: &AuthError, call: &Call) -> bool {
+    let wrong_arguments = error.kind == Kind::Application && error.details.contains_key("fields");
+    call.era == super::Era::Modern || (wrong_arguments && call.era.wrong_arguments_are_results())
+}
+
+/// The same in both places: some clients show the model only the one, some only
+/// the other.
+fn result(structured: Value, is_error: bool) -> Value {
+    json!({
+        "content": [{"type": "text", "text": structured.to_string()}],
+        "structuredContent": structured,
+        "isError": is_error,
+    })
+}
+
+fn tool(operation: &Definition) -> Value {
+    let mut input_schema = (operation.input_schema)();
+    let description = input_schema
+        .as_object_mut()
+        .and_then(|schema| schema.remove("description"));
+    json!({
+        "name": tool_name(operation.name),
+        "title": operation.title,
+        "description": description,
+        "inputSchema": input_schema,
+        "outputSchema": output_schema((operation.output_schema)()),
+        "annotations": operation.effect.annotations(operation.title),
+    })
+}
+
+/// A tool's structured content is the output of its operation or an error, in an
+/// object either way.
+fn output_schema(output: Value) -> Value {
+    let error = json!({
+        "type": "object",
+        "description": "Why the operation failed.",
+        "properties": {
+            "code": {"type": "integer"},
+            "message": {"type": "string"},
+            "data": {
+                "type": "object",
+                "properties": {
+                    "operation": {"type": "string"},
+                    "module": {"type": "string"},
+                    "timestamp": {"type": "string", "format": "date-time"},
+                    "details": {"type": "object"}
+                },
+                "required": ["operation", "module", "timestamp", "details"]
+            }
+        },
+        "required": ["code", "message", "data"]
+    });
+    let failed = json!({
+        "type": "object",
+        "properties": {"error": error},
+        "required": ["error"]
+    });
+    let schema = Map::from_iter([
+        ("type".to_owned(), json!("object")),
+        ("anyOf".to_owned(), json!([output, failed])),
+    ]);
+    Value::Object(schema)
+}

@@ -1,0 +1,189 @@
+//! The operations: the unit of the system.
+//!
+//! Each is one file with its documentation, its input (the struct itself), its
+//! output and its `run`. The MCP tool with its description and JSON Schemas, the
+//! typed and the `invoke` call of `wit/auth.wit`, the CLI subcommand and the
+//! listing of capabilities are all made of that. To add an operation, add its
+//! file, and its line in [`TABLE`].
+
+mod execute_primary_operation;
+mod get_capabilities;
+mod get_session;
+mod input;
+mod login;
+mod logout;
+mod refresh_token;
+mod register;
+mod verify_token;
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+pub use execute_primary_operation::ExecutePrimaryOperation;
+pub use get_capabilities::{GetCapabilities, operations as list};
+pub use get_session::{GetSession, SessionView};
+pub use login::{Login, Tokens};
+pub use logout::Logout;
+pub use refresh_token::RefreshToken;
+pub use register::{Register, Registered};
+pub use verify_token::{Verification, VerifyToken};
+
+use crate::domain::context::Context;
+use crate::error::{AuthError, Kind, Result};
+
+/// All operations, in the order in which they are listed. The first one has no
+/// effect and needs no input: some clients try what comes first.
+pub static TABLE: [Definition; 8] = [
+    define::<GetCapabilities>(),
+    define::<ExecutePrimaryOperation>(),
+    define::<Register>(),
+    define::<Login>(),
+    define::<VerifyToken>(),
+    define::<RefreshToken>(),
+    define::<Logout>(),
+    define::<GetSession>(),
+];
+
+/// One operation. The type itself is its input.
+pub trait Operation: DeserializeOwned + JsonSchema {
+    /// Its name: `user-auth_<name>` is the tool.
+    const NAME: &'static str;
+    /// Its name for people.
+    const TITLE: &'static str;
+    /// What it does to the world.
+    const EFFECT: Effect;
+    /// What it gives.
+    type Output: Serialize + JsonSchema;
+
+    /// Does it.
+    fn run(self, context: &Context) -> Result<Self::Output>;
+}
+
+/// What an operation does to the world: the hints of an MCP tool. No operation
+/// reaches beyond this service (`openWorldHint`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It changes nothing.
+    Reads,
+    /// It adds something, each time anew.
+    Adds,
+    /// It ends or replaces something, each time anew.
+    Replaces,
+    /// It ends something; doing so twice is doing so once.
+    Ends,
+}
+
+impl Effect {
+    /// As the annotations of an MCP tool.
+    pub fn annotations(self, title: &str) -> Value {
+        json!({
+            "title": title,
+            "readOnlyHint": self == Effect::Reads,
+            "destructiveHint": matches!(self, Effect::Replaces | Effect::Ends),
+            "idempotentHint": matches!(self, Effect::Reads | Effect::Ends),
+            "openWorldHint": false,
+        })
+    }
+}
+
+/// An operation as a value.
+pub struct Definition {
+    /// [`Operation::NAME`]
+    pub name: &'static str,
+    /// [`Operation::TITLE`]
+    pub title: &'static str,
+    /// [`Operation::EFFECT`]
+    pub effect: Effect,
+    /// JSON Schema (2020-12) of the input.
+    pub input_schema: fn() -> Value,
+    /// JSON Schema (2020-12) of the output.
+    pub output_schema: fn() -> Value,
+    /// Runs it on an input that is yet to be parsed.
+    pub invoke: fn(Value, &Context) -> Result<Value>,
+}
+
+impl Definition {
+    /// What it does, from the documentation of its type.
+    pub fn description(&self) -> String {
+        let schema = (self.input_schema)();
+        schema["description"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+const fn define<O: Operation>() -> Definition {
+    Definition {
+        name: O::NAME,
+        title: O::TITLE,
+        effect: O::EFFECT,
+        input_schema: schema::<O>,
+        output_schema: schema::<O::Output>,
+        invoke: invoke_one::<O>,
+    }
+}
+
+/// The operation of this name.
+pub fn find(name: &str) -> Option<&'static Definition> {
+    TABLE.iter().find(|definition| definition.name == name)
+}
+
+/// Runs the operation of this name.
+///
+/// Fails with -32000 when there is none, or when the input does not fit it, and
+/// says field by field what is wrong.
+pub fn invoke(name: &str, input: Value, context: &Context) -> Result<Value> {
+    match find(name) {
+        Some(definition) => (definition.invoke)(input, context),
+        None => Err(unknown(name)),
+    }
+}
+
+/// Runs an operation, and counts it.
+pub fn call<O: Operation>(operation: O, context: &Context) -> Result<O::Output> {
+    counted::<O, _>(context, || operation.run(context))
+}
+
+/// The error for a name that no operation has.
+pub fn unknown(name: &str) -> AuthError {
+    let known: Vec<&str> = TABLE.iter().map(|definition| definition.name).collect();
+    AuthError::new(Kind::Application, "Unknown operation")
+        .detail("operation", shortened(name))
+        .detail("known_operations", known)
+}
+
+fn invoke_one<O: Operation>(input: Value, context: &Context) -> Result<Value> {
+    counted::<O, _>(context, || {
+        let output = input::parse::<O>(input)?.run(context)?;
+        // Outputs are plain structs, which JSON can always say.
+        Ok(serde_json::to_value(output).unwrap_or_default())
+    })
+}
+
+fn counted<O: Operation, T>(context: &Context, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    let began = context.ports.clock.monotonic_us();
+    let result = run().map_err(|error| error.during(O::NAME));
+    let duration_us = context.ports.clock.monotonic_us().saturating_sub(began);
+    let code = result.as_ref().err().map(|error| error.kind.code());
+    context
+        .ports
+        .telemetry
+        .operation_ended(O::NAME, code, duration_us);
+    result
+}
+
+/// With all types in place, for clients that do not follow references.
+fn schema<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.remove("title");
+    schema.to_value()
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(64).collect()
+}

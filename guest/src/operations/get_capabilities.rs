@@ -1,0 +1,165 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Effect, Operation, TABLE};
+use crate::domain::context::Context;
+use crate::domain::throttle;
+use crate::error::{Kind, Result};
+use crate::mcp;
+
+/// Tells what this service is and does: its operations with their schemas, the
+/// policies and limits in force, its errors and the protocol versions that it
+/// speaks. Changes nothing and needs no input.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GetCapabilities {}
+
+/// What this service is and does.
+#[derive(Serialize, JsonSchema)]
+pub struct Capabilities {
+    /// The name of the module.
+    pub module: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// What it is concerned with.
+    pub domain: &'static str,
+    /// What it is for.
+    pub description: &'static str,
+    /// What it can do.
+    pub operations: Vec<OperationView>,
+    /// The rules in force.
+    pub policies: Policies,
+    /// The limits in force.
+    pub limits: Limits,
+    /// What can go wrong.
+    pub errors: Vec<ErrorView>,
+    /// The versions of MCP that it speaks, newest first.
+    pub protocol_versions: Vec<&'static str>,
+}
+
+/// An operation.
+#[derive(Serialize, JsonSchema)]
+pub struct OperationView {
+    /// Its name, for `invoke`, the command line and `data.operation`.
+    pub name: &'static str,
+    /// The MCP tool that runs it.
+    pub tool: String,
+    /// Its name for people.
+    pub title: &'static str,
+    /// What it does.
+    pub description: String,
+    /// JSON Schema of its input.
+    pub input_schema: Value,
+    /// JSON Schema of its output.
+    pub output_schema: Value,
+}
+
+/// The rules in force.
+#[derive(Serialize, JsonSchema)]
+pub struct Policies {
+    /// The fewest characters that a new password has.
+    pub password_min_length: usize,
+    /// The most bytes that a password has.
+    pub password_max_bytes: usize,
+    /// How passwords are hashed.
+    pub password_hash: String,
+    /// How access tokens are signed.
+    pub access_token_algorithm: &'static str,
+    /// How long an access token is good.
+    pub access_token_ttl_seconds: u64,
+    /// Each refresh token is good for one use; a second use ends the session.
+    pub refresh_token_rotation: bool,
+    /// A session that is not refreshed for so long is over.
+    pub session_idle_seconds: u64,
+    /// No session outlives this.
+    pub session_absolute_seconds: u64,
+    /// The `iss` of access tokens.
+    pub issuer: String,
+    /// The `aud` of access tokens.
+    pub audience: String,
+}
+
+/// The limits in force.
+#[derive(Serialize, JsonSchema)]
+pub struct Limits {
+    /// Failed logins for one user name from one source within the window.
+    pub login_failures_per_username_and_source: i64,
+    /// Failed logins from one source within the window.
+    pub login_failures_per_source: i64,
+    /// The window.
+    pub login_failure_window_seconds: u64,
+    /// Messages in one JSON-RPC batch.
+    pub batch_messages: usize,
+}
+
+/// An error.
+#[derive(Serialize, JsonSchema)]
+pub struct ErrorView {
+    /// Its code.
+    pub code: i32,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+impl Operation for GetCapabilities {
+    const NAME: &'static str = "get_capabilities";
+    const TITLE: &'static str = "What this service can do";
+    const EFFECT: Effect = Effect::Reads;
+    type Output = Capabilities;
+
+    fn run(self, context: &Context) -> Result<Capabilities> {
+        let settings = context.settings;
+        Ok(Capabilities {
+            module: "UserAuth",
+            version: env!("CARGO_PKG_VERSION"),
+            domain: "authentication",
+            description: "Registers users, logs them in, and tells other services whose a token is",
+            operations: operations(),
+            policies: Policies {
+                password_min_length: settings.password_min_length,
+                password_max_bytes: crate::domain::password::MAX_BYTES,
+                password_hash: format!(
+                    "argon2id, {} KiB, {} passes",
+                    settings.argon2_memory_kib, settings.argon2_iterations
+                ),
+                access_token_algorithm: "HS256",
+                access_token_ttl_seconds: settings.access_token_ttl.as_secs(),
+                refresh_token_rotation: true,
+                session_idle_seconds: settings.session_idle.as_secs(),
+                session_absolute_seconds: settings.session_absolute.as_secs(),
+                issuer: settings.issuer.clone(),
+                audience: settings.audience.clone(),
+            },
+            limits: Limits {
+                login_failures_per_username_and_source: throttle::MAX_FAILURES_PER_USERNAME,
+                login_failures_per_source: throttle::MAX_FAILURES_PER_SOURCE,
+                login_failure_window_seconds: throttle::WINDOW_SECONDS,
+                batch_messages: mcp::MAX_BATCH,
+            },
+            errors: Kind::ALL
+                .iter()
+                .map(|kind| ErrorView {
+                    code: kind.code(),
+                    meaning: kind.meaning(),
+                })
+                .collect(),
+            protocol_versions: mcp::SUPPORTED_VERSIONS.to_vec(),
+        })
+    }
+}
+
+/// All operations, as they are listed here and by `auth.operations`.
+pub fn operations() -> Vec<OperationView> {
+    TABLE
+        .iter()
+        .map(|definition| OperationView {
+            name: definition.name,
+            tool: mcp::tool_name(definition.name),
+            title: definition.title,
+            description: definition.description(),
+            input_schema: (definition.input_schema)(),
+            output_schema: (definition.output_schema)(),
+        })
+        .collect()
+}

@@ -1,0 +1,96 @@
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Effect, Operation, Tokens};
+use crate::domain::access_token::AccessToken;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::records::{self, Batch};
+use crate::domain::refresh_token;
+use crate::domain::secret::Secret;
+use crate::domain::session::{self, Session};
+use crate::error::{AuthError, Result};
+use crate::ports::LogLevel;
+
+/// Gives new tokens for a refresh token, which is thereby used up. A refresh
+/// token that is used a second time ends its session at once, for everyone: one
+/// of the two users of it is not its owner (RFC 9700 section 4.14.2).
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshToken {
+    /// The refresh token of the last login or refresh.
+    pub refresh_token: Secret,
+}
+
+enum Settled {
+    Refreshed(Tokens),
+    Reused,
+}
+
+impl Operation for RefreshToken {
+    const NAME: &'static str = "refresh_token";
+    const TITLE: &'static str = "Refresh the tokens of a session";
+    const EFFECT: Effect = Effect::Replaces;
+    type Output = Tokens;
+
+    fn run(self, context: &Context) -> Result<Tokens> {
+        let text = self.refresh_token.expose();
+        let Some(token) = refresh_token::RefreshToken::parse(text, &context.ports)? else {
+            return Err(AuthError::invalid_token());
+        };
+        match records::settle(|| refresh(&token, context))? {
+            Settled::Refreshed(tokens) => Ok(tokens),
+            Settled::Reused => {
+                context.log(
+                    LogLevel::Warning,
+                    json!({"event": "refresh_token_reused", "session_id": token.session_id()}),
+                );
+                Err(AuthError::invalid_token())
+            }
+        }
+    }
+}
+
+/// `None`: a race was lost.
+fn refresh(token: &refresh_token::RefreshToken, context: &Context) -> Result<Option<Settled>> {
+    let ports = &context.ports;
+    let Some(session) = Session::read(token.session_id(), ports)? else {
+        return Err(AuthError::invalid_token());
+    };
+    let user_id = session.value.user_id;
+    let current = token.generation() == session.value.generation
+        && token.matches(&session.value.refresh_token, ports)?;
+    if !current {
+        let event = Event::refused(RefreshToken::NAME, "reused").by(user_id);
+        let ended = session::end(&session, event, context)?;
+        return Ok(ended.then_some(Settled::Reused));
+    }
+    if session.value.is_over(context.now()) {
+        return Err(AuthError::invalid_token());
+    }
+
+    let head = records::read(Chain::head_key(user_id), ports)?;
+    let (refreshed, refresh_token) = session.value.refreshed(context)?;
+    let access_token = AccessToken::issue(&refreshed, context)?;
+    let event = Event::success(RefreshToken::NAME)
+        .by(user_id)
+        .detail("session_id", refreshed.session_id.to_string());
+    let mut batch = Batch::new();
+    batch.replace(
+        Session::key(refreshed.session_id),
+        &session.version,
+        &refreshed,
+    );
+    Chain::at(user_id, head).append(event, &mut batch, context)?;
+    let committed = batch.commit(context)?;
+    Ok(committed.then(|| {
+        Settled::Refreshed(Tokens {
+            access_token: access_token.token,
+            token_type: "Bearer",
+            expires_in: access_token.expires_in,
+            refresh_token: refresh_token.to_secret(),
+            session_id: refreshed.session_id,
+        })
+    }))
+}

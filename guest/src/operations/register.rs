@@ -1,0 +1,91 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::account::{Account, UsernameRecord};
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::email::Email;
+use crate::domain::id::Id;
+use crate::domain::password::{self, Password, PasswordRecord};
+use crate::domain::records::Batch;
+use crate::domain::username::Username;
+use crate::error::{AuthError, FieldError, Result};
+
+/// Creates an account. User names are unique; case and ways to write one letter
+/// make no difference. The password needs length, 15 characters unless set
+/// otherwise, and nothing else.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Register {
+    /// The name to log in with: 1 to 64 characters without blanks.
+    pub username: Username,
+    /// The password.
+    pub password: Password,
+    /// Where the owner of the account may be reached. Not verified.
+    #[serde(default)]
+    pub email: Option<Email>,
+}
+
+/// The new account.
+#[derive(Serialize, JsonSchema)]
+pub struct Registered {
+    /// Identifies the account; never changes.
+    pub user_id: Id,
+    /// The user name in its canonical form.
+    pub username: Username,
+    /// When the account was created (RFC 3339).
+    pub created_at: String,
+}
+
+impl Operation for Register {
+    const NAME: &'static str = "register";
+    const TITLE: &'static str = "Register a user";
+    const EFFECT: Effect = Effect::Adds;
+    type Output = Registered;
+
+    fn run(self, context: &Context) -> Result<Registered> {
+        let ports = &context.ports;
+        password::check_policy(&self.password, &self.username, context.settings)?;
+        // Spares the hash; what decides is the batch below.
+        if Account::id_of(&self.username, ports)?.is_some() {
+            return Err(taken());
+        }
+        context.progress(0, 2, "hashing the password");
+        let account = Account {
+            user_id: Id::random(ports.random)?,
+            password: PasswordRecord::create(&self.password, context.settings, ports)?,
+            username: self.username,
+            email: self.email,
+            created_at: context.now(),
+        };
+        context.progress(1, 2, "creating the account");
+
+        let username_record = UsernameRecord {
+            user_id: account.user_id,
+        };
+        let mut batch = Batch::new();
+        batch.create(Account::username_key(&account.username), &username_record);
+        batch.create(Account::key(account.user_id), &account);
+        let event = Event::success(Self::NAME).by(account.user_id);
+        Chain::new(account.user_id).append(event, &mut batch, context)?;
+        // All other keys hold the new random id: a lost race is one for the name.
+        if !batch.commit(context)? {
+            return Err(taken());
+        }
+        context.progress(2, 2, "done");
+        Ok(Registered {
+            user_id: account.user_id,
+            username: account.username,
+            created_at: account.created_at.to_rfc3339(),
+        })
+    }
+}
+
+fn taken() -> AuthError {
+    let problem = FieldError::new("username", "is taken; choose another");
+    AuthError {
+        message: "The user name is taken".to_owned(),
+        ..AuthError::invalid(vec![problem])
+    }
+}

@@ -1,0 +1,87 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::access_token::Claims;
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::secret::Secret;
+use crate::domain::session::Session;
+use crate::domain::username::Username;
+use crate::error::Result;
+
+/// Tells whether an access token is good: issued here, not expired, and its
+/// session alive. Of anything else it says only `{"active": false}` (RFC 7662
+/// section 2.2).
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyToken {
+    /// The access token.
+    pub token: Secret,
+}
+
+/// What the token says, if it is good.
+#[derive(Default, Serialize, JsonSchema)]
+pub struct Verification {
+    /// Whether the token is good. If not, nothing else is told.
+    pub active: bool,
+    /// The user id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sub: Option<Id>,
+    /// The user name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<Username>,
+    /// Who issued the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+    /// Whom it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aud: Option<String>,
+    /// Until when it is good, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exp: Option<u64>,
+    /// When it was issued, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iat: Option<u64>,
+    /// Identifies the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jti: Option<Id>,
+    /// The session that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<Id>,
+    /// What it permits, separated by blanks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+}
+
+impl Operation for VerifyToken {
+    const NAME: &'static str = "verify_token";
+    const TITLE: &'static str = "Verify an access token";
+    const EFFECT: Effect = Effect::Reads;
+    type Output = Verification;
+
+    fn run(self, context: &Context) -> Result<Verification> {
+        let live = Session::of_access_token(self.token.expose(), context)?;
+        Ok(match live {
+            Some((claims, _)) => Verification::active(claims),
+            None => Verification::default(),
+        })
+    }
+}
+
+impl Verification {
+    fn active(claims: Claims) -> Verification {
+        Verification {
+            active: true,
+            sub: Some(claims.sub),
+            username: Some(claims.username),
+            iss: Some(claims.iss),
+            aud: Some(claims.aud),
+            exp: Some(claims.exp),
+            iat: Some(claims.iat),
+            jti: Some(claims.jti),
+            sid: Some(claims.sid),
+            scope: Some(claims.scope),
+        }
+    }
+}

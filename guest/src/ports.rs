@@ -1,0 +1,218 @@
+//! What the domain asks of the world around it. In the component the imports
+//! of `wit/` stand behind these traits, in native tests plain memory does.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::domain::time::Timestamp;
+
+/// A capability of the host could not do its work (`types.unavailable`).
+#[derive(Clone, Debug)]
+pub struct Unavailable {
+    /// For the log of whoever runs the host; never for the caller.
+    pub reason: String,
+    /// How long to wait before another try, in milliseconds.
+    pub retry_after_ms: u32,
+}
+
+/// Which writing of a record this is. Compare for equality only.
+pub type Version = String;
+
+/// A record as it was read.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What it is stored under.
+    pub key: String,
+    /// What is stored.
+    pub value: Vec<u8>,
+    /// Which writing of the key this is.
+    pub version: Version,
+}
+
+/// What must hold for a mutation to be allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing.
+    Any,
+    /// There is no live record under the key.
+    Absent,
+    /// The live record under the key has this version.
+    At(Version),
+}
+
+/// One change of a batch.
+#[derive(Clone, Debug)]
+pub struct Mutation {
+    /// The key that changes.
+    pub key: String,
+    /// What must hold before.
+    pub expect: Expect,
+    /// The new value; `None` deletes.
+    pub put: Option<Vec<u8>>,
+    /// How long the record lives, in milliseconds; `None`: for good.
+    pub ttl_ms: Option<u64>,
+}
+
+/// How a batch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it is durable.
+    Committed,
+    /// None of it happened; the index of the first expectation that failed.
+    Conflict(u32),
+}
+
+/// One page of a scan.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// In ascending order of their keys.
+    pub entries: Vec<Entry>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<String>,
+}
+
+/// Records; the contract is `wit/store.wit`.
+pub trait Store {
+    /// Reads the records under `keys`, in that order, as one snapshot.
+    fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable>;
+    /// Applies all mutations or none.
+    fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable>;
+    /// Adds to a counter and returns its new value.
+    fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable>;
+    /// Reads up to `limit` records under `prefix`, after the key `after`.
+    fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable>;
+}
+
+/// The cost of one password hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashParameters {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub iterations: u32,
+    /// Lanes.
+    pub parallelism: u32,
+    /// Length of the hash in bytes.
+    pub output_length: u32,
+}
+
+/// Argon2id (RFC 9106).
+pub trait PasswordHash {
+    /// Hashes `password` with `salt` and the pepper `secret`.
+    fn argon2id(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        secret: &[u8],
+        parameters: HashParameters,
+    ) -> Result<Vec<u8>, Unavailable>;
+}
+
+/// Keys that the host derives from its master secret.
+pub trait Keys {
+    /// The key of this label.
+    fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable>;
+}
+
+/// Wall-clock time.
+pub trait Clock {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+    /// Microseconds from a fixed but unknown moment; never goes back.
+    fn monotonic_us(&self) -> u64;
+}
+
+/// A cryptographically secure source of random bytes.
+pub trait Random {
+    /// Fills `buffer`.
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable>;
+}
+
+/// How grave a line of the operator's log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Of use to who looks for a fault.
+    Debug,
+    /// Normal.
+    Info,
+    /// Somebody should look at it some time.
+    Warn,
+    /// Somebody should look at it now.
+    Error,
+}
+
+/// Counters, log and audit lines out; the numbers in.
+pub trait Telemetry {
+    /// A line for the operator's log.
+    fn log(&self, severity: Severity, message: &str, fields: &Map<String, Value>);
+    /// Counts an operation that has ended; `code` is none when it succeeded.
+    fn operation_ended(&self, operation: &str, code: Option<i32>, duration_us: u64);
+    /// An audit record that has been committed.
+    fn audited(&self, record: &str);
+    /// The numbers as they are now, as the JSON of `mcp://user-auth/metrics`.
+    fn snapshot(&self) -> Value;
+}
+
+/// The severities of RFC 5424 that MCP uses, least grave first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Notice,
+    Warning,
+    Error,
+    Critical,
+    Alert,
+    Emergency,
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Notice => "notice",
+            LogLevel::Warning => "warning",
+            LogLevel::Error => "error",
+            LogLevel::Critical => "critical",
+            LogLevel::Alert => "alert",
+            LogLevel::Emergency => "emergency",
+        })
+    }
+}
+
+/// The MCP client whose request is being answered.
+pub trait Client {
+    /// Sends one JSON-RPC notification at once; lost when the client takes none.
+    fn notify(&self, notification: &str);
+    /// From now on `cancel` finds this request by its id.
+    fn started(&self, id: &str);
+    /// Stops the work on another request of the same client.
+    fn cancel(&self, id: &str);
+    /// What this connection asked to be told of.
+    fn log_level(&self) -> Option<LogLevel>;
+    /// Remembers that for the connection.
+    fn set_log_level(&self, level: LogLevel);
+}
+
+/// All ports together.
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
+    /// Records.
+    pub store: &'a dyn Store,
+    /// Argon2id.
+    pub password_hash: &'a dyn PasswordHash,
+    /// Derived keys.
+    pub keys: &'a dyn Keys,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Randomness.
+    pub random: &'a dyn Random,
+    /// Counters and logs.
+    pub telemetry: &'a dyn Telemetry,
+    /// The MCP client.
+    pub client: &'a dyn Client,
+}

@@ -1,0 +1,166 @@
+//! Settings: environment variables whose names begin with `USER_AUTH_`, the
+//! one configuration channel that every WASI 0.2 runtime has.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::ports::HashParameters;
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// What can be set, with its defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `USER_AUTH_ISSUER`: the `iss` of access tokens.
+    pub issuer: String,
+    /// `USER_AUTH_AUDIENCE`: the `aud` of access tokens.
+    pub audience: String,
+    /// `USER_AUTH_ACCESS_TOKEN_TTL_SECONDS`.
+    pub access_token_ttl: Duration,
+    /// `USER_AUTH_SESSION_IDLE_SECONDS`: a session that is not refreshed for so
+    /// long is over.
+    pub session_idle: Duration,
+    /// `USER_AUTH_SESSION_ABSOLUTE_SECONDS`: no session outlives this.
+    pub session_absolute: Duration,
+    /// `USER_AUTH_PASSWORD_MIN_LENGTH`: in code points.
+    pub password_min_length: usize,
+    /// `USER_AUTH_ARGON2_MEMORY_KIB`.
+    pub argon2_memory_kib: u32,
+    /// `USER_AUTH_ARGON2_ITERATIONS`.
+    pub argon2_iterations: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            issuer: "user-auth".to_owned(),
+            audience: "user-auth".to_owned(),
+            access_token_ttl: Duration::from_secs(15 * 60),
+            session_idle: Duration::from_secs(14 * DAY),
+            session_absolute: Duration::from_secs(30 * DAY),
+            // NIST SP 800-63B-4 section 3.1.1.2, for a password that is the only factor.
+            password_min_length: 15,
+            // OWASP's second choice: 19 MiB, 2 passes, 1 lane.
+            argon2_memory_kib: 19 * 1024,
+            argon2_iterations: 2,
+        }
+    }
+}
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidSetting {
+    name: String,
+    value: String,
+    expected: String,
+}
+
+impl fmt::Display for InvalidSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let InvalidSetting {
+            name,
+            value,
+            expected,
+        } = self;
+        write!(f, "{name} is '{value}'; expected {expected}")
+    }
+}
+
+impl Settings {
+    /// Reads the variables; one that is not there has its default, one that
+    /// cannot be used is an error rather than a guess.
+    pub fn from_variables(
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Settings, InvalidSetting> {
+        let mut settings = Settings::default();
+        for (name, value) in variables {
+            let Some(setting) = name.strip_prefix("USER_AUTH_") else {
+                continue;
+            };
+            let number = |low, high| number(&name, &value, low, high);
+            match setting {
+                "ISSUER" => settings.issuer = text(&name, &value)?,
+                "AUDIENCE" => settings.audience = text(&name, &value)?,
+                "ACCESS_TOKEN_TTL_SECONDS" => {
+                    settings.access_token_ttl = Duration::from_secs(number(1, DAY)?);
+                }
+                "SESSION_IDLE_SECONDS" => {
+                    settings.session_idle = Duration::from_secs(number(1, 366 * DAY)?);
+                }
+                "SESSION_ABSOLUTE_SECONDS" => {
+                    settings.session_absolute = Duration::from_secs(number(1, 366 * DAY)?);
+                }
+                // NIST SP 800-63B-4: never below 8, whatever else protects the account.
+                "PASSWORD_MIN_LENGTH" => settings.password_min_length = number(8, 128)? as usize,
+                "ARGON2_MEMORY_KIB" => settings.argon2_memory_kib = number(7 * 1024, 65_536)? as u32,
+                "ARGON2_ITERATIONS" => settings.argon2_iterations = number(1, 10)? as u32,
+                _ => {}
+            }
+        }
+        Ok(settings)
+    }
+
+    /// The cost of a new password hash.
+    pub fn argon2_parameters(&self, output_length: u32) -> HashParameters {
+        HashParameters {
+            memory_kib: self.argon2_memory_kib,
+            iterations: self.argon2_iterations,
+            parallelism: 1,
+            output_length,
+        }
+    }
+}
+
+fn text(name: &str, value: &str) -> Result<String, InvalidSetting> {
+    if value.is_empty() || value.len() > 256 || value.chars().any(char::is_control) {
+        return Err(invalid(name, value, "1 to 256 characters of text"));
+    }
+    Ok(value.to_owned())
+}
+
+fn number(name: &str, value: &str, low: u64, high: u64) -> Result<u64, InvalidSetting> {
+    match value.parse() {
+        Ok(number) if (low..=high).contains(&number) => Ok(number),
+        _ => Err(invalid(
+            name,
+            value,
+            &format!("a whole number from {low} to {high}"),
+        )),
+    }
+}
+
+fn invalid(name: &str, value: &str, expected: &str) -> InvalidSetting {
+    InvalidSetting {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        expected: expected.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, value: &str) -> Result<Settings, InvalidSetting> {
+        Settings::from_variables([(name.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_used_is_named_with_what_was_expected() {
+        let error = read("USER_AUTH_PASSWORD_MIN_LENGTH", "7").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "USER_AUTH_PASSWORD_MIN_LENGTH is '7'; expected a whole number from 8 to 128"
+        );
+        assert!(read("USER_AUTH_ACCESS_TOKEN_TTL_SECONDS", "15m").is_err());
+        assert!(read("USER_AUTH_ISSUER", "").is_err());
+    }
+
+    #[test]
+    fn what_is_set_is_used_and_the_rest_has_its_default() {
+        let settings = read("USER_AUTH_ACCESS_TOKEN_TTL_SECONDS", "60").unwrap();
+        assert_eq!(settings.access_token_ttl, Duration::from_secs(60));
+        assert_eq!(settings.session_idle, Settings::default().session_idle);
+        assert_eq!(read("PATH", "/bin").unwrap(), Settings::default());
+    }
+}

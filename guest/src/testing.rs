@@ -1,0 +1,239 @@
+//! Ports in memory, for native tests.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
+
+use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::time::Timestamp;
+use crate::mcp;
+use crate::ports::*;
+use crate::settings::Settings;
+
+/// A world that holds still: time passes only when a test says so.
+pub struct World {
+    pub settings: Settings,
+    pub now_ms: Cell<u64>,
+    pub notifications: RefCell<Vec<Value>>,
+    pub audited: RefCell<Vec<Value>>,
+    pub log_level: Cell<Option<LogLevel>>,
+    records: RefCell<BTreeMap<String, (Vec<u8>, u64, Option<u64>)>>,
+    versions: Cell<u64>,
+    random: Cell<u64>,
+    caller: Caller,
+}
+
+impl World {
+    pub fn new() -> World {
+        World {
+            settings: Settings::default(),
+            now_ms: Cell::new(1_785_229_200_000),
+            notifications: RefCell::default(),
+            audited: RefCell::default(),
+            log_level: Cell::new(None),
+            records: RefCell::default(),
+            versions: Cell::new(0),
+            random: Cell::new(0),
+            caller: Caller {
+                principal: Principal::Anonymous,
+                source: Source::from_peer(Some("192.0.2.1")),
+            },
+        }
+    }
+
+    pub fn ports(&self) -> Ports<'_> {
+        Ports {
+            store: self,
+            password_hash: self,
+            keys: self,
+            clock: self,
+            random: self,
+            telemetry: self,
+            client: self,
+        }
+    }
+
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            ports: self.ports(),
+            settings: &self.settings,
+            caller: &self.caller,
+            progress: None,
+            log_level: None,
+        }
+    }
+
+    pub fn pass(&self, seconds: u64) {
+        self.now_ms.set(self.now_ms.get() + seconds * 1000);
+    }
+
+    /// One POST with these header fields.
+    pub fn post(&self, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
+        let request = mcp::Request {
+            transport: mcp::Transport::Http,
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            peer: Some("192.0.2.1".to_owned()),
+            body: body.as_bytes().to_vec(),
+        };
+        let response = mcp::handle(&request, &self.settings, self.ports());
+        let body = response.body.unwrap_or_else(|| b"null".to_vec());
+        (response.status, serde_json::from_slice(&body).unwrap())
+    }
+
+    fn live(&self, key: &str) -> Option<Entry> {
+        let records = self.records.borrow();
+        let (value, version, expires) = records.get(key)?;
+        if expires.is_some_and(|expires| expires <= self.now_ms.get()) {
+            return None;
+        }
+        Some(Entry {
+            key: key.to_owned(),
+            value: value.clone(),
+            version: version.to_string(),
+        })
+    }
+
+    fn write(&self, key: &str, value: Option<Vec<u8>>, ttl_ms: Option<u64>) {
+        self.versions.set(self.versions.get() + 1);
+        let expires = ttl_ms.map(|ttl| self.now_ms.get() + ttl);
+        let mut records = self.records.borrow_mut();
+        match value {
+            Some(value) => {
+                records.insert(key.to_owned(), (value, self.versions.get(), expires));
+            }
+            None => {
+                records.remove(key);
+            }
+        }
+    }
+}
+
+impl Store for World {
+    fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
+        Ok(keys.iter().map(|key| self.live(key)).collect())
+    }
+
+    fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
+        for (index, mutation) in batch.iter().enumerate() {
+            let live = self.live(&mutation.key);
+            let met = match &mutation.expect {
+                Expect::Any => true,
+                Expect::Absent => live.is_none(),
+                Expect::At(version) => live.is_some_and(|entry| entry.version == *version),
+            };
+            if !met {
+                return Ok(Outcome::Conflict(index as u32));
+            }
+        }
+        for mutation in batch {
+            self.write(&mutation.key, mutation.put.clone(), mutation.ttl_ms);
+        }
+        Ok(Outcome::Committed)
+    }
+
+    fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
+        let live = self.live(key);
+        let old = live.map_or(0, |entry| String::from_utf8(entry.value).unwrap().parse().unwrap());
+        let new: i64 = old + delta;
+        self.write(key, Some(new.to_string().into_bytes()), ttl_ms);
+        Ok(new)
+    }
+
+    fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
+        let keys: Vec<String> = self.records.borrow().keys().cloned().collect();
+        let mut entries: Vec<Entry> = keys
+            .iter()
+            .filter(|key| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after))
+            .filter_map(|key| self.live(key))
+            .collect();
+        let more = entries.len() > limit as usize;
+        entries.truncate(limit as usize);
+        let next = entries.last().filter(|_| more).map(|entry| entry.key.clone());
+        Ok(Page { entries, next })
+    }
+}
+
+impl PasswordHash for World {
+    /// Not Argon2id: only the host's is that, and it has its own tests.
+    fn argon2id(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        secret: &[u8],
+        _: HashParameters,
+    ) -> Result<Vec<u8>, Unavailable> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
+        mac.update(salt);
+        mac.update(password);
+        Ok(mac.finalize().into_bytes().to_vec())
+    }
+}
+
+impl Keys for World {
+    fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
+        mac.update(label.as_bytes());
+        Ok(mac.finalize().into_bytes().into())
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_ms(self.now_ms.get())
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        0
+    }
+}
+
+impl Random for World {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
+        for chunk in buffer.chunks_mut(32) {
+            self.random.set(self.random.get() + 1);
+            let block = self.derive(&format!("random {}", self.random.get()))?;
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+impl Telemetry for World {
+    fn log(&self, _: Severity, _: &str, _: &Map<String, Value>) {}
+
+    fn operation_ended(&self, _: &str, _: Option<i32>, _: u64) {}
+
+    fn audited(&self, record: &str) {
+        self.audited.borrow_mut().push(serde_json::from_str(record).unwrap());
+    }
+
+    fn snapshot(&self) -> Value {
+        json!({})
+    }
+}
+
+impl Client for World {
+    fn notify(&self, notification: &str) {
+        self.notifications
+            .borrow_mut()
+            .push(serde_json::from_str(notification).unwrap());
+    }
+
+    fn started(&self, _: &str) {}
+
+    fn cancel(&self, _: &str) {}
+
+    fn log_level(&self) -> Option<LogLevel> {
+        self.log_level.get()
+    }
+
+    fn set_log_level(&self, level: LogLevel) {
+        self.log_level.set(Some(level));
+    }
+}
