@@ -92,7 +92,11 @@ fn settings() -> Result<Settings, AuthError> {
             serde_json::json!(invalid.to_string()),
         )]);
         let telemetry = ports::all().telemetry;
-        telemetry.log(crate::ports::Severity::Error, "a setting cannot be used", &fields);
+        telemetry.log(
+            crate::ports::Severity::Error,
+            "a setting cannot be used",
+            &fields,
+        );
         AuthError::new(
             Kind::ResourceUnavailable,
             "The service is not configured rightly; its log says how",

@@ -20,3 +20,5 @@ pub mod settings;
 mod component;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;

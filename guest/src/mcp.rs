@@ -214,7 +214,9 @@ impl Exchange<'_> {
                     "result": era.finish(result),
                 }),
             },
-            Err(Failure::Protocol(error)) => Answer::of_error(request.id.clone(), error.in_era(era)),
+            Err(Failure::Protocol(error)) => {
+                Answer::of_error(request.id.clone(), error.in_era(era))
+            }
             Err(Failure::Auth(error)) => {
                 let now = self.ports.clock.now();
                 Answer {
@@ -317,7 +319,9 @@ impl Call<'_> {
     fn first_page(&self) -> Result<(), RpcError> {
         match self.params.get("cursor") {
             None | Some(Value::Null) => Ok(()),
-            Some(_) => Err(RpcError::invalid_params("$.params.cursor: is not one of ours")),
+            Some(_) => Err(RpcError::invalid_params(
+                "$.params.cursor: is not one of ours",
+            )),
         }
     }
 }

@@ -109,7 +109,10 @@ impl Definition {
     /// What it does, from the documentation of its type.
     pub fn description(&self) -> String {
         let schema = (self.input_schema)();
-        schema["description"].as_str().unwrap_or_default().to_owned()
+        schema["description"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 

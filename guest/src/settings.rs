@@ -92,7 +92,9 @@ impl Settings {
                 }
                 // NIST SP 800-63B-4: never below 8, whatever else protects the account.
                 "PASSWORD_MIN_LENGTH" => settings.password_min_length = number(8, 128)? as usize,
-                "ARGON2_MEMORY_KIB" => settings.argon2_memory_kib = number(7 * 1024, 65_536)? as u32,
+                "ARGON2_MEMORY_KIB" => {
+                    settings.argon2_memory_kib = number(7 * 1024, 65_536)? as u32
+                }
                 "ARGON2_ITERATIONS" => settings.argon2_iterations = number(1, 10)? as u32,
                 _ => {}
             }

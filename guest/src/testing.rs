@@ -139,7 +139,9 @@ impl Store for World {
 
     fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
         let live = self.live(key);
-        let old = live.map_or(0, |entry| String::from_utf8(entry.value).unwrap().parse().unwrap());
+        let old = live.map_or(0, |entry| {
+            String::from_utf8(entry.value).unwrap().parse().unwrap()
+        });
         let new: i64 = old + delta;
         self.write(key, Some(new.to_string().into_bytes()), ttl_ms);
         Ok(new)
@@ -154,7 +156,10 @@ impl Store for World {
             .collect();
         let more = entries.len() > limit as usize;
         entries.truncate(limit as usize);
-        let next = entries.last().filter(|_| more).map(|entry| entry.key.clone());
+        let next = entries
+            .last()
+            .filter(|_| more)
+            .map(|entry| entry.key.clone());
         Ok(Page { entries, next })
     }
 }
@@ -210,7 +215,9 @@ impl Telemetry for World {
     fn operation_ended(&self, _: &str, _: Option<i32>, _: u64) {}
 
     fn audited(&self, record: &str) {
-        self.audited.borrow_mut().push(serde_json::from_str(record).unwrap());
+        self.audited
+            .borrow_mut()
+            .push(serde_json::from_str(record).unwrap());
     }
 
     fn snapshot(&self) -> Value {

@@ -47,7 +47,10 @@ impl From<store::Entry> for Entry {
 impl Store for Host {
     fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
         let entries = store::get(keys)?;
-        Ok(entries.into_iter().map(|entry| entry.map(Entry::from)).collect())
+        Ok(entries
+            .into_iter()
+            .map(|entry| entry.map(Entry::from))
+            .collect())
     }
 
     fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {

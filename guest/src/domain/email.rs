@@ -18,8 +18,8 @@ impl TryFrom<String> for Email {
 
     fn try_from(text: String) -> Result<Email, Self::Error> {
         const EXPECTED: &str = "expected an e-mail address such as name@example.com";
-        let plain = text.len() <= MAX_BYTES
-            && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+        let plain =
+            text.len() <= MAX_BYTES && !text.chars().any(|c| c.is_whitespace() || c.is_control());
         let Some((local, domain)) = text.rsplit_once('@') else {
             return Err(EXPECTED);
         };
@@ -39,9 +39,9 @@ impl From<Email> for String {
 fn is_domain(text: &str) -> bool {
     let labels: Vec<&str> = text.split('.').collect();
     labels.len() > 1
-        && labels.iter().all(|label| {
-            !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
-        })
+        && labels
+            .iter()
+            .all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'))
 }
 
 #[cfg(test)]
@@ -54,7 +54,17 @@ mod tests {
             assert!(Email::try_from(good.to_owned()).is_ok(), "{good}");
         }
         let long = format!("{}@example.com", "a".repeat(250));
-        for bad in ["", "a", "a@b", "@example.com", "a@b@c.d", "a b@c.d", "a@c.d\r\nX: y", "a@.d", &long] {
+        for bad in [
+            "",
+            "a",
+            "a@b",
+            "@example.com",
+            "a@b@c.d",
+            "a b@c.d",
+            "a@c.d\r\nX: y",
+            "a@.d",
+            &long,
+        ] {
             assert!(Email::try_from(bad.to_owned()).is_err(), "{bad}");
         }
     }

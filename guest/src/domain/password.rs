@@ -177,19 +177,35 @@ mod tests {
     #[test]
     fn one_password_typed_two_ways_is_one() {
         let world = World::new();
-        let record =
-            PasswordRecord::create(&password("cafe\u{301} au lait"), &world.settings, &world.ports())
-                .unwrap();
-        assert!(record.verify(&password("caf\u{e9} au lait"), &world.ports()).unwrap());
-        assert!(!record.verify(&password("cafe au lait"), &world.ports()).unwrap());
+        let record = PasswordRecord::create(
+            &password("cafe\u{301} au lait"),
+            &world.settings,
+            &world.ports(),
+        )
+        .unwrap();
+        assert!(
+            record
+                .verify(&password("caf\u{e9} au lait"), &world.ports())
+                .unwrap()
+        );
+        assert!(
+            !record
+                .verify(&password("cafe au lait"), &world.ports())
+                .unwrap()
+        );
     }
 
     #[test]
     fn what_differs_after_byte_72_differs() {
         let world = World::new();
         let long = "x".repeat(100);
-        let record = PasswordRecord::create(&password(&long), &world.settings, &world.ports()).unwrap();
-        assert!(!record.verify(&password(&format!("{}y", &long[..99])), &world.ports()).unwrap());
+        let record =
+            PasswordRecord::create(&password(&long), &world.settings, &world.ports()).unwrap();
+        assert!(
+            !record
+                .verify(&password(&format!("{}y", &long[..99])), &world.ports())
+                .unwrap()
+        );
     }
 
     #[test]

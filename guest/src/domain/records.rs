@@ -40,7 +40,10 @@ pub fn read_both<A: DeserializeOwned, B: DeserializeOwned>(
 
 /// Makes a record of an entry. One that cannot be read is a fault of the
 /// store, and never the same as one that is not there.
-pub fn parse<T: DeserializeOwned>(entry: Option<Entry>, ports: &Ports) -> Result<Option<Stored<T>>> {
+pub fn parse<T: DeserializeOwned>(
+    entry: Option<Entry>,
+    ports: &Ports,
+) -> Result<Option<Stored<T>>> {
     let Some(entry) = entry else {
         return Ok(None);
     };

@@ -34,7 +34,10 @@ impl Throttle {
     /// Fails with -32003 when there were too many failures already.
     pub fn check(username: &Username, context: &Context) -> Result<Throttle> {
         let source = context.caller.source.as_str();
-        let username_key = format!("throttle/{}", pseudonym(&[username.as_str(), source], context)?);
+        let username_key = format!(
+            "throttle/{}",
+            pseudonym(&[username.as_str(), source], context)?
+        );
         let source_key = format!("throttle/{}", pseudonym(&[source], context)?);
         let keys = [username_key.clone(), source_key.clone()];
         let mut counters = context.ports.store.get(&keys)?;

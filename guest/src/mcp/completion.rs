@@ -61,15 +61,16 @@ fn own_sessions(context: &Context) -> Result<Vec<String>> {
     let prefix = match &context.caller.principal {
         Principal::Anonymous => return Ok(Vec::new()),
         Principal::Operator => Session::PREFIX.to_owned(),
-        Principal::AccessToken(token) => {
-            match Session::of_access_token(token.expose(), context)? {
-                Some((claims, _)) => Session::index_prefix(claims.sub),
-                None => return Ok(Vec::new()),
-            }
-        }
+        Principal::AccessToken(token) => match Session::of_access_token(token.expose(), context)? {
+            Some((claims, _)) => Session::index_prefix(claims.sub),
+            None => return Ok(Vec::new()),
+        },
     };
     let limit = MAX_VALUES as u32;
     let page = context.ports.store.scan(&prefix, None, limit)?;
-    let ids = page.entries.iter().map(|entry| entry.key[prefix.len()..].to_owned());
+    let ids = page
+        .entries
+        .iter()
+        .map(|entry| entry.key[prefix.len()..].to_owned());
     Ok(ids.collect())
 }

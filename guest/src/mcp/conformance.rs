@@ -12,7 +12,8 @@ use super::{Call, MethodResult, prompts, resources, tools};
 use crate::ports::LogLevel;
 
 /// A 1x1 image.
-const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mNgaPgPAAIDAYAanCY7AAAAAElFTkSuQmCC";
+const PNG: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mNgaPgPAAIDAYAanCY7AAAAAElFTkSuQmCC";
 /// Eight samples of silence.
 const WAV: &str = "UklGRiwAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQgAAACAgICAgICAgA==";
 
@@ -114,9 +115,7 @@ fn call_tool(call: &Call) -> Option<MethodResult> {
     Some(Ok(match name {
         "test_simple_text" | "json_schema_2020_12_tool" | "test_logging_tool" => {
             call.context.log(LogLevel::Info, json!("the tool runs"));
-            content(json!([text(
-                "This is a simple text response for testing."
-            )]))
+            content(json!([text("This is a simple text response for testing.")]))
         }
         "test_image_content" => content(json!([image()])),
         "test_audio_content" => {
@@ -157,7 +156,9 @@ fn call_tool(call: &Call) -> Option<MethodResult> {
             content(json!([text("All of it is logged.")]))
         }
         "test_missing_capability" => return Some(needs_sampling(call)),
-        "test_streaming_elicitation" => return Some(input_required::call_tool("elicitation", call)),
+        "test_streaming_elicitation" => {
+            return Some(input_required::call_tool("elicitation", call));
+        }
         _ => return None,
     }))
 }
@@ -166,11 +167,9 @@ fn needs_sampling(call: &Call) -> MethodResult {
     if input_required::client_has(call, "sampling") {
         return Ok(content(json!([text("The client can sample.")])));
     }
-    Err(
-        RpcError::new(-32021, "The client lacks a capability", 400)
-            .data(json!({"requiredCapabilities": {"sampling": {}}}))
-            .into(),
-    )
+    Err(RpcError::new(-32021, "The client lacks a capability", 400)
+        .data(json!({"requiredCapabilities": {"sampling": {}}}))
+        .into())
 }
 
 fn resource_list() -> Value {

@@ -249,7 +249,10 @@ fn end_compromised_sessions(arguments: &Arguments) -> String {
 }
 
 fn error_codes() -> Vec<String> {
-    Kind::ALL.iter().map(|kind| kind.code().to_string()).collect()
+    Kind::ALL
+        .iter()
+        .map(|kind| kind.code().to_string())
+        .collect()
 }
 
 fn reasons() -> Vec<String> {

@@ -117,15 +117,16 @@ fn session(id: &str, uri: &str, call: &Call) -> Result<Value, Failure> {
     let context = &call.context;
     let reader = match &context.caller.principal {
         Principal::Operator => None,
-        Principal::AccessToken(token) => {
-            Some(session::require(token.expose(), context)?.user_id)
-        }
+        Principal::AccessToken(token) => Some(session::require(token.expose(), context)?.user_id),
         Principal::Anonymous => {
             return Err(AuthError::new(
                 Kind::Authentication,
                 "Reading a session takes an access token",
             )
-            .detail("expected", "the header Authorization: Bearer <access token>")
+            .detail(
+                "expected",
+                "the header Authorization: Bearer <access token>",
+            )
             .into());
         }
     };

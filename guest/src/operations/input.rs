@@ -10,55 +10,90 @@ use crate::error::{AuthError, FieldError, Result};
 pub fn parse<O: Operation>(input: Value) -> Result<O> {
     // The common case first: the schema is costly to make, and needed only to
     // say what is wrong.
-    match serde_path_to_error::deserialize::<_, O>(&input) {
+    match O::deserialize(&input) {
         Ok(operation) => Ok(operation),
-        Err(error) => Err(AuthError::invalid(problems::<O>(&input, &error))),
+        Err(error) => Err(AuthError::invalid(problems::<O>(input, &error))),
     }
 }
 
-fn problems<O: Operation>(
-    input: &Value,
-    error: &serde_path_to_error::Error<serde_json::Error>,
-) -> Vec<FieldError> {
-    let Value::Object(fields) = input else {
-        return vec![FieldError {
-            path: "$".to_owned(),
-            problem: "expected an object".to_owned(),
-        }];
+fn problems<O: Operation>(input: Value, error: &serde_json::Error) -> Vec<FieldError> {
+    let Value::Object(mut fields) = input else {
+        return vec![whole("expected an object")];
     };
     let schema = schema::<O>();
-    let mut problems = missing_and_unknown(fields, &schema);
-    let path = error.path().to_string();
-    let field = path.split(['.', '[']).next().unwrap_or_default();
-    if fields.contains_key(field) && schema["properties"].get(field).is_some() {
-        problems.push(FieldError {
-            path: format!("$.{path}"),
-            problem: error.inner().to_string(),
-        });
-    }
+    let mut problems = missing(&fields, &schema);
+    problems.extend(take_unknown(&mut fields, &schema));
+    problems.extend(take_malformed::<O>(fields));
     if problems.is_empty() {
-        problems.push(FieldError {
-            path: "$".to_owned(),
-            problem: error.inner().to_string(),
-        });
+        problems.push(whole(&without_value(error)));
     }
     problems
 }
 
-fn missing_and_unknown(fields: &Map<String, Value>, schema: &Value) -> Vec<FieldError> {
+fn whole(problem: &str) -> FieldError {
+    FieldError {
+        path: "$".to_owned(),
+        problem: problem.to_owned(),
+    }
+}
+
+fn missing(fields: &Map<String, Value>, schema: &Value) -> Vec<FieldError> {
     let required = schema["required"].as_array().into_iter().flatten();
-    let missing = required
+    required
         .filter_map(Value::as_str)
         .filter(|name| !fields.contains_key(*name))
-        .map(|name| FieldError::new(name, "is missing"));
-    let known = schema["properties"].as_object();
-    let unknown = fields
-        .keys()
-        .filter(|name| known.is_none_or(|known| !known.contains_key(*name)))
-        .map(|name| {
-            let known: Vec<&str> = known.into_iter().flatten().map(|(k, _)| k.as_str()).collect();
-            let problem = format!("is not known; the fields are: {}", known.join(", "));
-            FieldError::new(&super::shortened(name), problem)
-        });
-    missing.chain(unknown).collect()
+        .map(|name| FieldError::new(name, "is missing"))
+        .collect()
+}
+
+fn take_unknown(fields: &mut Map<String, Value>, schema: &Value) -> Vec<FieldError> {
+    let known: Vec<&String> = schema["properties"]
+        .as_object()
+        .map(|properties| properties.keys().collect())
+        .unwrap_or_default();
+    let mut problems = Vec::new();
+    fields.retain(|name, _| {
+        let is_known = known.contains(&name);
+        if !is_known {
+            let known: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
+            let problem = match known.is_empty() {
+                true => "is not known; there are no fields".to_owned(),
+                false => format!("is not known; the fields are: {}", known.join(", ")),
+            };
+            problems.push(FieldError::new(&super::shortened(name), problem));
+        }
+        is_known
+    });
+    problems
+}
+
+/// Parsing stops at the first field that it cannot read, so this takes that away
+/// and tries again.
+fn take_malformed<O: Operation>(mut fields: Map<String, Value>) -> Vec<FieldError> {
+    let mut problems = Vec::new();
+    loop {
+        let input = Value::Object(fields);
+        let Err(error) = serde_path_to_error::deserialize::<_, O>(&input) else {
+            return problems;
+        };
+        let path = error.path().to_string();
+        let field = path.split(['.', '[']).next().unwrap_or_default();
+        let Value::Object(rest) = input else {
+            return problems;
+        };
+        fields = rest;
+        if fields.remove(field).is_none() {
+            return problems;
+        }
+        problems.push(FieldError::new(&path, without_value(error.inner())));
+    }
+}
+
+/// What was expected, without what was given: that may be a password.
+fn without_value(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None => text,
+    }
 }

@@ -88,7 +88,11 @@ impl Login {
             return Ok(account.map(|account| account.value));
         }
         let counted = throttle.count_failure(context);
-        record_failure(account.map(|account| account.value.user_id), nobody, context)?;
+        record_failure(
+            account.map(|account| account.value.user_id),
+            nobody,
+            context,
+        )?;
         if let Err(error) = counted {
             context.log(
                 LogLevel::Warning,
@@ -109,7 +113,8 @@ fn begin_session(
 ) -> Result<Option<Tokens>> {
     records::settle(|| {
         let (account, head) = Account::read(authenticated.user_id, &context.ports)?;
-        let unchanged = account.is_some_and(|account| account.value.password == authenticated.password);
+        let unchanged =
+            account.is_some_and(|account| account.value.password == authenticated.password);
         if !unchanged {
             return Ok(Some(None));
         }

@@ -41,7 +41,10 @@ pub fn call_tool(fixture: &str, call: &Call) -> MethodResult {
                 return done("state-ok");
             }
             let question = form("Please confirm", "ok", "boolean");
-            ask(json!({"confirm": question}), Some(seal(call, fixture, "1")?))
+            ask(
+                json!({"confirm": question}),
+                Some(seal(call, fixture, "1")?),
+            )
         }
         "multiple_inputs" => {
             let all = ["user_name", "greeting", "client_roots"];
@@ -173,7 +176,10 @@ fn seal(call: &Call, fixture: &str, step: &str) -> Result<String, Failure> {
     mac.update(fixture.as_bytes());
     mac.update(b"/");
     mac.update(step.as_bytes());
-    Ok(format!("{step}.{}", mac::to_hex(&mac.finalize().into_bytes())))
+    Ok(format!(
+        "{step}.{}",
+        mac::to_hex(&mac.finalize().into_bytes())
+    ))
 }
 
 /// The step in the state that the client sent back, if it sent one.

@@ -1,0 +1,280 @@
+//! Accounts, logins, sessions, throttles and the audit trail.
+
+use serde_json::{Value, json};
+
+use crate::domain::session;
+use crate::operations;
+use crate::testing::World;
+
+const PASSWORD: &str = "correct horse battery staple";
+
+impl World {
+    /// Runs an operation; `Err` holds the code of its failure.
+    pub fn run(&self, operation: &str, input: Value) -> Result<Value, i32> {
+        operations::invoke(operation, input, &self.context()).map_err(|error| error.kind.code())
+    }
+
+    pub fn alice(&self) -> Value {
+        let credentials = json!({"username": "alice", "password": PASSWORD});
+        self.run("register", credentials.clone()).unwrap();
+        self.run("login", credentials).unwrap()
+    }
+
+    fn active(&self, tokens: &Value) -> bool {
+        let answer = self.run("verify_token", json!({"token": tokens["access_token"]}));
+        answer.unwrap()["active"].as_bool().unwrap()
+    }
+
+    fn refresh(&self, tokens: &Value) -> Result<Value, i32> {
+        self.run(
+            "refresh_token",
+            json!({"refresh_token": tokens["refresh_token"]}),
+        )
+    }
+}
+
+#[test]
+fn a_user_name_is_taken_in_every_spelling() {
+    let world = World::new();
+    world.alice();
+    for name in ["alice", "ALICE", "ａｌｉｃｅ"] {
+        let input = json!({"username": name, "password": PASSWORD});
+        assert_eq!(world.run("register", input), Err(-32000), "{name}");
+    }
+}
+
+#[test]
+fn a_login_that_fails_says_the_same_for_a_wrong_name_and_a_wrong_password() {
+    let world = World::new();
+    world.alice();
+    let failure = |username: &str| {
+        let input = json!({"username": username, "password": "not the password at all"});
+        let error = operations::invoke("login", input, &world.context()).unwrap_err();
+        error.to_object(world.ports().clock.now())
+    };
+    assert_eq!(failure("alice"), failure("nobody"));
+}
+
+#[test]
+fn a_refresh_replaces_both_tokens_and_keeps_the_session() {
+    let world = World::new();
+    let first = world.alice();
+    let second = world.refresh(&first).unwrap();
+    assert_ne!(first["access_token"], second["access_token"]);
+    assert_ne!(first["refresh_token"], second["refresh_token"]);
+    assert_eq!(first["session_id"], second["session_id"]);
+    assert!(world.active(&second));
+}
+
+#[test]
+fn a_refresh_token_used_twice_ends_the_session_for_both() {
+    let world = World::new();
+    let first = world.alice();
+    let second = world.refresh(&first).unwrap();
+    assert_eq!(world.refresh(&first), Err(-32001));
+    assert!(!world.active(&second));
+    assert_eq!(world.refresh(&second), Err(-32001));
+}
+
+#[test]
+fn a_made_up_refresh_token_ends_no_session() {
+    let world = World::new();
+    let tokens = world.alice();
+    let text = tokens["refresh_token"].as_str().unwrap();
+    for position in [4, 20, 40, 60, text.len() - 2] {
+        let mut forged = text.as_bytes().to_vec();
+        forged[position] = if forged[position] == b'A' { b'B' } else { b'A' };
+        let forged = String::from_utf8(forged).unwrap();
+        let answer = world.run("refresh_token", json!({"refresh_token": forged}));
+        assert_eq!(answer, Err(-32001));
+    }
+    assert!(world.active(&tokens));
+}
+
+#[test]
+fn a_logout_by_any_token_of_the_session_is_for_good() {
+    for by_access_token in [true, false] {
+        let world = World::new();
+        let first = world.alice();
+        let second = world.refresh(&first).unwrap();
+        let input = match by_access_token {
+            true => json!({"access_token": first["access_token"]}),
+            false => json!({"refresh_token": first["refresh_token"]}),
+        };
+        for _ in 0..2 {
+            assert!(world.run("logout", input.clone()).is_ok());
+            assert!(!world.active(&second));
+            assert_eq!(world.refresh(&second), Err(-32001));
+        }
+    }
+}
+
+#[test]
+fn a_logout_takes_one_token_and_only_one() {
+    let world = World::new();
+    let tokens = world.alice();
+    let both = json!({
+        "access_token": tokens["access_token"],
+        "refresh_token": tokens["refresh_token"],
+    });
+    assert_eq!(world.run("logout", both), Err(-32000));
+    assert_eq!(world.run("logout", json!({})), Err(-32000));
+    assert!(world.active(&tokens));
+}
+
+#[test]
+fn tokens_and_sessions_end_when_their_time_is_over() {
+    let world = World::new();
+    let tokens = world.alice();
+    world.pass(15 * 60 - 1);
+    assert!(world.active(&tokens));
+    world.pass(1);
+    assert!(!world.active(&tokens));
+    let tokens = world.refresh(&tokens).unwrap();
+    world.pass(14 * 24 * 60 * 60);
+    assert_eq!(world.refresh(&tokens), Err(-32001));
+}
+
+#[test]
+fn no_refreshing_makes_a_session_outlive_its_absolute_end() {
+    let world = World::new();
+    let mut tokens = world.alice();
+    for _ in 0..29 {
+        world.pass(24 * 60 * 60);
+        tokens = world.refresh(&tokens).unwrap();
+    }
+    world.pass(24 * 60 * 60 - 60);
+    tokens = world.refresh(&tokens).unwrap();
+    assert_eq!(tokens["expires_in"], 60);
+    world.pass(60);
+    assert!(!world.active(&tokens));
+    assert_eq!(world.refresh(&tokens), Err(-32001));
+}
+
+#[test]
+fn failures_are_throttled_for_names_that_exist_and_for_others_alike() {
+    for username in ["alice", "nobody"] {
+        let world = World::new();
+        world.alice();
+        let guess = || {
+            world.run(
+                "login",
+                json!({"username": username, "password": "a wrong one"}),
+            )
+        };
+        for _ in 0..10 {
+            assert_eq!(guess(), Err(-32001));
+        }
+        assert_eq!(guess(), Err(-32003));
+        let right = json!({"username": username, "password": PASSWORD});
+        assert_eq!(world.run("login", right.clone()), Err(-32003));
+        world.pass(15 * 60);
+        assert_eq!(world.run("login", right).is_ok(), username == "alice");
+    }
+}
+
+#[test]
+fn a_login_that_goes_well_forgets_the_failures_before_it() {
+    let world = World::new();
+    world.alice();
+    for _ in 0..3 {
+        for _ in 0..9 {
+            let wrong = json!({"username": "alice", "password": "a wrong one"});
+            assert_eq!(world.run("login", wrong), Err(-32001));
+        }
+        let right = json!({"username": "alice", "password": PASSWORD});
+        assert!(world.run("login", right).is_ok());
+    }
+}
+
+#[test]
+fn one_password_tried_on_many_names_is_throttled_by_its_source() {
+    let world = World::new();
+    for number in 0..100 {
+        let input = json!({"username": format!("user{number}"), "password": "Password1234567"});
+        assert_eq!(world.run("login", input), Err(-32001));
+    }
+    let input = json!({"username": "user100", "password": "Password1234567"});
+    assert_eq!(world.run("login", input), Err(-32003));
+}
+
+#[test]
+fn each_change_is_audited_in_one_unbroken_chain_and_without_secrets() {
+    let world = World::new();
+    let first = world.alice();
+    let _ = world.run(
+        "login",
+        json!({"username": "alice", "password": "a wrong one"}),
+    );
+    let second = world.refresh(&first).unwrap();
+    let _ = world.refresh(&first);
+    let audited = world.audited.borrow();
+    let seen: Vec<(&str, &str)> = audited
+        .iter()
+        .map(|record| {
+            (
+                record["operation"].as_str().unwrap(),
+                record["outcome"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("register", "success"),
+            ("login", "success"),
+            ("login", "invalid_credentials"),
+            ("refresh_token", "success"),
+            ("refresh_token", "reused"),
+        ]
+    );
+    let mut previous = "";
+    for (index, record) in audited.iter().enumerate() {
+        assert_eq!(record["seq"], index + 1);
+        assert_eq!(record["previous"], previous);
+        previous = record["seal"].as_str().unwrap();
+    }
+    let text = json!(*audited).to_string();
+    for secret in [PASSWORD, "a wrong one"] {
+        assert!(!text.contains(secret));
+    }
+    for tokens in [&first, &second] {
+        for token in ["access_token", "refresh_token"] {
+            assert!(!text.contains(tokens[token].as_str().unwrap()));
+        }
+    }
+}
+
+#[test]
+fn a_sweep_deletes_what_has_expired_page_by_page_and_nothing_else() {
+    let world = World::new();
+    world.alice();
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    for _ in 0..4 {
+        world.run("login", credentials.clone()).unwrap();
+    }
+    world.pass(14 * 24 * 60 * 60);
+    let live = world.run("login", credentials).unwrap();
+    let (mut after, mut examined, mut deleted) = (None, 0, 0);
+    loop {
+        let swept = session::sweep(after.as_deref(), 2, &world.context()).unwrap();
+        assert!(swept.examined <= 2);
+        examined += swept.examined;
+        deleted += swept.deleted;
+        after = swept.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((examined, deleted), (6, 5));
+    assert!(world.active(&live));
+}
+
+#[test]
+fn what_nobody_asked_for_is_no_field() {
+    let world = World::new();
+    for field in ["role", "user_id", "verified", "tenant", "created_at"] {
+        let input = json!({"username": "eve", "password": PASSWORD, field: "admin"});
+        assert_eq!(world.run("register", input), Err(-32000), "{field}");
+    }
+}
