@@ -1,1 +1,14 @@
-fn main(){}
+//! `user-auth`: the authentication service as a program.
+
+mod cli;
+
+use std::process::ExitCode;
+
+/// Hashes of many megabytes come and go on several threads: with the system's
+/// allocator the heap grew many times over, with this one it does not.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -4,6 +4,8 @@
 //! The contract is the `store` interface in `wit/store.wit`; every
 //! implementation passes the same suite, `host/tests/store_contract.rs`.
 
+mod checks;
+mod clock;
 mod memory;
 mod sqlite;
 
@@ -105,12 +107,8 @@ pub trait Store: Send + Sync + 'static {
     async fn add(&self, key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64, StoreError>;
 
     /// Reads up to `limit` records whose keys begin with `prefix`, after `after`.
-    async fn scan(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Page, StoreError>;
+    async fn scan(&self, prefix: &str, after: Option<&str>, limit: u32)
+    -> Result<Page, StoreError>;
 
     /// Frees the space of up to `limit` expired records and says how many there
     /// were. Expired records are invisible whether purged or not.

@@ -1,1 +1,13 @@
+//! What the end-to-end tests have in common: the real binary with the real
+//! component, started on a free port with a store of its own, and stopped again.
 
+mod files;
+mod server;
+mod stdio;
+
+pub use files::{built, command, folder};
+pub use server::{Answer, Options, Server};
+pub use stdio::Stdio;
+
+/// Long enough for the password policy.
+pub const PASSWORD: &str = "correct horse battery staple";

@@ -1,0 +1,145 @@
+//! The command line.
+
+mod arguments;
+mod call;
+mod inspect;
+mod logging;
+mod open;
+mod options;
+mod serve;
+mod show;
+mod stdio;
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use tracing::Level;
+
+/// Authentication for AI agents and the services around them.
+///
+/// Serves MCP (the Model Context Protocol) over HTTP or standard input and
+/// output. Everything it decides is decided inside a sandboxed WebAssembly
+/// component.
+#[derive(Parser)]
+#[command(name = "user-auth", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  user-auth serve                                    MCP at http://127.0.0.1:8000/mcp
+  user-auth stdio                                    MCP for a client that starts this program
+  user-auth call register username=alice             asks for the password
+  user-auth call verify_token token=eyJhbGciOi…
+  user-auth inspect                                  what the component may do, and its limits
+
+Environment:
+  LOG_LEVEL              DEBUG, INFO, WARN or ERROR
+  RUST_LOG               the same by module, for example user_auth_host=debug
+  USER_AUTH_MASTER_KEY   the master key: 64 hexadecimal digits, or base64 of 32 bytes
+  NO_COLOR               no colours
+The component's settings (USER_AUTH_ISSUER, …) are listed by `user-auth inspect`.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve MCP over HTTP.
+    Serve(serve::Serve),
+    /// Serve MCP over standard input and output, one message a line.
+    Stdio(stdio::Stdio),
+    /// Run one operation.
+    Call(call::Call),
+    /// Show the component's imports, exports, size and hash, and the limits.
+    Inspect(inspect::Inspect),
+    /// Print the completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+/// Runs the command that the arguments ask for.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    let level = match command {
+        Command::Serve(_) => Level::INFO,
+        _ => Level::WARN,
+    };
+    logging::start(level)?;
+    match command {
+        Command::Serve(serve) => wait(serve.run()),
+        Command::Stdio(stdio) => wait(stdio.run()),
+        Command::Call(call) => wait(call.run()),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "user-auth", &mut io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn wait(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::start(format!("the threads cannot be started: {error}")))?;
+    let result = runtime.block_on(command);
+    // A thread may be blocked in a read of standard input, which nothing ends.
+    runtime.shutdown_background();
+    result
+}
+
+/// Why the program ends without having done what it was to do.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// The arguments make no sense.
+    fn usage(message: impl fmt::Display) -> Self {
+        Self {
+            code: 2,
+            message: message.to_string(),
+        }
+    }
+
+    /// The host cannot start, or broke down.
+    fn start(message: impl fmt::Display) -> Self {
+        Self {
+            code: 3,
+            message: message.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

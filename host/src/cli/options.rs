@@ -1,0 +1,110 @@
+//! The options that several commands have.
+
+use std::env;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+
+/// Which component runs, on which store, under which key.
+#[derive(Args)]
+pub(super) struct Options {
+    /// Where state lives: `sqlite:PATH`, or `memory` for as long as the process
+    /// runs [default: sqlite:~/.local/share/user-auth/user-auth.db]
+    #[arg(long, env = "USER_AUTH_STORE", value_name = "STORE")]
+    pub(super) store: Option<StoreLocation>,
+
+    /// The file that holds the master key, created at the first start; unused
+    /// when USER_AUTH_MASTER_KEY is set [default: master.key beside the database]
+    #[arg(long, env = "USER_AUTH_MASTER_KEY_FILE", value_name = "FILE")]
+    pub(super) master_key_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) component: ComponentOptions,
+}
+
+/// Which component runs.
+#[derive(Args)]
+pub(super) struct ComponentOptions {
+    /// The component [default: user-auth.wasm beside this program]
+    #[arg(long, env = "USER_AUTH_COMPONENT", value_name = "FILE")]
+    pub(super) component: Option<PathBuf>,
+
+    /// Compile the component at every start instead of keeping it compiled
+    #[arg(long, env = "USER_AUTH_NO_CACHE")]
+    pub(super) no_cache: bool,
+}
+
+/// Where state lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum StoreLocation {
+    /// In this process.
+    Memory,
+    /// In this SQLite database.
+    Sqlite(PathBuf),
+}
+
+impl FromStr for StoreLocation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "memory" => Ok(Self::Memory),
+            Some(("sqlite", path)) if !path.is_empty() && path != ":memory:" => {
+                Ok(Self::Sqlite(path.into()))
+            }
+            Some(("sqlite", ":memory:")) => Err("for a store in memory write `memory`".into()),
+            _ => Err("write `sqlite:PATH` or `memory`".into()),
+        }
+    }
+}
+
+impl fmt::Display for StoreLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory, gone when this process ends"),
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+        }
+    }
+}
+
+/// The folder of this program under an XDG base directory: `variable`, or
+/// `fallback` in the home directory. `None`: neither is known.
+pub(super) fn xdg_folder(variable: &str, fallback: &str) -> Option<PathBuf> {
+    // The XDG specification has relative paths ignored.
+    let named = env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    let base = match named {
+        Some(base) => base,
+        None => env::home_dir()
+            .filter(|home| home.is_absolute())?
+            .join(fallback),
+    };
+    Some(base.join("user-auth"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_named_by_its_kind() {
+        assert_eq!("memory".parse(), Ok(StoreLocation::Memory));
+        assert_eq!(
+            "sqlite:/a:b.db".parse(),
+            Ok(StoreLocation::Sqlite("/a:b.db".into()))
+        );
+        for wrong in [
+            "",
+            "sqlite",
+            "sqlite:",
+            "sqlite::memory:",
+            "redis:x",
+            "/a.db",
+        ] {
+            assert!(wrong.parse::<StoreLocation>().is_err(), "{wrong}");
+        }
+    }
+}

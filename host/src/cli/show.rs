@@ -1,0 +1,78 @@
+//! Values on a terminal.
+
+use std::env;
+use std::io::{self, Write as _};
+
+use serde_json::{Map, Value};
+
+use super::Failure;
+
+/// Whether to use colours on a terminal: see <https://no-color.org>.
+pub(super) fn wants_colour() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Writes to standard output. A reader that has seen enough is no failure.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::start(format!(
+            "the output cannot be written: {error}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// An object as aligned `key: value` lines, each after `indent`.
+pub(super) fn lines(object: &Map<String, Value>, indent: &str, colour: bool) -> String {
+    let width = object.keys().map(|key| key.chars().count()).max();
+    let width = width.unwrap_or_default() + 1;
+    object
+        .iter()
+        .map(|(key, value)| {
+            let key = format!("{}:", printable(key));
+            let value = text(value, indent);
+            match colour {
+                true => format!("{indent}\x1b[1m{key:<width$}\x1b[0m {value}\n"),
+                false => format!("{indent}{key:<width$} {value}\n"),
+            }
+        })
+        .collect()
+}
+
+fn text(value: &Value, indent: &str) -> String {
+    match value {
+        Value::String(text) => printable(text),
+        Value::Array(_) | Value::Object(_) => {
+            let pretty = serde_json::to_string_pretty(value).unwrap_or_default();
+            printable(&pretty).replace("\\n", &format!("\n{indent}  "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Control characters escaped: a name that somebody registered must not be able
+/// to move the cursor of whoever looks at it.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|character| match character.is_control() {
+            true => character.escape_default().to_string(),
+            false => character.to_string(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_object_is_shown_as_aligned_lines() {
+        let object = json!({"a": 1, "long": "x\u{1b}[2J", "list": [true]});
+        let object = object.as_object().unwrap();
+        assert_eq!(
+            lines(object, "", false),
+            "a:    1\nlist: [\n    true\n  ]\nlong: x\\u{1b}[2J\n"
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! The wasmtime engine: how components are compiled, where their memories lie,
+//! and the clock that interrupts them.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use tracing::warn;
+use wasmtime::{
+    Config, Enabled, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+    WasmBacktraceDetails,
+};
+
+use crate::limits::Limits;
+
+/// Makes an engine for `limits` and starts the thread that ticks its epoch,
+/// which ends when the last clone of the engine is dropped.
+pub(crate) fn start(limits: &Limits) -> Result<wasmtime::Engine, EngineError> {
+    let engine = reserve(limits)?;
+    tick(engine.weak(), limits.epoch_tick).map_err(EngineError::Thread)?;
+    Ok(engine)
+}
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineError {
+    #[error("WebAssembly cannot run here: {0}")]
+    Unsupported(String),
+    #[error("the clock thread could not be started: {0}")]
+    Thread(io::Error),
+}
+
+/// Where the memories of instances come from, best first.
+#[derive(Clone, Copy, Debug)]
+enum Memories {
+    /// A pool of slots of 4 GiB of address space each: no bounds checks in
+    /// compiled code, and an instance costs no system call to map.
+    WideSlots,
+    /// A pool of slots of the memory limit: bounds checks, still no mapping.
+    TightSlots,
+    /// Mapped anew for each instance, no more than it uses.
+    OnDemand,
+}
+
+/// Takes the best allocation that the address space admits: containers and
+/// `ulimit -v` may leave too little of it for the pool.
+fn reserve(limits: &Limits) -> Result<wasmtime::Engine, EngineError> {
+    let mut reasons = Vec::new();
+    for memories in [
+        Memories::WideSlots,
+        Memories::TightSlots,
+        Memories::OnDemand,
+    ] {
+        match wasmtime::Engine::new(&config(limits, memories)) {
+            Ok(engine) => {
+                if let Some(reason) = reasons.last() {
+                    warn!(
+                        ?memories,
+                        reason, "too little address space for a full pool; calls will be slower"
+                    );
+                }
+                return Ok(engine);
+            }
+            Err(error) => reasons.push(format!("{error:#}")),
+        }
+    }
+    Err(EngineError::Unsupported(reasons.join("; ")))
+}
+
+fn config(limits: &Limits, memories: Memories) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .epoch_interruption(true)
+        .cranelift_opt_level(OptLevel::Speed)
+        .memory_init_cow(true)
+        // A trap is reported by its kind and the names of functions; line
+        // numbers would need debug information that components do not ship.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    match memories {
+        Memories::WideSlots => {
+            config.allocation_strategy(pool(limits));
+        }
+        Memories::TightSlots => {
+            config
+                .memory_reservation(limits.memory_bytes as u64)
+                .memory_guard_size(64 << 10)
+                .allocation_strategy(pool(limits));
+        }
+        Memories::OnDemand => {
+            config
+                .memory_reservation(0)
+                .memory_reservation_for_growth(1 << 20)
+                .memory_guard_size(64 << 10)
+                .async_stack_size(1 << 20)
+                .allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        }
+    }
+    config
+}
+
+/// One slot of everything for each call that may run at one time.
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    let calls = limits.concurrent_calls;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(calls)
+        .total_core_instances(calls.saturating_mul(limits.core_instances))
+        .total_memories(calls.saturating_mul(limits.memories))
+        .total_tables(calls.saturating_mul(limits.tables))
+        .total_stacks(calls)
+        .max_core_instances_per_component(limits.core_instances)
+        .max_memories_per_component(limits.memories)
+        .max_tables_per_component(limits.tables)
+        .max_component_instance_size(limits.instance_metadata_bytes)
+        .max_core_instance_size(limits.instance_metadata_bytes)
+        .max_memory_size(limits.memory_bytes)
+        .table_elements(limits.table_elements)
+        // A slot keeps the pages that its last instance wrote and gets them
+        // back by copying: cheaper than to unmap them and to fault them in
+        // again. The kernel is asked which pages those are, so that none is
+        // copied in vain.
+        .linear_memory_keep_resident(1 << 20)
+        .table_keep_resident(16 << 10)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+fn tick(engine: EngineWeak, period: Duration) -> io::Result<()> {
+    thread::Builder::new()
+        .name("epoch".into())
+        .spawn(move || {
+            loop {
+                thread::sleep(period);
+                let Some(engine) = engine.upgrade() else {
+                    return;
+                };
+                engine.increment_epoch();
+            }
+        })
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_allocation_can_be_configured() {
+        for memories in [
+            Memories::WideSlots,
+            Memories::TightSlots,
+            Memories::OnDemand,
+        ] {
+            wasmtime::Engine::new(&config(&Limits::default(), memories))
+                .unwrap_or_else(|error| panic!("{memories:?}: {error:#}"));
+        }
+    }
+}

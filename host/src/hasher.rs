@@ -1,0 +1,420 @@
+//! Argon2id on threads of its own: at most one hash per core, each worker with
+//! block memory that it keeps, and a queue that says no when it is full.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use tokio::sync::oneshot;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::limits::Limits;
+
+/// The pool. Cheap to clone; its threads end with the last clone, after what
+/// they have begun.
+#[derive(Clone)]
+pub struct Hasher {
+    pool: Arc<Pool>,
+}
+
+/// What to hash, and at what cost (RFC 9106).
+pub struct HashRequest {
+    /// The password P.
+    pub password: Zeroizing<Vec<u8>>,
+    /// The salt S.
+    pub salt: Vec<u8>,
+    /// The secret value K: the pepper.
+    pub secret: Zeroizing<Vec<u8>>,
+    /// The memory m in KiB.
+    pub memory_kib: u32,
+    /// The passes t.
+    pub iterations: u32,
+    /// The lanes p.
+    pub parallelism: u32,
+    /// The length T of the hash in bytes.
+    pub output_length: u32,
+}
+
+/// Why there is no hash.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HashError {
+    /// The queue is full.
+    #[error("{waiting} passwords wait to be hashed, and no more may")]
+    Full {
+        /// How many wait.
+        waiting: usize,
+        /// When the queue will have been worked off, at its present pace.
+        retry_after: Duration,
+    },
+    /// The request is one that this host never serves.
+    #[error("the host refuses these Argon2 parameters: {0}")]
+    Refused(String),
+    /// The pool is shutting down, or the worker broke.
+    #[error("the password hash was abandoned")]
+    Abandoned,
+}
+
+/// The pool at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HasherMetrics {
+    /// Threads.
+    pub workers: usize,
+    /// Hashes in the making.
+    pub running: usize,
+    /// Hashes that wait for a worker.
+    pub waiting: usize,
+    /// How many may wait.
+    pub capacity: usize,
+    /// Hashes made since the start.
+    pub completed: u64,
+    /// Requests turned away because the queue was full, since the start.
+    pub refused: u64,
+}
+
+impl Hasher {
+    /// Starts `limits.hash_workers` threads, at least one.
+    pub fn start(limits: &Limits) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            ready: Condvar::new(),
+        });
+        let pool = Arc::new(Pool {
+            shared: Arc::clone(&shared),
+            limits: limits.clone(),
+        });
+        for number in 0..limits.hash_workers.max(1) {
+            let shared = Arc::clone(&shared);
+            thread::Builder::new()
+                .name(format!("argon2-{number}"))
+                .spawn(move || work(&shared))?;
+        }
+        Ok(Self { pool })
+    }
+
+    /// Hashes. A caller that goes away while its request waits gives its place
+    /// to the next; what has begun is finished, since the work of a client that
+    /// hangs up on purpose must not come for free to it.
+    pub async fn hash(&self, request: HashRequest) -> Result<Vec<u8>, HashError> {
+        let params = self.pool.admit(&request)?;
+        let (answer, answered) = oneshot::channel();
+        self.pool.enqueue(Job {
+            request,
+            params,
+            answer,
+        })?;
+        answered.await.unwrap_or(Err(HashError::Abandoned))
+    }
+
+    /// The pool as it is now.
+    pub fn metrics(&self) -> HasherMetrics {
+        let limits = &self.pool.limits;
+        let queue = self.pool.shared.lock();
+        HasherMetrics {
+            workers: limits.hash_workers.max(1),
+            running: queue.running,
+            waiting: queue.waiting(),
+            capacity: limits.hash_queue,
+            completed: queue.completed,
+            refused: queue.refused,
+        }
+    }
+}
+
+/// Tells the workers to go when nobody can ask them for anything any more.
+struct Pool {
+    shared: Arc<Shared>,
+    limits: Limits,
+}
+
+impl Pool {
+    fn admit(&self, request: &HashRequest) -> Result<Params, HashError> {
+        let caps = &self.limits;
+        for (name, value, cap) in [
+            ("memory in KiB", request.memory_kib, caps.hash_memory_kib),
+            ("iterations", request.iterations, caps.hash_iterations),
+            ("parallelism", request.parallelism, caps.hash_parallelism),
+            (
+                "output length",
+                request.output_length,
+                caps.hash_output_bytes,
+            ),
+        ] {
+            if value > cap {
+                let reason = format!("{name} is {value}, and at most {cap} is allowed");
+                return Err(HashError::Refused(reason));
+            }
+        }
+        if request.salt.len() < argon2::MIN_SALT_LEN {
+            let reason = format!("the salt needs at least {} bytes", argon2::MIN_SALT_LEN);
+            return Err(HashError::Refused(reason));
+        }
+        Params::new(
+            request.memory_kib,
+            request.iterations,
+            request.parallelism,
+            Some(request.output_length as usize),
+        )
+        .map_err(|error| HashError::Refused(error.to_string()))
+    }
+
+    fn enqueue(&self, job: Job) -> Result<(), HashError> {
+        let mut queue = self.shared.lock();
+        if queue.jobs.len() >= self.limits.hash_queue {
+            queue.jobs.retain(|job| !job.answer.is_closed());
+        }
+        let workers = self.limits.hash_workers.max(1);
+        // An idle worker takes the job at once, so it does not count as waiting.
+        let idle = workers.saturating_sub(queue.running);
+        if queue.jobs.len() >= self.limits.hash_queue + idle {
+            queue.refused += 1;
+            let waiting = queue.waiting();
+            return Err(HashError::Full {
+                waiting,
+                retry_after: queue.pace * (waiting / workers + 1) as u32,
+            });
+        }
+        queue.jobs.push_back(job);
+        drop(queue);
+        self.shared.ready.notify_one();
+        Ok(())
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut queue = self.shared.lock();
+        queue.closed = true;
+        queue.jobs.clear();
+        drop(queue);
+        self.shared.ready.notify_all();
+    }
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    ready: Condvar,
+}
+
+impl Shared {
+    /// The queue is whole between any two statements, so a worker that panicked
+    /// left nothing half done.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    running: usize,
+    completed: u64,
+    refused: u64,
+    /// How long a hash takes, as a moving average.
+    pace: Duration,
+    closed: bool,
+}
+
+impl Queue {
+    fn waiting(&self) -> usize {
+        self.jobs
+            .iter()
+            .filter(|job| !job.answer.is_closed())
+            .count()
+    }
+}
+
+struct Job {
+    request: HashRequest,
+    params: Params,
+    answer: oneshot::Sender<Result<Vec<u8>, HashError>>,
+}
+
+fn work(shared: &Shared) {
+    let mut memory = Vec::new();
+    while let Some(job) = next_job(shared) {
+        let Job {
+            request,
+            params,
+            answer,
+        } = job;
+        let started = Instant::now();
+        let result = compute(&request, params, &mut memory);
+        drop(request);
+        let took = started.elapsed();
+
+        let mut queue = shared.lock();
+        queue.running -= 1;
+        queue.completed += u64::from(result.is_ok());
+        queue.pace = match queue.pace {
+            Duration::ZERO => took,
+            pace => (pace * 7 + took) / 8,
+        };
+        drop(queue);
+        // Whoever asked may have gone away.
+        let _ = answer.send(result);
+    }
+}
+
+fn next_job(shared: &Shared) -> Option<Job> {
+    let mut queue = shared.lock();
+    loop {
+        if queue.closed {
+            return None;
+        }
+        if let Some(job) = queue.jobs.pop_front() {
+            if job.answer.is_closed() {
+                continue;
+            }
+            queue.running += 1;
+            return Some(job);
+        }
+        queue = shared
+            .ready
+            .wait(queue)
+            .unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+fn compute(
+    request: &HashRequest,
+    params: Params,
+    memory: &mut Vec<Block>,
+) -> Result<Vec<u8>, HashError> {
+    let refused = |error: argon2::Error| HashError::Refused(error.to_string());
+    let blocks = params.block_count();
+    let argon2 =
+        Argon2::new_with_secret(&request.secret, Algorithm::Argon2id, Version::V0x13, params)
+            .map_err(refused)?;
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::new());
+    }
+    let mut hash = vec![0; request.output_length as usize];
+    argon2
+        .hash_password_into_with_memory(
+            &request.password,
+            &request.salt,
+            &mut hash,
+            &mut memory[..blocks],
+        )
+        .inspect_err(|_| hash.zeroize())
+        .map_err(refused)?;
+    Ok(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> HashRequest {
+        HashRequest {
+            password: Zeroizing::new(vec![1; 32]),
+            salt: vec![2; 16],
+            secret: Zeroizing::new(vec![3; 8]),
+            memory_kib: 32,
+            iterations: 3,
+            parallelism: 4,
+            output_length: 32,
+        }
+    }
+
+    /// A pool whose worker never comes, so that its queue can be looked at.
+    fn stalled(hash_queue: usize) -> Pool {
+        Pool {
+            shared: Arc::new(Shared {
+                queue: Mutex::new(Queue {
+                    running: 1,
+                    pace: Duration::from_millis(40),
+                    ..Queue::default()
+                }),
+                ready: Condvar::new(),
+            }),
+            limits: Limits {
+                hash_workers: 1,
+                hash_queue,
+                ..Limits::default()
+            },
+        }
+    }
+
+    fn job(pool: &Pool) -> (Job, oneshot::Receiver<Result<Vec<u8>, HashError>>) {
+        let request = request();
+        let params = pool.admit(&request).unwrap();
+        let (answer, answered) = oneshot::channel();
+        (
+            Job {
+                request,
+                params,
+                answer,
+            },
+            answered,
+        )
+    }
+
+    #[tokio::test]
+    async fn hashes_as_the_reference_does() {
+        let hasher = Hasher::start(&Limits::default()).unwrap();
+        let first = hasher.hash(request()).await.unwrap();
+        let mut expected = [0; 32];
+        Argon2::new_with_secret(
+            &[3; 8],
+            Algorithm::Argon2id,
+            Version::V0x13,
+            Params::new(32, 3, 4, Some(32)).unwrap(),
+        )
+        .unwrap()
+        .hash_password_into(&[1; 32], &[2; 16], &mut expected)
+        .unwrap();
+        assert_eq!(first, expected);
+        // The memory of the first is used again.
+        assert_eq!(hasher.hash(request()).await.unwrap(), expected);
+        assert_eq!(hasher.metrics().completed, 2);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_says_when_to_come_back() {
+        let pool = stalled(2);
+        let (first, _first) = job(&pool);
+        let (second, _second) = job(&pool);
+        pool.enqueue(first).unwrap();
+        pool.enqueue(second).unwrap();
+        let error = pool.enqueue(job(&pool).0).unwrap_err();
+        assert_eq!(
+            error,
+            HashError::Full {
+                waiting: 2,
+                retry_after: Duration::from_millis(120)
+            }
+        );
+        assert_eq!(pool.shared.lock().refused, 1);
+    }
+
+    #[test]
+    fn a_caller_that_has_gone_gives_its_place_away() {
+        let pool = stalled(1);
+        let (first, gone) = job(&pool);
+        pool.enqueue(first).unwrap();
+        drop(gone);
+        let (second, _second) = job(&pool);
+        pool.enqueue(second).unwrap();
+        assert_eq!(pool.shared.lock().waiting(), 1);
+    }
+
+    #[test]
+    fn costs_above_the_cap_are_refused() {
+        let pool = stalled(1);
+        let dear = HashRequest {
+            memory_kib: Limits::default().hash_memory_kib + 1,
+            ..request()
+        };
+        assert!(matches!(pool.admit(&dear), Err(HashError::Refused(reason))
+            if reason.contains("memory in KiB is 65537")));
+        let zero = HashRequest {
+            iterations: 0,
+            ..request()
+        };
+        assert!(matches!(pool.admit(&zero), Err(HashError::Refused(_))));
+    }
+}

@@ -1,0 +1,340 @@
+//! The master secret, and the keys derived from it.
+//!
+//! The secret never enters the sandbox, the store or a log: the component gets
+//! keys that are derived from it, one for each purpose.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+/// The fewest bytes that a master secret has: as many as HMAC-SHA256 puts out.
+pub const MIN_SECRET_BYTES: usize = 32;
+
+/// The master secret. Cheap to clone; the bytes are wiped with the last clone
+/// and never shown.
+#[derive(Clone)]
+pub struct Keys {
+    secret: Arc<Zeroizing<Vec<u8>>>,
+}
+
+impl Keys {
+    /// Takes a secret of at least [`MIN_SECRET_BYTES`].
+    pub fn from_bytes(secret: Vec<u8>) -> Result<Self, KeysError> {
+        let secret = Zeroizing::new(secret);
+        if secret.len() < MIN_SECRET_BYTES {
+            return Err(KeysError::TooShort {
+                bytes: secret.len(),
+            });
+        }
+        Ok(Self {
+            secret: Arc::new(secret),
+        })
+    }
+
+    /// Reads a secret in text: hexadecimal when it has 64 or more digits and
+    /// nothing else, otherwise base64 of either alphabet, padded or not.
+    pub fn from_text(text: &str) -> Result<Self, KeysError> {
+        let text = text.trim();
+        if let Some(secret) = from_hex(text) {
+            return Self::from_bytes(secret);
+        }
+        [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
+            .iter()
+            .find_map(|alphabet| alphabet.decode(text).ok())
+            .ok_or(KeysError::NotText)
+            .and_then(Self::from_bytes)
+    }
+
+    /// A random secret that is gone with the process: for stores in memory.
+    pub fn ephemeral() -> Result<Self, KeysError> {
+        let mut secret = vec![0; MIN_SECRET_BYTES];
+        getrandom::fill(&mut secret).map_err(|error| KeysError::Random(error.to_string()))?;
+        Self::from_bytes(secret)
+    }
+
+    /// Reads the secret from a file that only its owner may read.
+    pub fn load(path: &Path) -> Result<Self, KeysError> {
+        let problem = |source| KeysError::File {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(problem)?;
+        refuse_readable_by_others(path, &file)?;
+        let mut text = Zeroizing::new(String::new());
+        // A key file is one line; a path given by mistake may be anything.
+        (&file)
+            .take(4096)
+            .read_to_string(&mut text)
+            .map_err(problem)?;
+        Self::from_text(&text).map_err(|reason| KeysError::Content {
+            path: path.to_owned(),
+            reason: Box::new(reason),
+        })
+    }
+
+    /// Reads the secret from `path`, or writes a random one there if there is
+    /// none. Of several processes that start at once one writes, and all read
+    /// what it wrote.
+    pub fn load_or_create(path: &Path) -> Result<Self, KeysError> {
+        match Self::load(path) {
+            Err(KeysError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+        create(path).map_err(|source| KeysError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::load(path)
+    }
+
+    /// HMAC-SHA256 of `label` under the secret.
+    pub fn derive(&self, label: &str) -> [u8; 32] {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.secret).expect("any length");
+        mac.update(label.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+/// Why there is no master secret.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The secret has fewer than [`MIN_SECRET_BYTES`].
+    #[error(
+        "the master key has {bytes} bytes and needs at least {MIN_SECRET_BYTES}; \
+         `openssl rand -hex 32` makes one"
+    )]
+    TooShort {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// The text is neither hexadecimal nor base64.
+    #[error("the master key is neither 64 hexadecimal digits nor base64 of at least 32 bytes")]
+    NotText,
+    /// The system gave no random bytes.
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
+    /// The file could not be read or written.
+    #[error("the master key file {} cannot be used: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file holds no key.
+    #[error("the master key file {} is damaged: {reason}", path.display())]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with what it holds.
+        reason: Box<KeysError>,
+    },
+    /// Others than the owner may read or write the file.
+    #[error(
+        "the master key file {0} may be read by others than its owner (mode {mode:03o}); \
+         run `chmod 600 {0}`, and replace the key if somebody else may have seen it",
+        path.display()
+    )]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    if text.len() < 2 * MIN_SECRET_BYTES || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|digit| digit.to_digit(16).and_then(|digit| digit.try_into().ok()))
+        .collect();
+    let digits = Zeroizing::new(digits?);
+    Some(
+        digits
+            .chunks_exact(2)
+            .map(|pair| pair[0] << 4 | pair[1])
+            .collect(),
+    )
+}
+
+/// Writes a fresh secret beside `path` and links it there. The link fails when
+/// another process was first, and then that one's secret counts: a file under
+/// its final name is always a whole one.
+fn create(path: &Path) -> io::Result<()> {
+    let mut secret = Zeroizing::new([0_u8; MIN_SECRET_BYTES]);
+    let mut tag = [0_u8; 8];
+    getrandom::fill(&mut *secret).map_err(io::Error::other)?;
+    getrandom::fill(&mut tag).map_err(io::Error::other)?;
+    let mut text = Zeroizing::new(hex(&*secret));
+    text.push('\n');
+
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", hex(&tag)));
+    let temporary = path.with_file_name(name);
+    let written = write_private(&temporary, text.as_bytes())
+        .and_then(|()| fs::hard_link(&temporary, path))
+        .or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Ok(()),
+            _ => Err(error),
+        });
+    let removed = fs::remove_file(&temporary);
+    written?;
+    removed?;
+    sync_directory(path)
+}
+
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Makes the new name durable: whoever loses the key loses every password.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn refuse_readable_by_others(path: &Path, file: &File) -> Result<(), KeysError> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let metadata = file.metadata().map_err(|source| KeysError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(KeysError::Exposed {
+        path: path.to_owned(),
+        mode,
+    })
+}
+
+#[cfg(not(unix))]
+fn refuse_readable_by_others(_: &Path, _: &File) -> Result<(), KeysError> {
+    Ok(())
+}
+
+/// `bytes` in lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::tempdir;
+
+    const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+    #[test]
+    fn a_label_gives_the_hmac_of_rfc_4231() {
+        // RFC 4231 test case 6 has a key of 131 bytes 0xaa.
+        let keys = Keys::from_bytes(vec![0xaa; 131]).unwrap();
+        let key = keys.derive("Test Using Larger Than Block-Size Key - Hash Key First");
+        assert_eq!(
+            hex(&key),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
+    }
+
+    #[test]
+    fn text_may_be_hexadecimal_or_base64() {
+        let bytes: Vec<u8> = (0..32).collect();
+        let expected = Keys::from_bytes(bytes.clone()).unwrap().derive("x");
+        for text in [
+            HEX.to_owned(),
+            HEX.to_uppercase(),
+            format!("{HEX}\n"),
+            STANDARD.encode(&bytes),
+            URL_SAFE_NO_PAD.encode(&bytes),
+        ] {
+            assert_eq!(Keys::from_text(&text).unwrap().derive("x"), expected);
+        }
+        assert!(matches!(Keys::from_text("no!"), Err(KeysError::NotText)));
+        assert!(matches!(
+            Keys::from_text("AAAA"),
+            Err(KeysError::TooShort { bytes: 3 })
+        ));
+    }
+
+    #[test]
+    fn nothing_shows_the_secret() {
+        let keys = Keys::from_text(HEX).unwrap();
+        assert_eq!(format!("{keys:?}"), "Keys { .. }");
+    }
+
+    #[test]
+    fn all_that_start_at_once_get_one_key() {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        let barrier = std::sync::Barrier::new(16);
+        let keys: Vec<[u8; 32]> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16)
+                .map(|_| {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        Keys::load_or_create(&path).unwrap().derive("x")
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        Keys::load_or_create(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = Keys::load_or_create(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("mode 640") && error.contains("chmod 600"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_damaged_file_is_not_replaced() {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        write_private(&path, b"oops\n").unwrap();
+        let error = Keys::load_or_create(&path).unwrap_err().to_string();
+        assert!(error.contains("damaged"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"oops\n");
+    }
+}

@@ -1,0 +1,154 @@
+//! Every limit of the system, in one table.
+
+use std::fmt;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+/// One value of [`Limits`], as [`Limits::table`] shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The name of the field.
+    pub name: &'static str,
+    /// The value with its unit.
+    pub value: String,
+    /// What is limited.
+    pub description: &'static str,
+}
+
+/// Declares [`Limits`], its defaults and its table from one list, so that they
+/// cannot drift apart.
+macro_rules! limits {
+    ($( $(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $unit:literal; )+) => {
+        /// What a component, a client or a caller may use up. Start from
+        /// `Limits::default()` and change what differs.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $( $(#[doc = $doc])+ pub $name: $type, )+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $( $name: $default, )+ }
+            }
+        }
+
+        impl Limits {
+            /// All limits in the order of their declaration, for people.
+            pub fn table(&self) -> Vec<Limit> {
+                vec![ $( Limit {
+                    name: stringify!($name),
+                    value: Shown(&self.$name, $unit).to_string(),
+                    description: concat!($($doc),+).trim_ascii(),
+                }, )+ ]
+            }
+        }
+    };
+}
+
+limits! {
+    /// Linear memory of one instance.
+    memory_bytes: usize = 64 << 20, "B";
+    /// Linear memories of one instance.
+    memories: u32 = 1, "";
+    /// Tables of one instance.
+    tables: u32 = 8, "";
+    /// Elements of one table.
+    table_elements: usize = 20_000, "";
+    /// Core module instances inside one component instance.
+    core_instances: u32 = 32, "";
+    /// The host's own bookkeeping for one instance.
+    instance_metadata_bytes: usize = 1 << 20, "B";
+    /// Size of a component file.
+    component_bytes: u64 = 64 << 20, "B";
+
+    /// Processor time of one call, measured to `epoch_tick`.
+    cpu_per_call: Duration = Duration::from_secs(1), "";
+    /// How often a running instance is interrupted to let others run.
+    epoch_tick: Duration = Duration::from_millis(10), "";
+    /// One call from its start to its answer, waiting for the store included.
+    wall_clock_per_call: Duration = Duration::from_secs(30), "";
+    /// Calls that one call makes to the host.
+    host_calls_per_call: u32 = 10_000, "";
+    /// Notifications that one call sends to its client, altogether.
+    notification_bytes_per_call: usize = 1 << 20, "B";
+    /// Random bytes that one request for them may ask for.
+    random_bytes: u64 = 1 << 20, "B";
+    /// Log and audit lines of one call, altogether; what goes beyond is left out.
+    log_bytes_per_call: usize = 64 << 10, "B";
+    /// What is kept of the standard output and error of one call.
+    output_bytes_per_call: usize = 16 << 10, "B";
+
+    /// Calls at work at one time.
+    concurrent_calls: u32 = 256, "";
+    /// Calls that may wait until one of those ends; one more is refused.
+    waiting_calls: u32 = 1_024, "";
+    /// How long a call waits before it is refused.
+    call_queue_wait: Duration = Duration::from_secs(5), "";
+    /// Messages of one stdio client at work at one time.
+    stdio_concurrent_messages: u32 = 64, "";
+
+    /// One message, be it an HTTP body or a line.
+    body_bytes: usize = 1 << 20, "B";
+    /// Open HTTP connections.
+    connections: usize = 4_096, "";
+    /// How long a connection may be idle, or take to send the header of a request.
+    header_read: Duration = Duration::from_secs(30), "";
+    /// How long a client may take to send the body of a request.
+    body_read: Duration = Duration::from_secs(30), "";
+    /// How long a shutdown waits for what is in flight.
+    shutdown: Duration = Duration::from_secs(30), "";
+
+    /// Threads that hash passwords, one for each core.
+    hash_workers: usize = available_parallelism().map_or(2, |cores| cores.get()), "";
+    /// Passwords that may wait for a worker; one more is refused.
+    hash_queue: usize = 64, "";
+    /// Memory of one Argon2 hash.
+    hash_memory_kib: u32 = 64 << 10, "KiB";
+    /// Passes of one Argon2 hash over its memory.
+    hash_iterations: u32 = 16, "";
+    /// Lanes of one Argon2 hash.
+    hash_parallelism: u32 = 16, "";
+    /// Length of one Argon2 hash.
+    hash_output_bytes: u32 = 1_024, "B";
+    /// Operations that are counted one by one; what comes later goes uncounted.
+    counted_operations: usize = 256, "";
+}
+
+/// A value and its unit, in the largest unit that leaves it whole.
+struct Shown<'a, T>(&'a T, &'static str);
+
+impl<T: fmt::Debug> fmt::Display for Shown<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:?}", self.0);
+        let (Ok(number), "B" | "KiB") = (text.parse::<u64>(), self.1) else {
+            return f.write_str(&text);
+        };
+        let bytes = if self.1 == "KiB" {
+            number << 10
+        } else {
+            number
+        };
+        for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
+            if bytes >= 1 << shift && bytes.trailing_zeros() >= shift {
+                return write!(f, "{} {unit}", bytes >> shift);
+            }
+        }
+        write!(f, "{bytes} B")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_shows_values_with_their_units() {
+        let table = Limits::default().table();
+        let value = |name| &table.iter().find(|limit| limit.name == name).unwrap().value;
+        assert_eq!(value("memory_bytes"), "64 MiB");
+        assert_eq!(value("hash_memory_kib"), "64 MiB");
+        assert_eq!(value("cpu_per_call"), "1s");
+        assert_eq!(value("memories"), "1");
+        assert_eq!(table[0].description, "Linear memory of one instance.");
+    }
+}

@@ -1,0 +1,16 @@
+//! What the component imports, one file per interface.
+//!
+//! Each call counts against [`Limits::host_calls_per_call`](crate::Limits); a
+//! component that passes it is trapped.
+
+mod client;
+mod keys;
+mod password_hash;
+mod store;
+mod telemetry;
+pub(crate) mod wasi;
+
+use crate::bindings::user_auth::plugin::types;
+
+/// The interface `types` has no functions.
+impl types::Host for crate::instance::State {}

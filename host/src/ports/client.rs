@@ -1,0 +1,42 @@
+//! `client`: to the transport that carries the request.
+
+use crate::bindings::user_auth::plugin::client::{Host, LogLevel};
+use crate::instance::State;
+
+impl Host for State {
+    async fn notify(&mut self, notification: String) -> wasmtime::Result<()> {
+        self.count_host_call()?;
+        if !self.may_send(notification.len()) {
+            return Ok(());
+        }
+        // A line feed would end the message on transports that take one a line.
+        // JSON may have it between tokens only, so a blank means the same.
+        let notification = notification.replace(['\r', '\n'], " ");
+        let client = std::sync::Arc::clone(self.client());
+        self.wait(client.notify(notification)).await;
+        Ok(())
+    }
+
+    fn started(&mut self, id: String) -> wasmtime::Result<()> {
+        self.count_host_call()?;
+        self.client().started(id);
+        Ok(())
+    }
+
+    fn cancel(&mut self, id: String) -> wasmtime::Result<()> {
+        self.count_host_call()?;
+        self.client().cancel(&id);
+        Ok(())
+    }
+
+    fn get_log_level(&mut self) -> wasmtime::Result<Option<LogLevel>> {
+        self.count_host_call()?;
+        Ok(self.client().log_level())
+    }
+
+    fn set_log_level(&mut self, level: LogLevel) -> wasmtime::Result<()> {
+        self.count_host_call()?;
+        self.client().set_log_level(level);
+        Ok(())
+    }
+}

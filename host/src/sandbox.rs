@@ -1,0 +1,435 @@
+//! The sandbox: a fresh instance of the component for every call, so that no
+//! call can read what another left in memory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+use tracing::{debug, error, warn};
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::api::{
+    Account, Caller, Claims, McpRequest, McpResponse, OperationError, Registration, Swept, Tokens,
+    Unavailable,
+};
+use crate::bindings::{self, PluginPre};
+use crate::cache::Cache;
+use crate::call::CallError;
+use crate::client::{ClientHandle, NoClient};
+use crate::component::{self, ComponentError, Inspection, Loaded, Source};
+use crate::engine;
+use crate::hasher::Hasher;
+use crate::instance::{Host, State};
+use crate::keys::Keys;
+use crate::limits::Limits;
+use crate::metrics::{LiveInstance, Metrics};
+use crate::ports;
+use crate::store::Store;
+
+/// A component, ready to be called, on a tokio runtime with its clock enabled.
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Plugin {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    host: Arc<Host>,
+    pre: PluginPre<State>,
+    inspection: Inspection,
+    /// Places for calls at work, as many as the instance pool has slots.
+    working: Semaphore,
+    /// Those and the places for calls that wait.
+    admitted: Semaphore,
+}
+
+/// Says what a [`Plugin`] is made of. `component`, `store` and `keys` must be
+/// given; the rest has defaults.
+#[derive(Default)]
+pub struct PluginBuilder {
+    source: Option<Source>,
+    store: Option<Arc<dyn Store>>,
+    keys: Option<Keys>,
+    limits: Limits,
+    settings: Vec<(String, String)>,
+    cache: Option<PathBuf>,
+}
+
+/// Why there is no [`Plugin`].
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The builder was not given one of the things that it needs.
+    #[error("a plugin needs {0}: call `PluginBuilder::{0}`")]
+    Missing(&'static str),
+    /// The component cannot be used.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// The machine cannot run WebAssembly with these limits.
+    #[error("the sandbox cannot be set up: {0}")]
+    Engine(String),
+    /// The threads for password hashes could not be started.
+    #[error("the threads for password hashes cannot be started: {0}")]
+    Hasher(io::Error),
+}
+
+/// Calls one exported function in a fresh instance. A macro, since a function
+/// could not take a future that borrows from both the instance and its caller.
+macro_rules! call {
+    ($plugin:ident, $client:expr, $interface:ident, $function:ident($($argument:expr),*)) => {{
+        let mut call = $plugin.begin($client).await?;
+        let answer = timeout(call.wall_clock(), async {
+            let instance = call.instantiate().await?;
+            let interface = instance.$interface();
+            interface.$function(&mut call.store, $($argument),*).await
+        })
+        .await;
+        call.finish(answer)
+    }};
+}
+
+impl Plugin {
+    /// Begins to make one.
+    pub fn builder() -> PluginBuilder {
+        PluginBuilder::default()
+    }
+
+    /// Answers one MCP message. What is wrong with the message is told in the
+    /// response; `Err` means that there is none.
+    pub async fn handle(
+        &self,
+        request: McpRequest,
+        client: ClientHandle,
+    ) -> Result<McpResponse, CallError> {
+        call!(self, client, user_auth_plugin_mcp, call_handle(&request))
+    }
+
+    /// Any operation by its name; input and output are JSON objects.
+    pub async fn invoke(
+        &self,
+        caller: Caller,
+        operation: &str,
+        input: &str,
+    ) -> Result<Result<String, OperationError>, CallError> {
+        call!(
+            self,
+            no_client(),
+            user_auth_plugin_auth,
+            call_invoke(&caller, operation, input)
+        )
+    }
+
+    /// `register`: creates an account.
+    pub async fn register(
+        &self,
+        caller: Caller,
+        registration: Registration,
+    ) -> Result<Result<Account, OperationError>, CallError> {
+        call!(
+            self,
+            no_client(),
+            user_auth_plugin_auth,
+            call_register(&caller, &registration)
+        )
+    }
+
+    /// `login`: begins a session.
+    pub async fn login(
+        &self,
+        caller: Caller,
+        username: &str,
+        password: &str,
+    ) -> Result<Result<Tokens, OperationError>, CallError> {
+        call!(
+            self,
+            no_client(),
+            user_auth_plugin_auth,
+            call_login(&caller, username, password)
+        )
+    }
+
+    /// `verify_token`: `None` for anything that is not a valid access token of a
+    /// live session.
+    pub async fn verify_token(
+        &self,
+        caller: Caller,
+        token: &str,
+    ) -> Result<Result<Option<Claims>, OperationError>, CallError> {
+        call!(
+            self,
+            no_client(),
+            user_auth_plugin_auth,
+            call_verify_token(&caller, token)
+        )
+    }
+
+    /// `refresh_token`: new tokens for a refresh token, which is thereby used up.
+    pub async fn refresh(
+        &self,
+        caller: Caller,
+        refresh_token: &str,
+    ) -> Result<Result<Tokens, OperationError>, CallError> {
+        call!(
+            self,
+            no_client(),
+            user_auth_plugin_auth,
+            call_refresh(&caller, refresh_token)
+        )
+    }
+
+    /// `logout`: ends the session of an access or a refresh token.
+    pub async fn logout(
+        &self,
+        caller: Caller,
+        token: &str,
+    ) -> Result<Result<(), OperationError>, CallError> {
+        call!(
+            self,
+            no_client(),
+            user_auth_plugin_auth,
+            call_logout(&caller, token)
+        )
+    }
+
+    /// All operations: a JSON array of objects with `name`, `title`,
+    /// `description`, `input_schema` and `output_schema`.
+    pub async fn operations(&self) -> Result<String, CallError> {
+        call!(self, no_client(), user_auth_plugin_auth, call_operations())
+    }
+
+    /// Deletes expired sessions, after looking at no more than `limit` of them
+    /// from `after` on.
+    pub async fn sweep(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Result<Swept, Unavailable>, CallError> {
+        call!(
+            self,
+            no_client(),
+            user_auth_plugin_maintenance,
+            call_sweep(after, limit)
+        )
+    }
+
+    /// What the component is made of.
+    pub fn inspection(&self) -> &Inspection {
+        &self.inner.inspection
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.host.limits
+    }
+
+    /// The store that the component works on.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.host.store
+    }
+
+    /// Waits for a place and takes it, with an instance to come.
+    async fn begin(&self, client: ClientHandle) -> Result<Call<'_>, CallError> {
+        let inner = &*self.inner;
+        let places = inner.admit().await?;
+        Ok(Call {
+            store: inner.store_for(client),
+            inner,
+            _live: inner.host.metrics.instances.enter(),
+            _places: places,
+        })
+    }
+}
+
+/// One call. Dropped before its end, it takes its instance with it.
+struct Call<'a> {
+    store: wasmtime::Store<State>,
+    inner: &'a Inner,
+    _live: LiveInstance<'a>,
+    _places: (SemaphorePermit<'a>, SemaphorePermit<'a>),
+}
+
+impl Call<'_> {
+    fn wall_clock(&self) -> Duration {
+        self.inner.host.limits.wall_clock_per_call
+    }
+
+    async fn instantiate(&mut self) -> wasmtime::Result<bindings::Plugin> {
+        self.inner.pre.instantiate_async(&mut self.store).await
+    }
+
+    /// Tells an answer from the ways not to have one.
+    fn finish<T>(self, answer: Result<wasmtime::Result<T>, Elapsed>) -> Result<T, CallError> {
+        let failure = match answer {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(trap)) => match self.store.data().exceeded() {
+                Some(exceeded) => exceeded.into(),
+                None => {
+                    debug!("{trap:?}");
+                    CallError::Trapped(trap.root_cause().to_string())
+                }
+            },
+            Err(_) => CallError::OutOfTime,
+        };
+        let instances = &self.inner.host.metrics.instances;
+        instances.trapped.fetch_add(1, Relaxed);
+        error!(error = %failure, "a call was ended");
+        Err(failure)
+    }
+}
+
+impl Inner {
+    /// Waits for a place, for a while, if there is one to wait in.
+    async fn admit(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), CallError> {
+        let admitted = self.admitted.try_acquire().map_err(|_| CallError::Busy)?;
+        if let Ok(working) = self.working.try_acquire() {
+            return Ok((admitted, working));
+        }
+        let wait = self.host.limits.call_queue_wait;
+        match timeout(wait, self.working.acquire()).await {
+            Ok(Ok(working)) => Ok((admitted, working)),
+            _ => Err(CallError::Busy),
+        }
+    }
+
+    fn store_for(&self, client: ClientHandle) -> wasmtime::Store<State> {
+        let state = State::new(Arc::clone(&self.host), client);
+        let mut store = wasmtime::Store::new(self.pre.engine(), state);
+        store.limiter(|state| state);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut cx| cx.data_mut().tick());
+        store
+    }
+}
+
+impl PluginBuilder {
+    /// Runs the component in this file.
+    pub fn component(mut self, path: impl AsRef<Path>) -> Self {
+        self.source = Some(Source::File(path.as_ref().to_owned()));
+        self
+    }
+
+    /// Runs the component in these bytes.
+    pub fn component_bytes(mut self, bytes: Vec<u8>) -> Self {
+        self.source = Some(Source::Bytes(bytes));
+        self
+    }
+
+    /// Keeps state here.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Derives keys from this secret.
+    pub fn keys(mut self, keys: Keys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Replaces the limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Gives the component a setting: see [`SETTINGS`](crate::settings::SETTINGS).
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Keeps compiled code in this folder, which nobody else may be able to
+    /// write; without this nothing is kept, and every start compiles.
+    pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = Some(folder.into());
+        self
+    }
+
+    /// Loads the component without what is needed to run it, and says what it is
+    /// made of. Unlike [`build`](Self::build) this takes any component.
+    pub fn inspect(self) -> Result<Inspection, BuildError> {
+        let engine = start_engine(&self.limits)?;
+        Ok(self.load(&engine)?.inspect())
+    }
+
+    /// Compiles the component, or takes it compiled from the cache, and links it.
+    pub fn build(self) -> Result<Plugin, BuildError> {
+        let engine = start_engine(&self.limits)?;
+        let loaded = self.load(&engine)?;
+        loaded.refuse_foreign_interfaces()?;
+        let pre = link(&engine, &loaded)?;
+        let host = Host {
+            store: self.store.ok_or(BuildError::Missing("store"))?,
+            keys: self.keys.ok_or(BuildError::Missing("keys"))?,
+            hasher: Hasher::start(&self.limits).map_err(BuildError::Hasher)?,
+            metrics: Metrics::new(self.limits.counted_operations),
+            settings: self.settings,
+            limits: self.limits,
+        };
+        let working = host.limits.concurrent_calls as usize;
+        let waiting = host.limits.waiting_calls as usize;
+        Ok(Plugin {
+            inner: Arc::new(Inner {
+                host: Arc::new(host),
+                pre,
+                inspection: loaded.inspect(),
+                working: Semaphore::new(working),
+                admitted: Semaphore::new(working + waiting),
+            }),
+        })
+    }
+
+    fn load(&self, engine: &wasmtime::Engine) -> Result<Loaded, BuildError> {
+        let source = self
+            .source
+            .as_ref()
+            .ok_or(BuildError::Missing("component"))?;
+        let cache = self.cache.as_deref().and_then(open_cache);
+        Ok(component::load(
+            engine,
+            source,
+            cache.as_ref(),
+            &self.limits,
+        )?)
+    }
+}
+
+fn start_engine(limits: &Limits) -> Result<wasmtime::Engine, BuildError> {
+    engine::start(limits).map_err(|error| BuildError::Engine(error.to_string()))
+}
+
+fn open_cache(folder: &Path) -> Option<Cache> {
+    Cache::open(folder)
+        .inspect_err(|error| {
+            warn!(
+                folder = %folder.display(),
+                %error,
+                "the cache for compiled code cannot be used; every start compiles"
+            );
+        })
+        .ok()
+}
+
+fn link(engine: &wasmtime::Engine, loaded: &Loaded) -> Result<PluginPre<State>, BuildError> {
+    let mut linker = Linker::new(engine);
+    ports::wasi::add_to_linker(&mut linker)
+        .and_then(|()| bindings::Plugin::add_to_linker::<_, HasSelf<State>>(&mut linker, |s| s))
+        .map_err(|error| BuildError::Engine(format!("{error:#}")))?;
+    linker
+        .instantiate_pre(&loaded.component)
+        .and_then(PluginPre::new)
+        .map_err(|error| {
+            BuildError::Component(ComponentError::Mismatch {
+                origin: loaded.origin.clone(),
+                reason: format!("{error:#}"),
+            })
+        })
+}
+
+fn no_client() -> ClientHandle {
+    Arc::new(NoClient)
+}

@@ -1,0 +1,51 @@
+//! The settings that the component takes from its environment.
+
+/// A setting: its environment variable, and what it sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The name of the variable.
+    pub name: &'static str,
+    /// What it sets, in one line.
+    pub description: &'static str,
+}
+
+/// All settings. No other variable of the host's environment reaches the
+/// component, so a secret in one cannot leak into it.
+pub const SETTINGS: &[Setting] = &[
+    setting("USER_AUTH_ISSUER", "`iss` of the tokens"),
+    setting("USER_AUTH_AUDIENCE", "`aud` of the tokens"),
+    setting(
+        "USER_AUTH_ACCESS_TOKEN_TTL_SECONDS",
+        "Lifetime of an access token",
+    ),
+    setting(
+        "USER_AUTH_SESSION_IDLE_SECONDS",
+        "How long a session lives without a refresh",
+    ),
+    setting(
+        "USER_AUTH_SESSION_ABSOLUTE_SECONDS",
+        "How long a session lives at most",
+    ),
+    setting(
+        "USER_AUTH_PASSWORD_MIN_LENGTH",
+        "The fewest characters of a password",
+    ),
+    setting(
+        "USER_AUTH_ARGON2_MEMORY_KIB",
+        "Memory of one password hash in KiB",
+    ),
+    setting("USER_AUTH_ARGON2_ITERATIONS", "Passes of one password hash"),
+];
+
+/// The settings that this process has in its environment. What is not valid
+/// Unicode is as good as unset.
+pub fn from_environment() -> Vec<(String, String)> {
+    SETTINGS
+        .iter()
+        .filter_map(|setting| Some((setting.name.to_owned(), std::env::var(setting.name).ok()?)))
+        .collect()
+}
+
+const fn setting(name: &'static str, description: &'static str) -> Setting {
+    Setting { name, description }
+}

@@ -1,0 +1,147 @@
+//! The file: how it is created, recognised and opened.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::store::StoreError;
+
+/// Marks a file as ours: `PRAGMA application_id`, "UAut" in ASCII.
+const APPLICATION_ID: i32 = 0x5541_7574;
+/// What this program understands: `PRAGMA user_version`. Raise it with every
+/// change of [`SCHEMA`], and bring older files up to it.
+const SCHEMA_VERSION: i32 = 1;
+const SCHEMA: &str = "
+    CREATE TABLE entries (
+        key TEXT PRIMARY KEY,
+        value BLOB NOT NULL,
+        version INTEGER NOT NULL,
+        expires_at_ms INTEGER
+    ) WITHOUT ROWID;
+    CREATE INDEX entries_by_expiry ON entries (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+
+    -- One row: the version that was given out last. It outlives the entries, so
+    -- that a key that is deleted and written again never shows an old version.
+    CREATE TABLE versions (last INTEGER NOT NULL);
+    INSERT INTO versions VALUES (0);
+";
+
+/// How long to wait for another process that is writing.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A database whose schema is the one that this program understands.
+pub(super) struct Database {
+    path: PathBuf,
+}
+
+impl Database {
+    /// Opens or creates the database, and hands out the connection for writing.
+    pub(super) fn open(path: &Path) -> Result<(Self, Connection), StoreError> {
+        Self::prepare(path).map_err(|reason| {
+            StoreError::Unavailable(format!(
+                "cannot open the database {}: {reason}",
+                path.display()
+            ))
+        })
+    }
+
+    /// Another connection, for reading only.
+    pub(super) fn reader(&self) -> rusqlite::Result<Connection> {
+        // No `mmap_size`: measured, reads are no faster with it, and a disk
+        // error would be a signal that ends the process instead of an error.
+        connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    fn prepare(path: &Path) -> Result<(Self, Connection), OpenError> {
+        // Absolute: readers are opened later, perhaps from another folder, and
+        // SQLite takes a bare `:memory:` for something else than a file.
+        let path = std::path::absolute(path)?;
+        create_private(&path)?;
+        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        install_schema(&mut connection)?;
+        switch_to_wal(&connection)?;
+        // A commit is answered when it is on the disk.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        Ok((Self { path }, connection))
+    }
+}
+
+/// Why a database could not be opened; the caller adds which.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    #[error(transparent)]
+    File(#[from] io::Error),
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("it belongs to another program")]
+    Foreign,
+    #[error(
+        "it has schema version {0}, and this program knows versions up to {SCHEMA_VERSION}: \
+         run the newer program that wrote it"
+    )]
+    Newer(i32),
+}
+
+/// Creates the file for its owner only, unless it is there; `-wal` and `-shm`
+/// get their mode from it.
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    // Never opens what is there: closing a file drops the locks that this
+    // process holds on it, also those of another store on the same file.
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    // No mutex: a connection is in the hands of one thread at a time.
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
+/// Writes the schema into an empty database, and recognises one that has it.
+fn install_schema(connection: &mut Connection) -> Result<(), OpenError> {
+    // Immediate: of several processes that find an empty file, one writes.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let pragma = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let objects: u32 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (pragma("application_id")?, pragma("user_version")?, objects) {
+        (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(()),
+        (APPLICATION_ID, version, _) => Err(OpenError::Newer(version)),
+        (0, 0, 0) => {
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            Ok(transaction.commit()?)
+        }
+        _ => Err(OpenError::Foreign),
+    }
+}
+
+/// Lets readers and the writer work side by side, across processes too.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        // SQLite does not apply the busy timeout to this switch when another
+        // process attempts it at the same moment, so the waiting is done here.
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < deadline =>
+            {
+                thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The one thread that writes.
+//!
+//! What takes time in a commit is the fsync. So the thread takes all jobs that
+//! are waiting into one transaction, commits them with one fsync, and answers
+//! them only then.
+
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::clock::{self, Clock, Millis};
+use crate::store::{Expect, Mutation, Outcome, StoreError, checks};
+
+/// How many jobs share a transaction at most. More would make the first of
+/// them wait without making the fsync much cheaper for each.
+const MAX_GROUP: usize = 128;
+/// How many jobs may wait; whoever brings another waits for a place.
+const MAX_WAITING: usize = 1024;
+
+/// The handle of the thread. Dropping it waits until all jobs are done.
+pub(super) struct Writer {
+    // Both are there until the drop.
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread on a connection that nobody else writes with.
+    pub(super) fn start(connection: Connection, clock: Clock) -> Result<Self, StoreError> {
+        let (jobs, waiting) = mpsc::channel(MAX_WAITING);
+        let thread = thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || run(connection, &clock, waiting))
+            .map_err(|error| {
+                StoreError::Unavailable(format!("cannot start the thread that writes: {error}"))
+            })?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    /// Runs `work` within the transaction of its group, and returns its result
+    /// once that is durable. Whoever stops waiting for the result does not stop
+    /// the work.
+    ///
+    /// The outer error of `work` fails the group; the inner one is the refusal
+    /// of this job alone, which then must not have written anything.
+    pub(super) async fn submit<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: Fn(&mut Group<'_>) -> rusqlite::Result<Result<T, StoreError>> + Send + 'static,
+    {
+        let (reply, result) = oneshot::channel();
+        let job = Box::new(Pending {
+            work,
+            result: None,
+            reply,
+        });
+        let stopped = || StoreError::Unavailable("the thread that writes has stopped".into());
+        let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
+        jobs.send(job).await.map_err(|_| stopped())?;
+        result.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // The thread ends when the channel is closed and empty.
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that writes to SQLite has panicked");
+        }
+    }
+}
+
+fn run(mut connection: Connection, clock: &Clock, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+    let mut jobs = Vec::with_capacity(MAX_GROUP);
+    // Sleeps until there is a job, then takes what is there.
+    while waiting.blocking_recv_many(&mut jobs, MAX_GROUP) > 0 {
+        let committed = commit_group(&mut connection, clock, &mut jobs);
+        if let Err(error) = &committed {
+            tracing::warn!(%error, jobs = jobs.len(), "a group of writes failed");
+        }
+        for job in jobs.drain(..) {
+            job.answer(&committed);
+        }
+    }
+    if let Err((_, error)) = connection.close() {
+        tracing::warn!(%error, "SQLite did not close; the next start recovers the log");
+    }
+}
+
+fn commit_group(
+    connection: &mut Connection,
+    clock: &Clock,
+    jobs: &mut [Box<dyn Job>],
+) -> Result<(), StoreError> {
+    let mut group = Group::begin(connection, clock)?;
+    for job in jobs {
+        job.run(&mut group)?;
+    }
+    Ok(group.end()?)
+}
+
+/// A piece of work and somebody who may be waiting for it.
+trait Job: Send {
+    fn run(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()>;
+
+    /// Says how the work ended, now that the group `committed` or failed.
+    fn answer(self: Box<Self>, committed: &Result<(), StoreError>);
+}
+
+struct Pending<T, W> {
+    work: W,
+    result: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, W> Job for Pending<T, W>
+where
+    T: Send,
+    W: Fn(&mut Group<'_>) -> rusqlite::Result<Result<T, StoreError>> + Send,
+{
+    fn run(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
+        self.result = Some((self.work)(group)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: &Result<(), StoreError>) {
+        let answer = match (committed, self.result) {
+            (Err(error), _) => Err(error.clone()),
+            (Ok(()), Some(result)) => result,
+            // A group commits only after each of its jobs has run; without a
+            // result the waiting end learns that the reply was dropped.
+            (Ok(()), None) => return,
+        };
+        // Whoever has stopped waiting does not want to know.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// The transaction that a group of jobs shares.
+pub(super) struct Group<'a> {
+    transaction: Transaction<'a>,
+    now_ms: Millis,
+    /// The version that was given out last, by whatever process.
+    last_version: i64,
+    /// Whether the group gave out a version of its own.
+    versioned: bool,
+}
+
+impl<'a> Group<'a> {
+    fn begin(connection: &'a mut Connection, clock: &Clock) -> rusqlite::Result<Self> {
+        // Immediate: what the group reads stays true until it commits, because
+        // no other process can write in between.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let last_version = transaction
+            .prepare_cached("SELECT last FROM versions")?
+            .query_row([], |row| row.get(0))?;
+        Ok(Self {
+            transaction,
+            now_ms: clock::now_ms(clock),
+            last_version,
+            versioned: false,
+        })
+    }
+
+    fn end(self) -> rusqlite::Result<()> {
+        if self.versioned {
+            self.transaction
+                .prepare_cached("UPDATE versions SET last = ?1")?
+                .execute([self.last_version])?;
+        }
+        self.transaction.commit()
+    }
+
+    /// Applies a batch whose keys differ.
+    pub(super) fn commit(&mut self, batch: &[Mutation]) -> rusqlite::Result<Outcome> {
+        // A key stands in a batch once, so no mutation changes what another
+        // expects: all are judged before the first is applied, and a conflict
+        // leaves nothing to roll back.
+        for (index, mutation) in (0..).zip(batch) {
+            let holds = match &mutation.expect {
+                Expect::Any => true,
+                Expect::Absent => self.version(&mutation.key)?.is_none(),
+                Expect::At(version) => self
+                    .version(&mutation.key)?
+                    .is_some_and(|live| live.to_string() == *version),
+            };
+            if !holds {
+                return Ok(Outcome::Conflict(index));
+            }
+        }
+        for Mutation { key, put, ttl, .. } in batch {
+            match put {
+                Some(value) => {
+                    let expires_at_ms = clock::expires_at_ms(self.now_ms, *ttl);
+                    self.put(key, value, expires_at_ms)?;
+                }
+                None => self.delete(key)?,
+            }
+        }
+        Ok(Outcome::Committed)
+    }
+
+    /// Adds to a counter, or refuses to.
+    pub(super) fn add(
+        &mut self,
+        key: &str,
+        delta: i64,
+        ttl: Option<Duration>,
+    ) -> rusqlite::Result<Result<i64, StoreError>> {
+        let counter: Option<(Vec<u8>, Option<Millis>)> = self
+            .transaction
+            .prepare_cached(
+                "SELECT value, expires_at_ms FROM entries
+                 WHERE key = ?1 AND (expires_at_ms IS NULL OR expires_at_ms > ?2)",
+            )?
+            .query_row(params![key, self.now_ms], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let (value, expires_at_ms) = match &counter {
+            Some((value, expires_at_ms)) => (Some(value.as_slice()), *expires_at_ms),
+            None => (None, clock::expires_at_ms(self.now_ms, ttl)),
+        };
+        let sum = match checks::sum(key, value, delta) {
+            Ok(sum) => sum,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        self.put(key, sum.to_string().as_bytes(), expires_at_ms)?;
+        Ok(Ok(sum))
+    }
+
+    /// Deletes up to `limit` expired records, the longest expired first.
+    pub(super) fn purge(&mut self, limit: u32) -> rusqlite::Result<u32> {
+        let purged = self
+            .transaction
+            .prepare_cached(
+                "DELETE FROM entries WHERE key IN (
+                     SELECT key FROM entries WHERE expires_at_ms <= ?1
+                     ORDER BY expires_at_ms LIMIT ?2)",
+            )?
+            .execute(params![self.now_ms, limit])?;
+        // No more than `limit`, so this never saturates.
+        Ok(u32::try_from(purged).unwrap_or(u32::MAX))
+    }
+
+    /// The version of the live record under `key`.
+    fn version(&self, key: &str) -> rusqlite::Result<Option<i64>> {
+        self.transaction
+            .prepare_cached(
+                "SELECT version FROM entries
+                 WHERE key = ?1 AND (expires_at_ms IS NULL OR expires_at_ms > ?2)",
+            )?
+            .query_row(params![key, self.now_ms], |row| row.get(0))
+            .optional()
+    }
+
+    fn put(
+        &mut self,
+        key: &str,
+        value: &[u8],
+        expires_at_ms: Option<Millis>,
+    ) -> rusqlite::Result<()> {
+        self.versioned = true;
+        self.last_version += 1;
+        self.transaction
+            .prepare_cached("INSERT OR REPLACE INTO entries VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![key, value, self.last_version, expires_at_ms])?;
+        Ok(())
+    }
+
+    fn delete(&mut self, key: &str) -> rusqlite::Result<()> {
+        self.transaction
+            .prepare_cached("DELETE FROM entries WHERE key = ?1")?
+            .execute([key])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,246 @@
+//! `POST /mcp`: one message in, its answer out.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::{Extension, Request, State};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde_json::Value;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::{App, Peer, method_not_allowed, refuse, respond, sse};
+use crate::api::{Field, McpRequest, McpResponse, Transport};
+use crate::call::CallError;
+use crate::client::NoClient;
+use crate::limits::Limits;
+use crate::transport::id_of;
+
+pub(super) async fn handle(
+    State(app): State<Arc<App>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    if let Err(message) = app.allowed.check(&parts.uri, &parts.headers) {
+        return refuse(StatusCode::FORBIDDEN, &message);
+    }
+    if parts.method != Method::POST {
+        return method_not_allowed("POST");
+    }
+    if let Some(other) = other_content_type(&parts.headers) {
+        let message = format!("the Content-Type is '{other}' and must be application/json");
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, &message);
+    }
+    let headers = match fields(&parts.headers) {
+        Ok(headers) => headers,
+        Err(message) => return refuse(StatusCode::BAD_REQUEST, &message),
+    };
+    let body = match read(body, app.plugin.limits()).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let message = McpRequest {
+        transport: Transport::Http,
+        headers,
+        peer: Some(peer.to_string()),
+        body: body.to_vec(),
+    };
+    if takes_events(&parts.headers) {
+        return sse::answer(&app.plugin, message, body).await;
+    }
+    let answered = app.plugin.handle(message, Arc::new(NoClient)).await;
+    plain(answered, &body)
+}
+
+/// The answer as one JSON document.
+pub(super) fn plain(answered: Result<McpResponse, CallError>, request: &[u8]) -> Response {
+    match answered {
+        Ok(response) => finish(response),
+        Err(error) => unavailable(&error, request),
+    }
+}
+
+fn finish(answer: McpResponse) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::from_u16(answer.status)
+        .ok()
+        .filter(|status| !status.is_informational())
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    // RFC 6749 §5.1: an answer may hold tokens.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if answer.body.is_some() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    for field in answer.headers {
+        insert(headers, field);
+    }
+    if let Some(body) = answer.body {
+        *response.body_mut() = Body::from(body);
+    }
+    response
+}
+
+/// Adds a header of the component, unless it is one that frames the message.
+fn insert(headers: &mut HeaderMap, field: Field) {
+    let name = HeaderName::try_from(field.name);
+    let value = HeaderValue::try_from(field.value);
+    let (Ok(name), Ok(value)) = (name, value) else {
+        warn!("the component sent a header that is none; it is left out");
+        return;
+    };
+    match name.as_str() {
+        "connection" | "content-length" | "transfer-encoding" | "upgrade" | "trailer" => {
+            warn!(%name, "the component may not set this header; it is left out");
+        }
+        _ => {
+            headers.insert(name, value);
+        }
+    }
+}
+
+fn unavailable(error: &CallError, request: &[u8]) -> Response {
+    let id = id_of(request).unwrap_or(Value::Null);
+    let mut response = respond(StatusCode::SERVICE_UNAVAILABLE, &error.to_json_rpc(id));
+    let seconds = HeaderValue::from(error.retry_after().as_secs());
+    response.headers_mut().insert(RETRY_AFTER, seconds);
+    response
+}
+
+/// What the `Content-Type` is, if there is one and it is not JSON.
+fn other_content_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?;
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    (!essence.eq_ignore_ascii_case("application/json")).then(|| essence.to_owned())
+}
+
+/// Whether the client says that it takes a stream. A wildcard does not: whoever
+/// sends `*/*`, such as curl, can as well do with JSON.
+fn takes_events(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let named = parts.next().unwrap_or_default();
+            named.eq_ignore_ascii_case("text/event-stream")
+                && !parts
+                    .filter_map(|parameter| parameter.strip_prefix("q="))
+                    .any(is_zero)
+        })
+}
+
+/// RFC 9110 §12.4.2: a weight of 0 means 'not acceptable'.
+fn is_zero(weight: &str) -> bool {
+    weight.trim().parse() == Ok(0.0)
+}
+
+/// The headers that the component gets: those that say who calls, and MCP's own.
+fn fields(headers: &HeaderMap) -> Result<Vec<Field>, String> {
+    headers
+        .iter()
+        .filter(|(name, _)| {
+            let name = name.as_str();
+            matches!(name, "authorization" | "x-api-key") || name.starts_with("mcp-")
+        })
+        .map(|(name, value)| match str::from_utf8(value.as_bytes()) {
+            Ok(value) => Ok(Field {
+                name: name.as_str().to_owned(),
+                value: value.to_owned(),
+            }),
+            Err(_) => Err(format!("the header {name} is not UTF-8")),
+        })
+        .collect()
+}
+
+async fn read(body: Body, limits: &Limits) -> Result<Bytes, Response> {
+    let too_large = || {
+        let message = format!("a message may have at most {} bytes", limits.body_bytes);
+        refuse(StatusCode::PAYLOAD_TOO_LARGE, &message)
+    };
+    // A body that says beforehand that it is too large need not be read.
+    if body.size_hint().lower() > limits.body_bytes as u64 {
+        return Err(too_large());
+    }
+    let reading = Limited::new(body, limits.body_bytes).collect();
+    match timeout(limits.body_read, reading).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(refuse(
+            StatusCode::BAD_REQUEST,
+            "the body could not be read to its end",
+        )),
+        Err(_) => Err(refuse(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body took too long to arrive",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn json_may_have_parameters_or_be_left_unsaid() {
+        assert_eq!(other_content_type(&HeaderMap::new()), None);
+        for json in ["application/json", "Application/JSON; charset=utf-8"] {
+            assert_eq!(other_content_type(&headers(CONTENT_TYPE, json)), None);
+        }
+        let other = other_content_type(&headers(CONTENT_TYPE, "text/plain; x=y"));
+        assert_eq!(other.as_deref(), Some("text/plain"));
+    }
+
+    #[test]
+    fn a_stream_must_be_asked_for_by_name() {
+        for (accept, expected) in [
+            ("application/json, text/event-stream", true),
+            ("text/event-stream;q=0.5", true),
+            ("text/event-stream;q=0", false),
+            ("*/*", false),
+            ("application/json", false),
+        ] {
+            assert_eq!(takes_events(&headers(ACCEPT, accept)), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn the_component_sees_no_other_headers() {
+        let mut all = headers(HeaderName::from_static("mcp-method"), "tools/list");
+        all.insert("authorization", HeaderValue::from_static("Bearer x"));
+        all.insert("cookie", HeaderValue::from_static("secret"));
+        let names: Vec<_> = fields(&all).unwrap().into_iter().map(|f| f.name).collect();
+        assert_eq!(names, ["mcp-method", "authorization"]);
+    }
+
+    #[test]
+    fn the_component_cannot_frame_the_message() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("content-length", "1"),
+            ("x y", "1"),
+            ("x-z", "a\nb"),
+            ("x-ok", "1"),
+        ] {
+            insert(
+                &mut headers,
+                Field {
+                    name: name.into(),
+                    value: value.into(),
+                },
+            );
+        }
+        assert_eq!(headers.len(), 1);
+    }
+}

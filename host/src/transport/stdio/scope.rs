@@ -1,0 +1,176 @@
+//! What the requests of one stdio client have in common: the output, the log
+//! level, and the ids by which one may cancel another.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::{Client, LogLevel};
+
+/// One client, for as long as the process lives.
+pub(super) struct Scope {
+    output: mpsc::Sender<String>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    log_level: Option<LogLevel>,
+    running: HashMap<String, CancellationToken>,
+}
+
+/// One message of it.
+pub(super) struct Request {
+    scope: Arc<Scope>,
+    cancelled: CancellationToken,
+    began: Mutex<Began>,
+}
+
+/// Which requests of a message the component has begun.
+#[derive(Default)]
+enum Began {
+    #[default]
+    None,
+    /// One, under this id, by which it can be cancelled.
+    One(String),
+    /// One that cannot be cancelled: a batch, or an id in use already.
+    Uncancellable,
+}
+
+impl Scope {
+    pub(super) fn new(output: mpsc::Sender<String>) -> Self {
+        Self {
+            output,
+            inner: Mutex::default(),
+        }
+    }
+
+    /// Writes one line. Lost when the output is gone: then the input ends soon.
+    pub(super) async fn write(&self, line: String) {
+        let _ = self.output.send(line).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Request {
+    pub(super) fn new(scope: Arc<Scope>) -> Self {
+        Self {
+            scope,
+            cancelled: CancellationToken::new(),
+            began: Mutex::default(),
+        }
+    }
+
+    /// Completes when the client cancels the request.
+    pub(super) async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
+    }
+
+    /// Nothing is left to cancel.
+    pub(super) fn ended(&self) {
+        let mut inner = self.scope.lock();
+        if let Began::One(id) = std::mem::replace(&mut *self.began(), Began::Uncancellable) {
+            inner.running.remove(&id);
+        }
+    }
+
+    fn began(&self) -> MutexGuard<'_, Began> {
+        self.began.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Client for Request {
+    async fn notify(&self, notification: String) {
+        self.scope.write(notification).await;
+    }
+
+    /// A client that uses an id twice at one time can cancel only the first of
+    /// the two; in a batch nothing can be cancelled once its second request has
+    /// begun, since the answers to the others would be lost.
+    fn started(&self, id: String) {
+        let mut inner = self.scope.lock();
+        let mut began = self.began();
+        *began = match std::mem::take(&mut *began) {
+            Began::None if !inner.running.contains_key(&id) => {
+                inner.running.insert(id.clone(), self.cancelled.clone());
+                Began::One(id)
+            }
+            Began::One(first) => {
+                inner.running.remove(&first);
+                Began::Uncancellable
+            }
+            Began::None | Began::Uncancellable => Began::Uncancellable,
+        };
+    }
+
+    fn cancel(&self, id: &str) {
+        if let Some(request) = self.scope.lock().running.remove(id) {
+            request.cancel();
+        }
+    }
+
+    fn log_level(&self) -> Option<LogLevel> {
+        self.scope.lock().log_level
+    }
+
+    fn set_log_level(&self, level: LogLevel) {
+        self.scope.lock().log_level = Some(level);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requests<const N: usize>() -> [Request; N] {
+        let scope = Arc::new(Scope::new(mpsc::channel(1).0));
+        std::array::from_fn(|_| Request::new(Arc::clone(&scope)))
+    }
+
+    #[test]
+    fn one_request_cancels_another_by_its_id() {
+        let [first, second, other] = requests();
+        first.started("1".into());
+        second.started("2".into());
+        other.cancel("1");
+        other.cancel("3");
+        assert!(first.cancelled.is_cancelled());
+        assert!(!second.cancelled.is_cancelled());
+    }
+
+    #[test]
+    fn what_has_ended_cannot_be_cancelled() {
+        let [first, again, other] = requests();
+        first.started("1".into());
+        first.ended();
+        again.started("1".into());
+        other.cancel("1");
+        assert!(!first.cancelled.is_cancelled());
+        assert!(again.cancelled.is_cancelled());
+    }
+
+    #[test]
+    fn a_batch_is_not_cancelled_for_one_of_its_requests() {
+        let [batch, other] = requests();
+        batch.started("1".into());
+        batch.started("2".into());
+        other.cancel("1");
+        other.cancel("2");
+        assert!(!batch.cancelled.is_cancelled());
+    }
+
+    #[test]
+    fn the_log_level_lasts_as_long_as_the_connection() {
+        let [first, second] = requests();
+        assert_eq!(first.log_level(), None);
+        first.set_log_level(LogLevel::Warning);
+        assert_eq!(second.log_level(), Some(LogLevel::Warning));
+    }
+}

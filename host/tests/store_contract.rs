@@ -1,0 +1,1034 @@
+//! The contract of `wit/store.wit`, as one suite that every store passes, and
+//! what only the SQLite store promises.
+//!
+//! Another store takes one more line of `contract!`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+use user_auth_host::store::{
+    Entry, Expect, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES, MemoryStore, Mutation, Outcome,
+    SqliteStore, Store, StoreError,
+};
+
+/// Runs every case against a new store.
+macro_rules! contract {
+    ($store:ident, $bed:expr) => {
+        mod $store {
+            use super::*;
+
+            contract! { @cases $bed;
+                an_absent_record_reads_as_none
+                a_record_reads_as_it_was_written
+                get_keeps_the_order_and_the_duplicates_of_its_keys
+                any_overwrites
+                absent_conflicts_with_a_live_record
+                at_conflicts_with_any_other_version
+                at_conflicts_with_an_absent_record
+                every_writing_has_its_own_version
+                a_batch_with_a_conflict_leaves_no_trace
+                a_conflict_names_the_first_mutation_that_failed
+                an_empty_batch_commits
+                a_deleted_record_is_absent
+                deleting_an_absent_record_is_no_error
+                a_deletion_can_expect_a_version
+                a_recreated_record_has_another_version
+                a_record_expires_when_its_time_is_over
+                a_record_written_again_lives_as_long_as_the_last_writing_says
+                the_longest_ttl_never_expires
+                an_expired_record_counts_as_absent
+                an_expired_record_fills_no_place_on_a_page
+                a_counter_starts_at_0_and_reads_as_decimal_text
+                adding_does_not_prolong_a_counter
+                an_expired_counter_starts_again
+                adding_gives_a_counter_another_version
+                adding_to_what_is_no_counter_is_refused
+                a_counter_that_would_overflow_is_refused_and_keeps_its_value
+                a_scan_is_ordered_by_the_bytes_of_the_keys
+                a_scan_covers_nothing_but_its_prefix
+                wildcards_in_a_prefix_stand_for_themselves
+                an_empty_prefix_covers_everything
+                pages_meet_without_gap_or_overlap
+                a_page_that_ends_with_the_last_record_has_no_next
+                after_need_not_exist_nor_begin_with_the_prefix
+                the_limit_of_a_page_is_clamped
+                malformed_keys_are_refused
+                well_formed_keys_at_the_limits_are_accepted
+                values_over_the_limit_are_refused
+                one_key_twice_in_a_batch_is_refused
+                a_purge_counts_what_it_frees_and_keeps_to_its_limit
+                a_purge_takes_nothing_alive
+                of_many_creators_one_wins
+                no_update_is_lost
+                concurrent_additions_sum_up
+                readers_see_a_batch_whole_or_not_at_all
+            }
+        }
+    };
+    (@cases $bed:expr; $($case:ident)*) => { $(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+        async fn $case() {
+            cases::$case($bed.await).await;
+        }
+    )* };
+}
+
+contract!(memory, Bed::memory());
+contract!(sqlite, Bed::sqlite());
+
+/// A new store, and the clock that it looks at.
+struct Bed {
+    store: Arc<dyn Store>,
+    clock: TestClock,
+    /// Goes last: the store has its file in it.
+    _folder: Option<TempDir>,
+}
+
+impl Bed {
+    async fn memory() -> Self {
+        let clock = TestClock::default();
+        Self {
+            store: Arc::new(MemoryStore::with_clock(clock.reader())),
+            clock,
+            _folder: None,
+        }
+    }
+
+    async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = TestClock::default();
+        let store = SqliteStore::with_clock(&folder.path().join("db"), clock.reader()).unwrap();
+        Self {
+            store: Arc::new(store),
+            clock,
+            _folder: Some(folder),
+        }
+    }
+
+    async fn commit(&self, batch: impl Into<Vec<Mutation>>) -> Outcome {
+        self.store.commit(batch.into()).await.unwrap()
+    }
+
+    async fn entry(&self, key: &str) -> Option<Entry> {
+        self.store.get(&[key.into()]).await.unwrap().remove(0)
+    }
+
+    async fn value(&self, key: &str) -> Option<String> {
+        let entry = self.entry(key).await?;
+        Some(String::from_utf8(entry.value).unwrap())
+    }
+
+    async fn version(&self, key: &str) -> String {
+        self.entry(key).await.unwrap().version
+    }
+
+    /// The keys of one page and its `next`.
+    async fn page(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> (Vec<String>, Option<String>) {
+        let page = self.store.scan(prefix, after, limit).await.unwrap();
+        let keys = page.entries.into_iter().map(|entry| entry.key).collect();
+        (keys, page.next)
+    }
+}
+
+/// Stands still until it is told to go on.
+#[derive(Clone, Default)]
+struct TestClock(Arc<AtomicU64>);
+
+impl TestClock {
+    fn advance(&self, ms: u64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    fn reader(&self) -> Arc<dyn Fn() -> SystemTime + Send + Sync> {
+        let elapsed_ms = self.0.clone();
+        let start = Duration::from_secs(1_800_000_000);
+        Arc::new(move || {
+            let elapsed = Duration::from_millis(elapsed_ms.load(Ordering::SeqCst));
+            SystemTime::UNIX_EPOCH + start + elapsed
+        })
+    }
+}
+
+fn put(key: &str, value: &str) -> Mutation {
+    Mutation {
+        key: key.into(),
+        expect: Expect::Any,
+        put: Some(value.into()),
+        ttl: None,
+    }
+}
+
+fn delete(key: &str) -> Mutation {
+    Mutation {
+        put: None,
+        ..put(key, "")
+    }
+}
+
+trait MutationExt {
+    fn expecting(self, expect: Expect) -> Mutation;
+    fn at(self, version: &str) -> Mutation;
+    fn living(self, ms: u64) -> Mutation;
+}
+
+impl MutationExt for Mutation {
+    fn expecting(self, expect: Expect) -> Mutation {
+        Mutation { expect, ..self }
+    }
+
+    fn at(self, version: &str) -> Mutation {
+        self.expecting(Expect::At(version.into()))
+    }
+
+    fn living(self, ms: u64) -> Mutation {
+        Mutation {
+            ttl: Some(Duration::from_millis(ms)),
+            ..self
+        }
+    }
+}
+
+#[track_caller]
+fn assert_refused<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+    assert!(
+        matches!(result, Err(StoreError::Refused(_))),
+        "not refused: {result:?}"
+    );
+}
+
+/// Runs `count` copies of a task at once and returns what they return.
+async fn at_once<T, F>(count: usize, task: impl Fn(usize) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let start = Arc::new(tokio::sync::Barrier::new(count));
+    let tasks: Vec<_> = (0..count)
+        .map(|index| {
+            let start = start.clone();
+            let task = task(index);
+            tokio::spawn(async move {
+                start.wait().await;
+                task.await
+            })
+        })
+        .collect();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.unwrap());
+    }
+    results
+}
+
+/// A case that no line of `contract!` names is dead code, which is an error.
+#[deny(dead_code)]
+mod cases {
+    use super::*;
+
+    pub async fn an_absent_record_reads_as_none(bed: Bed) {
+        assert_eq!(bed.entry("a").await, None);
+    }
+
+    pub async fn a_record_reads_as_it_was_written(bed: Bed) {
+        let value: Vec<u8> = (0..=255).collect();
+        let mutation = Mutation {
+            put: Some(value.clone()),
+            ..put("a", "")
+        };
+        assert_eq!(bed.commit([mutation]).await, Outcome::Committed);
+        let entry = bed.entry("a").await.unwrap();
+        assert_eq!((entry.key.as_str(), entry.value), ("a", value));
+
+        bed.commit([put("a", "")]).await;
+        assert_eq!(bed.value("a").await.unwrap(), "");
+    }
+
+    pub async fn get_keeps_the_order_and_the_duplicates_of_its_keys(bed: Bed) {
+        bed.commit([put("a", "1"), put("b", "2")]).await;
+        let keys = ["b", "none", "a", "b"].map(String::from);
+        let entries = bed.store.get(&keys).await.unwrap();
+        let values: Vec<_> = entries
+            .into_iter()
+            .map(|entry| entry.map(|entry| entry.value))
+            .collect();
+        let (one, two) = (Some(b"1".to_vec()), Some(b"2".to_vec()));
+        assert_eq!(values, [two.clone(), None, one, two]);
+        assert_eq!(bed.store.get(&[]).await.unwrap(), []);
+    }
+
+    pub async fn any_overwrites(bed: Bed) {
+        bed.commit([put("a", "1")]).await;
+        assert_eq!(bed.commit([put("a", "2")]).await, Outcome::Committed);
+        assert_eq!(bed.value("a").await.unwrap(), "2");
+    }
+
+    pub async fn absent_conflicts_with_a_live_record(bed: Bed) {
+        let create = |value| put("a", value).expecting(Expect::Absent);
+        assert_eq!(bed.commit([create("1")]).await, Outcome::Committed);
+        assert_eq!(bed.commit([create("2")]).await, Outcome::Conflict(0));
+        assert_eq!(bed.value("a").await.unwrap(), "1");
+    }
+
+    pub async fn at_conflicts_with_any_other_version(bed: Bed) {
+        bed.commit([put("a", "1")]).await;
+        let first = bed.version("a").await;
+        assert_eq!(
+            bed.commit([put("a", "2").at(&first)]).await,
+            Outcome::Committed
+        );
+        for stale in [
+            &first,
+            "",
+            "no version",
+            &format!("0{}", bed.version("a").await),
+        ] {
+            assert_eq!(
+                bed.commit([put("a", "3").at(stale)]).await,
+                Outcome::Conflict(0)
+            );
+        }
+        assert_eq!(bed.value("a").await.unwrap(), "2");
+    }
+
+    pub async fn at_conflicts_with_an_absent_record(bed: Bed) {
+        bed.commit([put("a", "1")]).await;
+        let version = bed.version("a").await;
+        assert_eq!(
+            bed.commit([put("b", "1").at(&version)]).await,
+            Outcome::Conflict(0)
+        );
+        bed.commit([delete("a")]).await;
+        assert_eq!(
+            bed.commit([put("a", "1").at(&version)]).await,
+            Outcome::Conflict(0)
+        );
+    }
+
+    pub async fn every_writing_has_its_own_version(bed: Bed) {
+        let mut versions = Vec::new();
+        for _ in 0..10 {
+            bed.commit([put("a", "same")]).await;
+            versions.push(bed.version("a").await);
+        }
+        versions.sort();
+        versions.dedup();
+        assert_eq!(versions.len(), 10);
+        assert_eq!(bed.version("a").await, bed.version("a").await);
+    }
+
+    pub async fn a_batch_with_a_conflict_leaves_no_trace(bed: Bed) {
+        bed.commit([put("kept", "1"), put("there", "1")]).await;
+        let before = bed.store.scan("", None, 10).await.unwrap();
+        let outcome = bed
+            .commit([
+                put("new", "2"),
+                delete("kept"),
+                put("there", "2").expecting(Expect::Absent),
+            ])
+            .await;
+        assert_eq!(outcome, Outcome::Conflict(2));
+        assert_eq!(bed.store.scan("", None, 10).await.unwrap(), before);
+    }
+
+    pub async fn a_conflict_names_the_first_mutation_that_failed(bed: Bed) {
+        bed.commit([put("a", "1")]).await;
+        let outcome = bed
+            .commit([
+                put("b", "1").expecting(Expect::Absent),
+                put("c", "1").at("1"),
+                put("a", "1").expecting(Expect::Absent),
+            ])
+            .await;
+        assert_eq!(outcome, Outcome::Conflict(1));
+    }
+
+    pub async fn an_empty_batch_commits(bed: Bed) {
+        assert_eq!(bed.commit([]).await, Outcome::Committed);
+    }
+
+    pub async fn a_deleted_record_is_absent(bed: Bed) {
+        bed.commit([put("a", "1")]).await;
+        assert_eq!(bed.commit([delete("a")]).await, Outcome::Committed);
+        assert_eq!(bed.entry("a").await, None);
+        let create = put("a", "2").expecting(Expect::Absent);
+        assert_eq!(bed.commit([create]).await, Outcome::Committed);
+    }
+
+    pub async fn deleting_an_absent_record_is_no_error(bed: Bed) {
+        assert_eq!(bed.commit([delete("a")]).await, Outcome::Committed);
+        let delete = delete("a").expecting(Expect::Absent);
+        assert_eq!(bed.commit([delete]).await, Outcome::Committed);
+    }
+
+    pub async fn a_deletion_can_expect_a_version(bed: Bed) {
+        bed.commit([put("a", "1")]).await;
+        let version = bed.version("a").await;
+        bed.commit([put("a", "2")]).await;
+        assert_eq!(
+            bed.commit([delete("a").at(&version)]).await,
+            Outcome::Conflict(0)
+        );
+        assert_eq!(bed.value("a").await.unwrap(), "2");
+        let version = bed.version("a").await;
+        assert_eq!(
+            bed.commit([delete("a").at(&version)]).await,
+            Outcome::Committed
+        );
+        assert_eq!(bed.entry("a").await, None);
+    }
+
+    pub async fn a_recreated_record_has_another_version(bed: Bed) {
+        bed.commit([put("a", "same")]).await;
+        let first = bed.version("a").await;
+        bed.commit([delete("a")]).await;
+        bed.commit([put("a", "same")]).await;
+        assert_ne!(bed.version("a").await, first);
+        assert_eq!(
+            bed.commit([put("a", "2").at(&first)]).await,
+            Outcome::Conflict(0)
+        );
+    }
+
+    pub async fn a_record_expires_when_its_time_is_over(bed: Bed) {
+        bed.commit([put("a", "1").living(1000), put("at-once", "1").living(0)])
+            .await;
+        assert_eq!(bed.entry("at-once").await, None);
+        bed.clock.advance(999);
+        assert!(bed.entry("a").await.is_some());
+        bed.clock.advance(1);
+        assert_eq!(bed.entry("a").await, None);
+    }
+
+    pub async fn a_record_written_again_lives_as_long_as_the_last_writing_says(bed: Bed) {
+        bed.commit([put("longer", "1").living(10), put("shorter", "1")])
+            .await;
+        bed.commit([put("longer", "2"), put("shorter", "2").living(10)])
+            .await;
+        bed.clock.advance(10);
+        assert!(bed.entry("longer").await.is_some());
+        assert_eq!(bed.entry("shorter").await, None);
+    }
+
+    pub async fn the_longest_ttl_never_expires(bed: Bed) {
+        bed.commit([put("a", "1").living(u64::MAX)]).await;
+        bed.store.add("n", 1, Some(Duration::MAX)).await.unwrap();
+        bed.clock.advance(1_000_000_000_000);
+        assert!(bed.entry("a").await.is_some());
+        assert!(bed.entry("n").await.is_some());
+    }
+
+    pub async fn an_expired_record_counts_as_absent(bed: Bed) {
+        bed.commit([put("a", "1").living(10)]).await;
+        let version = bed.version("a").await;
+        bed.clock.advance(10);
+        assert_eq!(
+            bed.commit([put("a", "2").at(&version)]).await,
+            Outcome::Conflict(0)
+        );
+        assert_eq!(
+            bed.commit([delete("a").at(&version)]).await,
+            Outcome::Conflict(0)
+        );
+        let create = put("a", "3").expecting(Expect::Absent);
+        assert_eq!(bed.commit([create]).await, Outcome::Committed);
+        assert_eq!(bed.value("a").await.unwrap(), "3");
+        assert_ne!(bed.version("a").await, version);
+    }
+
+    pub async fn an_expired_record_fills_no_place_on_a_page(bed: Bed) {
+        bed.commit([
+            put("a", "1").living(10),
+            put("b", "1"),
+            put("c", "1").living(10),
+        ])
+        .await;
+        bed.clock.advance(10);
+        assert_eq!(bed.page("", None, 1).await, (vec!["b".into()], None));
+    }
+
+    pub async fn a_counter_starts_at_0_and_reads_as_decimal_text(bed: Bed) {
+        assert_eq!(bed.store.add("n", 41, None).await.unwrap(), 41);
+        assert_eq!(bed.store.add("n", 1, None).await.unwrap(), 42);
+        assert_eq!(bed.value("n").await.unwrap(), "42");
+        assert_eq!(bed.store.add("n", -50, None).await.unwrap(), -8);
+        assert_eq!(bed.value("n").await.unwrap(), "-8");
+        bed.commit([put("n", "7")]).await;
+        assert_eq!(bed.store.add("n", 0, None).await.unwrap(), 7);
+    }
+
+    pub async fn adding_does_not_prolong_a_counter(bed: Bed) {
+        let ttl = Some(Duration::from_millis(100));
+        bed.store.add("n", 1, ttl).await.unwrap();
+        bed.clock.advance(99);
+        assert_eq!(bed.store.add("n", 1, ttl).await.unwrap(), 2);
+        bed.clock.advance(1);
+        assert_eq!(bed.entry("n").await, None);
+
+        bed.store.add("for-good", 1, None).await.unwrap();
+        bed.store.add("for-good", 1, ttl).await.unwrap();
+        bed.clock.advance(100);
+        assert_eq!(bed.value("for-good").await.unwrap(), "2");
+    }
+
+    pub async fn an_expired_counter_starts_again(bed: Bed) {
+        let ttl = Some(Duration::from_millis(100));
+        bed.store.add("n", 5, ttl).await.unwrap();
+        bed.clock.advance(100);
+        assert_eq!(bed.store.add("n", 1, ttl).await.unwrap(), 1);
+        bed.clock.advance(99);
+        assert_eq!(bed.value("n").await.unwrap(), "1");
+        bed.clock.advance(1);
+        assert_eq!(bed.entry("n").await, None);
+    }
+
+    pub async fn adding_gives_a_counter_another_version(bed: Bed) {
+        bed.store.add("n", 1, None).await.unwrap();
+        let version = bed.version("n").await;
+        bed.store.add("n", 0, None).await.unwrap();
+        assert_eq!(
+            bed.commit([put("n", "9").at(&version)]).await,
+            Outcome::Conflict(0)
+        );
+    }
+
+    pub async fn adding_to_what_is_no_counter_is_refused(bed: Bed) {
+        for value in ["", "x", "1.5", " 1", "9223372036854775808"] {
+            bed.commit([put("a", value)]).await;
+            assert_refused(bed.store.add("a", 1, None).await);
+            assert_eq!(bed.value("a").await.unwrap(), value);
+        }
+    }
+
+    pub async fn a_counter_that_would_overflow_is_refused_and_keeps_its_value(bed: Bed) {
+        for (limit, delta) in [(i64::MAX, 1), (i64::MIN, -1)] {
+            let key = format!("n{delta}");
+            assert_eq!(bed.store.add(&key, limit, None).await.unwrap(), limit);
+            assert_refused(bed.store.add(&key, delta, None).await);
+            assert_eq!(bed.value(&key).await.unwrap(), limit.to_string());
+        }
+    }
+
+    pub async fn a_scan_is_ordered_by_the_bytes_of_the_keys(bed: Bed) {
+        let ordered = ["!", "-", "A", "B", "_", "a", "a!", "aa", "b", "~"];
+        bed.commit(
+            ordered
+                .iter()
+                .rev()
+                .map(|key| put(key, ""))
+                .collect::<Vec<_>>(),
+        )
+        .await;
+        assert_eq!(bed.page("", None, 100).await.0, ordered);
+    }
+
+    pub async fn a_scan_covers_nothing_but_its_prefix(bed: Bed) {
+        let keys = [
+            "A/1", "a", "a.", "a/", "a/1", "a/~", "a/~~", "a0", "b", "~", "~~", "~~~",
+        ];
+        bed.commit(keys.map(|key| put(key, ""))).await;
+        assert_eq!(
+            bed.page("a/", None, 100).await.0,
+            ["a/", "a/1", "a/~", "a/~~"]
+        );
+        assert_eq!(bed.page("a/~", None, 100).await.0, ["a/~", "a/~~"]);
+        assert_eq!(bed.page("~~", None, 100).await.0, ["~~", "~~~"]);
+        assert_eq!(bed.page("none", None, 100).await, (vec![], None));
+        let longest = "~".repeat(MAX_KEY_BYTES);
+        bed.commit([put(&longest, "")]).await;
+        assert_eq!(bed.page(&longest, None, 100).await.0, [longest]);
+    }
+
+    pub async fn wildcards_in_a_prefix_stand_for_themselves(bed: Bed) {
+        let keys = ["%", "%1", "[a]", "_", "_1", "a", "ab", "*", "*1", "?"];
+        bed.commit(keys.map(|key| put(key, ""))).await;
+        assert_eq!(bed.page("%", None, 100).await.0, ["%", "%1"]);
+        assert_eq!(bed.page("_", None, 100).await.0, ["_", "_1"]);
+        assert_eq!(bed.page("*", None, 100).await.0, ["*", "*1"]);
+        assert_eq!(bed.page("[a]", None, 100).await.0, ["[a]"]);
+    }
+
+    pub async fn an_empty_prefix_covers_everything(bed: Bed) {
+        let longest = "~".repeat(MAX_KEY_BYTES);
+        bed.commit([put("!", ""), put("m", ""), put(&longest, "")])
+            .await;
+        assert_eq!(
+            bed.page("", None, 100).await,
+            (vec!["!".into(), "m".into(), longest], None)
+        );
+    }
+
+    pub async fn pages_meet_without_gap_or_overlap(bed: Bed) {
+        let keys: Vec<String> = (0..10).map(|n| format!("p/{n}")).collect();
+        bed.commit(keys.iter().map(|key| put(key, "")).collect::<Vec<_>>())
+            .await;
+        bed.commit([
+            put("o", ""),
+            put("p", ""),
+            put("p/3/child", ""),
+            put("p0", ""),
+        ])
+        .await;
+        let mut expected = keys;
+        expected.insert(4, "p/3/child".into());
+        for limit in 1..=12 {
+            let (mut seen, mut after, mut pages) = (Vec::new(), None::<String>, 0);
+            loop {
+                let (page, next) = bed.page("p/", after.as_deref(), limit).await;
+                pages += 1;
+                assert!(
+                    pages <= expected.len(),
+                    "limit {limit}: the pages do not end"
+                );
+                seen.extend(page);
+                let Some(next) = next else { break };
+                after = Some(next);
+            }
+            assert_eq!(seen, expected, "limit {limit}");
+            assert_eq!(
+                pages,
+                expected.len().div_ceil(limit as usize),
+                "limit {limit}"
+            );
+        }
+    }
+
+    pub async fn a_page_that_ends_with_the_last_record_has_no_next(bed: Bed) {
+        bed.commit([put("p/1", ""), put("p/2", ""), put("q", "")])
+            .await;
+        assert_eq!(bed.page("p/", None, 2).await.1, None);
+        assert!(bed.page("p/", None, 1).await.1.is_some());
+    }
+
+    pub async fn after_need_not_exist_nor_begin_with_the_prefix(bed: Bed) {
+        bed.commit([
+            put("b", ""),
+            put("p/1", ""),
+            put("p/2", ""),
+            put("p/3", ""),
+            put("z", ""),
+        ])
+        .await;
+        assert_eq!(bed.page("p/", Some("p/11"), 9).await.0, ["p/2", "p/3"]);
+        assert_eq!(bed.page("p/", Some("a"), 9).await.0, ["p/1", "p/2", "p/3"]);
+        assert_eq!(bed.page("p/", Some("p/3"), 9).await, (vec![], None));
+        assert_eq!(bed.page("p/", Some("zz"), 9).await, (vec![], None));
+    }
+
+    pub async fn the_limit_of_a_page_is_clamped(bed: Bed) {
+        let keys: Vec<_> = (0..=MAX_PAGE)
+            .map(|n| put(&format!("{n:05}"), ""))
+            .collect();
+        bed.commit(keys).await;
+        let (page, next) = bed.page("", None, u32::MAX).await;
+        assert_eq!(page.len(), MAX_PAGE as usize);
+        assert!(next.is_some());
+        assert_eq!(bed.page("", None, 0).await.0.len(), 1);
+    }
+
+    pub async fn malformed_keys_are_refused(bed: Bed) {
+        let long = "k".repeat(MAX_KEY_BYTES + 1);
+        for key in ["", " ", "a b", "a\n", "a\0", "\x7f", "schlüssel", &long] {
+            assert_refused(bed.store.get(&["fine".into(), key.into()]).await);
+            assert_refused(
+                bed.store
+                    .commit(vec![put("fine", "1"), put(key, "1")])
+                    .await,
+            );
+            assert_refused(bed.store.add(key, 1, None).await);
+            assert_refused(bed.store.scan("", Some(key), 1).await);
+            if !key.is_empty() {
+                assert_refused(bed.store.scan(key, None, 1).await);
+            }
+        }
+        assert_eq!(bed.entry("fine").await, None);
+    }
+
+    pub async fn well_formed_keys_at_the_limits_are_accepted(bed: Bed) {
+        let long = "k".repeat(MAX_KEY_BYTES);
+        for key in ["!", "~", &long] {
+            assert_eq!(bed.commit([put(key, "1")]).await, Outcome::Committed);
+            assert_eq!(bed.value(key).await.unwrap(), "1");
+        }
+    }
+
+    pub async fn values_over_the_limit_are_refused(bed: Bed) {
+        let longest = "v".repeat(MAX_VALUE_BYTES);
+        assert_eq!(bed.commit([put("a", &longest)]).await, Outcome::Committed);
+        assert_eq!(bed.value("a").await.unwrap(), longest);
+        assert_refused(bed.store.commit(vec![put("a", &(longest + "v"))]).await);
+    }
+
+    pub async fn one_key_twice_in_a_batch_is_refused(bed: Bed) {
+        assert_refused(
+            bed.store
+                .commit(vec![put("a", "1"), put("b", "1"), delete("a")])
+                .await,
+        );
+        assert_eq!(bed.page("", None, 10).await.0, [""; 0]);
+    }
+
+    pub async fn a_purge_counts_what_it_frees_and_keeps_to_its_limit(bed: Bed) {
+        bed.commit(
+            (0..5)
+                .map(|n| put(&format!("{n}"), "").living(10))
+                .collect::<Vec<_>>(),
+        )
+        .await;
+        bed.clock.advance(10);
+        assert_eq!(bed.store.purge(0).await.unwrap(), 0);
+        assert_eq!(bed.store.purge(2).await.unwrap(), 2);
+        assert_eq!(bed.store.purge(u32::MAX).await.unwrap(), 3);
+        assert_eq!(bed.store.purge(2).await.unwrap(), 0);
+    }
+
+    pub async fn a_purge_takes_nothing_alive(bed: Bed) {
+        bed.commit([
+            put("for-good", ""),
+            put("longer", "").living(11),
+            put("over", "").living(10),
+        ])
+        .await;
+        bed.commit([put("renewed", "").living(10)]).await;
+        bed.commit([put("renewed", "")]).await;
+        bed.clock.advance(10);
+        assert_eq!(bed.store.purge(10).await.unwrap(), 1);
+        assert_eq!(
+            bed.page("", None, 10).await.0,
+            ["for-good", "longer", "renewed"]
+        );
+    }
+
+    pub async fn of_many_creators_one_wins(bed: Bed) {
+        for round in 0..20 {
+            let key = format!("key/{round}");
+            let outcomes = at_once(16, |creator| {
+                let (store, key) = (bed.store.clone(), key.clone());
+                async move {
+                    let create = put(&key, &creator.to_string()).expecting(Expect::Absent);
+                    store.commit(vec![create]).await.unwrap()
+                }
+            })
+            .await;
+            let winners: Vec<_> = (0..16)
+                .filter(|&creator| outcomes[creator] == Outcome::Committed)
+                .collect();
+            assert_eq!(winners.len(), 1, "{outcomes:?}");
+            assert_eq!(bed.value(&key).await.unwrap(), winners[0].to_string());
+        }
+    }
+
+    pub async fn no_update_is_lost(bed: Bed) {
+        bed.commit([put("n", "0")]).await;
+        at_once(8, |_| {
+            let store = bed.store.clone();
+            async move {
+                for _ in 0..25 {
+                    increment(&*store, "n").await;
+                }
+            }
+        })
+        .await;
+        assert_eq!(bed.value("n").await.unwrap(), "200");
+    }
+
+    pub async fn concurrent_additions_sum_up(bed: Bed) {
+        let sums = at_once(8, |_| {
+            let store = bed.store.clone();
+            async move {
+                let mut sums = Vec::new();
+                for _ in 0..50 {
+                    sums.push(store.add("n", 3, None).await.unwrap());
+                }
+                sums
+            }
+        })
+        .await;
+        let mut sums = sums.concat();
+        sums.sort_unstable();
+        assert_eq!(sums, (1..=400).map(|n| n * 3).collect::<Vec<_>>());
+    }
+
+    pub async fn readers_see_a_batch_whole_or_not_at_all(bed: Bed) {
+        bed.commit([put("left", "1000"), put("right", "1000")])
+            .await;
+        // Many reads between those of the two sides, so that a commit falls
+        // between them unless the snapshot keeps it out.
+        let mut keys = vec!["filler".to_owned(); 500];
+        keys[0] = "left".into();
+        keys[499] = "right".into();
+        at_once(4, |index| {
+            let (store, keys) = (bed.store.clone(), keys.clone());
+            async move {
+                for amount in 1..=100 {
+                    if index < 2 {
+                        transfer(&*store, amount).await;
+                    } else {
+                        let entries = store.get(&keys).await.unwrap();
+                        let [left, right] = [0, 499].map(|side| entries[side].as_ref().unwrap());
+                        assert_eq!(number(left) + number(right), 2000);
+                    }
+                }
+            }
+        })
+        .await;
+        assert_eq!(
+            bed.value("left").await.unwrap(),
+            (1000 - 2 * 5050).to_string()
+        );
+    }
+
+    /// Takes `amount` from `left` to `right`.
+    async fn transfer(store: &dyn Store, amount: i64) {
+        let keys = ["left", "right"].map(String::from);
+        loop {
+            let entries = store.get(&keys).await.unwrap();
+            let [left, right] = [0, 1].map(|side| entries[side].as_ref().unwrap());
+            let batch = vec![
+                put("left", &(number(left) - amount).to_string()).at(&left.version),
+                put("right", &(number(right) + amount).to_string()).at(&right.version),
+            ];
+            if store.commit(batch).await.unwrap() == Outcome::Committed {
+                return;
+            }
+        }
+    }
+
+    async fn increment(store: &dyn Store, key: &str) {
+        loop {
+            let entry = store.get(&[key.into()]).await.unwrap().remove(0).unwrap();
+            let next = put(key, &(number(&entry) + 1).to_string()).at(&entry.version);
+            if store.commit(vec![next]).await.unwrap() == Outcome::Committed {
+                return;
+            }
+        }
+    }
+
+    fn number(entry: &Entry) -> i64 {
+        std::str::from_utf8(&entry.value).unwrap().parse().unwrap()
+    }
+}
+
+/// What the SQLite store promises beyond the contract.
+mod sqlite_file {
+    use std::pin::pin;
+    use std::sync::Barrier;
+    use std::task::{Context, Waker};
+    use std::thread;
+
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn records_and_versions_outlive_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let store = SqliteStore::open(&path).unwrap();
+        store
+            .commit(vec![put("a", "1"), put("b", "1")])
+            .await
+            .unwrap();
+        let before = read(&store, "a").await.unwrap();
+        let last = read(&store, "b").await.unwrap().version;
+        store.commit(vec![delete("b")]).await.unwrap();
+        drop(store);
+        assert!(
+            !folder.path().join("db-wal").exists(),
+            "the log was not folded in"
+        );
+
+        let store = SqliteStore::open(&path).unwrap();
+        assert_eq!(read(&store, "a").await.unwrap(), before);
+        store.commit(vec![put("b", "1")]).await.unwrap();
+        assert_ne!(read(&store, "b").await.unwrap().version, last);
+    }
+
+    #[tokio::test]
+    async fn what_is_committed_survives_a_crash() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("db")).unwrap();
+        store.commit(vec![put("a", "1")]).await.unwrap();
+        // What a killed process leaves behind: the files as they are now.
+        for (from, to) in [("db", "copy"), ("db-wal", "copy-wal")] {
+            std::fs::copy(folder.path().join(from), folder.path().join(to)).unwrap();
+        }
+        let copy = SqliteStore::open(&folder.path().join("copy")).unwrap();
+        assert_eq!(read(&copy, "a").await, read(&store, "a").await);
+        assert!(read(&copy, "a").await.is_some());
+    }
+
+    #[tokio::test]
+    async fn dropping_the_store_finishes_writes_that_nobody_waits_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let store = SqliteStore::open(&path).unwrap();
+        for n in 0..100 {
+            let mut commit = pin!(store.commit(vec![put(&format!("{n:03}"), "")]));
+            let _ = commit
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
+        }
+        drop(store);
+        let store = SqliteStore::open(&path).unwrap();
+        assert_eq!(store.scan("", None, 1000).await.unwrap().entries.len(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_fails_is_an_error_and_leaves_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let store = SqliteStore::open(&path).unwrap();
+        // A debt that is still open at COMMIT makes COMMIT itself fail.
+        let other = Connection::open(&path).unwrap();
+        other
+            .execute_batch(
+                "CREATE TABLE creditors (id INTEGER PRIMARY KEY);
+                 CREATE TABLE debts (
+                     creditor REFERENCES creditors (id) DEFERRABLE INITIALLY DEFERRED);
+                 CREATE TRIGGER debt AFTER INSERT ON entries WHEN NEW.key = 'bad'
+                     BEGIN INSERT INTO debts VALUES (1); END;",
+            )
+            .unwrap();
+        let result = store.commit(vec![put("a", "1"), put("bad", "1")]).await;
+        assert!(
+            matches!(result, Err(StoreError::Unavailable(_))),
+            "{result:?}"
+        );
+        assert_eq!(read(&store, "a").await, None);
+
+        store.commit(vec![put("a", "2")]).await.unwrap();
+        assert!(read(&store, "a").await.is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+    async fn several_stores_share_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let stores = [(); 4].map(|()| Arc::new(SqliteStore::open(&path).unwrap()));
+        for round in 0..20 {
+            let key = format!("key/{round}");
+            let outcomes = at_once(8, |creator| {
+                let (store, key) = (stores[creator % 4].clone(), key.clone());
+                async move {
+                    let create = put(&key, "1").expecting(Expect::Absent);
+                    let outcome = store.commit(vec![create]).await.unwrap();
+                    store.add("rounds", 1, None).await.unwrap();
+                    outcome
+                }
+            })
+            .await;
+            let winners = outcomes
+                .iter()
+                .filter(|&&outcome| outcome == Outcome::Committed);
+            assert_eq!(winners.count(), 1, "{outcomes:?}");
+        }
+        let rounds = read(&stores[0], "rounds").await.unwrap();
+        assert_eq!(rounds.value, b"160");
+        let mut versions = Vec::new();
+        for entry in stores[1].scan("", None, 1000).await.unwrap().entries {
+            versions.push(entry.version);
+        }
+        versions.sort();
+        versions.dedup();
+        assert_eq!(versions.len(), 21, "a version was given out by two stores");
+    }
+
+    #[test]
+    fn a_new_file_can_be_opened_by_many_at_once() {
+        for _ in 0..10 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("db");
+            let start = Barrier::new(8);
+            thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        start.wait();
+                        SqliteStore::open(&path).map(drop).unwrap();
+                    });
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn an_open_error_names_the_path_and_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("text");
+        std::fs::write(
+            &text,
+            "no database, but long enough to have a header".repeat(9),
+        )
+        .unwrap();
+        let missing = folder.path().join("missing").join("db");
+        for (path, reason) in [
+            (folder.path(), "unable to open"),
+            (&text, "not a database"),
+            (&missing, "No such file"),
+        ] {
+            let message = open_error(path);
+            assert!(message.contains(path.to_str().unwrap()), "{message}");
+            assert!(message.contains(reason), "{message}");
+        }
+        assert!(!missing.exists());
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        drop(SqliteStore::open(&path).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        drop(connection);
+        let message = open_error(&path);
+        assert!(message.contains("schema version 99"), "{message}");
+    }
+
+    #[test]
+    fn a_database_of_another_program_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch("CREATE TABLE theirs (id)")
+            .unwrap();
+        drop(connection);
+        let before = std::fs::read(&path).unwrap();
+        let message = open_error(&path);
+        assert!(message.contains("another program"), "{message}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_files_are_for_their_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("db")).unwrap();
+        store.commit(vec![put("a", "1")]).await.unwrap();
+        for name in ["db", "db-wal", "db-shm"] {
+            let file = std::fs::metadata(folder.path().join(name)).unwrap();
+            assert_eq!(file.permissions().mode() & 0o777, 0o600, "{name}");
+        }
+    }
+
+    async fn read(store: &SqliteStore, key: &str) -> Option<Entry> {
+        store.get(&[key.into()]).await.unwrap().remove(0)
+    }
+
+    fn open_error(path: &Path) -> String {
+        match SqliteStore::open(path) {
+            Ok(_) => panic!("{} was opened", path.display()),
+            Err(error) => error.to_string(),
+        }
+    }
+}

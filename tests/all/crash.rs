@@ -1,0 +1,74 @@
+//! What was answered is there after a crash, and nothing is half there.
+
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::thread;
+
+use serde_json::json;
+use user_auth_tests::{Options, PASSWORD, folder};
+
+const CLIENTS: usize = 1000;
+const KILL_AFTER: usize = 300;
+
+#[test]
+fn a_kill_during_a_thousand_registrations_loses_and_halves_none() {
+    let home = folder();
+    let options = || Options::new().cheap_passwords().home(home.path());
+    let server = options().start();
+    let acknowledged = Mutex::new(Vec::new());
+    let name = |client: usize| format!("user{client}");
+    let (progress, answered) = channel();
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let (server, acknowledged, progress) = (&server, &acknowledged, progress.clone());
+            scope.spawn(move || {
+                let params = json!({
+                    "name": "user-auth_register",
+                    "arguments": {"username": name(client), "password": PASSWORD},
+                });
+                let body =
+                    json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+                // Until the connection breaks: the queue is shorter than the crowd.
+                for _ in 0..1000 {
+                    let Ok(answer) = server.try_post(&[], body.to_string()) else {
+                        return;
+                    };
+                    let Ok(answer) = serde_json::from_str::<serde_json::Value>(&answer.text) else {
+                        return;
+                    };
+                    if answer["error"]["code"] == -32004 {
+                        continue;
+                    }
+                    assert!(answer["result"].is_object(), "{answer}");
+                    acknowledged.lock().unwrap().push(client);
+                    let _ = progress.send(());
+                    return;
+                }
+            });
+        }
+        for _ in 0..KILL_AFTER {
+            answered.recv().unwrap();
+        }
+        let pid = server.pid().to_string();
+        let killed = std::process::Command::new("kill")
+            .args(["-KILL", &pid])
+            .status();
+        assert!(killed.unwrap().success());
+    });
+    server.kill();
+
+    let acknowledged = acknowledged.into_inner().unwrap();
+    assert!(acknowledged.len() >= KILL_AFTER && acknowledged.len() < CLIENTS);
+    let server = options().start();
+    for client in 0..CLIENTS {
+        let account = json!({"username": name(client), "password": PASSWORD});
+        let gone =
+            !acknowledged.contains(&client) && server.call("register", account.clone()).is_ok();
+        // Half an account would hold the name and refuse the password.
+        let login = server.call("login", account);
+        assert!(
+            gone || login.is_ok(),
+            "user{client} is gone, or half there: {login:?}"
+        );
+    }
+}

@@ -1,0 +1,280 @@
+//! The main job over HTTP.
+
+use serde_json::{Value, json};
+use user_auth_tests::{Options, PASSWORD, Server};
+
+/// What every failure of an operation looks like.
+pub fn assert_error_object(error: &Value, code: i64, operation: &str) {
+    assert_eq!(error["code"], code, "{error}");
+    assert!(error["message"].is_string(), "{error}");
+    assert_eq!(error["data"]["operation"], operation, "{error}");
+    assert_eq!(error["data"]["module"], "UserAuth", "{error}");
+    assert!(error["data"]["details"].is_object(), "{error}");
+    let timestamp = error["data"]["timestamp"].as_str().unwrap_or_default();
+    assert!(timestamp.len() == 24 && timestamp.ends_with('Z'), "{error}");
+}
+
+#[test]
+fn a_user_registers_logs_in_is_verified_refreshes_and_logs_out() {
+    for store in ["memory", "sqlite"] {
+        let options = Options::new();
+        let server = match store {
+            "memory" => options.store("memory").start(),
+            _ => options.start(),
+        };
+        let credentials = json!({"username": "Alice", "password": PASSWORD});
+        let account = server.call("register", credentials.clone()).unwrap();
+        assert_eq!(account["username"], "alice");
+        let tokens = server.call("login", credentials).unwrap();
+        assert_eq!(tokens["token_type"], "Bearer");
+        assert_eq!(tokens["expires_in"], 900);
+
+        let token = json!({"token": tokens["access_token"]});
+        let verified = server.call("verify_token", token.clone()).unwrap();
+        assert_eq!(verified["active"], true);
+        assert_eq!(verified["sub"], account["user_id"]);
+        assert_eq!(verified["username"], "alice");
+        assert_eq!(verified["sid"], tokens["session_id"]);
+        let lifetime = verified["exp"].as_u64().unwrap() - verified["iat"].as_u64().unwrap();
+        assert_eq!(lifetime, 900);
+
+        let access_token = json!({"access_token": tokens["access_token"]});
+        let session = server.call("get_session", access_token).unwrap();
+        assert_eq!(session["user_id"], account["user_id"]);
+        assert_eq!(session["amr"], json!(["pwd"]));
+
+        let refresh_token = json!({"refresh_token": tokens["refresh_token"]});
+        let renewed = server.call("refresh_token", refresh_token).unwrap();
+        assert_eq!(renewed["session_id"], tokens["session_id"]);
+        let logout = json!({"refresh_token": renewed["refresh_token"]});
+        server.call("logout", logout).unwrap();
+        for tokens in [&tokens, &renewed] {
+            let token = json!({"token": tokens["access_token"]});
+            assert_eq!(
+                server.call("verify_token", token).unwrap(),
+                json!({"active": false})
+            );
+        }
+        let again = json!({"refresh_token": renewed["refresh_token"]});
+        let error = server.call("refresh_token", again).unwrap_err();
+        assert_error_object(&error, -32001, "refresh_token");
+    }
+}
+
+#[test]
+fn an_account_and_its_session_outlive_the_server() {
+    let home = user_auth_tests::folder();
+    let options = || Options::new().home(home.path());
+    let server = options().start();
+    let tokens = server.new_session("alice");
+    let (status, _) = server.stop();
+    assert!(status.success(), "{status}");
+    let server = options().start();
+    let token = json!({"token": tokens["access_token"]});
+    assert_eq!(server.call("verify_token", token).unwrap()["active"], true);
+    let used = json!({"refresh_token": tokens["refresh_token"]});
+    server.call("refresh_token", used.clone()).unwrap();
+    drop(server);
+    let server = options().start();
+    let error = server.call("refresh_token", used).unwrap_err();
+    assert_error_object(&error, -32001, "refresh_token");
+}
+
+#[test]
+fn a_request_needs_no_header_but_the_content_type() {
+    let server = Server::start();
+    let body = r#"{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{}}"#;
+    let answer = server.post(&[], body);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let tools = answer.json()["result"]["tools"].as_array().unwrap().len();
+    assert_eq!(tools, 8);
+    let answer = server.rpc("initialize", json!({}));
+    assert_eq!(answer["result"]["serverInfo"]["name"], "user-auth");
+    let notification = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    let answer = server.post(&[], notification);
+    assert_eq!((answer.status, answer.text.as_str()), (202, ""));
+}
+
+#[test]
+fn health_is_told_without_asking_the_component() {
+    let server = Server::start();
+    let answer = server.get("/health", &[]);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["status"], "ok");
+}
+
+#[test]
+fn the_answer_is_a_stream_only_when_there_is_something_to_tell_before() {
+    let server = Server::start();
+    let register = |username: &str, meta: Value, accept: &str| {
+        let body = json!({
+            "jsonrpc": "2.0", "id": "r", "method": "tools/call",
+            "params": {
+                "name": "user-auth_register",
+                "arguments": {"username": username, "password": PASSWORD},
+                "_meta": meta,
+            },
+        });
+        server.post(&[("accept", accept)], body.to_string())
+    };
+    let both = "application/json, text/event-stream";
+    let plain = register("a", json!({}), both);
+    assert_eq!(plain.header("content-type"), Some("application/json"));
+    let not_accepted = register("b", json!({"progressToken": 1}), "application/json");
+    assert_eq!(
+        not_accepted.header("content-type"),
+        Some("application/json")
+    );
+
+    let stream = register("c", json!({"progressToken": "token"}), both);
+    assert_eq!(stream.header("content-type"), Some("text/event-stream"));
+    let messages: Vec<Value> = stream
+        .text
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    let (answer, notifications) = messages.split_last().unwrap();
+    assert_eq!(answer["id"], "r");
+    assert_eq!(answer["result"]["structuredContent"]["username"], "c");
+    assert_eq!(notifications.len(), 3);
+    for (done, notification) in notifications.iter().enumerate() {
+        assert_eq!(notification["method"], "notifications/progress");
+        assert_eq!(notification["params"]["progressToken"], "token");
+        assert_eq!(notification["params"]["progress"], done);
+    }
+}
+
+#[test]
+fn a_batch_is_answered_as_a_batch() {
+    let server = Server::start();
+    let batch = json!([
+        {"jsonrpc": "2.0", "id": 1, "method": "ping"},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+            "name": "user-auth_verify_token", "arguments": {"token": "x"}}},
+        {"jsonrpc": "2.0", "id": 3, "method": "no/such"},
+    ]);
+    let answers = server.post(&[], batch.to_string()).json();
+    assert_eq!(answers.as_array().unwrap().len(), 3);
+    assert_eq!(answers[0]["result"], json!({}));
+    assert_eq!(
+        answers[1]["result"]["structuredContent"],
+        json!({"active": false})
+    );
+    assert_eq!(answers[2]["error"]["code"], -32601);
+}
+
+#[test]
+fn metrics_are_live_numbers() {
+    let server = Server::start();
+    let before = server.resource("mcp://user-auth/metrics");
+    assert!(before["operations"]["login"].is_null());
+    server.new_session("alice");
+    let wrong = json!({"username": "alice", "password": "not the right one"});
+    server.call("login", wrong).unwrap_err();
+    let after = server.resource("mcp://user-auth/metrics");
+    let login = &after["operations"]["login"];
+    assert_eq!(
+        (&login["calls"], &login["failures"]),
+        (&json!(2), &json!(1))
+    );
+    let latency = |name: &str| login["latency_us"][name].as_u64().unwrap();
+    assert!(0 < latency("p50") && latency("p50") <= latency("p99"));
+    assert!(latency("p99") <= latency("max"));
+    assert_eq!(after["password_hash"]["completed"], 3);
+    assert_eq!(after["store"]["kind"], "sqlite");
+    assert!(after["store"]["commits"].as_u64() >= Some(3));
+    let created = |metrics: &Value| metrics["instances"]["created"].as_u64().unwrap();
+    assert_eq!(
+        created(&after) - created(&before),
+        4,
+        "one instance for each call"
+    );
+    assert!(after["instances"]["peak_memory_bytes"].as_u64() > Some(0));
+}
+
+#[test]
+fn a_session_is_a_resource_for_its_owner() {
+    let server = Server::start();
+    let tokens = server.new_session("alice");
+    let uri = format!(
+        "mcp://user-auth/sessions/{}",
+        tokens["session_id"].as_str().unwrap()
+    );
+    let body = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": uri},
+    });
+    let anonymous = server.post(&[], body.to_string());
+    assert_eq!(anonymous.status, 401);
+    assert!(
+        anonymous
+            .header("www-authenticate")
+            .unwrap()
+            .starts_with("Bearer")
+    );
+    assert_error_object(&anonymous.json()["error"], -32001, "mcp");
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    let owner = server.post(&[("authorization", &bearer)], body.to_string());
+    assert!(owner.text.contains("alice"));
+}
+
+#[test]
+fn a_request_in_flight_is_finished_before_the_server_ends() {
+    let server = Server::start();
+    let body = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+            "name": "user-auth_register",
+            "arguments": {"username": "alice", "password": PASSWORD},
+            "_meta": {"progressToken": 1},
+        },
+    });
+    // The first notification says that the request is in flight.
+    let mut stream = raw_post(&server, &body.to_string());
+    let begun = read_until(&mut stream, "notifications/progress");
+    server.terminate();
+    let rest = read_until_closed(&mut stream);
+    assert!(
+        format!("{begun}{rest}").contains(r#""username":"alice""#),
+        "{begun}{rest}"
+    );
+    let (status, _) = server.stop();
+    assert!(status.success(), "{status}");
+}
+
+fn raw_post(server: &Server, body: &str) -> std::net::TcpStream {
+    use std::io::Write;
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(std::time::Duration::from_secs(60)))
+        .unwrap();
+    write!(
+        stream,
+        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    stream
+}
+
+fn read_until(stream: &mut std::net::TcpStream, text: &str) -> String {
+    use std::io::Read;
+    let mut seen = String::new();
+    let mut buffer = [0; 1024];
+    while !seen.contains(text) {
+        let length = stream.read(&mut buffer).unwrap();
+        assert!(length > 0, "closed after: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+    seen
+}
+
+fn read_until_closed(stream: &mut std::net::TcpStream) -> String {
+    use std::io::Read;
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).unwrap();
+    rest
+}

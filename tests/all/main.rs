@@ -1,0 +1,12 @@
+//! End to end: what a user would notice, through the real door.
+
+mod bad_input;
+mod cli;
+mod clients;
+mod component;
+mod crash;
+mod http;
+mod races;
+mod sandbox;
+mod secrets;
+mod stdio;

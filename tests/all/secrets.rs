@@ -1,0 +1,70 @@
+//! No secret leaves by a side door.
+
+use serde_json::json;
+use user_auth_tests::{Options, PASSWORD, folder};
+
+#[test]
+fn no_secret_is_in_the_log_the_metrics_or_the_store() {
+    let home = folder();
+    let server = Options::new()
+        .home(home.path())
+        .env("LOG_LEVEL", "DEBUG")
+        .start();
+    let tokens = server.new_session("alice");
+    let wrong = json!({"username": "alice", "password": "this is the wrong one"});
+    server.call("login", wrong).unwrap_err();
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    server.post(
+        &[("authorization", &bearer), ("x-api-key", "a key of mine")],
+        body,
+    );
+    let renewed = json!({"refresh_token": tokens["refresh_token"]});
+    let renewed = server.call("refresh_token", renewed).unwrap();
+    let metrics = server.resource("mcp://user-auth/metrics").to_string();
+    let (_, log) = server.stop();
+    assert!(
+        log.contains("refresh_token"),
+        "the log tells of operations: {log}"
+    );
+
+    let mut stored = Vec::new();
+    for file in walk(home.path()) {
+        stored.extend(std::fs::read(file).unwrap());
+    }
+    assert!(contains(&stored, b"alice"), "the store has been read");
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    for secret in [
+        PASSWORD.to_owned(),
+        "this is the wrong one".to_owned(),
+        "a key of mine".to_owned(),
+        text(&tokens["access_token"]),
+        text(&tokens["refresh_token"]),
+        text(&renewed["access_token"]),
+        text(&renewed["refresh_token"]),
+    ] {
+        assert!(!log.contains(&secret), "in the log: {secret}");
+        assert!(!metrics.contains(&secret), "in the metrics: {secret}");
+        assert!(
+            !contains(&stored, secret.as_bytes()),
+            "in the store: {secret}"
+        );
+    }
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let (folders, mut files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    for folder in folders {
+        files.extend(walk(&folder));
+    }
+    files
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
+}

@@ -1,0 +1,125 @@
+"""Drives a server with the official Python SDK: discovers, lists, calls each
+tool, reads each resource and gets each prompt.
+
+Usage: python_sdk.py (auto|legacy|2026-07-28) (URL | PROGRAM ARGUMENT...)
+"""
+
+import asyncio
+import json
+import sys
+
+from mcp import Client, StdioServerParameters
+from mcp.shared.exceptions import MCPError
+import mcp.types as types
+
+PASSWORD = "correct horse battery staple"
+TOOLS = {
+    "user-auth_get_capabilities",
+    "user-auth_execute_primary_operation",
+    "user-auth_register",
+    "user-auth_login",
+    "user-auth_verify_token",
+    "user-auth_refresh_token",
+    "user-auth_logout",
+    "user-auth_get_session",
+}
+RESOURCES = {
+    "mcp://user-auth/metrics",
+    "mcp://user-auth/capabilities",
+    "mcp://user-auth/health",
+}
+PROMPTS = {"sign_up_user", "diagnose_login_failure", "end_compromised_sessions"}
+
+
+async def main(mode: str, server: str | StdioServerParameters) -> None:
+    async with Client(server, mode=mode, cache=None) as client:
+        modern = client.protocol_version == "2026-07-28"
+        assert modern == (mode != "legacy"), client.protocol_version
+        if mode != "2026-07-28":  # which asks for nothing before its first call
+            assert client.server_info.name == "user-auth", client.server_info
+            assert "user-auth_get_capabilities" in client.instructions
+        await tools(client, f"python-{mode}", modern)
+        await resources(client)
+        await prompts(client)
+    print("ok")
+
+
+async def tools(client: Client, username: str, modern: bool) -> None:
+    listed = (await client.list_tools()).tools
+    assert {tool.name for tool in listed} == TOOLS, listed
+    assert all(tool.description and tool.output_schema for tool in listed)
+
+    async def call(operation: str, **arguments) -> dict:
+        result = await client.call_tool(f"user-auth_{operation}", arguments)
+        assert not result.is_error, result
+        # Some clients show the model only the one, some only the other.
+        assert json.loads(result.content[0].text) == result.structured_content
+        return result.structured_content
+
+    capabilities = await call("get_capabilities")
+    assert capabilities["module"] == "UserAuth", capabilities
+    account = await call("register", username=username, password=PASSWORD)
+    tokens = await call(
+        "execute_primary_operation", data={"username": username, "password": PASSWORD}
+    )
+    verified = await call("verify_token", token=tokens["access_token"])
+    assert verified["active"] and verified["sub"] == account["user_id"], verified
+    session = await call("get_session", access_token=tokens["access_token"])
+    assert session["session_id"] == tokens["session_id"], session
+    tokens = await call("refresh_token", refresh_token=tokens["refresh_token"])
+    await call("logout", refresh_token=tokens["refresh_token"])
+    verified = await call("verify_token", token=tokens["access_token"])
+    assert verified == {"active": False}, verified
+    tokens = await call("login", username=username, password=PASSWORD)
+
+    # A failed operation: a result for modern clients, an error for others.
+    wrong = {"username": username, "password": "not the right one"}
+    try:
+        result = await client.call_tool("user-auth_login", wrong)
+        assert modern and result.is_error, result
+        assert result.structured_content["error"]["code"] == -32001, result
+    except MCPError as error:
+        assert not modern and error.error.code == -32001, error
+
+    progress = []
+
+    async def on_progress(done: float, total: float | None, message: str | None) -> None:
+        progress.append((done, total))
+
+    wanted = {"username": f"{username}-2", "password": PASSWORD}
+    await client.call_tool("user-auth_register", wanted, progress_callback=on_progress)
+    assert progress == [(0, 2), (1, 2), (2, 2)], progress
+
+
+async def resources(client: Client) -> None:
+    listed = (await client.list_resources()).resources
+    assert {str(resource.uri) for resource in listed} == RESOURCES, listed
+    for resource in listed:
+        contents = (await client.read_resource(resource.uri)).contents
+        json.loads(contents[0].text)
+    metrics = json.loads((await client.read_resource("mcp://user-auth/metrics")).contents[0].text)
+    assert metrics["operations"]["login"]["calls"] >= 2, metrics
+    templates = (await client.list_resource_templates()).resource_templates
+    assert [t.uri_template for t in templates] == ["mcp://user-auth/sessions/{session_id}"]
+
+
+async def prompts(client: Client) -> None:
+    listed = (await client.list_prompts()).prompts
+    assert {prompt.name for prompt in listed} == PROMPTS, listed
+    for prompt in listed:
+        arguments = {argument.name: "alice" for argument in prompt.arguments if argument.required}
+        messages = (await client.get_prompt(prompt.name, arguments)).messages
+        assert "alice" in messages[0].content.text, messages
+    completion = await client.complete(
+        types.PromptReference(name="diagnose_login_failure"),
+        {"name": "error_code", "value": "-32003"},
+    )
+    assert completion.completion.values == ["-32003"], completion
+
+
+if __name__ == "__main__":
+    mode, target, *arguments = sys.argv[1:]
+    if target.startswith("http"):
+        asyncio.run(main(mode, target))
+    else:
+        asyncio.run(main(mode, StdioServerParameters(command=target, args=arguments)))

@@ -1,0 +1,45 @@
+//! Where things are.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// Something that `make` puts beside the programs: `user-auth`,
+/// `user-auth.wasm` and so on.
+pub fn built(name: &str) -> PathBuf {
+    let mut folder = env::current_exe().expect("a test knows where it is");
+    folder.pop();
+    if folder.ends_with("deps") {
+        folder.pop();
+    }
+    let path = folder.join(name);
+    assert!(
+        path.exists(),
+        "{} is missing; run `make test`",
+        path.display()
+    );
+    path
+}
+
+/// The program, in an environment that is empty but for `PATH` and a home of
+/// its own.
+pub fn command(home: &Path) -> Command {
+    let mut command = Command::new(built("user-auth"));
+    command.env_clear().env("HOME", home);
+    // Compiling the component once is enough for all tests.
+    command.env(
+        "XDG_CACHE_HOME",
+        built("user-auth").with_file_name("test-cache"),
+    );
+    if let Some(path) = env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    command
+}
+
+/// An empty folder that goes when it is dropped.
+pub fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}

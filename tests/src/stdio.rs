@@ -1,0 +1,95 @@
+//! `user-auth stdio`, as an MCP client starts it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio as Pipe};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::files::{command, folder};
+
+/// A process that speaks MCP on its standard streams.
+pub struct Stdio {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    _folder: TempDir,
+}
+
+impl Stdio {
+    /// On a SQLite store of its own, with these further arguments.
+    pub fn start(arguments: &[&str]) -> Stdio {
+        let folder = folder();
+        let mut command = command(folder.path());
+        command.arg("stdio").args(arguments);
+        command
+            .stdin(Pipe::piped())
+            .stdout(Pipe::piped())
+            .stderr(Pipe::inherit());
+        let mut child = command.spawn().expect("the program starts");
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Stdio {
+            input: child.stdin.take(),
+            child,
+            lines,
+            _folder: folder,
+        }
+    }
+
+    /// Writes a line.
+    pub fn send(&mut self, line: impl AsRef<[u8]>) {
+        let input = self.input.as_mut().expect("the input is open");
+        input.write_all(line.as_ref()).expect("it reads");
+        input.write_all(b"\n").expect("it reads");
+        input.flush().expect("it reads");
+    }
+
+    /// Sends a request of the handshake era, without waiting.
+    pub fn request(&mut self, id: impl Into<Value>, method: &str, params: Value) {
+        let id = id.into();
+        let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        self.send(message.to_string());
+    }
+
+    /// The next message that it wrote.
+    pub fn receive(&self) -> Value {
+        let line = self
+            .lines
+            .recv_timeout(Duration::from_secs(60))
+            .expect("a line");
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("not MCP on stdout: {line}"))
+    }
+
+    /// Runs an operation by its tool and waits for the result.
+    pub fn call(&mut self, operation: &str, arguments: Value) -> Value {
+        let params = json!({"name": format!("user-auth_{operation}"), "arguments": arguments});
+        self.request(1, "tools/call", params);
+        self.receive()
+    }
+
+    /// Ends the input; gives the exit status and what was written until then.
+    pub fn finish(mut self) -> (ExitStatus, Vec<Value>) {
+        drop(self.input.take());
+        let status = self.child.wait().expect("it ends");
+        let rest = self.lines.iter().map(|line| {
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("not MCP on stdout: {line}"))
+        });
+        (status, rest.collect())
+    }
+}
+
+impl Drop for Stdio {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
