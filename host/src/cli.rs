@@ -45,6 +45,11 @@ Environment:
   NO_COLOR               no colours
 The component's settings (USER_AUTH_ISSUER, …) are listed by `user-auth inspect`.";
 
+/// After so many tasks a thread looks at sockets and timers. A component that
+/// loops holds its thread for a tick of the epoch at a time, and tokio's default
+/// of 61 would keep everybody else waiting for that many of them.
+const EVENT_INTERVAL: u32 = 8;
+
 #[derive(Subcommand)]
 enum Command {
     /// Serve MCP over HTTP.
@@ -95,6 +100,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
 fn wait(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .event_interval(EVENT_INTERVAL)
         .build()
         .map_err(|error| Failure::start(format!("the threads cannot be started: {error}")))?;
     let result = runtime.block_on(command);

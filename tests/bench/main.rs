@@ -1,1 +1,179 @@
-fn main() {}
+//! `make bench`: what a user of the program would wait for, measured from outside
+//! through HTTP, and what one call in the sandbox costs, measured inside.
+//!
+//! Client and server share the machine, so that rates are of both together.
+
+mod hash;
+mod instance;
+mod load;
+
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use user_auth_tests::{Options, PASSWORD, Server, folder};
+
+use load::{Load, Report};
+
+const STARTS: usize = 11;
+const FOR: Duration = Duration::from_secs(4);
+const CONNECTIONS: [usize; 3] = [1, 16, 64];
+/// Enough that parallel logins are not all of one account.
+const ACCOUNTS: usize = 64;
+
+fn main() -> Result<()> {
+    let cores = thread::available_parallelism()?.get();
+    println!("{cores} cores; {} for each rate\n", seconds(FOR));
+    first_answer()?;
+    instance::measure()?;
+
+    let server = Server::start();
+    println!(
+        "memory at rest                        {:>8} MiB",
+        resident(&server)?
+    );
+    println!("\n                        connections   a second        p50        p99");
+    calls(&server)?;
+    logins(&server, cores)?;
+    println!(
+        "\nmemory after all of it                {:>8} MiB",
+        resident(&server)?
+    );
+    println!(
+        "memory at its peak                    {:>8} MiB",
+        peak(&server)?
+    );
+    Ok(())
+}
+
+/// From the start of the process to the answer to its first MCP request, with
+/// compiled code in the cache.
+fn first_answer() -> Result<()> {
+    let home = folder();
+    let mut times = Vec::new();
+    for _ in 0..=STARTS {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?
+            .local_addr()?
+            .port();
+        let address = format!("127.0.0.1:{port}");
+        let mut command = user_auth_tests::command(home.path());
+        command.args(["serve", "--listen", &address]);
+        command.stderr(std::process::Stdio::null());
+        let started = Instant::now();
+        let mut child = command.spawn()?;
+        let answered = loop {
+            ensure!(
+                started.elapsed() < Duration::from_secs(30),
+                "the server did not start"
+            );
+            match TcpStream::connect(&address) {
+                Ok(stream) => break load::exchange_once(stream, &address, &ping()),
+                Err(_) => thread::sleep(Duration::from_micros(200)),
+            }
+        };
+        times.push(started.elapsed());
+        child.kill()?;
+        child.wait()?;
+        answered?;
+    }
+    // The first may have had to compile.
+    times.remove(0);
+    times.sort();
+    let median = times[times.len() / 2];
+    let slowest = times[times.len() - 1];
+    println!(
+        "first answer after start              {:>8} ms median, {} ms at most, of {STARTS}",
+        milliseconds(median),
+        milliseconds(slowest)
+    );
+    Ok(())
+}
+
+fn calls(server: &Server) -> Result<()> {
+    let tokens = server.new_session("bench");
+    let verify = tool("verify_token", json!({"token": tokens["access_token"]}));
+    for (name, body) in [("ping", ping()), ("verify_token", verify)] {
+        for connections in CONNECTIONS {
+            let load = Load::new(&server.url, connections, vec![body.clone()]);
+            print_row(name, connections, &load.run(FOR)?);
+        }
+    }
+    Ok(())
+}
+
+/// Logins beside what Argon2id alone gives on all cores, in turn, so that a
+/// machine that changes its speed does so for both.
+fn logins(server: &Server, cores: usize) -> Result<()> {
+    let mut bodies = Vec::new();
+    for number in 0..ACCOUNTS {
+        let credentials = json!({"username": format!("bench{number}"), "password": PASSWORD});
+        let registered = server.call("register", credentials.clone());
+        registered.map_err(|error| anyhow::anyhow!("{error}"))?;
+        bodies.push(tool("login", credentials));
+    }
+    for connections in CONNECTIONS {
+        let mut ratios = Vec::new();
+        for _ in 0..3 {
+            // One connection keeps one core busy, at the most.
+            let native = hash::rate(cores.min(connections), FOR);
+            let load = Load::new(&server.url, connections, bodies.clone());
+            let report = load.run(FOR)?;
+            print_row("login", connections, &report);
+            println!(
+                "  native Argon2id       {:>11} {native:>10.1}",
+                cores.min(connections)
+            );
+            ratios.push(report.rate() / native);
+        }
+        ratios.sort_by(f64::total_cmp);
+        println!(
+            "  login to native       {connections:>11} {:>9.1} %  (median of 3)",
+            ratios[1] * 100.0
+        );
+    }
+    Ok(())
+}
+
+fn print_row(name: &str, connections: usize, report: &Report) {
+    println!(
+        "{name:<24}{connections:>11} {:>10.1} {:>7} ms {:>7} ms",
+        report.rate(),
+        milliseconds(report.percentile(50)),
+        milliseconds(report.percentile(99))
+    );
+}
+
+fn ping() -> String {
+    json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}).to_string()
+}
+
+fn tool(operation: &str, arguments: Value) -> String {
+    let params = json!({"name": format!("user-auth_{operation}"), "arguments": arguments});
+    json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string()
+}
+
+fn resident(server: &Server) -> Result<u64> {
+    status(server, "VmRSS:")
+}
+
+fn peak(server: &Server) -> Result<u64> {
+    status(server, "VmHWM:")
+}
+
+fn status(server: &Server, field: &str) -> Result<u64> {
+    let path = format!("/proc/{}/status", server.pid());
+    let text = std::fs::read_to_string(&path).context("memory is measured on Linux only")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    let kib: u64 = line.context(path)?.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib / 1024)
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.0} s", duration.as_secs_f64())
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.2}", duration.as_secs_f64() * 1000.0)
+}
