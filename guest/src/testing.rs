@@ -20,11 +20,14 @@ pub struct World {
     pub notifications: RefCell<Vec<Value>>,
     pub audited: RefCell<Vec<Value>>,
     pub log_level: Cell<Option<LogLevel>>,
-    records: RefCell<BTreeMap<String, (Vec<u8>, u64, Option<u64>)>>,
+    records: RefCell<BTreeMap<String, Record>>,
     versions: Cell<u64>,
     random: Cell<u64>,
     caller: Caller,
 }
+
+/// Value, version, and when it expires.
+type Record = (Vec<u8>, u64, Option<u64>);
 
 impl World {
     pub fn new() -> World {

@@ -89,6 +89,8 @@ limits! {
 
     /// One message, be it an HTTP body or a line.
     body_bytes: usize = 1 << 20, "B";
+    /// What is read of a body that is too large before its sender is cut off.
+    discarded_body_bytes: usize = 8 << 20, "B";
     /// Open HTTP connections.
     connections: usize = 4_096, "";
     /// How long a connection may be idle, or take to send the header of a request.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, Server, folder};
+use user_auth_tests::{PASSWORD, Server, folder};
 
 use load::{Load, Report};
 

@@ -8,7 +8,7 @@ use super::audit::{Chain, Head};
 use super::email::Email;
 use super::id::Id;
 use super::password::PasswordRecord;
-use super::records::{self, Stored};
+use super::records::{self, Found};
 use super::time::Timestamp;
 use super::username::Username;
 use crate::error::Result;
@@ -55,10 +55,7 @@ impl Account {
     }
 
     /// An account and the head of its audit chain, as one snapshot.
-    pub fn read(
-        user_id: Id,
-        ports: &Ports,
-    ) -> Result<(Option<Stored<Account>>, Option<Stored<Head>>)> {
+    pub fn read(user_id: Id, ports: &Ports) -> Result<(Found<Account>, Found<Head>)> {
         records::read_both([Account::key(user_id), Chain::head_key(user_id)], ports)
     }
 }

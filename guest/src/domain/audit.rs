@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::context::Context;
 use super::id::Id;
 use super::mac;
-use super::records::{Batch, Stored};
+use super::records::{Batch, Found, Stored};
 use super::time::Timestamp;
 use crate::error::Result;
 use crate::ports::Expect;
@@ -100,7 +100,7 @@ pub struct Head {
 #[derive(Clone, Debug)]
 pub struct Chain {
     account: Id,
-    head: Option<Stored<Head>>,
+    head: Found<Head>,
     ttl_ms: Option<u64>,
 }
 
@@ -121,7 +121,7 @@ impl Chain {
     }
 
     /// A chain with its head as it was read.
-    pub fn at(account: Id, head: Option<Stored<Head>>) -> Chain {
+    pub fn at(account: Id, head: Found<Head>) -> Chain {
         Chain {
             account,
             head,
@@ -131,7 +131,7 @@ impl Chain {
 
     /// The chain of a name that nobody has: the same work for the store, kept
     /// for a day.
-    pub fn of_nobody(account: Id, head: Option<Stored<Head>>) -> Chain {
+    pub fn of_nobody(account: Id, head: Found<Head>) -> Chain {
         Chain {
             ttl_ms: Some(NOBODY_TTL_MS),
             ..Chain::at(account, head)

@@ -21,8 +21,11 @@ pub struct Stored<T> {
     pub version: Version,
 }
 
+/// A record as it was found; `None`: there is none.
+pub type Found<T> = Option<Stored<T>>;
+
 /// Reads one record.
-pub fn read<T: DeserializeOwned>(key: String, ports: &Ports) -> Result<Option<Stored<T>>> {
+pub fn read<T: DeserializeOwned>(key: String, ports: &Ports) -> Result<Found<T>> {
     let mut entries = ports.store.get(&[key])?;
     parse(entries.pop().flatten(), ports)
 }
@@ -31,7 +34,7 @@ pub fn read<T: DeserializeOwned>(key: String, ports: &Ports) -> Result<Option<St
 pub fn read_both<A: DeserializeOwned, B: DeserializeOwned>(
     keys: [String; 2],
     ports: &Ports,
-) -> Result<(Option<Stored<A>>, Option<Stored<B>>)> {
+) -> Result<(Found<A>, Found<B>)> {
     let mut entries = ports.store.get(&keys)?;
     let second = entries.pop().flatten();
     let first = entries.pop().flatten();
@@ -40,10 +43,7 @@ pub fn read_both<A: DeserializeOwned, B: DeserializeOwned>(
 
 /// Makes a record of an entry. One that cannot be read is a fault of the
 /// store, and never the same as one that is not there.
-pub fn parse<T: DeserializeOwned>(
-    entry: Option<Entry>,
-    ports: &Ports,
-) -> Result<Option<Stored<T>>> {
+pub fn parse<T: DeserializeOwned>(entry: Option<Entry>, ports: &Ports) -> Result<Found<T>> {
     let Some(entry) = entry else {
         return Ok(None);
     };

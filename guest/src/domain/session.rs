@@ -8,7 +8,7 @@ use super::account::Account;
 use super::audit::{Chain, Event, Head};
 use super::context::Context;
 use super::id::Id;
-use super::records::{self, Batch, Stored};
+use super::records::{self, Batch, Found, Stored};
 use super::refresh_token::{RefreshToken, RefreshTokenHash};
 use super::time::Timestamp;
 use super::username::Username;
@@ -104,7 +104,7 @@ impl Session {
     }
 
     /// The session with this id, expired or not.
-    pub fn read(session_id: Id, ports: &Ports) -> Result<Option<Stored<Session>>> {
+    pub fn read(session_id: Id, ports: &Ports) -> Result<Found<Session>> {
         records::read(Session::key(session_id), ports)
     }
 

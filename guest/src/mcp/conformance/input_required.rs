@@ -6,6 +6,7 @@
 
 use hmac::Mac;
 use serde_json::{Map, Value, json};
+use subtle::ConstantTimeEq;
 
 use super::{content, is_modern, messages, text};
 use crate::domain::mac;
@@ -190,7 +191,8 @@ fn state(call: &Call, fixture: &str) -> Result<Option<String>, Failure> {
     let invalid = || RpcError::invalid_params("$.params.requestState: is not one of ours");
     let state = state.as_str().ok_or_else(invalid)?;
     let (step, _) = state.split_once('.').ok_or_else(invalid)?;
-    if seal(call, fixture, step)? != state {
+    let expected = seal(call, fixture, step)?;
+    if !bool::from(expected.as_bytes().ct_eq(state.as_bytes())) {
         return Err(invalid().into());
     }
     Ok(Some(step.to_owned()))

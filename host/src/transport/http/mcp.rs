@@ -7,7 +7,8 @@ use axum::extract::{Extension, Request, State};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tokio::time::timeout;
 use tracing::warn;
@@ -165,14 +166,13 @@ async fn read(body: Body, limits: &Limits) -> Result<Bytes, Response> {
         let message = format!("a message may have at most {} bytes", limits.body_bytes);
         refuse(StatusCode::PAYLOAD_TOO_LARGE, &message)
     };
-    // A body that says beforehand that it is too large need not be read.
-    if body.size_hint().lower() > limits.body_bytes as u64 {
+    // What says beforehand that it is far too large is not waited for.
+    if body.size_hint().lower() > limits.discarded_body_bytes as u64 {
         return Err(too_large());
     }
-    let reading = Limited::new(body, limits.body_bytes).collect();
-    match timeout(limits.body_read, reading).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+    match timeout(limits.body_read, collect(body, limits)).await {
+        Ok(Ok(Some(body))) => Ok(body),
+        Ok(Ok(None)) => Err(too_large()),
         Ok(Err(_)) => Err(refuse(
             StatusCode::BAD_REQUEST,
             "the body could not be read to its end",
@@ -182,6 +182,26 @@ async fn read(body: Body, limits: &Limits) -> Result<Bytes, Response> {
             "the body took too long to arrive",
         )),
     }
+}
+
+/// The body; `None` when it is too large. Then it is still read, for a while:
+/// most clients listen for an answer only once they have sent everything.
+async fn collect(mut body: Body, limits: &Limits) -> Result<Option<Bytes>, axum::Error> {
+    let mut kept = BytesMut::new();
+    let mut seen = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        seen += data.len();
+        if seen > limits.discarded_body_bytes {
+            return Ok(None);
+        }
+        if seen <= limits.body_bytes {
+            kept.extend_from_slice(&data);
+        }
+    }
+    Ok((seen <= limits.body_bytes).then(|| kept.freeze()))
 }
 
 #[cfg(test)]
