@@ -8,7 +8,7 @@ CLIENTS := tests/clients
 WASM    := target/$(TARGET)/component
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench build component host fixtures clients lint target clean
+.PHONY: help run test bench build component host fixtures clients lint deny target clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -58,6 +58,12 @@ lint: target ## Check formatting and lints, natively and for wasm
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest -p user-auth-hostile --target $(TARGET) --profile component -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance -- -D warnings
+
+deny: target/tools/bin/cargo-deny ## Check the licences and sources of all dependencies
+	target/tools/bin/cargo-deny --locked check licenses bans sources
+
+target/tools/bin/cargo-deny:
+	$(CARGO) install cargo-deny --locked --version 0.20.2 --root target/tools
 
 # rustup says so when the target is there already, and does nothing.
 target:

@@ -7,6 +7,7 @@ mod component;
 mod crash;
 mod http;
 mod races;
+mod readme;
 mod sandbox;
 mod secrets;
 mod stdio;

@@ -55,10 +55,10 @@ impl Operation for Login {
         let tokens = records::settle(|| {
             let throttle = Throttle::check(&self.username, context)?;
             let Some(account) = self.authenticate(&throttle, context)? else {
-                return Err(AuthError::new(
-                    Kind::Authentication,
-                    "Invalid user name or password",
-                ));
+                return Err(
+                    AuthError::new(Kind::Authentication, "Invalid user name or password")
+                        .detail("action", "check both, and try again"),
+                );
             };
             context.progress(1, 2, "beginning the session");
             begin_session(&account, &self.username, throttle, context)

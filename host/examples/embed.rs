@@ -1,0 +1,45 @@
+//! Runs the component inside a program of your own, and calls it with types.
+//!
+//! `cargo run --release -p user-auth-host --example embed target/release/user-auth.wasm`
+
+use std::sync::Arc;
+
+use user_auth_host::api::{Caller, Principal, Registration};
+use user_auth_host::store::SqliteStore;
+use user_auth_host::{Keys, Plugin};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let component = std::env::args().nth(1).ok_or("name the component")?;
+    let folder = tempfile::tempdir()?;
+    let database = folder.path().join("users.db");
+    let master_key = folder.path().join("master.key");
+    let plugin = Plugin::builder()
+        .component(component)
+        .store(Arc::new(SqliteStore::open(&database)?))
+        .keys(Keys::load_or_create(&master_key)?)
+        .setting("USER_AUTH_ISSUER", "https://auth.example.com")
+        .build()?;
+
+    // Who calls, and from where: failed logins are throttled by that.
+    let caller = Caller {
+        principal: Principal::Anonymous,
+        source: Some("203.0.113.7".into()),
+    };
+    let password = "correct horse battery staple";
+    let registration = Registration {
+        username: "alice".into(),
+        password: password.into(),
+        email: None,
+    };
+    // The first `?` is for a component that gave no answer, the second for an
+    // operation that failed.
+    let account = plugin.register(caller.clone(), registration).await??;
+    let tokens = plugin.login(caller.clone(), "alice", password).await??;
+
+    let claims = plugin.verify_token(caller, &tokens.access_token).await??;
+    let claims = claims.ok_or("the token is not valid")?;
+    assert_eq!(claims.sub, account.user_id);
+    println!("{} is logged in until {}", claims.username, claims.exp);
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! The README says what is so.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use user_auth_tests::{Server, built, command, folder};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+fn readme() -> String {
+    fs::read_to_string(repository().join("README.md")).unwrap()
+}
+
+/// The blocks of code in this language.
+fn blocks(language: &str) -> Vec<String> {
+    let readme = readme();
+    let start = format!("```{language}\n");
+    let blocks = readme.split(&start).skip(1);
+    blocks
+        .map(|rest| rest.split("```").next().unwrap().to_owned())
+        .collect()
+}
+
+/// The first cells of the table below a heading, without their back-ticks.
+fn first_cells(heading: &str) -> Vec<String> {
+    let readme = readme();
+    let section = readme.split(&format!("\n## {heading}\n")).nth(1).unwrap();
+    let rows = section.lines().skip_while(|line| !line.starts_with("|---"));
+    rows.skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .map(|row| {
+            row.split('|')
+                .nth(1)
+                .unwrap()
+                .trim()
+                .trim_matches('`')
+                .to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn the_operations_are_those_of_the_component() {
+    let home = folder();
+    let output = command(home.path())
+        .args(["call", "get_capabilities"])
+        .output()
+        .unwrap();
+    let capabilities: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let operations = capabilities["operations"].as_array().unwrap();
+    let names: Vec<&str> = operations
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(first_cells("Operations"), names);
+
+    let readme = readme();
+    for operation in operations {
+        let name = operation["name"].as_str().unwrap();
+        let row = readme
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{name}` |")))
+            .unwrap();
+        let input = operation["input_schema"]["properties"].as_object();
+        for field in input.into_iter().flatten().map(|(field, _)| field) {
+            assert!(
+                row.contains(&format!("`{field}`")),
+                "{field} of {name}: {row}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_settings_are_those_of_the_component() {
+    let home = folder();
+    let output = command(home.path()).arg("inspect").output().unwrap();
+    let inspection: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let settings = inspection["settings"].as_array().unwrap();
+    let settings: Vec<&str> = settings.iter().map(|name| name.as_str().unwrap()).collect();
+    assert_eq!(first_cells("Configuration"), settings);
+}
+
+#[test]
+fn the_rust_example_is_the_one_that_runs() {
+    let example = fs::read_to_string(repository().join("host/examples/embed.rs")).unwrap();
+    assert_eq!(blocks("rust"), [example]);
+    let output = Command::new(built("examples/embed"))
+        .arg(built("user-auth.wasm"))
+        .output();
+    let output = output.unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("alice is logged in until"));
+}
+
+#[test]
+fn the_session_with_curl_is_what_curl_shows() {
+    let server = Server::start();
+    let mut access_token = String::new();
+    let blocks = blocks("console");
+    assert_eq!(blocks.len(), 5);
+    for block in blocks {
+        let shell = block.strip_prefix("$ ").unwrap();
+        let (shell, shown) = shell.trim_end().rsplit_once('\n').unwrap();
+        let output = Command::new("sh")
+            .args(["-c", &shell.replace("http://localhost:8000", &server.url)])
+            .env("ACCESS_TOKEN", &access_token)
+            .output()
+            .unwrap();
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let shown: Value = serde_json::from_str(shown).unwrap();
+        assert_eq!(shape(&answer), shape(&shown), "{shell}");
+        if let Some(token) = answer["result"]["structuredContent"]["access_token"].as_str() {
+            access_token = token.to_owned();
+        }
+    }
+    assert!(!access_token.is_empty());
+}
+
+/// A JSON value with what differs from one time to the next left out.
+fn shape(value: &Value) -> Value {
+    const DIFFERS: [&str; 14] = [
+        "text",
+        "created_at",
+        "user_id",
+        "session_id",
+        "access_token",
+        "refresh_token",
+        "exp",
+        "iat",
+        "jti",
+        "sid",
+        "sub",
+        "timestamp",
+        "uptime_seconds",
+        "version",
+    ];
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| match DIFFERS.contains(&name.as_str()) {
+                true => (name.clone(), Value::from(value.is_string())),
+                false => (name.clone(), shape(value)),
+            })
+            .collect(),
+        Value::Array(values) => values.iter().map(shape).collect(),
+        other => other.clone(),
+    }
+}
