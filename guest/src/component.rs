@@ -6,6 +6,7 @@ mod ports;
 
 use std::env;
 
+use crate::domain::actor::Actor;
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::session;
 use crate::error::{AuthError, Kind};
@@ -45,7 +46,7 @@ impl exports::mcp::Guest for Component {
         };
         let response = match settings() {
             Ok(settings) => mcp::handle(&request, &settings, ports::all()),
-            Err(error) => mcp::refuse(&error, ports::all()),
+            Err(error) => mcp::refuse(&request.body, &error, ports::all()),
         };
         Response {
             status: response.status,
@@ -109,6 +110,7 @@ fn context<'a>(settings: &'a Settings, caller: &'a Caller) -> Context<'a> {
         ports: ports::all(),
         settings,
         caller,
+        actor: Actor::Anonymous,
         progress: None,
         log_level: None,
     }

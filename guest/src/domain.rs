@@ -2,14 +2,18 @@
 
 pub mod access_token;
 pub mod account;
+pub mod actor;
+pub mod api_key;
 pub mod audit;
 pub mod context;
 pub mod email;
 pub mod id;
 pub mod mac;
 pub mod password;
+pub mod permission;
 pub mod records;
 pub mod refresh_token;
+pub mod role;
 pub mod secret;
 pub mod session;
 pub mod throttle;

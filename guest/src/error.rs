@@ -131,6 +131,15 @@ impl AuthError {
             .detail("retry_after_seconds", retry_after_seconds)
     }
 
+    /// Something that the service needs is away. One text for every reason.
+    pub fn unavailable(retry_after_seconds: u64) -> AuthError {
+        AuthError::new(
+            Kind::ResourceUnavailable,
+            "The service is unavailable for the moment",
+        )
+        .detail("retry_after_seconds", retry_after_seconds)
+    }
+
     /// The error object: `{code, message, data: {operation, module, timestamp,
     /// details}}`.
     pub fn to_object(&self, now: Timestamp) -> Value {
@@ -155,12 +164,7 @@ impl AuthError {
 impl From<Unavailable> for AuthError {
     fn from(unavailable: Unavailable) -> AuthError {
         // The reason has gone to the host's log; here it could tell of paths.
-        let seconds = u64::from(unavailable.retry_after_ms).div_ceil(1000).max(1);
-        AuthError::new(
-            Kind::ResourceUnavailable,
-            "The service is unavailable for the moment",
-        )
-        .detail("retry_after_seconds", seconds)
+        AuthError::unavailable(u64::from(unavailable.retry_after_ms).div_ceil(1000).max(1))
     }
 }
 

@@ -18,9 +18,11 @@ mod tools;
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::actor::Actor;
 use crate::domain::context::{Caller, Context, Principal, Progress, Source};
 use crate::domain::secret::Secret;
 use crate::error::AuthError;
+use crate::operations;
 use crate::ports::{LogLevel, Ports};
 use crate::settings::Settings;
 
@@ -36,6 +38,9 @@ pub const SUPPORTED_VERSIONS: [&str; 5] = [
     "2025-03-26",
     "2024-11-05",
 ];
+
+/// How long clients may keep what changes only with the version of the component.
+const STATIC_TTL_MS: u64 = 60 * 60 * 1000;
 
 /// The most messages in one JSON-RPC batch.
 pub const MAX_BATCH: usize = 64;
@@ -86,6 +91,11 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
         ports,
         caller: &caller,
     };
+    if message::has_too_many_values(&request.body) {
+        let error = RpcError::invalid_request("The message has too many values")
+            .data(json!({"max_values": message::MAX_VALUES}));
+        return Answer::of_error(Value::Null, error).into_response();
+    }
     match serde_json::from_slice(&request.body) {
         Ok(Value::Array(messages)) => exchange.batch(messages),
         Ok(message) => match exchange.answer(message, false) {
@@ -102,9 +112,14 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
 }
 
 /// Answers any message, when nothing can run, with the reason.
-pub fn refuse(error: &AuthError, ports: Ports) -> Response {
+pub fn refuse(body: &[u8], error: &AuthError, ports: Ports) -> Response {
+    let id = match serde_json::from_slice(body).map(message::parse) {
+        Ok(Ok(Message::Request(request))) => request.id,
+        Ok(Ok(_)) => return accepted(),
+        _ => Value::Null,
+    };
     let object = error.to_object(ports.clock.now());
-    let body = json!({"jsonrpc": "2.0", "id": null, "error": object});
+    let body = json!({"jsonrpc": "2.0", "id": id, "error": object});
     json_response(error.kind.status(), failure::headers(error), &body)
 }
 
@@ -195,7 +210,8 @@ impl Exchange<'_> {
             Ok(era) => era,
             Err(error) => return Answer::of_error(request.id.clone(), error),
         };
-        if self.request.transport == Transport::Stdio && !in_batch {
+        // A batch is answered whole or not at all, so that none of it is cancelled.
+        if !in_batch {
             self.ports.client.started(&request.id.to_string());
         }
         let call = Call {
@@ -218,14 +234,14 @@ impl Exchange<'_> {
                 Answer::of_error(request.id.clone(), error.in_era(era))
             }
             Err(Failure::Auth(error)) => {
-                let now = self.ports.clock.now();
+                let object = error.to_object(self.ports.clock.now());
                 Answer {
-                    status: error.kind.status(),
+                    status: failure::status(&error, era),
                     headers: failure::headers(&error),
                     body: json!({
                         "jsonrpc": "2.0",
                         "id": request.id,
-                        "error": error.to_object(now),
+                        "error": failure::in_era(object, era),
                     }),
                 }
             }
@@ -246,6 +262,7 @@ impl Exchange<'_> {
             ports: self.ports,
             settings: self.settings,
             caller: self.caller,
+            actor: Actor::Anonymous,
             progress: token
                 .filter(|token| token.is_string() || token.is_i64() || token.is_u64())
                 .map(|token| Progress { token }),
@@ -286,7 +303,7 @@ impl Call<'_> {
             ("prompts/get", _) => prompts::get(self),
             ("completion/complete", _) => completion::complete(self),
             _ => Err(RpcError::new(-32601, "Method not found", 404)
-                .data(json!({"method": self.method.chars().take(64).collect::<String>()}))
+                .data(json!({"method": operations::shortened(self.method)}))
                 .into()),
         }
     }
@@ -343,10 +360,15 @@ impl Answer {
 fn caller(request: &Request) -> Caller {
     let principal = match request.transport {
         Transport::Stdio => Principal::Operator,
-        Transport::Http => match request.header("authorization").and_then(bearer) {
-            Some(token) => Principal::AccessToken(Secret::new(token.to_owned())),
-            None => Principal::Anonymous,
-        },
+        Transport::Http => {
+            let token = request.header("authorization").and_then(bearer);
+            let api_key = request.header("x-api-key");
+            match (token, api_key) {
+                (Some(token), _) => Principal::AccessToken(Secret::new(token.to_owned())),
+                (None, Some(api_key)) => Principal::ApiKey(Secret::new(api_key.to_owned())),
+                (None, None) => Principal::Anonymous,
+            }
+        }
     };
     Caller {
         principal,

@@ -4,7 +4,7 @@
 //! output and its `run`. The MCP tool with its description and JSON Schemas, the
 //! typed and the `invoke` call of `wit/auth.wit`, the CLI subcommand and the
 //! listing of capabilities are all made of that. To add an operation, add its
-//! file, and its line in [`TABLE`].
+//! file, its `mod` and its line in [`TABLE`].
 
 mod execute_primary_operation;
 mod get_capabilities;
@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 pub use execute_primary_operation::ExecutePrimaryOperation;
-pub use get_capabilities::{GetCapabilities, operations as list};
+pub use get_capabilities::{GetCapabilities, operations};
 pub use get_session::{GetSession, SessionView};
 pub use login::{Login, Tokens};
 pub use logout::Logout;
@@ -31,12 +31,13 @@ pub use refresh_token::RefreshToken;
 pub use register::{Register, Registered};
 pub use verify_token::{Verification, VerifyToken};
 
+use crate::domain::actor::{self, Requirement};
 use crate::domain::context::Context;
 use crate::error::{AuthError, Kind, Result};
 
 /// All operations, in the order in which they are listed. The first one has no
 /// effect and needs no input: some clients try what comes first.
-pub static TABLE: [Definition; 8] = [
+pub static TABLE: &[Definition] = &[
     define::<GetCapabilities>(),
     define::<ExecutePrimaryOperation>(),
     define::<Register>(),
@@ -55,6 +56,8 @@ pub trait Operation: DeserializeOwned + JsonSchema {
     const TITLE: &'static str;
     /// What it does to the world.
     const EFFECT: Effect;
+    /// What it requires of its caller.
+    const REQUIRES: Requirement;
     /// What it gives.
     type Output: Serialize + JsonSchema;
 
@@ -101,6 +104,8 @@ pub struct Definition {
     pub input_schema: fn() -> Value,
     /// JSON Schema (2020-12) of the output.
     pub output_schema: fn() -> Value,
+    /// [`Operation::REQUIRES`]
+    pub requires: Requirement,
     /// Runs it on an input that is yet to be parsed.
     pub invoke: fn(Value, &Context) -> Result<Value>,
 }
@@ -121,7 +126,8 @@ const fn define<O: Operation>() -> Definition {
         name: O::NAME,
         title: O::TITLE,
         effect: O::EFFECT,
-        input_schema: schema::<O>,
+        input_schema: input_schema::<O>,
+        requires: O::REQUIRES,
         output_schema: schema::<O::Output>,
         invoke: invoke_one::<O>,
     }
@@ -143,9 +149,9 @@ pub fn invoke(name: &str, input: Value, context: &Context) -> Result<Value> {
     }
 }
 
-/// Runs an operation, and counts it.
+/// Runs an operation, if the caller may, and counts it.
 pub fn call<O: Operation>(operation: O, context: &Context) -> Result<O::Output> {
-    counted::<O, _>(context, || operation.run(context))
+    counted::<O, _>(context, || authorized(operation, context))
 }
 
 /// The error for a name that no operation has.
@@ -156,12 +162,26 @@ pub fn unknown(name: &str) -> AuthError {
         .detail("known_operations", known)
 }
 
-fn invoke_one<O: Operation>(input: Value, context: &Context) -> Result<Value> {
+fn invoke_one<O: Operation>(mut input: Value, context: &Context) -> Result<Value> {
     counted::<O, _>(context, || {
-        let output = input::parse::<O>(input)?.run(context)?;
+        let caller = input::take_caller::<O>(&mut input, context.caller)?;
+        let context = Context {
+            caller: caller.as_ref().unwrap_or(context.caller),
+            ..context.clone()
+        };
+        let output = authorized(input::parse::<O>(input)?, &context)?;
         // Outputs are plain structs, which JSON can always say.
         Ok(serde_json::to_value(output).unwrap_or_default())
     })
+}
+
+fn authorized<O: Operation>(operation: O, context: &Context) -> Result<O::Output> {
+    let actor = actor::authorize(O::REQUIRES, context)?;
+    let context = Context {
+        actor,
+        ..context.clone()
+    };
+    operation.run(&context)
 }
 
 fn counted<O: Operation, T>(context: &Context, run: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -176,6 +196,19 @@ fn counted<O: Operation, T>(context: &Context, run: impl FnOnce() -> Result<T>) 
     result
 }
 
+/// What an operation takes: its own fields, and where it requires a caller a
+/// field to say who that is, for clients that cannot set headers.
+fn input_schema<O: Operation>() -> Value {
+    let mut schema = schema::<O>();
+    if O::REQUIRES != Requirement::Nothing {
+        schema["properties"][input::CALLER] = json!({
+            "type": "string",
+            "description": "The access token of who calls; leave it out where a header says so.",
+        });
+    }
+    schema
+}
+
 /// With all types in place, for clients that do not follow references.
 fn schema<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
@@ -187,6 +220,7 @@ fn schema<T: JsonSchema>() -> Value {
     schema.to_value()
 }
 
-fn shortened(text: &str) -> String {
+/// Enough of what somebody sent to recognise it.
+pub fn shortened(text: &str) -> String {
     text.chars().take(64).collect()
 }

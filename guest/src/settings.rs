@@ -22,6 +22,9 @@ pub struct Settings {
     pub session_idle: Duration,
     /// `USER_AUTH_SESSION_ABSOLUTE_SECONDS`: no session outlives this.
     pub session_absolute: Duration,
+    /// `USER_AUTH_FRESH_SESSION_SECONDS`: how old a login may be for what takes a
+    /// fresh session.
+    pub fresh_session: Duration,
     /// `USER_AUTH_PASSWORD_MIN_LENGTH`: in code points.
     pub password_min_length: usize,
     /// `USER_AUTH_ARGON2_MEMORY_KIB`.
@@ -38,6 +41,7 @@ impl Default for Settings {
             access_token_ttl: Duration::from_secs(15 * 60),
             session_idle: Duration::from_secs(14 * DAY),
             session_absolute: Duration::from_secs(30 * DAY),
+            fresh_session: Duration::from_secs(5 * 60),
             // NIST SP 800-63B-4 section 3.1.1.2, for a password that is the only factor.
             password_min_length: 15,
             // OWASP's second choice: 19 MiB, 2 passes, 1 lane.
@@ -90,6 +94,9 @@ impl Settings {
                 "SESSION_ABSOLUTE_SECONDS" => {
                     settings.session_absolute = Duration::from_secs(number(1, 366 * DAY)?);
                 }
+                "FRESH_SESSION_SECONDS" => {
+                    settings.fresh_session = Duration::from_secs(number(1, DAY)?);
+                }
                 // NIST SP 800-63B-4: never below 8, whatever else protects the account.
                 "PASSWORD_MIN_LENGTH" => settings.password_min_length = number(8, 128)? as usize,
                 "ARGON2_MEMORY_KIB" => {
@@ -99,7 +106,31 @@ impl Settings {
                 _ => {}
             }
         }
+        settings.check_argon2()?;
         Ok(settings)
+    }
+
+    /// Less memory takes more passes: OWASP's choices are equally strong.
+    fn check_argon2(&self) -> Result<(), InvalidSetting> {
+        let floor_mib = match self.argon2_iterations {
+            1 => 46,
+            2 => 19,
+            3 => 12,
+            4 => 9,
+            _ => 7,
+        };
+        if self.argon2_memory_kib >= floor_mib * 1024 {
+            return Ok(());
+        }
+        Err(invalid(
+            "USER_AUTH_ARGON2_MEMORY_KIB",
+            &self.argon2_memory_kib.to_string(),
+            &format!(
+                "at least {} with USER_AUTH_ARGON2_ITERATIONS {}",
+                floor_mib * 1024,
+                self.argon2_iterations
+            ),
+        ))
     }
 
     /// The cost of a new password hash.
@@ -114,7 +145,7 @@ impl Settings {
 }
 
 fn text(name: &str, value: &str) -> Result<String, InvalidSetting> {
-    if value.is_empty() || value.len() > 256 || value.chars().any(char::is_control) {
+    if value.is_empty() || value.chars().count() > 256 || value.chars().any(char::is_control) {
         return Err(invalid(name, value, "1 to 256 characters of text"));
     }
     Ok(value.to_owned())

@@ -7,6 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
+use crate::domain::actor::Actor;
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::time::Timestamp;
 use crate::mcp;
@@ -64,6 +65,7 @@ impl World {
             ports: self.ports(),
             settings: &self.settings,
             caller: &self.caller,
+            actor: Actor::Anonymous,
             progress: None,
             log_level: None,
         }
@@ -87,6 +89,15 @@ impl World {
         let response = mcp::handle(&request, &self.settings, self.ports());
         let body = response.body.unwrap_or_else(|| b"null".to_vec());
         (response.status, serde_json::from_slice(&body).unwrap())
+    }
+
+    /// All values under a prefix, as text.
+    pub fn dump(&self, prefix: &str) -> String {
+        let records = self.records.borrow();
+        let values = records.iter().filter(|(key, _)| key.starts_with(prefix));
+        values
+            .map(|(_, (value, ..))| String::from_utf8_lossy(value).into_owned())
+            .collect()
     }
 
     fn live(&self, key: &str) -> Option<Entry> {
@@ -224,7 +235,7 @@ impl Telemetry for World {
     }
 
     fn snapshot(&self) -> Value {
-        json!({})
+        json!({"password_hash": {"waiting": 0, "capacity": 1}})
     }
 }
 

@@ -27,6 +27,10 @@ pub const SETTINGS: &[Setting] = &[
         "How long a session lives at most",
     ),
     setting(
+        "USER_AUTH_FRESH_SESSION_SECONDS",
+        "How old a login may be for what takes a fresh session",
+    ),
+    setting(
         "USER_AUTH_PASSWORD_MIN_LENGTH",
         "The fewest characters of a password",
     ),

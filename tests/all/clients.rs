@@ -178,7 +178,7 @@ mod inspector {
     }
 
     fn over_http(era: &str) {
-        let server = Options::new().cheap_passwords().start();
+        let server = Server::start();
         let home = folder();
         let url = format!("{}/mcp", server.url);
         let arguments = [&url, "--transport", "http", "--protocol-era", era];

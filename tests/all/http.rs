@@ -207,6 +207,19 @@ fn a_session_is_a_resource_for_its_owner() {
         "jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": uri},
     });
     let anonymous = server.post(&[], body.to_string());
+    assert_eq!(anonymous.status, 200, "handshake clients read nothing else");
+    assert_error_object(&anonymous.json()["error"], -32001, "mcp");
+    let modern = json!({"uri": uri, "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }});
+    let modern = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": modern});
+    let headers = [
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "resources/read"),
+        ("mcp-name", uri.as_str()),
+    ];
+    let anonymous = server.post(&headers, modern.to_string());
     assert_eq!(anonymous.status, 401);
     assert!(
         anonymous

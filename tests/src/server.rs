@@ -57,12 +57,6 @@ impl Options {
         self
     }
 
-    /// With cheap password hashes, for tests that make many.
-    pub fn cheap_passwords(self) -> Options {
-        self.env("USER_AUTH_ARGON2_MEMORY_KIB", "7168")
-            .env("USER_AUTH_ARGON2_ITERATIONS", "1")
-    }
-
     /// Starts it and waits until it listens.
     pub fn start(self) -> Server {
         let folder = folder();

@@ -92,7 +92,7 @@ impl Guest for Component {
     }
 
     fn operations() -> String {
-        json!(operations::list()).to_string()
+        json!(operations::operations()).to_string()
     }
 }
 
@@ -105,6 +105,7 @@ fn run<T>(
         principal: match caller.principal {
             WitPrincipal::Anonymous => Principal::Anonymous,
             WitPrincipal::AccessToken(token) => Principal::AccessToken(Secret::new(token)),
+            WitPrincipal::ApiKey(key) => Principal::ApiKey(Secret::new(key)),
             WitPrincipal::Operator => Principal::Operator,
         },
         source: Source::from_peer(caller.source.as_deref()),

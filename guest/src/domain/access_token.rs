@@ -112,7 +112,7 @@ impl AccessToken {
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(AccessToken {
             token: Secret::new(token),
-            expires_in: claims.exp - claims.iat,
+            expires_in: claims.exp.saturating_sub(claims.iat),
         })
     }
 

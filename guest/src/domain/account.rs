@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{Chain, Head};
@@ -9,6 +10,7 @@ use super::email::Email;
 use super::id::Id;
 use super::password::PasswordRecord;
 use super::records::{self, Found};
+use super::role::RoleName;
 use super::time::Timestamp;
 use super::username::Username;
 use crate::error::Result;
@@ -27,6 +29,23 @@ pub struct Account {
     pub password: PasswordRecord,
     /// When it was registered.
     pub created_at: Timestamp,
+    /// Whether it may be used.
+    pub status: Status,
+    /// What it may do.
+    pub roles: Vec<RoleName>,
+    /// Counts the times that all its sessions were ended: those begun before are
+    /// over, however many there are.
+    pub session_epoch: u64,
+}
+
+/// Whether an account may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It may.
+    Active,
+    /// Somebody who may do so has stopped it.
+    Disabled,
 }
 
 /// Which account a user name belongs to. That this record is there at most once
@@ -38,6 +57,11 @@ pub struct UsernameRecord {
 }
 
 impl Account {
+    /// Whether it may be used.
+    pub fn is_active(&self) -> bool {
+        self.status == Status::Active
+    }
+
     /// Where an account is stored.
     pub fn key(user_id: Id) -> String {
         format!("account/{user_id}")

@@ -34,7 +34,7 @@ pub struct AuditRecord {
     pub operation: String,
     /// `success`, or what was refused.
     pub outcome: String,
-    /// Who did it: `anonymous`, `access_token`, `operator`, or a user id.
+    /// Who did it: `anonymous`, `operator`, `api-key/…`, or a user id.
     pub actor: String,
     /// From where.
     pub source: String,
@@ -52,7 +52,7 @@ pub struct Event<'a> {
     pub operation: &'a str,
     /// `success`, or what was refused.
     pub outcome: &'a str,
-    /// Who did it, where the operation knows better than the principal.
+    /// Who did it, where the operation knows better than its context.
     pub actor: Option<Id>,
     /// What else is of use; never a secret.
     pub details: Map<String, Value>,
@@ -61,11 +61,15 @@ pub struct Event<'a> {
 impl<'a> Event<'a> {
     /// Something that went well.
     pub fn success(operation: &'a str) -> Event<'a> {
-        Event::refused(operation, "success")
+        Event::new(operation, "success")
     }
 
     /// Something that did not.
     pub fn refused(operation: &'a str, outcome: &'a str) -> Event<'a> {
+        Event::new(operation, outcome)
+    }
+
+    fn new(operation: &'a str, outcome: &'a str) -> Event<'a> {
         Event {
             operation,
             outcome,
@@ -157,7 +161,7 @@ impl Chain {
             outcome: event.outcome.to_owned(),
             actor: match event.actor {
                 Some(user_id) => user_id.to_string(),
-                None => context.caller.principal.kind().to_owned(),
+                None => context.actor.name(),
             },
             source: context.caller.source.as_str().to_owned(),
             details: event.details,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
+use super::actor::Actor;
 use super::secret::Secret;
 use super::time::Timestamp;
 use crate::ports::{LogLevel, Ports};
@@ -16,19 +17,10 @@ pub enum Principal {
     Anonymous,
     /// Whoever this access token was issued to; it is yet to be verified.
     AccessToken(Secret),
+    /// Whoever this API key belongs to; it is yet to be verified.
+    ApiKey(Secret),
     /// Who runs the host: standard input and the command line.
     Operator,
-}
-
-impl Principal {
-    /// How audit records call it, where the operation does not know better.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Principal::Anonymous => "anonymous",
-            Principal::AccessToken(_) => "access_token",
-            Principal::Operator => "operator",
-        }
-    }
 }
 
 /// Where a call comes from, as far as throttling is concerned: an address, or
@@ -79,8 +71,10 @@ pub struct Context<'a> {
     pub ports: Ports<'a>,
     /// The settings in force.
     pub settings: &'a Settings,
-    /// Who calls.
+    /// Who calls, by their own word.
     pub caller: &'a Caller,
+    /// Who acts, as far as the operation had it verified.
+    pub actor: Actor,
     /// None: the client did not ask.
     pub progress: Option<Progress>,
     /// The least grave log notification that the client takes; none: it takes

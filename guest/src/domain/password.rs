@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::records;
 use super::username::Username;
-use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::error::{AuthError, FieldError, Result};
 use crate::ports::{HashParameters, Ports};
 use crate::settings::Settings;
 
@@ -25,7 +26,7 @@ const HASH_BYTES: u32 = 32;
 /// that the two ways to type `é` are one password. At most 1,024 bytes.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "Zeroizing<String>")]
-#[schemars(with = "String", extend("format" = "password", "writeOnly" = true, "minLength" = 1, "maxLength" = 1024))]
+#[schemars(with = "String", extend("format" = "password", "writeOnly" = true, "minLength" = 1))]
 pub struct Password(Zeroizing<String>);
 
 impl Password {
@@ -106,13 +107,16 @@ impl PasswordRecord {
     /// right one.
     pub fn verify(&self, password: &Password, ports: &Ports) -> Result<bool> {
         let Some(phc) = Phc::parse(&self.0) else {
-            return Err(AuthError::new(
-                Kind::ResourceUnavailable,
-                "The stored password cannot be read",
-            ));
+            return Err(records::unreadable("a stored password", ports));
         };
         let hash = argon2id(password, &phc.salt, phc.parameters, ports)?;
         Ok(hash.ct_eq(&phc.hash).into())
+    }
+
+    /// Whether it was hashed with the parameters that are now in force.
+    pub fn is_current(&self, settings: &Settings) -> bool {
+        Phc::parse(&self.0)
+            .is_some_and(|phc| phc.parameters == settings.argon2_parameters(HASH_BYTES))
     }
 
     /// Does the work of `verify` for an account that does not exist, so that

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::context::Context;
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, Result};
 use crate::ports::{Entry, Expect, Mutation, Outcome, Ports, Severity, Version};
 
 /// Each lost race means that another change went through, so that this is the
@@ -52,18 +52,17 @@ pub fn parse<T: DeserializeOwned>(entry: Option<Entry>, ports: &Ports) -> Result
             value,
             version: entry.version,
         })),
-        Err(_) => {
-            let mut fields = serde_json::Map::new();
-            fields.insert("key".to_owned(), json!(entry.key));
-            ports
-                .telemetry
-                .log(Severity::Error, "a stored record cannot be read", &fields);
-            Err(AuthError::new(
-                Kind::ResourceUnavailable,
-                "The service is unavailable for the moment",
-            ))
-        }
+        Err(_) => Err(unreadable(&entry.key, ports)),
     }
+}
+
+/// What is stored cannot be read. The log says what, the caller learns nothing.
+pub fn unreadable(what: &str, ports: &Ports) -> AuthError {
+    let fields = Map::from_iter([("what".to_owned(), json!(what))]);
+    ports
+        .telemetry
+        .log(Severity::Error, "a stored record cannot be read", &fields);
+    AuthError::unavailable(60)
 }
 
 /// Changes that happen together or not at all.
@@ -144,9 +143,5 @@ pub fn settle<T>(mut attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
             return Ok(settled);
         }
     }
-    Err(AuthError::new(
-        Kind::ResourceUnavailable,
-        "Too many changes of one account at once",
-    )
-    .detail("retry_after_seconds", 1))
+    Err(AuthError::unavailable(1))
 }

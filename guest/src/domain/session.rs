@@ -1,6 +1,8 @@
 //! Sessions: what a login begins and a logout ends. A session that is over is
 //! not there any more, and so cannot come back.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::access_token::{AccessToken, Claims};
@@ -16,6 +18,9 @@ use crate::error::{AuthError, Result};
 use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
 
+/// How far the clocks of several hosts may lie apart.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
 /// A session, as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
@@ -25,6 +30,8 @@ pub struct Session {
     pub user_id: Id,
     /// Of the account, which cannot change it.
     pub username: Username,
+    /// The account's when the session began.
+    pub epoch: u64,
     /// When it began, and its owner proved who they are (`auth_time`).
     pub auth_time: Timestamp,
     /// How they did (RFC 8176).
@@ -72,6 +79,7 @@ impl Session {
             session_id,
             user_id: account.user_id,
             username: account.username.clone(),
+            epoch: account.session_epoch,
             auth_time: now,
             amr: vec!["pwd".to_owned()],
             refreshed_at: now,
@@ -98,9 +106,12 @@ impl Session {
         Ok((session, refresh_token))
     }
 
-    /// Whether it has expired.
+    /// Whether it has expired, or the clock stands so far before its beginning
+    /// that nothing can be said of it.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        now >= self.idle_expires_at || now >= self.expires_at
+        now >= self.idle_expires_at
+            || now >= self.expires_at
+            || now + CLOCK_TOLERANCE < self.auth_time
     }
 
     /// The session with this id, expired or not.
@@ -118,14 +129,24 @@ impl Session {
         if !claims.is_current(now) {
             return Ok(None);
         }
-        let Some(session) = Session::read(claims.sid, &context.ports)? else {
+        let keys = [Session::key(claims.sid), Account::key(claims.sub)];
+        let (session, account) = records::read_both::<Session, Account>(keys, &context.ports)?;
+        let (Some(session), Some(account)) = (session, account) else {
             return Ok(None);
         };
         let session = session.value;
-        if session.is_over(now) || session.user_id != claims.sub {
+        if !session.is_alive(&account.value, now) {
             return Ok(None);
         }
         Ok(Some((claims, session)))
+    }
+
+    /// Whether it is a session of this account that is good for something.
+    pub fn is_alive(&self, account: &Account, now: Timestamp) -> bool {
+        !self.is_over(now)
+            && account.is_active()
+            && self.user_id == account.user_id
+            && self.epoch == account.session_epoch
     }
 }
 
@@ -159,8 +180,26 @@ pub fn require(token: &str, context: &Context) -> Result<Session> {
     }
 }
 
+/// The session with this id, if it is alive.
+pub fn read_alive(session_id: Id, context: &Context) -> Result<Option<Session>> {
+    let Some(session) = Session::read(session_id, &context.ports)? else {
+        return Ok(None);
+    };
+    let session = session.value;
+    Ok((!is_dead(&session, context)?).then_some(session))
+}
+
 fn idle_expiry(now: Timestamp, expires_at: Timestamp, settings: &Settings) -> Timestamp {
     (now + settings.session_idle).min(expires_at)
+}
+
+fn is_dead(session: &Session, context: &Context) -> Result<bool> {
+    let now = context.now();
+    if session.is_over(now) {
+        return Ok(true);
+    }
+    let account = records::read::<Account>(Account::key(session.user_id), &context.ports)?;
+    Ok(!account.is_some_and(|account| session.is_alive(&account.value, now)))
 }
 
 /// What one call of [`sweep`] did.
@@ -173,8 +212,8 @@ pub struct Swept {
     pub next: Option<String>,
 }
 
-/// Deletes expired sessions among the first `limit` after the key `after`. Who
-/// loses a race leaves the session to the next sweep.
+/// Deletes expired sessions among the first `limit` after the key `after`. What
+/// cannot be read or was changed meanwhile is left to the next sweep.
 pub fn sweep(after: Option<&str>, limit: u32, context: &Context) -> Result<Swept> {
     let ports = &context.ports;
     let page = ports.store.scan(Session::PREFIX, after, limit)?;
@@ -185,9 +224,12 @@ pub fn sweep(after: Option<&str>, limit: u32, context: &Context) -> Result<Swept
     };
     for entry in page.entries {
         swept.examined += 1;
-        let session = records::parse::<Session>(Some(entry), ports)?;
-        let expired = session.filter(|session| session.value.is_over(context.now()));
-        if let Some(session) = expired {
+        let Ok(session) = records::parse::<Session>(Some(entry), ports) else {
+            continue;
+        };
+        if let Some(session) = session
+            && is_dead(&session.value, context)?
+        {
             let event = Event::success("session_expiry");
             swept.deleted += u32::from(end(&session, event, context)?);
         }

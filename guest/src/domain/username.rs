@@ -38,6 +38,11 @@ impl TryFrom<String> for Username {
         if canonical.is_empty() || canonical.chars().count() > MAX_CHARS {
             return Err(EXPECTED);
         }
+        // RFC 8264 section 7: not every canonical form is its own canonical form,
+        // as of upper-case Cherokee, and such a name could never be typed.
+        if UsernameCaseMapped::enforce(&*canonical).as_ref() != Ok(&canonical) {
+            return Err(EXPECTED);
+        }
         Ok(Username(canonical.into_owned()))
     }
 }
@@ -69,6 +74,16 @@ mod tests {
         }
         assert_eq!(canonical("rene\u{301}"), canonical("ren\u{e9}"));
         assert_eq!(canonical("\u{212a}elvin").as_deref(), None, "Kelvin sign");
+    }
+
+    #[test]
+    fn a_name_that_was_taken_is_taken_again_as_it_is_stored() {
+        for c in '\0'..=char::MAX {
+            if let Some(name) = canonical(&format!("a{c}")) {
+                assert_eq!(canonical(&name).as_ref(), Some(&name), "{c:?}");
+            }
+        }
+        assert_eq!(canonical("\u{13b7}"), None, "Cherokee");
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub fn complete(call: &Call) -> MethodResult {
         )
         .into());
     };
+    let begun = begun.to_lowercase();
     let candidates = match text(&reference, "type").as_deref() {
         Some("ref/prompt") => {
             let prompt = text(&reference, "name").unwrap_or_default();
@@ -33,7 +34,7 @@ pub fn complete(call: &Call) -> MethodResult {
         Some("ref/resource") => {
             let uri = text(&reference, "uri").unwrap_or_default();
             match (uri.as_str(), argument_name.as_str()) {
-                (resources::SESSION_TEMPLATE, "session_id") => own_sessions(&call.context)?,
+                (resources::SESSION_TEMPLATE, "session_id") => own_sessions(&begun, &call.context)?,
                 _ => Vec::new(),
             }
         }
@@ -44,30 +45,33 @@ pub fn complete(call: &Call) -> MethodResult {
             .into());
         }
     };
-    let begun = begun.to_lowercase();
     let mut values = candidates;
     values.retain(|value| value.to_lowercase().starts_with(&begun));
-    let total = values.len();
+    let has_more = values.len() > MAX_VALUES;
     values.truncate(MAX_VALUES);
-    Ok(json!({"completion": {
-        "values": values,
-        "total": total,
-        "hasMore": total > MAX_VALUES,
-    }}))
+    Ok(json!({"completion": {"values": values, "hasMore": has_more}}))
 }
 
-/// The sessions that the caller may read. Nobody else's are hinted at.
-fn own_sessions(context: &Context) -> Result<Vec<String>> {
+/// The sessions that the caller may read and whose ids begin so. Nobody else's
+/// are hinted at.
+fn own_sessions(begun: &str, context: &Context) -> Result<Vec<String>> {
+    if !begun.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(Vec::new());
+    }
     let prefix = match &context.caller.principal {
-        Principal::Anonymous => return Ok(Vec::new()),
+        Principal::Anonymous | Principal::ApiKey(_) => return Ok(Vec::new()),
         Principal::Operator => Session::PREFIX.to_owned(),
         Principal::AccessToken(token) => match Session::of_access_token(token.expose(), context)? {
             Some((claims, _)) => Session::index_prefix(claims.sub),
             None => return Ok(Vec::new()),
         },
     };
-    let limit = MAX_VALUES as u32;
-    let page = context.ports.store.scan(&prefix, None, limit)?;
+    // One more than are shown, to know whether there are more.
+    let limit = MAX_VALUES as u32 + 1;
+    let page = context
+        .ports
+        .store
+        .scan(&format!("{prefix}{begun}"), None, limit)?;
     let ids = page
         .entries
         .iter()

@@ -74,6 +74,23 @@ impl RpcError {
     }
 }
 
+/// The HTTP status of a failure of the service, where it is the transport's to
+/// tell: not to handshake clients, for the same reason as above.
+pub fn status(error: &AuthError, era: Era) -> u16 {
+    match era {
+        Era::Modern => error.kind.status(),
+        Era::Handshake(_) => 200,
+    }
+}
+
+/// The error object, without the code that 2026-07-28 forbids.
+pub fn in_era(mut object: Value, era: Era) -> Value {
+    if era == Era::Modern && object["code"] == Kind::Authorization.code() {
+        object["code"] = Kind::Application.code().into();
+    }
+    object
+}
+
 /// The header fields that go with the HTTP status of a failure.
 pub fn headers(error: &AuthError) -> Vec<(String, String)> {
     let mut headers = Vec::new();

@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, MethodResult, SUPPORTED_VERSIONS};
+use super::{Call, MethodResult, STATIC_TTL_MS, SUPPORTED_VERSIONS};
 use crate::mcp::failure::RpcError;
 use crate::ports::LogLevel;
 
-const HOUR_MS: u64 = 60 * 60 * 1000;
 /// What is answered to a client that asks for a version that is not known.
 const NEWEST_HANDSHAKE: &str = SUPPORTED_VERSIONS[1];
 
@@ -41,7 +40,7 @@ pub fn discover() -> MethodResult {
         "supportedVersions": SUPPORTED_VERSIONS,
         "capabilities": capabilities(),
         "instructions": INSTRUCTIONS,
-        "ttlMs": HOUR_MS,
+        "ttlMs": STATIC_TTL_MS,
         "cacheScope": "public",
     }))
 }

@@ -12,6 +12,25 @@ pub struct RequestMessage {
     pub params: Map<String, Value>,
 }
 
+/// More values than any request has that is meant; what they would take up in
+/// memory is many times their text.
+pub const MAX_VALUES: usize = 20_000;
+
+/// Whether a JSON text has so many values that it is not worth parsing.
+pub fn has_too_many_values(body: &[u8]) -> bool {
+    let (mut values, mut in_string, mut escaped) = (0, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b',' if !in_string => values += 1,
+            _ => {}
+        }
+    }
+    values > MAX_VALUES
+}
+
 pub enum Message {
     Request(RequestMessage),
     Notification {
@@ -51,6 +70,8 @@ pub fn parse(value: Value) -> Result<Message, (Value, RpcError)> {
     let params = match fields.remove("params") {
         None => Map::new(),
         Some(Value::Object(params)) => params,
+        // A notification is not answered, not even a malformed one.
+        Some(_) if id.is_none() => Map::new(),
         Some(_) => {
             let error = RpcError::invalid_params("$.params: expected an object");
             return Err((known_id, error));

@@ -4,10 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::failure::RpcError;
-use super::{Call, MethodResult};
+use super::{Call, MethodResult, STATIC_TTL_MS};
 use crate::error::Kind;
 
-const HOUR_MS: u64 = 60 * 60 * 1000;
 /// Longer arguments are cut: they are names and codes.
 const MAX_ARGUMENT_CHARS: usize = 200;
 
@@ -98,7 +97,7 @@ pub fn list(call: &Call) -> MethodResult {
     let prompts: Vec<Value> = PROMPTS.iter().map(Prompt::to_json).collect();
     Ok(call
         .era
-        .cached(json!({"prompts": prompts}), HOUR_MS, "public"))
+        .cached(json!({"prompts": prompts}), STATIC_TTL_MS, "public"))
 }
 
 /// `prompts/get`
@@ -244,7 +243,8 @@ fn end_compromised_sessions(arguments: &Arguments) -> String {
          2. Check with user-auth_verify_token that each access token answers active: false.\n\
          3. Let the user log in anew, and tell them that a refresh token that is used twice ends \
          its session by itself.\n\
-         4. Say which sessions have ended, by session id. Do not repeat any token."
+         4. Say which sessions have ended, by session id, and that sessions of which you hold no \
+         token go on until they expire. Do not repeat any token."
     )
 }
 

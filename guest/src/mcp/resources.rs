@@ -4,14 +4,13 @@ use serde_json::{Value, json};
 
 use super::era::Era;
 use super::failure::{Failure, RpcError};
-use super::{Call, MethodResult};
+use super::{Call, MethodResult, STATIC_TTL_MS};
 use crate::domain::context::{Context, Principal};
 use crate::domain::id::Id;
-use crate::domain::session::{self, Session};
+use crate::domain::session;
 use crate::error::{AuthError, Kind};
 use crate::operations::{self, GetCapabilities, SessionView};
 
-const HOUR_MS: u64 = 60 * 60 * 1000;
 const MIME_TYPE: &str = "application/json";
 const METRICS: &str = "mcp://user-auth/metrics";
 const CAPABILITIES: &str = "mcp://user-auth/capabilities";
@@ -43,11 +42,11 @@ pub fn list(call: &Call) -> MethodResult {
             "uri": HEALTH,
             "name": "health",
             "title": "Health",
-            "description": "Whether the store, the keys and the password hash can be reached.",
+            "description": "Whether the store, the keys, randomness and the password hash are there for use.",
             "mimeType": MIME_TYPE,
         },
     ]});
-    Ok(call.era.cached(resources, HOUR_MS, "public"))
+    Ok(call.era.cached(resources, STATIC_TTL_MS, "public"))
 }
 
 /// `resources/templates/list`
@@ -61,7 +60,7 @@ pub fn templates(call: &Call) -> MethodResult {
             session, by access token, and for the local operator.",
         "mimeType": MIME_TYPE,
     }]});
-    Ok(call.era.cached(templates, HOUR_MS, "public"))
+    Ok(call.era.cached(templates, STATIC_TTL_MS, "public"))
 }
 
 /// `resources/read`
@@ -70,7 +69,7 @@ pub fn read(call: &Call) -> MethodResult {
     let context = &call.context;
     let (content, ttl_ms, scope) = match uri {
         METRICS => (context.ports.telemetry.snapshot(), 0, "private"),
-        CAPABILITIES => (capabilities(context)?, HOUR_MS, "public"),
+        CAPABILITIES => (capabilities(context)?, STATIC_TTL_MS, "public"),
         HEALTH => (health(context), 0, "private"),
         _ => match uri.strip_prefix(SESSION_PREFIX) {
             Some(id) => (session(id, uri, call)?, 0, "private"),
@@ -101,12 +100,15 @@ fn health(context: &Context) -> Value {
     let store = ports.store.get(&["health".to_owned()]).is_ok();
     let keys = ports.keys.derive("health").is_ok();
     let random = ports.random.fill(&mut [0]).is_ok();
+    let queue = &ports.telemetry.snapshot()["password_hash"];
+    let password_hash = queue["waiting"].as_u64() < queue["capacity"].as_u64();
     let word = |well| if well { "ok" } else { "unavailable" };
     json!({
-        "status": word(store && keys && random),
+        "status": word(store && keys && random && password_hash),
         "store": word(store),
         "keys": word(keys),
         "random": word(random),
+        "password_hash": word(password_hash),
         "timestamp": context.now().to_rfc3339(),
     })
 }
@@ -118,7 +120,7 @@ fn session(id: &str, uri: &str, call: &Call) -> Result<Value, Failure> {
     let reader = match &context.caller.principal {
         Principal::Operator => None,
         Principal::AccessToken(token) => Some(session::require(token.expose(), context)?.user_id),
-        Principal::Anonymous => {
+        Principal::Anonymous | Principal::ApiKey(_) => {
             return Err(AuthError::new(
                 Kind::Authentication,
                 "Reading a session takes an access token",
@@ -133,10 +135,8 @@ fn session(id: &str, uri: &str, call: &Call) -> Result<Value, Failure> {
     let Ok(id) = Id::try_from(id.to_owned()) else {
         return Err(not_found(uri, call.era).into());
     };
-    let session = Session::read(id, &context.ports)?
-        .map(|session| session.value)
-        .filter(|session| reader.is_none_or(|user_id| user_id == session.user_id))
-        .filter(|session| !session.is_over(context.now()));
+    let session = session::read_alive(id, context)?
+        .filter(|session| reader.is_none_or(|user_id| user_id == session.user_id));
     match session {
         Some(session) => Ok(serde_json::to_value(SessionView::from(session)).unwrap_or_default()),
         None => Err(not_found(uri, call.era).into()),

@@ -3,19 +3,20 @@
 use serde_json::{Map, Value, json};
 
 use super::failure::RpcError;
-use super::{Call, MethodResult, tool_name};
+use super::{Call, MethodResult, STATIC_TTL_MS, tool_name};
 use crate::error::{AuthError, Kind};
 use crate::operations::{self, Definition, TABLE};
 
 /// What the name of each tool begins with.
 pub const PREFIX: &str = "user-auth_";
-const HOUR_MS: u64 = 60 * 60 * 1000;
 
 /// `tools/list`
 pub fn list(call: &Call) -> MethodResult {
     call.first_page()?;
     let tools: Vec<Value> = TABLE.iter().map(tool).collect();
-    Ok(call.era.cached(json!({"tools": tools}), HOUR_MS, "public"))
+    Ok(call
+        .era
+        .cached(json!({"tools": tools}), STATIC_TTL_MS, "public"))
 }
 
 /// `tools/call`
@@ -25,7 +26,7 @@ pub fn call(call: &Call) -> MethodResult {
     let Some(operation) = operation else {
         let known: Vec<String> = TABLE.iter().map(|known| tool_name(known.name)).collect();
         return Err(RpcError::invalid_params("Unknown tool")
-            .data(json!({"tool": name.chars().take(64).collect::<String>(), "known_tools": known}))
+            .data(json!({"tool": operations::shortened(name), "known_tools": known}))
             .into());
     };
     let arguments = Value::Object(call.object("arguments")?);

@@ -3,6 +3,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Effect, Operation, TABLE};
+use crate::domain::actor::Requirement;
 use crate::domain::context::Context;
 use crate::error::{AuthError, FieldError, Result};
 
@@ -13,7 +14,9 @@ use crate::error::{AuthError, FieldError, Result};
 #[serde(deny_unknown_fields)]
 pub struct ExecutePrimaryOperation {
     /// `operation`, and the input of that operation beside it.
-    pub data: Map<String, Value>,
+    #[serde(default)]
+    #[schemars(required, with = "Map<String, Value>")]
+    pub data: Value,
 }
 
 impl Operation for ExecutePrimaryOperation {
@@ -21,26 +24,51 @@ impl Operation for ExecutePrimaryOperation {
     const TITLE: &'static str = "Run an operation";
     // It may be any of the others.
     const EFFECT: Effect = Effect::Replaces;
+    const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Map<String, Value>;
 
-    fn run(mut self, context: &Context) -> Result<Map<String, Value>> {
-        let name = match self.data.remove("operation") {
+    fn run(self, context: &Context) -> Result<Map<String, Value>> {
+        let Value::Object(mut data) = self.data else {
+            return Err(with_operations(AuthError::invalid(vec![FieldError::new(
+                "data",
+                "expected an object with the field operation",
+            )])));
+        };
+        let name = match data.remove("operation") {
             Some(Value::String(name)) => name,
-            None if self.data.contains_key("username") && self.data.contains_key("password") => {
+            None if data.contains_key("username") && data.contains_key("password") => {
                 "login".to_owned()
             }
-            other => return Err(no_operation(&self.data, other.is_some())),
+            other => return Err(no_operation(&data, other.is_some())),
         };
         let definition = super::find(&name).filter(|definition| definition.name != Self::NAME);
         let Some(definition) = definition else {
             return Err(unknown_operation(&name));
         };
-        match (definition.invoke)(Value::Object(self.data), context)? {
-            Value::Object(output) => Ok(output),
+        match (definition.invoke)(Value::Object(data), context) {
+            Ok(Value::Object(output)) => Ok(output),
             // No operation gives anything but an object.
-            other => Ok(Map::from_iter([("result".to_owned(), other)])),
+            Ok(other) => Ok(Map::from_iter([("result".to_owned(), other)])),
+            Err(error) => Err(within_data(error)),
         }
     }
+}
+
+/// The paths of wrong fields, as they are in the input of this operation.
+fn within_data(mut error: AuthError) -> AuthError {
+    let fields = error
+        .details
+        .get_mut("fields")
+        .and_then(Value::as_array_mut);
+    for field in fields.into_iter().flatten() {
+        if let Some(path) = field["path"]
+            .as_str()
+            .and_then(|path| path.strip_prefix('$'))
+        {
+            field["path"] = Value::from(format!("$.data{path}"));
+        }
+    }
+    error
 }
 
 fn no_operation(data: &Map<String, Value>, wrong_type: bool) -> AuthError {

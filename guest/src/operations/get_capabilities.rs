@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Effect, Operation, TABLE};
+use crate::domain::actor::Requirement;
 use crate::domain::context::Context;
 use crate::domain::throttle;
 use crate::error::{Kind, Result};
@@ -83,8 +84,9 @@ pub struct Policies {
 /// The limits in force.
 #[derive(Serialize, JsonSchema)]
 pub struct Limits {
-    /// Failed logins for one user name from one source within the window.
-    pub login_failures_per_username_and_source: i64,
+    /// Failed logins for one user name from one source within the window, those
+    /// under way included.
+    pub login_attempts_per_username_and_source: i64,
     /// Failed logins from one source within the window.
     pub login_failures_per_source: i64,
     /// The window.
@@ -106,6 +108,7 @@ impl Operation for GetCapabilities {
     const NAME: &'static str = "get_capabilities";
     const TITLE: &'static str = "What this service can do";
     const EFFECT: Effect = Effect::Reads;
+    const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Capabilities;
 
     fn run(self, context: &Context) -> Result<Capabilities> {
@@ -132,7 +135,7 @@ impl Operation for GetCapabilities {
                 audience: settings.audience.clone(),
             },
             limits: Limits {
-                login_failures_per_username_and_source: throttle::MAX_FAILURES_PER_USERNAME,
+                login_attempts_per_username_and_source: throttle::MAX_ATTEMPTS_PER_USERNAME,
                 login_failures_per_source: throttle::MAX_FAILURES_PER_SOURCE,
                 login_failure_window_seconds: throttle::WINDOW_SECONDS,
                 batch_messages: mcp::MAX_BATCH,

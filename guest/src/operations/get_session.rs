@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
+use crate::domain::actor::Requirement;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::secret::Secret;
@@ -43,6 +44,7 @@ impl Operation for GetSession {
     const NAME: &'static str = "get_session";
     const TITLE: &'static str = "Show a session";
     const EFFECT: Effect = Effect::Reads;
+    const REQUIRES: Requirement = Requirement::Nothing;
     type Output = SessionView;
 
     fn run(self, context: &Context) -> Result<SessionView> {

@@ -2,17 +2,50 @@
 
 use serde_json::{Map, Value};
 
-use super::{Operation, schema};
+use super::{Operation, input_schema};
+use crate::domain::actor::Requirement;
+use crate::domain::context::{Caller, Principal};
+use crate::domain::secret::Secret;
 use crate::error::{AuthError, FieldError, Result};
+
+/// No more problems than these are told of one input.
+const MAX_PROBLEMS: usize = 20;
 
 /// The input, or -32000 with every field that is missing, unknown or of the
 /// wrong form.
 pub fn parse<O: Operation>(input: Value) -> Result<O> {
     // The common case first: the schema is costly to make, and needed only to
     // say what is wrong.
+    if !input.is_object() {
+        return Err(AuthError::invalid(vec![whole("expected an object")]));
+    }
     match O::deserialize(&input) {
         Ok(operation) => Ok(operation),
         Err(error) => Err(AuthError::invalid(problems::<O>(input, &error))),
+    }
+}
+
+/// The field that says who calls, of operations that require it.
+pub const CALLER: &str = "access_token";
+
+/// Takes the field that says who calls out of the input.
+pub fn take_caller<O: Operation>(input: &mut Value, caller: &Caller) -> Result<Option<Caller>> {
+    if O::REQUIRES == Requirement::Nothing {
+        return Ok(None);
+    }
+    match input
+        .as_object_mut()
+        .and_then(|fields| fields.remove(CALLER))
+    {
+        None => Ok(None),
+        Some(Value::String(token)) => Ok(Some(Caller {
+            principal: Principal::AccessToken(Secret::new(token)),
+            source: caller.source.clone(),
+        })),
+        Some(_) => Err(AuthError::invalid(vec![FieldError::new(
+            CALLER,
+            "expected a string",
+        )])),
     }
 }
 
@@ -20,10 +53,11 @@ fn problems<O: Operation>(input: Value, error: &serde_json::Error) -> Vec<FieldE
     let Value::Object(mut fields) = input else {
         return vec![whole("expected an object")];
     };
-    let schema = schema::<O>();
+    let schema = input_schema::<O>();
     let mut problems = missing(&fields, &schema);
     problems.extend(take_unknown(&mut fields, &schema));
     problems.extend(take_malformed::<O>(fields));
+    problems.truncate(MAX_PROBLEMS);
     if problems.is_empty() {
         problems.push(whole(&without_value(error)));
     }
@@ -54,7 +88,7 @@ fn take_unknown(fields: &mut Map<String, Value>, schema: &Value) -> Vec<FieldErr
     let mut problems = Vec::new();
     fields.retain(|name, _| {
         let is_known = known.contains(&name);
-        if !is_known {
+        if !is_known && problems.len() < MAX_PROBLEMS {
             let known: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
             let problem = match known.is_empty() {
                 true => "is not known; there are no fields".to_owned(),

@@ -5,14 +5,16 @@ use serde_json::json;
 use super::{Effect, Operation};
 use crate::domain::access_token::AccessToken;
 use crate::domain::account::Account;
+use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::password::{Password, PasswordRecord};
 use crate::domain::records::{self, Batch};
+use crate::domain::refresh_token;
 use crate::domain::secret::Secret;
 use crate::domain::session::Session;
-use crate::domain::throttle::{self, Throttle};
+use crate::domain::throttle::{self, Attempt};
 use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::LogLevel;
@@ -48,100 +50,134 @@ impl Operation for Login {
     const NAME: &'static str = "login";
     const TITLE: &'static str = "Log in";
     const EFFECT: Effect = Effect::Adds;
+    const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Tokens;
 
     fn run(self, context: &Context) -> Result<Tokens> {
-        // A change of the password while it is hashed makes the hash worthless.
-        let tokens = records::settle(|| {
-            let throttle = Throttle::check(&self.username, context)?;
-            let Some(account) = self.authenticate(&throttle, context)? else {
+        // Until the outcome is decided nothing may tell a right password from a
+        // wrong one: no progress, no log, no other answer.
+        let result = self.attempt(context);
+        match &result {
+            Ok(_) => context.progress(1, 1, "done"),
+            Err(error) if error.kind == Kind::RateLimit => context.log(
+                LogLevel::Warning,
+                json!({"event": "login_throttled", "retry_after_seconds": throttle::WINDOW_SECONDS}),
+            ),
+            Err(_) => {}
+        }
+        result
+    }
+}
+
+impl Login {
+    fn attempt(&self, context: &Context) -> Result<Tokens> {
+        context.progress(0, 1, "checking the password");
+        let attempt = Attempt::begin(&self.username, context)?;
+        records::settle(|| {
+            let Some(authenticated) = self.authenticate(context)? else {
+                throttle::count_failure(context)?;
                 return Err(
                     AuthError::new(Kind::Authentication, "Invalid user name or password")
                         .detail("action", "check both, and try again"),
                 );
             };
-            context.progress(1, 2, "beginning the session");
-            begin_session(&account, &self.username, throttle, context)
-        })?;
-        context.progress(2, 2, "done");
-        Ok(tokens)
+            begin_session(&authenticated, &attempt, context)
+        })
     }
-}
 
-impl Login {
-    /// The account, if the password is right. If not, the failure is counted and
-    /// recorded: for a name that nobody has with the same work as for any other.
-    fn authenticate(&self, throttle: &Throttle, context: &Context) -> Result<Option<Account>> {
+    /// The account, if the password is right. If not, the failure is recorded:
+    /// for a name that nobody has with the same work as for any other.
+    fn authenticate(&self, context: &Context) -> Result<Option<Authenticated>> {
         let ports = &context.ports;
-        let nobody = nobody(&self.username, context)?;
+        let nobody = Id::from_bytes(throttle::pseudonym(
+            &["nobody", self.username.as_str()],
+            context,
+        )?);
         let user_id = Account::id_of(&self.username, ports)?;
         let (account, _) = Account::read(user_id.unwrap_or(nobody), ports)?;
-        context.progress(0, 2, "checking the password");
-        let right = match &account {
-            Some(account) => account.value.password.verify(&self.password, ports)?,
-            None => {
-                PasswordRecord::verify_nobody(&self.password, context.settings, ports)?;
-                false
-            }
+        let Some(account) = account.map(|account| account.value) else {
+            PasswordRecord::verify_nobody(&self.password, context.settings, ports)?;
+            record_failure(None, nobody, context)?;
+            return Ok(None);
         };
-        if right {
-            return Ok(account.map(|account| account.value));
+        if !account.password.verify(&self.password, ports)? {
+            record_failure(Some(account.user_id), nobody, context)?;
+            return Ok(None);
         }
-        let counted = throttle.count_failure(context);
-        record_failure(
-            account.map(|account| account.value.user_id),
-            nobody,
-            context,
-        )?;
-        if let Err(error) = counted {
-            context.log(
-                LogLevel::Warning,
-                json!({"event": "login_throttled", "retry_after_seconds": throttle::WINDOW_SECONDS}),
-            );
-            return Err(error);
-        }
-        Ok(None)
+        // The parameters may have been raised since the password was hashed.
+        let rehashed = match account.password.is_current(context.settings) {
+            true => None,
+            false => Some(PasswordRecord::create(
+                &self.password,
+                context.settings,
+                ports,
+            )?),
+        };
+        Ok(Some(Authenticated { account, rehashed }))
     }
 }
 
-/// `None`: something happened to the account, or on its counter, meanwhile.
+/// An account whose password was right, and the password hashed anew if it has
+/// to be.
+struct Authenticated {
+    account: Account,
+    rehashed: Option<PasswordRecord>,
+}
+
+/// `None`: the password is another by now, and has to be checked again.
 fn begin_session(
-    authenticated: &Account,
-    username: &Username,
-    mut throttle: Throttle,
+    authenticated: &Authenticated,
+    attempt: &Attempt,
     context: &Context,
 ) -> Result<Option<Tokens>> {
+    let Authenticated { account, rehashed } = authenticated;
     records::settle(|| {
-        let (account, head) = Account::read(authenticated.user_id, &context.ports)?;
-        let unchanged =
-            account.is_some_and(|account| account.value.password == authenticated.password);
-        if !unchanged {
+        let (found, head) = Account::read(account.user_id, &context.ports)?;
+        let Some(current) = found.filter(|found| found.value.password == account.password) else {
             return Ok(Some(None));
-        }
-        let (session, refresh_token) = Session::begin(authenticated, context)?;
-        let access_token = AccessToken::issue(&session, context)?;
-        let index_key = Session::index_key(session.user_id, session.session_id);
+        };
+        throttle::check_source(context)?;
+        let (session, refresh_token) = Session::begin(&current.value, context)?;
+        let tokens = Tokens::new(&session, &refresh_token, context)?;
         let event = Event::success(Login::NAME)
             .by(session.user_id)
             .detail("session_id", session.session_id.to_string());
 
         let mut batch = Batch::new();
-        throttle.reset(&mut batch);
+        attempt.succeed(&mut batch);
         batch.create(Session::key(session.session_id), &session);
-        batch.create(index_key, &json!({}));
-        Chain::at(session.user_id, head).append(event, &mut batch, context)?;
-        if !batch.commit(context)? {
-            throttle = Throttle::check(username, context)?;
-            return Ok(None);
+        batch.create(
+            Session::index_key(session.user_id, session.session_id),
+            &json!({}),
+        );
+        if let Some(password) = rehashed {
+            let rehashed = Account {
+                password: password.clone(),
+                ..current.value
+            };
+            batch.replace(Account::key(rehashed.user_id), &current.version, &rehashed);
         }
-        Ok(Some(Some(Tokens {
+        Chain::at(session.user_id, head).append(event, &mut batch, context)?;
+        Ok(batch.commit(context)?.then_some(Some(tokens)))
+    })
+}
+
+impl Tokens {
+    /// The tokens of a session as it is now.
+    pub fn new(
+        session: &Session,
+        refresh_token: &refresh_token::RefreshToken,
+        context: &Context,
+    ) -> Result<Tokens> {
+        let access_token = AccessToken::issue(session, context)?;
+        Ok(Tokens {
             access_token: access_token.token,
             token_type: "Bearer",
             expires_in: access_token.expires_in,
             refresh_token: refresh_token.to_secret(),
             session_id: session.session_id,
-        })))
-    })
+        })
+    }
 }
 
 fn record_failure(account: Option<Id>, nobody: Id, context: &Context) -> Result<()> {
@@ -157,11 +193,4 @@ fn record_failure(account: Option<Id>, nobody: Id, context: &Context) -> Result<
         chain.append(event, &mut batch, context)?;
         Ok(batch.commit(context)?.then_some(()))
     })
-}
-
-/// Stands for the account of a name that nobody has.
-fn nobody(username: &Username, context: &Context) -> Result<Id> {
-    let pseudonym = throttle::pseudonym(&["nobody", username.as_str()], context)?;
-    Id::try_from(pseudonym)
-        .map_err(|_| AuthError::new(Kind::ResourceUnavailable, "No pseudonym could be made"))
 }

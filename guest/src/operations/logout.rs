@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access_token::AccessToken;
+use crate::domain::actor::Requirement;
 use crate::domain::audit::Event;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
@@ -37,6 +38,7 @@ impl Operation for Logout {
     const NAME: &'static str = "logout";
     const TITLE: &'static str = "Log out";
     const EFFECT: Effect = Effect::Ends;
+    const REQUIRES: Requirement = Requirement::Nothing;
     type Output = LoggedOut;
 
     fn run(self, context: &Context) -> Result<LoggedOut> {

@@ -3,7 +3,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Effect, Operation, Tokens};
-use crate::domain::access_token::AccessToken;
+use crate::domain::account::Account;
+use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
 use crate::domain::records::{self, Batch};
@@ -32,6 +33,7 @@ impl Operation for RefreshToken {
     const NAME: &'static str = "refresh_token";
     const TITLE: &'static str = "Refresh the tokens of a session";
     const EFFECT: Effect = Effect::Replaces;
+    const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Tokens;
 
     fn run(self, context: &Context) -> Result<Tokens> {
@@ -62,17 +64,18 @@ fn refresh(token: &refresh_token::RefreshToken, context: &Context) -> Result<Opt
     let current = token.generation() == session.value.generation
         && token.matches(&session.value.refresh_token, ports)?;
     if !current {
-        let event = Event::refused(RefreshToken::NAME, "reused").by(user_id);
+        // By whom, is just what is not known.
+        let event = Event::refused(RefreshToken::NAME, "reused");
         let ended = session::end(&session, event, context)?;
         return Ok(ended.then_some(Settled::Reused));
     }
-    if session.value.is_over(context.now()) {
+    let (account, head) = Account::read(user_id, ports)?;
+    let now = context.now();
+    if !account.is_some_and(|account| session.value.is_alive(&account.value, now)) {
         return Err(AuthError::invalid_token());
     }
-
-    let head = records::read(Chain::head_key(user_id), ports)?;
     let (refreshed, refresh_token) = session.value.refreshed(context)?;
-    let access_token = AccessToken::issue(&refreshed, context)?;
+    let tokens = Tokens::new(&refreshed, &refresh_token, context)?;
     let event = Event::success(RefreshToken::NAME)
         .by(user_id)
         .detail("session_id", refreshed.session_id.to_string());
@@ -83,14 +86,5 @@ fn refresh(token: &refresh_token::RefreshToken, context: &Context) -> Result<Opt
         &refreshed,
     );
     Chain::at(user_id, head).append(event, &mut batch, context)?;
-    let committed = batch.commit(context)?;
-    Ok(committed.then(|| {
-        Settled::Refreshed(Tokens {
-            access_token: access_token.token,
-            token_type: "Bearer",
-            expires_in: access_token.expires_in,
-            refresh_token: refresh_token.to_secret(),
-            session_id: refreshed.session_id,
-        })
-    }))
+    Ok(batch.commit(context)?.then_some(Settled::Refreshed(tokens)))
 }

@@ -2,15 +2,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::{Account, UsernameRecord};
+use crate::domain::account::{Account, Status, UsernameRecord};
+use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
 use crate::domain::email::Email;
 use crate::domain::id::Id;
 use crate::domain::password::{self, Password, PasswordRecord};
 use crate::domain::records::Batch;
+use crate::domain::throttle;
 use crate::domain::username::Username;
-use crate::error::{AuthError, FieldError, Result};
+use crate::error::{AuthError, Kind, Result};
 
 /// Creates an account. User names are unique; case and ways to write one letter
 /// make no difference. The password needs length, 15 characters unless set
@@ -42,14 +44,16 @@ impl Operation for Register {
     const NAME: &'static str = "register";
     const TITLE: &'static str = "Register a user";
     const EFFECT: Effect = Effect::Adds;
+    const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Registered;
 
     fn run(self, context: &Context) -> Result<Registered> {
         let ports = &context.ports;
+        throttle::check_source(context)?;
         password::check_policy(&self.password, &self.username, context.settings)?;
         // Spares the hash; what decides is the batch below.
         if Account::id_of(&self.username, ports)?.is_some() {
-            return Err(taken());
+            return Err(taken(context)?);
         }
         context.progress(0, 2, "hashing the password");
         let account = Account {
@@ -58,6 +62,9 @@ impl Operation for Register {
             username: self.username,
             email: self.email,
             created_at: context.now(),
+            status: Status::Active,
+            roles: Vec::new(),
+            session_epoch: 0,
         };
         context.progress(1, 2, "creating the account");
 
@@ -71,7 +78,7 @@ impl Operation for Register {
         Chain::new(account.user_id).append(event, &mut batch, context)?;
         // All other keys hold the new random id: a lost race is one for the name.
         if !batch.commit(context)? {
-            return Err(taken());
+            return Err(taken(context)?);
         }
         context.progress(2, 2, "done");
         Ok(Registered {
@@ -82,10 +89,9 @@ impl Operation for Register {
     }
 }
 
-fn taken() -> AuthError {
-    let problem = FieldError::new("username", "is taken; choose another");
-    AuthError {
-        message: "The user name is taken".to_owned(),
-        ..AuthError::invalid(vec![problem])
-    }
+/// Who registers learns that a name is taken; who asks for many is throttled.
+fn taken(context: &Context) -> Result<AuthError> {
+    throttle::count_failure(context)?;
+    Ok(AuthError::new(Kind::Application, "The user name is taken")
+        .detail("action", "choose another user name"))
 }

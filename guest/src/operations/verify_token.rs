@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access_token::Claims;
+use crate::domain::actor::Requirement;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::secret::Secret;
@@ -58,6 +59,7 @@ impl Operation for VerifyToken {
     const NAME: &'static str = "verify_token";
     const TITLE: &'static str = "Verify an access token";
     const EFFECT: Effect = Effect::Reads;
+    const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Verification;
 
     fn run(self, context: &Context) -> Result<Verification> {

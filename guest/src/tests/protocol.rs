@@ -60,6 +60,20 @@ fn what_is_no_message_gets_the_error_of_json_rpc() {
         let shown: String = body.chars().take(60).collect();
         assert_eq!(error["code"], code, "{shown}");
     }
+    let many = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":[{}0]}}}}"#,
+        "0,".repeat(20_000)
+    );
+    assert_eq!(world.post(&[], &many).1["error"]["code"], -32600);
+    let commas = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":"\"{}"}}}}"#,
+        ",".repeat(30_000)
+    );
+    assert_eq!(
+        world.post(&[], &commas).1["result"],
+        json!({}),
+        "in a string they are text"
+    );
     let invalid_utf8 = crate::mcp::Request {
         transport: crate::mcp::Transport::Http,
         headers: Vec::new(),
@@ -325,6 +339,7 @@ fn the_primary_operation_runs_any_other_or_says_what_is_missing() {
         json!({}),
         json!({"username": "alice"}),
         json!({"operation": 1}),
+        json!(5),
         json!({"operation": "no_such"}),
         json!({"operation": "execute_primary_operation", "data": {}}),
     ] {

@@ -188,6 +188,57 @@ fn a_login_that_goes_well_forgets_the_failures_before_it() {
 }
 
 #[test]
+fn an_attempt_counts_though_nobody_waits_for_its_end() {
+    let world = World::new();
+    world.alice();
+    let name = crate::domain::username::Username::try_from("alice".to_owned()).unwrap();
+    for _ in 0..10 {
+        crate::domain::throttle::Attempt::begin(&name, &world.context()).unwrap();
+    }
+    let right = json!({"username": "alice", "password": PASSWORD});
+    assert_eq!(world.run("login", right), Err(-32003));
+}
+
+#[test]
+fn a_throttled_login_looks_the_same_with_the_right_password() {
+    let seen = |password: &str| {
+        let world = World::new();
+        world.alice();
+        let login = |password: &str| {
+            let params = json!({
+                "name": "user-auth_login",
+                "arguments": {"username": "alice", "password": password},
+                "_meta": {"progressToken": "p"},
+            });
+            let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+            world.post(&[], &body.to_string())
+        };
+        for _ in 0..10 {
+            login("a wrong one");
+        }
+        world.notifications.take();
+        (login(password), world.notifications.take())
+    };
+    assert_eq!(seen(PASSWORD), seen("another wrong one"));
+}
+
+#[test]
+fn a_password_is_hashed_anew_when_the_parameters_have_changed() {
+    let mut world = World::new();
+    world.alice();
+    let stored = |world: &World| world.dump("account/");
+    let before = stored(&world);
+    world.settings.argon2_iterations = 3;
+    let right = json!({"username": "alice", "password": PASSWORD});
+    world.run("login", right.clone()).unwrap();
+    let after = stored(&world);
+    assert_ne!(before, after);
+    assert!(after.contains("t=3"), "{after}");
+    world.run("login", right).unwrap();
+    assert_eq!(after, stored(&world), "once is enough");
+}
+
+#[test]
 fn one_password_tried_on_many_names_is_throttled_by_its_source() {
     let world = World::new();
     for number in 0..100 {

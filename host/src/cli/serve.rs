@@ -18,8 +18,8 @@ use super::options::{Options, StoreLocation};
 
 /// How often what has expired is deleted, and how much at a time.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
-const PAGE: u32 = 500;
-const PAGES: u32 = 200;
+const PAGE: u32 = 100;
+const PAGES: u32 = 1000;
 /// What a shell reports of a process that SIGINT ended.
 const KILLED: i32 = 130;
 

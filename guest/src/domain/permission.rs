@@ -1,0 +1,205 @@
+//! Permissions: names of what may be done, in segments such as
+//! `user-auth:users:read`. What they mean is for those to say who check them;
+//! those that begin with `user-auth:` are this service's own.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// See every account.
+pub const USERS_READ: &str = "user-auth:users:read";
+/// Disable, enable, unlock, delete and import accounts, and reset passwords.
+pub const USERS_WRITE: &str = "user-auth:users:write";
+/// See roles and whose they are.
+pub const ROLES_READ: &str = "user-auth:roles:read";
+/// Define roles, and give and take them.
+pub const ROLES_WRITE: &str = "user-auth:roles:write";
+/// Make and end API keys of others, and make service accounts.
+pub const API_KEYS_WRITE: &str = "user-auth:api-keys:write";
+/// See the signing keys, and rotate them.
+pub const SIGNING_KEYS_WRITE: &str = "user-auth:signing-keys:write";
+/// Read and verify the audit trail.
+pub const AUDIT_READ: &str = "user-auth:audit:read";
+/// Ask whose any token is, and revoke it.
+pub const TOKENS_INTROSPECT: &str = "user-auth:tokens:introspect";
+
+const MAX_BYTES: usize = 128;
+const PATTERN: &str = "^[a-z0-9._-]+(:[a-z0-9._-]+)*$";
+const GRANT_PATTERN: &str = r"^(\*|[a-z0-9._-]+(:[a-z0-9._-]+)*(:\*)?)$";
+
+/// The name of one thing that may be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = PATTERN, "maxLength" = MAX_BYTES))]
+pub struct Permission(String);
+
+/// What is granted: one permission, or with `:*` at its end all below it, or
+/// with `*` everything.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = GRANT_PATTERN, "maxLength" = MAX_BYTES))]
+pub struct Grant(String);
+
+impl Permission {
+    /// One of the constants above.
+    pub fn own(name: &'static str) -> Permission {
+        Permission(name.to_owned())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Grant {
+    /// Everything.
+    pub fn everything() -> Grant {
+        Grant("*".to_owned())
+    }
+
+    /// Whether this permits it.
+    pub fn permits(&self, permission: &Permission) -> bool {
+        self.contains(permission.as_str())
+    }
+
+    /// Whether this grants all that the other does.
+    pub fn covers(&self, other: &Grant) -> bool {
+        match (self.0.strip_suffix('*'), other.0.strip_suffix('*')) {
+            (Some(prefix), Some(other)) => other.starts_with(prefix),
+            (None, Some(_)) => false,
+            (_, None) => self.contains(&other.0),
+        }
+    }
+
+    /// The grant as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `a:*` holds what is below `a`, not `a` itself.
+    fn contains(&self, name: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => self.0 == name,
+        }
+    }
+}
+
+impl TryFrom<String> for Permission {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Permission, Self::Error> {
+        if !is_name(&text) {
+            return Err("expected lower-case segments such as billing:invoices:read");
+        }
+        Ok(Permission(text))
+    }
+}
+
+impl TryFrom<String> for Grant {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Grant, Self::Error> {
+        let name = text.strip_suffix(":*").unwrap_or(&text);
+        if text != "*" && !is_name(name) {
+            return Err("expected a permission such as billing:read, or billing:*, or *");
+        }
+        Ok(Grant(text))
+    }
+}
+
+impl From<Permission> for String {
+    fn from(permission: Permission) -> String {
+        permission.0
+    }
+}
+
+impl From<Grant> for String {
+    fn from(grant: Grant) -> String {
+        grant.0
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let is_segment = |segment: &str| {
+        let mut bytes = segment.bytes();
+        !segment.is_empty()
+            && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
+    };
+    text.len() <= MAX_BYTES && text.split(':').all(is_segment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Grant, Permission};
+
+    fn grant(text: &str) -> Grant {
+        Grant::try_from(text.to_owned()).unwrap()
+    }
+
+    fn permission(text: &str) -> Permission {
+        Permission::try_from(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_grant_permits_what_it_names_and_no_more() {
+        for (granted, asked, expected) in [
+            ("billing:read", "billing:read", true),
+            ("billing:read", "billing:readall", false),
+            ("billing:read", "billing:read:all", false),
+            ("billing:*", "billing:read", true),
+            ("billing:*", "billing:invoices:read", true),
+            ("billing:*", "billing", false),
+            ("billing:*", "billing2:read", false),
+            ("*", "anything", true),
+        ] {
+            assert_eq!(
+                grant(granted).permits(&permission(asked)),
+                expected,
+                "{granted} {asked}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_grant_covers_only_what_it_holds_whole() {
+        for (granted, other, expected) in [
+            ("*", "*", true),
+            ("*", "billing:*", true),
+            ("billing:*", "*", false),
+            ("billing:*", "billing:*", true),
+            ("billing:*", "billing:invoices:*", true),
+            ("billing:invoices:*", "billing:*", false),
+            ("billing:*", "billing:read", true),
+            ("billing:*", "billing2:*", false),
+            ("billing:read", "billing:*", false),
+            ("billing", "billing:*", false),
+        ] {
+            assert_eq!(
+                grant(granted).covers(&grant(other)),
+                expected,
+                "{granted} {other}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_permission_is_refused() {
+        for text in [
+            "", ":", "a:", ":a", "A", "a b", "a:*", "a*", "a::b", "ä", "*",
+        ] {
+            assert!(Permission::try_from(text.to_owned()).is_err(), "{text}");
+        }
+        for text in ["", "**", "a*", "*:a", "a:*:b", ":*"] {
+            assert!(Grant::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+}

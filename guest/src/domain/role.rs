@@ -1,0 +1,108 @@
+//! Roles: named sets of permissions.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::permission::{Grant, Permission};
+use super::records;
+use super::time::Timestamp;
+use crate::error::Result;
+use crate::ports::Ports;
+
+/// The role that is always there: it may do everything.
+pub const ADMIN: &str = "admin";
+
+/// The name of a role: 1 to 64 lower-case letters, digits, `-` and `_`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^[a-z0-9_-]{1,64}$"))]
+pub struct RoleName(String);
+
+impl RoleName {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is the role that is always there.
+    pub fn is_admin(&self) -> bool {
+        self.0 == ADMIN
+    }
+}
+
+impl TryFrom<String> for RoleName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> std::result::Result<RoleName, Self::Error> {
+        let is_named = text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
+        if text.is_empty() || text.len() > 64 || !is_named {
+            return Err("expected 1 to 64 lower-case letters, digits, '-' and '_'");
+        }
+        Ok(RoleName(text))
+    }
+}
+
+impl From<RoleName> for String {
+    fn from(name: RoleName) -> String {
+        name.0
+    }
+}
+
+/// A role, as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Role {
+    /// Its name.
+    pub role: RoleName,
+    /// What it grants.
+    pub permissions: Vec<Grant>,
+    /// What it is for.
+    pub description: String,
+    /// When it was defined last.
+    pub defined_at: Timestamp,
+}
+
+impl Role {
+    /// All stored roles.
+    pub const PREFIX: &'static str = "role/";
+
+    /// Where a role is stored.
+    pub fn key(name: &RoleName) -> String {
+        format!("{}{}", Role::PREFIX, name.as_str())
+    }
+}
+
+/// What one role grants to its holder.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    /// The role.
+    pub role: RoleName,
+    /// What it grants; empty when the role is not defined any more.
+    pub permissions: Vec<Grant>,
+}
+
+/// What these roles grant, role by role.
+pub fn granted(roles: &[RoleName], ports: &Ports) -> Result<Vec<Granted>> {
+    let keys: Vec<String> = roles.iter().map(Role::key).collect();
+    let entries = ports.store.get(&keys)?;
+    let mut granted = Vec::with_capacity(roles.len());
+    for (role, entry) in roles.iter().zip(entries) {
+        let permissions = match records::parse::<Role>(entry, ports)? {
+            _ if role.is_admin() => vec![Grant::everything()],
+            Some(stored) => stored.value.permissions,
+            None => Vec::new(),
+        };
+        granted.push(Granted {
+            role: role.clone(),
+            permissions,
+        });
+    }
+    Ok(granted)
+}
+
+/// Whether any of it permits this.
+pub fn permits(granted: &[Granted], permission: &Permission) -> bool {
+    let mut grants = granted.iter().flat_map(|granted| &granted.permissions);
+    grants.any(|grant| grant.permits(permission))
+}
