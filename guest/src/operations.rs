@@ -6,14 +6,18 @@
 //! listing of capabilities are all made of that. To add an operation, add its
 //! file, its `mod` and its line in [`TABLE`].
 
+mod change_password;
 mod execute_primary_operation;
 mod get_capabilities;
 mod get_session;
 mod input;
+mod list_sessions;
 mod login;
 mod logout;
 mod refresh_token;
 mod register;
+mod revoke_other_sessions;
+mod revoke_session;
 mod verify_token;
 
 use schemars::JsonSchema;
@@ -22,13 +26,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+pub use change_password::ChangePassword;
 pub use execute_primary_operation::ExecutePrimaryOperation;
 pub use get_capabilities::{GetCapabilities, operations};
 pub use get_session::{GetSession, SessionView};
+pub use list_sessions::ListSessions;
 pub use login::{Login, Tokens};
 pub use logout::Logout;
 pub use refresh_token::RefreshToken;
 pub use register::{Register, Registered};
+pub use revoke_other_sessions::RevokeOtherSessions;
+pub use revoke_session::RevokeSession;
 pub use verify_token::{Verification, VerifyToken};
 
 use crate::domain::actor::{self, Requirement};
@@ -46,6 +54,10 @@ pub static TABLE: &[Definition] = &[
     define::<RefreshToken>(),
     define::<Logout>(),
     define::<GetSession>(),
+    define::<ListSessions>(),
+    define::<RevokeSession>(),
+    define::<RevokeOtherSessions>(),
+    define::<ChangePassword>(),
 ];
 
 /// One operation. The type itself is its input.

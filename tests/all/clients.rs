@@ -126,13 +126,14 @@ mod inspector {
         /// Lists all there is, calls each tool, reads each resource, gets each prompt.
         fn tour(&self) {
             let tools = self.run(&["--method", "tools/list"]);
-            assert_eq!(tools["tools"].as_array().unwrap().len(), 8);
             let password = format!("password={PASSWORD}");
             let credentials = ["username=alice".to_owned(), password];
             let argument =
                 |name: &str, value: &Value| [format!("{name}={}", value.as_str().unwrap())];
 
-            assert_eq!(self.tool("get_capabilities", &[])["module"], "UserAuth");
+            let capabilities = self.tool("get_capabilities", &[]);
+            let operations = capabilities["operations"].as_array().unwrap();
+            assert_eq!(tools["tools"].as_array().unwrap().len(), operations.len());
             let account = self.tool("register", &credentials);
             assert_eq!(account["username"], "alice");
             let data = format!(r#"data={{"username":"alice","password":"{PASSWORD}"}}"#);

@@ -64,7 +64,13 @@ impl fmt::Debug for Password {
 
 /// Holds a new password against the policy: NIST SP 800-63B-4 section 3.1.1.2
 /// asks for a length, counted in code points, and no composition rules.
-pub fn check_policy(password: &Password, username: &Username, settings: &Settings) -> Result<()> {
+/// `field` is what the caller calls it.
+pub fn check_policy(
+    field: &str,
+    password: &Password,
+    username: &Username,
+    settings: &Settings,
+) -> Result<()> {
     let problem = if password.0.chars().count() < settings.password_min_length {
         format!(
             "a password has at least {} characters; a sentence is easy to remember",
@@ -75,9 +81,7 @@ pub fn check_policy(password: &Password, username: &Username, settings: &Setting
     } else {
         return Ok(());
     };
-    Err(AuthError::invalid(vec![FieldError::new(
-        "password", problem,
-    )]))
+    Err(AuthError::invalid(vec![FieldError::new(field, problem)]))
 }
 
 /// A password as it is stored: an Argon2id string in PHC form
@@ -224,8 +228,16 @@ mod tests {
     fn the_policy_counts_characters_not_bytes() {
         let settings = Settings::default();
         let name = Username::try_from("a-name-of-15-chars".to_owned()).unwrap();
-        assert!(check_policy(&password(&"ü".repeat(14)), &name, &settings).is_err());
-        assert!(check_policy(&password(&"ü".repeat(15)), &name, &settings).is_ok());
-        assert!(check_policy(&password("A-Name-of-15-chars"), &name, &settings).is_err());
+        assert!(check_policy("password", &password(&"ü".repeat(14)), &name, &settings).is_err());
+        assert!(check_policy("password", &password(&"ü".repeat(15)), &name, &settings).is_ok());
+        assert!(
+            check_policy(
+                "password",
+                &password("A-Name-of-15-chars"),
+                &name,
+                &settings
+            )
+            .is_err()
+        );
     }
 }

@@ -14,10 +14,12 @@ use super::records::{self, Batch, Found, Stored};
 use super::refresh_token::{RefreshToken, RefreshTokenHash};
 use super::time::Timestamp;
 use super::username::Username;
-use crate::error::{AuthError, Result};
+use crate::error::{AuthError, FieldError, Result};
 use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
 
+/// Sessions on one page of a list.
+const PAGE: u32 = 100;
 /// How far the clocks of several hosts may lie apart.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
@@ -168,6 +170,58 @@ pub fn end(session: &Stored<Session>, event: Event, context: &Context) -> Result
     batch.delete(Session::index_key(user_id, session_id), Expect::Any);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
     batch.commit(context)
+}
+
+/// Ends all sessions of an account but one, in the batch of a change of the
+/// account: its epoch goes on, and only that one session goes along.
+pub fn end_all_but(
+    kept: &Stored<Session>,
+    account: &Stored<Account>,
+    change: impl FnOnce(&mut Account),
+    batch: &mut Batch,
+) {
+    let mut changed = account.value.clone();
+    changed.session_epoch = changed.session_epoch.saturating_add(1);
+    change(&mut changed);
+    let mut session = kept.value.clone();
+    session.epoch = changed.session_epoch;
+    batch.replace(Account::key(changed.user_id), &account.version, &changed);
+    batch.replace(Session::key(session.session_id), &kept.version, &session);
+}
+
+/// One page of an account's live sessions.
+pub struct SessionPage {
+    /// The sessions.
+    pub sessions: Vec<Session>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<String>,
+}
+
+/// The live sessions of an account, after the session id `after`.
+pub fn list(user_id: Id, after: Option<&str>, context: &Context) -> Result<SessionPage> {
+    let ports = &context.ports;
+    let prefix = Session::index_prefix(user_id);
+    let after = after
+        .map(|after| Id::try_from(after.to_owned()))
+        .transpose()
+        .map_err(|problem| AuthError::invalid(vec![FieldError::new("after", problem)]))?
+        .map(|after| Session::index_key(user_id, after));
+    let page = ports.store.scan(&prefix, after.as_deref(), PAGE)?;
+    let ids = page.entries.iter().map(|entry| &entry.key[prefix.len()..]);
+    let keys: Vec<String> = ids.map(|id| format!("{}{id}", Session::PREFIX)).collect();
+    let (account, _) = Account::read(user_id, ports)?;
+    let mut sessions = Vec::new();
+    for entry in ports.store.get(&keys)? {
+        let session = records::parse::<Session>(entry, ports)?;
+        let alive = session
+            .zip(account.as_ref())
+            .filter(|(session, account)| session.value.is_alive(&account.value, context.now()));
+        sessions.extend(alive.map(|(session, _)| session.value));
+    }
+    Ok(SessionPage {
+        sessions,
+        next: page.next.map(|key| key[prefix.len()..].to_owned()),
+    })
 }
 
 /// The live session that an access token names.

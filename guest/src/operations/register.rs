@@ -50,7 +50,7 @@ impl Operation for Register {
     fn run(self, context: &Context) -> Result<Registered> {
         let ports = &context.ports;
         throttle::check_source(context)?;
-        password::check_policy(&self.password, &self.username, context.settings)?;
+        password::check_policy("password", &self.password, &self.username, context.settings)?;
         // Spares the hash; what decides is the batch below.
         if Account::id_of(&self.username, ports)?.is_some() {
             return Err(taken(context)?);

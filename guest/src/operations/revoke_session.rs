@@ -1,0 +1,53 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::actor::Requirement;
+use crate::domain::audit::Event;
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::records;
+use crate::domain::session::{self, Session};
+use crate::error::{AuthError, Kind, Result};
+
+/// Ends one session of the account that calls, for good. One that is over
+/// already, or is somebody else's, is not found.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeSession {
+    /// The session to end, as `list_sessions` shows it.
+    pub session_id: Id,
+}
+
+/// The session that is over.
+#[derive(Serialize, JsonSchema)]
+pub struct RevokedSession {
+    /// Its id.
+    pub session_id: Id,
+}
+
+impl Operation for RevokeSession {
+    const NAME: &'static str = "revoke_session";
+    const TITLE: &'static str = "End one of one's sessions";
+    const EFFECT: Effect = Effect::Ends;
+    const REQUIRES: Requirement = Requirement::Session;
+    type Output = RevokedSession;
+
+    fn run(self, context: &Context) -> Result<RevokedSession> {
+        let user_id = context.actor.session()?.user_id;
+        records::settle(|| {
+            let session = Session::read(self.session_id, &context.ports)?;
+            let Some(session) = session.filter(|session| session.value.user_id == user_id) else {
+                return Err(
+                    AuthError::new(Kind::Application, "There is no such session")
+                        .detail("action", "list the sessions with list_sessions"),
+                );
+            };
+            let event = Event::success(Self::NAME);
+            Ok(session::end(&session, event, context)?.then_some(()))
+        })?;
+        Ok(RevokedSession {
+            session_id: self.session_id,
+        })
+    }
+}
