@@ -253,7 +253,7 @@ fn a_request_in_flight_is_finished_before_the_server_ends() {
         format!("{begun}{rest}").contains(r#""username":"alice""#),
         "{begun}{rest}"
     );
-    let (status, _) = server.stop();
+    let (status, _) = server.ended();
     assert!(status.success(), "{status}");
 }
 

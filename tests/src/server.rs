@@ -236,8 +236,13 @@ impl Server {
     }
 
     /// Asks it to end, and gives its exit status and the rest of its log.
-    pub fn stop(mut self) -> (ExitStatus, String) {
+    pub fn stop(self) -> (ExitStatus, String) {
         self.terminate();
+        self.ended()
+    }
+
+    /// Waits until it has ended, and gives its exit status and the rest of its log.
+    pub fn ended(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().expect("it ends");
         let log = self.log.get_mut().expect("no thread has failed with it");
         let log: Vec<String> = log.iter().collect();

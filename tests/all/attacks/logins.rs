@@ -1,0 +1,266 @@
+//! Guessing, flooding and confusing the way in.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use user_auth_tests::{PASSWORD, Server, Stdio};
+
+fn login(server: &Server, username: &str, password: &str) -> Result<Value, Value> {
+    server.call("login", json!({"username": username, "password": password}))
+}
+
+/// The order of the samples is by turns, so that a machine that changes its
+/// speed does so for both; compared are medians, against the spread of one kind.
+#[test]
+fn attack_18_a_login_takes_as_long_for_whoever_it_is() {
+    // Fewer failures than one source may have.
+    const ROUNDS: usize = 45;
+    let server = Server::start();
+    let names = |kind: &str| -> Vec<String> {
+        (0..ROUNDS / 5)
+            .map(|number| format!("{kind}{number}"))
+            .collect()
+    };
+    let (known, unknown) = (names("known"), names("unknown"));
+    for name in &known {
+        server
+            .call("register", json!({"username": name, "password": PASSWORD}))
+            .unwrap();
+    }
+    let measure = |name: &str| {
+        let began = Instant::now();
+        let error = login(&server, name, "this is not the password").unwrap_err();
+        assert_eq!(error["code"], -32001, "{error}");
+        began.elapsed()
+    };
+    let (mut of_known, mut of_unknown) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        // Fewer attempts on each name than are throttled.
+        let name = round % known.len();
+        of_known.push(measure(&known[name]));
+        of_unknown.push(measure(&unknown[name]));
+    }
+    let known = Spread::of(of_known);
+    let unknown = Spread::of(of_unknown);
+    let difference = known.median.abs_diff(unknown.median);
+    let spread = known
+        .quartiles
+        .max(unknown.quartiles)
+        .max(Duration::from_millis(1));
+    assert!(
+        difference <= spread,
+        "medians differ by {difference:?}, the quartiles by {spread:?}"
+    );
+}
+
+struct Spread {
+    median: Duration,
+    quartiles: Duration,
+}
+
+impl Spread {
+    fn of(mut samples: Vec<Duration>) -> Spread {
+        samples.sort();
+        let at = |quarter: usize| samples[(samples.len() - 1) * quarter / 4];
+        Spread {
+            median: at(2),
+            quartiles: at(3) - at(1),
+        }
+    }
+}
+
+#[test]
+fn attack_20_nobody_locks_a_user_out_from_elsewhere() {
+    let server = Server::start();
+    server.new_session("victim");
+    for _ in 0..12 {
+        login(&server, "victim", "a guess of somebody").unwrap_err();
+    }
+    // From this machine's address nothing goes any more; the owner is elsewhere.
+    assert_eq!(
+        login(&server, "victim", PASSWORD).unwrap_err()["code"],
+        -32003
+    );
+    assert!(login_from("127.0.0.3", &server, "victim").contains("access_token"));
+}
+
+/// Logs in from another address of this machine.
+fn login_from(source: &str, server: &Server, username: &str) -> String {
+    let arguments = json!({"username": username, "password": PASSWORD});
+    let params = json!({"name": "user-auth_login", "arguments": arguments});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    let body = body.to_string();
+    let server = server.url.trim_start_matches("http://").to_owned();
+    let request = format!(
+        "POST /mcp HTTP/1.1\r\nHost: {server}\r\nContent-Type: application/json\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+        let mut stream = socket.connect(server.parse().unwrap()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    })
+}
+
+#[test]
+fn attack_21_one_password_sprayed_over_many_names() {
+    let server = Server::start();
+    let codes: Vec<i64> = (0..102)
+        .map(|number| {
+            let error = login(&server, &format!("name{number}"), "Summer2026 Summer2026");
+            error.unwrap_err()["code"].as_i64().unwrap()
+        })
+        .collect();
+    assert!(codes[..100].iter().all(|code| *code == -32001), "{codes:?}");
+    assert!(codes[100..].iter().all(|code| *code == -32003), "{codes:?}");
+}
+
+#[test]
+fn attack_22_a_forged_source() {
+    let server = Server::start();
+    server.new_session("alice");
+    let params = json!({
+        "name": "user-auth_login",
+        "arguments": {"username": "alice", "password": "a guess of somebody"},
+    });
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    let mut codes = Vec::new();
+    for number in 0..12 {
+        let forged = format!("198.51.100.{number}");
+        let forwarded = format!("for={forged}");
+        let headers = [
+            ("x-forwarded-for", forged.as_str()),
+            ("x-real-ip", forged.as_str()),
+            ("forwarded", forwarded.as_str()),
+        ];
+        let answer = server.post(&headers, body.to_string()).json();
+        codes.push(answer["error"]["code"].as_i64().unwrap());
+    }
+    assert_eq!(codes[10..], [-32003, -32003], "{codes:?}");
+}
+
+#[test]
+fn attack_26_passwords_of_every_length() {
+    let server = Server::start();
+    let register = |username: &str, password: &str| {
+        server.call(
+            "register",
+            json!({"username": username, "password": password}),
+        )
+    };
+    for length in [15, 64, 72, 73, 128, 1024] {
+        let name = format!("user{length}");
+        let password = "x".repeat(length);
+        register(&name, &password).unwrap();
+        assert!(login(&server, &name, &password).is_ok(), "{length}");
+        let other = format!("{}y", &password[..length - 1]);
+        assert!(
+            login(&server, &name, &other).is_err(),
+            "{length}: all of it counts"
+        );
+        assert!(
+            login(&server, &name, &password[..length - 1]).is_err(),
+            "{length}"
+        );
+    }
+    for password in ["x".repeat(14), "x".repeat(1025), "x".repeat(1_000_000)] {
+        assert_eq!(register("long", &password).unwrap_err()["code"], -32000);
+    }
+    let nul = register("nul", "a password with \0 in it").unwrap_err();
+    assert_eq!(nul["code"], -32000);
+}
+
+#[test]
+fn attack_27_names_and_passwords_that_look_alike() {
+    let server = Server::start();
+    let register = |username: &str, password: &str| {
+        server.call(
+            "register",
+            json!({"username": username, "password": password}),
+        )
+    };
+    register("rené", "le café de la gare du Nord").unwrap();
+    assert!(login(&server, "rene\u{301}", "le cafe\u{301} de la gare du Nord").is_ok());
+    assert_eq!(
+        register("RENE\u{301}", PASSWORD).unwrap_err()["code"],
+        -32000
+    );
+    // Each is refused, or another name than the one that it looks like.
+    register("kelvin", PASSWORD).unwrap();
+    register("strasse", PASSWORD).unwrap();
+    register("info", PASSWORD).unwrap();
+    for (look_alike, name) in [
+        ("\u{212a}elvin", "kelvin"),
+        ("straße", "strasse"),
+        ("\u{131}nfo", "info"),
+        ("\u{130}nfo", "info"),
+    ] {
+        if let Ok(account) = register(look_alike, "quite another password") {
+            assert_ne!(account["username"], name, "{look_alike}");
+        }
+        assert!(
+            login(&server, name, "quite another password").is_err(),
+            "{look_alike}"
+        );
+        assert!(login(&server, name, PASSWORD).is_ok(), "{look_alike}");
+    }
+}
+
+#[test]
+fn attack_28_fields_that_are_not_the_callers_to_set() {
+    let server = Server::start();
+    for field in [
+        "role",
+        "roles",
+        "verified",
+        "status",
+        "tenant",
+        "user_id",
+        "created_at",
+        "id",
+    ] {
+        let input = json!({"username": "eve", "password": PASSWORD, field: "admin"});
+        let error = server.call("register", input).unwrap_err();
+        assert_eq!(error["code"], -32000, "{field}");
+        assert!(error.to_string().contains(field), "{error}");
+    }
+    assert!(login(&server, "eve", PASSWORD).is_err(), "nothing was made");
+}
+
+#[test]
+fn attack_32_line_breaks_and_escapes() {
+    let server = Server::start();
+    for name in [
+        "eve\r\nadmin",
+        "eve\n",
+        "\u{1b}[2Jeve",
+        "eve\u{0}",
+        "eve\u{202e}",
+    ] {
+        let input = json!({"username": name, "password": PASSWORD});
+        assert_eq!(
+            server.call("register", input).unwrap_err()["code"],
+            -32000,
+            "{name:?}"
+        );
+    }
+    let mut client = Stdio::start(&["--store", "memory"]);
+    let input = json!({"username": "a\nb\u{1b}[31m", "password": PASSWORD});
+    let answer = client.call("register", input);
+    assert_eq!(
+        answer["error"]["code"].as_i64().or(Some(-32000)),
+        Some(-32000)
+    );
+    client.request(7, "ping", json!({}));
+    assert_eq!(client.receive()["id"], 7, "one line for each message");
+}

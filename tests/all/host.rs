@@ -1,0 +1,192 @@
+//! What the host holds out: clients that do not read, or send half of what they
+//! announce, and stores that fail.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::oneshot;
+use user_auth_host::api::{McpRequest, Transport};
+use user_auth_host::client::NoClient;
+use user_auth_host::store::MemoryStore;
+use user_auth_host::transport::http::{self, Allowed};
+use user_auth_host::{Keys, Limits, Plugin};
+use user_auth_tests::{Options, PASSWORD, built, folder};
+
+/// Serves in this process, where limits can be set; ends when what it gives is
+/// dropped.
+async fn serve(limits: Limits) -> (Plugin, SocketAddr, oneshot::Sender<()>) {
+    let plugin = Plugin::builder()
+        .component(built("user-auth.wasm"))
+        .cache(built("user-auth").with_file_name("test-cache/user-auth"))
+        .store(Arc::new(MemoryStore::new()))
+        .keys(Keys::ephemeral().unwrap())
+        .limits(limits)
+        .build()
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let shutdown = async {
+        let _ = stopped.await;
+    };
+    tokio::spawn(http::serve(
+        listener,
+        plugin.clone(),
+        Allowed::default(),
+        shutdown,
+    ));
+    (plugin, address, stop)
+}
+
+fn post(body: &Value, accept: &str) -> String {
+    let body = body.to_string();
+    format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Accept: {accept}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// An answer, on a connection of its own.
+fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let length = stream.read(&mut buffer).unwrap();
+        seen.extend_from_slice(&buffer[..length]);
+        let text = String::from_utf8_lossy(&seen);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            assert!(length > 0, "closed after: {text}");
+            continue;
+        };
+        let announced = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        if length == 0 || announced.and_then(|length| length.parse().ok()) == Some(body.len()) {
+            return text.into_owned();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_nobody_reads_gives_its_instance_back() {
+    let (plugin, address, _stop) = serve(Limits {
+        // The stream holds the only place, and the call after it waits for that.
+        concurrent_calls: 1,
+        wall_clock_per_call: Duration::from_secs(1),
+        call_queue_wait: Duration::from_secs(20),
+        notification_bytes_per_call: 64 << 20,
+        body_bytes: 16 << 20,
+        discarded_body_bytes: 16 << 20,
+        ..Limits::default()
+    })
+    .await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(2048).unwrap();
+    let mut unread = socket.connect(address).await.unwrap();
+    // More than both ends of a socket hold.
+    let token = "t".repeat(250_000);
+    let logins: Vec<Value> = (0..32)
+        .map(|id| {
+            json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {
+                "name": "user-auth_login",
+                "arguments": {"username": "alice", "password": PASSWORD},
+                "_meta": {"progressToken": token},
+            }})
+        })
+        .collect();
+    let request = post(&json!(logins), "application/json, text/event-stream");
+    unread.write_all(request.as_bytes()).await.unwrap();
+    // The head of the answer comes with the first event: the call is at work.
+    unread.readable().await.unwrap();
+    let ping = McpRequest {
+        transport: Transport::Stdio,
+        headers: Vec::new(),
+        peer: None,
+        body: json!({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+            .to_string()
+            .into(),
+    };
+    let answer = plugin.handle(ping, Arc::new(NoClient)).await.unwrap();
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_share_a_bounded_memory_and_give_it_back() {
+    let (_plugin, address, _stop) = serve(Limits {
+        bodies_bytes: 1_000,
+        call_queue_wait: Duration::from_millis(50),
+        ..Limits::default()
+    })
+    .await;
+    let ask = async |body: Value| {
+        let request = post(&body, "*/*");
+        tokio::task::spawn_blocking(move || exchange(address, &request))
+            .await
+            .unwrap()
+    };
+    let large =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"x": "x".repeat(2_000)}});
+    let refused = ask(large).await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(refused.contains("\r\nretry-after: 1\r\n"), "{refused}");
+    assert!(refused.contains(r#""code":-32004"#), "{refused}");
+    for _ in 0..20 {
+        let small = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+        let answer = ask(small).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
+
+#[test]
+fn half_a_request_does_not_hold_up_the_end() {
+    let server = Options::new().store("memory").start();
+    let address = server.url.strip_prefix("http://").unwrap();
+    let halves: Vec<TcpStream> = [
+        "POST /mcp HT",
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nab",
+    ]
+    .map(|half| {
+        // The answer to the first says that the server has the connection.
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n{half}"
+        )
+        .unwrap();
+        stream.read_exact(&mut [0; 15]).unwrap();
+        stream
+    })
+    .into();
+    let (status, log) = server.stop();
+    assert!(status.success(), "{status}");
+    assert!(log.contains("stopped") && !log.contains("cut off"), "{log}");
+    drop(halves);
+}
+
+#[test]
+fn a_clean_end_leaves_everything_in_one_file() {
+    let home = folder();
+    let server = Options::new().home(home.path()).start();
+    server.new_session("alice");
+    let (status, _) = server.stop();
+    assert!(status.success(), "{status}");
+    let folder = home.path().join(".local/share/user-auth");
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["master.key", "user-auth.db"]);
+}
