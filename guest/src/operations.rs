@@ -6,18 +6,41 @@
 //! listing of capabilities are all made of that. To add an operation, add its
 //! file, its `mod` and its line in [`TABLE`].
 
+mod assign_role;
+mod audited;
 mod change_password;
+mod check_permission;
+mod create_api_key;
+mod create_service_account;
+mod define_role;
+mod delete_role;
+mod delete_user;
+mod disable_user;
+mod enable_user;
 mod execute_primary_operation;
+mod explain_permissions;
 mod get_capabilities;
 mod get_session;
+mod get_user;
 mod input;
+mod introspect_token;
+mod list_api_keys;
+mod list_roles;
 mod list_sessions;
+mod list_users;
 mod login;
 mod logout;
+mod query_audit;
 mod refresh_token;
 mod register;
+mod revoke_api_key;
 mod revoke_other_sessions;
+mod revoke_role;
 mod revoke_session;
+mod revoke_token;
+mod rotate_api_key;
+mod target;
+mod verify_audit_chain;
 mod verify_token;
 
 use schemars::JsonSchema;
@@ -26,17 +49,38 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+pub use assign_role::AssignRole;
 pub use change_password::ChangePassword;
+pub use check_permission::{CheckPermission, Decision};
+pub use create_api_key::{CreateApiKey, NewApiKey};
+pub use create_service_account::CreateServiceAccount;
+pub use define_role::DefineRole;
+pub use delete_role::DeleteRole;
+pub use delete_user::DeleteUser;
+pub use disable_user::DisableUser;
+pub use enable_user::EnableUser;
 pub use execute_primary_operation::ExecutePrimaryOperation;
+pub use explain_permissions::ExplainPermissions;
 pub use get_capabilities::{GetCapabilities, operations};
 pub use get_session::{GetSession, SessionView};
+pub use get_user::{GetUser, UserView};
+pub use introspect_token::IntrospectToken;
+pub use list_api_keys::ListApiKeys;
+pub use list_roles::ListRoles;
 pub use list_sessions::ListSessions;
+pub use list_users::ListUsers;
 pub use login::{Login, Tokens};
 pub use logout::Logout;
+pub use query_audit::QueryAudit;
 pub use refresh_token::RefreshToken;
 pub use register::{Register, Registered};
+pub use revoke_api_key::RevokeApiKey;
 pub use revoke_other_sessions::RevokeOtherSessions;
+pub use revoke_role::RevokeRole;
 pub use revoke_session::RevokeSession;
+pub use revoke_token::RevokeToken;
+pub use rotate_api_key::RotateApiKey;
+pub use verify_audit_chain::VerifyAuditChain;
 pub use verify_token::{Verification, VerifyToken};
 
 use crate::domain::actor::{self, Requirement};
@@ -58,6 +102,27 @@ pub static TABLE: &[Definition] = &[
     define::<RevokeSession>(),
     define::<RevokeOtherSessions>(),
     define::<ChangePassword>(),
+    define::<DefineRole>(),
+    define::<ListRoles>(),
+    define::<DeleteRole>(),
+    define::<AssignRole>(),
+    define::<RevokeRole>(),
+    define::<CheckPermission>(),
+    define::<ExplainPermissions>(),
+    define::<ListUsers>(),
+    define::<GetUser>(),
+    define::<DisableUser>(),
+    define::<EnableUser>(),
+    define::<DeleteUser>(),
+    define::<CreateServiceAccount>(),
+    define::<CreateApiKey>(),
+    define::<ListApiKeys>(),
+    define::<RotateApiKey>(),
+    define::<RevokeApiKey>(),
+    define::<IntrospectToken>(),
+    define::<RevokeToken>(),
+    define::<QueryAudit>(),
+    define::<VerifyAuditChain>(),
 ];
 
 /// One operation. The type itself is its input.

@@ -11,6 +11,7 @@ use crate::domain::actor::Actor;
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::time::Timestamp;
 use crate::mcp;
+use crate::operations;
 use crate::ports::*;
 use crate::settings::Settings;
 
@@ -71,6 +72,24 @@ impl World {
         }
     }
 
+    /// Runs an operation as somebody; `Err` holds the code of its failure.
+    pub fn run_as(
+        &self,
+        principal: Principal,
+        operation: &str,
+        input: Value,
+    ) -> std::result::Result<Value, i32> {
+        let caller = Caller {
+            principal,
+            ..self.caller.clone()
+        };
+        let context = Context {
+            caller: &caller,
+            ..self.context()
+        };
+        operations::invoke(operation, input, &context).map_err(|error| error.kind.code())
+    }
+
     pub fn pass(&self, seconds: u64) {
         self.now_ms.set(self.now_ms.get() + seconds * 1000);
     }
@@ -98,6 +117,16 @@ impl World {
         values
             .map(|(_, (value, ..))| String::from_utf8_lossy(value).into_owned())
             .collect()
+    }
+
+    /// What is stored under a key.
+    pub fn stored(&self, key: &str) -> Option<Vec<u8>> {
+        self.live(key).map(|entry| entry.value)
+    }
+
+    /// Changes the store behind the component's back; `None` deletes.
+    pub fn tamper(&self, key: &str, value: Option<Vec<u8>>) {
+        self.write(key, value, None);
     }
 
     fn live(&self, key: &str) -> Option<Entry> {

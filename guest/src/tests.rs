@@ -2,6 +2,9 @@
 //! memory. What a client notices is tested end to end, in `tests/`.
 
 mod account;
+mod admin;
+mod api_keys;
+mod audit;
 mod protocol;
 mod sessions;
 mod tokens;

@@ -8,6 +8,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 use tracing::{debug, warn};
@@ -18,6 +19,8 @@ use crate::keys::hex;
 
 /// How many compiled components are kept; the least recently written go first.
 const KEPT: usize = 8;
+/// A file that was not finished after so long never will be.
+const LEFTOVER_AGE: Duration = Duration::from_hours(24);
 
 /// A folder of compiled components.
 #[derive(Clone, Debug)]
@@ -34,9 +37,11 @@ impl Cache {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder)?;
         refuse_shared(folder)?;
-        Ok(Self {
+        let cache = Self {
             folder: folder.to_owned(),
-        })
+        };
+        cache.clear_leftovers();
+        Ok(cache)
     }
 
     /// The component whose bytes have this SHA-256, if it is here and whole.
@@ -84,20 +89,39 @@ impl Cache {
     }
 
     fn prune(&self) {
-        let Ok(entries) = fs::read_dir(&self.folder) else {
-            return;
-        };
-        let mut files: Vec<_> = entries
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|end| end == "cwasm"))
-            .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
-            .collect();
+        let mut files = self.files(&["cwasm"]);
         files.sort();
         let surplus = files.len().saturating_sub(KEPT);
         for (_, path) in &files[..surplus] {
             let _ = fs::remove_file(path);
         }
+    }
+
+    /// Deletes what processes left behind that were killed while they wrote. It
+    /// takes a file some time to be one of those.
+    fn clear_leftovers(&self) {
+        for (written, path) in self.files(&["new", "probe"]) {
+            if written.elapsed().is_ok_and(|age| age > LEFTOVER_AGE) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
+    /// The files whose names end so, and when they were written.
+    fn files(&self, endings: &[&str]) -> Vec<(SystemTime, PathBuf)> {
+        let Ok(entries) = fs::read_dir(&self.folder) else {
+            return Vec::new();
+        };
+        entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| {
+                endings
+                    .iter()
+                    .any(|end| path.extension() == Some(end.as_ref()))
+            })
+            .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
+            .collect()
     }
 }
 
@@ -206,6 +230,31 @@ mod tests {
             fs::write(&path, damaged).unwrap();
             assert!(cache.get(&engine, &[7; 32]).is_none());
         }
+    }
+
+    #[test]
+    fn what_killed_processes_left_is_cleared_away() {
+        let folder = tempdir().unwrap();
+        for name in [
+            "old.cwasm",
+            "old.1.new",
+            "old.probe",
+            "fresh.1.new",
+            "fresh.probe",
+        ] {
+            let file = File::create(folder.path().join(name)).unwrap();
+            if name.starts_with("old") {
+                file.set_modified(SystemTime::now() - 2 * LEFTOVER_AGE)
+                    .unwrap();
+            }
+        }
+        Cache::open(folder.path()).unwrap();
+        let mut names: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["fresh.1.new", "fresh.probe", "old.cwasm"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod call;
+mod descriptors;
 mod inspect;
 mod logging;
 mod open;
@@ -11,12 +12,12 @@ mod show;
 mod stdio;
 
 use std::fmt;
-use std::io;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 use tracing::Level;
+use user_auth_host::CallError;
 
 /// Authentication for AI agents and the services around them.
 ///
@@ -69,14 +70,19 @@ enum Command {
 
 /// Runs the command that the arguments ask for.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli.command) {
-        Ok(code) => code,
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            ExitCode::from(failure.code)
-        }
-    }
+    let matches = options::without_empty_variables(Cli::command()).try_get_matches();
+    let done = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => run(cli.command),
+        // Help and the version, which were asked for.
+        Err(answer) if !answer.use_stderr() => answer.exit(),
+        Err(error) => Err(Failure::parsing(&error)),
+    };
+    done.unwrap_or_else(|failure| {
+        // What was given may hold control characters, which are not for the
+        // terminal.
+        show::complain(&show::printable_lines(&format!("error: {failure}\n")));
+        ExitCode::from(failure.code)
+    })
 }
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
@@ -91,7 +97,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Call(call) => wait(call.run()),
         Command::Inspect(inspect) => inspect.run(),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "user-auth", &mut io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "user-auth", &mut script);
+            show::print(&String::from_utf8_lossy(&script))?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -123,6 +131,18 @@ impl Failure {
             code: 2,
             message: message.to_string(),
         }
+    }
+
+    /// What clap says of the arguments.
+    fn parsing(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        Self::usage(text.trim_end())
+    }
+
+    /// A call into the sandbox came to nothing.
+    fn no_answer(error: CallError) -> Self {
+        Self::start(format!("the component gave no answer: {error}"))
     }
 
     /// The host cannot start, or broke down.

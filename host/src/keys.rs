@@ -39,11 +39,15 @@ impl Keys {
         })
     }
 
-    /// Reads a secret in text: hexadecimal when it has 64 or more digits and
-    /// nothing else, otherwise base64 of either alphabet, padded or not.
+    /// Reads a secret in text: hexadecimal when it has such digits and nothing
+    /// else, otherwise base64 of either alphabet, padded or not.
     pub fn from_text(text: &str) -> Result<Self, KeysError> {
         let text = text.trim();
-        if let Some(secret) = from_hex(text) {
+        // What looks like digits is not taken for base64: it would give another
+        // key than was meant.
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let digits = text.len();
+            let secret = from_hex(text).ok_or(KeysError::Digits { digits })?;
             return Self::from_bytes(secret);
         }
         [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
@@ -66,6 +70,10 @@ impl Keys {
             path: path.to_owned(),
             source,
         };
+        // Opening a pipe would wait for a writer.
+        if !fs::metadata(path).map_err(problem)?.is_file() {
+            return Err(problem(io::Error::other("it is no regular file")));
+        }
         let file = File::open(path).map_err(problem)?;
         refuse_readable_by_others(path, &file)?;
         let mut text = Zeroizing::new(String::new());
@@ -121,6 +129,15 @@ pub enum KeysError {
     TooShort {
         /// How many it has.
         bytes: usize,
+    },
+    /// The text is all hexadecimal digits, and too few of them or an odd number.
+    #[error(
+        "the master key has {digits} hexadecimal digits, and needs an even number of at least 64; \
+         `openssl rand -hex 32` makes one"
+    )]
+    Digits {
+        /// How many it has.
+        digits: usize,
     },
     /// The text is neither hexadecimal nor base64.
     #[error("the master key is neither 64 hexadecimal digits nor base64 of at least 32 bytes")]
@@ -281,9 +298,18 @@ mod tests {
         }
         assert!(matches!(Keys::from_text("no!"), Err(KeysError::NotText)));
         assert!(matches!(
-            Keys::from_text("AAAA"),
+            Keys::from_text("xyzw"),
             Err(KeysError::TooShort { bytes: 3 })
         ));
+        for digits in [
+            HEX[..62].to_owned(),
+            format!("{HEX}0"),
+            HEX[..44].to_owned(),
+        ] {
+            let error = Keys::from_text(&digits).unwrap_err().to_string();
+            let said = format!("{} hexadecimal digits", digits.len());
+            assert!(error.contains(&said), "{error}");
+        }
     }
 
     #[test]
@@ -326,6 +352,17 @@ mod tests {
             error.contains("mode 640") && error.contains("chmod 600"),
             "{error}"
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_no_regular_one_is_refused() {
+        let folder = tempdir().unwrap();
+        let pipe = folder.path().join("master.key");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let error = Keys::load_or_create(&pipe).unwrap_err().to_string();
+        assert!(error.contains("no regular file"), "{error}");
     }
 
     #[test]

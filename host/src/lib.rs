@@ -41,6 +41,7 @@
 mod bindings;
 mod cache;
 mod call;
+mod claim;
 pub mod client;
 mod component;
 mod engine;
@@ -57,6 +58,7 @@ mod time;
 pub mod transport;
 
 pub use call::CallError;
+pub use claim::ClaimError;
 pub use component::{ComponentError, Inspection, Interface, Origin, default_component_path};
 pub use keys::{Keys, KeysError, MIN_SECRET_BYTES};
 pub use limits::{Limit, Limits};

@@ -82,21 +82,28 @@ limits! {
     concurrent_calls: u32 = 256, "";
     /// Calls that may wait until one of those ends; one more is refused.
     waiting_calls: u32 = 1_024, "";
-    /// How long a call waits before it is refused.
+    /// How long a call waits before it is refused, for its turn or for memory.
     call_queue_wait: Duration = Duration::from_secs(5), "";
     /// Messages of one stdio client at work at one time.
     stdio_concurrent_messages: u32 = 64, "";
 
     /// One message, be it an HTTP body or a line.
     body_bytes: usize = 1 << 20, "B";
+    /// Bodies of HTTP requests that are being read or worked on, altogether.
+    bodies_bytes: usize = 128 << 20, "B";
     /// What is read of a body that is too large before its sender is cut off.
     discarded_body_bytes: usize = 8 << 20, "B";
     /// Open HTTP connections.
     connections: usize = 4_096, "";
+    /// What is read ahead of one connection, the header of a request included; at
+    /// least 8 KiB.
+    connection_buffer_bytes: usize = 32 << 10, "B";
     /// How long a connection may be idle, or take to send the header of a request.
     header_read: Duration = Duration::from_secs(30), "";
     /// How long a client may take to send the body of a request.
     body_read: Duration = Duration::from_secs(30), "";
+    /// How long a client may keep a connection waiting that writes to it.
+    response_write: Duration = Duration::from_secs(30), "";
     /// How long a shutdown waits for what is in flight.
     shutdown: Duration = Duration::from_secs(30), "";
 

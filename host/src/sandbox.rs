@@ -195,6 +195,20 @@ impl Plugin {
         )
     }
 
+    /// `check_permission`: whether the caller may do what this permission names.
+    pub async fn check_permission(
+        &self,
+        caller: Caller,
+        permission: &str,
+    ) -> Result<Result<bool, OperationError>, CallError> {
+        call!(
+            self,
+            no_client(),
+            user_auth_plugin_auth,
+            call_check_permission(&caller, permission)
+        )
+    }
+
     /// All operations: a JSON array of objects with `name`, `title`,
     /// `description`, `input_schema` and `output_schema`.
     pub async fn operations(&self) -> Result<String, CallError> {

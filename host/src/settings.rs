@@ -41,12 +41,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("USER_AUTH_ARGON2_ITERATIONS", "Passes of one password hash"),
 ];
 
-/// The settings that this process has in its environment. What is not valid
-/// Unicode is as good as unset.
+/// The settings that this process has in its environment. What is empty or not
+/// valid Unicode is as good as unset.
 pub fn from_environment() -> Vec<(String, String)> {
     SETTINGS
         .iter()
         .filter_map(|setting| Some((setting.name.to_owned(), std::env::var(setting.name).ok()?)))
+        .filter(|(_, value)| !value.is_empty())
         .collect()
 }
 

@@ -1,9 +1,10 @@
 //! What the host holds out: clients that do not read, or send half of what they
-//! announce, and stores that fail.
+//! announce, and whoever starts it in the wrong way.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,9 @@ use user_auth_host::client::NoClient;
 use user_auth_host::store::MemoryStore;
 use user_auth_host::transport::http::{self, Allowed};
 use user_auth_host::{Keys, Limits, Plugin};
-use user_auth_tests::{Options, PASSWORD, built, folder};
+use user_auth_tests::{Options, PASSWORD, built, command, folder};
+
+const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 
 /// Serves in this process, where limits can be set; ends when what it gives is
 /// dropped.
@@ -172,7 +175,12 @@ fn half_a_request_does_not_hold_up_the_end() {
     let (status, log) = server.stop();
     assert!(status.success(), "{status}");
     assert!(log.contains("stopped") && !log.contains("cut off"), "{log}");
-    drop(halves);
+    for mut half in halves {
+        let mut rest = String::new();
+        // A connection that is cut may be reset.
+        let _ = half.read_to_string(&mut rest);
+        assert!(!rest.contains("HTTP/1.1 408"), "it was waited for: {rest}");
+    }
 }
 
 #[test]
@@ -189,4 +197,109 @@ fn a_clean_end_leaves_everything_in_one_file() {
         .collect();
     names.sort();
     assert_eq!(names, ["master.key", "user-auth.db"]);
+}
+
+/// Runs the program to its end.
+fn run(home: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String) {
+    let output = command(home)
+        .envs(environment.iter().copied())
+        .args(arguments)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), stderr)
+}
+
+#[test]
+fn a_database_is_not_used_under_another_master_key() {
+    let home = folder();
+    let password = format!("password={PASSWORD}");
+    let register = ["call", "register", "username=alice", &password];
+    assert_eq!(run(home.path(), &[], &register).0, Some(0));
+    let key = "0f".repeat(32);
+    let other = [("USER_AUTH_MASTER_KEY", key.as_str())];
+    for command in [&["call", "get_capabilities"][..], &["stdio"], &SERVE] {
+        let (code, log) = run(home.path(), &other, command);
+        assert_eq!(code, Some(3), "{command:?}: {log}");
+        assert!(log.contains("under another master key"), "{log}");
+    }
+    let (code, log) = run(home.path(), &[], &["call", "get_capabilities"]);
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[test]
+fn a_server_with_a_setting_that_cannot_be_used_does_not_start() {
+    let home = folder();
+    let setting = [("USER_AUTH_PASSWORD_MIN_LENGTH", "three")];
+    for command in [&SERVE[..], &["stdio"]] {
+        let (code, log) = run(home.path(), &setting, command);
+        assert_eq!(code, Some(3), "{command:?}: {log}");
+        assert!(
+            log.contains("USER_AUTH_PASSWORD_MIN_LENGTH is 'three'"),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn an_empty_variable_is_as_good_as_none() {
+    let home = folder();
+    for name in [
+        "USER_AUTH_STORE",
+        "USER_AUTH_NO_CACHE",
+        "USER_AUTH_COMPONENT",
+        "USER_AUTH_MASTER_KEY",
+        "USER_AUTH_MASTER_KEY_FILE",
+        "USER_AUTH_ISSUER",
+        "USER_AUTH_PASSWORD_MIN_LENGTH",
+    ] {
+        let (code, log) = run(home.path(), &[(name, "")], &["call", "get_capabilities"]);
+        assert_eq!(code, Some(0), "{name}: {log}");
+    }
+    for name in ["USER_AUTH_ALLOWED_HOSTS", "USER_AUTH_ALLOWED_ORIGINS"] {
+        let server = Options::new().store("memory").env(name, "").start();
+        assert_eq!(server.get("/health", &[]).status, 200);
+    }
+    for truth in ["1", "0", "true", "no"] {
+        let truth = [("USER_AUTH_NO_CACHE", truth)];
+        let (code, log) = run(home.path(), &truth, &["inspect"]);
+        assert_eq!(code, Some(0), "{truth:?}: {log}");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_no_panic() {
+    let home = folder();
+    for (redirection, arguments, code) in [
+        ("> /dev/full", &["completions", "bash"][..], 3),
+        ("2> /dev/full", &["call", "nope"], 2),
+        ("2> /dev/full", &["fly"], 2),
+    ] {
+        let mut shell = std::process::Command::new("sh");
+        let line = format!("exec \"$@\" {redirection}");
+        shell.args(["-c", &line, "sh"]).arg(built("user-auth"));
+        let output = shell
+            .args(arguments)
+            .env("HOME", home.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
+fn control_characters_of_arguments_do_not_reach_the_terminal() {
+    let home = folder();
+    for arguments in [
+        &["call", "\x1b[2J"][..],
+        &["call", "login", "\x1b[2J"],
+        &["call", "login", "\x1b[2J:=x"],
+        &["serve", "--listen", "\x1b[2J"],
+        &["serve", "--store", "sqlite:/no/\x1b[2J/x.db"],
+    ] {
+        let (code, log) = run(home.path(), &[], arguments);
+        assert_ne!(code, Some(0), "{arguments:?}");
+        assert!(!log.contains('\x1b'), "{arguments:?}: {log}");
+        assert!(log.contains(r"\u{1b}[2J"), "{arguments:?}: {log}");
+    }
 }

@@ -11,7 +11,9 @@ use super::{Component, ports};
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::secret::Secret;
 use crate::error::{AuthError, FieldError, Result as AuthResult};
-use crate::operations::{self, Login, Logout, RefreshToken, Register, Tokens, VerifyToken};
+use crate::operations::{
+    self, CheckPermission, Login, Logout, RefreshToken, Register, Tokens, VerifyToken,
+};
 
 impl Guest for Component {
     fn register(caller: WitCaller, registration: Registration) -> Result<Account, Error> {
@@ -71,6 +73,16 @@ impl Guest for Component {
                 refresh_token: refresh,
             };
             operations::call(operation, context).map(|_| ())
+        })
+    }
+
+    fn check_permission(caller: WitCaller, permission: String) -> Result<bool, Error> {
+        run("check_permission", caller, |context| {
+            let operation = CheckPermission {
+                permission: field("permission", permission)?,
+                token: None,
+            };
+            Ok(operations::call(operation, context)?.allowed)
         })
     }
 

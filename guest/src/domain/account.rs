@@ -62,9 +62,12 @@ impl Account {
         self.status == Status::Active
     }
 
+    /// All accounts.
+    pub const PREFIX: &'static str = "account/";
+
     /// Where an account is stored.
     pub fn key(user_id: Id) -> String {
-        format!("account/{user_id}")
+        format!("{}{user_id}", Account::PREFIX)
     }
 
     /// Where it is stored whose a user name is. Names are not all ASCII, keys are.

@@ -7,11 +7,11 @@ use super::account::Account;
 use super::api_key::ApiKey;
 use super::context::{Context, Principal};
 use super::id::Id;
-use super::permission::Permission;
+use super::permission::{Grant, Permission};
 use super::records::{self, Batch};
 use super::role;
 use super::session::{self, Session};
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, FieldError, Kind, Result};
 
 /// `last_used_at` of an API key is kept to this, to spare a write for every use.
 const LAST_USED_EVERY: Duration = Duration::from_secs(60);
@@ -27,6 +27,11 @@ pub enum Requirement {
     FreshSession,
     /// This permission.
     Permission(&'static str),
+    /// A session for what concerns one's own account, this permission for what
+    /// concerns others; which of them it is, [`subject`] decides.
+    SessionOr(&'static str),
+    /// The same, and a session has to have begun lately in either case.
+    FreshSessionOr(&'static str),
 }
 
 /// Who acts, once that has been verified.
@@ -87,11 +92,87 @@ pub fn authorize(requirement: Requirement, context: &Context) -> Result<Actor> {
         }
         Requirement::Permission(name) => {
             let actor = authenticate(context)?;
-            if may(&actor, &Permission::own(name), context)? {
-                return Ok(actor);
-            }
-            Err(AuthError::new(Kind::Authorization, "Not permitted").detail("permission", name))
+            require_permission(&actor, name, context)?;
+            Ok(actor)
         }
+        Requirement::SessionOr(name) | Requirement::FreshSessionOr(name) => {
+            let actor = authenticate(context)?;
+            match &actor {
+                Actor::User(session) if requirement == Requirement::FreshSessionOr(name) => {
+                    require_fresh(session, context)?;
+                }
+                Actor::User(_) => {}
+                _ => require_permission(&actor, name, context)?,
+            }
+            Ok(actor)
+        }
+    }
+}
+
+/// The account that an operation is about which requires a session or else a
+/// permission: one's own, or the `named` one for who has the permission.
+pub fn subject(named: Option<Id>, permission: &'static str, context: &Context) -> Result<Id> {
+    let actor = &context.actor;
+    let own = actor.user_id();
+    if let Actor::User(session) = actor
+        && named.is_none_or(|named| named == session.user_id)
+    {
+        return Ok(session.user_id);
+    }
+    require_permission(actor, permission, context)?;
+    named.or(own).ok_or_else(|| {
+        let problem = "is missing: who calls has no account of their own";
+        AuthError::invalid(vec![FieldError::new("user_id", problem)])
+    })
+}
+
+/// Fails with -32002 unless the actor has the permission.
+pub fn require_permission(actor: &Actor, name: &'static str, context: &Context) -> Result<()> {
+    if may(actor, &Permission::own(name), context)? {
+        return Ok(());
+    }
+    Err(AuthError::new(Kind::Authorization, "Not permitted").detail("permission", name))
+}
+
+/// Fails with -32002 unless the actor may itself do all that these grants
+/// permit: who could hand out more than that, would have more than that.
+pub fn require_covered(actor: &Actor, grants: &[Grant], context: &Context) -> Result<()> {
+    let (user_id, scopes) = match actor {
+        Actor::Operator => return Ok(()),
+        Actor::Anonymous => return Err(AuthError::new(Kind::Authorization, "Not permitted")),
+        Actor::User(session) => (session.user_id, None),
+        Actor::ApiKey(key) => (key.user_id, Some(&key.scopes)),
+    };
+    let (account, _) = Account::read(user_id, &context.ports)?;
+    let roles = account.map_or_else(Vec::new, |account| account.value.roles);
+    let granted = role::granted(&roles, &context.ports)?;
+    let is_covered = |grant: &Grant| {
+        let mut own = granted.iter().flat_map(|granted| &granted.permissions);
+        own.any(|own| own.covers(grant))
+            && scopes.is_none_or(|scopes| scopes.as_slice().iter().any(|scope| scope.covers(grant)))
+    };
+    match grants.iter().find(|grant| !is_covered(grant)) {
+        None => Ok(()),
+        Some(beyond) => Err(AuthError::new(
+            Kind::Authorization,
+            "Not permitted: more than you may do yourself",
+        )
+        .detail("permission", beyond.as_str())),
+    }
+}
+
+/// Fails with -32001 when who acts on the own account has been logged out since
+/// they were authorised. To be asked after the head of the account's audit chain
+/// was read: whoever then commits on that head was logged in as they did.
+pub fn require_still(user_id: Id, context: &Context) -> Result<()> {
+    match &context.actor {
+        Actor::User(own) if own.user_id == user_id => {
+            match session::read_alive(own.session_id, context)? {
+                Some(_) => Ok(()),
+                None => Err(AuthError::invalid_token()),
+            }
+        }
+        _ => Ok(()),
     }
 }
 
@@ -103,7 +184,10 @@ pub fn may(actor: &Actor, permission: &Permission, context: &Context) -> Result<
         Actor::User(session) => (session.user_id, None),
         Actor::ApiKey(key) => (key.user_id, Some(&key.scopes)),
     };
-    let in_scope = scopes.is_none_or(|scopes| scopes.iter().any(|scope| scope.permits(permission)));
+    let in_scope = scopes.is_none_or(|scopes| {
+        let mut scopes = scopes.as_slice().iter();
+        scopes.any(|scope| scope.permits(permission))
+    });
     let (account, _) = Account::read(user_id, &context.ports)?;
     let Some(account) = account.filter(|account| account.value.is_active() && in_scope) else {
         return Ok(false);

@@ -21,6 +21,9 @@ use crate::ports::Expect;
 /// How long is kept what was tried on a name that nobody has.
 const NOBODY_TTL_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// All records of all chains.
+pub const RECORDS: &str = "audit/";
+
 /// One thing that happened to an account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AuditRecord {
@@ -116,7 +119,12 @@ impl Chain {
 
     /// Where a record of an account's chain is stored.
     pub fn record_key(account: Id, seq: u64) -> String {
-        format!("audit/{account}/{seq:012}")
+        format!("{}{seq:012}", Chain::record_prefix(account))
+    }
+
+    /// All records of an account's chain, in their order.
+    pub fn record_prefix(account: Id) -> String {
+        format!("{RECORDS}{account}/")
     }
 
     /// A chain that begins.
@@ -183,6 +191,15 @@ impl Chain {
         batch.put(Chain::head_key(self.account), expect, &head, self.ttl_ms);
         Ok(())
     }
+}
+
+/// The seal that belongs to a record; the one that it carries does not count.
+pub(super) fn seal_of(record: &AuditRecord, context: &Context) -> Result<String> {
+    let unsealed = AuditRecord {
+        seal: String::new(),
+        ..record.clone()
+    };
+    seal(&unsealed, context)
 }
 
 fn seal(record: &AuditRecord, context: &Context) -> Result<String> {

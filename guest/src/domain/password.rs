@@ -97,14 +97,30 @@ impl PasswordRecord {
         ports.random.fill(&mut salt)?;
         let parameters = settings.argon2_parameters(HASH_BYTES);
         let hash = argon2id(password, &salt, parameters, ports)?;
-        Ok(PasswordRecord(format!(
+        Ok(PasswordRecord::of(parameters, &salt, &hash))
+    }
+
+    fn of(parameters: HashParameters, salt: &[u8], hash: &[u8]) -> PasswordRecord {
+        PasswordRecord(format!(
             "$argon2id$v=19$m={},t={},p={}${}${}",
             parameters.memory_kib,
             parameters.iterations,
             parameters.parallelism,
             STANDARD_NO_PAD.encode(salt),
-            STANDARD_NO_PAD.encode(&hash),
-        )))
+            STANDARD_NO_PAD.encode(hash),
+        ))
+    }
+
+    /// For an account that nobody logs in to with a password: 256 random bits in
+    /// the place of a hash, which no password has. To verify one is the same work
+    /// as with any other record, and ends the same way as with a wrong password.
+    pub fn unusable(settings: &Settings, ports: &Ports) -> Result<Self> {
+        let mut salt = [0; SALT_BYTES];
+        ports.random.fill(&mut salt)?;
+        let mut hash = [0; HASH_BYTES as usize];
+        ports.random.fill(&mut hash)?;
+        let parameters = settings.argon2_parameters(HASH_BYTES);
+        Ok(PasswordRecord::of(parameters, &salt, &hash))
     }
 
     /// Whether this is the password. Takes as long for a wrong one as for the

@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::audit::{Chain, Head};
+use super::id::Id;
 use super::permission::{Grant, Permission};
-use super::records;
+use super::records::{self, Found};
 use super::time::Timestamp;
 use crate::error::Result;
 use crate::ports::Ports;
@@ -19,6 +21,11 @@ pub const ADMIN: &str = "admin";
 pub struct RoleName(String);
 
 impl RoleName {
+    /// The role that is always there.
+    pub fn admin() -> RoleName {
+        RoleName(ADMIN.to_owned())
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -50,6 +57,29 @@ impl From<RoleName> for String {
     }
 }
 
+/// What a role is for: at most 256 characters on one line.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("maxLength" = 256))]
+pub struct Description(String);
+
+impl TryFrom<String> for Description {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> std::result::Result<Description, Self::Error> {
+        if text.chars().count() > 256 || text.chars().any(char::is_control) {
+            return Err("expected at most 256 characters, without control characters");
+        }
+        Ok(Description(text))
+    }
+}
+
+impl From<Description> for String {
+    fn from(description: Description) -> String {
+        description.0
+    }
+}
+
 /// A role, as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Role {
@@ -58,7 +88,7 @@ pub struct Role {
     /// What it grants.
     pub permissions: Vec<Grant>,
     /// What it is for.
-    pub description: String,
+    pub description: Description,
     /// When it was defined last.
     pub defined_at: Timestamp,
 }
@@ -70,6 +100,17 @@ impl Role {
     /// Where a role is stored.
     pub fn key(name: &RoleName) -> String {
         format!("{}{}", Role::PREFIX, name.as_str())
+    }
+
+    /// Roles belong to no account, and have one audit chain together: that of
+    /// the id that is all zeros.
+    pub fn chain() -> Id {
+        Id::from_bytes([0; 16])
+    }
+
+    /// A role and the head of the chain of all roles, as one snapshot.
+    pub fn read(name: &RoleName, ports: &Ports) -> Result<(Found<Role>, Found<Head>)> {
+        records::read_both([Role::key(name), Chain::head_key(Role::chain())], ports)
     }
 }
 
@@ -105,4 +146,10 @@ pub fn granted(roles: &[RoleName], ports: &Ports) -> Result<Vec<Granted>> {
 pub fn permits(granted: &[Granted], permission: &Permission) -> bool {
     let mut grants = granted.iter().flat_map(|granted| &granted.permissions);
     grants.any(|grant| grant.permits(permission))
+}
+
+/// All of it, whichever role it is from.
+pub fn all_grants(granted: Vec<Granted>) -> Vec<Grant> {
+    let grants = granted.into_iter().flat_map(|granted| granted.permissions);
+    grants.collect()
 }

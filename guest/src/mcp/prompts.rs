@@ -238,13 +238,18 @@ fn end_compromised_sessions(arguments: &Arguments) -> String {
     };
     format!(
         "End the sessions of the user '{username}' whose tokens may be in wrong hands.{reason}\n\
-         1. For each access or refresh token of the user that you hold, call user-auth_logout; a \
-         token that has expired or was used will do. Its session is over for everyone then.\n\
-         2. Check with user-auth_verify_token that each access token answers active: false.\n\
-         3. Let the user log in anew, and tell them that a refresh token that is used twice ends \
-         its session by itself.\n\
-         4. Say which sessions have ended, by session id, and that sessions of which you hold no \
-         token go on until they expire. Do not repeat any token."
+         1. Let the user log in with user-auth_login, or take an access token of a session of theirs \
+         that is not in doubt.\n\
+         2. Call user-auth_list_sessions with it, and go through the sessions with the user: when \
+         and how each began, and which one is current.\n\
+         3. End each session that the user does not know with user-auth_revoke_session; in doubt \
+         end all others at once with user-auth_revoke_other_sessions. Tokens that you hold of a \
+         session can also be ended with user-auth_logout.\n\
+         4. If the password may be known to somebody, let the user change it with \
+         user-auth_change_password, which takes a login of the last minutes and ends all other \
+         sessions too.\n\
+         5. Check with user-auth_verify_token that the tokens you know of answer active: false.\n\
+         6. Say which sessions have ended, by session id. Do not repeat any token or password."
     )
 }
 

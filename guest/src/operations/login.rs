@@ -100,7 +100,9 @@ impl Login {
             record_failure(None, nobody, context)?;
             return Ok(None);
         };
-        if !account.password.verify(&self.password, ports)? {
+        // A disabled account is no good, which nobody learns from here.
+        let is_right = account.password.verify(&self.password, ports)?;
+        if !is_right || !account.is_active() {
             record_failure(Some(account.user_id), nobody, context)?;
             return Ok(None);
         }
@@ -124,7 +126,8 @@ struct Authenticated {
     rehashed: Option<PasswordRecord>,
 }
 
-/// `None`: the password is another by now, and has to be checked again.
+/// `None`: the account has another password by now, or is disabled, and has to be
+/// checked again.
 fn begin_session(
     authenticated: &Authenticated,
     attempt: &Attempt,
@@ -133,7 +136,9 @@ fn begin_session(
     let Authenticated { account, rehashed } = authenticated;
     records::settle(|| {
         let (found, head) = Account::read(account.user_id, &context.ports)?;
-        let Some(current) = found.filter(|found| found.value.password == account.password) else {
+        let Some(current) = found
+            .filter(|found| found.value.password == account.password && found.value.is_active())
+        else {
             return Ok(Some(None));
         };
         throttle::check_source(context)?;

@@ -72,7 +72,7 @@ impl Operation for VerifyToken {
 }
 
 impl Verification {
-    fn active(claims: Claims) -> Verification {
+    pub(super) fn active(claims: Claims) -> Verification {
         Verification {
             active: true,
             sub: Some(claims.sub),

@@ -241,12 +241,19 @@ fn a_password_is_hashed_anew_when_the_parameters_have_changed() {
 #[test]
 fn one_password_tried_on_many_names_is_throttled_by_its_source() {
     let world = World::new();
+    world.alice();
     for number in 0..100 {
         let input = json!({"username": format!("user{number}"), "password": "Password1234567"});
         assert_eq!(world.run("login", input), Err(-32001));
     }
     let input = json!({"username": "user100", "password": "Password1234567"});
     assert_eq!(world.run("login", input), Err(-32003));
+    let right = json!({"username": "alice", "password": PASSWORD});
+    assert_eq!(
+        world.run("login", right),
+        Err(-32003),
+        "not even the right one is told"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use user_auth_host::CallError;
+use user_auth_host::Limits;
 use user_auth_host::api::{Caller, OperationError, Principal};
 
 use super::open::open;
@@ -52,8 +52,8 @@ struct Operation {
 
 impl Call {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let (plugin, _) = open(&self.options)?;
-        let operations = plugin.operations().await.map_err(no_answer)?;
+        let (plugin, _) = open(&self.options, Limits::default()).await?;
+        let operations = plugin.operations().await.map_err(Failure::no_answer)?;
         let operations: Vec<Operation> = serde_json::from_str(&operations)
             .map_err(|error| Failure::start(format!("the component is broken: {error}")))?;
         let schema = &find(&operations, &self.operation)?.input_schema;
@@ -71,23 +71,19 @@ impl Call {
                 Ok(ExitCode::SUCCESS)
             }
             Ok(Err(error)) => {
-                eprint!("{}", error_text(&error));
+                show::complain(&error_text(&error));
                 Ok(ExitCode::from(1))
             }
-            Err(error) => Err(no_answer(error)),
+            Err(error) => Err(Failure::no_answer(error)),
         }
     }
-}
-
-fn no_answer(error: CallError) -> Failure {
-    Failure::start(format!("the component gave no answer: {error}"))
 }
 
 fn find<'a>(operations: &'a [Operation], name: &str) -> Result<&'a Operation, Failure> {
     if let Some(found) = operations.iter().find(|operation| operation.name == name) {
         return Ok(found);
     }
-    let mut message = format!("there is no operation '{}'", show::printable(name));
+    let mut message = format!("there is no operation '{name}'");
     if let Some(nearest) = nearest(operations, name) {
         message += &format!("; did you mean `{nearest}`?");
     }

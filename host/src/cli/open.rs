@@ -5,15 +5,24 @@ use std::fs::{self, DirBuilder};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use user_auth_host::api::{Caller, Principal};
 use user_auth_host::store::{MemoryStore, SqliteStore, Store};
-use user_auth_host::{Keys, Plugin, PluginBuilder, default_component_path, settings};
+use user_auth_host::{
+    Keys, KeysError, Limits, Plugin, PluginBuilder, default_component_path, settings,
+};
 use zeroize::Zeroizing;
 
 use super::Failure;
 use super::options::{ComponentOptions, Options, StoreLocation, xdg_folder};
 
+/// The code of an error that no client can do anything about.
+const RESOURCE_UNAVAILABLE: i32 = -32004;
+
 /// Opens the store, the master key and the component.
-pub(super) fn open(options: &Options) -> Result<(Plugin, StoreLocation), Failure> {
+pub(super) async fn open(
+    options: &Options,
+    limits: Limits,
+) -> Result<(Plugin, StoreLocation), Failure> {
     let location = match &options.store {
         Some(location) => location.clone(),
         None => StoreLocation::Sqlite(default_database()?),
@@ -21,12 +30,28 @@ pub(super) fn open(options: &Options) -> Result<(Plugin, StoreLocation), Failure
     // The component first: a mistake there must leave no files behind.
     let builder = component(&options.component)?;
     let keys = keys(options, &location)?;
-    let mut builder = builder.store(store(&location)?).keys(keys);
+    let store = store(&location)?;
+    let _ = keys.claim(&*store).await;
+    let mut builder = builder.store(store).keys(keys).limits(limits);
     for (name, value) in settings::from_environment() {
         builder = builder.setting(name, value);
     }
     let plugin = builder.build().map_err(Failure::start)?;
     Ok((plugin, location))
+}
+
+/// Fails when the component can do nothing at all, as with a setting that cannot
+/// be used: whoever starts a server is to learn that, and not its clients.
+pub(super) async fn try_out(plugin: &Plugin) -> Result<(), Failure> {
+    let caller = Caller {
+        principal: Principal::Operator,
+        source: None,
+    };
+    match plugin.invoke(caller, "get_capabilities", "{}").await {
+        Ok(Err(error)) if error.code == RESOURCE_UNAVAILABLE => Err(Failure::start(error.message)),
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::no_answer(error)),
+    }
 }
 
 /// Names the component, and where it is kept compiled.
@@ -75,10 +100,7 @@ fn store(location: &StoreLocation) -> Result<Arc<dyn Store>, Failure> {
         StoreLocation::Memory => Ok(Arc::new(MemoryStore::new())),
         StoreLocation::Sqlite(path) => match SqliteStore::open(path) {
             Ok(store) => Ok(Arc::new(store)),
-            Err(error) => Err(Failure::start(format!(
-                "the database {} cannot be opened: {error}",
-                path.display()
-            ))),
+            Err(error) => Err(Failure::start(error)),
         },
     }
 }
@@ -88,8 +110,9 @@ fn store(location: &StoreLocation) -> Result<Arc<dyn Store>, Failure> {
 fn keys(options: &Options, location: &StoreLocation) -> Result<Keys, Failure> {
     if let Some(text) = env::var_os("USER_AUTH_MASTER_KEY").filter(|text| !text.is_empty()) {
         let text = Zeroizing::new(text.into_encoded_bytes());
-        let text = str::from_utf8(&text).unwrap_or_default();
-        return Keys::from_text(text)
+        return str::from_utf8(&text)
+            .map_err(|_| KeysError::NotText)
+            .and_then(Keys::from_text)
             .map_err(|error| Failure::start(format!("USER_AUTH_MASTER_KEY: {error}")));
     }
     let database = match (location, &options.master_key_file) {

@@ -5,7 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Command};
 
 /// Which component runs, on which store, under which key.
 #[derive(Args)]
@@ -32,7 +33,12 @@ pub(super) struct ComponentOptions {
     pub(super) component: Option<PathBuf>,
 
     /// Compile the component at every start instead of keeping it compiled
-    #[arg(long, env = "USER_AUTH_NO_CACHE")]
+    #[arg(
+        long,
+        env = "USER_AUTH_NO_CACHE",
+        action = ArgAction::SetTrue,
+        value_parser = BoolishValueParser::new()
+    )]
     pub(super) no_cache: bool,
 }
 
@@ -67,6 +73,20 @@ impl fmt::Display for StoreLocation {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
         }
     }
+}
+
+/// Takes an environment variable that is empty for one that is not set, as
+/// deployment tools set it that have no value for it.
+pub(super) fn without_empty_variables(command: Command) -> Command {
+    command
+        .mut_args(|argument| {
+            let value = argument.get_env().and_then(env::var_os);
+            match value.is_some_and(|value| value.is_empty()) && false {
+                true => argument.env(None::<&'static str>),
+                false => argument,
+            }
+        })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// The folder of this program under an XDG base directory: `variable`, or

@@ -9,12 +9,14 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
-use user_auth_host::Plugin;
 use user_auth_host::transport::http::{self, Allowed};
+use user_auth_host::{Limits, Plugin};
 
 use super::Failure;
-use super::open::open;
+use super::descriptors;
+use super::open::{open, try_out};
 use super::options::{Options, StoreLocation};
+use super::show;
 
 /// How often what has expired is deleted, and how much at a time.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
@@ -68,12 +70,16 @@ impl Serve {
         let shutdown = shutdown_signal()?;
         let listener = self.bind().await?;
         let address = listener.local_addr().map_err(Failure::start)?;
-        let (plugin, store) = open(&self.options)?;
+        let limits = descriptors::fit(Limits::default());
+        let (plugin, store) = open(&self.options, limits).await?;
 
         announce(address, &store);
         let housekeeping = tokio::spawn(keep_house(plugin.clone()));
         let served = http::serve(listener, plugin, allowed, shutdown).await;
         housekeeping.abort();
+        // Its plugin is the last: the store is closed, and its log folded in, when
+        // that is dropped.
+        drop(housekeeping);
         served.map_err(Failure::start)?;
         info!("stopped");
         Ok(ExitCode::SUCCESS)
@@ -158,7 +164,7 @@ fn announce(address: SocketAddr, store: &StoreLocation) {
         info!(%address, url, %store, version = env!("CARGO_PKG_VERSION"), "listening");
         return;
     }
-    eprintln!(
+    show::complain(&show::printable_lines(&format!(
         "\
 user-auth {version} listens on {address}
   MCP     {url}
@@ -168,9 +174,9 @@ Try it:
   curl {url} -H 'Content-Type: application/json' \\
     -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{{}}}}'
   claude mcp add --transport http user-auth {url}
-Ctrl-C stops it.",
+Ctrl-C stops it.\n",
         version = env!("CARGO_PKG_VERSION"),
-    );
+    )));
 }
 
 async fn keep_house(plugin: Plugin) {

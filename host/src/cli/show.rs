@@ -14,12 +14,21 @@ pub(super) fn wants_colour() -> bool {
 
 /// Writes to standard output. A reader that has seen enough is no failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()) {
+    let mut output = io::stdout().lock();
+    match output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+    {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::start(format!(
             "the output cannot be written: {error}"
         ))),
         _ => Ok(()),
     }
+}
+
+/// Writes to standard error. There is nobody to tell when that fails.
+pub(super) fn complain(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// An object as aligned `key: value` lines, each after `indent`.
@@ -59,6 +68,11 @@ pub(super) fn printable(text: &str) -> String {
             false => character.to_string(),
         })
         .collect()
+}
+
+/// The same for a text of several lines, which stay lines.
+pub(super) fn printable_lines(text: &str) -> String {
+    text.to_owned()
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use user_auth_host::Limits;
 use user_auth_host::transport::stdio;
 
 use super::Failure;
-use super::open::open;
+use super::open::{open, try_out};
 use super::options::Options;
 use super::serve::shutdown_signal;
 
@@ -22,7 +23,8 @@ pub(super) struct Stdio {
 impl Stdio {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let shutdown = shutdown_signal()?;
-        let (plugin, _) = open(&self.options)?;
+        let (plugin, _) = open(&self.options, Limits::default()).await?;
+        try_out(&plugin).await?;
         stdio::serve(tokio::io::stdin(), tokio::io::stdout(), plugin, shutdown)
             .await
             .map_err(|error| Failure::start(format!("the connection broke: {error}")))?;

@@ -2,11 +2,15 @@
 
 mod guard;
 mod mcp;
+mod patience;
 mod sse;
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -19,24 +23,29 @@ use axum::routing::any;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tower::Service as _;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 pub use guard::{Allowed, AllowedError};
 
+use crate::claim::KEY_CHECK;
 use crate::sandbox::Plugin;
+use crate::store::Store;
+use patience::{Debts, Patient};
 
 /// How long to wait when the system has no more descriptors for connections.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves MCP over HTTP until `shutdown` completes, then takes no more
-/// connections and finishes what is in flight, for
-/// [`Limits::shutdown`](crate::Limits::shutdown) at most.
+/// connections and finishes the requests that have arrived whole, for
+/// [`Limits::shutdown`](crate::Limits::shutdown) at most. Nothing of it runs on
+/// when this returns.
 pub async fn serve(
     listener: TcpListener,
     plugin: Plugin,
@@ -47,24 +56,43 @@ pub async fn serve(
     let router = router(App {
         allowed: allowed.listening_on(listener.local_addr()?),
         plugin,
+        bodies: Arc::new(Semaphore::new(limits.bodies_bytes)),
         started: Instant::now(),
     });
     let places = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
+    let stopping = CancellationToken::new();
+    let mut connections = JoinSet::new();
     let mut server = http1::Builder::new();
     server
         .timer(TokioTimer::new())
+        // hyper panics when it is given less.
+        .max_buf_size(limits.connection_buffer_bytes.max(8 << 10))
         .header_read_timeout(limits.header_read);
 
     let accepting = async {
+        let mut failing = false;
         loop {
-            let (stream, peer, place) = accept(&listener, &places).await;
-            let router = router.clone();
-            let service = service_fn(move |request| answer(router.clone(), peer, request));
-            let connection = graceful.watch(server.serve_connection(TokioIo::new(stream), service));
-            tokio::spawn(async move {
+            let (stream, peer, place) = accept(&listener, &places, &mut failing).await;
+            // Those that have ended are let go of.
+            while connections.try_join_next().is_some() {}
+            let (server, router, stopping) = (server.clone(), router.clone(), stopping.clone());
+            connections.spawn(async move {
                 let _place = place;
-                if let Err(error) = connection.await {
+                let debts = Debts::default();
+                let stream = Patient::new(
+                    stream,
+                    limits.response_write,
+                    stopping.clone(),
+                    debts.clone(),
+                );
+                let caller = Caller {
+                    peer,
+                    debts: debts.clone(),
+                };
+                let service =
+                    service_fn(move |request| answer(router.clone(), caller.clone(), request));
+                let connection = server.serve_connection(TokioIo::new(stream), service);
+                if let Err(error) = drive(connection, &debts, &stopping).await {
                     debug!(%peer, %error, "a connection broke");
                 }
             });
@@ -75,21 +103,65 @@ pub async fn serve(
         () = accepting => {}
     }
     drop(listener);
-    if timeout(limits.shutdown, graceful.shutdown()).await.is_err() {
+    stopping.cancel();
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if timeout(limits.shutdown, ended).await.is_err() {
         warn!("some requests did not end in time and were cut off");
+        connections.shutdown().await;
     }
     Ok(())
+}
+
+/// Serves a connection to its end; once the server is `stopping`, for as long
+/// as it owes an answer. A client that has not sent a request to its end is not
+/// waited for.
+async fn drive<S>(
+    connection: http1::Connection<TokioIo<Patient<TcpStream>>, S>,
+    debts: &Debts,
+    stopping: &CancellationToken,
+) -> hyper::Result<()>
+where
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        ended = connection.as_mut() => return ended,
+        () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    // The debts change only where the connection is polled, so that whatever
+    // changes them wakes this too.
+    poll_fn(|cx| match connection.as_mut().poll(cx) {
+        Poll::Pending if !debts.are_settled() => Poll::Pending,
+        Poll::Pending => Poll::Pending,
+        ended => ended,
+    })
+    .await
 }
 
 struct App {
     plugin: Plugin,
     allowed: Allowed,
+    /// A permit for each byte of a body that may be kept.
+    bodies: Arc<Semaphore>,
     started: Instant,
 }
 
-/// Who sent the request.
-#[derive(Clone, Copy)]
-struct Peer(IpAddr);
+/// Who sends the requests of a connection.
+#[derive(Clone)]
+struct Caller {
+    peer: SocketAddr,
+    debts: Debts,
+}
+
+impl Caller {
+    /// An IPv4 client of an IPv6 socket is one and the same address to the
+    /// component, whichever way it came.
+    fn address(&self) -> IpAddr {
+        self.peer.ip().to_canonical()
+    }
+}
 
 fn router(app: App) -> Router {
     Router::new()
@@ -100,10 +172,12 @@ fn router(app: App) -> Router {
 }
 
 /// Takes the next connection, once there is a place for it: those who come too
-/// early wait in the system's backlog.
+/// early wait in the system's backlog. Failures are logged when they begin and
+/// when they end, which is what `failing` is for.
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
+    failing: &mut bool,
 ) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else {
@@ -112,6 +186,9 @@ async fn accept(
         };
         match listener.accept().await {
             Ok((stream, peer)) => {
+                if std::mem::take(failing) {
+                    info!("connections are accepted again");
+                }
                 // An answer is written whole; waiting to fill a packet only
                 // delays it.
                 if let Err(error) = stream.set_nodelay(true) {
@@ -121,7 +198,9 @@ async fn accept(
             }
             Err(error) if is_peers_fault(&error) => debug!(%error, "a connection was not made"),
             Err(error) => {
-                error!(%error, "no connection can be accepted");
+                if !std::mem::replace(failing, true) {
+                    error!(%error, "no connection can be accepted; trying on");
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -139,13 +218,10 @@ fn is_peers_fault(error: &io::Error) -> bool {
 
 async fn answer(
     mut router: Router,
-    peer: SocketAddr,
+    caller: Caller,
     mut request: Request<hyper::body::Incoming>,
 ) -> Result<Response, std::convert::Infallible> {
-    // An IPv4 client of an IPv6 socket is one and the same address to the
-    // component, whichever way it came.
-    let peer = Peer(peer.ip().to_canonical());
-    request.extensions_mut().insert(peer);
+    request.extensions_mut().insert(caller);
     router.call(request).await
 }
 
@@ -153,13 +229,25 @@ async fn health(State(app): State<Arc<App>>, method: Method) -> Response {
     if method != Method::GET && method != Method::HEAD {
         return method_not_allowed("GET, HEAD");
     }
+    let (code, status) = state(&**app.plugin.store()).await;
     let body = json!({
-        "status": "ok",
+        "status": status,
         "name": "user-auth",
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": app.started.elapsed().as_secs(),
     });
-    respond(StatusCode::OK, &body)
+    respond(code, &body)
+}
+
+async fn state(store: &dyn Store) -> (StatusCode, &'static str) {
+    // The least that takes a store that works.
+    match store.get(&[KEY_CHECK.to_owned()]).await {
+        Ok(_) => (StatusCode::OK, "ok"),
+        Err(error) => {
+            warn!(%error, "the server is not healthy");
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+        }
+    }
 }
 
 async fn not_found(request: Request) -> Response {
@@ -190,4 +278,27 @@ fn respond(status: StatusCode, body: &Value) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    use crate::store::{MemoryStore, SqliteStore};
+
+    #[tokio::test]
+    async fn health_is_that_of_the_store() {
+        let (code, status) = state(&MemoryStore::new()).await;
+        assert_eq!((code, status), (StatusCode::OK, "ok"));
+
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let store = SqliteStore::open(file.path()).unwrap();
+        file.write_all(&[b'x'; 100]).unwrap();
+        let (code, status) = state(&store).await;
+        assert_eq!(
+            (code, status),
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+        );
+    }
 }

@@ -6,10 +6,9 @@ mod scope;
 use std::io;
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
@@ -49,14 +48,13 @@ pub async fn serve(
     };
     drop(sender);
     connection.tasks.close();
-    if timeout(limits.shutdown, connection.tasks.wait())
-        .await
-        .is_err()
-    {
+    // One deadline for both: a client that does not read holds up either.
+    let deadline = Instant::now() + limits.shutdown;
+    if timeout_at(deadline, connection.tasks.wait()).await.is_err() {
         warn!("some messages were not answered in time and were given up");
     }
     drop(connection);
-    let written = timeout(limits.shutdown, writer).await;
+    let written = timeout_at(deadline, writer).await;
     read?;
     match written {
         Ok(Ok(written)) => written,
@@ -108,12 +106,13 @@ impl Connection {
 
     async fn answer(&self, message: Vec<u8>) {
         let request = Arc::new(Request::new(Arc::clone(&self.scope)));
+        let id = super::id_of(&message);
         let call = self.plugin.handle(
             McpRequest {
                 transport: Transport::Stdio,
                 headers: Vec::new(),
                 peer: None,
-                body: message.clone(),
+                body: message,
             },
             Arc::clone(&request) as _,
         );
@@ -122,7 +121,7 @@ impl Connection {
             () = request.cancelled() => None,
             answer = call => match answer {
                 Ok(response) => response.body.map(|body| String::from_utf8_lossy(&body).into_owned()),
-                Err(error) => super::id_of(&message).map(|id: Value| error.to_json_rpc(id).to_string()),
+                Err(error) => id.map(|id| error.to_json_rpc(id).to_string()),
             },
         };
         request.ended();

@@ -115,6 +115,10 @@ impl auth::Guest for Hostile {
         refused()
     }
 
+    fn check_permission(_: auth::Caller, _: String) -> Result<bool, auth::Error> {
+        refused()
+    }
+
     fn invoke(_: auth::Caller, _: String, _: String) -> Result<String, auth::Error> {
         refused()
     }

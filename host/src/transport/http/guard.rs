@@ -63,9 +63,9 @@ impl Allowed {
         if authority(named).is_some_and(|host| self.admits_host(&host)) {
             return Ok(());
         }
+        let advice = advice("--allowed-host", named, authority(named).is_some());
         Err(format!(
-            "the Host '{named}' is not one that this server answers to; \
-             start it with `--allowed-host {named}` if it should"
+            "the Host '{named}' is not one that this server answers to{advice}"
         ))
     }
 
@@ -95,12 +95,13 @@ impl Allowed {
         let Some(named) = one(headers, &ORIGIN)? else {
             return Ok(());
         };
-        if parse_origin(named).is_some_and(|origin| self.admits_origin(&origin)) {
+        let origin = parse_origin(named);
+        let advice = advice("--allowed-origin", named, origin.is_some());
+        if origin.is_some_and(|origin| self.admits_origin(&origin)) {
             return Ok(());
         }
         Err(format!(
-            "the Origin '{named}' may not use this server; \
-             start it with `--allowed-origin {named}` if it should"
+            "the Origin '{named}' may not use this server{advice}"
         ))
     }
 
@@ -114,6 +115,14 @@ impl Allowed {
                     .is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
         };
         origin.host().is_some_and(is_loopback) || self.origins.iter().any(same)
+    }
+}
+
+/// What to do about a name, if it is one that can be allowed.
+fn advice(option: &str, named: &str, can_be_allowed: bool) -> String {
+    match can_be_allowed {
+        true => format!("; start it with `{option} {named}` if it should"),
+        false => String::new(),
     }
 }
 
@@ -225,6 +234,16 @@ mod tests {
         }
         assert!(check(&local(), &[]).is_err());
         assert!(check(&local(), &[("host", "localhost"), ("host", "evil.example")]).is_err());
+    }
+
+    #[test]
+    fn only_what_can_be_allowed_is_advised() {
+        let told = |fields: &[(&str, &str)]| check(&local(), fields).unwrap_err();
+        assert!(told(&[("host", "a.example")]).contains("--allowed-host a.example"));
+        assert!(!told(&[("host", "a@b.example")]).contains("--allowed"));
+        let origin = |origin| told(&[("host", "localhost"), ("origin", origin)]);
+        assert!(origin("https://a.example").contains("--allowed-origin https://a.example"));
+        assert!(!origin("null").contains("--allowed"));
     }
 
     #[test]

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
-use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::{App, Peer, method_not_allowed, refuse, respond, sse};
+use super::patience::Owed;
+use super::{App, Caller, method_not_allowed, refuse, respond, sse};
 use crate::api::{Field, McpRequest, McpResponse, Transport};
 use crate::call::CallError;
 use crate::client::NoClient;
@@ -22,7 +23,7 @@ use crate::transport::id_of;
 
 pub(super) async fn handle(
     State(app): State<Arc<App>>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
@@ -40,28 +41,36 @@ pub(super) async fn handle(
         Ok(headers) => headers,
         Err(message) => return refuse(StatusCode::BAD_REQUEST, &message),
     };
-    let body = match read(body, app.plugin.limits()).await {
-        Ok(body) => body,
+    let Kept { body, memory } = match read(body, &app.bodies, app.plugin.limits()).await {
+        Ok(kept) => kept,
         Err(refusal) => return refusal,
     };
+    let id = id_of(&body).unwrap_or(Value::Null);
     let message = McpRequest {
         transport: Transport::Http,
         headers,
-        peer: Some(peer.to_string()),
-        body: body.to_vec(),
+        peer: Some(caller.address().to_string()),
+        body,
     };
-    if takes_events(&parts.headers) {
-        return sse::answer(&app.plugin, message, body).await;
-    }
-    let answered = app.plugin.handle(message, Arc::new(NoClient)).await;
-    plain(answered, &body)
+    let debt = caller.debts.owe();
+    let plugin = app.plugin.clone();
+    let call = async move |client| {
+        let answered = plugin.handle(message, client).await;
+        drop(memory);
+        answered
+    };
+    let response = match takes_events(&parts.headers) {
+        true => sse::answer(call, id).await,
+        false => plain(call(Arc::new(NoClient)).await, id),
+    };
+    response.map(|body| Body::new(Owed { body, _debt: debt }))
 }
 
 /// The answer as one JSON document.
-pub(super) fn plain(answered: Result<McpResponse, CallError>, request: &[u8]) -> Response {
+pub(super) fn plain(answered: Result<McpResponse, CallError>, id: Value) -> Response {
     match answered {
         Ok(response) => finish(response),
-        Err(error) => unavailable(&error, request),
+        Err(error) => unavailable(&error, id),
     }
 }
 
@@ -104,8 +113,7 @@ fn insert(headers: &mut HeaderMap, field: Field) {
     }
 }
 
-fn unavailable(error: &CallError, request: &[u8]) -> Response {
-    let id = id_of(request).unwrap_or(Value::Null);
+fn unavailable(error: &CallError, id: Value) -> Response {
     let mut response = respond(StatusCode::SERVICE_UNAVAILABLE, &error.to_json_rpc(id));
     let seconds = HeaderValue::from(error.retry_after().as_secs());
     response.headers_mut().insert(RETRY_AFTER, seconds);
@@ -161,7 +169,21 @@ fn fields(headers: &HeaderMap) -> Result<Vec<Field>, String> {
         .collect()
 }
 
-async fn read(body: Body, limits: &Limits) -> Result<Bytes, Response> {
+/// A body, and its share of the memory for bodies.
+#[derive(Default)]
+struct Kept {
+    body: Vec<u8>,
+    memory: Option<OwnedSemaphorePermit>,
+}
+
+/// Why a body was not kept.
+enum NotKept {
+    TooLarge,
+    NoMemory,
+    Broken,
+}
+
+async fn read(body: Body, memory: &Arc<Semaphore>, limits: &Limits) -> Result<Kept, Response> {
     let too_large = || {
         let message = format!("a message may have at most {} bytes", limits.body_bytes);
         refuse(StatusCode::PAYLOAD_TOO_LARGE, &message)
@@ -170,10 +192,11 @@ async fn read(body: Body, limits: &Limits) -> Result<Bytes, Response> {
     if body.size_hint().lower() > limits.discarded_body_bytes as u64 {
         return Err(too_large());
     }
-    match timeout(limits.body_read, collect(body, limits)).await {
-        Ok(Ok(Some(body))) => Ok(body),
-        Ok(Ok(None)) => Err(too_large()),
-        Ok(Err(_)) => Err(refuse(
+    match timeout(limits.body_read, collect(body, memory, limits)).await {
+        Ok(Ok(kept)) => Ok(kept),
+        Ok(Err(NotKept::TooLarge)) => Err(too_large()),
+        Ok(Err(NotKept::NoMemory)) => Err(unavailable(&CallError::Busy, Value::Null)),
+        Ok(Err(NotKept::Broken)) => Err(refuse(
             StatusCode::BAD_REQUEST,
             "the body could not be read to its end",
         )),
@@ -184,24 +207,51 @@ async fn read(body: Body, limits: &Limits) -> Result<Bytes, Response> {
     }
 }
 
-/// The body; `None` when it is too large. Then it is still read, for a while:
-/// most clients listen for an answer only once they have sent everything.
-async fn collect(mut body: Body, limits: &Limits) -> Result<Option<Bytes>, axum::Error> {
-    let mut kept = BytesMut::new();
+/// Keeps the body. One that is too large is still read, for a while: most
+/// clients listen for an answer only once they have sent everything.
+async fn collect(
+    mut body: Body,
+    memory: &Arc<Semaphore>,
+    limits: &Limits,
+) -> Result<Kept, NotKept> {
+    let mut kept = Kept::default();
     let mut seen = 0;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else {
+        let Ok(data) = frame.map_err(|_| NotKept::Broken)?.into_data() else {
             continue;
         };
         seen += data.len();
         if seen > limits.discarded_body_bytes {
-            return Ok(None);
+            return Err(NotKept::TooLarge);
         }
-        if seen <= limits.body_bytes {
-            kept.extend_from_slice(&data);
+        if seen > limits.body_bytes {
+            kept = Kept::default();
+            continue;
         }
+        let share = acquire(memory, data.len(), limits).await?;
+        match &mut kept.memory {
+            Some(memory) => memory.merge(share),
+            none => *none = Some(share),
+        }
+        kept.body.extend_from_slice(&data);
     }
-    Ok((seen <= limits.body_bytes).then(|| kept.freeze()))
+    match seen > limits.body_bytes {
+        true => Err(NotKept::TooLarge),
+        false => Ok(kept),
+    }
+}
+
+async fn acquire(
+    memory: &Arc<Semaphore>,
+    bytes: usize,
+    limits: &Limits,
+) -> Result<OwnedSemaphorePermit, NotKept> {
+    let bytes = u32::try_from(bytes).map_err(|_| NotKept::TooLarge)?;
+    let share = Arc::clone(memory).acquire_many_owned(bytes.min(1));
+    match timeout(limits.call_queue_wait, share).await {
+        Ok(Ok(share)) => Ok(share),
+        _ => Err(NotKept::NoMemory),
+    }
 }
 
 #[cfg(test)]

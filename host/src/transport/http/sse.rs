@@ -11,44 +11,42 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::Response;
-use futures_util::future::BoxFuture;
 use futures_util::{Stream, stream};
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::error;
 
 use super::mcp::plain;
-use crate::api::{McpRequest, McpResponse};
+use crate::api::McpResponse;
 use crate::call::CallError;
-use crate::client::Client;
-use crate::sandbox::Plugin;
-use crate::transport::id_of;
+use crate::client::{Client, ClientHandle};
 
 /// Notifications that wait for a slow reader; the component waits for the next.
 const WAITING: usize = 16;
 
 type Answer = Result<McpResponse, CallError>;
 
-pub(super) async fn answer(plugin: &Plugin, message: McpRequest, request: Bytes) -> Response {
+/// Answers with what `call` notifies its client of and comes to; `id` is that of
+/// the request, for an error.
+pub(super) async fn answer<C>(call: impl FnOnce(ClientHandle) -> C, id: Value) -> Response
+where
+    C: Future<Output = Answer> + Send + 'static,
+{
     let (sender, mut notifications) = mpsc::channel(WAITING);
-    let plugin = plugin.clone();
-    let mut call: BoxFuture<'static, Answer> =
-        Box::pin(async move { plugin.handle(message, Arc::new(EventClient(sender))).await });
-    let first = tokio::select! {
-        biased;
-        Some(first) = notifications.recv() => first,
-        answer = &mut call => match notifications.try_recv() {
-            Ok(first) => {
-                call = Box::pin(std::future::ready(answer));
-                first
-            }
-            Err(_) => return plain(answer, &request),
-        },
+    // A task of its own: hyper does not poll the stream while the client does
+    // not read, and the call must run into its time limit all the same.
+    let call = AbortOnDropHandle::new(tokio::spawn(call(Arc::new(EventClient(sender)))));
+    // There are no more once the call has let go of its client.
+    let Some(first) = notifications.recv().await else {
+        return plain(joined(call.await), id);
     };
     let events = events(Events {
         first: Some(first),
         notifications,
         call: Some(call),
-        request,
+        id,
     });
     let mut response = Response::new(Body::from_stream(events));
     let headers = response.headers_mut();
@@ -73,8 +71,8 @@ struct Events {
     first: Option<String>,
     notifications: mpsc::Receiver<String>,
     /// `None`: the answer has been sent.
-    call: Option<BoxFuture<'static, Answer>>,
-    request: Bytes,
+    call: Option<AbortOnDropHandle<Answer>>,
+    id: Value,
 }
 
 /// The stream owns the call: a client that hangs up drops both.
@@ -90,33 +88,23 @@ impl Events {
         if let Some(first) = self.first.take() {
             return Some(first);
         }
-        let call = self.call.as_mut()?;
-        let answer = tokio::select! {
-            biased;
-            Some(notification) = self.notifications.recv() => return Some(notification),
-            answer = call => answer,
-        };
-        match self.notifications.try_recv() {
-            Ok(notification) => {
-                self.call = Some(Box::pin(std::future::ready(answer)));
-                Some(notification)
-            }
-            Err(_) => {
-                self.call = None;
-                self.last(answer)
-            }
+        if let Some(notification) = self.notifications.recv().await {
+            return Some(notification);
         }
-    }
-
-    fn last(&self, answer: Answer) -> Option<String> {
+        let answer = joined(self.call.as_mut()?.await);
+        self.call = None;
         match answer {
             Ok(response) => Some(String::from_utf8_lossy(&response.body?).into_owned()),
-            Err(error) => {
-                let id = id_of(&self.request).unwrap_or(Value::Null);
-                Some(error.to_json_rpc(id).to_string())
-            }
+            Err(error) => Some(error.to_json_rpc(self.id.take()).to_string()),
         }
     }
+}
+
+fn joined(ended: Result<Answer, JoinError>) -> Answer {
+    ended.unwrap_or_else(|error| {
+        error!(%error, "a call ended without an answer");
+        Err(CallError::Trapped(error.to_string()))
+    })
 }
 
 /// A line feed ends a field of an event. In JSON it can only stand between
@@ -136,5 +124,32 @@ mod tests {
             event("{\n \"a\": 1\r\n}"),
             "event: message\ndata: {  \"a\": 1  }\n\n"
         );
+    }
+
+    #[tokio::test]
+    async fn a_call_goes_on_while_the_stream_is_not_read() {
+        let (ended, end) = tokio::sync::oneshot::channel();
+        let call = async move |client: ClientHandle| {
+            for _ in 0..WAITING {
+                client.notify(String::new()).await;
+            }
+            let _ = ended.send(());
+            Err(CallError::OutOfTime)
+        };
+        let unread = answer(call, Value::Null).await;
+        end.await.unwrap();
+        drop(unread);
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_with_its_stream() {
+        let (alive, end) = tokio::sync::oneshot::channel::<()>();
+        let call = async move |client: ClientHandle| {
+            let _alive = alive;
+            client.notify(String::new()).await;
+            std::future::pending().await
+        };
+        drop(answer(call, Value::Null).await);
+        end.await.unwrap_err();
     }
 }

@@ -1,0 +1,112 @@
+//! Moments, as callers name them.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::time::Timestamp;
+
+/// A moment in RFC 3339, such as `2026-07-28T09:00:00Z` or
+/// `2026-07-28T11:00:00.5+02:00`, not before 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("format" = "date-time"))]
+pub struct Moment(Timestamp);
+
+impl Moment {
+    /// As the domain counts it.
+    pub fn timestamp(self) -> Timestamp {
+        self.0
+    }
+}
+
+impl TryFrom<String> for Moment {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Moment, Self::Error> {
+        parse(&text)
+            .map(Moment)
+            .ok_or("expected a moment in RFC 3339, such as 2026-07-28T09:00:00Z")
+    }
+}
+
+fn parse(text: &str) -> Option<Timestamp> {
+    const LONGEST: usize = "2026-07-28T09:00:00.123456789+02:00".len();
+    // What is ASCII may be cut anywhere.
+    if !text.is_ascii() || text.len() > LONGEST {
+        return None;
+    }
+    let (local, ahead, offset) = match text.strip_suffix(['Z', 'z']) {
+        Some(local) => (local, true, Duration::ZERO),
+        None => {
+            let (local, offset) = text.split_at(text.len().checked_sub("+02:00".len())?);
+            let (hours, minutes) = offset[1..].split_once(':')?;
+            let ahead = match &offset[..1] {
+                "+" => true,
+                "-" => false,
+                _ => return None,
+            };
+            let minutes = two_digits(hours, 23)? * 60 + two_digits(minutes, 59)?;
+            (local, ahead, Duration::from_secs(minutes * 60))
+        }
+    };
+    // The parser at hand takes UTC only, and whatever follows its first Z.
+    if local.contains('Z') {
+        return None;
+    }
+    let moment = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+    let moment = moment.duration_since(UNIX_EPOCH).ok()?;
+    let utc = match ahead {
+        true => moment.checked_sub(offset)?,
+        false => moment.checked_add(offset)?,
+    };
+    Some(Timestamp::from_ms(u64::try_from(utc.as_millis()).ok()?))
+}
+
+fn two_digits(text: &str, most: u64) -> Option<u64> {
+    let is_number = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+    let number = is_number.then(|| text.parse().ok()).flatten()?;
+    (number <= most).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Moment;
+
+    fn ms(text: &str) -> Option<u64> {
+        let moment = Moment::try_from(text.to_owned()).ok()?;
+        Some(moment.timestamp().ms())
+    }
+
+    #[test]
+    fn a_moment_is_the_same_in_every_zone() {
+        for text in [
+            "2026-07-28T09:00:00Z",
+            "2026-07-28T09:00:00.000z",
+            "2026-07-28T11:00:00+02:00",
+            "2026-07-28T03:30:00.0-05:30",
+        ] {
+            assert_eq!(ms(text), Some(1_785_229_200_000), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_moment_is_refused() {
+        for text in [
+            "",
+            "Z",
+            "+02:00",
+            "2026-07-28",
+            "2026-07-28T09:00:00",
+            "2026-02-30T09:00:00Z",
+            "2026-07-28T09:00:00+2:00",
+            "2026-07-28T09:00:00+24:00",
+            "2026-07-28T09:00:00ZZ",
+            "1970-01-01T00:00:00+01:00",
+            "2026-07-28T09:00:00+\u{e9}0:00",
+        ] {
+            assert_eq!(ms(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Whose audit trail an operation is about.
+
+use crate::domain::account::Account;
+use crate::domain::actor::{self, Actor};
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::permission::AUDIT_READ;
+use crate::domain::username::Username;
+use crate::error::{AuthError, FieldError, Kind, Result};
+
+/// The account that is named, if one is and the actor may read its trail: their
+/// own, or with the permission any, one that is deleted included.
+pub fn named(
+    user_id: Option<Id>,
+    username: Option<&Username>,
+    context: &Context,
+) -> Result<Option<Id>> {
+    match (user_id, username) {
+        (None, None) => Ok(None),
+        (Some(user_id), None) => Ok(Some(actor::subject(Some(user_id), AUDIT_READ, context)?)),
+        (None, Some(username)) => of_name(username, context).map(Some),
+        (Some(_), Some(_)) => {
+            let problem = "expected either user_id or username";
+            Err(AuthError::invalid(vec![
+                FieldError::new("user_id", problem),
+                FieldError::new("username", problem),
+            ]))
+        }
+    }
+}
+
+/// Who may not read the trails of others does not learn which names there are.
+fn of_name(username: &Username, context: &Context) -> Result<Id> {
+    if let Actor::User(session) = &context.actor
+        && session.username == *username
+    {
+        return Ok(session.user_id);
+    }
+    actor::require_permission(&context.actor, AUDIT_READ, context)?;
+    Account::id_of(username, &context.ports)?.ok_or_else(|| {
+        AuthError::new(Kind::Application, "There is no such user")
+            .detail("username", username.as_str())
+    })
+}

@@ -1,0 +1,73 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::actor::{self, Actor, Requirement};
+use crate::domain::api_key::ApiKey;
+use crate::domain::context::{Context, Principal};
+use crate::domain::id::Id;
+use crate::domain::permission::Permission;
+use crate::domain::secret::Secret;
+use crate::domain::session::Session;
+use crate::error::Result;
+
+/// Tells whether the owner of an access token may do something; without a token,
+/// whether the caller may. A token that is not valid permits nothing.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckPermission {
+    /// What they would do, such as `billing:invoices:read`.
+    pub permission: Permission,
+    /// The access token of who would do it; leave it out to ask for yourself.
+    #[serde(default)]
+    pub token: Option<Secret>,
+}
+
+/// Whether they may.
+#[derive(Serialize, JsonSchema)]
+pub struct Decision {
+    /// Whether they may.
+    pub allowed: bool,
+    /// The user id of who would do it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sub: Option<Id>,
+}
+
+impl Operation for CheckPermission {
+    const NAME: &'static str = "check_permission";
+    const TITLE: &'static str = "Check a permission";
+    const EFFECT: Effect = Effect::Reads;
+    const REQUIRES: Requirement = Requirement::Nothing;
+    type Output = Decision;
+
+    fn run(self, context: &Context) -> Result<Decision> {
+        let actor = match &self.token {
+            Some(token) => owner_of(token, context)?,
+            None => caller(context)?,
+        };
+        Ok(Decision {
+            allowed: actor::may(&actor, &self.permission, context)?,
+            sub: actor.user_id(),
+        })
+    }
+}
+
+/// Whoever calls: nobody in particular, if what they show is worth nothing.
+fn caller(context: &Context) -> Result<Actor> {
+    match &context.caller.principal {
+        Principal::Anonymous => Ok(Actor::Anonymous),
+        Principal::AccessToken(token) => owner_of(token, context),
+        Principal::ApiKey(secret) => {
+            let key = ApiKey::authenticate(secret.expose(), &context.ports)?;
+            Ok(key.map_or(Actor::Anonymous, |key| Actor::ApiKey(Box::new(key.value))))
+        }
+        Principal::Operator => Ok(Actor::Operator),
+    }
+}
+
+fn owner_of(token: &Secret, context: &Context) -> Result<Actor> {
+    let live = Session::of_access_token(token.expose(), context)?;
+    Ok(live.map_or(Actor::Anonymous, |(_, session)| {
+        Actor::User(Box::new(session))
+    }))
+}

@@ -1,0 +1,62 @@
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Effect, Operation, Registered};
+use crate::domain::account::{Account, Status, UsernameRecord};
+use crate::domain::actor::Requirement;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::password::PasswordRecord;
+use crate::domain::permission::API_KEYS_WRITE;
+use crate::domain::records::Batch;
+use crate::domain::username::Username;
+use crate::error::{AuthError, Kind, Result};
+
+/// Creates an account for a program: it has no password, so nobody can log in to
+/// it, and is used by its API keys alone. Make those with `create_api_key`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateServiceAccount {
+    /// What the program is called: a user name like all others.
+    pub username: Username,
+}
+
+impl Operation for CreateServiceAccount {
+    const NAME: &'static str = "create_service_account";
+    const TITLE: &'static str = "Create a service account";
+    const EFFECT: Effect = Effect::Adds;
+    const REQUIRES: Requirement = Requirement::Permission(API_KEYS_WRITE);
+    type Output = Registered;
+
+    fn run(self, context: &Context) -> Result<Registered> {
+        let ports = &context.ports;
+        let account = Account {
+            user_id: Id::random(ports.random)?,
+            password: PasswordRecord::unusable(context.settings, ports)?,
+            username: self.username,
+            email: None,
+            created_at: context.now(),
+            status: Status::Active,
+            roles: Vec::new(),
+            session_epoch: 0,
+        };
+        let username_record = UsernameRecord {
+            user_id: account.user_id,
+        };
+        let mut batch = Batch::new();
+        batch.create(Account::username_key(&account.username), &username_record);
+        batch.create(Account::key(account.user_id), &account);
+        Chain::new(account.user_id).append(Event::success(Self::NAME), &mut batch, context)?;
+        // All other keys hold the new random id: a lost race is one for the name.
+        if !batch.commit(context)? {
+            return Err(AuthError::new(Kind::Application, "The user name is taken")
+                .detail("action", "choose another user name"));
+        }
+        Ok(Registered {
+            user_id: account.user_id,
+            username: account.username,
+            created_at: account.created_at.to_rfc3339(),
+        })
+    }
+}

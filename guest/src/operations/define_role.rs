@@ -1,0 +1,137 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::actor::{self, Requirement};
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::permission::{Grant, ROLES_WRITE};
+use crate::domain::records::{self, Batch};
+use crate::domain::role::{Description, Role, RoleName};
+use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::ports::Expect;
+
+/// With this many, a role is a page of the store, and a check stays cheap.
+const MAX_GRANTS: usize = 100;
+
+/// Defines a role: a named set of permissions to assign to users. One of this
+/// name is replaced, for all who have it. Nobody can put into a role, or take out
+/// of one, what they may not do themselves; `admin` cannot be redefined.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DefineRole {
+    /// The name of the role.
+    pub role: RoleName,
+    /// What it permits: permissions such as `billing:read`, `billing:*` for all
+    /// below `billing`, `*` for everything. At most 100.
+    #[schemars(extend("maxItems" = MAX_GRANTS))]
+    pub permissions: Vec<Grant>,
+    /// What it is for.
+    #[serde(default)]
+    pub description: Description,
+}
+
+/// A role.
+#[derive(Serialize, JsonSchema)]
+pub struct RoleView {
+    /// Its name.
+    pub role: RoleName,
+    /// What it permits.
+    pub permissions: Vec<Grant>,
+    /// What it is for.
+    pub description: Description,
+    /// When it was defined last (RFC 3339); none: it is always there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub defined_at: Option<String>,
+}
+
+impl Operation for DefineRole {
+    const NAME: &'static str = "define_role";
+    const TITLE: &'static str = "Define a role";
+    const EFFECT: Effect = Effect::Replaces;
+    const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
+    type Output = RoleView;
+
+    fn run(self, context: &Context) -> Result<RoleView> {
+        if self.role.is_admin() {
+            return Err(is_built_in());
+        }
+        let permissions = distinct(self.permissions)?;
+        let role = records::settle(|| {
+            actor::require_covered(&context.actor, &permissions, context)?;
+            let (old, head) = Role::read(&self.role, &context.ports)?;
+            let expect = match &old {
+                None => Expect::Absent,
+                Some(old) => {
+                    actor::require_covered(&context.actor, &old.value.permissions, context)?;
+                    Expect::At(old.version.clone())
+                }
+            };
+            let role = Role {
+                role: self.role.clone(),
+                permissions: permissions.clone(),
+                description: self.description.clone(),
+                defined_at: context.now(),
+            };
+            let grants: Vec<&str> = permissions.iter().map(Grant::as_str).collect();
+            let event = Event::success(Self::NAME)
+                .detail("role", self.role.as_str())
+                .detail("permissions", grants);
+            let mut batch = Batch::new();
+            batch.put(Role::key(&self.role), expect, &role, None);
+            Chain::at(Role::chain(), head).append(event, &mut batch, context)?;
+            Ok(batch.commit(context)?.then_some(role))
+        })?;
+        Ok(RoleView::from(role))
+    }
+}
+
+/// In order, each once.
+fn distinct(mut permissions: Vec<Grant>) -> Result<Vec<Grant>> {
+    permissions.sort();
+    permissions.dedup();
+    if permissions.len() > MAX_GRANTS {
+        let problem = format!("expected at most {MAX_GRANTS} permissions");
+        return Err(AuthError::invalid(vec![FieldError::new(
+            "permissions",
+            problem,
+        )]));
+    }
+    Ok(permissions)
+}
+
+/// The error for who would change the role that is always there.
+pub fn is_built_in() -> AuthError {
+    let problem = "this role is always there, and always permits everything";
+    AuthError::invalid(vec![FieldError::new("role", problem)])
+}
+
+/// The error for a role that is not defined.
+pub fn unknown_role(role: &RoleName) -> AuthError {
+    AuthError::new(Kind::Application, "There is no such role")
+        .detail("role", role.as_str())
+        .detail("action", "define it first; list_roles tells what there is")
+}
+
+impl RoleView {
+    /// The role that is always there.
+    pub fn admin(role: RoleName) -> RoleView {
+        RoleView {
+            role,
+            permissions: vec![Grant::everything()],
+            description: Description::default(),
+            defined_at: None,
+        }
+    }
+}
+
+impl From<Role> for RoleView {
+    fn from(role: Role) -> RoleView {
+        RoleView {
+            role: role.role,
+            permissions: role.permissions,
+            description: role.description,
+            defined_at: Some(role.defined_at.to_rfc3339()),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::define_role::{is_built_in, unknown_role};
+use super::{Effect, Operation};
+use crate::domain::actor::{self, Requirement};
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::permission::ROLES_WRITE;
+use crate::domain::records::{self, Batch};
+use crate::domain::role::{Role, RoleName};
+use crate::error::Result;
+use crate::ports::Expect;
+
+/// Deletes a role: at once it grants nothing any more to those who have it. They
+/// keep its name, and have it again should it be defined anew. A role that
+/// permits more than the caller may do cannot be deleted, nor can `admin`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteRole {
+    /// The name of the role.
+    pub role: RoleName,
+}
+
+/// The role that is gone.
+#[derive(Serialize, JsonSchema)]
+pub struct DeletedRole {
+    /// Its name.
+    pub role: RoleName,
+}
+
+impl Operation for DeleteRole {
+    const NAME: &'static str = "delete_role";
+    const TITLE: &'static str = "Delete a role";
+    const EFFECT: Effect = Effect::Ends;
+    const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
+    type Output = DeletedRole;
+
+    fn run(self, context: &Context) -> Result<DeletedRole> {
+        if self.role.is_admin() {
+            return Err(is_built_in());
+        }
+        records::settle(|| {
+            let (Some(role), head) = Role::read(&self.role, &context.ports)? else {
+                return Err(unknown_role(&self.role));
+            };
+            actor::require_covered(&context.actor, &role.value.permissions, context)?;
+            let event = Event::success(Self::NAME).detail("role", self.role.as_str());
+            let mut batch = Batch::new();
+            batch.delete(Role::key(&self.role), Expect::At(role.version));
+            Chain::at(Role::chain(), head).append(event, &mut batch, context)?;
+            Ok(batch.commit(context)?.then_some(()))
+        })?;
+        Ok(DeletedRole { role: self.role })
+    }
+}

@@ -1,0 +1,66 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::target::Target;
+use super::{Effect, Operation};
+use crate::domain::account::Account;
+use crate::domain::actor::Requirement;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::permission::USERS_WRITE;
+use crate::domain::records::{self, Batch};
+use crate::domain::username::Username;
+use crate::error::Result;
+use crate::ports::Expect;
+
+/// Deletes a user for good: all sessions and API keys are dead at once, and the
+/// name is free for another. What happened to the account stays in the audit
+/// trail. Nobody can delete themselves, or a user who may do more than they.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteUser {
+    /// Whom to delete; or give the username.
+    #[serde(default)]
+    pub user_id: Option<Id>,
+    /// Whom to delete; or give the user_id.
+    #[serde(default)]
+    pub username: Option<Username>,
+}
+
+/// The user who is gone.
+#[derive(Serialize, JsonSchema)]
+pub struct DeletedUser {
+    /// The id, which nobody will ever have again.
+    pub user_id: Id,
+    /// The name, which is free.
+    pub username: Username,
+}
+
+impl Operation for DeleteUser {
+    const NAME: &'static str = "delete_user";
+    const TITLE: &'static str = "Delete a user";
+    const EFFECT: Effect = Effect::Ends;
+    const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
+    type Output = DeletedUser;
+
+    fn run(self, context: &Context) -> Result<DeletedUser> {
+        let target = Target::new(self.user_id, self.username)?;
+        records::settle(|| {
+            let governed = target.read_governed(context)?;
+            let version = governed.account.version.clone();
+            let Account {
+                user_id, username, ..
+            } = governed.account.value.clone();
+            // Sessions and keys need the account; the sweep takes them away.
+            let mut batch = Batch::new();
+            batch.delete(Account::key(user_id), Expect::At(version));
+            batch.delete(Account::username_key(&username), Expect::Any);
+            governed.hold_governor(&mut batch);
+            let event = Event::success(Self::NAME).detail("username", username.as_str());
+            Chain::at(user_id, governed.head).append(event, &mut batch, context)?;
+            let deleted = DeletedUser { user_id, username };
+            Ok(batch.commit(context)?.then_some(deleted))
+        })
+    }
+}

@@ -1,0 +1,60 @@
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::get_user::UserView;
+use super::target::Target;
+use super::{Effect, Operation};
+use crate::domain::account::{Account, Status};
+use crate::domain::actor::Requirement;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::permission::USERS_WRITE;
+use crate::domain::records::{self, Batch};
+use crate::domain::username::Username;
+use crate::error::Result;
+
+/// Disables a user: all sessions end at once and for good, logins fail as with a
+/// wrong password, and API keys are worthless until `enable_user`. Nobody can
+/// disable themselves, or a user who may do more than they.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DisableUser {
+    /// Whom to disable; or give the username.
+    #[serde(default)]
+    pub user_id: Option<Id>,
+    /// Whom to disable; or give the user_id.
+    #[serde(default)]
+    pub username: Option<Username>,
+}
+
+impl Operation for DisableUser {
+    const NAME: &'static str = "disable_user";
+    const TITLE: &'static str = "Disable a user";
+    const EFFECT: Effect = Effect::Ends;
+    const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
+    type Output = UserView;
+
+    fn run(self, context: &Context) -> Result<UserView> {
+        let target = Target::new(self.user_id, self.username)?;
+        let account = records::settle(|| {
+            let governed = target.read_governed(context)?;
+            let found = &governed.account;
+            if !found.value.is_active() {
+                return Ok(Some(found.value.clone()));
+            }
+            let account = Account {
+                status: Status::Disabled,
+                session_epoch: found.value.session_epoch.saturating_add(1),
+                ..found.value.clone()
+            };
+            let mut batch = Batch::new();
+            batch.replace(Account::key(account.user_id), &found.version, &account);
+            governed.hold_governor(&mut batch);
+            let event = Event::success(Self::NAME);
+            Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
+            Ok(batch.commit(context)?.then_some(account))
+        })?;
+        Ok(UserView::from(account))
+    }
+}

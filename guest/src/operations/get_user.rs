@@ -1,0 +1,105 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::target::Target;
+use super::{Effect, Operation};
+use crate::domain::account::{Account, Status};
+use crate::domain::actor::Requirement;
+use crate::domain::context::Context;
+use crate::domain::email::Email;
+use crate::domain::id::Id;
+use crate::domain::permission::USERS_READ;
+use crate::domain::records;
+use crate::domain::role::RoleName;
+use crate::domain::session::Session;
+use crate::domain::username::Username;
+use crate::error::Result;
+
+/// Sessions are counted up to this.
+const MAX_COUNTED: u32 = 100;
+/// As many are looked at, those that are over and not yet swept among them.
+const MAX_EXAMINED: u32 = 500;
+
+/// Shows a user: name, address, status, roles, and how many sessions are alive.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GetUser {
+    /// Whom to show; or give the username.
+    #[serde(default)]
+    pub user_id: Option<Id>,
+    /// Whom to show; or give the user_id.
+    #[serde(default)]
+    pub username: Option<Username>,
+}
+
+/// A user as administrators see them.
+#[derive(Serialize, JsonSchema)]
+pub struct UserView {
+    /// Identifies the account; never changes.
+    pub user_id: Id,
+    /// The name to log in with.
+    pub username: Username,
+    /// Where its owner may be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<Email>,
+    /// Whether the account may be used.
+    pub status: Status,
+    /// What it may do.
+    pub roles: Vec<RoleName>,
+    /// When it was registered (RFC 3339).
+    pub created_at: String,
+    /// How many of its sessions are alive, counted up to 100. Only `get_user`
+    /// tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u32>,
+}
+
+impl Operation for GetUser {
+    const NAME: &'static str = "get_user";
+    const TITLE: &'static str = "Show a user";
+    const EFFECT: Effect = Effect::Reads;
+    const REQUIRES: Requirement = Requirement::Permission(USERS_READ);
+    type Output = UserView;
+
+    fn run(self, context: &Context) -> Result<UserView> {
+        let target = Target::new(self.user_id, self.username)?;
+        let (account, _) = target.read(&context.ports)?;
+        let sessions = live_sessions(&account.value, context)?;
+        Ok(UserView {
+            sessions: Some(sessions),
+            ..UserView::from(account.value)
+        })
+    }
+}
+
+impl From<Account> for UserView {
+    fn from(account: Account) -> UserView {
+        UserView {
+            user_id: account.user_id,
+            username: account.username,
+            email: account.email,
+            status: account.status,
+            roles: account.roles,
+            created_at: account.created_at.to_rfc3339(),
+            sessions: None,
+        }
+    }
+}
+
+fn live_sessions(account: &Account, context: &Context) -> Result<u32> {
+    let ports = &context.ports;
+    let prefix = Session::index_prefix(account.user_id);
+    let index = ports.store.scan(&prefix, None, MAX_EXAMINED)?;
+    let ids = index.entries.iter().filter_map(|entry| {
+        let id = entry.key.strip_prefix(&prefix)?.to_owned();
+        Id::try_from(id).ok()
+    });
+    let keys: Vec<String> = ids.map(Session::key).collect();
+    let mut alive = 0;
+    for entry in ports.store.get(&keys)? {
+        let session = records::parse::<Session>(entry, ports)?;
+        let is_alive = session.is_some_and(|it| it.value.is_alive(account, context.now()));
+        alive += u32::from(is_alive);
+    }
+    Ok(alive.min(MAX_COUNTED))
+}

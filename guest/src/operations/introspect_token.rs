@@ -1,0 +1,116 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation, Verification};
+use crate::domain::account::Account;
+use crate::domain::actor::Requirement;
+use crate::domain::api_key::ApiKey;
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::permission::{Grant, TOKENS_INTROSPECT};
+use crate::domain::refresh_token::RefreshToken;
+use crate::domain::role;
+use crate::domain::secret::Secret;
+use crate::domain::session::Session;
+use crate::error::Result;
+
+/// Tells a service what a token that it was shown is worth: an access token, a
+/// refresh token or an API key (RFC 7662). Of anything that is not good, or not
+/// any more, it says only `{"active": false}`. Changes nothing.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IntrospectToken {
+    /// The token.
+    pub token: Secret,
+}
+
+/// What the token says, if it is good.
+#[derive(Default, Serialize, JsonSchema)]
+pub struct Introspection {
+    /// As `verify_token` tells it.
+    #[serde(flatten)]
+    pub verification: Verification,
+    /// What it is: `access_token`, `refresh_token` or `api_key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_type: Option<&'static str>,
+    /// The id of the API key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<Id>,
+}
+
+impl Operation for IntrospectToken {
+    const NAME: &'static str = "introspect_token";
+    const TITLE: &'static str = "Introspect a token";
+    const EFFECT: Effect = Effect::Reads;
+    const REQUIRES: Requirement = Requirement::Permission(TOKENS_INTROSPECT);
+    type Output = Introspection;
+
+    fn run(self, context: &Context) -> Result<Introspection> {
+        let token = self.token.expose();
+        if let Some((claims, _)) = Session::of_access_token(token, context)? {
+            return Ok(Introspection {
+                verification: Verification::active(claims),
+                token_type: Some("access_token"),
+                key_id: None,
+            });
+        }
+        if let Some(introspection) = of_refresh_token(token, context)? {
+            return Ok(introspection);
+        }
+        Ok(of_api_key(token, context)?.unwrap_or_default())
+    }
+}
+
+/// Only of the one that can still be used; to ask does not use it up.
+fn of_refresh_token(token: &str, context: &Context) -> Result<Option<Introspection>> {
+    let ports = &context.ports;
+    let Some(token) = RefreshToken::parse(token, ports)? else {
+        return Ok(None);
+    };
+    let Some(session) = Session::read(token.session_id(), ports)? else {
+        return Ok(None);
+    };
+    let session = session.value;
+    let (account, _) = Account::read(session.user_id, ports)?;
+    let is_good = token.generation() == session.generation
+        && token.matches(&session.refresh_token, ports)?
+        && account.is_some_and(|account| session.is_alive(&account.value, context.now()));
+    Ok(is_good.then(|| Introspection {
+        verification: Verification {
+            active: true,
+            sub: Some(session.user_id),
+            sid: Some(session.session_id),
+            exp: Some(session.idle_expires_at.min(session.expires_at).seconds()),
+            ..Verification::default()
+        },
+        token_type: Some("refresh_token"),
+        key_id: None,
+    }))
+}
+
+/// Its `scope` is what it may do now: services go by that.
+fn of_api_key(secret: &str, context: &Context) -> Result<Option<Introspection>> {
+    let ports = &context.ports;
+    let Some(key) = ApiKey::authenticate(secret, ports)? else {
+        return Ok(None);
+    };
+    let key = key.value;
+    let (account, _) = Account::read(key.user_id, ports)?;
+    let Some(account) = account.filter(|account| account.value.is_active()) else {
+        return Ok(None);
+    };
+    let granted = role::granted(&account.value.roles, ports)?;
+    let effective = key.effective(&granted);
+    let scopes: Vec<&str> = effective.iter().map(Grant::as_str).collect();
+    Ok(Some(Introspection {
+        verification: Verification {
+            active: true,
+            sub: Some(key.user_id),
+            exp: key.expires_at.map(|moment| moment.seconds()),
+            scope: Some(scopes.join(" ")),
+            ..Verification::default()
+        },
+        token_type: Some("api_key"),
+        key_id: Some(key.key_id),
+    }))
+}

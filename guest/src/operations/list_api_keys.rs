@@ -1,0 +1,82 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::actor::{self, Requirement};
+use crate::domain::api_key::{self, ApiKey, KeyName};
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::permission::{API_KEYS_WRITE, Grant};
+use crate::domain::records;
+use crate::error::Result;
+
+/// Lists the API keys of an account, expired ones included: one's own with a
+/// session, another's with a permission. The keys themselves nobody can show.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListApiKeys {
+    /// Whose, if not those of who calls.
+    #[serde(default)]
+    pub user_id: Option<Id>,
+}
+
+/// The keys of an account.
+#[derive(Serialize, JsonSchema)]
+pub struct ApiKeys {
+    /// The keys, in no meaningful order; 100 at the most.
+    pub api_keys: Vec<ApiKeyView>,
+}
+
+/// A key as its owner sees it. Times are in RFC 3339.
+#[derive(Serialize, JsonSchema)]
+pub struct ApiKeyView {
+    /// Identifies the key; no secret.
+    pub key_id: Id,
+    /// What it is called.
+    pub name: KeyName,
+    /// What it may do at the most.
+    pub scopes: Vec<Grant>,
+    /// When it was made, or rotated.
+    pub created_at: String,
+    /// When it ends; not there: not by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// When it was last used, to the minute; not there: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<String>,
+}
+
+impl Operation for ListApiKeys {
+    const NAME: &'static str = "list_api_keys";
+    const TITLE: &'static str = "List API keys";
+    const EFFECT: Effect = Effect::Reads;
+    const REQUIRES: Requirement = Requirement::SessionOr(API_KEYS_WRITE);
+    type Output = ApiKeys;
+
+    fn run(self, context: &Context) -> Result<ApiKeys> {
+        let ports = &context.ports;
+        let user_id = actor::subject(self.user_id, API_KEYS_WRITE, context)?;
+        let ids = api_key::ids_of(user_id, ports)?;
+        let keys: Vec<String> = ids.into_iter().map(ApiKey::key).collect();
+        let mut api_keys = Vec::with_capacity(keys.len());
+        for entry in ports.store.get(&keys)? {
+            // One that has been revoked since is not there any more.
+            let key = records::parse::<ApiKey>(entry, ports)?;
+            api_keys.extend(key.map(|key| ApiKeyView::from(key.value)));
+        }
+        Ok(ApiKeys { api_keys })
+    }
+}
+
+impl From<ApiKey> for ApiKeyView {
+    fn from(key: ApiKey) -> ApiKeyView {
+        ApiKeyView {
+            key_id: key.key_id,
+            name: key.name,
+            scopes: key.scopes.into(),
+            created_at: key.created_at.to_rfc3339(),
+            expires_at: key.expires_at.map(|moment| moment.to_rfc3339()),
+            last_used_at: key.last_used_at.map(|moment| moment.to_rfc3339()),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::define_role::RoleView;
+use super::{Effect, Operation};
+use crate::domain::actor::Requirement;
+use crate::domain::context::Context;
+use crate::domain::permission::ROLES_READ;
+use crate::domain::records;
+use crate::domain::role::{Role, RoleName};
+use crate::error::Result;
+
+/// How many are read at a time.
+const PAGE: u32 = 200;
+
+/// Lists all roles and what they permit, `admin` first, which is always there.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListRoles {}
+
+/// All roles.
+#[derive(Serialize, JsonSchema)]
+pub struct Roles {
+    /// In the order of their names, after `admin`.
+    pub roles: Vec<RoleView>,
+}
+
+impl Operation for ListRoles {
+    const NAME: &'static str = "list_roles";
+    const TITLE: &'static str = "List the roles";
+    const EFFECT: Effect = Effect::Reads;
+    const REQUIRES: Requirement = Requirement::Permission(ROLES_READ);
+    type Output = Roles;
+
+    fn run(self, context: &Context) -> Result<Roles> {
+        let ports = &context.ports;
+        let mut roles = vec![RoleView::admin(RoleName::admin())];
+        let mut after = None;
+        loop {
+            let page = ports.store.scan(Role::PREFIX, after.as_deref(), PAGE)?;
+            for entry in page.entries {
+                let role = records::parse::<Role>(Some(entry), ports)?;
+                roles.extend(role.map(|role| RoleView::from(role.value)));
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(Roles { roles });
+            }
+        }
+    }
+}

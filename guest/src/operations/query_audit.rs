@@ -1,0 +1,196 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Effect, Operation, audited};
+use crate::domain::actor::{self, Requirement};
+use crate::domain::audit::{self, AuditRecord, Chain};
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::moment::Moment;
+use crate::domain::permission::{AUDIT_READ, Permission};
+use crate::domain::records;
+use crate::domain::username::Username;
+use crate::error::{AuthError, FieldError, Result};
+
+/// How many records one call looks at, whether they are asked for or not.
+const EXAMINED: u32 = 500;
+
+/// Reads the audit trail: one's own with a session, those of others with a
+/// permission. Without an account, whoever has that permission reads all trails,
+/// one account after the other. A page may be short, even empty, and have a next.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueryAudit {
+    /// Whose trail; or give the username.
+    #[serde(default)]
+    pub user_id: Option<Id>,
+    /// Whose trail; or give the user_id.
+    #[serde(default)]
+    pub username: Option<Username>,
+    /// Only what this operation did.
+    #[serde(default)]
+    pub operation: Option<String>,
+    /// Only what they did: a user id, `api-key/` and a key id, `operator` or
+    /// `anonymous`.
+    #[serde(default)]
+    pub actor: Option<String>,
+    /// Only from then on.
+    #[serde(default)]
+    pub since: Option<Moment>,
+    /// Only before then.
+    #[serde(default)]
+    pub until: Option<Moment>,
+    /// Where to go on: `next` of the page before.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// How many records to give at the most; 50 unless given.
+    #[serde(default)]
+    pub limit: Limit,
+}
+
+/// 1 to 100.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(try_from = "u64")]
+#[schemars(with = "u64", extend("minimum" = 1, "maximum" = 100))]
+pub struct Limit(usize);
+
+/// One page of records.
+#[derive(Serialize, JsonSchema)]
+pub struct AuditPage {
+    /// The records of an account in the order of what happened.
+    pub records: Vec<AuditRecordView>,
+    /// Where the next page begins; not there on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// One thing that happened to an account.
+#[derive(Serialize, JsonSchema)]
+pub struct AuditRecordView {
+    /// Whose trail it is in; for a failed login with a name that nobody has, a
+    /// pseudonym of that, and for a change of roles all zeros.
+    pub user_id: Id,
+    /// Counted from 1 in each trail.
+    pub seq: u64,
+    /// When (RFC 3339).
+    pub at: String,
+    /// The operation that made the change.
+    pub operation: String,
+    /// `success`, or what was refused.
+    pub outcome: String,
+    /// Who did it: `anonymous`, `operator`, `api-key/…`, or a user id.
+    pub actor: String,
+    /// From where.
+    pub source: String,
+    /// What else is of use.
+    pub details: Map<String, Value>,
+    /// The seal of the record before this; empty for the first.
+    pub previous: String,
+    /// The seal of this record.
+    pub seal: String,
+}
+
+impl Operation for QueryAudit {
+    const NAME: &'static str = "query_audit";
+    const TITLE: &'static str = "Read the audit trail";
+    const EFFECT: Effect = Effect::Reads;
+    const REQUIRES: Requirement = Requirement::SessionOr(AUDIT_READ);
+    type Output = AuditPage;
+
+    fn run(self, context: &Context) -> Result<AuditPage> {
+        let ports = &context.ports;
+        let prefix = self.prefix(context)?;
+        let after = self.after.as_deref().map(key_of).transpose()?;
+        let page = ports.store.scan(&prefix, after.as_deref(), EXAMINED)?;
+        let mut last = page.next;
+        let mut entries = page.entries.into_iter().peekable();
+        let mut found = Vec::new();
+        while let Some(entry) = entries.next() {
+            let key = entry.key.clone();
+            let record = records::parse::<AuditRecord>(Some(entry), ports)?;
+            let wanted = record.filter(|record| self.wants(&record.value));
+            found.extend(wanted.map(|record| AuditRecordView::from(record.value)));
+            if found.len() == self.limit.0 && (entries.peek().is_some() || last.is_some()) {
+                last = Some(key);
+                break;
+            }
+        }
+        Ok(AuditPage {
+            records: found,
+            next: last.map(|key| key.replacen(audit::RECORDS, "", 1)),
+        })
+    }
+}
+
+impl QueryAudit {
+    /// What all keys begin with that the actor asks for, and may.
+    fn prefix(&self, context: &Context) -> Result<String> {
+        let named = audited::named(self.user_id, self.username.as_ref(), context)?;
+        if named.is_none() && actor::may(&context.actor, &Permission::own(AUDIT_READ), context)? {
+            return Ok(audit::RECORDS.to_owned());
+        }
+        let user_id = actor::subject(named, AUDIT_READ, context)?;
+        Ok(Chain::record_prefix(user_id))
+    }
+
+    fn wants(&self, record: &AuditRecord) -> bool {
+        let is = |wanted: &Option<String>, text: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted == text)
+        };
+        is(&self.operation, &record.operation)
+            && is(&self.actor, &record.actor)
+            && self
+                .since
+                .is_none_or(|since| record.at >= since.timestamp())
+            && self.until.is_none_or(|until| record.at < until.timestamp())
+    }
+}
+
+/// The key of a cursor: an account and a number.
+fn key_of(cursor: &str) -> Result<String> {
+    let parts = cursor.split_once('/').and_then(|(account, seq)| {
+        let is_number = seq.len() == 12 && seq.bytes().all(|b| b.is_ascii_digit());
+        let account = Id::try_from(account.to_owned()).ok()?;
+        let seq = is_number.then(|| seq.parse().ok()).flatten()?;
+        Some(Chain::record_key(account, seq))
+    });
+    parts.ok_or_else(|| {
+        let problem = "expected what `next` of the page before said";
+        AuthError::invalid(vec![FieldError::new("after", problem)])
+    })
+}
+
+impl Default for Limit {
+    fn default() -> Limit {
+        Limit(50)
+    }
+}
+
+impl TryFrom<u64> for Limit {
+    type Error = &'static str;
+
+    fn try_from(limit: u64) -> std::result::Result<Limit, Self::Error> {
+        match usize::try_from(limit) {
+            Ok(limit @ 1..=100) => Ok(Limit(limit)),
+            _ => Err("expected 1 to 100"),
+        }
+    }
+}
+
+impl From<AuditRecord> for AuditRecordView {
+    fn from(record: AuditRecord) -> AuditRecordView {
+        AuditRecordView {
+            user_id: record.account,
+            seq: record.seq,
+            at: record.at.to_rfc3339(),
+            operation: record.operation,
+            outcome: record.outcome,
+            actor: record.actor,
+            source: record.source,
+            details: record.details,
+            previous: record.previous,
+            seal: record.seal,
+        }
+    }
+}

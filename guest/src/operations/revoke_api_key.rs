@@ -1,0 +1,65 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::actor::{self, Actor, Requirement};
+use crate::domain::api_key::{self, ApiKey};
+use crate::domain::audit::Event;
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::permission::{API_KEYS_WRITE, Permission};
+use crate::domain::records::{self, Stored};
+use crate::error::{AuthError, Kind, Result};
+
+/// Ends an API key for good: one's own with a session, another's with a
+/// permission. One that is not there, or is not yours to end, is not found.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeApiKey {
+    /// Which key, as `list_api_keys` shows it.
+    pub key_id: Id,
+}
+
+/// The key that is no more.
+#[derive(Serialize, JsonSchema)]
+pub struct RevokedApiKey {
+    /// Its id.
+    pub key_id: Id,
+}
+
+impl Operation for RevokeApiKey {
+    const NAME: &'static str = "revoke_api_key";
+    const TITLE: &'static str = "Revoke an API key";
+    const EFFECT: Effect = Effect::Ends;
+    const REQUIRES: Requirement = Requirement::SessionOr(API_KEYS_WRITE);
+    type Output = RevokedApiKey;
+
+    fn run(self, context: &Context) -> Result<RevokedApiKey> {
+        records::settle(|| {
+            let key = find(self.key_id, context)?;
+            let event = Event::success(Self::NAME);
+            Ok(api_key::end(&key, event, context)?.then_some(()))
+        })?;
+        Ok(RevokedApiKey {
+            key_id: self.key_id,
+        })
+    }
+}
+
+/// The key with this id, if it is the actor's own or they may deal with those of
+/// others. If not, the work and the answer are those for a key that is not there.
+pub(super) fn find(key_id: Id, context: &Context) -> Result<Stored<ApiKey>> {
+    let found = records::read::<ApiKey>(ApiKey::key(key_id), &context.ports)?;
+    let is_own = |key: &Stored<ApiKey>| match &context.actor {
+        Actor::User(session) => session.user_id == key.value.user_id,
+        _ => false,
+    };
+    if let Some(key) = found.as_ref().filter(|key| is_own(key)) {
+        return Ok(key.clone());
+    }
+    let may = actor::may(&context.actor, &Permission::own(API_KEYS_WRITE), context)?;
+    found.filter(|_| may).ok_or_else(|| {
+        AuthError::new(Kind::Application, "There is no such API key")
+            .detail("action", "list the keys with list_api_keys")
+    })
+}

@@ -1,0 +1,67 @@
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::assign_role::defined_grants;
+use super::define_role::unknown_role;
+use super::get_user::UserView;
+use super::target::Target;
+use super::{Effect, Operation};
+use crate::domain::account::Account;
+use crate::domain::actor::{self, Requirement};
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::permission::ROLES_WRITE;
+use crate::domain::records::{self, Batch};
+use crate::domain::role::RoleName;
+use crate::domain::username::Username;
+use crate::error::Result;
+
+/// Takes a role from a user, who loses its permissions at once. Taking one that
+/// the user does not have changes nothing. Nobody can take a role that permits
+/// more than they may do themselves.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeRole {
+    /// Whose it is; or give the username.
+    #[serde(default)]
+    pub user_id: Option<Id>,
+    /// Whose it is; or give the user_id.
+    #[serde(default)]
+    pub username: Option<Username>,
+    /// The name of the role.
+    pub role: RoleName,
+}
+
+impl Operation for RevokeRole {
+    const NAME: &'static str = "revoke_role";
+    const TITLE: &'static str = "Revoke a role";
+    const EFFECT: Effect = Effect::Ends;
+    const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
+    type Output = UserView;
+
+    fn run(self, context: &Context) -> Result<UserView> {
+        let target = Target::new(self.user_id, self.username)?;
+        let account = records::settle(|| {
+            let grants = defined_grants(&self.role, context)?;
+            let (found, head) = target.read(&context.ports)?;
+            let mut account = found.value;
+            let is_held = account.roles.contains(&self.role);
+            // A role may have been deleted since it was assigned.
+            if grants.is_none() && !is_held {
+                return Err(unknown_role(&self.role));
+            }
+            actor::require_covered(&context.actor, &grants.unwrap_or_default(), context)?;
+            if !is_held {
+                return Ok(Some(account));
+            }
+            account.roles.retain(|role| *role != self.role);
+            let event = Event::success(Self::NAME).detail("role", self.role.as_str());
+            let mut batch = Batch::new();
+            batch.replace(Account::key(account.user_id), &found.version, &account);
+            Chain::at(account.user_id, head).append(event, &mut batch, context)?;
+            Ok(batch.commit(context)?.then_some(account))
+        })?;
+        Ok(UserView::from(account))
+    }
+}

@@ -1,0 +1,72 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::access_token::AccessToken;
+use crate::domain::actor::Requirement;
+use crate::domain::api_key::{self, ApiKey};
+use crate::domain::audit::Event;
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::records;
+use crate::domain::refresh_token::RefreshToken;
+use crate::domain::secret::Secret;
+use crate::domain::session::{self, Session};
+use crate::error::Result;
+
+/// Ends what a token is good for (RFC 7009): the whole session of an access or
+/// refresh token, or an API key. Whoever holds a token may give it up, so nothing
+/// else is asked for, and one that is worth nothing already is no error.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeToken {
+    /// The token.
+    pub token: Secret,
+}
+
+/// Nothing: what the token was is not told.
+#[derive(Serialize, JsonSchema)]
+pub struct RevokedToken {}
+
+impl Operation for RevokeToken {
+    const NAME: &'static str = "revoke_token";
+    const TITLE: &'static str = "Revoke a token";
+    const EFFECT: Effect = Effect::Ends;
+    const REQUIRES: Requirement = Requirement::Nothing;
+    type Output = RevokedToken;
+
+    fn run(self, context: &Context) -> Result<RevokedToken> {
+        let token = self.token.expose();
+        match session_of(token, context)? {
+            Some(session_id) => records::settle(|| end_session(session_id, context))?,
+            None => records::settle(|| end_api_key(token, context))?,
+        }
+        Ok(RevokedToken {})
+    }
+}
+
+/// The session of a token that was issued here, be it expired or used up, as
+/// `logout` has it.
+fn session_of(token: &str, context: &Context) -> Result<Option<Id>> {
+    if let Some(claims) = AccessToken::verify(token, context)? {
+        return Ok(Some(claims.sid));
+    }
+    let token = RefreshToken::parse(token, &context.ports)?;
+    Ok(token.map(|token| token.session_id()))
+}
+
+fn end_session(session_id: Id, context: &Context) -> Result<Option<()>> {
+    let Some(session) = Session::read(session_id, &context.ports)? else {
+        return Ok(Some(()));
+    };
+    let event = Event::success(RevokeToken::NAME).by(session.value.user_id);
+    Ok(session::end(&session, event, context)?.then_some(()))
+}
+
+fn end_api_key(secret: &str, context: &Context) -> Result<Option<()>> {
+    let Some(key) = ApiKey::authenticate(secret, &context.ports)? else {
+        return Ok(Some(()));
+    };
+    let event = Event::success(RevokeToken::NAME).by(key.value.user_id);
+    Ok(api_key::end(&key, event, context)?.then_some(()))
+}

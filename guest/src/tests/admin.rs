@@ -1,0 +1,767 @@
+//! Roles, permissions and the administration of users.
+
+use serde_json::{Value, json};
+
+use crate::domain::api_key::ApiKey;
+use crate::domain::context::Principal;
+use crate::domain::id::Id;
+use crate::domain::records::Batch;
+use crate::domain::secret::Secret;
+use crate::operations;
+use crate::testing::World;
+
+const PASSWORD: &str = "correct horse battery staple";
+
+/// The operations of this file that take a permission, with an input that would
+/// do, and the permission.
+fn guarded() -> Vec<(&'static str, Value, &'static str)> {
+    vec![
+        (
+            "define_role",
+            json!({"role": "clerk", "permissions": []}),
+            "user-auth:roles:write",
+        ),
+        ("list_roles", json!({}), "user-auth:roles:read"),
+        (
+            "assign_role",
+            json!({"username": "alice", "role": "clerk"}),
+            "user-auth:roles:write",
+        ),
+        (
+            "revoke_role",
+            json!({"username": "alice", "role": "clerk"}),
+            "user-auth:roles:write",
+        ),
+        (
+            "delete_role",
+            json!({"role": "clerk"}),
+            "user-auth:roles:write",
+        ),
+        (
+            "explain_permissions",
+            json!({"username": "alice"}),
+            "user-auth:roles:read",
+        ),
+        ("list_users", json!({}), "user-auth:users:read"),
+        (
+            "get_user",
+            json!({"username": "alice"}),
+            "user-auth:users:read",
+        ),
+        (
+            "disable_user",
+            json!({"username": "alice"}),
+            "user-auth:users:write",
+        ),
+        (
+            "enable_user",
+            json!({"username": "alice"}),
+            "user-auth:users:write",
+        ),
+        (
+            "delete_user",
+            json!({"username": "alice"}),
+            "user-auth:users:write",
+        ),
+    ]
+}
+
+impl World {
+    fn operator(&self, operation: &str, input: Value) -> Result<Value, i32> {
+        self.run_as(Principal::Operator, operation, input)
+    }
+
+    fn login(&self, username: &str) -> Value {
+        let credentials = json!({"username": username, "password": PASSWORD});
+        self.run("login", credentials).unwrap()
+    }
+
+    /// Registers a user with one role of these permissions, and logs them in.
+    fn user(&self, username: &str, permissions: &[&str]) -> Value {
+        let credentials = json!({"username": username, "password": PASSWORD});
+        self.run("register", credentials).unwrap();
+        if !permissions.is_empty() {
+            let role = format!("role-of-{username}");
+            let input = json!({"role": role, "permissions": permissions});
+            self.operator("define_role", input).unwrap();
+            let input = json!({"username": username, "role": role});
+            self.operator("assign_role", input).unwrap();
+        }
+        self.login(username)
+    }
+
+    fn admin(&self, username: &str) -> Value {
+        let tokens = self.user(username, &[]);
+        let input = json!({"username": username, "role": "admin"});
+        self.operator("assign_role", input).unwrap();
+        tokens
+    }
+
+    fn get_user(&self, username: &str) -> Value {
+        self.operator("get_user", json!({"username": username}))
+            .unwrap()
+    }
+
+    /// What a login answers, but for the time.
+    fn refusal(&self, username: &str, password: &str) -> Value {
+        let input = json!({"username": username, "password": password});
+        let error = operations::invoke("login", input, &self.context()).unwrap_err();
+        error.to_object(self.ports().clock.now())
+    }
+
+    fn is_active(&self, tokens: &Value) -> bool {
+        let input = json!({"token": tokens["access_token"]});
+        self.run("verify_token", input).unwrap()["active"] == true
+    }
+
+    fn api_key(&self, username: &str, scopes: &[&str]) -> Principal {
+        let user_id = self.get_user(username)["user_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let (key, secret) = ApiKey::create(
+            Id::from_bytes([9; 16]),
+            Id::try_from(user_id).unwrap(),
+            serde_json::from_value(json!("a key")).unwrap(),
+            serde_json::from_value(json!(scopes)).unwrap(),
+            None,
+            &self.ports(),
+        )
+        .unwrap();
+        let mut batch = Batch::new();
+        batch.create(ApiKey::key(key.key_id), &key);
+        assert!(batch.commit(&self.context()).unwrap());
+        Principal::ApiKey(secret)
+    }
+}
+
+fn bearer(tokens: &Value) -> Principal {
+    let token = tokens["access_token"].as_str().unwrap();
+    Principal::AccessToken(Secret::new(token.to_owned()))
+}
+
+#[test]
+fn each_operation_takes_its_permission() {
+    let world = World::new();
+    world.user("alice", &[]);
+    let powerless = world.user("eve", &["user-auth:nothing:*", "billing:*"]);
+    for (index, (operation, input, permission)) in guarded().into_iter().enumerate() {
+        let as_whom = |principal| world.run_as(principal, operation, input.clone());
+        assert_eq!(as_whom(Principal::Anonymous), Err(-32001), "{operation}");
+        let made_up = Principal::AccessToken(Secret::new("made.up.token".to_owned()));
+        assert_eq!(as_whom(made_up), Err(-32001), "{operation}");
+        assert_eq!(as_whom(bearer(&powerless)), Err(-32002), "{operation}");
+
+        let others = guarded();
+        let others: Vec<&str> = others
+            .iter()
+            .map(|(_, _, other)| *other)
+            .filter(|other| *other != permission)
+            .collect();
+        let wrong = world.user(&format!("wrong{index}"), &others);
+        assert_eq!(as_whom(bearer(&wrong)), Err(-32002), "{operation}");
+        let right = world.user(&format!("right{index}"), &[permission]);
+        let answer = as_whom(bearer(&right));
+        assert!(answer.is_ok(), "{operation}: {answer:?}");
+    }
+}
+
+#[test]
+fn the_first_administrator_is_made_by_the_operator_and_can_make_others() {
+    let world = World::new();
+    let alice = world.user("alice", &[]);
+    world.user("bob", &[]);
+    let make = |principal, username| {
+        let input = json!({"username": username, "role": "admin"});
+        world.run_as(principal, "assign_role", input)
+    };
+    assert_eq!(make(bearer(&alice), "alice"), Err(-32002));
+    assert_eq!(make(Principal::Anonymous, "alice"), Err(-32001));
+    let made = make(Principal::Operator, "alice").unwrap();
+    assert_eq!(made["roles"], json!(["admin"]));
+    assert_eq!(
+        make(bearer(&alice), "bob").unwrap()["roles"],
+        json!(["admin"])
+    );
+}
+
+#[test]
+fn admin_cannot_be_redefined_or_deleted() {
+    let world = World::new();
+    let input = json!({"role": "admin", "permissions": []});
+    assert_eq!(world.operator("define_role", input), Err(-32000));
+    let input = json!({"role": "admin"});
+    assert_eq!(world.operator("delete_role", input), Err(-32000));
+    let roles = world.operator("list_roles", json!({})).unwrap();
+    assert_eq!(
+        roles["roles"],
+        json!([{"role": "admin", "permissions": ["*"], "description": ""}])
+    );
+}
+
+#[test]
+fn nobody_defines_a_role_beyond_their_own() {
+    let world = World::new();
+    let manager = world.user("manager", &["user-auth:roles:*", "billing:*"]);
+    let define = |role: &str, permissions: &[&str]| {
+        let input = json!({"role": role, "permissions": permissions});
+        world.run_as(bearer(&manager), "define_role", input)
+    };
+    assert!(define("clerk", &["billing:read", "billing:invoices:*"]).is_ok());
+    for beyond in ["*", "user-auth:*", "user-auth:users:read", "sales:read"] {
+        let answer = define("clerk", &["billing:read", beyond]);
+        assert_eq!(answer, Err(-32002), "{beyond}");
+    }
+    // Nor the one that they have.
+    assert_eq!(define("role-of-manager", &["*"]), Err(-32002));
+    // Nor do they take from one that has more than they.
+    let input = json!({"role": "auditor", "permissions": ["user-auth:audit:read"]});
+    world.operator("define_role", input).unwrap();
+    assert_eq!(define("auditor", &[]), Err(-32002));
+    let input = json!({"role": "auditor"});
+    let answer = world.run_as(bearer(&manager), "delete_role", input);
+    assert_eq!(answer, Err(-32002));
+}
+
+#[test]
+fn nobody_assigns_or_revokes_a_role_beyond_their_own() {
+    let world = World::new();
+    let manager = world.user("manager", &["user-auth:roles:write", "billing:*"]);
+    world.admin("root");
+    world.user("bob", &["sales:read"]);
+    let input = json!({"role": "clerk", "permissions": ["billing:read"]});
+    world.operator("define_role", input).unwrap();
+    for (operation, username, role, expected) in [
+        ("assign_role", "manager", "admin", Err(-32002)),
+        ("assign_role", "manager", "role-of-bob", Err(-32002)),
+        ("revoke_role", "root", "admin", Err(-32002)),
+        ("revoke_role", "bob", "role-of-bob", Err(-32002)),
+        ("assign_role", "bob", "clerk", Ok(())),
+        ("revoke_role", "bob", "clerk", Ok(())),
+    ] {
+        let input = json!({"username": username, "role": role});
+        let answer = world.run_as(bearer(&manager), operation, input);
+        assert_eq!(answer.map(|_| ()), expected, "{operation} {role}");
+    }
+}
+
+#[test]
+fn the_scopes_of_an_api_key_bound_what_it_hands_out() {
+    let world = World::new();
+    world.admin("root");
+    world.user("bob", &[]);
+    let define = |principal, permissions: &[&str]| {
+        let input = json!({"role": "clerk", "permissions": permissions});
+        world.run_as(principal, "define_role", input)
+    };
+    let key = world.api_key("root", &["user-auth:roles:write", "billing:*"]);
+    assert!(define(key.clone(), &["billing:read"]).is_ok());
+    assert_eq!(define(key.clone(), &["sales:read"]), Err(-32002));
+    let input = json!({"username": "bob", "role": "admin"});
+    assert_eq!(world.run_as(key, "assign_role", input), Err(-32002));
+}
+
+#[test]
+fn a_role_that_is_replaced_or_deleted_changes_all_who_have_it_at_once() {
+    let world = World::new();
+    let bob = world.user("bob", &["billing:read"]);
+    let may = || {
+        let input = json!({"permission": "billing:read", "token": bob["access_token"]});
+        world.run("check_permission", input).unwrap()["allowed"] == true
+    };
+    assert!(may());
+    let input = json!({"role": "role-of-bob", "permissions": ["billing:write"]});
+    world.operator("define_role", input).unwrap();
+    assert!(!may());
+    let input = json!({"role": "role-of-bob", "permissions": ["billing:read"]});
+    world.operator("define_role", input).unwrap();
+    assert!(may());
+    let input = json!({"role": "role-of-bob"});
+    world.operator("delete_role", input.clone()).unwrap();
+    assert!(!may());
+    assert_eq!(world.operator("delete_role", input), Err(-32000));
+    // What is left of it can be taken away.
+    let input = json!({"username": "bob", "role": "role-of-bob"});
+    let left = world.operator("revoke_role", input.clone()).unwrap();
+    assert_eq!(left["roles"], json!([]));
+    assert_eq!(world.operator("revoke_role", input), Err(-32000));
+}
+
+#[test]
+fn a_role_is_given_and_taken_once_and_audited_with_role_and_actor() {
+    let world = World::new();
+    let root = world.admin("root");
+    world.user("bob", &[]);
+    let input = json!({"role": "clerk", "permissions": ["billing:read"]});
+    world.operator("define_role", input).unwrap();
+    world.audited.take();
+    let input = json!({"username": "bob", "role": "clerk"});
+    for operation in ["assign_role", "assign_role", "revoke_role", "revoke_role"] {
+        world
+            .run_as(bearer(&root), operation, input.clone())
+            .unwrap();
+    }
+    let bob = world.get_user("bob")["user_id"].clone();
+    let actor = world.get_user("root")["user_id"].clone();
+    let audited = world.audited.take();
+    let operations: Vec<&Value> = audited.iter().map(|record| &record["operation"]).collect();
+    assert_eq!(operations, ["assign_role", "revoke_role"]);
+    for record in &audited {
+        assert_eq!(record["account"], bob);
+        assert_eq!(record["actor"], actor);
+        assert_eq!(record["details"]["role"], "clerk");
+    }
+}
+
+#[test]
+fn what_is_done_to_roles_is_audited_in_a_chain_of_their_own() {
+    let world = World::new();
+    let input = json!({"role": "clerk", "permissions": ["billing:read"]});
+    world.operator("define_role", input).unwrap();
+    world
+        .operator("delete_role", json!({"role": "clerk"}))
+        .unwrap();
+    let audited = world.audited.take();
+    assert_eq!(audited.len(), 2);
+    assert_eq!(audited[0]["account"], "0".repeat(32));
+    assert_eq!(
+        audited[0]["details"],
+        json!({"role": "clerk", "permissions": ["billing:read"]})
+    );
+    assert_eq!(audited[1]["previous"], audited[0]["seal"]);
+    assert_eq!(audited[1]["actor"], "operator");
+}
+
+#[test]
+fn an_account_has_no_more_than_32_roles() {
+    let world = World::new();
+    world.user("bob", &[]);
+    for number in 0..33 {
+        let role = format!("r{number}");
+        let input = json!({"role": role, "permissions": []});
+        world.operator("define_role", input).unwrap();
+        let input = json!({"username": "bob", "role": role});
+        let answer = world.operator("assign_role", input).map(|_| ());
+        let expected = if number < 32 { Ok(()) } else { Err(-32000) };
+        assert_eq!(answer, expected, "{number}");
+    }
+}
+
+#[test]
+fn a_user_is_named_by_id_or_by_name_and_has_to_be_there() {
+    let world = World::new();
+    world.user("bob", &[]);
+    let user_id = world.get_user("bob")["user_id"].clone();
+    for operation in [
+        "get_user",
+        "explain_permissions",
+        "disable_user",
+        "enable_user",
+        "delete_user",
+    ] {
+        for wrong in [
+            json!({"user_id": user_id, "username": "bob"}),
+            json!({"user_id": "0".repeat(32)}),
+            json!({"username": "nobody"}),
+            json!({}),
+        ] {
+            let answer = world.operator(operation, wrong.clone());
+            assert_eq!(answer, Err(-32000), "{operation} {wrong}");
+        }
+    }
+    let input = json!({"username": "bob", "role": "undefined"});
+    assert_eq!(world.operator("assign_role", input), Err(-32000));
+    let found = world.operator("get_user", json!({"user_id": user_id}));
+    assert_eq!(found.unwrap(), world.get_user("bob"));
+}
+
+#[test]
+fn a_permission_is_checked_for_the_owner_of_a_token_or_for_the_caller() {
+    let world = World::new();
+    let bob = world.user("bob", &["billing:*"]);
+    let bobs_id = world.get_user("bob")["user_id"].clone();
+    let check = |principal, input| world.run_as(principal, "check_permission", input).unwrap();
+    let token = &bob["access_token"];
+    let yes = json!({"allowed": true, "sub": bobs_id});
+    let no = json!({"allowed": false, "sub": bobs_id});
+    let nobody = json!({"allowed": false});
+
+    let input = json!({"permission": "billing:read", "token": token});
+    assert_eq!(check(Principal::Anonymous, input.clone()), yes);
+    let other = json!({"permission": "sales:read", "token": token});
+    assert_eq!(check(Principal::Anonymous, other.clone()), no);
+    // It is the token that counts, not who asks.
+    assert_eq!(check(Principal::Operator, other), no);
+    for token in ["", "a.b.c", bob["refresh_token"].as_str().unwrap()] {
+        let input = json!({"permission": "billing:read", "token": token});
+        assert_eq!(check(Principal::Operator, input), nobody);
+    }
+
+    let own = json!({"permission": "billing:read"});
+    assert_eq!(check(bearer(&bob), own.clone()), yes);
+    assert_eq!(check(Principal::Anonymous, own.clone()), nobody);
+    assert_eq!(
+        check(Principal::Operator, own.clone()),
+        json!({"allowed": true})
+    );
+    let key = world.api_key("bob", &["billing:write"]);
+    assert_eq!(check(key.clone(), own.clone()), no);
+    let write = json!({"permission": "billing:write"});
+    assert_eq!(check(key, write), yes);
+    let made_up = Principal::ApiKey(Secret::new("uak_made_up".to_owned()));
+    assert_eq!(check(made_up, own.clone()), nobody);
+
+    world
+        .operator("disable_user", json!({"username": "bob"}))
+        .unwrap();
+    assert_eq!(check(Principal::Anonymous, input), nobody);
+    assert_eq!(check(bearer(&bob), own), nobody);
+}
+
+#[test]
+fn an_explanation_names_role_and_grant_or_the_reason() {
+    let world = World::new();
+    let bob = world.user("bob", &["billing:*", "sales:read"]);
+    let explain = |input| world.run_as(bearer(&bob), "explain_permissions", input);
+    let explained = explain(json!({"permission": "billing:invoices:read"})).unwrap();
+    assert_eq!(
+        explained,
+        json!({
+            "user_id": world.get_user("bob")["user_id"],
+            "grants": [
+                {"grant": "billing:*", "role": "role-of-bob"},
+                {"grant": "sales:read", "role": "role-of-bob"},
+            ],
+            "decision": {
+                "permission": "billing:invoices:read",
+                "allowed": true,
+                "given_by": [{"grant": "billing:*", "role": "role-of-bob"}],
+            },
+        })
+    );
+    let withheld = |username: &str, permission: &str| {
+        let input = json!({"username": username, "permission": permission});
+        let explained = world.operator("explain_permissions", input).unwrap();
+        assert_eq!(explained["decision"]["allowed"], false);
+        explained["decision"]["withheld"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        withheld("bob", "sales:write"),
+        "no role of the user grants it: role-of-bob"
+    );
+    world.user("carol", &[]);
+    assert_eq!(withheld("carol", "sales:read"), "the user has no role");
+    world
+        .operator("disable_user", json!({"username": "bob"}))
+        .unwrap();
+    assert_eq!(withheld("bob", "sales:read"), "the account is disabled");
+}
+
+#[test]
+fn an_explanation_of_others_takes_a_permission_and_of_oneself_none() {
+    let world = World::new();
+    let bob = world.user("bob", &["billing:*"]);
+    world.user("carol", &[]);
+    let explain = |input| world.run_as(bearer(&bob), "explain_permissions", input);
+    let own_id = world.get_user("bob")["user_id"].clone();
+    for own in [
+        json!({}),
+        json!({"username": "BOB"}),
+        json!({"user_id": own_id}),
+    ] {
+        assert_eq!(explain(own).unwrap()["user_id"], own_id);
+    }
+    let carols_id = world.get_user("carol")["user_id"].clone();
+    // Whether somebody is there is not told either.
+    for other in [
+        json!({"username": "carol"}),
+        json!({"username": "nobody"}),
+        json!({"user_id": carols_id}),
+        json!({"user_id": "0".repeat(32)}),
+    ] {
+        assert_eq!(explain(other.clone()), Err(-32002), "{other}");
+    }
+    let answer = world.run("explain_permissions", json!({}));
+    assert_eq!(answer, Err(-32001));
+}
+
+#[test]
+fn pages_of_users_are_complete_and_without_duplicates() {
+    let world = World::new();
+    for number in 0..23 {
+        world.user(&format!("user{number}"), &[]);
+    }
+    world.user("someone", &[]);
+    for (search, limit, expected, pages) in [
+        (None, 7, 24, 4),
+        (None, 8, 24, 3),
+        (None, 100, 24, 1),
+        (Some("USER"), 5, 23, 5),
+        (Some("user1"), 3, 11, 4),
+        (Some("one"), 1, 1, 1),
+        (Some("nobody"), 1, 0, 1),
+    ] {
+        let mut names = Vec::new();
+        let mut after = Value::Null;
+        for page in 1.. {
+            let mut input = json!({"limit": limit});
+            if let Some(search) = search {
+                input["search"] = json!(search);
+            }
+            if !after.is_null() {
+                input["after"] = after;
+            }
+            let answer = world.operator("list_users", input).unwrap();
+            let users = answer["users"].as_array().unwrap();
+            assert!(users.len() <= limit);
+            names.extend(users.iter().map(|user| user["username"].to_string()));
+            after = answer["next"].clone();
+            if after.is_null() {
+                // A page that is full does not know of those that do not match.
+                assert!(
+                    page == pages || page == pages + 1,
+                    "{search:?} {limit}: {page}"
+                );
+                break;
+            }
+        }
+        let found = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!((found, names.len()), (expected, expected), "{search:?}");
+    }
+    for limit in [json!(0), json!(101), json!(-1), json!("50"), json!(1.5)] {
+        let answer = world.operator("list_users", json!({"limit": limit}));
+        assert_eq!(answer, Err(-32000), "{limit}");
+    }
+}
+
+#[test]
+fn a_page_of_a_search_looks_at_500_accounts_and_says_where_to_go_on() {
+    let world = World::new();
+    world.user("template", &[]);
+    // Copies of one account: to register them all would take long.
+    let template = world.dump("account/");
+    for number in 1..=500_u32 {
+        let mut account: Value = serde_json::from_str(&template).unwrap();
+        let user_id = format!("{number:032x}");
+        account["user_id"] = json!(user_id);
+        account["username"] = json!(format!("copy{number}"));
+        let value = account.to_string().into_bytes();
+        world.tamper(&format!("account/{user_id}"), Some(value));
+    }
+    let page = world.operator("list_users", json!({"search": "template"}));
+    let page = page.unwrap();
+    assert_eq!(page["users"], json!([]));
+    assert_eq!(page["next"], format!("{:032x}", 500));
+    let input = json!({"search": "template", "after": page["next"]});
+    let page = world.operator("list_users", input).unwrap();
+    assert_eq!(page["users"][0]["username"], "template");
+    assert_eq!(page["next"], Value::Null);
+}
+
+#[test]
+fn a_user_is_shown_without_secrets_and_with_the_sessions_that_are_alive() {
+    let world = World::new();
+    let first = world.user("bob", &["billing:read"]);
+    world.login("bob");
+    let shown = world.get_user("bob");
+    assert_eq!(shown["sessions"], 2);
+    assert_eq!(shown["status"], "active");
+    assert_eq!(shown["roles"], json!(["role-of-bob"]));
+    let text = shown.to_string();
+    assert!(
+        !text.contains("argon2") && !text.contains("password"),
+        "{text}"
+    );
+    let input = json!({"access_token": first["access_token"]});
+    world.run("logout", input).unwrap();
+    assert_eq!(world.get_user("bob")["sessions"], 1);
+    let disable = json!({"username": "bob"});
+    world.operator("disable_user", disable.clone()).unwrap();
+    assert_eq!(world.get_user("bob")["sessions"], 0);
+    world.operator("enable_user", disable).unwrap();
+    for _ in 0..101 {
+        world.login("bob");
+    }
+    assert_eq!(world.get_user("bob")["sessions"], 100);
+}
+
+#[test]
+fn a_disabled_user_is_out_at_once_and_sessions_stay_dead_when_enabled() {
+    let world = World::new();
+    let root = world.admin("root");
+    let bob = world.user("bob", &["billing:read", "user-auth:users:read"]);
+    let key = world.api_key("bob", &["*"]);
+    let list = |principal| world.run_as(principal, "list_users", json!({}));
+    let refresh = || {
+        let input = json!({"refresh_token": bob["refresh_token"]});
+        world.run("refresh_token", input)
+    };
+    assert!(list(bearer(&bob)).is_ok());
+    assert!(list(key.clone()).is_ok());
+
+    let input = json!({"username": "bob"});
+    let disabled = world.run_as(bearer(&root), "disable_user", input.clone());
+    assert_eq!(disabled.unwrap()["status"], "disabled");
+    assert!(!world.is_active(&bob));
+    assert_eq!(list(bearer(&bob)), Err(-32001));
+    assert_eq!(list(key.clone()), Err(-32001));
+    assert_eq!(refresh(), Err(-32001));
+    assert_eq!(
+        world.refusal("bob", PASSWORD),
+        world.refusal("bob", "not the password at all")
+    );
+    assert_eq!(
+        world.refusal("bob", PASSWORD),
+        world.refusal("nobody", "not the password at all")
+    );
+
+    let enabled = world.run_as(bearer(&root), "enable_user", input);
+    assert_eq!(enabled.unwrap()["status"], "active");
+    assert!(!world.is_active(&bob));
+    assert_eq!(refresh(), Err(-32001));
+    assert!(world.is_active(&world.login("bob")));
+    assert!(list(key).is_ok());
+}
+
+#[test]
+fn a_login_to_a_disabled_account_leaves_the_same_traces_as_a_wrong_password() {
+    let traces = |disabled: bool, password: &str| {
+        let world = World::new();
+        world.user("bob", &[]);
+        world
+            .operator("disable_user", json!({"username": "bob"}))
+            .unwrap();
+        if !disabled {
+            world
+                .operator("enable_user", json!({"username": "bob"}))
+                .unwrap();
+        }
+        world.audited.take();
+        let codes: Vec<i32> = (0..11)
+            .map(|_| world.refusal("bob", password)["code"].as_i64().unwrap() as i32)
+            .collect();
+        let audited = world.audited.take();
+        let outcomes: Vec<Value> = audited.iter().map(|it| it["outcome"].clone()).collect();
+        (codes, outcomes, world.dump("throttle/"))
+    };
+    assert_eq!(
+        traces(true, PASSWORD),
+        traces(false, "not the password at all")
+    );
+}
+
+#[test]
+fn a_password_is_not_hashed_anew_for_a_disabled_account() {
+    let mut world = World::new();
+    world.user("bob", &[]);
+    world
+        .operator("disable_user", json!({"username": "bob"}))
+        .unwrap();
+    world.settings.argon2_iterations = 3;
+    let before = world.dump("account/");
+    world.refusal("bob", PASSWORD);
+    assert_eq!(world.dump("account/"), before);
+}
+
+#[test]
+fn nobody_stops_themselves_or_who_may_do_more() {
+    let world = World::new();
+    let root = world.admin("root");
+    let helpdesk = world.user("helpdesk", &["user-auth:users:*"]);
+    world.user("bob", &["billing:read"]);
+    world.user("carol", &["user-auth:users:read"]);
+    for operation in ["disable_user", "enable_user", "delete_user"] {
+        let by = |tokens: &Value, username: &str| {
+            let input = json!({"username": username});
+            world.run_as(bearer(tokens), operation, input).map(|_| ())
+        };
+        assert_eq!(by(&root, "root"), Err(-32000), "{operation}");
+        assert_eq!(by(&helpdesk, "helpdesk"), Err(-32000), "{operation}");
+        assert_eq!(by(&helpdesk, "root"), Err(-32002), "{operation}");
+        assert_eq!(by(&helpdesk, "bob"), Err(-32002), "{operation}");
+        assert_eq!(by(&helpdesk, "carol"), Ok(()), "{operation}");
+    }
+    let key = world.api_key("root", &["*"]);
+    let own = json!({"username": "root"});
+    assert_eq!(world.run_as(key, "disable_user", own.clone()), Err(-32000));
+    assert!(world.operator("disable_user", own).is_ok());
+}
+
+#[test]
+fn a_deleted_user_frees_the_name_and_the_old_tokens_stay_dead() {
+    let world = World::new();
+    let old = world.user("bob", &["billing:read", "user-auth:users:read"]);
+    let key = world.api_key("bob", &["*"]);
+    let old_id = world.get_user("bob")["user_id"].clone();
+    let bob = json!({"username": "bob"});
+    world.operator("delete_user", bob.clone()).unwrap();
+    assert_eq!(world.operator("delete_user", bob), Err(-32000));
+    assert_eq!(
+        world.refusal("bob", PASSWORD),
+        world.refusal("nobody", PASSWORD)
+    );
+    let new = world.user("bob", &[]);
+    let found = world.get_user("bob");
+    assert_ne!(found["user_id"], old_id);
+    assert_eq!(
+        (&found["roles"], &found["sessions"]),
+        (&json!([]), &json!(1))
+    );
+    assert!(world.is_active(&new));
+    assert!(!world.is_active(&old));
+    let input = json!({"refresh_token": old["refresh_token"]});
+    assert_eq!(world.run("refresh_token", input), Err(-32001));
+    assert_eq!(world.run_as(key, "list_users", json!({})), Err(-32001));
+    // What happened to the account is still known.
+    let chain = world.dump(&format!("audit/{}/", old_id.as_str().unwrap()));
+    assert!(chain.contains("\"register\"") && chain.contains("\"delete_user\""));
+}
+
+#[test]
+fn what_may_not_be_set_is_no_field() {
+    let world = World::new();
+    let root = world.admin("root");
+    world.user("alice", &[]);
+    let clerk = json!({"role": "clerk", "permissions": []});
+    world.operator("define_role", clerk).unwrap();
+    // Without the field all of them go well.
+    for (operation, mut input, _) in guarded() {
+        for field in ["roles", "status", "session_epoch", "built_in", "actor"] {
+            input[field] = json!("admin");
+            let answer = world.run_as(bearer(&root), operation, input.clone());
+            assert_eq!(answer, Err(-32000), "{operation} {field}");
+            input.as_object_mut().unwrap().remove(field);
+        }
+    }
+    for field in ["roles", "role", "status", "session_epoch"] {
+        let input = json!({"username": "eve", "password": PASSWORD, field: "admin"});
+        assert_eq!(world.run("register", input), Err(-32000), "{field}");
+    }
+}
+
+#[test]
+fn what_is_no_role_is_refused() {
+    let world = World::new();
+    let many: Vec<String> = (0..101).map(|number| format!("p{number}")).collect();
+    for input in [
+        json!({"role": "Clerk", "permissions": []}),
+        json!({"role": "", "permissions": []}),
+        json!({"role": "clerk"}),
+        json!({"role": "clerk", "permissions": ["a*"]}),
+        json!({"role": "clerk", "permissions": many}),
+        json!({"role": "clerk", "permissions": [], "description": "a\r\nb"}),
+        json!({"role": "clerk", "permissions": [], "description": "a\u{1b}[0m"}),
+        json!({"role": "clerk", "permissions": [], "description": "a".repeat(257)}),
+    ] {
+        let answer = world.operator("define_role", input.clone());
+        assert_eq!(answer, Err(-32000), "{input}");
+    }
+    let input = json!({"role": "clerk", "permissions": ["b", "a", "b"]});
+    let role = world.operator("define_role", input).unwrap();
+    assert_eq!(role["permissions"], json!(["a", "b"]));
+}

@@ -1,0 +1,738 @@
+//! API keys and service accounts, and what other services ask about tokens.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::domain::api_key::{self, ApiKey};
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::id::Id;
+use crate::domain::records::{self, Batch};
+use crate::domain::secret::Secret;
+use crate::operations;
+use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
+use crate::testing::World;
+
+const PASSWORD: &str = "correct horse battery staple";
+const KEYS_WRITE: &str = "user-auth:api-keys:write";
+const INTROSPECT: &str = "user-auth:tokens:introspect";
+
+type Answer = Result<Value, i32>;
+
+fn bearer(tokens: &Value) -> Principal {
+    let token = tokens["access_token"].as_str().unwrap();
+    Principal::AccessToken(Secret::new(token.to_owned()))
+}
+
+fn holder(key: &Value) -> Principal {
+    Principal::ApiKey(Secret::new(key["api_key"].as_str().unwrap().to_owned()))
+}
+
+fn operator(world: &World, operation: &str, input: Value) -> Value {
+    let answer = world.run_as(Principal::Operator, operation, input);
+    answer.unwrap()
+}
+
+/// Registers a user with these permissions, and logs them in.
+fn user(world: &World, username: &str, permissions: &[&str]) -> Value {
+    let credentials = json!({"username": username, "password": PASSWORD});
+    let registered = world.run("register", credentials.clone()).unwrap();
+    grant(world, username, permissions);
+    let mut tokens = world.run("login", credentials).unwrap();
+    tokens["user_id"] = registered["user_id"].clone();
+    tokens
+}
+
+fn grant(world: &World, username: &str, permissions: &[&str]) {
+    let role = format!("role-of-{username}");
+    let input = json!({"role": role, "permissions": permissions});
+    operator(world, "define_role", input);
+    let input = json!({"username": username, "role": role});
+    operator(world, "assign_role", input);
+}
+
+fn create(world: &World, tokens: &Value, scopes: &[&str]) -> Value {
+    let input = json!({"name": "ci", "scopes": scopes});
+    let answer = world.run_as(bearer(tokens), "create_api_key", input);
+    answer.unwrap()
+}
+
+/// An operation that takes a permission, tried with a key.
+fn try_key(world: &World, key: &Value) -> Answer {
+    world.run_as(holder(key), "list_roles", json!({}))
+}
+
+fn listed(world: &World, tokens: &Value) -> Vec<Value> {
+    let answer = world.run_as(bearer(tokens), "list_api_keys", json!({}));
+    answer.unwrap()["api_keys"].as_array().unwrap().clone()
+}
+
+fn introspect(world: &World, token: &str) -> Value {
+    operator(world, "introspect_token", json!({"token": token}))
+}
+
+fn revoke(world: &World, token: &Value) -> Value {
+    let answer = world.run("revoke_token", json!({"token": token}));
+    answer.unwrap()
+}
+
+/// The failure without its time.
+fn failure(world: &World, principal: Principal, operation: &str, input: Value) -> Value {
+    let caller = Caller {
+        principal,
+        source: Source::from_peer(Some("192.0.2.1")),
+    };
+    let context = Context {
+        caller: &caller,
+        ..world.context()
+    };
+    let error = operations::invoke(operation, input, &context).unwrap_err();
+    json!([error.kind.code(), error.message, error.details])
+}
+
+#[test]
+fn a_key_does_what_both_its_scopes_and_its_accounts_roles_permit() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:*"]);
+    for (scopes, expected) in [
+        (&["user-auth:roles:read"][..], Ok(())),
+        (&["*"][..], Ok(())),
+        (&["user-auth:*", "billing:read"][..], Ok(())),
+        (&["user-auth:roles:write"][..], Err(-32002)),
+        (&["user-auth:users:read"][..], Err(-32002)),
+        (&[][..], Err(-32002)),
+    ] {
+        let key = create(&world, &alice, scopes);
+        assert_eq!(try_key(&world, &key).map(|_| ()), expected, "{scopes:?}");
+    }
+    let everything = create(&world, &alice, &["*"]);
+    let users = world.run_as(holder(&everything), "list_users", json!({}));
+    assert_eq!(users, Err(-32002), "no role of alice permits that");
+    let input = json!({"username": "alice", "role": "role-of-alice"});
+    operator(&world, "revoke_role", input);
+    assert_eq!(try_key(&world, &everything), Err(-32002));
+}
+
+#[test]
+fn the_x_api_key_header_is_the_principal() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let key = create(&world, &alice, &["*"]);
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "user-auth_list_roles", "arguments": {}}});
+    let api_key = key["api_key"].as_str().unwrap();
+    let (_, answer) = world.post(&[("x-api-key", api_key)], &body.to_string());
+    assert!(answer["result"]["structuredContent"]["roles"].is_array());
+    let (_, answer) = world.post(&[("x-api-key", "uak_wrong")], &body.to_string());
+    assert_eq!(answer["error"]["code"], -32001);
+}
+
+#[test]
+fn a_key_is_no_session() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let key = create(&world, &alice, &["*"]);
+    for (operation, input) in [
+        ("list_sessions", json!({})),
+        ("revoke_other_sessions", json!({})),
+        (
+            "change_password",
+            json!({"current_password": PASSWORD, "new_password": PASSWORD}),
+        ),
+    ] {
+        assert_eq!(world.run_as(holder(&key), operation, input), Err(-32001));
+    }
+    for (operation, input) in [
+        ("create_api_key", json!({"name": "another"})),
+        ("list_api_keys", json!({})),
+        ("rotate_api_key", json!({"key_id": key["key_id"]})),
+        ("revoke_api_key", json!({"key_id": key["key_id"]})),
+        ("query_audit", json!({})),
+    ] {
+        let answer = world.run_as(holder(&key), operation, input);
+        assert_eq!(answer, Err(-32002), "{operation}");
+    }
+}
+
+#[test]
+fn a_key_dies_when_it_is_revoked() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let key = create(&world, &alice, &["*"]);
+    let other = create(&world, &alice, &["*"]);
+    assert!(try_key(&world, &key).is_ok());
+    let input = json!({"key_id": key["key_id"]});
+    let gone = json!({"key_id": key["key_id"]});
+    let answer = world.run_as(bearer(&alice), "revoke_api_key", input.clone());
+    assert_eq!(answer, Ok(gone));
+    assert_eq!(try_key(&world, &key), Err(-32001));
+    assert!(try_key(&world, &other).is_ok());
+    assert_eq!(listed(&world, &alice).len(), 1);
+    let again = world.run_as(bearer(&alice), "revoke_api_key", input);
+    assert_eq!(again, Err(-32000));
+}
+
+#[test]
+fn a_rotated_key_is_another_with_the_same_rights_and_the_old_one_is_dead() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let input = json!({"name": "ci", "scopes": ["user-auth:*"], "expires_in_days": 10});
+    let old = world.run_as(bearer(&alice), "create_api_key", input);
+    let old = old.unwrap();
+    world.pass(60);
+    let input = json!({"key_id": old["key_id"]});
+    let new = world.run_as(bearer(&alice), "rotate_api_key", input);
+    let new = new.unwrap();
+    assert_eq!(try_key(&world, &old), Err(-32001));
+    assert!(try_key(&world, &new).is_ok());
+    for field in ["key_id", "name", "scopes"] {
+        assert_eq!(old[field], new[field]);
+    }
+    assert_ne!(old["api_key"], new["api_key"]);
+    assert_eq!(old["expires_at"], "2026-08-07T09:00:00.000Z");
+    assert_eq!(new["expires_at"], "2026-08-07T09:01:00.000Z");
+    assert_eq!(listed(&world, &alice).len(), 1);
+}
+
+#[test]
+fn a_key_ends_with_its_time() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let input = json!({"name": "ci", "scopes": ["*"], "expires_in_days": 1});
+    let key = world.run_as(bearer(&alice), "create_api_key", input);
+    let key = key.unwrap();
+    world.pass(24 * 60 * 60 - 1);
+    assert!(try_key(&world, &key).is_ok());
+    world.pass(1);
+    assert_eq!(try_key(&world, &key), Err(-32001));
+    let secret = key["api_key"].as_str().unwrap();
+    assert_eq!(introspect(&world, secret), json!({"active": false}));
+    for days in [json!(0), json!(3651), json!(-1), json!(1.5), json!("1")] {
+        let input = json!({"name": "ci", "expires_in_days": days, "user_id": alice["user_id"]});
+        let answer = world.run_as(Principal::Operator, "create_api_key", input);
+        assert_eq!(answer, Err(-32000), "{days}");
+    }
+}
+
+#[test]
+fn a_key_is_worthless_while_its_account_is_disabled_and_for_good_once_it_is_deleted() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let key = create(&world, &alice, &["*"]);
+    let secret = key["api_key"].as_str().unwrap();
+    for operation in ["disable_user", "delete_user"] {
+        assert!(try_key(&world, &key).is_ok());
+        operator(&world, operation, json!({"username": "alice"}));
+        assert_eq!(try_key(&world, &key), Err(-32001), "{operation}");
+        assert_eq!(introspect(&world, secret), json!({"active": false}));
+        if operation == "disable_user" {
+            operator(&world, "enable_user", json!({"username": "alice"}));
+        }
+    }
+    user(&world, "alice", &["user-auth:roles:read"]);
+    assert_eq!(try_key(&world, &key), Err(-32001), "she is somebody else");
+}
+
+#[test]
+fn all_keys_of_an_account_end_in_one_batch() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let mallory = user(&world, "mallory", &["user-auth:roles:read"]);
+    let keys = [create(&world, &alice, &["*"]), create(&world, &alice, &[])];
+    let other = create(&world, &mallory, &["*"]);
+    let user_id = Id::try_from(alice["user_id"].as_str().unwrap().to_owned()).unwrap();
+    let context = world.context();
+    let head = records::read(Chain::head_key(user_id), &context.ports).unwrap();
+    let mut batch = Batch::new();
+    api_key::end_all(user_id, &mut batch, &context.ports).unwrap();
+    let chain = Chain::at(user_id, head);
+    chain
+        .append(Event::success("a_reset"), &mut batch, &context)
+        .unwrap();
+    assert!(batch.commit(&context).unwrap());
+    for key in keys {
+        assert_eq!(try_key(&world, &key), Err(-32001));
+    }
+    assert!(listed(&world, &alice).is_empty());
+    assert!(try_key(&world, &other).is_ok());
+}
+
+#[test]
+fn one_makes_and_rotates_keys_only_with_a_session_that_began_lately() {
+    let world = World::new();
+    let alice = user(&world, "alice", &[]);
+    let key = create(&world, &alice, &[]);
+    world.pass(6 * 60);
+    let rotate = json!({"key_id": key["key_id"]});
+    for (operation, input) in [
+        ("create_api_key", json!({"name": "ci"})),
+        ("rotate_api_key", rotate.clone()),
+    ] {
+        let answer = world.run_as(bearer(&alice), operation, input);
+        assert_eq!(answer, Err(-32001), "{operation}");
+    }
+    assert_eq!(listed(&world, &alice).len(), 1);
+    let answer = world.run_as(bearer(&alice), "revoke_api_key", rotate);
+    assert!(answer.is_ok(), "to end one is always safe");
+}
+
+#[test]
+fn nobody_makes_a_key_for_another_without_the_permission() {
+    let world = World::new();
+    let alice = user(&world, "alice", &[]);
+    let mallory = user(&world, "mallory", &["billing:*"]);
+    let input = json!({"name": "ci", "user_id": alice["user_id"]});
+    for principal in [bearer(&mallory), holder(&create(&world, &mallory, &["*"]))] {
+        let answer = world.run_as(principal, "create_api_key", input.clone());
+        assert_eq!(answer, Err(-32002));
+    }
+    let answer = world.run("create_api_key", input.clone());
+    assert_eq!(answer, Err(-32001));
+    assert!(listed(&world, &alice).is_empty());
+    let own = json!({"name": "ci", "user_id": mallory["user_id"]});
+    let answer = world.run_as(bearer(&mallory), "create_api_key", own);
+    assert!(answer.is_ok(), "their own id is theirs to name");
+    assert!(
+        world
+            .run_as(Principal::Operator, "create_api_key", input)
+            .is_ok()
+    );
+    let nobody = json!({"name": "ci"});
+    let answer = world.run_as(Principal::Operator, "create_api_key", nobody);
+    assert_eq!(answer, Err(-32000), "the operator has no account");
+}
+
+#[test]
+fn who_makes_keys_for_others_hands_out_no_more_than_they_have() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["*"]);
+    let clerk = user(&world, "clerk", &[KEYS_WRITE, "billing:*"]);
+    let for_alice =
+        |scopes: &[&str]| json!({"name": "ci", "scopes": scopes, "user_id": alice["user_id"]});
+    let covered = create(&world, &clerk, &[KEYS_WRITE, "billing:read"]);
+    for (principal, scopes, expected) in [
+        (bearer(&clerk), &["billing:*"][..], true),
+        (bearer(&clerk), &["billing:read", KEYS_WRITE][..], true),
+        (bearer(&clerk), &["*"][..], false),
+        (bearer(&clerk), &["billing:read", "user-auth:*"][..], false),
+        (holder(&covered), &["billing:read"][..], true),
+        (holder(&covered), &["billing:write"][..], false),
+    ] {
+        let answer = world.run_as(principal, "create_api_key", for_alice(scopes));
+        let expected = if expected { Ok(()) } else { Err(-32002) };
+        assert_eq!(answer.map(|_| ()), expected, "{scopes:?}");
+    }
+    let wide = json!({"name": "ci", "scopes": ["*"], "user_id": clerk["user_id"]});
+    let answer = world.run_as(holder(&covered), "create_api_key", wide);
+    assert_eq!(answer, Err(-32002), "no key makes itself a wider one");
+    let widest = create(&world, &alice, &["*"]);
+    let input = json!({"key_id": widest["key_id"]});
+    let answer = world.run_as(bearer(&clerk), "rotate_api_key", input);
+    assert_eq!(answer, Err(-32002), "nor does who rotates get one");
+    let users = world.run_as(holder(&widest), "list_users", json!({}));
+    assert!(users.is_ok(), "and it is as it was");
+}
+
+#[test]
+fn a_key_of_another_is_as_if_it_were_not_there() {
+    let world = World::new();
+    let alice = user(&world, "alice", &[]);
+    let mallory = user(&world, "mallory", &[]);
+    let key = create(&world, &alice, &[]);
+    let no_key = json!({"key_id": "0".repeat(32)});
+    let its_key = json!({"key_id": key["key_id"]});
+    for operation in ["rotate_api_key", "revoke_api_key"] {
+        let its = failure(&world, bearer(&mallory), operation, its_key.clone());
+        let none = failure(&world, bearer(&mallory), operation, no_key.clone());
+        assert_eq!(its, none);
+        assert_eq!(its[0], -32000);
+    }
+    let input = json!({"user_id": alice["user_id"]});
+    let answer = world.run_as(bearer(&mallory), "list_api_keys", input.clone());
+    assert_eq!(answer, Err(-32002));
+    assert_eq!(listed(&world, &alice).len(), 1);
+    let clerk = user(&world, "clerk", &[KEYS_WRITE]);
+    let answer = world.run_as(bearer(&clerk), "list_api_keys", input);
+    assert_eq!(answer.unwrap()["api_keys"][0]["key_id"], key["key_id"]);
+    let answer = world.run_as(bearer(&clerk), "revoke_api_key", its_key);
+    assert!(answer.is_ok());
+}
+
+#[test]
+fn a_secret_is_shown_once_and_stored_nowhere() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let key = create(&world, &alice, &["*"]);
+    let secret = key["api_key"].as_str().unwrap();
+    try_key(&world, &key).unwrap();
+    let listed = json!(listed(&world, &alice)).to_string();
+    let encoded = secret.strip_prefix("uak_").unwrap();
+    let bytes = URL_SAFE_NO_PAD.decode(encoded).unwrap();
+    let hex: String = bytes[16..].iter().map(|b| format!("{b:02x}")).collect();
+    let stored = world.dump("");
+    let hash = stored.split(r#""hash":""#).nth(1).unwrap();
+    let hash = &hash[..64];
+    assert!(hash.bytes().all(|b| b.is_ascii_hexdigit()));
+    let told = json!(*world.audited.borrow()).to_string();
+    for place in [&stored, &told, &listed] {
+        assert!(!place.contains(secret) && !place.contains(encoded) && !place.contains(&hex));
+    }
+    assert!(!listed.contains(hash) && !told.contains(hash));
+}
+
+#[test]
+fn each_secret_has_256_random_bits() {
+    let world = World::new();
+    let alice = user(&world, "alice", &[]);
+    let mut seen = HashSet::new();
+    for _ in 0..50 {
+        let key = create(&world, &alice, &[]);
+        let encoded = key["api_key"].as_str().unwrap().strip_prefix("uak_");
+        let bytes = URL_SAFE_NO_PAD.decode(encoded.unwrap()).unwrap();
+        assert_eq!(bytes.len(), 16 + 32);
+        assert!(seen.insert(bytes[16..32].to_vec()) && seen.insert(bytes[32..].to_vec()));
+    }
+}
+
+#[test]
+fn every_changed_character_of_a_key_is_noticed() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let key = create(&world, &alice, &["*"]);
+    let secret = key["api_key"].as_str().unwrap();
+    for index in 0..secret.len() {
+        let mut changed = secret.as_bytes().to_vec();
+        changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
+        let changed = json!({"api_key": String::from_utf8(changed).unwrap()});
+        assert_eq!(try_key(&world, &changed), Err(-32001), "{index}");
+    }
+    for changed in [
+        "",
+        "uak_",
+        &format!("{secret}A"),
+        &format!("{secret}="),
+        &"a".repeat(1 << 20),
+    ] {
+        let changed = json!({"api_key": changed});
+        assert_eq!(try_key(&world, &changed), Err(-32001));
+    }
+}
+
+/// Counts what is asked of the store, and lets something happen meanwhile.
+struct Watched<'a> {
+    world: &'a World,
+    calls: Cell<u32>,
+    before_scan: Cell<Option<&'a dyn Fn()>>,
+}
+
+impl<'a> Watched<'a> {
+    fn new(world: &'a World) -> Watched<'a> {
+        Watched {
+            world,
+            calls: Cell::new(0),
+            before_scan: Cell::new(None),
+        }
+    }
+
+    fn count(&self) -> &World {
+        self.calls.set(self.calls.get() + 1);
+        self.world
+    }
+}
+
+impl Store for Watched<'_> {
+    fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
+        self.count().get(keys)
+    }
+
+    fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
+        self.count().commit(batch)
+    }
+
+    fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
+        self.count().add(key, delta, ttl_ms)
+    }
+
+    fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
+        if let Some(happen) = self.before_scan.take() {
+            happen();
+        }
+        self.count().scan(prefix, after, limit)
+    }
+}
+
+#[test]
+fn a_wrong_key_costs_the_store_the_same_whether_its_id_is_there_or_not() {
+    let world = World::new();
+    let alice = user(&world, "alice", &[]);
+    let key = create(&world, &alice, &[]);
+    let secret = key["api_key"].as_str().unwrap();
+    let calls = |secret: &str| {
+        let store = Watched::new(&world);
+        let ports = Ports {
+            store: &store,
+            ..world.ports()
+        };
+        assert!(ApiKey::authenticate(secret, &ports).unwrap().is_none());
+        store.calls.get()
+    };
+    let wrong_secret = format!("{}AAAA", &secret[..secret.len() - 4]);
+    let wrong_id = format!("uak_AAAA{}", &secret[8..]);
+    assert_eq!((calls(&wrong_secret), calls(&wrong_id)), (1, 1));
+}
+
+#[test]
+fn a_session_that_ends_meanwhile_makes_no_key() {
+    let world = World::new();
+    let alice = user(&world, "alice", &[]);
+    let log_out = || {
+        revoke(&world, &alice["access_token"]);
+    };
+    let store = Watched::new(&world);
+    store.before_scan.set(Some(&log_out));
+    let caller = Caller {
+        principal: bearer(&alice),
+        source: Source::from_peer(Some("192.0.2.1")),
+    };
+    let context = Context {
+        caller: &caller,
+        ports: Ports {
+            store: &store,
+            ..world.ports()
+        },
+        ..world.context()
+    };
+    let made = operations::invoke("create_api_key", json!({"name": "ci"}), &context);
+    assert_eq!(made.unwrap_err().kind.code(), -32001);
+    assert_eq!(world.dump("api-key/"), "");
+}
+
+#[test]
+fn an_account_has_a_hundred_keys_at_the_most() {
+    let world = World::new();
+    let alice = user(&world, "alice", &[]);
+    let mut last = Value::Null;
+    for _ in 0..100 {
+        last = create(&world, &alice, &[]);
+    }
+    let one_more = || world.run_as(bearer(&alice), "create_api_key", json!({"name": "ci"}));
+    assert_eq!(one_more(), Err(-32000));
+    let input = json!({"key_id": last["key_id"]});
+    world
+        .run_as(bearer(&alice), "revoke_api_key", input)
+        .unwrap();
+    assert!(one_more().is_ok());
+    assert_eq!(listed(&world, &alice).len(), 100);
+}
+
+#[test]
+fn names_and_scopes_are_bounded() {
+    let world = World::new();
+    let alice = user(&world, "alice", &[]);
+    let long = "ü".repeat(100);
+    let too_long = "ü".repeat(101);
+    let many = vec!["billing:read"; 65];
+    for (input, expected) in [
+        (json!({"name": long}), Ok(())),
+        (json!({"name": too_long}), Err(-32000)),
+        (json!({"name": ""}), Err(-32000)),
+        (json!({"name": " "}), Err(-32000)),
+        (json!({"name": "a\r\nb"}), Err(-32000)),
+        (json!({"name": "a\u{1b}[0m"}), Err(-32000)),
+        (json!({}), Err(-32000)),
+        (json!({"name": "ci", "scopes": many}), Err(-32000)),
+        (json!({"name": "ci", "scopes": ["A"]}), Err(-32000)),
+        (json!({"name": "ci", "scopes": "billing"}), Err(-32000)),
+        (json!({"name": "ci", "key_id": "0".repeat(32)}), Err(-32000)),
+        (json!({"name": "ci", "api_key": "uak_mine"}), Err(-32000)),
+    ] {
+        let answer = world.run_as(bearer(&alice), "create_api_key", input.clone());
+        assert_eq!(answer.map(|_| ()), expected, "{input}");
+    }
+}
+
+#[test]
+fn the_last_use_of_a_key_is_noted_to_the_minute() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let key = create(&world, &alice, &["*"]);
+    let last_used = || listed(&world, &alice)[0].get("last_used_at").cloned();
+    assert_eq!(last_used(), None);
+    try_key(&world, &key).unwrap();
+    assert_eq!(last_used(), Some(json!("2026-07-28T09:00:00.000Z")));
+    world.pass(59);
+    try_key(&world, &key).unwrap();
+    assert_eq!(last_used(), Some(json!("2026-07-28T09:00:00.000Z")));
+    world.pass(1);
+    try_key(&world, &key).unwrap();
+    assert_eq!(last_used(), Some(json!("2026-07-28T09:01:00.000Z")));
+}
+
+#[test]
+fn a_service_account_is_used_by_its_keys_alone() {
+    let world = World::new();
+    let alice = user(&world, "alice", &[]);
+    let input = json!({"username": "robot"});
+    let answer = world.run_as(bearer(&alice), "create_service_account", input.clone());
+    assert_eq!(answer, Err(-32002));
+    let robot = operator(&world, "create_service_account", input.clone());
+    assert_eq!(robot["username"], "robot");
+    let again = world.run_as(Principal::Operator, "create_service_account", input);
+    assert_eq!(again, Err(-32000), "the name is taken");
+    grant(&world, "robot", &["user-auth:roles:read"]);
+    let input = json!({"name": "ci", "scopes": ["*"], "user_id": robot["user_id"]});
+    let key = operator(&world, "create_api_key", input);
+    assert!(try_key(&world, &key).is_ok());
+    for password in [PASSWORD, "*", "!", "null"] {
+        let login = |username: &str| {
+            let input = json!({"username": username, "password": password});
+            failure(&world, Principal::Anonymous, "login", input)
+        };
+        let wrong = login("robot");
+        assert_eq!(wrong, login("nobody"));
+        assert_eq!(wrong[0], -32001);
+    }
+}
+
+#[test]
+fn introspection_takes_its_own_permission() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:users:*"]);
+    let service = user(&world, "service", &[INTROSPECT]);
+    let input = json!({"token": alice["access_token"]});
+    for (principal, expected) in [
+        (Principal::Anonymous, Err(-32001)),
+        (bearer(&alice), Err(-32002)),
+        (bearer(&service), Ok(json!(true))),
+        (
+            holder(&create(&world, &service, &[INTROSPECT])),
+            Ok(json!(true)),
+        ),
+    ] {
+        let answer = world.run_as(principal, "introspect_token", input.clone());
+        assert_eq!(answer.map(|told| told["active"].clone()), expected);
+    }
+}
+
+#[test]
+fn introspection_tells_what_a_good_token_is() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:*", "billing:read"]);
+    let access_token = alice["access_token"].as_str().unwrap();
+    let verified = world.run("verify_token", json!({"token": access_token}));
+    let mut expected = verified.unwrap();
+    expected["token_type"] = json!("access_token");
+    assert_eq!(introspect(&world, access_token), expected);
+
+    let now = world.now_ms.get() / 1000;
+    let refresh_token = alice["refresh_token"].as_str().unwrap();
+    let expected = json!({
+        "active": true,
+        "token_type": "refresh_token",
+        "sub": alice["user_id"],
+        "sid": alice["session_id"],
+        "exp": now + 14 * 24 * 60 * 60,
+    });
+    assert_eq!(introspect(&world, refresh_token), expected);
+    assert_eq!(introspect(&world, refresh_token), expected, "still unused");
+
+    let key = create(
+        &world,
+        &alice,
+        &["billing:*", "user-auth:roles:read", "users:*"],
+    );
+    let expected = json!({
+        "active": true,
+        "token_type": "api_key",
+        "sub": alice["user_id"],
+        "key_id": key["key_id"],
+        "scope": "billing:read user-auth:roles:read",
+    });
+    let told = introspect(&world, key["api_key"].as_str().unwrap());
+    assert_eq!(told, expected, "no scope that no role grants");
+}
+
+#[test]
+fn introspection_of_anything_invalid_says_only_that() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let refreshed = json!({"refresh_token": alice["refresh_token"]});
+    let refreshed = world.run("refresh_token", refreshed).unwrap();
+    let key = create(&world, &alice, &["*"]);
+    revoke(&world, &key["api_key"]);
+    let inactive = json!({"active": false});
+    let long = "a".repeat(1 << 20);
+    for token in [
+        "",
+        ".",
+        "a.b.c",
+        "uak_",
+        "uar_",
+        "\0",
+        &long,
+        key["api_key"].as_str().unwrap(),
+        alice["refresh_token"].as_str().unwrap(),
+    ] {
+        assert_eq!(introspect(&world, token), inactive);
+    }
+    let refresh_token = refreshed["refresh_token"].as_str().unwrap();
+    assert_eq!(introspect(&world, refresh_token)["active"], true);
+    operator(&world, "disable_user", json!({"username": "alice"}));
+    for token in ["access_token", "refresh_token"] {
+        let token = refreshed[token].as_str().unwrap();
+        assert_eq!(introspect(&world, token), inactive);
+    }
+}
+
+#[test]
+fn revoking_any_token_of_a_session_ends_the_session() {
+    for token in ["access_token", "refresh_token"] {
+        let world = World::new();
+        let alice = user(&world, "alice", &[]);
+        let other = json!({"username": "alice", "password": PASSWORD});
+        let other = world.run("login", other).unwrap();
+        assert_eq!(revoke(&world, &alice[token]), json!({}));
+        for token in ["access_token", "refresh_token"] {
+            let token = alice[token].as_str().unwrap();
+            assert_eq!(introspect(&world, token), json!({"active": false}));
+        }
+        let other = other["access_token"].as_str().unwrap();
+        assert_eq!(introspect(&world, other)["active"], true);
+    }
+}
+
+#[test]
+fn revoking_an_api_key_ends_that_key() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let (key, other) = (
+        create(&world, &alice, &["*"]),
+        create(&world, &alice, &["*"]),
+    );
+    assert_eq!(revoke(&world, &key["api_key"]), json!({}));
+    assert_eq!(try_key(&world, &key), Err(-32001));
+    assert!(try_key(&world, &other).is_ok());
+    assert_eq!(listed(&world, &alice).len(), 1);
+}
+
+#[test]
+fn revoking_an_unknown_token_succeeds_and_changes_nothing() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let key = create(&world, &alice, &["*"]);
+    let secret = key["api_key"].as_str().unwrap();
+    let before = world.dump("");
+    let wrong = format!("{}AAAA", &secret[..secret.len() - 4]);
+    for token in ["", "a.b.c", "uak_", &wrong, &"a".repeat(1 << 20)] {
+        assert_eq!(revoke(&world, &json!(token)), json!({}));
+    }
+    assert_eq!(before, world.dump(""));
+    for _ in 0..2 {
+        assert_eq!(revoke(&world, &key["api_key"]), json!({}));
+        assert_eq!(revoke(&world, &alice["access_token"]), json!({}));
+    }
+}

@@ -1,0 +1,225 @@
+//! How long a client may leave what is written to it unread.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How long a client may stall once the server is to stop: enough for a reader
+/// that is slow, and little for whoever waits for the server to end.
+const STALL_AT_SHUTDOWN: Duration = Duration::from_secs(1);
+
+/// What a connection still owes its client.
+#[derive(Clone, Default)]
+pub(super) struct Debts(Arc<AtomicUsize>);
+
+/// A request that was taken on whole and is not yet answered, or an answer that
+/// waits for its reader; settled when it is dropped.
+pub(super) struct Debt(Debts);
+
+impl Debts {
+    pub(super) fn owe(&self) -> Debt {
+        self.0.fetch_add(1, Relaxed);
+        Debt(self.clone())
+    }
+
+    pub(super) fn are_settled(&self) -> bool {
+        self.0.load(Relaxed) == 0
+    }
+}
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        let Debts(count) = &self.0;
+        count.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The body of an answer, which is owed until its last frame has been taken.
+pub(super) struct Owed {
+    pub(super) body: Body,
+    pub(super) _debt: Debt,
+}
+
+impl HttpBody for Owed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream on which a write fails that its reader keeps waiting for too long.
+/// hyper has no such limit: without it, whoever never reads keeps a connection
+/// for good.
+pub(super) struct Patient<S> {
+    stream: S,
+    limit: Duration,
+    stopping: CancellationToken,
+    debts: Debts,
+    /// There while a write is waiting.
+    stall: Option<Stall>,
+}
+
+struct Stall {
+    over: Pin<Box<dyn Future<Output = ()> + Send>>,
+    _debt: Debt,
+}
+
+impl<S> Patient<S> {
+    /// Gives up on a write that waits for `limit`, or for a second once the
+    /// server is `stopping`.
+    pub(super) fn new(
+        stream: S,
+        limit: Duration,
+        stopping: CancellationToken,
+        debts: Debts,
+    ) -> Self {
+        Self {
+            stream,
+            limit,
+            stopping,
+            debts,
+            stall: None,
+        }
+    }
+
+    /// What `progress` is, unless there is none and has been none for too long.
+    fn check<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        progress: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if progress.is_ready() {
+            self.stall = None;
+            return progress;
+        }
+        let stall = self.stall.get_or_insert_with(|| Stall {
+            over: Box::pin(run_out(self.limit, self.stopping.clone())),
+            _debt: self.debts.owe(),
+        });
+        ready!(stall.over.as_mut().poll(cx));
+        let reason = "the client does not read";
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)))
+    }
+}
+
+async fn run_out(limit: Duration, stopping: CancellationToken) {
+    if timeout(limit, stopping.cancelled()).await.is_ok() {
+        sleep(limit.min(STALL_AT_SHUTDOWN)).await;
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.check(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.check(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        // Nothing to flush is no sign of a reader: a write that waits goes on
+        // waiting.
+        match flushed {
+            Poll::Ready(Ok(())) => flushed,
+            _ => self.check(cx, flushed),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    fn patient<S>(stream: S, limit: Duration) -> (Patient<S>, CancellationToken, Debts) {
+        let (stopping, debts) = (CancellationToken::new(), Debts::default());
+        let patient = Patient::new(stream, limit, stopping.clone(), debts.clone());
+        (patient, stopping, debts)
+    }
+
+    #[tokio::test]
+    async fn a_write_that_nobody_reads_fails() {
+        let (stream, _unread) = duplex(16);
+        let (mut stream, ..) = patient(stream, Duration::from_millis(20));
+        let error = stream.write_all(&[0; 64]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_reader_may_be_slow() {
+        let (stream, mut reader) = duplex(1);
+        let (mut stream, _, debts) = patient(stream, Duration::from_secs(60));
+        let mut read = [0; 64];
+        let (written, _) = tokio::join!(stream.write_all(&[7; 64]), reader.read_exact(&mut read));
+        written.unwrap();
+        assert_eq!(read, [7; 64]);
+        assert!(debts.are_settled());
+    }
+
+    #[tokio::test]
+    async fn a_stalled_write_is_owed_and_given_up_when_the_server_stops() {
+        let (stream, _unread) = duplex(16);
+        let (mut stream, stopping, debts) = patient(stream, Duration::from_secs(3600));
+        let mut write = Box::pin(async move {
+            let error = stream.write_all(&[0; 64]).await.unwrap_err();
+            (stream, error)
+        });
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(write.as_mut().poll(&mut cx).is_pending());
+        assert!(!debts.are_settled());
+        stopping.cancel();
+        assert_eq!(write.await.1.kind(), io::ErrorKind::TimedOut);
+    }
+}
