@@ -1,5 +1,6 @@
 //! Attacks, each through the real door: the built component in the real host.
 
+mod accounts;
 mod floods;
 mod logins;
 mod sessions;

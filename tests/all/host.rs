@@ -231,7 +231,7 @@ fn a_database_is_not_used_under_another_master_key() {
 fn a_server_with_a_setting_that_cannot_be_used_does_not_start() {
     let home = folder();
     let setting = [("USER_AUTH_PASSWORD_MIN_LENGTH", "three")];
-    for command in [&SERVE[..], &["stdio"]] {
+    for command in [&["stdio"][..], &SERVE] {
         let (code, log) = run(home.path(), &setting, command);
         assert_eq!(code, Some(3), "{command:?}: {log}");
         assert!(

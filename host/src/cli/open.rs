@@ -31,7 +31,7 @@ pub(super) async fn open(
     let builder = component(&options.component)?;
     let keys = keys(options, &location)?;
     let store = store(&location)?;
-    let _ = keys.claim(&*store).await;
+    keys.claim(&*store).await.map_err(Failure::start)?;
     let mut builder = builder.store(store).keys(keys).limits(limits);
     for (name, value) in settings::from_environment() {
         builder = builder.setting(name, value);

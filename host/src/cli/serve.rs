@@ -72,6 +72,7 @@ impl Serve {
         let address = listener.local_addr().map_err(Failure::start)?;
         let limits = descriptors::fit(Limits::default());
         let (plugin, store) = open(&self.options, limits).await?;
+        try_out(&plugin).await?;
 
         announce(address, &store);
         let housekeeping = tokio::spawn(keep_house(plugin.clone()));
@@ -79,7 +80,7 @@ impl Serve {
         housekeeping.abort();
         // Its plugin is the last: the store is closed, and its log folded in, when
         // that is dropped.
-        drop(housekeeping);
+        let _ = housekeeping.await;
         served.map_err(Failure::start)?;
         info!("stopped");
         Ok(ExitCode::SUCCESS)

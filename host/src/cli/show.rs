@@ -72,7 +72,8 @@ pub(super) fn printable(text: &str) -> String {
 
 /// The same for a text of several lines, which stay lines.
 pub(super) fn printable_lines(text: &str) -> String {
-    text.to_owned()
+    let lines: Vec<_> = text.split('\n').map(printable).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]

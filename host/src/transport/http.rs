@@ -134,7 +134,7 @@ where
     // changes them wakes this too.
     poll_fn(|cx| match connection.as_mut().poll(cx) {
         Poll::Pending if !debts.are_settled() => Poll::Pending,
-        Poll::Pending => Poll::Pending,
+        Poll::Pending => Poll::Ready(Ok(())),
         ended => ended,
     })
     .await

@@ -247,7 +247,7 @@ async fn acquire(
     limits: &Limits,
 ) -> Result<OwnedSemaphorePermit, NotKept> {
     let bytes = u32::try_from(bytes).map_err(|_| NotKept::TooLarge)?;
-    let share = Arc::clone(memory).acquire_many_owned(bytes.min(1));
+    let share = Arc::clone(memory).acquire_many_owned(bytes);
     match timeout(limits.call_queue_wait, share).await {
         Ok(Ok(share)) => Ok(share),
         _ => Err(NotKept::NoMemory),

@@ -1,0 +1,125 @@
+//! What must die with an account, and who may end it.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use user_auth_tests::{Options, PASSWORD, Server, command, folder};
+
+/// Makes the first administrator as the README says: from the shell, beside the
+/// server.
+fn make_admin(home: &Path, username: &str) {
+    let username = format!("username={username}");
+    let output = command(home)
+        .args(["call", "assign_role", &username, "role=admin"])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn as_bearer(server: &Server, tokens: &Value, operation: &str, arguments: Value) -> Value {
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    with_header(server, ("authorization", &bearer), operation, arguments)
+}
+
+fn with_header(server: &Server, header: (&str, &str), operation: &str, arguments: Value) -> Value {
+    let params = json!({"name": format!("user-auth_{operation}"), "arguments": arguments});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    server.post(&[header], body.to_string()).json()
+}
+
+fn is_active(server: &Server, tokens: &Value) -> bool {
+    let answer = server.call("verify_token", json!({"token": tokens["access_token"]}));
+    answer.unwrap()["active"] == true
+}
+
+#[test]
+fn attack_31_sessions_and_api_keys_die_with_their_account() {
+    for end in ["disable_user", "delete_user"] {
+        let home = folder();
+        let server = Options::new().home(home.path()).start();
+        let admin = server.new_session("admin");
+        let victim = server.new_session("victim");
+        make_admin(home.path(), "admin");
+        make_admin(home.path(), "victim");
+        let input = json!({"name": "k", "scopes": ["*"]});
+        let key = as_bearer(&server, &victim, "create_api_key", input);
+        let key = key["result"]["structuredContent"]["api_key"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let by_key = || with_header(&server, ("x-api-key", &key), "list_users", json!({}));
+        assert!(by_key()["result"].is_object(), "the key was good");
+
+        let ended = as_bearer(&server, &admin, end, json!({"username": "victim"}));
+        assert!(ended["result"].is_object(), "{end}: {ended}");
+        assert!(!is_active(&server, &victim), "{end}");
+        let refresh = json!({"refresh_token": victim["refresh_token"]});
+        let refreshed = server.call("refresh_token", refresh).unwrap_err();
+        assert_eq!(refreshed["code"], -32001, "{end}");
+        assert_eq!(by_key()["error"]["code"], -32001, "{end}");
+        let credentials = json!({"username": "victim", "password": PASSWORD});
+        let login = server.call("login", credentials).unwrap_err();
+        let nobody = json!({"username": "nobody", "password": PASSWORD});
+        let nobody = server.call("login", nobody).unwrap_err();
+        assert_eq!(login["message"], nobody["message"], "{end}");
+        assert!(is_active(&server, &admin));
+    }
+}
+
+#[test]
+fn attack_29_administration_without_the_permission() {
+    let server = Server::start();
+    let mallory = server.new_session("mallory");
+    server.new_session("alice");
+    for (operation, arguments) in [
+        ("list_users", json!({})),
+        ("get_user", json!({"username": "alice"})),
+        ("disable_user", json!({"username": "alice"})),
+        ("delete_user", json!({"username": "alice"})),
+        (
+            "assign_role",
+            json!({"username": "mallory", "role": "admin"}),
+        ),
+        ("define_role", json!({"role": "mine", "permissions": ["*"]})),
+        ("query_audit", json!({"username": "alice"})),
+        ("verify_audit_chain", json!({"username": "alice"})),
+        (
+            "introspect_token",
+            json!({"token": mallory["access_token"]}),
+        ),
+        ("create_service_account", json!({"username": "robot"})),
+    ] {
+        let refused = as_bearer(&server, &mallory, operation, arguments.clone());
+        assert_eq!(refused["error"]["code"], -32002, "{operation}: {refused}");
+        let anonymous = server.call(operation, arguments).unwrap_err();
+        assert_eq!(anonymous["code"], -32001, "{operation}: {anonymous}");
+    }
+}
+
+#[test]
+fn an_audit_chain_verifies_over_what_happened() {
+    let home = folder();
+    let server = Options::new().home(home.path()).start();
+    let admin = server.new_session("admin");
+    make_admin(home.path(), "admin");
+    let mut tokens = server.new_session("alice");
+    for _ in 0..20 {
+        let refresh = json!({"refresh_token": tokens["refresh_token"]});
+        tokens = server.call("refresh_token", refresh).unwrap();
+    }
+    let verified = as_bearer(
+        &server,
+        &admin,
+        "verify_audit_chain",
+        json!({"username": "alice"}),
+    );
+    let verified = &verified["result"]["structuredContent"];
+    assert_eq!(
+        (&verified["intact"], &verified["examined"]),
+        (&json!(true), &json!(22))
+    );
+}
