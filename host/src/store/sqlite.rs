@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use self::schema::Database;
-use self::writer::Writer;
+use self::writer::{Durability, Writer};
 use super::clock::{self, Clock, Millis};
 use super::{Entry, Mutation, Outcome, Page, Store, StoreError, checks};
 
@@ -103,15 +103,21 @@ impl Store for SqliteStore {
     async fn commit(&self, batch: Vec<Mutation>) -> Result<Outcome, StoreError> {
         checks::batch(&batch)?;
         self.writer
-            .submit(move |group| group.commit(&batch).map(Ok))
+            .submit(Durability::Machine, move |group| {
+                group.commit(&batch).map(Ok)
+            })
             .await
     }
 
     async fn add(&self, key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64, StoreError> {
         checks::key(key)?;
         let key = key.to_owned();
+        // A counter of minutes need not survive a power cut, and an fsync is what
+        // takes time here.
         self.writer
-            .submit(move |group| group.add(&key, delta, ttl))
+            .submit(Durability::Process, move |group| {
+                group.add(&key, delta, ttl)
+            })
             .await
     }
 
@@ -130,7 +136,7 @@ impl Store for SqliteStore {
 
     async fn purge(&self, limit: u32) -> Result<u32, StoreError> {
         self.writer
-            .submit(move |group| group.purge(limit).map(Ok))
+            .submit(Durability::Process, move |group| group.purge(limit).map(Ok))
             .await
     }
 }

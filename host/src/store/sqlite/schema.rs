@@ -64,8 +64,6 @@ impl Database {
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         install_schema(&mut connection)?;
         switch_to_wal(&connection)?;
-        // A commit is answered when it is on the disk.
-        connection.pragma_update(None, "synchronous", "FULL")?;
         Ok((Self { path }, connection))
     }
 }

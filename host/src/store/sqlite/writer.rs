@@ -19,6 +19,15 @@ const MAX_GROUP: usize = 128;
 /// How many jobs may wait; whoever brings another waits for a place.
 const MAX_WAITING: usize = 1024;
 
+/// What a change has to survive before it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Durability {
+    /// The end of this process: the write-ahead log is with the system.
+    Process,
+    /// The end of the machine: it is on the disk.
+    Machine,
+}
+
 /// The handle of the thread. Dropping it waits until all jobs are done.
 pub(super) struct Writer {
     // Both are there until the drop.
@@ -43,18 +52,23 @@ impl Writer {
     }
 
     /// Runs `work` within the transaction of its group, and returns its result
-    /// once that is durable. Whoever stops waiting for the result does not stop
+    /// once that is durable, to this degree at least. Whoever stops waiting for the result does not stop
     /// the work.
     ///
     /// The outer error of `work` fails the group; the inner one is the refusal
     /// of this job alone, which then must not have written anything.
-    pub(super) async fn submit<T, W>(&self, work: W) -> Result<T, StoreError>
+    pub(super) async fn submit<T, W>(
+        &self,
+        durability: Durability,
+        work: W,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: Fn(&mut Group<'_>) -> rusqlite::Result<Result<T, StoreError>> + Send + 'static,
     {
         let (reply, result) = oneshot::channel();
         let job = Box::new(Pending {
+            durability,
             work,
             result: None,
             reply,
@@ -80,9 +94,12 @@ impl Drop for Writer {
 
 fn run(mut connection: Connection, clock: &Clock, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
     let mut jobs = Vec::with_capacity(MAX_GROUP);
+    let mut durability = None;
     // Sleeps until there is a job, then takes what is there.
     while waiting.blocking_recv_many(&mut jobs, MAX_GROUP) > 0 {
-        let committed = commit_group(&mut connection, clock, &mut jobs);
+        let needed = jobs.iter().map(|job| job.durability()).max();
+        let committed = set_durability(&connection, &mut durability, needed)
+            .and_then(|()| commit_group(&mut connection, clock, &mut jobs));
         if let Err(error) = &committed {
             tracing::warn!(%error, jobs = jobs.len(), "a group of writes failed");
         }
@@ -93,6 +110,23 @@ fn run(mut connection: Connection, clock: &Clock, mut waiting: mpsc::Receiver<Bo
     if let Err((_, error)) = connection.close() {
         tracing::warn!(%error, "SQLite did not close; the next start recovers the log");
     }
+}
+
+/// Says when the next commits are answered, if that changes.
+fn set_durability(
+    connection: &Connection,
+    current: &mut Option<Durability>,
+    needed: Option<Durability>,
+) -> Result<(), StoreError> {
+    if *current != needed {
+        let synchronous = match needed {
+            Some(Durability::Process) => "NORMAL",
+            Some(Durability::Machine) | None => "FULL",
+        };
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        *current = needed;
+    }
+    Ok(())
 }
 
 fn commit_group(
@@ -109,6 +143,8 @@ fn commit_group(
 
 /// A piece of work and somebody who may be waiting for it.
 trait Job: Send {
+    fn durability(&self) -> Durability;
+
     fn run(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()>;
 
     /// Says how the work ended, now that the group `committed` or failed.
@@ -116,6 +152,7 @@ trait Job: Send {
 }
 
 struct Pending<T, W> {
+    durability: Durability,
     work: W,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -126,6 +163,10 @@ where
     T: Send,
     W: Fn(&mut Group<'_>) -> rusqlite::Result<Result<T, StoreError>> + Send,
 {
+    fn durability(&self) -> Durability {
+        self.durability
+    }
+
     fn run(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()> {
         self.result = Some((self.work)(group)?);
         Ok(())
