@@ -24,8 +24,6 @@ bench: build ## Measure; prints a table
 
 build: component host ## Build the component and the program
 
-# The fixtures and the component come out of one file, so that they are built
-# one after the other and copied to where they do not get into each other's way.
 component: target
 	$(CARGO) build --locked -p user-auth-guest --target $(TARGET) --profile component
 	@mkdir -p $(RELEASE)
@@ -36,11 +34,14 @@ component: target
 host:
 	$(CARGO) build --locked --release --workspace
 
-fixtures: component
-	$(CARGO) build --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance
-	@cp $(WASM)/user_auth_guest.wasm $(RELEASE)/user-auth-conformance.wasm
-	$(CARGO) build --locked -p user-auth-hostile --target $(TARGET) --profile component
-	@cp $(WASM)/user_auth_hostile.wasm $(RELEASE)/user-auth-hostile.wasm
+# In a folder of their own: the component with fixtures has the file name of the
+# one without, and each would make cargo build the other anew.
+fixtures: target
+	$(CARGO) build --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance --target-dir target/fixtures
+	$(CARGO) build --locked -p user-auth-hostile --target $(TARGET) --profile component --target-dir target/fixtures
+	@mkdir -p $(RELEASE)
+	@cp target/fixtures/$(TARGET)/component/user_auth_guest.wasm $(RELEASE)/user-auth-conformance.wasm
+	@cp target/fixtures/$(TARGET)/component/user_auth_hostile.wasm $(RELEASE)/user-auth-hostile.wasm
 
 clients: $(CLIENTS)/node_modules/.installed $(CLIENTS)/.venv/.installed
 
