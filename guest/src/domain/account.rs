@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{Chain, Head};
+use super::context::Context;
 use super::email::Email;
 use super::id::Id;
 use super::password::PasswordRecord;
@@ -57,6 +58,20 @@ pub struct UsernameRecord {
 }
 
 impl Account {
+    /// An account that nobody has used yet.
+    pub fn new(username: Username, password: PasswordRecord, context: &Context) -> Result<Account> {
+        Ok(Account {
+            user_id: Id::random(context.ports.random)?,
+            username,
+            email: None,
+            password,
+            created_at: context.now(),
+            status: Status::Active,
+            roles: Vec::new(),
+            session_epoch: 0,
+        })
+    }
+
     /// Whether it may be used.
     pub fn is_active(&self) -> bool {
         self.status == Status::Active

@@ -2,11 +2,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Effect, Operation, Registered};
-use crate::domain::account::{Account, Status, UsernameRecord};
+use crate::domain::account::{Account, UsernameRecord};
 use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
-use crate::domain::id::Id;
 use crate::domain::password::PasswordRecord;
 use crate::domain::permission::API_KEYS_WRITE;
 use crate::domain::records::Batch;
@@ -31,16 +30,8 @@ impl Operation for CreateServiceAccount {
 
     fn run(self, context: &Context) -> Result<Registered> {
         let ports = &context.ports;
-        let account = Account {
-            user_id: Id::random(ports.random)?,
-            password: PasswordRecord::unusable(context.settings, ports)?,
-            username: self.username,
-            email: None,
-            created_at: context.now(),
-            status: Status::Active,
-            roles: Vec::new(),
-            session_epoch: 0,
-        };
+        let password = PasswordRecord::unusable(context.settings, ports)?;
+        let account = Account::new(self.username, password, context)?;
         let username_record = UsernameRecord {
             user_id: account.user_id,
         };

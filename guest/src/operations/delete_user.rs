@@ -5,6 +5,7 @@ use super::target::Target;
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
+use crate::domain::api_key;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
@@ -52,8 +53,9 @@ impl Operation for DeleteUser {
             let Account {
                 user_id, username, ..
             } = governed.account.value.clone();
-            // Sessions and keys need the account; the sweep takes them away.
+            // Sessions are nothing without the account; the sweep takes them away.
             let mut batch = Batch::new();
+            api_key::end_all(user_id, &mut batch, &context.ports)?;
             batch.delete(Account::key(user_id), Expect::At(version));
             batch.delete(Account::username_key(&username), Expect::Any);
             governed.hold_governor(&mut batch);

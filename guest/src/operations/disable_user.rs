@@ -6,6 +6,7 @@ use super::target::Target;
 use super::{Effect, Operation};
 use crate::domain::account::{Account, Status};
 use crate::domain::actor::Requirement;
+use crate::domain::api_key;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
@@ -14,9 +15,9 @@ use crate::domain::records::{self, Batch};
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Disables a user: all sessions end at once and for good, logins fail as with a
-/// wrong password, and API keys are worthless until `enable_user`. Nobody can
-/// disable themselves, or a user who may do more than they.
+/// Disables a user: all sessions and API keys end at once and for good, and logins
+/// fail as with a wrong password until `enable_user`. Nobody can disable
+/// themselves, or a user who may do more than they.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DisableUser {
@@ -50,6 +51,7 @@ impl Operation for DisableUser {
             };
             let mut batch = Batch::new();
             batch.replace(Account::key(account.user_id), &found.version, &account);
+            api_key::end_all(account.user_id, &mut batch, &context.ports)?;
             governed.hold_governor(&mut batch);
             let event = Event::success(Self::NAME);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;

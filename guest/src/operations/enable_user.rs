@@ -14,7 +14,7 @@ use crate::domain::records::{self, Batch};
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Enables a user who was disabled: logins and API keys work again. Sessions that
+/// Enables a user who was disabled: logins work again. Sessions and API keys that
 /// were ended stay so. Nobody can enable a user who may do more than they.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

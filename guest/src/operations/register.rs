@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::{Account, Status, UsernameRecord};
+use crate::domain::account::{Account, UsernameRecord};
 use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
@@ -56,15 +56,10 @@ impl Operation for Register {
             return Err(taken(context)?);
         }
         context.progress(0, 2, "hashing the password");
+        let password = PasswordRecord::create(&self.password, context.settings, ports)?;
         let account = Account {
-            user_id: Id::random(ports.random)?,
-            password: PasswordRecord::create(&self.password, context.settings, ports)?,
-            username: self.username,
             email: self.email,
-            created_at: context.now(),
-            status: Status::Active,
-            roles: Vec::new(),
-            session_epoch: 0,
+            ..Account::new(self.username, password, context)?
         };
         context.progress(1, 2, "creating the account");
 

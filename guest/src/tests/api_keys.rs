@@ -219,22 +219,27 @@ fn a_key_ends_with_its_time() {
 }
 
 #[test]
-fn a_key_is_worthless_while_its_account_is_disabled_and_for_good_once_it_is_deleted() {
-    let world = World::new();
-    let alice = user(&world, "alice", &["user-auth:roles:read"]);
-    let key = create(&world, &alice, &["*"]);
-    let secret = key["api_key"].as_str().unwrap();
+fn a_key_ends_for_good_when_its_account_is_disabled_or_deleted() {
     for operation in ["disable_user", "delete_user"] {
+        let world = World::new();
+        let alice = user(&world, "alice", &["user-auth:roles:read"]);
+        let key = create(&world, &alice, &["*"]);
         assert!(try_key(&world, &key).is_ok());
         operator(&world, operation, json!({"username": "alice"}));
         assert_eq!(try_key(&world, &key), Err(-32001), "{operation}");
+        let secret = key["api_key"].as_str().unwrap();
         assert_eq!(introspect(&world, secret), json!({"active": false}));
-        if operation == "disable_user" {
-            operator(&world, "enable_user", json!({"username": "alice"}));
+        assert_eq!(world.dump("api-key/"), "", "{operation}");
+        match operation {
+            "disable_user" => {
+                operator(&world, "enable_user", json!({"username": "alice"}));
+            }
+            _ => {
+                user(&world, "alice", &["user-auth:roles:read"]);
+            }
         }
+        assert_eq!(try_key(&world, &key), Err(-32001), "{operation}");
     }
-    user(&world, "alice", &["user-auth:roles:read"]);
-    assert_eq!(try_key(&world, &key), Err(-32001), "she is somebody else");
 }
 
 #[test]
