@@ -18,6 +18,7 @@ pub mod refresh_token;
 pub mod role;
 pub mod secret;
 pub mod session;
+pub mod signing_key;
 pub mod throttle;
 pub mod time;
 pub mod username;

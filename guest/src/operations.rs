@@ -24,9 +24,11 @@ mod get_session;
 mod get_user;
 mod input;
 mod introspect_token;
+mod issue_token;
 mod list_api_keys;
 mod list_roles;
 mod list_sessions;
+mod list_signing_keys;
 mod list_users;
 mod login;
 mod logout;
@@ -39,7 +41,9 @@ mod revoke_role;
 mod revoke_session;
 mod revoke_token;
 mod rotate_api_key;
+mod rotate_signing_key;
 mod target;
+mod unlock_user;
 mod verify_audit_chain;
 mod verify_token;
 
@@ -65,9 +69,11 @@ pub use get_capabilities::{GetCapabilities, operations};
 pub use get_session::{GetSession, SessionView};
 pub use get_user::{GetUser, UserView};
 pub use introspect_token::IntrospectToken;
+pub use issue_token::IssueToken;
 pub use list_api_keys::ListApiKeys;
 pub use list_roles::ListRoles;
 pub use list_sessions::ListSessions;
+pub use list_signing_keys::ListSigningKeys;
 pub use list_users::ListUsers;
 pub use login::{Login, Tokens};
 pub use logout::Logout;
@@ -80,6 +86,8 @@ pub use revoke_role::RevokeRole;
 pub use revoke_session::RevokeSession;
 pub use revoke_token::RevokeToken;
 pub use rotate_api_key::RotateApiKey;
+pub use rotate_signing_key::RotateSigningKey;
+pub use unlock_user::UnlockUser;
 pub use verify_audit_chain::VerifyAuditChain;
 pub use verify_token::{Verification, VerifyToken};
 
@@ -113,14 +121,18 @@ pub static TABLE: &[Definition] = &[
     define::<GetUser>(),
     define::<DisableUser>(),
     define::<EnableUser>(),
+    define::<UnlockUser>(),
     define::<DeleteUser>(),
     define::<CreateServiceAccount>(),
     define::<CreateApiKey>(),
     define::<ListApiKeys>(),
     define::<RotateApiKey>(),
     define::<RevokeApiKey>(),
+    define::<IssueToken>(),
     define::<IntrospectToken>(),
     define::<RevokeToken>(),
+    define::<ListSigningKeys>(),
+    define::<RotateSigningKey>(),
     define::<QueryAudit>(),
     define::<VerifyAuditChain>(),
 ];

@@ -15,6 +15,9 @@ pub struct Settings {
     pub issuer: String,
     /// `USER_AUTH_AUDIENCE`: the `aud` of access tokens.
     pub audience: String,
+    /// `USER_AUTH_OTHER_AUDIENCES`, separated by commas: the services that
+    /// `issue_token` gives tokens for.
+    pub other_audiences: Vec<String>,
     /// `USER_AUTH_ACCESS_TOKEN_TTL_SECONDS`.
     pub access_token_ttl: Duration,
     /// `USER_AUTH_SESSION_IDLE_SECONDS`: a session that is not refreshed for so
@@ -38,6 +41,7 @@ impl Default for Settings {
         Settings {
             issuer: "user-auth".to_owned(),
             audience: "user-auth".to_owned(),
+            other_audiences: Vec::new(),
             access_token_ttl: Duration::from_secs(15 * 60),
             session_idle: Duration::from_secs(14 * DAY),
             session_absolute: Duration::from_secs(30 * DAY),
@@ -85,6 +89,12 @@ impl Settings {
             match setting {
                 "ISSUER" => settings.issuer = text(&name, &value)?,
                 "AUDIENCE" => settings.audience = text(&name, &value)?,
+                "OTHER_AUDIENCES" => {
+                    let names = value
+                        .split(',')
+                        .map(|audience| text(&name, audience.trim()));
+                    settings.other_audiences = names.collect::<Result<_, _>>()?;
+                }
                 "ACCESS_TOKEN_TTL_SECONDS" => {
                     settings.access_token_ttl = Duration::from_secs(number(1, DAY)?);
                 }

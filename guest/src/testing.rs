@@ -90,6 +90,24 @@ impl World {
         operations::invoke(operation, input, &context).map_err(|error| error.kind.code())
     }
 
+    /// Runs an operation as nobody in particular, from an address.
+    pub fn run_from(
+        &self,
+        peer: &str,
+        operation: &str,
+        input: Value,
+    ) -> std::result::Result<Value, i32> {
+        let caller = Caller {
+            principal: Principal::Anonymous,
+            source: Source::from_peer(Some(peer)),
+        };
+        let context = Context {
+            caller: &caller,
+            ..self.context()
+        };
+        operations::invoke(operation, input, &context).map_err(|error| error.kind.code())
+    }
+
     pub fn pass(&self, seconds: u64) {
         self.now_ms.set(self.now_ms.get() + seconds * 1000);
     }
@@ -182,11 +200,16 @@ impl Store for World {
 
     fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
         let live = self.live(key);
+        let expires = self.records.borrow().get(key).and_then(|record| record.2);
+        let left = match &live {
+            Some(_) => expires.map(|expires| expires - self.now_ms.get()),
+            None => None,
+        };
         let old = live.map_or(0, |entry| {
             String::from_utf8(entry.value).unwrap().parse().unwrap()
         });
         let new: i64 = old + delta;
-        self.write(key, Some(new.to_string().into_bytes()), ttl_ms);
+        self.write(key, Some(new.to_string().into_bytes()), left.or(ttl_ms));
         Ok(new)
     }
 

@@ -7,4 +7,5 @@ mod api_keys;
 mod audit;
 mod protocol;
 mod sessions;
+mod throttle;
 mod tokens;

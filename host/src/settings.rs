@@ -15,6 +15,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("USER_AUTH_ISSUER", "`iss` of the tokens"),
     setting("USER_AUTH_AUDIENCE", "`aud` of the tokens"),
     setting(
+        "USER_AUTH_OTHER_AUDIENCES",
+        "The services that `issue_token` gives tokens for, separated by commas",
+    ),
+    setting(
         "USER_AUTH_ACCESS_TOKEN_TTL_SECONDS",
         "Lifetime of an access token",
     ),

@@ -3,6 +3,7 @@
 
 mod files;
 mod server;
+mod source;
 mod stdio;
 
 pub use files::{built, command, folder};

@@ -47,6 +47,7 @@ impl Guest for Component {
         run("verify_token", caller, |context| {
             let operation = VerifyToken {
                 token: Secret::new(token),
+                audience: None,
             };
             Ok(claims(operations::call(operation, context)?))
         })

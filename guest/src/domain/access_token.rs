@@ -3,7 +3,7 @@
 //!
 //! The algorithm is ours to say, never the token's. With HS256 whoever can
 //! verify can also mint, so no key ever leaves: other services ask
-//! `verify_token`.
+//! `verify_token` or `introspect_token`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::context::Context;
 use super::id::Id;
 use super::mac::{self, HmacSha256};
+use super::records;
 use super::secret::Secret;
 use super::session::Session;
+use super::signing_key::SigningKeys;
 use super::time::Timestamp;
 use super::username::Username;
 use crate::error::Result;
@@ -25,7 +27,6 @@ const SCOPE: &str = "self";
 const ALGORITHM: &str = "HS256";
 /// RFC 9068 section 2.1.
 const TYPE: &str = "at+jwt";
-const KEY_ID: &str = "1";
 /// Longer than any token of ours; nothing longer is looked at.
 const MAX_BYTES: usize = 4096;
 
@@ -36,7 +37,7 @@ const MAX_BYTES: usize = 4096;
 struct Header<'a> {
     alg: &'a str,
     typ: &'a str,
-    kid: &'a str,
+    kid: Id,
 }
 
 /// What a token says. The times are NumericDates: whole seconds since 1970.
@@ -80,14 +81,44 @@ pub struct AccessToken {
     pub expires_in: u64,
 }
 
+/// What a token says that has the right signature of the key that it names.
+/// Whether that key is good is yet to be seen, so its claims cannot be had
+/// without the keys.
+pub struct Signed {
+    kid: Id,
+    claims: Claims,
+}
+
+impl Signed {
+    /// The session that it says it belongs to.
+    pub fn session_id(&self) -> Id {
+        self.claims.sid
+    }
+
+    /// Whose it says it is.
+    pub fn user_id(&self) -> Id {
+        self.claims.sub
+    }
+
+    /// What it says, if it is good at this time.
+    pub fn current(self, keys: &SigningKeys, now: Timestamp) -> Option<Claims> {
+        let is_good = keys.accept(self.kid, now) && self.claims.is_current(now);
+        is_good.then_some(self.claims)
+    }
+}
+
 impl AccessToken {
-    /// A token for a session, which it does not outlive.
-    pub fn issue(session: &Session, context: &Context) -> Result<AccessToken> {
+    /// A token of a session for an audience. It does not outlive the session.
+    pub fn issue(session: &Session, audience: &str, context: &Context) -> Result<AccessToken> {
         let now = context.now();
+        let keys = SigningKeys::load(context)?;
+        let Some(key) = keys.current() else {
+            return Err(records::unreadable(SigningKeys::KEY, &context.ports));
+        };
         let expires_at = (now + context.settings.access_token_ttl).min(session.expires_at);
         let claims = Claims {
             iss: context.settings.issuer.clone(),
-            aud: context.settings.audience.clone(),
+            aud: audience.to_owned(),
             sub: session.user_id,
             sid: session.session_id,
             jti: Id::random(context.ports.random)?,
@@ -100,12 +131,12 @@ impl AccessToken {
         let header = Header {
             alg: ALGORITHM,
             typ: TYPE,
-            kid: KEY_ID,
+            kid: key.kid,
         };
         let mut token = encode(&header);
         token.push('.');
         token.push_str(&encode(&claims));
-        let signature = signature_mac(KEY_ID, token.as_bytes(), &context.ports)?
+        let signature = signature_mac(key.kid, token.as_bytes(), &context.ports)?
             .finalize()
             .into_bytes();
         token.push('.');
@@ -116,9 +147,9 @@ impl AccessToken {
         })
     }
 
-    /// What a token says, if it was issued here for this audience; whether it is
-    /// current and its session alive is the caller's to ask.
-    pub fn verify(token: &str, context: &Context) -> Result<Option<Claims>> {
+    /// What a token says, if it was signed here for this audience; whether its
+    /// key is good, it is current and its session alive is the caller's to ask.
+    pub fn verify(token: &str, audience: &str, context: &Context) -> Result<Option<Signed>> {
         let Some((signed, header, claims, signature)) = split(token) else {
             return Ok(None);
         };
@@ -129,7 +160,7 @@ impl AccessToken {
         let Some(header) = header else {
             return Ok(None);
         };
-        if header.alg != ALGORITHM || header.typ != TYPE || header.kid != KEY_ID {
+        if header.alg != ALGORITHM || header.typ != TYPE {
             return Ok(None);
         }
         let Some(signature) = decode(signature) else {
@@ -141,10 +172,20 @@ impl AccessToken {
         }
         let claims = decode(claims)
             .and_then(|json| serde_json::from_slice::<Claims>(&json).ok())
-            .filter(|claims| {
-                claims.iss == context.settings.issuer && claims.aud == context.settings.audience
-            });
-        Ok(claims)
+            .filter(|claims| claims.iss == context.settings.issuer && claims.aud == audience);
+        Ok(claims.map(|claims| Signed {
+            kid: header.kid,
+            claims,
+        }))
+    }
+
+    /// The session of a token that was issued here for ourselves, be it expired.
+    pub fn session_id(token: &str, context: &Context) -> Result<Option<Id>> {
+        let Some(signed) = AccessToken::verify(token, &context.settings.audience, context)? else {
+            return Ok(None);
+        };
+        let keys = SigningKeys::load(context)?;
+        Ok(keys.know(signed.kid).then_some(signed.claims.sid))
     }
 }
 
@@ -169,8 +210,8 @@ fn decode(part: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(part).ok()
 }
 
-fn signature_mac(key_id: &str, message: &[u8], ports: &Ports) -> Result<HmacSha256> {
-    let mut mac = mac::keyed(&format!("access-token/{key_id}"), ports)?;
+fn signature_mac(kid: Id, message: &[u8], ports: &Ports) -> Result<HmacSha256> {
+    let mut mac = mac::keyed(&format!("access-token/{kid}"), ports)?;
     mac.update(message);
     Ok(mac)
 }

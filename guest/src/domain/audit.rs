@@ -112,6 +112,12 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// Whose chain records what belongs to no account, which is roles and signing
+    /// keys: that of the id that is all zeros.
+    pub fn shared() -> Id {
+        Id::from_bytes([0; 16])
+    }
+
     /// Where the head of an account's chain is stored.
     pub fn head_key(account: Id) -> String {
         format!("audit-head/{account}")

@@ -41,6 +41,22 @@ pub fn read_both<A: DeserializeOwned, B: DeserializeOwned>(
     Ok((parse(first, ports)?, parse(second, ports)?))
 }
 
+/// Reads three records of different types as one snapshot.
+pub fn read_three<A: DeserializeOwned, B: DeserializeOwned, C: DeserializeOwned>(
+    keys: [String; 3],
+    ports: &Ports,
+) -> Result<(Found<A>, Found<B>, Found<C>)> {
+    let mut entries = ports.store.get(&keys)?;
+    let third = entries.pop().flatten();
+    let second = entries.pop().flatten();
+    let first = entries.pop().flatten();
+    Ok((
+        parse(first, ports)?,
+        parse(second, ports)?,
+        parse(third, ports)?,
+    ))
+}
+
 /// Makes a record of an entry. One that cannot be read is a fault of the
 /// store, and never the same as one that is not there.
 pub fn parse<T: DeserializeOwned>(entry: Option<Entry>, ports: &Ports) -> Result<Found<T>> {

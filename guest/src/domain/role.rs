@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{Chain, Head};
-use super::id::Id;
 use super::permission::{Grant, Permission};
 use super::records::{self, Found};
 use super::time::Timestamp;
@@ -102,15 +101,9 @@ impl Role {
         format!("{}{}", Role::PREFIX, name.as_str())
     }
 
-    /// Roles belong to no account, and have one audit chain together: that of
-    /// the id that is all zeros.
-    pub fn chain() -> Id {
-        Id::from_bytes([0; 16])
-    }
-
-    /// A role and the head of the chain of all roles, as one snapshot.
+    /// A role and the head of the chain that records its changes, as one snapshot.
     pub fn read(name: &RoleName, ports: &Ports) -> Result<(Found<Role>, Found<Head>)> {
-        records::read_both([Role::key(name), Chain::head_key(Role::chain())], ports)
+        records::read_both([Role::key(name), Chain::head_key(Chain::shared())], ports)
     }
 }
 

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::id::Id;
 use super::records::{self, Batch, Found, Stored};
 use super::refresh_token::{RefreshToken, RefreshTokenHash};
+use super::signing_key::SigningKeys;
 use super::time::Timestamp;
 use super::username::Username;
 use crate::error::{AuthError, FieldError, Result};
@@ -121,19 +122,33 @@ impl Session {
         records::read(Session::key(session_id), ports)
     }
 
-    /// The live session of a valid access token, with what the token says;
-    /// `None` for any other token.
+    /// The live session of a valid access token for ourselves, with what the
+    /// token says; `None` for any other token.
     pub fn of_access_token(token: &str, context: &Context) -> Result<Option<(Claims, Session)>> {
+        Session::of_access_token_for(&context.settings.audience, token, context)
+    }
+
+    /// The same, for a token that was issued for this audience.
+    pub fn of_access_token_for(
+        audience: &str,
+        token: &str,
+        context: &Context,
+    ) -> Result<Option<(Claims, Session)>> {
         let now = context.now();
-        let Some(claims) = AccessToken::verify(token, context)? else {
+        let Some(signed) = AccessToken::verify(token, audience, context)? else {
             return Ok(None);
         };
-        if !claims.is_current(now) {
+        let keys = [
+            SigningKeys::KEY.to_owned(),
+            Session::key(signed.session_id()),
+            Account::key(signed.user_id()),
+        ];
+        let (keys, session, account) =
+            records::read_three::<SigningKeys, Session, Account>(keys, &context.ports)?;
+        let (Some(keys), Some(session), Some(account)) = (keys, session, account) else {
             return Ok(None);
-        }
-        let keys = [Session::key(claims.sid), Account::key(claims.sub)];
-        let (session, account) = records::read_both::<Session, Account>(keys, &context.ports)?;
-        let (Some(session), Some(account)) = (session, account) else {
+        };
+        let Some(claims) = signed.current(&keys.value, now) else {
             return Ok(None);
         };
         let session = session.value;

@@ -1,53 +1,141 @@
 //! The throttle of guesses.
 //!
-//! Attempts are counted for each pair of user name and source, so that an
-//! attacker elsewhere cannot lock a user out, and failures for each source over
-//! all user names, against one password tried on many. Names that nobody has are
-//! counted like all others.
+//! Attempts on a secret are counted for each source, so that an attacker elsewhere
+//! cannot lock its owner out; all attempts of strangers together, so that many
+//! sources do not add up; and failures for each source over all secrets, against
+//! one password tried on many names. A source is no stranger once its owner has
+//! proved themselves from there. Names that nobody has are counted like all others.
 //!
-//! An attempt is counted before the password is looked at: whoever hangs up, or
+//! An attempt is counted before the secret is looked at: whoever hangs up, or
 //! makes many at once, has still made them.
+
+use std::time::Duration;
 
 use hmac::Mac;
 
 use super::context::Context;
+use super::id::Id;
 use super::mac;
 use super::records::Batch;
 use super::username::Username;
 use crate::error::{AuthError, Result};
-use crate::ports::{Entry, Expect};
+use crate::ports::{Entry, Expect, Ports};
 
-/// Attempts on one user name from one source within the window.
-pub const MAX_ATTEMPTS_PER_USERNAME: i64 = 10;
-/// Failures of one source, whatever the user name, within the window.
+/// Attempts on one secret from one source within the window.
+pub const MAX_ATTEMPTS_PER_SOURCE: i64 = 10;
+/// Failures of one source, whatever the secret, within the window.
 pub const MAX_FAILURES_PER_SOURCE: i64 = 100;
 /// How long they count, from the first.
 pub const WINDOW_SECONDS: u64 = 15 * 60;
+/// Attempts on one secret without a success, of all strangers together or from one
+/// known source: NIST SP 800-63B-4 section 3.2.2 allows no more.
+pub const MAX_CONSECUTIVE_ATTEMPTS: i64 = 100;
+/// How long those count, from the first.
+const CONSECUTIVE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long a source is known after a success.
+const KNOWN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// Counters that one unlocking takes away at a time.
+const PAGE: u32 = 500;
 
-/// One attempt on a user name, counted.
+/// A secret that can be guessed.
+#[derive(Clone, Copy)]
+pub enum Authenticator<'a> {
+    /// The password of this user name, whether anybody has it or not.
+    Password(&'a Username),
+    /// The second factor of this account.
+    SecondFactor(Id),
+}
+
+/// One attempt on a secret, counted.
 pub struct Attempt {
-    key: String,
+    counters: [String; 3],
+    known_source: String,
 }
 
 impl Attempt {
     /// Counts it.
     ///
     /// Fails with -32003 when it is one too many.
-    pub fn begin(username: &Username, context: &Context) -> Result<Attempt> {
-        check_source(context)?;
-        let source = context.caller.source.as_str();
-        let key = key(&[username.as_str(), source], context)?;
-        let attempts = context.ports.store.add(&key, 1, window())?;
-        if attempts > MAX_ATTEMPTS_PER_USERNAME {
+    pub fn begin(authenticator: Authenticator, context: &Context) -> Result<Attempt> {
+        let store = context.ports.store;
+        let keys = AttemptKeys::new(authenticator, context)?;
+        let wanted = [source_key(context)?, keys.known_source.clone()];
+        let mut entries = store.get(&wanted)?;
+        let is_known = entries.pop().flatten().is_some();
+        if count(entries.pop().flatten().as_ref()) >= MAX_FAILURES_PER_SOURCE {
             return Err(AuthError::too_many(WINDOW_SECONDS));
         }
-        Ok(Attempt { key })
+        if store.add(&keys.window, 1, window())? > MAX_ATTEMPTS_PER_SOURCE {
+            return Err(AuthError::too_many(WINDOW_SECONDS));
+        }
+        let consecutive = match is_known {
+            true => &keys.of_known_source,
+            false => &keys.of_strangers,
+        };
+        if store.add(consecutive, 1, ttl(CONSECUTIVE))? > MAX_CONSECUTIVE_ATTEMPTS {
+            return Err(AuthError::too_many(WINDOW_SECONDS).detail("action", LOCKED));
+        }
+        Ok(Attempt {
+            counters: [keys.window, keys.of_known_source, keys.of_strangers],
+            known_source: keys.known_source,
+        })
     }
 
-    /// Forgets all attempts on the user name, in the batch of one that went well.
+    /// Forgets all attempts but those from other known sources, in the batch of
+    /// one that went well, and knows its source from then on.
     pub fn succeed(&self, batch: &mut Batch) {
-        batch.delete(self.key.clone(), Expect::Any);
+        for counter in &self.counters {
+            batch.delete(counter.clone(), Expect::Any);
+        }
+        batch.put(self.known_source.clone(), Expect::Any, &(), ttl(KNOWN));
     }
+}
+
+/// What to do when waiting will not help.
+const LOCKED: &str = "log in from where you have logged in before, reset the password, \
+                      or ask an administrator to unlock the account";
+
+/// Where the counters of one secret, tried from one source, are stored.
+struct AttemptKeys {
+    window: String,
+    of_known_source: String,
+    of_strangers: String,
+    known_source: String,
+}
+
+impl AttemptKeys {
+    fn new(authenticator: Authenticator, context: &Context) -> Result<AttemptKeys> {
+        let secret = secret_name(authenticator, &context.ports)?;
+        let source = name(&[context.caller.source.as_str()], &context.ports)?;
+        let prefix = secret_prefix(&secret);
+        Ok(AttemptKeys {
+            window: format!("{prefix}{source}"),
+            of_known_source: format!("{prefix}{source}/known"),
+            of_strangers: format!("{prefix}strangers"),
+            known_source: format!("known-source/{secret}/{source}"),
+        })
+    }
+}
+
+/// Whether strangers may not even try this secret any more.
+pub fn is_locked(authenticator: Authenticator, ports: &Ports) -> Result<bool> {
+    let key = format!(
+        "{}strangers",
+        secret_prefix(&secret_name(authenticator, ports)?)
+    );
+    let counter = ports.store.get(&[key])?.pop().flatten();
+    Ok(count(counter.as_ref()) >= MAX_CONSECUTIVE_ATTEMPTS)
+}
+
+/// Forgets attempts on this secret, from wherever, in a batch; true: all of them,
+/// false: so many that it takes another batch.
+pub fn forget(authenticator: Authenticator, batch: &mut Batch, ports: &Ports) -> Result<bool> {
+    let prefix = secret_prefix(&secret_name(authenticator, ports)?);
+    let page = ports.store.scan(&prefix, None, PAGE)?;
+    for entry in page.entries {
+        batch.delete(entry.key, Expect::Any);
+    }
+    Ok(page.next.is_none())
 }
 
 /// Fails with -32003 when there were too many failures from the caller's source.
@@ -73,8 +161,8 @@ pub fn count_failure(context: &Context) -> Result<()> {
 }
 
 /// The store need not tell which names were tried, or from where.
-pub fn pseudonym(parts: &[&str], context: &Context) -> Result<[u8; 16]> {
-    let mut mac = mac::keyed("pseudonym", &context.ports)?;
+pub fn pseudonym(parts: &[&str], ports: &Ports) -> Result<[u8; 16]> {
+    let mut mac = mac::keyed("pseudonym", ports)?;
     for part in parts {
         mac.update(&(part.len() as u64).to_be_bytes());
         mac.update(part.as_bytes());
@@ -85,19 +173,34 @@ pub fn pseudonym(parts: &[&str], context: &Context) -> Result<[u8; 16]> {
     Ok(pseudonym)
 }
 
-fn source_key(context: &Context) -> Result<String> {
-    key(&[context.caller.source.as_str()], context)
+fn name(parts: &[&str], ports: &Ports) -> Result<String> {
+    Ok(mac::to_hex(&pseudonym(parts, ports)?))
 }
 
-fn key(parts: &[&str], context: &Context) -> Result<String> {
-    Ok(format!(
-        "throttle/{}",
-        mac::to_hex(&pseudonym(parts, context)?)
-    ))
+fn secret_name(authenticator: Authenticator, ports: &Ports) -> Result<String> {
+    match authenticator {
+        Authenticator::Password(username) => name(&["password", username.as_str()], ports),
+        Authenticator::SecondFactor(user_id) => {
+            name(&["second-factor", &user_id.to_string()], ports)
+        }
+    }
+}
+
+fn secret_prefix(secret: &str) -> String {
+    format!("throttle/secret/{secret}/")
+}
+
+fn source_key(context: &Context) -> Result<String> {
+    let source = name(&[context.caller.source.as_str()], &context.ports)?;
+    Ok(format!("throttle/source/{source}"))
 }
 
 fn window() -> Option<u64> {
-    Some(WINDOW_SECONDS * 1000)
+    ttl(Duration::from_secs(WINDOW_SECONDS))
+}
+
+fn ttl(duration: Duration) -> Option<u64> {
+    u64::try_from(duration.as_millis()).ok()
 }
 
 fn count(counter: Option<&Entry>) -> i64 {

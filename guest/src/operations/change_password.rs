@@ -9,7 +9,7 @@ use crate::domain::context::Context;
 use crate::domain::password::{self, Password, PasswordRecord};
 use crate::domain::records::{self, Batch};
 use crate::domain::session::{self, Session};
-use crate::domain::throttle::{self, Attempt};
+use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::error::{AuthError, Kind, Result};
 
 /// Changes the password of the account that calls, and ends all its other
@@ -46,7 +46,7 @@ impl Operation for ChangePassword {
             context.settings,
         )?;
         // A stolen token must not be a way around the throttle of logins.
-        let attempt = Attempt::begin(&own.username, context)?;
+        let attempt = Attempt::begin(Authenticator::Password(&own.username), context)?;
         let new = records::settle(|| self.exchange(&attempt, context))?;
         Ok(new)
     }

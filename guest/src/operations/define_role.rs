@@ -79,7 +79,7 @@ impl Operation for DefineRole {
                 .detail("permissions", grants);
             let mut batch = Batch::new();
             batch.put(Role::key(&self.role), expect, &role, None);
-            Chain::at(Role::chain(), head).append(event, &mut batch, context)?;
+            Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(role))
         })?;
         Ok(RoleView::from(role))

@@ -48,7 +48,7 @@ impl Operation for DeleteRole {
             let event = Event::success(Self::NAME).detail("role", self.role.as_str());
             let mut batch = Batch::new();
             batch.delete(Role::key(&self.role), Expect::At(role.version));
-            Chain::at(Role::chain(), head).append(event, &mut batch, context)?;
+            Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(()))
         })?;
         Ok(DeletedRole { role: self.role })

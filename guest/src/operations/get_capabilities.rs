@@ -79,6 +79,8 @@ pub struct Policies {
     pub issuer: String,
     /// The `aud` of access tokens.
     pub audience: String,
+    /// The services that `issue_token` gives tokens for.
+    pub other_audiences: Vec<String>,
 }
 
 /// The limits in force.
@@ -87,6 +89,9 @@ pub struct Limits {
     /// Failed logins for one user name from one source within the window, those
     /// under way included.
     pub login_attempts_per_username_and_source: i64,
+    /// Attempts on one user name that may follow each other without a success, of
+    /// all sources together that it never was used from.
+    pub login_attempts_without_success: i64,
     /// Failed logins from one source within the window.
     pub login_failures_per_source: i64,
     /// The window.
@@ -133,9 +138,11 @@ impl Operation for GetCapabilities {
                 session_absolute_seconds: settings.session_absolute.as_secs(),
                 issuer: settings.issuer.clone(),
                 audience: settings.audience.clone(),
+                other_audiences: settings.other_audiences.clone(),
             },
             limits: Limits {
-                login_attempts_per_username_and_source: throttle::MAX_ATTEMPTS_PER_USERNAME,
+                login_attempts_per_username_and_source: throttle::MAX_ATTEMPTS_PER_SOURCE,
+                login_attempts_without_success: throttle::MAX_CONSECUTIVE_ATTEMPTS,
                 login_failures_per_source: throttle::MAX_FAILURES_PER_SOURCE,
                 login_failure_window_seconds: throttle::WINDOW_SECONDS,
                 batch_messages: mcp::MAX_BATCH,

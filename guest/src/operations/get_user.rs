@@ -12,6 +12,7 @@ use crate::domain::permission::USERS_READ;
 use crate::domain::records;
 use crate::domain::role::RoleName;
 use crate::domain::session::Session;
+use crate::domain::throttle::{self, Authenticator};
 use crate::domain::username::Username;
 use crate::error::Result;
 
@@ -48,6 +49,10 @@ pub struct UserView {
     pub roles: Vec<RoleName>,
     /// When it was registered (RFC 3339).
     pub created_at: String,
+    /// Whether so many attempts to guess the password failed that it can only be
+    /// tried from where its owner has logged in before. Only `get_user` tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locked: Option<bool>,
     /// How many of its sessions are alive, counted up to 100. Only `get_user`
     /// tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +70,9 @@ impl Operation for GetUser {
         let target = Target::new(self.user_id, self.username)?;
         let (account, _) = target.read(&context.ports)?;
         let sessions = live_sessions(&account.value, context)?;
+        let password = Authenticator::Password(&account.value.username);
         Ok(UserView {
+            locked: Some(throttle::is_locked(password, &context.ports)?),
             sessions: Some(sessions),
             ..UserView::from(account.value)
         })
@@ -81,6 +88,7 @@ impl From<Account> for UserView {
             status: account.status,
             roles: account.roles,
             created_at: account.created_at.to_rfc3339(),
+            locked: None,
             sessions: None,
         }
     }

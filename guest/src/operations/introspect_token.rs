@@ -22,6 +22,9 @@ use crate::error::Result;
 pub struct IntrospectToken {
     /// The token.
     pub token: Secret,
+    /// Whom an access token has to be for, if not this service.
+    #[serde(default)]
+    pub audience: Option<String>,
 }
 
 /// What the token says, if it is good.
@@ -47,7 +50,9 @@ impl Operation for IntrospectToken {
 
     fn run(self, context: &Context) -> Result<Introspection> {
         let token = self.token.expose();
-        if let Some((claims, _)) = Session::of_access_token(token, context)? {
+        let own = context.settings.audience.as_str();
+        let audience = self.audience.as_deref().unwrap_or(own);
+        if let Some((claims, _)) = Session::of_access_token_for(audience, token, context)? {
             return Ok(Introspection {
                 verification: Verification::active(claims),
                 token_type: Some("access_token"),

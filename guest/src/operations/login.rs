@@ -14,7 +14,7 @@ use crate::domain::records::{self, Batch};
 use crate::domain::refresh_token;
 use crate::domain::secret::Secret;
 use crate::domain::session::Session;
-use crate::domain::throttle::{self, Attempt};
+use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::LogLevel;
@@ -72,7 +72,7 @@ impl Operation for Login {
 impl Login {
     fn attempt(&self, context: &Context) -> Result<Tokens> {
         context.progress(0, 1, "checking the password");
-        let attempt = Attempt::begin(&self.username, context)?;
+        let attempt = Attempt::begin(Authenticator::Password(&self.username), context)?;
         records::settle(|| {
             let Some(authenticated) = self.authenticate(context)? else {
                 throttle::count_failure(context)?;
@@ -91,7 +91,7 @@ impl Login {
         let ports = &context.ports;
         let nobody = Id::from_bytes(throttle::pseudonym(
             &["nobody", self.username.as_str()],
-            context,
+            ports,
         )?);
         let user_id = Account::id_of(&self.username, ports)?;
         let (account, _) = Account::read(user_id.unwrap_or(nobody), ports)?;
@@ -174,7 +174,7 @@ impl Tokens {
         refresh_token: &refresh_token::RefreshToken,
         context: &Context,
     ) -> Result<Tokens> {
-        let access_token = AccessToken::issue(session, context)?;
+        let access_token = AccessToken::issue(session, &context.settings.audience, context)?;
         Ok(Tokens {
             access_token: access_token.token,
             token_type: "Bearer",

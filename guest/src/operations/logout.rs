@@ -61,10 +61,7 @@ impl Logout {
     /// end a session is safe for whoever has ever held its token.
     fn session_id(&self, context: &Context) -> Result<Option<Id>> {
         match (&self.access_token, &self.refresh_token) {
-            (Some(token), None) => {
-                let claims = AccessToken::verify(token.expose(), context)?;
-                Ok(claims.map(|claims| claims.sid))
-            }
+            (Some(token), None) => AccessToken::session_id(token.expose(), context),
             (None, Some(token)) => {
                 let token = RefreshToken::parse(token.expose(), &context.ports)?;
                 Ok(token.map(|token| token.session_id()))

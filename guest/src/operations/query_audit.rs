@@ -69,7 +69,7 @@ pub struct AuditPage {
 #[derive(Serialize, JsonSchema)]
 pub struct AuditRecordView {
     /// Whose trail it is in; for a failed login with a name that nobody has, a
-    /// pseudonym of that, and for a change of roles all zeros.
+    /// pseudonym of that, and for roles and signing keys all zeros.
     pub user_id: Id,
     /// Counted from 1 in each trail.
     pub seq: u64,

@@ -48,8 +48,8 @@ impl Operation for RevokeToken {
 /// The session of a token that was issued here, be it expired or used up, as
 /// `logout` has it.
 fn session_of(token: &str, context: &Context) -> Result<Option<Id>> {
-    if let Some(claims) = AccessToken::verify(token, context)? {
-        return Ok(Some(claims.sid));
+    if let Some(session_id) = AccessToken::session_id(token, context)? {
+        return Ok(Some(session_id));
     }
     let token = RefreshToken::parse(token, &context.ports)?;
     Ok(token.map(|token| token.session_id()))

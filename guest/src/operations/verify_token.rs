@@ -19,6 +19,9 @@ use crate::error::Result;
 pub struct VerifyToken {
     /// The access token.
     pub token: Secret,
+    /// Whom it has to be for, if not this service.
+    #[serde(default)]
+    pub audience: Option<String>,
 }
 
 /// What the token says, if it is good.
@@ -63,7 +66,9 @@ impl Operation for VerifyToken {
     type Output = Verification;
 
     fn run(self, context: &Context) -> Result<Verification> {
-        let live = Session::of_access_token(self.token.expose(), context)?;
+        let own = context.settings.audience.as_str();
+        let audience = self.audience.as_deref().unwrap_or(own);
+        let live = Session::of_access_token_for(audience, self.token.expose(), context)?;
         Ok(match live {
             Some((claims, _)) => Verification::active(claims),
             None => Verification::default(),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::session;
+use crate::domain::throttle::{Attempt, Authenticator};
 use crate::operations;
 use crate::testing::World;
 
@@ -193,7 +194,7 @@ fn an_attempt_counts_though_nobody_waits_for_its_end() {
     world.alice();
     let name = crate::domain::username::Username::try_from("alice".to_owned()).unwrap();
     for _ in 0..10 {
-        crate::domain::throttle::Attempt::begin(&name, &world.context()).unwrap();
+        Attempt::begin(Authenticator::Password(&name), &world.context()).unwrap();
     }
     let right = json!({"username": "alice", "password": PASSWORD});
     assert_eq!(world.run("login", right), Err(-32003));

@@ -6,6 +6,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use crate::domain::context::Principal;
+use crate::domain::signing_key::SigningKeys;
 use crate::ports::Keys;
 use crate::testing::World;
 
@@ -17,6 +19,12 @@ fn inactive() -> Value {
     json!({"active": false})
 }
 
+/// The id of the key that signs.
+fn kid(world: &World) -> String {
+    let keys = SigningKeys::load(&world.context()).unwrap();
+    keys.current().unwrap().kid.to_string()
+}
+
 /// A token with this header and these claims, signed with our own key.
 fn signed(world: &World, header: &str, claims: &str) -> String {
     let signed = format!(
@@ -24,7 +32,9 @@ fn signed(world: &World, header: &str, claims: &str) -> String {
         URL_SAFE_NO_PAD.encode(header),
         URL_SAFE_NO_PAD.encode(claims)
     );
-    let key = world.derive("access-token/1").unwrap();
+    let key = world
+        .derive(&format!("access-token/{}", kid(world)))
+        .unwrap();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
     mac.update(signed.as_bytes());
     let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
@@ -71,21 +81,22 @@ fn only_our_own_header_is_taken_even_with_a_good_signature() {
         true
     );
     for header in [
-        r#"{"alg":"none","typ":"at+jwt","kid":"1"}"#,
-        r#"{"alg":"None","typ":"at+jwt","kid":"1"}"#,
-        r#"{"alg":"","typ":"at+jwt","kid":"1"}"#,
-        r#"{"alg":"HS384","typ":"at+jwt","kid":"1"}"#,
-        r#"{"alg":"RS256","typ":"at+jwt","kid":"1"}"#,
-        r#"{"alg":"HS256","typ":"JWT","kid":"1"}"#,
+        r#"{"alg":"none","typ":"at+jwt","kid":"KID"}"#,
+        r#"{"alg":"None","typ":"at+jwt","kid":"KID"}"#,
+        r#"{"alg":"","typ":"at+jwt","kid":"KID"}"#,
+        r#"{"alg":"HS384","typ":"at+jwt","kid":"KID"}"#,
+        r#"{"alg":"RS256","typ":"at+jwt","kid":"KID"}"#,
+        r#"{"alg":"HS256","typ":"JWT","kid":"KID"}"#,
         r#"{"alg":"HS256","typ":"at+jwt"}"#,
         r#"{"alg":"HS256","typ":"at+jwt","kid":"2"}"#,
         r#"{"alg":"HS256","typ":"at+jwt","kid":"../../1"}"#,
-        r#"{"alg":"HS256","typ":"at+jwt","kid":"1","crit":["x"]}"#,
-        r#"{"alg":"HS256","typ":"at+jwt","kid":"1","jku":"https://example.com"}"#,
-        r#"{"alg":"HS256","typ":"at+jwt","kid":"1","jwk":{}}"#,
-        r#"{"alg":"none","alg":"HS256","typ":"at+jwt","kid":"1"}"#,
+        r#"{"alg":"HS256","typ":"at+jwt","kid":"KID","crit":["x"]}"#,
+        r#"{"alg":"HS256","typ":"at+jwt","kid":"KID","jku":"https://example.com"}"#,
+        r#"{"alg":"HS256","typ":"at+jwt","kid":"KID","jwk":{}}"#,
+        r#"{"alg":"none","alg":"HS256","typ":"at+jwt","kid":"KID"}"#,
         "",
     ] {
+        let header = &header.replace("KID", &kid(&world));
         assert_eq!(
             verify(&world, &signed(&world, header, &claims)),
             inactive(),
@@ -164,7 +175,7 @@ fn what_is_no_token_at_all_is_only_inactive() {
         &format!("{}.{}.", "a".repeat(1_000), "b".repeat(1_000_000)),
         &signed(
             &world,
-            r#"{"alg":"HS256","typ":"at+jwt","kid":"1"}"#,
+            &r#"{"alg":"HS256","typ":"at+jwt","kid":"KID"}"#.replace("KID", &kid(&world)),
             &nested,
         ),
     ] {
@@ -177,4 +188,175 @@ fn what_is_no_token_at_all_is_only_inactive() {
         verify(&world, tokens["access_token"].as_str().unwrap())["active"],
         true
     );
+}
+
+#[test]
+fn a_key_that_was_never_made_verifies_nothing_though_it_can_be_derived() {
+    let world = World::new();
+    let tokens = world.alice();
+    let (header, claims) = parts(tokens["access_token"].as_str().unwrap());
+    let other = "00112233445566778899aabbccddeeff";
+    let header = header.replace(&kid(&world), other);
+    let signed = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(claims)
+    );
+    let key = world.derive(&format!("access-token/{other}")).unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+    mac.update(signed.as_bytes());
+    let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+    let token = format!("{signed}.{signature}");
+    assert_eq!(verify(&world, &token), inactive());
+    let answer = world.run("logout", json!({"access_token": token}));
+    assert_eq!(answer, Err(-32001));
+}
+
+fn operator(world: &World, operation: &str, input: Value) -> Value {
+    world.run_as(Principal::Operator, operation, input).unwrap()
+}
+
+fn statuses(keys: &Value) -> Vec<&str> {
+    let keys = keys["signing_keys"].as_array().unwrap();
+    keys.iter()
+        .map(|key| key["status"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_rotated_key_verifies_until_its_last_token_has_expired() {
+    let world = World::new();
+    let before = world.alice();
+    let first = kid(&world);
+    let keys = operator(&world, "rotate_signing_key", json!({}));
+    assert_eq!(statuses(&keys), ["signing", "verifying"]);
+    assert_ne!(kid(&world), first);
+
+    world.pass(15 * 60 - 1);
+    let token = before["access_token"].as_str().unwrap();
+    assert_eq!(verify(&world, token)["active"], true);
+    let after = world
+        .run(
+            "refresh_token",
+            json!({"refresh_token": before["refresh_token"]}),
+        )
+        .unwrap();
+    let (header, _) = parts(after["access_token"].as_str().unwrap());
+    assert!(header.contains(&kid(&world)), "{header}");
+
+    world.pass(1);
+    let keys = operator(&world, "list_signing_keys", json!({}));
+    assert_eq!(statuses(&keys), ["signing", "retired"]);
+    assert_eq!(keys["signing_keys"][0]["age_seconds"], 15 * 60);
+    assert_eq!(
+        verify(&world, after["access_token"].as_str().unwrap())["active"],
+        true
+    );
+    // What an expired token may still do, one of a retired key may, too.
+    let answer = world.run("logout", json!({"access_token": token}));
+    assert!(answer.is_ok());
+}
+
+#[test]
+fn a_retired_key_verifies_nothing_however_late_its_token_expires() {
+    let world = World::new();
+    let tokens = world.alice();
+    let (header, claims) = parts(tokens["access_token"].as_str().unwrap());
+    let mut claims: Value = serde_json::from_str(&claims).unwrap();
+    claims["exp"] = json!(9_999_999_999_u64);
+    let token = signed(&world, &header, &claims.to_string());
+    assert_eq!(verify(&world, &token)["active"], true);
+    operator(&world, "rotate_signing_key", json!({}));
+    world.pass(15 * 60);
+    assert_eq!(verify(&world, &token), inactive());
+}
+
+#[test]
+fn keys_that_are_ended_take_their_tokens_along_and_leave_the_sessions() {
+    let world = World::new();
+    let tokens = world.alice();
+    let keys = operator(&world, "rotate_signing_key", json!({"end_previous": true}));
+    assert_eq!(statuses(&keys), ["signing"]);
+    let token = tokens["access_token"].as_str().unwrap();
+    assert_eq!(verify(&world, token), inactive());
+    // Who holds a key that leaked must not end anybody's session with it.
+    let answer = world.run("logout", json!({"access_token": token}));
+    assert_eq!(answer, Err(-32001));
+    let answer = world.run("revoke_token", json!({"token": token}));
+    assert_eq!(answer, Ok(json!({})));
+    let refresh = json!({"refresh_token": tokens["refresh_token"]});
+    assert!(world.run("refresh_token", refresh).is_ok());
+}
+
+#[test]
+fn signing_keys_are_for_those_who_may_and_their_rotation_is_audited() {
+    let world = World::new();
+    let alice = world.alice();
+    for operation in ["list_signing_keys", "rotate_signing_key"] {
+        let input = json!({"access_token": alice["access_token"]});
+        assert_eq!(world.run(operation, input), Err(-32002), "{operation}");
+        assert_eq!(world.run(operation, json!({})), Err(-32001), "{operation}");
+    }
+    for _ in 0..30 {
+        operator(&world, "rotate_signing_key", json!({}));
+    }
+    let keys = operator(&world, "list_signing_keys", json!({}));
+    assert_eq!(keys["signing_keys"].as_array().unwrap().len(), 20);
+    let shared = "0".repeat(32);
+    let trail = operator(&world, "verify_audit_chain", json!({"user_id": shared}));
+    assert_eq!(
+        (&trail["intact"], &trail["examined"]),
+        (&json!(true), &json!(30))
+    );
+}
+
+#[test]
+fn a_token_for_another_service_is_good_there_and_nowhere_else() {
+    let mut world = World::new();
+    world.settings.other_audiences = vec!["billing".to_owned()];
+    let alice = world.alice();
+    let caller = &alice["access_token"];
+    let input = json!({"audience": "billing", "access_token": caller});
+    let issued = world.run("issue_token", input).unwrap();
+    let token = &issued["access_token"];
+    assert_eq!(issued["expires_in"], 15 * 60);
+
+    let at = |audience: Option<&str>| {
+        let input = json!({"token": token, "audience": audience});
+        let verified = world.run("verify_token", input.clone()).unwrap();
+        let introspected = world.run_as(Principal::Operator, "introspect_token", input);
+        assert_eq!(introspected.unwrap()["active"], verified["active"]);
+        verified
+    };
+    assert_eq!(at(Some("billing"))["aud"], "billing");
+    for other in [None, Some("user-auth"), Some("Billing"), Some("")] {
+        assert_eq!(at(other), inactive(), "{other:?}");
+    }
+    let own = json!({"token": caller, "audience": "billing"});
+    assert_eq!(world.run("verify_token", own), Ok(inactive()));
+
+    // The service that is shown the token can do nothing with it here.
+    for operation in ["get_session", "list_sessions", "revoke_other_sessions"] {
+        let answer = world.run(operation, json!({"access_token": token}));
+        assert_eq!(answer, Err(-32001), "{operation}");
+    }
+    let answer = world.run("logout", json!({"access_token": token}));
+    assert_eq!(answer, Err(-32001));
+    world.run("revoke_token", json!({"token": token})).unwrap();
+    assert_eq!(at(Some("billing"))["active"], true);
+
+    world
+        .run("logout", json!({"access_token": caller}))
+        .unwrap();
+    assert_eq!(at(Some("billing")), inactive());
+}
+
+#[test]
+fn there_are_tokens_only_for_services_that_are_named() {
+    let mut world = World::new();
+    let alice = world.alice();
+    let input = json!({"audience": "billing", "access_token": alice["access_token"]});
+    assert_eq!(world.run("issue_token", input.clone()), Err(-32000));
+    world.settings.other_audiences = vec!["shipping".to_owned()];
+    assert_eq!(world.run("issue_token", input), Err(-32000));
 }

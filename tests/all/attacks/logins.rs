@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use user_auth_tests::{PASSWORD, Server, Stdio};
 
 fn login(server: &Server, username: &str, password: &str) -> Result<Value, Value> {
@@ -82,34 +81,29 @@ fn attack_20_nobody_locks_a_user_out_from_elsewhere() {
         login(&server, "victim", PASSWORD).unwrap_err()["code"],
         -32003
     );
-    assert!(login_from("127.0.0.3", &server, "victim").contains("access_token"));
+    let right = json!({"username": "victim", "password": PASSWORD});
+    assert!(server.call_from("127.0.0.3", "login", right).is_ok());
 }
 
-/// Logs in from another address of this machine.
-fn login_from(source: &str, server: &Server, username: &str) -> String {
-    let arguments = json!({"username": username, "password": PASSWORD});
-    let params = json!({"name": "user-auth_login", "arguments": arguments});
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
-    let body = body.to_string();
-    let server = server.url.trim_start_matches("http://").to_owned();
-    let request = format!(
-        "POST /mcp HTTP/1.1\r\nHost: {server}\r\nContent-Type: application/json\r\n\
-         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
-        let mut stream = socket.connect(server.parse().unwrap()).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    })
+#[test]
+fn attack_20_many_sources_do_not_add_up_and_do_not_lock_the_owner_out_at_home() {
+    let server = Server::start();
+    server.new_session("victim");
+    let from = |source: &str, username: &str, password: &str| {
+        let input = json!({"username": username, "password": password});
+        let answer = server.call_from(source, "login", input);
+        answer.map_err(|error| error["code"].as_i64().unwrap())
+    };
+    for username in ["victim", "nobody"] {
+        for guess in 0..100 {
+            let source = format!("127.0.{}.{}", username.len(), guess / 10 + 1);
+            let answer = from(&source, username, "a guess of somebody");
+            assert_eq!(answer, Err(-32001), "{username} {guess}");
+        }
+        let answer = from("127.0.2.1", username, PASSWORD);
+        assert_eq!(answer, Err(-32003), "{username}");
+    }
+    assert!(from("127.0.0.1", "victim", PASSWORD).is_ok());
 }
 
 #[test]

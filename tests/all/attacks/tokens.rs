@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use user_auth_tests::{Options, Server};
+use user_auth_tests::{Options, Server, command, folder};
 
 const MASTER_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 
@@ -25,7 +25,10 @@ impl Forge {
             .store("memory")
             .env("USER_AUTH_MASTER_KEY", MASTER_KEY)
             .start();
-        let tokens = server.new_session("alice");
+        Forge::of(server.new_session("alice"), server)
+    }
+
+    fn of(tokens: Value, server: Server) -> Forge {
         let token = tokens["access_token"].as_str().unwrap();
         let mut parts = token.split('.').map(|part| {
             let json = URL_SAFE_NO_PAD.decode(part).unwrap();
@@ -52,7 +55,8 @@ impl Forge {
             URL_SAFE_NO_PAD.encode(header),
             URL_SAFE_NO_PAD.encode(claims)
         );
-        let key = hmac(&[7; 32], b"access-token/1");
+        let kid = self.header["kid"].as_str().unwrap();
+        let key = hmac(&[7; 32], format!("access-token/{kid}").as_bytes());
         let signature = URL_SAFE_NO_PAD.encode(hmac(&key, signed.as_bytes()));
         format!("{signed}.{signature}")
     }
@@ -138,6 +142,31 @@ fn attack_03_a_key_id_that_is_not_ours() {
 }
 
 #[test]
+fn attack_03_a_key_id_that_is_retired() {
+    let home = folder();
+    let server = Options::new()
+        .home(home.path())
+        .env("USER_AUTH_MASTER_KEY", MASTER_KEY)
+        .start();
+    let before = Forge::of(server.new_session("alice"), server);
+    let kept = before.with_claim("exp", json!(9_999_999_999_u64));
+    assert!(before.is_active(&kept));
+    let rotated = command(home.path())
+        .env("USER_AUTH_MASTER_KEY", MASTER_KEY)
+        .args(["call", "rotate_signing_key", "end_previous=true"])
+        .output()
+        .unwrap();
+    assert!(rotated.status.success(), "{rotated:?}");
+
+    before.assert_refused(&kept);
+    before.assert_refused(&before.sign(&before.header, &before.claims));
+    // The session goes on, under the new key.
+    let refresh = json!({"refresh_token": before.tokens["refresh_token"]});
+    let tokens = before.server.call("refresh_token", refresh).unwrap();
+    assert!(before.is_active(tokens["access_token"].as_str().unwrap()));
+}
+
+#[test]
 fn attack_04_headers_that_bring_their_own_keys() {
     let forge = Forge::new();
     for (name, value) in [
@@ -209,6 +238,26 @@ fn attack_08_a_token_for_another_audience() {
         forge.assert_refused(&forge.with_claim("aud", aud));
     }
     forge.assert_refused(&forge.with_claim("iss", json!("another")));
+}
+
+#[test]
+fn attack_08_a_token_of_ours_for_another_service() {
+    let server = Options::new()
+        .env("USER_AUTH_OTHER_AUDIENCES", "billing, shipping")
+        .start();
+    let tokens = server.new_session("alice");
+    let input = json!({"audience": "billing", "access_token": tokens["access_token"]});
+    let issued = server.call("issue_token", input).unwrap();
+    let token = &issued["access_token"];
+    let active = |audience: Option<&str>| {
+        let input = json!({"token": token, "audience": audience});
+        server.call("verify_token", input).unwrap()["active"] == true
+    };
+    assert!(active(Some("billing")));
+    assert!(!active(Some("shipping")));
+    assert!(!active(None));
+    let answer = server.call("get_session", json!({"access_token": token}));
+    assert_eq!(answer.unwrap_err()["code"], -32001);
 }
 
 #[test]

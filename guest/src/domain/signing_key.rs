@@ -1,0 +1,112 @@
+//! The keys that sign access tokens.
+//!
+//! A key is derived from the host's master secret under its id (`kid`, RFC 7515
+//! section 4.1.4), so that what is stored of it tells only that it is there. A
+//! key that is not stored signs nothing and verifies nothing, whatever could be
+//! derived for its id.
+
+use serde::{Deserialize, Serialize};
+
+use super::audit::{Chain, Head};
+use super::context::Context;
+use super::id::Id;
+use super::records::{self, Batch, Found, Stored};
+use super::time::Timestamp;
+use crate::error::Result;
+use crate::ports::Ports;
+
+/// No more keys than these are kept; the oldest go first.
+const MAX_KEYS: usize = 20;
+
+/// A signing key, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKey {
+    /// What tokens call it.
+    pub kid: Id,
+    /// Since when it is there.
+    pub created_at: Timestamp,
+    /// Until when tokens that it signed are good; none: it signs.
+    pub retires_at: Option<Timestamp>,
+}
+
+/// All signing keys, the one that signs last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SigningKeys(Vec<SigningKey>);
+
+impl SigningKeys {
+    /// Where they are stored.
+    pub const KEY: &'static str = "signing-keys";
+
+    /// The keys; the first one is made when there is none.
+    pub fn load(context: &Context) -> Result<SigningKeys> {
+        records::settle(
+            || match records::read(SigningKeys::KEY.to_owned(), &context.ports)? {
+                Some(Stored { value, .. }) => Ok(Some(value)),
+                None => {
+                    let keys = SigningKeys(vec![SigningKey::new(context)?]);
+                    let mut batch = Batch::new();
+                    batch.create(SigningKeys::KEY.to_owned(), &keys);
+                    Ok(batch.commit(context)?.then_some(keys))
+                }
+            },
+        )
+    }
+
+    /// The keys and the head of the chain that records their changes, as one
+    /// snapshot.
+    pub fn read(ports: &Ports) -> Result<(Found<SigningKeys>, Found<Head>)> {
+        let head = Chain::head_key(Chain::shared());
+        records::read_both([SigningKeys::KEY.to_owned(), head], ports)
+    }
+
+    /// One by one, the one that signs last.
+    pub fn as_slice(&self) -> &[SigningKey] {
+        &self.0
+    }
+
+    /// The key that signs.
+    pub fn current(&self) -> Option<&SigningKey> {
+        self.0.last().filter(|key| key.retires_at.is_none())
+    }
+
+    /// Whether tokens that this key signed are good at this time.
+    pub fn accept(&self, kid: Id, now: Timestamp) -> bool {
+        let mut keys = self.0.iter();
+        keys.any(|key| key.kid == kid && key.retires_at.is_none_or(|end| now < end))
+    }
+
+    /// Whether this key is or was one of ours that nobody has ended.
+    pub fn know(&self, kid: Id) -> bool {
+        self.0.iter().any(|key| key.kid == kid)
+    }
+
+    /// The keys after a rotation: a new one signs, and the one before it verifies
+    /// for as long as its last token lives. With `end_previous` all others are
+    /// gone, and with them every token that they signed.
+    pub fn rotated(&self, end_previous: bool, context: &Context) -> Result<SigningKeys> {
+        let now = context.now();
+        let mut keys = match end_previous {
+            true => Vec::new(),
+            false => self.0.clone(),
+        };
+        for key in &mut keys {
+            key.retires_at
+                .get_or_insert(now + context.settings.access_token_ttl);
+        }
+        keys.push(SigningKey::new(context)?);
+        let surplus = keys.len().saturating_sub(MAX_KEYS);
+        keys.drain(..surplus);
+        Ok(SigningKeys(keys))
+    }
+}
+
+impl SigningKey {
+    fn new(context: &Context) -> Result<SigningKey> {
+        Ok(SigningKey {
+            kid: Id::random(context.ports.random)?,
+            created_at: context.now(),
+            retires_at: None,
+        })
+    }
+}

@@ -1,0 +1,58 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::access_token::AccessToken;
+use crate::domain::actor::Requirement;
+use crate::domain::context::Context;
+use crate::domain::secret::Secret;
+use crate::error::{AuthError, FieldError, Result};
+
+/// Gives an access token of one's own session for another service, which then
+/// verifies it with `verify_token` or `introspect_token` and its own name as the
+/// audience. It is good for nothing here, so that a service cannot use the tokens
+/// that it is shown. For which services there are tokens is a setting.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssueToken {
+    /// The service that the token is for.
+    pub audience: String,
+}
+
+/// An access token for another service.
+#[derive(Serialize, JsonSchema)]
+pub struct IssuedToken {
+    /// Says who its bearer is, for a short time. Keep it secret.
+    pub access_token: Secret,
+    /// How to use it: `Bearer` (RFC 6750).
+    pub token_type: &'static str,
+    /// How long it is good, in seconds.
+    pub expires_in: u64,
+}
+
+impl Operation for IssueToken {
+    const NAME: &'static str = "issue_token";
+    const TITLE: &'static str = "Issue a token for another service";
+    const EFFECT: Effect = Effect::Adds;
+    const REQUIRES: Requirement = Requirement::Session;
+    type Output = IssuedToken;
+
+    fn run(self, context: &Context) -> Result<IssuedToken> {
+        if !context.settings.other_audiences.contains(&self.audience) {
+            let problem = match context.settings.other_audiences.as_slice() {
+                [] => "is not known; USER_AUTH_OTHER_AUDIENCES names none".to_owned(),
+                known => format!("is not known; expected one of: {}", known.join(", ")),
+            };
+            return Err(AuthError::invalid(vec![FieldError::new(
+                "audience", problem,
+            )]));
+        }
+        let session = context.actor.session()?;
+        let token = AccessToken::issue(session, &self.audience, context)?;
+        Ok(IssuedToken {
+            access_token: token.token,
+            token_type: "Bearer",
+            expires_in: token.expires_in,
+        })
+    }
+}

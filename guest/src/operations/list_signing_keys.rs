@@ -1,0 +1,94 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::actor::Requirement;
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::permission::SIGNING_KEYS_WRITE;
+use crate::domain::signing_key::{SigningKey, SigningKeys};
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+
+/// Lists the keys that sign access tokens, by their ids and ages; the keys
+/// themselves never leave the host.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListSigningKeys {}
+
+/// The signing keys.
+#[derive(Serialize, JsonSchema)]
+pub struct SigningKeyList {
+    /// The one that signs first, then those before it.
+    pub signing_keys: Vec<SigningKeyView>,
+}
+
+/// A signing key.
+#[derive(Serialize, JsonSchema)]
+pub struct SigningKeyView {
+    /// What tokens call it (RFC 7515 section 4.1.4).
+    pub kid: Id,
+    /// Whether it signs new tokens, only verifies those that it signed, or
+    /// neither.
+    pub status: KeyStatus,
+    /// Since when it is there (RFC 3339).
+    pub created_at: String,
+    /// How long that is ago, in seconds.
+    pub age_seconds: u64,
+    /// Until when tokens that it signed are good (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retires_at: Option<String>,
+}
+
+/// What a signing key is good for.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyStatus {
+    /// It signs, and verifies.
+    Signing,
+    /// It verifies what it has signed.
+    Verifying,
+    /// Nothing.
+    Retired,
+}
+
+impl Operation for ListSigningKeys {
+    const NAME: &'static str = "list_signing_keys";
+    const TITLE: &'static str = "List the signing keys";
+    const EFFECT: Effect = Effect::Reads;
+    const REQUIRES: Requirement = Requirement::Permission(SIGNING_KEYS_WRITE);
+    type Output = SigningKeyList;
+
+    fn run(self, context: &Context) -> Result<SigningKeyList> {
+        let keys = SigningKeys::load(context)?;
+        Ok(SigningKeyList::new(&keys, context.now()))
+    }
+}
+
+impl SigningKeyList {
+    /// The keys as they are at this time.
+    pub fn new(keys: &SigningKeys, now: Timestamp) -> SigningKeyList {
+        let newest_first = keys.as_slice().iter().rev();
+        SigningKeyList {
+            signing_keys: newest_first
+                .map(|key| SigningKeyView::new(key, now))
+                .collect(),
+        }
+    }
+}
+
+impl SigningKeyView {
+    fn new(key: &SigningKey, now: Timestamp) -> SigningKeyView {
+        SigningKeyView {
+            kid: key.kid,
+            status: match key.retires_at {
+                None => KeyStatus::Signing,
+                Some(end) if now < end => KeyStatus::Verifying,
+                Some(_) => KeyStatus::Retired,
+            },
+            created_at: key.created_at.to_rfc3339(),
+            age_seconds: now.since(key.created_at).as_secs(),
+            retires_at: key.retires_at.map(Timestamp::to_rfc3339),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::list_signing_keys::SigningKeyList;
+use super::{Effect, Operation};
+use crate::domain::actor::Requirement;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::permission::SIGNING_KEYS_WRITE;
+use crate::domain::records::{self, Batch};
+use crate::domain::signing_key::SigningKeys;
+use crate::error::Result;
+
+/// Has access tokens signed by a new key from now on. Tokens that the key before
+/// it signed stay good until they expire, unless it is to end at once, as after a
+/// leak. Sessions go on in either case: `refresh_token` gives a new access token.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateSigningKey {
+    /// Whether all keys before it end at once, and all access tokens with them.
+    #[serde(default)]
+    pub end_previous: bool,
+}
+
+impl Operation for RotateSigningKey {
+    const NAME: &'static str = "rotate_signing_key";
+    const TITLE: &'static str = "Rotate the signing key";
+    const EFFECT: Effect = Effect::Replaces;
+    const REQUIRES: Requirement = Requirement::Permission(SIGNING_KEYS_WRITE);
+    type Output = SigningKeyList;
+
+    fn run(self, context: &Context) -> Result<SigningKeyList> {
+        let keys = records::settle(|| {
+            SigningKeys::load(context)?;
+            let (Some(found), head) = SigningKeys::read(&context.ports)? else {
+                return Ok(None);
+            };
+            let keys = found.value.rotated(self.end_previous, context)?;
+            let event = Event::success(Self::NAME)
+                .detail("end_previous", self.end_previous)
+                .detail("kid", keys.current().map(|key| key.kid.to_string()));
+            let mut batch = Batch::new();
+            batch.replace(SigningKeys::KEY.to_owned(), &found.version, &keys);
+            Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
+            Ok(batch.commit(context)?.then_some(keys))
+        })?;
+        Ok(SigningKeyList::new(&keys, context.now()))
+    }
+}

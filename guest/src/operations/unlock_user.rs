@@ -1,0 +1,61 @@
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::get_user::UserView;
+use super::target::Target;
+use super::{Effect, Operation};
+use crate::domain::account::Account;
+use crate::domain::actor::Requirement;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::permission::USERS_WRITE;
+use crate::domain::records::{self, Batch};
+use crate::domain::throttle::{self, Authenticator};
+use crate::domain::username::Username;
+use crate::error::Result;
+
+/// Forgets all attempts to guess a user's password or second factor, so that both
+/// may be tried again from everywhere. Nobody can unlock themselves, or a user
+/// who may do more than they.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnlockUser {
+    /// Whom to unlock; or give the username.
+    #[serde(default)]
+    pub user_id: Option<Id>,
+    /// Whom to unlock; or give the user_id.
+    #[serde(default)]
+    pub username: Option<Username>,
+}
+
+impl Operation for UnlockUser {
+    const NAME: &'static str = "unlock_user";
+    const TITLE: &'static str = "Unlock a user";
+    const EFFECT: Effect = Effect::Ends;
+    const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
+    type Output = UserView;
+
+    fn run(self, context: &Context) -> Result<UserView> {
+        let target = Target::new(self.user_id, self.username)?;
+        let account = records::settle(|| unlock(&target, context))?;
+        Ok(UserView::from(account))
+    }
+}
+
+/// `None`: a race was lost, or there is more to forget than one batch holds.
+fn unlock(target: &Target, context: &Context) -> Result<Option<Account>> {
+    let ports = &context.ports;
+    let governed = target.read_governed(context)?;
+    let account = governed.account.value;
+    let mut batch = Batch::new();
+    let password = Authenticator::Password(&account.username);
+    let second_factor = Authenticator::SecondFactor(account.user_id);
+    let is_whole = throttle::forget(password, &mut batch, ports)?
+        && throttle::forget(second_factor, &mut batch, ports)?;
+    if is_whole {
+        let event = Event::success(UnlockUser::NAME);
+        Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
+    }
+    Ok((batch.commit(context)? && is_whole).then_some(account))
+}
