@@ -40,6 +40,7 @@ mod revoke_other_sessions;
 mod revoke_role;
 mod revoke_session;
 mod revoke_token;
+mod revoke_user_sessions;
 mod rotate_api_key;
 mod rotate_signing_key;
 mod target;
@@ -85,6 +86,7 @@ pub use revoke_other_sessions::RevokeOtherSessions;
 pub use revoke_role::RevokeRole;
 pub use revoke_session::RevokeSession;
 pub use revoke_token::RevokeToken;
+pub use revoke_user_sessions::RevokeUserSessions;
 pub use rotate_api_key::RotateApiKey;
 pub use rotate_signing_key::RotateSigningKey;
 pub use unlock_user::UnlockUser;
@@ -122,6 +124,7 @@ pub static TABLE: &[Definition] = &[
     define::<DisableUser>(),
     define::<EnableUser>(),
     define::<UnlockUser>(),
+    define::<RevokeUserSessions>(),
     define::<DeleteUser>(),
     define::<CreateServiceAccount>(),
     define::<CreateApiKey>(),

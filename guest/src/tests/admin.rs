@@ -64,6 +64,11 @@ fn guarded() -> Vec<(&'static str, Value, &'static str)> {
             "user-auth:users:write",
         ),
         (
+            "revoke_user_sessions",
+            json!({"username": "alice"}),
+            "user-auth:users:write",
+        ),
+        (
             "delete_user",
             json!({"username": "alice"}),
             "user-auth:users:write",
@@ -363,6 +368,7 @@ fn a_user_is_named_by_id_or_by_name_and_has_to_be_there() {
         "disable_user",
         "enable_user",
         "unlock_user",
+        "revoke_user_sessions",
         "delete_user",
     ] {
         for wrong in [
@@ -597,6 +603,23 @@ fn a_user_is_shown_without_secrets_and_with_the_sessions_that_are_alive() {
 }
 
 #[test]
+fn an_administrator_ends_all_sessions_of_a_user_who_may_log_in_again() {
+    let world = World::new();
+    let root = world.admin("root");
+    let bob = [world.user("bob", &[]), world.login("bob")];
+    let input = json!({"username": "bob"});
+    let ended = world.run_as(bearer(&root), "revoke_user_sessions", input);
+    assert_eq!(ended.unwrap()["status"], "active");
+    for tokens in &bob {
+        assert!(!world.is_active(tokens));
+        let refresh = json!({"refresh_token": tokens["refresh_token"]});
+        assert_eq!(world.run("refresh_token", refresh), Err(-32001));
+    }
+    assert!(world.is_active(&world.login("bob")));
+    assert!(world.is_active(&root));
+}
+
+#[test]
 fn a_disabled_user_is_out_at_once_and_sessions_stay_dead_when_enabled() {
     let world = World::new();
     let root = world.admin("root");
@@ -681,7 +704,13 @@ fn nobody_stops_themselves_or_who_may_do_more() {
     let helpdesk = world.user("helpdesk", &["user-auth:users:*"]);
     world.user("bob", &["billing:read"]);
     world.user("carol", &["user-auth:users:read"]);
-    for operation in ["disable_user", "enable_user", "unlock_user", "delete_user"] {
+    for operation in [
+        "disable_user",
+        "enable_user",
+        "unlock_user",
+        "revoke_user_sessions",
+        "delete_user",
+    ] {
         let by = |tokens: &Value, username: &str| {
             let input = json!({"username": username});
             world.run_as(bearer(tokens), operation, input).map(|_| ())
