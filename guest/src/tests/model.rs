@@ -308,11 +308,16 @@ impl Both {
         prop_assert!(refreshable.iter().all(|count| *count <= 1));
         for (number, secrets) in self.keys.iter().enumerate() {
             for (secret, key) in secrets.iter().enumerate() {
+                let text = key["api_key"].as_str().unwrap_or_default();
+                let principal = || Principal::ApiKey(Secret::new(text.to_owned()));
+                // Who it is comes before what they may: -32001 and -32002.
+                let answer = self.ask(principal(), "list_users", json!({}));
+                let is_good = answer != Err(-32001);
+                let expected = self.model.is_good_key(number, secret);
+                prop_assert_eq!(is_good, expected, "key {}", number);
                 for permission in ASKED {
-                    let text = key["api_key"].as_str().unwrap_or_default();
-                    let principal = Principal::ApiKey(Secret::new(text.to_owned()));
                     let input = json!({"permission": permission});
-                    let decision = self.ask(principal, "check_permission", input);
+                    let decision = self.ask(principal(), "check_permission", input);
                     let decision = decision.map_err(|code| failed("check_permission", code))?;
                     let expected = self.model.key_may(number, secret, permission);
                     prop_assert_eq!(

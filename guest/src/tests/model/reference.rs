@@ -286,13 +286,20 @@ impl Model {
         self.is_active(token) && self.account_may(account, permission)
     }
 
-    pub fn key_may(&self, key: usize, secret: usize, permission: &str) -> bool {
+    pub fn is_good_key(&self, key: usize, secret: usize) -> bool {
         let key = &self.keys[key];
         !key.is_ended
             && key.secrets == secret + 1
             && key.expires.is_none_or(|expires| self.now < expires)
-            && key.scopes.iter().any(|scope| permits(scope, permission))
-            && self.account_may(key.account, permission)
+    }
+
+    pub fn key_may(&self, key: usize, secret: usize, permission: &str) -> bool {
+        let Key {
+            scopes, account, ..
+        } = &self.keys[key];
+        self.is_good_key(key, secret)
+            && scopes.iter().any(|scope| permits(scope, permission))
+            && self.account_may(*account, permission)
     }
 
     /// The name of whose token it is.
