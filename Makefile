@@ -7,8 +7,19 @@ RELEASE := target/release
 CLIENTS := tests/clients
 WASM    := target/$(TARGET)/component
 
+FUZZ         := tests/fuzz
+FUZZ_TARGETS := message token password_hash
+FUZZ_SECONDS ?= 600
+FUZZ_HOST     = $(shell rustc --print host-tuple)
+# The instrumentation that libFuzzer feeds on, as options that stable compilers have.
+FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
+	-Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares
+
 .DEFAULT_GOAL := help
-.PHONY: help run test bench build component host fixtures clients lint deny target clean
+.PHONY: help run test bench build component host fixtures clients lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -65,6 +76,29 @@ deny: target/tools/bin/cargo-deny ## Check the licences and sources of all depen
 
 target/tools/bin/cargo-deny:
 	$(CARGO) install cargo-deny --locked --version 0.20.2 --root target/tools
+
+fuzz: fuzz-build ## Fuzz each target for FUZZ_SECONDS (600); a crash shows the file that caused it
+	@set -e; for name in $(FUZZ_TARGETS); do \
+		mkdir -p target/fuzz/corpus/$$name target/fuzz/crashes/$$name; \
+		echo "== $$name"; \
+		target/fuzz/$(FUZZ_HOST)/release/$$name target/fuzz/corpus/$$name $(FUZZ)/corpus/$$name \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -print_final_stats=1 \
+			-artifact_prefix=target/fuzz/crashes/$$name/; \
+	done
+
+# With a target named, so that the flags do not reach build scripts and macros.
+fuzz-build:
+	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --locked --manifest-path $(FUZZ)/Cargo.toml \
+		--target $(FUZZ_HOST) --target-dir target/fuzz
+
+# Keeps of all that was found what reaches code that nothing else reaches.
+fuzz-corpus: fuzz-build
+	@set -e; for name in $(FUZZ_TARGETS); do \
+		rm -rf target/fuzz/kept; mkdir -p target/fuzz/kept target/fuzz/corpus/$$name; \
+		target/fuzz/$(FUZZ_HOST)/release/$$name -merge=1 -max_len=4096 \
+			target/fuzz/kept $(FUZZ)/corpus/$$name target/fuzz/corpus/$$name; \
+		rm -rf $(FUZZ)/corpus/$$name; mv target/fuzz/kept $(FUZZ)/corpus/$$name; \
+	done
 
 # rustup says so when the target is there already, and does nothing.
 target:

@@ -18,7 +18,11 @@ pub mod settings;
 
 #[cfg(target_family = "wasm")]
 mod component;
-#[cfg(test)]
+#[cfg(all(test, not(feature = "testing")))]
 mod testing;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+#[allow(missing_docs)]
+pub mod testing;
 #[cfg(test)]
 mod tests;

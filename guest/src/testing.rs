@@ -1,4 +1,4 @@
-//! Ports in memory, for native tests.
+//! Ports in memory, for native tests and for fuzzing.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ pub struct World {
     versions: Cell<u64>,
     random: Cell<u64>,
     caller: Caller,
+    #[cfg(feature = "testing")]
+    tokens_of_alice: Value,
 }
 
 /// Value, version, and when it expires.
@@ -46,7 +48,31 @@ impl World {
                 principal: Principal::Anonymous,
                 source: Source::from_peer(Some("192.0.2.1")),
             },
+            #[cfg(feature = "testing")]
+            tokens_of_alice: Value::Null,
         }
+    }
+
+    /// With a user who has logged in and made an API key; the same tokens each time.
+    #[cfg(feature = "testing")]
+    pub fn with_alice() -> World {
+        let mut world = World::new();
+        let credentials = json!({"username": "alice", "password": "correct horse battery staple"});
+        let run = |operation, input| {
+            let answer = operations::invoke(operation, input, &world.context());
+            answer.unwrap_or_default()
+        };
+        run("register", credentials.clone());
+        let mut tokens = run("login", credentials);
+        let input = json!({"access_token": tokens["access_token"], "name": "ci"});
+        tokens["api_key"] = run("create_api_key", input)["api_key"].clone();
+        world.tokens_of_alice = tokens;
+        world
+    }
+
+    #[cfg(feature = "testing")]
+    pub fn tokens_of_alice(&self) -> &Value {
+        &self.tokens_of_alice
     }
 
     pub fn ports(&self) -> Ports<'_> {

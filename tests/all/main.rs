@@ -1,11 +1,13 @@
 //! End to end: what a user would notice, through the real door.
 
 mod attacks;
+mod audit_chain;
 mod bad_input;
 mod cli;
 mod clients;
 mod component;
 mod crash;
+mod histories;
 mod host;
 mod http;
 mod races;

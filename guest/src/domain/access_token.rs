@@ -154,9 +154,7 @@ impl AccessToken {
             return Ok(None);
         };
         let header = decode(header);
-        let header = header
-            .as_deref()
-            .and_then(|json| serde_json::from_slice::<Header>(json).ok());
+        let header = header.as_deref().and_then(parse::<Header>);
         let Some(header) = header else {
             return Ok(None);
         };
@@ -171,7 +169,7 @@ impl AccessToken {
             return Ok(None);
         }
         let claims = decode(claims)
-            .and_then(|json| serde_json::from_slice::<Claims>(&json).ok())
+            .and_then(|json| parse::<Claims>(&json))
             .filter(|claims| claims.iss == context.settings.issuer && claims.aud == audience);
         Ok(claims.map(|claims| Signed {
             kid: header.kid,
@@ -208,6 +206,15 @@ fn encode<T: Serialize>(part: &T) -> String {
 /// character are zero, so that a token has one spelling only.
 fn decode(part: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(part).ok()
+}
+
+/// A JSON object (RFC 7519 section 7.2). Serde alone would take a list of the
+/// values as well.
+fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
+    if !json.starts_with(b"{") {
+        return None;
+    }
+    serde_json::from_slice(json).ok()
 }
 
 fn signature_mac(kid: Id, message: &[u8], ports: &Ports) -> Result<HmacSha256> {

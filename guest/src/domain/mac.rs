@@ -13,8 +13,13 @@ pub type HmacSha256 = Hmac<Sha256>;
 /// An HMAC-SHA256 that is yet to be fed, under the key of this label.
 pub fn keyed(label: &str, ports: &Ports) -> Result<HmacSha256> {
     let key = Zeroizing::new(ports.keys.derive(label)?);
+    under(key.as_slice())
+}
+
+/// An HMAC-SHA256 that is yet to be fed, under this key.
+pub(crate) fn under(key: &[u8]) -> Result<HmacSha256> {
     // HMAC takes keys of any length; the type does not know.
-    let mac = HmacSha256::new_from_slice(key.as_slice()).map_err(|error| Unavailable {
+    let mac = HmacSha256::new_from_slice(key).map_err(|error| Unavailable {
         reason: error.to_string(),
         retry_after_ms: 1000,
     })?;

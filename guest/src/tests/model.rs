@@ -1,0 +1,471 @@
+//! Histories that nobody would think of: random operations of several users, the
+//! component beside a plain model of it. After every step each token, each key
+//! and each permission has to be what the model says.
+
+mod reference;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+use serde_json::{Value, json};
+
+use self::reference::{Expected, Model, ROLES, USERS};
+use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::secret::Secret;
+use crate::domain::session;
+use crate::operations;
+use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
+use crate::testing::World;
+
+const GRANTS: [&str; 4] = [
+    "billing:read",
+    "billing:*",
+    "ops:run",
+    "user-auth:users:read",
+];
+const ASKED: [&str; 4] = [
+    "billing:read",
+    "billing:invoices:write",
+    "ops:run",
+    "user-auth:users:read",
+];
+/// Seconds; each limit, one less and one more.
+const WHILES: [u64; 8] = [
+    1,
+    5 * 60 - 1,
+    5 * 60,
+    15 * 60 - 1,
+    15 * 60,
+    24 * 60 * 60,
+    14 * 24 * 60 * 60 - 1,
+    16 * 24 * 60 * 60,
+];
+
+/// One step. The numbers stand for users, passwords, roles and grants, or for one
+/// of the tokens, sessions and keys that there are by then.
+#[derive(Clone, Debug)]
+enum Step {
+    Register(usize, u8),
+    Login(usize, u8),
+    Refresh(usize),
+    Logout(usize, bool),
+    RevokeSession(usize, usize),
+    RevokeOtherSessions(usize),
+    ChangePassword(usize, u8, u8),
+    Disable(usize),
+    Enable(usize),
+    Delete(usize),
+    DefineRole(usize, Vec<usize>),
+    DeleteRole(usize),
+    AssignRole(usize, usize),
+    RevokeRole(usize, usize),
+    CreateKey(usize, Vec<usize>, Option<u64>),
+    RotateKey(usize, usize),
+    RevokeKey(usize, usize),
+    Pass(usize),
+    Sweep,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let user = || 0..USERS;
+    let role = || 0..ROLES;
+    let password = || 0..2_u8;
+    let one = || 0..64_usize;
+    let grants = || prop::collection::vec(0..GRANTS.len(), 0..3);
+    prop_oneof![
+        6 => (user(), password()).prop_map(|(user, password)| Step::Register(user, password)),
+        10 => (user(), password()).prop_map(|(user, password)| Step::Login(user, password)),
+        8 => one().prop_map(Step::Refresh),
+        2 => (one(), any::<bool>()).prop_map(|(token, access)| Step::Logout(token, access)),
+        2 => (one(), one()).prop_map(|(by, session)| Step::RevokeSession(by, session)),
+        2 => one().prop_map(Step::RevokeOtherSessions),
+        3 => (one(), password(), password())
+            .prop_map(|(by, current, new)| Step::ChangePassword(by, current, new)),
+        2 => user().prop_map(Step::Disable),
+        2 => user().prop_map(Step::Enable),
+        1 => user().prop_map(Step::Delete),
+        4 => (role(), grants()).prop_map(|(role, grants)| Step::DefineRole(role, grants)),
+        1 => role().prop_map(Step::DeleteRole),
+        4 => (user(), role()).prop_map(|(user, role)| Step::AssignRole(user, role)),
+        2 => (user(), role()).prop_map(|(user, role)| Step::RevokeRole(user, role)),
+        4 => (one(), grants(), prop::option::of(1..16_u64))
+            .prop_map(|(by, scopes, days)| Step::CreateKey(by, scopes, days)),
+        2 => (one(), one()).prop_map(|(by, key)| Step::RotateKey(by, key)),
+        1 => (one(), one()).prop_map(|(by, key)| Step::RevokeKey(by, key)),
+        3 => (0..WHILES.len()).prop_map(Step::Pass),
+        1 => Just(Step::Sweep),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_component_does_what_the_model_says(
+        steps in prop::collection::vec(step(), 1..50),
+    ) {
+        let mut both = Both::default();
+        for step in &steps {
+            both.take(step)?;
+            both.compare()?;
+        }
+    }
+}
+
+/// The component and the model, and what the component has handed out.
+struct Both {
+    world: World,
+    model: Model,
+    tokens: Vec<Value>,
+    keys: Vec<Vec<Value>>,
+    calls: u32,
+}
+
+impl Default for Both {
+    fn default() -> Both {
+        Both {
+            world: World::new(),
+            model: Model::default(),
+            tokens: Vec::new(),
+            keys: Vec::new(),
+            calls: 0,
+        }
+    }
+}
+
+impl Both {
+    fn take(&mut self, step: &Step) -> TestCaseResult {
+        let names = |numbers: &[usize]| numbers.iter().map(|n| GRANTS[*n]).collect::<Vec<_>>();
+        match step {
+            Step::Register(user, password) => {
+                let expected = self.model.register(*user, *password);
+                self.anonymous("register", credentials(*user, *password), expected)?;
+            }
+            Step::Login(user, password) => {
+                let expected = self.model.login(*user, *password);
+                let answer = self.anonymous("login", credentials(*user, *password), expected)?;
+                self.tokens.extend(answer);
+            }
+            Step::Refresh(token) => {
+                let Some(token) = pick(*token, self.tokens.len()) else {
+                    return Ok(());
+                };
+                let expected = self.model.refresh(token);
+                let input = json!({"refresh_token": self.tokens[token]["refresh_token"]});
+                let answer = self.anonymous("refresh_token", input, expected)?;
+                self.tokens.extend(answer);
+            }
+            Step::Logout(token, by_access_token) => {
+                let Some(token) = pick(*token, self.tokens.len()) else {
+                    return Ok(());
+                };
+                let expected = self.model.logout(token);
+                let field = match by_access_token {
+                    true => "access_token",
+                    false => "refresh_token",
+                };
+                let input = json!({field: self.tokens[token][field]});
+                self.anonymous("logout", input, expected)?;
+            }
+            Step::RevokeSession(by, token) => {
+                let Some(token) = pick(*token, self.tokens.len()) else {
+                    return Ok(());
+                };
+                let session = self.model.tokens[token].session;
+                let input = json!({"session_id": self.tokens[token]["session_id"]});
+                self.as_user(*by, "revoke_session", input, |model, by| {
+                    model.revoke_session(by, session)
+                })?;
+            }
+            Step::RevokeOtherSessions(by) => {
+                self.as_user(*by, "revoke_other_sessions", json!({}), |model, by| {
+                    model.revoke_other_sessions(by)
+                })?;
+            }
+            Step::ChangePassword(by, current, new) => {
+                let input = json!({
+                    "current_password": password(*current),
+                    "new_password": password(*new),
+                });
+                self.as_user(*by, "change_password", input, |model, by| {
+                    model.change_password(by, *current, *new)
+                })?;
+            }
+            Step::Disable(user) => {
+                let expected = self.model.disable(*user);
+                self.operator("disable_user", json!({"username": name(*user)}), expected)?;
+            }
+            Step::Enable(user) => {
+                let expected = self.model.enable(*user);
+                self.operator("enable_user", json!({"username": name(*user)}), expected)?;
+            }
+            Step::Delete(user) => {
+                let expected = self.model.delete(*user);
+                self.operator("delete_user", json!({"username": name(*user)}), expected)?;
+            }
+            Step::DefineRole(role, grants) => {
+                let expected = self.model.define_role(*role, names(grants));
+                let input = json!({"role": role_name(*role), "permissions": names(grants)});
+                self.operator("define_role", input, expected)?;
+            }
+            Step::DeleteRole(role) => {
+                let expected = self.model.delete_role(*role);
+                self.operator("delete_role", json!({"role": role_name(*role)}), expected)?;
+            }
+            Step::AssignRole(user, role) => {
+                let expected = self.model.assign_role(*user, *role);
+                let input = json!({"username": name(*user), "role": role_name(*role)});
+                self.operator("assign_role", input, expected)?;
+            }
+            Step::RevokeRole(user, role) => {
+                let expected = self.model.revoke_role(*user, *role);
+                let input = json!({"username": name(*user), "role": role_name(*role)});
+                self.operator("revoke_role", input, expected)?;
+            }
+            Step::CreateKey(by, scopes, days) => {
+                let mut input = json!({"name": "a key", "scopes": names(scopes)});
+                if let Some(days) = days {
+                    input["expires_in_days"] = json!(days);
+                }
+                let key = self.as_user(*by, "create_api_key", input, |model, by| {
+                    model.create_key(by, names(scopes), *days)
+                })?;
+                self.keys.extend(key.map(|key| vec![key]));
+            }
+            Step::RotateKey(by, key) => {
+                let Some(key) = pick(*key, self.keys.len()) else {
+                    return Ok(());
+                };
+                let input = json!({"key_id": self.keys[key][0]["key_id"]});
+                let new = self.as_user(*by, "rotate_api_key", input, |model, by| {
+                    model.rotate_key(by, key)
+                })?;
+                self.keys[key].extend(new);
+            }
+            Step::RevokeKey(by, key) => {
+                let Some(key) = pick(*key, self.keys.len()) else {
+                    return Ok(());
+                };
+                let input = json!({"key_id": self.keys[key][0]["key_id"]});
+                self.as_user(*by, "revoke_api_key", input, |model, by| {
+                    model.revoke_key(by, key)
+                })?;
+            }
+            Step::Pass(number) => {
+                self.world.pass(WHILES[*number]);
+                self.model.now += WHILES[*number];
+            }
+            Step::Sweep => {
+                let swept = session::sweep(None, 1000, &self.world.context());
+                prop_assert!(swept.is_ok());
+            }
+        }
+        Ok(())
+    }
+
+    /// Every token, key and permission beside the model's.
+    fn compare(&self) -> TestCaseResult {
+        let mut refreshable = vec![0; self.model.sessions.len()];
+        for (number, tokens) in self.tokens.iter().enumerate() {
+            let is_active = self.model.is_active(number);
+            let input = json!({"token": tokens["access_token"]});
+            let verified = self.ask(Principal::Anonymous, "verify_token", input.clone());
+            let verified = verified.map_err(|code| failed("verify_token", code))?;
+            prop_assert_eq!(
+                verified["active"].as_bool(),
+                Some(is_active),
+                "token {}",
+                number
+            );
+            if is_active {
+                let user = self.model.user_of(number).map(name);
+                prop_assert_eq!(verified["username"].as_str(), user.as_deref());
+                prop_assert_eq!(&verified["sid"], &tokens["session_id"]);
+            }
+            for permission in ASKED {
+                let expected = self.model.may(number, permission);
+                let mut input = input.clone();
+                input["permission"] = json!(permission);
+                let decision = self.ask(Principal::Anonymous, "check_permission", input);
+                let decision = decision.map_err(|code| failed("check_permission", code))?;
+                prop_assert_eq!(
+                    &decision["allowed"],
+                    expected,
+                    "token {}: {}",
+                    number,
+                    permission
+                );
+            }
+            let input = json!({"refresh_token": tokens["refresh_token"]});
+            let is_refreshable = self.would_succeed("refresh_token", input);
+            prop_assert_eq!(
+                is_refreshable,
+                self.model.is_refreshable(number),
+                "token {}",
+                number
+            );
+            refreshable[self.model.tokens[number].session] += u32::from(is_refreshable);
+        }
+        prop_assert!(refreshable.iter().all(|count| *count <= 1));
+        for (number, secrets) in self.keys.iter().enumerate() {
+            for (secret, key) in secrets.iter().enumerate() {
+                let text = key["api_key"].as_str().unwrap_or_default();
+                let principal = || Principal::ApiKey(Secret::new(text.to_owned()));
+                // Who it is comes before what they may: -32001 and -32002.
+                let answer = self.ask(principal(), "list_users", json!({}));
+                let is_good = answer != Err(-32001);
+                let expected = self.model.is_good_key(number, secret);
+                prop_assert_eq!(is_good, expected, "key {}", number);
+                for permission in ASKED {
+                    let input = json!({"permission": permission});
+                    let decision = self.ask(principal(), "check_permission", input);
+                    let decision = decision.map_err(|code| failed("check_permission", code))?;
+                    let expected = self.model.key_may(number, secret, permission);
+                    prop_assert_eq!(
+                        &decision["allowed"],
+                        expected,
+                        "key {}: {}",
+                        number,
+                        permission
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn anonymous(
+        &mut self,
+        operation: &str,
+        input: Value,
+        expected: Expected,
+    ) -> Result<Option<Value>, TestCaseError> {
+        self.run(Principal::Anonymous, operation, input, expected)
+    }
+
+    fn operator(&mut self, operation: &str, input: Value, expected: Expected) -> TestCaseResult {
+        self.run(Principal::Operator, operation, input, expected)?;
+        Ok(())
+    }
+
+    /// As the owner of one of the access tokens, if there are any.
+    fn as_user(
+        &mut self,
+        by: usize,
+        operation: &str,
+        input: Value,
+        expect: impl FnOnce(&mut Model, usize) -> Expected,
+    ) -> Result<Option<Value>, TestCaseError> {
+        let Some(by) = pick(by, self.tokens.len()) else {
+            return Ok(None);
+        };
+        let expected = expect(&mut self.model, by);
+        let token = self.tokens[by]["access_token"].as_str().unwrap_or_default();
+        let principal = Principal::AccessToken(Secret::new(token.to_owned()));
+        self.run(principal, operation, input, expected)
+    }
+
+    fn run(
+        &mut self,
+        principal: Principal,
+        operation: &str,
+        input: Value,
+        expected: Expected,
+    ) -> Result<Option<Value>, TestCaseError> {
+        // Each call from elsewhere: the throttle has tests of its own.
+        self.calls += 1;
+        let answer = self.ask(principal, operation, input);
+        let code = answer.as_ref().err().copied();
+        let agrees = match expected {
+            Expected::Ok => code.is_none(),
+            Expected::Fails(expected) => code == Some(expected),
+            Expected::OkOrNotFound => matches!(code, None | Some(-32000)),
+        };
+        prop_assert!(
+            agrees,
+            "{} gave {:?}, not {:?}",
+            operation,
+            answer,
+            expected
+        );
+        Ok(answer.ok())
+    }
+
+    fn ask(&self, principal: Principal, operation: &str, input: Value) -> Result<Value, i32> {
+        self.invoke(principal, operation, input, self.world.ports())
+    }
+
+    /// Whether it would, were it done: nothing is stored.
+    fn would_succeed(&self, operation: &str, input: Value) -> bool {
+        let ports = Ports {
+            store: &Unchanged(&self.world),
+            ..self.world.ports()
+        };
+        self.invoke(Principal::Anonymous, operation, input, ports)
+            .is_ok()
+    }
+
+    fn invoke(
+        &self,
+        principal: Principal,
+        operation: &str,
+        input: Value,
+        ports: Ports,
+    ) -> Result<Value, i32> {
+        let [_, a, b, c] = self.calls.to_be_bytes();
+        let caller = Caller {
+            principal,
+            source: Source::from_peer(Some(&format!("10.{a}.{b}.{c}"))),
+        };
+        let context = Context {
+            ports,
+            caller: &caller,
+            ..self.world.context()
+        };
+        operations::invoke(operation, input, &context).map_err(|error| error.kind.code())
+    }
+}
+
+/// A store that says that it has committed, and has not.
+struct Unchanged<'a>(&'a World);
+
+impl Store for Unchanged<'_> {
+    fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
+        self.0.get(keys)
+    }
+
+    fn commit(&self, _: &[Mutation]) -> Result<Outcome, Unavailable> {
+        Ok(Outcome::Committed)
+    }
+
+    fn add(&self, _: &str, _: i64, _: Option<u64>) -> Result<i64, Unavailable> {
+        Ok(1)
+    }
+
+    fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
+        self.0.scan(prefix, after, limit)
+    }
+}
+
+fn pick(number: usize, of: usize) -> Option<usize> {
+    number.checked_rem(of)
+}
+
+fn failed(operation: &str, code: i32) -> TestCaseError {
+    TestCaseError::fail(format!("{operation} fails with {code}"))
+}
+
+fn name(user: usize) -> String {
+    format!("user{user}")
+}
+
+fn role_name(role: usize) -> String {
+    format!("role{role}")
+}
+
+fn password(number: u8) -> String {
+    format!("correct horse battery staple {number}")
+}
+
+fn credentials(user: usize, number: u8) -> Value {
+    json!({"username": name(user), "password": password(number)})
+}

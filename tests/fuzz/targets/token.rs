@@ -1,0 +1,26 @@
+//! One text in the place of a token: none but the tokens that were issued, letter
+//! for letter, are good for anything.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::json;
+use user_auth_guest::domain::api_key::ApiKey;
+use user_auth_guest::domain::refresh_token::RefreshToken;
+use user_auth_guest::operations;
+use user_auth_guest::testing::World;
+
+fuzz_target!(|text: &str| {
+    let world = World::with_alice();
+    let issued = |name: &str| world.tokens_of_alice()[name] == text;
+    let context = world.context();
+    let verified = operations::invoke("verify_token", json!({"token": text}), &context);
+    let is_active = verified.is_ok_and(|answer| answer["active"] == true);
+    assert_eq!(is_active, issued("access_token"), "an access token");
+    let refresh_token = RefreshToken::parse(text, &world.ports());
+    let is_ours = refresh_token.is_ok_and(|token| token.is_some());
+    assert_eq!(is_ours, issued("refresh_token"), "a refresh token");
+    let api_key = ApiKey::authenticate(text, &world.ports());
+    let is_good = api_key.is_ok_and(|key| key.is_some());
+    assert_eq!(is_good, issued("api_key"), "an API key");
+});
