@@ -6,5 +6,6 @@ mod admin;
 mod api_keys;
 mod audit;
 mod protocol;
+mod second_factor;
 mod sessions;
 mod tokens;

@@ -7,10 +7,15 @@
 //!
 //! An attempt is counted before the password is looked at: whoever hangs up, or
 //! makes many at once, has still made them.
+//!
+//! Codes of a second factor have counters of their own, which a right password
+//! does not touch. Who tries them has the password, so they are counted over all
+//! sources too: six digits do not hold out for long.
 
 use hmac::Mac;
 
 use super::context::Context;
+use super::id::Id;
 use super::mac;
 use super::records::Batch;
 use super::username::Username;
@@ -23,14 +28,20 @@ pub const MAX_ATTEMPTS_PER_USERNAME: i64 = 10;
 pub const MAX_FAILURES_PER_SOURCE: i64 = 100;
 /// How long they count, from the first.
 pub const WINDOW_SECONDS: u64 = 15 * 60;
+/// Attempts on the second factor of one account from one source within the window.
+pub const MAX_CODES_PER_SOURCE: i64 = 10;
+/// One-time passwords tried on one account, from wherever, within a day.
+pub const MAX_CODES_PER_ACCOUNT: i64 = 20;
+/// The day.
+pub const CODES_WINDOW_SECONDS: u64 = 24 * 60 * 60;
 
-/// One attempt on a user name, counted.
+/// One attempt, counted.
 pub struct Attempt {
-    key: String,
+    keys: Vec<String>,
 }
 
 impl Attempt {
-    /// Counts it.
+    /// Counts one on a user name.
     ///
     /// Fails with -32003 when it is one too many.
     pub fn begin(username: &Username, context: &Context) -> Result<Attempt> {
@@ -41,13 +52,49 @@ impl Attempt {
         if attempts > MAX_ATTEMPTS_PER_USERNAME {
             return Err(AuthError::too_many(WINDOW_SECONDS));
         }
-        Ok(Attempt { key })
+        Ok(Attempt { keys: vec![key] })
     }
 
-    /// Forgets all attempts on the user name, in the batch of one that went well.
-    pub fn succeed(&self, batch: &mut Batch) {
-        batch.delete(self.key.clone(), Expect::Any);
+    /// Counts one on the second factor of an account. What cannot be guessed is
+    /// not counted over all sources: so who has the password of another cannot
+    /// keep them from using a recovery code.
+    ///
+    /// Fails with -32003 when it is one too many.
+    pub fn on_second_factor(user_id: Id, guessable: bool, context: &Context) -> Result<Attempt> {
+        check_source(context)?;
+        let store = context.ports.store;
+        let source = context.caller.source.as_str();
+        let here = key(&["second factor", &user_id.to_string(), source], context)?;
+        if store.add(&here, 1, window())? > MAX_CODES_PER_SOURCE {
+            return Err(AuthError::too_many(WINDOW_SECONDS));
+        }
+        let anywhere = codes_key(user_id, context)?;
+        let day = Some(CODES_WINDOW_SECONDS * 1000);
+        if guessable && store.add(&anywhere, 1, day)? > MAX_CODES_PER_ACCOUNT {
+            return Err(AuthError::too_many(CODES_WINDOW_SECONDS));
+        }
+        Ok(Attempt {
+            keys: vec![here, anywhere],
+        })
     }
+
+    /// Forgets all attempts like it, in the batch of one that went well.
+    pub fn succeed(&self, batch: &mut Batch) {
+        for key in &self.keys {
+            batch.delete(key.clone(), Expect::Any);
+        }
+    }
+}
+
+/// Forgets what was tried on the second factor of an account, in the batch that
+/// removes it.
+pub fn forget_codes(user_id: Id, batch: &mut Batch, context: &Context) -> Result<()> {
+    batch.delete(codes_key(user_id, context)?, Expect::Any);
+    Ok(())
+}
+
+fn codes_key(user_id: Id, context: &Context) -> Result<String> {
+    key(&["second factor", &user_id.to_string()], context)
 }
 
 /// Fails with -32003 when there were too many failures from the caller's source.

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{Effect, Operation, TABLE};
 use crate::domain::actor::Requirement;
+use crate::domain::challenge;
 use crate::domain::context::Context;
 use crate::domain::throttle;
 use crate::error::{Kind, Result};
@@ -65,6 +66,8 @@ pub struct Policies {
     pub password_max_bytes: usize,
     /// How passwords are hashed.
     pub password_hash: String,
+    /// What there is for a second factor, for those who want one.
+    pub second_factor: &'static str,
     /// How access tokens are signed.
     pub access_token_algorithm: &'static str,
     /// How long an access token is good.
@@ -91,6 +94,16 @@ pub struct Limits {
     pub login_failures_per_source: i64,
     /// The window.
     pub login_failure_window_seconds: u64,
+    /// Codes of a second factor that may be tried on one account from one source
+    /// within the window, until one is right.
+    pub second_factor_attempts_per_user_and_source: i64,
+    /// Codes of an app that may be tried on one account within a day, until one is
+    /// right.
+    pub second_factor_attempts_per_user_and_day: i64,
+    /// Codes that may be tried on one challenge.
+    pub codes_per_challenge: i64,
+    /// How long a challenge can be answered.
+    pub challenge_ttl_seconds: u64,
     /// Messages in one JSON-RPC batch.
     pub batch_messages: usize,
 }
@@ -126,6 +139,7 @@ impl Operation for GetCapabilities {
                     "argon2id, {} KiB, {} passes",
                     settings.argon2_memory_kib, settings.argon2_iterations
                 ),
+                second_factor: "totp (RFC 6238: SHA-1, 6 digits, 30 seconds), recovery codes",
                 access_token_algorithm: "HS256",
                 access_token_ttl_seconds: settings.access_token_ttl.as_secs(),
                 refresh_token_rotation: true,
@@ -138,6 +152,10 @@ impl Operation for GetCapabilities {
                 login_attempts_per_username_and_source: throttle::MAX_ATTEMPTS_PER_USERNAME,
                 login_failures_per_source: throttle::MAX_FAILURES_PER_SOURCE,
                 login_failure_window_seconds: throttle::WINDOW_SECONDS,
+                second_factor_attempts_per_user_and_source: throttle::MAX_CODES_PER_SOURCE,
+                second_factor_attempts_per_user_and_day: throttle::MAX_CODES_PER_ACCOUNT,
+                codes_per_challenge: challenge::MAX_CODES,
+                challenge_ttl_seconds: challenge::TTL.as_secs(),
                 batch_messages: mcp::MAX_BATCH,
             },
             errors: Kind::ALL

@@ -47,9 +47,9 @@ impl Operation for IntrospectToken {
 
     fn run(self, context: &Context) -> Result<Introspection> {
         let token = self.token.expose();
-        if let Some((claims, _)) = Session::of_access_token(token, context)? {
+        if let Some((claims, session)) = Session::of_access_token(token, context)? {
             return Ok(Introspection {
-                verification: Verification::active(claims),
+                verification: Verification::active(claims, session),
                 token_type: Some("access_token"),
                 key_id: None,
             });
