@@ -15,8 +15,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::api::{
     Account, Caller, Claims, LoginOutcome, McpRequest, McpResponse, OperationError, Registration,
-    Swept, Tokens,
-    Unavailable,
+    Swept, Tokens, Unavailable,
 };
 use crate::bindings::{self, PluginPre};
 use crate::cache::Cache;

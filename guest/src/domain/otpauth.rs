@@ -61,10 +61,7 @@ pub fn qr(text: &Secret) -> Result<QrPictures> {
         .dark_color(Dense1x2::Light)
         .light_color(Dense1x2::Dark)
         .build();
-    let svg = code
-        .render::<svg::Color>()
-        .module_dimensions(4, 4)
-        .build();
+    let svg = code.render::<svg::Color>().module_dimensions(4, 4).build();
     Ok(QrPictures {
         text: Secret::new(blocks),
         svg: Secret::new(svg),
@@ -108,6 +105,10 @@ mod tests {
         assert!(drawn.svg.expose().starts_with("<?xml"));
         let widths = drawn.text.expose().lines().map(|line| line.chars().count());
         let widths: Vec<usize> = widths.collect();
-        assert!(widths.iter().all(|width| *width == widths[0] && *width <= 185));
+        assert!(
+            widths
+                .iter()
+                .all(|width| *width == widths[0] && *width <= 185)
+        );
     }
 }

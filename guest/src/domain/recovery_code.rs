@@ -174,7 +174,9 @@ mod tests {
         let (codes, set) = new_set(OWNER, &world.ports()).unwrap();
         let third = codes[2].expose();
         let code = RecoveryCode::parse(third).unwrap();
-        let rest = without(&code, &set, OWNER, &world.ports()).unwrap().unwrap();
+        let rest = without(&code, &set, OWNER, &world.ports())
+            .unwrap()
+            .unwrap();
         assert_eq!(left(third, &rest, OWNER, &world), None);
         assert_eq!(left(codes[3].expose(), &rest, OWNER, &world), Some(8));
         let another = Id::from_bytes([2; 16]);

@@ -188,7 +188,15 @@ mod tests {
         for good in ["012345", "012 345", " 012345 "] {
             assert_eq!(TotpCode::parse(good).unwrap().0, 12_345, "{good}");
         }
-        for bad in ["", "12345", "1234567", "+12345", "-12345", "12345a", "١٢٣٤٥٦"] {
+        for bad in [
+            "",
+            "12345",
+            "1234567",
+            "+12345",
+            "-12345",
+            "12345a",
+            "١٢٣٤٥٦",
+        ] {
             assert!(TotpCode::parse(bad).is_none(), "{bad}");
         }
     }

@@ -87,8 +87,7 @@ impl User {
     /// while there is a second factor.
     fn lower_assurance(&self) {
         let key = format!("session/{}", self.tokens["session_id"].as_str().unwrap());
-        let mut session: Value =
-            serde_json::from_slice(&self.world.stored(&key).unwrap()).unwrap();
+        let mut session: Value = serde_json::from_slice(&self.world.stored(&key).unwrap()).unwrap();
         session["amr"] = json!(["pwd"]);
         let lowered = serde_json::to_vec(&session).unwrap();
         self.world.tamper(&key, Some(lowered));
@@ -113,7 +112,9 @@ fn step(world: &World) -> u64 {
 
 fn texts(array: &Value) -> Vec<String> {
     let texts = array.as_array().unwrap().iter();
-    texts.map(|text| text.as_str().unwrap().to_owned()).collect()
+    texts
+        .map(|text| text.as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn as_owner(world: &World, tokens: &Value, operation: &str) -> Result<Value, i32> {
@@ -213,7 +214,8 @@ fn a_session_tells_how_surely_it_is_its_owners_and_a_refresh_keeps_that() {
 
     let tokens = user.login(&user.recovery_codes[0]).unwrap();
     assert_eq!(seen(&tokens), json!(["aal2", ["pwd", "mfa"], began + 60]));
-    user.world.run("register", json!({"username": "bob", "password": PASSWORD}))
+    user.world
+        .run("register", json!({"username": "bob", "password": PASSWORD}))
         .unwrap();
     let credentials = json!({"username": "bob", "password": PASSWORD});
     let tokens = user.world.run("login", credentials).unwrap();
@@ -355,7 +357,8 @@ fn every_refusal_of_a_code_is_the_same() {
 #[test]
 fn until_the_password_is_right_nothing_tells_of_a_second_factor() {
     let user = User::new();
-    user.world.run("register", json!({"username": "bob", "password": PASSWORD}))
+    user.world
+        .run("register", json!({"username": "bob", "password": PASSWORD}))
         .unwrap();
     let refusal = |username: &str| {
         let input = json!({"username": username, "password": "this is a wrong one"});
@@ -376,7 +379,11 @@ fn guesses_of_codes_are_throttled_and_a_right_password_does_not_help() {
         }
     }
     // Each challenge took a right password, and so does this one.
-    assert_eq!(user.login(&user.code()), Err(-32003), "not even the right one");
+    assert_eq!(
+        user.login(&user.code()),
+        Err(-32003),
+        "not even the right one"
+    );
     user.world.pass(15 * 60);
     user.login(&user.code()).unwrap();
     user.world.pass(30);
@@ -483,7 +490,11 @@ fn the_app_before_counts_until_the_next_is_confirmed() {
     user.world.run("confirm_totp", input).unwrap();
     user.world.pass(30);
     assert_eq!(user.login(&user.code()), Err(-32001), "the old app");
-    assert_eq!(user.login(&user.recovery_codes[0]), Err(-32001), "its codes");
+    assert_eq!(
+        user.login(&user.recovery_codes[0]),
+        Err(-32001),
+        "its codes"
+    );
     user.login(&shown(&secret, step(&user.world))).unwrap();
 }
 
@@ -500,7 +511,10 @@ fn an_administrator_removes_the_second_factor_of_who_has_lost_it() {
     };
     assert_eq!(as_operator("get_user")["second_factor"], true);
     world
-        .run("register", json!({"username": "mallory", "password": PASSWORD}))
+        .run(
+            "register",
+            json!({"username": "mallory", "password": PASSWORD}),
+        )
         .unwrap();
     let credentials = json!({"username": "mallory", "password": PASSWORD});
     let mallory = world.run("login", credentials).unwrap();

@@ -103,11 +103,7 @@ impl auth::Guest for Hostile {
         refused()
     }
 
-    fn complete_login(
-        _: auth::Caller,
-        _: String,
-        _: String,
-    ) -> Result<auth::Tokens, auth::Error> {
+    fn complete_login(_: auth::Caller, _: String, _: String) -> Result<auth::Tokens, auth::Error> {
         refused()
     }
 
