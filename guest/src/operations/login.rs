@@ -269,3 +269,32 @@ fn record_failure(account: Option<Id>, nobody: Id, context: &Context) -> Result<
         Ok(batch.commit(context)?.then_some(()))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Login, LoginOutcome, settle_outcome};
+    use crate::domain::account::Account;
+    use crate::domain::throttle::Attempt;
+    use crate::testing::World;
+
+    #[test]
+    fn a_second_factor_that_comes_while_the_password_is_checked_counts() {
+        let world = World::new();
+        world.alice();
+        let credentials = json!({"username": "alice", "password": "correct horse battery staple"});
+        let login: Login = serde_json::from_value(credentials).unwrap();
+        let attempt = Attempt::begin(&login.username, &world.context()).unwrap();
+        let authenticated = login.authenticate(&world.context()).unwrap().unwrap();
+
+        let key = Account::key(authenticated.account.user_id);
+        let mut account: Value = serde_json::from_slice(&world.stored(&key).unwrap()).unwrap();
+        account["second_factor"] =
+            json!({"nonce": "0".repeat(32), "last_step": 0, "recovery_codes": []});
+        world.tamper(&key, Some(serde_json::to_vec(&account).unwrap()));
+
+        let outcome = settle_outcome(&authenticated, &attempt, &world.context());
+        assert!(matches!(outcome.unwrap(), Some(LoginOutcome::Challenge(_))));
+    }
+}

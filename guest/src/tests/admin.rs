@@ -59,6 +59,11 @@ fn guarded() -> Vec<(&'static str, Value, &'static str)> {
             "user-auth:users:write",
         ),
         (
+            "reset_second_factor",
+            json!({"username": "alice"}),
+            "user-auth:users:write",
+        ),
+        (
             "delete_user",
             json!({"username": "alice"}),
             "user-auth:users:write",
@@ -357,6 +362,7 @@ fn a_user_is_named_by_id_or_by_name_and_has_to_be_there() {
         "explain_permissions",
         "disable_user",
         "enable_user",
+        "reset_second_factor",
         "delete_user",
     ] {
         for wrong in [
@@ -675,7 +681,12 @@ fn nobody_stops_themselves_or_who_may_do_more() {
     let helpdesk = world.user("helpdesk", &["user-auth:users:*"]);
     world.user("bob", &["billing:read"]);
     world.user("carol", &["user-auth:users:read"]);
-    for operation in ["disable_user", "enable_user", "delete_user"] {
+    for operation in [
+        "disable_user",
+        "enable_user",
+        "reset_second_factor",
+        "delete_user",
+    ] {
         let by = |tokens: &Value, username: &str| {
             let input = json!({"username": username});
             world.run_as(bearer(tokens), operation, input).map(|_| ())

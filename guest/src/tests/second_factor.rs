@@ -575,3 +575,16 @@ fn what_happens_to_a_second_factor_is_audited_without_its_secrets() {
         assert!(!text.contains(code.as_str()));
     }
 }
+
+#[test]
+fn clients_are_told_that_a_login_gives_one_of_two_objects() {
+    let schema = (operations::find("login").unwrap().output_schema)();
+    assert_eq!(schema["type"], "object", "{schema}");
+    let required: Vec<&Value> = schema["anyOf"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|outcome| &outcome["required"][0])
+        .collect();
+    assert_eq!(required, ["access_token", "challenge"]);
+}

@@ -2,34 +2,15 @@
 
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use data_encoding::BASE32_NOPAD;
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
-use sha1::Sha1;
 use user_auth_host::api::{Caller, LoginOutcome, Principal};
 use user_auth_host::store::{Expect, MemoryStore, Mutation};
 use user_auth_host::{Keys, Plugin};
-use user_auth_tests::{Options, PASSWORD, Server, built, folder};
+use user_auth_tests::{Options, PASSWORD, Server, built, folder, shown, step};
 
 const NEW_PASSWORD: &str = "another good long password";
-
-/// What an app shows in this step of 30 seconds.
-fn shown(secret: &str, step: u64) -> String {
-    let secret = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
-    let mut mac = Hmac::<Sha1>::new_from_slice(&secret).unwrap();
-    mac.update(&step.to_be_bytes());
-    let hash = mac.finalize().into_bytes();
-    let at = usize::from(hash[19] & 15);
-    let number = u32::from_be_bytes(hash[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
-    format!("{:06}", number % 1_000_000)
-}
-
-fn step() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.unwrap().as_secs() / 30
-}
 
 /// A code that no app shows, however long the test takes.
 fn wrong_code(secret: &str) -> String {
