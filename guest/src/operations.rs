@@ -10,13 +10,18 @@ mod assign_role;
 mod audited;
 mod change_password;
 mod check_permission;
+mod complete_login;
+mod confirm_totp;
 mod create_api_key;
+mod create_recovery_codes;
 mod create_service_account;
 mod define_role;
 mod delete_role;
 mod delete_user;
+mod disable_totp;
 mod disable_user;
 mod enable_user;
+mod enroll_totp;
 mod execute_primary_operation;
 mod explain_permissions;
 mod get_capabilities;
@@ -35,6 +40,7 @@ mod logout;
 mod query_audit;
 mod refresh_token;
 mod register;
+mod reset_second_factor;
 mod revoke_api_key;
 mod revoke_other_sessions;
 mod revoke_role;
@@ -57,13 +63,18 @@ use serde_json::{Value, json};
 pub use assign_role::AssignRole;
 pub use change_password::ChangePassword;
 pub use check_permission::{CheckPermission, Decision};
+pub use complete_login::CompleteLogin;
+pub use confirm_totp::ConfirmTotp;
 pub use create_api_key::{CreateApiKey, NewApiKey};
+pub use create_recovery_codes::CreateRecoveryCodes;
 pub use create_service_account::CreateServiceAccount;
 pub use define_role::DefineRole;
 pub use delete_role::DeleteRole;
 pub use delete_user::DeleteUser;
+pub use disable_totp::DisableTotp;
 pub use disable_user::DisableUser;
 pub use enable_user::EnableUser;
+pub use enroll_totp::EnrollTotp;
 pub use execute_primary_operation::ExecutePrimaryOperation;
 pub use explain_permissions::ExplainPermissions;
 pub use get_capabilities::{GetCapabilities, operations};
@@ -76,11 +87,12 @@ pub use list_roles::ListRoles;
 pub use list_sessions::ListSessions;
 pub use list_signing_keys::ListSigningKeys;
 pub use list_users::ListUsers;
-pub use login::{Login, Tokens};
+pub use login::{Login, LoginOutcome, Tokens};
 pub use logout::Logout;
 pub use query_audit::QueryAudit;
 pub use refresh_token::RefreshToken;
 pub use register::{Register, Registered};
+pub use reset_second_factor::ResetSecondFactor;
 pub use revoke_api_key::RevokeApiKey;
 pub use revoke_other_sessions::RevokeOtherSessions;
 pub use revoke_role::RevokeRole;
@@ -104,6 +116,7 @@ pub static TABLE: &[Definition] = &[
     define::<ExecutePrimaryOperation>(),
     define::<Register>(),
     define::<Login>(),
+    define::<CompleteLogin>(),
     define::<VerifyToken>(),
     define::<RefreshToken>(),
     define::<Logout>(),
@@ -112,6 +125,10 @@ pub static TABLE: &[Definition] = &[
     define::<RevokeSession>(),
     define::<RevokeOtherSessions>(),
     define::<ChangePassword>(),
+    define::<EnrollTotp>(),
+    define::<ConfirmTotp>(),
+    define::<DisableTotp>(),
+    define::<CreateRecoveryCodes>(),
     define::<DefineRole>(),
     define::<ListRoles>(),
     define::<DeleteRole>(),
@@ -125,6 +142,7 @@ pub static TABLE: &[Definition] = &[
     define::<EnableUser>(),
     define::<UnlockUser>(),
     define::<RevokeUserSessions>(),
+    define::<ResetSecondFactor>(),
     define::<DeleteUser>(),
     define::<CreateServiceAccount>(),
     define::<CreateApiKey>(),

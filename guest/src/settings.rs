@@ -11,7 +11,8 @@ const DAY: u64 = 24 * 60 * 60;
 /// What can be set, with its defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// `USER_AUTH_ISSUER`: the `iss` of access tokens.
+    /// `USER_AUTH_ISSUER`: the `iss` of access tokens, and the name under which
+    /// authenticator apps list this service.
     pub issuer: String,
     /// `USER_AUTH_AUDIENCE`: the `aud` of access tokens.
     pub audience: String,

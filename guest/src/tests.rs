@@ -8,6 +8,7 @@ mod audit;
 mod model;
 mod oracle;
 mod protocol;
+mod second_factor;
 mod sessions;
 mod throttle;
 mod tokens;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use user_auth_host::api::{Caller, Principal, Registration};
+use user_auth_host::api::{Caller, LoginOutcome, Principal, Registration};
 use user_auth_host::store::SqliteStore;
 use user_auth_host::{Keys, Plugin};
 
@@ -35,7 +35,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The first `?` is for a component that gave no answer, the second for an
     // operation that failed.
     let account = plugin.register(caller.clone(), registration).await??;
-    let tokens = plugin.login(caller.clone(), "alice", password).await??;
+    let tokens = match plugin.login(caller.clone(), "alice", password).await?? {
+        LoginOutcome::Tokens(tokens) => tokens,
+        // The account has a second factor, so its owner is asked for a code.
+        LoginOutcome::Challenge(asked) => {
+            let code = std::io::read_to_string(std::io::stdin())?;
+            let code = code.trim();
+            let login = plugin.complete_login(caller.clone(), &asked.challenge, code);
+            login.await??
+        }
+    };
 
     let claims = plugin.verify_token(caller, &tokens.access_token).await??;
     let claims = claims.ok_or("the token is not valid")?;

@@ -8,7 +8,7 @@
 //! ```no_run
 //! use std::sync::Arc;
 //!
-//! use user_auth_host::api::{Caller, Principal};
+//! use user_auth_host::api::{Caller, LoginOutcome, Principal};
 //! use user_auth_host::store::MemoryStore;
 //! use user_auth_host::{Keys, Plugin};
 //!
@@ -25,7 +25,8 @@
 //!     source: Some("203.0.113.7".into()),
 //! };
 //! match plugin.login(caller, "alice", "correct horse battery").await? {
-//!     Ok(tokens) => println!("session {}", tokens.session_id),
+//!     Ok(LoginOutcome::Tokens(tokens)) => println!("session {}", tokens.session_id),
+//!     Ok(LoginOutcome::Challenge(_)) => println!("the second factor, please"),
 //!     Err(error) => println!("{} ({})", error.message, error.code),
 //! }
 //! # Ok(())
@@ -67,7 +68,7 @@ pub use sandbox::{BuildError, Plugin, PluginBuilder};
 /// What goes into the component and comes out of it: the records of `wit/`.
 pub mod api {
     pub use crate::bindings::exports::user_auth::plugin::auth::{
-        Account, Caller, Claims, Principal, Registration, Tokens,
+        Account, Caller, Challenge, Claims, LoginOutcome, Principal, Registration, Tokens,
     };
     pub use crate::bindings::exports::user_auth::plugin::maintenance::Swept;
     pub use crate::bindings::exports::user_auth::plugin::mcp::{

@@ -14,8 +14,8 @@ use tracing::{debug, error, warn};
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::api::{
-    Account, Caller, Claims, McpRequest, McpResponse, OperationError, Registration, Swept, Tokens,
-    Unavailable,
+    Account, Caller, Claims, LoginOutcome, McpRequest, McpResponse, OperationError, Registration,
+    Swept, Tokens, Unavailable,
 };
 use crate::bindings::{self, PluginPre};
 use crate::cache::Cache;
@@ -137,18 +137,35 @@ impl Plugin {
         )
     }
 
-    /// `login`: begins a session.
+    /// `login`: begins a session, or where the account has a second factor gives
+    /// a challenge for [`Plugin::complete_login`].
     pub async fn login(
         &self,
         caller: Caller,
         username: &str,
         password: &str,
-    ) -> Result<Result<Tokens, OperationError>, CallError> {
+    ) -> Result<Result<LoginOutcome, OperationError>, CallError> {
         call!(
             self,
             no_client(),
             user_auth_plugin_auth,
             call_login(&caller, username, password)
+        )
+    }
+
+    /// `complete_login`: begins the session that the challenge was given for. The
+    /// code is one of an authenticator app, or a recovery code.
+    pub async fn complete_login(
+        &self,
+        caller: Caller,
+        challenge: &str,
+        code: &str,
+    ) -> Result<Result<Tokens, OperationError>, CallError> {
+        call!(
+            self,
+            no_client(),
+            user_auth_plugin_auth,
+            call_complete_login(&caller, challenge, code)
         )
     }
 

@@ -12,7 +12,10 @@ pub struct Setting {
 /// All settings. No other variable of the host's environment reaches the
 /// component, so a secret in one cannot leak into it.
 pub const SETTINGS: &[Setting] = &[
-    setting("USER_AUTH_ISSUER", "`iss` of the tokens"),
+    setting(
+        "USER_AUTH_ISSUER",
+        "`iss` of the tokens, and the name of the service in authenticator apps",
+    ),
     setting("USER_AUTH_AUDIENCE", "`aud` of the tokens"),
     setting(
         "USER_AUTH_OTHER_AUDIENCES",

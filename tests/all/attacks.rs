@@ -3,5 +3,6 @@
 mod accounts;
 mod floods;
 mod logins;
+mod second_factor;
 mod sessions;
 mod tokens;

@@ -1,7 +1,7 @@
 //! No secret leaves by a side door.
 
 use serde_json::json;
-use user_auth_tests::{Options, PASSWORD, folder};
+use user_auth_tests::{Options, PASSWORD, folder, shown, step};
 
 #[test]
 fn no_secret_is_in_the_log_the_metrics_or_the_store() {
@@ -21,6 +21,16 @@ fn no_secret_is_in_the_log_the_metrics_or_the_store() {
     );
     let renewed = json!({"refresh_token": tokens["refresh_token"]});
     let renewed = server.call("refresh_token", renewed).unwrap();
+    let own = json!({"access_token": renewed["access_token"]});
+    let enrolment = server.call("enroll_totp", own).unwrap();
+    let code = shown(enrolment["secret"].as_str().unwrap(), step());
+    let confirm = json!({"access_token": renewed["access_token"], "code": code});
+    let confirmed = server.call("confirm_totp", confirm).unwrap();
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    let asked = server.call("login", credentials).unwrap();
+    let code = &confirmed["recovery_codes"][0];
+    let input = json!({"challenge": asked["challenge"], "code": code});
+    server.call("complete_login", input).unwrap();
     let metrics = server.resource("mcp://user-auth/metrics").to_string();
     let (_, log) = server.stop();
     assert!(
@@ -42,6 +52,11 @@ fn no_secret_is_in_the_log_the_metrics_or_the_store() {
         text(&tokens["refresh_token"]),
         text(&renewed["access_token"]),
         text(&renewed["refresh_token"]),
+        text(&enrolment["secret"]),
+        text(&asked["challenge"]),
+        text(&confirmed["recovery_codes"][0]),
+        text(&confirmed["recovery_codes"][1]),
+        text(&confirmed["recovery_codes"][1]).replace('-', ""),
     ] {
         assert!(!log.contains(&secret), "in the log: {secret}");
         assert!(!metrics.contains(&secret), "in the metrics: {secret}");

@@ -5,8 +5,11 @@ Usage: python_sdk.py (auto|legacy|2026-07-28) (URL | PROGRAM ARGUMENT...)
 """
 
 import asyncio
+import base64
+import hmac
 import json
 import sys
+import time
 
 from mcp import Client, StdioServerParameters
 from mcp.shared.exceptions import MCPError
@@ -67,6 +70,24 @@ async def tools(client: Client, username: str, modern: bool) -> None:
     assert verified == {"active": False}, verified
     tokens = await call("login", username=username, password=PASSWORD)
 
+    # With a second factor a login gives another object, which the schema allows too.
+    own = {"access_token": tokens["access_token"]}
+    enrolment = await call("enroll_totp", **own)
+    code = totp(enrolment["secret"], int(time.time()) // 30)
+    confirmed = await call("confirm_totp", code=code, **own)
+    data = {"username": username, "password": PASSWORD}
+    asked = await call("execute_primary_operation", data=data)
+    assert set(asked) == {"challenge", "expires_in", "methods"}, asked
+    asked = await call("login", username=username, password=PASSWORD)
+    code = confirmed["recovery_codes"][0]
+    tokens = await call("complete_login", challenge=asked["challenge"], code=code)
+    own = {"access_token": tokens["access_token"]}
+    session = await call("get_session", **own)
+    assert session["acr"] == "aal2", session
+    renewed = await call("create_recovery_codes", **own)
+    assert not set(renewed["recovery_codes"]) & set(confirmed["recovery_codes"])
+    await call("disable_totp", **own)
+
     # A failed operation: a result for modern clients, an error for others.
     wrong = {"username": username, "password": "not the right one"}
     try:
@@ -93,6 +114,14 @@ async def tools(client: Client, username: str, modern: bool) -> None:
     wanted = {"username": f"{username}-2", "password": PASSWORD}
     await client.call_tool("user-auth_register", wanted, progress_callback=on_progress)
     assert progress == [(0, 2), (1, 2), (2, 2)], progress
+
+
+def totp(secret: str, step: int) -> str:
+    """What an authenticator app shows (RFC 6238)."""
+    digest = hmac.digest(base64.b32decode(secret), step.to_bytes(8, "big"), "sha1")
+    at = digest[-1] & 15
+    number = int.from_bytes(digest[at : at + 4], "big") & 0x7FFFFFFF
+    return f"{number % 1_000_000:06}"
 
 
 async def resources(client: Client) -> None:

@@ -5,10 +5,12 @@ mod files;
 mod server;
 mod source;
 mod stdio;
+mod totp;
 
 pub use files::{built, command, folder};
 pub use server::{Answer, Options, Server};
 pub use stdio::Stdio;
+pub use totp::{shown, step};
 
 /// Long enough for the password policy.
 pub const PASSWORD: &str = "correct horse battery staple";

@@ -4,15 +4,16 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::exports::auth::{
-    Account, Caller as WitCaller, Claims, Error, Guest, Principal as WitPrincipal, Registration,
-    Tokens as WitTokens,
+    Account, Caller as WitCaller, Challenge as WitChallenge, Claims, Error, Guest,
+    LoginOutcome as WitLoginOutcome, Principal as WitPrincipal, Registration, Tokens as WitTokens,
 };
 use super::{Component, ports};
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::secret::Secret;
 use crate::error::{AuthError, FieldError, Result as AuthResult};
 use crate::operations::{
-    self, CheckPermission, Login, Logout, RefreshToken, Register, Tokens, VerifyToken,
+    self, CheckPermission, CompleteLogin, Login, LoginOutcome, Logout, RefreshToken, Register,
+    Tokens, VerifyToken,
 };
 
 impl Guest for Component {
@@ -33,11 +34,29 @@ impl Guest for Component {
         })
     }
 
-    fn login(caller: WitCaller, username: String, password: String) -> Result<WitTokens, Error> {
+    fn login(
+        caller: WitCaller,
+        username: String,
+        password: String,
+    ) -> Result<WitLoginOutcome, Error> {
         run("login", caller, |context| {
             let operation = Login {
                 username: field("username", username)?,
                 password: field("password", Zeroizing::new(password))?,
+            };
+            operations::call(operation, context).map(login_outcome)
+        })
+    }
+
+    fn complete_login(
+        caller: WitCaller,
+        challenge: String,
+        code: String,
+    ) -> Result<WitTokens, Error> {
+        run("complete_login", caller, |context| {
+            let operation = CompleteLogin {
+                challenge: Secret::new(challenge),
+                code: field("code", Zeroizing::new(code))?,
             };
             operations::call(operation, context).map(tokens)
         })
@@ -140,6 +159,17 @@ fn field<F, T: TryFrom<F, Error = &'static str>>(name: &str, value: F) -> AuthRe
     T::try_from(value).map_err(|problem| AuthError::invalid(vec![FieldError::new(name, problem)]))
 }
 
+fn login_outcome(outcome: LoginOutcome) -> WitLoginOutcome {
+    match outcome {
+        LoginOutcome::Tokens(issued) => WitLoginOutcome::Tokens(tokens(issued)),
+        LoginOutcome::Challenge(challenge) => WitLoginOutcome::Challenge(WitChallenge {
+            challenge: challenge.challenge.expose().to_owned(),
+            expires_in: challenge.expires_in,
+            methods: challenge.methods.into_iter().map(str::to_owned).collect(),
+        }),
+    }
+}
+
 fn tokens(tokens: Tokens) -> WitTokens {
     WitTokens {
         access_token: tokens.access_token.expose().to_owned(),
@@ -161,5 +191,8 @@ fn claims(verification: operations::Verification) -> Option<Claims> {
         jti: verification.jti?.to_string(),
         sid: verification.sid?.to_string(),
         scope: verification.scope?,
+        auth_time: verification.auth_time?,
+        acr: verification.acr?,
+        amr: verification.amr?,
     })
 }

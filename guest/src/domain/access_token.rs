@@ -64,6 +64,12 @@ pub struct Claims {
     pub scope: String,
     /// The name of whose it is.
     pub username: Username,
+    /// When its owner proved who they are (RFC 9068 section 2.2.1).
+    pub auth_time: u64,
+    /// How surely they did.
+    pub acr: String,
+    /// How they did (RFC 8176).
+    pub amr: Vec<String>,
 }
 
 impl Claims {
@@ -127,6 +133,9 @@ impl AccessToken {
             exp: expires_at.seconds(),
             scope: SCOPE.to_owned(),
             username: session.username.clone(),
+            auth_time: session.auth_time.seconds(),
+            acr: session.acr().to_owned(),
+            amr: session.amr.clone(),
         };
         let header = Header {
             alg: ALGORITHM,

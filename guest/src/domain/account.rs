@@ -12,6 +12,7 @@ use super::id::Id;
 use super::password::PasswordRecord;
 use super::records::{self, Found};
 use super::role::RoleName;
+use super::second_factor::{Enrolment, SecondFactor};
 use super::time::Timestamp;
 use super::username::Username;
 use crate::error::Result;
@@ -37,6 +38,10 @@ pub struct Account {
     /// Counts the times that all its sessions were ended: those begun before are
     /// over, however many there are.
     pub session_epoch: u64,
+    /// What a login takes beside the password.
+    pub second_factor: Option<SecondFactor>,
+    /// What shall become the second factor, once its owner has confirmed it.
+    pub enrolment: Option<Enrolment>,
 }
 
 /// Whether an account may be used.
@@ -69,6 +74,8 @@ impl Account {
             status: Status::Active,
             roles: Vec::new(),
             session_epoch: 0,
+            second_factor: None,
+            enrolment: None,
         })
     }
 

@@ -26,7 +26,7 @@ impl Id {
     }
 
     /// From its bytes.
-    pub fn from_bytes(bytes: [u8; 16]) -> Id {
+    pub const fn from_bytes(bytes: [u8; 16]) -> Id {
         Id(bytes)
     }
 

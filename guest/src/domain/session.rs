@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access_token::{AccessToken, Claims};
 use super::account::Account;
+use super::assurance::{self, Proof};
 use super::audit::{Chain, Event, Head};
 use super::context::Context;
 use super::id::Id;
@@ -73,7 +74,11 @@ impl Session {
 
     /// A session of an account whose owner has just proved who they are, with
     /// its first refresh token.
-    pub fn begin(account: &Account, context: &Context) -> Result<(Session, RefreshToken)> {
+    pub fn begin(
+        account: &Account,
+        proof: Proof,
+        context: &Context,
+    ) -> Result<(Session, RefreshToken)> {
         let now = context.now();
         let session_id = Id::random(context.ports.random)?;
         let refresh_token = RefreshToken::create(session_id, 0, &context.ports)?;
@@ -84,7 +89,7 @@ impl Session {
             username: account.username.clone(),
             epoch: account.session_epoch,
             auth_time: now,
-            amr: vec!["pwd".to_owned()],
+            amr: proof.amr(),
             refreshed_at: now,
             idle_expires_at: idle_expiry(now, expires_at, context.settings),
             expires_at,
@@ -107,6 +112,11 @@ impl Session {
             ..self.clone()
         };
         Ok((session, refresh_token))
+    }
+
+    /// How surely it is its owner's (`acr`): `aal1`, or with a second factor `aal2`.
+    pub fn acr(&self) -> &'static str {
+        assurance::acr(&self.amr)
     }
 
     /// Whether it has expired, or the clock stands so far before its beginning
@@ -164,6 +174,38 @@ impl Session {
             && account.is_active()
             && self.user_id == account.user_id
             && self.epoch == account.session_epoch
+    }
+}
+
+/// The session and the account of who acts, to be changed together.
+pub struct Own {
+    /// The session.
+    pub session: Stored<Session>,
+    /// The account.
+    pub account: Stored<Account>,
+    /// The head of the account's audit chain.
+    pub head: Found<Head>,
+}
+
+impl Own {
+    /// Reads them. Whoever commits on the head was still logged in as they did.
+    ///
+    /// Fails with -32001 when the session is over by now.
+    pub fn read(context: &Context) -> Result<Own> {
+        let own = context.actor.session()?;
+        let (account, head) = Account::read(own.user_id, &context.ports)?;
+        let session = Session::read(own.session_id, &context.ports)?;
+        let (Some(account), Some(session)) = (account, session) else {
+            return Err(AuthError::invalid_token());
+        };
+        if !session.value.is_alive(&account.value, context.now()) {
+            return Err(AuthError::invalid_token());
+        }
+        Ok(Own {
+            session,
+            account,
+            head,
+        })
     }
 }
 

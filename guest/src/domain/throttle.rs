@@ -8,6 +8,10 @@
 //!
 //! An attempt is counted before the secret is looked at: whoever hangs up, or
 //! makes many at once, has still made them.
+//!
+//! Codes of a second factor have counters of their own, which a right password
+//! does not touch; recovery codes others than those of an app, so that who has
+//! another's password and guesses cannot keep them from using one.
 
 use std::time::Duration;
 
@@ -42,8 +46,10 @@ const PAGE: u32 = 500;
 pub enum Authenticator<'a> {
     /// The password of this user name, whether anybody has it or not.
     Password(&'a Username),
-    /// The second factor of this account.
-    SecondFactor(Id),
+    /// The one-time passwords of this account's app.
+    Totp(Id),
+    /// The recovery codes of this account.
+    RecoveryCode(Id),
 }
 
 /// One attempt on a secret, counted.
@@ -180,8 +186,9 @@ fn name(parts: &[&str], ports: &Ports) -> Result<String> {
 fn secret_name(authenticator: Authenticator, ports: &Ports) -> Result<String> {
     match authenticator {
         Authenticator::Password(username) => name(&["password", username.as_str()], ports),
-        Authenticator::SecondFactor(user_id) => {
-            name(&["second-factor", &user_id.to_string()], ports)
+        Authenticator::Totp(user_id) => name(&["totp", &user_id.to_string()], ports),
+        Authenticator::RecoveryCode(user_id) => {
+            name(&["recovery-code", &user_id.to_string()], ports)
         }
     }
 }

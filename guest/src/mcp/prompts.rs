@@ -220,12 +220,17 @@ fn diagnose_login_failure(arguments: &Arguments) -> String {
          1. Look at what the code means:\n{}\n\
          2. With -32001 the user name or the password is wrong, and the service will not say \
          which: let the user check both, case does not matter in the user name.\n\
-         3. With -32003 there were too many failures from one place: wait for \
+         3. No error but a challenge: the password was right, and user-auth_complete_login takes \
+         the challenge and a code of the user's app, or a recovery code. If that answers -32001, \
+         the code was wrong, or used before, or the challenge is over: take the next code that the \
+         app shows, and check the clock of the phone. Who has lost app and recovery codes needs an \
+         administrator, for user-auth_reset_second_factor.\n\
+         4. With -32003 there were too many failures from one place: wait for \
          details.retry_after_seconds; every further try is refused until then.\n\
-         4. With -32000 read details.fields: it says which field is missing or malformed.\n\
-         5. With -32004 read mcp://user-auth/health and mcp://user-auth/metrics: is the store \
+         5. With -32000 read details.fields: it says which field is missing or malformed.\n\
+         6. With -32004 read mcp://user-auth/health and mcp://user-auth/metrics: is the store \
          reachable, is the hash queue full? Try again after details.retry_after_seconds.\n\
-         6. Say what you found and what the user can do. Do not ask for the password.",
+         7. Say what you found and what the user can do. Do not ask for the password.",
         meanings.join("\n")
     )
 }
@@ -238,8 +243,8 @@ fn end_compromised_sessions(arguments: &Arguments) -> String {
     };
     format!(
         "End the sessions of the user '{username}' whose tokens may be in wrong hands.{reason}\n\
-         1. Let the user log in with user-auth_login, or take an access token of a session of theirs \
-         that is not in doubt.\n\
+         1. Let the user log in with user-auth_login, and user-auth_complete_login if that gives a \
+         challenge, or take an access token of a session of theirs that is not in doubt.\n\
          2. Call user-auth_list_sessions with it, and go through the sessions with the user: when \
          and how each began, and which one is current.\n\
          3. End each session that the user does not know with user-auth_revoke_session; in doubt \

@@ -4,16 +4,18 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
+use crate::domain::assurance;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
 use crate::domain::password::{self, Password, PasswordRecord};
 use crate::domain::records::{self, Batch};
-use crate::domain::session::{self, Session};
+use crate::domain::session::{self, Own};
 use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::error::{AuthError, Kind, Result};
 
 /// Changes the password of the account that calls, and ends all its other
-/// sessions. Takes the current password, and a session that began lately.
+/// sessions. Takes the current password, and a session that began lately, with the
+/// second factor if the account has one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
@@ -56,15 +58,12 @@ impl ChangePassword {
     /// `None`: something happened to the account meanwhile.
     fn exchange(&self, attempt: &Attempt, context: &Context) -> Result<Option<ChangedPassword>> {
         let ports = &context.ports;
-        let own = context.actor.session()?;
-        let (account, head) = Account::read(own.user_id, ports)?;
-        let session = Session::read(own.session_id, ports)?;
-        let (Some(account), Some(session)) = (account, session) else {
-            return Err(AuthError::invalid_token());
-        };
-        if !session.value.is_alive(&account.value, context.now()) {
-            return Err(AuthError::invalid_token());
-        }
+        let Own {
+            session,
+            account,
+            head,
+        } = Own::read(context)?;
+        assurance::require(&account.value, &session.value)?;
         if !account
             .value
             .password
@@ -82,9 +81,9 @@ impl ChangePassword {
         session::end_all_but(&session, &account, change, &mut batch);
         attempt.succeed(&mut batch);
         let event = Event::success(Self::NAME);
-        Chain::at(own.user_id, head).append(event, &mut batch, context)?;
+        Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
         Ok(batch.commit(context)?.then_some(ChangedPassword {
-            session_id: own.session_id,
+            session_id: session.value.session_id,
         }))
     }
 }

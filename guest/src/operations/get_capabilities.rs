@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{Effect, Operation, TABLE};
 use crate::domain::actor::Requirement;
+use crate::domain::challenge;
 use crate::domain::context::Context;
 use crate::domain::throttle;
 use crate::error::{Kind, Result};
@@ -65,6 +66,8 @@ pub struct Policies {
     pub password_max_bytes: usize,
     /// How passwords are hashed.
     pub password_hash: String,
+    /// What there is for a second factor, for those who want one.
+    pub second_factor: &'static str,
     /// How access tokens are signed.
     pub access_token_algorithm: &'static str,
     /// How long an access token is good.
@@ -89,13 +92,20 @@ pub struct Limits {
     /// Failed logins for one user name from one source within the window, those
     /// under way included.
     pub login_attempts_per_username_and_source: i64,
-    /// Attempts on one user name that may follow each other without a success, of
-    /// all sources together that it never was used from.
-    pub login_attempts_without_success: i64,
+    /// Attempts on one password, or on the codes of one app, that may follow each
+    /// other without a success, of all sources together that never had one.
+    pub attempts_without_success: i64,
     /// Failed logins from one source within the window.
     pub login_failures_per_source: i64,
     /// The window.
     pub login_failure_window_seconds: u64,
+    /// Codes of a second factor that may be tried on one account from one source
+    /// within the window, until one is right.
+    pub second_factor_attempts_per_user_and_source: i64,
+    /// Codes that may be tried on one challenge.
+    pub codes_per_challenge: i64,
+    /// How long a challenge can be answered.
+    pub challenge_ttl_seconds: u64,
     /// Messages in one JSON-RPC batch.
     pub batch_messages: usize,
 }
@@ -131,6 +141,7 @@ impl Operation for GetCapabilities {
                     "argon2id, {} KiB, {} passes",
                     settings.argon2_memory_kib, settings.argon2_iterations
                 ),
+                second_factor: "totp (RFC 6238: SHA-1, 6 digits, 30 seconds), recovery codes",
                 access_token_algorithm: "HS256",
                 access_token_ttl_seconds: settings.access_token_ttl.as_secs(),
                 refresh_token_rotation: true,
@@ -142,9 +153,12 @@ impl Operation for GetCapabilities {
             },
             limits: Limits {
                 login_attempts_per_username_and_source: throttle::MAX_ATTEMPTS_PER_SOURCE,
-                login_attempts_without_success: throttle::MAX_CONSECUTIVE_ATTEMPTS,
+                attempts_without_success: throttle::MAX_CONSECUTIVE_ATTEMPTS,
                 login_failures_per_source: throttle::MAX_FAILURES_PER_SOURCE,
                 login_failure_window_seconds: throttle::WINDOW_SECONDS,
+                second_factor_attempts_per_user_and_source: throttle::MAX_ATTEMPTS_PER_SOURCE,
+                codes_per_challenge: challenge::MAX_CODES,
+                challenge_ttl_seconds: challenge::TTL.as_secs(),
                 batch_messages: mcp::MAX_BATCH,
             },
             errors: Kind::ALL

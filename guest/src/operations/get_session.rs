@@ -30,8 +30,11 @@ pub struct SessionView {
     pub username: Username,
     /// When it began, and its owner proved who they are.
     pub auth_time: String,
-    /// How they did (RFC 8176): `pwd` for a password.
+    /// How they did (RFC 8176): `pwd` with a password, `otp` with a code of their
+    /// app, `mfa` with a second factor of any kind.
     pub amr: Vec<String>,
+    /// How surely they did: `aal1`, or with a second factor `aal2` (NIST SP 800-63B).
+    pub acr: &'static str,
     /// When its tokens were last refreshed.
     pub refreshed_at: String,
     /// When it ends if it is not refreshed before.
@@ -56,6 +59,7 @@ impl Operation for GetSession {
 impl From<Session> for SessionView {
     fn from(session: Session) -> SessionView {
         SessionView {
+            acr: session.acr(),
             session_id: session.session_id,
             user_id: session.user_id,
             username: session.username,

@@ -21,7 +21,8 @@ const MAX_COUNTED: u32 = 100;
 /// As many are looked at, those that are over and not yet swept among them.
 const MAX_EXAMINED: u32 = 500;
 
-/// Shows a user: name, address, status, roles, and how many sessions are alive.
+/// Shows a user: name, address, status, roles, whether there is a second factor,
+/// and how many sessions are alive.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetUser {
@@ -47,6 +48,8 @@ pub struct UserView {
     pub status: Status,
     /// What it may do.
     pub roles: Vec<RoleName>,
+    /// Whether a login takes a second factor.
+    pub second_factor: bool,
     /// When it was registered (RFC 3339).
     pub created_at: String,
     /// Whether so many attempts to guess the password failed that it can only be
@@ -87,6 +90,7 @@ impl From<Account> for UserView {
             email: account.email,
             status: account.status,
             roles: account.roles,
+            second_factor: account.second_factor.is_some(),
             created_at: account.created_at.to_rfc3339(),
             locked: None,
             sessions: None,

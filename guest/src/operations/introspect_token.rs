@@ -52,9 +52,9 @@ impl Operation for IntrospectToken {
         let token = self.token.expose();
         let own = context.settings.audience.as_str();
         let audience = self.audience.as_deref().unwrap_or(own);
-        if let Some((claims, _)) = Session::of_access_token_for(audience, token, context)? {
+        if let Some((claims, session)) = Session::of_access_token_for(audience, token, context)? {
             return Ok(Introspection {
-                verification: Verification::active(claims),
+                verification: Verification::active(claims, session),
                 token_type: Some("access_token"),
                 key_id: None,
             });

@@ -6,12 +6,15 @@ use super::{Effect, Operation};
 use crate::domain::access_token::AccessToken;
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
+use crate::domain::assurance::Proof;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::challenge::{self, LoginChallenge};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::password::{Password, PasswordRecord};
 use crate::domain::records::{self, Batch};
 use crate::domain::refresh_token;
+use crate::domain::second_factor::SecondFactor;
 use crate::domain::secret::Secret;
 use crate::domain::session::Session;
 use crate::domain::throttle::{self, Attempt, Authenticator};
@@ -20,8 +23,9 @@ use crate::error::{AuthError, Kind, Result};
 use crate::ports::LogLevel;
 
 /// Begins a session with a user name and a password, and gives an access token
-/// for it and a refresh token to renew that with. Whether the name or the
-/// password was wrong is never told, and too many failures are throttled.
+/// for it and a refresh token to renew that with. Where the account has a second
+/// factor it gives a challenge instead, for `complete_login`. Whether the name or
+/// the password was wrong is never told, and too many failures are throttled.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
@@ -29,6 +33,30 @@ pub struct Login {
     pub username: Username,
     /// Its password.
     pub password: Password,
+}
+
+/// The tokens of a new session, or a challenge where the account has a second
+/// factor.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(extend("type" = "object"))]
+pub enum LoginOutcome {
+    /// The tokens of the session.
+    Tokens(Tokens),
+    /// What is left to be done.
+    Challenge(Challenge),
+}
+
+/// What `complete_login` takes beside a code of the second factor.
+#[derive(Serialize, JsonSchema)]
+pub struct Challenge {
+    /// Shows that the password was right. Keep it secret.
+    pub challenge: Secret,
+    /// How long it can be answered, in seconds.
+    pub expires_in: u64,
+    /// What it can be answered with: `totp` is the code of an authenticator app,
+    /// `recovery_code` one of those that are kept for when that is lost.
+    pub methods: Vec<&'static str>,
 }
 
 /// The tokens of a session (RFC 6749 section 5.1).
@@ -51,9 +79,9 @@ impl Operation for Login {
     const TITLE: &'static str = "Log in";
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Nothing;
-    type Output = Tokens;
+    type Output = LoginOutcome;
 
-    fn run(self, context: &Context) -> Result<Tokens> {
+    fn run(self, context: &Context) -> Result<LoginOutcome> {
         // Until the outcome is decided nothing may tell a right password from a
         // wrong one: no progress, no log, no other answer.
         let result = self.attempt(context);
@@ -70,7 +98,7 @@ impl Operation for Login {
 }
 
 impl Login {
-    fn attempt(&self, context: &Context) -> Result<Tokens> {
+    fn attempt(&self, context: &Context) -> Result<LoginOutcome> {
         context.progress(0, 1, "checking the password");
         let attempt = Attempt::begin(Authenticator::Password(&self.username), context)?;
         records::settle(|| {
@@ -81,7 +109,7 @@ impl Login {
                         .detail("action", "check both, and try again"),
                 );
             };
-            begin_session(&authenticated, &attempt, context)
+            settle_outcome(&authenticated, &attempt, context)
         })
     }
 
@@ -128,11 +156,11 @@ struct Authenticated {
 
 /// `None`: the account has another password by now, or is disabled, and has to be
 /// checked again.
-fn begin_session(
+fn settle_outcome(
     authenticated: &Authenticated,
     attempt: &Attempt,
     context: &Context,
-) -> Result<Option<Tokens>> {
+) -> Result<Option<LoginOutcome>> {
     let Authenticated { account, rehashed } = authenticated;
     records::settle(|| {
         let (found, head) = Account::read(account.user_id, &context.ports)?;
@@ -142,19 +170,14 @@ fn begin_session(
             return Ok(Some(None));
         };
         throttle::check_source(context)?;
-        let (session, refresh_token) = Session::begin(&current.value, context)?;
-        let tokens = Tokens::new(&session, &refresh_token, context)?;
-        let event = Event::success(Login::NAME)
-            .by(session.user_id)
-            .detail("session_id", session.session_id.to_string());
-
         let mut batch = Batch::new();
         attempt.succeed(&mut batch);
-        batch.create(Session::key(session.session_id), &session);
-        batch.create(
-            Session::index_key(session.user_id, session.session_id),
-            &json!({}),
-        );
+        // The account as it is on this head: a second factor that was confirmed
+        // while the password was being checked counts.
+        let (outcome, event) = match current.value.second_factor {
+            None => with_tokens(&current.value, &mut batch, context)?,
+            Some(_) => with_challenge(&current.value, &mut batch, context)?,
+        };
         if let Some(password) = rehashed {
             let rehashed = Account {
                 password: password.clone(),
@@ -162,12 +185,59 @@ fn begin_session(
             };
             batch.replace(Account::key(rehashed.user_id), &current.version, &rehashed);
         }
-        Chain::at(session.user_id, head).append(event, &mut batch, context)?;
-        Ok(batch.commit(context)?.then_some(Some(tokens)))
+        Chain::at(account.user_id, head).append(event, &mut batch, context)?;
+        Ok(batch.commit(context)?.then_some(Some(outcome)))
     })
 }
 
+fn with_tokens(
+    account: &Account,
+    batch: &mut Batch,
+    context: &Context,
+) -> Result<(LoginOutcome, Event<'static>)> {
+    let tokens = Tokens::of_new_session(account, Proof::Password, batch, context)?;
+    let event = Event::success(Login::NAME)
+        .by(account.user_id)
+        .detail("session_id", tokens.session_id.to_string());
+    Ok((LoginOutcome::Tokens(tokens), event))
+}
+
+fn with_challenge(
+    account: &Account,
+    batch: &mut Batch,
+    context: &Context,
+) -> Result<(LoginOutcome, Event<'static>)> {
+    let (challenge, secret) = LoginChallenge::create(account, context)?;
+    challenge.store(batch);
+    let methods = account.second_factor.as_ref();
+    let outcome = LoginOutcome::Challenge(Challenge {
+        challenge: secret,
+        expires_in: challenge::TTL.as_secs(),
+        methods: methods.map_or_else(Vec::new, SecondFactor::methods),
+    });
+    // Who has the password is not yet known to be its owner.
+    let event = Event::refused(Login::NAME, "second_factor_required")
+        .detail("challenge_id", challenge.challenge_id.to_string());
+    Ok((outcome, event))
+}
+
 impl Tokens {
+    /// Begins a session in the batch, and gives its first tokens.
+    pub(super) fn of_new_session(
+        account: &Account,
+        proof: Proof,
+        batch: &mut Batch,
+        context: &Context,
+    ) -> Result<Tokens> {
+        let (session, refresh_token) = Session::begin(account, proof, context)?;
+        batch.create(Session::key(session.session_id), &session);
+        batch.create(
+            Session::index_key(session.user_id, session.session_id),
+            &json!({}),
+        );
+        Tokens::new(&session, &refresh_token, context)
+    }
+
     /// The tokens of a session as it is now.
     pub fn new(
         session: &Session,
@@ -198,4 +268,34 @@ fn record_failure(account: Option<Id>, nobody: Id, context: &Context) -> Result<
         chain.append(event, &mut batch, context)?;
         Ok(batch.commit(context)?.then_some(()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Login, LoginOutcome, settle_outcome};
+    use crate::domain::account::Account;
+    use crate::domain::throttle::{Attempt, Authenticator};
+    use crate::testing::World;
+
+    #[test]
+    fn a_second_factor_that_comes_while_the_password_is_checked_counts() {
+        let world = World::new();
+        world.alice();
+        let credentials = json!({"username": "alice", "password": "correct horse battery staple"});
+        let login: Login = serde_json::from_value(credentials).unwrap();
+        let attempt =
+            Attempt::begin(Authenticator::Password(&login.username), &world.context()).unwrap();
+        let authenticated = login.authenticate(&world.context()).unwrap().unwrap();
+
+        let key = Account::key(authenticated.account.user_id);
+        let mut account: Value = serde_json::from_slice(&world.stored(&key).unwrap()).unwrap();
+        account["second_factor"] =
+            json!({"nonce": "0".repeat(32), "last_step": 0, "recovery_codes": []});
+        world.tamper(&key, Some(serde_json::to_vec(&account).unwrap()));
+
+        let outcome = settle_outcome(&authenticated, &attempt, &world.context());
+        assert!(matches!(outcome.unwrap(), Some(LoginOutcome::Challenge(_))));
+    }
 }

@@ -2,13 +2,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
 use crate::domain::records::{self, Batch};
-use crate::domain::session::{self, Session};
-use crate::error::{AuthError, Result};
+use crate::domain::session::{self, Own};
+use crate::error::Result;
 
 /// Ends all sessions of the account that calls but the one that calls, at once
 /// and for good.
@@ -33,14 +32,11 @@ impl Operation for RevokeOtherSessions {
     fn run(self, context: &Context) -> Result<RevokedOthers> {
         let own = context.actor.session()?;
         records::settle(|| {
-            let (account, head) = Account::read(own.user_id, &context.ports)?;
-            let session = Session::read(own.session_id, &context.ports)?;
-            let (Some(account), Some(session)) = (account, session) else {
-                return Err(AuthError::invalid_token());
-            };
-            if !session.value.is_alive(&account.value, context.now()) {
-                return Err(AuthError::invalid_token());
-            }
+            let Own {
+                session,
+                account,
+                head,
+            } = Own::read(context)?;
             let mut batch = Batch::new();
             session::end_all_but(&session, &account, |_| {}, &mut batch);
             let event = Event::success(Self::NAME);

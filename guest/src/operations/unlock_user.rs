@@ -50,9 +50,11 @@ fn unlock(target: &Target, context: &Context) -> Result<Option<Account>> {
     let account = governed.account.value;
     let mut batch = Batch::new();
     let password = Authenticator::Password(&account.username);
-    let second_factor = Authenticator::SecondFactor(account.user_id);
+    let totp = Authenticator::Totp(account.user_id);
+    let recovery_code = Authenticator::RecoveryCode(account.user_id);
     let is_whole = throttle::forget(password, &mut batch, ports)?
-        && throttle::forget(second_factor, &mut batch, ports)?;
+        && throttle::forget(totp, &mut batch, ports)?
+        && throttle::forget(recovery_code, &mut batch, ports)?;
     if is_whole {
         let event = Event::success(UnlockUser::NAME);
         Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;

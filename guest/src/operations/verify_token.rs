@@ -56,6 +56,15 @@ pub struct Verification {
     /// What it permits, separated by blanks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// When its owner proved who they are, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<u64>,
+    /// How surely they did: `aal1`, or with a second factor `aal2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
+    /// How they did (RFC 8176).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amr: Option<Vec<String>>,
 }
 
 impl Operation for VerifyToken {
@@ -70,14 +79,16 @@ impl Operation for VerifyToken {
         let audience = self.audience.as_deref().unwrap_or(own);
         let live = Session::of_access_token_for(audience, self.token.expose(), context)?;
         Ok(match live {
-            Some((claims, _)) => Verification::active(claims),
+            Some((claims, session)) => Verification::active(claims, session),
             None => Verification::default(),
         })
     }
 }
 
 impl Verification {
-    pub(super) fn active(claims: Claims) -> Verification {
+    /// How its owner proved who they are, is told of the session as it is: that may
+    /// have got a second factor since the token was issued.
+    pub(super) fn active(claims: Claims, session: Session) -> Verification {
         Verification {
             active: true,
             sub: Some(claims.sub),
@@ -89,6 +100,9 @@ impl Verification {
             jti: Some(claims.jti),
             sid: Some(claims.sid),
             scope: Some(claims.scope),
+            auth_time: Some(session.auth_time.seconds()),
+            acr: Some(session.acr().to_owned()),
+            amr: Some(session.amr),
         }
     }
 }

@@ -69,6 +69,11 @@ fn guarded() -> Vec<(&'static str, Value, &'static str)> {
             "user-auth:users:write",
         ),
         (
+            "reset_second_factor",
+            json!({"username": "alice"}),
+            "user-auth:users:write",
+        ),
+        (
             "delete_user",
             json!({"username": "alice"}),
             "user-auth:users:write",
@@ -369,6 +374,7 @@ fn a_user_is_named_by_id_or_by_name_and_has_to_be_there() {
         "enable_user",
         "unlock_user",
         "revoke_user_sessions",
+        "reset_second_factor",
         "delete_user",
     ] {
         for wrong in [
@@ -709,6 +715,7 @@ fn nobody_stops_themselves_or_who_may_do_more() {
         "enable_user",
         "unlock_user",
         "revoke_user_sessions",
+        "reset_second_factor",
         "delete_user",
     ] {
         let by = |tokens: &Value, username: &str| {

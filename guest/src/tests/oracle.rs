@@ -158,6 +158,7 @@ fn claims(world: &World) -> Value {
         "iss": world.settings.issuer, "aud": world.settings.audience,
         "sub": "0123456789abcdef0123456789abcdef", "sid": "f".repeat(32), "jti": "0".repeat(32),
         "iat": now, "nbf": now, "exp": now + HOUR, "scope": "self", "username": "alice",
+        "auth_time": now, "acr": "aal1", "amr": ["pwd"],
     })
 }
 
@@ -217,18 +218,40 @@ fn alternatives(name: &str, now: u64) -> Vec<(Option<Value>, bool)> {
             (json!("two words"), false),
             (json!("bob"), true),
         ],
+        "auth_time" => vec![(json!(now.to_string()), false), (json!(0), true)],
+        "acr" => vec![(json!(0), false), (json!("aal2"), true)],
+        "amr" => vec![
+            (json!("pwd"), false),
+            (json!([1]), false),
+            (json!(["pwd", "mfa"]), true),
+        ],
         // Not a claim of ours at all.
         _ => vec![(json!("admin"), false)],
     };
     alternatives.extend(more.into_iter().map(|(value, good)| (Some(value), good)));
-    if name == "extra" {
-        alternatives[0].1 = true;
+    match name {
+        "extra" => alternatives[0].1 = true,
+        "amr" => alternatives[3].1 = true,
+        _ => {}
     }
     alternatives
 }
 
-const NAMES: [&str; 11] = [
-    "iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "scope", "username", "extra",
+const NAMES: [&str; 14] = [
+    "iss",
+    "aud",
+    "sub",
+    "sid",
+    "jti",
+    "iat",
+    "nbf",
+    "exp",
+    "scope",
+    "username",
+    "auth_time",
+    "acr",
+    "amr",
+    "extra",
 ];
 
 /// For each claim which alternative stands in its place; `None`, which is most

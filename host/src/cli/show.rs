@@ -50,6 +50,12 @@ pub(super) fn lines(object: &Map<String, Value>, indent: &str, colour: bool) -> 
 
 fn text(value: &Value, indent: &str) -> String {
     match value {
+        Value::String(text) if text.contains('\n') => {
+            let lines = text.split('\n').map(printable);
+            lines.fold(String::new(), |shown, line| {
+                format!("{shown}\n{indent}  {line}")
+            })
+        }
         Value::String(text) => printable(text),
         Value::Array(_) | Value::Object(_) => {
             let pretty = serde_json::to_string_pretty(value).unwrap_or_default();
@@ -89,5 +95,12 @@ mod tests {
             lines(object, "", false),
             "a:    1\nlist: [\n    true\n  ]\nlong: x\\u{1b}[2J\n"
         );
+    }
+
+    #[test]
+    fn a_picture_of_several_lines_is_shown_below_its_name() {
+        let object = json!({"qr": "▀▄\n▄▀"});
+        let object = object.as_object().unwrap();
+        assert_eq!(lines(object, "", false), "qr: \n  ▀▄\n  ▄▀\n");
     }
 }

@@ -80,6 +80,7 @@ fn attack_29_administration_without_the_permission() {
         ("get_user", json!({"username": "alice"})),
         ("disable_user", json!({"username": "alice"})),
         ("delete_user", json!({"username": "alice"})),
+        ("reset_second_factor", json!({"username": "alice"})),
         (
             "assign_role",
             json!({"username": "mallory", "role": "admin"}),

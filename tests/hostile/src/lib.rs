@@ -99,7 +99,11 @@ impl auth::Guest for Hostile {
         refused()
     }
 
-    fn login(_: auth::Caller, _: String, _: String) -> Result<auth::Tokens, auth::Error> {
+    fn login(_: auth::Caller, _: String, _: String) -> Result<auth::LoginOutcome, auth::Error> {
+        refused()
+    }
+
+    fn complete_login(_: auth::Caller, _: String, _: String) -> Result<auth::Tokens, auth::Error> {
         refused()
     }
 

@@ -1,0 +1,97 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::account::Account;
+use crate::domain::actor::Requirement;
+use crate::domain::assurance::{self, Proof};
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::records::{self, Batch};
+use crate::domain::secret::Secret;
+use crate::domain::session::{self, Own};
+use crate::domain::throttle::{self, Attempt, Authenticator};
+use crate::domain::totp::TotpCode;
+use crate::error::{AuthError, Kind, Result};
+
+/// Makes the app of `enroll_totp` the second factor of the account that calls, in
+/// the place of the one before, if there was one. Ends all other sessions, and
+/// gives recovery codes, which are shown this once. Takes a session that began
+/// lately.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmTotp {
+    /// The six digits that the app shows.
+    pub code: TotpCode,
+}
+
+/// What is there to be kept for the day that the app is lost.
+#[derive(Serialize, JsonSchema)]
+pub struct RecoveryCodes {
+    /// Each does once what a code of the app does. Keep them secret.
+    pub recovery_codes: Vec<Secret>,
+    /// The session that goes on.
+    pub session_id: Id,
+}
+
+impl Operation for ConfirmTotp {
+    const NAME: &'static str = "confirm_totp";
+    const TITLE: &'static str = "Confirm an authenticator app";
+    const EFFECT: Effect = Effect::Replaces;
+    const REQUIRES: Requirement = Requirement::FreshSession;
+    type Output = RecoveryCodes;
+
+    fn run(self, context: &Context) -> Result<RecoveryCodes> {
+        let user_id = context.actor.session()?.user_id;
+        let attempt = Attempt::begin(Authenticator::Totp(user_id), context)?;
+        records::settle(|| self.confirm(&attempt, context))
+    }
+}
+
+impl ConfirmTotp {
+    /// `None`: a race was lost.
+    fn confirm(&self, attempt: &Attempt, context: &Context) -> Result<Option<RecoveryCodes>> {
+        let Own {
+            mut session,
+            account,
+            head,
+        } = Own::read(context)?;
+        assurance::require(&account.value, &session.value)?;
+        let Some(enrolment) = &account.value.enrolment else {
+            return Err(AuthError::new(
+                Kind::Application,
+                "There is no authenticator app to confirm",
+            )
+            .detail("action", "call enroll_totp first"));
+        };
+        let user_id = account.value.user_id;
+        let Some((factor, recovery_codes)) = enrolment.confirm(&self.code, user_id, context)?
+        else {
+            throttle::count_failure(context)?;
+            return Err(AuthError::new(
+                Kind::Authentication,
+                "The code is not the one that the app should show now",
+            )
+            .detail(
+                "action",
+                "check that the clock of the phone is right, and try the next code",
+            ));
+        };
+        // Its owner has proved both by now.
+        session.value.amr = Proof::Totp.amr();
+        let mut batch = Batch::new();
+        let change = |account: &mut Account| {
+            account.second_factor = Some(factor);
+            account.enrolment = None;
+        };
+        session::end_all_but(&session, &account, change, &mut batch);
+        attempt.succeed(&mut batch);
+        let event = Event::success(Self::NAME);
+        Chain::at(user_id, head).append(event, &mut batch, context)?;
+        Ok(batch.commit(context)?.then_some(RecoveryCodes {
+            recovery_codes,
+            session_id: session.value.session_id,
+        }))
+    }
+}

@@ -1,0 +1,58 @@
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::confirm_totp::RecoveryCodes;
+use super::{Effect, Operation, disable_totp};
+use crate::domain::account::Account;
+use crate::domain::actor::Requirement;
+use crate::domain::assurance;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::records::{self, Batch};
+use crate::domain::session::Own;
+use crate::error::Result;
+
+/// Makes new recovery codes for the account that calls, which are shown this once;
+/// the old ones are dead. Takes a session that began lately with the second
+/// factor.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateRecoveryCodes {}
+
+impl Operation for CreateRecoveryCodes {
+    const NAME: &'static str = "create_recovery_codes";
+    const TITLE: &'static str = "Make new recovery codes";
+    const EFFECT: Effect = Effect::Replaces;
+    const REQUIRES: Requirement = Requirement::FreshSession;
+    type Output = RecoveryCodes;
+
+    fn run(self, context: &Context) -> Result<RecoveryCodes> {
+        records::settle(|| create(context))
+    }
+}
+
+/// `None`: a race was lost.
+fn create(context: &Context) -> Result<Option<RecoveryCodes>> {
+    let Own {
+        session,
+        account,
+        head,
+    } = Own::read(context)?;
+    let Some(factor) = &account.value.second_factor else {
+        return Err(disable_totp::none());
+    };
+    assurance::require(&account.value, &session.value)?;
+    let (renewed, recovery_codes) = factor.with_new_codes(account.value.user_id, context)?;
+    let changed = Account {
+        second_factor: Some(renewed),
+        ..account.value
+    };
+    let mut batch = Batch::new();
+    batch.replace(Account::key(changed.user_id), &account.version, &changed);
+    let event = Event::success(CreateRecoveryCodes::NAME);
+    Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
+    Ok(batch.commit(context)?.then_some(RecoveryCodes {
+        recovery_codes,
+        session_id: session.value.session_id,
+    }))
+}

@@ -1,0 +1,80 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::account::Account;
+use crate::domain::actor::Requirement;
+use crate::domain::assurance;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::otpauth::{self, QrPictures};
+use crate::domain::records::{self, Batch};
+use crate::domain::second_factor::Enrolment;
+use crate::domain::secret::Secret;
+use crate::domain::session::Own;
+use crate::domain::totp::TotpSecret;
+use crate::error::Result;
+
+/// Gives the account that calls a secret for an authenticator app, as a step
+/// towards a second factor: that counts once `confirm_totp` has shown that the app
+/// has it. Until then all stays as it is. Takes a session that began lately, with
+/// the second factor if the account has one.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnrollTotp {}
+
+/// The secret for the app, in the forms that apps take. Shown this once; keep
+/// every one of them secret.
+#[derive(Serialize, JsonSchema)]
+pub struct TotpEnrolment {
+    /// To be typed: base32 (RFC 4648 section 6) without padding.
+    pub secret: Secret,
+    /// To be followed on the phone itself.
+    pub otpauth_uri: Secret,
+    /// The same to be scanned: a QR code in block characters, for light text on a
+    /// dark ground.
+    pub qr_text: Secret,
+    /// The same as SVG.
+    pub qr_svg: Secret,
+}
+
+impl Operation for EnrollTotp {
+    const NAME: &'static str = "enroll_totp";
+    const TITLE: &'static str = "Enroll an authenticator app";
+    const EFFECT: Effect = Effect::Replaces;
+    const REQUIRES: Requirement = Requirement::FreshSession;
+    type Output = TotpEnrolment;
+
+    fn run(self, context: &Context) -> Result<TotpEnrolment> {
+        let secret = records::settle(|| begin(context))?;
+        let username = &context.actor.session()?.username;
+        let uri = otpauth::uri(&context.settings.issuer, username, &secret);
+        let QrPictures { text, svg } = otpauth::qr(&uri)?;
+        Ok(TotpEnrolment {
+            secret: secret.to_base32(),
+            otpauth_uri: uri,
+            qr_text: text,
+            qr_svg: svg,
+        })
+    }
+}
+
+/// `None`: a race was lost.
+fn begin(context: &Context) -> Result<Option<TotpSecret>> {
+    let Own {
+        session,
+        account,
+        head,
+    } = Own::read(context)?;
+    assurance::require(&account.value, &session.value)?;
+    let (enrolment, secret) = Enrolment::begin(account.value.user_id, context)?;
+    let changed = Account {
+        enrolment: Some(enrolment),
+        ..account.value
+    };
+    let mut batch = Batch::new();
+    batch.replace(Account::key(changed.user_id), &account.version, &changed);
+    let event = Event::success(EnrollTotp::NAME);
+    Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
+    Ok(batch.commit(context)?.then_some(secret))
+}

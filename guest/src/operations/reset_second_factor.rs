@@ -1,0 +1,65 @@
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::get_user::UserView;
+use super::target::Target;
+use super::{Effect, Operation};
+use crate::domain::account::Account;
+use crate::domain::actor::Requirement;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::permission::USERS_WRITE;
+use crate::domain::records::{self, Batch};
+use crate::domain::throttle::{self, Authenticator};
+use crate::domain::username::Username;
+use crate::error::Result;
+
+/// Removes the second factor of a user who has lost both app and recovery codes,
+/// and ends all their sessions; from then on the password alone is enough. Make
+/// sure first that it is they who ask. Nobody can do this to themselves, or to a
+/// user who may do more than they.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResetSecondFactor {
+    /// Whose to remove; or give the username.
+    #[serde(default)]
+    pub user_id: Option<Id>,
+    /// Whose to remove; or give the user_id.
+    #[serde(default)]
+    pub username: Option<Username>,
+}
+
+impl Operation for ResetSecondFactor {
+    const NAME: &'static str = "reset_second_factor";
+    const TITLE: &'static str = "Remove a user's second factor";
+    const EFFECT: Effect = Effect::Ends;
+    const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
+    type Output = UserView;
+
+    fn run(self, context: &Context) -> Result<UserView> {
+        let target = Target::new(self.user_id, self.username)?;
+        let account = records::settle(|| {
+            let governed = target.read_governed(context)?;
+            let found = &governed.account;
+            if found.value.second_factor.is_none() && found.value.enrolment.is_none() {
+                return Ok(Some(found.value.clone()));
+            }
+            let account = Account {
+                second_factor: None,
+                enrolment: None,
+                session_epoch: found.value.session_epoch.saturating_add(1),
+                ..found.value.clone()
+            };
+            let mut batch = Batch::new();
+            batch.replace(Account::key(account.user_id), &found.version, &account);
+            let codes = Authenticator::Totp(account.user_id);
+            throttle::forget(codes, &mut batch, &context.ports)?;
+            governed.hold_governor(&mut batch);
+            let event = Event::success(Self::NAME);
+            Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
+            Ok(batch.commit(context)?.then_some(account))
+        })?;
+        Ok(UserView::from(account))
+    }
+}

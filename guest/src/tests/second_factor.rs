@@ -1,0 +1,590 @@
+//! The second factor: how it is set up, what a login takes with it, and who may
+//! be rid of it.
+
+use data_encoding::BASE32_NOPAD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha1::Sha1;
+
+use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::operations;
+use crate::testing::World;
+
+const PASSWORD: &str = "correct horse battery staple";
+
+/// What an app shows: apart from the code under test, as apps are.
+fn shown(secret: &str, step: u64) -> String {
+    let secret = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
+    let mut mac = Hmac::<Sha1>::new_from_slice(&secret).unwrap();
+    mac.update(&step.to_be_bytes());
+    let hash = mac.finalize().into_bytes();
+    let at = usize::from(hash[19] & 15);
+    let number = u32::from_be_bytes(hash[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
+    format!("{:06}", number % 1_000_000)
+}
+
+/// A user with an app.
+struct User {
+    world: World,
+    secret: String,
+    tokens: Value,
+    recovery_codes: Vec<String>,
+}
+
+impl User {
+    /// Registered, and the app confirmed a step ago.
+    fn new() -> User {
+        let world = World::new();
+        let tokens = world.alice();
+        let secret = enroll(&world, &tokens).unwrap();
+        let input = json!({
+            "access_token": tokens["access_token"],
+            "code": shown(&secret, step(&world)),
+        });
+        let confirmed = world.run("confirm_totp", input).unwrap();
+        world.pass(30);
+        User {
+            recovery_codes: texts(&confirmed["recovery_codes"]),
+            world,
+            secret,
+            tokens,
+        }
+    }
+
+    fn code(&self) -> String {
+        shown(&self.secret, step(&self.world))
+    }
+
+    /// A code that no app would show.
+    fn wrong_code(&self) -> String {
+        let near: Vec<String> = (0..3)
+            .map(|back| shown(&self.secret, step(&self.world) - back))
+            .collect();
+        let mut codes = (0..10).map(|digit| digit.to_string().repeat(6));
+        codes.find(|code| !near.contains(code)).unwrap()
+    }
+
+    fn challenge(&self) -> Value {
+        let credentials = json!({"username": "alice", "password": PASSWORD});
+        self.world.run("login", credentials).unwrap()["challenge"].take()
+    }
+
+    fn complete(&self, challenge: &Value, code: &str) -> Result<Value, i32> {
+        let input = json!({"challenge": challenge, "code": code});
+        self.world.run("complete_login", input)
+    }
+
+    /// Logs in anew, from the password on.
+    fn login(&self, code: &str) -> Result<Value, i32> {
+        self.complete(&self.challenge(), code)
+    }
+
+    fn own(&self, operation: &str) -> Result<Value, i32> {
+        as_owner(&self.world, &self.tokens, operation)
+    }
+
+    /// Makes the session one that began with the password alone, as none can be
+    /// while there is a second factor.
+    fn lower_assurance(&self) {
+        let key = format!("session/{}", self.tokens["session_id"].as_str().unwrap());
+        let mut session: Value = serde_json::from_slice(&self.world.stored(&key).unwrap()).unwrap();
+        session["amr"] = json!(["pwd"]);
+        let lowered = serde_json::to_vec(&session).unwrap();
+        self.world.tamper(&key, Some(lowered));
+    }
+
+    fn from(&self, source: &str, operation: &str, input: Value) -> Result<Value, i32> {
+        let caller = Caller {
+            principal: Principal::Anonymous,
+            source: Source::from_peer(Some(source)),
+        };
+        let context = Context {
+            caller: &caller,
+            ..self.world.context()
+        };
+        operations::invoke(operation, input, &context).map_err(|error| error.kind.code())
+    }
+}
+
+fn step(world: &World) -> u64 {
+    world.now_ms.get() / 30_000
+}
+
+fn texts(array: &Value) -> Vec<String> {
+    let texts = array.as_array().unwrap().iter();
+    texts
+        .map(|text| text.as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn as_owner(world: &World, tokens: &Value, operation: &str) -> Result<Value, i32> {
+    let input = json!({"access_token": tokens["access_token"]});
+    world.run(operation, input)
+}
+
+fn enroll(world: &World, tokens: &Value) -> Result<String, i32> {
+    let enrolment = as_owner(world, tokens, "enroll_totp")?;
+    Ok(enrolment["secret"].as_str().unwrap().to_owned())
+}
+
+fn active(world: &World, tokens: &Value) -> bool {
+    let answer = world.run("verify_token", json!({"token": tokens["access_token"]}));
+    answer.unwrap()["active"] == true
+}
+
+#[test]
+fn an_app_gets_its_secret_in_every_form_and_the_store_in_none() {
+    let world = World::new();
+    let tokens = world.alice();
+    let enrolment = as_owner(&world, &tokens, "enroll_totp").unwrap();
+    let secret = enrolment["secret"].as_str().unwrap();
+    assert_eq!(BASE32_NOPAD.decode(secret.as_bytes()).unwrap().len(), 20);
+    let uri = enrolment["otpauth_uri"].as_str().unwrap();
+    assert_eq!(
+        uri,
+        format!(
+            "otpauth://totp/user-auth:alice?secret={secret}&issuer=user-auth\
+             &algorithm=SHA1&digits=6&period=30"
+        )
+    );
+    assert!(enrolment["qr_text"].as_str().unwrap().contains('▀'));
+    assert!(enrolment["qr_svg"].as_str().unwrap().contains("<path"));
+    let stored = world.dump("") + &json!(*world.audited.borrow()).to_string();
+    assert!(stored.contains("enroll_totp") && !stored.contains(secret));
+}
+
+#[test]
+fn an_app_counts_once_it_is_confirmed_and_not_before() {
+    let world = World::new();
+    let tokens = world.alice();
+    let secret = enroll(&world, &tokens).unwrap();
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    let other = world.run("login", credentials.clone()).unwrap();
+    assert!(other["access_token"].is_string(), "not yet");
+    let confirm = |code: &str| {
+        let input = json!({"access_token": tokens["access_token"], "code": code});
+        world.run("confirm_totp", input)
+    };
+    assert_eq!(confirm(&shown(&secret, step(&world) - 2)), Err(-32001));
+    let confirmed = confirm(&shown(&secret, step(&world))).unwrap();
+    assert_eq!(texts(&confirmed["recovery_codes"]).len(), 10);
+    assert!(active(&world, &tokens));
+    assert!(!active(&world, &other), "others end");
+    let outcome = world.run("login", credentials).unwrap();
+    assert!(outcome["access_token"].is_null());
+    assert_eq!(outcome["expires_in"], 300);
+    assert_eq!(outcome["methods"], json!(["totp", "recovery_code"]));
+    assert_eq!(
+        confirm(&shown(&secret, step(&world))),
+        Err(-32000),
+        "there is nothing to confirm any more"
+    );
+}
+
+#[test]
+fn a_session_tells_how_surely_it_is_its_owners_and_a_refresh_keeps_that() {
+    let user = User::new();
+    let seen = |tokens: &Value| {
+        let session = as_owner(&user.world, tokens, "get_session").unwrap();
+        let token = json!({"token": tokens["access_token"]});
+        let verified = user.world.run("verify_token", token.clone()).unwrap();
+        let operator = Principal::Operator;
+        let introspected = user.world.run_as(operator, "introspect_token", token);
+        let introspected = introspected.unwrap();
+        for name in ["acr", "amr"] {
+            assert_eq!(session[name], verified[name]);
+            assert_eq!(session[name], introspected[name]);
+        }
+        assert_eq!(verified["auth_time"], introspected["auth_time"]);
+        json!([session["acr"], session["amr"], verified["auth_time"]])
+    };
+    let began = user.world.now_ms.get() / 1000;
+    assert_eq!(
+        seen(&user.tokens),
+        json!(["aal2", ["pwd", "otp", "mfa"], began - 30]),
+        "since it was confirmed in it"
+    );
+    let tokens = user.login(&user.code()).unwrap();
+    let expected = json!(["aal2", ["pwd", "otp", "mfa"], began]);
+    assert_eq!(seen(&tokens), expected);
+    user.world.pass(60);
+    let refresh = json!({"refresh_token": tokens["refresh_token"]});
+    let refreshed = user.world.run("refresh_token", refresh).unwrap();
+    assert_eq!(seen(&refreshed), expected);
+
+    let tokens = user.login(&user.recovery_codes[0]).unwrap();
+    assert_eq!(seen(&tokens), json!(["aal2", ["pwd", "mfa"], began + 60]));
+    user.world
+        .run("register", json!({"username": "bob", "password": PASSWORD}))
+        .unwrap();
+    let credentials = json!({"username": "bob", "password": PASSWORD});
+    let tokens = user.world.run("login", credentials).unwrap();
+    assert_eq!(seen(&tokens), json!(["aal1", ["pwd"], began + 60]));
+}
+
+#[test]
+fn a_code_is_good_once_and_no_earlier_one_after_it() {
+    let user = User::new();
+    let (earlier, code) = (shown(&user.secret, step(&user.world) - 1), user.code());
+    assert_eq!(user.login(&earlier), Err(-32001), "it confirmed the app");
+    user.login(&code).unwrap();
+    assert_eq!(user.login(&code), Err(-32001), "replayed");
+    assert_eq!(user.login(&earlier), Err(-32001), "earlier");
+    user.world.pass(30);
+    user.login(&user.code()).unwrap();
+}
+
+#[test]
+fn a_recovery_code_is_good_once_and_not_after_a_newer_set() {
+    let user = User::new();
+    let [first, second, third] = [0, 1, 2].map(|index| user.recovery_codes[index].as_str());
+    let typed = first.to_uppercase().replace('-', " ").replace('0', "O");
+    user.login(&typed).unwrap();
+    assert_eq!(user.login(first), Err(-32001), "used");
+    user.login(second).unwrap();
+    let renewed = user.own("create_recovery_codes").unwrap();
+    assert_eq!(user.login(third), Err(-32001), "of the old set");
+    let renewed = texts(&renewed["recovery_codes"]);
+    for code in &renewed {
+        user.login(code).unwrap();
+    }
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    let outcome = user.world.run("login", credentials).unwrap();
+    assert_eq!(outcome["methods"], json!(["totp"]), "none is left");
+    let stored = user.world.dump("");
+    assert!(stored.contains("recovery_codes"));
+    assert!(renewed.iter().all(|code| !stored.contains(code.as_str())));
+}
+
+#[test]
+fn a_challenge_is_good_for_one_login_and_five_minutes() {
+    let user = User::new();
+    let challenge = user.challenge();
+    user.complete(&challenge, &user.code()).unwrap();
+    let code = &user.recovery_codes[0];
+    assert_eq!(user.complete(&challenge, code), Err(-32001), "answered");
+    let challenge = user.challenge();
+    user.world.pass(5 * 60 - 1);
+    let in_time = user.complete(&challenge, code);
+    assert!(in_time.is_ok());
+    let challenge = user.challenge();
+    user.world.pass(5 * 60);
+    let code = &user.recovery_codes[1];
+    assert_eq!(user.complete(&challenge, code), Err(-32001), "too late");
+    for made_up in ["", "uax_", "uax_AAAA", &format!("uax_{}", "A".repeat(64))] {
+        assert_eq!(user.complete(&json!(made_up), code), Err(-32001));
+    }
+    let mut forged = user.challenge().as_str().unwrap().to_owned();
+    forged.replace_range(60..61, if &forged[60..61] == "A" { "B" } else { "A" });
+    assert_eq!(user.complete(&json!(forged), code), Err(-32001), "forged");
+}
+
+#[test]
+fn five_wrong_codes_use_a_challenge_up() {
+    let user = User::new();
+    let challenge = user.challenge();
+    for _ in 0..4 {
+        assert_eq!(user.complete(&challenge, &user.wrong_code()), Err(-32001));
+    }
+    let (last, spent) = (challenge, user.challenge());
+    assert!(user.complete(&last, &user.code()).is_ok(), "the fifth");
+    for _ in 0..5 {
+        assert_eq!(user.complete(&spent, &user.wrong_code()), Err(-32001));
+    }
+    let code = &user.recovery_codes[0];
+    assert_eq!(user.complete(&spent, code), Err(-32001));
+}
+
+#[test]
+fn a_challenge_dies_with_what_it_was_given_for() {
+    for end in ["password", "sessions", "factor", "reset", "disable"] {
+        let user = User::new();
+        let challenge = user.challenge();
+        let operator = |operation| {
+            let input = json!({"username": "alice"});
+            user.world.run_as(Principal::Operator, operation, input)
+        };
+        let ended = match end {
+            "password" => user.world.run(
+                "change_password",
+                json!({
+                    "access_token": user.tokens["access_token"],
+                    "current_password": PASSWORD,
+                    "new_password": "another good long password",
+                }),
+            ),
+            "sessions" => user.own("revoke_other_sessions"),
+            "factor" => {
+                let secret = enroll(&user.world, &user.tokens).unwrap();
+                let input = json!({
+                    "access_token": user.tokens["access_token"],
+                    "code": shown(&secret, step(&user.world)),
+                });
+                user.world.run("confirm_totp", input)
+            }
+            "reset" => operator("reset_second_factor"),
+            _ => operator("disable_user"),
+        };
+        ended.unwrap();
+        let answers = [user.code(), user.recovery_codes[0].clone()];
+        for answer in answers {
+            assert_eq!(user.complete(&challenge, &answer), Err(-32001), "{end}");
+        }
+    }
+}
+
+#[test]
+fn every_refusal_of_a_code_is_the_same() {
+    let user = User::new();
+    let refusal = |challenge: Value, code: &str| {
+        let input = json!({"challenge": challenge, "code": code});
+        let error = operations::invoke("complete_login", input, &user.world.context());
+        let error = error.unwrap_err();
+        error.to_object(user.world.ports().clock.now())
+    };
+    let wrong = refusal(user.challenge(), &user.wrong_code());
+    let unknown_code = "0000-0000-0000-0000-0000-0000-0000";
+    assert_eq!(wrong, refusal(user.challenge(), unknown_code));
+    assert_eq!(wrong, refusal(json!("uax_made-up"), &user.code()));
+    let code = user.code();
+    user.login(&code).unwrap();
+    assert_eq!(wrong, refusal(user.challenge(), &code));
+    let input = json!({"challenge": user.challenge(), "code": "12345"});
+    let malformed = user.world.run("complete_login", input);
+    assert_eq!(malformed, Err(-32000), "it is told what a code looks like");
+}
+
+#[test]
+fn until_the_password_is_right_nothing_tells_of_a_second_factor() {
+    let user = User::new();
+    user.world
+        .run("register", json!({"username": "bob", "password": PASSWORD}))
+        .unwrap();
+    let refusal = |username: &str| {
+        let input = json!({"username": username, "password": "this is a wrong one"});
+        let error = operations::invoke("login", input, &user.world.context()).unwrap_err();
+        error.to_object(user.world.ports().clock.now())
+    };
+    assert_eq!(refusal("alice"), refusal("bob"));
+    assert_eq!(refusal("alice"), refusal("nobody"));
+}
+
+#[test]
+fn guesses_of_codes_are_throttled_and_a_right_password_does_not_help() {
+    let user = User::new();
+    for _ in 0..2 {
+        let challenge = user.challenge();
+        for _ in 0..5 {
+            assert_eq!(user.complete(&challenge, &user.wrong_code()), Err(-32001));
+        }
+    }
+    // Each challenge took a right password, and so does this one.
+    assert_eq!(
+        user.login(&user.code()),
+        Err(-32003),
+        "not even the right one"
+    );
+    user.world.pass(15 * 60);
+    user.login(&user.code()).unwrap();
+    user.world.pass(30);
+    for _ in 0..9 {
+        assert_eq!(user.login(&user.wrong_code()), Err(-32001));
+    }
+    user.login(&user.code()).unwrap();
+    for _ in 0..10 {
+        let refused = user.login(&user.wrong_code());
+        assert_eq!(refused, Err(-32001), "a right code has reset the count");
+    }
+    assert_eq!(user.login(&user.wrong_code()), Err(-32003));
+}
+
+#[test]
+fn codes_of_an_app_are_counted_over_all_sources_and_recovery_codes_are_not() {
+    let user = User::new();
+    let login = |source: u32, code: &str| {
+        let source = format!("198.51.100.{source}");
+        let credentials = json!({"username": "alice", "password": PASSWORD});
+        let challenge = user.from(&source, "login", credentials).unwrap();
+        let input = json!({"challenge": challenge["challenge"], "code": code});
+        user.from(&source, "complete_login", input)
+    };
+    for guess in 0..100 {
+        assert_eq!(login(guess / 10, &user.wrong_code()), Err(-32001));
+    }
+    assert_eq!(login(20, &user.code()), Err(-32003));
+    user.world.pass(24 * 60 * 60);
+    assert_eq!(login(20, &user.code()), Err(-32003), "a day later");
+    login(21, &user.recovery_codes[0]).unwrap();
+    login(22, &user.code()).unwrap();
+}
+
+#[test]
+fn a_second_factor_goes_only_by_a_fresh_session_that_began_with_it() {
+    let change = |user: &User| {
+        let input = json!({
+            "access_token": user.tokens["access_token"],
+            "current_password": PASSWORD,
+            "new_password": "another good long password",
+        });
+        user.world.run("change_password", input)
+    };
+    let guarded = ["disable_totp", "create_recovery_codes", "enroll_totp"];
+    for lower in [true, false] {
+        let user = User::new();
+        match lower {
+            true => user.lower_assurance(),
+            false => user.world.pass(5 * 60),
+        }
+        assert!(active(&user.world, &user.tokens));
+        for operation in guarded {
+            assert_eq!(user.own(operation), Err(-32001), "{operation}");
+        }
+        assert_eq!(change(&user), Err(-32001));
+        let login = user.login(&user.code());
+        assert!(login.is_ok(), "all is as it was");
+    }
+    let user = User::new();
+    for operation in ["enroll_totp", "create_recovery_codes", "disable_totp"] {
+        user.own(operation).unwrap();
+    }
+    change(&user).unwrap();
+}
+
+#[test]
+fn a_low_session_cannot_confirm_the_app_that_a_high_one_enrolled() {
+    let user = User::new();
+    let secret = enroll(&user.world, &user.tokens).unwrap();
+    user.lower_assurance();
+    let input = json!({
+        "access_token": user.tokens["access_token"],
+        "code": shown(&secret, step(&user.world)),
+    });
+    assert_eq!(user.world.run("confirm_totp", input), Err(-32001));
+}
+
+#[test]
+fn without_its_second_factor_an_account_logs_in_by_password_again() {
+    let user = User::new();
+    let other = user.login(&user.code()).unwrap();
+    user.own("disable_totp").unwrap();
+    assert!(active(&user.world, &user.tokens));
+    assert!(!active(&user.world, &other), "others end");
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    let outcome = user.world.run("login", credentials).unwrap();
+    assert!(outcome["access_token"].is_string());
+    assert_eq!(user.own("disable_totp"), Err(-32000), "there is none");
+    assert_eq!(user.own("create_recovery_codes"), Err(-32000));
+}
+
+#[test]
+fn the_app_before_counts_until_the_next_is_confirmed() {
+    let user = User::new();
+    let secret = enroll(&user.world, &user.tokens).unwrap();
+    assert_eq!(user.login(&shown(&secret, step(&user.world))), Err(-32001));
+    user.login(&user.code()).unwrap();
+    user.world.pass(30);
+    let input = json!({
+        "access_token": user.tokens["access_token"],
+        "code": shown(&secret, step(&user.world)),
+    });
+    user.world.run("confirm_totp", input).unwrap();
+    user.world.pass(30);
+    assert_eq!(user.login(&user.code()), Err(-32001), "the old app");
+    assert_eq!(
+        user.login(&user.recovery_codes[0]),
+        Err(-32001),
+        "its codes"
+    );
+    user.login(&shown(&secret, step(&user.world))).unwrap();
+}
+
+#[test]
+fn an_administrator_removes_the_second_factor_of_who_has_lost_it() {
+    let user = User::new();
+    let world = &user.world;
+    for _ in 0..9 {
+        assert_eq!(user.login(&user.wrong_code()), Err(-32001));
+    }
+    let as_operator = |operation: &str| {
+        let input = json!({"username": "alice"});
+        world.run_as(Principal::Operator, operation, input).unwrap()
+    };
+    assert_eq!(as_operator("get_user")["second_factor"], true);
+    world
+        .run(
+            "register",
+            json!({"username": "mallory", "password": PASSWORD}),
+        )
+        .unwrap();
+    let credentials = json!({"username": "mallory", "password": PASSWORD});
+    let mallory = world.run("login", credentials).unwrap();
+    let input = json!({"username": "alice", "access_token": mallory["access_token"]});
+    let refused = world.run("reset_second_factor", input);
+    assert_eq!(refused, Err(-32002));
+
+    let reset = as_operator("reset_second_factor");
+    assert_eq!(reset["second_factor"], false);
+    assert!(!active(world, &user.tokens), "all sessions end");
+    let again = as_operator("reset_second_factor");
+    assert_eq!(again, reset, "twice is once");
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    let outcome = world.run("login", credentials).unwrap();
+    assert!(outcome["access_token"].is_string());
+    assert!(active(world, &outcome), "the second reset ended nothing");
+}
+
+#[test]
+fn what_happens_to_a_second_factor_is_audited_without_its_secrets() {
+    let user = User::new();
+    let challenge = user.challenge();
+    let wrong = user.wrong_code();
+    user.complete(&challenge, &wrong).unwrap_err();
+    let code = user.code();
+    user.complete(&challenge, &code).unwrap();
+    user.login(&user.recovery_codes[0]).unwrap();
+    user.own("create_recovery_codes").unwrap();
+    user.own("disable_totp").unwrap();
+    let audited = user.world.audited.borrow();
+    let seen: Vec<String> = audited
+        .iter()
+        .skip(2)
+        .map(|record| {
+            let text = |name: &str| record[name].as_str().unwrap();
+            format!("{} {}", text("operation"), text("outcome"))
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            "enroll_totp success",
+            "confirm_totp success",
+            "login second_factor_required",
+            "complete_login invalid_code",
+            "complete_login success",
+            "login second_factor_required",
+            "complete_login success",
+            "create_recovery_codes success",
+            "disable_totp success",
+        ]
+    );
+    let text = json!(*audited).to_string();
+    for secret in [user.secret.as_str(), challenge.as_str().unwrap()] {
+        assert!(!text.contains(secret));
+    }
+    for code in &user.recovery_codes {
+        assert!(!text.contains(code.as_str()));
+    }
+}
+
+#[test]
+fn clients_are_told_that_a_login_gives_one_of_two_objects() {
+    let schema = (operations::find("login").unwrap().output_schema)();
+    assert_eq!(schema["type"], "object", "{schema}");
+    let required: Vec<&Value> = schema["anyOf"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|outcome| &outcome["required"][0])
+        .collect();
+    assert_eq!(required, ["access_token", "challenge"]);
+}

@@ -1,0 +1,360 @@
+//! Getting past a second factor, or rid of it.
+
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use user_auth_host::api::{Caller, LoginOutcome, Principal};
+use user_auth_host::store::{Expect, MemoryStore, Mutation};
+use user_auth_host::{Keys, Plugin};
+use user_auth_tests::{Options, PASSWORD, Server, built, folder, shown, step};
+
+const NEW_PASSWORD: &str = "another good long password";
+
+/// A code that no app shows, however long the test takes.
+fn wrong_code(secret: &str) -> String {
+    let near: Vec<String> = (step() - 2..step() + 20)
+        .map(|step| shown(secret, step))
+        .collect();
+    let mut codes = (0..1_000_000).map(|number| format!("{number:06}"));
+    codes.find(|code| !near.contains(code)).unwrap()
+}
+
+/// An account with an app, and the session that set that up.
+struct Victim<'a> {
+    server: &'a Server,
+    secret: String,
+    tokens: Value,
+    recovery_codes: Vec<String>,
+}
+
+impl<'a> Victim<'a> {
+    /// Confirmed with the code before the one that the app shows now, so that
+    /// there is one left for a login.
+    fn new(server: &'a Server) -> Victim<'a> {
+        Victim::confirmed(server, || step() - 1)
+    }
+
+    fn confirmed(server: &'a Server, confirmed_in: impl Fn() -> u64) -> Victim<'a> {
+        let tokens = server.new_session("victim");
+        let own = json!({"access_token": tokens["access_token"]});
+        let enrolment = server.call("enroll_totp", own).unwrap();
+        let secret = enrolment["secret"].as_str().unwrap().to_owned();
+        // A step may end on the way: then the next one will do.
+        let confirm = |_| {
+            let code = shown(&secret, confirmed_in());
+            let input = json!({"access_token": tokens["access_token"], "code": code});
+            server.call("confirm_totp", input).ok()
+        };
+        let confirmed = (0..3).find_map(confirm).unwrap();
+        let codes = confirmed["recovery_codes"].as_array().unwrap().iter();
+        Victim {
+            recovery_codes: codes.map(|code| code.as_str().unwrap().into()).collect(),
+            server,
+            secret,
+            tokens,
+        }
+    }
+
+    /// The right password is known to whoever attacks here.
+    fn challenge(&self) -> Value {
+        let credentials = json!({"username": "victim", "password": PASSWORD});
+        let mut outcome = self.server.call("login", credentials).unwrap();
+        assert!(outcome["access_token"].is_null(), "{outcome}");
+        outcome["challenge"].take()
+    }
+
+    fn complete(&self, challenge: &Value, code: &str) -> Result<Value, Value> {
+        let input = json!({"challenge": challenge, "code": code});
+        self.server.call("complete_login", input)
+    }
+
+    fn login(&self, code: &str) -> Result<Value, Value> {
+        self.complete(&self.challenge(), code)
+    }
+
+    fn own(&self, operation: &str) -> Result<Value, Value> {
+        let input = json!({"access_token": self.tokens["access_token"]});
+        self.server.call(operation, input)
+    }
+
+    /// Sends all answers at once, and says how many were taken.
+    fn at_once(&self, answers: &[(Value, &str)]) -> usize {
+        let barrier = &Barrier::new(answers.len());
+        thread::scope(|scope| {
+            let threads: Vec<_> = answers
+                .iter()
+                .map(|(challenge, code)| {
+                    scope.spawn(move || {
+                        barrier.wait();
+                        self.complete(challenge, code)
+                    })
+                })
+                .collect();
+            let results = threads.into_iter().map(|thread| thread.join().unwrap());
+            let won = results.filter(|result| match result {
+                Ok(_) => true,
+                Err(error) => {
+                    assert_eq!(error["code"], -32001, "{error}");
+                    false
+                }
+            });
+            won.count()
+        })
+    }
+}
+
+fn assert_refused(result: Result<Value, Value>) {
+    let error = result.unwrap_err();
+    assert_eq!(error["code"], -32001, "{error}");
+    assert_eq!(error["message"], "The challenge or the code is not valid");
+}
+
+#[test]
+fn attack_23_a_code_that_was_seen_over_a_shoulder() {
+    let server = Server::start();
+    let victim = Victim::new(&server);
+    let code = shown(&victim.secret, step());
+    victim.login(&code).unwrap();
+    assert_refused(victim.login(&code));
+}
+
+#[test]
+fn attack_23_a_code_of_a_step_before_the_last_that_was_used() {
+    let server = Server::start();
+    let victim = Victim::confirmed(&server, step);
+    // Nobody has used it, and it is not old yet.
+    assert_refused(victim.login(&shown(&victim.secret, step() - 1)));
+}
+
+#[test]
+fn attack_23_one_code_by_many_at_once() {
+    for store in ["memory", "sqlite"] {
+        let options = Options::new();
+        let server = match store {
+            "memory" => options.store("memory").start(),
+            _ => options.start(),
+        };
+        let victim = Victim::new(&server);
+        let challenges: Vec<Value> = (0..8).map(|_| victim.challenge()).collect();
+        let code = shown(&victim.secret, step());
+        let answers: Vec<_> = challenges
+            .into_iter()
+            .map(|challenge| (challenge, code.as_str()))
+            .collect();
+        assert_eq!(victim.at_once(&answers), 1, "{store}");
+    }
+}
+
+#[test]
+fn attack_23_one_challenge_by_many_codes_at_once() {
+    let server = Server::start();
+    let victim = Victim::new(&server);
+    let challenge = victim.challenge();
+    let codes = victim.recovery_codes.iter().take(5);
+    let answers: Vec<_> = codes
+        .map(|code| (challenge.clone(), code.as_str()))
+        .collect();
+    assert_eq!(victim.at_once(&answers), 1);
+}
+
+#[test]
+fn attack_23_guessing_codes_with_the_right_password() {
+    let server = Server::start();
+    let victim = Victim::new(&server);
+    let wrong = wrong_code(&victim.secret);
+    // Each challenge takes five, and none more.
+    let challenge = victim.challenge();
+    for _ in 0..5 {
+        assert_refused(victim.complete(&challenge, &wrong));
+    }
+    assert_refused(victim.complete(&challenge, &victim.recovery_codes[0]));
+    // A right password gives another challenge, and not another ten guesses.
+    for _ in 0..5 {
+        assert_refused(victim.login(&wrong));
+    }
+    let code = shown(&victim.secret, step());
+    for code in [wrong, code] {
+        let error = victim.login(&code).unwrap_err();
+        assert_eq!(error["code"], -32003, "{error}");
+        assert!(error["data"]["details"]["retry_after_seconds"].as_u64() > Some(0));
+    }
+}
+
+#[test]
+fn attack_24_one_recovery_code_by_many_at_once() {
+    for _ in 0..3 {
+        let server = Server::start();
+        let victim = Victim::new(&server);
+        let code = victim.recovery_codes[0].as_str();
+        let answers: Vec<_> = (0..8).map(|_| (victim.challenge(), code)).collect();
+        assert_eq!(victim.at_once(&answers), 1);
+        assert_refused(victim.login(code));
+    }
+}
+
+#[test]
+fn attack_24_a_recovery_code_after_a_newer_set_was_made() {
+    let server = Server::start();
+    let victim = Victim::new(&server);
+    let challenge = victim.challenge();
+    let renewed = victim.own("create_recovery_codes").unwrap();
+    for code in &victim.recovery_codes[..2] {
+        assert_refused(victim.complete(&challenge, code));
+    }
+    let renewed = renewed["recovery_codes"][0].as_str().unwrap();
+    victim.complete(&challenge, renewed).unwrap();
+}
+
+#[test]
+fn attack_30_a_second_factor_by_a_session_from_before_it() {
+    let server = Server::start();
+    server.new_session("victim");
+    let credentials = json!({"username": "victim", "password": PASSWORD});
+    let stolen = server.call("login", credentials.clone()).unwrap();
+    let owner = server.call("login", credentials).unwrap();
+    let own = json!({"access_token": owner["access_token"]});
+    let enrolment = server.call("enroll_totp", own).unwrap();
+    let secret = enrolment["secret"].as_str().unwrap();
+    let confirm = |_| {
+        let code = shown(secret, step());
+        let input = json!({"access_token": owner["access_token"], "code": code});
+        server.call("confirm_totp", input).ok()
+    };
+    (0..3).find_map(confirm).unwrap();
+    for operation in ["disable_totp", "create_recovery_codes", "enroll_totp"] {
+        let input = json!({"access_token": stolen["access_token"]});
+        let error = server.call(operation, input).unwrap_err();
+        assert_eq!(error["code"], -32001, "{operation}: {error}");
+    }
+    let refresh = json!({"refresh_token": stolen["refresh_token"]});
+    let error = server.call("refresh_token", refresh).unwrap_err();
+    assert_eq!(error["code"], -32001);
+}
+
+#[test]
+fn attack_30_a_second_factor_by_a_session_that_is_not_fresh() {
+    let home = folder();
+    let server = Options::new().home(home.path()).start();
+    let Victim {
+        tokens,
+        recovery_codes,
+        ..
+    } = Victim::new(&server);
+    server.kill();
+    let server = Options::new()
+        .home(home.path())
+        .env("USER_AUTH_FRESH_SESSION_SECONDS", "1")
+        .start();
+    // The clock is the server's: ask until it has gone on.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let own = json!({"access_token": tokens["access_token"]});
+    let too_short = json!({
+        "access_token": tokens["access_token"],
+        "current_password": PASSWORD,
+        "new_password": "short",
+    });
+    loop {
+        let error = server
+            .call("change_password", too_short.clone())
+            .unwrap_err();
+        if error["code"] == -32001 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{error}");
+    }
+    for operation in ["disable_totp", "create_recovery_codes", "enroll_totp"] {
+        let error = server.call(operation, own.clone()).unwrap_err();
+        assert_eq!(error["code"], -32001, "{operation}: {error}");
+        assert!(error.to_string().contains("began lately"), "{error}");
+    }
+    let credentials = json!({"username": "victim", "password": PASSWORD});
+    let outcome = server.call("login", credentials).unwrap();
+    let input = json!({"challenge": outcome["challenge"], "code": recovery_codes[0]});
+    server.call("complete_login", input).unwrap();
+}
+
+/// No session is of low assurance while its account has a second factor, but for
+/// a fault: so one is made by hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_30_a_second_factor_by_a_session_of_low_assurance() {
+    let plugin = Plugin::builder()
+        .component(built("user-auth.wasm"))
+        .cache(built("user-auth").with_file_name("test-cache/user-auth"))
+        .store(Arc::new(MemoryStore::new()))
+        .keys(Keys::ephemeral().unwrap())
+        .build()
+        .unwrap();
+    let anonymous = Caller {
+        principal: Principal::Anonymous,
+        source: Some("203.0.113.7".into()),
+    };
+    let invoke = async |operation: &str, input: Value| {
+        let input = input.to_string();
+        let answer = plugin.invoke(anonymous.clone(), operation, &input);
+        let answer = answer.await.unwrap();
+        let output = answer.map_err(|error| (error.code, error.message))?;
+        Ok::<Value, (i32, String)>(serde_json::from_str(&output).unwrap())
+    };
+    let credentials = json!({"username": "victim", "password": PASSWORD});
+    invoke("register", credentials.clone()).await.unwrap();
+    let login = async || plugin.login(anonymous.clone(), "victim", PASSWORD).await;
+    let LoginOutcome::Tokens(tokens) = login().await.unwrap().unwrap() else {
+        panic!("there is no second factor yet");
+    };
+    let own = json!({"access_token": tokens.access_token});
+    let enrolment = invoke("enroll_totp", own.clone()).await.unwrap();
+    let secret = enrolment["secret"].as_str().unwrap();
+    let mut confirmed = None;
+    while confirmed.is_none() {
+        let code = shown(secret, step());
+        let input = json!({"access_token": tokens.access_token, "code": code});
+        confirmed = invoke("confirm_totp", input).await.ok();
+    }
+    let recovery_codes = confirmed.unwrap()["recovery_codes"].take();
+
+    let key = format!("session/{}", tokens.session_id);
+    let mut found = plugin
+        .store()
+        .get(std::slice::from_ref(&key))
+        .await
+        .unwrap();
+    let mut session: Value = serde_json::from_slice(&found.remove(0).unwrap().value).unwrap();
+    assert_eq!(session["amr"], json!(["pwd", "otp", "mfa"]));
+    session["amr"] = json!(["pwd"]);
+    let lowered = Mutation {
+        key,
+        expect: Expect::Any,
+        put: Some(session.to_string().into()),
+        ttl: None,
+    };
+    plugin.store().commit(vec![lowered]).await.unwrap();
+
+    let change = json!({
+        "access_token": tokens.access_token,
+        "current_password": PASSWORD,
+        "new_password": NEW_PASSWORD,
+    });
+    for (operation, input) in [
+        ("disable_totp", own.clone()),
+        ("create_recovery_codes", own.clone()),
+        ("enroll_totp", own),
+        ("change_password", change),
+    ] {
+        let (code, message) = invoke(operation, input).await.unwrap_err();
+        assert_eq!(code, -32001, "{operation}: {message}");
+        assert!(message.contains("second factor"), "{operation}: {message}");
+    }
+    let LoginOutcome::Challenge(asked) = login().await.unwrap().unwrap() else {
+        panic!("the second factor is still there");
+    };
+    assert_eq!(asked.methods, ["totp", "recovery_code"]);
+    let code = recovery_codes[0].as_str().unwrap();
+    let completed = plugin.complete_login(anonymous.clone(), &asked.challenge, code);
+    let completed = completed.await.unwrap().unwrap();
+    let claims = plugin.verify_token(anonymous.clone(), &completed.access_token);
+    let claims = claims.await.unwrap().unwrap().unwrap();
+    assert_eq!(claims.acr, "aal2");
+    assert_eq!(claims.amr, ["pwd", "mfa"]);
+}
