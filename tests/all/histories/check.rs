@@ -186,9 +186,9 @@ impl History {
                 Disable(user) => user == owner.user,
                 _ => false,
             };
-            may_end
-                && other.answer != No | matches!(other.what, Refresh(_))
-                && other.invoked < event.answered
+            // A replay is refused, and ends the session just so.
+            let happened = other.answer != No || matches!(other.what, Refresh(_));
+            may_end && happened && other.invoked < event.answered
         });
         (!has_reason).then(|| "a session was over that nothing had ended".to_owned())
     }
