@@ -22,6 +22,7 @@ mod explain_permissions;
 mod get_capabilities;
 mod get_session;
 mod get_user;
+mod import_users;
 mod input;
 mod introspect_token;
 mod list_api_keys;
@@ -64,6 +65,7 @@ pub use explain_permissions::ExplainPermissions;
 pub use get_capabilities::{GetCapabilities, operations};
 pub use get_session::{GetSession, SessionView};
 pub use get_user::{GetUser, UserView};
+pub use import_users::ImportUsers;
 pub use introspect_token::IntrospectToken;
 pub use list_api_keys::ListApiKeys;
 pub use list_roles::ListRoles;
@@ -114,6 +116,7 @@ pub static TABLE: &[Definition] = &[
     define::<DisableUser>(),
     define::<EnableUser>(),
     define::<DeleteUser>(),
+    define::<ImportUsers>(),
     define::<CreateServiceAccount>(),
     define::<CreateApiKey>(),
     define::<ListApiKeys>(),

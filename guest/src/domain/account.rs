@@ -37,6 +37,9 @@ pub struct Account {
     /// Counts the times that all its sessions were ended: those begun before are
     /// over, however many there are.
     pub session_epoch: u64,
+    /// Of an account that was imported, the fingerprint of what it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<String>,
 }
 
 /// Whether an account may be used.
@@ -69,6 +72,7 @@ impl Account {
             status: Status::Active,
             roles: Vec::new(),
             session_epoch: 0,
+            imported: None,
         })
     }
 
