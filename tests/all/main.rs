@@ -8,6 +8,7 @@ mod component;
 mod crash;
 mod host;
 mod http;
+mod import;
 mod races;
 mod readme;
 mod sandbox;

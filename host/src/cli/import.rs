@@ -23,7 +23,7 @@ use super::options::Options;
 
 /// Each call waits for the disk at each of its users, and the store makes one wait
 /// of those of many calls.
-const CALLS_AT_ONCE: usize = 64;
+const CALLS_AT_ONCE: usize = 128;
 /// Stopped by SIGINT or SIGTERM: as shells say it.
 const STOPPED: u8 = 130;
 
