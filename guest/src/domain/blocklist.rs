@@ -112,7 +112,7 @@ fn is_common_repeated(password: &str) -> bool {
     let Some(first) = words.next() else {
         return false;
     };
-    is_common(unit(first)) && words.all(|word| word == first)
+    is_common(first) && words.all(|word| word == first)
 }
 
 /// What a text is a repetition of; itself, if of nothing shorter.
