@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde::Deserialize;
-use tokio::signal;
 use tokio::task::{JoinError, JoinSet};
 use user_auth_host::api::{Caller, Principal};
 use user_auth_host::{Limits, Plugin};
@@ -20,6 +19,7 @@ use self::report::{Problem, Report};
 use super::Failure;
 use super::open::open;
 use super::options::Options;
+use super::serve::shutdown_signal;
 
 /// Each call waits for the disk at each of its users, and the store makes one wait
 /// of those of many calls.
@@ -127,7 +127,7 @@ impl Import {
         chunks: &mut Chunks,
         report: &mut Report,
     ) -> Result<(End, u64), Failure> {
-        let mut stop = pin!(stop());
+        let mut stop = pin!(shutdown_signal()?);
         let mut calls = JoinSet::new();
         let mut end = None;
         let mut next_line = self.from_line;
@@ -209,19 +209,4 @@ async fn invoke(plugin: &Plugin, chunk: &Chunk, dry_run: bool) -> Result<Vec<Out
 
 fn broken(error: JoinError) -> Failure {
     Failure::start(format!("a call was lost: {error}"))
-}
-
-/// Until somebody wants it to end.
-async fn stop() {
-    let interrupted = signal::ctrl_c();
-    #[cfg(unix)]
-    if let Ok(mut terminated) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = interrupted => {}
-            _ = terminated.recv() => {}
-        }
-        return;
-    }
-    #[cfg(not(unix))]
-    let _ = interrupted.await;
 }
