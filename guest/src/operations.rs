@@ -27,6 +27,7 @@ mod explain_permissions;
 mod get_capabilities;
 mod get_session;
 mod get_user;
+mod import_users;
 mod input;
 mod introspect_token;
 mod issue_token;
@@ -80,6 +81,7 @@ pub use explain_permissions::ExplainPermissions;
 pub use get_capabilities::{GetCapabilities, operations};
 pub use get_session::{GetSession, SessionView};
 pub use get_user::{GetUser, UserView};
+pub use import_users::ImportUsers;
 pub use introspect_token::IntrospectToken;
 pub use issue_token::IssueToken;
 pub use list_api_keys::ListApiKeys;
@@ -144,6 +146,7 @@ pub static TABLE: &[Definition] = &[
     define::<RevokeUserSessions>(),
     define::<ResetSecondFactor>(),
     define::<DeleteUser>(),
+    define::<ImportUsers>(),
     define::<CreateServiceAccount>(),
     define::<CreateApiKey>(),
     define::<ListApiKeys>(),

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::time::Timestamp;
@@ -84,8 +85,8 @@ pub trait Store {
     fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable>;
 }
 
-/// The cost of one password hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The cost of one Argon2id hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HashParameters {
     /// Memory in KiB.
     pub memory_kib: u32,
@@ -97,15 +98,47 @@ pub struct HashParameters {
     pub output_length: u32,
 }
 
-/// Argon2id (RFC 9106).
+/// The cost of one scrypt hash (RFC 7914 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScryptParameters {
+    /// The binary logarithm of the cost N.
+    pub log_n: u8,
+    /// The block size r.
+    pub block_size: u32,
+    /// The parallelisation p.
+    pub parallelism: u32,
+    /// Length of the hash in bytes.
+    pub output_length: u32,
+}
+
+/// Password hashes; the contract is `wit/password-hash.wit`. All but Argon2id are
+/// there to verify what was made elsewhere.
 pub trait PasswordHash {
-    /// Hashes `password` with `salt` and the pepper `secret`.
+    /// Argon2id (RFC 9106) of `password` with `salt` and the pepper `secret`.
     fn argon2id(
         &self,
         password: &[u8],
         salt: &[u8],
         secret: &[u8],
         parameters: HashParameters,
+    ) -> Result<Vec<u8>, Unavailable>;
+    /// bcrypt of the first 72 bytes of `password`, with 2^`cost` rounds and a salt
+    /// of 16 bytes: the 23 bytes that are stored of it.
+    fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable>;
+    /// scrypt (RFC 7914).
+    fn scrypt(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        parameters: ScryptParameters,
+    ) -> Result<Vec<u8>, Unavailable>;
+    /// PBKDF2 with HMAC-SHA256 (RFC 8018 section 5.2).
+    fn pbkdf2_sha256(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        iterations: u32,
+        output_length: u32,
     ) -> Result<Vec<u8>, Unavailable>;
 }
 
@@ -203,7 +236,7 @@ pub trait Client {
 pub struct Ports<'a> {
     /// Records.
     pub store: &'a dyn Store,
-    /// Argon2id.
+    /// Password hashes.
     pub password_hash: &'a dyn PasswordHash,
     /// Derived keys.
     pub keys: &'a dyn Keys,

@@ -121,16 +121,9 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Less memory takes more passes: OWASP's choices are equally strong.
     fn check_argon2(&self) -> Result<(), InvalidSetting> {
-        let floor_mib = match self.argon2_iterations {
-            1 => 46,
-            2 => 19,
-            3 => 12,
-            4 => 9,
-            _ => 7,
-        };
-        if self.argon2_memory_kib >= floor_mib * 1024 {
+        let floor_kib = argon2_floor_kib(self.argon2_iterations);
+        if self.argon2_memory_kib >= floor_kib {
             return Ok(());
         }
         Err(invalid(
@@ -138,8 +131,7 @@ impl Settings {
             &self.argon2_memory_kib.to_string(),
             &format!(
                 "at least {} with USER_AUTH_ARGON2_ITERATIONS {}",
-                floor_mib * 1024,
-                self.argon2_iterations
+                floor_kib, self.argon2_iterations
             ),
         ))
     }
@@ -153,6 +145,19 @@ impl Settings {
             output_length,
         }
     }
+}
+
+/// The least memory of an Argon2id hash with so many passes, in KiB. Less memory
+/// takes more passes: OWASP's choices are equally strong.
+pub fn argon2_floor_kib(iterations: u32) -> u32 {
+    let mib = match iterations {
+        0 | 1 => 46,
+        2 => 19,
+        3 => 12,
+        4 => 9,
+        _ => 7,
+    };
+    mib * 1024
 }
 
 fn text(name: &str, value: &str) -> Result<String, InvalidSetting> {

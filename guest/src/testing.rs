@@ -22,6 +22,8 @@ pub struct World {
     pub notifications: RefCell<Vec<Value>>,
     pub audited: RefCell<Vec<Value>>,
     pub log_level: Cell<Option<LogLevel>>,
+    /// Which functions have hashed passwords, and at what cost.
+    pub hashes: RefCell<Vec<String>>,
     records: RefCell<BTreeMap<String, Record>>,
     versions: Cell<u64>,
     random: Cell<u64>,
@@ -41,6 +43,7 @@ impl World {
             notifications: RefCell::default(),
             audited: RefCell::default(),
             log_level: Cell::new(None),
+            hashes: RefCell::default(),
             records: RefCell::default(),
             versions: Cell::new(0),
             random: Cell::new(0),
@@ -173,6 +176,10 @@ impl World {
         self.write(key, value, None);
     }
 
+    fn note_hash(&self, hash: String) {
+        self.hashes.borrow_mut().push(hash);
+    }
+
     fn live(&self, key: &str) -> Option<Entry> {
         let records = self.records.borrow();
         let (value, version, expires) = records.get(key)?;
@@ -263,12 +270,54 @@ impl PasswordHash for World {
         password: &[u8],
         salt: &[u8],
         secret: &[u8],
-        _: HashParameters,
+        parameters: HashParameters,
     ) -> Result<Vec<u8>, Unavailable> {
+        self.note_hash(format!("argon2id {}", parameters.memory_kib));
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
         mac.update(salt);
         mac.update(password);
         Ok(mac.finalize().into_bytes().to_vec())
+    }
+
+    fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable> {
+        self.note_hash(format!("bcrypt {cost}"));
+        let mut key = password.to_vec();
+        key.push(0);
+        key.truncate(72);
+        let hash = bcrypt::bcrypt(cost, salt.try_into().unwrap(), &key);
+        Ok(hash[..23].to_vec())
+    }
+
+    fn scrypt(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        parameters: ScryptParameters,
+    ) -> Result<Vec<u8>, Unavailable> {
+        self.note_hash(format!("scrypt {}", parameters.log_n));
+        let mut hash = vec![0; parameters.output_length as usize];
+        let ScryptParameters {
+            log_n,
+            block_size,
+            parallelism,
+            ..
+        } = parameters;
+        let parameters = scrypt::Params::new(log_n, block_size, parallelism).unwrap();
+        scrypt::scrypt(password, salt, &parameters, &mut hash).unwrap();
+        Ok(hash)
+    }
+
+    fn pbkdf2_sha256(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        iterations: u32,
+        output_length: u32,
+    ) -> Result<Vec<u8>, Unavailable> {
+        self.note_hash(format!("pbkdf2-sha256 {iterations}"));
+        let mut hash = vec![0; output_length as usize];
+        pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, iterations, &mut hash);
+        Ok(hash)
     }
 }
 

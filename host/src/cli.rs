@@ -3,6 +3,7 @@
 mod arguments;
 mod call;
 mod descriptors;
+mod import;
 mod inspect;
 mod logging;
 mod open;
@@ -37,6 +38,7 @@ Examples:
   user-auth stdio                                    MCP for a client that starts this program
   user-auth call register username=alice             asks for the password
   user-auth call verify_token token=eyJhbGciOi…
+  user-auth import users.jsonl                       users of another system
   user-auth inspect                                  what the component may do, and its limits
 
 Environment:
@@ -59,6 +61,8 @@ enum Command {
     Stdio(stdio::Stdio),
     /// Run one operation.
     Call(call::Call),
+    /// Import users of another system, with their password hashes.
+    Import(import::Import),
     /// Show the component's imports, exports, size and hash, and the limits.
     Inspect(inspect::Inspect),
     /// Print the completions for a shell.
@@ -95,6 +99,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(serve) => wait(serve.run()),
         Command::Stdio(stdio) => wait(stdio.run()),
         Command::Call(call) => wait(call.run()),
+        Command::Import(import) => wait(import.run()),
         Command::Inspect(inspect) => inspect.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

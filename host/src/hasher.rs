@@ -1,5 +1,7 @@
-//! Argon2id on threads of its own: at most one hash per core, each worker with
-//! block memory that it keeps, and a queue that says no when it is full.
+//! Password hashes on threads of their own: at most one hash per core, each worker
+//! with block memory that it keeps, and a queue that says no when it is full.
+
+mod function;
 
 use std::collections::VecDeque;
 use std::io;
@@ -7,11 +9,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use argon2::Block;
 use tokio::sync::oneshot;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::limits::Limits;
+
+pub use function::Function;
 
 /// The pool. Cheap to clone; its threads end with the last clone, after what
 /// they have begun.
@@ -20,22 +24,14 @@ pub struct Hasher {
     pool: Arc<Pool>,
 }
 
-/// What to hash, and at what cost (RFC 9106).
+/// What to hash, how, and at what cost.
 pub struct HashRequest {
-    /// The password P.
+    /// The password.
     pub password: Zeroizing<Vec<u8>>,
-    /// The salt S.
+    /// The salt.
     pub salt: Vec<u8>,
-    /// The secret value K: the pepper.
-    pub secret: Zeroizing<Vec<u8>>,
-    /// The memory m in KiB.
-    pub memory_kib: u32,
-    /// The passes t.
-    pub iterations: u32,
-    /// The lanes p.
-    pub parallelism: u32,
-    /// The length T of the hash in bytes.
-    pub output_length: u32,
+    /// How.
+    pub function: Function,
 }
 
 /// Why there is no hash.
@@ -50,7 +46,7 @@ pub enum HashError {
         retry_after: Duration,
     },
     /// The request is one that this host never serves.
-    #[error("the host refuses these Argon2 parameters: {0}")]
+    #[error("the host refuses these hash parameters: {0}")]
     Refused(String),
     /// The pool is shutting down, or the worker broke.
     #[error("the password hash was abandoned")]
@@ -88,7 +84,7 @@ impl Hasher {
         for number in 0..limits.hash_workers.max(1) {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
-                .name(format!("argon2-{number}"))
+                .name(format!("hash-{number}"))
                 .spawn(move || work(&shared))?;
         }
         Ok(Self { pool })
@@ -98,13 +94,9 @@ impl Hasher {
     /// to the next; what has begun is finished, since the work of a client that
     /// hangs up on purpose must not come for free to it.
     pub async fn hash(&self, request: HashRequest) -> Result<Vec<u8>, HashError> {
-        let params = self.pool.admit(&request)?;
+        request.admit(&self.pool.limits)?;
         let (answer, answered) = oneshot::channel();
-        self.pool.enqueue(Job {
-            request,
-            params,
-            answer,
-        })?;
+        self.pool.enqueue(Job { request, answer })?;
         answered.await.unwrap_or(Err(HashError::Abandoned))
     }
 
@@ -130,36 +122,6 @@ struct Pool {
 }
 
 impl Pool {
-    fn admit(&self, request: &HashRequest) -> Result<Params, HashError> {
-        let caps = &self.limits;
-        for (name, value, cap) in [
-            ("memory in KiB", request.memory_kib, caps.hash_memory_kib),
-            ("iterations", request.iterations, caps.hash_iterations),
-            ("parallelism", request.parallelism, caps.hash_parallelism),
-            (
-                "output length",
-                request.output_length,
-                caps.hash_output_bytes,
-            ),
-        ] {
-            if value > cap {
-                let reason = format!("{name} is {value}, and at most {cap} is allowed");
-                return Err(HashError::Refused(reason));
-            }
-        }
-        if request.salt.len() < argon2::MIN_SALT_LEN {
-            let reason = format!("the salt needs at least {} bytes", argon2::MIN_SALT_LEN);
-            return Err(HashError::Refused(reason));
-        }
-        Params::new(
-            request.memory_kib,
-            request.iterations,
-            request.parallelism,
-            Some(request.output_length as usize),
-        )
-        .map_err(|error| HashError::Refused(error.to_string()))
-    }
-
     fn enqueue(&self, job: Job) -> Result<(), HashError> {
         let mut queue = self.shared.lock();
         if queue.jobs.len() >= self.limits.hash_queue {
@@ -228,20 +190,15 @@ impl Queue {
 
 struct Job {
     request: HashRequest,
-    params: Params,
     answer: oneshot::Sender<Result<Vec<u8>, HashError>>,
 }
 
 fn work(shared: &Shared) {
-    let mut memory = Vec::new();
+    let mut memory: Vec<Block> = Vec::new();
     while let Some(job) = next_job(shared) {
-        let Job {
-            request,
-            params,
-            answer,
-        } = job;
+        let Job { request, answer } = job;
         let started = Instant::now();
-        let result = compute(&request, params, &mut memory);
+        let result = request.compute(&mut memory);
         drop(request);
         let took = started.elapsed();
 
@@ -278,45 +235,23 @@ fn next_job(shared: &Shared) -> Option<Job> {
     }
 }
 
-fn compute(
-    request: &HashRequest,
-    params: Params,
-    memory: &mut Vec<Block>,
-) -> Result<Vec<u8>, HashError> {
-    let refused = |error: argon2::Error| HashError::Refused(error.to_string());
-    let blocks = params.block_count();
-    let argon2 =
-        Argon2::new_with_secret(&request.secret, Algorithm::Argon2id, Version::V0x13, params)
-            .map_err(refused)?;
-    if memory.len() < blocks {
-        memory.resize(blocks, Block::new());
-    }
-    let mut hash = vec![0; request.output_length as usize];
-    argon2
-        .hash_password_into_with_memory(
-            &request.password,
-            &request.salt,
-            &mut hash,
-            &mut memory[..blocks],
-        )
-        .inspect_err(|_| hash.zeroize())
-        .map_err(refused)?;
-    Ok(hash)
-}
-
 #[cfg(test)]
 mod tests {
+    use argon2::{Algorithm, Argon2, Params, Version};
+
     use super::*;
 
     fn request() -> HashRequest {
         HashRequest {
             password: Zeroizing::new(vec![1; 32]),
             salt: vec![2; 16],
-            secret: Zeroizing::new(vec![3; 8]),
-            memory_kib: 32,
-            iterations: 3,
-            parallelism: 4,
-            output_length: 32,
+            function: Function::Argon2id {
+                secret: Zeroizing::new(vec![3; 8]),
+                memory_kib: 32,
+                iterations: 3,
+                parallelism: 4,
+                output_length: 32,
+            },
         }
     }
 
@@ -341,16 +276,9 @@ mod tests {
 
     fn job(pool: &Pool) -> (Job, oneshot::Receiver<Result<Vec<u8>, HashError>>) {
         let request = request();
-        let params = pool.admit(&request).unwrap();
+        request.admit(&pool.limits).unwrap();
         let (answer, answered) = oneshot::channel();
-        (
-            Job {
-                request,
-                params,
-                answer,
-            },
-            answered,
-        )
+        (Job { request, answer }, answered)
     }
 
     #[tokio::test]
@@ -427,21 +355,5 @@ mod tests {
         let (second, _second) = job(&pool);
         pool.enqueue(second).unwrap();
         assert_eq!(pool.shared.lock().waiting(), 1);
-    }
-
-    #[test]
-    fn costs_above_the_cap_are_refused() {
-        let pool = stalled(1);
-        let dear = HashRequest {
-            memory_kib: Limits::default().hash_memory_kib + 1,
-            ..request()
-        };
-        assert!(matches!(pool.admit(&dear), Err(HashError::Refused(reason))
-            if reason.contains("memory in KiB is 65537")));
-        let zero = HashRequest {
-            iterations: 0,
-            ..request()
-        };
-        assert!(matches!(pool.admit(&zero), Err(HashError::Refused(_))));
     }
 }

@@ -111,13 +111,19 @@ limits! {
     hash_workers: usize = available_parallelism().map_or(2, |cores| cores.get()), "";
     /// Passwords that may wait for a worker; one more is refused.
     hash_queue: usize = 64, "";
-    /// Memory of one Argon2 hash.
-    hash_memory_kib: u32 = 64 << 10, "KiB";
+    /// Memory of one Argon2 or scrypt hash.
+    hash_memory_kib: u32 = 128 << 10, "KiB";
     /// Passes of one Argon2 hash over its memory.
     hash_iterations: u32 = 16, "";
     /// Lanes of one Argon2 hash.
     hash_parallelism: u32 = 16, "";
-    /// Length of one Argon2 hash.
+    /// Cost of one bcrypt hash: the binary logarithm of its rounds.
+    hash_bcrypt_cost: u32 = 14, "";
+    /// Memory that one scrypt hash fills, one lane after the other.
+    hash_scrypt_filled_kib: u32 = 512 << 10, "KiB";
+    /// Iterations of one PBKDF2 hash, for all of its output.
+    hash_pbkdf2_iterations: u32 = 5_000_000, "";
+    /// Length of one hash.
     hash_output_bytes: u32 = 1_024, "B";
     /// Operations that are counted one by one; what comes later goes uncounted.
     counted_operations: usize = 256, "";
@@ -155,7 +161,7 @@ mod tests {
         let table = Limits::default().table();
         let value = |name| &table.iter().find(|limit| limit.name == name).unwrap().value;
         assert_eq!(value("memory_bytes"), "64 MiB");
-        assert_eq!(value("hash_memory_kib"), "64 MiB");
+        assert_eq!(value("hash_memory_kib"), "128 MiB");
         assert_eq!(value("cpu_per_call"), "1s");
         assert_eq!(value("memories"), "1");
         assert_eq!(table[0].description, "Linear memory of one instance.");

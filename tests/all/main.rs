@@ -10,6 +10,7 @@ mod crash;
 mod histories;
 mod host;
 mod http;
+mod import;
 mod races;
 mod readme;
 mod sandbox;

@@ -102,6 +102,36 @@ impl PasswordHash for Host {
         };
         Ok(password_hash::argon2id(password, salt, secret, parameters)?)
     }
+
+    fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable> {
+        Ok(password_hash::bcrypt(password, salt, cost)?)
+    }
+
+    fn scrypt(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        parameters: ScryptParameters,
+    ) -> Result<Vec<u8>, Unavailable> {
+        let parameters = password_hash::ScryptParameters {
+            log_n: parameters.log_n,
+            block_size: parameters.block_size,
+            parallelism: parameters.parallelism,
+            output_length: parameters.output_length,
+        };
+        Ok(password_hash::scrypt(password, salt, parameters)?)
+    }
+
+    fn pbkdf2_sha256(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        iterations: u32,
+        output_length: u32,
+    ) -> Result<Vec<u8>, Unavailable> {
+        let hash = password_hash::pbkdf2_sha256(password, salt, iterations, output_length)?;
+        Ok(hash)
+    }
 }
 
 impl Keys for Host {

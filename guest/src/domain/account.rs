@@ -42,6 +42,9 @@ pub struct Account {
     pub second_factor: Option<SecondFactor>,
     /// What shall become the second factor, once its owner has confirmed it.
     pub enrolment: Option<Enrolment>,
+    /// Of an account that was imported, the fingerprint of what it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<String>,
 }
 
 /// Whether an account may be used.
@@ -76,6 +79,7 @@ impl Account {
             session_epoch: 0,
             second_factor: None,
             enrolment: None,
+            imported: None,
         })
     }
 

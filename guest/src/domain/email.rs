@@ -13,6 +13,13 @@ const MAX_BYTES: usize = 254;
 #[schemars(with = "String", extend("format" = "email", "maxLength" = 254))]
 pub struct Email(String);
 
+impl Email {
+    /// The part before the `@`, and the domain.
+    pub fn parts(&self) -> (&str, &str) {
+        self.0.rsplit_once('@').unwrap_or((&self.0, ""))
+    }
+}
+
 impl TryFrom<String> for Email {
     type Error = &'static str;
 

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::blocklist;
+use super::email::Email;
+use super::foreign_hash::{Cost, ForeignHash};
+use super::mac;
 use super::records;
 use super::username::Username;
 use crate::error::{AuthError, FieldError, Result};
@@ -30,7 +34,7 @@ const HASH_BYTES: u32 = 32;
 pub struct Password(Zeroizing<String>);
 
 impl Password {
-    fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
@@ -62,13 +66,24 @@ impl fmt::Debug for Password {
     }
 }
 
+/// Whose password it is, as far as it must not be made of that.
+pub struct Owner<'a> {
+    /// The user name.
+    pub username: &'a Username,
+    /// Where the owner may be reached.
+    pub email: Option<&'a Email>,
+}
+
 /// Holds a new password against the policy: NIST SP 800-63B-4 section 3.1.1.2
-/// asks for a length, counted in code points, and no composition rules.
-/// `field` is what the caller calls it.
+/// asks for a length, counted in code points, for a list of passwords that are
+/// common or to be expected, and for no composition rules. `field` is what the
+/// caller calls it.
+///
+/// Fails with -32000, and says why.
 pub fn check_policy(
     field: &str,
     password: &Password,
-    username: &Username,
+    owner: &Owner,
     settings: &Settings,
 ) -> Result<()> {
     let problem = if password.0.chars().count() < settings.password_min_length {
@@ -76,19 +91,39 @@ pub fn check_policy(
             "a password has at least {} characters; a sentence is easy to remember",
             settings.password_min_length
         )
-    } else if password.0.to_lowercase() == username.as_str() {
-        "a password is not the user name".to_owned()
+    } else if let Some(reason) = blocklist::find(&password.0, owner, settings) {
+        format!("{reason}; a sentence of your own is easy to remember")
     } else {
         return Ok(());
     };
     Err(AuthError::invalid(vec![FieldError::new(field, problem)]))
 }
 
-/// A password as it is stored: an Argon2id string in PHC form
-/// (`$argon2id$v=19$m=…,t=…,p=…$salt$hash`), hashed under the derived pepper.
+/// A password as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PasswordRecord(String);
+pub struct PasswordRecord(Kept);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    /// An Argon2id string in PHC form (`$argon2id$v=19$m=…,t=…,p=…$salt$hash`),
+    /// hashed under the derived pepper.
+    Own(String),
+    /// What another system hashed, until the first login.
+    Imported(Imported),
+}
+
+/// A foreign hash, of which not the hash itself is stored but a MAC over it under
+/// a derived key: whoever steals the database cannot try passwords on it either.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Imported {
+    imported: Cost,
+    /// In base64.
+    salt: String,
+    /// In base64.
+    seal: String,
+}
 
 impl PasswordRecord {
     /// Hashes a new password with a salt of its own.
@@ -101,14 +136,24 @@ impl PasswordRecord {
     }
 
     fn of(parameters: HashParameters, salt: &[u8], hash: &[u8]) -> PasswordRecord {
-        PasswordRecord(format!(
+        PasswordRecord(Kept::Own(format!(
             "$argon2id$v=19$m={},t={},p={}${}${}",
             parameters.memory_kib,
             parameters.iterations,
             parameters.parallelism,
             STANDARD_NO_PAD.encode(salt),
             STANDARD_NO_PAD.encode(hash),
-        ))
+        )))
+    }
+
+    /// The password that another system hashed. The first login with it hashes it
+    /// anew, since it is never current.
+    pub fn import(foreign: &ForeignHash, ports: &Ports) -> Result<Self> {
+        Ok(PasswordRecord(Kept::Imported(Imported {
+            imported: foreign.cost,
+            salt: STANDARD_NO_PAD.encode(&foreign.salt),
+            seal: STANDARD_NO_PAD.encode(seal(&foreign.hash, ports)?),
+        })))
     }
 
     /// For an account that nobody logs in to with a password: 256 random bits in
@@ -126,26 +171,55 @@ impl PasswordRecord {
     /// Whether this is the password. Takes as long for a wrong one as for the
     /// right one.
     pub fn verify(&self, password: &Password, ports: &Ports) -> Result<bool> {
-        let Some(phc) = Phc::parse(&self.0) else {
-            return Err(records::unreadable("a stored password", ports));
-        };
-        let hash = argon2id(password, &phc.salt, phc.parameters, ports)?;
-        Ok(hash.ct_eq(&phc.hash).into())
+        let unreadable = || records::unreadable("a stored password", ports);
+        match &self.0 {
+            Kept::Own(text) => {
+                let phc = Phc::parse(text).ok_or_else(unreadable)?;
+                let hash = argon2id(password, &phc.salt, phc.parameters, ports)?;
+                Ok(hash.ct_eq(&phc.hash).into())
+            }
+            Kept::Imported(imported) => {
+                let decode = |text| STANDARD_NO_PAD.decode(text).map_err(|_| unreadable());
+                let (salt, expected) = (decode(&imported.salt)?, decode(&imported.seal)?);
+                let hash = Zeroizing::new(imported.imported.hash(password, &salt, ports)?);
+                Ok(seal(&hash, ports)?.ct_eq(&expected).into())
+            }
+        }
     }
 
-    /// Whether it was hashed with the parameters that are now in force.
+    /// Whether it is ours, and was hashed with the parameters that are now in
+    /// force.
     pub fn is_current(&self, settings: &Settings) -> bool {
-        Phc::parse(&self.0)
-            .is_some_and(|phc| phc.parameters == settings.argon2_parameters(HASH_BYTES))
+        let Kept::Own(text) = &self.0 else {
+            return false;
+        };
+        Phc::parse(text).is_some_and(|phc| phc.parameters == settings.argon2_parameters(HASH_BYTES))
     }
 
     /// Does the work of `verify` for an account that does not exist, so that
-    /// time does not tell.
-    pub fn verify_nobody(password: &Password, settings: &Settings, ports: &Ports) -> Result<()> {
-        let parameters = settings.argon2_parameters(HASH_BYTES);
-        argon2id(password, &[0; SALT_BYTES], parameters, ports)?;
+    /// time does not tell: that of a foreign hash of this cost, or of one of ours.
+    pub fn verify_nobody(
+        password: &Password,
+        cost: Option<Cost>,
+        settings: &Settings,
+        ports: &Ports,
+    ) -> Result<()> {
+        match cost {
+            Some(cost) => {
+                let hash = cost.hash(password, &[0; SALT_BYTES], ports)?;
+                seal(&Zeroizing::new(hash), ports)?;
+            }
+            None => {
+                let parameters = settings.argon2_parameters(HASH_BYTES);
+                argon2id(password, &[0; SALT_BYTES], parameters, ports)?;
+            }
+        }
         Ok(())
     }
+}
+
+fn seal(hash: &[u8], ports: &Ports) -> Result<[u8; 32]> {
+    mac::of("imported-password-hash", hash, ports)
 }
 
 fn argon2id(
@@ -243,17 +317,13 @@ mod tests {
     #[test]
     fn the_policy_counts_characters_not_bytes() {
         let settings = Settings::default();
-        let name = Username::try_from("a-name-of-15-chars".to_owned()).unwrap();
-        assert!(check_policy("password", &password(&"ü".repeat(14)), &name, &settings).is_err());
-        assert!(check_policy("password", &password(&"ü".repeat(15)), &name, &settings).is_ok());
-        assert!(
-            check_policy(
-                "password",
-                &password("A-Name-of-15-chars"),
-                &name,
-                &settings
-            )
-            .is_err()
-        );
+        let name = Username::try_from("a-name".to_owned()).unwrap();
+        let owner = Owner {
+            username: &name,
+            email: None,
+        };
+        let check = |text| check_policy("password", &password(text), &owner, &settings);
+        assert!(check("süße grüße ört").is_err());
+        assert!(check("süße grüße ört!").is_ok());
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
 
 /// What a user may do is looked up role by role at every check.
-const MAX_ROLES: usize = 32;
+pub(super) const MAX_ROLES: usize = 32;
 
 /// Assigns a role to a user, who has its permissions from then on. Assigning it
 /// again changes nothing. Nobody can assign a role that permits more than they

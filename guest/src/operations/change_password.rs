@@ -7,7 +7,7 @@ use crate::domain::actor::Requirement;
 use crate::domain::assurance;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
-use crate::domain::password::{self, Password, PasswordRecord};
+use crate::domain::password::{self, Owner, Password, PasswordRecord};
 use crate::domain::records::{self, Batch};
 use crate::domain::session::{self, Own};
 use crate::domain::throttle::{self, Attempt, Authenticator};
@@ -41,12 +41,12 @@ impl Operation for ChangePassword {
 
     fn run(self, context: &Context) -> Result<ChangedPassword> {
         let own = context.actor.session()?;
-        password::check_policy(
-            "new_password",
-            &self.new_password,
-            &own.username,
-            context.settings,
-        )?;
+        let (account, _) = Account::read(own.user_id, &context.ports)?;
+        let owner = Owner {
+            username: &own.username,
+            email: account.as_ref().and_then(|it| it.value.email.as_ref()),
+        };
+        password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
         // A stolen token must not be a way around the throttle of logins.
         let attempt = Attempt::begin(Authenticator::Password(&own.username), context)?;
         let new = records::settle(|| self.exchange(&attempt, context))?;

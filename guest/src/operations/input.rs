@@ -1,5 +1,6 @@
 //! From JSON to the input of an operation, or to a list of what is wrong with it.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Operation, input_schema};
@@ -14,15 +15,21 @@ const MAX_PROBLEMS: usize = 20;
 /// The input, or -32000 with every field that is missing, unknown or of the
 /// wrong form.
 pub fn parse<O: Operation>(input: Value) -> Result<O> {
+    read(input, input_schema::<O>).map_err(AuthError::invalid)
+}
+
+/// A value of the type that has this schema, or what is wrong with it field by
+/// field.
+pub fn read<T: DeserializeOwned>(
+    input: Value,
+    schema: fn() -> Value,
+) -> std::result::Result<T, Vec<FieldError>> {
+    if !input.is_object() {
+        return Err(vec![whole("expected an object")]);
+    }
     // The common case first: the schema is costly to make, and needed only to
     // say what is wrong.
-    if !input.is_object() {
-        return Err(AuthError::invalid(vec![whole("expected an object")]));
-    }
-    match O::deserialize(&input) {
-        Ok(operation) => Ok(operation),
-        Err(error) => Err(AuthError::invalid(problems::<O>(input, &error))),
-    }
+    T::deserialize(&input).map_err(|error| problems::<T>(input, &schema(), &error))
 }
 
 /// The field that says who calls, of operations that require it.
@@ -49,14 +56,17 @@ pub fn take_caller<O: Operation>(input: &mut Value, caller: &Caller) -> Result<O
     }
 }
 
-fn problems<O: Operation>(input: Value, error: &serde_json::Error) -> Vec<FieldError> {
+fn problems<T: DeserializeOwned>(
+    input: Value,
+    schema: &Value,
+    error: &serde_json::Error,
+) -> Vec<FieldError> {
     let Value::Object(mut fields) = input else {
         return vec![whole("expected an object")];
     };
-    let schema = input_schema::<O>();
-    let mut problems = missing(&fields, &schema);
-    problems.extend(take_unknown(&mut fields, &schema));
-    problems.extend(take_malformed::<O>(fields));
+    let mut problems = missing(&fields, schema);
+    problems.extend(take_unknown(&mut fields, schema));
+    problems.extend(take_malformed::<T>(fields));
     problems.truncate(MAX_PROBLEMS);
     if problems.is_empty() {
         problems.push(whole(&without_value(error)));
@@ -103,11 +113,11 @@ fn take_unknown(fields: &mut Map<String, Value>, schema: &Value) -> Vec<FieldErr
 
 /// Parsing stops at the first field that it cannot read, so this takes that away
 /// and tries again.
-fn take_malformed<O: Operation>(mut fields: Map<String, Value>) -> Vec<FieldError> {
+fn take_malformed<T: DeserializeOwned>(mut fields: Map<String, Value>) -> Vec<FieldError> {
     let mut problems = Vec::new();
     loop {
         let input = Value::Object(fields);
-        let Err(error) = serde_path_to_error::deserialize::<_, O>(&input) else {
+        let Err(error) = serde_path_to_error::deserialize::<_, T>(&input) else {
             return problems;
         };
         let path = error.path().to_string();

@@ -11,6 +11,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::challenge::{self, LoginChallenge};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
+use crate::domain::known_costs::KnownCosts;
 use crate::domain::password::{Password, PasswordRecord};
 use crate::domain::records::{self, Batch};
 use crate::domain::refresh_token;
@@ -117,14 +118,14 @@ impl Login {
     /// for a name that nobody has with the same work as for any other.
     fn authenticate(&self, context: &Context) -> Result<Option<Authenticated>> {
         let ports = &context.ports;
-        let nobody = Id::from_bytes(throttle::pseudonym(
-            &["nobody", self.username.as_str()],
-            ports,
-        )?);
-        let user_id = Account::id_of(&self.username, ports)?;
-        let (account, _) = Account::read(user_id.unwrap_or(nobody), ports)?;
+        let pseudonym = throttle::pseudonym(&["nobody", self.username.as_str()], ports)?;
+        let nobody = Id::from_bytes(pseudonym);
+        let user_id = Account::id_of(&self.username, ports)?.unwrap_or(nobody);
+        let keys = [Account::key(user_id), KnownCosts::key()];
+        let (account, costs) = records::read_both::<Account, KnownCosts>(keys, ports)?;
         let Some(account) = account.map(|account| account.value) else {
-            PasswordRecord::verify_nobody(&self.password, context.settings, ports)?;
+            let cost = KnownCosts::of(costs).of_nobody(&pseudonym);
+            PasswordRecord::verify_nobody(&self.password, cost, context.settings, ports)?;
             record_failure(None, nobody, context)?;
             return Ok(None);
         };
@@ -134,7 +135,7 @@ impl Login {
             record_failure(Some(account.user_id), nobody, context)?;
             return Ok(None);
         }
-        // The parameters may have been raised since the password was hashed.
+        // It may have been imported, or the parameters raised since it was hashed.
         let rehashed = match account.password.is_current(context.settings) {
             true => None,
             false => Some(PasswordRecord::create(

@@ -8,7 +8,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
 use crate::domain::email::Email;
 use crate::domain::id::Id;
-use crate::domain::password::{self, Password, PasswordRecord};
+use crate::domain::password::{self, Owner, Password, PasswordRecord};
 use crate::domain::records::Batch;
 use crate::domain::throttle;
 use crate::domain::username::Username;
@@ -16,7 +16,8 @@ use crate::error::{AuthError, Kind, Result};
 
 /// Creates an account. User names are unique; case and ways to write one letter
 /// make no difference. The password needs length, 15 characters unless set
-/// otherwise, and nothing else.
+/// otherwise, and must not be a common one, or made of the names of its owner or of
+/// this service.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
@@ -50,7 +51,11 @@ impl Operation for Register {
     fn run(self, context: &Context) -> Result<Registered> {
         let ports = &context.ports;
         throttle::check_source(context)?;
-        password::check_policy("password", &self.password, &self.username, context.settings)?;
+        let owner = Owner {
+            username: &self.username,
+            email: self.email.as_ref(),
+        };
+        password::check_policy("password", &self.password, &owner, context.settings)?;
         // Spares the hash; what decides is the batch below.
         if Account::id_of(&self.username, ports)?.is_some() {
             return Err(taken(context)?);

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::operations;
 use crate::testing::World;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -150,4 +151,40 @@ fn guesses_of_the_current_password_are_throttled_like_logins() {
         assert_eq!(guess(), Err(-32001));
     }
     assert_eq!(guess(), Err(-32003));
+}
+
+#[test]
+fn a_password_that_is_to_be_expected_is_refused_and_the_reason_told() {
+    let world = World::new();
+    let why = |operation: &str, input: Value| {
+        let error = operations::invoke(operation, input, &world.context()).unwrap_err();
+        error.details["fields"][0].clone()
+    };
+    let register = |password: &str| {
+        let email = "mo@initech.example";
+        json!({"username": "alice", "email": email, "password": password})
+    };
+    for (password, expected) in [
+        ("PasswordPassword1", "most common"),
+        ("qwertyuiopasdfgh", "row of keys"),
+        ("alicealicealice!", "name of its owner"),
+        ("initech-initech-1", "name of its owner"),
+        ("userauth-2024-2024", "this service"),
+    ] {
+        let field = why("register", register(password));
+        assert_eq!(field["path"], "$.password");
+        let problem = field["problem"].as_str().unwrap();
+        assert!(problem.contains(expected), "{password}: {problem}");
+    }
+    world.run("register", register(PASSWORD)).unwrap();
+    let session = login(&world, PASSWORD).unwrap();
+    for password in ["passwordpassword", "initech-initech-1"] {
+        let change = json!({
+            "access_token": session["access_token"],
+            "current_password": PASSWORD,
+            "new_password": password,
+        });
+        assert_eq!(why("change_password", change)["path"], "$.new_password");
+    }
+    assert!(login(&world, PASSWORD).is_ok());
 }

@@ -78,6 +78,11 @@ fn guarded() -> Vec<(&'static str, Value, &'static str)> {
             json!({"username": "alice"}),
             "user-auth:users:write",
         ),
+        (
+            "import_users",
+            json!({"users": [{"username": "ines"}], "dry_run": true}),
+            "user-auth:users:write",
+        ),
     ]
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tracing::warn;
 use zeroize::Zeroizing;
 
-use crate::bindings::user_auth::plugin::password_hash::{Host, Parameters};
+use crate::bindings::user_auth::plugin::password_hash::{Host, Parameters, ScryptParameters};
 use crate::bindings::user_auth::plugin::types::Unavailable;
-use crate::hasher::{HashError, HashRequest};
+use crate::hasher::{Function, HashError, HashRequest};
 use crate::instance::State;
 
 /// What is advised when another try will not help until somebody changes the
@@ -16,6 +16,9 @@ const REFUSED_RETRY: Duration = Duration::from_secs(60);
 /// What is advised when there is no telling.
 const UNKNOWN_RETRY: Duration = Duration::from_secs(1);
 
+/// What the component gets: the hash, or when to try again.
+type Hashed = wasmtime::Result<Result<Vec<u8>, Unavailable>>;
+
 impl Host for State {
     async fn argon2id(
         &mut self,
@@ -23,24 +26,64 @@ impl Host for State {
         salt: Vec<u8>,
         secret: Vec<u8>,
         parameters: Parameters,
-    ) -> wasmtime::Result<Result<Vec<u8>, Unavailable>> {
-        let request = HashRequest {
-            password: Zeroizing::new(password),
-            salt,
+    ) -> Hashed {
+        let function = Function::Argon2id {
             secret: Zeroizing::new(secret),
             memory_kib: parameters.memory_kib,
             iterations: parameters.iterations,
             parallelism: parameters.parallelism,
             output_length: parameters.output_length,
         };
-        self.count_host_call()?;
-        let hasher = self.host().hasher.clone();
-        let hashed = self.wait(hasher.hash(request)).await;
-        Ok(hashed.map_err(|error| {
-            warn!(%error, "a password was not hashed");
-            unavailable(&error)
-        }))
+        hash(self, password, salt, function).await
     }
+
+    async fn bcrypt(&mut self, password: Vec<u8>, salt: Vec<u8>, cost: u32) -> Hashed {
+        hash(self, password, salt, Function::Bcrypt { cost }).await
+    }
+
+    async fn scrypt(
+        &mut self,
+        password: Vec<u8>,
+        salt: Vec<u8>,
+        parameters: ScryptParameters,
+    ) -> Hashed {
+        let function = Function::Scrypt {
+            log_n: parameters.log_n,
+            block_size: parameters.block_size,
+            parallelism: parameters.parallelism,
+            output_length: parameters.output_length,
+        };
+        hash(self, password, salt, function).await
+    }
+
+    async fn pbkdf2_sha256(
+        &mut self,
+        password: Vec<u8>,
+        salt: Vec<u8>,
+        iterations: u32,
+        output_length: u32,
+    ) -> Hashed {
+        let function = Function::Pbkdf2Sha256 {
+            iterations,
+            output_length,
+        };
+        hash(self, password, salt, function).await
+    }
+}
+
+async fn hash(state: &mut State, password: Vec<u8>, salt: Vec<u8>, function: Function) -> Hashed {
+    let request = HashRequest {
+        password: Zeroizing::new(password),
+        salt,
+        function,
+    };
+    state.count_host_call()?;
+    let hasher = state.host().hasher.clone();
+    let hashed = state.wait(hasher.hash(request)).await;
+    Ok(hashed.map_err(|error| {
+        warn!(%error, "a password was not hashed");
+        unavailable(&error)
+    }))
 }
 
 fn unavailable(error: &HashError) -> Unavailable {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use user_auth_tests::{PASSWORD, Server};
+use user_auth_tests::{Options, PASSWORD, Server, command, folder};
 
 fn registration(number: usize) -> String {
     let arguments = json!({"username": format!("user{number}"), "password": PASSWORD});
@@ -79,4 +79,76 @@ fn attack_33_clients_that_hang_up_free_their_places() {
     }
     let login = json!({"username": "alice", "password": PASSWORD});
     assert!(server.call("login", login).is_ok());
+}
+
+/// Hashes that would keep the host busy for hours or eat its memory.
+#[test]
+fn attack_33_imported_hash_bombs_are_refused() {
+    let home = folder();
+    let server = Options::new().home(home.path()).start();
+    let salt = "AAAAAAAAAAAAAAAAAAAAAA";
+    let hash = "A".repeat(43);
+    let bombs = [
+        format!("$2b$31${salt}{}", &hash[..31]),
+        format!("$argon2id$v=19$m=4194304,t=1,p=1${salt}${hash}"),
+        format!("$argon2id$v=19$m=65536,t=4294967295,p=1${salt}${hash}"),
+        format!("$scrypt$ln=30,r=8,p=1${salt}${hash}"),
+        format!("$scrypt$ln=17,r=8,p=16${salt}${hash}"),
+        format!("$pbkdf2-sha256$i=4294967295${salt}${hash}"),
+    ];
+    let users: Vec<Value> = bombs
+        .iter()
+        .map(|bomb| json!({"username": "bomb", "password_hash": bomb}))
+        .collect();
+    let output = command(home.path())
+        .args(["call", "import_users", "--json"])
+        .arg(json!({"users": users}).to_string())
+        .output()
+        .unwrap();
+    let imported: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let imported = imported["users"].as_array().unwrap();
+    assert_eq!(imported.len(), bombs.len());
+    for (user, bomb) in imported.iter().zip(&bombs) {
+        assert_eq!(user["status"], "refused", "{bomb}");
+    }
+    let input = json!({"username": "bomb", "password": PASSWORD});
+    assert_eq!(server.call("login", input).unwrap_err()["code"], -32001);
+}
+
+/// The dearest hashes that are allowed, all at once: each takes 128 MiB.
+#[test]
+#[cfg(target_os = "linux")]
+fn attack_33_a_flood_of_imported_hashes_keeps_memory_bounded() {
+    let home = folder();
+    let server = Options::new().home(home.path()).start();
+    let cores = thread::available_parallelism().unwrap().get();
+    let names: Vec<String> = (0..4 * cores)
+        .map(|number| format!("user{number}"))
+        .collect();
+    let hash = format!(
+        "$scrypt$ln=17,r=8,p=1${}${}",
+        "A".repeat(22),
+        "A".repeat(43)
+    );
+    for names in names.chunks(100) {
+        let user = |name| json!({"username": name, "password_hash": hash});
+        let users: Vec<Value> = names.iter().map(user).collect();
+        let mut command = command(home.path());
+        let input = json!({"users": users}).to_string();
+        let output = command
+            .args(["call", "import_users", "--json", &input])
+            .output();
+        assert!(output.unwrap().status.success());
+    }
+    thread::scope(|scope| {
+        for name in &names {
+            let input = json!({"username": name, "password": PASSWORD});
+            let server = &server;
+            scope.spawn(move || server.call("login", input).unwrap_err());
+        }
+    });
+    let peak = peak_mib(&server);
+    let expected = 256 + 128 * cores as u64;
+    assert!(peak > 128, "{peak} MiB: the hashes were made");
+    assert!(peak < expected, "{peak} MiB, expected less than {expected}");
 }

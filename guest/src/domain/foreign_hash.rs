@@ -1,0 +1,209 @@
+//! Password hashes that were made elsewhere, for users who come from another
+//! system: bcrypt, scrypt, PBKDF2-SHA256 and Argon2id. None of them is made here,
+//! and each is replaced by one of ours at the first login with the right password.
+
+mod formats;
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::password::Password;
+use crate::error::Result;
+use crate::ports::{HashParameters, Ports, ScryptParameters};
+use crate::settings;
+
+/// No known form of a hash is longer.
+pub const MAX_BYTES: usize = 512;
+
+// To verify one hash takes two seconds at the most, and the memory that the host
+// gives to one: otherwise a line of an imported file would be a way to keep it
+// busy. The host has bounds of its own (`wit/password-hash.wit`).
+const MAX_BCRYPT_COST: u32 = 14;
+const MAX_PBKDF2_ITERATIONS: u64 = 5_000_000;
+const MAX_MEMORY_KIB: u64 = 128 * 1024;
+const MAX_SCRYPT_FILLED_KIB: u64 = 512 * 1024;
+const MAX_SCRYPT_BLOCK_SIZE: u32 = 32;
+const MAX_ARGON2_ITERATIONS: u32 = 16;
+const MAX_PARALLELISM: u32 = 16;
+
+// What OWASP's Password Storage Cheat Sheet asks for. Argon2id: see the settings.
+const GOOD_BCRYPT_COST: u32 = 10;
+const GOOD_PBKDF2_ITERATIONS: u32 = 600_000;
+/// N = 2^17, r = 8, p = 1, and the choices that are as good.
+const GOOD_SCRYPT_WORK: u64 = 8 << 17;
+
+/// A password hash of another system, in one of the forms that `import_users`
+/// knows.
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("writeOnly" = true, "maxLength" = MAX_BYTES))]
+pub struct ForeignHash {
+    /// How it was made, and at what cost.
+    pub cost: Cost,
+    /// Its salt.
+    pub salt: Vec<u8>,
+    /// The hash itself.
+    pub hash: Vec<u8>,
+}
+
+/// How a hash was made, and at what cost: all that its time depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cost {
+    /// bcrypt.
+    Bcrypt {
+        /// The binary logarithm of its rounds.
+        cost: u32,
+    },
+    /// scrypt.
+    Scrypt(ScryptParameters),
+    /// PBKDF2 with HMAC-SHA256.
+    Pbkdf2Sha256 {
+        /// Its iterations.
+        iterations: u32,
+        /// Length of the hash in bytes.
+        output_length: u32,
+    },
+    /// Argon2id without our pepper.
+    Argon2id(HashParameters),
+}
+
+impl ForeignHash {
+    /// Reads a hash in any of the forms that `foreign_hash/formats.rs` lists. What it returns can
+    /// be verified within the bounds above.
+    ///
+    /// Fails with what was expected; that never holds any of the text.
+    pub fn parse(text: &str) -> std::result::Result<ForeignHash, &'static str> {
+        if text.len() > MAX_BYTES || !text.is_ascii() {
+            return Err(formats::EXPECTED);
+        }
+        let foreign = formats::parse(text)?;
+        // With a very short hash a wrong password is soon right, and with an empty
+        // one each is.
+        if !(16..=64).contains(&foreign.hash.len()) {
+            return Err("a password hash has 16 to 64 bytes");
+        }
+        if !(8..=64).contains(&foreign.salt.len()) {
+            return Err("the salt of a password hash has 8 to 64 bytes");
+        }
+        foreign.cost.check()?;
+        Ok(foreign)
+    }
+}
+
+impl TryFrom<String> for ForeignHash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> std::result::Result<ForeignHash, Self::Error> {
+        ForeignHash::parse(&text)
+    }
+}
+
+impl fmt::Debug for ForeignHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ForeignHash({:?}, …)", self.cost)
+    }
+}
+
+impl Cost {
+    /// Fails with what was expected if a hash of this cost cannot be verified, or
+    /// must not be because it takes too much.
+    fn check(self) -> std::result::Result<(), &'static str> {
+        match self {
+            Cost::Bcrypt { cost } if cost > MAX_BCRYPT_COST => {
+                Err("the cost of a bcrypt hash is at most 14")
+            }
+            Cost::Bcrypt { cost } if cost < 4 => Err("the cost of a bcrypt hash is at least 4"),
+            Cost::Bcrypt { .. } => Ok(()),
+            Cost::Scrypt(parameters) => check_scrypt(parameters),
+            Cost::Pbkdf2Sha256 {
+                iterations,
+                output_length,
+            } => {
+                let work = u64::from(iterations) * u64::from(output_length.div_ceil(32));
+                if iterations == 0 || work > MAX_PBKDF2_ITERATIONS {
+                    return Err(
+                        "a PBKDF2 hash has 1 to 5,000,000 iterations, counted for each 32 \
+                         bytes of its output",
+                    );
+                }
+                Ok(())
+            }
+            Cost::Argon2id(parameters) => check_argon2id(parameters),
+        }
+    }
+
+    /// Whether OWASP would have it made again at a higher cost.
+    pub fn is_weak(self) -> bool {
+        match self {
+            Cost::Bcrypt { cost } => cost < GOOD_BCRYPT_COST,
+            Cost::Scrypt(parameters) => {
+                let lanes = u64::from(parameters.block_size) * u64::from(parameters.parallelism);
+                lanes << parameters.log_n < GOOD_SCRYPT_WORK
+            }
+            Cost::Pbkdf2Sha256 { iterations, .. } => iterations < GOOD_PBKDF2_ITERATIONS,
+            Cost::Argon2id(parameters) => {
+                parameters.memory_kib < settings::argon2_floor_kib(parameters.iterations)
+            }
+        }
+    }
+
+    /// Hashes a password as the other system did.
+    ///
+    /// bcrypt looks at the first 72 bytes of a password and no more, and so does
+    /// the login with a hash of it; the whole password counts from then on, since
+    /// that login hashes it anew. The other system may have hashed what was typed
+    /// as it came; here it is always the canonical form.
+    pub fn hash(self, password: &Password, salt: &[u8], ports: &Ports) -> Result<Vec<u8>> {
+        let (password, functions) = (password.as_bytes(), ports.password_hash);
+        let hash = match self {
+            Cost::Bcrypt { cost } => functions.bcrypt(password, salt, cost)?,
+            Cost::Scrypt(parameters) => functions.scrypt(password, salt, parameters)?,
+            Cost::Pbkdf2Sha256 {
+                iterations,
+                output_length,
+            } => functions.pbkdf2_sha256(password, salt, iterations, output_length)?,
+            Cost::Argon2id(parameters) => functions.argon2id(password, salt, &[], parameters)?,
+        };
+        Ok(hash)
+    }
+}
+
+fn check_scrypt(parameters: ScryptParameters) -> std::result::Result<(), &'static str> {
+    let ScryptParameters {
+        log_n,
+        block_size,
+        parallelism,
+        ..
+    } = parameters;
+    let is_known = (1..=30).contains(&log_n)
+        && (1..=MAX_SCRYPT_BLOCK_SIZE).contains(&block_size)
+        && (1..=MAX_PARALLELISM).contains(&parallelism);
+    // 128 * N * r bytes: RFC 7914 section 2.
+    let memory_kib = (u64::from(block_size) << log_n.min(30)) / 8;
+    if !is_known || memory_kib > MAX_MEMORY_KIB {
+        return Err("an scrypt hash takes at most 128 MiB, with r at most 32 and p at most 16");
+    }
+    if memory_kib * u64::from(parallelism) > MAX_SCRYPT_FILLED_KIB {
+        return Err("an scrypt hash fills at most 512 MiB over all its lanes");
+    }
+    Ok(())
+}
+
+fn check_argon2id(parameters: HashParameters) -> std::result::Result<(), &'static str> {
+    let HashParameters {
+        memory_kib,
+        iterations,
+        parallelism,
+        ..
+    } = parameters;
+    let is_known = (1..=MAX_ARGON2_ITERATIONS).contains(&iterations)
+        && (1..=MAX_PARALLELISM).contains(&parallelism)
+        && memory_kib >= 8 * parallelism;
+    if !is_known || u64::from(memory_kib) > MAX_MEMORY_KIB {
+        return Err("an Argon2id hash takes at most 128 MiB, 16 passes and 16 lanes");
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Which kinds and costs of foreign password hashes were ever imported.
+//!
+//! A login to an imported account takes the time of the hash that it came with,
+//! which may be any. For a name that nobody has, a login must take a time that an
+//! account could take as well: so each such name is given one of these costs, or
+//! our own, always the same one, and its login does that work.
+//!
+//! What this does not hide: a name whose logins change from a foreign time to ours
+//! has an owner, who has logged in between. Somebody would have had to time it
+//! before.
+
+use serde::{Deserialize, Serialize};
+
+use super::context::Context;
+use super::foreign_hash::Cost;
+use super::records::{self, Batch, Found};
+use crate::error::Result;
+use crate::ports::{Expect, Ports};
+
+/// So many may there be. A name that nobody has can be given only what is in the
+/// record, so that what is not in it cannot be imported.
+const MAX: usize = 32;
+/// What to say of one more.
+pub const TOO_MANY: &str = "password_hash: 32 kinds and costs of password hashes have been \
+     imported, and no other can be";
+
+/// The record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownCosts {
+    costs: Vec<Cost>,
+}
+
+impl KnownCosts {
+    /// Where it is stored.
+    pub fn key() -> String {
+        "foreign-hashes".to_owned()
+    }
+
+    /// As it is stored now.
+    pub fn read(ports: &Ports) -> Result<KnownCosts> {
+        Ok(KnownCosts::of(records::read(KnownCosts::key(), ports)?))
+    }
+
+    /// Of the record as it was found.
+    pub fn of(found: Found<KnownCosts>) -> KnownCosts {
+        found.map(|found| found.value).unwrap_or_default()
+    }
+
+    /// Whether a cost is in it.
+    pub fn contains(&self, cost: Cost) -> bool {
+        self.costs.contains(&cost)
+    }
+
+    /// The cost of the name with this pseudonym; `None`: as our own hashes.
+    pub fn of_nobody(&self, pseudonym: &[u8; 16]) -> Option<Cost> {
+        let number = u128::from_be_bytes(*pseudonym);
+        let choice = (number % (self.costs.len() as u128 + 1)) as usize;
+        self.costs.get(choice).copied()
+    }
+
+    /// Adds a cost for good, before the first account has it. False: there are as
+    /// many as there may be.
+    pub fn learn(cost: Cost, context: &Context) -> Result<bool> {
+        records::settle(|| {
+            let found = records::read::<KnownCosts>(KnownCosts::key(), &context.ports)?;
+            let expect = match &found {
+                Some(found) => Expect::At(found.version.clone()),
+                None => Expect::Absent,
+            };
+            let mut known = KnownCosts::of(found);
+            if known.contains(cost) {
+                return Ok(Some(true));
+            }
+            if known.costs.len() >= MAX {
+                return Ok(Some(false));
+            }
+            known.costs.push(cost);
+            let mut batch = Batch::new();
+            batch.put(KnownCosts::key(), expect, &known, None);
+            Ok(batch.commit(context)?.then_some(true))
+        })
+    }
+}

@@ -1,0 +1,302 @@
+mod entry;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use self::entry::Entry;
+use super::assign_role::defined_grants;
+use super::{Effect, Operation, input, schema};
+use crate::domain::account::{Account, UsernameRecord};
+use crate::domain::actor::{self, Requirement};
+use crate::domain::audit::{Chain, Event};
+use crate::domain::context::Context;
+use crate::domain::foreign_hash::Cost;
+use crate::domain::id::Id;
+use crate::domain::known_costs::{self, KnownCosts};
+use crate::domain::permission::{Grant, ROLES_WRITE, USERS_WRITE};
+use crate::domain::records::{self, Batch};
+use crate::domain::role::RoleName;
+use crate::domain::username::Username;
+use crate::error::{Kind, Result};
+use crate::ports::Ports;
+
+/// More in one call would take long without an answer.
+const MAX_USERS: usize = 100;
+
+/// Imports users of another system, each by itself: a bad one does not stop the
+/// others. Passwords come as hashes (bcrypt, scrypt, PBKDF2-SHA256, Argon2id) and
+/// are hashed anew at the first login. To repeat a call does no harm: a user who
+/// was imported from the same entry before is `unchanged`. Nobody can give roles
+/// that permit more than they may do themselves.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportUsers {
+    /// The users: 1 to 100.
+    pub users: Entries,
+    /// Only say what would happen, and change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Entries that are yet to be read, each by itself.
+#[derive(Deserialize)]
+#[serde(try_from = "Vec<Value>")]
+pub struct Entries(Vec<Value>);
+
+impl TryFrom<Vec<Value>> for Entries {
+    type Error = &'static str;
+
+    fn try_from(entries: Vec<Value>) -> std::result::Result<Entries, Self::Error> {
+        match entries.len() {
+            1..=MAX_USERS => Ok(Entries(entries)),
+            _ => Err("expected 1 to 100 users"),
+        }
+    }
+}
+
+impl JsonSchema for Entries {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Entries".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MAX_USERS,
+            "items": generator.subschema_for::<Entry>(),
+        })
+    }
+}
+
+/// What came of the entries.
+#[derive(Serialize, JsonSchema)]
+pub struct Imports {
+    /// Entry by entry, in their order.
+    pub users: Vec<Import>,
+}
+
+/// What came of one entry.
+#[derive(Serialize, JsonSchema)]
+pub struct Import {
+    /// The user name in its canonical form; not there if it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<Username>,
+    /// What came of it.
+    pub status: ImportStatus,
+    /// Identifies the account; not there if the entry was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<Id>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Whether the password hash is weaker than OWASP asks for: until the first
+    /// login it stays so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub weak_hash: bool,
+}
+
+/// What came of one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportStatus {
+    /// There is a new account.
+    Imported,
+    /// There is an account that was imported from the same entry before.
+    Unchanged,
+    /// The entry has a problem.
+    Refused,
+}
+
+impl Operation for ImportUsers {
+    const NAME: &'static str = "import_users";
+    const TITLE: &'static str = "Import users";
+    const EFFECT: Effect = Effect::Adds;
+    const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
+    type Output = Imports;
+
+    fn run(self, context: &Context) -> Result<Imports> {
+        let entries = self.users.0.into_iter();
+        let entries: Vec<_> = entries
+            .map(|value| input::read(value, schema::<Entry>))
+            .collect();
+        let mut owners = owners(entries.iter().flatten(), &context.ports)?.into_iter();
+        let mut importer = Importer {
+            costs: KnownCosts::read(&context.ports)?,
+            roles: Vec::new(),
+            dry_run: self.dry_run,
+            context,
+        };
+        let mut users = Vec::with_capacity(entries.len());
+        for entry in entries {
+            users.push(match entry {
+                Ok(entry) => importer.import(entry, owners.next().flatten())?,
+                Err(errors) => Import::refused(None, entry::problem(&errors)),
+            });
+        }
+        Ok(Imports { users })
+    }
+}
+
+/// Whose the user names are, all looked up at once. What decides is the batch of
+/// each entry.
+fn owners<'a>(entries: impl Iterator<Item = &'a Entry>, ports: &Ports) -> Result<Vec<Option<Id>>> {
+    let keys: Vec<String> = entries
+        .map(|entry| Account::username_key(&entry.username))
+        .collect();
+    let found = ports.store.get(&keys)?.into_iter();
+    found
+        .map(|entry| {
+            let record = records::parse::<UsernameRecord>(entry, ports)?;
+            Ok(record.map(|record| record.value.user_id))
+        })
+        .collect()
+}
+
+/// The import of one call's entries.
+struct Importer<'a> {
+    /// The costs that are on record, as far as is known.
+    costs: KnownCosts,
+    /// Of the roles that were asked for so far, why they cannot be given.
+    roles: Vec<(RoleName, Option<&'static str>)>,
+    dry_run: bool,
+    context: &'a Context<'a>,
+}
+
+impl Importer<'_> {
+    fn import(&mut self, entry: Entry, mut owner: Option<Id>) -> Result<Import> {
+        let ports = &self.context.ports;
+        let fingerprint = entry.fingerprint(ports)?;
+        records::settle(|| {
+            if let Some(user_id) = owner {
+                let existing = existing(user_id, &entry, &fingerprint, ports)?;
+                // Deleted meanwhile, and perhaps registered anew.
+                if existing.is_none() {
+                    owner = Account::id_of(&entry.username, ports)?;
+                }
+                return Ok(existing);
+            }
+            if let Some(problem) = self.problem(&entry)? {
+                return Ok(Some(Import::refused(Some(&entry), problem.to_owned())));
+            }
+            if self.dry_run {
+                return Ok(Some(Import::of(&entry, ImportStatus::Imported, None)));
+            }
+            let account = entry.account(&fingerprint, self.context)?;
+            if create(&account, self.context)? {
+                let user_id = Some(account.user_id);
+                return Ok(Some(Import::of(&entry, ImportStatus::Imported, user_id)));
+            }
+            owner = Account::id_of(&entry.username, ports)?;
+            Ok(None)
+        })
+    }
+
+    /// Why the entry cannot become an account, its name apart.
+    fn problem(&mut self, entry: &Entry) -> Result<Option<&'static str>> {
+        if entry.created_at().is_some_and(|at| at > self.context.now()) {
+            return Ok(Some("created_at: lies in the future"));
+        }
+        for role in &entry.roles {
+            if let Some(problem) = self.role_problem(role)? {
+                return Ok(Some(problem));
+            }
+        }
+        let cost = entry.cost();
+        match cost.filter(|cost| !self.costs.contains(*cost)) {
+            Some(cost) if !self.dry_run => self.learn(cost),
+            _ => Ok(None),
+        }
+    }
+
+    fn role_problem(&mut self, role: &RoleName) -> Result<Option<&'static str>> {
+        if let Some((_, known)) = self.roles.iter().find(|(name, _)| name == role) {
+            return Ok(*known);
+        }
+        let problem = match defined_grants(role, self.context)? {
+            None => Some("roles: there is no such role"),
+            Some(grants) => match self.require_may_give(&grants) {
+                Ok(()) => None,
+                Err(error) if error.kind == Kind::Authorization => {
+                    Some("roles: you may not give this role")
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        self.roles.push((role.clone(), problem));
+        Ok(problem)
+    }
+
+    /// As with `assign_role`.
+    fn require_may_give(&self, grants: &[Grant]) -> Result<()> {
+        let (actor, context) = (&self.context.actor, self.context);
+        actor::require_permission(actor, ROLES_WRITE, context)?;
+        actor::require_covered(actor, grants, context)
+    }
+
+    fn learn(&mut self, cost: Cost) -> Result<Option<&'static str>> {
+        if !KnownCosts::learn(cost, self.context)? {
+            return Ok(Some(known_costs::TOO_MANY));
+        }
+        self.costs = KnownCosts::read(&self.context.ports)?;
+        Ok(None)
+    }
+}
+
+/// What to say when the user name is taken; `None`: it is not any more.
+fn existing(
+    user_id: Id,
+    entry: &Entry,
+    fingerprint: &str,
+    ports: &Ports,
+) -> Result<Option<Import>> {
+    let (account, _) = Account::read(user_id, ports)?;
+    Ok(account.map(|account| match account.value.imported {
+        Some(imported) if imported == fingerprint => {
+            Import::of(entry, ImportStatus::Unchanged, Some(user_id))
+        }
+        _ => Import::refused(Some(entry), "username: the user name is taken".to_owned()),
+    }))
+}
+
+/// False: a race was lost, for the name since all other keys hold the new random
+/// id.
+fn create(account: &Account, context: &Context) -> Result<bool> {
+    let user_id = account.user_id;
+    let mut batch = Batch::new();
+    batch.create(
+        Account::username_key(&account.username),
+        &UsernameRecord { user_id },
+    );
+    batch.create(Account::key(user_id), account);
+    let mut event = Event::success(ImportUsers::NAME);
+    if !account.roles.is_empty() {
+        let roles: Vec<&str> = account.roles.iter().map(RoleName::as_str).collect();
+        event = event.detail("roles", roles);
+    }
+    Chain::new(user_id).append(event, &mut batch, context)?;
+    batch.commit(context)
+}
+
+impl Import {
+    fn of(entry: &Entry, status: ImportStatus, user_id: Option<Id>) -> Import {
+        Import {
+            username: Some(entry.username.clone()),
+            status,
+            user_id,
+            problem: None,
+            weak_hash: entry.cost().is_some_and(Cost::is_weak),
+        }
+    }
+
+    fn refused(entry: Option<&Entry>, problem: String) -> Import {
+        Import {
+            username: entry.map(|entry| entry.username.clone()),
+            status: ImportStatus::Refused,
+            user_id: None,
+            problem: Some(problem),
+            weak_hash: false,
+        }
+    }
+}

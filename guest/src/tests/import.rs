@@ -1,0 +1,555 @@
+//! Users of other systems, and the password hashes that they bring.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::domain::context::Principal;
+use crate::domain::foreign_hash::{Cost, ForeignHash};
+use crate::domain::secret::Secret;
+use crate::testing::World;
+
+const PASSWORD: &str = "an old password";
+/// Made by crypt(3) and Python's hashlib; of `PASSWORD` in each form that is known.
+const HASHES: [&str; 10] = [
+    BCRYPT,
+    "bcrypt$$2b$04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES",
+    "$pbkdf2-sha256$i=1000$yMnKy8zNzs/Q0dLT1NXW1w$K3LXKeEJP6GsAdhJUdFARMbOn5WLfdqclOBZscdAGMQ",
+    "$pbkdf2-sha256$i=1000,l=32$yMnKy8zNzs/Q0dLT1NXW1w$K3LXKeEJP6GsAdhJUdFARMbOn5WLfdqclOBZscdAGMQ",
+    "$pbkdf2-sha256$1000$yMnKy8zNzs/Q0dLT1NXW1w$K3LXKeEJP6GsAdhJUdFARMbOn5WLfdqclOBZscdAGMQ",
+    "pbkdf2_sha256$1000$Zt1xXxWBc5wMs0rY$Wouwm4jjZQ22hqOuXm7hYyUGS9chvQzyOp/9TORxN80=",
+    "pbkdf2:sha256:1000$Zt1xXxWBc5wMs0rY$5a8bb09b88e3650db686a3ae5e6ee16325064bd721bd0cf23a9ffd4ce47137cd",
+    "$scrypt$ln=10,r=8,p=1$yMnKy8zNzs/Q0dLT1NXW1w$bfvJLd288w+S9qSXXw+bpj+PQStyf4SzAZeLM6i+DBY",
+    "scrypt$1024$Zt1xXxWBc5wMs0rY$8$2$OnEOhSg8/JHlUEno1eRrMVRvzBeUvRtlTLd8B1uil1upydb0Xx+hZ2lQbJ86qEVBni9zy5Y+UAS3JgIfMyB2IA==",
+    "scrypt:1024:8:2$Zt1xXxWBc5wMs0rY$3a710e85283cfc91e55049e8d5e46b31546fcc1794bd1b654cb77c075ba2975ba9c9d6f45f1fa16769506c9f3aa845419e2f73cb963e5004b726021f33207620",
+];
+const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES";
+const ARGON2ID: &str =
+    "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+impl World {
+    fn import(&self, users: Value) -> Vec<Value> {
+        let input = json!({"users": users});
+        let mut output = self
+            .run_as(Principal::Operator, "import_users", input)
+            .unwrap();
+        serde_json::from_value(output["users"].take()).unwrap()
+    }
+
+    /// Imports one user; gives the status.
+    fn import_one(&self, user: Value) -> String {
+        self.import(json!([user]))[0]["status"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    fn log_in(&self, username: &str, password: &str) -> Result<Value, i32> {
+        self.run("login", json!({"username": username, "password": password}))
+    }
+
+    /// What a login with a wrong password hashed with.
+    fn hashed_with(&self, username: &str) -> Vec<String> {
+        self.hashes.take();
+        assert_eq!(self.log_in(username, "a wrong password"), Err(-32001));
+        self.hashes.take()
+    }
+
+    /// Imports somebody under the session of another.
+    fn import_as(&self, tokens: &Value, user: Value) -> Value {
+        let token = tokens["access_token"].as_str().unwrap().to_owned();
+        let caller = Principal::AccessToken(Secret::new(token));
+        let output = self.run_as(caller, "import_users", json!({"users": [user]}));
+        output.unwrap()["users"][0].take()
+    }
+
+    fn with_permissions(&self, username: &str, permissions: &[&str]) -> Value {
+        let credentials = json!({"username": username, "password": PASSWORD});
+        self.run("register", credentials.clone()).unwrap();
+        let role = format!("{username}s");
+        let define = json!({"role": role, "permissions": permissions});
+        let assign = json!({"role": role, "username": username});
+        for (operation, input) in [("define_role", define), ("assign_role", assign)] {
+            self.run_as(Principal::Operator, operation, input).unwrap();
+        }
+        self.run("login", credentials).unwrap()
+    }
+}
+
+#[test]
+fn who_comes_with_a_foreign_hash_logs_in_with_the_old_password_and_gets_one_of_ours() {
+    let world = World::new();
+    for (number, hash) in HASHES.into_iter().enumerate() {
+        let name = format!("user{number}");
+        let user = json!({"username": name, "password_hash": hash});
+        let imported = world.import(json!([user]));
+        assert_eq!(imported[0]["status"], "imported", "{hash}: {imported:?}");
+        assert_eq!(imported[0]["weak_hash"], true, "{hash}");
+        let key = format!("account/{}", imported[0]["user_id"].as_str().unwrap());
+        let stored = || String::from_utf8(world.stored(&key).unwrap()).unwrap();
+
+        assert!(!stored().contains("$argon2id$"));
+        assert_eq!(
+            world.log_in(&name, "an old passwort"),
+            Err(-32001),
+            "{hash}"
+        );
+        assert!(!stored().contains("$argon2id$"));
+        assert!(world.log_in(&name, PASSWORD).is_ok(), "{hash}");
+        let rehashed = stored();
+        assert!(
+            rehashed.contains("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{rehashed}"
+        );
+        assert!(world.log_in(&name, PASSWORD).is_ok(), "{hash}");
+        assert_eq!(
+            world.log_in(&name, "an old passwort"),
+            Err(-32001),
+            "{hash}"
+        );
+        assert_eq!(stored(), rehashed, "once is enough");
+    }
+}
+
+#[test]
+fn the_hashes_of_others_are_not_in_the_store() {
+    let world = World::new();
+    let user = json!({"username": "alice", "password_hash": HASHES[5]});
+    assert_eq!(world.import_one(user), "imported");
+    let everything = world.dump("");
+    assert!(everything.contains("alice") && everything.contains("pbkdf2"));
+    assert!(!everything.contains("Wouwm4jjZQ22hqOuXm7hYyUGS9chvQzyOp/9TORxN80"));
+    // Nor as the numbers of its bytes.
+    assert!(!everything.contains("90,139,176,155"));
+}
+
+#[test]
+fn known_bcrypt_and_scrypt_hashes_are_right() {
+    let world = World::new();
+    for (password, hash) in [
+        (
+            "a",
+            "$2a$06$m0CrhHm10qJ3lXRY.5zDGO3rS2KdeeWLuGmsfGlMfOxih58VYVfxe",
+        ),
+        (
+            "abc",
+            "$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i",
+        ),
+        // RFC 7914 section 12.
+        (
+            "pleaseletmein",
+            "scrypt:16384:8:1$SodiumChloride$\
+             7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2\
+             d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887",
+        ),
+    ] {
+        let name = format!("owner-of-{password}");
+        let user = json!({"username": name, "password_hash": hash});
+        assert_eq!(world.import_one(user), "imported", "{hash}");
+        assert!(world.log_in(&name, password).is_ok(), "{hash}");
+    }
+}
+
+#[test]
+fn bcrypt_looks_at_72_bytes_until_the_first_login() {
+    let world = World::new();
+    let long = "long password ".repeat(6);
+    let salt = b"0123456789abcdef";
+    let hash = bcrypt::bcrypt(4, *salt, &long.as_bytes()[..72]);
+    let text = |bytes: &[u8]| {
+        use base64::Engine;
+        let engine = base64::engine::GeneralPurpose::new(
+            &base64::alphabet::BCRYPT,
+            base64::engine::general_purpose::NO_PAD,
+        );
+        engine.encode(bytes)
+    };
+    let hash = format!("$2y$04${}{}", text(salt), text(&hash[..23]));
+    world.import_one(json!({"username": "alice", "password_hash": hash}));
+    assert_eq!(world.log_in("alice", &long[..71]), Err(-32001));
+    assert!(world.log_in("alice", &long).is_ok());
+    assert_eq!(
+        world.log_in("alice", &long[..73]),
+        Err(-32001),
+        "the whole counts now"
+    );
+    assert!(world.log_in("alice", &long).is_ok());
+}
+
+#[test]
+fn a_bomb_or_what_is_no_hash_is_refused_and_not_shown_back() {
+    let world = World::new();
+    let b64 = |bytes: usize| "A".repeat(bytes.div_ceil(3) * 4);
+    for (hash, expected) in [
+        (BCRYPT.replace("$04$", "$15$"), "at most 14"),
+        (BCRYPT.replace("$04$", "$31$"), "at most 14"),
+        (BCRYPT.replace("$04$", "$03$"), "at least 4"),
+        (BCRYPT.replace("$2b$", "$2x$"), "broken"),
+        (HASHES[7].replace("ln=10", "ln=18"), "128 MiB"),
+        (HASHES[7].replace("ln=10", "ln=63"), "128 MiB"),
+        (HASHES[7].replace("r=8", "r=4294967295"), "128 MiB"),
+        (
+            HASHES[7].replace("ln=10,r=8,p=1", "ln=17,r=8,p=5"),
+            "512 MiB",
+        ),
+        (HASHES[7].replace("p=1", "p=0"), "p at most"),
+        (HASHES[2].replace("i=1000", "i=5000001"), "5,000,000"),
+        (HASHES[2].replace("i=1000", "i=0"), "5,000,000"),
+        (
+            format!("$pbkdf2-sha256$i=2500001${}${}", b64(12), b64(48)),
+            "5,000,000",
+        ),
+        (ARGON2ID.replace("m=65536", "m=4194304"), "128 MiB"),
+        (ARGON2ID.replace("t=3", "t=17"), "16 passes"),
+        (ARGON2ID.replace("p=4", "p=17"), "16 lanes"),
+        (ARGON2ID.replace("m=65536", "m=31"), "128 MiB"),
+        (ARGON2ID.replace("v=19", "v=16"), "expected a password hash"),
+        (
+            ARGON2ID.replace("argon2id", "argon2i"),
+            "expected a password hash",
+        ),
+        (
+            format!("$scrypt$ln=10,r=8,p=1${}$", b64(12)),
+            "16 to 64 bytes",
+        ),
+        (
+            format!("$scrypt$ln=10,r=8,p=1${}${}", b64(12), b64(66)),
+            "16 to 64",
+        ),
+        (
+            format!("$scrypt$ln=10,r=8,p=1${}${}", b64(6), b64(48)),
+            "8 to 64",
+        ),
+        (
+            format!("$pbkdf2-sha256$i=1000,l=31${}${}", b64(12), b64(48)),
+            "expected a",
+        ),
+        (
+            HASHES[2].replace("i=1000", "i=01000"),
+            "expected a password hash",
+        ),
+        (
+            HASHES[2].replace("i=1000", "i=+1000"),
+            "expected a password hash",
+        ),
+        (
+            HASHES[9].replace("1024", "1000"),
+            "expected a password hash",
+        ),
+        (
+            "5f4dcc3b5aa765d61d8327deb882cf99".to_owned(),
+            "expected a password hash",
+        ),
+        ("hunter2".to_owned(), "expected a password hash"),
+        (String::new(), "expected a password hash"),
+        ("ü".repeat(30), "expected a password hash"),
+        (
+            format!("{BCRYPT}{}", " ".repeat(500)),
+            "expected a password hash",
+        ),
+    ] {
+        let user = json!({"username": "alice", "password_hash": hash});
+        let output = &world.import(json!([user]))[0];
+        assert_eq!(output["status"], "refused", "{hash}");
+        let problem = output["problem"].as_str().unwrap();
+        assert!(problem.starts_with("password_hash: "), "{problem}");
+        assert!(problem.contains(expected), "{hash}: {problem}");
+        assert!(
+            hash.is_empty() || !output.to_string().contains(&hash),
+            "{output}"
+        );
+    }
+    assert_eq!(world.dump("account/"), "", "nobody was imported");
+    assert!(world.hashes.take().is_empty(), "nothing was hashed");
+}
+
+/// What a fuzzer would find first.
+#[test]
+fn no_text_makes_the_parser_panic_or_lets_a_bomb_through() {
+    let mut tried = 0;
+    for hash in HASHES.into_iter().chain([ARGON2ID]) {
+        for at in 0..=hash.len() {
+            for insert in ["", "$", ",", "=", "9", "99999999999", "-", "\0", "ü", "/"] {
+                for rest in [&hash[at..], hash.get(at + 1..).unwrap_or_default(), ""] {
+                    let text = format!("{}{insert}{rest}", &hash[..at]);
+                    tried += 1;
+                    let Ok(foreign) = ForeignHash::parse(&text) else {
+                        continue;
+                    };
+                    assert!((16..=64).contains(&foreign.hash.len()));
+                    let is_bounded = match foreign.cost {
+                        Cost::Bcrypt { cost } => cost <= 14 && foreign.salt.len() == 16,
+                        Cost::Scrypt(it) => {
+                            let work = u64::from(it.block_size * it.parallelism) << it.log_n;
+                            work <= 4 << 20 && it.output_length as usize == foreign.hash.len()
+                        }
+                        Cost::Pbkdf2Sha256 { iterations, .. } => iterations <= 5_000_000,
+                        Cost::Argon2id(it) => it.memory_kib <= 131_072 && it.iterations <= 16,
+                    };
+                    assert!(is_bounded, "{text}");
+                }
+            }
+        }
+    }
+    assert!(tried > 10_000);
+}
+
+#[test]
+fn costs_below_the_floors_are_told_and_others_are_not() {
+    for (hash, is_weak) in [
+        (BCRYPT.replace("$04$", "$09$"), true),
+        (BCRYPT.replace("$04$", "$10$"), false),
+        (HASHES[7].replace("ln=10", "ln=16"), true),
+        (HASHES[7].replace("ln=10", "ln=17"), false),
+        (HASHES[7].replace("ln=10,r=8,p=1", "ln=16,r=8,p=2"), false),
+        (HASHES[2].replace("i=1000", "i=599999"), true),
+        (HASHES[2].replace("i=1000", "i=600000"), false),
+        (ARGON2ID.replace("m=65536", "m=12287"), true),
+        (ARGON2ID.replace("m=65536", "m=12288"), false),
+    ] {
+        let foreign = ForeignHash::parse(&hash).unwrap();
+        assert_eq!(foreign.cost.is_weak(), is_weak, "{hash}");
+    }
+}
+
+#[test]
+fn a_foreign_argon2id_hash_is_hashed_without_our_pepper_and_then_with_it() {
+    let world = World::new();
+    let user = json!({"username": "alice", "password_hash": ARGON2ID});
+    assert_eq!(world.import_one(user), "imported");
+    assert_eq!(world.hashed_with("alice"), ["argon2id 65536"]);
+}
+
+#[test]
+fn a_name_that_nobody_has_takes_the_work_of_one_that_somebody_could_have() {
+    let world = World::new();
+    let names: Vec<String> = (0..40).map(|number| format!("nobody{number}")).collect();
+    let work = |world: &World| -> Vec<Vec<String>> {
+        world.pass(3600);
+        let works = names.iter().map(|name| world.hashed_with(name));
+        works.collect()
+    };
+    let ours = vec!["argon2id 19456".to_owned()];
+    assert!(work(&world).iter().all(|it| *it == ours));
+
+    for (name, hash) in [("a", HASHES[0]), ("b", HASHES[2]), ("c", HASHES[7])] {
+        world.import_one(json!({"username": name, "password_hash": hash}));
+    }
+    let first = work(&world);
+    let kinds: BTreeSet<&Vec<String>> = first.iter().collect();
+    let expected: BTreeSet<Vec<String>> = [
+        "argon2id 19456",
+        "bcrypt 4",
+        "pbkdf2-sha256 1000",
+        "scrypt 10",
+    ]
+    .map(|kind| vec![kind.to_owned()])
+    .into();
+    assert_eq!(kinds, expected.iter().collect());
+    assert_eq!(work(&world), first, "each name always takes the same");
+    // As the accounts themselves do.
+    assert_eq!(world.hashed_with("a"), ["bcrypt 4"]);
+    assert_eq!(world.hashed_with("c"), ["scrypt 10"]);
+}
+
+#[test]
+fn more_kinds_than_names_can_be_given_are_not_imported() {
+    let world = World::new();
+    let user = |iterations: u32| {
+        let hash = HASHES[2].replace("i=1000", &format!("i={iterations}"));
+        json!({"username": format!("user{iterations}"), "password_hash": hash})
+    };
+    for iterations in 1..=32 {
+        assert_eq!(world.import_one(user(iterations)), "imported");
+    }
+    let refused = &world.import(json!([user(33)]))[0];
+    assert_eq!(refused["status"], "refused");
+    assert!(refused["problem"].as_str().unwrap().contains("32 kinds"));
+    let known = json!({"username": "known", "password_hash": HASHES[2].replace("1000", "7")});
+    assert_eq!(world.import_one(known), "imported");
+}
+
+#[test]
+fn entries_stand_each_for_itself_and_come_back_in_order() {
+    let world = World::new();
+    let output = world.import(json!([
+        {"username": "Alice", "email": "alice@example.com"},
+        {"username": "not a name", "password": "hunter2"},
+        "no object",
+        {},
+        {"username": "bob", "email": "secret-nonsense", "roles": ["ghost"]},
+        {"username": "carol", "roles": ["ghost"]},
+        {"username": "dave", "created_at": "2999-01-01T00:00:00Z"},
+        {"username": "erin"},
+    ]));
+    let statuses: Vec<&str> = output
+        .iter()
+        .map(|it| it["status"].as_str().unwrap())
+        .collect();
+    let mut expected = ["refused"; 8];
+    (expected[0], expected[7]) = ("imported", "imported");
+    assert_eq!(statuses, expected);
+    assert_eq!(output[0]["username"], "alice");
+    let problem = |number: usize| output[number]["problem"].as_str().unwrap();
+    assert!(problem(1).contains("username: ") && problem(1).contains("password: is not known"));
+    assert!(problem(2).contains("expected an object"));
+    assert_eq!(problem(3), "username: is missing");
+    assert!(problem(4).starts_with("email: expected an e-mail address"));
+    assert_eq!(problem(5), "roles: there is no such role");
+    assert_eq!(problem(6), "created_at: lies in the future");
+    let all = serde_json::to_string(&output).unwrap();
+    assert!(
+        !all.contains("hunter2") && !all.contains("nonsense"),
+        "{all}"
+    );
+}
+
+#[test]
+fn the_number_of_entries_is_bounded() {
+    let world = World::new();
+    for count in [0, 101] {
+        let users = vec![json!({"username": "alice"}); count];
+        let answer = world.run_as(Principal::Operator, "import_users", json!({"users": users}));
+        assert_eq!(answer, Err(-32000), "{count}");
+    }
+}
+
+#[test]
+fn to_import_again_changes_nothing_and_takes_nobodys_account() {
+    let world = World::new();
+    world.alice();
+    let bob = json!({"username": "bob", "password_hash": HASHES[0], "disabled": false});
+    let first = world.import(json!([bob, bob, {"username": "bob"}, {"username": "alice"}]));
+    let statuses: Vec<&str> = first
+        .iter()
+        .map(|it| it["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(statuses, ["imported", "unchanged", "refused", "refused"]);
+    assert_eq!(first[1]["user_id"], first[0]["user_id"]);
+    assert_eq!(first[3]["problem"], "username: the user name is taken");
+    let before = world.dump("account/");
+    assert_eq!(world.import_one(bob.clone()), "unchanged");
+    assert_eq!(world.dump("account/"), before);
+    // Also when the owner has logged in since, and has another password.
+    world.log_in("bob", PASSWORD).unwrap();
+    assert_eq!(world.import_one(bob), "unchanged");
+    let other = json!({"username": "bob", "password_hash": HASHES[2]});
+    assert_eq!(world.import_one(other), "refused");
+    assert!(world.log_in("bob", PASSWORD).is_ok());
+}
+
+#[test]
+fn a_dry_run_says_what_would_happen_and_changes_nothing() {
+    let world = World::new();
+    world.alice();
+    let before = world.dump("");
+    let users = json!([
+        {"username": "bob", "password_hash": HASHES[0]},
+        {"username": "alice"},
+        {"username": "carol", "roles": ["ghost"]},
+    ]);
+    let input = json!({"users": users, "dry_run": true});
+    let output = world
+        .run_as(Principal::Operator, "import_users", input)
+        .unwrap();
+    let output = output["users"].as_array().unwrap();
+    let statuses: Vec<&str> = output
+        .iter()
+        .map(|it| it["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(statuses, ["imported", "refused", "refused"]);
+    assert_eq!(world.dump(""), before);
+}
+
+#[test]
+fn what_an_entry_says_is_what_the_account_has() {
+    let world = World::new();
+    world.with_permissions("clerk", &["billing:read"]);
+    let user = json!({
+        "username": "alice",
+        "password_hash": HASHES[0],
+        "email": "alice@example.com",
+        "roles": ["clerks", "admin", "clerks"],
+        "created_at": "2019-03-04T05:06:07+01:00",
+    });
+    assert_eq!(world.import_one(user), "imported");
+    let get = |username: &str| {
+        let input = json!({"username": username});
+        world
+            .run_as(Principal::Operator, "get_user", input)
+            .unwrap()
+    };
+    let alice = get("alice");
+    assert_eq!(alice["email"], "alice@example.com");
+    assert_eq!(alice["roles"], json!(["admin", "clerks"]));
+    assert_eq!(alice["created_at"], "2019-03-04T04:06:07.000Z");
+    assert_eq!(alice["status"], "active");
+
+    let bob = json!({"username": "bob", "password_hash": HASHES[0], "disabled": true});
+    assert_eq!(world.import_one(bob), "imported");
+    assert_eq!(get("bob")["status"], "disabled");
+    assert_eq!(world.log_in("bob", PASSWORD), Err(-32001));
+    let enable = json!({"username": "bob"});
+    world
+        .run_as(Principal::Operator, "enable_user", enable)
+        .unwrap();
+    assert!(world.log_in("bob", PASSWORD).is_ok());
+
+    assert_eq!(world.import_one(json!({"username": "carol"})), "imported");
+    for password in ["", "carol", PASSWORD] {
+        assert!(
+            world.log_in("carol", password).is_err(),
+            "no password, no login"
+        );
+    }
+}
+
+#[test]
+fn nobody_imports_a_user_who_may_do_more_than_they() {
+    let world = World::new();
+    world.with_permissions("clerk", &["billing:read"]);
+    let writer = world.with_permissions("writer", &["user-auth:users:write", "billing:*"]);
+    let both = [
+        "user-auth:users:write",
+        "user-auth:roles:write",
+        "billing:*",
+    ];
+    let giver = world.with_permissions("giver", &both);
+    let user = |name: &str, role: &str| json!({"username": name, "roles": [role]});
+    let may_not = "roles: you may not give this role";
+
+    let given = world.import_as(&giver, user("a", "clerks"));
+    assert_eq!(given["status"], "imported", "{given}");
+    assert_eq!(
+        world.import_as(&giver, user("b", "admin"))["problem"],
+        may_not
+    );
+    let without = world.import_as(&writer, user("c", "clerks"));
+    assert_eq!(
+        without["problem"], may_not,
+        "it takes what assign_role takes"
+    );
+    let plain = world.import_as(&writer, json!({"username": "d"}));
+    assert_eq!(plain["status"], "imported");
+    assert_eq!(world.dump("account/").matches("\"admin\"").count(), 0);
+}
+
+#[test]
+fn each_import_is_the_first_record_of_the_accounts_audit_chain() {
+    let world = World::new();
+    world.import(json!([{"username": "alice", "roles": ["admin"]}, {"username": "bob"}]));
+    let query = json!({"username": "alice", "operation": "import_users"});
+    let found = world
+        .run_as(Principal::Operator, "query_audit", query)
+        .unwrap();
+    let records = found["records"].as_array().unwrap();
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0]["seq"], 1);
+    assert_eq!(records[0]["actor"], "operator");
+    assert_eq!(records[0]["details"]["roles"], json!(["admin"]));
+    let input = json!({"username": "alice"});
+    let chain = world
+        .run_as(Principal::Operator, "verify_audit_chain", input)
+        .unwrap();
+    assert_eq!(chain["intact"], true);
+}

@@ -1,0 +1,243 @@
+//! The lines of a file, in portions for a call each.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::thread;
+
+use serde::de::IgnoredAny;
+use tokio::sync::mpsc;
+
+use super::super::Failure;
+use super::report::Problem;
+
+/// Users of one call: as many as `import_users` takes.
+const MAX_USERS: usize = 100;
+/// Bytes of one call, of which each takes the component time.
+const MAX_CHUNK_BYTES: usize = 256 * 1024;
+/// Bytes of one line.
+const MAX_LINE_BYTES: usize = 64 * 1024;
+/// Brackets of one line: JSON that is nested too deep cannot be read by anybody.
+const MAX_BRACKETS: usize = 64;
+/// Portions that are read ahead.
+const AHEAD: usize = 4;
+
+/// What is imported.
+pub(super) struct Input {
+    reader: Box<dyn Read + Send>,
+    /// Its size, if it is known.
+    pub(super) bytes: Option<u64>,
+}
+
+/// What one call is for.
+#[derive(Default)]
+pub(super) struct Chunk {
+    /// The number of its first line, empty and bad ones included.
+    pub(super) first_line: u64,
+    /// The number of its last line.
+    pub(super) last_line: u64,
+    /// The numbers of its lines that are JSON.
+    pub(super) lines: Vec<u64>,
+    /// Those lines, with commas between them.
+    pub(super) users: String,
+    /// What is wrong with others.
+    pub(super) problems: Vec<Problem>,
+    /// The size of all.
+    pub(super) bytes: u64,
+}
+
+/// The portions, or why there are no more.
+pub(super) type Chunks = mpsc::Receiver<Result<Chunk, String>>;
+
+/// Opens a file; `-` is standard input.
+pub(super) fn open(path: &Path) -> Result<Input, Failure> {
+    if path == Path::new("-") {
+        return Ok(Input {
+            reader: Box::new(io::stdin()),
+            bytes: None,
+        });
+    }
+    let unreadable = |error| {
+        Failure::usage(format!(
+            "the file {} cannot be read: {error}",
+            path.display()
+        ))
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(unreadable(io::ErrorKind::IsADirectory.into()));
+    }
+    Ok(Input {
+        reader: Box::new(file),
+        bytes: metadata.is_file().then_some(metadata.len()),
+    })
+}
+
+/// Reads on a thread of its own, which nobody has to wait for: nothing can end a
+/// read of standard input.
+pub(super) fn read(input: Input, from_line: u64) -> Result<Chunks, Failure> {
+    let (sender, chunks) = mpsc::channel(AHEAD);
+    thread::Builder::new()
+        .name("import-lines".to_owned())
+        .spawn(move || {
+            let mut lines = Lines::new(input.reader, from_line);
+            while let Some(chunk) = lines.next_chunk().transpose() {
+                let is_over = chunk.is_err();
+                if sender.blocking_send(chunk).is_err() || is_over {
+                    break;
+                }
+            }
+        })
+        .map_err(|error| Failure::start(format!("a thread cannot be started: {error}")))?;
+    Ok(chunks)
+}
+
+struct Lines<R> {
+    reader: BufReader<R>,
+    from_line: u64,
+    /// The number of the line that was read last.
+    number: u64,
+    line: Vec<u8>,
+}
+
+impl<R: Read> Lines<R> {
+    fn new(reader: R, from_line: u64) -> Lines<R> {
+        Lines {
+            reader: BufReader::new(reader),
+            from_line,
+            number: 0,
+            line: Vec::new(),
+        }
+    }
+
+    /// The next portion; `None`: there is no more.
+    fn next_chunk(&mut self) -> Result<Option<Chunk>, String> {
+        let mut chunk = Chunk::default();
+        while chunk.lines.len() + chunk.problems.len() < MAX_USERS
+            && chunk.users.len() < MAX_CHUNK_BYTES
+        {
+            let bytes = self
+                .next_line()
+                .map_err(|error| format!("line {} cannot be read: {error}", self.number + 1))?;
+            if bytes == 0 {
+                break;
+            }
+            chunk.bytes += bytes;
+            if self.number < self.from_line {
+                continue;
+            }
+            if chunk.first_line == 0 {
+                chunk.first_line = self.number;
+            }
+            chunk.last_line = self.number;
+            match check(&self.line) {
+                Ok("") => {}
+                Ok(user) => chunk.add(self.number, user),
+                Err(problem) => chunk.problems.push(Problem {
+                    line: self.number,
+                    text: problem.to_owned(),
+                }),
+            }
+        }
+        Ok((chunk.first_line > 0).then_some(chunk))
+    }
+
+    /// Reads a line, of one that is too long only the beginning, and returns its
+    /// size; 0: there is no more.
+    fn next_line(&mut self) -> io::Result<u64> {
+        self.line.clear();
+        let most = MAX_LINE_BYTES as u64 + 1;
+        let mut bytes = (&mut self.reader)
+            .take(most)
+            .read_until(b'\n', &mut self.line)?;
+        if bytes > MAX_LINE_BYTES && self.line.last() != Some(&b'\n') {
+            bytes += self.reader.skip_until(b'\n')?;
+        }
+        self.number += u64::from(bytes > 0);
+        Ok(bytes as u64)
+    }
+}
+
+impl Chunk {
+    fn add(&mut self, number: u64, user: &str) {
+        if !self.users.is_empty() {
+            self.users.push(',');
+        }
+        self.users += user;
+        self.lines.push(number);
+    }
+}
+
+/// A line that can stand among others in an array, or nothing if it is empty.
+fn check(line: &[u8]) -> Result<&str, &'static str> {
+    if line.len() > MAX_LINE_BYTES {
+        return Err("is longer than 64 KiB");
+    }
+    let line = str::from_utf8(line).map_err(|_| "is not UTF-8")?;
+    // Editors of some systems put it before the first line.
+    let line = line.trim_start_matches('\u{feff}').trim();
+    if line.is_empty() {
+        return Ok(line);
+    }
+    let brackets = line.bytes().filter(|byte| b"[{".contains(byte));
+    if brackets.count() > MAX_BRACKETS {
+        return Err("is nested too deep");
+    }
+    match serde_json::from_str::<IgnoredAny>(line) {
+        Ok(_) if line.starts_with('{') => Ok(line),
+        _ => Err("is not a JSON object"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunks(text: &[u8], from_line: u64) -> Vec<Chunk> {
+        let mut lines = Lines::new(text, from_line);
+        std::iter::from_fn(|| lines.next_chunk().unwrap()).collect()
+    }
+
+    #[test]
+    fn lines_keep_their_numbers_whatever_is_between_them() {
+        let text = b"\xef\xbb\xbf{}\r\n\n  \n{\"a\":1}\n{},{}\n[]\n\xff\n{}";
+        let [chunk] = &chunks(text, 1)[..] else {
+            panic!("one call is enough");
+        };
+        assert_eq!(chunk.lines, [1, 4, 8]);
+        assert_eq!(chunk.users, r#"{},{"a":1},{}"#);
+        assert_eq!(chunk.bytes, text.len() as u64);
+        let problems: Vec<_> = chunk.problems.iter().map(|it| it.line).collect();
+        assert_eq!(problems, [5, 6, 7]);
+        assert_eq!(chunks(text, 5)[0].lines, [8]);
+        assert_eq!(chunks(text, 5)[0].first_line, 5);
+        assert!(chunks(text, 9).is_empty() && chunks(b"", 1).is_empty());
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_or_too_deep_is_one_problem() {
+        let at = |padding: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(padding));
+        let longest = at(MAX_LINE_BYTES - 8);
+        let too_long = at(1_000_000);
+        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        let deep = format!("{{\"a\":{deep}}}");
+        let text = format!("{longest}\n{too_long}\n{deep}\n{{}}\n");
+        let chunk = &chunks(text.as_bytes(), 1)[0];
+        assert_eq!(chunk.lines, [1, 4]);
+        assert_eq!(chunk.problems.len(), 2);
+        assert_eq!(chunk.bytes, text.len() as u64);
+    }
+
+    #[test]
+    fn a_call_gets_no_more_than_it_takes() {
+        let many = "{}\n".repeat(250);
+        let lengths: Vec<_> = chunks(many.as_bytes(), 1)
+            .iter()
+            .map(|chunk| (chunk.lines.len(), chunk.first_line, chunk.last_line))
+            .collect();
+        assert_eq!(lengths, [(100, 1, 100), (100, 101, 200), (50, 201, 250)]);
+        let large = format!("{{\"a\":\"{}\"}}\n", "x".repeat(60_000)).repeat(9);
+        assert_eq!(chunks(large.as_bytes(), 1).len(), 2);
+    }
+}

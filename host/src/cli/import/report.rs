@@ -1,0 +1,144 @@
+//! What came of an import, as it goes on and at its end.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Map, Value, json};
+
+use super::super::{Failure, show};
+use super::Outcome;
+
+/// Why a line was refused.
+pub(super) struct Problem {
+    /// Its number, from 1.
+    pub(super) line: u64,
+    /// Why.
+    pub(super) text: String,
+}
+
+pub(super) struct Report {
+    imported: u64,
+    unchanged: u64,
+    refused: u64,
+    weak_hashes: u64,
+    began: Instant,
+    bar: ProgressBar,
+    errors: Option<(PathBuf, File)>,
+}
+
+impl Report {
+    /// A report that begins; `bytes` is how much there is to do, if that is known.
+    pub(super) fn new(errors: Option<&Path>, bytes: Option<u64>) -> Result<Report, Failure> {
+        let errors = match errors {
+            None => None,
+            Some(path) => {
+                let file = File::create(path).map_err(|error| unwritable(path, &error))?;
+                Some((path.to_owned(), file))
+            }
+        };
+        Ok(Report {
+            imported: 0,
+            unchanged: 0,
+            refused: 0,
+            weak_hashes: 0,
+            began: Instant::now(),
+            bar: bar(bytes)?,
+            errors,
+        })
+    }
+
+    /// Counts what came of a line; gives why it was refused, if it was.
+    pub(super) fn count(&mut self, outcome: Outcome) -> Option<String> {
+        match outcome.status.as_str() {
+            "imported" => self.imported += 1,
+            "unchanged" => self.unchanged += 1,
+            _ => return Some(outcome.problem.unwrap_or_default()),
+        }
+        self.weak_hashes += u64::from(outcome.weak_hash);
+        None
+    }
+
+    /// Tells which lines were refused.
+    pub(super) fn refuse(&mut self, problems: &[Problem]) -> Result<(), Failure> {
+        self.refused += problems.len() as u64;
+        for Problem { line, text } in problems {
+            let told = format!("line {line}: {}\n", show::printable(text));
+            self.bar.suspend(|| show::complain(&told));
+            if let Some((path, file)) = &mut self.errors {
+                let error = json!({"line": line, "problem": text});
+                writeln!(file, "{error}").map_err(|error| unwritable(path, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// So much more of the file is done.
+    pub(super) fn advance(&self, bytes: u64) {
+        let seconds = self.began.elapsed().as_secs_f64().max(0.001);
+        let rate = self.lines() as f64 / seconds;
+        self.bar.inc(bytes);
+        self.bar
+            .set_message(format!("{} lines, {rate:.0} lines/s", self.lines()));
+    }
+
+    /// Whether a line was refused.
+    pub(super) fn has_refused(&self) -> bool {
+        self.refused > 0
+    }
+
+    /// Prints the summary, and from which line to go on if not all is done.
+    pub(super) fn finish(&self, next_line: Option<u64>) -> Result<(), Failure> {
+        self.bar.finish_and_clear();
+        let mut summary = Map::new();
+        for (name, value) in [
+            ("lines", self.lines()),
+            ("imported", self.imported),
+            ("unchanged", self.unchanged),
+            ("refused", self.refused),
+            ("weak_hashes", self.weak_hashes),
+        ] {
+            summary.insert(name.to_owned(), value.into());
+        }
+        let milliseconds = self.began.elapsed().as_millis() as u64;
+        summary.insert("milliseconds".to_owned(), milliseconds.into());
+        if let Some(line) = next_line {
+            summary.insert("from_line".to_owned(), line.into());
+            show::complain(&format!(
+                "not all was read; go on with --from-line {line}\n"
+            ));
+        }
+        match io::stdout().is_terminal() {
+            true => show::print(&show::lines(&summary, "", show::wants_colour())),
+            false => show::print(&format!("{}\n", Value::Object(summary))),
+        }
+    }
+
+    fn lines(&self) -> u64 {
+        self.imported + self.unchanged + self.refused
+    }
+}
+
+/// On a terminal only.
+fn bar(bytes: Option<u64>) -> Result<ProgressBar, Failure> {
+    let target = match io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let template = match bytes {
+        Some(_) => "{bar:30} {percent:>3}%  {msg}  ETA {eta}",
+        None => "{spinner} {msg}",
+    };
+    let style = ProgressStyle::with_template(template)
+        .map_err(|error| Failure::start(format!("there is no progress bar: {error}")))?;
+    Ok(ProgressBar::with_draw_target(bytes, target).with_style(style))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::usage(format!(
+        "the file {} cannot be written: {error}",
+        path.display()
+    ))
+}

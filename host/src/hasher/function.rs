@@ -1,0 +1,337 @@
+//! The functions that passwords are hashed with, and what each may cost.
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use hmac::Hmac;
+use sha2::Sha256;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::{HashError, HashRequest};
+use crate::limits::Limits;
+
+/// Of its 24 bytes of output bcrypt's strings hold so many.
+const BCRYPT_BYTES: usize = 23;
+/// bcrypt looks at no more of a password.
+const BCRYPT_PASSWORD_BYTES: usize = 72;
+const SHA256_BYTES: u32 = 32;
+
+/// How to hash, and at what cost.
+pub enum Function {
+    /// Argon2id, version 0x13 (RFC 9106).
+    Argon2id {
+        /// The secret value K: the pepper.
+        secret: Zeroizing<Vec<u8>>,
+        /// The memory m in KiB.
+        memory_kib: u32,
+        /// The passes t.
+        iterations: u32,
+        /// The lanes p.
+        parallelism: u32,
+        /// The length T of the hash in bytes.
+        output_length: u32,
+    },
+    /// bcrypt.
+    Bcrypt {
+        /// The binary logarithm of the number of rounds.
+        cost: u32,
+    },
+    /// scrypt (RFC 7914).
+    Scrypt {
+        /// The binary logarithm of the cost N.
+        log_n: u8,
+        /// The block size r.
+        block_size: u32,
+        /// The parallelisation p.
+        parallelism: u32,
+        /// The length of the hash in bytes.
+        output_length: u32,
+    },
+    /// PBKDF2 with HMAC-SHA256 (RFC 8018).
+    Pbkdf2Sha256 {
+        /// The iterations c.
+        iterations: u32,
+        /// The length of the hash in bytes.
+        output_length: u32,
+    },
+}
+
+impl HashRequest {
+    /// Fails unless the request is within the limits, and one that can be served.
+    pub(super) fn admit(&self, limits: &Limits) -> Result<(), HashError> {
+        match self.function {
+            Function::Argon2id { .. } => self.admit_argon2id(limits),
+            Function::Bcrypt { cost } => {
+                at_most("cost", cost.into(), limits.hash_bcrypt_cost.into())?;
+                // The least that bcrypt strings can say.
+                require(cost >= 4, "the cost is at least 4")?;
+                require(self.salt.len() == 16, "the salt has 16 bytes")
+            }
+            Function::Scrypt { .. } => self.admit_scrypt(limits),
+            Function::Pbkdf2Sha256 {
+                iterations,
+                output_length,
+            } => {
+                admit_length(output_length, limits)?;
+                // Each further 32 bytes of output are all the work once more.
+                let blocks = u64::from(output_length.div_ceil(SHA256_BYTES));
+                let work = u64::from(iterations) * blocks;
+                at_most("iterations", work, limits.hash_pbkdf2_iterations.into())?;
+                require(iterations > 0, "there is at least one iteration")
+            }
+        }
+    }
+
+    fn admit_argon2id(&self, limits: &Limits) -> Result<(), HashError> {
+        let Function::Argon2id {
+            memory_kib,
+            iterations,
+            parallelism,
+            output_length,
+            ..
+        } = self.function
+        else {
+            return Ok(());
+        };
+        for (name, value, cap) in [
+            ("memory in KiB", memory_kib, limits.hash_memory_kib),
+            ("iterations", iterations, limits.hash_iterations),
+            ("parallelism", parallelism, limits.hash_parallelism),
+        ] {
+            at_most(name, value.into(), cap.into())?;
+        }
+        admit_length(output_length, limits)?;
+        let reason = format!("the salt needs at least {} bytes", argon2::MIN_SALT_LEN);
+        require(self.salt.len() >= argon2::MIN_SALT_LEN, &reason)?;
+        argon2_params(memory_kib, iterations, parallelism, output_length).map(drop)
+    }
+
+    fn admit_scrypt(&self, limits: &Limits) -> Result<(), HashError> {
+        let Function::Scrypt {
+            log_n,
+            block_size,
+            parallelism,
+            output_length,
+        } = self.function
+        else {
+            return Ok(());
+        };
+        admit_length(output_length, limits)?;
+        require((1..64).contains(&log_n), "log N is from 1 to 63")?;
+        let block = u64::from(block_size).saturating_mul(128);
+        let memory_kib = block.saturating_mul(1 << log_n).div_ceil(1024);
+        at_most("memory in KiB", memory_kib, limits.hash_memory_kib.into())?;
+        let filled = memory_kib.saturating_mul(parallelism.into());
+        let cap = limits.hash_scrypt_filled_kib.into();
+        at_most("memory in KiB over all lanes", filled, cap)?;
+        // Also what each lane begins with takes memory, however small N is.
+        let lanes_kib = block.saturating_mul(parallelism.into()).div_ceil(1024);
+        let cap = limits.hash_memory_kib.into();
+        at_most("memory in KiB of the lanes", lanes_kib, cap)?;
+        scrypt_params(log_n, block_size, parallelism).map(drop)
+    }
+
+    /// Hashes. `memory` is that of the hash before, and is kept for the next.
+    pub(super) fn compute(&self, memory: &mut Vec<Block>) -> Result<Vec<u8>, HashError> {
+        let mut hash = Zeroizing::new(Vec::new());
+        match self.function {
+            Function::Argon2id { .. } => self.argon2id(memory, &mut hash)?,
+            Function::Bcrypt { cost } => *hash = self.bcrypt(cost)?,
+            Function::Scrypt {
+                log_n,
+                block_size,
+                parallelism,
+                output_length,
+            } => {
+                // It takes its own; a worker is to hold that of one hash only.
+                *memory = Vec::new();
+                hash.resize(output_length as usize, 0);
+                let params = scrypt_params(log_n, block_size, parallelism)?;
+                scrypt::scrypt(&self.password, &self.salt, &params, &mut hash).map_err(refused)?;
+            }
+            Function::Pbkdf2Sha256 {
+                iterations,
+                output_length,
+            } => {
+                hash.resize(output_length as usize, 0);
+                let prf = pbkdf2::pbkdf2::<Hmac<Sha256>>;
+                prf(&self.password, &self.salt, iterations, &mut hash).map_err(refused)?;
+            }
+        }
+        Ok(std::mem::take(&mut *hash))
+    }
+
+    fn argon2id(&self, memory: &mut Vec<Block>, hash: &mut Vec<u8>) -> Result<(), HashError> {
+        let Function::Argon2id {
+            ref secret,
+            memory_kib,
+            iterations,
+            parallelism,
+            output_length,
+        } = self.function
+        else {
+            return Ok(());
+        };
+        let params = argon2_params(memory_kib, iterations, parallelism, output_length)?;
+        let blocks = params.block_count();
+        let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
+        let argon2 =
+            Argon2::new_with_secret(secret, algorithm, version, params).map_err(refused)?;
+        if memory.len() < blocks {
+            memory.resize(blocks, Block::new());
+        }
+        hash.resize(output_length as usize, 0);
+        let memory = &mut memory[..blocks];
+        argon2
+            .hash_password_into_with_memory(&self.password, &self.salt, hash, memory)
+            .map_err(refused)
+    }
+
+    fn bcrypt(&self, cost: u32) -> Result<Vec<u8>, HashError> {
+        let salt: [u8; 16] = self.salt[..].try_into().map_err(refused)?;
+        let mut key = Zeroizing::new(Vec::with_capacity(self.password.len() + 1));
+        key.extend_from_slice(&self.password);
+        key.push(0);
+        key.truncate(BCRYPT_PASSWORD_BYTES);
+        let mut output = bcrypt::bcrypt(cost, salt, &key);
+        let hash = output[..BCRYPT_BYTES].to_vec();
+        output.zeroize();
+        Ok(hash)
+    }
+}
+
+fn argon2_params(m: u32, t: u32, p: u32, length: u32) -> Result<Params, HashError> {
+    Params::new(m, t, p, Some(length as usize)).map_err(refused)
+}
+
+fn scrypt_params(log_n: u8, r: u32, p: u32) -> Result<scrypt::Params, HashError> {
+    scrypt::Params::new(log_n, r, p).map_err(refused)
+}
+
+fn admit_length(output_length: u32, limits: &Limits) -> Result<(), HashError> {
+    let cap = limits.hash_output_bytes.into();
+    at_most("output length", output_length.into(), cap)?;
+    require(output_length > 0, "there is at least one byte of output")
+}
+
+fn at_most(name: &str, value: u64, cap: u64) -> Result<(), HashError> {
+    require(
+        value <= cap,
+        &format!("{name} is {value}, and at most {cap} is allowed"),
+    )
+}
+
+fn require(holds: bool, reason: &str) -> Result<(), HashError> {
+    match holds {
+        true => Ok(()),
+        false => Err(HashError::Refused(reason.to_owned())),
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> HashError {
+    HashError::Refused(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(password: &[u8], salt: &[u8], function: Function) -> HashRequest {
+        HashRequest {
+            password: Zeroizing::new(password.to_vec()),
+            salt: salt.to_vec(),
+            function,
+        }
+    }
+
+    fn hex(request: &HashRequest) -> String {
+        request.admit(&Limits::default()).unwrap();
+        let hash = request.compute(&mut Vec::new()).unwrap();
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn argon2id(memory_kib: u32, iterations: u32) -> Function {
+        Function::Argon2id {
+            secret: Zeroizing::default(),
+            memory_kib,
+            iterations,
+            parallelism: 1,
+            output_length: 32,
+        }
+    }
+
+    fn scrypt(log_n: u8, block_size: u32, parallelism: u32) -> Function {
+        Function::Scrypt {
+            log_n,
+            block_size,
+            parallelism,
+            output_length: 64,
+        }
+    }
+
+    fn pbkdf2(iterations: u32, output_length: u32) -> Function {
+        Function::Pbkdf2Sha256 {
+            iterations,
+            output_length,
+        }
+    }
+
+    #[test]
+    fn scrypt_and_pbkdf2_give_what_rfc_7914_says() {
+        assert_eq!(
+            hex(&request(b"password", b"NaCl", scrypt(10, 8, 16))),
+            "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162\
+             2eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640"
+        );
+        assert_eq!(
+            hex(&request(b"passwd", b"salt", pbkdf2(1, 64))),
+            "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc\
+             49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783"
+        );
+    }
+
+    #[test]
+    fn bcrypt_ends_short_passwords_and_cuts_long_ones() {
+        let salt = [
+            0x14, 0x4b, 0x3d, 0x69, 0x1a, 0x7b, 0x4e, 0xcf, 0x39, 0xcf, 0x73, 0x5c, 0x7f, 0xa7,
+            0xa7, 0x9c,
+        ];
+        let of = |password: &[u8]| hex(&request(password, &salt, Function::Bcrypt { cost: 6 }));
+        // $2a$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s., the hash of "".
+        assert!(of(b"").starts_with("557e94f34bf286e871"), "{}", of(b""));
+        let long = [b'x'; 73];
+        assert_eq!(of(&long), of(&long[..72]));
+        assert_ne!(of(&long), of(&long[..71]));
+    }
+
+    #[test]
+    fn costs_above_the_caps_are_refused_with_the_reason() {
+        let limits = Limits::default();
+        for (function, reason) in [
+            (argon2id(limits.hash_memory_kib + 1, 1), "memory in KiB is"),
+            (argon2id(64, limits.hash_iterations + 1), "iterations is"),
+            (argon2id(64, 0), "time cost"),
+            (Function::Bcrypt { cost: 15 }, "cost is 15"),
+            (Function::Bcrypt { cost: 31 }, "cost is 31"),
+            (Function::Bcrypt { cost: 0 }, "cost is at least 4"),
+            (scrypt(18, 8, 1), "memory in KiB is 262144"),
+            (scrypt(63, u32::MAX, u32::MAX), "memory in KiB is"),
+            (scrypt(255, 8, 1), "log N"),
+            (scrypt(0, 8, 1), "log N"),
+            (scrypt(17, 8, 5), "over all lanes is 655360"),
+            (scrypt(1, 1, u32::MAX), "over all lanes"),
+            (scrypt(10, 0, 1), ""),
+            (pbkdf2(limits.hash_pbkdf2_iterations + 1, 32), "iterations"),
+            (pbkdf2(limits.hash_pbkdf2_iterations, 33), "iterations"),
+            (pbkdf2(0, 32), "one iteration"),
+            (pbkdf2(1, 0), "one byte"),
+            (pbkdf2(1, 1025), "output length is 1025"),
+        ] {
+            let refusal = request(b"password", &[2; 16], function).admit(&limits);
+            let Err(HashError::Refused(text)) = refusal else {
+                panic!("{reason}: {refusal:?}");
+            };
+            assert!(text.contains(reason), "{reason}: {text}");
+        }
+        let short = request(b"password", &[2; 15], Function::Bcrypt { cost: 4 });
+        assert!(short.admit(&limits).is_err());
+    }
+}

@@ -1,0 +1,242 @@
+//! `user-auth import`: users of another system, with their password hashes.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD_NO_PAD};
+use serde_json::{Value, json};
+use user_auth_tests::{command, folder};
+
+const PASSWORD: &[u8] = b"the password of long ago";
+const SALT: &[u8; 16] = b"sixteen bytes it";
+
+fn bcrypt(cost: u32) -> String {
+    let mut key = PASSWORD.to_vec();
+    key.push(0);
+    let hash = bcrypt::bcrypt(cost, *SALT, &key);
+    let engine = GeneralPurpose::new(&base64::alphabet::BCRYPT, NO_PAD);
+    let (salt, hash) = (engine.encode(SALT), engine.encode(&hash[..23]));
+    format!("$2b${cost:02}${salt}{hash}")
+}
+
+fn argon2id() -> String {
+    let mut hash = [0; 32];
+    let params = Params::new(1024, 2, 2, Some(32)).unwrap();
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(PASSWORD, SALT, &mut hash)
+        .unwrap();
+    phc("argon2id$v=19$m=1024,t=2,p=2", &hash)
+}
+
+fn scrypt() -> String {
+    let mut hash = [0; 32];
+    let params = scrypt::Params::new(12, 8, 1).unwrap();
+    scrypt::scrypt(PASSWORD, SALT, &params, &mut hash).unwrap();
+    phc("scrypt$ln=12,r=8,p=1", &hash)
+}
+
+fn pbkdf2() -> String {
+    let hash = pbkdf2::pbkdf2_hmac_array::<sha2::Sha256, 32>(PASSWORD, SALT, 10_000);
+    phc("pbkdf2-sha256$i=10000", &hash)
+}
+
+fn phc(parameters: &str, hash: &[u8]) -> String {
+    let (salt, hash) = (STANDARD_NO_PAD.encode(SALT), STANDARD_NO_PAD.encode(hash));
+    format!("${parameters}${salt}${hash}")
+}
+
+fn import(home: &Path, arguments: &[&str]) -> Output {
+    let mut command = command(home);
+    command.arg("import").args(arguments).output().unwrap()
+}
+
+fn summary(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Lines such as an export has them.
+fn lines(count: usize) -> String {
+    (1..=count)
+        .map(|number| format!("{}\n", json!({"username": format!("user{number}")})))
+        .collect()
+}
+
+fn call(home: &Path, operation: &str, input: Value) -> Output {
+    let mut command = command(home);
+    let input = input.to_string();
+    command
+        .args(["call", operation, "--json", &input])
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn imported_users_log_in_with_what_their_old_system_hashed() {
+    let home = folder();
+    let file = home.path().join("users.jsonl");
+    let users = [
+        ("argon", argon2id()),
+        ("blowfish", bcrypt(10)),
+        ("salsa", scrypt()),
+        ("hmac", pbkdf2()),
+    ];
+    let lines = users
+        .each_ref()
+        .map(|(username, hash)| json!({"username": username, "password_hash": hash}).to_string());
+    fs::write(&file, lines.join("\n")).unwrap();
+    let output = import(home.path(), &[file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let summary = summary(&output);
+    assert_eq!(summary["imported"], 4);
+    assert_eq!(summary["weak_hashes"], 3, "all but bcrypt");
+
+    let password = str::from_utf8(PASSWORD).unwrap();
+    for (username, _) in users {
+        let wrong = json!({"username": username, "password": "the password of long agx"});
+        assert_eq!(call(home.path(), "login", wrong).status.code(), Some(1));
+        let right = json!({"username": username, "password": password});
+        // The first login hashes it anew, so that the second is one with ours.
+        for _ in 0..2 {
+            let output = call(home.path(), "login", right.clone());
+            assert_eq!(output.status.code(), Some(0), "{username}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn bad_lines_are_told_by_their_numbers_and_the_others_imported() {
+    let home = folder();
+    let file = home.path().join("users.jsonl");
+    let errors = home.path().join("errors.jsonl");
+    let long = format!("{{\"username\": \"{}\"}}", "x".repeat(70_000));
+    let text = [
+        r#"{"username": "alice"}"#,
+        "",
+        r#"{"username": "no name at all"}"#,
+        "{",
+        r#"{"username": "bob", "password": "hunter2"}"#,
+        &long,
+        r#"{"username": "carol", "password_hash": "$2b$31$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES"}"#,
+        r#"{"username": "dave"}"#,
+    ];
+    fs::write(&file, text.join("\r\n")).unwrap();
+    let (file, errors) = (file.to_str().unwrap(), errors.to_str().unwrap());
+    let output = import(home.path(), &[file, "--errors", errors]);
+    assert_eq!(output.status.code(), Some(1));
+    let counts = summary(&output);
+    assert_eq!(
+        (&counts["imported"], &counts["refused"]),
+        (&json!(2), &json!(5))
+    );
+    let told = String::from_utf8(output.stderr).unwrap();
+    let starts = [
+        "line 3: username: ",
+        "line 4: is not a JSON object",
+        "line 5: password: is not known",
+        "line 6: is longer than 64 KiB",
+        "line 7: password_hash: the cost of a bcrypt hash is at most 14",
+    ];
+    let told: Vec<&str> = told.lines().collect();
+    assert_eq!(told.len(), starts.len(), "{told:?}");
+    for (told, start) in told.iter().zip(starts) {
+        assert!(told.starts_with(start), "{told}");
+        assert!(
+            !told.contains("hunter2") && !told.contains("no name"),
+            "{told}"
+        );
+    }
+    let errors = fs::read_to_string(errors).unwrap();
+    let errors: Vec<Value> = errors
+        .lines()
+        .map(|it| serde_json::from_str(it).unwrap())
+        .collect();
+    let numbers: Vec<u64> = errors
+        .iter()
+        .map(|it| it["line"].as_u64().unwrap())
+        .collect();
+    assert_eq!(numbers, [3, 4, 5, 6, 7]);
+    assert_eq!(errors[1]["problem"], "is not a JSON object");
+}
+
+#[test]
+fn a_file_imported_again_changes_nothing() {
+    let home = folder();
+    let file = home.path().join("users.jsonl");
+    fs::write(&file, lines(350)).unwrap();
+    let file = file.to_str().unwrap();
+    let rehearsal = summary(&import(home.path(), &[file, "--dry-run"]));
+    assert_eq!(rehearsal["imported"], 350, "and is not yet");
+    let first = summary(&import(home.path(), &[file]));
+    assert_eq!(first["imported"], 350);
+    let again = import(home.path(), &[file]);
+    assert_eq!(again.status.code(), Some(0));
+    let again = summary(&again);
+    assert_eq!(
+        (&again["unchanged"], &again["imported"]),
+        (&json!(350), &json!(0))
+    );
+}
+
+#[test]
+fn an_import_that_is_stopped_says_where_to_go_on() {
+    let home = folder();
+    let file = home.path().join("users.jsonl");
+    let mut text: Vec<String> = lines(250).lines().map(str::to_owned).collect();
+    text[149] = "not a user".to_owned();
+    let text = text.join("\n") + "\n";
+    fs::write(&file, &text).unwrap();
+
+    let mut child = command(home.path())
+        .args(["import", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Its input stays open: it waits for the lines that fill the third call.
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(text.as_bytes()).unwrap();
+    input.flush().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    let event = told.next().unwrap().unwrap();
+    assert_eq!(event, "line 150: is not a JSON object");
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = child.wait_with_output().unwrap();
+    drop(input);
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(summary(&output)["imported"], 199);
+    assert_eq!(summary(&output)["from_line"], 201);
+    assert!(told.next().unwrap().unwrap().ends_with("--from-line 201"));
+
+    let rest = import(home.path(), &[file.to_str().unwrap(), "--from-line", "201"]);
+    assert_eq!(rest.status.code(), Some(0));
+    assert_eq!(summary(&rest)["imported"], 50);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let home = folder();
+    for arguments in [
+        &["absent.jsonl"][..],
+        &["/"],
+        &["-", "--from-line", "0"],
+        &[],
+    ] {
+        let output = import(home.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    }
+}
