@@ -301,33 +301,6 @@ mod tests {
         assert_eq!(hasher.metrics().completed, 2);
     }
 
-    /// RFC 9106 section 5.3. The vector has associated data, which no caller of ours
-    /// can give; so it goes in beside the request, and all else is as for any hash.
-    #[test]
-    fn rfc_9106_argon2id() {
-        let params = argon2::ParamsBuilder::new()
-            .m_cost(32)
-            .t_cost(3)
-            .p_cost(4)
-            .output_len(32)
-            .data(argon2::AssociatedData::new(&[4; 12]).unwrap())
-            .build()
-            .unwrap();
-        let tag = [
-            0x0d, 0x64, 0x0d, 0xf5, 0x8d, 0x78, 0x76, 0x6c, 0x08, 0xc0, 0x37, 0xa3, 0x4a, 0x8b,
-            0x53, 0xc9, 0xd0, 0x1e, 0xf0, 0x45, 0x2d, 0x75, 0xb6, 0x5e, 0xb5, 0x25, 0x20, 0xe9,
-            0x6b, 0x01, 0xe6, 0x59,
-        ];
-        let mut memory = Vec::new();
-        // The second time in the memory of the first.
-        for _ in 0..2 {
-            assert_eq!(
-                compute(&request(), params.clone(), &mut memory),
-                Ok(tag.to_vec())
-            );
-        }
-    }
-
     #[test]
     fn a_full_queue_refuses_and_says_when_to_come_back() {
         let pool = stalled(2);
