@@ -10,6 +10,8 @@ mod assign_role;
 mod audited;
 mod change_password;
 mod check_permission;
+mod confirm_email;
+mod confirm_password_reset;
 mod create_api_key;
 mod create_service_account;
 mod define_role;
@@ -19,6 +21,7 @@ mod disable_user;
 mod enable_user;
 mod execute_primary_operation;
 mod explain_permissions;
+mod force_password_reset;
 mod get_capabilities;
 mod get_session;
 mod get_user;
@@ -33,6 +36,9 @@ mod logout;
 mod query_audit;
 mod refresh_token;
 mod register;
+mod request_email_change;
+mod request_email_verification;
+mod request_password_reset;
 mod revoke_api_key;
 mod revoke_other_sessions;
 mod revoke_role;
@@ -52,6 +58,8 @@ use serde_json::{Value, json};
 pub use assign_role::AssignRole;
 pub use change_password::ChangePassword;
 pub use check_permission::{CheckPermission, Decision};
+pub use confirm_email::ConfirmEmail;
+pub use confirm_password_reset::ConfirmPasswordReset;
 pub use create_api_key::{CreateApiKey, NewApiKey};
 pub use create_service_account::CreateServiceAccount;
 pub use define_role::DefineRole;
@@ -61,6 +69,7 @@ pub use disable_user::DisableUser;
 pub use enable_user::EnableUser;
 pub use execute_primary_operation::ExecutePrimaryOperation;
 pub use explain_permissions::ExplainPermissions;
+pub use force_password_reset::ForcePasswordReset;
 pub use get_capabilities::{GetCapabilities, operations};
 pub use get_session::{GetSession, SessionView};
 pub use get_user::{GetUser, UserView};
@@ -74,6 +83,9 @@ pub use logout::Logout;
 pub use query_audit::QueryAudit;
 pub use refresh_token::RefreshToken;
 pub use register::{Register, Registered};
+pub use request_email_change::RequestEmailChange;
+pub use request_email_verification::RequestEmailVerification;
+pub use request_password_reset::RequestPasswordReset;
 pub use revoke_api_key::RevokeApiKey;
 pub use revoke_other_sessions::RevokeOtherSessions;
 pub use revoke_role::RevokeRole;
@@ -102,6 +114,11 @@ pub static TABLE: &[Definition] = &[
     define::<RevokeSession>(),
     define::<RevokeOtherSessions>(),
     define::<ChangePassword>(),
+    define::<RequestPasswordReset>(),
+    define::<ConfirmPasswordReset>(),
+    define::<RequestEmailVerification>(),
+    define::<RequestEmailChange>(),
+    define::<ConfirmEmail>(),
     define::<DefineRole>(),
     define::<ListRoles>(),
     define::<DeleteRole>(),
@@ -114,6 +131,7 @@ pub static TABLE: &[Definition] = &[
     define::<DisableUser>(),
     define::<EnableUser>(),
     define::<DeleteUser>(),
+    define::<ForcePasswordReset>(),
     define::<CreateServiceAccount>(),
     define::<CreateApiKey>(),
     define::<ListApiKeys>(),
@@ -143,7 +161,7 @@ pub trait Operation: DeserializeOwned + JsonSchema {
 }
 
 /// What an operation does to the world: the hints of an MCP tool. No operation
-/// reaches beyond this service (`openWorldHint`).
+/// reaches beyond this service and the owners of its accounts (`openWorldHint`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// It changes nothing.

@@ -24,6 +24,11 @@ pub const MAX_FAILURES_PER_SOURCE: i64 = 100;
 /// How long they count, from the first.
 pub const WINDOW_SECONDS: u64 = 15 * 60;
 
+/// Codes that are sent for one account, or to one address, within an hour.
+pub const MAX_CODES: i64 = 3;
+/// The hour.
+pub const CODES_WINDOW_SECONDS: u64 = 60 * 60;
+
 /// One attempt on a user name, counted.
 pub struct Attempt {
     key: String,
@@ -48,6 +53,37 @@ impl Attempt {
     pub fn succeed(&self, batch: &mut Batch) {
         batch.delete(self.key.clone(), Expect::Any);
     }
+}
+
+/// Forgets the caller's attempts on a user name, in the batch of what makes them
+/// worthless. Those from elsewhere are counted under keys that only their sources
+/// tell, and end by themselves.
+pub fn forget(username: &Username, context: &Context, batch: &mut Batch) -> Result<()> {
+    let source = context.caller.source.as_str();
+    batch.delete(key(&[username.as_str(), source], context)?, Expect::Any);
+    Ok(())
+}
+
+/// Counts a request to reset the password of whoever has this name or address,
+/// for the pair of name and source and for the source.
+///
+/// Fails with -32003 when it is one too many.
+pub fn count_reset(name: &str, context: &Context) -> Result<()> {
+    check_source(context)?;
+    let source = context.caller.source.as_str();
+    let key = key(&["reset", name, source], context)?;
+    if context.ports.store.add(&key, 1, window())? > MAX_ATTEMPTS_PER_USERNAME {
+        return Err(AuthError::too_many(WINDOW_SECONDS));
+    }
+    count_failure(context)
+}
+
+/// Counts a code for what `parts` name; false: it is one too many, and must not
+/// be sent. A mailbox is not to be filled by whoever knows its address.
+pub fn may_send_code(parts: &[&str], context: &Context) -> Result<bool> {
+    let key = key(parts, context)?;
+    let hour = Some(CODES_WINDOW_SECONDS * 1000);
+    Ok(context.ports.store.add(&key, 1, hour)? <= MAX_CODES)
 }
 
 /// Fails with -32003 when there were too many failures from the caller's source.

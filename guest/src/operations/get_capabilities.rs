@@ -75,6 +75,8 @@ pub struct Policies {
     pub session_idle_seconds: u64,
     /// No session outlives this.
     pub session_absolute_seconds: u64,
+    /// How long a code is good that was sent to an owner.
+    pub code_ttl_seconds: u64,
     /// The `iss` of access tokens.
     pub issuer: String,
     /// The `aud` of access tokens.
@@ -91,6 +93,8 @@ pub struct Limits {
     pub login_failures_per_source: i64,
     /// The window.
     pub login_failure_window_seconds: u64,
+    /// Codes that are sent for one account, or to one address, within an hour.
+    pub codes_per_account_and_hour: i64,
     /// Messages in one JSON-RPC batch.
     pub batch_messages: usize,
 }
@@ -131,6 +135,7 @@ impl Operation for GetCapabilities {
                 refresh_token_rotation: true,
                 session_idle_seconds: settings.session_idle.as_secs(),
                 session_absolute_seconds: settings.session_absolute.as_secs(),
+                code_ttl_seconds: settings.code_ttl.as_secs(),
                 issuer: settings.issuer.clone(),
                 audience: settings.audience.clone(),
             },
@@ -138,6 +143,7 @@ impl Operation for GetCapabilities {
                 login_attempts_per_username_and_source: throttle::MAX_ATTEMPTS_PER_USERNAME,
                 login_failures_per_source: throttle::MAX_FAILURES_PER_SOURCE,
                 login_failure_window_seconds: throttle::WINDOW_SECONDS,
+                codes_per_account_and_hour: throttle::MAX_CODES,
                 batch_messages: mcp::MAX_BATCH,
             },
             errors: Kind::ALL
