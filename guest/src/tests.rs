@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod api_keys;
 mod audit;
+mod mail;
 mod protocol;
 mod sessions;
 mod tokens;

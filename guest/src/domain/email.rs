@@ -67,8 +67,14 @@ mod tests {
     #[test]
     fn the_ways_to_write_one_address_are_one() {
         let canonical = |text: &str| Email::try_from(text.to_owned()).unwrap().canonical();
-        assert_eq!(canonical("Alice@Example.COM"), canonical("alice@example.com"));
-        assert_ne!(canonical("\u{212a}@example.com"), canonical("k@example.com"));
+        assert_eq!(
+            canonical("Alice@Example.COM"),
+            canonical("alice@example.com")
+        );
+        assert_ne!(
+            canonical("\u{212a}@example.com"),
+            canonical("k@example.com")
+        );
         assert_ne!(canonical("\u{131}@example.com"), canonical("i@example.com"));
     }
 
