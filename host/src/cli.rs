@@ -2,6 +2,7 @@
 
 mod arguments;
 mod call;
+mod delivery;
 mod descriptors;
 mod inspect;
 mod logging;

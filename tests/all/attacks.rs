@@ -3,5 +3,6 @@
 mod accounts;
 mod floods;
 mod logins;
+mod resets;
 mod sessions;
 mod tokens;

@@ -8,6 +8,7 @@ mod component;
 mod crash;
 mod host;
 mod http;
+mod mail;
 mod races;
 mod readme;
 mod sandbox;

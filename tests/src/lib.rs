@@ -3,11 +3,15 @@
 
 mod files;
 mod server;
+mod smtp;
 mod stdio;
+mod webhook;
 
 pub use files::{built, command, folder};
 pub use server::{Answer, Options, Server};
+pub use smtp::{Mail, Smtp};
 pub use stdio::Stdio;
+pub use webhook::{Delivered, Webhook};
 
 /// Long enough for the password policy.
 pub const PASSWORD: &str = "correct horse battery staple";
