@@ -243,6 +243,18 @@ fn on_ones_own_machine_codes_go_to_the_log_and_the_log_says_so() {
     let code = json!({"code": message.expect("the message is in the log")["code"]});
     let server = Options::new().home(home.path()).start();
     server.call("confirm_email", code).unwrap();
+
+    // A start that fails afterwards, so that it ends.
+    let start = |listen: &str| {
+        let store = format!("sqlite:{}/absent/a.db", home.path().display());
+        let mut command = command(home.path());
+        command.args(["serve", "--listen", listen, "--store", &store]);
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    assert!(start("127.0.0.1:0").contains("codes for password resets go to this log"));
+    let reachable = start("0.0.0.0:0");
+    assert!(reachable.contains("nobody can verify an address"));
+    assert!(!reachable.contains("go to this log"));
 }
 
 #[test]
@@ -293,7 +305,7 @@ fn a_full_queue_refuses_what_comes_next() {
             Err(error) => Err(error.code),
         }
     };
-    let mut ask = |username: &str| {
+    let ask = |username: &str| {
         let email = format!("{username}@example.com");
         let account = json!({"username": username, "password": PASSWORD, "email": email});
         call("register", account).unwrap();

@@ -1,13 +1,15 @@
 //! No secret leaves by a side door.
 
 use serde_json::json;
-use user_auth_tests::{Options, PASSWORD, folder};
+use user_auth_tests::{Options, PASSWORD, Webhook, folder};
 
 #[test]
 fn no_secret_is_in_the_log_the_metrics_or_the_store() {
     let home = folder();
+    let webhook = Webhook::start();
     let server = Options::new()
         .home(home.path())
+        .env("USER_AUTH_DELIVERY", &webhook.url)
         .env("LOG_LEVEL", "DEBUG")
         .start();
     let tokens = server.new_session("alice");
@@ -21,6 +23,12 @@ fn no_secret_is_in_the_log_the_metrics_or_the_store() {
     );
     let renewed = json!({"refresh_token": tokens["refresh_token"]});
     let renewed = server.call("refresh_token", renewed).unwrap();
+    let change = json!({
+        "access_token": renewed["access_token"],
+        "email": "alice@example.com",
+    });
+    server.call("request_email_change", change).unwrap();
+    let code = webhook.code("email-change");
     let metrics = server.resource("mcp://user-auth/metrics").to_string();
     let (_, log) = server.stop();
     assert!(
@@ -42,6 +50,8 @@ fn no_secret_is_in_the_log_the_metrics_or_the_store() {
         text(&tokens["refresh_token"]),
         text(&renewed["access_token"]),
         text(&renewed["refresh_token"]),
+        code["uac_".len()..].to_owned(),
+        webhook.url.clone(),
     ] {
         assert!(!log.contains(&secret), "in the log: {secret}");
         assert!(!metrics.contains(&secret), "in the metrics: {secret}");
