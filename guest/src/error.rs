@@ -125,6 +125,13 @@ impl AuthError {
             .detail("action", "log in again")
     }
 
+    /// A code that is not, or no longer, good for anything. One text for every
+    /// reason.
+    pub fn invalid_code() -> AuthError {
+        AuthError::new(Kind::Authentication, "The code is not valid")
+            .detail("action", "ask for a new one")
+    }
+
     /// The caller tried too often.
     pub fn too_many(retry_after_seconds: u64) -> AuthError {
         AuthError::new(Kind::RateLimit, "Too many attempts")

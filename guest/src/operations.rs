@@ -11,6 +11,8 @@ mod audited;
 mod change_password;
 mod check_permission;
 mod complete_login;
+mod confirm_email;
+mod confirm_password_reset;
 mod confirm_totp;
 mod create_api_key;
 mod create_recovery_codes;
@@ -24,6 +26,7 @@ mod enable_user;
 mod enroll_totp;
 mod execute_primary_operation;
 mod explain_permissions;
+mod force_password_reset;
 mod get_capabilities;
 mod get_session;
 mod get_user;
@@ -41,6 +44,9 @@ mod logout;
 mod query_audit;
 mod refresh_token;
 mod register;
+mod request_email_change;
+mod request_email_verification;
+mod request_password_reset;
 mod reset_second_factor;
 mod revoke_api_key;
 mod revoke_other_sessions;
@@ -65,6 +71,8 @@ pub use assign_role::AssignRole;
 pub use change_password::ChangePassword;
 pub use check_permission::{CheckPermission, Decision};
 pub use complete_login::CompleteLogin;
+pub use confirm_email::ConfirmEmail;
+pub use confirm_password_reset::ConfirmPasswordReset;
 pub use confirm_totp::ConfirmTotp;
 pub use create_api_key::{CreateApiKey, NewApiKey};
 pub use create_recovery_codes::CreateRecoveryCodes;
@@ -78,6 +86,7 @@ pub use enable_user::EnableUser;
 pub use enroll_totp::EnrollTotp;
 pub use execute_primary_operation::ExecutePrimaryOperation;
 pub use explain_permissions::ExplainPermissions;
+pub use force_password_reset::ForcePasswordReset;
 pub use get_capabilities::{GetCapabilities, operations};
 pub use get_session::{GetSession, SessionView};
 pub use get_user::{GetUser, UserView};
@@ -94,6 +103,9 @@ pub use logout::Logout;
 pub use query_audit::QueryAudit;
 pub use refresh_token::RefreshToken;
 pub use register::{Register, Registered};
+pub use request_email_change::RequestEmailChange;
+pub use request_email_verification::RequestEmailVerification;
+pub use request_password_reset::RequestPasswordReset;
 pub use reset_second_factor::ResetSecondFactor;
 pub use revoke_api_key::RevokeApiKey;
 pub use revoke_other_sessions::RevokeOtherSessions;
@@ -131,6 +143,11 @@ pub static TABLE: &[Definition] = &[
     define::<ConfirmTotp>(),
     define::<DisableTotp>(),
     define::<CreateRecoveryCodes>(),
+    define::<RequestPasswordReset>(),
+    define::<ConfirmPasswordReset>(),
+    define::<RequestEmailVerification>(),
+    define::<RequestEmailChange>(),
+    define::<ConfirmEmail>(),
     define::<DefineRole>(),
     define::<ListRoles>(),
     define::<DeleteRole>(),
@@ -147,6 +164,7 @@ pub static TABLE: &[Definition] = &[
     define::<ResetSecondFactor>(),
     define::<DeleteUser>(),
     define::<ImportUsers>(),
+    define::<ForcePasswordReset>(),
     define::<CreateServiceAccount>(),
     define::<CreateApiKey>(),
     define::<ListApiKeys>(),
@@ -179,7 +197,7 @@ pub trait Operation: DeserializeOwned + JsonSchema {
 }
 
 /// What an operation does to the world: the hints of an MCP tool. No operation
-/// reaches beyond this service (`openWorldHint`).
+/// reaches beyond this service and the owners of its accounts (`openWorldHint`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// It changes nothing.

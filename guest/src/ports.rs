@@ -6,6 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::domain::id::Id;
+use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
 /// A capability of the host could not do its work (`types.unavailable`).
@@ -231,6 +233,44 @@ pub trait Client {
     fn set_log_level(&self, level: LogLevel);
 }
 
+/// What a message to the owner of an account is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    /// A code to reset the password.
+    PasswordReset,
+    /// A code to verify the address of the account.
+    EmailVerification,
+    /// A code to verify the address that the account is to have.
+    EmailChange,
+    /// The account has a new password.
+    PasswordChanged,
+    /// Another address was asked for; this one is still the account's.
+    EmailChangeRequested,
+    /// The account has another address; this one was the account's.
+    EmailChanged,
+}
+
+/// A message to the owner of an account.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// What it is about.
+    pub kind: MessageKind,
+    /// The e-mail address.
+    pub to: String,
+    /// Whose account it is about.
+    pub username: String,
+    /// Whose account it is about.
+    pub user_id: Id,
+    /// What the owner is to show, and when it ends; a notice has none.
+    pub code: Option<(Secret, Timestamp)>,
+}
+
+/// Messages to the owners of accounts; the contract is `wit/delivery.wit`.
+pub trait Delivery {
+    /// Takes a message to be delivered, and returns before it is.
+    fn deliver(&self, message: &Message) -> Result<(), Unavailable>;
+}
+
 /// All ports together.
 #[derive(Clone, Copy)]
 pub struct Ports<'a> {
@@ -248,4 +288,6 @@ pub struct Ports<'a> {
     pub telemetry: &'a dyn Telemetry,
     /// The MCP client.
     pub client: &'a dyn Client,
+    /// Messages to the owners of accounts.
+    pub delivery: &'a dyn Delivery,
 }

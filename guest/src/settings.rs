@@ -31,6 +31,9 @@ pub struct Settings {
     pub fresh_session: Duration,
     /// `USER_AUTH_PASSWORD_MIN_LENGTH`: in code points.
     pub password_min_length: usize,
+    /// `USER_AUTH_CODE_TTL_SECONDS`: how long a code that was sent to an owner is
+    /// good.
+    pub code_ttl: Duration,
     /// `USER_AUTH_ARGON2_MEMORY_KIB`.
     pub argon2_memory_kib: u32,
     /// `USER_AUTH_ARGON2_ITERATIONS`.
@@ -49,6 +52,8 @@ impl Default for Settings {
             fresh_session: Duration::from_secs(5 * 60),
             // NIST SP 800-63B-4 section 3.1.1.2, for a password that is the only factor.
             password_min_length: 15,
+            // NIST SP 800-63B-4 section 3.1.3: ten minutes at most, out of band.
+            code_ttl: Duration::from_secs(10 * 60),
             // OWASP's second choice: 19 MiB, 2 passes, 1 lane.
             argon2_memory_kib: 19 * 1024,
             argon2_iterations: 2,
@@ -110,6 +115,9 @@ impl Settings {
                 }
                 // NIST SP 800-63B-4: never below 8, whatever else protects the account.
                 "PASSWORD_MIN_LENGTH" => settings.password_min_length = number(8, 128)? as usize,
+                "CODE_TTL_SECONDS" => {
+                    settings.code_ttl = Duration::from_secs(number(1, 10 * 60)?);
+                }
                 "ARGON2_MEMORY_KIB" => {
                     settings.argon2_memory_kib = number(7 * 1024, 65_536)? as u32
                 }
@@ -203,6 +211,7 @@ mod tests {
         );
         assert!(read("USER_AUTH_ACCESS_TOKEN_TTL_SECONDS", "15m").is_err());
         assert!(read("USER_AUTH_ISSUER", "").is_err());
+        assert!(read("USER_AUTH_CODE_TTL_SECONDS", "601").is_err());
     }
 
     #[test]

@@ -24,6 +24,12 @@ pub struct World {
     pub log_level: Cell<Option<LogLevel>>,
     /// Which functions have hashed passwords, and at what cost.
     pub hashes: RefCell<Vec<String>>,
+    /// What was delivered.
+    pub outbox: RefCell<Vec<Message>>,
+    /// Nothing can be delivered.
+    pub outbox_is_full: Cell<bool>,
+    /// What the store was asked for, without keys and values.
+    pub store_calls: RefCell<Vec<String>>,
     records: RefCell<BTreeMap<String, Record>>,
     versions: Cell<u64>,
     random: Cell<u64>,
@@ -44,6 +50,9 @@ impl World {
             audited: RefCell::default(),
             log_level: Cell::new(None),
             hashes: RefCell::default(),
+            outbox: RefCell::default(),
+            outbox_is_full: Cell::new(false),
+            store_calls: RefCell::default(),
             records: RefCell::default(),
             versions: Cell::new(0),
             random: Cell::new(0),
@@ -87,6 +96,7 @@ impl World {
             random: self,
             telemetry: self,
             client: self,
+            delivery: self,
         }
     }
 
@@ -180,6 +190,10 @@ impl World {
         self.hashes.borrow_mut().push(hash);
     }
 
+    fn note(&self, call: String) {
+        self.store_calls.borrow_mut().push(call);
+    }
+
     fn live(&self, key: &str) -> Option<Entry> {
         let records = self.records.borrow();
         let (value, version, expires) = records.get(key)?;
@@ -210,10 +224,13 @@ impl World {
 
 impl Store for World {
     fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
+        self.note(format!("get {}", keys.len()));
         Ok(keys.iter().map(|key| self.live(key)).collect())
     }
 
     fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
+        let kinds = batch.iter().map(|mutation| mutation.put.is_some());
+        self.note(format!("commit {:?}", kinds.collect::<Vec<bool>>()));
         for (index, mutation) in batch.iter().enumerate() {
             let live = self.live(&mutation.key);
             let met = match &mutation.expect {
@@ -232,6 +249,7 @@ impl Store for World {
     }
 
     fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
+        self.note("add".to_owned());
         let live = self.live(key);
         let expires = self.records.borrow().get(key).and_then(|record| record.2);
         let left = match &live {
@@ -247,6 +265,7 @@ impl Store for World {
     }
 
     fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
+        self.note("scan".to_owned());
         let keys: Vec<String> = self.records.borrow().keys().cloned().collect();
         let mut entries: Vec<Entry> = keys
             .iter()
@@ -363,6 +382,19 @@ impl Telemetry for World {
 
     fn snapshot(&self) -> Value {
         json!({"password_hash": {"waiting": 0, "capacity": 1}})
+    }
+}
+
+impl Delivery for World {
+    fn deliver(&self, message: &Message) -> Result<(), Unavailable> {
+        if self.outbox_is_full.get() {
+            return Err(Unavailable {
+                reason: "full".to_owned(),
+                retry_after_ms: 1000,
+            });
+        }
+        self.outbox.borrow_mut().push(message.clone());
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ mod admin;
 mod api_keys;
 mod audit;
 mod import;
+mod mail;
 mod model;
 mod oracle;
 mod protocol;

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod call;
+mod delivery;
 mod descriptors;
 mod import;
 mod inspect;
@@ -45,6 +46,7 @@ Environment:
   LOG_LEVEL              DEBUG, INFO, WARN or ERROR
   RUST_LOG               the same by module, for example user_auth_host=debug
   USER_AUTH_MASTER_KEY   the master key: 64 hexadecimal digits, or base64 of 32 bytes
+  USER_AUTH_SMTP_PASSWORD, USER_AUTH_WEBHOOK_SECRET   see `user-auth serve --help`
   NO_COLOR               no colours
 The component's settings (USER_AUTH_ISSUER, …) are listed by `user-auth inspect`.";
 

@@ -18,6 +18,7 @@ use crate::limits::Limits;
 /// versions in which it offers them.
 const OFFERED: &[(&str, &str)] = &[
     ("user-auth:plugin/client", CONTRACT),
+    ("user-auth:plugin/delivery", CONTRACT),
     ("user-auth:plugin/keys", CONTRACT),
     ("user-auth:plugin/password-hash", CONTRACT),
     ("user-auth:plugin/store", CONTRACT),

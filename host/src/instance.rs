@@ -8,6 +8,7 @@ use tracing::{debug, enabled, warn};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use crate::client::ClientHandle;
+use crate::delivery::Outbox;
 use crate::hasher::Hasher;
 use crate::keys::Keys;
 use crate::limits::Limits;
@@ -20,6 +21,7 @@ pub(crate) struct Host {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: Keys,
     pub(crate) hasher: Hasher,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) metrics: Metrics,
     pub(crate) limits: Limits,
     pub(crate) settings: Vec<(String, String)>,

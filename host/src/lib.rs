@@ -45,6 +45,7 @@ mod call;
 mod claim;
 pub mod client;
 mod component;
+pub mod delivery;
 mod engine;
 mod hasher;
 mod instance;

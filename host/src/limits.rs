@@ -125,6 +125,18 @@ limits! {
     hash_pbkdf2_iterations: u32 = 5_000_000, "";
     /// Length of one hash.
     hash_output_bytes: u32 = 1_024, "B";
+    /// Messages to owners of accounts that wait to be sent, or are being sent; one
+    /// more is refused.
+    delivery_queue: usize = 256, "";
+    /// Messages that are being sent at one time.
+    delivery_workers: usize = 4, "";
+    /// Tries for one message. The second comes a quarter of a second after the
+    /// first, and each further one after twice as long.
+    delivery_attempts: u32 = 10, "";
+    /// One try.
+    delivery_timeout: Duration = Duration::from_secs(10), "";
+    /// How long the end of the program waits for messages to be sent.
+    delivery_drain: Duration = Duration::from_secs(5), "";
     /// Operations that are counted one by one; what comes later goes uncounted.
     counted_operations: usize = 256, "";
 }

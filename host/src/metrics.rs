@@ -8,9 +8,10 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 
 use crate::bindings::user_auth::plugin::telemetry::{
-    HashMetrics, InstanceMetrics, Metrics as Snapshot, OperationEvent, OperationMetrics,
-    StoreMetrics,
+    DeliveryMetrics, HashMetrics, InstanceMetrics, Metrics as Snapshot, OperationEvent,
+    OperationMetrics, StoreMetrics,
 };
+use crate::delivery::OutboxMetrics;
 use crate::hasher::HasherMetrics;
 
 /// All counters of one plugin.
@@ -79,7 +80,12 @@ impl Metrics {
     }
 
     /// All numbers as they are now.
-    pub(crate) fn snapshot(&self, store_kind: &str, hasher: HasherMetrics) -> Snapshot {
+    pub(crate) fn snapshot(
+        &self,
+        store_kind: &str,
+        hasher: HasherMetrics,
+        outbox: OutboxMetrics,
+    ) -> Snapshot {
         Snapshot {
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             operations: self.operations(),
@@ -97,6 +103,14 @@ impl Metrics {
                 commits: self.store.commits.load(Relaxed),
                 conflicts: self.store.conflicts.load(Relaxed),
                 failures: self.store.failures.load(Relaxed),
+            },
+            delivery: DeliveryMetrics {
+                kind: outbox.kind.to_owned(),
+                waiting: saturate(outbox.waiting),
+                capacity: saturate(outbox.capacity),
+                delivered: outbox.delivered,
+                failed: outbox.failed,
+                refused: outbox.refused,
             },
             instances: InstanceMetrics {
                 live: self.instances.live.load(Relaxed),
@@ -188,7 +202,8 @@ mod tests {
         for duration in 1..=100 {
             metrics.operation_ended(event("login", (duration > 90).then_some(-32001), duration));
         }
-        let snapshot = metrics.snapshot("memory", HasherMetrics::default());
+        let snapshot =
+            metrics.snapshot("memory", HasherMetrics::default(), OutboxMetrics::default());
         let login = &snapshot.operations[0];
         assert_eq!((login.calls, login.failures), (100, 10));
         assert_eq!((login.p50_us, login.p99_us, login.max_us), (50, 99, 100));
@@ -201,7 +216,7 @@ mod tests {
             metrics.operation_ended(event(name, None, 1));
         }
         let operations = metrics
-            .snapshot("memory", HasherMetrics::default())
+            .snapshot("memory", HasherMetrics::default(), OutboxMetrics::default())
             .operations;
         let names: Vec<_> = operations
             .iter()

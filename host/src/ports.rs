@@ -4,6 +4,7 @@
 //! component that passes it is trapped.
 
 mod client;
+mod delivery;
 mod keys;
 mod password_hash;
 mod store;

@@ -22,6 +22,7 @@ use crate::cache::Cache;
 use crate::call::CallError;
 use crate::client::{ClientHandle, NoClient};
 use crate::component::{self, ComponentError, Inspection, Loaded, Source};
+use crate::delivery::{Delivery, Outbox};
 use crate::engine;
 use crate::hasher::Hasher;
 use crate::instance::{Host, State};
@@ -55,6 +56,7 @@ pub struct PluginBuilder {
     source: Option<Source>,
     store: Option<Arc<dyn Store>>,
     keys: Option<Keys>,
+    delivery: Option<Arc<dyn Delivery>>,
     limits: Limits,
     settings: Vec<(String, String)>,
     cache: Option<PathBuf>,
@@ -262,6 +264,14 @@ impl Plugin {
         &self.inner.host.store
     }
 
+    /// Waits until all messages to owners of accounts are delivered or given up,
+    /// for [`Limits::delivery_drain`] at the most. To be called before a program
+    /// ends.
+    pub async fn drain(&self) {
+        let host = &self.inner.host;
+        host.outbox.drain(host.limits.delivery_drain).await;
+    }
+
     /// Waits for a place and takes it, with an instance to come.
     async fn begin(&self, client: ClientHandle) -> Result<Call<'_>, CallError> {
         let inner = &*self.inner;
@@ -361,6 +371,13 @@ impl PluginBuilder {
         self
     }
 
+    /// Delivers messages to the owners of accounts in this way. Without one, all
+    /// messages are refused: nobody can verify an address or reset a password.
+    pub fn delivery(mut self, delivery: Arc<dyn Delivery>) -> Self {
+        self.delivery = Some(delivery);
+        self
+    }
+
     /// Replaces the limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -397,6 +414,7 @@ impl PluginBuilder {
             store: self.store.ok_or(BuildError::Missing("store"))?,
             keys: self.keys.ok_or(BuildError::Missing("keys"))?,
             hasher: Hasher::start(&self.limits).map_err(BuildError::Hasher)?,
+            outbox: Outbox::new(self.delivery, &self.limits),
             metrics: Metrics::new(self.limits.counted_operations),
             settings: self.settings,
             limits: self.limits,

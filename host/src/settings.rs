@@ -42,6 +42,10 @@ pub const SETTINGS: &[Setting] = &[
         "The fewest characters of a password",
     ),
     setting(
+        "USER_AUTH_CODE_TTL_SECONDS",
+        "How long a code is good that was sent to an owner",
+    ),
+    setting(
         "USER_AUTH_ARGON2_MEMORY_KIB",
         "Memory of one password hash in KiB",
     ),

@@ -3,6 +3,7 @@
 mod accounts;
 mod floods;
 mod logins;
+mod resets;
 mod second_factor;
 mod sessions;
 mod tokens;

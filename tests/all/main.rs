@@ -11,6 +11,7 @@ mod histories;
 mod host;
 mod http;
 mod import;
+mod mail;
 mod races;
 mod readme;
 mod sandbox;

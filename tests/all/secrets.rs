@@ -1,13 +1,15 @@
 //! No secret leaves by a side door.
 
 use serde_json::json;
-use user_auth_tests::{Options, PASSWORD, folder, shown, step};
+use user_auth_tests::{Options, PASSWORD, Webhook, folder, shown, step};
 
 #[test]
 fn no_secret_is_in_the_log_the_metrics_or_the_store() {
     let home = folder();
+    let webhook = Webhook::start();
     let server = Options::new()
         .home(home.path())
+        .env("USER_AUTH_DELIVERY", &webhook.url)
         .env("LOG_LEVEL", "DEBUG")
         .start();
     let tokens = server.new_session("alice");
@@ -31,6 +33,12 @@ fn no_secret_is_in_the_log_the_metrics_or_the_store() {
     let code = &confirmed["recovery_codes"][0];
     let input = json!({"challenge": asked["challenge"], "code": code});
     server.call("complete_login", input).unwrap();
+    let change = json!({
+        "access_token": renewed["access_token"],
+        "email": "alice@example.com",
+    });
+    server.call("request_email_change", change).unwrap();
+    let code = webhook.code("email-change");
     let metrics = server.resource("mcp://user-auth/metrics").to_string();
     let (_, log) = server.stop();
     assert!(
@@ -57,6 +65,8 @@ fn no_secret_is_in_the_log_the_metrics_or_the_store() {
         text(&confirmed["recovery_codes"][0]),
         text(&confirmed["recovery_codes"][1]),
         text(&confirmed["recovery_codes"][1]).replace('-', ""),
+        code["uac_".len()..].to_owned(),
+        webhook.url.clone(),
     ] {
         assert!(!log.contains(&secret), "in the log: {secret}");
         assert!(!metrics.contains(&secret), "in the metrics: {secret}");

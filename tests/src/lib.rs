@@ -3,14 +3,18 @@
 
 mod files;
 mod server;
+mod smtp;
 mod source;
 mod stdio;
 mod totp;
+mod webhook;
 
 pub use files::{built, command, folder};
 pub use server::{Answer, Options, Server};
+pub use smtp::{Mail, Smtp};
 pub use stdio::Stdio;
 pub use totp::{shown, step};
+pub use webhook::{Delivered, Webhook};
 
 /// Long enough for the password policy.
 pub const PASSWORD: &str = "correct horse battery staple";

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use super::imports::{client, keys, password_hash, store, telemetry, types};
+use super::imports::{client, delivery, keys, password_hash, store, telemetry, types};
 use crate::domain::time::Timestamp;
 use crate::ports::*;
 
@@ -22,6 +22,7 @@ pub fn all() -> Ports<'static> {
         random: &Host,
         telemetry: &Host,
         client: &Host,
+        delivery: &Host,
     }
 }
 
@@ -215,6 +216,7 @@ impl Telemetry for Host {
         let hash = metrics.password_hash;
         let store = metrics.store;
         let instances = metrics.instances;
+        let delivery = metrics.delivery;
         json!({
             "uptime_ms": metrics.uptime_ms,
             "operations": operations,
@@ -233,6 +235,14 @@ impl Telemetry for Host {
                 "conflicts": store.conflicts,
                 "failures": store.failures,
             },
+            "delivery": {
+                "kind": delivery.kind,
+                "waiting": delivery.waiting,
+                "capacity": delivery.capacity,
+                "delivered": delivery.delivered,
+                "failed": delivery.failed,
+                "refused": delivery.refused,
+            },
             "instances": {
                 "live": instances.live,
                 "created": instances.created,
@@ -240,6 +250,31 @@ impl Telemetry for Host {
                 "peak_memory_bytes": instances.peak_memory_bytes,
             },
         })
+    }
+}
+
+impl Delivery for Host {
+    fn deliver(&self, message: &Message) -> Result<(), Unavailable> {
+        let (code, expires_at) = match &message.code {
+            Some((code, ends)) => (Some(code.expose().to_owned()), Some(ends.to_rfc3339())),
+            None => (None, None),
+        };
+        delivery::deliver(&delivery::Message {
+            kind: match message.kind {
+                MessageKind::PasswordReset => delivery::Kind::PasswordReset,
+                MessageKind::EmailVerification => delivery::Kind::EmailVerification,
+                MessageKind::EmailChange => delivery::Kind::EmailChange,
+                MessageKind::PasswordChanged => delivery::Kind::PasswordChanged,
+                MessageKind::EmailChangeRequested => delivery::Kind::EmailChangeRequested,
+                MessageKind::EmailChanged => delivery::Kind::EmailChanged,
+            },
+            to: message.to.clone(),
+            username: message.username.clone(),
+            user_id: message.user_id.to_string(),
+            code,
+            expires_at,
+        })?;
+        Ok(())
     }
 }
 

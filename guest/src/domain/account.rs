@@ -9,14 +9,16 @@ use super::audit::{Chain, Head};
 use super::context::Context;
 use super::email::Email;
 use super::id::Id;
+use super::mac;
 use super::password::PasswordRecord;
-use super::records::{self, Found};
+use super::records::{self, Batch, Found};
 use super::role::RoleName;
 use super::second_factor::{Enrolment, SecondFactor};
+use super::throttle;
 use super::time::Timestamp;
 use super::username::Username;
 use crate::error::Result;
-use crate::ports::Ports;
+use crate::ports::{Expect, Ports};
 
 /// An account, as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,8 +27,11 @@ pub struct Account {
     pub user_id: Id,
     /// The name to log in with.
     pub username: Username,
-    /// Where its owner may be reached; not verified.
+    /// Where its owner may be reached.
     pub email: Option<Email>,
+    /// Its owner has shown that the address is theirs; it is no other account's.
+    #[serde(default)]
+    pub email_verified: bool,
     /// How its owner is known.
     pub password: PasswordRecord,
     /// When it was registered.
@@ -65,6 +70,14 @@ pub struct UsernameRecord {
     pub user_id: Id,
 }
 
+/// Which account a verified address belongs to. That this record is there at most
+/// once is what makes verified addresses unique.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EmailRecord {
+    /// Whose it is.
+    pub user_id: Id,
+}
+
 impl Account {
     /// An account that nobody has used yet.
     pub fn new(username: Username, password: PasswordRecord, context: &Context) -> Result<Account> {
@@ -72,6 +85,7 @@ impl Account {
             user_id: Id::random(context.ports.random)?,
             username,
             email: None,
+            email_verified: false,
             password,
             created_at: context.now(),
             status: Status::Active,
@@ -81,6 +95,11 @@ impl Account {
             enrolment: None,
             imported: None,
         })
+    }
+
+    /// The address, if its owner has shown that it is theirs.
+    pub fn verified_email(&self) -> Option<&Email> {
+        self.email.as_ref().filter(|_| self.email_verified)
     }
 
     /// Whether it may be used.
@@ -105,6 +124,28 @@ impl Account {
     pub fn id_of(username: &Username, ports: &Ports) -> Result<Option<Id>> {
         let record = records::read::<UsernameRecord>(Account::username_key(username), ports)?;
         Ok(record.map(|record| record.value.user_id))
+    }
+
+    /// Where it is stored whose a verified address is. The store need not tell
+    /// which addresses there are.
+    pub fn email_key(email: &Email, context: &Context) -> Result<String> {
+        let pseudonym = throttle::pseudonym(&["email", &email.canonical()], &context.ports)?;
+        Ok(format!("email/{}", mac::to_hex(&pseudonym)))
+    }
+
+    /// Whose the verified address is.
+    pub fn id_of_email(email: &Email, context: &Context) -> Result<Option<Id>> {
+        let key = Account::email_key(email, context)?;
+        let record = records::read::<EmailRecord>(key, &context.ports)?;
+        Ok(record.map(|record| record.value.user_id))
+    }
+
+    /// Gives the verified address free, in the batch of a change of the account.
+    pub fn release_email(&self, batch: &mut Batch, context: &Context) -> Result<()> {
+        if let Some(email) = self.verified_email() {
+            batch.delete(Account::email_key(email, context)?, Expect::Any);
+        }
+        Ok(())
     }
 
     /// An account and the head of its audit chain, as one snapshot.

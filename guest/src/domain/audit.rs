@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::context::Context;
 use super::id::Id;
 use super::mac;
-use super::records::{Batch, Found, Stored};
+use super::records::{self, Batch, Found, Stored};
 use super::time::Timestamp;
 use crate::error::Result;
 use crate::ports::Expect;
@@ -197,6 +197,29 @@ impl Chain {
         batch.put(Chain::head_key(self.account), expect, &head, self.ttl_ms);
         Ok(())
     }
+}
+
+/// Records that something was refused: in the chain of the account, or for an
+/// account that there is not, with the same work, in one that is kept for a day.
+pub fn record_refusal(
+    operation: &str,
+    outcome: &str,
+    account: Option<Id>,
+    nobody: Id,
+    context: &Context,
+) -> Result<()> {
+    records::settle(|| {
+        let id = account.unwrap_or(nobody);
+        let head = records::read(Chain::head_key(id), &context.ports)?;
+        let chain = match account {
+            Some(_) => Chain::at(id, head),
+            None => Chain::of_nobody(id, head),
+        };
+        let mut batch = Batch::new();
+        let event = Event::refused(operation, outcome);
+        chain.append(event, &mut batch, context)?;
+        Ok(batch.commit(context)?.then_some(()))
+    })
 }
 
 /// The seal that belongs to a record; the one that it carries does not count.

@@ -18,6 +18,20 @@ impl Email {
     pub fn parts(&self) -> (&str, &str) {
         self.0.rsplit_once('@').unwrap_or((&self.0, ""))
     }
+
+    /// As it was written: where messages go.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What is the same for two ways to write one address. RFC 5321 section 2.4
+    /// lets a host tell the cases of a local part apart; next to none does, and
+    /// messages go to the address as its owner wrote it in any case. Only ASCII
+    /// letters have cases here: no other letter can be taken for one of those, as
+    /// the Kelvin sign for a k.
+    pub fn canonical(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
 }
 
 impl TryFrom<String> for Email {
@@ -54,6 +68,20 @@ fn is_domain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Email;
+
+    #[test]
+    fn the_ways_to_write_one_address_are_one() {
+        let canonical = |text: &str| Email::try_from(text.to_owned()).unwrap().canonical();
+        assert_eq!(
+            canonical("Alice@Example.COM"),
+            canonical("alice@example.com")
+        );
+        assert_ne!(
+            canonical("\u{212a}@example.com"),
+            canonical("k@example.com")
+        );
+        assert_ne!(canonical("\u{131}@example.com"), canonical("i@example.com"));
+    }
 
     #[test]
     fn addresses_are_told_from_slips() {

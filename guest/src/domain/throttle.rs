@@ -41,6 +41,11 @@ const KNOWN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Counters that one unlocking takes away at a time.
 const PAGE: u32 = 500;
 
+/// Codes that are sent for one account, or to one address, within an hour.
+pub const MAX_CODES: i64 = 3;
+/// The hour.
+pub const CODES_WINDOW_SECONDS: u64 = 60 * 60;
+
 /// A secret that can be guessed.
 #[derive(Clone, Copy)]
 pub enum Authenticator<'a> {
@@ -144,6 +149,27 @@ pub fn forget(authenticator: Authenticator, batch: &mut Batch, ports: &Ports) ->
     Ok(page.next.is_none())
 }
 
+/// Counts a request to reset the password of whoever has this name or address,
+/// for the pair of name and source and for the source.
+///
+/// Fails with -32003 when it is one too many.
+pub fn count_reset(whose: &str, context: &Context) -> Result<()> {
+    check_source(context)?;
+    let key = counter_key(&["reset", whose, context.caller.source.as_str()], context)?;
+    if context.ports.store.add(&key, 1, window())? > MAX_ATTEMPTS_PER_SOURCE {
+        return Err(AuthError::too_many(WINDOW_SECONDS));
+    }
+    count_failure(context)
+}
+
+/// Counts a code for what `parts` name; false: it is one too many, and must not
+/// be sent. A mailbox is not to be filled by whoever knows its address.
+pub fn may_send_code(parts: &[&str], context: &Context) -> Result<bool> {
+    let key = counter_key(parts, context)?;
+    let hour = ttl(Duration::from_secs(CODES_WINDOW_SECONDS));
+    Ok(context.ports.store.add(&key, 1, hour)? <= MAX_CODES)
+}
+
 /// Fails with -32003 when there were too many failures from the caller's source.
 pub fn check_source(context: &Context) -> Result<()> {
     let key = source_key(context)?;
@@ -198,8 +224,11 @@ fn secret_prefix(secret: &str) -> String {
 }
 
 fn source_key(context: &Context) -> Result<String> {
-    let source = name(&[context.caller.source.as_str()], &context.ports)?;
-    Ok(format!("throttle/source/{source}"))
+    counter_key(&[context.caller.source.as_str()], context)
+}
+
+fn counter_key(parts: &[&str], context: &Context) -> Result<String> {
+    Ok(format!("throttle/{}", name(parts, &context.ports)?))
 }
 
 fn window() -> Option<u64> {

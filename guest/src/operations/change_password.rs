@@ -6,16 +6,19 @@ use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::assurance;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::code;
 use crate::domain::context::Context;
+use crate::domain::message;
 use crate::domain::password::{self, Owner, Password, PasswordRecord};
 use crate::domain::records::{self, Batch};
 use crate::domain::session::{self, Own};
 use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::error::{AuthError, Kind, Result};
+use crate::ports::MessageKind;
 
 /// Changes the password of the account that calls, and ends all its other
-/// sessions. Takes the current password, and a session that began lately, with the
-/// second factor if the account has one.
+/// sessions and the codes that were sent for it. Takes the current password, and a
+/// session that began lately, with the second factor if the account has one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
@@ -80,9 +83,14 @@ impl ChangePassword {
         let change = |account: &mut Account| account.password = new;
         session::end_all_but(&session, &account, change, &mut batch);
         attempt.succeed(&mut batch);
+        code::end_all(account.value.user_id, &mut batch);
         let event = Event::success(Self::NAME);
         Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-        Ok(batch.commit(context)?.then_some(ChangedPassword {
+        if !batch.commit(context)? {
+            return Ok(None);
+        }
+        message::send_notice(MessageKind::PasswordChanged, &account.value, context);
+        Ok(Some(ChangedPassword {
             session_id: session.value.session_id,
         }))
     }

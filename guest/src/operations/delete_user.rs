@@ -7,6 +7,7 @@ use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::api_key;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::code;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::USERS_WRITE;
@@ -16,7 +17,7 @@ use crate::error::Result;
 use crate::ports::Expect;
 
 /// Deletes a user for good: all sessions and API keys are dead at once, and the
-/// name is free for another. What happened to the account stays in the audit
+/// name and the address are free for another. What happened to the account stays in the audit
 /// trail. Nobody can delete themselves, or a user who may do more than they.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -58,6 +59,8 @@ impl Operation for DeleteUser {
             api_key::end_all(user_id, &mut batch, &context.ports)?;
             batch.delete(Account::key(user_id), Expect::At(version));
             batch.delete(Account::username_key(&username), Expect::Any);
+            code::end_all(user_id, &mut batch);
+            governed.account.value.release_email(&mut batch, context)?;
             governed.hold_governor(&mut batch);
             let event = Event::success(Self::NAME).detail("username", username.as_str());
             Chain::at(user_id, governed.head).append(event, &mut batch, context)?;

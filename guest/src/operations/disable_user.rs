@@ -8,6 +8,7 @@ use crate::domain::account::{Account, Status};
 use crate::domain::actor::Requirement;
 use crate::domain::api_key;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::code;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::USERS_WRITE;
@@ -52,6 +53,7 @@ impl Operation for DisableUser {
             let mut batch = Batch::new();
             batch.replace(Account::key(account.user_id), &found.version, &account);
             api_key::end_all(account.user_id, &mut batch, &context.ports)?;
+            code::end_all(account.user_id, &mut batch);
             governed.hold_governor(&mut batch);
             let event = Event::success(Self::NAME);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;

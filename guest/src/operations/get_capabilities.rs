@@ -78,6 +78,8 @@ pub struct Policies {
     pub session_idle_seconds: u64,
     /// No session outlives this.
     pub session_absolute_seconds: u64,
+    /// How long a code is good that was sent to an owner.
+    pub code_ttl_seconds: u64,
     /// The `iss` of access tokens.
     pub issuer: String,
     /// The `aud` of access tokens.
@@ -106,6 +108,8 @@ pub struct Limits {
     pub codes_per_challenge: i64,
     /// How long a challenge can be answered.
     pub challenge_ttl_seconds: u64,
+    /// Codes that are sent for one account, or to one address, within an hour.
+    pub codes_per_account_and_hour: i64,
     /// Messages in one JSON-RPC batch.
     pub batch_messages: usize,
 }
@@ -147,6 +151,7 @@ impl Operation for GetCapabilities {
                 refresh_token_rotation: true,
                 session_idle_seconds: settings.session_idle.as_secs(),
                 session_absolute_seconds: settings.session_absolute.as_secs(),
+                code_ttl_seconds: settings.code_ttl.as_secs(),
                 issuer: settings.issuer.clone(),
                 audience: settings.audience.clone(),
                 other_audiences: settings.other_audiences.clone(),
@@ -159,6 +164,7 @@ impl Operation for GetCapabilities {
                 second_factor_attempts_per_user_and_source: throttle::MAX_ATTEMPTS_PER_SOURCE,
                 codes_per_challenge: challenge::MAX_CODES,
                 challenge_ttl_seconds: challenge::TTL.as_secs(),
+                codes_per_account_and_hour: throttle::MAX_CODES,
                 batch_messages: mcp::MAX_BATCH,
             },
             errors: Kind::ALL

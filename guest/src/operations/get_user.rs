@@ -44,6 +44,9 @@ pub struct UserView {
     /// Where its owner may be reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
+    /// Whether its owner has shown that the address is theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email_verified: Option<bool>,
     /// Whether the account may be used.
     pub status: Status,
     /// What it may do.
@@ -87,6 +90,7 @@ impl From<Account> for UserView {
         UserView {
             user_id: account.user_id,
             username: account.username,
+            email_verified: account.email.as_ref().map(|_| account.email_verified),
             email: account.email,
             status: account.status,
             roles: account.roles,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use self::entry::Entry;
 use super::assign_role::defined_grants;
 use super::{Effect, Operation, input, schema};
-use crate::domain::account::{Account, UsernameRecord};
+use crate::domain::account::{Account, EmailRecord, UsernameRecord};
 use crate::domain::actor::{self, Requirement};
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
@@ -178,6 +178,11 @@ impl Importer<'_> {
                 return Ok(existing);
             }
             if let Some(problem) = self.problem(&entry)? {
+                // The problem may be that the same entry has just been imported.
+                owner = Account::id_of(&entry.username, ports)?;
+                if owner.is_some() {
+                    return Ok(None);
+                }
                 return Ok(Some(Import::refused(Some(&entry), problem.to_owned())));
             }
             if self.dry_run {
@@ -195,6 +200,15 @@ impl Importer<'_> {
 
     /// Why the entry cannot become an account, its name apart.
     fn problem(&mut self, entry: &Entry) -> Result<Option<&'static str>> {
+        if entry.email_verified {
+            match &entry.email {
+                None => return Ok(Some("email_verified: there is no email")),
+                Some(email) if Account::id_of_email(email, self.context)?.is_some() => {
+                    return Ok(Some("email: is verified for another account"));
+                }
+                Some(_) => {}
+            }
+        }
         if entry.created_at().is_some_and(|at| at > self.context.now()) {
             return Ok(Some("created_at: lies in the future"));
         }
@@ -260,8 +274,7 @@ fn existing(
     }))
 }
 
-/// False: a race was lost, for the name since all other keys hold the new random
-/// id.
+/// False: a race was lost, for the name or the address.
 fn create(account: &Account, context: &Context) -> Result<bool> {
     let user_id = account.user_id;
     let mut batch = Batch::new();
@@ -270,6 +283,12 @@ fn create(account: &Account, context: &Context) -> Result<bool> {
         &UsernameRecord { user_id },
     );
     batch.create(Account::key(user_id), account);
+    if let Some(email) = account.verified_email() {
+        batch.create(
+            Account::email_key(email, context)?,
+            &EmailRecord { user_id },
+        );
+    }
     let mut event = Event::success(ImportUsers::NAME);
     if !account.roles.is_empty() {
         let roles: Vec<&str> = account.roles.iter().map(RoleName::as_str).collect();

@@ -7,7 +7,7 @@ use crate::domain::access_token::AccessToken;
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::assurance::Proof;
-use crate::domain::audit::{Chain, Event};
+use crate::domain::audit::{self, Chain, Event};
 use crate::domain::challenge::{self, LoginChallenge};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
@@ -257,18 +257,7 @@ impl Tokens {
 }
 
 fn record_failure(account: Option<Id>, nobody: Id, context: &Context) -> Result<()> {
-    records::settle(|| {
-        let id = account.unwrap_or(nobody);
-        let head = records::read(Chain::head_key(id), &context.ports)?;
-        let chain = match account {
-            Some(_) => Chain::at(id, head),
-            None => Chain::of_nobody(id, head),
-        };
-        let mut batch = Batch::new();
-        let event = Event::refused(Login::NAME, "invalid_credentials");
-        chain.append(event, &mut batch, context)?;
-        Ok(batch.commit(context)?.then_some(()))
-    })
+    audit::record_refusal(Login::NAME, "invalid_credentials", account, nobody, context)
 }
 
 #[cfg(test)]

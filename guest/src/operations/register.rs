@@ -25,7 +25,9 @@ pub struct Register {
     pub username: Username,
     /// The password.
     pub password: Password,
-    /// Where the owner of the account may be reached. Not verified.
+    /// Where the owner of the account may be reached. Of use once it is verified
+    /// with `request_email_verification`; whether it is another account's is not
+    /// told here.
     #[serde(default)]
     pub email: Option<Email>,
 }

@@ -44,10 +44,6 @@ impl World {
             .to_owned()
     }
 
-    fn log_in(&self, username: &str, password: &str) -> Result<Value, i32> {
-        self.run("login", json!({"username": username, "password": password}))
-    }
-
     /// What a login with a wrong password hashed with.
     fn hashed_with(&self, username: &str) -> Vec<String> {
         self.hashes.take();
@@ -502,6 +498,42 @@ fn what_an_entry_says_is_what_the_account_has() {
             "no password, no login"
         );
     }
+}
+
+#[test]
+fn a_verified_address_is_imported_for_one_account_and_no_other() {
+    let world = World::new();
+    let entry =
+        |name: &str, email: &str| json!({"username": name, "email": email, "email_verified": true});
+    let came = world.import(json!([
+        entry("alice", "alice@example.com"),
+        entry("bob", "Alice@Example.com"),
+        {"username": "carol", "email_verified": true},
+        {"username": "dave", "email": "alice@example.com"},
+        entry("alice", "alice@example.com"),
+    ]));
+    let statuses: Vec<&Value> = came.iter().map(|user| &user["status"]).collect();
+    assert_eq!(
+        statuses,
+        ["imported", "refused", "refused", "imported", "unchanged"]
+    );
+    let user = |name: &str| {
+        let input = json!({"username": name});
+        world
+            .run_as(Principal::Operator, "get_user", input)
+            .unwrap()
+    };
+    assert_eq!(user("alice")["email_verified"], true);
+    assert_eq!(user("dave")["email_verified"], false);
+    world
+        .run(
+            "request_password_reset",
+            json!({"email": "alice@example.com"}),
+        )
+        .unwrap();
+    let sent = world.outbox.borrow();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].username, "alice");
 }
 
 #[test]

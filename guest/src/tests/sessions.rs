@@ -15,6 +15,10 @@ impl World {
         operations::invoke(operation, input, &self.context()).map_err(|error| error.kind.code())
     }
 
+    pub fn log_in(&self, username: &str, password: &str) -> Result<Value, i32> {
+        self.run("login", json!({"username": username, "password": password}))
+    }
+
     pub fn alice(&self) -> Value {
         let credentials = json!({"username": "alice", "password": PASSWORD});
         self.run("register", credentials.clone()).unwrap();

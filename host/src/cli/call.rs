@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use user_auth_host::Limits;
 use user_auth_host::api::{Caller, OperationError, Principal};
 
+use super::delivery::Reach;
 use super::open::open;
 use super::options::Options;
 use super::{Failure, arguments, show};
@@ -52,7 +53,7 @@ struct Operation {
 
 impl Call {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let (plugin, _) = open(&self.options, Limits::default()).await?;
+        let (plugin, _) = open(&self.options, Limits::default(), Reach::Operator).await?;
         let operations = plugin.operations().await.map_err(Failure::no_answer)?;
         let operations: Vec<Operation> = serde_json::from_str(&operations)
             .map_err(|error| Failure::start(format!("the component is broken: {error}")))?;
@@ -65,7 +66,9 @@ impl Call {
             source: None,
         };
         let input = Value::Object(input).to_string();
-        match plugin.invoke(caller, &self.operation, &input).await {
+        let answer = plugin.invoke(caller, &self.operation, &input).await;
+        plugin.drain().await;
+        match answer {
             Ok(Ok(output)) => {
                 show::print(&output_text(&output))?;
                 Ok(ExitCode::SUCCESS)

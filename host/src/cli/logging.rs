@@ -28,16 +28,21 @@ fn filter(default: Level) -> Result<EnvFilter, Failure> {
         return EnvFilter::try_new(&directives)
             .map_err(|error| Failure::start(format!("RUST_LOG is '{directives}': {error}")));
     }
-    let level = match variable("LOG_LEVEL") {
-        Some(text) => parse(&text)?,
+    let chosen = variable("LOG_LEVEL");
+    let level = match &chosen {
+        Some(text) => parse(text)?,
         None => default,
     };
     // Our own code and the component at that level; the libraries below, whose
     // debug lines drown everything, say only what went wrong.
     let others = level.min(Level::WARN);
-    let directives = format!(
+    let mut directives = format!(
         "{others},user_auth={level},user_auth_host={level},component={level},audit={level}"
     );
+    if chosen.is_none() {
+        // Where messages are delivered to the log, that is where they must be.
+        directives += ",user_auth_host::delivery::log=info";
+    }
     EnvFilter::try_new(directives).map_err(Failure::start)
 }
 

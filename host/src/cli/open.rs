@@ -13,15 +13,18 @@ use user_auth_host::{
 use zeroize::Zeroizing;
 
 use super::Failure;
+use super::delivery::Reach;
 use super::options::{ComponentOptions, Options, StoreLocation, xdg_folder};
 
 /// The code of an error that no client can do anything about.
 const RESOURCE_UNAVAILABLE: i32 = -32004;
 
-/// Opens the store, the master key and the component.
+/// Opens the store, the master key, the delivery and the component. `reach` says who
+/// can call.
 pub(super) async fn open(
     options: &Options,
     limits: Limits,
+    reach: Reach,
 ) -> Result<(Plugin, StoreLocation), Failure> {
     let location = match &options.store {
         Some(location) => location.clone(),
@@ -29,12 +32,16 @@ pub(super) async fn open(
     };
     // The component first: a mistake there must leave no files behind.
     let builder = component(&options.component)?;
+    let delivery = options.delivery.open(reach)?;
     let keys = keys(options, &location)?;
     let store = store(&location)?;
     keys.claim(&*store).await.map_err(Failure::start)?;
     let mut builder = builder.store(store).keys(keys).limits(limits);
     for (name, value) in settings::from_environment() {
         builder = builder.setting(name, value);
+    }
+    if let Some(delivery) = delivery {
+        builder = builder.delivery(delivery);
     }
     let plugin = builder.build().map_err(Failure::start)?;
     Ok((plugin, location))

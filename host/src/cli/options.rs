@@ -8,6 +8,8 @@ use std::str::FromStr;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Command};
 
+use super::delivery::DeliveryOptions;
+
 /// Which component runs, on which store, under which key.
 #[derive(Args)]
 pub(super) struct Options {
@@ -20,6 +22,9 @@ pub(super) struct Options {
     /// when USER_AUTH_MASTER_KEY is set [default: master.key beside the database]
     #[arg(long, env = "USER_AUTH_MASTER_KEY_FILE", value_name = "FILE")]
     pub(super) master_key_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) delivery: DeliveryOptions,
 
     #[command(flatten)]
     pub(super) component: ComponentOptions,

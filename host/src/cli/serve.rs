@@ -13,6 +13,7 @@ use user_auth_host::transport::http::{self, Allowed};
 use user_auth_host::{Limits, Plugin};
 
 use super::Failure;
+use super::delivery::Reach;
 use super::descriptors;
 use super::open::{open, try_out};
 use super::options::{Options, StoreLocation};
@@ -71,12 +72,15 @@ impl Serve {
         let listener = self.bind().await?;
         let address = listener.local_addr().map_err(Failure::start)?;
         let limits = descriptors::fit(Limits::default());
-        let (plugin, store) = open(&self.options, limits).await?;
+        let (plugin, store) = open(&self.options, limits, Reach::of(address.ip())).await?;
         try_out(&plugin).await?;
 
         announce(address, &store);
+        let messages = plugin.clone();
         let housekeeping = tokio::spawn(keep_house(plugin.clone()));
         let served = http::serve(listener, plugin, allowed, shutdown).await;
+        messages.drain().await;
+        drop(messages);
         housekeeping.abort();
         // Its plugin is the last: the store is closed, and its log folded in, when
         // that is dropped.

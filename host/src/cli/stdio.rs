@@ -7,6 +7,7 @@ use user_auth_host::Limits;
 use user_auth_host::transport::stdio;
 
 use super::Failure;
+use super::delivery::Reach;
 use super::open::{open, try_out};
 use super::options::Options;
 use super::serve::shutdown_signal;
@@ -23,11 +24,17 @@ pub(super) struct Stdio {
 impl Stdio {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let shutdown = shutdown_signal()?;
-        let (plugin, _) = open(&self.options, Limits::default()).await?;
+        let (plugin, _) = open(&self.options, Limits::default(), Reach::Operator).await?;
         try_out(&plugin).await?;
-        stdio::serve(tokio::io::stdin(), tokio::io::stdout(), plugin, shutdown)
-            .await
-            .map_err(|error| Failure::start(format!("the connection broke: {error}")))?;
+        let served = stdio::serve(
+            tokio::io::stdin(),
+            tokio::io::stdout(),
+            plugin.clone(),
+            shutdown,
+        )
+        .await;
+        plugin.drain().await;
+        served.map_err(|error| Failure::start(format!("the connection broke: {error}")))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -39,6 +39,8 @@ impl Host for State {
         self.count_host_call()?;
         let host = self.host();
         let hasher = host.hasher.metrics();
-        Ok(host.metrics.snapshot(host.store.kind(), hasher))
+        Ok(host
+            .metrics
+            .snapshot(host.store.kind(), hasher, host.outbox.metrics()))
     }
 }

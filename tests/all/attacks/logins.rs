@@ -53,13 +53,13 @@ fn attack_18_a_login_takes_as_long_for_whoever_it_is() {
     );
 }
 
-struct Spread {
-    median: Duration,
-    quartiles: Duration,
+pub(super) struct Spread {
+    pub(super) median: Duration,
+    pub(super) quartiles: Duration,
 }
 
 impl Spread {
-    fn of(mut samples: Vec<Duration>) -> Spread {
+    pub(super) fn of(mut samples: Vec<Duration>) -> Spread {
         samples.sort();
         let at = |quarter: usize| samples[(samples.len() - 1) * quarter / 4];
         Spread {

@@ -27,9 +27,12 @@ pub struct Entry {
     /// with a password.
     #[serde(default)]
     pub password_hash: Option<ForeignHash>,
-    /// Where the user may be reached. Not verified.
+    /// Where the user may be reached.
     #[serde(default)]
     pub email: Option<Email>,
+    /// Whether the user has shown that the address is theirs.
+    #[serde(default)]
+    pub email_verified: bool,
     /// What the user may do; takes the permission for assign_role.
     #[serde(default)]
     pub roles: Roles,
@@ -78,6 +81,7 @@ impl Entry {
             &self.username,
             hash.map(|hash| (hash.cost, &hash.salt, &hash.hash)),
             &self.email,
+            self.email_verified,
             &self.roles.0,
             self.disabled,
             self.created_at(),
@@ -97,6 +101,7 @@ impl Entry {
         let account = Account::new(self.username.clone(), password, context)?;
         Ok(Account {
             email: self.email.clone(),
+            email_verified: self.email_verified,
             roles: self.roles.0.clone(),
             status: match self.disabled {
                 true => Status::Disabled,

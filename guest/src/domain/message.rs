@@ -1,0 +1,60 @@
+//! What the owners of accounts are told, by way of their addresses.
+
+use serde_json::{Map, json};
+
+use super::account::Account;
+use super::code::{Code, Slot};
+use super::context::Context;
+use super::email::Email;
+use crate::ports::{Message, MessageKind, Severity, Unavailable};
+
+/// Sends a code, once its slot is committed.
+pub fn send_code(
+    kind: MessageKind,
+    account: &Account,
+    to: &Email,
+    (code, slot): (&Code, &Slot),
+    context: &Context,
+) -> Result<(), Unavailable> {
+    let code = Some((code.to_secret(), slot.expires_at));
+    deliver(message(kind, account, to, code), context)
+}
+
+/// Tells the owner, at the address of the account as it is given, of something
+/// that has happened: whoever did it, they will know (ASVS 5.0 section 6.3.7). To
+/// an address that nobody has verified nothing is told, and what has happened
+/// does not depend on the message.
+pub fn send_notice(kind: MessageKind, account: &Account, context: &Context) {
+    if let Some(email) = account.verified_email() {
+        // The failure is in the log.
+        let _ = deliver(message(kind, account, email, None), context);
+    }
+}
+
+fn message(
+    kind: MessageKind,
+    account: &Account,
+    to: &Email,
+    code: Option<(super::secret::Secret, super::time::Timestamp)>,
+) -> Message {
+    Message {
+        kind,
+        to: to.as_str().to_owned(),
+        username: account.username.to_string(),
+        user_id: account.user_id,
+        code,
+    }
+}
+
+fn deliver(message: Message, context: &Context) -> Result<(), Unavailable> {
+    let delivered = context.ports.delivery.deliver(&message);
+    delivered.inspect_err(|unavailable| {
+        let fields = Map::from_iter([
+            ("reason".to_owned(), json!(unavailable.reason)),
+            ("kind".to_owned(), json!(format!("{:?}", message.kind))),
+            ("user_id".to_owned(), json!(message.user_id)),
+        ]);
+        let text = "a message was not taken for delivery";
+        context.ports.telemetry.log(Severity::Warn, text, &fields);
+    })
+}

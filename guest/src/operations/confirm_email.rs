@@ -1,0 +1,99 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::confirm_password_reset::{begin, refuse};
+use super::{Effect, Operation};
+use crate::domain::account::{Account, EmailRecord};
+use crate::domain::actor::Requirement;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::code::{self, Code, Purpose};
+use crate::domain::context::Context;
+use crate::domain::email::Email;
+use crate::domain::id::Id;
+use crate::domain::message;
+use crate::domain::records::{self, Batch};
+use crate::domain::secret::Secret;
+use crate::error::{AuthError, Kind, Result};
+use crate::ports::MessageKind;
+
+/// Shows with a code that one reads what is sent to an address, which thereby is
+/// the verified address of the account, and no other's. Who read the verified
+/// address that the account had before is told.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmEmail {
+    /// The code. It is good once, and only until a newer one is sent.
+    pub code: Secret,
+}
+
+/// The address that is verified.
+#[derive(Serialize, JsonSchema)]
+pub struct ConfirmedEmail {
+    /// Whose it is.
+    pub user_id: Id,
+    /// The address.
+    pub email: Email,
+}
+
+impl Operation for ConfirmEmail {
+    const NAME: &'static str = "confirm_email";
+    const TITLE: &'static str = "Verify an address with a code";
+    const EFFECT: Effect = Effect::Replaces;
+    const REQUIRES: Requirement = Requirement::Nothing;
+    type Output = ConfirmedEmail;
+
+    fn run(self, context: &Context) -> Result<ConfirmedEmail> {
+        let code = begin(&self.code, context)?;
+        records::settle(|| confirm(&code, context))
+    }
+}
+
+/// `None`: something happened to the account, or the address, meanwhile.
+fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
+    let (account, head) = Account::read(code.user_id(), &context.ports)?;
+    let slot = code.find(Purpose::Email, context)?;
+    let (Some(found), Some(slot)) = (account.filter(|found| found.value.is_active()), slot) else {
+        return Err(refuse(ConfirmEmail::NAME, code, context)?);
+    };
+    let Some(email) = slot.value.email.clone() else {
+        return Err(refuse(ConfirmEmail::NAME, code, context)?);
+    };
+    let old = &found.value;
+    let user_id = old.user_id;
+    let account = Account {
+        email: Some(email.clone()),
+        email_verified: true,
+        ..old.clone()
+    };
+    let mut batch = Batch::new();
+    batch.replace(Account::key(user_id), &found.version, &account);
+    // Only how it is written may be new.
+    let held = old.verified_email().map(Email::canonical);
+    if held != Some(email.canonical()) {
+        if Account::id_of_email(&email, context)?.is_some() {
+            return Err(taken());
+        }
+        old.release_email(&mut batch, context)?;
+        let record = EmailRecord { user_id };
+        batch.create(Account::email_key(&email, context)?, &record);
+    }
+    code::use_up(Purpose::Email, user_id, &slot, &mut batch);
+    let event = Event::success(ConfirmEmail::NAME).by(user_id);
+    Chain::at(user_id, head).append(event, &mut batch, context)?;
+    if !batch.commit(context)? {
+        return Ok(None);
+    }
+    if old.verified_email() != Some(&email) {
+        message::send_notice(MessageKind::EmailChanged, old, context);
+    }
+    Ok(Some(ConfirmedEmail { user_id, email }))
+}
+
+/// Only who reads what is sent to the address gets to see this.
+fn taken() -> AuthError {
+    AuthError::new(
+        Kind::Application,
+        "The address is the verified address of another account",
+    )
+    .detail("action", "use another address, or that account")
+}

@@ -1,0 +1,140 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::account::Account;
+use crate::domain::actor::Requirement;
+use crate::domain::api_key;
+use crate::domain::audit::{self, Chain, Event, Head};
+use crate::domain::code::{self, Code, Purpose, Slot};
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::message;
+use crate::domain::password::{self, Owner, Password, PasswordRecord};
+use crate::domain::records::{self, Batch, Found, Stored};
+use crate::domain::secret::Secret;
+use crate::domain::throttle::{self, Authenticator};
+use crate::error::{AuthError, Result};
+use crate::ports::MessageKind;
+
+/// Sets a new password with a code that was sent to the verified address of the
+/// account. All its sessions and API keys end, and none begins: log in with the
+/// new password.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmPasswordReset {
+    /// The code. It is good once, and only until a newer one is sent.
+    pub code: Secret,
+    /// The password as it shall be.
+    pub new_password: Password,
+}
+
+/// Whose password is new.
+#[derive(Serialize, JsonSchema)]
+pub struct PasswordReset {
+    /// Whose password it is.
+    pub user_id: Id,
+}
+
+impl Operation for ConfirmPasswordReset {
+    const NAME: &'static str = "confirm_password_reset";
+    const TITLE: &'static str = "Reset a password with a code";
+    const EFFECT: Effect = Effect::Replaces;
+    const REQUIRES: Requirement = Requirement::Nothing;
+    type Output = PasswordReset;
+
+    fn run(self, context: &Context) -> Result<PasswordReset> {
+        let code = begin(&self.code, context)?;
+        // Before the hash, which is dear; what decides is the batch below.
+        let Some(redeemable) = Redeemable::read(&code, context)? else {
+            return Err(refuse(Self::NAME, &code, context)?);
+        };
+        let account = &redeemable.account.value;
+        let owner = Owner {
+            username: &account.username,
+            email: account.email.as_ref(),
+        };
+        password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
+        let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
+        records::settle(|| match Redeemable::read(&code, context)? {
+            Some(redeemable) => redeemable.reset(new.clone(), context),
+            None => Err(refuse(Self::NAME, &code, context)?),
+        })
+    }
+}
+
+/// What has the form of a code, from a source that may still try one.
+///
+/// Fails with -32001, or with -32003 when it was one failure too many.
+pub(super) fn begin(code: &Secret, context: &Context) -> Result<Code> {
+    throttle::check_source(context)?;
+    match Code::parse(code.expose()) {
+        Some(code) => Ok(code),
+        None => {
+            throttle::count_failure(context)?;
+            Err(AuthError::invalid_code())
+        }
+    }
+}
+
+/// Counts and records a code that is not good, and gives the error to return.
+pub(super) fn refuse(operation: &str, code: &Code, context: &Context) -> Result<AuthError> {
+    throttle::count_failure(context)?;
+    let user_id = code.user_id();
+    let (account, _) = Account::read(user_id, &context.ports)?;
+    let account = account.map(|account| account.value.user_id);
+    audit::record_refusal(operation, "invalid_code", account, user_id, context)?;
+    Ok(AuthError::invalid_code())
+}
+
+/// A code that is good, and what it is good for.
+struct Redeemable {
+    account: Stored<Account>,
+    head: Found<Head>,
+    slot: Stored<Slot>,
+}
+
+impl Redeemable {
+    /// `None`: the code is not good, or the address that it was sent to is not
+    /// the account's any more.
+    fn read(code: &Code, context: &Context) -> Result<Option<Redeemable>> {
+        let (account, head) = Account::read(code.user_id(), &context.ports)?;
+        let slot = code.find(Purpose::PasswordReset, context)?;
+        let (Some(account), Some(slot)) = (account, slot) else {
+            return Ok(None);
+        };
+        let sent_to = slot.value.email.as_ref();
+        let is_good = account.value.is_active()
+            && sent_to.is_some()
+            && account.value.verified_email() == sent_to;
+        Ok(is_good.then_some(Redeemable {
+            account,
+            head,
+            slot,
+        }))
+    }
+
+    /// `None`: something happened to the account meanwhile.
+    fn reset(self, new: PasswordRecord, context: &Context) -> Result<Option<PasswordReset>> {
+        let old = &self.account.value;
+        let account = Account {
+            password: new,
+            session_epoch: old.session_epoch.saturating_add(1),
+            ..old.clone()
+        };
+        let user_id = account.user_id;
+        let mut batch = Batch::new();
+        batch.replace(Account::key(user_id), &self.account.version, &account);
+        api_key::end_all(user_id, &mut batch, &context.ports)?;
+        code::use_up(Purpose::PasswordReset, user_id, &self.slot, &mut batch);
+        let guesses = Authenticator::Password(&account.username);
+        throttle::forget(guesses, &mut batch, &context.ports)?;
+        let event = Event::success(ConfirmPasswordReset::NAME).by(user_id);
+        Chain::at(user_id, self.head).append(event, &mut batch, context)?;
+        if !batch.commit(context)? {
+            return Ok(None);
+        }
+        message::send_notice(MessageKind::PasswordChanged, &account, context);
+        Ok(Some(PasswordReset { user_id }))
+    }
+}

@@ -1,0 +1,103 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::target::{Governed, Target};
+use super::{Effect, Operation};
+use crate::domain::account::Account;
+use crate::domain::actor::Requirement;
+use crate::domain::api_key;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::code::{Code, Purpose};
+use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::message;
+use crate::domain::password::PasswordRecord;
+use crate::domain::permission::USERS_WRITE;
+use crate::domain::records::{self, Batch};
+use crate::domain::username::Username;
+use crate::error::Result;
+use crate::ports::{Expect, MessageKind};
+
+/// Makes the password of a user worthless: all sessions and API keys end at once,
+/// and a code for `confirm_password_reset` goes to the user's verified address, if
+/// there is one. Nobody else gets to see the code. Nobody can do this to
+/// themselves, or to a user who may do more than they.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForcePasswordReset {
+    /// Whose password to reset; or give the username.
+    #[serde(default)]
+    pub user_id: Option<Id>,
+    /// Whose password to reset; or give the user_id.
+    #[serde(default)]
+    pub username: Option<Username>,
+}
+
+/// Whose password is worthless.
+#[derive(Serialize, JsonSchema)]
+pub struct ForcedReset {
+    /// Identifies the account.
+    pub user_id: Id,
+    /// The name of the account.
+    pub username: Username,
+    /// Whether a code is on its way. If not, there is no verified address, the
+    /// user is disabled, or nothing can be sent.
+    pub delivered: bool,
+}
+
+impl Operation for ForcePasswordReset {
+    const NAME: &'static str = "force_password_reset";
+    const TITLE: &'static str = "Make a user reset their password";
+    const EFFECT: Effect = Effect::Replaces;
+    const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
+    type Output = ForcedReset;
+
+    fn run(self, context: &Context) -> Result<ForcedReset> {
+        let target = Target::new(self.user_id, self.username)?;
+        records::settle(|| reset(target.read_governed(context)?, context))
+    }
+}
+
+/// `None`: something happened to the account meanwhile.
+fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
+    let old = &governed.account.value;
+    let user_id = old.user_id;
+    let account = Account {
+        password: PasswordRecord::unusable(context.settings, &context.ports)?,
+        session_epoch: old.session_epoch.saturating_add(1),
+        ..old.clone()
+    };
+    let recipient = account.verified_email().filter(|_| account.is_active());
+
+    let mut batch = Batch::new();
+    batch.replace(Account::key(user_id), &governed.account.version, &account);
+    api_key::end_all(user_id, &mut batch, &context.ports)?;
+    batch.delete(Purpose::Email.key(user_id), Expect::Any);
+    let code = match recipient {
+        None => {
+            batch.delete(Purpose::PasswordReset.key(user_id), Expect::Any);
+            None
+        }
+        Some(email) => {
+            let made = Code::create(Purpose::PasswordReset, user_id, Some(email), context)?;
+            made.1
+                .put(Purpose::PasswordReset, user_id, &mut batch, context);
+            Some((email, made))
+        }
+    };
+    governed.hold_governor(&mut batch);
+    let event = Event::success(ForcePasswordReset::NAME);
+    Chain::at(user_id, governed.head).append(event, &mut batch, context)?;
+    if !batch.commit(context)? {
+        return Ok(None);
+    }
+    let delivered = code.is_some_and(|(email, (code, slot))| {
+        let kind = MessageKind::PasswordReset;
+        message::send_code(kind, &account, email, (&code, &slot), context).is_ok()
+    });
+    Ok(Some(ForcedReset {
+        user_id,
+        username: account.username.clone(),
+        delivered,
+    }))
+}

@@ -1,0 +1,33 @@
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::request_email_verification::{self, CodeSent};
+use super::{Effect, Operation};
+use crate::domain::actor::Requirement;
+use crate::domain::context::Context;
+use crate::domain::email::Email;
+use crate::error::Result;
+use crate::ports::MessageKind;
+
+/// Sends a code for `confirm_email` to an address that the account that calls is
+/// to have; until it is confirmed, the account keeps the one that it has, and who
+/// reads that is told. Takes a session that began lately.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestEmailChange {
+    /// The address as it shall be.
+    pub email: Email,
+}
+
+impl Operation for RequestEmailChange {
+    const NAME: &'static str = "request_email_change";
+    const TITLE: &'static str = "Ask for a code to change one's address";
+    const EFFECT: Effect = Effect::Adds;
+    const REQUIRES: Requirement = Requirement::FreshSession;
+    type Output = CodeSent;
+
+    fn run(self, context: &Context) -> Result<CodeSent> {
+        let kind = MessageKind::EmailChange;
+        request_email_verification::send(Self::NAME, kind, &self.email, context)
+    }
+}

@@ -1,0 +1,105 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::account::Account;
+use crate::domain::actor::{self, Requirement};
+use crate::domain::assurance;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::code::{Code, Purpose};
+use crate::domain::context::Context;
+use crate::domain::email::Email;
+use crate::domain::message;
+use crate::domain::records::{self, Batch};
+use crate::domain::throttle;
+use crate::error::{AuthError, Kind, Result};
+use crate::ports::MessageKind;
+
+/// Sends a code for `confirm_email` to the address of the account that calls. An
+/// address is of use, such as to reset the password, once it is verified.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestEmailVerification {}
+
+/// That a code is on its way.
+#[derive(Serialize, JsonSchema)]
+pub struct CodeSent {
+    /// Where it goes.
+    pub email: Email,
+    /// How long it is good, in seconds.
+    pub expires_in: u64,
+}
+
+impl Operation for RequestEmailVerification {
+    const NAME: &'static str = "request_email_verification";
+    const TITLE: &'static str = "Ask for a code to verify one's address";
+    const EFFECT: Effect = Effect::Adds;
+    const REQUIRES: Requirement = Requirement::Session;
+    type Output = CodeSent;
+
+    fn run(self, context: &Context) -> Result<CodeSent> {
+        let own = context.actor.session()?;
+        let (account, _) = Account::read(own.user_id, &context.ports)?;
+        let account = account.ok_or_else(AuthError::invalid_token)?.value;
+        let email = account.email.ok_or_else(no_address)?;
+        send(Self::NAME, MessageKind::EmailVerification, &email, context)
+    }
+}
+
+fn no_address() -> AuthError {
+    AuthError::new(Kind::Application, "The account has no address")
+        .detail("action", "set one with request_email_change")
+}
+
+/// Puts a code for this address into the slot of the account that calls, and
+/// sends it there. Whether the address is another account's already is not told
+/// here: who can read what is sent to it will learn it.
+///
+/// Fails with -32003 when there were too many, and with -32004 when nothing can be
+/// sent.
+pub(super) fn send(
+    operation: &str,
+    kind: MessageKind,
+    email: &Email,
+    context: &Context,
+) -> Result<CodeSent> {
+    let user_id = context.actor.session()?.user_id;
+    for quota in [
+        ["email-codes", &user_id.to_string()],
+        ["address-codes", &email.canonical()],
+    ] {
+        if !throttle::may_send_code(&quota, context)? {
+            return Err(AuthError::too_many(throttle::CODES_WINDOW_SECONDS));
+        }
+    }
+    records::settle(|| {
+        let (account, head) = Account::read(user_id, &context.ports)?;
+        actor::require_still(user_id, context)?;
+        let account = account.ok_or_else(AuthError::invalid_token)?.value;
+        if kind == MessageKind::EmailChange {
+            // Who reads the address can reset the password.
+            assurance::require(&account, context.actor.session()?)?;
+        }
+        if account.verified_email() == Some(email) {
+            return Err(AuthError::new(
+                Kind::Application,
+                "The address is verified already",
+            ));
+        }
+        let (code, slot) = Code::create(Purpose::Email, user_id, Some(email), context)?;
+        let mut batch = Batch::new();
+        slot.put(Purpose::Email, user_id, &mut batch, context);
+        Chain::at(user_id, head).append(Event::success(operation), &mut batch, context)?;
+        if !batch.commit(context)? {
+            return Ok(None);
+        }
+        message::send_code(kind, &account, email, (&code, &slot), context)?;
+        if kind == MessageKind::EmailChange {
+            message::send_notice(MessageKind::EmailChangeRequested, &account, context);
+        }
+        Ok(Some(CodeSent {
+            email: email.clone(),
+            expires_in: context.settings.code_ttl.as_secs(),
+        }))
+    })
+}

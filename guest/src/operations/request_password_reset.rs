@@ -1,0 +1,138 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::account::Account;
+use crate::domain::actor::Requirement;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::code::{Code, Purpose};
+use crate::domain::context::Context;
+use crate::domain::email::Email;
+use crate::domain::id::Id;
+use crate::domain::message;
+use crate::domain::records::{self, Batch};
+use crate::domain::throttle;
+use crate::domain::username::Username;
+use crate::error::{AuthError, FieldError, Result};
+use crate::ports::MessageKind;
+
+/// Sends a code for `confirm_password_reset` to the verified address of an
+/// account, three times an hour at the most. Answers the same whether there is
+/// such an account, whether it has a verified address, and whether it may be used.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestPasswordReset {
+    /// Whose password to reset; or give the email.
+    #[serde(default)]
+    pub username: Option<Username>,
+    /// The verified address of whose password to reset; or give the username.
+    #[serde(default)]
+    pub email: Option<Email>,
+}
+
+/// What is so if there is such an account. Whether there is, is not told.
+#[derive(Serialize, JsonSchema)]
+pub struct ResetRequested {
+    /// How long the code is good, in seconds.
+    pub expires_in: u64,
+}
+
+impl Operation for RequestPasswordReset {
+    const NAME: &'static str = "request_password_reset";
+    const TITLE: &'static str = "Ask for a code to reset a password";
+    const EFFECT: Effect = Effect::Adds;
+    const REQUIRES: Requirement = Requirement::Nothing;
+    type Output = ResetRequested;
+
+    fn run(self, context: &Context) -> Result<ResetRequested> {
+        let who = Who::new(self.username, self.email)?;
+        let name = who.name();
+        throttle::count_reset(&name, context)?;
+        let nobody = Id::from_bytes(throttle::pseudonym(
+            &["nobody-reset", &name],
+            &context.ports,
+        )?);
+        let user_id = who.user_id(context)?.unwrap_or(nobody);
+        let quota = ["reset-codes", &user_id.to_string()];
+        let may_send = throttle::may_send_code(&quota, context)?;
+        records::settle(|| send(user_id, nobody, may_send, context))?;
+        Ok(ResetRequested {
+            expires_in: context.settings.code_ttl.as_secs(),
+        })
+    }
+}
+
+/// Puts a code into the slot of the account and sends it. With nobody to send one
+/// to, the same work is done on the slot and the chain of nobody, where it means
+/// nothing. `None`: a race was lost.
+fn send(user_id: Id, nobody: Id, may_send: bool, context: &Context) -> Result<Option<()>> {
+    let ports = &context.ports;
+    let (account, head) = Account::read(user_id, ports)?;
+    let nobodys_head = records::read(Chain::head_key(nobody), ports)?;
+    let account = account.map(|account| account.value);
+    let recipient = account
+        .filter(|account| may_send && account.is_active())
+        .and_then(|account| Some((account.verified_email()?.clone(), account)));
+
+    let whose = recipient.as_ref().map_or(nobody, |_| user_id);
+    let email = recipient.as_ref().map(|(email, _)| email);
+    let (code, slot) = Code::create(Purpose::PasswordReset, whose, email, context)?;
+    let mut batch = Batch::new();
+    slot.put(Purpose::PasswordReset, whose, &mut batch, context);
+    let name = RequestPasswordReset::NAME;
+    match recipient {
+        Some(_) => Chain::at(user_id, head).append(Event::success(name), &mut batch, context)?,
+        None => Chain::of_nobody(nobody, nobodys_head).append(
+            Event::refused(name, "no_recipient"),
+            &mut batch,
+            context,
+        )?,
+    }
+    if !batch.commit(context)? {
+        return Ok(None);
+    }
+    if let Some((email, account)) = &recipient {
+        let kind = MessageKind::PasswordReset;
+        // A queue that is full would tell that there was something to send. The
+        // failure is in the log.
+        let _ = message::send_code(kind, account, email, (&code, &slot), context);
+    }
+    Ok(Some(()))
+}
+
+/// Of the two fields `username` and `email`, the one that is there.
+enum Who {
+    Username(Username),
+    Email(Email),
+}
+
+impl Who {
+    fn new(username: Option<Username>, email: Option<Email>) -> Result<Who> {
+        match (username, email) {
+            (Some(username), None) => Ok(Who::Username(username)),
+            (None, Some(email)) => Ok(Who::Email(email)),
+            _ => {
+                let problem = "expected either username or email";
+                Err(AuthError::invalid(vec![
+                    FieldError::new("username", problem),
+                    FieldError::new("email", problem),
+                ]))
+            }
+        }
+    }
+
+    /// What is counted under: a name may look like an address.
+    fn name(&self) -> String {
+        match self {
+            Who::Username(username) => format!("username {username}"),
+            Who::Email(email) => format!("email {}", email.canonical()),
+        }
+    }
+
+    fn user_id(&self, context: &Context) -> Result<Option<Id>> {
+        match self {
+            Who::Username(username) => Account::id_of(username, &context.ports),
+            Who::Email(email) => Account::id_of_email(email, context),
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! Codes and notices by e-mail: password reset, verification, change of address.
+
+use serde_json::{Value, json};
+
+use crate::domain::context::Principal;
+use crate::operations;
+use crate::ports::{Message, MessageKind};
+use crate::testing::World;
+
+const PASSWORD: &str = "correct horse battery staple";
+const NEW_PASSWORD: &str = "another good long password";
+const ALICE: &str = "Alice@example.com";
+
+impl World {
+    /// Registers a user with this address and logs them in.
+    fn with_email(&self, username: &str, email: &str) -> Value {
+        let account = json!({"username": username, "password": PASSWORD, "email": email});
+        self.run("register", account).unwrap();
+        self.log_in(username, PASSWORD).unwrap()
+    }
+
+    /// The same, with the address verified.
+    fn verified(&self, username: &str, email: &str) -> Value {
+        let tokens = self.with_email(username, email);
+        self.ask(&tokens, "request_email_verification", json!({}))
+            .unwrap();
+        let confirm = json!({"code": self.last_code()});
+        self.run("confirm_email", confirm).unwrap();
+        self.outbox.borrow_mut().clear();
+        tokens
+    }
+
+    fn ask(&self, tokens: &Value, operation: &str, mut input: Value) -> Result<Value, i32> {
+        input["access_token"] = tokens["access_token"].clone();
+        self.run(operation, input)
+    }
+
+    fn last_code(&self) -> String {
+        let outbox = self.outbox.borrow();
+        let with_code = outbox.iter().rev().find_map(|message| message.code.clone());
+        with_code.expect("a code was sent").0.expose().to_owned()
+    }
+
+    fn sent(&self) -> Vec<(MessageKind, String)> {
+        let outbox = self.outbox.borrow();
+        let view = |message: &Message| (message.kind, message.to.clone());
+        outbox.iter().map(view).collect()
+    }
+
+    fn reset_code(&self, username: &str) -> String {
+        self.run("request_password_reset", json!({"username": username}))
+            .unwrap();
+        self.last_code()
+    }
+
+    fn reset(&self, code: &str) -> Result<Value, i32> {
+        let input = json!({"code": code, "new_password": NEW_PASSWORD});
+        self.run("confirm_password_reset", input)
+    }
+
+    fn shown(&self, username: &str) -> Value {
+        let input = json!({"username": username});
+        self.run_as(Principal::Operator, "get_user", input).unwrap()
+    }
+
+    fn is_alive(&self, tokens: &Value) -> bool {
+        let input = json!({"token": tokens["access_token"]});
+        self.run("verify_token", input).unwrap()["active"] == true
+    }
+}
+
+#[test]
+fn a_code_to_the_verified_address_resets_the_password_and_ends_all_else() {
+    let world = World::new();
+    let tokens = world.verified("alice", ALICE);
+    let key = json!({"name": "mine"});
+    let key = world.ask(&tokens, "create_api_key", key).unwrap();
+    let code = world.reset_code("alice");
+    assert_eq!(
+        world.sent(),
+        [(MessageKind::PasswordReset, ALICE.to_owned())]
+    );
+
+    let weak = json!({"code": code, "new_password": "short"});
+    assert_eq!(world.run("confirm_password_reset", weak), Err(-32000));
+    world.reset(&code).unwrap();
+    assert!(!world.is_alive(&tokens), "sessions end");
+    let key = key["api_key"].as_str().unwrap().to_owned();
+    let key = Principal::ApiKey(crate::domain::secret::Secret::new(key));
+    assert_eq!(
+        world.run_as(key, "list_api_keys", json!({})),
+        Err(-32001),
+        "API keys end"
+    );
+    assert_eq!(world.log_in("alice", PASSWORD), Err(-32001));
+    world.log_in("alice", NEW_PASSWORD).unwrap();
+    assert_eq!(
+        world.sent().last(),
+        Some(&(MessageKind::PasswordChanged, ALICE.to_owned()))
+    );
+    assert_eq!(world.reset(&code), Err(-32001), "a code is good once");
+}
+
+#[test]
+fn a_reset_lets_an_owner_in_who_has_guessed_too_often() {
+    let world = World::new();
+    world.verified("alice", ALICE);
+    for _ in 0..11 {
+        world.log_in("alice", "a wrong one").unwrap_err();
+    }
+    assert_eq!(world.log_in("alice", PASSWORD), Err(-32003));
+    let code = world.reset_code("alice");
+    world.reset(&code).unwrap();
+    world.log_in("alice", NEW_PASSWORD).unwrap();
+}
+
+#[test]
+fn a_code_ends_by_time_and_by_a_newer_one() {
+    let world = World::new();
+    world.verified("alice", ALICE);
+    let first = world.reset_code("alice");
+    let second = world.reset_code("alice");
+    assert_eq!(world.reset(&first), Err(-32001), "there is a newer one");
+    world.pass(10 * 60);
+    assert_eq!(world.reset(&second), Err(-32001), "its time is over");
+    let third = world.reset_code("alice");
+    world.pass(10 * 60 - 1);
+    world.reset(&third).unwrap();
+}
+
+#[test]
+fn a_code_is_good_for_what_it_was_sent_for() {
+    let world = World::new();
+    let tokens = world.verified("alice", ALICE);
+    let reset = world.reset_code("alice");
+    let confirm = json!({"code": reset});
+    assert_eq!(world.run("confirm_email", confirm), Err(-32001));
+    let change = json!({"email": "new@example.com"});
+    world.ask(&tokens, "request_email_change", change).unwrap();
+    assert_eq!(world.reset(&world.last_code()), Err(-32001));
+    world.reset(&reset).unwrap();
+}
+
+#[test]
+fn what_changes_the_password_or_the_address_ends_all_codes() {
+    let change_password = |world: &World, tokens: &Value| {
+        let input = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
+        world.ask(tokens, "change_password", input).unwrap();
+        assert_eq!(
+            world.sent().last(),
+            Some(&(MessageKind::PasswordChanged, ALICE.to_owned()))
+        );
+    };
+    let change_address = |world: &World, tokens: &Value| {
+        let input = json!({"email": "new@example.com"});
+        world.ask(tokens, "request_email_change", input).unwrap();
+        let code = world.last_code();
+        world.run("confirm_email", json!({"code": code})).unwrap();
+    };
+    let disable_and_enable = |world: &World, _: &Value| {
+        for operation in ["disable_user", "enable_user"] {
+            let input = json!({"username": "alice"});
+            world.run_as(Principal::Operator, operation, input).unwrap();
+        }
+    };
+    type Change<'a> = &'a dyn Fn(&World, &Value);
+    let changes: [Change; 3] = [&change_password, &change_address, &disable_and_enable];
+    for (number, change) in changes.into_iter().enumerate() {
+        let world = World::new();
+        let tokens = world.verified("alice", ALICE);
+        let code = world.reset_code("alice");
+        change(&world, &tokens);
+        assert_eq!(world.reset(&code), Err(-32001), "{number}");
+        assert_eq!(world.dump("code/"), "", "{number}");
+    }
+}
+
+#[test]
+fn an_address_is_verified_and_changed_only_by_who_reads_it() {
+    let world = World::new();
+    let tokens = world.with_email("alice", ALICE);
+    assert_eq!(world.shown("alice")["email_verified"], false);
+    world
+        .ask(&tokens, "request_email_verification", json!({}))
+        .unwrap();
+    let code = world.last_code();
+    world.run("confirm_email", json!({"code": code})).unwrap();
+    assert_eq!(world.shown("alice")["email_verified"], true);
+    let again = world.ask(&tokens, "request_email_verification", json!({}));
+    assert_eq!(again, Err(-32000), "it is verified already");
+
+    world.outbox.borrow_mut().clear();
+    let change = json!({"email": "new@example.com"});
+    world.ask(&tokens, "request_email_change", change).unwrap();
+    assert_eq!(
+        world.sent(),
+        [
+            (MessageKind::EmailChange, "new@example.com".to_owned()),
+            (MessageKind::EmailChangeRequested, ALICE.to_owned()),
+        ]
+    );
+    assert_eq!(
+        world.shown("alice")["email"],
+        ALICE,
+        "until it is confirmed"
+    );
+    let code = world.last_code();
+    world.run("confirm_email", json!({"code": code})).unwrap();
+    let user = world.shown("alice");
+    assert_eq!(
+        (&user["email"], &user["email_verified"]),
+        (&json!("new@example.com"), &json!(true))
+    );
+    assert_eq!(
+        world.sent().last(),
+        Some(&(MessageKind::EmailChanged, ALICE.to_owned())),
+        "who read the old one is told"
+    );
+    // The old one is free for another.
+    world.verified("bob", "alice@example.com");
+}
+
+#[test]
+fn an_unverified_address_resets_nothing_and_blocks_nobody() {
+    let world = World::new();
+    world.with_email("mallory", ALICE);
+    world.verified("alice", "alice@EXAMPLE.com");
+    for who in [json!({"username": "mallory"}), json!({"email": ALICE})] {
+        world.outbox.borrow_mut().clear();
+        world.run("request_password_reset", who.clone()).unwrap();
+        let expected: &[_] = match who["email"].is_string() {
+            true => &[(MessageKind::PasswordReset, "alice@EXAMPLE.com".to_owned())],
+            false => &[],
+        };
+        assert_eq!(
+            world.sent(),
+            expected,
+            "the message goes where it was verified"
+        );
+    }
+    assert_eq!(world.shown("alice")["email_verified"], true);
+}
+
+#[test]
+fn a_verified_address_is_one_accounts() {
+    let world = World::new();
+    world.verified("alice", ALICE);
+    let tokens = world.with_email("bob", "ALICE@example.com");
+    // Asking does not tell; who has the code reads the mailbox, and may know.
+    world
+        .ask(&tokens, "request_email_verification", json!({}))
+        .unwrap();
+    let code = json!({"code": world.last_code()});
+    assert_eq!(world.run("confirm_email", code.clone()), Err(-32000));
+    assert_eq!(world.shown("bob")["email_verified"], false);
+    let gone = json!({"username": "alice"});
+    world
+        .run_as(Principal::Operator, "delete_user", gone)
+        .unwrap();
+    world.run("confirm_email", code).unwrap();
+}
+
+#[test]
+fn a_request_answers_alike_and_with_the_same_work_whoever_it_is_for() {
+    let world = World::new();
+    world.verified("known", "known@example.com");
+    world.with_email("unverified", "unverified@example.com");
+    world.verified("disabled", "disabled@example.com");
+    let disable = json!({"username": "disabled"});
+    world
+        .run_as(Principal::Operator, "disable_user", disable)
+        .unwrap();
+    let observe = |input: Value| {
+        world.store_calls.borrow_mut().clear();
+        world.outbox.borrow_mut().clear();
+        let answer = world.run("request_password_reset", input).unwrap();
+        (answer, world.store_calls.borrow().clone())
+    };
+    let known = observe(json!({"username": "known"}));
+    assert_eq!(world.sent().len(), 1);
+    // Once the quota is used up the work stays the same as well.
+    world.reset_code("known");
+    world.reset_code("known");
+    for input in [
+        json!({"username": "nobody"}),
+        json!({"username": "unverified"}),
+        json!({"username": "disabled"}),
+        json!({"username": "known"}),
+        json!({"email": "known@example.com"}),
+        json!({"email": "unverified@example.com"}),
+        json!({"email": "nobody@example.com"}),
+    ] {
+        assert_eq!(observe(input.clone()), known, "{input}");
+        assert_eq!(world.sent(), [], "{input}");
+    }
+}
+
+#[test]
+fn a_mailbox_is_not_filled_by_who_knows_its_address() {
+    let world = World::new();
+    world.verified("alice", ALICE);
+    for _ in 0..6 {
+        let input = json!({"username": "alice"});
+        world.run("request_password_reset", input).unwrap();
+    }
+    assert_eq!(world.sent().len(), 3);
+    let good = world.last_code();
+    let by_email = json!({"email": ALICE});
+    world.run("request_password_reset", by_email).unwrap();
+    assert_eq!(world.sent().len(), 3);
+    world
+        .reset(&good)
+        .expect("the last one that was sent is good");
+
+    // Nor by somebody with many accounts.
+    let mut refused = 0;
+    for number in 0..5 {
+        let tokens = world.with_email(&format!("eve{number}"), "victim@example.com");
+        let asked = world.ask(&tokens, "request_email_verification", json!({}));
+        refused += u32::from(asked == Err(-32003));
+    }
+    assert_eq!(refused, 2);
+    // Nor one account many mailboxes.
+    let tokens = world.with_email("frank", "frank@example.com");
+    let asked: Vec<bool> = (0..4)
+        .map(|number| {
+            let input = json!({"email": format!("victim{number}@example.com")});
+            world.ask(&tokens, "request_email_change", input).is_ok()
+        })
+        .collect();
+    assert_eq!(asked, [true, true, true, false]);
+}
+
+#[test]
+fn requests_are_throttled_by_name_and_by_source_for_names_that_exist_and_others_alike() {
+    for name in ["alice", "nobody"] {
+        let world = World::new();
+        world.verified("alice", ALICE);
+        let ask = |name: &str| world.run("request_password_reset", json!({"username": name}));
+        for _ in 0..10 {
+            ask(name).unwrap();
+        }
+        assert_eq!(ask(name), Err(-32003), "{name}");
+        for number in 0..90 {
+            ask(&format!("name{number}")).unwrap();
+        }
+        assert_eq!(ask("one-more"), Err(-32003));
+    }
+}
+
+#[test]
+fn an_invalid_code_says_one_thing_and_is_a_failure_of_its_source() {
+    let world = World::new();
+    world.verified("alice", ALICE);
+    let used = world.reset_code("alice");
+    world.reset(&used).unwrap();
+    let flipped = format!("{}A", &used[..used.len() - 1]);
+    let unknown = "uac_".to_owned() + &"A".repeat(64);
+    let mut texts = Vec::new();
+    for code in ["", "uac_", "nonsense", &used, &flipped, &unknown] {
+        for (operation, input) in [
+            (
+                "confirm_password_reset",
+                json!({"code": code, "new_password": NEW_PASSWORD}),
+            ),
+            ("confirm_email", json!({"code": code})),
+        ] {
+            let error = operations::invoke(operation, input, &world.context()).unwrap_err();
+            assert_eq!(error.kind.code(), -32001);
+            texts.push((error.message, error.details));
+        }
+    }
+    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
+    // The request was counted for the source as well.
+    for _ in texts.len() + 1..100 {
+        assert_eq!(world.reset(&used), Err(-32001));
+    }
+    assert_eq!(world.reset(&used), Err(-32003));
+}
+
+#[test]
+fn an_administrator_makes_a_user_reset_their_password_and_never_sees_the_code() {
+    let world = World::new();
+    let tokens = world.verified("alice", ALICE);
+    let without = world.with_email("bob", "bob@example.com");
+    let force = |username: &str| {
+        let input = json!({"username": username});
+        world.run_as(Principal::Operator, "force_password_reset", input)
+    };
+    let forced = force("alice").unwrap();
+    assert_eq!(forced["delivered"], true);
+    let code = world.last_code();
+    assert!(!forced.to_string().contains("uac_"), "{forced}");
+    assert!(!world.is_alive(&tokens));
+    assert_eq!(world.log_in("alice", PASSWORD), Err(-32001));
+    world.reset(&code).unwrap();
+    world.log_in("alice", NEW_PASSWORD).unwrap();
+
+    let forced = force("bob").unwrap();
+    assert_eq!(forced["delivered"], false, "there is no verified address");
+    assert!(!world.is_alive(&without));
+    world.outbox_is_full.set(true);
+    assert_eq!(force("alice").unwrap()["delivered"], false);
+
+    world.outbox_is_full.set(false);
+    let mallory = world.with_email("mallory", "mallory@example.com");
+    let input = json!({"username": "alice"});
+    let forced = world.ask(&mallory, "force_password_reset", input);
+    assert_eq!(forced, Err(-32002));
+}
+
+#[test]
+fn a_full_queue_is_told_to_owners_and_to_nobody_else() {
+    let world = World::new();
+    let tokens = world.verified("alice", ALICE);
+    world.outbox_is_full.set(true);
+    let change = json!({"email": "new@example.com"});
+    let asked = world.ask(&tokens, "request_email_change", change);
+    assert_eq!(asked, Err(-32004));
+    let known = world.run("request_password_reset", json!({"username": "alice"}));
+    let nobody = world.run("request_password_reset", json!({"username": "nobody"}));
+    assert_eq!(known, nobody);
+    assert!(known.is_ok());
+    // What is done is done, whether its notice goes out or not.
+    let change = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
+    world.ask(&tokens, "change_password", change).unwrap();
+}
+
+#[test]
+fn no_code_is_in_the_store_the_audit_trail_or_an_answer() {
+    let world = World::new();
+    let tokens = world.verified("alice", ALICE);
+    let change = json!({"email": "new@example.com"});
+    let mut shown = world
+        .ask(&tokens, "request_email_change", change)
+        .unwrap()
+        .to_string();
+    let codes = [world.last_code(), world.reset_code("alice")];
+    for code in &codes {
+        let failed = json!({"code": code, "new_password": "short"});
+        let context = world.context();
+        let error = operations::invoke("confirm_password_reset", failed, &context).unwrap_err();
+        shown += &format!("{error:?}");
+    }
+    shown += &world.dump("");
+    shown += &format!("{:?}", world.audited.borrow());
+    shown += &format!("{:?}", world.outbox.borrow());
+    for code in codes {
+        assert!(!shown.contains(&code["uac_".len()..]), "{code}");
+    }
+    let verified = json!({"username": "alice"});
+    let verified = world.run_as(Principal::Operator, "verify_audit_chain", verified);
+    assert_eq!(verified.unwrap()["intact"], true);
+}
+
+#[test]
+fn a_session_that_is_stale_changes_no_address() {
+    let world = World::new();
+    let tokens = world.verified("alice", ALICE);
+    world.pass(5 * 60 + 1);
+    let change = json!({"email": "new@example.com"});
+    let asked = world.ask(&tokens, "request_email_change", change);
+    assert_eq!(asked, Err(-32001));
+    assert_eq!(world.sent(), []);
+}

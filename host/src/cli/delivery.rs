@@ -1,0 +1,262 @@
+//! The options for messages to the owners of accounts.
+
+use std::env;
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use tracing::warn;
+use url::{Host, Url};
+use user_auth_host::delivery::{
+    Delivery, LogDelivery, SmtpDelivery, SmtpOptions, SmtpSecurity, WebhookDelivery,
+};
+use zeroize::Zeroizing;
+
+use super::Failure;
+
+const EXPECTED: &str = "`--delivery` takes `log`, `none`, https://…, smtp://USER@HOST:PORT or \
+    smtps://USER@HOST:PORT";
+
+/// How messages are delivered. No secret is an argument, which every user of the
+/// machine can read.
+#[derive(Args)]
+pub(super) struct DeliveryOptions {
+    /// How codes and notices reach the owners of accounts: `log`, `none`, the
+    /// https:// URL of a webhook, smtp://USER@HOST:PORT (with STARTTLS, or in the
+    /// clear on this machine) or smtps://USER@HOST:PORT [default: log, codes
+    /// included, or none on an address that others can reach]
+    #[arg(
+        long,
+        env = "USER_AUTH_DELIVERY",
+        value_name = "DELIVERY",
+        hide_env_values = true
+    )]
+    delivery: Option<String>,
+
+    /// The sender of mail, such as `Accounts <accounts@example.com>`
+    #[arg(long, env = "USER_AUTH_MAIL_FROM", value_name = "ADDRESS")]
+    mail_from: Option<String>,
+
+    /// The file that holds the password for the mail server; unused when
+    /// USER_AUTH_SMTP_PASSWORD is set
+    #[arg(long, env = "USER_AUTH_SMTP_PASSWORD_FILE", value_name = "FILE")]
+    smtp_password_file: Option<PathBuf>,
+
+    /// The file that holds the secret that webhooks are signed with; unused when
+    /// USER_AUTH_WEBHOOK_SECRET is set
+    #[arg(long, env = "USER_AUTH_WEBHOOK_SECRET_FILE", value_name = "FILE")]
+    webhook_secret_file: Option<PathBuf>,
+}
+
+/// Who can call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Who started the program, and reads its log.
+    Operator,
+    /// Who is on this machine.
+    Machine,
+    /// Others too.
+    Network,
+}
+
+impl Reach {
+    /// Of a server that listens there.
+    pub(super) fn of(address: IpAddr) -> Self {
+        match address.is_loopback() {
+            true => Self::Machine,
+            false => Self::Network,
+        }
+    }
+}
+
+impl DeliveryOptions {
+    /// The delivery that is asked for, or else the one that does for who can call.
+    pub(super) fn open(&self, reach: Reach) -> Result<Option<Arc<dyn Delivery>>, Failure> {
+        match self.delivery.as_deref() {
+            Some("none") => Ok(None),
+            Some("log") => Ok(Some(to_log(reach))),
+            None if reach != Reach::Network => Ok(Some(to_log(reach))),
+            None => {
+                warn!(
+                    "no delivery: nobody can verify an address or reset a password; choose one \
+                     with --delivery"
+                );
+                Ok(None)
+            }
+            Some(url) => self.by_url(url).map(Some),
+        }
+    }
+
+    // What is given may hold a secret, and is not shown.
+    fn by_url(&self, text: &str) -> Result<Arc<dyn Delivery>, Failure> {
+        let url: Url = text.parse().map_err(|_| Failure::usage(EXPECTED))?;
+        if url.password().is_some() {
+            return Err(Failure::usage(
+                "the URL of `--delivery` holds a password, which every user of this machine could \
+                 read: give it as USER_AUTH_SMTP_PASSWORD or in a file",
+            ));
+        }
+        match url.scheme() {
+            "https" | "http" => self.webhook(&url),
+            "smtp" | "smtps" => self.smtp(&url),
+            _ => Err(Failure::usage(EXPECTED)),
+        }
+    }
+
+    fn webhook(&self, url: &Url) -> Result<Arc<dyn Delivery>, Failure> {
+        let secret = secret(
+            "USER_AUTH_WEBHOOK_SECRET",
+            self.webhook_secret_file.as_deref(),
+        )?;
+        let secret = secret.as_ref().map(|secret| secret.as_str());
+        let webhook = WebhookDelivery::new(url, secret).map_err(Failure::usage)?;
+        Ok(Arc::new(webhook))
+    }
+
+    fn smtp(&self, url: &Url) -> Result<Arc<dyn Delivery>, Failure> {
+        let security = match url.scheme() {
+            "smtps" => SmtpSecurity::Tls,
+            _ if is_loopback(url) => SmtpSecurity::Plain,
+            _ => SmtpSecurity::StartTls,
+        };
+        let host = url.host_str().filter(|host| !host.is_empty());
+        let host = host.ok_or_else(|| Failure::usage(EXPECTED))?;
+        let from = self.mail_from.clone().ok_or_else(|| {
+            Failure::usage("mail has a sender: name it with `--mail-from ADDRESS`")
+        })?;
+        let password = secret(
+            "USER_AUTH_SMTP_PASSWORD",
+            self.smtp_password_file.as_deref(),
+        )?;
+        let user = percent_encoding::percent_decode_str(url.username()).decode_utf8_lossy();
+        let credentials = match (user.as_ref(), password) {
+            ("", _) => None,
+            (user, Some(password)) => Some((user.to_owned(), password)),
+            (_, None) => {
+                return Err(Failure::usage(
+                    "the mail server asks for a password: give it as USER_AUTH_SMTP_PASSWORD or \
+                     with `--smtp-password-file FILE`",
+                ));
+            }
+        };
+        let smtp = SmtpDelivery::new(SmtpOptions {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: url.port().unwrap_or(security.default_port()),
+            security,
+            credentials,
+            from,
+        });
+        Ok(Arc::new(smtp.map_err(Failure::usage)?))
+    }
+}
+
+fn to_log(reach: Reach) -> Arc<dyn Delivery> {
+    if reach != Reach::Operator {
+        warn!(
+            "codes for password resets go to this log, where whoever reads it can use them; choose \
+             another way with --delivery"
+        );
+    }
+    Arc::new(LogDelivery)
+}
+
+/// Names other than `localhost` may lead anywhere. The parser takes hosts of other
+/// schemes than those of the web as they are.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain("localhost")) => true,
+        Some(Host::Domain(name)) => name
+            .parse::<std::net::Ipv4Addr>()
+            .is_ok_and(|address| address.is_loopback()),
+        None => false,
+    }
+}
+
+fn secret(variable: &str, file: Option<&Path>) -> Result<Option<Zeroizing<String>>, Failure> {
+    if let Some(secret) = env::var(variable).ok().filter(|value| !value.is_empty()) {
+        return Ok(Some(Zeroizing::new(secret)));
+    }
+    let Some(file) = file else {
+        return Ok(None);
+    };
+    let text = fs::read_to_string(file).map_err(|error| {
+        Failure::start(format!(
+            "the file {} cannot be read: {error}",
+            file.display()
+        ))
+    })?;
+    let text = Zeroizing::new(text);
+    Ok(Some(Zeroizing::new(
+        text.trim_end_matches(['\r', '\n']).to_owned(),
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(delivery: Option<&str>, mail_from: Option<&str>) -> DeliveryOptions {
+        DeliveryOptions {
+            delivery: delivery.map(str::to_owned),
+            mail_from: mail_from.map(str::to_owned),
+            smtp_password_file: None,
+            webhook_secret_file: None,
+        }
+    }
+
+    fn kind(delivery: Option<&str>, reach: Reach) -> Option<&'static str> {
+        let from = Some("Accounts <accounts@example.com>");
+        let opened = options(delivery, from).open(reach).unwrap();
+        opened.map(|delivery| delivery.kind())
+    }
+
+    #[test]
+    fn codes_go_to_the_log_by_themselves_only_on_ones_own_machine() {
+        use Reach::{Machine, Network, Operator};
+        assert_eq!(kind(None, Machine), Some("log"));
+        assert_eq!(kind(None, Operator), Some("log"));
+        assert_eq!(kind(None, Network), None);
+        assert_eq!(kind(Some("log"), Network), Some("log"));
+        assert_eq!(kind(Some("none"), Machine), None);
+        let webhook = kind(Some("http://127.0.0.1:9/hook"), Network);
+        assert_eq!(webhook, Some("webhook"));
+        assert_eq!(kind(Some("smtp://127.0.0.1:2525"), Network), Some("smtp"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_what_was_given() {
+        let from = Some("accounts@example.com");
+        for (delivery, from, says) in [
+            ("carrier-pigeon", from, "takes `log`"),
+            ("ftp://hunter2.example.com/", from, "takes `log`"),
+            ("smtp://u:hunter2@mail.example.com", from, "password"),
+            ("smtp://hunter2@127.0.0.1", from, "asks for a password"),
+            ("smtp://127.0.0.1", None, "--mail-from"),
+            ("smtp://127.0.0.1", Some("no address"), "no e-mail address"),
+            ("http://hunter2.example.com/", from, "https://"),
+        ] {
+            let error = options(Some(delivery), from)
+                .open(Reach::Machine)
+                .err()
+                .unwrap();
+            let error = error.to_string();
+            assert!(error.contains(says), "{delivery}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn mail_crosses_no_network_in_the_clear() {
+        let is_local = |text: &str| is_loopback(&text.parse().unwrap());
+        for local in ["smtp://127.0.0.1", "smtp://localhost:25", "smtp://[::1]"] {
+            assert!(is_local(local), "{local}");
+        }
+        for other in ["smtp://192.0.2.1", "smtp://localhost.example.com"] {
+            assert!(!is_local(other), "{other}");
+        }
+    }
+}

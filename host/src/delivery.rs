@@ -1,0 +1,120 @@
+//! Messages to the owners of accounts, such as a code to reset a password: what
+//! they say, and the ways to deliver them.
+//!
+//! A [`Plugin`](crate::Plugin) takes messages into a bounded queue in memory and
+//! delivers them in the background, with some tries for each. What is still in
+//! the queue when the process ends is lost: whoever waits for a code asks for
+//! another.
+
+mod log;
+mod outbox;
+mod smtp;
+mod text;
+mod webhook;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use zeroize::Zeroizing;
+
+pub use log::LogDelivery;
+pub(crate) use outbox::{Outbox, OutboxMetrics};
+pub use smtp::{SmtpDelivery, SmtpOptions, SmtpSecurity};
+pub use webhook::WebhookDelivery;
+
+/// What a message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    /// A code for `confirm_password_reset`.
+    PasswordReset,
+    /// A code for `confirm_email`, to verify the address of an account.
+    EmailVerification,
+    /// A code for `confirm_email`, to verify the address that an account is to
+    /// have.
+    EmailChange,
+    /// No code: the account has a new password.
+    PasswordChanged,
+    /// No code, to the address as it is: another was asked for.
+    EmailChangeRequested,
+    /// No code, to the address as it was: the account has another.
+    EmailChanged,
+}
+
+impl MessageKind {
+    /// Its name in `wit/delivery.wit`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PasswordReset => "password-reset",
+            Self::EmailVerification => "email-verification",
+            Self::EmailChange => "email-change",
+            Self::PasswordChanged => "password-changed",
+            Self::EmailChangeRequested => "email-change-requested",
+            Self::EmailChanged => "email-changed",
+        }
+    }
+}
+
+/// A message to one person. `Debug` does not show its code.
+#[derive(Clone)]
+pub struct Message {
+    /// Identifies the message, for every try of it; no secret.
+    pub id: String,
+    /// What it is about.
+    pub kind: MessageKind,
+    /// The e-mail address, as its owner wrote it.
+    pub to: String,
+    /// Whose account it is about.
+    pub username: String,
+    /// Whose account it is about.
+    pub user_id: String,
+    /// A secret: whoever has it can do what the message is about.
+    pub code: Option<Zeroizing<String>>,
+    /// When the code ends, in RFC 3339.
+    pub expires_at: Option<String>,
+}
+
+impl Message {
+    /// A line that says what it is about.
+    pub fn subject(&self) -> &'static str {
+        text::subject(self.kind)
+    }
+
+    /// The message in plain text, its code included.
+    pub fn text(&self) -> Zeroizing<String> {
+        text::body(self)
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("user_id", &self.user_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a message was not delivered. The texts are for the log: they hold neither
+/// the code nor an address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeliveryError {
+    /// Another try may go through.
+    #[error("{0}")]
+    Temporary(String),
+    /// No other try of this message will.
+    #[error("{0}")]
+    Permanent(String),
+}
+
+/// A way to deliver messages.
+#[async_trait]
+pub trait Delivery: Send + Sync + 'static {
+    /// `smtp`, `webhook`, …: for metrics and messages.
+    fn kind(&self) -> &'static str;
+
+    /// Delivers one message; called again after a while when that failed for the
+    /// time being. The future is dropped when it takes longer than
+    /// [`Limits::delivery_timeout`](crate::Limits::delivery_timeout).
+    async fn deliver(&self, message: &Message) -> Result<(), DeliveryError>;
+}

@@ -1,0 +1,31 @@
+//! Delivery to the log, for development.
+
+use async_trait::async_trait;
+use tracing::info;
+
+use super::{Delivery, DeliveryError, Message};
+
+/// Writes messages to the log, **their codes included**: whoever can read the log
+/// can take over accounts. Good for one's own machine and for nothing else.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogDelivery;
+
+#[async_trait]
+impl Delivery for LogDelivery {
+    fn kind(&self) -> &'static str {
+        "log"
+    }
+
+    async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
+        info!(
+            kind = message.kind.name(),
+            to = message.to,
+            username = message.username,
+            user_id = message.user_id,
+            code = message.code.as_ref().map(|code| code.as_str()),
+            expires_at = message.expires_at,
+            "a message to the owner of an account",
+        );
+        Ok(())
+    }
+}

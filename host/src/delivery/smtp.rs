@@ -1,0 +1,164 @@
+//! Delivery by e-mail (RFC 5321).
+
+use async_trait::async_trait;
+use lettre::address::Address;
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message as Mail};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::{Error as SmtpError, extension::ClientId};
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use zeroize::Zeroizing;
+
+use super::{Delivery, DeliveryError, Message};
+
+/// How the connection to the server is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpSecurity {
+    /// Not at all: for a server on this machine.
+    Plain,
+    /// It begins in the clear and goes on with TLS, or not at all (RFC 3207).
+    StartTls,
+    /// TLS from the first byte (RFC 8314).
+    Tls,
+}
+
+impl SmtpSecurity {
+    /// The port that is used unless another is named.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Plain => 25,
+            Self::StartTls => 587,
+            Self::Tls => 465,
+        }
+    }
+}
+
+/// Which server sends messages, and in whose name.
+pub struct SmtpOptions {
+    /// The server's name, which its certificate must have, or its address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is secured.
+    pub security: SmtpSecurity,
+    /// User name and password, if it asks for them.
+    pub credentials: Option<(String, Zeroizing<String>)>,
+    /// The sender: `name@example.com`, or `A name <name@example.com>`.
+    pub from: String,
+}
+
+/// Hands each message to a mail server, on a connection of its own.
+pub struct SmtpDelivery {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+}
+
+impl SmtpDelivery {
+    /// By this server.
+    ///
+    /// Fails with a text for people, which holds no password.
+    pub fn new(options: SmtpOptions) -> Result<Self, String> {
+        let from: Mailbox = options
+            .from
+            .parse()
+            .map_err(|_| "the sender is no e-mail address".to_owned())?;
+        let tls = || {
+            TlsParameters::new(options.host.clone())
+                .map_err(|error| format!("TLS cannot be set up: {error}"))
+        };
+        let tls = match options.security {
+            SmtpSecurity::Plain => Tls::None,
+            SmtpSecurity::StartTls => Tls::Required(tls()?),
+            SmtpSecurity::Tls => Tls::Wrapper(tls()?),
+        };
+        let mut builder =
+            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(options.host.as_str())
+                .port(options.port)
+                .tls(tls)
+                // The outbox has the time of a try.
+                .timeout(None)
+                .hello_name(ClientId::Domain(from.email.domain().to_owned()));
+        if let Some((user, password)) = options.credentials {
+            builder = builder.credentials(Credentials::new(user, password.to_string()));
+        }
+        Ok(Self {
+            transport: builder.build(),
+            from,
+        })
+    }
+
+    /// Addresses are parsed, and what is no address gets no further: so nothing
+    /// that somebody registered can begin a header of its own.
+    fn mail(&self, message: &Message) -> Result<Mail, DeliveryError> {
+        let permanent = |what: &str| DeliveryError::Permanent(what.to_owned());
+        let to: Address = message
+            .to
+            .parse()
+            .map_err(|_| permanent("the address is none that mail can be sent to"))?;
+        Mail::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to))
+            .subject(message.subject())
+            .date_now()
+            .message_id(Some(format!(
+                "<{}@{}>",
+                message.id,
+                self.from.email.domain()
+            )))
+            .header(ContentType::TEXT_PLAIN)
+            .header(AutoSubmitted)
+            .body(message.text().to_string())
+            .map_err(|_| permanent("the message cannot be written"))
+    }
+}
+
+#[async_trait]
+impl Delivery for SmtpDelivery {
+    fn kind(&self) -> &'static str {
+        "smtp"
+    }
+
+    async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
+        let mail = self.mail(message)?;
+        match self.transport.send(mail).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(judge(&error)),
+        }
+    }
+}
+
+/// What a server says may hold the address; its code tells enough.
+fn judge(error: &SmtpError) -> DeliveryError {
+    if let Some(status) = error.status() {
+        let reason = format!("the mail server answered {status}");
+        return match error.is_permanent() {
+            true => DeliveryError::Permanent(reason),
+            false => DeliveryError::Temporary(reason),
+        };
+    }
+    let reason = match error {
+        error if error.is_tls() => "the mail server does not offer the TLS that is asked for",
+        error if error.is_client() => "the mail server does not take what there is to send",
+        _ => "the mail server cannot be reached",
+    };
+    DeliveryError::Temporary(reason.to_owned())
+}
+
+/// RFC 3834 section 5: nobody is to answer, least of all a program.
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}

@@ -1,0 +1,249 @@
+//! Delivery by HTTP, to whatever sends messages in your house.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::{Request, StatusCode, Uri};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::json;
+use sha2::Sha256;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{Delivery, DeliveryError, Message};
+
+/// What a secret in the form of Standard Webhooks begins with.
+const SECRET_PREFIX: &str = "whsec_";
+const MIN_SECRET_BYTES: usize = 24;
+
+/// Sends each message as JSON by POST: `kind`, `to`, `username`, `user_id`,
+/// `code`, `expires_at`, and the same in words as `subject` and `text`. Any status
+/// of 2xx means that it is taken; 408, 429 and 5xx that it is to be sent again.
+///
+/// With a secret, requests are signed as Standard Webhooks says: `webhook-id`,
+/// which is the same for every try of one message, `webhook-timestamp`, and
+/// `webhook-signature`, which is `v1,` and the base64 of an HMAC-SHA256 over the
+/// three parts `id.timestamp.body`.
+pub struct WebhookDelivery {
+    client: Connection,
+    uri: Uri,
+    secret: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// Plain HTTP needs no certificates, which a machine may not have.
+enum Connection {
+    Plain(Client<HttpConnector, Full<Bytes>>),
+    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+}
+
+impl WebhookDelivery {
+    /// To this URL: `https`, or `http` to this machine, since a code must not
+    /// cross a network in the clear. The secret is text, or `whsec_` and base64.
+    ///
+    /// Fails with a text for people, which holds neither of them.
+    pub fn new(url: &Url, secret: Option<&str>) -> Result<Self, String> {
+        let mut builder = Client::builder(TokioExecutor::new());
+        // Messages are few and far between.
+        builder.pool_max_idle_per_host(0);
+        let client = match url.scheme() {
+            "http" if is_loopback(url) => Connection::Plain(builder.build(HttpConnector::new())),
+            "http" => {
+                return Err("a webhook on another machine takes https://".to_owned());
+            }
+            "https" => {
+                let connector = HttpsConnectorBuilder::new()
+                    .with_native_roots()
+                    .map_err(|error| format!("the certificates cannot be read: {error}"))?
+                    .https_only()
+                    .enable_http1()
+                    .build();
+                Connection::Tls(builder.build(connector))
+            }
+            _ => return Err("a webhook has a URL with https://".to_owned()),
+        };
+        Ok(Self {
+            client,
+            uri: url
+                .as_str()
+                .parse()
+                .map_err(|_| "the URL of the webhook cannot be used".to_owned())?,
+            secret: secret.map(parse_secret).transpose()?,
+        })
+    }
+
+    fn request(&self, message: &Message) -> Result<Request<Full<Bytes>>, http::Error> {
+        let body = json!({
+            "kind": message.kind.name(),
+            "to": message.to,
+            "username": message.username,
+            "user_id": message.user_id,
+            "code": message.code.as_ref().map(|code| code.as_str()),
+            "expires_at": message.expires_at,
+            "subject": message.subject(),
+            "text": message.text().as_str(),
+        })
+        .to_string();
+        let mut request = Request::post(&self.uri)
+            .header("content-type", "application/json")
+            .header(
+                "user-agent",
+                concat!("user-auth/", env!("CARGO_PKG_VERSION")),
+            );
+        if let Some(secret) = &self.secret {
+            let id = format!("msg_{}", message.id);
+            let since = SystemTime::now().duration_since(UNIX_EPOCH);
+            let timestamp = since.map_or(0, |since| since.as_secs()).to_string();
+            let signature = sign(secret, &[&id, &timestamp, &body]);
+            request = request
+                .header("webhook-id", id)
+                .header("webhook-timestamp", timestamp)
+                .header("webhook-signature", signature);
+        }
+        request.body(Full::from(body))
+    }
+}
+
+#[async_trait]
+impl Delivery for WebhookDelivery {
+    fn kind(&self) -> &'static str {
+        "webhook"
+    }
+
+    async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
+        let request = self
+            .request(message)
+            .map_err(|error| DeliveryError::Permanent(error.to_string()))?;
+        let response = match &self.client {
+            Connection::Plain(client) => client.request(request).await,
+            Connection::Tls(client) => client.request(request).await,
+        };
+        // What the error says may hold the URL, and that a secret.
+        let response = response.map_err(|error| {
+            let what = match error.is_connect() {
+                true => "the webhook cannot be reached",
+                false => "the connection to the webhook broke",
+            };
+            DeliveryError::Temporary(what.to_owned())
+        })?;
+        judge(response.status())
+    }
+}
+
+fn judge(status: StatusCode) -> Result<(), DeliveryError> {
+    if status.is_success() {
+        return Ok(());
+    }
+    let reason = format!("the webhook answered {}", status.as_u16());
+    let may_pass = status.is_server_error()
+        || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    Err(match may_pass {
+        true => DeliveryError::Temporary(reason),
+        false => DeliveryError::Permanent(reason),
+    })
+}
+
+/// Whether a URL leads no further than this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn parse_secret(text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
+    let secret = match text.strip_prefix(SECRET_PREFIX) {
+        Some(encoded) => STANDARD
+            .decode(encoded)
+            .map_err(|_| format!("after {SECRET_PREFIX} the webhook secret is base64"))?,
+        None => text.as_bytes().to_vec(),
+    };
+    let secret = Zeroizing::new(secret);
+    match secret.len() < MIN_SECRET_BYTES {
+        true => Err(format!(
+            "the webhook secret has at least {MIN_SECRET_BYTES} bytes"
+        )),
+        false => Ok(secret),
+    }
+}
+
+fn sign(secret: &[u8], parts: &[&str; 3]) -> String {
+    // HMAC takes keys of any length; the type does not know.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
+        return String::new();
+    };
+    mac.update(parts.join(".").as_bytes());
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_example_of_standard_webhooks_has_its_signature() {
+        let secret = parse_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let signed = sign(
+            &secret,
+            &[
+                "msg_p5jXN8AQM9LWM0D4loKWxJek",
+                "1614265330",
+                r#"{"test": 2432232314}"#,
+            ],
+        );
+        assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn codes_cross_no_network_in_the_clear() {
+        for good in ["http://127.0.0.1:9/x", "http://[::1]/", "http://localhost/"] {
+            assert!(WebhookDelivery::new(&url(good), None).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://example.com/",
+            "http://localhost.example.com/",
+            "ftp://localhost/",
+        ] {
+            assert!(WebhookDelivery::new(&url(bad), None).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_short_or_damaged_is_refused() {
+        for bad in ["too short", "whsec_MfKQ9r8GKYq", "whsec_&&&&"] {
+            let refused = parse_secret(bad).unwrap_err();
+            assert!(!refused.contains(bad), "{refused}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let judged = |status: u16| judge(StatusCode::from_u16(status).unwrap());
+        assert_eq!(judged(204), Ok(()));
+        for status in [408, 429, 500, 503] {
+            assert!(
+                matches!(judged(status), Err(DeliveryError::Temporary(_))),
+                "{status}"
+            );
+        }
+        for status in [301, 400, 401, 404, 410] {
+            assert!(
+                matches!(judged(status), Err(DeliveryError::Permanent(_))),
+                "{status}"
+            );
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! How messages reach the owners of accounts.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use user_auth_host::api::{Caller, Principal};
+use user_auth_host::delivery::WebhookDelivery;
+use user_auth_host::store::MemoryStore;
+use user_auth_host::{Keys, Limits, Plugin};
+use user_auth_tests::{Delivered, Mail, Options, PASSWORD, Server, Smtp, Webhook, built};
+use user_auth_tests::{command, folder};
+
+const SECRET: &str = "a secret of thirty-two characters";
+const NEW_PASSWORD: &str = "another good long password";
+
+/// Registers a user with an address and has a code sent to it.
+fn ask_for_code(server: &Server, username: &str, email: &str) -> Value {
+    let account = json!({"username": username, "password": PASSWORD, "email": email});
+    server.call("register", account).unwrap();
+    let credentials = json!({"username": username, "password": PASSWORD});
+    let tokens = server.call("login", credentials).unwrap();
+    let own = json!({"access_token": tokens["access_token"]});
+    server.call("request_email_verification", own).unwrap()
+}
+
+fn by_webhook(webhook: &Webhook) -> Options {
+    Options::new().arg("--delivery").arg(&webhook.url)
+}
+
+#[test]
+fn a_webhook_gets_each_message_as_signed_json() {
+    let webhook = Webhook::start();
+    let server = by_webhook(&webhook)
+        .env("USER_AUTH_WEBHOOK_SECRET", SECRET)
+        .start();
+    let sent = ask_for_code(&server, "alice", "alice@example.com");
+    assert_eq!(
+        sent,
+        json!({"email": "alice@example.com", "expires_in": 600})
+    );
+
+    let delivered = webhook.receive();
+    assert_eq!(delivered.header("content-type"), "application/json");
+    let [id, timestamp] = ["webhook-id", "webhook-timestamp"].map(|it| delivered.header(it));
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(format!("{id}.{timestamp}.{}", delivered.body).as_bytes());
+    let signature = STANDARD.encode(mac.finalize().into_bytes());
+    assert_eq!(
+        delivered.header("webhook-signature"),
+        format!("v1,{signature}")
+    );
+    let message = delivered.json();
+    assert_eq!(message["kind"], "email-verification");
+    assert_eq!(message["to"], "alice@example.com");
+    assert_eq!(message["username"], "alice");
+    let code = message["code"].as_str().unwrap();
+    assert!(message["text"].as_str().unwrap().contains(code));
+    assert!(message["expires_at"].as_str().unwrap().ends_with('Z'));
+    let confirmed = server.call("confirm_email", json!({"code": code})).unwrap();
+    assert_eq!(confirmed["user_id"], message["user_id"]);
+}
+
+#[test]
+fn a_webhook_that_is_down_gets_the_message_when_it_is_up_again() {
+    let webhook = Webhook::start();
+    webhook.hang_up();
+    webhook.answer(503);
+    let server = by_webhook(&webhook)
+        .env("USER_AUTH_WEBHOOK_SECRET", SECRET)
+        .start();
+    ask_for_code(&server, "alice", "alice@example.com");
+    let tries: Vec<Delivered> = (0..3).map(|_| webhook.receive()).collect();
+    for one in &tries {
+        assert_eq!(one.body, tries[0].body);
+        assert_eq!(one.header("webhook-id"), tries[0].header("webhook-id"));
+    }
+    ask_for_code(&server, "bob", "bob@example.com");
+    let other = webhook.receive();
+    assert_ne!(other.header("webhook-id"), tries[0].header("webhook-id"));
+    let (status, log) = server.stop();
+    assert!(status.success());
+    assert!(!log.contains("given up"), "{log}");
+    assert!(webhook.is_empty(), "what is delivered is not sent again");
+}
+
+#[test]
+fn a_message_that_nobody_will_ever_take_is_given_up_and_the_log_does_not_show_it() {
+    let webhook = Webhook::start();
+    webhook.answer(400);
+    let server = by_webhook(&webhook).env("LOG_LEVEL", "DEBUG").start();
+    ask_for_code(&server, "alice", "alice@example.com");
+    let code = webhook.code("email-verification");
+    ask_for_code(&server, "bob", "bob@example.com");
+    webhook.code("email-verification");
+    let metrics = loop {
+        let metrics = server.resource("mcp://user-auth/metrics")["delivery"].take();
+        if metrics["waiting"] == 0 {
+            break metrics;
+        }
+    };
+    let seen = [&metrics["kind"], &metrics["delivered"], &metrics["failed"]];
+    assert_eq!(seen, [&json!("webhook"), &json!(1), &json!(1)]);
+    let (_, log) = server.stop();
+    assert!(webhook.is_empty(), "it was tried once");
+    assert!(log.contains("the webhook answered 400"), "{log}");
+    for secret in [code.as_str(), "/hook", "alice@example.com"] {
+        assert!(!log.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn what_is_under_way_is_delivered_before_the_server_ends() {
+    let webhook = Webhook::start();
+    webhook.hang_up();
+    let server = by_webhook(&webhook).start();
+    ask_for_code(&server, "alice", "alice@example.com");
+    server.stop();
+    let first = webhook.receive();
+    assert_eq!(webhook.receive().body, first.body);
+
+    // But a server ends, whatever its messages do.
+    let webhook = Webhook::start();
+    webhook.stall();
+    let server = by_webhook(&webhook).start();
+    ask_for_code(&server, "alice", "alice@example.com");
+    let (status, log) = server.stop();
+    assert!(status.success());
+    assert!(
+        log.contains("messages to owners of accounts are lost"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_call_from_the_shell_delivers_before_it_ends() {
+    let home = folder();
+    let webhook = Webhook::start();
+    let server = by_webhook(&webhook).home(home.path()).start();
+    ask_for_code(&server, "alice", "alice@example.com");
+    let code = webhook.code("email-verification");
+    server.call("confirm_email", json!({"code": code})).unwrap();
+    webhook.hang_up();
+    let output = command(home.path())
+        .args(["call", "force_password_reset", "username=alice"])
+        .env("USER_AUTH_DELIVERY", &webhook.url)
+        .output()
+        .unwrap();
+    let forced: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(forced["delivered"], true);
+    webhook.code("password-reset");
+    let code = webhook.code("password-reset");
+    let input = json!({"code": code, "new_password": NEW_PASSWORD});
+    server.call("confirm_password_reset", input).unwrap();
+}
+
+fn by_smtp(smtp: &Smtp) -> Options {
+    Options::new()
+        .arg("--delivery")
+        .arg(&format!("smtp://user%40example.com@{}", smtp.address))
+        .arg("--mail-from")
+        .arg("Accounts <accounts@example.com>")
+        .env("USER_AUTH_SMTP_PASSWORD", "the password of the server")
+}
+
+fn code_in(mail: &Mail) -> String {
+    let lines = mail.data.lines();
+    let mut codes = lines.filter_map(|line| line.trim().strip_prefix("uac_"));
+    format!("uac_{}", codes.next().expect("a code on a line of its own"))
+}
+
+#[test]
+fn mail_is_handed_to_a_server_as_rfc_5321_has_it() {
+    // Which has no time for the first.
+    let smtp = Smtp::start(1);
+    let server = by_smtp(&smtp).start();
+    ask_for_code(&server, "alice", "alice@example.com");
+    let mail = smtp.receive();
+    assert_eq!(mail.offences, Vec::<String>::new());
+    assert_eq!(mail.from, "accounts@example.com");
+    assert_eq!(mail.to, ["alice@example.com"]);
+    let plain = STANDARD.encode("\0user@example.com\0the password of the server");
+    assert_eq!(mail.auth, Some(plain));
+    let (header, body) = mail.data.split_once("\r\n\r\n").unwrap();
+    for field in [
+        "From: Accounts <accounts@example.com>",
+        "To: alice@example.com",
+        "Subject: Verify your e-mail address",
+        "Auto-Submitted: auto-generated",
+        "Content-Type: text/plain; charset=utf-8",
+    ] {
+        assert!(header.lines().any(|line| line == field), "{header}");
+    }
+    for field in ["Date: ", "Message-ID: <"] {
+        assert!(
+            header.lines().any(|line| line.starts_with(field)),
+            "{header}"
+        );
+    }
+    assert!(body.contains("the account alice"), "{body}");
+    let code = json!({"code": code_in(&mail)});
+    server.call("confirm_email", code).unwrap();
+}
+
+#[test]
+fn nothing_that_somebody_registers_gets_into_an_envelope_or_a_header() {
+    let smtp = Smtp::start(0);
+    let server = by_smtp(&smtp).start();
+    for email in [
+        "eve@example.com\r\nBcc: victim",
+        "eve\nBcc: victim@example.com",
+        "eve@example.com\0",
+        "eve victim@example.com",
+        "eve@example.com,victim@example.com",
+    ] {
+        let account = json!({"username": "eve", "password": PASSWORD, "email": email});
+        let error = server.call("register", account).unwrap_err();
+        assert_eq!(error["code"], -32000, "{email}");
+    }
+    // What passes for an address here need not do so there.
+    for (number, email) in ["e>RCPT@example.com", "\"e@example.com", "e@exa>mple.com"]
+        .into_iter()
+        .enumerate()
+    {
+        ask_for_code(&server, &format!("eve{number}"), email);
+    }
+    ask_for_code(&server, "alice", "alice@example.com");
+    let mail = smtp.receive();
+    assert_eq!(mail.to, ["alice@example.com"]);
+    assert_eq!(mail.offences, Vec::<String>::new());
+}
+
+#[test]
+fn on_ones_own_machine_codes_go_to_the_log_and_the_log_says_so() {
+    let home = folder();
+    let server = Options::new().home(home.path()).start();
+    ask_for_code(&server, "alice", "alice@example.com");
+    let (_, log) = server.stop();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let message = lines.iter().find(|line| line["to"] == "alice@example.com");
+    let code = json!({"code": message.expect("the message is in the log")["code"]});
+    let server = Options::new().home(home.path()).start();
+    server.call("confirm_email", code).unwrap();
+
+    // A start that fails afterwards, so that it ends.
+    let start = |listen: &str| {
+        let store = format!("sqlite:{}/absent/a.db", home.path().display());
+        let mut command = command(home.path());
+        command.args(["serve", "--listen", listen, "--store", &store]);
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    assert!(start("127.0.0.1:0").contains("codes for password resets go to this log"));
+    let reachable = start("0.0.0.0:0");
+    assert!(reachable.contains("nobody can verify an address"));
+    assert!(!reachable.contains("go to this log"));
+}
+
+#[test]
+fn without_a_delivery_owners_are_told_and_nobody_else_learns_anything() {
+    let server = Options::new().arg("--delivery").arg("none").start();
+    let account = json!({"username": "alice", "password": PASSWORD, "email": "a@example.com"});
+    server.call("register", account).unwrap();
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    let tokens = server.call("login", credentials).unwrap();
+    let own = json!({"access_token": tokens["access_token"]});
+    let error = server.call("request_email_verification", own).unwrap_err();
+    assert_eq!(error["code"], -32004);
+    let ask = |name: &str| server.call("request_password_reset", json!({"username": name}));
+    assert_eq!(ask("alice"), ask("nobody"));
+    assert!(ask("alice").is_ok());
+}
+
+/// A program of its own, where the queue is short.
+#[test]
+fn a_full_queue_refuses_what_comes_next() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let webhook = Webhook::start();
+    webhook.stall();
+    let delivery = WebhookDelivery::new(&webhook.url.parse().unwrap(), None).unwrap();
+    let plugin = Plugin::builder()
+        .component(built("user-auth.wasm"))
+        .cache(built("user-auth").with_file_name("test-cache/user-auth"))
+        .store(Arc::new(MemoryStore::new()))
+        .keys(Keys::ephemeral().unwrap())
+        .delivery(Arc::new(delivery))
+        .limits(Limits {
+            delivery_queue: 1,
+            ..Limits::default()
+        })
+        .build()
+        .unwrap();
+    let call = |operation: &str, input: Value| -> Result<Value, i32> {
+        let caller = Caller {
+            principal: Principal::Anonymous,
+            source: Some("192.0.2.1".into()),
+        };
+        let answer = runtime.block_on(plugin.invoke(caller, operation, &input.to_string()));
+        match answer.unwrap() {
+            Ok(output) => Ok(serde_json::from_str(&output).unwrap()),
+            Err(error) => Err(error.code),
+        }
+    };
+    let ask = |username: &str| {
+        let email = format!("{username}@example.com");
+        let account = json!({"username": username, "password": PASSWORD, "email": email});
+        call("register", account).unwrap();
+        let credentials = json!({"username": username, "password": PASSWORD});
+        let tokens = call("login", credentials).unwrap();
+        let own = json!({"access_token": tokens["access_token"]});
+        call("request_email_verification", own)
+    };
+    ask("alice").unwrap();
+    webhook.receive();
+    assert_eq!(ask("bob"), Err(-32004));
+}

@@ -1,0 +1,171 @@
+//! A receiver of webhooks of our own.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Takes messages at an address of its own.
+pub struct Webhook {
+    /// Where it is.
+    pub url: String,
+    received: Mutex<Receiver<Delivered>>,
+    answers: Arc<Mutex<VecDeque<Reply>>>,
+}
+
+/// A request, as it came.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// The header fields; names are in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
+}
+
+#[derive(Clone, Copy)]
+enum Reply {
+    Status(u16),
+    HangUp,
+    Never,
+}
+
+impl Delivered {
+    /// A header field.
+    pub fn header(&self, name: &str) -> &str {
+        let mut fields = self.headers.iter();
+        let found = fields.find(|(field, _)| field == name);
+        found.map_or("", |(_, value)| value.as_str())
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+}
+
+impl Webhook {
+    /// One that takes all that comes.
+    pub fn start() -> Webhook {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let (sender, received) = channel();
+        let answers: Arc<Mutex<VecDeque<Reply>>> = Arc::default();
+        let replies = Arc::clone(&answers);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (sender, replies) = (sender.clone(), Arc::clone(&replies));
+                thread::spawn(move || serve(stream, &sender, &replies));
+            }
+        });
+        Webhook {
+            url: format!("http://{address}/hook"),
+            received: Mutex::new(received),
+            answers,
+        }
+    }
+
+    /// Answers a request to come with this status.
+    pub fn answer(&self, status: u16) {
+        self.plan(Reply::Status(status));
+    }
+
+    /// Breaks the connection of a request to come.
+    pub fn hang_up(&self) {
+        self.plan(Reply::HangUp);
+    }
+
+    /// Leaves a request to come without an answer.
+    pub fn stall(&self) {
+        self.plan(Reply::Never);
+    }
+
+    fn plan(&self, reply: Reply) {
+        self.answers
+            .lock()
+            .expect("no thread failed")
+            .push_back(reply);
+    }
+
+    /// The next request.
+    pub fn receive(&self) -> Delivered {
+        let received = self.received.lock().expect("no thread failed");
+        received
+            .recv_timeout(Duration::from_secs(60))
+            .expect("a message comes")
+    }
+
+    /// Whether nothing has come that was not received.
+    pub fn is_empty(&self) -> bool {
+        let received = self.received.lock().expect("no thread failed");
+        received.try_recv().is_err()
+    }
+
+    /// The code of the next message, which is of this kind.
+    pub fn code(&self, kind: &str) -> String {
+        let message = self.receive().json();
+        assert_eq!(message["kind"], kind, "{message}");
+        message["code"].as_str().expect("a code").to_owned()
+    }
+
+    /// The next message, which is a notice of this kind, to this address.
+    pub fn notice(&self, kind: &str, to: &str) {
+        let message = self.receive().json();
+        assert_eq!(
+            (&message["kind"], &message["to"]),
+            (&kind.into(), &to.into())
+        );
+        assert!(message["code"].is_null(), "{message}");
+    }
+}
+
+fn serve(mut stream: TcpStream, sender: &Sender<Delivered>, replies: &Mutex<VecDeque<Reply>>) {
+    let Ok(copy) = stream.try_clone() else { return };
+    let Some(delivered) = read(&mut BufReader::new(copy)) else {
+        return;
+    };
+    let reply = replies.lock().expect("no thread failed").pop_front();
+    // The test may be over.
+    let _ = sender.send(delivered);
+    match reply.unwrap_or(Reply::Status(204)) {
+        Reply::Status(status) => {
+            let answer = format!(
+                "HTTP/1.1 {status} Answer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+        Reply::HangUp => {}
+        Reply::Never => loop {
+            thread::park();
+        },
+    }
+}
+
+fn read(reader: &mut impl BufRead) -> Option<Delivered> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    assert!(line.starts_with("POST /hook HTTP/1.1"), "{line}");
+    let mut headers = Vec::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
+        headers.push((name.to_lowercase(), value.to_owned()));
+    }
+    let delivered = Delivered {
+        headers,
+        body: String::new(),
+    };
+    let mut body = vec![0; delivered.header("content-length").parse().ok()?];
+    reader.read_exact(&mut body).ok()?;
+    Some(Delivered {
+        body: String::from_utf8(body).ok()?,
+        ..delivered
+    })
+}
