@@ -17,6 +17,7 @@ use user_auth_host::{Limits, Plugin};
 use self::lines::{Chunk, Chunks};
 use self::report::{Problem, Report};
 use super::Failure;
+use super::delivery::Reach;
 use super::open::open;
 use super::options::Options;
 use super::serve::shutdown_signal;
@@ -100,7 +101,7 @@ impl Import {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let input = lines::open(&self.file)?;
         let mut report = Report::new(self.errors.as_deref(), input.bytes)?;
-        let (plugin, _) = open(&self.options, Limits::default()).await?;
+        let (plugin, _) = open(&self.options, Limits::default(), Reach::Operator).await?;
         let mut chunks = lines::read(input, self.from_line)?;
         let (end, next_line) = self.import(&plugin, &mut chunks, &mut report).await?;
         match end {
