@@ -8,7 +8,7 @@ CLIENTS := tests/clients
 WASM    := target/$(TARGET)/component
 
 FUZZ         := tests/fuzz
-FUZZ_TARGETS := message token password_hash
+FUZZ_TARGETS := message token password_hash import_line
 FUZZ_SECONDS ?= 600
 FUZZ_HOST     = $(shell rustc --print host-tuple)
 # The instrumentation that libFuzzer feeds on, as options that stable compilers have.

@@ -1,16 +1,34 @@
-//! One stored password hash, as a store may hold it that somebody has written to:
-//! it is read or refused, and no password fits it.
+//! One password hash: of another system, which is imported or refused; or as a
+//! store may hold it that somebody has written to, which is read or refused and
+//! fits no password.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
+use user_auth_guest::domain::foreign_hash::ForeignHash;
 use user_auth_guest::domain::password::{Password, PasswordRecord};
 use user_auth_guest::testing::World;
 
-fuzz_target!(|text: &str| check(text));
+fuzz_target!(|text: &str| {
+    check_foreign(text);
+    check_stored(text);
+});
 
-fn check(text: &str) {
+fn check_foreign(text: &str) {
+    let Ok(foreign) = ForeignHash::parse(text) else {
+        return;
+    };
+    assert!((16..=64).contains(&foreign.hash.len()));
+    assert!((8..=64).contains(&foreign.salt.len()));
+    let world = World::new();
+    let record = PasswordRecord::import(&foreign, &world.ports()).expect("a good hash");
+    let stored = serde_json::to_string(&record).expect("a record");
+    let read: PasswordRecord = serde_json::from_str(&stored).expect("what was stored");
+    assert!(!read.is_current(&world.settings), "it is hashed anew");
+}
+
+fn check_stored(text: &str) {
     let world = World::new();
     let record: PasswordRecord = serde_json::from_value(json!(text)).expect("any text");
     let password = Password::try_from("a guess of somebody".to_owned()).expect("a password");

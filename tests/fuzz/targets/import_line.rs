@@ -1,0 +1,34 @@
+//! One line of a file to import: it becomes an account or is refused with a
+//! reason, and the same line once more changes nothing.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Value, json};
+use user_auth_guest::domain::context::Principal;
+use user_auth_guest::testing::World;
+
+fuzz_target!(|line: &str| {
+    let Ok(user) = serde_json::from_str::<Value>(line) else {
+        return;
+    };
+    let world = World::new();
+    let import = || {
+        let input = json!({"users": [user]});
+        let answer = world.run_as(Principal::Operator, "import_users", input);
+        answer.expect("each line is answered for itself")["users"][0].clone()
+    };
+    let first = import();
+    let again = import();
+    match first["status"].as_str() {
+        Some("imported") => {
+            assert_eq!(again["status"], "unchanged");
+            assert_eq!(again["user_id"], first["user_id"]);
+        }
+        Some("refused") => {
+            assert!(first["problem"].is_string());
+            assert_eq!(again, first);
+        }
+        other => panic!("{other:?}"),
+    }
+});
