@@ -248,6 +248,10 @@ pub enum MessageKind {
     EmailChangeRequested,
     /// The account has another address; this one was the account's.
     EmailChanged,
+    /// The account has another second factor, other recovery codes, or none.
+    SecondFactorChanged,
+    /// The right password came from a source that it never came from before.
+    LoginFromNewSource,
 }
 
 /// A message to the owner of an account.

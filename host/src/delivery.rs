@@ -38,6 +38,12 @@ pub enum MessageKind {
     EmailChangeRequested,
     /// No code, to the address as it was: the account has another.
     EmailChanged,
+    /// No code: the account has another second factor, other recovery codes, or
+    /// none.
+    SecondFactorChanged,
+    /// No code: the right password came from a source that it never came from
+    /// before.
+    LoginFromNewSource,
 }
 
 impl MessageKind {
@@ -50,6 +56,8 @@ impl MessageKind {
             Self::PasswordChanged => "password-changed",
             Self::EmailChangeRequested => "email-change-requested",
             Self::EmailChanged => "email-changed",
+            Self::SecondFactorChanged => "second-factor-changed",
+            Self::LoginFromNewSource => "login-from-new-source",
         }
     }
 }

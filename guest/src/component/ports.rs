@@ -267,6 +267,8 @@ impl Delivery for Host {
                 MessageKind::PasswordChanged => delivery::Kind::PasswordChanged,
                 MessageKind::EmailChangeRequested => delivery::Kind::EmailChangeRequested,
                 MessageKind::EmailChanged => delivery::Kind::EmailChanged,
+                MessageKind::SecondFactorChanged => delivery::Kind::SecondFactorChanged,
+                MessageKind::LoginFromNewSource => delivery::Kind::LoginFromNewSource,
             },
             to: message.to.clone(),
             username: message.username.clone(),

@@ -6,6 +6,7 @@ use super::account::Account;
 use super::code::{Code, Slot};
 use super::context::Context;
 use super::email::Email;
+use super::records::Batch;
 use crate::ports::{Message, MessageKind, Severity, Unavailable};
 
 /// Sends a code, once its slot is committed.
@@ -20,14 +21,12 @@ pub fn send_code(
     deliver(message(kind, account, to, code), context)
 }
 
-/// Tells the owner, at the address of the account as it is given, of something
-/// that has happened: whoever did it, they will know (ASVS 5.0 section 6.3.7). To
-/// an address that nobody has verified nothing is told, and what has happened
-/// does not depend on the message.
-pub fn send_notice(kind: MessageKind, account: &Account, context: &Context) {
+/// Tells the owner, at the address of the account as it is given, what the batch
+/// does, once it has done it: whoever did it, they will know (ASVS 5.0 section
+/// 6.3.7). To an address that nobody has verified nothing is told.
+pub fn add_notice(kind: MessageKind, account: &Account, batch: &mut Batch) {
     if let Some(email) = account.verified_email() {
-        // The failure is in the log.
-        let _ = deliver(message(kind, account, email, None), context);
+        batch.notice(message(kind, account, email, None));
     }
 }
 
@@ -46,7 +45,8 @@ fn message(
     }
 }
 
-fn deliver(message: Message, context: &Context) -> Result<(), Unavailable> {
+/// Hands a message to the host; if that does not take it, its log says so.
+pub fn deliver(message: Message, context: &Context) -> Result<(), Unavailable> {
     let delivered = context.ports.delivery.deliver(&message);
     delivered.inspect_err(|unavailable| {
         let fields = Map::from_iter([

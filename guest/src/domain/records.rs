@@ -5,8 +5,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, json};
 
 use super::context::Context;
+use super::message;
 use crate::error::{AuthError, Result};
-use crate::ports::{Entry, Expect, Mutation, Outcome, Ports, Severity, Version};
+use crate::ports::{Entry, Expect, Message, Mutation, Outcome, Ports, Severity, Version};
 
 /// Each lost race means that another change went through, so that this is the
 /// number of changes that may overtake one operation on one account.
@@ -86,6 +87,7 @@ pub fn unreadable(what: &str, ports: &Ports) -> AuthError {
 pub struct Batch {
     mutations: Vec<Mutation>,
     audit_lines: Vec<String>,
+    notices: Vec<Message>,
 }
 
 impl Batch {
@@ -139,6 +141,11 @@ impl Batch {
         self.audit_lines.push(line);
     }
 
+    /// A message to send once the batch is committed.
+    pub fn notice(&mut self, message: Message) {
+        self.notices.push(message);
+    }
+
     /// Commits; false: a race was lost, nothing happened, and all that was read
     /// has to be read again.
     pub fn commit(self, context: &Context) -> Result<bool> {
@@ -147,6 +154,10 @@ impl Batch {
         }
         for line in &self.audit_lines {
             context.ports.telemetry.audited(line);
+        }
+        for notice in self.notices {
+            // What has happened does not depend on the message.
+            let _ = message::deliver(notice, context);
         }
         Ok(true)
     }

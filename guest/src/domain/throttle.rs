@@ -61,6 +61,7 @@ pub enum Authenticator<'a> {
 pub struct Attempt {
     counters: [String; 3],
     known_source: String,
+    is_known: bool,
 }
 
 impl Attempt {
@@ -89,7 +90,13 @@ impl Attempt {
         Ok(Attempt {
             counters: [keys.window, keys.of_known_source, keys.of_strangers],
             known_source: keys.known_source,
+            is_known,
         })
+    }
+
+    /// Whether the owner has proved themselves from this source before.
+    pub fn is_from_known_source(&self) -> bool {
+        self.is_known
     }
 
     /// Forgets all attempts but those from other known sources, in the batch of

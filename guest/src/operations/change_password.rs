@@ -86,11 +86,8 @@ impl ChangePassword {
         code::end_all(account.value.user_id, &mut batch);
         let event = Event::success(Self::NAME);
         Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-        if !batch.commit(context)? {
-            return Ok(None);
-        }
-        message::send_notice(MessageKind::PasswordChanged, &account.value, context);
-        Ok(Some(ChangedPassword {
+        message::add_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
+        Ok(batch.commit(context)?.then_some(ChangedPassword {
             session_id: session.value.session_id,
         }))
     }

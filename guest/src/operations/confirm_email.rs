@@ -80,13 +80,11 @@ fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
     code::use_up(Purpose::Email, user_id, &slot, &mut batch);
     let event = Event::success(ConfirmEmail::NAME).by(user_id);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
-    if !batch.commit(context)? {
-        return Ok(None);
-    }
     if old.verified_email() != Some(&email) {
-        message::send_notice(MessageKind::EmailChanged, old, context);
+        message::add_notice(MessageKind::EmailChanged, old, &mut batch);
     }
-    Ok(Some(ConfirmedEmail { user_id, email }))
+    let confirmed = ConfirmedEmail { user_id, email };
+    Ok(batch.commit(context)?.then_some(confirmed))
 }
 
 /// Only who reads what is sent to the address gets to see this.

@@ -131,10 +131,7 @@ impl Redeemable {
         throttle::forget(guesses, &mut batch, &context.ports)?;
         let event = Event::success(ConfirmPasswordReset::NAME).by(user_id);
         Chain::at(user_id, self.head).append(event, &mut batch, context)?;
-        if !batch.commit(context)? {
-            return Ok(None);
-        }
-        message::send_notice(MessageKind::PasswordChanged, &account, context);
-        Ok(Some(PasswordReset { user_id }))
+        message::add_notice(MessageKind::PasswordChanged, &account, &mut batch);
+        Ok(batch.commit(context)?.then_some(PasswordReset { user_id }))
     }
 }

@@ -8,12 +8,14 @@ use crate::domain::assurance::{self, Proof};
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
+use crate::domain::message;
 use crate::domain::records::{self, Batch};
 use crate::domain::secret::Secret;
 use crate::domain::session::{self, Own};
 use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::domain::totp::TotpCode;
 use crate::error::{AuthError, Kind, Result};
+use crate::ports::MessageKind;
 
 /// Makes the app of `enroll_totp` the second factor of the account that calls, in
 /// the place of the one before, if there was one. Ends all other sessions, and
@@ -89,6 +91,7 @@ impl ConfirmTotp {
         attempt.succeed(&mut batch);
         let event = Event::success(Self::NAME);
         Chain::at(user_id, head).append(event, &mut batch, context)?;
+        message::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
         Ok(batch.commit(context)?.then_some(RecoveryCodes {
             recovery_codes,
             session_id: session.value.session_id,

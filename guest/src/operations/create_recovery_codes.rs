@@ -8,9 +8,11 @@ use crate::domain::actor::Requirement;
 use crate::domain::assurance;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
+use crate::domain::message;
 use crate::domain::records::{self, Batch};
 use crate::domain::session::Own;
 use crate::error::Result;
+use crate::ports::MessageKind;
 
 /// Makes new recovery codes for the account that calls, which are shown this once;
 /// the old ones are dead. Takes a session that began lately with the second
@@ -51,6 +53,7 @@ fn create(context: &Context) -> Result<Option<RecoveryCodes>> {
     batch.replace(Account::key(changed.user_id), &account.version, &changed);
     let event = Event::success(CreateRecoveryCodes::NAME);
     Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
+    message::add_notice(MessageKind::SecondFactorChanged, &changed, &mut batch);
     Ok(batch.commit(context)?.then_some(RecoveryCodes {
         recovery_codes,
         session_id: session.value.session_id,

@@ -8,9 +8,11 @@ use crate::domain::assurance;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
+use crate::domain::message;
 use crate::domain::records::{self, Batch};
 use crate::domain::session::{self, Own};
 use crate::error::{AuthError, Kind, Result};
+use crate::ports::MessageKind;
 
 /// Removes the second factor of the account that calls, recovery codes included,
 /// and ends all its other sessions. Takes a session that began lately with that
@@ -57,6 +59,7 @@ fn disable(context: &Context) -> Result<Option<DisabledTotp>> {
     session::end_all_but(&session, &account, change, &mut batch);
     let event = Event::success(DisableTotp::NAME);
     Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
+    message::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
     Ok(batch.commit(context)?.then_some(DisabledTotp {
         session_id: session.value.session_id,
     }))

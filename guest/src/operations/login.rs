@@ -12,6 +12,7 @@ use crate::domain::challenge::{self, LoginChallenge};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::known_costs::KnownCosts;
+use crate::domain::message;
 use crate::domain::password::{Password, PasswordRecord};
 use crate::domain::records::{self, Batch};
 use crate::domain::refresh_token;
@@ -21,7 +22,7 @@ use crate::domain::session::Session;
 use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
-use crate::ports::LogLevel;
+use crate::ports::{LogLevel, MessageKind};
 
 /// Begins a session with a user name and a password, and gives an access token
 /// for it and a refresh token to renew that with. Where the account has a second
@@ -179,6 +180,9 @@ fn settle_outcome(
             None => with_tokens(&current.value, &mut batch, context)?,
             Some(_) => with_challenge(&current.value, &mut batch, context)?,
         };
+        if !attempt.is_from_known_source() {
+            message::add_notice(MessageKind::LoginFromNewSource, &current.value, &mut batch);
+        }
         if let Some(password) = rehashed {
             let rehashed = Account {
                 password: password.clone(),

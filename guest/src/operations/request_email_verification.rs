@@ -90,13 +90,13 @@ pub(super) fn send(
         let mut batch = Batch::new();
         slot.put(Purpose::Email, user_id, &mut batch, context);
         Chain::at(user_id, head).append(Event::success(operation), &mut batch, context)?;
+        if kind == MessageKind::EmailChange {
+            message::add_notice(MessageKind::EmailChangeRequested, &account, &mut batch);
+        }
         if !batch.commit(context)? {
             return Ok(None);
         }
         message::send_code(kind, &account, email, (&code, &slot), context)?;
-        if kind == MessageKind::EmailChange {
-            message::send_notice(MessageKind::EmailChangeRequested, &account, context);
-        }
         Ok(Some(CodeSent {
             email: email.clone(),
             expires_in: context.settings.code_ttl.as_secs(),

@@ -9,11 +9,13 @@ use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
+use crate::domain::message;
 use crate::domain::permission::USERS_WRITE;
 use crate::domain::records::{self, Batch};
 use crate::domain::throttle::{self, Authenticator};
 use crate::domain::username::Username;
 use crate::error::Result;
+use crate::ports::MessageKind;
 
 /// Removes the second factor of a user who has lost both app and recovery codes,
 /// and ends all their sessions; from then on the password alone is enough. Make
@@ -58,6 +60,7 @@ impl Operation for ResetSecondFactor {
             governed.hold_governor(&mut batch);
             let event = Event::success(Self::NAME);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
+            message::add_notice(MessageKind::SecondFactorChanged, &account, &mut batch);
             Ok(batch.commit(context)?.then_some(account))
         })?;
         Ok(UserView::from(account))

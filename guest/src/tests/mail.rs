@@ -195,8 +195,8 @@ fn an_address_is_verified_and_changed_only_by_who_reads_it() {
     assert_eq!(
         world.sent(),
         [
-            (MessageKind::EmailChange, "new@example.com".to_owned()),
             (MessageKind::EmailChangeRequested, ALICE.to_owned()),
+            (MessageKind::EmailChange, "new@example.com".to_owned()),
         ]
     );
     assert_eq!(
@@ -462,4 +462,23 @@ fn a_session_that_is_stale_changes_no_address() {
     let asked = world.ask(&tokens, "request_email_change", change);
     assert_eq!(asked, Err(-32001));
     assert_eq!(world.sent(), []);
+}
+
+#[test]
+fn an_owner_is_told_when_the_password_comes_from_somewhere_new() {
+    let world = World::new();
+    world.verified("alice", ALICE);
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    let told = |peer: &str| {
+        world.outbox.borrow_mut().clear();
+        world.run_from(peer, "login", credentials.clone()).unwrap();
+        world.sent()
+    };
+    assert_eq!(told("192.0.2.1"), [], "where she is at home");
+    let notice = [(MessageKind::LoginFromNewSource, ALICE.to_owned())];
+    assert_eq!(told("203.0.113.9"), notice);
+    assert_eq!(told("203.0.113.9"), [], "it is not new any more");
+    let wrong = json!({"username": "alice", "password": "not the password at all"});
+    assert_eq!(world.run_from("203.0.113.10", "login", wrong), Err(-32001));
+    assert_eq!(world.sent(), [], "there is nothing to tell");
 }

@@ -6,8 +6,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha1::Sha1;
 
-use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::context::Principal;
 use crate::operations;
+use crate::ports::MessageKind;
 use crate::testing::World;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -91,18 +92,6 @@ impl User {
         session["amr"] = json!(["pwd"]);
         let lowered = serde_json::to_vec(&session).unwrap();
         self.world.tamper(&key, Some(lowered));
-    }
-
-    fn from(&self, source: &str, operation: &str, input: Value) -> Result<Value, i32> {
-        let caller = Caller {
-            principal: Principal::Anonymous,
-            source: Source::from_peer(Some(source)),
-        };
-        let context = Context {
-            caller: &caller,
-            ..self.world.context()
-        };
-        operations::invoke(operation, input, &context).map_err(|error| error.kind.code())
     }
 }
 
@@ -404,9 +393,9 @@ fn codes_of_an_app_are_counted_over_all_sources_and_recovery_codes_are_not() {
     let login = |source: u32, code: &str| {
         let source = format!("198.51.100.{source}");
         let credentials = json!({"username": "alice", "password": PASSWORD});
-        let challenge = user.from(&source, "login", credentials).unwrap();
+        let challenge = user.world.run_from(&source, "login", credentials).unwrap();
         let input = json!({"challenge": challenge["challenge"], "code": code});
-        user.from(&source, "complete_login", input)
+        user.world.run_from(&source, "complete_login", input)
     };
     for guess in 0..100 {
         assert_eq!(login(guess / 10, &user.wrong_code()), Err(-32001));
@@ -574,6 +563,40 @@ fn what_happens_to_a_second_factor_is_audited_without_its_secrets() {
     for code in &user.recovery_codes {
         assert!(!text.contains(code.as_str()));
     }
+}
+
+#[test]
+fn owners_are_told_of_changes_of_their_second_factor_and_change_their_address_only_with_it() {
+    let user = User::new();
+    let ask = |operation: &str, mut input: Value| {
+        input["access_token"] = user.tokens["access_token"].clone();
+        user.world.run(operation, input)
+    };
+    let email = json!({"email": "alice@example.com"});
+    ask("request_email_change", email).unwrap();
+    let code = user.world.outbox.borrow_mut().pop().unwrap().code.unwrap();
+    let confirm = json!({"code": code.0.expose()});
+    user.world.run("confirm_email", confirm).unwrap();
+    user.own("create_recovery_codes").unwrap();
+    let secret = enroll(&user.world, &user.tokens).unwrap();
+    user.world.pass(30);
+    let code = shown(&secret, step(&user.world));
+    ask("confirm_totp", json!({"code": code})).unwrap();
+    let kinds = || -> Vec<MessageKind> {
+        let outbox = user.world.outbox.take();
+        outbox.iter().map(|message| message.kind).collect()
+    };
+    assert_eq!(kinds(), [MessageKind::SecondFactorChanged; 2]);
+
+    user.lower_assurance();
+    let email = json!({"email": "mallory@example.com"});
+    assert_eq!(ask("request_email_change", email), Err(-32001));
+    let alice = json!({"username": "alice"});
+    let reset = user
+        .world
+        .run_as(Principal::Operator, "reset_second_factor", alice);
+    reset.unwrap();
+    assert_eq!(kinds(), [MessageKind::SecondFactorChanged]);
 }
 
 #[test]

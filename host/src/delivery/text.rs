@@ -13,6 +13,8 @@ pub(super) fn subject(kind: MessageKind) -> &'static str {
         MessageKind::PasswordChanged => "Your password was changed",
         MessageKind::EmailChangeRequested => "A new e-mail address was asked for",
         MessageKind::EmailChanged => "Your e-mail address was changed",
+        MessageKind::SecondFactorChanged => "Your second factor was changed",
+        MessageKind::LoginFromNewSource => "A login from somewhere new",
     }
 }
 
@@ -45,6 +47,20 @@ pub(super) fn body(message: &Message) -> Zeroizing<String> {
                  more."
             ),
             "If that was not you, tell whoever runs the service.",
+        ),
+        MessageKind::SecondFactorChanged => (
+            format!(
+                "The second factor of the account {username}, or its recovery codes, were changed \
+                 or removed."
+            ),
+            "If that was not you, change the password now, and tell whoever runs the service.",
+        ),
+        MessageKind::LoginFromNewSource => (
+            format!(
+                "Somebody used the password of the account {username} from an address that it has \
+                 not been used from lately."
+            ),
+            "If that was not you, change the password now, and end all other sessions.",
         ),
     };
     let mut text = Zeroizing::new(String::with_capacity(512));

@@ -45,6 +45,8 @@ fn queued(id: String, message: Message) -> delivery::Message {
             Kind::PasswordChanged => MessageKind::PasswordChanged,
             Kind::EmailChangeRequested => MessageKind::EmailChangeRequested,
             Kind::EmailChanged => MessageKind::EmailChanged,
+            Kind::SecondFactorChanged => MessageKind::SecondFactorChanged,
+            Kind::LoginFromNewSource => MessageKind::LoginFromNewSource,
         },
         to: message.to,
         username: message.username,
