@@ -159,3 +159,34 @@ fn shape(value: &Value) -> Value {
         other => other.clone(),
     }
 }
+
+/// What every file of Rust below a folder holds, one after the other.
+fn source(folder: &Path, text: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            source(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_table_of_asvs_names_tests_and_operations_that_are_there() {
+    let table = fs::read_to_string(repository().join("guest/docs/asvs.md")).unwrap();
+    let mut text = String::new();
+    for folder in ["guest/src", "host/src", "tests/all"] {
+        source(&repository().join(folder), &mut text);
+    }
+    let names = table.split('`').skip(1).step_by(2);
+    let names: Vec<&str> = names
+        .filter(|name| name.contains('_') && *name == name.to_lowercase())
+        .collect();
+    assert!(names.len() > 50, "{names:?}");
+    for name in names {
+        let is_test = text.contains(&format!("fn {name}("));
+        let is_operation = text.contains(&format!("const NAME: &'static str = \"{name}\";"));
+        assert!(is_test || is_operation, "{name}");
+    }
+}

@@ -600,6 +600,36 @@ fn owners_are_told_of_changes_of_their_second_factor_and_change_their_address_on
 }
 
 #[test]
+fn a_reset_leaves_the_second_factor_as_it_is() {
+    let user = User::new();
+    let ask = |operation: &str, mut input: Value| {
+        input["access_token"] = user.tokens["access_token"].clone();
+        user.world.run(operation, input).unwrap();
+        let message = user.world.outbox.borrow_mut().pop().unwrap();
+        message.code.unwrap().0.expose().to_owned()
+    };
+    let code = ask(
+        "request_email_change",
+        json!({"email": "alice@example.com"}),
+    );
+    let confirm = json!({"code": code});
+    user.world.run("confirm_email", confirm).unwrap();
+    user.world
+        .run("request_password_reset", json!({"username": "alice"}))
+        .unwrap();
+    let message = user.world.outbox.borrow_mut().pop().unwrap();
+    let code = message.code.unwrap().0;
+    let new_password = "another good long password";
+    let reset = json!({"code": code.expose(), "new_password": new_password});
+    user.world.run("confirm_password_reset", reset).unwrap();
+
+    let answer = user.world.log_in("alice", new_password).unwrap();
+    assert!(answer["access_token"].is_null(), "{answer}");
+    let code = user.code();
+    assert!(user.complete(&answer["challenge"], &code).is_ok());
+}
+
+#[test]
 fn clients_are_told_that_a_login_gives_one_of_two_objects() {
     let schema = (operations::find("login").unwrap().output_schema)();
     assert_eq!(schema["type"], "object", "{schema}");
