@@ -14,9 +14,10 @@ use super::context::Context;
 use super::id::Id;
 use super::mac;
 use super::records::{self, Batch, Found, Stored};
+use super::throttle;
 use super::time::Timestamp;
 use crate::error::Result;
-use crate::ports::Expect;
+use crate::ports::{Expect, Ports};
 
 /// How long is kept what was tried on a name that nobody has.
 const NOBODY_TTL_MS: u64 = 24 * 60 * 60 * 1000;
@@ -103,6 +104,24 @@ pub struct Head {
     pub seal: String,
 }
 
+/// Stands for the account of a name, or of whatever else somebody sent, that
+/// nobody has. It is a pseudonym, so that no input can say whose chain it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Nobody(Id);
+
+impl Nobody {
+    /// The same for the same kind of input and the same text.
+    pub fn new(kind: &str, text: &str, ports: &Ports) -> Result<Nobody> {
+        let pseudonym = throttle::pseudonym(&["nobody", kind, text], ports)?;
+        Ok(Nobody(Id::from_bytes(pseudonym)))
+    }
+
+    /// Of an account that there is not.
+    pub fn id(self) -> Id {
+        self.0
+    }
+}
+
 /// The chain of one account, as far as it is needed to go on with it.
 #[derive(Clone, Debug)]
 pub struct Chain {
@@ -149,10 +168,10 @@ impl Chain {
 
     /// The chain of a name that nobody has: the same work for the store, kept
     /// for a day.
-    pub fn of_nobody(account: Id, head: Found<Head>) -> Chain {
+    pub fn of_nobody(nobody: Nobody, head: Found<Head>) -> Chain {
         Chain {
             ttl_ms: Some(NOBODY_TTL_MS),
-            ..Chain::at(account, head)
+            ..Chain::at(nobody.id(), head)
         }
     }
 
@@ -199,21 +218,27 @@ impl Chain {
     }
 }
 
+/// Whom something that was refused was about.
+#[derive(Clone, Copy, Debug)]
+pub enum Whom {
+    /// The owner of this account.
+    Account(Id),
+    /// Nobody.
+    Nobody(Nobody),
+}
+
 /// Records that something was refused: in the chain of the account, or for an
 /// account that there is not, with the same work, in one that is kept for a day.
-pub fn record_refusal(
-    operation: &str,
-    outcome: &str,
-    account: Option<Id>,
-    nobody: Id,
-    context: &Context,
-) -> Result<()> {
+pub fn record_refusal(operation: &str, outcome: &str, whom: Whom, context: &Context) -> Result<()> {
+    let id = match whom {
+        Whom::Account(user_id) => user_id,
+        Whom::Nobody(nobody) => nobody.id(),
+    };
     records::settle(|| {
-        let id = account.unwrap_or(nobody);
         let head = records::read(Chain::head_key(id), &context.ports)?;
-        let chain = match account {
-            Some(_) => Chain::at(id, head),
-            None => Chain::of_nobody(id, head),
+        let chain = match whom {
+            Whom::Account(user_id) => Chain::at(user_id, head),
+            Whom::Nobody(nobody) => Chain::of_nobody(nobody, head),
         };
         let mut batch = Batch::new();
         let event = Event::refused(operation, outcome);

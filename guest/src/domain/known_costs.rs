@@ -6,11 +6,14 @@
 //! our own, always the same one, and its login does that work.
 //!
 //! What this does not hide: a name whose logins change from a foreign time to ours
-//! has an owner, who has logged in between. Somebody would have had to time it
-//! before.
+//! has an owner, who has logged in between; and of the names that take over a cost
+//! at the moment when it is imported for the first time, those that were not
+//! imported have none. Somebody would have had to time them before.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use super::audit::Nobody;
 use super::context::Context;
 use super::foreign_hash::Cost;
 use super::records::{self, Batch, Found};
@@ -51,11 +54,16 @@ impl KnownCosts {
         self.costs.contains(&cost)
     }
 
-    /// The cost of the name with this pseudonym; `None`: as our own hashes.
-    pub fn of_nobody(&self, pseudonym: &[u8; 16]) -> Option<Cost> {
-        let number = u128::from_be_bytes(*pseudonym);
-        let choice = (number % (self.costs.len() as u128 + 1)) as usize;
-        self.costs.get(choice).copied()
+    /// The cost of a name that nobody has; `None`: as our own hashes. One more cost
+    /// takes over its share of the names, and leaves the others where they were.
+    pub fn of_nobody(&self, nobody: Nobody) -> Option<Cost> {
+        let mut chosen = None;
+        for (index, cost) in self.costs.iter().enumerate() {
+            if draw(nobody, index) % (index as u64 + 2) == 0 {
+                chosen = Some(*cost);
+            }
+        }
+        chosen
     }
 
     /// Adds a cost for good, before the first account has it. False: there are as
@@ -80,4 +88,16 @@ impl KnownCosts {
             Ok(batch.commit(context)?.then_some(true))
         })
     }
+}
+
+/// A number that is the same for the same name and place, and tells nothing of
+/// the one for another place.
+fn draw(nobody: Nobody, place: usize) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update(nobody.id().as_bytes());
+    hash.update((place as u64).to_be_bytes());
+    let hash: [u8; 32] = hash.finalize().into();
+    let mut number = [0; 8];
+    number.copy_from_slice(&hash[..8]);
+    u64::from_be_bytes(number)
 }

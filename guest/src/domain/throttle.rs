@@ -38,11 +38,13 @@ pub const MAX_CONSECUTIVE_ATTEMPTS: i64 = 100;
 const CONSECUTIVE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long a source is known after a success.
 const KNOWN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// Counters that one unlocking takes away at a time.
+/// Records that are looked for to be forgotten.
 const PAGE: u32 = 500;
 
 /// Codes that are sent for one account, or to one address, within an hour.
-pub const MAX_CODES: i64 = 3;
+pub const MAX_CODES: i64 = 10;
+/// The same, as long as one source asks for them.
+pub const MAX_CODES_PER_SOURCE: i64 = 3;
 /// The hour.
 pub const CODES_WINDOW_SECONDS: u64 = 60 * 60;
 
@@ -71,11 +73,20 @@ impl Attempt {
     pub fn begin(authenticator: Authenticator, context: &Context) -> Result<Attempt> {
         let store = context.ports.store;
         let keys = AttemptKeys::new(authenticator, context)?;
-        let wanted = [source_key(context)?, keys.known_source.clone()];
+        let wanted = [
+            source_key(context)?,
+            keys.known_source.clone(),
+            keys.of_strangers.clone(),
+        ];
         let mut entries = store.get(&wanted)?;
+        let of_strangers = count(entries.pop().flatten().as_ref());
         let is_known = entries.pop().flatten().is_some();
         if count(entries.pop().flatten().as_ref()) >= MAX_FAILURES_PER_SOURCE {
             return Err(AuthError::too_many(WINDOW_SECONDS));
+        }
+        // Before anything is counted: what is refused leaves nothing behind.
+        if !is_known && of_strangers >= MAX_CONSECUTIVE_ATTEMPTS {
+            return Err(authenticator.locked());
         }
         if store.add(&keys.window, 1, window())? > MAX_ATTEMPTS_PER_SOURCE {
             return Err(AuthError::too_many(WINDOW_SECONDS));
@@ -84,8 +95,10 @@ impl Attempt {
             true => &keys.of_known_source,
             false => &keys.of_strangers,
         };
-        if store.add(consecutive, 1, ttl(CONSECUTIVE))? > MAX_CONSECUTIVE_ATTEMPTS {
-            return Err(AuthError::too_many(WINDOW_SECONDS).detail("action", LOCKED));
+        if authenticator.can_be_guessed()
+            && store.add(consecutive, 1, ttl(CONSECUTIVE))? > MAX_CONSECUTIVE_ATTEMPTS
+        {
+            return Err(authenticator.locked());
         }
         Ok(Attempt {
             counters: [keys.window, keys.of_known_source, keys.of_strangers],
@@ -109,9 +122,27 @@ impl Attempt {
     }
 }
 
-/// What to do when waiting will not help.
-const LOCKED: &str = "log in from where you have logged in before, reset the password, \
-                      or ask an administrator to unlock the account";
+impl Authenticator<'_> {
+    /// A recovery code has 140 bits: to count attempts of strangers on it would
+    /// help nobody but who wants to keep its owner from using it.
+    fn can_be_guessed(self) -> bool {
+        !matches!(self, Authenticator::RecoveryCode(_))
+    }
+
+    /// The error when waiting will not help for long.
+    fn locked(self) -> AuthError {
+        let action = match self {
+            Authenticator::Password(_) => {
+                "log in from where you have logged in before, reset the password, or ask an \
+                 administrator to unlock the account"
+            }
+            Authenticator::Totp(_) | Authenticator::RecoveryCode(_) => {
+                "use a recovery code, or ask an administrator to unlock the account"
+            }
+        };
+        AuthError::too_many(CONSECUTIVE.as_secs()).detail("action", action)
+    }
+}
 
 /// Where the counters of one secret, tried from one source, are stored.
 struct AttemptKeys {
@@ -125,35 +156,47 @@ impl AttemptKeys {
     fn new(authenticator: Authenticator, context: &Context) -> Result<AttemptKeys> {
         let secret = secret_name(authenticator, &context.ports)?;
         let source = name(&[context.caller.source.as_str()], &context.ports)?;
-        let prefix = secret_prefix(&secret);
         Ok(AttemptKeys {
-            window: format!("{prefix}{source}"),
-            of_known_source: format!("{prefix}{source}/known"),
-            of_strangers: format!("{prefix}strangers"),
-            known_source: format!("known-source/{secret}/{source}"),
+            window: format!("{}{source}", windows_of(&secret)),
+            of_known_source: format!("{}{source}", known_of(&secret)),
+            of_strangers: strangers_of(&secret),
+            known_source: format!("{}{source}", sources_of(&secret)),
         })
     }
 }
 
 /// Whether strangers may not even try this secret any more.
 pub fn is_locked(authenticator: Authenticator, ports: &Ports) -> Result<bool> {
-    let key = format!(
-        "{}strangers",
-        secret_prefix(&secret_name(authenticator, ports)?)
-    );
+    let key = strangers_of(&secret_name(authenticator, ports)?);
     let counter = ports.store.get(&[key])?.pop().flatten();
     Ok(count(counter.as_ref()) >= MAX_CONSECUTIVE_ATTEMPTS)
 }
 
-/// Forgets attempts on this secret, from wherever, in a batch; true: all of them,
-/// false: so many that it takes another batch.
-pub fn forget(authenticator: Authenticator, batch: &mut Batch, ports: &Ports) -> Result<bool> {
-    let prefix = secret_prefix(&secret_name(authenticator, ports)?);
-    let page = ports.store.scan(&prefix, None, PAGE)?;
-    for entry in page.entries {
+/// Forgets attempts on this secret, from wherever, in a batch. With a flood of
+/// sources some may be left that are forgotten in 15 minutes anyway.
+pub fn forget(authenticator: Authenticator, batch: &mut Batch, ports: &Ports) -> Result<()> {
+    let secret = secret_name(authenticator, ports)?;
+    batch.delete(strangers_of(&secret), Expect::Any);
+    delete_page(&known_of(&secret), batch, ports)?;
+    delete_page(&windows_of(&secret), batch, ports)
+}
+
+/// Makes strangers of all sources of this secret, in the batch of what gives it
+/// another owner, perhaps.
+pub fn forget_sources(
+    authenticator: Authenticator,
+    batch: &mut Batch,
+    ports: &Ports,
+) -> Result<()> {
+    let secret = secret_name(authenticator, ports)?;
+    delete_page(&sources_of(&secret), batch, ports)
+}
+
+fn delete_page(prefix: &str, batch: &mut Batch, ports: &Ports) -> Result<()> {
+    for entry in ports.store.scan(prefix, None, PAGE)?.entries {
         batch.delete(entry.key, Expect::Any);
     }
-    Ok(page.next.is_none())
+    Ok(())
 }
 
 /// Counts a request to reset the password of whoever has this name or address,
@@ -170,11 +213,17 @@ pub fn count_reset(whose: &str, context: &Context) -> Result<()> {
 }
 
 /// Counts a code for what `parts` name; false: it is one too many, and must not
-/// be sent. A mailbox is not to be filled by whoever knows its address.
+/// be sent. A mailbox is not to be filled by whoever knows its address; and who
+/// asks for a code of somebody else's cannot soon keep them from getting one.
 pub fn may_send_code(parts: &[&str], context: &Context) -> Result<bool> {
-    let key = counter_key(parts, context)?;
+    let from_here = [parts, &[context.caller.source.as_str()]].concat();
     let hour = ttl(Duration::from_secs(CODES_WINDOW_SECONDS));
-    Ok(context.ports.store.add(&key, 1, hour)? <= MAX_CODES)
+    let store = context.ports.store;
+    let here = store.add(&counter_key(&from_here, context)?, 1, hour)? <= MAX_CODES_PER_SOURCE;
+    // The same work in either case; but what is not sent does not count for others.
+    let delta = i64::from(here);
+    let anywhere = store.add(&counter_key(parts, context)?, delta, hour)? <= MAX_CODES;
+    Ok(here && anywhere)
 }
 
 /// Fails with -32003 when there were too many failures from the caller's source.
@@ -226,8 +275,20 @@ fn secret_name(authenticator: Authenticator, ports: &Ports) -> Result<String> {
     }
 }
 
-fn secret_prefix(secret: &str) -> String {
-    format!("throttle/secret/{secret}/")
+fn strangers_of(secret: &str) -> String {
+    format!("throttle/strangers/{secret}")
+}
+
+fn windows_of(secret: &str) -> String {
+    format!("throttle/window/{secret}/")
+}
+
+fn known_of(secret: &str) -> String {
+    format!("throttle/known/{secret}/")
+}
+
+fn sources_of(secret: &str) -> String {
+    format!("known-source/{secret}/")
 }
 
 fn source_key(context: &Context) -> Result<String> {

@@ -68,7 +68,7 @@ pub fn read(call: &Call) -> MethodResult {
     let uri = call.text("uri")?;
     let context = &call.context;
     let (content, ttl_ms, scope) = match uri {
-        METRICS => (context.ports.telemetry.snapshot(), 0, "private"),
+        METRICS => (metrics(context), 0, "private"),
         CAPABILITIES => (capabilities(context)?, STATIC_TTL_MS, "public"),
         HEALTH => (health(context), 0, "private"),
         _ => match uri.strip_prefix(SESSION_PREFIX) {
@@ -93,6 +93,18 @@ pub fn not_found(uri: &str, era: Era) -> RpcError {
 fn capabilities(context: &Context) -> Result<Value, AuthError> {
     let capabilities = operations::call(GetCapabilities {}, context)?;
     Ok(serde_json::to_value(capabilities).unwrap_or_default())
+}
+
+/// How many messages went out tells whether there was somebody to send one to, and
+/// so is for the operator alone.
+fn metrics(context: &Context) -> Value {
+    let mut metrics = context.ports.telemetry.snapshot();
+    if !matches!(context.caller.principal, Principal::Operator)
+        && let Some(metrics) = metrics.as_object_mut()
+    {
+        metrics.remove("delivery");
+    }
+    metrics
 }
 
 fn health(context: &Context) -> Value {

@@ -5,7 +5,7 @@ use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::assurance;
-use crate::domain::audit::{Chain, Event};
+use crate::domain::audit::{self, Chain, Event, Whom};
 use crate::domain::code;
 use crate::domain::context::Context;
 use crate::domain::message;
@@ -73,6 +73,8 @@ impl ChangePassword {
             .verify(&self.current_password, ports)?
         {
             throttle::count_failure(context)?;
+            let whom = Whom::Account(account.value.user_id);
+            audit::record_refusal(Self::NAME, "invalid_credentials", whom, context)?;
             return Err(AuthError::new(
                 Kind::Authentication,
                 "The current password is not right",

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::confirm_password_reset::{begin, refuse};
 use super::{Effect, Operation};
 use crate::domain::account::{Account, EmailRecord};
-use crate::domain::actor::Requirement;
+use crate::domain::actor::{self, Requirement};
 use crate::domain::audit::{Chain, Event};
 use crate::domain::code::{self, Code, Purpose};
 use crate::domain::context::Context;
@@ -17,7 +17,7 @@ use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
 /// Shows with a code that one reads what is sent to an address, which thereby is
-/// the verified address of the account, and no other's. Who read the verified
+/// the verified address of one's account, and no other's. Who read the verified
 /// address that the account had before is told.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,11 +39,16 @@ impl Operation for ConfirmEmail {
     const NAME: &'static str = "confirm_email";
     const TITLE: &'static str = "Verify an address with a code";
     const EFFECT: Effect = Effect::Replaces;
-    const REQUIRES: Requirement = Requirement::Nothing;
+    const REQUIRES: Requirement = Requirement::Session;
     type Output = ConfirmedEmail;
 
     fn run(self, context: &Context) -> Result<ConfirmedEmail> {
         let code = begin(&self.code, context)?;
+        // The code alone is not enough: whoever got it by a slip of the owner's, or
+        // had it sent by a session that is over, is not the owner.
+        if code.user_id() != context.actor.session()?.user_id {
+            return Err(refuse(Self::NAME, &code, context)?);
+        }
         records::settle(|| confirm(&code, context))
     }
 }
@@ -51,6 +56,7 @@ impl Operation for ConfirmEmail {
 /// `None`: something happened to the account, or the address, meanwhile.
 fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
     let (account, head) = Account::read(code.user_id(), &context.ports)?;
+    actor::require_still(code.user_id(), context)?;
     let slot = code.find(Purpose::Email, context)?;
     let (Some(found), Some(slot)) = (account.filter(|found| found.value.is_active()), slot) else {
         return Err(refuse(ConfirmEmail::NAME, code, context)?);
@@ -78,7 +84,7 @@ fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
         batch.create(Account::email_key(&email, context)?, &record);
     }
     code::use_up(Purpose::Email, user_id, &slot, &mut batch);
-    let event = Event::success(ConfirmEmail::NAME).by(user_id);
+    let event = Event::success(ConfirmEmail::NAME);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
     if old.verified_email() != Some(&email) {
         message::add_notice(MessageKind::EmailChanged, old, &mut batch);

@@ -5,7 +5,7 @@ use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::api_key;
-use crate::domain::audit::{self, Chain, Event, Head};
+use crate::domain::audit::{self, Chain, Event, Head, Nobody, Whom};
 use crate::domain::code::{self, Code, Purpose, Slot};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
@@ -81,9 +81,13 @@ pub(super) fn begin(code: &Secret, context: &Context) -> Result<Code> {
 pub(super) fn refuse(operation: &str, code: &Code, context: &Context) -> Result<AuthError> {
     throttle::count_failure(context)?;
     let user_id = code.user_id();
+    let nobody = Nobody::new("code", &user_id.to_string(), &context.ports)?;
     let (account, _) = Account::read(user_id, &context.ports)?;
-    let account = account.map(|account| account.value.user_id);
-    audit::record_refusal(operation, "invalid_code", account, user_id, context)?;
+    let whom = match account {
+        Some(account) => Whom::Account(account.value.user_id),
+        None => Whom::Nobody(nobody),
+    };
+    audit::record_refusal(operation, "invalid_code", whom, context)?;
     Ok(AuthError::invalid_code())
 }
 
@@ -129,6 +133,7 @@ impl Redeemable {
         code::use_up(Purpose::PasswordReset, user_id, &self.slot, &mut batch);
         let guesses = Authenticator::Password(&account.username);
         throttle::forget(guesses, &mut batch, &context.ports)?;
+        throttle::forget_sources(guesses, &mut batch, &context.ports)?;
         let event = Event::success(ConfirmPasswordReset::NAME).by(user_id);
         Chain::at(user_id, self.head).append(event, &mut batch, context)?;
         message::add_notice(MessageKind::PasswordChanged, &account, &mut batch);

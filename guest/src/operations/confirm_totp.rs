@@ -5,7 +5,7 @@ use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::assurance::{self, Proof};
-use crate::domain::audit::{Chain, Event};
+use crate::domain::audit::{self, Chain, Event, Whom};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::message;
@@ -71,6 +71,8 @@ impl ConfirmTotp {
         let Some((factor, recovery_codes)) = enrolment.confirm(&self.code, user_id, context)?
         else {
             throttle::count_failure(context)?;
+            let whom = Whom::Account(user_id);
+            audit::record_refusal(Self::NAME, "invalid_code", whom, context)?;
             return Err(AuthError::new(
                 Kind::Authentication,
                 "The code is not the one that the app should show now",

@@ -14,6 +14,7 @@ use crate::domain::message;
 use crate::domain::password::PasswordRecord;
 use crate::domain::permission::USERS_WRITE;
 use crate::domain::records::{self, Batch};
+use crate::domain::throttle::{self, Authenticator};
 use crate::domain::username::Username;
 use crate::error::Result;
 use crate::ports::{Expect, MessageKind};
@@ -73,6 +74,8 @@ fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
     batch.replace(Account::key(user_id), &governed.account.version, &account);
     api_key::end_all(user_id, &mut batch, &context.ports)?;
     batch.delete(Purpose::Email.key(user_id), Expect::Any);
+    let guesses = Authenticator::Password(&account.username);
+    throttle::forget_sources(guesses, &mut batch, &context.ports)?;
     let code = match recipient {
         None => {
             batch.delete(Purpose::PasswordReset.key(user_id), Expect::Any);

@@ -55,8 +55,9 @@ pub struct UserView {
     pub second_factor: bool,
     /// When it was registered (RFC 3339).
     pub created_at: String,
-    /// Whether so many attempts to guess the password failed that it can only be
-    /// tried from where its owner has logged in before. Only `get_user` tells it.
+    /// Whether so many attempts to guess the password, or the codes of the app,
+    /// failed that these can only be tried from where their owner has logged in
+    /// before. Only `get_user` tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locked: Option<bool>,
     /// How many of its sessions are alive, counted up to 100. Only `get_user`
@@ -76,9 +77,12 @@ impl Operation for GetUser {
         let target = Target::new(self.user_id, self.username)?;
         let (account, _) = target.read(&context.ports)?;
         let sessions = live_sessions(&account.value, context)?;
+        let ports = &context.ports;
         let password = Authenticator::Password(&account.value.username);
+        let totp = Authenticator::Totp(account.value.user_id);
+        let locked = throttle::is_locked(password, ports)? || throttle::is_locked(totp, ports)?;
         Ok(UserView {
-            locked: Some(throttle::is_locked(password, &context.ports)?),
+            locked: Some(locked),
             sessions: Some(sessions),
             ..UserView::from(account.value)
         })

@@ -7,7 +7,7 @@ use crate::domain::access_token::AccessToken;
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::assurance::Proof;
-use crate::domain::audit::{self, Chain, Event};
+use crate::domain::audit::{self, Chain, Event, Nobody, Whom};
 use crate::domain::challenge::{self, LoginChallenge};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
@@ -119,21 +119,20 @@ impl Login {
     /// for a name that nobody has with the same work as for any other.
     fn authenticate(&self, context: &Context) -> Result<Option<Authenticated>> {
         let ports = &context.ports;
-        let pseudonym = throttle::pseudonym(&["nobody", self.username.as_str()], ports)?;
-        let nobody = Id::from_bytes(pseudonym);
-        let user_id = Account::id_of(&self.username, ports)?.unwrap_or(nobody);
+        let nobody = Nobody::new("username", self.username.as_str(), ports)?;
+        let user_id = Account::id_of(&self.username, ports)?.unwrap_or(nobody.id());
         let keys = [Account::key(user_id), KnownCosts::key()];
         let (account, costs) = records::read_both::<Account, KnownCosts>(keys, ports)?;
         let Some(account) = account.map(|account| account.value) else {
-            let cost = KnownCosts::of(costs).of_nobody(&pseudonym);
+            let cost = KnownCosts::of(costs).of_nobody(nobody);
             PasswordRecord::verify_nobody(&self.password, cost, context.settings, ports)?;
-            record_failure(None, nobody, context)?;
+            record_failure(Whom::Nobody(nobody), context)?;
             return Ok(None);
         };
         // A disabled account is no good, which nobody learns from here.
         let is_right = account.password.verify(&self.password, ports)?;
         if !is_right || !account.is_active() {
-            record_failure(Some(account.user_id), nobody, context)?;
+            record_failure(Whom::Account(account.user_id), context)?;
             return Ok(None);
         }
         // It may have been imported, or the parameters raised since it was hashed.
@@ -260,8 +259,8 @@ impl Tokens {
     }
 }
 
-fn record_failure(account: Option<Id>, nobody: Id, context: &Context) -> Result<()> {
-    audit::record_refusal(Login::NAME, "invalid_credentials", account, nobody, context)
+fn record_failure(whom: Whom, context: &Context) -> Result<()> {
+    audit::record_refusal(Login::NAME, "invalid_credentials", whom, context)
 }
 
 #[cfg(test)]

@@ -80,6 +80,12 @@ pub(super) fn send(
             // Who reads the address can reset the password.
             assurance::require(&account, context.actor.session()?)?;
         }
+        if kind == MessageKind::EmailVerification && account.email.as_ref() != Some(email) {
+            return Err(AuthError::new(
+                Kind::Application,
+                "The address of the account has changed meanwhile",
+            ));
+        }
         if account.verified_email() == Some(email) {
             return Err(AuthError::new(
                 Kind::Application,

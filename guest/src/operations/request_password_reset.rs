@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
-use crate::domain::audit::{Chain, Event};
+use crate::domain::audit::{Chain, Event, Nobody};
 use crate::domain::code::{Code, Purpose};
 use crate::domain::context::Context;
 use crate::domain::email::Email;
@@ -48,11 +48,8 @@ impl Operation for RequestPasswordReset {
         let who = Who::new(self.username, self.email)?;
         let name = who.name();
         throttle::count_reset(&name, context)?;
-        let nobody = Id::from_bytes(throttle::pseudonym(
-            &["nobody-reset", &name],
-            &context.ports,
-        )?);
-        let user_id = who.user_id(context)?.unwrap_or(nobody);
+        let nobody = Nobody::new("reset", &name, &context.ports)?;
+        let user_id = who.user_id(context)?.unwrap_or(nobody.id());
         let quota = ["reset-codes", &user_id.to_string()];
         let may_send = throttle::may_send_code(&quota, context)?;
         records::settle(|| send(user_id, nobody, may_send, context))?;
@@ -65,16 +62,16 @@ impl Operation for RequestPasswordReset {
 /// Puts a code into the slot of the account and sends it. With nobody to send one
 /// to, the same work is done on the slot and the chain of nobody, where it means
 /// nothing. `None`: a race was lost.
-fn send(user_id: Id, nobody: Id, may_send: bool, context: &Context) -> Result<Option<()>> {
+fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &Context) -> Result<Option<()>> {
     let ports = &context.ports;
     let (account, head) = Account::read(user_id, ports)?;
-    let nobodys_head = records::read(Chain::head_key(nobody), ports)?;
+    let nobodys_head = records::read(Chain::head_key(nobody.id()), ports)?;
     let account = account.map(|account| account.value);
     let recipient = account
         .filter(|account| may_send && account.is_active())
         .and_then(|account| Some((account.verified_email()?.clone(), account)));
 
-    let whose = recipient.as_ref().map_or(nobody, |_| user_id);
+    let whose = recipient.as_ref().map_or(nobody.id(), |_| user_id);
     let email = recipient.as_ref().map(|(email, _)| email);
     let (code, slot) = Code::create(Purpose::PasswordReset, whose, email, context)?;
     let mut batch = Batch::new();

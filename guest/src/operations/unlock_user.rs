@@ -43,7 +43,7 @@ impl Operation for UnlockUser {
     }
 }
 
-/// `None`: a race was lost, or there is more to forget than one batch holds.
+/// `None`: a race was lost.
 fn unlock(target: &Target, context: &Context) -> Result<Option<Account>> {
     let ports = &context.ports;
     let governed = target.read_governed(context)?;
@@ -52,12 +52,10 @@ fn unlock(target: &Target, context: &Context) -> Result<Option<Account>> {
     let password = Authenticator::Password(&account.username);
     let totp = Authenticator::Totp(account.user_id);
     let recovery_code = Authenticator::RecoveryCode(account.user_id);
-    let is_whole = throttle::forget(password, &mut batch, ports)?
-        && throttle::forget(totp, &mut batch, ports)?
-        && throttle::forget(recovery_code, &mut batch, ports)?;
-    if is_whole {
-        let event = Event::success(UnlockUser::NAME);
-        Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
+    for authenticator in [password, totp, recovery_code] {
+        throttle::forget(authenticator, &mut batch, ports)?;
     }
-    Ok((batch.commit(context)? && is_whole).then_some(account))
+    let event = Event::success(UnlockUser::NAME);
+    Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
+    Ok(batch.commit(context)?.then_some(account))
 }

@@ -1,5 +1,7 @@
 //! Codes and notices by e-mail: password reset, verification, change of address.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::domain::context::Principal;
@@ -25,7 +27,7 @@ impl World {
         self.ask(&tokens, "request_email_verification", json!({}))
             .unwrap();
         let confirm = json!({"code": self.last_code()});
-        self.run("confirm_email", confirm).unwrap();
+        self.ask(&tokens, "confirm_email", confirm).unwrap();
         self.outbox.borrow_mut().clear();
         tokens
     }
@@ -94,10 +96,8 @@ fn a_code_to_the_verified_address_resets_the_password_and_ends_all_else() {
     );
     assert_eq!(world.log_in("alice", PASSWORD), Err(-32001));
     world.log_in("alice", NEW_PASSWORD).unwrap();
-    assert_eq!(
-        world.sent().last(),
-        Some(&(MessageKind::PasswordChanged, ALICE.to_owned()))
-    );
+    let notice = (MessageKind::PasswordChanged, ALICE.to_owned());
+    assert!(world.sent().contains(&notice), "{:?}", world.sent());
     assert_eq!(world.reset(&code), Err(-32001), "a code is good once");
 }
 
@@ -134,7 +134,7 @@ fn a_code_is_good_for_what_it_was_sent_for() {
     let tokens = world.verified("alice", ALICE);
     let reset = world.reset_code("alice");
     let confirm = json!({"code": reset});
-    assert_eq!(world.run("confirm_email", confirm), Err(-32001));
+    assert_eq!(world.ask(&tokens, "confirm_email", confirm), Err(-32001));
     let change = json!({"email": "new@example.com"});
     world.ask(&tokens, "request_email_change", change).unwrap();
     assert_eq!(world.reset(&world.last_code()), Err(-32001));
@@ -155,7 +155,8 @@ fn what_changes_the_password_or_the_address_ends_all_codes() {
         let input = json!({"email": "new@example.com"});
         world.ask(tokens, "request_email_change", input).unwrap();
         let code = world.last_code();
-        world.run("confirm_email", json!({"code": code})).unwrap();
+        let confirm = json!({"code": code});
+        world.ask(tokens, "confirm_email", confirm).unwrap();
     };
     let disable_and_enable = |world: &World, _: &Value| {
         for operation in ["disable_user", "enable_user"] {
@@ -184,7 +185,8 @@ fn an_address_is_verified_and_changed_only_by_who_reads_it() {
         .ask(&tokens, "request_email_verification", json!({}))
         .unwrap();
     let code = world.last_code();
-    world.run("confirm_email", json!({"code": code})).unwrap();
+    let confirm = json!({"code": code});
+    world.ask(&tokens, "confirm_email", confirm).unwrap();
     assert_eq!(world.shown("alice")["email_verified"], true);
     let again = world.ask(&tokens, "request_email_verification", json!({}));
     assert_eq!(again, Err(-32000), "it is verified already");
@@ -205,7 +207,8 @@ fn an_address_is_verified_and_changed_only_by_who_reads_it() {
         "until it is confirmed"
     );
     let code = world.last_code();
-    world.run("confirm_email", json!({"code": code})).unwrap();
+    let confirm = json!({"code": code});
+    world.ask(&tokens, "confirm_email", confirm).unwrap();
     let user = world.shown("alice");
     assert_eq!(
         (&user["email"], &user["email_verified"]),
@@ -251,13 +254,77 @@ fn a_verified_address_is_one_accounts() {
         .ask(&tokens, "request_email_verification", json!({}))
         .unwrap();
     let code = json!({"code": world.last_code()});
-    assert_eq!(world.run("confirm_email", code.clone()), Err(-32000));
+    let confirm = || world.ask(&tokens, "confirm_email", code.clone());
+    assert_eq!(confirm(), Err(-32000));
     assert_eq!(world.shown("bob")["email_verified"], false);
     let gone = json!({"username": "alice"});
     world
         .run_as(Principal::Operator, "delete_user", gone)
         .unwrap();
-    world.run("confirm_email", code).unwrap();
+    confirm().unwrap();
+}
+
+#[test]
+fn a_code_for_an_address_is_good_for_nobody_but_the_account_that_asked_while_logged_in() {
+    let world = World::new();
+    let thief = world.verified("alice", ALICE);
+    let change = json!({"email": "mallory@example.com"});
+    world.ask(&thief, "request_email_change", change).unwrap();
+    let confirm = json!({"code": world.last_code()});
+    let owner = world.log_in("alice", PASSWORD).unwrap();
+    world
+        .ask(&owner, "revoke_other_sessions", json!({}))
+        .unwrap();
+
+    assert_eq!(world.run("confirm_email", confirm.clone()), Err(-32001));
+    let thiefs = world.ask(&thief, "confirm_email", confirm.clone());
+    assert_eq!(thiefs, Err(-32001));
+    let mallory = world.with_email("mallory", "mallory@example.com");
+    assert_eq!(world.ask(&mallory, "confirm_email", confirm), Err(-32001));
+    assert_eq!(world.shown("alice")["email"], ALICE);
+    assert_eq!(world.shown("mallory")["email_verified"], false);
+}
+
+#[test]
+fn a_code_that_names_what_is_no_account_touches_no_trail_that_is_there() {
+    let world = World::new();
+    let tokens = world.verified("alice", ALICE);
+    let rotate = || {
+        let rotated = world.run_as(Principal::Operator, "rotate_signing_key", json!({}));
+        rotated.map(|_| ())
+    };
+    rotate().unwrap();
+    let gone = world.shown("alice")["user_id"].clone();
+    let delete = json!({"username": "alice"});
+    world
+        .run_as(Principal::Operator, "delete_user", delete)
+        .unwrap();
+    let bob = world.with_email("bob", "bob@example.com");
+    let shared = "0".repeat(32);
+    for user_id in [shared.as_str(), gone.as_str().unwrap()] {
+        let mut bytes = [0; 48];
+        for (index, byte) in bytes[..16].iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&user_id[2 * index..2 * index + 2], 16).unwrap();
+        }
+        let code = format!("uac_{}", URL_SAFE_NO_PAD.encode(bytes));
+        let reset = world.reset(&code);
+        assert_eq!(reset, Err(-32001));
+        let confirm = world.ask(&bob, "confirm_email", json!({"code": code}));
+        assert_eq!(confirm, Err(-32001));
+    }
+    assert!(
+        world
+            .ask(&tokens, "confirm_email", json!({"code": ""}))
+            .is_err()
+    );
+    // What is kept of nobody is gone by then, and nothing else may be.
+    world.pass(25 * 60 * 60);
+    for user_id in [shared.as_str(), gone.as_str().unwrap()] {
+        let input = json!({"user_id": user_id});
+        let trail = world.run_as(Principal::Operator, "verify_audit_chain", input);
+        assert_eq!(trail.unwrap()["intact"], true, "{user_id}");
+    }
+    rotate().unwrap();
 }
 
 #[test]
@@ -311,6 +378,16 @@ fn a_mailbox_is_not_filled_by_who_knows_its_address() {
     world
         .reset(&good)
         .expect("the last one that was sent is good");
+    // Who asks elsewhere has not kept her from asking; but many cannot go on for ever.
+    world.outbox.borrow_mut().clear();
+    for source in 1..10 {
+        let ask = json!({"username": "alice"});
+        let peer = format!("203.0.113.{source}");
+        world
+            .run_from(&peer, "request_password_reset", ask)
+            .unwrap();
+    }
+    assert_eq!(world.sent().len(), 7, "ten in all");
 
     // Nor by somebody with many accounts.
     let mut refused = 0;
@@ -354,6 +431,7 @@ fn an_invalid_code_says_one_thing_and_is_a_failure_of_its_source() {
     world.verified("alice", ALICE);
     let used = world.reset_code("alice");
     world.reset(&used).unwrap();
+    let own = world.log_in("alice", NEW_PASSWORD).unwrap()["access_token"].clone();
     let flipped = format!("{}A", &used[..used.len() - 1]);
     let unknown = "uac_".to_owned() + &"A".repeat(64);
     let mut texts = Vec::new();
@@ -363,7 +441,7 @@ fn an_invalid_code_says_one_thing_and_is_a_failure_of_its_source() {
                 "confirm_password_reset",
                 json!({"code": code, "new_password": NEW_PASSWORD}),
             ),
-            ("confirm_email", json!({"code": code})),
+            ("confirm_email", json!({"code": code, "access_token": own})),
         ] {
             let error = operations::invoke(operation, input, &world.context()).unwrap_err();
             assert_eq!(error.kind.code(), -32001);

@@ -576,7 +576,7 @@ fn owners_are_told_of_changes_of_their_second_factor_and_change_their_address_on
     ask("request_email_change", email).unwrap();
     let code = user.world.outbox.borrow_mut().pop().unwrap().code.unwrap();
     let confirm = json!({"code": code.0.expose()});
-    user.world.run("confirm_email", confirm).unwrap();
+    ask("confirm_email", confirm).unwrap();
     user.own("create_recovery_codes").unwrap();
     let secret = enroll(&user.world, &user.tokens).unwrap();
     user.world.pass(30);
@@ -612,7 +612,7 @@ fn a_reset_leaves_the_second_factor_as_it_is() {
         "request_email_change",
         json!({"email": "alice@example.com"}),
     );
-    let confirm = json!({"code": code});
+    let confirm = json!({"code": code, "access_token": user.tokens["access_token"]});
     user.world.run("confirm_email", confirm).unwrap();
     user.world
         .run("request_password_reset", json!({"username": "alice"}))

@@ -25,7 +25,8 @@ fn verified(server: &Server, webhook: &Webhook, username: &str) -> Value {
     let own = json!({"access_token": tokens["access_token"]});
     server.call("request_email_verification", own).unwrap();
     let code = webhook.code("email-verification");
-    server.call("confirm_email", json!({"code": code})).unwrap();
+    let confirm = json!({"code": code, "access_token": tokens["access_token"]});
+    server.call("confirm_email", confirm).unwrap();
     tokens
 }
 
@@ -201,7 +202,7 @@ fn attack_25_a_reset_code_after_the_address_changed() {
     assert_eq!(notice["to"], "alice@example.com");
     let change = of_kind("email-change");
     assert_eq!(change["to"], "new@example.com");
-    let code = json!({"code": change["code"]});
+    let code = json!({"code": change["code"], "access_token": tokens["access_token"]});
     server.call("confirm_email", code.clone()).unwrap();
     webhook.notice("email-changed", "alice@example.com");
 
