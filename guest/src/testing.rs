@@ -381,7 +381,7 @@ impl Telemetry for World {
     }
 
     fn snapshot(&self) -> Value {
-        json!({"password_hash": {"waiting": 0, "capacity": 1}})
+        json!({"password_hash": {"waiting": 0, "capacity": 1}, "delivery": {"delivered": 0}})
     }
 }
 

@@ -1,9 +1,10 @@
-//! Which kinds and costs of foreign password hashes were ever imported.
+//! Which kinds and costs of password hashes there are: of those that were ever
+//! imported, and our own, which the settings may have changed since.
 //!
-//! A login to an imported account takes the time of the hash that it came with,
-//! which may be any. For a name that nobody has, a login must take a time that an
-//! account could take as well: so each such name is given one of these costs, or
-//! our own, always the same one, and its login does that work.
+//! A login to an account takes the time of the hash that it has. For a name that
+//! nobody has, a login must take a time that an account could take as well: so each
+//! such name is given one of these costs, or that of a new hash, always the same
+//! one, and its login does that work.
 //!
 //! What this does not hide: a name whose logins change from a foreign time to ours
 //! has an owner, who has logged in between; and of the names that take over a cost
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 use super::audit::Nobody;
 use super::context::Context;
 use super::foreign_hash::Cost;
+use super::password::HASH_BYTES;
 use super::records::{self, Batch, Found};
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
@@ -27,7 +29,8 @@ const MAX: usize = 32;
 pub const TOO_MANY: &str = "password_hash: 32 kinds and costs of password hashes have been \
      imported, and no other can be";
 
-/// The record.
+/// The record. Argon2id takes the same time with our pepper and without, so that
+/// what is ours need not be told apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownCosts {
     costs: Vec<Cost>,
@@ -36,7 +39,7 @@ pub struct KnownCosts {
 impl KnownCosts {
     /// Where it is stored.
     pub fn key() -> String {
-        "foreign-hashes".to_owned()
+        "known-costs".to_owned()
     }
 
     /// As it is stored now.
@@ -64,6 +67,16 @@ impl KnownCosts {
             }
         }
         chosen
+    }
+
+    /// Adds the cost of our own hashes, before an account has one: it will still be
+    /// there when the settings have changed.
+    pub fn learn_own(context: &Context) -> Result<()> {
+        let own = Cost::Argon2id(context.settings.argon2_parameters(HASH_BYTES));
+        if !KnownCosts::read(&context.ports)?.contains(own) {
+            KnownCosts::learn(own, context)?;
+        }
+        Ok(())
     }
 
     /// Adds a cost for good, before the first account has it. False: there are as

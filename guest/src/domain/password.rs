@@ -24,7 +24,8 @@ use crate::settings::Settings;
 /// Above this no password is hashed at all.
 pub const MAX_BYTES: usize = 1024;
 const SALT_BYTES: usize = 16;
-const HASH_BYTES: u32 = 32;
+/// Length of our own hashes.
+pub const HASH_BYTES: u32 = 32;
 
 /// A password in its canonical form: RFC 8265 section 4.2 (OpaqueString), so
 /// that the two ways to type `é` are one password. At most 1,024 bytes.

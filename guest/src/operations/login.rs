@@ -138,13 +138,14 @@ impl Login {
         // It may have been imported, or the parameters raised since it was hashed.
         let rehashed = match account.password.is_current(context.settings) {
             true => None,
-            false => Some(PasswordRecord::create(
-                &self.password,
-                context.settings,
-                ports,
-            )?),
+            false => Some(self.rehash(context)?),
         };
         Ok(Some(Authenticated { account, rehashed }))
+    }
+
+    fn rehash(&self, context: &Context) -> Result<PasswordRecord> {
+        KnownCosts::learn_own(context)?;
+        PasswordRecord::create(&self.password, context.settings, &context.ports)
     }
 }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::domain::audit::Nobody;
 use crate::domain::context::Principal;
 use crate::domain::foreign_hash::{Cost, ForeignHash};
+use crate::domain::known_costs::KnownCosts;
 use crate::domain::secret::Secret;
 use crate::testing::World;
 
@@ -346,6 +348,43 @@ fn a_name_that_nobody_has_takes_the_work_of_one_that_somebody_could_have() {
     // As the accounts themselves do.
     assert_eq!(world.hashed_with("a"), ["bcrypt 4"]);
     assert_eq!(world.hashed_with("c"), ["scrypt 10"]);
+}
+
+#[test]
+fn names_that_nobody_has_take_the_work_of_accounts_from_before_the_settings_changed() {
+    let mut world = World::new();
+    world.alice();
+    world.settings.argon2_memory_kib = 47 * 1024;
+    let of_alice = world.hashed_with("alice");
+    let mut seen: Vec<Vec<String>> = (0..50)
+        .map(|number| world.hashed_with(&format!("nobody{number}")))
+        .collect();
+    seen.sort();
+    seen.dedup();
+    assert!(seen.contains(&of_alice), "{of_alice:?} {seen:?}");
+    assert_eq!(seen.len(), 2, "as before, and as now");
+}
+
+#[test]
+fn one_more_cost_moves_its_share_of_the_names_and_no_more() {
+    let world = World::new();
+    let of = |costs: u32| -> Vec<Option<Cost>> {
+        let costs: Vec<Cost> = (0..costs).map(|cost| Cost::Bcrypt { cost }).collect();
+        let known: KnownCosts = serde_json::from_value(json!({"costs": costs})).unwrap();
+        let nobody = |number: u32| Nobody::new("username", &number.to_string(), &world.ports());
+        (0..1000)
+            .map(|number| known.of_nobody(nobody(number).unwrap()))
+            .collect()
+    };
+    for costs in [0, 1, 3, 9] {
+        let (before, after) = (of(costs), of(costs + 1));
+        let pairs = before.iter().zip(&after);
+        let moved: Vec<_> = pairs.filter(|(before, after)| before != after).collect();
+        let new = Some(Cost::Bcrypt { cost: costs });
+        assert!(moved.iter().all(|(_, after)| **after == new));
+        let share = 1000 / (costs as usize + 2);
+        assert!((share / 2..share * 2).contains(&moved.len()), "{costs}");
+    }
 }
 
 #[test]

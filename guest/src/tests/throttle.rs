@@ -101,3 +101,37 @@ fn an_unlocked_user_may_be_tried_again_from_where_the_guesses_came() {
     operator(&world, "unlock_user");
     assert!(login(&world, HOME, "alice", PASSWORD).is_ok());
 }
+
+#[test]
+fn a_flood_of_sources_keeps_nobody_from_being_unlocked() {
+    let world = world_with_alice_at_home();
+    guess_all(&world, "alice");
+    for source in 0..600 {
+        let peer = format!("198.18.{}.{}", source / 256, source % 256);
+        let answer = login(&world, &peer, "alice", "a wrong one");
+        assert_eq!(answer, Err(-32003));
+    }
+    operator(&world, "unlock_user");
+    assert_eq!(operator(&world, "get_user")["locked"], false);
+    assert!(login(&world, ELSEWHERE, "alice", PASSWORD).is_ok());
+}
+
+#[test]
+fn what_is_refused_leaves_nothing_in_the_store() {
+    let world = world_with_alice_at_home();
+    guess_all(&world, "alice");
+    let before = world.dump("");
+    assert_eq!(login(&world, ELSEWHERE, "alice", PASSWORD), Err(-32003));
+    assert_eq!(world.dump(""), before);
+}
+
+#[test]
+fn how_many_messages_went_out_is_told_to_the_operator_alone() {
+    let world = World::new();
+    let read = json!({"uri": "mcp://user-auth/metrics"});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": read});
+    let (_, answer) = world.post(&[], &body.to_string());
+    let text = answer["result"]["contents"][0]["text"].as_str().unwrap();
+    assert!(text.contains("password_hash"), "{answer}");
+    assert!(!text.contains("delivery"), "{answer}");
+}
