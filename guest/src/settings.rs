@@ -1,6 +1,7 @@
 //! Settings: environment variables whose names begin with `USER_AUTH_`, the
 //! one configuration channel that every WASI 0.2 runtime has.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -126,6 +127,7 @@ impl Settings {
             }
         }
         settings.check_argon2()?;
+        settings.check_audiences()?;
         Ok(settings)
     }
 
@@ -140,6 +142,23 @@ impl Settings {
             &format!(
                 "at least {} with USER_AUTH_ARGON2_ITERATIONS {}",
                 floor_kib, self.argon2_iterations
+            ),
+        ))
+    }
+
+    /// A token that `issue_token` makes for another service must not be good here,
+    /// as it would be if that service had our own name.
+    fn check_audiences(&self) -> Result<(), InvalidSetting> {
+        let mut seen = HashSet::from([&self.audience]);
+        if self.other_audiences.iter().all(|other| seen.insert(other)) {
+            return Ok(());
+        }
+        Err(invalid(
+            "USER_AUTH_OTHER_AUDIENCES",
+            &self.other_audiences.join(", "),
+            &format!(
+                "names that differ from each other and from USER_AUTH_AUDIENCE, which is '{}'",
+                self.audience
             ),
         ))
     }
@@ -212,6 +231,29 @@ mod tests {
         assert!(read("USER_AUTH_ACCESS_TOKEN_TTL_SECONDS", "15m").is_err());
         assert!(read("USER_AUTH_ISSUER", "").is_err());
         assert!(read("USER_AUTH_CODE_TTL_SECONDS", "601").is_err());
+    }
+
+    #[test]
+    fn other_services_have_names_of_their_own() {
+        let read = |variables: &[(&str, &str)]| {
+            let variables = variables.iter();
+            Settings::from_variables(
+                variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+            )
+        };
+        let own = ("USER_AUTH_AUDIENCE", "auth");
+        let others = ("USER_AUTH_OTHER_AUDIENCES", "billing, auth");
+        // In whichever order they are read.
+        for variables in [[own, others], [others, own]] {
+            let error = read(&variables).unwrap_err().to_string();
+            assert!(error.starts_with("USER_AUTH_OTHER_AUDIENCES is 'billing, auth'"));
+            assert!(error.contains("USER_AUTH_AUDIENCE, which is 'auth'"));
+        }
+        for wrong in ["user-auth", "billing,billing", "billing, shipping, billing"] {
+            assert!(read(&[(others.0, wrong)]).is_err(), "{wrong}");
+        }
+        let settings = read(&[own, (others.0, "user-auth,billing")]).unwrap();
+        assert_eq!(settings.other_audiences, ["user-auth", "billing"]);
     }
 
     #[test]

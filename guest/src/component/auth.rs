@@ -101,6 +101,7 @@ impl Guest for Component {
             let operation = CheckPermission {
                 permission: field("permission", permission)?,
                 token: None,
+                audience: None,
             };
             Ok(operations::call(operation, context)?.allowed)
         })

@@ -161,6 +161,18 @@ pub fn require_covered(actor: &Actor, grants: &[Grant], context: &Context) -> Re
     }
 }
 
+/// Fails with -32002 when this is another's account, and its roles permit more
+/// than the actor may do. To be asked of an account that was read with the head of
+/// its audit chain: whoever then commits on that head knew of its roles as they
+/// were.
+pub fn require_governed(account: &Account, context: &Context) -> Result<()> {
+    if context.actor.user_id() == Some(account.user_id) {
+        return Ok(());
+    }
+    let granted = role::granted(&account.roles, &context.ports)?;
+    require_covered(&context.actor, &role::all_grants(granted), context)
+}
+
 /// Fails with -32001 when who acts on the own account has been logged out since
 /// they were authorised. To be asked after the head of the account's audit chain
 /// was read: whoever then commits on that head was logged in as they did.

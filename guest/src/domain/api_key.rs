@@ -159,12 +159,17 @@ impl ApiKey {
 }
 
 /// Ends a key for good: the key, its place in the account's list, and the record
-/// of it go in one batch. False: a race was lost.
-pub fn end(key: &Stored<ApiKey>, event: Event, context: &Context) -> Result<bool> {
+/// of it go in one batch, on this head of the account's audit chain. False: a race
+/// was lost.
+pub fn end(
+    key: &Stored<ApiKey>,
+    head: Found<Head>,
+    event: Event,
+    context: &Context,
+) -> Result<bool> {
     let ApiKey {
         key_id, user_id, ..
     } = key.value;
-    let head = records::read::<Head>(Chain::head_key(user_id), &context.ports)?;
     let event = event.detail("key_id", key_id.to_string());
     let mut batch = Batch::new();
     batch.delete(ApiKey::key(key_id), Expect::At(key.version.clone()));

@@ -12,10 +12,10 @@ use super::context::Context;
 use super::id::Id;
 use super::records::{self, Batch, Found, Stored};
 use super::time::Timestamp;
-use crate::error::Result;
+use crate::error::{AuthError, Kind, Result};
 use crate::ports::Ports;
 
-/// No more keys than these are kept; the oldest go first.
+/// No more keys than these are kept; those that verify nothing any more go first.
 const MAX_KEYS: usize = 20;
 
 /// A signing key, as it is stored.
@@ -73,7 +73,7 @@ impl SigningKeys {
     /// Whether tokens that this key signed are good at this time.
     pub fn accept(&self, kid: Id, now: Timestamp) -> bool {
         let mut keys = self.0.iter();
-        keys.any(|key| key.kid == kid && key.retires_at.is_none_or(|end| now < end))
+        keys.any(|key| key.kid == kid && !key.is_retired(now))
     }
 
     /// Whether this key is or was one of ours that nobody has ended.
@@ -84,20 +84,46 @@ impl SigningKeys {
     /// The keys after a rotation: a new one signs, and the one before it verifies
     /// for as long as its last token lives. With `end_previous` all others are
     /// gone, and with them every token that they signed.
+    ///
+    /// Fails with -32000 when as many as can be kept still sign or verify: none of
+    /// them may go before its tokens have expired.
     pub fn rotated(&self, end_previous: bool, context: &Context) -> Result<SigningKeys> {
         let now = context.now();
         let mut keys = match end_previous {
             true => Vec::new(),
-            false => self.0.clone(),
+            false => self.with_room_for_one(now)?,
         };
         for key in &mut keys {
             key.retires_at
                 .get_or_insert(now + context.settings.access_token_ttl);
         }
         keys.push(SigningKey::new(context)?);
-        let surplus = keys.len().saturating_sub(MAX_KEYS);
-        keys.drain(..surplus);
         Ok(SigningKeys(keys))
+    }
+
+    /// The keys without those that had to go for another one, the oldest first.
+    fn with_room_for_one(&self, now: Timestamp) -> Result<Vec<SigningKey>> {
+        let mut keys = self.0.clone();
+        let mut surplus = (keys.len() + 1).saturating_sub(MAX_KEYS);
+        keys.retain(|key| {
+            let goes = surplus > 0 && key.is_retired(now);
+            surplus -= usize::from(goes);
+            !goes
+        });
+        if surplus == 0 {
+            return Ok(keys);
+        }
+        let frees = keys.iter().filter_map(|key| key.retires_at).min();
+        Err(AuthError::new(
+            Kind::Application,
+            "There are as many signing keys with live tokens as there can be",
+        )
+        .detail("max_signing_keys", MAX_KEYS)
+        .detail("next_retires_at", frees.map(Timestamp::to_rfc3339))
+        .detail(
+            "action",
+            "rotate again after next_retires_at; after a leak at once, with end_previous",
+        ))
     }
 }
 
@@ -108,5 +134,10 @@ impl SigningKey {
             created_at: context.now(),
             retires_at: None,
         })
+    }
+
+    /// Whether tokens that it signed are no good any more.
+    fn is_retired(&self, now: Timestamp) -> bool {
+        self.retires_at.is_some_and(|end| now >= end)
     }
 }

@@ -1,12 +1,13 @@
 //! Whose audit trail an operation is about.
 
+use super::input;
 use crate::domain::account::Account;
 use crate::domain::actor::{self, Actor};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::AUDIT_READ;
 use crate::domain::username::Username;
-use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::error::{AuthError, Kind, Result};
 
 /// The account that is named, if one is and the actor may read its trail: their
 /// own, or with the permission any, one that is deleted included.
@@ -19,13 +20,7 @@ pub fn named(
         (None, None) => Ok(None),
         (Some(user_id), None) => Ok(Some(actor::subject(Some(user_id), AUDIT_READ, context)?)),
         (None, Some(username)) => of_name(username, context).map(Some),
-        (Some(_), Some(_)) => {
-            let problem = "expected either user_id or username";
-            Err(AuthError::invalid(vec![
-                FieldError::new("user_id", problem),
-                FieldError::new("username", problem),
-            ]))
-        }
+        (Some(_), Some(_)) => Err(input::not_one_of("user_id", "username")),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::domain::id::Id;
 use crate::domain::permission::Permission;
 use crate::domain::secret::Secret;
 use crate::domain::session::Session;
-use crate::error::Result;
+use crate::error::{AuthError, FieldError, Result};
 
 /// Tells whether the owner of an access token may do something; without a token,
 /// whether the caller may. A token that is not valid permits nothing.
@@ -21,6 +21,10 @@ pub struct CheckPermission {
     /// The access token of who would do it; leave it out to ask for yourself.
     #[serde(default)]
     pub token: Option<Secret>,
+    /// Whom that token has to be for, if not this service: a service that was shown
+    /// one of `issue_token` names itself here.
+    #[serde(default)]
+    pub audience: Option<String>,
 }
 
 /// Whether they may.
@@ -42,7 +46,9 @@ impl Operation for CheckPermission {
 
     fn run(self, context: &Context) -> Result<Decision> {
         let actor = match &self.token {
-            Some(token) => owner_of(token, context)?,
+            Some(token) => owner_of(token, self.audience.as_deref(), context)?,
+            // What a caller shows for itself is good for this service alone.
+            None if self.audience.is_some() => return Err(audience_of_nothing()),
             None => caller(context)?,
         };
         Ok(Decision {
@@ -56,7 +62,7 @@ impl Operation for CheckPermission {
 fn caller(context: &Context) -> Result<Actor> {
     match &context.caller.principal {
         Principal::Anonymous => Ok(Actor::Anonymous),
-        Principal::AccessToken(token) => owner_of(token, context),
+        Principal::AccessToken(token) => owner_of(token, None, context),
         Principal::ApiKey(secret) => {
             let key = ApiKey::authenticate(secret.expose(), &context.ports)?;
             Ok(key.map_or(Actor::Anonymous, |key| Actor::ApiKey(Box::new(key.value))))
@@ -65,8 +71,14 @@ fn caller(context: &Context) -> Result<Actor> {
     }
 }
 
-fn owner_of(token: &Secret, context: &Context) -> Result<Actor> {
-    let live = Session::of_access_token(token.expose(), context)?;
+fn audience_of_nothing() -> AuthError {
+    let problem = "is missing: an audience is that of a token";
+    AuthError::invalid(vec![FieldError::new("token", problem)])
+}
+
+fn owner_of(token: &Secret, audience: Option<&str>, context: &Context) -> Result<Actor> {
+    let audience = audience.unwrap_or(&context.settings.audience);
+    let live = Session::of_access_token_for(audience, token.expose(), context)?;
     Ok(live.map_or(Actor::Anonymous, |(_, session)| {
         Actor::User(Box::new(session))
     }))

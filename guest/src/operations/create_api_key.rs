@@ -16,8 +16,9 @@ use crate::error::{AuthError, Kind, Result};
 
 /// Makes an API key, which acts for its account (`X-API-Key`) and may do what
 /// both its scopes and the account's roles permit. For one's own account this
-/// takes a session that began lately; for another's a permission, and then no
-/// scope goes beyond what the maker may do. The key itself is shown this once.
+/// takes a session that began lately; for another's a permission, and then neither
+/// the scopes nor the roles of that account go beyond what the maker may do. The
+/// key itself is shown this once.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateApiKey {
@@ -72,11 +73,16 @@ impl Operation for CreateApiKey {
         )?;
         records::settle(|| {
             let (account, head) = Account::read(user_id, ports)?;
-            if account.is_none() {
+            let Some(account) = account else {
                 return Err(AuthError::new(Kind::Application, "There is no such user")
                     .detail("user_id", user_id.to_string()));
-            }
+            };
             actor::require_still(user_id, context)?;
+            actor::require_governed(&account.value, context)?;
+            if !account.value.is_active() {
+                return Err(AuthError::new(Kind::Application, "The user is disabled")
+                    .detail("action", "enable the user first, with enable_user"));
+            }
             if api_key::ids_of(user_id, ports)?.len() >= api_key::MAX_PER_ACCOUNT as usize {
                 return Err(AuthError::new(
                     Kind::Application,

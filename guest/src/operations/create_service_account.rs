@@ -1,6 +1,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::register::username_taken;
 use super::{Effect, Operation, Registered};
 use crate::domain::account::{Account, UsernameRecord};
 use crate::domain::actor::Requirement;
@@ -10,7 +11,7 @@ use crate::domain::password::PasswordRecord;
 use crate::domain::permission::API_KEYS_WRITE;
 use crate::domain::records::Batch;
 use crate::domain::username::Username;
-use crate::error::{AuthError, Kind, Result};
+use crate::error::Result;
 
 /// Creates an account for a program: it has no password, so nobody can log in to
 /// it, and is used by its API keys alone. Make those with `create_api_key`.
@@ -41,8 +42,7 @@ impl Operation for CreateServiceAccount {
         Chain::new(account.user_id).append(Event::success(Self::NAME), &mut batch, context)?;
         // All other keys hold the new random id: a lost race is one for the name.
         if !batch.commit(context)? {
-            return Err(AuthError::new(Kind::Application, "The user name is taken")
-                .detail("action", "choose another user name"));
+            return Err(username_taken());
         }
         Ok(Registered {
             user_id: account.user_id,

@@ -38,16 +38,17 @@ impl Operation for EnableUser {
         let target = Target::new(self.user_id, self.username)?;
         let account = records::settle(|| {
             let governed = target.read_governed(context)?;
-            let found = governed.account;
+            let found = &governed.account;
             if found.value.is_active() {
-                return Ok(Some(found.value));
+                return Ok(Some(found.value.clone()));
             }
             let account = Account {
                 status: Status::Active,
-                ..found.value
+                ..found.value.clone()
             };
             let mut batch = Batch::new();
             batch.replace(Account::key(account.user_id), &found.version, &account);
+            governed.hold_governor(&mut batch);
             let event = Event::success(Self::NAME);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(account))

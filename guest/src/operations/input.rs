@@ -56,6 +56,13 @@ pub fn take_caller<O: Operation>(input: &mut Value, caller: &Caller) -> Result<O
     }
 }
 
+/// The error for an input with none or both of two fields, of which it takes one.
+pub fn not_one_of(first: &str, second: &str) -> AuthError {
+    let problem = format!("expected either {first} or {second}");
+    let fields = [first, second];
+    AuthError::invalid(fields.map(|field| FieldError::new(field, &problem)).into())
+}
+
 fn problems<T: DeserializeOwned>(
     input: Value,
     schema: &Value,

@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
+use crate::domain::account::Account;
 use crate::domain::actor::{self, Requirement};
 use crate::domain::api_key::{self, ApiKey, KeyName};
 use crate::domain::context::Context;
@@ -11,7 +12,8 @@ use crate::domain::records;
 use crate::error::Result;
 
 /// Lists the API keys of an account, expired ones included: one's own with a
-/// session, another's with a permission. The keys themselves nobody can show.
+/// session, another's with a permission, unless the other may do more than who
+/// calls. The keys themselves nobody can show.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListApiKeys {
@@ -56,6 +58,10 @@ impl Operation for ListApiKeys {
     fn run(self, context: &Context) -> Result<ApiKeys> {
         let ports = &context.ports;
         let user_id = actor::subject(self.user_id, API_KEYS_WRITE, context)?;
+        let (account, _) = Account::read(user_id, ports)?;
+        if let Some(account) = &account {
+            actor::require_governed(&account.value, context)?;
+        }
         let ids = api_key::ids_of(user_id, ports)?;
         let keys: Vec<String> = ids.into_iter().map(ApiKey::key).collect();
         let mut api_keys = Vec::with_capacity(keys.len());

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, input};
 use crate::domain::access_token::AccessToken;
 use crate::domain::actor::Requirement;
 use crate::domain::audit::Event;
@@ -11,7 +11,7 @@ use crate::domain::records;
 use crate::domain::refresh_token::RefreshToken;
 use crate::domain::secret::Secret;
 use crate::domain::session::{self, Session};
-use crate::error::{AuthError, FieldError, Result};
+use crate::error::{AuthError, Result};
 
 /// Ends the session of an access token or of a refresh token, for good: all
 /// tokens of the session are worthless from then on. A token that has expired
@@ -66,13 +66,7 @@ impl Logout {
                 let token = RefreshToken::parse(token.expose(), &context.ports)?;
                 Ok(token.map(|token| token.session_id()))
             }
-            _ => {
-                let problem = "expected either access_token or refresh_token";
-                Err(AuthError::invalid(vec![
-                    FieldError::new("access_token", problem),
-                    FieldError::new("refresh_token", problem),
-                ]))
-            }
+            _ => Err(input::not_one_of("access_token", "refresh_token")),
         }
     }
 }

@@ -96,6 +96,11 @@ impl Operation for Register {
 /// Who registers learns that a name is taken; who asks for many is throttled.
 fn taken(context: &Context) -> Result<AuthError> {
     throttle::count_failure(context)?;
-    Ok(AuthError::new(Kind::Application, "The user name is taken")
-        .detail("action", "choose another user name"))
+    Ok(username_taken())
+}
+
+/// The error for a new account with the user name of another.
+pub(super) fn username_taken() -> AuthError {
+    AuthError::new(Kind::Application, "The user name is taken")
+        .detail("action", "choose another user name")
 }

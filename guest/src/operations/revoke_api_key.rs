@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
+use crate::domain::account::Account;
 use crate::domain::actor::{self, Actor, Requirement};
 use crate::domain::api_key::{self, ApiKey};
 use crate::domain::audit::Event;
@@ -12,7 +13,8 @@ use crate::domain::records::{self, Stored};
 use crate::error::{AuthError, Kind, Result};
 
 /// Ends an API key for good: one's own with a session, another's with a
-/// permission. One that is not there, or is not yours to end, is not found.
+/// permission. One that is not there, or is not yours to end, is not found. Nobody
+/// can end a key of a user who may do more than they.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeApiKey {
@@ -37,8 +39,12 @@ impl Operation for RevokeApiKey {
     fn run(self, context: &Context) -> Result<RevokedApiKey> {
         records::settle(|| {
             let key = find(self.key_id, context)?;
+            let (account, head) = Account::read(key.value.user_id, &context.ports)?;
+            if let Some(account) = &account {
+                actor::require_governed(&account.value, context)?;
+            }
             let event = Event::success(Self::NAME);
-            Ok(api_key::end(&key, event, context)?.then_some(()))
+            Ok(api_key::end(&key, head, event, context)?.then_some(()))
         })?;
         Ok(RevokedApiKey {
             key_id: self.key_id,

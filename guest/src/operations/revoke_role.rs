@@ -18,8 +18,8 @@ use crate::domain::username::Username;
 use crate::error::Result;
 
 /// Takes a role from a user, who loses its permissions at once. Taking one that
-/// the user does not have changes nothing. Nobody can take a role that permits
-/// more than they may do themselves.
+/// the user does not have changes nothing. Nobody can take a role from themselves,
+/// or one that permits more than they may do; who runs the host can take any.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeRole {
@@ -44,8 +44,9 @@ impl Operation for RevokeRole {
         let target = Target::new(self.user_id, self.username)?;
         let account = records::settle(|| {
             let grants = defined_grants(&self.role, context)?;
-            let (found, head) = target.read(&context.ports)?;
-            let mut account = found.value;
+            let governed = target.read_other(context)?;
+            let found = &governed.account;
+            let mut account = found.value.clone();
             let is_held = account.roles.contains(&self.role);
             // A role may have been deleted since it was assigned.
             if grants.is_none() && !is_held {
@@ -59,7 +60,8 @@ impl Operation for RevokeRole {
             let event = Event::success(Self::NAME).detail("role", self.role.as_str());
             let mut batch = Batch::new();
             batch.replace(Account::key(account.user_id), &found.version, &account);
-            Chain::at(account.user_id, head).append(event, &mut batch, context)?;
+            governed.hold_governor(&mut batch);
+            Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(account))
         })?;
         Ok(UserView::from(account))

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access_token::AccessToken;
+use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::api_key::{self, ApiKey};
 use crate::domain::audit::Event;
@@ -68,5 +69,6 @@ fn end_api_key(secret: &str, context: &Context) -> Result<Option<()>> {
         return Ok(Some(()));
     };
     let event = Event::success(RevokeToken::NAME).by(key.value.user_id);
-    Ok(api_key::end(&key, event, context)?.then_some(()))
+    let (_, head) = Account::read(key.value.user_id, &context.ports)?;
+    Ok(api_key::end(&key, head, event, context)?.then_some(()))
 }

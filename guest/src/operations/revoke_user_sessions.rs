@@ -38,13 +38,14 @@ impl Operation for RevokeUserSessions {
         let target = Target::new(self.user_id, self.username)?;
         let account = records::settle(|| {
             let governed = target.read_governed(context)?;
-            let found = governed.account;
+            let found = &governed.account;
             let account = Account {
                 session_epoch: found.value.session_epoch.saturating_add(1),
-                ..found.value
+                ..found.value.clone()
             };
             let mut batch = Batch::new();
             batch.replace(Account::key(account.user_id), &found.version, &account);
+            governed.hold_governor(&mut batch);
             let event = Event::success(Self::NAME);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(account))

@@ -35,7 +35,10 @@ impl Operation for RotateApiKey {
         let ports = &context.ports;
         records::settle(|| {
             let user_id = find(self.key_id, context)?.value.user_id;
-            let (_, head) = Account::read(user_id, ports)?;
+            let (account, head) = Account::read(user_id, ports)?;
+            if let Some(account) = &account {
+                actor::require_governed(&account.value, context)?;
+            }
             actor::require_still(user_id, context)?;
             // Read again, now that the head settles what comes between.
             let old = find(self.key_id, context)?;

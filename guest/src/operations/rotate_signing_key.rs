@@ -14,6 +14,7 @@ use crate::error::Result;
 /// Has access tokens signed by a new key from now on. Tokens that the key before
 /// it signed stay good until they expire, unless it is to end at once, as after a
 /// leak. Sessions go on in either case: `refresh_token` gives a new access token.
+/// Fails while 20 keys are still good, unless they end at once.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateSigningKey {

@@ -1,14 +1,14 @@
 //! The account that an operation is about, by its id or by its name.
 
+use super::input;
 use crate::domain::account::Account;
 use crate::domain::actor;
 use crate::domain::audit::Head;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::records::{Batch, Found, Stored};
-use crate::domain::role;
 use crate::domain::username::Username;
-use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::error::{AuthError, Kind, Result};
 use crate::ports::Ports;
 
 /// Of the two fields `user_id` and `username` of an input, the one that is there.
@@ -25,13 +25,7 @@ impl Target {
         match (user_id, username) {
             (Some(user_id), None) => Ok(Target::UserId(user_id)),
             (None, Some(username)) => Ok(Target::Username(username)),
-            _ => {
-                let problem = "expected either user_id or username";
-                Err(AuthError::invalid(vec![
-                    FieldError::new("user_id", problem),
-                    FieldError::new("username", problem),
-                ]))
-            }
+            _ => Err(input::not_one_of("user_id", "username")),
         }
     }
 
@@ -56,6 +50,18 @@ impl Target {
     /// and one that may do no more than the actor. So an administrator can only
     /// be stopped by another, who remains.
     pub fn read_governed(&self, context: &Context) -> Result<Governed> {
+        let governed = self.read_other(context)?;
+        actor::require_governed(&governed.account.value, context)?;
+        Ok(governed)
+    }
+
+    /// The same, whatever the account may do, for an operation that looks itself at
+    /// what it takes from it.
+    ///
+    /// Fails with -32000 when it is the actor's own.
+    pub fn read_other(&self, context: &Context) -> Result<Governed> {
+        // Before anything is asked of the actor's roles, so that whoever holds the
+        // governor had them until the end.
         let governor = governor(context)?;
         let (account, head) = self.read(&context.ports)?;
         if context.actor.user_id() == Some(account.value.user_id) {
@@ -65,8 +71,6 @@ impl Target {
             )
             .detail("action", "ask another administrator, or the operator"));
         }
-        let granted = role::granted(&account.value.roles, &context.ports)?;
-        actor::require_covered(&context.actor, &role::all_grants(granted), context)?;
         Ok(Governed {
             account,
             head,
@@ -83,7 +87,7 @@ impl Target {
     }
 }
 
-/// An account that the actor is about to stop or start.
+/// An account that the actor is about to stop or start, or to take a role from.
 pub struct Governed {
     /// The account.
     pub account: Stored<Account>,

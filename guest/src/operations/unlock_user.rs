@@ -47,8 +47,9 @@ impl Operation for UnlockUser {
 fn unlock(target: &Target, context: &Context) -> Result<Option<Account>> {
     let ports = &context.ports;
     let governed = target.read_governed(context)?;
-    let account = governed.account.value;
+    let account = governed.account.value.clone();
     let mut batch = Batch::new();
+    governed.hold_governor(&mut batch);
     let password = Authenticator::Password(&account.username);
     let totp = Authenticator::Totp(account.user_id);
     let recovery_code = Authenticator::RecoveryCode(account.user_id);

@@ -6,8 +6,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::domain::context::Principal;
+use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::secret::Secret;
 use crate::domain::signing_key::SigningKeys;
+use crate::operations;
 use crate::ports::Keys;
 use crate::testing::World;
 
@@ -298,6 +300,7 @@ fn signing_keys_are_for_those_who_may_and_their_rotation_is_audited() {
         assert_eq!(world.run(operation, json!({})), Err(-32001), "{operation}");
     }
     for _ in 0..30 {
+        world.pass(60);
         operator(&world, "rotate_signing_key", json!({}));
     }
     let keys = operator(&world, "list_signing_keys", json!({}));
@@ -349,6 +352,103 @@ fn a_token_for_another_service_is_good_there_and_nowhere_else() {
         .run("logout", json!({"access_token": caller}))
         .unwrap();
     assert_eq!(at(Some("billing")), inactive());
+}
+
+#[test]
+fn a_rotation_ends_no_token_before_its_time() {
+    let world = World::new();
+    let alice = world.alice();
+    let token = alice["access_token"].as_str().unwrap();
+    for _ in 0..19 {
+        operator(&world, "rotate_signing_key", json!({}));
+    }
+    let before = world.dump("");
+    let rotate = |input| world.run_as(Principal::Operator, "rotate_signing_key", input);
+    assert_eq!(rotate(json!({})), Err(-32000));
+    assert_eq!(world.dump(""), before);
+    assert_eq!(verify(&world, token)["active"], true);
+
+    let error = operations::invoke(
+        "rotate_signing_key",
+        json!({}),
+        &Context {
+            caller: &Caller {
+                principal: Principal::Operator,
+                source: Source::from_peer(None),
+            },
+            ..world.context()
+        },
+    );
+    let details = error.unwrap_err().details;
+    assert_eq!(details["next_retires_at"], "2026-07-28T09:15:00.000Z");
+
+    world.pass(15 * 60 - 1);
+    assert_eq!(rotate(json!({})), Err(-32000));
+    assert_eq!(verify(&world, token)["active"], true);
+    world.pass(1);
+    let keys = rotate(json!({})).unwrap();
+    assert_eq!(keys["signing_keys"].as_array().unwrap().len(), 20);
+
+    for _ in 0..18 {
+        operator(&world, "rotate_signing_key", json!({}));
+    }
+    assert_eq!(rotate(json!({})), Err(-32000));
+    let ended = rotate(json!({"end_previous": true})).unwrap();
+    assert_eq!(statuses(&ended), ["signing"], "after a leak nothing waits");
+}
+
+#[test]
+fn a_service_asks_what_the_owner_of_the_token_made_for_it_may_do() {
+    let mut world = World::new();
+    world.settings.other_audiences = vec!["billing".to_owned()];
+    let alice = world.alice();
+    let role = json!({"role": "clerk", "permissions": ["invoices:read"]});
+    operator(&world, "define_role", role);
+    let input = json!({"username": "alice", "role": "clerk"});
+    let user_id = operator(&world, "assign_role", input)["user_id"].clone();
+    let own = &alice["access_token"];
+    let input = json!({"audience": "billing", "access_token": own});
+    let issued = world.run("issue_token", input).unwrap()["access_token"].clone();
+
+    let nobody = json!({"allowed": false});
+    for (token, audience, permission, expected) in [
+        (
+            &issued,
+            Some("billing"),
+            "invoices:read",
+            json!({"allowed": true, "sub": user_id}),
+        ),
+        (
+            &issued,
+            Some("billing"),
+            "invoices:write",
+            json!({"allowed": false, "sub": user_id}),
+        ),
+        (&issued, None, "invoices:read", nobody.clone()),
+        (&issued, Some("user-auth"), "invoices:read", nobody.clone()),
+        (&issued, Some(""), "invoices:read", nobody.clone()),
+        (own, Some("billing"), "invoices:read", nobody.clone()),
+        (
+            own,
+            Some("user-auth"),
+            "invoices:read",
+            json!({"allowed": true, "sub": user_id}),
+        ),
+    ] {
+        let input = json!({"permission": permission, "token": token, "audience": audience});
+        let answer = world.run("check_permission", input);
+        assert_eq!(answer, Ok(expected), "{audience:?} {permission}");
+    }
+
+    // What a caller shows of itself is no token for others.
+    let input = json!({"permission": "invoices:read", "audience": "billing"});
+    let caller = Principal::AccessToken(Secret::new(issued.as_str().unwrap().to_owned()));
+    let answer = world.run_as(caller, "check_permission", input);
+    assert_eq!(answer, Err(-32000));
+
+    world.run("logout", json!({"access_token": own})).unwrap();
+    let input = json!({"permission": "invoices:read", "token": issued, "audience": "billing"});
+    assert_eq!(world.run("check_permission", input), Ok(nobody));
 }
 
 #[test]

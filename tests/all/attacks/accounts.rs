@@ -101,6 +101,55 @@ fn attack_29_administration_without_the_permission() {
     }
 }
 
+/// CVE-2025-61928: a key that was minted for the user id in the body.
+#[test]
+fn attack_29_an_api_key_for_somebody_who_may_do_more() {
+    let home = folder();
+    let server = Options::new().home(home.path()).start();
+    let (root, helper) = (server.new_session("root"), server.new_session("helper"));
+    let alice = server.new_session("alice");
+    make_admin(home.path(), "root");
+    for (operation, arguments) in [
+        (
+            "define_role",
+            json!({"role": "keys", "permissions": ["user-auth:api-keys:write"]}),
+        ),
+        ("assign_role", json!({"username": "helper", "role": "keys"})),
+    ] {
+        let answer = as_bearer(&server, &root, operation, arguments);
+        assert!(answer["result"].is_object(), "{answer}");
+    }
+    let input = json!({"name": "k", "scopes": ["*"]});
+    let key = as_bearer(&server, &root, "create_api_key", input);
+    let key = key["result"]["structuredContent"].clone();
+    let id_of = |tokens: &Value| {
+        let answer = server.call("verify_token", json!({"token": tokens["access_token"]}));
+        answer.unwrap()["sub"].clone()
+    };
+    for (operation, arguments) in [
+        (
+            "create_api_key",
+            json!({"name": "k", "scopes": [], "user_id": id_of(&root)}),
+        ),
+        ("list_api_keys", json!({"user_id": id_of(&root)})),
+        ("rotate_api_key", json!({"key_id": key["key_id"]})),
+        ("revoke_api_key", json!({"key_id": key["key_id"]})),
+    ] {
+        let refused = as_bearer(&server, &helper, operation, arguments);
+        assert_eq!(refused["error"]["code"], -32002, "{operation}: {refused}");
+    }
+    let secret = key["api_key"].as_str().unwrap();
+    let by_key = with_header(&server, ("x-api-key", secret), "list_users", json!({}));
+    assert!(by_key["result"].is_object(), "the key is as it was");
+
+    let for_alice = json!({"name": "k", "user_id": id_of(&alice)});
+    let made = as_bearer(&server, &helper, "create_api_key", for_alice.clone());
+    assert!(made["result"].is_object(), "{made}");
+    let for_helper = json!({"name": "k", "user_id": id_of(&helper)});
+    let refused = as_bearer(&server, &alice, "create_api_key", for_helper);
+    assert_eq!(refused["error"]["code"], -32002, "{refused}");
+}
+
 #[test]
 fn an_audit_chain_verifies_over_what_happened() {
     let home = folder();

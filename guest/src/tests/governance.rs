@@ -1,0 +1,267 @@
+//! Nobody has power over who may do more than they, or over themselves: not in a
+//! race either.
+
+use std::cell::Cell;
+
+use serde_json::{Value, json};
+
+use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::secret::Secret;
+use crate::operations;
+use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
+use crate::testing::World;
+
+const PASSWORD: &str = "correct horse battery staple";
+const KEYS_WRITE: &str = "user-auth:api-keys:write";
+
+type Answer = Result<Value, i32>;
+
+fn bearer(tokens: &Value) -> Principal {
+    let token = tokens["access_token"].as_str().unwrap();
+    Principal::AccessToken(Secret::new(token.to_owned()))
+}
+
+fn holder(key: &Value) -> Principal {
+    Principal::ApiKey(Secret::new(key["api_key"].as_str().unwrap().to_owned()))
+}
+
+fn operator(world: &World, operation: &str, input: Value) -> Value {
+    let answer = world.run_as(Principal::Operator, operation, input);
+    answer.unwrap()
+}
+
+/// Registers a user with one role, and logs them in.
+fn user(world: &World, username: &str, permissions: &[&str]) -> Value {
+    let credentials = json!({"username": username, "password": PASSWORD});
+    let registered = world.run("register", credentials.clone()).unwrap();
+    let role = format!("role-of-{username}");
+    let input = json!({"role": role, "permissions": permissions});
+    operator(world, "define_role", input);
+    assign(world, username, &role);
+    let mut tokens = world.run("login", credentials).unwrap();
+    tokens["user_id"] = registered["user_id"].clone();
+    tokens
+}
+
+fn assign(world: &World, username: &str, role: &str) {
+    let input = json!({"username": username, "role": role});
+    operator(world, "assign_role", input);
+}
+
+fn create(world: &World, tokens: &Value, scopes: &[&str]) -> Value {
+    let input = json!({"name": "ci", "scopes": scopes});
+    let answer = world.run_as(bearer(tokens), "create_api_key", input);
+    answer.unwrap()
+}
+
+/// All that can be done with the keys of an account, the most harmless first.
+fn done_with_keys_of(user: &Value, key: &Value) -> [(&'static str, Value); 4] {
+    let key_id = json!({"key_id": key["key_id"]});
+    [
+        ("list_api_keys", json!({"user_id": user["user_id"]})),
+        (
+            "create_api_key",
+            json!({"name": "for you", "user_id": user["user_id"]}),
+        ),
+        ("rotate_api_key", key_id.clone()),
+        ("revoke_api_key", key_id),
+    ]
+}
+
+/// A store to which something happens just before the first commit.
+struct Meanwhile<'a> {
+    world: &'a World,
+    happens: Cell<Option<&'a dyn Fn()>>,
+}
+
+impl Store for Meanwhile<'_> {
+    fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
+        self.world.get(keys)
+    }
+
+    fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
+        if let Some(happens) = self.happens.take() {
+            happens();
+        }
+        self.world.commit(batch)
+    }
+
+    fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
+        self.world.add(key, delta, ttl_ms)
+    }
+
+    fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
+        self.world.scan(prefix, after, limit)
+    }
+}
+
+/// Runs an operation that is overtaken by something.
+fn run_while(
+    world: &World,
+    happens: &dyn Fn(),
+    principal: Principal,
+    (operation, input): (&str, Value),
+) -> Answer {
+    let store = Meanwhile {
+        world,
+        happens: Cell::new(Some(happens)),
+    };
+    let caller = Caller {
+        principal,
+        source: Source::from_peer(Some("192.0.2.1")),
+    };
+    let context = Context {
+        caller: &caller,
+        ports: Ports {
+            store: &store,
+            ..world.ports()
+        },
+        ..world.context()
+    };
+    let answer = operations::invoke(operation, input, &context);
+    assert!(store.happens.take().is_none(), "it was to be overtaken");
+    answer.map_err(|error| error.kind.code())
+}
+
+#[test]
+fn the_keys_of_who_may_do_more_are_out_of_reach() {
+    let world = World::new();
+    let root = user(&world, "root", &["*"]);
+    let helper = user(&world, "helper", &[KEYS_WRITE]);
+    let roots_key = create(&world, &root, &[]);
+    let helpers_key = create(&world, &helper, &["*"]);
+    for principal in [bearer(&helper), holder(&helpers_key)] {
+        for (operation, input) in done_with_keys_of(&root, &roots_key) {
+            let answer = world.run_as(principal.clone(), operation, input);
+            assert_eq!(answer, Err(-32002), "{operation}");
+        }
+    }
+    let own = world.run_as(bearer(&root), "list_api_keys", json!({}));
+    let own = own.unwrap()["api_keys"].as_array().unwrap().clone();
+    assert_eq!(own.len(), 1);
+    let secret = &roots_key["api_key"];
+    let told = operator(&world, "introspect_token", json!({"token": secret}));
+    assert_eq!(told["sub"], root["user_id"], "and it is as it was");
+}
+
+#[test]
+fn the_keys_of_who_may_do_no_more_are_within_reach_and_all_are_the_operators() {
+    let world = World::new();
+    let root = user(&world, "root", &["*"]);
+    let helper = user(&world, "helper", &[KEYS_WRITE, "billing:*"]);
+    let bob = user(&world, "bob", &["billing:read"]);
+    for (principal, whose) in [
+        (bearer(&helper), &bob),
+        (bearer(&root), &helper),
+        (Principal::Operator, &root),
+    ] {
+        let key = create(&world, whose, &[]);
+        for (operation, input) in done_with_keys_of(whose, &key) {
+            let answer = world.run_as(principal.clone(), operation, input);
+            assert!(answer.is_ok(), "{operation}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_may_little_deals_with_the_other_keys_of_its_own_account() {
+    let world = World::new();
+    let root = user(&world, "root", &["*"]);
+    let little = create(&world, &root, &[KEYS_WRITE]);
+    let other = create(&world, &root, &[]);
+    for (operation, input) in done_with_keys_of(&root, &other) {
+        let answer = world.run_as(holder(&little), operation, input);
+        assert!(answer.is_ok(), "{operation}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_role_that_comes_meanwhile_puts_the_keys_out_of_reach() {
+    for number in 1..4 {
+        let world = World::new();
+        let helper = user(&world, "helper", &[KEYS_WRITE]);
+        let bob = user(&world, "bob", &[]);
+        let key = create(&world, &bob, &[]);
+        let (operation, input) = done_with_keys_of(&bob, &key)[number].clone();
+        let promote = || assign(&world, "bob", "admin");
+        let answer = run_while(&world, &promote, bearer(&helper), (operation, input));
+        assert_eq!(answer, Err(-32002), "{operation}");
+        let secret = &key["api_key"];
+        let told = operator(&world, "introspect_token", json!({"token": secret}));
+        assert_eq!(told["active"], true, "{operation}");
+    }
+}
+
+#[test]
+fn a_disabled_account_gets_no_key() {
+    let world = World::new();
+    let bob = user(&world, "bob", &[]);
+    operator(&world, "disable_user", json!({"username": "bob"}));
+    let input = json!({"name": "ci", "user_id": bob["user_id"]});
+    let answer = world.run_as(Principal::Operator, "create_api_key", input);
+    assert_eq!(answer, Err(-32000));
+    assert_eq!(world.dump("api-key/"), "");
+}
+
+#[test]
+fn who_is_stopped_meanwhile_does_nothing_to_another() {
+    for operation in [
+        "disable_user",
+        "enable_user",
+        "unlock_user",
+        "revoke_user_sessions",
+        "force_password_reset",
+        "delete_user",
+    ] {
+        let world = World::new();
+        let root = user(&world, "root", &["*"]);
+        user(&world, "bob", &[]);
+        let bob = json!({"username": "bob"});
+        if operation == "enable_user" {
+            operator(&world, "disable_user", bob.clone());
+        }
+        let stop = || {
+            operator(&world, "disable_user", json!({"username": "root"}));
+        };
+        world.audited.take();
+        let answer = run_while(&world, &stop, bearer(&root), (operation, bob));
+        assert_eq!(answer, Err(-32002), "{operation}");
+        let audited = world.audited.take();
+        assert_eq!(audited.len(), 1, "{operation}: only that root was stopped");
+    }
+}
+
+#[test]
+fn nobody_takes_a_role_from_themselves() {
+    let world = World::new();
+    let root = user(&world, "root", &["*"]);
+    let key = create(&world, &root, &["*"]);
+    let input = json!({"username": "root", "role": "role-of-root"});
+    for principal in [bearer(&root), holder(&key)] {
+        let answer = world.run_as(principal, "revoke_role", input.clone());
+        assert_eq!(answer, Err(-32000));
+    }
+    let by_id = json!({"user_id": root["user_id"], "role": "role-of-root"});
+    let answer = world.run_as(bearer(&root), "revoke_role", by_id);
+    assert_eq!(answer, Err(-32000));
+    let left = operator(&world, "revoke_role", input);
+    assert_eq!(left["roles"], json!([]), "who runs the host can");
+}
+
+#[test]
+fn of_two_administrators_who_take_the_role_from_each_other_at_once_one_remains() {
+    let world = World::new();
+    let (alice, bob) = (user(&world, "alice", &[]), user(&world, "bob", &[]));
+    assign(&world, "alice", "admin");
+    assign(&world, "bob", "admin");
+    let of = |username: &str| json!({"username": username, "role": "admin"});
+    let bob_is_quicker = || {
+        let answer = world.run_as(bearer(&bob), "revoke_role", of("alice"));
+        answer.unwrap();
+    };
+    let step = ("revoke_role", of("bob"));
+    let answer = run_while(&world, &bob_is_quicker, bearer(&alice), step);
+    assert_eq!(answer, Err(-32002));
+    let left = operator(&world, "get_user", json!({"username": "bob"}));
+    assert_eq!(left["roles"], json!(["admin", "role-of-bob"]));
+}
