@@ -60,6 +60,12 @@ impl MessageKind {
             Self::LoginFromNewSource => "login-from-new-source",
         }
     }
+
+    /// Whether such messages go only to addresses whose owners have shown that they
+    /// are theirs. All others can go to anybody, at anybody's word.
+    pub fn has_verified_address(self) -> bool {
+        !matches!(self, Self::EmailVerification | Self::EmailChange)
+    }
 }
 
 /// A message to one person. `Debug` does not show its code.
@@ -71,7 +77,9 @@ pub struct Message {
     pub kind: MessageKind,
     /// The e-mail address, as its owner wrote it.
     pub to: String,
-    /// Whose account it is about.
+    /// Whose account it is about, in words that its owner chose: not to be shown at
+    /// an address that nobody has verified
+    /// ([`MessageKind::has_verified_address`]), which may be anybody's.
     pub username: String,
     /// Whose account it is about.
     pub user_id: String,

@@ -126,13 +126,15 @@ limits! {
     /// Length of one hash.
     hash_output_bytes: u32 = 1_024, "B";
     /// Messages to owners of accounts that wait to be sent, or are being sent; one
-    /// more is refused.
+    /// more is refused. Those to addresses that nobody has verified get half of it.
     delivery_queue: usize = 256, "";
-    /// Messages that are being sent at one time.
+    /// Messages that are being sent at one time; the same half holds.
     delivery_workers: usize = 4, "";
     /// Tries for one message. The second comes a quarter of a second after the
     /// first, and each further one after twice as long.
     delivery_attempts: u32 = 10, "";
+    /// Tries for one message to an address that nobody has verified.
+    delivery_unverified_attempts: u32 = 3, "";
     /// One try.
     delivery_timeout: Duration = Duration::from_secs(10), "";
     /// How long the end of the program waits for messages to be sent.

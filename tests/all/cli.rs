@@ -135,6 +135,9 @@ fn help_and_completions_name_every_command() {
         assert!(bash.contains(name), "{name} in the completions");
         let output = run(home.path(), &[name, "--help"]);
         assert!(output.status.success(), "{name} --help");
+        let help = String::from_utf8(output.stdout).unwrap();
+        let shows_secret = help.contains(r#""password":"#);
+        assert!(!shows_secret, "others on the machine see arguments: {help}");
     }
 }
 

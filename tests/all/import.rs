@@ -227,6 +227,55 @@ fn an_import_that_is_stopped_says_where_to_go_on() {
 }
 
 #[test]
+fn a_file_is_not_overwritten_by_the_errors_of_its_own_import() {
+    let home = folder();
+    let at = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let [file, symbolic, hard] = ["users.jsonl", "symbolic.jsonl", "hard.jsonl"].map(at);
+    fs::write(&file, lines(3)).unwrap();
+    std::os::unix::fs::symlink(&file, &symbolic).unwrap();
+    fs::hard_link(&file, &hard).unwrap();
+    let roundabout = format!("{}/./users.jsonl", home.path().display());
+    for errors in [&file, &symbolic, &hard, &roundabout] {
+        for input in [&file, "-"] {
+            let mut command = command(home.path());
+            command.args(["import", input, "--errors", errors]);
+            command.stdin(fs::File::open(&file).unwrap());
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{input} {errors}");
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert!(told.contains("--errors"), "{told}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), lines(3), "{errors}");
+        }
+    }
+}
+
+#[test]
+fn errors_of_a_file_that_is_gone_on_with_are_added_to_the_earlier_ones() {
+    let home = folder();
+    let at = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let [file, errors] = ["users.jsonl", "errors.jsonl"].map(at);
+    let refused = |arguments: &[&str]| -> Vec<u64> {
+        let arguments = [&[&file, "--errors", &errors][..], arguments].concat();
+        assert_eq!(import(home.path(), &arguments).status.code(), Some(1));
+        let text = fs::read_to_string(&errors).unwrap();
+        let problems = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        problems
+            .map(|problem| problem["line"].as_u64().unwrap())
+            .collect()
+    };
+    fs::write(&file, "{}\nbad\n").unwrap();
+    assert_eq!(refused(&[]), [1, 2]);
+    fs::write(&file, "{}\nbad\n{}\n\nworse\n").unwrap();
+    assert_eq!(refused(&["--from-line", "3"]), [1, 2, 3, 5]);
+    // From the beginning, all are found anew.
+    assert_eq!(refused(&[]), [1, 2, 3, 5]);
+    fs::write(&file, "{}\n").unwrap();
+    assert_eq!(refused(&[]), [1]);
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let home = folder();
     for arguments in [

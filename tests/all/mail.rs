@@ -1,5 +1,6 @@
 //! How messages reach the owners of accounts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -93,6 +94,49 @@ fn a_webhook_that_is_down_gets_the_message_when_it_is_up_again() {
     assert!(status.success());
     assert!(!log.contains("given up"), "{log}");
     assert!(webhook.is_empty(), "what is delivered is not sent again");
+}
+
+#[test]
+fn messages_that_do_not_get_through_keep_no_others_waiting() {
+    let webhook = Webhook::start();
+    let server = by_webhook(&webhook).start();
+    let verify = |username: &str, email: &str| {
+        ask_for_code(&server, username, email);
+        let code = webhook.code("email-verification");
+        server.call("confirm_email", json!({"code": code})).unwrap();
+    };
+    // More than there are tries at one time.
+    let undeliverable: Vec<String> = (0..5).map(|number| format!("eve{number}")).collect();
+    for username in &undeliverable {
+        verify(username, &format!("{username}@down.example"));
+    }
+    verify("alice", "alice@example.com");
+
+    webhook.refuse("down.example");
+    let reset = |username: &str| {
+        let input = json!({"username": username});
+        server.call("request_password_reset", input).unwrap();
+    };
+    for username in &undeliverable {
+        reset(username);
+    }
+    let mut tried = BTreeSet::new();
+    while tried.len() < undeliverable.len() {
+        let message = webhook.receive().json();
+        tried.insert(message["to"].as_str().unwrap().to_owned());
+    }
+    reset("alice");
+    let code = loop {
+        let mut message = webhook.receive().json();
+        if message["to"] == "alice@example.com" {
+            break message["code"].take();
+        }
+    };
+    // The others still wait for their next tries.
+    let metrics = server.resource("mcp://user-auth/metrics")["delivery"].take();
+    assert_eq!(metrics["failed"], 0, "{metrics}");
+    let input = json!({"code": code, "new_password": NEW_PASSWORD});
+    server.call("confirm_password_reset", input).unwrap();
 }
 
 #[test]
@@ -208,7 +252,8 @@ fn mail_is_handed_to_a_server_as_rfc_5321_has_it() {
             "{header}"
         );
     }
-    assert!(body.contains("the account alice"), "{body}");
+    // Who names an address chooses no word of what is sent there.
+    assert!(!body.contains("alice"), "{body}");
     confirm(&server, "alice", &json!(code_in(&mail)));
 }
 
@@ -238,6 +283,25 @@ fn nothing_that_somebody_registers_gets_into_an_envelope_or_a_header() {
     let mail = smtp.receive();
     assert_eq!(mail.to, ["alice@example.com"]);
     assert_eq!(mail.offences, Vec::<String>::new());
+}
+
+#[test]
+fn an_address_that_the_mail_server_cannot_write_is_given_up_at_once() {
+    // Which does not offer SMTPUTF8 (RFC 6531).
+    let smtp = Smtp::start(0);
+    let server = by_smtp(&smtp).start();
+    ask_for_code(&server, "eve", "\u{e8}ve@example.com");
+    ask_for_code(&server, "alice", "alice@example.com");
+    assert_eq!(smtp.receive().to, ["alice@example.com"]);
+    let (_, log) = server.stop();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let given_up = lines
+        .iter()
+        .find(|line| line["message"] == "a message was given up");
+    assert_eq!(given_up.expect("it is given up")["attempt"], 1, "{log}");
 }
 
 #[test]

@@ -15,7 +15,14 @@ pub struct Webhook {
     /// Where it is.
     pub url: String,
     received: Mutex<Receiver<Delivered>>,
-    answers: Arc<Mutex<VecDeque<Reply>>>,
+    answers: Arc<Mutex<Answers>>,
+}
+
+/// What it answers; 204 unless there is more to say.
+#[derive(Default)]
+struct Answers {
+    planned: VecDeque<Reply>,
+    refused: Option<String>,
 }
 
 /// A request, as it came.
@@ -48,18 +55,29 @@ impl Delivered {
     }
 }
 
+impl Answers {
+    fn to(&mut self, delivered: &Delivered) -> Reply {
+        let message = delivered.json();
+        let to = message["to"].as_str().unwrap_or_default();
+        match &self.refused {
+            Some(domain) if to.ends_with(domain) => Reply::Status(503),
+            _ => self.planned.pop_front().unwrap_or(Reply::Status(204)),
+        }
+    }
+}
+
 impl Webhook {
     /// One that takes all that comes.
     pub fn start() -> Webhook {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (sender, received) = channel();
-        let answers: Arc<Mutex<VecDeque<Reply>>> = Arc::default();
-        let replies = Arc::clone(&answers);
+        let answers: Arc<Mutex<Answers>> = Arc::default();
+        let shared = Arc::clone(&answers);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (sender, replies) = (sender.clone(), Arc::clone(&replies));
-                thread::spawn(move || serve(stream, &sender, &replies));
+                let (sender, answers) = (sender.clone(), Arc::clone(&shared));
+                thread::spawn(move || serve(stream, &sender, &answers));
             }
         });
         Webhook {
@@ -84,11 +102,15 @@ impl Webhook {
         self.plan(Reply::Never);
     }
 
+    /// Answers 503 to all that is for an address in this domain, from now on.
+    pub fn refuse(&self, domain: &str) {
+        let mut answers = self.answers.lock().expect("no thread failed");
+        answers.refused = Some(format!("@{domain}"));
+    }
+
     fn plan(&self, reply: Reply) {
-        self.answers
-            .lock()
-            .expect("no thread failed")
-            .push_back(reply);
+        let mut answers = self.answers.lock().expect("no thread failed");
+        answers.planned.push_back(reply);
     }
 
     /// The next request.
@@ -123,15 +145,15 @@ impl Webhook {
     }
 }
 
-fn serve(mut stream: TcpStream, sender: &Sender<Delivered>, replies: &Mutex<VecDeque<Reply>>) {
+fn serve(mut stream: TcpStream, sender: &Sender<Delivered>, answers: &Mutex<Answers>) {
     let Ok(copy) = stream.try_clone() else { return };
     let Some(delivered) = read(&mut BufReader::new(copy)) else {
         return;
     };
-    let reply = replies.lock().expect("no thread failed").pop_front();
+    let reply = answers.lock().expect("no thread failed").to(&delivered);
     // The test may be over.
     let _ = sender.send(delivered);
-    match reply.unwrap_or(Reply::Status(204)) {
+    match reply {
         Reply::Status(status) => {
             let answer = format!(
                 "HTTP/1.1 {status} Answer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -22,7 +22,7 @@ cannot start.
 
 Examples:
   user-auth call register username=alice
-  user-auth call login --json '{\"username\": \"alice\", \"password\": \"…\"}'
+  user-auth call login --json - < credentials.json
   echo '{\"token\": \"eyJ…\"}' | user-auth call verify_token --json -")]
 pub(super) struct Call {
     /// The name of the operation
@@ -33,7 +33,8 @@ pub(super) struct Call {
     #[arg(value_name = "KEY=VALUE")]
     pairs: Vec<String>,
 
-    /// Its input as one JSON object; - reads it from standard input
+    /// Its input as one JSON object; - reads it from standard input, where no other
+    /// user of the machine sees a secret
     #[arg(long, value_name = "JSON")]
     json: Option<String>,
 

@@ -16,17 +16,17 @@ use zeroize::Zeroizing;
 
 use super::Failure;
 
-const EXPECTED: &str = "`--delivery` takes `log`, `none`, https://…, smtp://USER@HOST:PORT or \
-    smtps://USER@HOST:PORT";
+const EXPECTED: &str = "`--delivery` takes `log`, `none`, https://… (or http:// on this machine), \
+    smtp://USER@HOST:PORT or smtps://USER@HOST:PORT";
 
 /// How messages are delivered. No secret is an argument, which every user of the
 /// machine can read.
 #[derive(Args)]
 pub(super) struct DeliveryOptions {
     /// How codes and notices reach the owners of accounts: `log`, `none`, the
-    /// https:// URL of a webhook, smtp://USER@HOST:PORT (with STARTTLS, or in the
-    /// clear on this machine) or smtps://USER@HOST:PORT [default: log, codes
-    /// included, or none on an address that others can reach]
+    /// https:// URL of a webhook (or http:// on this machine), smtp://USER@HOST:PORT
+    /// (with STARTTLS, or in the clear on this machine) or smtps://USER@HOST:PORT
+    /// [default: log, codes included, or none on an address that others can reach]
     #[arg(
         long,
         env = "USER_AUTH_DELIVERY",

@@ -37,7 +37,8 @@ FILE holds one user a line, as JSON (JSON Lines); empty lines are skipped:
 Only username is required; what else there can be is the input of the operation
 import_users. A bad line is told on standard error and does not stop the others.
 To import a file again does no harm. SIGINT ends it after what is under way, and
-says with which --from-line to go on.
+says with which --from-line to go on; the lines refused by then stay in the file
+of --errors.
 
 The summary is text on a terminal, JSON when piped. Exit codes: 0 done, 1 some
 lines were refused, 2 wrong arguments, 3 the host cannot start or go on, 130
@@ -52,7 +53,8 @@ pub(super) struct Import {
         value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     from_line: u64,
 
-    /// Write the lines that were refused to this file as well, as JSON Lines
+    /// Write the lines that were refused to this file as well, as JSON Lines; with
+    /// --from-line they are added to what it holds
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
 
@@ -100,7 +102,9 @@ enum End {
 impl Import {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let input = lines::open(&self.file)?;
-        let mut report = Report::new(self.errors.as_deref(), input.bytes)?;
+        let errors = self.errors.as_deref();
+        let errors = errors.map(|path| report::open_errors(path, &input, self.from_line > 1));
+        let mut report = Report::new(errors.transpose()?, input.bytes)?;
         let (plugin, _) = open(&self.options, Limits::default(), Reach::Operator).await?;
         let mut chunks = lines::read(input, self.from_line)?;
         let (end, next_line) = self.import(&plugin, &mut chunks, &mut report).await?;

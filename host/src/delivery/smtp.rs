@@ -139,7 +139,11 @@ fn judge(error: &SmtpError) -> DeliveryError {
     }
     let reason = match error {
         error if error.is_tls() => "the mail server does not offer the TLS that is asked for",
-        error if error.is_client() => "the mail server does not take what there is to send",
+        // The server lacks something, as SMTPUTF8 for an address that is not ASCII.
+        error if error.is_client() => {
+            let reason = "the mail server does not take what there is to send";
+            return DeliveryError::Permanent(reason.to_owned());
+        }
         _ => "the mail server cannot be reached",
     };
     DeliveryError::Temporary(reason.to_owned())

@@ -1,5 +1,8 @@
-//! What messages say: plain text and short. User names go into bodies only, and
-//! have no control characters.
+//! What messages say: plain text and short.
+//!
+//! User names go into bodies only, have no control characters, and go to verified
+//! addresses alone. Anybody can have a message sent to an address that is not
+//! verified, and choose a name that reads as a link: no word there is theirs.
 
 use zeroize::Zeroizing;
 
@@ -27,8 +30,8 @@ pub(super) fn body(message: &Message) -> Zeroizing<String> {
              can take over the account.",
         ),
         MessageKind::EmailVerification | MessageKind::EmailChange => (
-            format!("This code verifies that this address belongs to the account {username}."),
-            "If you do not know that account, do nothing, and give the code to nobody.",
+            "This code verifies that this address belongs to an account.".to_owned(),
+            "If you did not ask for it, do nothing, and give the code to nobody.",
         ),
         MessageKind::PasswordChanged => (
             format!("The password of the account {username} was changed."),
@@ -77,4 +80,43 @@ pub(super) fn body(message: &Message) -> Zeroizing<String> {
     text.push_str(otherwise);
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINK: &str = "https://evil.example/r?";
+
+    fn message(kind: MessageKind) -> Message {
+        Message {
+            id: "1".to_owned(),
+            kind,
+            to: "victim@example.com".to_owned(),
+            username: LINK.to_owned(),
+            user_id: "2".to_owned(),
+            code: Some(Zeroizing::new("uac_3".to_owned())),
+            expires_at: Some("2026-01-01T00:10:00.000Z".to_owned()),
+        }
+    }
+
+    #[test]
+    fn only_who_owns_an_address_is_shown_a_name_that_somebody_chose() {
+        use MessageKind::*;
+        for (kind, shows_name) in [
+            (PasswordReset, true),
+            (EmailVerification, false),
+            (EmailChange, false),
+            (PasswordChanged, true),
+            (EmailChangeRequested, true),
+            (EmailChanged, true),
+            (SecondFactorChanged, true),
+            (LoginFromNewSource, true),
+        ] {
+            let message = message(kind);
+            assert!(!message.subject().contains(LINK), "{kind:?}");
+            assert_eq!(message.text().contains(LINK), shows_name, "{kind:?}");
+            assert!(message.text().contains("uac_3"), "{kind:?}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::thread;
 
+use same_file::Handle;
 use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 
@@ -25,6 +26,8 @@ const AHEAD: usize = 4;
 /// What is imported.
 pub(super) struct Input {
     reader: Box<dyn Read + Send>,
+    /// Which file it is, whatever its name.
+    pub(super) identity: Handle,
     /// Its size, if it is known.
     pub(super) bytes: Option<u64>,
 }
@@ -51,25 +54,28 @@ pub(super) type Chunks = mpsc::Receiver<Result<Chunk, String>>;
 
 /// Opens a file; `-` is standard input.
 pub(super) fn open(path: &Path) -> Result<Input, Failure> {
-    if path == Path::new("-") {
-        return Ok(Input {
-            reader: Box::new(io::stdin()),
-            bytes: None,
-        });
-    }
     let unreadable = |error| {
         Failure::usage(format!(
             "the file {} cannot be read: {error}",
             path.display()
         ))
     };
+    if path == Path::new("-") {
+        return Ok(Input {
+            reader: Box::new(io::stdin()),
+            identity: Handle::stdin().map_err(unreadable)?,
+            bytes: None,
+        });
+    }
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if metadata.is_dir() {
         return Err(unreadable(io::ErrorKind::IsADirectory.into()));
     }
+    let again = file.try_clone().map_err(unreadable)?;
     Ok(Input {
         reader: Box::new(file),
+        identity: Handle::from_file(again).map_err(unreadable)?,
         bytes: metadata.is_file().then_some(metadata.len()),
     })
 }

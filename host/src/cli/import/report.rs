@@ -1,15 +1,17 @@
 //! What came of an import, as it goes on and at its end.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use same_file::Handle;
 use serde_json::{Map, Value, json};
 
 use super::super::{Failure, show};
 use super::Outcome;
+use super::lines::Input;
 
 /// Why a line was refused.
 pub(super) struct Problem {
@@ -26,19 +28,49 @@ pub(super) struct Report {
     weak_hashes: u64,
     began: Instant,
     bar: ProgressBar,
-    errors: Option<(PathBuf, File)>,
+    errors: Option<Errors>,
+}
+
+/// The file that lines are written to that were refused.
+pub(super) struct Errors {
+    path: PathBuf,
+    file: File,
+}
+
+/// Opens the file of errors, to add to it or to begin anew, unless it is the very
+/// file that is imported, whose users would be gone before they are read.
+pub(super) fn open_errors(path: &Path, input: &Input, adds: bool) -> Result<Errors, Failure> {
+    let unwritable = |error| unwritable(path, &error);
+    let mut options = OpenOptions::new();
+    // Emptied only when it is known to be another.
+    options
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .append(adds);
+    let file = options.open(path).map_err(unwritable)?;
+    // Terminals and pipes keep nothing that could be lost.
+    if file.metadata().map_err(unwritable)?.is_file() {
+        let identity = file.try_clone().and_then(Handle::from_file);
+        if identity.map_err(unwritable)? == input.identity {
+            return Err(Failure::usage(format!(
+                "`--errors` names the file that is imported, {}: give it another",
+                path.display()
+            )));
+        }
+        if !adds {
+            file.set_len(0).map_err(unwritable)?;
+        }
+    }
+    Ok(Errors {
+        path: path.to_owned(),
+        file,
+    })
 }
 
 impl Report {
     /// A report that begins; `bytes` is how much there is to do, if that is known.
-    pub(super) fn new(errors: Option<&Path>, bytes: Option<u64>) -> Result<Report, Failure> {
-        let errors = match errors {
-            None => None,
-            Some(path) => {
-                let file = File::create(path).map_err(|error| unwritable(path, &error))?;
-                Some((path.to_owned(), file))
-            }
-        };
+    pub(super) fn new(errors: Option<Errors>, bytes: Option<u64>) -> Result<Report, Failure> {
         Ok(Report {
             imported: 0,
             unchanged: 0,
@@ -67,7 +99,7 @@ impl Report {
         for Problem { line, text } in problems {
             let told = format!("line {line}: {}\n", show::printable(text));
             self.bar.suspend(|| show::complain(&told));
-            if let Some((path, file)) = &mut self.errors {
+            if let Some(Errors { path, file }) = &mut self.errors {
                 let error = json!({"line": line, "problem": text});
                 writeln!(file, "{error}").map_err(|error| unwritable(path, &error))?;
             }
