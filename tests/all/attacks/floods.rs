@@ -79,6 +79,12 @@ fn attack_33_clients_that_hang_up_free_their_places() {
     }
     let login = json!({"username": "alice", "password": PASSWORD});
     assert!(server.call("login", login).is_ok());
+    // Who hangs up does not make room for another hash beside the one that was begun.
+    #[cfg(target_os = "linux")]
+    {
+        let peak = peak_mib(&server);
+        assert!(peak < 512, "{peak} MiB");
+    }
 }
 
 /// Hashes that would keep the host busy for hours or eat its memory.
