@@ -1,6 +1,7 @@
 //! A server of our own.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -182,6 +183,23 @@ impl Server {
         }
         let response = request.send(body.as_ref())?;
         answer(response)
+    }
+
+    /// Sends a request with this one line among its header fields, as it is, and
+    /// gives the whole answer.
+    pub fn raw(&self, header: &str) -> String {
+        let host = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(host).expect("the server listens");
+        write!(
+            stream,
+            "POST /mcp HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{header}\r\n\
+             Content-Type: application/json\r\nContent-Length: 0\r\n\r\n"
+        )
+        .expect("it reads");
+        let mut answer = String::new();
+        // A connection that is cut may be reset.
+        let _ = stream.read_to_string(&mut answer);
+        answer
     }
 
     /// Gets a path.

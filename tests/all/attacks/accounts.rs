@@ -7,7 +7,7 @@ use user_auth_tests::{Options, PASSWORD, Server, command, folder};
 
 /// Makes the first administrator as the README says: from the shell, beside the
 /// server.
-fn make_admin(home: &Path, username: &str) {
+pub(super) fn make_admin(home: &Path, username: &str) {
     let username = format!("username={username}");
     let output = command(home)
         .args(["call", "assign_role", &username, "role=admin"])
@@ -20,7 +20,12 @@ fn make_admin(home: &Path, username: &str) {
     );
 }
 
-fn as_bearer(server: &Server, tokens: &Value, operation: &str, arguments: Value) -> Value {
+pub(super) fn as_bearer(
+    server: &Server,
+    tokens: &Value,
+    operation: &str,
+    arguments: Value,
+) -> Value {
     let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
     with_header(server, ("authorization", &bearer), operation, arguments)
 }
@@ -38,7 +43,7 @@ fn is_active(server: &Server, tokens: &Value) -> bool {
 
 #[test]
 fn attack_31_sessions_and_api_keys_die_with_their_account() {
-    for end in ["disable_user", "delete_user"] {
+    for end in ["disable_user", "delete_user", "force_password_reset"] {
         let home = folder();
         let server = Options::new().home(home.path()).start();
         let admin = server.new_session("admin");
@@ -67,6 +72,19 @@ fn attack_31_sessions_and_api_keys_die_with_their_account() {
         let nobody = server.call("login", nobody).unwrap_err();
         assert_eq!(login["message"], nobody["message"], "{end}");
         assert!(is_active(&server, &admin));
+
+        if end == "disable_user" {
+            let enabled = json!({"username": "victim"});
+            let enabled = as_bearer(&server, &admin, "enable_user", enabled);
+            assert!(enabled["result"].is_object(), "{enabled}");
+            let credentials = json!({"username": "victim", "password": PASSWORD});
+            server.call("login", credentials).unwrap();
+            assert!(!is_active(&server, &victim), "what has died stays dead");
+            let refresh = json!({"refresh_token": victim["refresh_token"]});
+            let refreshed = server.call("refresh_token", refresh).unwrap_err();
+            assert_eq!(refreshed["code"], -32001);
+            assert_eq!(by_key()["error"]["code"], -32001);
+        }
     }
 }
 
@@ -148,6 +166,55 @@ fn attack_29_an_api_key_for_somebody_who_may_do_more() {
     let for_helper = json!({"name": "k", "user_id": id_of(&helper)});
     let refused = as_bearer(&server, &alice, "create_api_key", for_helper);
     assert_eq!(refused["error"]["code"], -32002, "{refused}");
+}
+
+#[test]
+fn attack_29_keys_and_records_of_another() {
+    let server = Server::start();
+    let alice = server.new_session("alice");
+    let mallory = server.new_session("mallory");
+    let key = as_bearer(&server, &alice, "create_api_key", json!({"name": "k"}));
+    let key = &key["result"]["structuredContent"];
+    let verified = json!({"token": alice["access_token"]});
+    let user_id = &server.call("verify_token", verified).unwrap()["sub"];
+
+    for operation in ["revoke_api_key", "rotate_api_key"] {
+        let refuse = |key_id: Value| {
+            let input = json!({"key_id": key_id});
+            let mut refused = as_bearer(&server, &mallory, operation, input)["error"].take();
+            refused["data"]["timestamp"].take();
+            refused
+        };
+        let refused = refuse(key["key_id"].clone());
+        assert_eq!(refused["code"], -32000, "{operation}: {refused}");
+        let absent = refuse(json!("0".repeat(32)));
+        assert_eq!(refused, absent, "{operation}");
+    }
+    for (operation, mut input) in [
+        ("create_api_key", json!({"name": "k"})),
+        ("list_api_keys", json!({})),
+        ("query_audit", json!({})),
+        ("verify_audit_chain", json!({})),
+    ] {
+        input["user_id"] = user_id.clone();
+        let refused = as_bearer(&server, &mallory, operation, input);
+        assert_eq!(refused["error"]["code"], -32002, "{operation}: {refused}");
+    }
+    for operation in ["list_api_keys", "query_audit"] {
+        let own = as_bearer(&server, &mallory, operation, json!({}));
+        let own = own["result"]["structuredContent"].to_string();
+        assert!(own.starts_with('{'), "{operation}: {own}");
+        assert!(
+            !own.contains(user_id.as_str().unwrap()),
+            "{operation}: {own}"
+        );
+    }
+    let header = ("x-api-key", key["api_key"].as_str().unwrap());
+    let by_key = with_header(&server, header, "list_api_keys", json!({}));
+    assert_eq!(by_key["error"]["code"], -32002, "the key is still good");
+    let listed = as_bearer(&server, &alice, "list_api_keys", json!({}));
+    let listed = &listed["result"]["structuredContent"]["api_keys"];
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
 }
 
 #[test]

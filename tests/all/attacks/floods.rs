@@ -50,35 +50,57 @@ fn attack_33_a_flood_of_hashes_keeps_memory_bounded() {
     assert!(peak < 512, "{peak} MiB");
 }
 
+fn wait_until(server: &Server, holds: impl Fn(&Value) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let metrics = server.resource("mcp://user-auth/metrics");
+        if holds(&metrics) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{metrics}");
+    }
+}
+
 #[test]
 fn attack_33_clients_that_hang_up_free_their_places() {
     let server = Server::start();
     server.new_session("alice");
     let address = server.url.trim_start_matches("http://");
-    for number in 0..200 {
-        let body = registration(number);
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(
-            stream,
-            "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-    }
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let metrics = server.resource("mcp://user-auth/metrics");
-        let busy = metrics["password_hash"]["waiting"].as_u64().unwrap()
-            + metrics["password_hash"]["running"].as_u64().unwrap();
-        // The call that asks is one of those that live.
-        if busy == 0 && metrics["instances"]["live"] == 1 {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{metrics}");
-    }
+    let streams: Vec<TcpStream> = (0..200)
+        .map(|number| {
+            let body = registration(number);
+            let mut stream = TcpStream::connect(address).unwrap();
+            write!(
+                stream,
+                "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
+            .unwrap();
+            stream
+        })
+        .collect();
+    // Who hangs up earlier has not begun anything.
+    wait_until(&server, |metrics| {
+        let hash = |name: &str| metrics["password_hash"][name].as_u64();
+        hash("running") > Some(0) && hash("waiting") > Some(0)
+    });
+    drop(streams);
+    // The call that asks is one of those that live.
+    wait_until(&server, |metrics| {
+        let hash = |name: &str| metrics["password_hash"][name].as_u64();
+        hash("running") == Some(0)
+            && hash("waiting") == Some(0)
+            && metrics["instances"]["live"] == 1
+    });
     let login = json!({"username": "alice", "password": PASSWORD});
     assert!(server.call("login", login).is_ok());
+    // Who hangs up does not make room for another hash beside the one that was begun.
+    #[cfg(target_os = "linux")]
+    {
+        let peak = peak_mib(&server);
+        assert!(peak < 512, "{peak} MiB");
+    }
 }
 
 /// Hashes that would keep the host busy for hours or eat its memory.

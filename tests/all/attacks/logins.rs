@@ -1,9 +1,14 @@
 //! Guessing, flooding and confusing the way in.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use user_auth_tests::{PASSWORD, Server, Stdio};
+use user_auth_host::api::{McpRequest, Transport};
+use user_auth_host::client::NoClient;
+use user_auth_host::store::MemoryStore;
+use user_auth_host::{Keys, Limits};
+use user_auth_tests::{Options, PASSWORD, Server, Stdio, command, folder};
 
 fn login(server: &Server, username: &str, password: &str) -> Result<Value, Value> {
     server.call("login", json!({"username": username, "password": password}))
@@ -51,6 +56,52 @@ fn attack_18_a_login_takes_as_long_for_whoever_it_is() {
         difference <= spread,
         "medians differ by {difference:?}, the quartiles by {spread:?}"
     );
+}
+
+/// A disabled account and a locked one take no less than others, and no more.
+#[test]
+fn attack_18_a_login_is_the_same_work_for_whoever_it_is() {
+    let home = folder();
+    let server = Options::new().home(home.path()).start();
+    for name in ["known", "disabled", "stopped"] {
+        let account = json!({"username": name, "password": PASSWORD});
+        server.call("register", account).unwrap();
+    }
+    for name in ["disabled", "stopped"] {
+        let disabled = command(home.path())
+            .args(["call", "disable_user", &format!("username={name}")])
+            .output();
+        assert!(disabled.unwrap().status.success());
+    }
+    let work = || {
+        let metrics = server.resource("mcp://user-auth/metrics");
+        let count = |part: &str, name: &str| metrics[part][name].as_u64().unwrap();
+        [
+            count("store", "reads"),
+            count("store", "commits"),
+            count("password_hash", "completed"),
+        ]
+    };
+    let observe = |name: &str, password: &str| {
+        let before = work();
+        let mut error = login(&server, name, password).unwrap_err();
+        error["data"]["timestamp"].take();
+        let after = work();
+        let done: Vec<u64> = after.iter().zip(before).map(|(b, a)| b - a).collect();
+        (error, done)
+    };
+    for round in 0..12 {
+        let is_locked = round >= 10;
+        let wrong = "this is not the password";
+        let of_nobody = observe("nobody", wrong);
+        let (error, done) = &of_nobody;
+        assert_eq!(error["code"], if is_locked { -32003 } else { -32001 });
+        assert_eq!(done[2], u64::from(!is_locked), "hashes");
+        let right_once_locked = if is_locked { PASSWORD } else { wrong };
+        assert_eq!(observe("known", right_once_locked), of_nobody, "{round}");
+        assert_eq!(observe("disabled", wrong), of_nobody, "{round}");
+        assert_eq!(observe("stopped", PASSWORD), of_nobody, "{round}");
+    }
 }
 
 pub(super) struct Spread {
@@ -143,6 +194,49 @@ fn attack_22_a_forged_source() {
     assert_eq!(codes[10..], [-32003, -32003], "{codes:?}");
 }
 
+/// One subscriber has a whole /64 of IPv6 addresses, and an IPv4 address can be
+/// written as an IPv6 one.
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_22_a_subnet_and_other_spellings_of_an_address() {
+    let store = Arc::new(MemoryStore::new());
+    let plugin = super::plugin(store, Keys::ephemeral().unwrap(), Limits::default());
+    let guess = async |peer: String, username: &str| {
+        let params = json!({
+            "name": "user-auth_login",
+            "arguments": {"username": username, "password": "a guess of somebody"},
+        });
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let request = McpRequest {
+            transport: Transport::Http,
+            headers: Vec::new(),
+            peer: Some(peer),
+            body: body.to_string().into(),
+        };
+        let answer = plugin.handle(request, Arc::new(NoClient)).await.unwrap();
+        let answer: Value = serde_json::from_slice(&answer.body.unwrap()).unwrap();
+        answer["error"]["code"].as_i64().unwrap()
+    };
+    for number in 1..=12 {
+        let address = format!("2001:db8:0:1:{number:x}:0:0:{number:x}");
+        let code = guess(address, "alice").await;
+        let expected = if number <= 10 { -32001 } else { -32003 };
+        assert_eq!(code, expected, "{number} of one /64");
+    }
+    assert_eq!(guess("2001:db8:0:2::1".into(), "alice").await, -32001);
+
+    let spellings = [
+        "192.0.2.1",
+        "::ffff:192.0.2.1",
+        "::ffff:c000:201",
+        "0:0:0:0:0:FFFF:C000:0201",
+    ];
+    for (number, spelling) in spellings.iter().cycle().take(12).enumerate() {
+        let code = guess((*spelling).into(), "bob").await;
+        let expected = if number < 10 { -32001 } else { -32003 };
+        assert_eq!(code, expected, "{number}: {spelling}");
+    }
+}
+
 #[test]
 fn attack_26_passwords_of_every_length() {
     let server = Server::start();
@@ -211,6 +305,10 @@ fn attack_27_names_and_passwords_that_look_alike() {
             "{look_alike}"
         );
         assert!(login(&server, name, PASSWORD).is_ok(), "{look_alike}");
+        assert!(
+            login(&server, look_alike, PASSWORD).is_err(),
+            "{look_alike}"
+        );
     }
 }
 
@@ -261,4 +359,61 @@ fn attack_32_line_breaks_and_escapes() {
     );
     client.request(7, "ping", json!({}));
     assert_eq!(client.receive()["id"], 7, "one line for each message");
+}
+
+/// Whatever is sent, the log is one JSON object for each line, and no header of an
+/// answer is somebody else's.
+#[test]
+fn attack_32_forged_log_lines_and_headers() {
+    let server = Options::new().env("LOG_LEVEL", "DEBUG").start();
+    let tokens = server.new_session("alice");
+    let forged = "eve\r\n{\"level\":\"ERROR\",\"message\":\"forged\"}\r\n\u{1b}[2J";
+    let bearer = json!(tokens["access_token"]);
+    for (operation, arguments) in [
+        ("login", json!({"username": forged, "password": PASSWORD})),
+        ("login", json!({"username": "alice", "password": forged})),
+        (
+            "register",
+            json!({"username": "eve", "password": PASSWORD, "email": forged}),
+        ),
+        ("verify_token", json!({"token": "x", "audience": forged})),
+        ("get_session", json!({"access_token": forged})),
+        (
+            "create_api_key",
+            json!({"access_token": bearer, "name": forged}),
+        ),
+        ("revoke_token", json!({"token": forged})),
+        (forged, json!({forged: forged})),
+    ] {
+        let params = json!({"name": format!("user-auth_{operation}"), "arguments": arguments});
+        let body =
+            json!({"jsonrpc": "2.0", "id": forged, "method": "tools/call", "params": params});
+        let answer = server.post(&[], body.to_string());
+        assert!(answer.json().is_object(), "{operation}");
+        assert!(answer.header("level").is_none() && answer.header("set-cookie").is_none());
+    }
+    server.rpc(forged, json!({"uri": forged}));
+    server.rpc(
+        "resources/read",
+        json!({"uri": format!("mcp://user-auth/sessions/{forged}")}),
+    );
+    for header in [
+        "mcp-name: a\u{1b}[2J",
+        "authorization: Bearer a\rb",
+        "mcp-name: a\0",
+    ] {
+        let answer = server.raw(header);
+        assert!(answer.starts_with("HTTP/1.1 400"), "{header:?}: {answer}");
+    }
+
+    let (_, log) = server.stop();
+    let mut lines = 0;
+    for line in log.lines() {
+        let entry: Value = serde_json::from_str(line).unwrap_or(Value::Null);
+        assert!(entry.is_object(), "{line:?}");
+        assert_ne!(entry["message"], "forged", "{line:?}");
+        assert!(!line.contains(char::is_control), "{line:?}");
+        lines += 1;
+    }
+    assert!(lines > 0, "something was logged");
 }
