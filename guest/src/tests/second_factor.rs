@@ -408,6 +408,23 @@ fn codes_of_an_app_are_counted_over_all_sources_and_recovery_codes_are_not() {
 }
 
 #[test]
+fn who_guesses_recovery_codes_keeps_nobody_from_using_one() {
+    let user = User::new();
+    let login = |source: u32, code: &str| {
+        let source = format!("198.51.100.{source}");
+        let credentials = json!({"username": "alice", "password": PASSWORD});
+        let challenge = user.world.run_from(&source, "login", credentials).unwrap();
+        let input = json!({"challenge": challenge["challenge"], "code": code});
+        user.world.run_from(&source, "complete_login", input)
+    };
+    let wrong = "0000-1111-2222-3333-4444-5555-6666";
+    for guess in 0..110 {
+        assert_eq!(login(guess / 10, wrong), Err(-32001), "{guess}");
+    }
+    login(20, &user.recovery_codes[0]).unwrap();
+}
+
+#[test]
 fn a_second_factor_goes_only_by_a_fresh_session_that_began_with_it() {
     let change = |user: &User| {
         let input = json!({
