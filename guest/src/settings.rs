@@ -1,7 +1,7 @@
 //! Settings: environment variables whose names begin with `USER_AUTH_`, the
 //! one configuration channel that every WASI 0.2 runtime has.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -149,7 +149,7 @@ impl Settings {
     /// A token that `issue_token` makes for another service must not be good here,
     /// as it would be if that service had our own name.
     fn check_audiences(&self) -> Result<(), InvalidSetting> {
-        let mut seen = HashSet::from([&self.audience]);
+        let mut seen = BTreeSet::from([&self.audience]);
         if self.other_audiences.iter().all(|other| seen.insert(other)) {
             return Ok(());
         }
