@@ -62,7 +62,7 @@ impl KnownCosts {
     pub fn of_nobody(&self, nobody: Nobody) -> Option<Cost> {
         let mut chosen = None;
         for (index, cost) in self.costs.iter().enumerate() {
-            if draw(nobody, index) % (index as u64 + 2) == 0 {
+            if draw(nobody, index).is_multiple_of(index as u64 + 2) {
                 chosen = Some(*cost);
             }
         }
