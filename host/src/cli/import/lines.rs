@@ -177,6 +177,7 @@ impl Chunk {
 
 /// A line that can stand among others in an array, or nothing if it is empty.
 fn check(line: &[u8]) -> Result<&str, &'static str> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
     if line.len() > MAX_LINE_BYTES {
         return Err("is longer than 64 KiB");
     }
