@@ -17,8 +17,9 @@ use crate::error::{AuthError, FieldError, Result};
 use crate::ports::MessageKind;
 
 /// Sends a code for `confirm_password_reset` to the verified address of an
-/// account, three times an hour at the most. Answers the same whether there is
-/// such an account, whether it has a verified address, and whether it may be used.
+/// account: three an hour at the most for one who asks, ten for all together.
+/// Answers the same whether there is such an account, whether it has a verified
+/// address, and whether it may be used.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestPasswordReset {
