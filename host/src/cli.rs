@@ -2,6 +2,7 @@
 
 mod arguments;
 mod call;
+mod config;
 mod delivery;
 mod descriptors;
 mod import;

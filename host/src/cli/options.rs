@@ -13,6 +13,11 @@ use super::delivery::DeliveryOptions;
 /// Which component runs, on which store, under which key.
 #[derive(Args)]
 pub(super) struct Options {
+    /// The configuration, in JSON or (`.toml`) TOML; what is given here or in the
+    /// environment wins over it
+    #[arg(long, env = "USER_AUTH_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
     /// Where state lives: `sqlite:PATH`, or `memory` for as long as the process
     /// runs [default: sqlite:~/.local/share/user-auth/user-auth.db]
     #[arg(long, env = "USER_AUTH_STORE", value_name = "STORE")]

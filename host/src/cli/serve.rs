@@ -13,6 +13,7 @@ use user_auth_host::transport::http::{self, Allowed};
 use user_auth_host::{Limits, Plugin};
 
 use super::Failure;
+use super::config::Config;
 use super::delivery::Reach;
 use super::descriptors;
 use super::open::{open, try_out};
@@ -67,6 +68,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+        let config = Config::load(self.options.config.as_deref())?;
         let allowed = self.allowed()?;
         let shutdown = shutdown_signal()?;
         let listener = self.bind().await?;
@@ -75,6 +77,7 @@ impl Serve {
         let (plugin, store) = open(&self.options, limits, Reach::of(address.ip())).await?;
         try_out(&plugin).await?;
 
+        let _ = config;
         announce(address, &store);
         let messages = plugin.clone();
         let housekeeping = tokio::spawn(keep_house(plugin.clone()));

@@ -1,0 +1,80 @@
+//! `security`: who may call over HTTP, how often, and from which pages.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Who may call over HTTP, how often, and from which pages.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::cli) struct Security {
+    /// How callers show who they are.
+    pub(in crate::cli) authentication: Authentication,
+    /// How often one caller may call; left out: as often as they like.
+    pub(in crate::cli) rate_limiting: Option<RateLimiting>,
+    /// Which web pages may call.
+    pub(in crate::cli) cors: Cors,
+    /// Proxies that are believed when they say whom they speak for: addresses, or
+    /// networks such as `10.0.0.0/8`.
+    #[schemars(with = "Vec<String>")]
+    pub(in crate::cli) trusted_proxies: Vec<ipnet::IpNet>,
+}
+
+/// How callers show who they are.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::cli) struct Authentication {
+    /// Whether callers need an API key.
+    #[serde(rename = "type")]
+    pub(in crate::cli) kind: AuthenticationType,
+    /// The header that holds the key.
+    pub(in crate::cli) header: String,
+}
+
+/// Whether callers need an API key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::cli) enum AuthenticationType {
+    /// Anybody may call.
+    #[default]
+    None,
+    /// Callers send an API key.
+    ApiKey,
+}
+
+/// How often one caller may call: a caller is an API key, or else a source address.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::cli) struct RateLimiting {
+    /// So many requests a minute are let through.
+    pub(in crate::cli) requests_per_minute: std::num::NonZeroU32,
+    /// So many may come at once.
+    pub(in crate::cli) burst_size: std::num::NonZeroU32,
+}
+
+/// Which web pages may call (the Fetch standard's CORS protocol).
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::cli) struct Cors {
+    /// Whether browsers are told that pages of other origins may call.
+    pub(in crate::cli) enabled: bool,
+    /// Which origins, such as `https://app.example.com`.
+    pub(in crate::cli) allowed_origins: Vec<String>,
+}
+
+impl Default for Authentication {
+    fn default() -> Self {
+        Self {
+            kind: AuthenticationType::None,
+            header: "X-API-Key".to_owned(),
+        }
+    }
+}
+
+impl Default for RateLimiting {
+    fn default() -> Self {
+        Self {
+            requests_per_minute: const { std::num::NonZeroU32::new(100).unwrap() },
+            burst_size: const { std::num::NonZeroU32::new(10).unwrap() },
+        }
+    }
+}
