@@ -21,6 +21,7 @@ pub struct Options {
     home: Option<PathBuf>,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
+    ignored_signal: Option<String>,
 }
 
 impl Options {
@@ -31,6 +32,7 @@ impl Options {
             home: None,
             environment: Vec::new(),
             arguments: Vec::new(),
+            ignored_signal: None,
         }
     }
 
@@ -58,11 +60,20 @@ impl Options {
         self
     }
 
+    /// Ignoring this signal: what a process ignores, those it starts ignore too.
+    pub fn deaf_to(mut self, signal: &str) -> Options {
+        self.ignored_signal = Some(signal.to_owned());
+        self
+    }
+
     /// Starts it and waits until it listens.
     pub fn start(self) -> Server {
         let folder = folder();
         let home = self.home.unwrap_or_else(|| folder.path().to_owned());
-        let mut command = command(&home);
+        let mut command = match &self.ignored_signal {
+            Some(signal) => deaf(&command(&home), signal),
+            None => command(&home),
+        };
         command.args(["serve", "--listen", "127.0.0.1:0"]);
         if let Some(store) = &self.store {
             command.args(["--store", store]);
@@ -283,6 +294,22 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The same command from a shell that ignores the signal.
+fn deaf(command: &Command, signal: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!(r#"trap "" {signal}; exec "$0" "$@""#)])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    shell
 }
 
 fn answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {

@@ -3,6 +3,7 @@
 mod guard;
 mod mcp;
 mod patience;
+mod places;
 mod sse;
 
 use std::future::poll_fn;
@@ -25,7 +26,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,7 @@ use crate::claim::KEY_CHECK;
 use crate::sandbox::Plugin;
 use crate::store::Store;
 use patience::{Debts, Patient};
+use places::{Place, Places};
 
 /// How long to wait when the system has no more descriptors for connections.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -59,7 +61,7 @@ pub async fn serve(
         bodies: Arc::new(Semaphore::new(limits.bodies_bytes)),
         started: Instant::now(),
     });
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.connections);
     let stopping = CancellationToken::new();
     let mut connections = JoinSet::new();
     let mut server = http1::Builder::new();
@@ -77,8 +79,7 @@ pub async fn serve(
             while connections.try_join_next().is_some() {}
             let (server, router, stopping) = (server.clone(), router.clone(), stopping.clone());
             connections.spawn(async move {
-                let _place = place;
-                let debts = Debts::default();
+                let debts = place.debts().clone();
                 let stream = Patient::new(
                     stream,
                     limits.response_write,
@@ -92,8 +93,12 @@ pub async fn serve(
                 let service =
                     service_fn(move |request| answer(router.clone(), caller.clone(), request));
                 let connection = server.serve_connection(TokioIo::new(stream), service);
-                if let Err(error) = drive(connection, &debts, &stopping).await {
-                    debug!(%peer, %error, "a connection broke");
+                tokio::select! {
+                    biased;
+                    () = place.evicted() => debug!(%peer, "a connection made place for another"),
+                    ended = drive(connection, &debts, &stopping) => if let Err(error) = ended {
+                        debug!(%peer, %error, "a connection broke");
+                    },
                 }
             });
         }
@@ -171,21 +176,17 @@ fn router(app: App) -> Router {
         .with_state(Arc::new(app))
 }
 
-/// Takes the next connection, once there is a place for it: those who come too
-/// early wait in the system's backlog. Failures are logged when they begin and
-/// when they end, which is what `failing` is for.
+/// Takes the next connection, and finds a place for it. Failures are logged when
+/// they begin and when they end, which is what `failing` is for.
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    places: &Places,
     failing: &mut bool,
-) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+) -> (TcpStream, SocketAddr, Place) {
     loop {
-        let Ok(place) = Arc::clone(places).acquire_owned().await else {
-            // The semaphore is never closed.
-            std::future::pending().await
-        };
         match listener.accept().await {
             Ok((stream, peer)) => {
+                let place = places.take().await;
                 if std::mem::take(failing) {
                     info!("connections are accepted again");
                 }

@@ -2,10 +2,10 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
@@ -17,9 +17,19 @@ use tokio_util::sync::CancellationToken;
 /// that is slow, and little for whoever waits for the server to end.
 const STALL_AT_SHUTDOWN: Duration = Duration::from_secs(1);
 
+/// What times are counted from: an `Instant` fits into no atomic.
+static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// What a connection still owes its client.
-#[derive(Clone, Default)]
-pub(super) struct Debts(Arc<AtomicUsize>);
+#[derive(Clone)]
+pub(super) struct Debts(Arc<Account>);
+
+struct Account {
+    owed: AtomicUsize,
+    /// When something was last owed, or the connection began: in nanoseconds of
+    /// [`BEGINNING`].
+    last_owed: AtomicU64,
+}
 
 /// A request that was taken on whole and is not yet answered, or an answer that
 /// waits for its reader; settled when it is dropped.
@@ -27,20 +37,40 @@ pub(super) struct Debt(Debts);
 
 impl Debts {
     pub(super) fn owe(&self) -> Debt {
-        self.0.fetch_add(1, Relaxed);
+        self.0.owed.fetch_add(1, Relaxed);
         Debt(self.clone())
     }
 
     pub(super) fn are_settled(&self) -> bool {
-        self.0.load(Relaxed) == 0
+        self.0.owed.load(Relaxed) == 0
+    }
+
+    /// Since when nothing is owed; `None` while something is.
+    pub(super) fn settled_since(&self) -> Option<Duration> {
+        let since = Duration::from_nanos(self.0.last_owed.load(Relaxed));
+        self.are_settled().then_some(since)
+    }
+}
+
+impl Default for Debts {
+    fn default() -> Self {
+        Self(Arc::new(Account {
+            owed: AtomicUsize::new(0),
+            last_owed: AtomicU64::new(now()),
+        }))
     }
 }
 
 impl Drop for Debt {
     fn drop(&mut self) {
-        let Debts(count) = &self.0;
-        count.fetch_sub(1, Relaxed);
+        let Debts(account) = &self.0;
+        account.last_owed.store(now(), Relaxed);
+        account.owed.fetch_sub(1, Relaxed);
     }
+}
+
+fn now() -> u64 {
+    u64::try_from(BEGINNING.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The body of an answer, which is owed until its last frame has been taken.

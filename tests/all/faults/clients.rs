@@ -1,0 +1,153 @@
+//! Clients that hang up, come to no end, or come by the thousand.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::net::TcpSocket;
+use user_auth_tests::{Options, PASSWORD, Server};
+
+/// The server is asked this often whether it has got over something.
+const LOOKS: usize = 500;
+
+#[test]
+fn whoever_hangs_up_in_the_middle_leaves_a_whole_account_or_none() {
+    let server = Server::start();
+    let names: Vec<String> = (0..40).map(|number| format!("user{number}")).collect();
+    for (number, name) in names.iter().enumerate() {
+        let request = registration(&server, name);
+        let mut stream = connect(&server);
+        // Some in the middle of the request, some when it is at work.
+        let sent = match number % 4 {
+            0 => request.len() / 2,
+            1 => request.len() - 1,
+            _ => request.len(),
+        };
+        stream.write_all(&request.as_bytes()[..sent]).unwrap();
+        if number % 4 == 2 {
+            stream.shutdown(Shutdown::Write).unwrap();
+        }
+    }
+    // What they began comes to an end: only the call that asks is at work.
+    let mut looks = (0..LOOKS).map(|_| {
+        let metrics = server.resource("mcp://user-auth/metrics");
+        let idle = metrics["instances"]["live"] == 1;
+        if !idle {
+            thread::yield_now();
+        }
+        idle
+    });
+    assert!(
+        looks.any(|idle| idle),
+        "calls of clients that are gone run on"
+    );
+    for name in names {
+        let account = json!({"username": name, "password": PASSWORD});
+        if server.call("register", account.clone()).is_err() {
+            let login = server.call("login", account);
+            assert!(login.is_ok(), "{name} is there by half: {login:?}");
+        }
+    }
+}
+
+#[test]
+fn whoever_sends_a_byte_now_and_then_holds_nobody_up_and_is_cut_off() {
+    const SLOW: usize = 300;
+    let server = Options::new()
+        .env("USER_AUTH_LIMITS_HEADER_READ", "1s")
+        .env("USER_AUTH_LIMITS_BODY_READ", "1s")
+        .start();
+    let request = registration(&server, "slow");
+    let body_at = request.find("\r\n\r\n").unwrap() + 5;
+    let slow: Vec<TcpStream> = (0..SLOW)
+        .map(|number| {
+            let mut stream = connect(&server);
+            let so_far = if number % 2 == 0 { 20 } else { body_at };
+            stream.write_all(&request.as_bytes()[..so_far]).unwrap();
+            stream
+        })
+        .collect();
+    // Meanwhile everybody else is served.
+    server.new_session("quick");
+    for (number, mut stream) in slow.into_iter().enumerate() {
+        // It goes on, byte by byte, for as long as it is let.
+        let _ = stream.write(b"x");
+        let mut answer = String::new();
+        // A reset is an end as well.
+        let _ = stream.read_to_string(&mut answer);
+        let cut = answer.is_empty() || answer.starts_with("HTTP/1.1 408");
+        assert!(cut, "slow client {number} got {answer:?}");
+    }
+}
+
+/// Ten thousand connections are open and send nothing, or half a request. Who
+/// comes then is served, and memory has a bound.
+#[tokio::test]
+async fn ten_thousand_idle_connections_keep_nobody_out() {
+    const CONNECTIONS: usize = 10_000;
+    const MEMORY_MIB: u64 = 512;
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let server = Server::start();
+    let address = server.url.trim_start_matches("http://").parse().unwrap();
+    let mut open = Vec::with_capacity(CONNECTIONS);
+    for number in 0..CONNECTIONS {
+        let socket = TcpSocket::new_v4().unwrap();
+        let connection = socket.connect(address);
+        let connection = tokio::time::timeout(Duration::from_secs(60), connection).await;
+        let connection = connection.expect("there is place for a newcomer").unwrap();
+        if number % 2 == 0 {
+            // The server may just have given its place to another.
+            let _ = connection.try_write(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\n");
+        }
+        open.push(connection);
+    }
+    let (server, memory) = tokio::task::spawn_blocking(move || {
+        server.new_session("alice");
+        let memory = resident_mib(&server);
+        (server, memory)
+    })
+    .await
+    .unwrap();
+    assert!(memory < MEMORY_MIB, "{memory} MiB");
+    drop(open);
+    tokio::task::spawn_blocking(move || server.new_session("bob"))
+        .await
+        .unwrap();
+}
+
+fn resident_mib(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()));
+    // Elsewhere than on Linux there is nowhere to read it.
+    let Ok(status) = status else { return 0 };
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: u64 = line
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
+    kib / 1024
+}
+
+fn connect(server: &Server) -> TcpStream {
+    let stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    stream
+}
+
+fn registration(server: &Server, name: &str) -> String {
+    let body: Value = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "user-auth_register",
+        "arguments": {"username": name, "password": PASSWORD},
+    }});
+    let (host, body) = (server.url.trim_start_matches("http://"), body.to_string());
+    format!(
+        "POST /mcp HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}

@@ -1,0 +1,149 @@
+//! A clock that jumps.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use user_auth_tests::{Options, PASSWORD, Server, folder, shown};
+
+/// Where Linux distributions put it.
+const LIBRARIES: &[&str] = &[
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib64/faketime/libfaketimeMT.so.1",
+    "/usr/lib/faketime/libfaketimeMT.so.1",
+];
+
+/// The clock of one server, set from outside while it runs.
+struct Clock(PathBuf);
+
+impl Clock {
+    /// So far from the real time: `+2h`, `-1d`.
+    fn set(&self, offset: &str) {
+        fs::write(&self.0, format!("{offset}\n")).unwrap();
+    }
+
+    fn start(home: &Path) -> (Clock, Server) {
+        let library = LIBRARIES.iter().find(|path| Path::new(path).exists());
+        let library = library.expect("libfaketime is missing; `make test` says how to install it");
+        let clock = Clock(home.join("clock"));
+        clock.set("+0");
+        let server = Options::new()
+            .home(home)
+            .env("LD_PRELOAD", library)
+            .env("FAKETIME_TIMESTAMP_FILE", &clock.0.display().to_string())
+            .env("FAKETIME_NO_CACHE", "1")
+            // Timers run on, as they do when somebody sets a clock.
+            .env("DONT_FAKE_MONOTONIC", "1")
+            .start();
+        (clock, server)
+    }
+}
+
+#[test]
+fn what_has_ended_stays_ended_and_what_lives_goes_on_when_the_clock_jumps() {
+    let home = folder();
+    let (clock, server) = Clock::start(home.path());
+    let live = server.new_session("alice");
+    let ended = server.call("login", account("alice")).unwrap();
+    let access = json!({"access_token": ended["access_token"]});
+    server.call("logout", access).unwrap();
+    assert!(is_active(&server, &live));
+
+    // Two hours on: the access token has expired, the session has not.
+    clock.set("+2h");
+    assert!(!is_active(&server, &live));
+    let renewed = refresh(&server, &live).unwrap();
+    assert!(is_active(&server, &renewed));
+
+    // A day back: what was issued later is not yet good, and nothing is good for
+    // longer than it was.
+    clock.set("-1d");
+    assert!(!is_active(&server, &renewed));
+    assert!(!is_active(&server, &ended));
+    let early = server.call("login", account("alice")).unwrap();
+    assert!(is_active(&server, &early));
+
+    // Forty days on: beyond the longest life of a session.
+    clock.set("+40d");
+    for dead in [&early, &renewed, &ended] {
+        assert!(!is_active(&server, dead));
+        assert_eq!(refresh(&server, dead).unwrap_err()["code"], -32001);
+    }
+    let late = server.call("login", account("alice")).unwrap();
+    assert!(is_active(&server, &late));
+
+    // And the right time again. The token that was used up is not good anew.
+    clock.set("+0");
+    let error = refresh(&server, &live).unwrap_err();
+    assert_eq!(error["code"], -32001);
+    let now = server.call("login", account("alice")).unwrap();
+    assert!(is_active(&server, &now));
+    let now = json!({"access_token": now["access_token"]});
+    let chain = server.call("verify_audit_chain", now).unwrap();
+    assert_eq!(chain["intact"], true, "{chain}");
+}
+
+#[test]
+fn a_code_of_an_authenticator_works_once_whatever_the_clock_does() {
+    let home = folder();
+    let (clock, server) = Clock::start(home.path());
+    let session = server.new_session("bob");
+    let access = &session["access_token"];
+    let begun = server.call("enroll_totp", json!({"access_token": access}));
+    let secret = begun.unwrap()["secret"].as_str().unwrap().to_owned();
+    // Everybody's watch is that of the server.
+    let enrolled = with_code(&secret, user_auth_tests::step(), |code| {
+        server.call(
+            "confirm_totp",
+            json!({"access_token": access, "code": code}),
+        )
+    });
+    enrolled.unwrap();
+
+    clock.set("+1h");
+    let step = user_auth_tests::step() + 120;
+    let code = shown(&secret, step);
+    assert!(second_factor(&server, &code).is_ok());
+    for offset in ["+1h", "-1h", "+1h"] {
+        clock.set(offset);
+        assert!(second_factor(&server, &code).is_err(), "again at {offset}");
+    }
+}
+
+/// A login with the password and then the code.
+fn second_factor(server: &Server, code: &str) -> Result<Value, Value> {
+    let challenge = server.call("login", account("bob")).unwrap();
+    let challenge = &challenge["challenge"];
+    server.call(
+        "complete_login",
+        json!({"challenge": challenge, "code": code}),
+    )
+}
+
+/// A step may end while a test is at work: one try more with the next.
+fn with_code<T>(
+    secret: &str,
+    step: u64,
+    mut try_with: impl FnMut(String) -> Result<T, Value>,
+) -> Result<T, Value> {
+    try_with(shown(secret, step)).or_else(|_| try_with(shown(secret, step + 1)))
+}
+
+fn refresh(server: &Server, tokens: &Value) -> Result<Value, Value> {
+    server.call(
+        "refresh_token",
+        json!({"refresh_token": tokens["refresh_token"]}),
+    )
+}
+
+fn is_active(server: &Server, tokens: &Value) -> bool {
+    let token = json!({"token": tokens["access_token"]});
+    server
+        .call("verify_token", token)
+        .is_ok_and(|answer| answer["active"] == true)
+}
+
+fn account(name: &str) -> Value {
+    json!({"username": name, "password": PASSWORD})
+}
