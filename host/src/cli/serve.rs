@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 use user_auth_host::transport::http::{self, Allowed};
@@ -24,6 +24,9 @@ use super::show;
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 const PAGE: u32 = 100;
 const PAGES: u32 = 1000;
+/// Connections that may wait to be accepted, if the system lets so many: with few,
+/// a crowd that comes at once is told nothing, and tries again after a second.
+const BACKLOG: u32 = 4096;
 /// What a shell reports of a process that SIGINT ended.
 const KILLED: i32 = 130;
 
@@ -111,7 +114,7 @@ impl Serve {
     }
 
     async fn bind(&self) -> Result<TcpListener, Failure> {
-        TcpListener::bind(&self.listen).await.map_err(|error| {
+        listen(&self.listen).await.map_err(|error| {
             let advice = match error.kind() {
                 io::ErrorKind::AddrInUse => {
                     "; another program listens there: stop it, or take another port with `--listen`"
@@ -124,6 +127,32 @@ impl Serve {
             Failure::start(format!("cannot listen on {}: {error}{advice}", self.listen))
         })
     }
+}
+
+/// Listens on the first of the addresses that the name stands for and that can be
+/// had.
+async fn listen(address: &str) -> io::Result<TcpListener> {
+    let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+    for address in tokio::net::lookup_host(address).await? {
+        result = listen_on(address);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Not to wait, after a restart, for the connections of the time before; on
+    // Windows it would let two programs listen on one port.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Completes when the user or the system asks the process to end. Asked twice,
