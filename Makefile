@@ -5,6 +5,7 @@ PYTHON  ?= python3
 TARGET  := wasm32-wasip2
 RELEASE := target/release
 CLIENTS := tests/clients
+SOAK_SECONDS ?= 600
 WASM    := target/$(TARGET)/component
 
 FUZZ         := tests/fuzz
@@ -19,7 +20,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench build component host fixtures clients lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak build component host fixtures clients lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -32,6 +33,9 @@ test: build fixtures clients ## Build all, install the clients that the tests ca
 
 bench: build ## Measure; prints a table
 	$(RELEASE)/user-auth-bench
+
+soak: build ## Mixed load for SOAK_SECONDS (600); draws memory and waiting into host/docs/soak.svg
+	$(RELEASE)/user-auth-bench soak $(SOAK_SECONDS) host/docs/soak.svg
 
 build: component host ## Build the component and the program
 

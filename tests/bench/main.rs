@@ -6,12 +6,14 @@
 mod hash;
 mod instance;
 mod load;
+mod soak;
 
 use std::net::TcpStream;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use user_auth_tests::{PASSWORD, Server, folder};
 
@@ -24,6 +26,17 @@ const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const ACCOUNTS: usize = 64;
 
 fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [] => rates(),
+        ["soak", seconds, plot] => soak::run(seconds.parse()?, None, Path::new(plot)),
+        ["soak", seconds, plot, store] => soak::run(seconds.parse()?, Some(store), Path::new(plot)),
+        _ => bail!("nothing, or: soak SECONDS PLOT.svg [STORE]"),
+    }
+}
+
+fn rates() -> Result<()> {
     let cores = thread::available_parallelism()?.get();
     println!("{cores} cores; {} for each rate\n", seconds(FOR));
     first_answer()?;
