@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,17 +29,22 @@ const SUPERVISE: &str = r#"
 pid=$!
 read -r word
 case "$word" in
-    crash) kill -QUIT $pid ;;
-    *) kill -INT $pid ;;
+    stop) kill -INT $pid ;;
+    *) kill -QUIT $pid ;;
 esac
 wait $pid
 [ -n "$word" ] || rm -rf "$3"
 "#;
 
-/// The URL of a new, empty database on the server that all tests of this process share.
-pub fn database() -> String {
+/// The server that all tests of this process share, and that none of them stops.
+pub fn shared() -> &'static Postgres {
     static SHARED: OnceLock<Postgres> = OnceLock::new();
-    SHARED.get_or_init(Postgres::start_new).database()
+    SHARED.get_or_init(Postgres::start_new)
+}
+
+/// The URL of a new, empty database on it.
+pub fn database() -> String {
+    shared().database()
 }
 
 /// A server. It ends when this is dropped.
@@ -108,6 +114,8 @@ impl Postgres {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            // Ctrl-C in a terminal is for the tests, and their end for this.
+            .process_group(0)
             .spawn()
             .expect("a shell runs");
         let word = supervisor.stdin.take();

@@ -20,8 +20,7 @@ use super::options::{ComponentOptions, Options, StoreLocation, xdg_folder};
 const RESOURCE_UNAVAILABLE: i32 = -32004;
 
 /// A database that is shared has no folder that is.
-const NO_KEY_BESIDE_POSTGRES: &str =
-    "with PostgreSQL the master key must be named, and all processes on the database need the \
+const NO_KEY_BESIDE_POSTGRES: &str = "with PostgreSQL the master key must be named, and all processes on the database need the \
      same one: set USER_AUTH_MASTER_KEY, or name a file with `--master-key-file FILE`; \
      `openssl rand -hex 32` makes a key";
 

@@ -118,9 +118,7 @@ async fn version(transaction: &Transaction<'_>) -> Result<i32, OpenError> {
         return Err(OpenError::Foreign);
     }
     if !row.try_get::<_, bool>(0)? {
-        transaction
-            .batch_execute("CREATE SCHEMA user_auth")
-            .await?;
+        transaction.batch_execute("CREATE SCHEMA user_auth").await?;
     }
     transaction
         .batch_execute(

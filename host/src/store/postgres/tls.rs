@@ -68,9 +68,11 @@ fn read(roots: &Roots) -> Result<RootCertStore, String> {
         Roots::System => {
             store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if store.is_empty() {
-                return Err("the system has no root certificates for TLS to PostgreSQL; name \
+                return Err(
+                    "the system has no root certificates for TLS to PostgreSQL; name \
                             a file of them with `sslrootcert=FILE` in the URL"
-                    .into());
+                        .into(),
+                );
             }
         }
         Roots::File(path) => read_file(path, &mut store)

@@ -157,7 +157,11 @@ fn protection(
 ) -> Result<(SslMode, Tls), PostgresUrlError> {
     let local = is_local(config);
     // What goes over a socket in the file system stays on this machine.
-    if config.get_hosts().iter().any(|host| !matches!(host, Host::Tcp(_))) {
+    if config
+        .get_hosts()
+        .iter()
+        .any(|host| !matches!(host, Host::Tcp(_)))
+    {
         return match (local, ssl_mode) {
             (true, None | Some("disable" | "prefer")) => Ok((SslMode::Disable, None)),
             _ => Err(wrong("there is no TLS over a socket of the file system")),
@@ -186,7 +190,9 @@ fn is_local(config: &Config) -> bool {
     config.get_hosts().iter().all(|host| match host {
         Host::Tcp(name) => {
             name.eq_ignore_ascii_case("localhost")
-                || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+                || name
+                    .parse::<IpAddr>()
+                    .is_ok_and(|address| address.is_loopback())
         }
         _ => true,
     }) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
@@ -233,7 +239,8 @@ mod tests {
     use super::*;
 
     fn url(text: &str) -> PostgresUrl {
-        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+        text.parse()
+            .unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     fn mode(text: &str) -> (SslMode, Option<Verify>) {
@@ -256,7 +263,10 @@ mod tests {
             ("postgres://db.example/x?sslmode=verify-full", full),
             ("postgres://db.example/x?sslmode=verify-ca", chain),
             ("postgres://db.example/x?sslmode=require", any),
-            ("postgres://db.example/x?sslmode=require&sslrootcert=/ca", chain),
+            (
+                "postgres://db.example/x?sslmode=require&sslrootcert=/ca",
+                chain,
+            ),
             ("postgres://db.example/x?sslmode=prefer", prefer),
             ("postgres://db.example/x?sslmode=disable", clear),
             ("postgres://127.0.0.1/x", prefer),
@@ -274,7 +284,9 @@ mod tests {
     #[test]
     fn nothing_of_a_url_shows_its_password() {
         let password = "p?a@s/s".replace('@', "%40");
-        let good = url(&format!("postgres://me:{password}@db.example:5433/x?pool_size=3"));
+        let good = url(&format!(
+            "postgres://me:{password}@db.example:5433/x?pool_size=3"
+        ));
         assert_eq!(good.to_string(), "postgres://me:***@db.example:5433/x");
         assert!(!format!("{good:?}").contains("p?a"));
         assert_eq!(good.config.get_password(), Some(b"p?a@s/s".as_slice()));
