@@ -7,6 +7,7 @@
 mod checks;
 mod clock;
 mod memory;
+mod postgres;
 mod sqlite;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use memory::MemoryStore;
+pub use postgres::{PostgresStore, PostgresUrl, PostgresUrlError};
 pub use sqlite::SqliteStore;
 
 /// The most bytes that a key may have.
@@ -93,7 +95,7 @@ pub enum StoreError {
 /// What every store does. See `wit/store.wit` for the contract.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// `sqlite`, `memory`, …: for metrics and messages.
+    /// `sqlite`, `postgres`, …: for metrics and messages.
     fn kind(&self) -> &'static str;
 
     /// Reads the records under `keys`, in that order, as one snapshot.

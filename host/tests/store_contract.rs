@@ -1,7 +1,12 @@
 //! The contract of `wit/store.wit`, as one suite that every store passes, and
-//! what only the SQLite store promises.
+//! what only the SQLite store and only the PostgreSQL store promise.
 //!
 //! Another store takes one more line of `contract!`.
+
+/// By its path: the package that has it depends on this one.
+#[path = "../../tests/src/postgres.rs"]
+#[allow(dead_code, reason = "the tests of the other package use the rest")]
+mod postgres_server;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use user_auth_host::store::{
     Entry, Expect, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES, MemoryStore, Mutation, Outcome,
-    SqliteStore, Store, StoreError,
+    PostgresStore, PostgresUrl, SqliteStore, Store, StoreError,
 };
 
 /// Runs every case against a new store.
@@ -78,6 +83,7 @@ macro_rules! contract {
 
 contract!(memory, Bed::memory());
 contract!(sqlite, Bed::sqlite());
+contract!(postgres, Bed::postgres());
 
 /// A new store, and the clock that it looks at.
 struct Bed {
@@ -105,6 +111,17 @@ impl Bed {
             store: Arc::new(store),
             clock,
             _folder: Some(folder),
+        }
+    }
+
+    async fn postgres() -> Self {
+        let clock = TestClock::default();
+        let url: PostgresUrl = postgres_server::database().parse().unwrap();
+        let store = PostgresStore::with_clock(&url, clock.reader());
+        Self {
+            store: Arc::new(store.await.unwrap()),
+            clock,
+            _folder: None,
         }
     }
 

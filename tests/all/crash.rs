@@ -5,7 +5,10 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use serde_json::json;
+use user_auth_tests::postgres::database;
 use user_auth_tests::{Options, PASSWORD, folder};
+
+use crate::postgres::on;
 
 const CLIENTS: usize = 1000;
 const KILL_AFTER: usize = 300;
@@ -14,7 +17,16 @@ const CHECKERS: usize = 4;
 #[test]
 fn a_kill_during_a_thousand_registrations_loses_and_halves_none() {
     let home = folder();
-    let options = || Options::new().home(home.path());
+    kill_and_look(|| Options::new().home(home.path()));
+}
+
+#[test]
+fn a_kill_during_a_thousand_registrations_on_postgres_loses_and_halves_none() {
+    let url = database();
+    kill_and_look(|| on(&url));
+}
+
+fn kill_and_look(options: impl Fn() -> Options) {
     let server = options().start();
     let acknowledged = Mutex::new(Vec::new());
     let name = |client: usize| format!("user{client}");

@@ -8,14 +8,17 @@
 mod check;
 
 use std::env;
-use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use user_auth_tests::postgres::database;
 use user_auth_tests::{Options, PASSWORD, Server, command, folder};
+
+use crate::postgres::{MASTER_KEY, on};
 
 use self::check::Answer::{No, Unknown, Yes};
 use self::check::{Answer, Event, History, Owner, What};
@@ -29,11 +32,29 @@ const USERS: usize = 3;
 fn no_history_of_parallel_clients_shows_what_cannot_have_been() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
+    histories(&[server], command(home.path()));
+}
+
+#[test]
+fn no_history_of_clients_of_two_processes_shows_what_cannot_have_been() {
+    let url = database();
+    let home = folder();
+    let mut operator = command(home.path());
+    operator.env("USER_AUTH_STORE", &url);
+    operator.env("USER_AUTH_MASTER_KEY", MASTER_KEY);
+    histories(&[on(&url).start(), on(&url).start()], operator);
+}
+
+/// `operator` is the program, in the environment of the servers.
+fn histories(servers: &[Server], mut operator: Command) {
+    let server = &servers[0];
     let admin = server.new_session("admin");
-    operator(
-        home.path(),
-        &["assign_role", "username=admin", "role=admin"],
-    );
+    let assigned = operator
+        .args(["call", "assign_role", "username=admin", "role=admin"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&assigned.stderr);
+    assert!(assigned.status.success(), "{said}");
     let admin = admin["access_token"].as_str().unwrap();
     let role = json!({"role": "clerk", "permissions": ["billing:read"], "access_token": admin});
     server.call("define_role", role).unwrap();
@@ -47,7 +68,7 @@ fn no_history_of_parallel_clients_shows_what_cannot_have_been() {
     };
     let mut refreshed = 0;
     for seed in first_seed..first_seed + HISTORIES {
-        let history = run(&server, admin, seed);
+        let history = run(servers, admin, seed);
         if let Err(wrong) = history.check() {
             panic!("HISTORY_SEED={seed}: {wrong}");
         }
@@ -56,21 +77,12 @@ fn no_history_of_parallel_clients_shows_what_cannot_have_been() {
         assert!(history.count(|what| matches!(what, What::Verify(_)), No) > 0);
     }
     assert!(refreshed > 0);
-    chains_are_whole(&server, admin);
-}
-
-fn operator(home: &Path, arguments: &[&str]) {
-    let output = command(home).arg("call").args(arguments).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    chains_are_whole(server, admin);
 }
 
 /// One history: its clients, what they hold together, and what was answered.
 struct Run<'a> {
-    server: &'a Server,
+    servers: &'a [Server],
     admin: &'a str,
     users: Vec<String>,
     clock: AtomicU64,
@@ -85,9 +97,9 @@ struct Token {
     refresh: Value,
 }
 
-fn run(server: &Server, admin: &str, seed: u64) -> History {
+fn run(servers: &[Server], admin: &str, seed: u64) -> History {
     let run = Run {
-        server,
+        servers,
         admin,
         users: (0..USERS)
             .map(|user| format!("user{user}-{seed}"))
@@ -98,7 +110,7 @@ fn run(server: &Server, admin: &str, seed: u64) -> History {
     };
     for (user, username) in run.users.iter().enumerate() {
         let account = json!({"username": username, "password": PASSWORD});
-        server.call("register", account).unwrap();
+        run.servers[0].call("register", account).unwrap();
         run.login(user);
     }
     thread::scope(|scope| {
@@ -214,7 +226,9 @@ impl Run<'_> {
     /// The event, and the output if there is one.
     fn call(&self, what: What, operation: &str, input: Value) -> (Event, Option<Value>) {
         let invoked = self.clock.fetch_add(1, Ordering::SeqCst);
-        let result = self.server.call(operation, input);
+        // In turn, whoever it is for.
+        let server = &self.servers[invoked as usize % self.servers.len()];
+        let result = server.call(operation, input);
         let answered = self.clock.fetch_add(1, Ordering::SeqCst);
         let (answer, output) = match result {
             Ok(output) => (Unknown, Some(output)),

@@ -13,6 +13,7 @@ mod host;
 mod http;
 mod import;
 mod mail;
+mod postgres;
 mod races;
 mod readme;
 mod sandbox;

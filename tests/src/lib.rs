@@ -2,6 +2,7 @@
 //! component, started on a free port with a store of its own, and stopped again.
 
 mod files;
+pub mod postgres;
 mod server;
 mod smtp;
 mod source;

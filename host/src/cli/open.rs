@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use user_auth_host::api::{Caller, Principal};
-use user_auth_host::store::{MemoryStore, SqliteStore, Store};
+use user_auth_host::store::{MemoryStore, PostgresStore, SqliteStore, Store};
 use user_auth_host::{
     Keys, KeysError, Limits, Plugin, PluginBuilder, default_component_path, settings,
 };
@@ -18,6 +18,11 @@ use super::options::{ComponentOptions, Options, StoreLocation, xdg_folder};
 
 /// The code of an error that no client can do anything about.
 const RESOURCE_UNAVAILABLE: i32 = -32004;
+
+/// A database that is shared has no folder that is.
+const NO_KEY_BESIDE_POSTGRES: &str = "with PostgreSQL the master key must be named, and all processes on the database need the \
+     same one: set USER_AUTH_MASTER_KEY, or name a file with `--master-key-file FILE`; \
+     `openssl rand -hex 32` makes a key";
 
 /// Opens the store, the master key, the delivery and the component. `reach` says who
 /// can call.
@@ -34,7 +39,7 @@ pub(super) async fn open(
     let builder = component(&options.component)?;
     let delivery = options.delivery.open(reach)?;
     let keys = keys(options, &location)?;
-    let store = store(&location)?;
+    let store = store(&location).await?;
     keys.claim(&*store).await.map_err(Failure::start)?;
     let mut builder = builder.store(store).keys(keys).limits(limits);
     for (name, value) in settings::from_environment() {
@@ -102,10 +107,14 @@ fn default_database() -> Result<PathBuf, Failure> {
     Ok(folder.join("user-auth.db"))
 }
 
-fn store(location: &StoreLocation) -> Result<Arc<dyn Store>, Failure> {
+async fn store(location: &StoreLocation) -> Result<Arc<dyn Store>, Failure> {
     match location {
         StoreLocation::Memory => Ok(Arc::new(MemoryStore::new())),
         StoreLocation::Sqlite(path) => match SqliteStore::open(path) {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(error) => Err(Failure::start(error)),
+        },
+        StoreLocation::Postgres(url) => match PostgresStore::open(url).await {
             Ok(store) => Ok(Arc::new(store)),
             Err(error) => Err(Failure::start(error)),
         },
@@ -126,6 +135,12 @@ fn keys(options: &Options, location: &StoreLocation) -> Result<Keys, Failure> {
         (StoreLocation::Memory, None) => return Keys::ephemeral().map_err(Failure::start),
         (StoreLocation::Memory, Some(file)) => {
             return Keys::load_or_create(file).map_err(Failure::start);
+        }
+        (StoreLocation::Postgres(_), None) => return Err(Failure::start(NO_KEY_BESIDE_POSTGRES)),
+        // Never a new one: each machine would make its own, and one in a container
+        // would be gone with it.
+        (StoreLocation::Postgres(_), Some(file)) => {
+            return Keys::load(file).map_err(Failure::start);
         }
         (StoreLocation::Sqlite(database), _) => database,
     };

@@ -1,12 +1,15 @@
 //! The options that several commands have.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Command};
+use clap::builder::{BoolishValueParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, Args, Command};
+use user_auth_host::store::{PostgresUrl, PostgresUrlError};
 
 use super::delivery::DeliveryOptions;
 
@@ -18,9 +21,15 @@ pub(super) struct Options {
     #[arg(long, env = "USER_AUTH_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
-    /// Where state lives: `sqlite:PATH`, or `memory` for as long as the process
-    /// runs [default: sqlite:~/.local/share/user-auth/user-auth.db]
-    #[arg(long, env = "USER_AUTH_STORE", value_name = "STORE")]
+    /// Where state lives: `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, or `memory`
+    /// for as long as the process runs [default: sqlite:~/.local/share/user-auth/user-auth.db]
+    #[arg(
+        long,
+        env = "USER_AUTH_STORE",
+        value_name = "STORE",
+        hide_env_values = true,
+        value_parser = StoreParser
+    )]
     pub(super) store: Option<StoreLocation>,
 
     /// The file that holds the master key, created at the first start; unused
@@ -59,6 +68,8 @@ pub(super) enum StoreLocation {
     Memory,
     /// In this SQLite database.
     Sqlite(PathBuf),
+    /// In this PostgreSQL database.
+    Postgres(Box<PostgresUrl>),
 }
 
 impl FromStr for StoreLocation {
@@ -71,7 +82,11 @@ impl FromStr for StoreLocation {
                 Ok(Self::Sqlite(path.into()))
             }
             Some(("sqlite", ":memory:")) => Err("for a store in memory write `memory`".into()),
-            _ => Err("write `sqlite:PATH` or `memory`".into()),
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => text
+                .parse()
+                .map(|url| Self::Postgres(Box::new(url)))
+                .map_err(|error: PostgresUrlError| error.to_string()),
+            _ => Err("write `sqlite:PATH`, `postgres://USER@HOST/DATABASE` or `memory`".into()),
         }
     }
 }
@@ -81,7 +96,34 @@ impl fmt::Display for StoreLocation {
         match self {
             Self::Memory => f.write_str("memory, gone when this process ends"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            // Without its password.
+            Self::Postgres(url) => url.fmt(f),
         }
+    }
+}
+
+/// Says what is wrong with a store, and does not quote it: clap would, and there may
+/// be a password in it.
+#[derive(Clone)]
+struct StoreParser;
+
+impl TypedValueParser for StoreParser {
+    type Value = StoreLocation;
+
+    fn parse_ref(
+        &self,
+        _command: &Command,
+        _argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<StoreLocation, clap::Error> {
+        let location = match value.to_str() {
+            Some(text) => text.parse(),
+            None => Err("it is not UTF-8".into()),
+        };
+        location.map_err(|reason| {
+            let text = format!("invalid value for '--store <STORE>': {reason}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, text)
+        })
     }
 }
 
@@ -126,6 +168,12 @@ mod tests {
             "sqlite:/a:b.db".parse(),
             Ok(StoreLocation::Sqlite("/a:b.db".into()))
         );
+        for scheme in ["postgres", "postgresql"] {
+            let location: StoreLocation = format!("{scheme}://me:secret@db.example/x")
+                .parse()
+                .unwrap();
+            assert_eq!(location.to_string(), "postgres://me:***@db.example:5432/x");
+        }
         for wrong in [
             "",
             "sqlite",
@@ -133,6 +181,9 @@ mod tests {
             "sqlite::memory:",
             "redis:x",
             "/a.db",
+            "postgres:x",
+            "postgres://",
+            "mysql://db.example/x",
         ] {
             assert!(wrong.parse::<StoreLocation>().is_err(), "{wrong}");
         }

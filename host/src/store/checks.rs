@@ -81,10 +81,16 @@ pub(super) fn sum(key: &str, value: Option<&[u8]>, delta: i64) -> Result<i64, St
     let count: i64 = std::str::from_utf8(value)
         .ok()
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| StoreError::Refused(format!("the record {key:?} is no counter")))?;
-    count.checked_add(delta).ok_or_else(|| {
-        StoreError::Refused(format!("the counter {key:?} would leave the range of s64"))
-    })
+        .ok_or_else(|| no_counter(key))?;
+    count.checked_add(delta).ok_or_else(|| out_of_range(key))
+}
+
+pub(super) fn no_counter(key: &str) -> StoreError {
+    StoreError::Refused(format!("the record {key:?} is no counter"))
+}
+
+pub(super) fn out_of_range(key: &str) -> StoreError {
+    StoreError::Refused(format!("the counter {key:?} would leave the range of s64"))
 }
 
 fn characters(text: &str, what: &str) -> Result<(), StoreError> {

@@ -1,0 +1,133 @@
+//! The connections to the server, and how long a call waits for what.
+
+use std::error::Error;
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
+};
+use tokio::time::timeout;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Row, tls::NoTls};
+
+use super::tls;
+use super::url::PostgresUrl;
+use crate::store::StoreError;
+
+/// How long to wait for a connection while all are busy.
+const WAIT: Duration = Duration::from_secs(2);
+/// How long to wait for a new connection.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long to wait for the answer to a call. The functions give up waiting for a
+/// lock before, after two seconds.
+const CALL: Duration = Duration::from_secs(5);
+
+/// A value and its type in SQL.
+pub(super) type Parameter = (Box<dyn ToSql + Send + Sync>, Type);
+
+pub(super) fn parameter(value: impl ToSql + Send + Sync + 'static, sql_type: Type) -> Parameter {
+    (Box::new(value), sql_type)
+}
+
+/// A pool of connections.
+pub(super) struct Connections {
+    pool: Pool,
+}
+
+impl Connections {
+    /// Prepares the pool, and connects to nothing yet.
+    pub(super) fn new(url: &PostgresUrl) -> Result<Self, StoreError> {
+        let config = url.config().clone();
+        // What only looks alive is found when a call fails on it, so asking the
+        // server each time would cost a round trip for nothing.
+        let recycling = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let manager = match tls::connector(url.tls()).map_err(StoreError::Unavailable)? {
+            Some(connector) => Manager::from_config(config, connector, recycling),
+            None => Manager::from_config(config, NoTls, recycling),
+        };
+        let pool = Pool::builder(manager)
+            .max_size(url.pool_size())
+            .wait_timeout(Some(WAIT))
+            .create_timeout(Some(CONNECT))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { pool })
+    }
+
+    /// A connection that nobody else has.
+    pub(super) async fn connection(&self) -> Result<Object, StoreError> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Timeout(TimeoutType::Wait) => StoreError::Unavailable(format!(
+                "all {} connections to PostgreSQL are busy",
+                self.pool.status().max_size
+            )),
+            PoolError::Timeout(_) => {
+                StoreError::Unavailable("PostgreSQL takes no connection in time".into())
+            }
+            PoolError::Backend(error) => error.into(),
+            other => StoreError::Unavailable(other.to_string()),
+        })
+    }
+
+    /// Sends one statement, and gives its rows.
+    pub(super) async fn call(
+        &self,
+        statement: &'static str,
+        parameters: Vec<Parameter>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let connection = self.connection().await?;
+        // In a task of its own: the connection of a caller who has gone would still
+        // be at work, and the next to get it would wait behind that.
+        let call = tokio::spawn(answer(connection, statement, parameters));
+        call.await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("the call was broken off".into())))
+    }
+}
+
+async fn answer(
+    connection: Object,
+    statement: &'static str,
+    parameters: Vec<Parameter>,
+) -> Result<Vec<Row>, StoreError> {
+    let parameters: Vec<(&(dyn ToSql + Sync), Type)> = parameters
+        .iter()
+        .map(|(value, sql_type)| (&**value as &(dyn ToSql + Sync), sql_type.clone()))
+        .collect();
+    let error = match timeout(CALL, connection.query_typed(statement, &parameters)).await {
+        Ok(Ok(rows)) => return Ok(rows),
+        Ok(Err(error)) => error.into(),
+        Err(_) => StoreError::Unavailable("PostgreSQL does not answer in time".into()),
+    };
+    // What has failed once is not used again.
+    drop(Object::take(connection));
+    Err(error)
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(said) = error.as_db_error() else {
+            return Self::Unavailable(with_causes(&error));
+        };
+        let hint = said.hint().map(|hint| format!(" ({hint})"));
+        // Not its details, which may quote a record.
+        Self::Unavailable(format!(
+            "PostgreSQL: {} [{}]{}",
+            said.message(),
+            said.code().code(),
+            hint.unwrap_or_default()
+        ))
+    }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

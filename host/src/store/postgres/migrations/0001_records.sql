@@ -1,0 +1,210 @@
+-- The records, and all that is done to them: the program calls these five
+-- functions and nothing else.
+--
+-- * One call is one statement and so one transaction: one round trip, no state
+--   left in the session, and nothing for a transaction-mode pooler to break.
+-- * A session plans what is inside a function once. The options after each one
+--   make that plan the one that is right for large tables, since it may be made
+--   while the table is empty.
+-- * `lock_timeout`: what waits for a lock gives up before its caller does.
+
+CREATE TABLE user_auth.records (
+    -- Ordered by its bytes, whatever the collation of the database.
+    key text COLLATE "C" PRIMARY KEY,
+    value bytea NOT NULL,
+    -- Random, so that nothing can turn it back to one that was given out: no
+    -- deletion, no crash that loses the end of the log, no backup put back.
+    version uuid NOT NULL,
+    expires_at_ms bigint
+);
+
+CREATE INDEX records_by_expiry ON user_auth.records (expires_at_ms)
+    WHERE expires_at_ms IS NOT NULL;
+
+-- Milliseconds since 1970 by the clock of this server, which is the same for all
+-- processes; `given` takes its place in tests. Not the time of the start of the
+-- transaction: that may have waited for a lock since.
+CREATE FUNCTION user_auth.now_ms(given bigint) RETURNS bigint
+LANGUAGE sql VOLATILE AS $$
+    SELECT coalesce(given, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+$$;
+
+-- Makes this transaction the only one that changes these keys, whether or not
+-- there are records under them. Always in ascending order, so that no two
+-- transactions wait for each other. The lock is on one of 1,024 sets of keys: the
+-- server has room for some thousands of locks, and a batch may be large.
+--
+-- What is read afterwards must be read by another statement: at this isolation
+-- level each sees what was committed before it began.
+CREATE FUNCTION user_auth.lock_keys(keys text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    set_of_keys integer;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'UserAuth needs the isolation level read committed'
+            USING HINT = 'Reset default_transaction_isolation for its role and its database.';
+    END IF;
+    FOR set_of_keys IN
+        SELECT DISTINCT hashtext(k) & 1023 AS id FROM unnest(keys) AS k ORDER BY id
+    LOOP
+        -- "UAut" in ASCII: other programs may have locks of their own here.
+        PERFORM pg_advisory_xact_lock(1430353268, set_of_keys);
+    END LOOP;
+END
+$$;
+
+-- The live records under the keys, in any order: one statement, one snapshot.
+CREATE FUNCTION user_auth.get(keys text[], given_now_ms bigint)
+RETURNS TABLE (key text, value bytea, version text)
+LANGUAGE plpgsql VOLATILE
+SET lock_timeout = '2s' SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    now_ms bigint := user_auth.now_ms(given_now_ms);
+BEGIN
+    RETURN QUERY SELECT key, value, version::text FROM user_auth.records
+        WHERE key = ANY (keys) AND (expires_at_ms IS NULL OR expires_at_ms > now_ms);
+END
+$$;
+
+-- Changes all records of the batch or none. Gives NULL when it did, else the index
+-- of the first mutation whose expectation failed, counted from 0.
+--
+-- A mutation expects nothing (NULL), `absent`, or `at ` and a version. It puts a
+-- value, or deletes (NULL); its record lives for so long, or for good (NULL).
+CREATE FUNCTION user_auth.commit(
+    keys text[], expectations text[], puts bytea[], ttls_ms bigint[], given_now_ms bigint
+) RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET lock_timeout = '2s' SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    now_ms bigint;
+    conflict bigint;
+BEGIN
+    PERFORM user_auth.lock_keys(keys);
+    -- Behind the locks: of two commits to a key, the later never sees an earlier time.
+    now_ms := user_auth.now_ms(given_now_ms);
+
+    SELECT min(place) - 1 INTO conflict
+    FROM unnest(keys, expectations) WITH ORDINALITY AS m (key, expected, place)
+    LEFT JOIN user_auth.records AS r
+        ON r.key = m.key AND (r.expires_at_ms IS NULL OR r.expires_at_ms > now_ms)
+    WHERE m.expected <> coalesce('at ' || r.version::text, 'absent');
+    IF conflict IS NOT NULL THEN
+        RETURN conflict;
+    END IF;
+
+    INSERT INTO user_auth.records (key, value, version, expires_at_ms)
+    SELECT m.key, m.put, gen_random_uuid(), now_ms + m.ttl_ms
+    FROM unnest(keys, puts, ttls_ms) AS m (key, put, ttl_ms)
+    WHERE m.put IS NOT NULL
+    ON CONFLICT (key) DO UPDATE SET
+        value = excluded.value, version = excluded.version,
+        expires_at_ms = excluded.expires_at_ms;
+    DELETE FROM user_auth.records AS r
+    USING unnest(keys, puts) AS m (key, put)
+    WHERE m.put IS NULL AND r.key = m.key;
+
+    -- What is answered is durable, even where the default is another. The other
+    -- values (`local`, `remote_apply`) are for whoever runs the server to choose.
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- Adds to a counter, and gives its new value or why it was refused: `no counter`,
+-- or `range`. Does not wait for the disk: a crash of the server may lose the
+-- additions of its last second.
+CREATE FUNCTION user_auth.add(
+    counter text, delta bigint, ttl_ms bigint, given_now_ms bigint,
+    OUT total bigint, OUT refused text
+)
+LANGUAGE plpgsql VOLATILE
+SET lock_timeout = '2s' SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $$
+DECLARE
+    now_ms bigint;
+    ends_at_ms bigint;
+    old bytea;
+    number numeric := 0;
+BEGIN
+    PERFORM user_auth.lock_keys(ARRAY[counter]);
+    PERFORM set_config('synchronous_commit', 'off', true);
+    now_ms := user_auth.now_ms(given_now_ms);
+
+    SELECT r.value, r.expires_at_ms INTO old, ends_at_ms FROM user_auth.records AS r
+    WHERE r.key = counter AND (r.expires_at_ms IS NULL OR r.expires_at_ms > now_ms);
+    IF NOT FOUND THEN
+        ends_at_ms := now_ms + ttl_ms;
+    ELSIF length(old) > 20 OR encode(old, 'escape') !~ '^[+-]?[0-9]+$' THEN
+        refused := 'no counter';
+        RETURN;
+    ELSE
+        number := encode(old, 'escape')::numeric;
+        IF number NOT BETWEEN -9223372036854775808 AND 9223372036854775807 THEN
+            refused := 'no counter';
+            RETURN;
+        END IF;
+    END IF;
+
+    number := number + delta;
+    IF number NOT BETWEEN -9223372036854775808 AND 9223372036854775807 THEN
+        refused := 'range';
+        RETURN;
+    END IF;
+    total := number::bigint;
+    INSERT INTO user_auth.records (key, value, version, expires_at_ms)
+    VALUES (counter, total::text::bytea, gen_random_uuid(), ends_at_ms)
+    ON CONFLICT (key) DO UPDATE SET
+        value = excluded.value, version = excluded.version,
+        expires_at_ms = excluded.expires_at_ms;
+END
+$$;
+
+-- Up to so many live records from `first` to before `past`, in the order of their keys.
+CREATE FUNCTION user_auth.scan(first text, past text, at_most bigint, given_now_ms bigint)
+RETURNS TABLE (key text, value bytea, version text)
+LANGUAGE plpgsql VOLATILE
+SET lock_timeout = '2s' SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    now_ms bigint := user_auth.now_ms(given_now_ms);
+BEGIN
+    RETURN QUERY SELECT key, value, version::text FROM user_auth.records
+        WHERE key >= first AND key < past AND (expires_at_ms IS NULL OR expires_at_ms > now_ms)
+        ORDER BY key LIMIT at_most;
+END
+$$;
+
+-- Deletes up to so many expired records, the longest expired first, and gives their
+-- number. It needs no lock on their keys: it waits for nobody, and whoever writes
+-- to a key meanwhile takes the record for absent already.
+CREATE FUNCTION user_auth.purge(at_most bigint, given_now_ms bigint) RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET lock_timeout = '2s' SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_bitmapscan = off
+AS $$
+DECLARE
+    now_ms bigint := user_auth.now_ms(given_now_ms);
+    purged bigint;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    DELETE FROM user_auth.records WHERE key IN (
+        SELECT key FROM user_auth.records WHERE expires_at_ms <= now_ms
+        ORDER BY expires_at_ms LIMIT at_most FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS purged = ROW_COUNT;
+    RETURN purged;
+END
+$$;

@@ -1,0 +1,155 @@
+//! The schema: how it is created, recognised and brought up to date.
+//!
+//! To change it, add a file to `migrations/` and a line to [`MIGRATIONS`]; a file
+//! that was released stays as it is. Processes of the version before go on while
+//! the first of the next starts, so what they call must stay as well.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::{IsolationLevel, Transaction};
+
+use super::connections::Connections;
+use crate::store::StoreError;
+
+/// A step from one version of the schema to the next.
+struct Migration {
+    name: &'static str,
+    sql: &'static str,
+}
+
+/// All steps, in their order; version 1 is what the first of them makes.
+const MIGRATIONS: &[Migration] = &[Migration {
+    name: "0001_records",
+    sql: include_str!("migrations/0001_records.sql"),
+}];
+
+/// The first version with random UUIDs of its own, as `server_version_num` counts.
+const OLDEST_SERVER: i32 = 13_00_00;
+
+/// How long to wait for another process that creates the schema, and then to
+/// create it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why a database could not be opened; the caller adds which.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the server is PostgreSQL {0}, and UserAuth needs 13 or later")]
+    OldServer(String),
+    #[error("its schema `user_auth` belongs to another program")]
+    Foreign,
+    #[error(
+        "its schema has version {0}, and this program knows versions up to {known}: \
+         run the newer program that wrote it",
+        known = MIGRATIONS.len()
+    )]
+    Newer(i32),
+    #[error("another process has been changing its schema for {} s", PATIENCE.as_secs())]
+    Busy,
+}
+
+impl From<tokio_postgres::Error> for OpenError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Creates the schema, brings it up to date, or recognises it.
+pub(super) async fn install(connections: &Connections) -> Result<(), OpenError> {
+    timeout(PATIENCE, migrate(connections))
+        .await
+        .map_err(|_| OpenError::Busy)??;
+    // Says at the start what every commit would fail with.
+    let nothing = "SELECT user_auth.lock_keys('{}')";
+    connections.call(nothing, Vec::new()).await?;
+    Ok(())
+}
+
+async fn migrate(connections: &Connections) -> Result<(), OpenError> {
+    let mut connection = connections.connection().await?;
+    // One transaction: no other process sees half of it, and a pooler gives it one
+    // session. Each statement must see what was committed while it waited.
+    let transaction = connection
+        .build_transaction()
+        .isolation_level(IsolationLevel::ReadCommitted)
+        .start()
+        .await?;
+    // The number is that of `lock_keys`, with a set of keys that there is not.
+    transaction
+        .batch_execute("SELECT pg_advisory_xact_lock(1430353268, -1)")
+        .await?;
+    require_server(&transaction).await?;
+    let version = version(&transaction).await?;
+    let known = MIGRATIONS.iter().zip(1..);
+    for (migration, number) in known.filter(|(_, number)| *number > version) {
+        tracing::info!(migration = migration.name, "the database gets a new schema");
+        transaction.batch_execute(migration.sql).await?;
+        let record = format!(
+            "INSERT INTO user_auth.migrations (number, name) VALUES ({number}, '{}')",
+            migration.name
+        );
+        transaction.batch_execute(&record).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+async fn require_server(transaction: &Transaction<'_>) -> Result<(), OpenError> {
+    let versions = "SELECT current_setting('server_version_num')::int4,
+                           current_setting('server_version')";
+    let row = transaction.query_typed_one(versions, &[]).await?;
+    match row.try_get::<_, i32>(0)? < OLDEST_SERVER {
+        true => Err(OpenError::OldServer(row.try_get(1)?)),
+        false => Ok(()),
+    }
+}
+
+/// The version of the schema; 0 is one that is there now, but empty.
+async fn version(transaction: &Transaction<'_>) -> Result<i32, OpenError> {
+    let found = "SELECT to_regnamespace('user_auth') IS NOT NULL,
+                        to_regclass('user_auth.migrations') IS NOT NULL,
+                        EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('user_auth'))";
+    let row = transaction.query_typed_one(found, &[]).await?;
+    if row.try_get(1)? {
+        return applied(transaction).await;
+    }
+    if row.try_get(2)? {
+        return Err(OpenError::Foreign);
+    }
+    if !row.try_get::<_, bool>(0)? {
+        transaction.batch_execute("CREATE SCHEMA user_auth").await?;
+    }
+    transaction
+        .batch_execute(
+            "CREATE TABLE user_auth.migrations (
+                 number integer PRIMARY KEY,
+                 name text NOT NULL,
+                 applied_at timestamptz NOT NULL DEFAULT now())",
+        )
+        .await?;
+    Ok(0)
+}
+
+async fn applied(transaction: &Transaction<'_>) -> Result<i32, OpenError> {
+    let ours = "SELECT count(*) = 3 FROM information_schema.columns
+                WHERE table_schema = 'user_auth' AND table_name = 'migrations'
+                  AND column_name IN ('number', 'name', 'applied_at')";
+    if !transaction.query_typed_one(ours, &[]).await?.try_get(0)? {
+        return Err(OpenError::Foreign);
+    }
+    let newest = "SELECT number, (SELECT name FROM user_auth.migrations WHERE number = 1)
+                  FROM user_auth.migrations ORDER BY number DESC LIMIT 1";
+    let Some(row) = transaction.query_typed_opt(newest, &[]).await? else {
+        return Err(OpenError::Foreign);
+    };
+    let first: Option<&str> = row.try_get(1)?;
+    if first != MIGRATIONS.first().map(|migration| migration.name) {
+        return Err(OpenError::Foreign);
+    }
+    let version: i32 = row.try_get(0)?;
+    match usize::try_from(version).is_ok_and(|version| version <= MIGRATIONS.len()) {
+        true => Ok(version),
+        false => Err(OpenError::Newer(version)),
+    }
+}

@@ -1,0 +1,150 @@
+//! TLS to the server, as far as its URL asks for it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// What has to be true of the server's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verify {
+    /// Nothing: whoever is in the way may answer in the server's place.
+    Nothing,
+    /// One of the roots has signed it, for whichever name.
+    Chain,
+    /// One of the roots has signed it, for the name in the URL.
+    Full,
+}
+
+/// Whose signatures count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Roots {
+    /// Those whom the system trusts.
+    System,
+    /// The certificates in this file, as PEM.
+    File(PathBuf),
+}
+
+/// How a connection is protected; `None`: it is in the clear.
+pub(super) type Tls = Option<(Verify, Roots)>;
+
+/// What opens connections with TLS.
+pub(super) fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>, String> {
+    let Some((verify, roots)) = tls else {
+        return Ok(None);
+    };
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let config = match verify {
+        Verify::Full => builder.with_root_certificates(read(roots)?),
+        Verify::Chain => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyName {
+                roots: Some(read(roots)?),
+                provider,
+            })),
+        Verify::Nothing => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyName {
+                roots: None,
+                provider,
+            })),
+    };
+    Ok(Some(MakeRustlsConnect::new(config.with_no_client_auth())))
+}
+
+fn read(roots: &Roots) -> Result<RootCertStore, String> {
+    let mut store = RootCertStore::empty();
+    match roots {
+        Roots::System => {
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if store.is_empty() {
+                return Err(
+                    "the system has no root certificates for TLS to PostgreSQL; name \
+                            a file of them with `sslrootcert=FILE` in the URL"
+                        .into(),
+                );
+            }
+        }
+        Roots::File(path) => read_file(path, &mut store)
+            .map_err(|reason| format!("the file {} of sslrootcert {reason}", path.display()))?,
+    }
+    Ok(store)
+}
+
+fn read_file(path: &Path, store: &mut RootCertStore) -> Result<(), String> {
+    let unreadable = |error| format!("cannot be read: {error}");
+    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+        let added = store.add(certificate.map_err(unreadable)?);
+        added.map_err(|error| format!("has a certificate of no use: {error}"))?;
+    }
+    match store.is_empty() {
+        true => Err("has no certificate in it".into()),
+        false => Ok(()),
+    }
+}
+
+/// Takes certificates for whichever name: those that a root has signed or, where
+/// there are no roots, any.
+#[derive(Debug)]
+struct AnyName {
+    roots: Option<RootCertStore>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if let Some(roots) = &self.roots {
+            verify_server_cert_signed_by_trust_anchor(
+                &ParsedCertificate::try_from(certificate)?,
+                roots,
+                intermediates,
+                now,
+                self.provider.signature_verification_algorithms.all,
+            )?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}

@@ -1,0 +1,313 @@
+//! Where a PostgreSQL database is: the URL that its own tools take.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+
+use super::tls::{Roots, Tls, Verify};
+
+/// How many connections a process has open at the most. Four processes leave a
+/// server some of the hundred that it takes as it comes.
+const POOL_SIZE: usize = 16;
+const MAX_POOL_SIZE: usize = 1000;
+
+/// A silent connection is asked for a sign of life after so long, so often.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or `postgresql://…`.
+///
+/// What may follow behind `?`:
+/// - `sslmode`: `disable`, `prefer`, `require`, `verify-ca` or `verify-full`. The
+///   default is `verify-full`, and `prefer` for a server on this machine.
+/// - `sslrootcert`: a file with root certificates as PEM, or `system`, the default.
+/// - `pool_size`: how many connections may be open at a time; 16 if it is not given.
+/// - what [`tokio_postgres::Config`] knows: `application_name`, `connect_timeout`,
+///   `target_session_attrs`, `channel_binding` and so on.
+///
+/// It shows itself without the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl {
+    config: Config,
+    tls: Tls,
+    pool_size: usize,
+}
+
+/// Why a text is no [`PostgresUrl`]. It quotes none of it: there may be a password
+/// anywhere.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PostgresUrlError(String);
+
+impl PostgresUrl {
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    pub(super) fn pool_size(&self) -> usize {
+        self.pool_size
+    }
+}
+
+impl FromStr for PostgresUrl {
+    type Err = PostgresUrlError;
+
+    fn from_str(text: &str) -> Result<Self, PostgresUrlError> {
+        let (rest, own) = Own::take_from(text)?;
+        let mut config = Config::from_str(&rest).map_err(|error| {
+            let reason = std::error::Error::source(&error).map(ToString::to_string);
+            wrong(&reason.unwrap_or_else(|| error.to_string()))
+        })?;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err(wrong("it names no host"));
+        }
+        let (ssl_mode, tls) = protection(&config, own.ssl_mode.as_deref(), own.roots)?;
+        config.ssl_mode(ssl_mode);
+        if config.get_application_name().is_none() {
+            config.application_name("user-auth");
+        }
+        if !rest.contains("keepalives") {
+            config.keepalives_idle(KEEPALIVE_IDLE);
+            config.keepalives_interval(KEEPALIVE_INTERVAL);
+            config.keepalives_retries(KEEPALIVE_RETRIES);
+        }
+        Ok(Self {
+            config,
+            tls,
+            pool_size: own.pool_size.unwrap_or(POOL_SIZE),
+        })
+    }
+}
+
+/// The parameters that are read here, and not by the library.
+#[derive(Default)]
+struct Own {
+    ssl_mode: Option<String>,
+    roots: Option<Roots>,
+    pool_size: Option<usize>,
+}
+
+impl Own {
+    /// Takes them off the URL.
+    fn take_from(url: &str) -> Result<(String, Self), PostgresUrlError> {
+        // As the library has it: all before the first `@` is user and password.
+        let behind_credentials = url.find('@').unwrap_or_default();
+        let Some(mark) = url[behind_credentials..].find('?') else {
+            return Ok((url.to_owned(), Self::default()));
+        };
+        let (mut rest, parameters) = (
+            url[..behind_credentials + mark].to_owned(),
+            &url[behind_credentials + mark + 1..],
+        );
+        let mut own = Self::default();
+        let mut separator = '?';
+        for parameter in parameters.split('&') {
+            if !own.take(parameter)? {
+                rest.push(separator);
+                rest.push_str(parameter);
+                separator = '&';
+            }
+        }
+        Ok((rest, own))
+    }
+
+    /// Whether `parameter` is one of them.
+    fn take(&mut self, parameter: &str) -> Result<bool, PostgresUrlError> {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = percent_decode_str(value)
+            .decode_utf8()
+            .map_err(|_| wrong("a parameter is not UTF-8"))?;
+        match name {
+            "sslmode" => self.ssl_mode = Some(value.into_owned()),
+            "sslrootcert" if value == "system" => self.roots = Some(Roots::System),
+            "sslrootcert" if value.is_empty() => return Err(wrong("sslrootcert is empty")),
+            "sslrootcert" => self.roots = Some(Roots::File(value.into_owned().into())),
+            "pool_size" => self.pool_size = Some(pool_size(&value)?),
+            "sslcert" | "sslkey" | "sslcrl" | "sslpassword" => {
+                return Err(wrong(&format!("{name} is not supported")));
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn pool_size(text: &str) -> Result<usize, PostgresUrlError> {
+    text.parse()
+        .ok()
+        .filter(|size| (1..=MAX_POOL_SIZE).contains(size))
+        .ok_or_else(|| wrong(&format!("pool_size is a number from 1 to {MAX_POOL_SIZE}")))
+}
+
+/// What the library is to do, and how certificates are verified then.
+fn protection(
+    config: &Config,
+    ssl_mode: Option<&str>,
+    roots: Option<Roots>,
+) -> Result<(SslMode, Tls), PostgresUrlError> {
+    let local = is_local(config);
+    // What goes over a socket in the file system stays on this machine.
+    if config
+        .get_hosts()
+        .iter()
+        .any(|host| !matches!(host, Host::Tcp(_)))
+    {
+        return match (local, ssl_mode) {
+            (true, None | Some("disable" | "prefer")) => Ok((SslMode::Disable, None)),
+            _ => Err(wrong("there is no TLS over a socket of the file system")),
+        };
+    }
+    let named_roots = roots.is_some();
+    let roots = roots.unwrap_or(Roots::System);
+    Ok(match ssl_mode {
+        Some("disable") => (SslMode::Disable, None),
+        Some("prefer") => (SslMode::Prefer, Some((Verify::Nothing, roots))),
+        None if local && !named_roots => (SslMode::Prefer, Some((Verify::Nothing, roots))),
+        // As libpq has it: whoever names roots wants them to count.
+        Some("require") if !named_roots => (SslMode::Require, Some((Verify::Nothing, roots))),
+        Some("require" | "verify-ca") => (SslMode::Require, Some((Verify::Chain, roots))),
+        Some("verify-full") | None => (SslMode::Require, Some((Verify::Full, roots))),
+        Some(_) => {
+            return Err(wrong(
+                "sslmode is disable, prefer, require, verify-ca or verify-full",
+            ));
+        }
+    })
+}
+
+/// Whether all servers are on this machine.
+fn is_local(config: &Config) -> bool {
+    config.get_hosts().iter().all(|host| match host {
+        Host::Tcp(name) => {
+            name.eq_ignore_ascii_case("localhost")
+                || name
+                    .parse::<IpAddr>()
+                    .is_ok_and(|address| address.is_loopback())
+        }
+        _ => true,
+    }) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+}
+
+fn wrong(reason: &str) -> PostgresUrlError {
+    PostgresUrlError(format!(
+        "{reason}; write `postgres://USER:PASSWORD@HOST:5432/DATABASE`, with a `%` and two \
+         hexadecimal digits for characters like `@`, `/` and `?` in the password"
+    ))
+}
+
+impl fmt::Display for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("postgres://")?;
+        if let Some(user) = self.config.get_user() {
+            let password = self.config.get_password().map_or("", |_| ":***");
+            write!(f, "{user}{password}@")?;
+        }
+        for (index, host) in self.config.get_hosts().iter().enumerate() {
+            let separator = if index == 0 { "" } else { "," };
+            match host {
+                Host::Tcp(name) if name.contains(':') => write!(f, "{separator}[{name}]")?,
+                Host::Tcp(name) => write!(f, "{separator}{name}")?,
+                #[cfg(unix)]
+                Host::Unix(path) => write!(f, "{separator}{}", path.display())?,
+            }
+            if let Some(port) = self.config.get_ports().get(index) {
+                write!(f, ":{port}")?;
+            }
+        }
+        write!(f, "/{}", self.config.get_dbname().unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgresUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> PostgresUrl {
+        text.parse()
+            .unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn mode(text: &str) -> (SslMode, Option<Verify>) {
+        let url = url(text);
+        let verify = url.tls.as_ref().map(|(verify, _)| *verify);
+        (url.config.get_ssl_mode(), verify)
+    }
+
+    #[test]
+    fn a_server_elsewhere_must_prove_who_it_is_unless_the_url_says_otherwise() {
+        let full = (SslMode::Require, Some(Verify::Full));
+        let chain = (SslMode::Require, Some(Verify::Chain));
+        let any = (SslMode::Require, Some(Verify::Nothing));
+        let prefer = (SslMode::Prefer, Some(Verify::Nothing));
+        let clear = (SslMode::Disable, None);
+        for (text, expected) in [
+            ("postgres://db.example/x", full),
+            ("postgresql://127.0.0.1,db.example/x", full),
+            ("postgres://localhost/x?hostaddr=192.0.2.1", full),
+            ("postgres://db.example/x?sslmode=verify-full", full),
+            ("postgres://db.example/x?sslmode=verify-ca", chain),
+            ("postgres://db.example/x?sslmode=require", any),
+            (
+                "postgres://db.example/x?sslmode=require&sslrootcert=/ca",
+                chain,
+            ),
+            ("postgres://db.example/x?sslmode=prefer", prefer),
+            ("postgres://db.example/x?sslmode=disable", clear),
+            ("postgres://127.0.0.1/x", prefer),
+            ("postgres://[::1]/x", prefer),
+            ("postgres://LOCALHOST/x", prefer),
+            ("postgres://localhost/x?sslrootcert=%2Fca", full),
+            ("postgres://%2Frun%2Fpostgresql/x", clear),
+        ] {
+            assert_eq!(mode(text), expected, "{text}");
+        }
+        let named = url("postgres://db.example/x?sslrootcert=%2Fmy%20ca");
+        assert_eq!(named.tls.unwrap().1, Roots::File("/my ca".into()));
+    }
+
+    #[test]
+    fn nothing_of_a_url_shows_its_password() {
+        let password = "p?a@s/s".replace('@', "%40");
+        let good = url(&format!(
+            "postgres://me:{password}@db.example:5433/x?pool_size=3"
+        ));
+        assert_eq!(good.to_string(), "postgres://me:***@db.example:5433/x");
+        assert!(!format!("{good:?}").contains("p?a"));
+        assert_eq!(good.config.get_password(), Some(b"p?a@s/s".as_slice()));
+        assert_eq!(good.pool_size, 3);
+        for wrong in [
+            "postgres://me:secret@db.example:port/x",
+            "postgres://me:secret@[::1/x",
+            "postgres://me:secret@/x",
+            "postgres://me:secret@db.example/x?sslmode=secret",
+            "postgres://me:secret@db.example/x?pool_size=secret",
+            "postgres://me:secret@db.example/x?pool_size=0",
+            "postgres://me:secret@db.example/x?connect_timeout=secret",
+            "postgres://me:secret@db.example/x?sslkey=secret",
+            "postgres://me:secret@db.example/x?sslrootcert=",
+            "postgres://me:secret@%2Frun/x?sslmode=verify-full",
+            "postgres://me:secret@%2Frun,db.example/x",
+            "postgres://me:%FFsecret@db.example/%FF",
+        ] {
+            let error = wrong.parse::<PostgresUrl>().unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+            assert!(error.contains("postgres://USER"), "{error}");
+        }
+    }
+}

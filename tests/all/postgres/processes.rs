@@ -1,0 +1,215 @@
+//! Four processes on one database are as good as one.
+
+use std::sync::Barrier;
+use std::thread;
+
+use serde_json::{Value, json};
+use user_auth_tests::postgres::{self, Postgres};
+use user_auth_tests::{PASSWORD, Server, command, folder};
+
+use super::{MASTER_KEY, four_on, on};
+
+const CALLERS: usize = 24;
+
+/// The answers to one call of all callers at once, over all processes.
+fn at_once(servers: &[Server], operation: &str, arguments: &Value) -> Vec<Result<Value, Value>> {
+    let barrier = Barrier::new(CALLERS);
+    thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|caller| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    servers[caller % servers.len()].call(operation, arguments.clone())
+                })
+            })
+            .collect();
+        callers
+            .into_iter()
+            .map(|caller| caller.join().unwrap())
+            .collect()
+    })
+}
+
+fn winners(answers: &[Result<Value, Value>]) -> Vec<&Value> {
+    answers
+        .iter()
+        .filter_map(|answer| answer.as_ref().ok())
+        .collect()
+}
+
+#[test]
+fn of_registrations_of_one_name_over_four_processes_exactly_one_wins() {
+    let servers = four_on(&postgres::database());
+    for round in 0..3 {
+        let account = json!({"username": format!("alice{round}"), "password": PASSWORD});
+        let answers = at_once(&servers, "register", &account);
+        assert_eq!(winners(&answers).len(), 1);
+        for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            assert_eq!(error["code"], -32000, "{error}");
+        }
+        for server in &servers {
+            server.call("login", account.clone()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn of_refreshes_of_one_token_over_four_processes_exactly_one_wins() {
+    let servers = four_on(&postgres::database());
+    for round in 0..3 {
+        let tokens = servers[0].new_session(&format!("alice{round}"));
+        let refresh = json!({"refresh_token": tokens["refresh_token"]});
+        let answers = at_once(&servers, "refresh_token", &refresh);
+        let won = winners(&answers);
+        assert_eq!(won.len(), 1);
+        for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            assert_eq!(error["code"], -32001, "{error}");
+        }
+        // The others used a token that was used: that ends the session, everywhere.
+        let token = json!({"token": won[0]["access_token"]});
+        for server in &servers {
+            let answer = server.call("verify_token", token.clone()).unwrap();
+            assert_eq!(answer, json!({"active": false}));
+        }
+    }
+}
+
+#[test]
+fn failed_logins_are_counted_over_four_processes() {
+    let servers = four_on(&postgres::database());
+    servers[0].new_session("alice");
+    let guess = json!({"username": "alice", "password": "a wrong one of that length"});
+    let answers = at_once(&servers, "login", &guess);
+    let codes: Vec<i64> = answers
+        .iter()
+        .map(|answer| answer.as_ref().unwrap_err()["code"].as_i64().unwrap())
+        .collect();
+    let told_wrong = codes.iter().filter(|code| **code == -32001).count();
+    assert_eq!(told_wrong, 10, "{codes:?}");
+    let right = json!({"username": "alice", "password": PASSWORD});
+    for server in &servers {
+        let error = server.call("login", right.clone()).unwrap_err();
+        assert_eq!(error["code"], -32003, "{error}");
+    }
+}
+
+#[test]
+fn the_audit_chain_of_an_account_that_all_four_work_on_is_whole() {
+    let servers = four_on(&postgres::database());
+    let tokens = servers[0].new_session("alice");
+    // The first is the registration, the second the login.
+    let mut records = 2;
+    for _ in 0..4 {
+        let login = json!({"username": "alice", "password": PASSWORD});
+        let logins: Vec<Value> = thread::scope(|scope| {
+            let logins: Vec<_> = servers
+                .iter()
+                .map(|server| scope.spawn(|| server.call("login", login.clone()).unwrap()))
+                .collect();
+            logins
+                .into_iter()
+                .map(|login| login.join().unwrap())
+                .collect()
+        });
+        thread::scope(|scope| {
+            for (login, server) in logins.iter().zip(servers.iter().cycle().skip(1)) {
+                scope.spawn(move || {
+                    let token = json!({"access_token": login["access_token"]});
+                    server.call("logout", token).unwrap();
+                });
+            }
+        });
+        records += 8;
+    }
+    for server in &servers {
+        let token = json!({"access_token": tokens["access_token"]});
+        let chain = server.call("verify_audit_chain", token).unwrap();
+        assert_eq!(chain["intact"], true, "{chain}");
+        assert_eq!(chain["examined"], records, "{chain}");
+    }
+}
+
+#[test]
+fn a_database_belongs_to_the_first_master_key() {
+    let url = postgres::database();
+    let _server = on(&url).start();
+    let home = folder();
+    let run = |key: Option<&str>| {
+        let mut command = command(home.path());
+        command.args(["call", "get_capabilities", "--store", &url]);
+        command.envs(key.map(|key| ("USER_AUTH_MASTER_KEY", key)));
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), text)
+    };
+    assert_eq!(run(Some(MASTER_KEY)).0, Some(0));
+    let (code, text) = run(Some(&MASTER_KEY.replace('0', "f")));
+    assert_eq!(code, Some(3));
+    assert!(text.contains("another master key"), "{text}");
+    let (code, text) = run(None);
+    assert_eq!(code, Some(3));
+    for said in ["USER_AUTH_MASTER_KEY", "--master-key-file", "openssl rand"] {
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[test]
+fn a_key_file_that_is_not_there_is_not_made_up() {
+    let home = folder();
+    let key = home.path().join("master.key");
+    let url = postgres::database();
+    let run = || {
+        let mut command = command(home.path());
+        command.args(["call", "get_capabilities", "--store", &url]);
+        command.arg("--master-key-file").arg(&key);
+        command.output().unwrap()
+    };
+    assert_eq!(run().status.code(), Some(3));
+    assert!(!key.exists());
+    std::fs::write(&key, MASTER_KEY).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&key, private).unwrap();
+    let output = run();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn no_message_shows_the_password_of_the_database() {
+    let home = folder();
+    let server = Postgres::start_new();
+    let url = server.database();
+    let other_password = url.replace(":p%2Fw%20of", ":another%20secret%20of");
+    assert_ne!(other_password, url);
+    let run = |store: &str| {
+        let mut command = command(home.path());
+        command.args(["call", "get_capabilities"]);
+        command.env("USER_AUTH_STORE", store);
+        command.env("USER_AUTH_MASTER_KEY", MASTER_KEY);
+        command.env("RUST_LOG", "trace");
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !text.contains("secret") && !text.contains("the%20tests"),
+            "{text}"
+        );
+        assert!(!text.contains(postgres::PASSWORD), "{text}");
+        (output.status.code(), text)
+    };
+    assert_eq!(run(&url).0, Some(0));
+    let (code, text) = run(&other_password);
+    assert_eq!(code, Some(3));
+    assert!(text.contains("password authentication failed"), "{text}");
+    let (code, text) = run("postgres://me:secret@db.example:secret/x");
+    assert_eq!(code, Some(2));
+    assert!(text.contains("postgres://USER"), "{text}");
+    // The log of a server says where its state lives.
+    let serving = on(&url).env("RUST_LOG", "trace").start();
+    serving.new_session("alice");
+    let (_, log) = serving.stop();
+    assert!(!log.contains("the%20tests") && !log.contains(postgres::PASSWORD));
+    server.stop();
+    let (code, text) = run(&url);
+    assert_eq!(code, Some(3));
+    assert!(text.contains("postgres://postgres:***@127.0.0.1"), "{text}");
+}

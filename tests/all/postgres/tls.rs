@@ -1,0 +1,127 @@
+//! TLS to the server, as `sslmode` asks for it.
+
+use std::path::Path;
+
+use rcgen::generate_simple_self_signed;
+use user_auth_host::store::{PostgresStore, Store};
+use user_auth_tests::folder;
+use user_auth_tests::postgres::{self, Postgres};
+
+fn open(url: &str, parameters: &str) -> Result<PostgresStore, String> {
+    let url = format!("{url}?{parameters}").parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = PostgresStore::open(&url)
+            .await
+            .map_err(|error| error.to_string())?;
+        store
+            .get(&["a".into()])
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok(store)
+    })
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_server_is_taken_for_what_its_certificate_says_and_no_more() {
+    let ours = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let another = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let server = Postgres::start_with(
+        "-c ssl=on",
+        &[
+            ("server.crt", &ours.cert.pem()),
+            ("server.key", &ours.signing_key.serialize_pem()),
+        ],
+    );
+    // As 127.0.0.1 it has not the name that is in its certificate.
+    let by_address = server.database();
+    let by_name = by_address.replace("@127.0.0.1:", "@localhost:");
+    let files = folder();
+    let root = write(files.path(), "root.crt", &ours.cert.pem());
+    let other_root = write(files.path(), "other.crt", &another.cert.pem());
+    let no_root = write(files.path(), "none.crt", "");
+
+    for (url, parameters) in [
+        (&by_name, format!("sslmode=verify-full&sslrootcert={root}")),
+        (&by_name, format!("sslrootcert={root}")),
+        (&by_address, format!("sslmode=verify-ca&sslrootcert={root}")),
+        (&by_address, format!("sslmode=require&sslrootcert={root}")),
+        (&by_address, "sslmode=require".into()),
+        (&by_address, "sslmode=prefer".into()),
+        (
+            &by_address,
+            "sslmode=require&channel_binding=require".into(),
+        ),
+        (&by_address, "sslmode=disable".into()),
+    ] {
+        let opened = open(url, &parameters);
+        assert!(opened.is_ok(), "{parameters}: {:?}", opened.err());
+    }
+    for (url, parameters) in [
+        (&by_name, "sslmode=verify-full".into()),
+        (
+            &by_name,
+            format!("sslmode=verify-full&sslrootcert={other_root}"),
+        ),
+        (
+            &by_address,
+            format!("sslmode=verify-full&sslrootcert={root}"),
+        ),
+        (
+            &by_address,
+            format!("sslmode=verify-ca&sslrootcert={other_root}"),
+        ),
+        (
+            &by_address,
+            format!("sslmode=require&sslrootcert={other_root}"),
+        ),
+        (&by_name, format!("sslrootcert={no_root}")),
+        (&by_name, format!("sslrootcert={root}.not")),
+    ] {
+        let error = open(url, &parameters)
+            .err()
+            .unwrap_or_else(|| panic!("{parameters}"));
+        let named = ["certificate", "sslrootcert"]
+            .iter()
+            .any(|word| error.contains(word));
+        assert!(named, "{parameters}: {error}");
+    }
+
+    // A server that takes no connection in the clear gets none.
+    let only_tls = "ALTER SYSTEM SET log_connections = on";
+    server.sql("postgres", only_tls);
+    let _in_use = open(&by_address, "sslmode=prefer").unwrap();
+    let over_tls = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+                    WHERE application_name = 'user-auth'";
+    assert_eq!(server.sql("postgres", over_tls), "t");
+}
+
+#[test]
+fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
+    let url = postgres::database();
+    for parameters in [
+        "sslmode=require",
+        "sslmode=verify-full",
+        "sslmode=verify-ca",
+    ] {
+        let error = open(&url, parameters)
+            .err()
+            .unwrap_or_else(|| panic!("{parameters}"));
+        assert!(
+            error.contains("TLS") || error.contains("certificates"),
+            "{error}"
+        );
+    }
+    for parameters in ["", "sslmode=prefer", "sslmode=disable"] {
+        open(&url, parameters).unwrap_or_else(|error| panic!("{parameters}: {error}"));
+    }
+}
