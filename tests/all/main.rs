@@ -2,6 +2,7 @@
 
 mod attacks;
 mod audit_chain;
+mod backup;
 mod bad_input;
 mod cli;
 mod clients;
@@ -12,6 +13,7 @@ mod host;
 mod http;
 mod import;
 mod mail;
+mod master_key;
 mod races;
 mod readme;
 mod sandbox;

@@ -130,7 +130,9 @@ impl Operation for ImportUsers {
             dry_run: self.dry_run,
             context,
         };
-        importer.import_all(entries, owners).map(|users| Imports { users })
+        importer
+            .import_all(entries, owners)
+            .map(|users| Imports { users })
     }
 }
 

@@ -640,7 +640,10 @@ impl World {
         let input = json!({"username": username});
         let chain = self.run_as(Principal::Operator, "verify_audit_chain", input);
         let chain = chain.unwrap();
-        assert_eq!((&chain["intact"], &chain["examined"]), (&json!(true), &json!(1)));
+        assert_eq!(
+            (&chain["intact"], &chain["examined"]),
+            (&json!(true), &json!(1))
+        );
     }
 }
 
@@ -709,6 +712,9 @@ fn entries_of_one_call_that_want_the_same_are_judged_in_their_order() {
     assert_eq!(statuses(&output)[..5], imported);
     assert_eq!(statuses(&output)[5..], ["refused", "unchanged"]);
     assert_eq!(output[1]["problem"], "username: the user name is taken");
-    assert_eq!(output[3]["problem"], "email: is verified for another account");
+    assert_eq!(
+        output[3]["problem"],
+        "email: is verified for another account"
+    );
     assert_eq!(output[6]["user_id"], output[0]["user_id"]);
 }

@@ -13,21 +13,29 @@ use super::delivery::DeliveryOptions;
 /// Which component runs, on which store, under which key.
 #[derive(Args)]
 pub(super) struct Options {
-    /// Where state lives: `sqlite:PATH`, or `memory` for as long as the process
-    /// runs [default: sqlite:~/.local/share/user-auth/user-auth.db]
-    #[arg(long, env = "USER_AUTH_STORE", value_name = "STORE")]
-    pub(super) store: Option<StoreLocation>,
-
-    /// The file that holds the master key, created at the first start; unused
-    /// when USER_AUTH_MASTER_KEY is set [default: master.key beside the database]
-    #[arg(long, env = "USER_AUTH_MASTER_KEY_FILE", value_name = "FILE")]
-    pub(super) master_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) state: StateOptions,
 
     #[command(flatten)]
     pub(super) delivery: DeliveryOptions,
 
     #[command(flatten)]
     pub(super) component: ComponentOptions,
+}
+
+/// Where state lives, and under which key.
+#[derive(Args)]
+pub(super) struct StateOptions {
+    /// Where state lives: `sqlite:PATH`, or `memory` for as long as the process
+    /// runs [default: sqlite:~/.local/share/user-auth/user-auth.db]
+    #[arg(long, env = "USER_AUTH_STORE", value_name = "STORE")]
+    pub(super) store: Option<StoreLocation>,
+
+    /// The file that holds the master key, created at the first start; unused
+    /// when USER_AUTH_MASTER_KEY is set [default: the systemd credential
+    /// user-auth-master-key, or else master.key beside the database]
+    #[arg(long, env = "USER_AUTH_MASTER_KEY_FILE", value_name = "FILE")]
+    pub(super) master_key_file: Option<PathBuf>,
 }
 
 /// Which component runs.
