@@ -28,6 +28,8 @@ pub struct World {
     pub outbox: RefCell<Vec<Message>>,
     /// Nothing can be delivered.
     pub outbox_is_full: Cell<bool>,
+    /// Records that somebody else writes right before the next commit.
+    pub overtaken_by: RefCell<Vec<(String, Vec<u8>)>>,
     /// What the store was asked for, without keys and values.
     pub store_calls: RefCell<Vec<String>>,
     records: RefCell<BTreeMap<String, Record>>,
@@ -52,6 +54,7 @@ impl World {
             hashes: RefCell::default(),
             outbox: RefCell::default(),
             outbox_is_full: Cell::new(false),
+            overtaken_by: RefCell::default(),
             store_calls: RefCell::default(),
             records: RefCell::default(),
             versions: Cell::new(0),
@@ -231,6 +234,9 @@ impl Store for World {
     fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
         let kinds = batch.iter().map(|mutation| mutation.put.is_some());
         self.note(format!("commit {:?}", kinds.collect::<Vec<bool>>()));
+        for (key, value) in self.overtaken_by.take() {
+            self.write(&key, Some(value), None);
+        }
         for (index, mutation) in batch.iter().enumerate() {
             let live = self.live(&mutation.key);
             let met = match &mutation.expect {

@@ -12,12 +12,14 @@ use user_auth_host::{Keys, Plugin};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let component = std::env::args().nth(1).ok_or("name the component")?;
     let folder = tempfile::tempdir()?;
-    let database = folder.path().join("users.db");
-    let master_key = folder.path().join("master.key");
+    let store = Arc::new(SqliteStore::open(&folder.path().join("users.db"))?);
+    let master_key = Keys::load_or_create(&folder.path().join("master.key"))?;
+    // Another key than that of the database is refused.
+    let keys = master_key.claim(&*store).await?;
     let plugin = Plugin::builder()
         .component(component)
-        .store(Arc::new(SqliteStore::open(&database)?))
-        .keys(Keys::load_or_create(&master_key)?)
+        .store(store)
+        .keys(keys)
         .setting("USER_AUTH_ISSUER", "https://auth.example.com")
         .build()?;
 

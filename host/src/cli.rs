@@ -1,6 +1,7 @@
 //! The command line.
 
 mod arguments;
+mod backup;
 mod call;
 mod config;
 mod delivery;
@@ -10,6 +11,9 @@ mod inspect;
 mod logging;
 mod open;
 mod options;
+mod progress;
+mod restore;
+mod rotate;
 mod serve;
 mod show;
 mod stdio;
@@ -41,6 +45,7 @@ Examples:
   user-auth call register username=alice             asks for the password
   user-auth call verify_token token=eyJhbGciOi…
   user-auth import users.jsonl                       users of another system
+  user-auth backup users.backup                      all records in one file
   user-auth inspect                                  what the component may do, and its limits
 
 Environment:
@@ -66,6 +71,12 @@ enum Command {
     Call(call::Call),
     /// Import users of another system, with their password hashes.
     Import(import::Import),
+    /// Write all that the store holds to one file, while others use it.
+    Backup(backup::Backup),
+    /// Write a backup into a store, of whatever kind.
+    Restore(restore::Restore),
+    /// Put another master key in the place of the one in use; all stays valid.
+    RotateMasterKey(rotate::RotateMasterKey),
     /// Show the component's imports, exports, size and hash, and the limits.
     Inspect(inspect::Inspect),
     /// Print the completions for a shell.
@@ -103,6 +114,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Stdio(stdio) => wait(stdio.run()),
         Command::Call(call) => wait(call.run()),
         Command::Import(import) => wait(import.run()),
+        Command::Backup(backup) => wait(backup.run()),
+        Command::Restore(restore) => wait(restore.run()),
+        Command::RotateMasterKey(rotate) => wait(rotate.run()),
         Command::Inspect(inspect) => inspect.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -18,9 +18,11 @@ use zeroize::Zeroizing;
 /// The fewest bytes that a master secret has: as many as HMAC-SHA256 puts out.
 pub const MIN_SECRET_BYTES: usize = 32;
 
-/// The master secret. Cheap to clone; the bytes are wiped with the last clone
-/// and never shown.
+/// The master secret, or the root secret of a store whose master secret was
+/// rotated. Cheap to clone; the bytes are wiped with the last clone and never
+/// shown.
 #[derive(Clone)]
+#[must_use = "a store is used with the keys that `claim` gives"]
 pub struct Keys {
     secret: Arc<Zeroizing<Vec<u8>>>,
 }
@@ -66,6 +68,10 @@ impl Keys {
 
     /// Reads the secret from a file that only its owner may read.
     pub fn load(path: &Path) -> Result<Self, KeysError> {
+        Self::read(path, |mode| mode & 0o077 == 0)
+    }
+
+    fn read(path: &Path, is_private: fn(u32) -> bool) -> Result<Self, KeysError> {
         let problem = |source| KeysError::File {
             path: path.to_owned(),
             source,
@@ -75,7 +81,7 @@ impl Keys {
             return Err(problem(io::Error::other("it is no regular file")));
         }
         let file = File::open(path).map_err(problem)?;
-        refuse_readable_by_others(path, &file)?;
+        refuse_readable_by_others(path, &file, is_private)?;
         let mut text = Zeroizing::new(String::new());
         // A key file is one line; a path given by mistake may be anything.
         (&file)
@@ -101,6 +107,25 @@ impl Keys {
             source,
         })?;
         Self::load(path)
+    }
+
+    /// Reads the secret from a file that the service manager gave this process
+    /// (`LoadCredential=` of systemd). Never creates it. The group may read it:
+    /// where the manager gives access by an access control list, the bits of the
+    /// group show the mask of that list.
+    pub fn load_credential(path: &Path) -> Result<Self, KeysError> {
+        Self::read(path, |mode| mode & 0o027 == 0)
+    }
+
+    /// The secret itself, to encrypt it.
+    pub(crate) fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+
+    /// HMAC-SHA256 of `label` under the secret, for the component: the labels that
+    /// begin with `host/` are the host's own.
+    pub(crate) fn derive_for_component(&self, label: &str) -> Option<[u8; 32]> {
+        (!label.starts_with("host/")).then(|| self.derive(label))
     }
 
     /// HMAC-SHA256 of `label` under the secret.
@@ -238,7 +263,11 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn refuse_readable_by_others(path: &Path, file: &File) -> Result<(), KeysError> {
+fn refuse_readable_by_others(
+    path: &Path,
+    file: &File,
+    is_private: fn(u32) -> bool,
+) -> Result<(), KeysError> {
     use std::os::unix::fs::PermissionsExt as _;
 
     let metadata = file.metadata().map_err(|source| KeysError::File {
@@ -246,7 +275,7 @@ fn refuse_readable_by_others(path: &Path, file: &File) -> Result<(), KeysError> 
         source,
     })?;
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
+    if is_private(mode) {
         return Ok(());
     }
     Err(KeysError::Exposed {
@@ -256,7 +285,7 @@ fn refuse_readable_by_others(path: &Path, file: &File) -> Result<(), KeysError> 
 }
 
 #[cfg(not(unix))]
-fn refuse_readable_by_others(_: &Path, _: &File) -> Result<(), KeysError> {
+fn refuse_readable_by_others(_: &Path, _: &File, _: fn(u32) -> bool) -> Result<(), KeysError> {
     Ok(())
 }
 
@@ -345,7 +374,7 @@ mod tests {
 
         let folder = tempdir().unwrap();
         let path = folder.path().join("master.key");
-        Keys::load_or_create(&path).unwrap();
+        let _ = Keys::load_or_create(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let error = Keys::load_or_create(&path).unwrap_err().to_string();
         assert!(

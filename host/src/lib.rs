@@ -13,10 +13,12 @@
 //! use user_auth_host::{Keys, Plugin};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Arc::new(MemoryStore::new());
+//! let keys = Keys::ephemeral()?.claim(&*store).await?;
 //! let plugin = Plugin::builder()
 //!     .component("user-auth.wasm")
-//!     .store(Arc::new(MemoryStore::new()))
-//!     .keys(Keys::ephemeral()?)
+//!     .store(store)
+//!     .keys(keys)
 //!     .setting("USER_AUTH_ISSUER", "https://auth.example.com")
 //!     .build()?;
 //!
@@ -39,6 +41,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod backup;
 mod bindings;
 mod cache;
 mod call;

@@ -24,6 +24,9 @@ pub const MAX_KEY_BYTES: usize = 512;
 pub const MAX_VALUE_BYTES: usize = 1024 * 1024;
 /// The most entries that one page of a scan may have.
 pub const MAX_PAGE: u32 = 1000;
+/// A page of a snapshot ends with the record that brings its keys and values to
+/// so many bytes, if it does not end before.
+pub const SNAPSHOT_PAGE_BYTES: usize = 1024 * 1024;
 
 /// A record as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +82,17 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// A record with the end of its life instead of its version: what a backup keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What it is stored under.
+    pub key: String,
+    /// What is stored.
+    pub value: Vec<u8>,
+    /// When it expires, in milliseconds since 1970; `None`: never.
+    pub expires_at_ms: Option<i64>,
+}
+
 /// The store could not do its work.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -115,4 +129,22 @@ pub trait Store: Send + Sync + 'static {
     /// Frees the space of up to `limit` expired records and says how many there
     /// were. Expired records are invisible whether purged or not.
     async fn purge(&self, limit: u32) -> Result<u32, StoreError>;
+
+    /// All records that are alive at this moment, as they are at this moment,
+    /// whatever is committed while they are read. Only backups need it.
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        Err(StoreError::Refused(format!(
+            "backups of a store of the kind {:?} are not supported",
+            self.kind()
+        )))
+    }
+}
+
+/// A store at one moment. Dropping it lets go of what it holds.
+#[async_trait]
+pub trait Snapshot: Send {
+    /// The next records in ascending order of their keys: no more than
+    /// [`MAX_PAGE`], and no more than one beyond [`SNAPSHOT_PAGE_BYTES`]. An empty
+    /// page: there are no more.
+    async fn page(&mut self) -> Result<Vec<Record>, StoreError>;
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use user_auth_host::store::{
     Entry, Expect, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES, MemoryStore, Mutation, Outcome,
-    PostgresStore, PostgresUrl, SqliteStore, Store, StoreError,
+    PostgresStore, PostgresUrl, Record, SNAPSHOT_PAGE_BYTES, Snapshot, SqliteStore, Store, StoreError,
 };
 
 /// Runs every case against a new store.
@@ -70,6 +70,12 @@ macro_rules! contract {
                 no_update_is_lost
                 concurrent_additions_sum_up
                 readers_see_a_batch_whole_or_not_at_all
+                a_snapshot_has_every_record_once_and_in_order
+                a_snapshot_keeps_the_end_of_each_life_and_leaves_out_what_is_over
+                a_snapshot_does_not_see_what_is_committed_while_it_is_read
+                a_snapshot_of_an_empty_store_is_empty
+                large_records_come_a_few_at_a_time
+                a_snapshot_is_one_moment_of_a_store_that_never_rests
             }
         }
     };
@@ -138,6 +144,11 @@ impl Bed {
         Some(String::from_utf8(entry.value).unwrap())
     }
 
+    /// All that a snapshot of now has.
+    async fn snapshot(&self) -> Vec<Record> {
+        rest(&mut *self.store.snapshot().await.unwrap()).await
+    }
+
     async fn version(&self, key: &str) -> String {
         self.entry(key).await.unwrap().version
     }
@@ -171,6 +182,19 @@ impl TestClock {
             let elapsed = Duration::from_millis(elapsed_ms.load(Ordering::SeqCst));
             SystemTime::UNIX_EPOCH + start + elapsed
         })
+    }
+}
+
+/// All that a snapshot has yet to give.
+async fn rest(snapshot: &mut dyn Snapshot) -> Vec<Record> {
+    let mut records = Vec::new();
+    loop {
+        let page = snapshot.page().await.unwrap();
+        if page.is_empty() {
+            return records;
+        }
+        assert!(page.len() <= MAX_PAGE as usize);
+        records.extend(page);
     }
 }
 
@@ -800,6 +824,114 @@ mod cases {
             bed.value("left").await.unwrap(),
             (1000 - 2 * 5050).to_string()
         );
+    }
+
+    pub async fn a_snapshot_has_every_record_once_and_in_order(bed: Bed) {
+        let names: Vec<String> = (0..2500).map(|n| format!("{n:04}")).collect();
+        for names in names.rchunks(500) {
+            let batch: Vec<_> = names.iter().map(|name| put(name, name)).collect();
+            bed.commit(batch).await;
+        }
+        bed.commit([put("!", "first"), put("~", "last")]).await;
+        bed.store.add("counter", 5, None).await.unwrap();
+        let records = bed.snapshot().await;
+        let keys: Vec<_> = records.iter().map(|record| record.key.as_str()).collect();
+        let mut expected = vec!["!"];
+        expected.extend(names.iter().map(String::as_str));
+        expected.extend(["counter", "~"]);
+        assert_eq!(keys, expected);
+        assert_eq!(records[0].value, b"first");
+        assert_eq!(records[2501].value, b"5");
+        assert_eq!(records[2501].expires_at_ms, None);
+    }
+
+    pub async fn a_snapshot_keeps_the_end_of_each_life_and_leaves_out_what_is_over(bed: Bed) {
+        bed.commit([put("short", "").living(10), put("long", "").living(2000)])
+            .await;
+        bed.commit([put("for-good", ""), put("longest", "").living(u64::MAX)])
+            .await;
+        bed.clock.advance(10);
+        let lives: Vec<_> = bed.snapshot().await;
+        let lives: Vec<_> = lives
+            .iter()
+            .map(|record| (record.key.as_str(), record.expires_at_ms))
+            .collect();
+        let end = 1_800_000_000_000 + 2000;
+        assert_eq!(
+            lives,
+            [("for-good", None), ("long", Some(end)), ("longest", None)]
+        );
+    }
+
+    pub async fn a_snapshot_does_not_see_what_is_committed_while_it_is_read(bed: Bed) {
+        let names: Vec<String> = (0..1500).map(|n| format!("{n:04}")).collect();
+        let records = names.iter().map(|name| put(name, "old").living(50));
+        bed.commit(records.collect::<Vec<_>>()).await;
+        let mut snapshot = bed.store.snapshot().await.unwrap();
+        // Before its first page, and before its second.
+        bed.commit([put("0000", "new"), put("!", "new"), delete("0001")])
+            .await;
+        let mut records = snapshot.page().await.unwrap();
+        bed.commit([put("1400", "new"), put("~", "new"), delete("1401")])
+            .await;
+        bed.store.add("9", 1, None).await.unwrap();
+        // What was alive when it began is in it, however long it takes.
+        bed.clock.advance(50);
+        bed.store.purge(10_000).await.unwrap();
+        records.extend(rest(&mut *snapshot).await);
+        let keys: Vec<_> = records.iter().map(|record| &record.key).collect();
+        assert_eq!(keys, names.iter().collect::<Vec<_>>());
+        assert!(records.iter().all(|record| record.value == b"old"));
+    }
+
+    pub async fn a_snapshot_of_an_empty_store_is_empty(bed: Bed) {
+        let mut snapshot = bed.store.snapshot().await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(snapshot.page().await.unwrap(), []);
+        }
+    }
+
+    pub async fn large_records_come_a_few_at_a_time(bed: Bed) {
+        let large = "x".repeat(MAX_VALUE_BYTES / 2 + 1);
+        for key in ["a", "b", "c", "d", "e"] {
+            bed.commit([put(key, &large)]).await;
+        }
+        let mut snapshot = bed.store.snapshot().await.unwrap();
+        let mut pages = Vec::new();
+        while let page = snapshot.page().await.unwrap()
+            && !page.is_empty()
+        {
+            pages.push(page.len());
+        }
+        assert!(large.len() * 2 >= SNAPSHOT_PAGE_BYTES);
+        assert_eq!(pages, [2, 2, 1]);
+    }
+
+    pub async fn a_snapshot_is_one_moment_of_a_store_that_never_rests(bed: Bed) {
+        bed.commit([put("left", "1000"), put("right", "1000")])
+            .await;
+        let filler: Vec<_> = (0..3000).map(|n| put(&format!("m{n}"), "")).collect();
+        bed.commit(filler).await;
+        at_once(3, |index| {
+            let store = bed.store.clone();
+            async move {
+                for amount in 1..=40 {
+                    if index < 2 {
+                        transfer(&*store, amount).await;
+                        continue;
+                    }
+                    let mut snapshot = store.snapshot().await.unwrap();
+                    let records = rest(&mut *snapshot).await;
+                    let side = |key| records.iter().find(|record| record.key == key).unwrap();
+                    let [left, right] = ["left", "right"].map(|key| {
+                        let text = std::str::from_utf8(&side(key).value).unwrap();
+                        text.parse::<i64>().unwrap()
+                    });
+                    assert_eq!(left + right, 2000);
+                }
+            }
+        })
+        .await;
     }
 
     /// Takes `amount` from `left` to `right`.

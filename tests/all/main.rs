@@ -2,6 +2,7 @@
 
 mod attacks;
 mod audit_chain;
+mod backup;
 mod bad_input;
 mod cli;
 mod clients;
@@ -13,6 +14,7 @@ mod host;
 mod http;
 mod import;
 mod mail;
+mod master_key;
 mod postgres;
 mod races;
 mod readme;

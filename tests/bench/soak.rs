@@ -105,7 +105,6 @@ impl Client<'_> {
                     self.call("register", account)?;
                 }
                 30 => {
-                    let bad = json!({"token": "eyJ.eyJ.no"});
                     let forged = self.call("verify_token", json!({"token": "eyJ.eyJ.no"}))?;
                     ensure!(
                         forged["active"] == false,
@@ -226,7 +225,7 @@ fn draw(points: &[Point], path: &Path) -> Result<()> {
         .iter()
         .map(|point| (point.at.as_secs_f64(), point.memory_mib));
     chart(
-        &upper,
+        &areas[0],
         "Resident memory, MiB",
         &[("memory", BLUE, memory.collect())],
     )?;

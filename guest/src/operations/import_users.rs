@@ -1,5 +1,7 @@
 mod entry;
 
+use std::collections::HashSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +20,7 @@ use crate::domain::permission::{Grant, ROLES_WRITE, USERS_WRITE};
 use crate::domain::records::{self, Batch};
 use crate::domain::role::RoleName;
 use crate::domain::username::Username;
-use crate::error::{Kind, Result};
+use crate::error::{FieldError, Kind, Result};
 use crate::ports::Ports;
 
 /// More in one call would take long without an answer.
@@ -121,21 +123,16 @@ impl Operation for ImportUsers {
         let entries: Vec<_> = entries
             .map(|value| input::read(value, schema::<Entry>))
             .collect();
-        let mut owners = owners(entries.iter().flatten(), &context.ports)?.into_iter();
+        let owners = owners(entries.iter().flatten(), &context.ports)?;
         let mut importer = Importer {
             costs: KnownCosts::read(&context.ports)?,
             roles: Vec::new(),
             dry_run: self.dry_run,
             context,
         };
-        let mut users = Vec::with_capacity(entries.len());
-        for entry in entries {
-            users.push(match entry {
-                Ok(entry) => importer.import(entry, owners.next().flatten())?,
-                Err(errors) => Import::refused(None, entry::problem(&errors)),
-            });
-        }
-        Ok(Imports { users })
+        importer
+            .import_all(entries, owners)
+            .map(|users| Imports { users })
     }
 }
 
@@ -164,7 +161,103 @@ struct Importer<'a> {
     context: &'a Context<'a>,
 }
 
+/// An entry that is to become an account, unless a race is lost.
+struct Draft {
+    /// Which of the entries it is.
+    index: usize,
+    entry: Entry,
+    account: Account,
+}
+
 impl Importer<'_> {
+    /// Imports the entries that nothing is known against in as few batches as they
+    /// take, and each other one by itself.
+    fn import_all(
+        &mut self,
+        entries: Vec<std::result::Result<Entry, Vec<FieldError>>>,
+        owners: Vec<Option<Id>>,
+    ) -> Result<Vec<Import>> {
+        let mut imports: Vec<Option<Import>> = entries.iter().map(|_| None).collect();
+        let mut owners = owners.into_iter();
+        let (mut drafts, mut others) = (Vec::new(), Vec::new());
+        let mut claimed = HashSet::new();
+        for (index, entry) in entries.into_iter().enumerate() {
+            match entry {
+                Err(errors) => {
+                    imports[index] = Some(Import::refused(None, entry::problem(&errors)));
+                }
+                Ok(entry) => {
+                    let owner = owners.next().flatten();
+                    match self.draft(&entry, owner, &mut claimed)? {
+                        Some(account) => drafts.push(Draft {
+                            index,
+                            entry,
+                            account,
+                        }),
+                        None => others.push((index, entry, owner)),
+                    }
+                }
+            }
+        }
+        let mut done = Vec::with_capacity(drafts.len());
+        self.create(drafts, &mut done)?;
+        for (index, import) in done {
+            imports[index] = Some(import);
+        }
+        // After the batch: what kept one of these out of it may be an entry in it.
+        for (index, entry, owner) in others {
+            imports[index] = Some(self.import(entry, owner)?);
+        }
+        Ok(imports.into_iter().flatten().collect())
+    }
+
+    /// The account of an entry that can be created together with the others whose
+    /// names and addresses are `claimed`; `None`: it has to be seen to by itself.
+    fn draft(
+        &mut self,
+        entry: &Entry,
+        owner: Option<Id>,
+        claimed: &mut HashSet<String>,
+    ) -> Result<Option<Account>> {
+        if self.dry_run || owner.is_some() || self.problem(entry)?.is_some() {
+            return Ok(None);
+        }
+        let fingerprint = entry.fingerprint(&self.context.ports)?;
+        let account = entry.account(&fingerprint, self.context)?;
+        let keys = claims(&account, self.context)?;
+        if keys.iter().any(|key| claimed.contains(key)) {
+            return Ok(None);
+        }
+        claimed.extend(keys);
+        Ok(Some(account))
+    }
+
+    /// Creates the accounts in one batch; when a race is lost, in two halves, down
+    /// to the one that has lost it.
+    fn create(&mut self, mut drafts: Vec<Draft>, done: &mut Vec<(usize, Import)>) -> Result<()> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        if create(drafts.iter().map(|draft| &draft.account), self.context)? {
+            done.extend(drafts.into_iter().map(|draft| {
+                let user_id = Some(draft.account.user_id);
+                let import = Import::of(&draft.entry, ImportStatus::Imported, user_id);
+                (draft.index, import)
+            }));
+            return Ok(());
+        }
+        let rest = drafts.split_off(drafts.len() / 2);
+        if !drafts.is_empty() {
+            self.create(drafts, done)?;
+            return self.create(rest, done);
+        }
+        for Draft { index, entry, .. } in rest {
+            let owner = Account::id_of(&entry.username, &self.context.ports)?;
+            done.push((index, self.import(entry, owner)?));
+        }
+        Ok(())
+    }
+
     fn import(&mut self, entry: Entry, mut owner: Option<Id>) -> Result<Import> {
         let ports = &self.context.ports;
         let fingerprint = entry.fingerprint(ports)?;
@@ -189,7 +282,7 @@ impl Importer<'_> {
                 return Ok(Some(Import::of(&entry, ImportStatus::Imported, None)));
             }
             let account = entry.account(&fingerprint, self.context)?;
-            if create(&account, self.context)? {
+            if create([&account], self.context)? {
                 let user_id = Some(account.user_id);
                 return Ok(Some(Import::of(&entry, ImportStatus::Imported, user_id)));
             }
@@ -274,10 +367,28 @@ fn existing(
     }))
 }
 
-/// False: a race was lost, for the name or the address.
-fn create(account: &Account, context: &Context) -> Result<bool> {
-    let user_id = account.user_id;
+/// What no two accounts may have: where the name is stored, and the address if it is
+/// verified.
+fn claims(account: &Account, context: &Context) -> Result<Vec<String>> {
+    let mut keys = vec![Account::username_key(&account.username)];
+    if let Some(email) = account.verified_email() {
+        keys.push(Account::email_key(email, context)?);
+    }
+    Ok(keys)
+}
+
+/// Creates accounts in one batch, each with an audit chain of its own. False: a race
+/// was lost, for a name or an address, and there is none of them.
+fn create<'a>(accounts: impl IntoIterator<Item = &'a Account>, context: &Context) -> Result<bool> {
     let mut batch = Batch::new();
+    for account in accounts {
+        add(account, &mut batch, context)?;
+    }
+    batch.commit(context)
+}
+
+fn add(account: &Account, batch: &mut Batch, context: &Context) -> Result<()> {
+    let user_id = account.user_id;
     batch.create(
         Account::username_key(&account.username),
         &UsernameRecord { user_id },
@@ -294,8 +405,7 @@ fn create(account: &Account, context: &Context) -> Result<bool> {
         let roles: Vec<&str> = account.roles.iter().map(RoleName::as_str).collect();
         event = event.detail("roles", roles);
     }
-    Chain::new(user_id).append(event, &mut batch, context)?;
-    batch.commit(context)
+    Chain::new(user_id).append(event, batch, context)
 }
 
 impl Import {

@@ -624,3 +624,97 @@ fn each_import_is_the_first_record_of_the_accounts_audit_chain() {
         .unwrap();
     assert_eq!(chain["intact"], true);
 }
+
+fn commits(world: &World) -> usize {
+    let calls = world.store_calls.take();
+    calls.iter().filter(|it| it.starts_with("commit")).count()
+}
+
+fn statuses(output: &[Value]) -> Vec<&str> {
+    let statuses = output.iter().map(|it| it["status"].as_str().unwrap());
+    statuses.collect()
+}
+
+impl World {
+    fn assert_intact(&self, username: &str) {
+        let input = json!({"username": username});
+        let chain = self.run_as(Principal::Operator, "verify_audit_chain", input);
+        let chain = chain.unwrap();
+        assert_eq!(
+            (&chain["intact"], &chain["examined"]),
+            (&json!(true), &json!(1))
+        );
+    }
+}
+
+#[test]
+fn the_users_of_one_call_share_a_commit() {
+    let world = World::new();
+    let users: Vec<Value> = (0..100)
+        .map(|n| {
+            let (name, email) = (format!("user{n}"), format!("user{n}@example.com"));
+            json!({"username": name, "email": email, "email_verified": true})
+        })
+        .collect();
+    world.store_calls.take();
+    assert_eq!(statuses(&world.import(json!(users))), ["imported"; 100]);
+    assert_eq!(commits(&world), 1);
+    for n in [0, 57, 99] {
+        world.assert_intact(&format!("user{n}"));
+    }
+    assert_eq!(statuses(&world.import(json!(users))), ["unchanged"; 100]);
+}
+
+#[test]
+fn of_a_batch_that_loses_a_race_only_the_one_who_lost_it_is_refused() {
+    use base64::Engine;
+
+    let world = World::new();
+    let other = json!({"username": "other", "password": PASSWORD.repeat(2)});
+    world.run("register", other).unwrap();
+    let key = |name: &str| {
+        let name = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(name);
+        format!("username/{name}")
+    };
+    // Somebody takes the name between the look-up and the commit.
+    let record = world.stored(&key("other")).unwrap();
+    world.overtaken_by.replace(vec![(key("user5"), record)]);
+    let users: Vec<Value> = (0..16)
+        .map(|n| json!({"username": format!("user{n}")}))
+        .collect();
+    world.store_calls.take();
+    let output = world.import(json!(users));
+    for (n, import) in output.iter().enumerate() {
+        let expected = if n == 5 { "refused" } else { "imported" };
+        assert_eq!(import["status"], expected, "user{n}: {import}");
+        assert_eq!(import["username"], format!("user{n}"));
+    }
+    assert_eq!(output[5]["problem"], "username: the user name is taken");
+    assert!(commits(&world) < 12, "not one by one");
+    for n in (0..16).filter(|n| *n != 5) {
+        world.assert_intact(&format!("user{n}"));
+    }
+}
+
+#[test]
+fn entries_of_one_call_that_want_the_same_are_judged_in_their_order() {
+    let world = World::new();
+    let output = world.import(json!([
+        {"username": "alice"},
+        {"username": "alice", "disabled": true},
+        {"username": "bob", "email": "b@example.com", "email_verified": true},
+        {"username": "carol", "email": "B@example.com", "email_verified": true},
+        {"username": "dave", "email": "b@example.com"},
+        {"username": "no name at all"},
+        {"username": "ALICE"},
+    ]));
+    let imported = ["imported", "refused", "imported", "refused", "imported"];
+    assert_eq!(statuses(&output)[..5], imported);
+    assert_eq!(statuses(&output)[5..], ["refused", "unchanged"]);
+    assert_eq!(output[1]["problem"], "username: the user name is taken");
+    assert_eq!(
+        output[3]["problem"],
+        "email: is verified for another account"
+    );
+    assert_eq!(output[6]["user_id"], output[0]["user_id"]);
+}

@@ -22,9 +22,9 @@ use super::open::open;
 use super::options::Options;
 use super::serve::shutdown_signal;
 
-/// Each call waits for the disk at each of its users, and the store makes one wait
-/// of those of many calls.
-const CALLS_AT_ONCE: usize = 128;
+/// Each call waits for the disk once, and the store makes one wait of those of many
+/// calls: enough to keep the processors at work meanwhile.
+const CALLS_AT_ONCE: usize = 32;
 /// Stopped by SIGINT or SIGTERM: as shells say it.
 const STOPPED: u8 = 130;
 

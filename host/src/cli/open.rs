@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::Failure;
 use super::delivery::Reach;
-use super::options::{ComponentOptions, Options, StoreLocation, xdg_folder};
+use super::options::{ComponentOptions, Options, StateOptions, StoreLocation, xdg_folder};
 
 /// The code of an error that no client can do anything about.
 const RESOURCE_UNAVAILABLE: i32 = -32004;
@@ -31,16 +31,13 @@ pub(super) async fn open(
     limits: Limits,
     reach: Reach,
 ) -> Result<(Plugin, StoreLocation), Failure> {
-    let location = match &options.store {
-        Some(location) => location.clone(),
-        None => StoreLocation::Sqlite(default_database()?),
-    };
+    let location = location(&options.state)?;
     // The component first: a mistake there must leave no files behind.
     let builder = component(&options.component)?;
     let delivery = options.delivery.open(reach)?;
-    let keys = keys(options, &location)?;
+    let keys = keys(&options.state, &location, NoKey::Create)?;
     let store = store(&location).await?;
-    keys.claim(&*store).await.map_err(Failure::start)?;
+    let keys = keys.claim(&*store).await.map_err(Failure::start)?;
     let mut builder = builder.store(store).keys(keys).limits(limits);
     for (name, value) in settings::from_environment() {
         builder = builder.setting(name, value);
@@ -90,6 +87,29 @@ pub(super) fn component(options: &ComponentOptions) -> Result<PluginBuilder, Fai
     Ok(builder)
 }
 
+/// Where state lives, if nobody says otherwise too.
+pub(super) fn location(options: &StateOptions) -> Result<StoreLocation, Failure> {
+    match &options.store {
+        Some(location) => Ok(location.clone()),
+        None => default_database().map(StoreLocation::Sqlite),
+    }
+}
+
+/// The store at a place that outlives this process and holds something already.
+pub(super) fn require_data(location: &StoreLocation) -> Result<(), Failure> {
+    match location {
+        StoreLocation::Memory => Err(Failure::usage(
+            "a store in memory is gone with its process: name another with `--store`",
+        )),
+        StoreLocation::Sqlite(path) if !holds_data(path) => Err(Failure::start(format!(
+            "there is no database at {}; say where it is with `--store sqlite:PATH`",
+            path.display()
+        ))),
+        // A server says itself when it has no such database.
+        StoreLocation::Sqlite(_) | StoreLocation::Postgres(_) => Ok(()),
+    }
+}
+
 fn default_database() -> Result<PathBuf, Failure> {
     let folder = xdg_folder("XDG_DATA_HOME", ".local/share").ok_or_else(|| {
         Failure::start("there is no home directory to keep the store in; use `--store sqlite:PATH`")
@@ -107,7 +127,7 @@ fn default_database() -> Result<PathBuf, Failure> {
     Ok(folder.join("user-auth.db"))
 }
 
-async fn store(location: &StoreLocation) -> Result<Arc<dyn Store>, Failure> {
+pub(super) async fn store(location: &StoreLocation) -> Result<Arc<dyn Store>, Failure> {
     match location {
         StoreLocation::Memory => Ok(Arc::new(MemoryStore::new())),
         StoreLocation::Sqlite(path) => match SqliteStore::open(path) {
@@ -121,15 +141,33 @@ async fn store(location: &StoreLocation) -> Result<Arc<dyn Store>, Failure> {
     }
 }
 
+/// What to do when there is no master key yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoKey {
+    /// Make one, for a database that begins.
+    Create,
+    /// Fail: what it is for was made under a key that there must be.
+    Fail,
+}
+
 /// The key comes before the database, so that a database without its key is
 /// never left behind by a first start that fails half-way.
-fn keys(options: &Options, location: &StoreLocation) -> Result<Keys, Failure> {
+pub(super) fn keys(
+    options: &StateOptions,
+    location: &StoreLocation,
+    no_key: NoKey,
+) -> Result<Keys, Failure> {
     if let Some(text) = env::var_os("USER_AUTH_MASTER_KEY").filter(|text| !text.is_empty()) {
         let text = Zeroizing::new(text.into_encoded_bytes());
         return str::from_utf8(&text)
             .map_err(|_| KeysError::NotText)
             .and_then(Keys::from_text)
             .map_err(|error| Failure::start(format!("USER_AUTH_MASTER_KEY: {error}")));
+    }
+    if options.master_key_file.is_none()
+        && let Some(credential) = credential()
+    {
+        return Keys::load_credential(&credential).map_err(Failure::start);
     }
     let database = match (location, &options.master_key_file) {
         (StoreLocation::Memory, None) => return Keys::ephemeral().map_err(Failure::start),
@@ -167,7 +205,19 @@ fn keys(options: &Options, location: &StoreLocation) -> Result<Keys, Failure> {
             file.display()
         )));
     }
-    Keys::load_or_create(&file).map_err(Failure::start)
+    match no_key {
+        NoKey::Create => Keys::load_or_create(&file),
+        NoKey::Fail => Keys::load(&file),
+    }
+    .map_err(Failure::start)
+}
+
+/// The master key that the service manager gave, if it did: see
+/// <https://systemd.io/CREDENTIALS>.
+fn credential() -> Option<PathBuf> {
+    let folder = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)?;
+    let file = folder.join("user-auth-master-key");
+    (folder.is_absolute() && file.exists()).then_some(file)
 }
 
 fn holds_data(database: &Path) -> bool {

@@ -21,6 +21,19 @@ pub(super) struct Options {
     #[arg(long, env = "USER_AUTH_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(super) state: StateOptions,
+
+    #[command(flatten)]
+    pub(super) delivery: DeliveryOptions,
+
+    #[command(flatten)]
+    pub(super) component: ComponentOptions,
+}
+
+/// Where state lives, and under which key.
+#[derive(Args)]
+pub(super) struct StateOptions {
     /// Where state lives: `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, or `memory`
     /// for as long as the process runs [default: sqlite:~/.local/share/user-auth/user-auth.db]
     #[arg(
@@ -33,15 +46,10 @@ pub(super) struct Options {
     pub(super) store: Option<StoreLocation>,
 
     /// The file that holds the master key, created at the first start; unused
-    /// when USER_AUTH_MASTER_KEY is set [default: master.key beside the database]
+    /// when USER_AUTH_MASTER_KEY is set [default: the systemd credential
+    /// user-auth-master-key, or else master.key beside the database]
     #[arg(long, env = "USER_AUTH_MASTER_KEY_FILE", value_name = "FILE")]
     pub(super) master_key_file: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(super) delivery: DeliveryOptions,
-
-    #[command(flatten)]
-    pub(super) component: ComponentOptions,
 }
 
 /// Which component runs.

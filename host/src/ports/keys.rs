@@ -7,6 +7,10 @@ use crate::instance::State;
 impl Host for State {
     fn derive(&mut self, label: String) -> wasmtime::Result<Result<Vec<u8>, Unavailable>> {
         self.count_host_call()?;
-        Ok(Ok(self.host().keys.derive(&label).to_vec()))
+        let key = self.host().keys.derive_for_component(&label);
+        Ok(key.map(|key| key.to_vec()).ok_or_else(|| Unavailable {
+            reason: format!("the label {label:?} is not the component's"),
+            retry_after_ms: 0,
+        }))
     }
 }

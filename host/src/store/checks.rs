@@ -4,7 +4,10 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::{Entry, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES, Mutation, Page, StoreError};
+use super::{
+    Entry, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES, Mutation, Page, Record, SNAPSHOT_PAGE_BYTES,
+    StoreError,
+};
 
 /// Accepts keys of the form that the contract names.
 pub(super) fn key(key: &str) -> Result<(), StoreError> {
@@ -70,6 +73,24 @@ pub(super) fn page(mut entries: Vec<Entry>, len: u32) -> Page {
         next: next.flatten(),
         entries,
     }
+}
+
+/// The first page of a snapshot that these are the next records of. Takes no more
+/// of them than belong to it.
+pub(super) fn snapshot_page<E>(
+    records: impl Iterator<Item = Result<Record, E>>,
+) -> Result<Vec<Record>, E> {
+    let mut page = Vec::new();
+    let mut bytes = 0;
+    for record in records.take(MAX_PAGE as usize) {
+        let record = record?;
+        bytes += record.key.len() + record.value.len();
+        page.push(record);
+        if bytes >= SNAPSHOT_PAGE_BYTES {
+            break;
+        }
+    }
+    Ok(page)
 }
 
 /// What the counter under `key` shows after `delta`; `value` is what it shows

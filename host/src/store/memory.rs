@@ -1,13 +1,14 @@
 //! Records in memory: for tests, and gone with the process.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::clock::{self, Clock, Millis};
-use super::{Entry, Expect, Mutation, Outcome, Page, Store, StoreError, checks};
+use super::{Entry, Expect, Mutation, Outcome, Page, Snapshot, Store, StoreError, checks};
 
 /// A store that keeps its records in memory.
 pub struct MemoryStore {
@@ -136,6 +137,36 @@ impl Store for MemoryStore {
             keep
         });
         Ok(purged)
+    }
+
+    /// Copies every record: a store for tests is small.
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        let view = self.view();
+        let live = view
+            .records
+            .by_key
+            .iter()
+            .filter(|(_, record)| clock::is_live(record.expires_at_ms, view.now_ms));
+        let records: Vec<super::Record> = live
+            .map(|(key, record)| super::Record {
+                key: key.clone(),
+                value: record.value.clone(),
+                expires_at_ms: record.expires_at_ms,
+            })
+            .collect();
+        Ok(Box::new(Copied(records.into_iter())))
+    }
+}
+
+/// The records as they were.
+struct Copied(std::vec::IntoIter<super::Record>);
+
+#[async_trait]
+impl Snapshot for Copied {
+    async fn page(&mut self) -> Result<Vec<super::Record>, StoreError> {
+        let records = self.0.by_ref().map(Ok::<_, Infallible>);
+        let Ok(page) = checks::snapshot_page(records);
+        Ok(page)
     }
 }
 

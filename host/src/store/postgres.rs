@@ -15,6 +15,7 @@
 
 mod connections;
 mod schema;
+mod snapshot;
 mod tls;
 mod url;
 
@@ -28,8 +29,9 @@ use tokio_postgres::types::Type;
 pub use self::url::{PostgresUrl, PostgresUrlError};
 
 use self::connections::{Connections, Parameter, parameter};
+use self::snapshot::Reading;
 use super::clock::{self, Clock, Millis};
-use super::{Entry, Expect, Mutation, Outcome, Page, Store, StoreError, checks};
+use super::{Entry, Expect, Mutation, Outcome, Page, Snapshot, Store, StoreError, checks};
 
 /// A store that keeps its records in the schema `user_auth` of a PostgreSQL
 /// database, of version 13 or later.
@@ -194,6 +196,12 @@ impl Store for PostgresStore {
         let purged: i64 = only(&rows)?.try_get(0)?;
         // No more than `limit`, so this never saturates.
         Ok(u32::try_from(purged).unwrap_or(u32::MAX))
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        let given_now_ms = self.clock.as_ref().map(clock::now_ms);
+        let reading = Reading::begin(&self.connections, given_now_ms).await?;
+        Ok(Box::new(reading))
     }
 }
 

@@ -6,6 +6,7 @@
 //! - Several processes may share the file.
 
 mod schema;
+mod snapshot;
 mod writer;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use self::schema::Database;
+use self::snapshot::Reading;
 use self::writer::{Durability, Writer};
 use super::clock::{self, Clock, Millis};
 use super::{Entry, Mutation, Outcome, Page, Store, StoreError, checks};
@@ -138,6 +140,11 @@ impl Store for SqliteStore {
         self.writer
             .submit(Durability::Process, move |group| group.purge(limit).map(Ok))
             .await
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn super::Snapshot>, StoreError> {
+        let reading = Reading::begin(self.database.reader()?, &self.clock)?;
+        Ok(Box::new(reading))
     }
 }
 

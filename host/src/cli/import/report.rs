@@ -5,11 +5,11 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use same_file::Handle;
 use serde_json::{Map, Value, json};
 
-use super::super::{Failure, show};
+use super::super::{Failure, progress, show};
 use super::Outcome;
 use super::lines::Input;
 
@@ -77,7 +77,7 @@ impl Report {
             refused: 0,
             weak_hashes: 0,
             began: Instant::now(),
-            bar: bar(bytes)?,
+            bar: progress::bar(bytes)?,
             errors,
         })
     }
@@ -151,21 +151,6 @@ impl Report {
     fn lines(&self) -> u64 {
         self.imported + self.unchanged + self.refused
     }
-}
-
-/// On a terminal only.
-fn bar(bytes: Option<u64>) -> Result<ProgressBar, Failure> {
-    let target = match io::stderr().is_terminal() {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let template = match bytes {
-        Some(_) => "{bar:30} {percent:>3}%  {msg}  ETA {eta}",
-        None => "{spinner} {msg}",
-    };
-    let style = ProgressStyle::with_template(template)
-        .map_err(|error| Failure::start(format!("there is no progress bar: {error}")))?;
-    Ok(ProgressBar::with_draw_target(bytes, target).with_style(style))
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {

@@ -20,7 +20,7 @@ const WAIT: Duration = Duration::from_secs(2);
 const CONNECT: Duration = Duration::from_secs(3);
 /// How long to wait for the answer to a call. The functions give up waiting for a
 /// lock before, after two seconds.
-const CALL: Duration = Duration::from_secs(5);
+pub(super) const CALL: Duration = Duration::from_secs(5);
 
 /// A value and its type in SQL.
 pub(super) type Parameter = (Box<dyn ToSql + Send + Sync>, Type);

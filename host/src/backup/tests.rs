@@ -1,0 +1,253 @@
+use std::io::Cursor;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::claim::RESTORING;
+use crate::store::{Expect, MemoryStore, Mutation, Outcome};
+
+fn put(key: &str, value: &str, ttl_ms: Option<u64>) -> Mutation {
+    Mutation {
+        key: key.to_owned(),
+        expect: Expect::Any,
+        put: Some(value.into()),
+        ttl: ttl_ms.map(std::time::Duration::from_millis),
+    }
+}
+
+async fn store_with(records: usize, keys: &Keys) -> MemoryStore {
+    let store = MemoryStore::new();
+    let _ = keys.claim(&store).await.unwrap();
+    let batch = (0..records).map(|n| put(&format!("k/{n:05}"), &format!("value {n}"), None));
+    store.commit(batch.collect()).await.unwrap();
+    store
+}
+
+async fn write(store: &dyn Store, master: &Keys) -> Vec<u8> {
+    let keys = master.claim(store).await.unwrap();
+    let (file, extent) = backup(store, &keys, Vec::new(), |_| {}).await.unwrap();
+    assert_eq!(extent.bytes, file.len() as u64);
+    file
+}
+
+async fn read(file: &[u8], master: &Keys, store: &dyn Store) -> Result<Extent, BackupError> {
+    let file = Cursor::new(file.to_vec());
+    restore(file, master, store, false, |_| {}).await
+}
+
+async fn all(store: &dyn Store) -> Vec<Record> {
+    let mut snapshot = store.snapshot().await.unwrap();
+    let mut records = Vec::new();
+    while let page = snapshot.page().await.unwrap()
+        && !page.is_empty()
+    {
+        records.extend(page);
+    }
+    records
+}
+
+#[tokio::test]
+async fn what_was_backed_up_is_what_is_restored() {
+    let keys = Keys::ephemeral().unwrap();
+    let from = store_with(2500, &keys).await;
+    from.commit(vec![put("life", "", Some(60_000)), put("empty", "", None)])
+        .await
+        .unwrap();
+    from.add("count", 7, None).await.unwrap();
+    let file = write(&from, &keys).await;
+
+    let to = MemoryStore::new();
+    // Somebody has opened it with the same key, and written nothing.
+    let _ = keys.claim(&to).await.unwrap();
+    let extent = read(&file, &keys, &to).await.unwrap();
+    assert_eq!(extent.records, 2503);
+    let (before, after) = (all(&from).await, all(&to).await);
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!((&before.key, &before.value), (&after.key, &after.value));
+        let ends = (before.expires_at_ms, after.expires_at_ms);
+        let drift = ends.0.unwrap_or_default() - ends.1.unwrap_or_default();
+        assert!(drift.abs() < 10_000 && ends.0.is_some() == ends.1.is_some());
+    }
+    assert_eq!(before.len(), after.len());
+    assert_eq!(to.add("count", 1, None).await.unwrap(), 8);
+    assert!(keys.claim(&to).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_file_of_which_a_byte_is_wrong_or_missing_is_not_restored() {
+    let keys = Keys::ephemeral().unwrap();
+    let file = write(&store_with(40, &keys).await, &keys).await;
+    for at in 0..file.len() {
+        let mut flipped = file.clone();
+        flipped[at] ^= 1;
+        let cut = &file[..at];
+        for (broken, what) in [(&flipped[..], "flipped"), (cut, "cut")] {
+            let error = check(broken, &keys, |_| {}).unwrap_err();
+            let is_named = match what {
+                "cut" if at >= 16 => matches!(error, BackupError::Truncated(n) if n == at as u64),
+                "cut" => matches!(error, BackupError::Foreign),
+                _ => !matches!(error, BackupError::OtherKey | BackupError::Io(_)),
+            };
+            assert!(is_named, "{what} at {at}: {error}");
+        }
+    }
+    let longer = [&file[..], b"x"].concat();
+    let error = check(&longer[..], &keys, |_| {}).unwrap_err();
+    assert!(matches!(error, BackupError::Damaged(_)), "{error}");
+    assert!(check(&file[..], &keys, |_| {}).is_ok());
+
+    // From a pipe, the end is seen only when all before it is written.
+    let store = MemoryStore::new();
+    let error = read(&file[..file.len() - 1], &keys, &store).await;
+    assert!(matches!(error, Err(BackupError::Truncated(_))), "{error:?}");
+    assert!(keys.claim(&store).await.is_err(), "half a store was opened");
+    let again = read(&file, &keys, &store).await;
+    assert!(matches!(again, Err(BackupError::Unfinished)), "{again:?}");
+    let file = Cursor::new(file);
+    restore(file, &keys, &store, true, |_| {}).await.unwrap();
+    assert!(keys.claim(&store).await.is_ok());
+    assert_eq!(all(&store).await.len(), 41);
+}
+
+#[tokio::test]
+async fn blocks_of_one_backup_do_not_fit_into_another() {
+    let keys = Keys::ephemeral().unwrap();
+    let store = store_with(40, &keys).await;
+    let (one, other) = (write(&store, &keys).await, write(&store, &keys).await);
+    assert_eq!(one.len(), other.len());
+    let header = one.len() - 200;
+    let spliced = [&one[..header], &other[header..]].concat();
+    let error = check(&spliced[..], &keys, |_| {}).unwrap_err();
+    assert!(matches!(error, BackupError::Damaged(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_backup_takes_the_master_key_of_its_time() {
+    let [old, new, other] = [(); 3].map(|()| Keys::ephemeral().unwrap());
+    let store = store_with(3, &old).await;
+    let before = write(&store, &old).await;
+    old.rotate(&new, &store).await.unwrap();
+    let after = write(&store, &new).await;
+    for (file, right) in [(&before, &old), (&after, &new)] {
+        for wrong in [&old, &new, &other] {
+            if wrong.derive("x") == right.derive("x") {
+                continue;
+            }
+            let to = MemoryStore::new();
+            let error = read(file, wrong, &to).await;
+            assert!(matches!(error, Err(BackupError::OtherKey)), "{error:?}");
+            assert_eq!(all(&to).await, []);
+        }
+        let to = MemoryStore::new();
+        read(file, right, &to).await.unwrap();
+        let effective = right.claim(&to).await.unwrap();
+        assert_eq!(effective.derive("x"), old.derive("x"));
+    }
+}
+
+#[tokio::test]
+async fn what_a_store_holds_goes_only_when_that_is_asked_for() {
+    let keys = Keys::ephemeral().unwrap();
+    let file = write(&store_with(3, &keys).await, &keys).await;
+    let full = store_with(1500, &keys).await;
+    full.commit(vec![put("mine", "1", None)]).await.unwrap();
+    let before = all(&full).await;
+    let error = read(&file, &keys, &full).await;
+    assert!(matches!(error, Err(BackupError::NotEmpty)), "{error:?}");
+    assert_eq!(all(&full).await, before);
+    // Of another key, even if there is nothing else.
+    let foreign = store_with(0, &Keys::ephemeral().unwrap()).await;
+    let error = read(&file, &keys, &foreign).await;
+    assert!(matches!(error, Err(BackupError::NotEmpty)), "{error:?}");
+
+    restore(Cursor::new(file), &keys, &full, true, |_| {})
+        .await
+        .unwrap();
+    assert_eq!(all(&full).await.len(), 4, "three records and the check");
+}
+
+/// Waits until a restore has marked the store.
+async fn until_marked(store: &dyn Store) {
+    for _ in 0..1_000_000 {
+        let found = store.get(&[RESTORING.to_owned()]).await.unwrap();
+        if found[0].is_some() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("no restore has begun");
+}
+
+/// Gives what it holds until it comes to the byte `at`, and then does something.
+struct Disturbed<F>(Cursor<Vec<u8>>, u64, Option<F>);
+
+impl<F: FnOnce()> Read for Disturbed<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.0.position() >= self.1
+            && let Some(disturb) = self.2.take()
+        {
+            disturb();
+        }
+        let length = buffer.len().min(512);
+        self.0.read(&mut buffer[..length])
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_another_writes_to_meanwhile_is_not_taken_for_restored() {
+    let keys = Keys::ephemeral().unwrap();
+    let file = write(&store_with(10, &keys).await, &keys).await;
+    let to = Arc::new(MemoryStore::new());
+    let writer = to.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let at = file.len() as u64 - 44;
+    let input = Disturbed(
+        Cursor::new(file.clone()),
+        at,
+        Some(move || {
+            runtime.block_on(async {
+                until_marked(&*writer).await;
+                let batch = vec![put("stranger", "", None)];
+                writer.commit(batch).await.unwrap();
+            });
+        }),
+    );
+    let error = restore(input, &keys, &*to, false, |_| {}).await;
+    assert!(matches!(error, Err(BackupError::Disturbed)), "{error:?}");
+    assert!(keys.claim(&*to).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_restores_at_once_one_is_broken_off() {
+    let keys = Keys::ephemeral().unwrap();
+    let file = write(&store_with(10, &keys).await, &keys).await;
+    let to = Arc::new(MemoryStore::new());
+    let outcome = Arc::new(Mutex::new(None));
+    let runtime = tokio::runtime::Handle::current();
+    let second = {
+        let (file, keys, to, outcome) = (file.clone(), keys.clone(), to.clone(), outcome.clone());
+        move || {
+            let done = runtime.block_on(async {
+                until_marked(&*to).await;
+                restore(Cursor::new(file), &keys, &*to, true, |_| {}).await
+            });
+            *outcome.lock().unwrap() = Some(done.is_ok());
+        }
+    };
+    let at = file.len() as u64 - 44;
+    let input = Disturbed(Cursor::new(file), at, Some(second));
+    let first = restore(input, &keys, &*to, false, |_| {}).await;
+    assert!(matches!(first, Err(BackupError::Overtaken)), "{first:?}");
+    assert_eq!(*outcome.lock().unwrap(), Some(true));
+    assert!(keys.claim(&*to).await.is_ok());
+}
+
+#[tokio::test]
+async fn nothing_opens_a_store_while_it_is_restored() {
+    let keys = Keys::ephemeral().unwrap();
+    let store = store_with(0, &keys).await;
+    let done = store.commit(vec![put(RESTORING, "", None)]).await.unwrap();
+    assert_eq!(done, Outcome::Committed);
+    assert!(keys.claim(&store).await.is_err());
+    let header = Header::of(&store).await;
+    assert!(matches!(header, Err(BackupError::Unfinished)));
+}

@@ -1,0 +1,23 @@
+//! How far something is, on a terminal.
+
+use std::io::{self, IsTerminal as _};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Failure;
+
+/// A bar of so many bytes, or something that turns if nobody knows how many there
+/// are. Not there if standard error is no terminal.
+pub(super) fn bar(bytes: Option<u64>) -> Result<ProgressBar, Failure> {
+    let target = match io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let template = match bytes {
+        Some(_) => "{bar:30} {percent:>3}%  {msg}  ETA {eta}",
+        None => "{spinner} {msg}",
+    };
+    let style = ProgressStyle::with_template(template)
+        .map_err(|error| Failure::start(format!("there is no progress bar: {error}")))?;
+    Ok(ProgressBar::with_draw_target(bytes, target).with_style(style))
+}

@@ -1,0 +1,148 @@
+//! `user-auth restore`.
+
+use std::fs::File;
+use std::io::{self, Read, Seek as _};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use indicatif::ProgressBar;
+use tokio::task::spawn_blocking;
+use user_auth_host::Keys;
+use user_auth_host::backup::{BackupError, check, restore};
+
+use super::backup::{STOPPED, show_extent, summary};
+use super::open::{NoKey, keys, location, store};
+use super::options::{StateOptions, StoreLocation};
+use super::serve::shutdown_signal;
+use super::{Failure, progress, show};
+
+#[derive(Args)]
+#[command(after_help = "\
+The store may be of another kind than the one that the backup is of: this is also
+the way from one kind to another. It has to be empty. It takes the master key that
+the store of the backup had when the backup was made.
+
+A file is read to its end before anything is written; of standard input what is
+damaged is not written either, but that something is missing is seen only at its
+end. Until all is written and compared nothing opens the store: a restore that is
+broken off is begun anew, with --replace. Stop servers that use the store.
+
+The summary is text on a terminal, JSON when piped. Exit codes: 0 done, 2 wrong
+arguments, 3 not done, 130 stopped by a signal.")]
+pub(super) struct Restore {
+    /// The backup; - is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Delete all that the store holds, and what is left of a restore that was
+    /// broken off
+    #[arg(long)]
+    replace: bool,
+
+    #[command(flatten)]
+    state: StateOptions,
+}
+
+impl Restore {
+    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+        let input = Input::open(&self.file)?;
+        let location = location(&self.state)?;
+        if location == StoreLocation::Memory {
+            return Err(Failure::usage(
+                "a store in memory is gone with its process: name another with `--store`",
+            ));
+        }
+        let master = keys(&self.state, &location, NoKey::Fail)?;
+        let mut stop = pin!(shutdown_signal()?);
+        let began = Instant::now();
+        let done = async {
+            let input = input
+                .check(&master)
+                .await
+                .map_err(|error| self.failed(error))?;
+            // Only now: a backup that is of no use is to leave no database behind.
+            let store = store(&location).await?;
+            let bar = progress::bar(input.bytes)?;
+            let done = restore(input.reader, &master, &*store, self.replace, |extent| {
+                show_extent(&bar, extent);
+            });
+            let done = done.await;
+            bar.finish_and_clear();
+            done.map_err(|error| self.failed(error))
+        };
+        let extent = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(ExitCode::from(STOPPED)),
+            done = done => done?,
+        };
+        show::print(&summary(extent, began).for_output())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn failed(&self, error: BackupError) -> Failure {
+        let file = self.file.display();
+        match error {
+            BackupError::NotEmpty | BackupError::Unfinished => Failure::usage(error),
+            BackupError::Overtaken | BackupError::Disturbed | BackupError::Store(_) => {
+                Failure::start(error)
+            }
+            _ => Failure::start(format!("the backup {file} cannot be restored: {error}")),
+        }
+    }
+}
+
+/// What is restored.
+struct Input {
+    reader: Box<dyn Read + Send>,
+    /// A file that can be read twice.
+    file: Option<File>,
+    bytes: Option<u64>,
+}
+
+impl Input {
+    fn open(path: &Path) -> Result<Input, Failure> {
+        if path == Path::new("-") {
+            return Ok(Input {
+                reader: Box::new(io::stdin()),
+                file: None,
+                bytes: None,
+            });
+        }
+        let unreadable = |error| {
+            let path = path.display();
+            Failure::usage(format!("the file {path} cannot be read: {error}"))
+        };
+        let file = File::open(path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if metadata.is_dir() {
+            return Err(unreadable(io::ErrorKind::IsADirectory.into()));
+        }
+        let is_file = metadata.is_file();
+        let again = file.try_clone().map_err(unreadable)?;
+        Ok(Input {
+            reader: Box::new(file),
+            file: is_file.then_some(again),
+            bytes: is_file.then_some(metadata.len()),
+        })
+    }
+
+    /// Reads a file to its end, and goes back to its beginning.
+    async fn check(mut self, master: &Keys) -> Result<Input, BackupError> {
+        let Some(mut file) = self.file.take() else {
+            return Ok(self);
+        };
+        let master = master.clone();
+        let bar = progress::bar(self.bytes).unwrap_or(ProgressBar::hidden());
+        spawn_blocking(move || {
+            check(&file, &master, |extent| show_extent(&bar, extent))?;
+            bar.finish_and_clear();
+            file.rewind()?;
+            Ok(self)
+        })
+        .await
+        .map_err(io::Error::other)?
+    }
+}
