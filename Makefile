@@ -20,7 +20,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak build component host fixtures clients lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak build component host fixtures clients postgres lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -28,10 +28,10 @@ help: ## List what can be made
 run: build ## Build all, and serve on http://127.0.0.1:8000
 	$(RELEASE)/user-auth serve
 
-test: build fixtures clients ## Build all, install the clients that the tests call, and run every test
+test: build fixtures clients postgres ## Build all, install what the tests call, and run every test
 	$(CARGO) test --release --workspace --locked
 
-bench: build ## Measure; prints a table
+bench: build postgres ## Measure; prints a table
 	$(RELEASE)/user-auth-bench
 
 soak: build ## Mixed load for SOAK_SECONDS (600); draws memory and waiting into host/docs/soak.svg
@@ -68,6 +68,20 @@ $(CLIENTS)/.venv/.installed: $(CLIENTS)/requirements.txt
 	$(PYTHON) -m venv $(CLIENTS)/.venv
 	$(CLIENTS)/.venv/bin/pip install --quiet --disable-pip-version-check -r $(CLIENTS)/requirements.txt
 	@touch $@
+
+# The programs of PostgreSQL, of which the tests start servers of their own. Debian's
+# package would create and start one for all: it is told not to.
+postgres:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+		if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
+			echo "PostgreSQL is missing: install version 13 or later (on Debian and Ubuntu the package postgresql)" >&2; \
+			exit 1; \
+		fi; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update && apt-get install -y --no-install-recommends postgresql-common && \
+		sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf && \
+		apt-get install -y --no-install-recommends postgresql; \
+	}
 
 lint: target ## Check formatting and lints, natively and for wasm
 	$(CARGO) fmt --all --check

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use user_auth_tests::{PASSWORD, Server, folder};
+use user_auth_tests::{Options, PASSWORD, Server, folder, postgres};
 
 use load::{Load, Report};
 
@@ -58,7 +58,8 @@ fn rates() -> Result<()> {
         "memory at its peak                    {:>8} MiB",
         peak(&server)?
     );
-    Ok(())
+    drop(server);
+    on_postgres()
 }
 
 /// From the start of the process to the answer to its first MCP request, with
@@ -116,16 +117,29 @@ fn calls(server: &Server) -> Result<()> {
     Ok(())
 }
 
+/// What waits for the database, with PostgreSQL on the same machine.
+fn on_postgres() -> Result<()> {
+    let server = Options::new()
+        .store(&postgres::database())
+        .env("USER_AUTH_MASTER_KEY", &"5a".repeat(32))
+        .start();
+    println!("\non PostgreSQL           connections   a second        p50        p99");
+    let tokens = server.new_session("bench");
+    let verify = tool("verify_token", json!({"token": tokens["access_token"]}));
+    let logins = accounts(&server)?;
+    for (name, bodies) in [("verify_token", vec![verify]), ("login", logins)] {
+        for connections in CONNECTIONS {
+            let load = Load::new(&server.url, connections, bodies.clone());
+            print_row(name, connections, &load.run(FOR)?);
+        }
+    }
+    Ok(())
+}
+
 /// Logins beside what Argon2id alone gives on all cores, in turn, so that a
 /// machine that changes its speed does so for both.
 fn logins(server: &Server, cores: usize) -> Result<()> {
-    let mut bodies = Vec::new();
-    for number in 0..ACCOUNTS {
-        let credentials = json!({"username": format!("bench{number}"), "password": PASSWORD});
-        let registered = server.call("register", credentials.clone());
-        registered.map_err(|error| anyhow::anyhow!("{error}"))?;
-        bodies.push(tool("login", credentials));
-    }
+    let bodies = accounts(server)?;
     for connections in CONNECTIONS {
         let mut ratios = Vec::new();
         for _ in 0..3 {
@@ -147,6 +161,18 @@ fn logins(server: &Server, cores: usize) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Registers accounts, and gives the requests that log them in.
+fn accounts(server: &Server) -> Result<Vec<String>> {
+    let mut bodies = Vec::new();
+    for number in 0..ACCOUNTS {
+        let credentials = json!({"username": format!("bench{number}"), "password": PASSWORD});
+        let registered = server.call("register", credentials.clone());
+        registered.map_err(|error| anyhow::anyhow!("{error}"))?;
+        bodies.push(tool("login", credentials));
+    }
+    Ok(bodies)
 }
 
 fn print_row(name: &str, connections: usize, report: &Report) {

@@ -193,8 +193,8 @@ impl Own {
     /// Fails with -32001 when the session is over by now.
     pub fn read(context: &Context) -> Result<Own> {
         let own = context.actor.session()?;
-        let (account, head) = Account::read(own.user_id, &context.ports)?;
-        let session = Session::read(own.session_id, &context.ports)?;
+        let (session, account, head) =
+            read_with_account(own.session_id, own.user_id, &context.ports)?;
         let (Some(account), Some(session)) = (account, session) else {
             return Err(AuthError::invalid_token());
         };
@@ -207,6 +207,22 @@ impl Own {
             head,
         })
     }
+}
+
+/// A session, its account and the head of that one's audit chain, as one snapshot.
+/// Read one after the other they may be of two epochs, when the session itself
+/// changes the password in between: it goes on, and would look as if it were over.
+pub fn read_with_account(
+    session_id: Id,
+    user_id: Id,
+    ports: &Ports,
+) -> Result<(Found<Session>, Found<Account>, Found<Head>)> {
+    let keys = [
+        Session::key(session_id),
+        Account::key(user_id),
+        Chain::head_key(user_id),
+    ];
+    records::read_three(keys, ports)
 }
 
 /// Ends a session for good: the session, its place in the account's list, and

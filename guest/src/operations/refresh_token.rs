@@ -3,7 +3,6 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Effect, Operation, Tokens};
-use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
@@ -61,6 +60,10 @@ fn refresh(token: &refresh_token::RefreshToken, context: &Context) -> Result<Opt
         return Err(AuthError::invalid_token());
     };
     let user_id = session.value.user_id;
+    let (session, account, head) = session::read_with_account(token.session_id(), user_id, ports)?;
+    let Some(session) = session else {
+        return Err(AuthError::invalid_token());
+    };
     let current = token.generation() == session.value.generation
         && token.matches(&session.value.refresh_token, ports)?;
     if !current {
@@ -69,7 +72,6 @@ fn refresh(token: &refresh_token::RefreshToken, context: &Context) -> Result<Opt
         let ended = session::end(&session, event, context)?;
         return Ok(ended.then_some(Settled::Reused));
     }
-    let (account, head) = Account::read(user_id, ports)?;
     let now = context.now();
     if !account.is_some_and(|account| session.value.is_alive(&account.value, now)) {
         return Err(AuthError::invalid_token());

@@ -1,10 +1,14 @@
 //! Accounts, logins, sessions, throttles and the audit trail.
 
+use std::cell::Cell;
+
 use serde_json::{Value, json};
 
+use crate::domain::context::Context;
 use crate::domain::session;
 use crate::domain::throttle::{Attempt, Authenticator};
 use crate::operations;
+use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
 use crate::testing::World;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -79,6 +83,81 @@ fn a_refresh_token_used_twice_ends_the_session_for_both() {
     assert_eq!(world.refresh(&first), Err(-32001));
     assert!(!world.active(&second));
     assert_eq!(world.refresh(&second), Err(-32001));
+}
+
+#[test]
+fn a_session_that_changes_its_password_meanwhile_goes_on() {
+    for operation in ["refresh_token", "revoke_other_sessions"] {
+        for reads in 0..4 {
+            let world = World::new();
+            let tokens = world.alice();
+            let input = match operation {
+                "refresh_token" => json!({"refresh_token": tokens["refresh_token"]}),
+                _ => json!({"access_token": tokens["access_token"]}),
+            };
+            let store = ChangesThePassword {
+                world: &world,
+                access_token: &tokens["access_token"],
+                reads: Cell::new(Some(reads)),
+            };
+            let context = world.context();
+            let ports = Ports {
+                store: &store,
+                ..context.ports
+            };
+            let answer = operations::invoke(operation, input, &Context { ports, ..context });
+            assert!(
+                answer.is_ok(),
+                "{operation} after {reads} reads: {answer:?}"
+            );
+        }
+    }
+}
+
+/// A store through which the owner of the session changes the password, after so
+/// many reads or before the first commit.
+struct ChangesThePassword<'a> {
+    world: &'a World,
+    access_token: &'a Value,
+    reads: Cell<Option<u32>>,
+}
+
+impl ChangesThePassword<'_> {
+    fn change(&self) {
+        self.reads.set(None);
+        let input = json!({
+            "access_token": self.access_token,
+            "current_password": PASSWORD,
+            "new_password": PASSWORD,
+        });
+        self.world.run("change_password", input).unwrap();
+    }
+}
+
+impl Store for ChangesThePassword<'_> {
+    fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
+        match self.reads.get() {
+            Some(0) => self.change(),
+            Some(reads) => self.reads.set(Some(reads - 1)),
+            None => {}
+        }
+        self.world.get(keys)
+    }
+
+    fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
+        if self.reads.get().is_some() {
+            self.change();
+        }
+        self.world.commit(batch)
+    }
+
+    fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
+        self.world.add(key, delta, ttl_ms)
+    }
+
+    fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
+        self.world.scan(prefix, after, limit)
+    }
 }
 
 #[test]

@@ -17,44 +17,44 @@ const CLIENTS: usize = 8;
 /// Longer than all that the store waits for, and so only the end of a test that fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A call in the era in which the status of HTTP says how it ended.
-fn call(server: &Server, operation: &str, arguments: &Value) -> Answer {
-    let name = format!("user-auth_{operation}");
-    let meta = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
-    let body = json!({
-        "jsonrpc": "2.0", "id": 1, "method": "tools/call",
-        "params": {"name": name, "arguments": arguments, "_meta": meta},
-    });
-    let headers = [
-        ("accept", "application/json, text/event-stream"),
-        ("mcp-protocol-version", "2026-07-28"),
-        ("mcp-method", "tools/call"),
-        ("mcp-name", &name),
-    ];
-    server.post(&headers, body.to_string())
+/// Whether the answer is that something is away; otherwise it is what was asked for.
+#[track_caller]
+fn is_away(answer: &Result<Value, Value>) -> bool {
+    let Err(error) = answer else {
+        return false;
+    };
+    assert_eq!(error["code"], -32004, "{error}");
+    let seconds = &error["data"]["details"]["retry_after_seconds"];
+    assert!(seconds.as_u64() >= Some(1), "{error}");
+    says_nothing_of_the_inside(&error.to_string());
+    true
 }
 
-/// Whether the answer is that something is away; anything else is what was asked for.
 #[track_caller]
-fn is_away(answer: &Answer) -> bool {
-    let body = answer.json();
-    let error = &body["result"]["structuredContent"]["error"];
-    if answer.status == 200 {
-        assert!(error.is_null(), "{body}");
-        return false;
-    }
-    assert_eq!(answer.status, 503, "{body}");
-    assert_eq!(error["code"], -32004, "{body}");
-    assert!(answer.header("retry-after").is_some(), "{answer:?}");
-    let shown = answer.text.to_lowercase();
+fn says_nothing_of_the_inside(shown: &str) {
+    let shown = shown.to_lowercase();
     for inside in ["select", "postgres", "127.0.0.1", "connection"] {
         assert!(!shown.contains(inside), "{shown}");
     }
-    true
+}
+
+/// Reads the session as a resource, where the status of HTTP says how that ended.
+fn read_session(server: &Server, tokens: &Value) -> Answer {
+    let session_id = tokens["session_id"].as_str().unwrap();
+    let uri = format!("mcp://user-auth/sessions/{session_id}");
+    let params = json!({"uri": uri, "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": params});
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "resources/read"),
+        ("mcp-name", uri.as_str()),
+    ];
+    server.post(&headers, body.to_string())
 }
 
 fn account(client: usize, number: usize) -> Value {
@@ -78,8 +78,8 @@ fn a_server_that_goes_away_and_comes_back_loses_nothing_that_was_acknowledged() 
                         if stop.load(Ordering::Relaxed) {
                             return;
                         }
-                        let account = account(client, number);
-                        let away = is_away(&call(&servers[client % 2], "register", &account));
+                        let server = &servers[client % 2];
+                        let away = is_away(&server.call("register", account(client, number)));
                         if !away {
                             acknowledged.lock().unwrap().push((client, number));
                         }
@@ -127,17 +127,23 @@ fn while_all_connections_are_busy_callers_are_told_so_and_then_it_goes_on() {
         );
         thread::scope(|scope| {
             for _ in 0..CLIENTS {
-                scope.spawn(|| assert!(is_away(&call(&server, "verify_token", &verify))));
+                scope.spawn(|| assert!(is_away(&server.call("verify_token", verify.clone()))));
             }
         });
+        let answer = read_session(&server, &tokens);
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert_eq!(answer.json()["error"]["code"], -32004, "{answer:?}");
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+        says_nothing_of_the_inside(&answer.text);
         // What waits for a lock gives up: it does not pile up at the server.
         let waiting = "SELECT count(*) <= 1 FROM pg_stat_activity
                        WHERE application_name = 'user-auth' AND state = 'active'";
         assert_eq!(database.sql("postgres", waiting), "t");
     }
-    let answer = call(&server, "verify_token", &verify);
+    let answer = server.call("verify_token", verify);
     assert!(!is_away(&answer));
-    assert_eq!(answer.json()["result"]["structuredContent"]["active"], true);
+    assert_eq!(answer.unwrap()["active"], true);
+    assert_eq!(read_session(&server, &tokens).status, 200);
 }
 
 #[test]
@@ -152,9 +158,9 @@ fn a_write_that_another_program_holds_up_is_given_up() {
             "test0",
             "BEGIN; LOCK TABLE user_auth.records IN SHARE MODE;",
         );
-        assert!(is_away(&call(&server, "login", &credentials)));
+        assert!(is_away(&server.call("login", credentials.clone())));
     }
-    assert!(!is_away(&call(&server, "login", &credentials)));
+    assert!(!is_away(&server.call("login", credentials.clone())));
 }
 
 #[test]
@@ -174,7 +180,7 @@ fn sessions_that_the_server_ends_are_replaced() {
         );
         // The news of the end and the next call may cross.
         let mut answers = 0;
-        while is_away(&call(&server, "verify_token", &verify)) {
+        while is_away(&server.call("verify_token", verify.clone())) {
             answers += 1;
             assert!(answers <= 16);
         }
