@@ -44,7 +44,7 @@ impl exports::mcp::Guest for Component {
             peer: request.peer,
             body: request.body,
         };
-        let response = match settings() {
+        let response = match settings(&Principal::Anonymous) {
             Ok(settings) => mcp::handle(&request, &settings, ports::all()),
             Err(error) => mcp::refuse(&request.body, &error, ports::all()),
         };
@@ -65,7 +65,7 @@ impl exports::maintenance::Guest for Component {
         after: Option<String>,
         limit: u32,
     ) -> Result<exports::maintenance::Swept, imports::types::Unavailable> {
-        let swept = settings().and_then(|settings| {
+        let swept = settings(&Principal::Operator).and_then(|settings| {
             let caller = operator();
             let context = context(&settings, &caller);
             session::sweep(after.as_deref(), limit, &context)
@@ -85,8 +85,9 @@ impl exports::maintenance::Guest for Component {
 }
 
 /// The settings in force. With one that cannot be used nothing runs: a guess
-/// could be less safe than what was meant.
-fn settings() -> Result<Settings, AuthError> {
+/// could be less safe than what was meant. Which one it is concerns the operator,
+/// who reads the log, and nobody else.
+fn settings(asking: &Principal) -> Result<Settings, AuthError> {
     Settings::from_variables(env::vars()).map_err(|invalid| {
         let fields = serde_json::Map::from_iter([(
             "problem".to_owned(),
@@ -98,10 +99,14 @@ fn settings() -> Result<Settings, AuthError> {
             "a setting cannot be used",
             &fields,
         );
-        AuthError::new(
+        let error = AuthError::new(
             Kind::ResourceUnavailable,
             "The service is not configured rightly; its log says how",
-        )
+        );
+        match asking {
+            Principal::Operator => error.detail("problem", invalid.to_string()),
+            _ => error,
+        }
     })
 }
 

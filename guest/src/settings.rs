@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::ports::HashParameters;
 
 const DAY: u64 = 24 * 60 * 60;
+/// NIST SP 800-63B-4 section 3.2.2.
+const MAX_CONSECUTIVE_ATTEMPTS: u64 = 100;
 
 /// What can be set, with its defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,37 @@ pub struct Settings {
     pub argon2_memory_kib: u32,
     /// `USER_AUTH_ARGON2_ITERATIONS`.
     pub argon2_iterations: u32,
+    /// How many guesses there are.
+    pub throttling: Throttling,
+}
+
+/// How many guesses there are. They are always counted; what can be set is how
+/// soon there are too many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Throttling {
+    /// `USER_AUTH_THROTTLING_ATTEMPTS_PER_SOURCE`: attempts on one secret from one
+    /// source within the window.
+    pub attempts_per_source: i64,
+    /// `USER_AUTH_THROTTLING_FAILURES_PER_SOURCE`: failures of one source, whatever
+    /// the secret, within the window.
+    pub failures_per_source: i64,
+    /// `USER_AUTH_THROTTLING_WINDOW_SECONDS`: how long both count, from the first.
+    pub window: Duration,
+    /// `USER_AUTH_THROTTLING_CONSECUTIVE_ATTEMPTS`: attempts on one secret without a
+    /// success, of all strangers together or from one known source.
+    pub consecutive_attempts: i64,
+}
+
+impl Default for Throttling {
+    fn default() -> Throttling {
+        Throttling {
+            attempts_per_source: 10,
+            failures_per_source: 100,
+            window: Duration::from_secs(15 * 60),
+            // NIST SP 800-63B-4 section 3.2.2 allows no more.
+            consecutive_attempts: MAX_CONSECUTIVE_ATTEMPTS as i64,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -58,6 +91,7 @@ impl Default for Settings {
             // OWASP's second choice: 19 MiB, 2 passes, 1 lane.
             argon2_memory_kib: 19 * 1024,
             argon2_iterations: 2,
+            throttling: Throttling::default(),
         }
     }
 }
@@ -123,7 +157,7 @@ impl Settings {
                     settings.argon2_memory_kib = number(7 * 1024, 65_536)? as u32
                 }
                 "ARGON2_ITERATIONS" => settings.argon2_iterations = number(1, 10)? as u32,
-                _ => {}
+                _ => settings.throttling.read(setting, number)?,
             }
         }
         settings.check_argon2()?;
@@ -171,6 +205,33 @@ impl Settings {
             parallelism: 1,
             output_length,
         }
+    }
+}
+
+impl Throttling {
+    /// Reads one variable, if it is of these. `number` gives its value within bounds:
+    /// at the lower ones a slip or two are forgiven, at the upper ones guesses come
+    /// to nothing still.
+    fn read(
+        &mut self,
+        setting: &str,
+        number: impl Fn(u64, u64) -> Result<u64, InvalidSetting>,
+    ) -> Result<(), InvalidSetting> {
+        match setting {
+            "THROTTLING_ATTEMPTS_PER_SOURCE" => self.attempts_per_source = number(3, 100)? as i64,
+            // Behind a proxy whose word is not taken, many clients are one source.
+            "THROTTLING_FAILURES_PER_SOURCE" => {
+                self.failures_per_source = number(10, 100_000)? as i64;
+            }
+            "THROTTLING_WINDOW_SECONDS" => {
+                self.window = Duration::from_secs(number(60, DAY)?);
+            }
+            "THROTTLING_CONSECUTIVE_ATTEMPTS" => {
+                self.consecutive_attempts = number(10, MAX_CONSECUTIVE_ATTEMPTS)? as i64;
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -231,6 +292,25 @@ mod tests {
         assert!(read("USER_AUTH_ACCESS_TOKEN_TTL_SECONDS", "15m").is_err());
         assert!(read("USER_AUTH_ISSUER", "").is_err());
         assert!(read("USER_AUTH_CODE_TTL_SECONDS", "601").is_err());
+    }
+
+    #[test]
+    fn guesses_can_be_made_fewer_and_never_without_bound() {
+        for (name, low, high) in [
+            ("ATTEMPTS_PER_SOURCE", 3, 100),
+            ("FAILURES_PER_SOURCE", 10, 100_000),
+            ("WINDOW_SECONDS", 60, 86_400),
+            ("CONSECUTIVE_ATTEMPTS", 10, 100),
+        ] {
+            let name = format!("USER_AUTH_THROTTLING_{name}");
+            for good in [low, high] {
+                assert!(read(&name, &good.to_string()).is_ok(), "{name} {good}");
+            }
+            for wrong in [0, low - 1, high + 1] {
+                assert!(read(&name, &wrong.to_string()).is_err(), "{name} {wrong}");
+            }
+            assert!(read(&name, "-1").is_err());
+        }
     }
 
     #[test]

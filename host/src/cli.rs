@@ -9,6 +9,7 @@ mod descriptors;
 mod import;
 mod inspect;
 mod logging;
+mod nearest;
 mod open;
 mod options;
 mod progress;
@@ -23,8 +24,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
-use tracing::Level;
+use tracing::{Level, warn};
 use user_auth_host::CallError;
+
+use self::config::{Config, Flags, Loaded};
 
 /// Authentication for AI agents and the services around them.
 ///
@@ -47,14 +50,18 @@ Examples:
   user-auth import users.jsonl                       users of another system
   user-auth backup users.backup                      all records in one file
   user-auth inspect                                  what the component may do, and its limits
+  user-auth config show                              every setting, and where it comes from
 
 Environment:
   LOG_LEVEL              DEBUG, INFO, WARN or ERROR
   RUST_LOG               the same by module, for example user_auth_host=debug
+  USER_AUTH_CONFIG       the configuration file
   USER_AUTH_MASTER_KEY   the master key: 64 hexadecimal digits, or base64 of 32 bytes
   USER_AUTH_SMTP_PASSWORD, USER_AUTH_WEBHOOK_SECRET   see `user-auth serve --help`
   NO_COLOR               no colours
-The component's settings (USER_AUTH_ISSUER, …) are listed by `user-auth inspect`.";
+Each key of the configuration has a variable of its own, such as
+USER_AUTH_LIMITS_BODY_BYTES for limits.body_bytes; the schema of `user-auth config
+schema` tells those with other names (x-env).";
 
 /// After so many tasks a thread looks at sockets and timers. A component that
 /// loops holds its thread for a tick of the epoch at a time, and tokio's default
@@ -79,6 +86,8 @@ enum Command {
     RotateMasterKey(rotate::RotateMasterKey),
     /// Show the component's imports, exports, size and hash, and the limits.
     Inspect(inspect::Inspect),
+    /// Show the configuration, check a file of it, or print its schema.
+    Config(config::ConfigCommand),
     /// Print the completions for a shell.
     Completions {
         /// Which shell.
@@ -88,7 +97,8 @@ enum Command {
 
 /// Runs the command that the arguments ask for.
 pub(crate) fn main() -> ExitCode {
-    let matches = options::without_empty_variables(Cli::command()).try_get_matches();
+    let command = options::without_empty_variables(Cli::command());
+    let matches = config::name_variables(command).try_get_matches();
     let done = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => run(cli.command),
         // Help and the version, which were asked for.
@@ -104,20 +114,40 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
-    let level = match command {
-        Command::Serve(_) => Level::INFO,
-        _ => Level::WARN,
-    };
-    logging::start(level)?;
     match command {
-        Command::Serve(serve) => wait(serve.run()),
-        Command::Stdio(stdio) => wait(stdio.run()),
-        Command::Call(call) => wait(call.run()),
-        Command::Import(import) => wait(import.run()),
-        Command::Backup(backup) => wait(backup.run()),
-        Command::Restore(restore) => wait(restore.run()),
-        Command::RotateMasterKey(rotate) => wait(rotate.run()),
-        Command::Inspect(inspect) => inspect.run(),
+        Command::Serve(serve) => {
+            let config = configure(&serve.flags(), Level::INFO)?;
+            wait(serve.run(config))
+        }
+        Command::Stdio(stdio) => {
+            let config = configure(&stdio.flags(), Level::WARN)?;
+            wait(stdio.run(config))
+        }
+        Command::Call(call) => {
+            let config = configure(&call.flags(), Level::WARN)?;
+            wait(call.run(config))
+        }
+        Command::Import(import) => {
+            let config = configure(&import.flags(), Level::WARN)?;
+            wait(import.run(config))
+        }
+        Command::Backup(backup) => {
+            let config = configure(&backup.flags(), Level::WARN)?;
+            wait(backup.run(config))
+        }
+        Command::Restore(restore) => {
+            let config = configure(&restore.flags(), Level::WARN)?;
+            wait(restore.run(config))
+        }
+        Command::RotateMasterKey(rotate) => {
+            let config = configure(&rotate.flags(), Level::WARN)?;
+            wait(rotate.run(config))
+        }
+        Command::Inspect(inspect) => {
+            let config = configure(&inspect.flags(), Level::WARN)?;
+            inspect.run(config)
+        }
+        Command::Config(config) => config.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "user-auth", &mut script);
@@ -125,6 +155,17 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Loads the configuration, and begins the log with what there is to say about it.
+/// What is at least of this level is logged, unless the configuration has another.
+fn configure(flags: &Flags, level: Level) -> Result<Config, Failure> {
+    let Loaded { config, warnings } = Config::load(flags)?;
+    logging::start(level, &config.logging)?;
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    Ok(config)
 }
 
 fn wait(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {

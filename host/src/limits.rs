@@ -13,6 +13,13 @@ pub struct Limit {
     pub value: String,
     /// What is limited.
     pub description: &'static str,
+    /// Its name where it is a plain number, such as in a file: the name of the
+    /// field, and for a duration `_ms` after that.
+    pub key: String,
+    /// The value as that number.
+    pub number: u64,
+    /// The largest that such a number can be; the least is 1.
+    pub maximum: u64,
 }
 
 /// Declares [`Limits`], its defaults and its table from one list, so that they
@@ -39,7 +46,23 @@ macro_rules! limits {
                     name: stringify!($name),
                     value: Shown(&self.$name, $unit).to_string(),
                     description: concat!($($doc),+).trim_ascii(),
+                    key: [stringify!($name), <$type as Quantity>::SUFFIX].concat(),
+                    number: self.$name.number(),
+                    maximum: <$type as Quantity>::MAXIMUM,
                 }, )+ ]
+            }
+
+            /// Sets the limit of this [`Limit::key`]. False: there is none, or it
+            /// cannot be that number.
+            pub fn set(&mut self, key: &str, number: u64) -> bool {
+                $( if Some(stringify!($name)) == key.strip_suffix(<$type as Quantity>::SUFFIX)
+                    && (1..=<$type as Quantity>::MAXIMUM).contains(&number)
+                {
+                    return Quantity::from_number(number)
+                        .map(|value| self.$name = value)
+                        .is_some();
+                } )+
+                false
             }
         }
     };
@@ -143,6 +166,63 @@ limits! {
     counted_operations: usize = 256, "";
 }
 
+/// A value that can be written as a whole number.
+trait Quantity: Sized {
+    /// The unit, where the name of a field does not end with one.
+    const SUFFIX: &'static str = "";
+    /// More makes no sense on any machine, and might overflow further on.
+    const MAXIMUM: u64 = 1 << 40;
+
+    fn number(&self) -> u64;
+    fn from_number(number: u64) -> Option<Self>;
+}
+
+impl Quantity for u32 {
+    const MAXIMUM: u64 = 0xffff_ffff;
+
+    fn number(&self) -> u64 {
+        (*self).into()
+    }
+
+    fn from_number(number: u64) -> Option<Self> {
+        number.try_into().ok()
+    }
+}
+
+impl Quantity for u64 {
+    fn number(&self) -> u64 {
+        *self
+    }
+
+    fn from_number(number: u64) -> Option<Self> {
+        Some(number)
+    }
+}
+
+impl Quantity for usize {
+    fn number(&self) -> u64 {
+        u64::try_from(*self).unwrap_or(u64::MAX)
+    }
+
+    fn from_number(number: u64) -> Option<Self> {
+        number.try_into().ok()
+    }
+}
+
+impl Quantity for Duration {
+    const SUFFIX: &'static str = "_ms";
+    /// A day.
+    const MAXIMUM: u64 = 24 * 60 * 60 * 1000;
+
+    fn number(&self) -> u64 {
+        u64::try_from(self.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn from_number(number: u64) -> Option<Self> {
+        Some(Duration::from_millis(number))
+    }
+}
+
 /// A value and its unit, in the largest unit that leaves it whole.
 struct Shown<'a, T>(&'a T, &'static str);
 
@@ -179,5 +259,23 @@ mod tests {
         assert_eq!(value("cpu_per_call"), "1s");
         assert_eq!(value("memories"), "1");
         assert_eq!(table[0].description, "Linear memory of one instance.");
+    }
+
+    #[test]
+    fn every_limit_can_be_set_by_its_key_and_none_to_nothing() {
+        for limit in Limits::default().table() {
+            let mut limits = Limits::default();
+            assert!(limits.set(&limit.key, 17), "{}", limit.key);
+            let set = limits.table();
+            let set = set.iter().find(|one| one.name == limit.name).unwrap();
+            assert_eq!(set.number, 17, "{}", limit.key);
+            assert!(!limits.set(&limit.key, 0), "{}", limit.key);
+            assert!(!limits.set(&limit.key, limit.maximum + 1), "{}", limit.key);
+        }
+        let mut limits = Limits::default();
+        assert!(limits.set("header_read_ms", 1500));
+        assert_eq!(limits.header_read, Duration::from_millis(1500));
+        assert!(!limits.set("header_read", 1500));
+        assert!(!limits.set("no_such_limit", 1));
     }
 }

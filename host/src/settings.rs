@@ -50,6 +50,22 @@ pub const SETTINGS: &[Setting] = &[
         "Memory of one password hash in KiB",
     ),
     setting("USER_AUTH_ARGON2_ITERATIONS", "Passes of one password hash"),
+    setting(
+        "USER_AUTH_THROTTLING_ATTEMPTS_PER_SOURCE",
+        "Attempts on one name from one source within the window",
+    ),
+    setting(
+        "USER_AUTH_THROTTLING_FAILURES_PER_SOURCE",
+        "Failures of one source within the window",
+    ),
+    setting(
+        "USER_AUTH_THROTTLING_WINDOW_SECONDS",
+        "How long both count, from the first",
+    ),
+    setting(
+        "USER_AUTH_THROTTLING_CONSECUTIVE_ATTEMPTS",
+        "Attempts on one name without a success, from everywhere",
+    ),
 ];
 
 /// The settings that this process has in its environment. What is empty or not

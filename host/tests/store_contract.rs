@@ -16,7 +16,8 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use user_auth_host::store::{
     Entry, Expect, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES, MemoryStore, Mutation, Outcome,
-    PostgresStore, PostgresUrl, Record, SNAPSHOT_PAGE_BYTES, Snapshot, SqliteStore, Store, StoreError,
+    PostgresStore, PostgresUrl, Record, SNAPSHOT_PAGE_BYTES, Snapshot, SqliteStore, Store,
+    StoreError,
 };
 
 /// Runs every case against a new store.

@@ -143,7 +143,7 @@ fn run<T>(
         },
         source: Source::from_peer(caller.source.as_deref()),
     };
-    let result = super::settings()
+    let result = super::settings(&caller.principal)
         .and_then(|settings| body(&super::context(&settings, &caller)))
         .map_err(|error| error.during(operation));
     result.map_err(|error| Error {

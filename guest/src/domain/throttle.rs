@@ -25,16 +25,7 @@ use super::username::Username;
 use crate::error::{AuthError, Result};
 use crate::ports::{Entry, Expect, Ports};
 
-/// Attempts on one secret from one source within the window.
-pub const MAX_ATTEMPTS_PER_SOURCE: i64 = 10;
-/// Failures of one source, whatever the secret, within the window.
-pub const MAX_FAILURES_PER_SOURCE: i64 = 100;
-/// How long they count, from the first.
-pub const WINDOW_SECONDS: u64 = 15 * 60;
-/// Attempts on one secret without a success, of all strangers together or from one
-/// known source: NIST SP 800-63B-4 section 3.2.2 allows no more.
-pub const MAX_CONSECUTIVE_ATTEMPTS: i64 = 100;
-/// How long those count, from the first.
+/// How long attempts without a success count, from the first.
 const CONSECUTIVE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long a source is known after a success.
 const KNOWN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
@@ -72,6 +63,7 @@ impl Attempt {
     /// Fails with -32003 when it is one too many.
     pub fn begin(authenticator: Authenticator, context: &Context) -> Result<Attempt> {
         let store = context.ports.store;
+        let limits = &context.settings.throttling;
         let keys = AttemptKeys::new(authenticator, context)?;
         let wanted = [
             source_key(context)?,
@@ -81,22 +73,22 @@ impl Attempt {
         let mut entries = store.get(&wanted)?;
         let of_strangers = count(entries.pop().flatten().as_ref());
         let is_known = entries.pop().flatten().is_some();
-        if count(entries.pop().flatten().as_ref()) >= MAX_FAILURES_PER_SOURCE {
-            return Err(AuthError::too_many(WINDOW_SECONDS));
+        if count(entries.pop().flatten().as_ref()) >= limits.failures_per_source {
+            return Err(too_many(context));
         }
         // Before anything is counted: what is refused leaves nothing behind.
-        if !is_known && of_strangers >= MAX_CONSECUTIVE_ATTEMPTS {
+        if !is_known && of_strangers >= limits.consecutive_attempts {
             return Err(authenticator.locked());
         }
-        if store.add(&keys.window, 1, window())? > MAX_ATTEMPTS_PER_SOURCE {
-            return Err(AuthError::too_many(WINDOW_SECONDS));
+        if store.add(&keys.window, 1, window(context))? > limits.attempts_per_source {
+            return Err(too_many(context));
         }
         let consecutive = match is_known {
             true => &keys.of_known_source,
             false => &keys.of_strangers,
         };
         if authenticator.can_be_guessed()
-            && store.add(consecutive, 1, ttl(CONSECUTIVE))? > MAX_CONSECUTIVE_ATTEMPTS
+            && store.add(consecutive, 1, ttl(CONSECUTIVE))? > limits.consecutive_attempts
         {
             return Err(authenticator.locked());
         }
@@ -166,14 +158,14 @@ impl AttemptKeys {
 }
 
 /// Whether strangers may not even try this secret any more.
-pub fn is_locked(authenticator: Authenticator, ports: &Ports) -> Result<bool> {
-    let key = strangers_of(&secret_name(authenticator, ports)?);
-    let counter = ports.store.get(&[key])?.pop().flatten();
-    Ok(count(counter.as_ref()) >= MAX_CONSECUTIVE_ATTEMPTS)
+pub fn is_locked(authenticator: Authenticator, context: &Context) -> Result<bool> {
+    let key = strangers_of(&secret_name(authenticator, &context.ports)?);
+    let counter = context.ports.store.get(&[key])?.pop().flatten();
+    Ok(count(counter.as_ref()) >= context.settings.throttling.consecutive_attempts)
 }
 
 /// Forgets attempts on this secret, from wherever, in a batch. With a flood of
-/// sources some may be left that are forgotten in 15 minutes anyway.
+/// sources some may be left that are forgotten at the end of the window anyway.
 pub fn forget(authenticator: Authenticator, batch: &mut Batch, ports: &Ports) -> Result<()> {
     let secret = secret_name(authenticator, ports)?;
     batch.delete(strangers_of(&secret), Expect::Any);
@@ -206,8 +198,9 @@ fn delete_page(prefix: &str, batch: &mut Batch, ports: &Ports) -> Result<()> {
 pub fn count_reset(whose: &str, context: &Context) -> Result<()> {
     check_source(context)?;
     let key = counter_key(&["reset", whose, context.caller.source.as_str()], context)?;
-    if context.ports.store.add(&key, 1, window())? > MAX_ATTEMPTS_PER_SOURCE {
-        return Err(AuthError::too_many(WINDOW_SECONDS));
+    let tried = context.ports.store.add(&key, 1, window(context))?;
+    if tried > context.settings.throttling.attempts_per_source {
+        return Err(too_many(context));
     }
     count_failure(context)
 }
@@ -230,8 +223,8 @@ pub fn may_send_code(parts: &[&str], context: &Context) -> Result<bool> {
 pub fn check_source(context: &Context) -> Result<()> {
     let key = source_key(context)?;
     let counter = context.ports.store.get(&[key])?.pop().flatten();
-    if count(counter.as_ref()) >= MAX_FAILURES_PER_SOURCE {
-        return Err(AuthError::too_many(WINDOW_SECONDS));
+    if count(counter.as_ref()) >= context.settings.throttling.failures_per_source {
+        return Err(too_many(context));
     }
     Ok(())
 }
@@ -242,8 +235,9 @@ pub fn check_source(context: &Context) -> Result<()> {
 /// learn that it was one.
 pub fn count_failure(context: &Context) -> Result<()> {
     let key = source_key(context)?;
-    if context.ports.store.add(&key, 1, window())? > MAX_FAILURES_PER_SOURCE {
-        return Err(AuthError::too_many(WINDOW_SECONDS));
+    let failed = context.ports.store.add(&key, 1, window(context))?;
+    if failed > context.settings.throttling.failures_per_source {
+        return Err(too_many(context));
     }
     Ok(())
 }
@@ -299,8 +293,13 @@ fn counter_key(parts: &[&str], context: &Context) -> Result<String> {
     Ok(format!("throttle/{}", name(parts, &context.ports)?))
 }
 
-fn window() -> Option<u64> {
-    ttl(Duration::from_secs(WINDOW_SECONDS))
+fn window(context: &Context) -> Option<u64> {
+    ttl(context.settings.throttling.window)
+}
+
+/// The error until the window is over.
+fn too_many(context: &Context) -> AuthError {
+    AuthError::too_many(context.settings.throttling.window.as_secs())
 }
 
 fn ttl(duration: Duration) -> Option<u64> {

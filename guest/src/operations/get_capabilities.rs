@@ -132,6 +132,7 @@ impl Operation for GetCapabilities {
 
     fn run(self, context: &Context) -> Result<Capabilities> {
         let settings = context.settings;
+        let throttling = &settings.throttling;
         Ok(Capabilities {
             module: "UserAuth",
             version: env!("CARGO_PKG_VERSION"),
@@ -157,11 +158,11 @@ impl Operation for GetCapabilities {
                 other_audiences: settings.other_audiences.clone(),
             },
             limits: Limits {
-                login_attempts_per_username_and_source: throttle::MAX_ATTEMPTS_PER_SOURCE,
-                attempts_without_success: throttle::MAX_CONSECUTIVE_ATTEMPTS,
-                login_failures_per_source: throttle::MAX_FAILURES_PER_SOURCE,
-                login_failure_window_seconds: throttle::WINDOW_SECONDS,
-                second_factor_attempts_per_user_and_source: throttle::MAX_ATTEMPTS_PER_SOURCE,
+                login_attempts_per_username_and_source: throttling.attempts_per_source,
+                attempts_without_success: throttling.consecutive_attempts,
+                login_failures_per_source: throttling.failures_per_source,
+                login_failure_window_seconds: throttling.window.as_secs(),
+                second_factor_attempts_per_user_and_source: throttling.attempts_per_source,
                 codes_per_challenge: challenge::MAX_CODES,
                 challenge_ttl_seconds: challenge::TTL.as_secs(),
                 codes_per_account_and_hour: throttle::MAX_CODES,

@@ -80,7 +80,7 @@ impl Operation for GetUser {
         let ports = &context.ports;
         let password = Authenticator::Password(&account.value.username);
         let totp = Authenticator::Totp(account.value.user_id);
-        let locked = throttle::is_locked(password, ports)? || throttle::is_locked(totp, ports)?;
+        let locked = throttle::is_locked(password, context)? || throttle::is_locked(totp, context)?;
         Ok(UserView {
             locked: Some(locked),
             sessions: Some(sessions),

@@ -91,7 +91,10 @@ impl Operation for Login {
             Ok(_) => context.progress(1, 1, "done"),
             Err(error) if error.kind == Kind::RateLimit => context.log(
                 LogLevel::Warning,
-                json!({"event": "login_throttled", "retry_after_seconds": throttle::WINDOW_SECONDS}),
+                json!({
+                    "event": "login_throttled",
+                    "retry_after_seconds": context.settings.throttling.window.as_secs(),
+                }),
             ),
             Err(_) => {}
         }

@@ -1,8 +1,11 @@
 //! Guesses from many sources at one secret.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::domain::context::Principal;
+use crate::settings::Throttling;
 use crate::testing::World;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -123,6 +126,63 @@ fn what_is_refused_leaves_nothing_in_the_store() {
     let before = world.dump("");
     assert_eq!(login(&world, ELSEWHERE, "alice", PASSWORD), Err(-32003));
     assert_eq!(world.dump(""), before);
+}
+
+/// The least that can be set.
+fn strict_world() -> World {
+    let mut world = world_with_alice_at_home();
+    world.settings.throttling = Throttling {
+        attempts_per_source: 3,
+        failures_per_source: 12,
+        window: Duration::from_secs(60),
+        consecutive_attempts: 10,
+    };
+    world
+}
+
+#[test]
+fn the_window_and_the_attempts_from_one_source_are_as_they_are_set() {
+    let world = strict_world();
+    for _ in 0..2 {
+        for _ in 0..3 {
+            assert_eq!(login(&world, HOME, "alice", "a wrong one"), Err(-32001));
+        }
+        assert_eq!(login(&world, HOME, "alice", PASSWORD), Err(-32003));
+        world.pass(59);
+        assert_eq!(login(&world, HOME, "alice", PASSWORD), Err(-32003));
+        world.pass(1);
+    }
+    let resets =
+        |world: &World| world.run_from(HOME, "request_password_reset", json!({"username": "bob"}));
+    for _ in 0..3 {
+        assert!(resets(&world).is_ok());
+    }
+    assert_eq!(resets(&world), Err(-32003));
+}
+
+#[test]
+fn attempts_without_a_success_are_as_many_as_is_set() {
+    let world = strict_world();
+    for guess in 0..10 {
+        let peer = format!("203.0.113.{guess}");
+        let answer = login(&world, &peer, "alice", "a wrong one");
+        assert_eq!(answer, Err(-32001), "guess {guess}");
+    }
+    assert_eq!(login(&world, ELSEWHERE, "alice", PASSWORD), Err(-32003));
+    assert_eq!(operator(&world, "get_user")["locked"], true);
+}
+
+#[test]
+fn failures_of_one_source_are_as_many_as_is_set() {
+    let world = strict_world();
+    for guess in 0..12 {
+        let name = format!("user{guess}");
+        assert_eq!(login(&world, ELSEWHERE, &name, "a wrong one"), Err(-32001));
+    }
+    assert_eq!(login(&world, ELSEWHERE, "alice", PASSWORD), Err(-32003));
+    let limits = world.run_from(HOME, "get_capabilities", json!({})).unwrap();
+    assert_eq!(limits["limits"]["login_failures_per_source"], 12);
+    assert_eq!(limits["limits"]["login_failure_window_seconds"], 60);
 }
 
 #[test]

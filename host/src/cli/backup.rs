@@ -16,6 +16,7 @@ use user_auth_host::backup::{BackupError, Extent, backup};
 use user_auth_host::store::Store;
 
 use self::target::Target;
+use super::config::{Config, Flags};
 use super::open::{NoKey, keys, location, require_data, store};
 use super::options::StateOptions;
 use super::serve::shutdown_signal;
@@ -50,7 +51,11 @@ pub(super) struct Backup {
 }
 
 impl Backup {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) fn flags(&self) -> Flags {
+        self.state.flags()
+    }
+
+    pub(super) async fn run(self, config: Config) -> Result<ExitCode, Failure> {
         let is_file = self.file != Path::new("-");
         if is_file {
             target::refuse(&self.file, self.force)?;
@@ -59,9 +64,9 @@ impl Backup {
                 "a backup is not for a terminal: name a file, or pipe it somewhere",
             ));
         }
-        let location = location(&self.state)?;
+        let location = location(&config)?;
         require_data(&location)?;
-        let master = keys(&self.state, &location, NoKey::Fail)?;
+        let master = keys(&config, &location, NoKey::Fail)?;
         let store = store(&location).await?;
         let keys = master.claim(&*store).await.map_err(Failure::start)?;
 

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use user_auth_host::Limits;
 use user_auth_host::api::{Caller, OperationError, Principal};
 
+use super::config::{Config, Flags};
 use super::delivery::Reach;
+use super::nearest::nearest;
 use super::open::open;
 use super::options::Options;
 use super::{Failure, arguments, show};
@@ -53,8 +54,13 @@ struct Operation {
 }
 
 impl Call {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let (plugin, _) = open(&self.options, Limits::default(), Reach::Operator).await?;
+    pub(super) fn flags(&self) -> Flags {
+        self.options.flags()
+    }
+
+    pub(super) async fn run(self, config: Config) -> Result<ExitCode, Failure> {
+        let limits = config.limits.0.clone();
+        let (plugin, _) = open(&config, limits, Reach::Operator).await?;
         let operations = plugin.operations().await.map_err(Failure::no_answer)?;
         let operations: Vec<Operation> = serde_json::from_str(&operations)
             .map_err(|error| Failure::start(format!("the component is broken: {error}")))?;
@@ -88,7 +94,8 @@ fn find<'a>(operations: &'a [Operation], name: &str) -> Result<&'a Operation, Fa
         return Ok(found);
     }
     let mut message = format!("there is no operation '{name}'");
-    if let Some(nearest) = nearest(operations, name) {
+    let names = operations.iter().map(|operation| operation.name.as_str());
+    if let Some(nearest) = nearest(names, name) {
         message += &format!("; did you mean `{nearest}`?");
     }
     message += "\n\noperations:";
@@ -98,17 +105,6 @@ fn find<'a>(operations: &'a [Operation], name: &str) -> Result<&'a Operation, Fa
         message += &format!("\n  {name:<width$}  {title}");
     }
     Err(Failure::usage(message))
-}
-
-/// The name that differs in so few letters that it must have been meant.
-fn nearest<'a>(operations: &'a [Operation], name: &str) -> Option<&'a str> {
-    operations
-        .iter()
-        .map(|operation| operation.name.as_str())
-        .map(|known| (strsim::damerau_levenshtein(known, name), known))
-        .min()
-        .filter(|(distance, known)| *distance <= known.len() / 3 + 1)
-        .map(|(_, known)| known)
 }
 
 fn ask_for_passwords(input: &mut Map<String, Value>, schema: &Value) -> Result<(), Failure> {
@@ -174,9 +170,13 @@ mod tests {
                 input_schema: Value::Null,
             })
             .into();
-        assert_eq!(nearest(&operations, "lgoin"), Some("login"));
-        assert_eq!(nearest(&operations, "verify-token"), Some("verify_token"));
-        assert_eq!(nearest(&operations, "something_else"), None);
+        let nearest = |name| {
+            let names = operations.iter().map(|operation| operation.name.as_str());
+            nearest(names, name)
+        };
+        assert_eq!(nearest("lgoin"), Some("login"));
+        assert_eq!(nearest("verify-token"), Some("verify_token"));
+        assert_eq!(nearest("something_else"), None);
         let Err(failure) = find(&operations, "lgoin") else {
             panic!("there is no such operation");
         };

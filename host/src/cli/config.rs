@@ -1,56 +1,188 @@
-//! The configuration file, JSON or TOML: what an operator writes down instead of
-//! saying it at every start.
+//! The configuration, from a file, the environment and the options of the program.
 //!
-//! One section is one file below; a section that is left out has its defaults.
+//! One section is one file below, and says all about its keys: what they mean,
+//! their defaults, their bounds. The JSON Schema is made of that, and of the schema
+//! the names in the environment and what is shown. A section or key that is left
+//! out has its default.
 
 mod audit;
+mod check;
+mod command;
+mod component;
+mod delivery;
 mod discovery;
+mod document;
+mod flags;
+mod keys;
+mod kind;
+mod layers;
+mod limits;
 mod logging;
+mod mask;
+mod master_key;
+mod mistake;
+mod passwords;
+mod secrets;
 mod security;
+mod server;
+mod store;
+mod throttling;
+mod tokens;
 
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use user_auth_host::settings::SETTINGS;
 
 pub(super) use audit::Audit;
-pub(super) use discovery::{Consul, Discovery};
-pub(super) use logging::Logging;
-pub(super) use security::{Authentication, AuthenticationType, Cors, RateLimiting, Security};
+pub(super) use command::ConfigCommand;
+pub(super) use component::Component;
+pub(super) use delivery::Delivery;
+pub(super) use discovery::Discovery;
+pub(super) use flags::{Flags, name_variables};
+pub(super) use limits::Limits;
+pub(super) use logging::{Format, Logging};
+pub(super) use master_key::MasterKey;
+pub(super) use passwords::Passwords;
+pub(super) use security::{AuthenticationType, Security};
+pub(super) use server::Server;
+pub(super) use store::Store;
+pub(super) use throttling::Throttling;
+pub(super) use tokens::Tokens;
 
+use self::keys::keys;
+use self::layers::{Layers, Origin};
+use self::mistake::Mistake;
 use super::Failure;
 
-/// What the program is configured with.
+/// What the program is configured with. An environment variable wins over the
+/// file, and an option over both.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Config {
+    /// Where the server listens, and by which names it is known.
+    pub(super) server: Server,
     /// Who may call over HTTP, how often, and from which pages.
     pub(super) security: Security,
+    /// Where state lives.
+    pub(super) store: Store,
+    /// The secret that all keys are derived from.
+    pub(super) master_key: MasterKey,
+    /// Which component runs.
+    pub(super) component: Component,
+    /// Tokens, sessions and codes.
+    pub(super) tokens: Tokens,
+    /// What is asked of passwords, and how they are hashed.
+    pub(super) passwords: Passwords,
+    /// How many guesses at passwords and codes there are. They are always counted:
+    /// what can be set is how soon there are too many.
+    pub(super) throttling: Throttling,
+    /// How messages reach the owners of accounts. Secrets are in the environment
+    /// (`USER_AUTH_SMTP_PASSWORD`, `USER_AUTH_WEBHOOK_SECRET`) or in files of their
+    /// own, and never stand here.
+    pub(super) delivery: Delivery,
     /// Where audit lines go, besides the store.
     pub(super) audit: Audit,
     /// Where the server makes itself known.
     pub(super) discovery: Discovery,
     /// What is logged and traced.
     pub(super) logging: Logging,
+    /// What a component, a client or a caller may use up. Whole numbers, with the
+    /// unit in the name: `_bytes`, `_kib` or `_ms`.
+    pub(super) limits: Limits,
+    /// Where the keys that somebody set come from.
+    #[serde(skip)]
+    origins: BTreeMap<String, Origin>,
+}
+
+/// A configuration, and what its owner should know about it.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) config: Config,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Config {
-    /// Reads the file; without one all is as it is by default.
-    pub(super) fn load(path: Option<&Path>) -> Result<Self, Failure> {
-        let Some(path) = path else {
-            return Ok(Self::default());
+    /// Reads the file, if there is one, the environment of this process and the
+    /// options.
+    pub(super) fn load(flags: &Flags) -> Result<Loaded, Failure> {
+        let environment: Vec<_> = env::vars_os().collect();
+        Self::from_layers(flags, &environment)
+    }
+
+    fn from_layers(flags: &Flags, environment: &[(OsString, OsString)]) -> Result<Loaded, Failure> {
+        let mut layers = Layers::default();
+        if let Some(path) = flags.file() {
+            let text = fs::read_to_string(path).map_err(|error| {
+                Failure::start(format!("the configuration {}: {error}", path.display()))
+            })?;
+            layers.add_file(path, &text);
+        }
+        let warnings = layers.add_environment(environment);
+        flags.add_to(&mut layers);
+        let config = layers.finish()?;
+        Ok(Loaded { config, warnings })
+    }
+
+    /// What of it the component is told: the settings that somebody set.
+    pub(super) fn settings(&self) -> Vec<(String, String)> {
+        let values = self.values();
+        SETTINGS
+            .iter()
+            .filter_map(|setting| keys().of_variable(setting.name))
+            .filter(|key| self.origins.contains_key(&key.path))
+            .map(|key| (key.env.clone(), setting_text(value_at(&values, &key.path))))
+            .collect()
+    }
+
+    /// What the component says of a setting, with where that was set.
+    pub(super) fn explain(&self, problem: &str) -> String {
+        let (name, rest) = problem.split_once(' ').unwrap_or((problem, ""));
+        let Some(key) = keys().of_variable(name) else {
+            return problem.to_owned();
         };
-        let problem = |reason: &dyn std::fmt::Display| {
-            Failure::start(format!("the configuration {}: {reason}", path.display()))
-        };
-        let text = fs::read_to_string(path).map_err(|error| problem(&error))?;
-        match path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
-            true => toml::from_str(&text).map_err(|error| problem(&error)),
-            false => serde_json::from_str(&text).map_err(|error| problem(&error)),
+        match self.origin(&key.path) {
+            Origin::Default => problem.to_owned(),
+            origin => Mistake {
+                origin,
+                path: key.path.clone(),
+                problem: rest.to_owned(),
+            }
+            .to_string(),
         }
     }
+
+    /// Where the value of a key comes from.
+    fn origin(&self, path: &str) -> Origin {
+        self.origins.get(path).cloned().unwrap_or_default()
+    }
+
+    /// All values, nested as in a file.
+    fn values(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
 }
+
+fn value_at<'a>(values: &'a Value, path: &str) -> &'a Value {
+    path.split('.').fold(values, |value, name| &value[name])
+}
+
+/// As the component takes it.
+fn setting_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(elements) => {
+            let elements: Vec<_> = elements.iter().map(setting_text).collect();
+            elements.join(",")
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

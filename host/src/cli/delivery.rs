@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
@@ -15,6 +15,7 @@ use user_auth_host::delivery::{
 use zeroize::Zeroizing;
 
 use super::Failure;
+use super::config::{self, Flags};
 
 const EXPECTED: &str = "`--delivery` takes `log`, `none`, https://… (or http:// on this machine), \
     smtp://USER@HOST:PORT or smtps://USER@HOST:PORT";
@@ -27,27 +28,22 @@ pub(super) struct DeliveryOptions {
     /// https:// URL of a webhook (or http:// on this machine), smtp://USER@HOST:PORT
     /// (with STARTTLS, or in the clear on this machine) or smtps://USER@HOST:PORT
     /// [default: log, codes included, or none on an address that others can reach]
-    #[arg(
-        long,
-        env = "USER_AUTH_DELIVERY",
-        value_name = "DELIVERY",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "DELIVERY")]
     delivery: Option<String>,
 
     /// The sender of mail, such as `Accounts <accounts@example.com>`
-    #[arg(long, env = "USER_AUTH_MAIL_FROM", value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS")]
     mail_from: Option<String>,
 
     /// The file that holds the password for the mail server; unused when
     /// USER_AUTH_SMTP_PASSWORD is set
-    #[arg(long, env = "USER_AUTH_SMTP_PASSWORD_FILE", value_name = "FILE")]
-    smtp_password_file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    smtp_password_file: Option<String>,
 
     /// The file that holds the secret that webhooks are signed with; unused when
     /// USER_AUTH_WEBHOOK_SECRET is set
-    #[arg(long, env = "USER_AUTH_WEBHOOK_SECRET_FILE", value_name = "FILE")]
-    webhook_secret_file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    webhook_secret_file: Option<String>,
 }
 
 /// Who can call.
@@ -72,9 +68,18 @@ impl Reach {
 }
 
 impl DeliveryOptions {
+    pub(super) fn add_to(&self, flags: &mut Flags) {
+        flags.text("delivery", self.delivery.as_deref());
+        flags.text("mail-from", self.mail_from.as_deref());
+        flags.text("smtp-password-file", self.smtp_password_file.as_deref());
+        flags.text("webhook-secret-file", self.webhook_secret_file.as_deref());
+    }
+}
+
+impl config::Delivery {
     /// The delivery that is asked for, or else the one that does for who can call.
     pub(super) fn open(&self, reach: Reach) -> Result<Option<Arc<dyn Delivery>>, Failure> {
-        match self.delivery.as_deref() {
+        match self.method.as_deref() {
             Some("none") => Ok(None),
             Some("log") => Ok(Some(to_log(reach))),
             None if reach != Reach::Network => Ok(Some(to_log(reach))),
@@ -199,9 +204,9 @@ fn secret(variable: &str, file: Option<&Path>) -> Result<Option<Zeroizing<String
 mod tests {
     use super::*;
 
-    fn options(delivery: Option<&str>, mail_from: Option<&str>) -> DeliveryOptions {
-        DeliveryOptions {
-            delivery: delivery.map(str::to_owned),
+    fn options(delivery: Option<&str>, mail_from: Option<&str>) -> config::Delivery {
+        config::Delivery {
+            method: delivery.map(str::to_owned),
             mail_from: mail_from.map(str::to_owned),
             smtp_password_file: None,
             webhook_secret_file: None,

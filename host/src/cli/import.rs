@@ -11,12 +11,13 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde::Deserialize;
 use tokio::task::{JoinError, JoinSet};
+use user_auth_host::Plugin;
 use user_auth_host::api::{Caller, Principal};
-use user_auth_host::{Limits, Plugin};
 
 use self::lines::{Chunk, Chunks};
 use self::report::{Problem, Report};
 use super::Failure;
+use super::config::{Config, Flags};
 use super::delivery::Reach;
 use super::open::open;
 use super::options::Options;
@@ -100,12 +101,16 @@ enum End {
 }
 
 impl Import {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) fn flags(&self) -> Flags {
+        self.options.flags()
+    }
+
+    pub(super) async fn run(self, config: Config) -> Result<ExitCode, Failure> {
         let input = lines::open(&self.file)?;
         let errors = self.errors.as_deref();
         let errors = errors.map(|path| report::open_errors(path, &input, self.from_line > 1));
         let mut report = Report::new(errors.transpose()?, input.bytes)?;
-        let (plugin, _) = open(&self.options, Limits::default(), Reach::Operator).await?;
+        let (plugin, _) = open(&config, config.limits.0.clone(), Reach::Operator).await?;
         let mut chunks = lines::read(input, self.from_line)?;
         let (end, next_line) = self.import(&plugin, &mut chunks, &mut report).await?;
         match end {

@@ -10,8 +10,9 @@ use user_auth_host::settings::SETTINGS;
 use user_auth_host::{Inspection, Interface, Limits};
 
 use super::Failure;
+use super::config::{Config, Flags};
 use super::open::component;
-use super::options::ComponentOptions;
+use super::options::{ComponentOptions, ConfigOptions};
 use super::show::print;
 
 #[derive(Args)]
@@ -24,18 +25,27 @@ pub(super) struct Inspect {
     file: Option<PathBuf>,
 
     #[command(flatten)]
+    config: ConfigOptions,
+
+    #[command(flatten)]
     component: ComponentOptions,
 }
 
 impl Inspect {
-    pub(super) fn run(mut self) -> Result<ExitCode, Failure> {
+    pub(super) fn flags(&self) -> Flags {
+        let mut flags = self.config.flags();
+        self.component.add_to(&mut flags);
+        flags
+    }
+
+    pub(super) fn run(self, mut config: Config) -> Result<ExitCode, Failure> {
         if self.file.is_some() {
-            self.component.component = self.file;
+            config.component.file = self.file;
         }
-        let inspection = component(&self.component)?
+        let inspection = component(&config.component)?
             .inspect()
             .map_err(Failure::start)?;
-        let limits = Limits::default();
+        let limits = config.limits.0;
         let text = match io::stdout().is_terminal() {
             true => for_people(&inspection, &limits),
             false => for_programs(&inspection, &limits),

@@ -7,32 +7,36 @@ use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 use super::Failure;
+use super::config::{Format, Logging};
 
-/// Starts it. `RUST_LOG` says what is logged, or else `LOG_LEVEL`, or else
+/// Starts it. `RUST_LOG` says what is logged, or else the configuration, or else
 /// `default`.
-pub(super) fn start(default: Level) -> Result<(), Failure> {
-    let filter = filter(default)?;
+pub(super) fn start(default: Level, config: &Logging) -> Result<(), Failure> {
+    let filter = filter(default, config.level.map(Level::from))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);
-    if io::stderr().is_terminal() {
-        log.with_ansi(super::show::wants_colour()).init();
+    let is_terminal = io::stderr().is_terminal();
+    let is_text = match config.format {
+        Format::Auto => is_terminal,
+        Format::Json => false,
+        Format::Text => true,
+    };
+    if is_text {
+        let has_colour = is_terminal && super::show::wants_colour();
+        log.with_ansi(has_colour).init();
     } else {
         log.json().flatten_event(true).init();
     }
     Ok(())
 }
 
-fn filter(default: Level) -> Result<EnvFilter, Failure> {
+fn filter(default: Level, chosen: Option<Level>) -> Result<EnvFilter, Failure> {
     if let Some(directives) = variable("RUST_LOG") {
         return EnvFilter::try_new(&directives)
             .map_err(|error| Failure::start(format!("RUST_LOG is '{directives}': {error}")));
     }
-    let chosen = variable("LOG_LEVEL");
-    let level = match &chosen {
-        Some(text) => parse(text)?,
-        None => default,
-    };
+    let level = chosen.unwrap_or(default);
     // Our own code and the component at that level; the libraries below, whose
     // debug lines drown everything, say only what went wrong.
     let others = level.min(Level::WARN);
@@ -46,31 +50,6 @@ fn filter(default: Level) -> Result<EnvFilter, Failure> {
     EnvFilter::try_new(directives).map_err(Failure::start)
 }
 
-fn parse(text: &str) -> Result<Level, Failure> {
-    match text.to_ascii_uppercase().as_str() {
-        "TRACE" => Ok(Level::TRACE),
-        "DEBUG" => Ok(Level::DEBUG),
-        "INFO" => Ok(Level::INFO),
-        "WARN" | "WARNING" => Ok(Level::WARN),
-        "ERROR" => Ok(Level::ERROR),
-        _ => Err(Failure::start(format!(
-            "LOG_LEVEL is '{text}', and must be DEBUG, INFO, WARN or ERROR"
-        ))),
-    }
-}
-
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn levels_are_read_in_any_case() {
-        assert_eq!(parse("debug").unwrap(), Level::DEBUG);
-        assert_eq!(parse("Warn").unwrap(), Level::WARN);
-        assert!(parse("loud").unwrap_err().message.contains("'loud'"));
-    }
 }

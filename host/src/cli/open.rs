@@ -5,16 +5,16 @@ use std::fs::{self, DirBuilder};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value;
 use user_auth_host::api::{Caller, Principal};
 use user_auth_host::store::{MemoryStore, PostgresStore, SqliteStore, Store};
-use user_auth_host::{
-    Keys, KeysError, Limits, Plugin, PluginBuilder, default_component_path, settings,
-};
+use user_auth_host::{Keys, KeysError, Limits, Plugin, PluginBuilder, default_component_path};
 use zeroize::Zeroizing;
 
 use super::Failure;
+use super::config::{Component, Config};
 use super::delivery::Reach;
-use super::options::{ComponentOptions, Options, StateOptions, StoreLocation, xdg_folder};
+use super::options::{StoreLocation, xdg_folder};
 
 /// The code of an error that no client can do anything about.
 const RESOURCE_UNAVAILABLE: i32 = -32004;
@@ -27,19 +27,19 @@ const NO_KEY_BESIDE_POSTGRES: &str = "with PostgreSQL the master key must be nam
 /// Opens the store, the master key, the delivery and the component. `reach` says who
 /// can call.
 pub(super) async fn open(
-    options: &Options,
+    config: &Config,
     limits: Limits,
     reach: Reach,
 ) -> Result<(Plugin, StoreLocation), Failure> {
-    let location = location(&options.state)?;
+    let location = location(config)?;
     // The component first: a mistake there must leave no files behind.
-    let builder = component(&options.component)?;
-    let delivery = options.delivery.open(reach)?;
-    let keys = keys(&options.state, &location, NoKey::Create)?;
+    let builder = component(&config.component)?;
+    let delivery = config.delivery.open(reach)?;
+    let keys = keys(config, &location, NoKey::Create)?;
     let store = store(&location).await?;
     let keys = keys.claim(&*store).await.map_err(Failure::start)?;
     let mut builder = builder.store(store).keys(keys).limits(limits);
-    for (name, value) in settings::from_environment() {
+    for (name, value) in config.settings() {
         builder = builder.setting(name, value);
     }
     if let Some(delivery) = delivery {
@@ -51,21 +51,35 @@ pub(super) async fn open(
 
 /// Fails when the component can do nothing at all, as with a setting that cannot
 /// be used: whoever starts a server is to learn that, and not its clients.
-pub(super) async fn try_out(plugin: &Plugin) -> Result<(), Failure> {
+pub(super) async fn try_out(plugin: &Plugin, config: &Config) -> Result<(), Failure> {
     let caller = Caller {
         principal: Principal::Operator,
         source: None,
     };
     match plugin.invoke(caller, "get_capabilities", "{}").await {
-        Ok(Err(error)) if error.code == RESOURCE_UNAVAILABLE => Err(Failure::start(error.message)),
+        Ok(Err(error)) if error.code == RESOURCE_UNAVAILABLE => {
+            let details: Value = serde_json::from_str(&error.details).unwrap_or_default();
+            Err(Failure::start(match details["problem"].as_str() {
+                Some(problem) => config.explain(problem),
+                None => error.message,
+            }))
+        }
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::no_answer(error)),
     }
 }
 
+/// Where state lives.
+pub(super) fn location(config: &Config) -> Result<StoreLocation, Failure> {
+    match &config.store.url {
+        Some(url) => url.parse().map_err(Failure::start),
+        None => Ok(StoreLocation::Sqlite(default_database()?)),
+    }
+}
+
 /// Names the component, and where it is kept compiled.
-pub(super) fn component(options: &ComponentOptions) -> Result<PluginBuilder, Failure> {
-    let path = match &options.component {
+pub(super) fn component(config: &Component) -> Result<PluginBuilder, Failure> {
+    let path = match &config.file {
         Some(path) => path.clone(),
         None => {
             let path = default_component_path().map_err(Failure::start)?;
@@ -79,20 +93,12 @@ pub(super) fn component(options: &ComponentOptions) -> Result<PluginBuilder, Fai
         }
     };
     let mut builder = Plugin::builder().component(path);
-    if !options.no_cache
+    if !config.no_cache
         && let Some(folder) = xdg_folder("XDG_CACHE_HOME", ".cache")
     {
         builder = builder.cache(folder);
     }
     Ok(builder)
-}
-
-/// Where state lives, if nobody says otherwise too.
-pub(super) fn location(options: &StateOptions) -> Result<StoreLocation, Failure> {
-    match &options.store {
-        Some(location) => Ok(location.clone()),
-        None => default_database().map(StoreLocation::Sqlite),
-    }
 }
 
 /// The store at a place that outlives this process and holds something already.
@@ -153,7 +159,7 @@ pub(super) enum NoKey {
 /// The key comes before the database, so that a database without its key is
 /// never left behind by a first start that fails half-way.
 pub(super) fn keys(
-    options: &StateOptions,
+    config: &Config,
     location: &StoreLocation,
     no_key: NoKey,
 ) -> Result<Keys, Failure> {
@@ -164,12 +170,12 @@ pub(super) fn keys(
             .and_then(Keys::from_text)
             .map_err(|error| Failure::start(format!("USER_AUTH_MASTER_KEY: {error}")));
     }
-    if options.master_key_file.is_none()
+    if config.master_key.file.is_none()
         && let Some(credential) = credential()
     {
         return Keys::load_credential(&credential).map_err(Failure::start);
     }
-    let database = match (location, &options.master_key_file) {
+    let database = match (location, &config.master_key.file) {
         (StoreLocation::Memory, None) => return Keys::ephemeral().map_err(Failure::start),
         (StoreLocation::Memory, Some(file)) => {
             return Keys::load_or_create(file).map_err(Failure::start);
@@ -192,7 +198,7 @@ pub(super) fn keys(
             folder.display()
         )));
     }
-    let file = match &options.master_key_file {
+    let file = match &config.master_key.file {
         Some(file) => file.clone(),
         None => folder.join("master.key"),
     };

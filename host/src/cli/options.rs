@@ -1,72 +1,105 @@
 //! The options that several commands have.
 
 use std::env;
-use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::builder::{BoolishValueParser, TypedValueParser};
-use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, Args, Command};
+use clap::{Args, Command};
 use user_auth_host::store::{PostgresUrl, PostgresUrlError};
 
+use super::config::Flags;
 use super::delivery::DeliveryOptions;
 
 /// Which component runs, on which store, under which key.
 #[derive(Args)]
 pub(super) struct Options {
-    /// The configuration, in JSON or (`.toml`) TOML; what is given here or in the
-    /// environment wins over it
+    #[command(flatten)]
+    state: StateOptions,
+
+    #[command(flatten)]
+    delivery: DeliveryOptions,
+
+    #[command(flatten)]
+    component: ComponentOptions,
+}
+
+/// What is configured, and where.
+#[derive(Args)]
+pub(super) struct ConfigOptions {
+    /// The configuration, in JSON or TOML; the environment wins over it, and the
+    /// options over both
     #[arg(long, env = "USER_AUTH_CONFIG", value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
+    config: Option<PathBuf>,
 
-    #[command(flatten)]
-    pub(super) state: StateOptions,
-
-    #[command(flatten)]
-    pub(super) delivery: DeliveryOptions,
-
-    #[command(flatten)]
-    pub(super) component: ComponentOptions,
+    /// Set any key of the configuration, such as limits.connections=100; may be
+    /// given several times. `user-auth config show` lists all keys
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
 }
 
 /// Where state lives, and under which key.
 #[derive(Args)]
 pub(super) struct StateOptions {
+    #[command(flatten)]
+    config: ConfigOptions,
+
     /// Where state lives: `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, or `memory`
     /// for as long as the process runs [default: sqlite:~/.local/share/user-auth/user-auth.db]
-    #[arg(
-        long,
-        env = "USER_AUTH_STORE",
-        value_name = "STORE",
-        hide_env_values = true,
-        value_parser = StoreParser
-    )]
-    pub(super) store: Option<StoreLocation>,
+    #[arg(long, value_name = "STORE")]
+    store: Option<String>,
 
     /// The file that holds the master key, created at the first start; unused
     /// when USER_AUTH_MASTER_KEY is set [default: the systemd credential
     /// user-auth-master-key, or else master.key beside the database]
-    #[arg(long, env = "USER_AUTH_MASTER_KEY_FILE", value_name = "FILE")]
-    pub(super) master_key_file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    master_key_file: Option<String>,
 }
 
 /// Which component runs.
 #[derive(Args)]
 pub(super) struct ComponentOptions {
     /// The component [default: user-auth.wasm beside this program]
-    #[arg(long, env = "USER_AUTH_COMPONENT", value_name = "FILE")]
-    pub(super) component: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    component: Option<String>,
 
     /// Compile the component at every start instead of keeping it compiled
-    #[arg(
-        long,
-        env = "USER_AUTH_NO_CACHE",
-        action = ArgAction::SetTrue,
-        value_parser = BoolishValueParser::new()
-    )]
-    pub(super) no_cache: bool,
+    #[arg(long)]
+    no_cache: bool,
+}
+
+impl Options {
+    /// What they set of the configuration.
+    pub(super) fn flags(&self) -> Flags {
+        let mut flags = self.state.flags();
+        self.delivery.add_to(&mut flags);
+        self.component.add_to(&mut flags);
+        flags
+    }
+}
+
+impl StateOptions {
+    pub(super) fn flags(&self) -> Flags {
+        let mut flags = self.config.flags();
+        flags.text("store", self.store.as_deref());
+        flags.text("master-key-file", self.master_key_file.as_deref());
+        flags
+    }
+}
+
+impl ConfigOptions {
+    pub(super) fn flags(&self) -> Flags {
+        let mut flags = Flags::of_file(self.config.clone());
+        flags.set(&self.set);
+        flags
+    }
+}
+
+impl ComponentOptions {
+    pub(super) fn add_to(&self, flags: &mut Flags) {
+        flags.text("component", self.component.as_deref());
+        flags.switch("no-cache", self.no_cache);
+    }
 }
 
 /// Where state lives.
@@ -107,31 +140,6 @@ impl fmt::Display for StoreLocation {
             // Without its password.
             Self::Postgres(url) => url.fmt(f),
         }
-    }
-}
-
-/// Says what is wrong with a store, and does not quote it: clap would, and there may
-/// be a password in it.
-#[derive(Clone)]
-struct StoreParser;
-
-impl TypedValueParser for StoreParser {
-    type Value = StoreLocation;
-
-    fn parse_ref(
-        &self,
-        _command: &Command,
-        _argument: Option<&Arg>,
-        value: &OsStr,
-    ) -> Result<StoreLocation, clap::Error> {
-        let location = match value.to_str() {
-            Some(text) => text.parse(),
-            None => Err("it is not UTF-8".into()),
-        };
-        location.map_err(|reason| {
-            let text = format!("invalid value for '--store <STORE>': {reason}\n");
-            clap::Error::raw(ErrorKind::ValueValidation, text)
-        })
     }
 }
 

@@ -14,6 +14,7 @@ use user_auth_host::Keys;
 use user_auth_host::backup::{BackupError, check, restore};
 
 use super::backup::{STOPPED, show_extent, summary};
+use super::config::{Config, Flags};
 use super::open::{NoKey, keys, location, store};
 use super::options::{StateOptions, StoreLocation};
 use super::serve::shutdown_signal;
@@ -47,15 +48,19 @@ pub(super) struct Restore {
 }
 
 impl Restore {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) fn flags(&self) -> Flags {
+        self.state.flags()
+    }
+
+    pub(super) async fn run(self, config: Config) -> Result<ExitCode, Failure> {
         let input = Input::open(&self.file)?;
-        let location = location(&self.state)?;
+        let location = location(&config)?;
         if location == StoreLocation::Memory {
             return Err(Failure::usage(
                 "a store in memory is gone with its process: name another with `--store`",
             ));
         }
-        let master = keys(&self.state, &location, NoKey::Fail)?;
+        let master = keys(&config, &location, NoKey::Fail)?;
         let mut stop = pin!(shutdown_signal()?);
         let began = Instant::now();
         let done = async {

@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::json;
 use user_auth_host::Keys;
 
+use super::config::{Config, Flags};
 use super::open::{NoKey, keys, location, require_data, store};
 use super::options::StateOptions;
 use super::{Failure, show};
@@ -33,10 +34,14 @@ pub(super) struct RotateMasterKey {
 }
 
 impl RotateMasterKey {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let location = location(&self.state)?;
+    pub(super) fn flags(&self) -> Flags {
+        self.state.flags()
+    }
+
+    pub(super) async fn run(self, config: Config) -> Result<ExitCode, Failure> {
+        let location = location(&config)?;
         require_data(&location)?;
-        let master = keys(&self.state, &location, NoKey::Fail)?;
+        let master = keys(&config, &location, NoKey::Fail)?;
         let store = store(&location).await?;
         // Before a file is made that would be of no use.
         let _ = master.claim(&*store).await.map_err(Failure::start)?;

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
-use user_auth_host::transport::http::{self, Allowed};
-use user_auth_host::{Limits, Plugin};
+use user_auth_host::Plugin;
+use user_auth_host::transport::http::{self, Allowed, Listener, Tls};
 
 use super::Failure;
-use super::config::Config;
+use super::config::{AuthenticationType, Config, Flags};
 use super::delivery::Reach;
 use super::descriptors;
 use super::open::{open, try_out};
@@ -34,59 +35,80 @@ const KILLED: i32 = 130;
 #[command(after_help = "\
 Examples:
   user-auth serve
-  user-auth serve --listen 0.0.0.0:8443 --allowed-host auth.example.com
+  user-auth serve --config user-auth.toml
   user-auth serve --store memory")]
 pub(super) struct Serve {
-    /// The address and port to listen on; port 0 takes a free one
-    #[arg(
-        long,
-        env = "USER_AUTH_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:8000"
-    )]
-    listen: String,
-
-    /// Another name that clients may reach this server by, with or without a
-    /// port; may be given several times
-    #[arg(
-        long = "allowed-host",
-        env = "USER_AUTH_ALLOWED_HOSTS",
-        value_name = "HOST",
-        value_delimiter = ','
-    )]
-    allowed_hosts: Vec<String>,
-
-    /// An origin whose web pages may use this server; may be given several times
-    #[arg(
-        long = "allowed-origin",
-        env = "USER_AUTH_ALLOWED_ORIGINS",
-        value_name = "ORIGIN",
-        value_delimiter = ','
-    )]
-    allowed_origins: Vec<String>,
+    #[command(flatten)]
+    listen: Listen,
 
     #[command(flatten)]
     options: Options,
 }
 
-impl Serve {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let config = Config::load(self.options.config.as_deref())?;
-        let allowed = self.allowed()?;
-        let shutdown = shutdown_signal()?;
-        let listener = self.bind().await?;
-        let address = listener.local_addr().map_err(Failure::start)?;
-        let limits = descriptors::fit(Limits::default());
-        let (plugin, store) = open(&self.options, limits, Reach::of(address.ip())).await?;
-        try_out(&plugin).await?;
+/// Where to listen, and to whom.
+#[derive(Args)]
+pub(super) struct Listen {
+    /// The address and port to listen on; port 0 takes a free one [default:
+    /// 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
 
-        let _ = config;
-        announce(address, &store);
+    /// Another name that clients may reach this server by, with or without a
+    /// port; may be given several times
+    #[arg(long = "allowed-host", value_name = "HOST", value_delimiter = ',')]
+    allowed_hosts: Vec<String>,
+
+    /// An origin whose web pages may use this server; may be given several times
+    #[arg(long = "allowed-origin", value_name = "ORIGIN", value_delimiter = ',')]
+    allowed_origins: Vec<String>,
+}
+
+impl Listen {
+    pub(super) fn add_to(&self, flags: &mut Flags) {
+        flags.text("listen", self.listen.as_deref());
+        flags.list("allowed-host", &self.allowed_hosts);
+        flags.list("allowed-origin", &self.allowed_origins);
+    }
+}
+
+impl Serve {
+    pub(super) fn flags(&self) -> Flags {
+        let mut flags = self.options.flags();
+        self.listen.add_to(&mut flags);
+        flags
+    }
+
+    pub(super) async fn run(self, config: Config) -> Result<ExitCode, Failure> {
+        let allowed = allowed(&config)?;
+        let tls = load_tls(&config)?;
+        let shutdown = shutdown_signal()?;
+        let listener = bind(&config.server.listen).await?;
+        let address = listener.local_addr().map_err(Failure::start)?;
+        refuse_to_be_open(address, &config)?;
+        let limits = descriptors::fit(config.limits.0.clone());
+        let (plugin, store) = open(&config, limits, Reach::of(address.ip())).await?;
+        try_out(&plugin, &config).await?;
+
+        announce(address, &store, tls.is_some());
+        if config.security.authentication.kind == AuthenticationType::None {
+            warn!(
+                "the server is open: it asks nobody on this machine who they are; set \
+                 `security.authentication.type` to `api_key` to have it ask for API keys"
+            );
+        }
+        let reloading = tls.clone().map(reload_at_hangup).transpose()?;
+        let listener = match tls {
+            Some(tls) => Listener::with_tls(listener, tls),
+            None => listener.into(),
+        };
         let messages = plugin.clone();
         let housekeeping = tokio::spawn(keep_house(plugin.clone()));
         let served = http::serve(listener, plugin, allowed, shutdown).await;
         messages.drain().await;
         drop(messages);
+        if let Some(reloading) = reloading {
+            reloading.abort();
+        }
         housekeeping.abort();
         // Its plugin is the last: the store is closed, and its log folded in, when
         // that is dropped.
@@ -95,43 +117,89 @@ impl Serve {
         info!("stopped");
         Ok(ExitCode::SUCCESS)
     }
+}
 
-    fn allowed(&self) -> Result<Allowed, Failure> {
-        let mut allowed = Allowed::default();
-        // Clients may name the server as whoever started it did.
-        if self.listen.parse::<SocketAddr>().is_err()
-            && let Ok(with_name) = allowed.clone().host(&self.listen)
-        {
-            allowed = with_name;
-        }
-        for host in &self.allowed_hosts {
-            allowed = allowed.host(host).map_err(Failure::usage)?;
-        }
-        for origin in &self.allowed_origins {
-            allowed = allowed.origin(origin).map_err(Failure::usage)?;
-        }
-        Ok(allowed)
+/// Fails when others than this machine's could call without showing who they are.
+pub(super) fn refuse_to_be_open(address: SocketAddr, config: &Config) -> Result<(), Failure> {
+    let is_open = config.security.authentication.kind == AuthenticationType::None;
+    if !is_open || Reach::of(address.ip()) != Reach::Network {
+        return Ok(());
     }
+    Err(Failure::start(format!(
+        "on {address} others could call without showing who they are. Set \
+         `security.authentication.type` to `api_key` in the configuration (or \
+         USER_AUTH_SECURITY_AUTHENTICATION_TYPE=api_key), and make the first API key on this \
+         machine:\n  \
+         user-auth call create_service_account username=NAME\n  \
+         user-auth call create_api_key name=first user_id=USER_ID\n\
+         Or listen on 127.0.0.1."
+    )))
+}
 
-    async fn bind(&self) -> Result<TcpListener, Failure> {
-        listen(&self.listen).await.map_err(|error| {
-            let advice = match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    "; another program listens there: stop it, or take another port with `--listen`"
-                }
-                io::ErrorKind::PermissionDenied => {
-                    "; ports below 1024 are the system's: take another with `--listen`"
-                }
-                _ => "; `--listen` takes an address and a port, such as 127.0.0.1:8000",
-            };
-            Failure::start(format!("cannot listen on {}: {error}{advice}", self.listen))
-        })
+/// Whom the server answers.
+pub(super) fn allowed(config: &Config) -> Result<Allowed, Failure> {
+    let mut allowed = Allowed::default();
+    let listen = &config.server.listen;
+    // Clients may name the server as whoever started it did.
+    if listen.parse::<SocketAddr>().is_err()
+        && let Ok(with_name) = allowed.clone().host(listen)
+    {
+        allowed = with_name;
     }
+    for host in &config.server.allowed_hosts {
+        allowed = allowed.host(host).map_err(Failure::usage)?;
+    }
+    for origin in &config.security.cors.allowed_origins {
+        allowed = allowed.origin(origin).map_err(Failure::usage)?;
+    }
+    Ok(allowed)
+}
+
+/// The certificate, if there is one to be had.
+pub(super) fn load_tls(config: &Config) -> Result<Option<Tls>, Failure> {
+    let tls = config.server.tls.as_ref();
+    tls.map(|tls| Tls::load(&tls.certificate, &tls.key).map_err(Failure::start))
+        .transpose()
+}
+
+/// Reads the certificate again whenever SIGHUP says that there is a new one.
+fn reload_at_hangup(tls: Tls) -> Result<JoinHandle<()>, Failure> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let mut hangup = signal(SignalKind::hangup()).map_err(Failure::start)?;
+        Ok(tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                match tls.reload() {
+                    Ok(()) => info!("the certificate was read again"),
+                    Err(error) => warn!(%error, "the certificate stays the old one"),
+                }
+            }
+        }))
+    }
+    #[cfg(not(unix))]
+    Ok(tokio::spawn(async move { drop(tls) }))
+}
+
+async fn bind(listen: &str) -> Result<TcpListener, Failure> {
+    listen_at(listen).await.map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "; another program listens there: stop it, or take another port with `--listen`"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "; ports below 1024 are the system's: take another with `--listen`"
+            }
+            _ => "; `--listen` takes an address and a port, such as 127.0.0.1:8000",
+        };
+        Failure::start(format!("cannot listen on {listen}: {error}{advice}"))
+    })
 }
 
 /// Listens on the first of the addresses that the name stands for and that can be
 /// had.
-async fn listen(address: &str) -> io::Result<TcpListener> {
+async fn listen_at(address: &str) -> io::Result<TcpListener> {
     let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in tokio::net::lookup_host(address).await? {
         result = listen_on(address);
@@ -190,13 +258,17 @@ pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, Failure> {
 
 /// Says where the server is and how to try it: in words on a terminal, as a
 /// line of the log otherwise.
-fn announce(address: SocketAddr, store: &StoreLocation) {
+fn announce(address: SocketAddr, store: &StoreLocation, has_tls: bool) {
     // Nobody can connect to 'all addresses'.
     let reachable = match address.ip().is_unspecified() {
         true => format!("127.0.0.1:{}", address.port()),
         false => address.to_string(),
     };
-    let url = format!("http://{reachable}/mcp");
+    let server = match has_tls {
+        true => format!("https://{reachable}"),
+        false => format!("http://{reachable}"),
+    };
+    let url = format!("{server}/mcp");
     if !io::stderr().is_terminal() {
         info!(%address, url, %store, version = env!("CARGO_PKG_VERSION"), "listening");
         return;
@@ -205,7 +277,7 @@ fn announce(address: SocketAddr, store: &StoreLocation) {
         "\
 user-auth {version} listens on {address}
   MCP     {url}
-  health  http://{reachable}/health
+  health  {server}/health
   store   {store}
 Try it:
   curl {url} -H 'Content-Type: application/json' \\

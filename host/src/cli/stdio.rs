@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use user_auth_host::Limits;
 use user_auth_host::transport::stdio;
 
 use super::Failure;
+use super::config::{Config, Flags};
 use super::delivery::Reach;
 use super::open::{open, try_out};
 use super::options::Options;
@@ -22,10 +22,15 @@ pub(super) struct Stdio {
 }
 
 impl Stdio {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) fn flags(&self) -> Flags {
+        self.options.flags()
+    }
+
+    pub(super) async fn run(self, config: Config) -> Result<ExitCode, Failure> {
         let shutdown = shutdown_signal()?;
-        let (plugin, _) = open(&self.options, Limits::default(), Reach::Operator).await?;
-        try_out(&plugin).await?;
+        let limits = config.limits.0.clone();
+        let (plugin, _) = open(&config, limits, Reach::Operator).await?;
+        try_out(&plugin, &config).await?;
         let served = stdio::serve(
             tokio::io::stdin(),
             tokio::io::stdout(),

@@ -5,6 +5,7 @@ mod mcp;
 mod patience;
 mod places;
 mod sse;
+mod tls;
 
 use std::future::poll_fn;
 use std::io;
@@ -34,6 +35,7 @@ use tower::Service as _;
 use tracing::{debug, error, info, warn};
 
 pub use guard::{Allowed, AllowedError};
+pub use tls::{Listener, Tls, TlsError};
 
 use crate::claim::KEY_CHECK;
 use crate::sandbox::Plugin;
@@ -44,16 +46,17 @@ use places::{Place, Places};
 /// How long to wait when the system has no more descriptors for connections.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves MCP over HTTP until `shutdown` completes, then takes no more
+/// Serves MCP over HTTP, or with a [`Listener`] of its own over TLS, until `shutdown` completes, then takes no more
 /// connections and finishes the requests that have arrived whole, for
 /// [`Limits::shutdown`](crate::Limits::shutdown) at most. Nothing of it runs on
 /// when this returns.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     plugin: Plugin,
     allowed: Allowed,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let Listener { tcp: listener, tls } = listener.into();
     let limits = plugin.limits().clone();
     let router = router(App {
         allowed: allowed.listening_on(listener.local_addr()?),
@@ -78,6 +81,7 @@ pub async fn serve(
             // Those that have ended are let go of.
             while connections.try_join_next().is_some() {}
             let (server, router, stopping) = (server.clone(), router.clone(), stopping.clone());
+            let tls = tls.clone();
             connections.spawn(async move {
                 let debts = place.debts().clone();
                 let stream = Patient::new(
@@ -86,6 +90,15 @@ pub async fn serve(
                     stopping.clone(),
                     debts.clone(),
                 );
+                let secured = tokio::select! {
+                    secured = tls::secure(tls.as_ref(), stream, limits.header_read) => secured,
+                    // It owes nothing yet.
+                    () = stopping.cancelled() => return,
+                };
+                let stream = match secured {
+                    Ok(stream) => stream,
+                    Err(error) => return debug!(%peer, %error, "no TLS came about"),
+                };
                 let caller = Caller {
                     peer,
                     debts: debts.clone(),
@@ -120,12 +133,13 @@ pub async fn serve(
 /// Serves a connection to its end; once the server is `stopping`, for as long
 /// as it owes an answer. A client that has not sent a request to its end is not
 /// waited for.
-async fn drive<S>(
-    connection: http1::Connection<TokioIo<Patient<TcpStream>>, S>,
+async fn drive<I, S>(
+    connection: http1::Connection<I, S>,
     debts: &Debts,
     stopping: &CancellationToken,
 ) -> hyper::Result<()>
 where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
     S: hyper::service::HttpService<hyper::body::Incoming, ResBody = Body>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {

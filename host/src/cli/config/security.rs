@@ -58,6 +58,7 @@ pub(in crate::cli) struct Cors {
     /// Whether browsers are told that pages of other origins may call.
     pub(in crate::cli) enabled: bool,
     /// Which origins, such as `https://app.example.com`.
+    #[schemars(extend("x-env" = "USER_AUTH_ALLOWED_ORIGINS"))]
     pub(in crate::cli) allowed_origins: Vec<String>,
 }
 

@@ -1,0 +1,105 @@
+//! `user-auth config check`: what a start would trip over, without one.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tracing::Level;
+use user_auth_host::Keys;
+use user_auth_host::store::MemoryStore;
+
+use super::keys::keys;
+use super::{Config, Flags};
+use crate::cli::delivery::Reach;
+use crate::cli::open::{component, location, try_out};
+use crate::cli::options::StoreLocation;
+use crate::cli::serve::{allowed, load_tls, refuse_to_be_open};
+use crate::cli::{Failure, configure, show};
+
+pub(super) async fn run(file: PathBuf) -> Result<ExitCode, Failure> {
+    let shown = file.display().to_string();
+    // It is the argument that is wrong.
+    let config = configure(&Flags::of_file(Some(file)), Level::WARN).map_err(Failure::usage)?;
+    check(&config).await?;
+    let set = config.origins.len();
+    let text = format!(
+        "{shown} is good; {set} of {} keys are set\n",
+        keys().all.len()
+    );
+    show::print(&show::printable_lines(&text))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Everything that can be known before a start; all that is wrong is said at once.
+async fn check(config: &Config) -> Result<(), Failure> {
+    let reach = reach(config);
+    let problems: Vec<String> = [
+        check_address(config),
+        allowed(config).map(drop),
+        load_tls(config).map(drop),
+        config.delivery.open(reach).map(drop),
+        check_files(config),
+        check_component(config).await,
+    ]
+    .into_iter()
+    .filter_map(Result::err)
+    .map(|failure| failure.to_string())
+    .collect();
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::start(problems.join("\n"))),
+    }
+}
+
+/// Names are looked up by a start, and not here.
+fn address(config: &Config) -> Option<SocketAddr> {
+    config.server.listen.parse().ok()
+}
+
+fn reach(config: &Config) -> Reach {
+    address(config).map_or(Reach::Machine, |address| Reach::of(address.ip()))
+}
+
+fn check_address(config: &Config) -> Result<(), Failure> {
+    address(config).map_or(Ok(()), |address| refuse_to_be_open(address, config))
+}
+
+/// The folders of what a first start makes are there.
+fn check_files(config: &Config) -> Result<(), Failure> {
+    if config.store.url.is_some()
+        && let StoreLocation::Sqlite(database) = location(config)?
+    {
+        check_folder(&database)?;
+    }
+    match &config.master_key.file {
+        Some(file) => check_folder(file),
+        None => Ok(()),
+    }
+}
+
+fn check_folder(file: &Path) -> Result<(), Failure> {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(Failure::start(format!(
+                "the folder {} of {} does not exist",
+                folder.display(),
+                file.display()
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The component judges its settings itself, on a store that is gone afterwards.
+async fn check_component(config: &Config) -> Result<(), Failure> {
+    let mut builder = component(&config.component)?
+        .store(Arc::new(MemoryStore::new()))
+        .keys(Keys::ephemeral().map_err(Failure::start)?)
+        .limits(config.limits.0.clone());
+    for (name, value) in config.settings() {
+        builder = builder.setting(name, value);
+    }
+    let plugin = builder.build().map_err(Failure::start)?;
+    try_out(&plugin, config).await
+}

@@ -1,0 +1,150 @@
+//! `user-auth config`.
+
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+use tracing::Level;
+
+use super::keys::{keys, schema};
+use super::layers::{Origin, put};
+use super::mask::masked;
+use super::secrets::SECRETS;
+use super::{Config, check, value_at};
+use crate::cli::options::Options;
+use crate::cli::serve::Listen;
+use crate::cli::{Failure, configure, show, wait};
+
+#[derive(Args)]
+pub(in crate::cli) struct ConfigCommand {
+    #[command(subcommand)]
+    command: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Show every key, its value, and where that comes from. Readable on a terminal,
+    /// JSON when piped, which can be used as a file to start from. Secrets are masked.
+    Show(Box<Show>),
+    /// Check a file as a start of the server would, and start nothing. Exit codes: 0
+    /// it is good, 2 it is wrong, 3 the server could not start with it.
+    Check {
+        /// The file, in JSON or TOML
+        file: PathBuf,
+    },
+    /// Print the JSON Schema (2020-12) of the file.
+    Schema,
+}
+
+#[derive(Args)]
+struct Show {
+    /// JSON, on a terminal too
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    listen: Listen,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+impl ConfigCommand {
+    pub(in crate::cli) fn run(self) -> Result<ExitCode, Failure> {
+        match self.command {
+            What::Show(show) => show.run(),
+            What::Check { file } => wait(check::run(file)),
+            What::Schema => {
+                show::print(&format!("{:#}\n", schema()))?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+impl Show {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let mut flags = self.options.flags();
+        self.listen.add_to(&mut flags);
+        let config = configure(&flags, Level::WARN)?;
+        let text = match self.json || !io::stdout().is_terminal() {
+            true => format!("{:#}\n", for_programs(&config)),
+            false => for_people(&config),
+        };
+        show::print(&text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn for_people(config: &Config) -> String {
+    let values = config.values();
+    let rows: Vec<[String; 3]> = keys()
+        .all
+        .iter()
+        .map(|key| {
+            let value = match masked(key, value_at(&values, &key.path)) {
+                Value::Null => "-".to_owned(),
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            [
+                key.path.clone(),
+                value,
+                config.origin(&key.path).to_string(),
+            ]
+        })
+        .chain(secrets().map(|name| [name.to_owned(), "***".to_owned(), "environment".to_owned()]))
+        .collect();
+    let width = |column: usize| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or_default().min(48)
+    };
+    let (key_width, value_width) = (width(0), width(1));
+    rows.iter()
+        .map(|[key, value, origin]| {
+            let line = format!("{key:<key_width$}  {value:<value_width$}  {origin}");
+            show::printable(&line) + "\n"
+        })
+        .collect()
+}
+
+/// The values as they would stand in a file, and under `$sources`, which a file may
+/// hold, where each comes from.
+fn for_programs(config: &Config) -> Value {
+    let mut shown = config.values();
+    let mut sources = Map::new();
+    for key in &keys().all {
+        let value = masked(key, value_at(&shown, &key.path));
+        if !value.is_null() {
+            put(&mut shown, &key.path, value);
+        }
+        sources.insert(key.path.clone(), source(&config.origin(&key.path)));
+    }
+    for name in secrets() {
+        sources.insert(
+            name.to_owned(),
+            json!({"layer": "environment", "secret": true}),
+        );
+    }
+    shown["$sources"] = sources.into();
+    shown
+}
+
+fn source(origin: &Origin) -> Value {
+    match origin {
+        Origin::Default => json!({"layer": "default"}),
+        Origin::File(file, at) => {
+            json!({"layer": "file", "file": file, "line": at.map(|at| at.line)})
+        }
+        Origin::Environment(name) => json!({"layer": "environment", "variable": name}),
+        Origin::Flag(name) => json!({"layer": "option", "option": name}),
+    }
+}
+
+/// Those that are set.
+fn secrets() -> impl Iterator<Item = &'static str> {
+    let is_set = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    SECRETS.iter().filter(is_set).copied()
+}

@@ -1,0 +1,225 @@
+//! All keys of the configuration, taken from its schema: so the schema, the
+//! environment, the errors and what is shown cannot drift apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Value, json};
+
+use super::Config;
+use super::kind::Kind;
+
+/// The beginning of the names of all our environment variables.
+pub(super) const PREFIX: &str = "USER_AUTH_";
+
+/// One key.
+#[derive(Debug)]
+pub(in crate::cli) struct Key {
+    /// Where it stands, such as `security.cors.enabled`.
+    pub(in crate::cli) path: String,
+    /// Its environment variable.
+    pub(in crate::cli) env: String,
+    pub(super) kind: Kind,
+    /// It can be left out for good.
+    pub(super) nullable: bool,
+    /// A secret may be part of it.
+    pub(super) secret: bool,
+}
+
+/// All keys, in the order of the schema, and the sections that they stand in.
+#[derive(Debug, Default)]
+pub(in crate::cli) struct Keys {
+    pub(in crate::cli) all: Vec<Key>,
+    by_path: BTreeMap<String, usize>,
+    sections: BTreeSet<String>,
+}
+
+/// The keys of [`Config`].
+pub(in crate::cli) fn keys() -> &'static Keys {
+    static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::of(&schema()));
+    &KEYS
+}
+
+/// The JSON Schema (2020-12) of the file. Everything stands where it is used: a
+/// reader need not follow references.
+pub(in crate::cli) fn schema() -> Value {
+    let settings =
+        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings
+        .into_generator()
+        .into_root_schema_for::<Config>()
+        .to_value();
+    schema["title"] = json!("The configuration of user-auth");
+    // `$schema` is for editors, `$sources` what `user-auth config show` adds.
+    schema["patternProperties"] = json!({"^\\$": true});
+    schema
+}
+
+impl Keys {
+    fn of(schema: &Value) -> Self {
+        let mut keys = Self::default();
+        keys.add_section(schema, "");
+        keys
+    }
+
+    /// The key that stands there.
+    pub(in crate::cli) fn get(&self, path: &str) -> Option<&Key> {
+        self.by_path.get(path).map(|index| &self.all[*index])
+    }
+
+    /// The key of this environment variable.
+    pub(in crate::cli) fn of_variable(&self, name: &str) -> Option<&Key> {
+        self.all.iter().find(|key| key.env == name)
+    }
+
+    pub(super) fn is_section(&self, path: &str) -> bool {
+        self.sections.contains(path)
+    }
+
+    /// The names of what can stand in a section.
+    pub(super) fn names_in<'a>(&'a self, section: &str) -> BTreeSet<&'a str> {
+        self.paths()
+            .filter_map(|path| match section {
+                "" => Some(path),
+                _ => path.strip_prefix(section)?.strip_prefix('.'),
+            })
+            .filter_map(|rest| rest.split('.').next())
+            .collect()
+    }
+
+    /// Where else something has this name.
+    pub(super) fn elsewhere(&self, name: &str) -> Option<&str> {
+        self.paths()
+            .find(|path| path.rsplit('.').next() == Some(name))
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &str> {
+        let keys = self.all.iter().map(|key| key.path.as_str());
+        let sections = self.sections.iter().map(String::as_str);
+        sections.filter(|section| !section.is_empty()).chain(keys)
+    }
+
+    fn add_section(&mut self, schema: &Value, path: &str) {
+        self.sections.insert(path.to_owned());
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let path = match path {
+                "" => name.clone(),
+                _ => format!("{path}.{name}"),
+            };
+            match variant(property, |schema| schema.get("properties").is_some()) {
+                Some(section) => self.add_section(section, &path),
+                None => self.add_key(property, path),
+            }
+        }
+    }
+
+    fn add_key(&mut self, property: &Value, path: String) {
+        let env = match property["x-env"].as_str() {
+            Some(name) => name.to_owned(),
+            None => format!("{PREFIX}{}", path.replace('.', "_").to_uppercase()),
+        };
+        let is_value = |schema: &Value| schema["type"] != "null";
+        self.by_path.insert(path.clone(), self.all.len());
+        self.all.push(Key {
+            path,
+            env,
+            kind: Kind::of(variant(property, is_value).unwrap_or(property)),
+            nullable: allows_null(property),
+            secret: property["x-secret"] == true,
+        });
+    }
+}
+
+/// The schema itself or one of those that it is made of, whichever is meant first.
+fn variant(schema: &Value, is_meant: impl Fn(&Value) -> bool) -> Option<&Value> {
+    match schema["anyOf"].as_array() {
+        Some(variants) => variants.iter().find(|one| is_meant(one)),
+        None => Some(schema).filter(|one| is_meant(one)),
+    }
+}
+
+fn allows_null(schema: &Value) -> bool {
+    let is_null = |schema: &Value| match &schema["type"] {
+        Value::Array(types) => types.iter().any(|one| one == "null"),
+        one => one == "null",
+    };
+    is_null(schema)
+        || schema["anyOf"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(is_null))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_a_name_of_its_own_in_the_environment() {
+        let mut seen = BTreeSet::new();
+        for key in &keys().all {
+            assert!(seen.insert(&key.env), "{}", key.env);
+            assert!(
+                key.env == "LOG_LEVEL" || key.env.starts_with(PREFIX),
+                "{}",
+                key.env
+            );
+        }
+        assert!(seen.len() > 80, "{}", seen.len());
+    }
+
+    #[test]
+    fn the_rule_for_names_and_the_names_from_before_it() {
+        for (path, env) in [
+            (
+                "security.rate_limiting.burst_size",
+                "USER_AUTH_SECURITY_RATE_LIMITING_BURST_SIZE",
+            ),
+            (
+                "security.authentication.type",
+                "USER_AUTH_SECURITY_AUTHENTICATION_TYPE",
+            ),
+            ("discovery.consul.url", "USER_AUTH_DISCOVERY_CONSUL_URL"),
+            ("limits.body_bytes", "USER_AUTH_LIMITS_BODY_BYTES"),
+            ("server.listen", "USER_AUTH_LISTEN"),
+            ("security.cors.allowed_origins", "USER_AUTH_ALLOWED_ORIGINS"),
+            ("passwords.min_length", "USER_AUTH_PASSWORD_MIN_LENGTH"),
+            ("logging.level", "LOG_LEVEL"),
+        ] {
+            assert_eq!(
+                keys().get(path).map(|key| key.env.as_str()),
+                Some(env),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_key_and_section_is_described_and_what_is_no_section_has_a_type() {
+        fn check(schema: &Value, path: &str) {
+            assert!(schema["description"].is_string(), "{path} is not described");
+            let section = variant(schema, |schema| schema.get("properties").is_some());
+            let Some(section) = section else {
+                return;
+            };
+            for (name, property) in section["properties"].as_object().unwrap() {
+                check(property, &format!("{path}.{name}"));
+            }
+        }
+        check(&schema(), "");
+        for key in &keys().all {
+            assert!(!matches!(key.kind, Kind::Any), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn the_component_is_told_all_its_settings() {
+        for setting in user_auth_host::settings::SETTINGS {
+            assert!(
+                keys().of_variable(setting.name).is_some(),
+                "{}",
+                setting.name
+            );
+        }
+    }
+}

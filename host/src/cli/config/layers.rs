@@ -1,0 +1,279 @@
+//! What is set, from weak to strong: the file, the environment, the options. What
+//! is set nowhere has its default.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use serde_path_to_error::Segment;
+
+use super::Config;
+use super::document::{self, Node, Position};
+use super::keys::{Keys, PREFIX, keys};
+use super::mistake::Mistakes;
+use super::secrets;
+use crate::cli::nearest::nearest;
+
+/// Where a value comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::cli) enum Origin {
+    /// Nobody set it.
+    #[default]
+    Default,
+    /// A file, and where in it.
+    File(String, Option<Position>),
+    /// This environment variable.
+    Environment(String),
+    /// This option.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(file, Some(at)) => write!(f, "{file}:{}", at.line),
+            Self::File(file, None) => f.write_str(file),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "option {name}"),
+        }
+    }
+}
+
+/// What is set, and where it comes from.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    set: BTreeMap<String, (Value, Origin)>,
+    pub(super) mistakes: Mistakes,
+}
+
+impl Layers {
+    /// Takes what a file sets.
+    pub(super) fn add_file(&mut self, path: &Path, text: &str) {
+        let file = path.display().to_string();
+        match document::parse(path, text) {
+            Ok(Node::Table(entries)) => {
+                // For whoever looks at the file, such as an editor.
+                let ours = entries
+                    .into_iter()
+                    .filter(|entry| !entry.name.starts_with('$'));
+                self.add_table(&file, "", ours.collect());
+            }
+            Ok(Node::Value(_)) => {
+                let origin = Origin::File(file, None);
+                self.mistakes
+                    .add(&origin, "", "it has to be an object, `{…}`");
+            }
+            Err(error) => {
+                let origin = Origin::File(file, Some(error.at));
+                self.mistakes.add(&origin, "", error.reason);
+            }
+        }
+    }
+
+    fn add_table(&mut self, file: &str, section: &str, entries: Vec<document::Entry>) {
+        for document::Entry { name, at, node } in entries {
+            let origin = Origin::File(file.to_owned(), Some(at));
+            let path = match section {
+                "" => name.clone(),
+                _ => format!("{section}.{name}"),
+            };
+            match node {
+                Node::Table(entries) if keys().is_section(&path) => {
+                    self.add_table(file, &path, entries);
+                }
+                // As good as left out.
+                Node::Value(Value::Null) if keys().is_section(&path) => {}
+                Node::Value(_) if keys().is_section(&path) => {
+                    self.mistakes
+                        .add(&origin, &path, "has to be an object of its own keys");
+                }
+                node => match keys().get(&path) {
+                    Some(_) => self.add(&path, node.into_value(), origin),
+                    None => self
+                        .mistakes
+                        .add(&origin, &path, unknown(keys(), section, &name)),
+                },
+            }
+        }
+    }
+
+    /// Takes what environment variables set, and gives warnings of those that are
+    /// like ours and are not.
+    pub(super) fn add_environment(&mut self, environment: &[(OsString, OsString)]) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (name, text) in environment.iter().filter(|(_, text)| !text.is_empty()) {
+            // Ours are all text.
+            let Some(name) = name.to_str() else {
+                continue;
+            };
+            if let Some(key) = keys().of_variable(name) {
+                let origin = Origin::Environment(name.to_owned());
+                match text.to_str() {
+                    Some(text) => self.add(&key.path, key.kind.read(text), origin),
+                    None => self
+                        .mistakes
+                        .add(&origin, &key.path, "is not valid Unicode"),
+                }
+            } else if name.starts_with(PREFIX) && !secrets::is_known(name) && !is_link(name) {
+                warnings.push(unknown_variable(name));
+            }
+        }
+        warnings
+    }
+
+    /// Takes what an option says as text.
+    pub(super) fn add_flag(&mut self, path: &str, flag: &str, text: &str) {
+        let origin = Origin::Flag(flag.to_owned());
+        match keys().get(path) {
+            Some(key) => self.add(path, key.kind.read(text), origin),
+            None => {
+                let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
+                let problem = unknown(keys(), section, name);
+                self.mistakes
+                    .add(&origin, path, format!("{path}: it {problem}"));
+            }
+        }
+    }
+
+    /// Takes what an option says as a value.
+    pub(super) fn add(&mut self, path: &str, value: Value, origin: Origin) {
+        let Some(key) = keys().get(path) else {
+            return;
+        };
+        if value.is_null() && key.nullable {
+            return;
+        }
+        if !key.kind.admits(&value) {
+            let problem = format!("{}; expected {}", shown(&value, key.secret), key.kind);
+            return self.mistakes.add(&origin, path, problem);
+        }
+        self.set.insert(path.to_owned(), (value, origin));
+    }
+
+    /// The configuration that comes of it.
+    pub(super) fn finish(mut self) -> Result<Config, Mistakes> {
+        loop {
+            match serde_path_to_error::deserialize::<_, Config>(nested(&self.set)) {
+                Ok(mut config) if self.mistakes.0.is_empty() => {
+                    let origins = self
+                        .set
+                        .into_iter()
+                        .map(|(path, (_, origin))| (path, origin));
+                    config.origins = origins.collect();
+                    return Ok(config);
+                }
+                Ok(_) => return Err(self.mistakes),
+                Err(error) => {
+                    // The others may have mistakes as well.
+                    if !self.drop_mistake(&dotted(error.path()), &error.inner().to_string()) {
+                        return Err(self.mistakes);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes note of what is wrong there, and takes it out; false: it is nowhere.
+    fn drop_mistake(&mut self, path: &str, reason: &str) -> bool {
+        let inside = format!("{path}.");
+        let found = self
+            .set
+            .iter()
+            .find(|(set, _)| *set == path || set.starts_with(&inside));
+        let Some((found, (value, origin))) = found.map(|(found, set)| (found.clone(), set.clone()))
+        else {
+            self.mistakes
+                .add(&Origin::Default, path, format!("cannot be used: {reason}"));
+            return false;
+        };
+        let problem = match keys().get(path) {
+            // These say it better than the parser.
+            Some(key) if !matches!(key.kind, super::kind::Kind::Text | super::kind::Kind::List) => {
+                format!("{}; expected {}", shown(&value, key.secret), key.kind)
+            }
+            Some(key) => format!("{}; {reason}", shown(&value, key.secret)),
+            None => format!("of {path}: {reason}"),
+        };
+        self.mistakes.add(&origin, &found, problem);
+        self.set
+            .retain(|set, _| set != path && !set.starts_with(&inside));
+        true
+    }
+}
+
+/// One object of objects.
+fn nested(set: &BTreeMap<String, (Value, Origin)>) -> Value {
+    let mut root = Value::Null;
+    for (path, (value, _)) in set {
+        put(&mut root, path, value.clone());
+    }
+    match root {
+        Value::Null => Map::new().into(),
+        root => root,
+    }
+}
+
+/// Puts a value in its place; the sections on the way are made.
+pub(super) fn put(root: &mut Value, path: &str, value: Value) {
+    // `Null` becomes an object where it is indexed by a name.
+    *path.split('.').fold(root, |table, name| &mut table[name]) = value;
+}
+
+/// The path as far as it has names.
+fn dotted(path: &serde_path_to_error::Path) -> String {
+    let names = path.iter().map_while(|segment| match segment {
+        Segment::Map { key } => Some(key.as_str()),
+        _ => None,
+    });
+    names.collect::<Vec<_>>().join(".")
+}
+
+fn shown(value: &Value, is_secret: bool) -> String {
+    match value {
+        _ if is_secret => "cannot be used".to_owned(),
+        Value::String(text) => format!("is '{text}'"),
+        other => format!("is {other}"),
+    }
+}
+
+fn unknown(keys: &Keys, section: &str, name: &str) -> String {
+    let names = keys.names_in(section);
+    if let Some(meant) = nearest(names.iter().copied(), name) {
+        return format!("is no key; did you mean `{meant}`?");
+    }
+    if let Some(elsewhere) = keys.elsewhere(name) {
+        return format!("is no key; did you mean `{elsewhere}`?");
+    }
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    format!("is no key; known there: {}", names.join(", "))
+}
+
+fn unknown_variable(name: &str) -> String {
+    let known = keys().all.iter().map(|key| key.env.as_str());
+    let known = known.chain(secrets::names());
+    match nearest(known, name) {
+        Some(meant) => format!("the variable {name} means nothing; did you mean {meant}?"),
+        None => format!(
+            "the variable {name} means nothing; `user-auth config show` lists those that do"
+        ),
+    }
+}
+
+/// Kubernetes tells each container of every service by variables, and those of a
+/// service called `user-auth` begin like ours.
+fn is_link(name: &str) -> bool {
+    let is_port = |rest: &str| {
+        let mut parts = rest.split('_');
+        parts.next().is_some_and(|port| port.parse::<u16>().is_ok())
+            && matches!(parts.next(), Some("TCP" | "UDP" | "SCTP"))
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT")
+        || name
+            .split_once("_PORT_")
+            .is_some_and(|(_, rest)| is_port(rest))
+}

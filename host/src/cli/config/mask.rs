@@ -1,0 +1,74 @@
+//! Values without the secrets in them.
+
+use serde_json::Value;
+use url::Url;
+
+use super::keys::Key;
+
+const MASK: &str = "***";
+
+/// The value as it may be shown.
+pub(in crate::cli) fn masked(key: &Key, value: &Value) -> Value {
+    match value {
+        Value::String(text) => masked_text(text, key.secret).into(),
+        Value::Array(elements) => elements.iter().map(|one| masked(key, one)).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Passwords in URLs are masked wherever they stand. The URL of a webhook is a
+/// secret by itself but for its host, and so may be what follows a question mark.
+fn masked_text(text: &str, is_secret: bool) -> String {
+    let Ok(mut url) = text.parse::<Url>() else {
+        return text.to_owned();
+    };
+    if url.password().is_some() {
+        // It has a host, or it could have no password.
+        let _ = url.set_password(Some(MASK));
+    } else if !is_secret || !url.has_host() {
+        return text.to_owned();
+    }
+    if is_secret && matches!(url.scheme(), "http" | "https") && url.path() != "/" {
+        url.set_path(MASK);
+    }
+    if is_secret && url.query().is_some() {
+        url.set_query(Some(MASK));
+    }
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_secret_is_left() {
+        for (text, is_secret, shown) in [
+            ("sqlite:/var/lib/a.db", true, "sqlite:/var/lib/a.db"),
+            ("memory", true, "memory"),
+            (
+                "postgres://me:hunter2@db/users?sslmode=require&password=hunter2",
+                true,
+                "postgres://me:***@db/users?***",
+            ),
+            (
+                "https://hooks.example.com/T0/hunter2",
+                true,
+                "https://hooks.example.com/***",
+            ),
+            (
+                "smtp://me@mail.example.com:587",
+                true,
+                "smtp://me@mail.example.com:587",
+            ),
+            (
+                "http://u:hunter2@127.0.0.1:4318/v1",
+                false,
+                "http://u:***@127.0.0.1:4318/v1",
+            ),
+            ("https://app.example.com", false, "https://app.example.com"),
+        ] {
+            assert_eq!(masked_text(text, is_secret), shown);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! `master_key`: the secret that all keys are derived from.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The secret that all keys are derived from. The key itself can be in the
+/// environment (`USER_AUTH_MASTER_KEY`) or in a file, and never stands here.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::cli) struct MasterKey {
+    /// The file that holds the master key, created at the first start; unused when
+    /// `USER_AUTH_MASTER_KEY` is set. Left out: `master.key` beside the database.
+    #[schemars(extend("x-env" = "USER_AUTH_MASTER_KEY_FILE"))]
+    pub(in crate::cli) file: Option<PathBuf>,
+}

@@ -1,0 +1,80 @@
+//! `tokens`: tokens, sessions and codes. The component has the last word on these.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// Tokens, sessions and codes.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::cli) struct Tokens {
+    /// The `iss` of access tokens, and the name of the service in authenticator apps.
+    #[schemars(
+        length(min = 1, max = 256),
+        extend("x-env" = "USER_AUTH_ISSUER")
+    )]
+    pub(in crate::cli) issuer: String,
+    /// The `aud` of access tokens.
+    #[schemars(
+        length(min = 1, max = 256),
+        extend("x-env" = "USER_AUTH_AUDIENCE")
+    )]
+    pub(in crate::cli) audience: String,
+    /// The services that `issue_token` gives tokens for; each has a name of its own.
+    #[serde(deserialize_with = "names")]
+    #[schemars(extend("x-env" = "USER_AUTH_OTHER_AUDIENCES"))]
+    pub(in crate::cli) other_audiences: Vec<String>,
+    /// How long an access token is good, in seconds.
+    #[schemars(
+        range(min = 1, max = 86_400),
+        extend("x-env" = "USER_AUTH_ACCESS_TOKEN_TTL_SECONDS")
+    )]
+    pub(in crate::cli) access_token_ttl_seconds: u64,
+    /// A session that is not refreshed for so many seconds is over.
+    #[schemars(
+        range(min = 1, max = 31_622_400),
+        extend("x-env" = "USER_AUTH_SESSION_IDLE_SECONDS")
+    )]
+    pub(in crate::cli) session_idle_seconds: u64,
+    /// No session outlives so many seconds.
+    #[schemars(
+        range(min = 1, max = 31_622_400),
+        extend("x-env" = "USER_AUTH_SESSION_ABSOLUTE_SECONDS")
+    )]
+    pub(in crate::cli) session_absolute_seconds: u64,
+    /// How old a login may be for what takes a fresh session, in seconds.
+    #[schemars(
+        range(min = 1, max = 86_400),
+        extend("x-env" = "USER_AUTH_FRESH_SESSION_SECONDS")
+    )]
+    pub(in crate::cli) fresh_session_seconds: u64,
+    /// How long a code is good that was sent to an owner, in seconds.
+    #[schemars(
+        range(min = 1, max = 600),
+        extend("x-env" = "USER_AUTH_CODE_TTL_SECONDS")
+    )]
+    pub(in crate::cli) code_ttl_seconds: u64,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            issuer: "user-auth".to_owned(),
+            audience: "user-auth".to_owned(),
+            other_audiences: Vec::new(),
+            access_token_ttl_seconds: 900,
+            session_idle_seconds: 1_209_600,
+            session_absolute_seconds: 2_592_000,
+            fresh_session_seconds: 300,
+            code_ttl_seconds: 600,
+        }
+    }
+}
+
+/// The component takes them as one text, separated by commas.
+fn names<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    let names: Vec<String> = Deserialize::deserialize(input)?;
+    match names.iter().any(|name| name.contains(',')) {
+        true => Err(de::Error::custom("a name of a service has no comma")),
+        false => Ok(names),
+    }
+}
