@@ -130,7 +130,15 @@ fn help_and_completions_name_every_command() {
     let home = folder();
     let help = String::from_utf8(run(home.path(), &["--help"]).stdout).unwrap();
     let bash = String::from_utf8(run(home.path(), &["completions", "bash"]).stdout).unwrap();
-    for name in ["serve", "stdio", "call", "import", "inspect", "completions"] {
+    for name in [
+        "serve",
+        "stdio",
+        "call",
+        "import",
+        "inspect",
+        "config",
+        "completions",
+    ] {
         assert!(help.contains(name), "{name} in --help");
         assert!(bash.contains(name), "{name} in the completions");
         let output = run(home.path(), &[name, "--help"]);
