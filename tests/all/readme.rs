@@ -91,7 +91,10 @@ fn the_keys_of_the_configuration_are_all_there_with_their_variables() {
     for (path, key) in keys {
         let variable = key["x-env"].as_str().unwrap();
         let is_in_readme = readme.contains(&format!("| `{path}` | `{variable}` |"));
-        assert!(is_in_readme || path.starts_with("limits."), "{path}: {variable}");
+        assert!(
+            is_in_readme || path.starts_with("limits."),
+            "{path}: {variable}"
+        );
     }
 }
 
@@ -102,7 +105,10 @@ fn the_example_of_a_configuration_is_a_good_one() {
     let (certificate, key) = crate::tls::certificate(home.path());
     for (language, extension) in [("json", "json"), ("toml", "toml")] {
         let example = blocks(language);
-        let example = example.iter().find(|text| text.contains("api_key")).unwrap();
+        let example = example
+            .iter()
+            .find(|text| text.contains("api_key"))
+            .unwrap();
         let example = example
             .replace("/etc/user-auth/tls.crt", certificate.to_str().unwrap())
             .replace("/etc/user-auth/tls.key", key.to_str().unwrap());

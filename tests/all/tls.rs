@@ -83,7 +83,7 @@ fn who_never_finishes_the_handshake_holds_nobody_up_and_is_cut_off() {
     let folder = folder();
     let (certificate, key) = certificate(folder.path());
     let server = options(&certificate, &key)
-        .env("USER_AUTH_LIMITS_HEADER_READ_MS", "300")
+        .env("USER_AUTH_LIMITS_HEADER_READ_MS", "2000")
         .start();
     let address = server.url.strip_prefix("https://").unwrap();
     let mut silent: Vec<TcpStream> = (0..20)
@@ -146,7 +146,7 @@ fn files_that_make_no_certificate_stop_the_start() {
     let empty = folder.path().join("empty.pem");
     fs::write(&empty, "").unwrap();
     for (certificate, key, part) in [
-        (&certificate, &other_key, "do not match"),
+        (&certificate, &other_key, "KeyMismatch"),
         (&empty, &key, "there is none in the file"),
         (&certificate, &empty, "the private key"),
         (&folder.path().join("absent.pem"), &key, "absent.pem"),
