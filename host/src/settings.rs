@@ -68,16 +68,6 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
-/// The settings that this process has in its environment. What is empty or not
-/// valid Unicode is as good as unset.
-pub fn from_environment() -> Vec<(String, String)> {
-    SETTINGS
-        .iter()
-        .filter_map(|setting| Some((setting.name.to_owned(), std::env::var(setting.name).ok()?)))
-        .filter(|(_, value)| !value.is_empty())
-        .collect()
-}
-
 const fn setting(name: &'static str, description: &'static str) -> Setting {
     Setting { name, description }
 }

@@ -139,6 +139,7 @@ fn help_and_completions_name_every_command() {
         "restore",
         "rotate-master-key",
         "inspect",
+        "config",
         "completions",
     ] {
         assert!(help.contains(name), "{name} in --help");

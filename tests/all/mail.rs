@@ -314,6 +314,7 @@ fn on_ones_own_machine_codes_go_to_the_log_and_the_log_says_so() {
         let store = format!("sqlite:{}/absent/a.db", home.path().display());
         let mut command = command(home.path());
         command.args(["serve", "--listen", listen, "--store", &store]);
+        command.env("USER_AUTH_SECURITY_AUTHENTICATION_TYPE", "api_key");
         String::from_utf8(command.output().unwrap().stderr).unwrap()
     };
     assert!(start("127.0.0.1:0").contains("codes for password resets go to this log"));

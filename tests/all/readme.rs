@@ -79,13 +79,49 @@ fn the_operations_are_those_of_the_component() {
 }
 
 #[test]
-fn the_settings_are_those_of_the_component() {
+fn the_keys_of_the_configuration_are_all_there_with_their_variables() {
+    let readme = readme();
+    let keys = crate::config::all_keys();
+    let names = keys.iter().map(|(path, _)| path.as_str());
+    let mut names: Vec<&str> = names.filter(|path| !path.starts_with("limits.")).collect();
+    let mut rows = first_cells("Configuration");
+    names.sort_unstable();
+    rows.sort_unstable();
+    assert_eq!(rows, names);
+    for (path, key) in keys {
+        let variable = key["x-env"].as_str().unwrap();
+        let is_in_readme = readme.contains(&format!("| `{path}` | `{variable}` |"));
+        assert!(
+            is_in_readme || path.starts_with("limits."),
+            "{path}: {variable}"
+        );
+    }
+}
+
+#[test]
+fn the_example_of_a_configuration_is_a_good_one() {
     let home = folder();
-    let output = command(home.path()).arg("inspect").output().unwrap();
-    let inspection: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let settings = inspection["settings"].as_array().unwrap();
-    let settings: Vec<&str> = settings.iter().map(|name| name.as_str().unwrap()).collect();
-    assert_eq!(first_cells("Configuration"), settings);
+    // With files of a certificate that there is.
+    let (certificate, key) = crate::tls::certificate(home.path());
+    for (language, extension) in [("json", "json"), ("toml", "toml")] {
+        let example = blocks(language);
+        let example = example
+            .iter()
+            .find(|text| text.contains("api_key"))
+            .unwrap();
+        let example = example
+            .replace("/etc/user-auth/tls.crt", certificate.to_str().unwrap())
+            .replace("/etc/user-auth/tls.key", key.to_str().unwrap());
+        let file = home.path().join(format!("example.{extension}"));
+        fs::write(&file, example).unwrap();
+        let output = command(home.path())
+            .args(["config", "check"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{language}: {said}");
+    }
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Default for Options {
 /// A server that runs until it is dropped.
 pub struct Server {
     child: Child,
-    /// Where it is: `http://127.0.0.1:PORT`.
+    /// Where it is: `http://127.0.0.1:PORT`, or with TLS `https://…`.
     pub url: String,
     agent: Agent,
     // A receiver is for one thread at a time, a server for many.
@@ -280,11 +280,30 @@ impl Server {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    /// Waits until its log has a line with this text.
+    pub fn wait_for(&self, text: &str) {
+        let log = self.log.lock().expect("no thread has failed with it");
+        let lines = std::iter::from_fn(|| log.recv_timeout(Duration::from_secs(60)).ok());
+        assert!(
+            lines.into_iter().any(|line| line.contains(text)),
+            "the log never said: {text}"
+        );
+    }
+
+    fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        let sent = Command::new("kill").args([signal, &pid]).status();
         assert!(
             sent.is_ok_and(|status| status.success()),
-            "kill -TERM {pid}"
+            "kill {signal} {pid}"
         );
     }
 }
@@ -331,8 +350,11 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq
 }
 
 fn url_in(line: &str) -> Option<String> {
-    const START: &str = "http://127.0.0.1:";
-    let rest = &line[line.find(START)? + START.len()..];
-    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    (!port.is_empty()).then(|| format!("{START}{port}"))
+    ["http://127.0.0.1:", "https://127.0.0.1:"]
+        .into_iter()
+        .find_map(|start| {
+            let (_, rest) = line.split_once(start)?;
+            let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            (!port.is_empty()).then(|| format!("{start}{port}"))
+        })
 }

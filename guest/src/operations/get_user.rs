@@ -77,7 +77,6 @@ impl Operation for GetUser {
         let target = Target::new(self.user_id, self.username)?;
         let (account, _) = target.read(&context.ports)?;
         let sessions = live_sessions(&account.value, context)?;
-        let ports = &context.ports;
         let password = Authenticator::Password(&account.value.username);
         let totp = Authenticator::Totp(account.value.user_id);
         let locked = throttle::is_locked(password, context)? || throttle::is_locked(totp, context)?;

@@ -136,7 +136,10 @@ impl Config {
             .iter()
             .filter_map(|setting| keys().of_variable(setting.name))
             .filter(|key| self.origins.contains_key(&key.path))
-            .map(|key| (key.env.clone(), setting_text(value_at(&values, &key.path))))
+            .map(|key| (key, value_at(&values, &key.path)))
+            // No names at all are not one that is empty.
+            .filter(|(_, value)| value.as_array().is_none_or(|names| !names.is_empty()))
+            .map(|(key, value)| (key.env.clone(), setting_text(value)))
             .collect()
     }
 

@@ -57,8 +57,12 @@ fn address(config: &Config) -> Option<SocketAddr> {
     config.server.listen.parse().ok()
 }
 
+/// On one's own machine there is nothing to warn of before a server runs.
 fn reach(config: &Config) -> Reach {
-    address(config).map_or(Reach::Machine, |address| Reach::of(address.ip()))
+    match address(config).map(|address| Reach::of(address.ip())) {
+        Some(Reach::Network) => Reach::Network,
+        _ => Reach::Operator,
+    }
 }
 
 fn check_address(config: &Config) -> Result<(), Failure> {

@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(at(&node, &["é\n"]), (2, 3));
         assert_eq!(at(&node, &["a"]), (2, 14));
         assert_eq!(at(&node, &["a", "b"]), (3, 2));
-        assert_eq!(at(&node, &["a", "c"]), (3, 21));
+        assert_eq!(at(&node, &["a", "c"]), (3, 20));
 
         let toml = "top = 1\n[a.b]\n  c = 0x10\n  d.\"e f\" = [1.5, 'x']\n";
         let node = parse(Path::new("x.toml"), toml).unwrap();
@@ -292,7 +292,7 @@ mod tests {
                 "x.json",
                 "{\"a\": 1, \"a\": 2}",
                 1,
-                12,
+                13,
                 "`a` is there twice",
             ),
             ("x.json", "", 1, 1, "EOF"),

@@ -53,7 +53,41 @@ pub(in crate::cli) fn schema() -> Value {
     schema["title"] = json!("The configuration of user-auth");
     // `$schema` is for editors, `$sources` what `user-auth config show` adds.
     schema["patternProperties"] = json!({"^\\$": true});
+    name_variables(&mut schema, "");
     schema
+}
+
+/// Gives each key that has none the name of its variable.
+fn name_variables(schema: &mut Value, path: &str) {
+    for (name, property) in schema["properties"].as_object_mut().into_iter().flatten() {
+        let path = join(path, name);
+        let sections = match property["anyOf"].is_array() {
+            true => property["anyOf"]
+                .as_array_mut()
+                .into_iter()
+                .flatten()
+                .collect(),
+            false => vec![&mut *property],
+        };
+        let mut is_section = false;
+        for section in sections {
+            if section.get("properties").is_some() {
+                is_section = true;
+                name_variables(section, &path);
+            }
+        }
+        if !is_section && property.get("x-env").is_none() {
+            let name = format!("{PREFIX}{}", path.replace('.', "_").to_uppercase());
+            property["x-env"] = name.into();
+        }
+    }
+}
+
+fn join(section: &str, name: &str) -> String {
+    match section {
+        "" => name.to_owned(),
+        _ => format!("{section}.{name}"),
+    }
 }
 
 impl Keys {
@@ -103,10 +137,7 @@ impl Keys {
     fn add_section(&mut self, schema: &Value, path: &str) {
         self.sections.insert(path.to_owned());
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            let path = match path {
-                "" => name.clone(),
-                _ => format!("{path}.{name}"),
-            };
+            let path = join(path, name);
             match variant(property, |schema| schema.get("properties").is_some()) {
                 Some(section) => self.add_section(section, &path),
                 None => self.add_key(property, path),
@@ -115,10 +146,7 @@ impl Keys {
     }
 
     fn add_key(&mut self, property: &Value, path: String) {
-        let env = match property["x-env"].as_str() {
-            Some(name) => name.to_owned(),
-            None => format!("{PREFIX}{}", path.replace('.', "_").to_uppercase()),
-        };
+        let env = property["x-env"].as_str().unwrap_or_default().to_owned();
         let is_value = |schema: &Value| schema["type"] != "null";
         self.by_path.insert(path.clone(), self.all.len());
         self.all.push(Key {

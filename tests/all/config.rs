@@ -1,0 +1,628 @@
+//! The configuration: what is shown of it, what is checked, and what it does.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use user_auth_host::api::{Caller, Principal};
+use user_auth_host::settings::SETTINGS;
+use user_auth_host::store::MemoryStore;
+use user_auth_host::{Keys, Plugin};
+use user_auth_tests::{Options, PASSWORD, built, command, folder};
+
+/// As the integration guide has it.
+const GUIDE: &str = r#"{
+  "security": {
+    "authentication": {"type": "api_key", "header": "X-API-Key"},
+    "rate_limiting": {"requests_per_minute": 100, "burst_size": 10},
+    "cors": {"enabled": true, "allowed_origins": ["https://yourdomain.com"]}}}"#;
+
+const OPEN: &str = "USER_AUTH_SECURITY_AUTHENTICATION_TYPE";
+
+/// A program to be run in a folder of its own.
+struct Program {
+    home: tempfile::TempDir,
+    environment: Vec<(&'static str, String)>,
+}
+
+fn program() -> Program {
+    Program {
+        home: folder(),
+        environment: Vec::new(),
+    }
+}
+
+impl Program {
+    fn env(mut self, name: &'static str, value: &str) -> Program {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.home.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = command(self.home.path());
+        command
+            .args(arguments)
+            .envs(self.environment.iter().cloned());
+        command.current_dir(self.home.path()).output().unwrap()
+    }
+
+    /// Runs `config show` to its end.
+    fn show(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[&["config", "show"], arguments].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Runs `config check` on a file of this name and text, to its end.
+    fn check(&self, name: &str, text: &str) -> (Option<i32>, String) {
+        let path = self.file(name, text);
+        let output = self.run(&["config", "check", &path]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
+        (output.status.code(), text)
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn schema() -> Value {
+    let output = program().run(&["config", "schema"]);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// All keys of a schema with what it says of each.
+fn keys(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
+    for (name, property) in schema["properties"].as_object().unwrap() {
+        let path = match path {
+            "" => name.clone(),
+            _ => format!("{path}.{name}"),
+        };
+        let variants = property["anyOf"].as_array().map_or(&[][..], Vec::as_slice);
+        let mut sections = std::iter::once(property).chain(variants);
+        match sections.find(|one| one["properties"].is_object()) {
+            Some(section) => keys(section, &path, found),
+            None => found.push((path, property.clone())),
+        }
+    }
+}
+
+pub(crate) fn all_keys() -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    keys(&schema(), "", &mut found);
+    found
+}
+
+#[test]
+fn every_key_is_shown_with_where_its_value_comes_from() {
+    let program = program()
+        .env("USER_AUTH_SECURITY_RATE_LIMITING_BURST_SIZE", "20")
+        .env("USER_AUTH_ISSUER", "https://auth.example.com");
+    let file = program.file("c.json", GUIDE);
+    let shown = program.show(&[
+        "--config", &file, "--store", "memory", "--listen", "[::1]:1",
+    ]);
+    let sources = shown["$sources"].as_object().unwrap();
+    for (path, value, source) in [
+        (
+            "security.authentication.type",
+            json!("api_key"),
+            json!({"layer": "file", "file": file, "line": 3}),
+        ),
+        (
+            "security.rate_limiting.requests_per_minute",
+            json!(100),
+            json!({"layer": "file", "file": file, "line": 4}),
+        ),
+        (
+            "security.rate_limiting.burst_size",
+            json!(20),
+            json!({
+                "layer": "environment",
+                "variable": "USER_AUTH_SECURITY_RATE_LIMITING_BURST_SIZE",
+            }),
+        ),
+        (
+            "tokens.issuer",
+            json!("https://auth.example.com"),
+            json!({"layer": "environment", "variable": "USER_AUTH_ISSUER"}),
+        ),
+        (
+            "store.url",
+            json!("memory"),
+            json!({"layer": "option", "option": "--store"}),
+        ),
+        (
+            "server.listen",
+            json!("[::1]:1"),
+            json!({"layer": "option", "option": "--listen"}),
+        ),
+        (
+            "tokens.audience",
+            json!("user-auth"),
+            json!({"layer": "default"}),
+        ),
+    ] {
+        let pointer = format!("/{}", path.replace('.', "/"));
+        assert_eq!(shown.pointer(&pointer), Some(&value), "{path}");
+        assert_eq!(sources[path], source, "{path}");
+    }
+    for (path, _) in all_keys() {
+        assert!(sources.contains_key(&path), "{path} has no source");
+    }
+}
+
+#[test]
+fn what_is_shown_is_a_file_to_start_from() {
+    let program = program();
+    let file = program.file("c.json", GUIDE);
+    let shown = program.show(&["--config", &file]);
+    let (code, text) = program.check("again.json", &shown.to_string());
+    assert_eq!(code, Some(0), "{text}");
+    let again = program.home.path().join("again.json");
+    let mut again = program.show(&["--config", again.to_str().unwrap()]);
+    let mut once = shown;
+    for shown in [&mut once, &mut again] {
+        shown.as_object_mut().unwrap().remove("$sources");
+    }
+    assert_eq!(once, again);
+}
+
+#[test]
+fn secrets_are_masked() {
+    let program = program()
+        .env("USER_AUTH_MASTER_KEY", "hunter2hunter2")
+        .env("USER_AUTH_WEBHOOK_SECRET", "hunter2")
+        .env("USER_AUTH_DELIVERY", "https://hooks.example.com/T0/hunter2")
+        .env(
+            "USER_AUTH_LOGGING_OTLP_ENDPOINT",
+            "http://me:hunter2@127.0.0.1:4318",
+        );
+    let shown = program.show(&["--json"]);
+    assert!(!shown.to_string().contains("hunter2"), "{shown}");
+    assert_eq!(shown["delivery"]["method"], "https://hooks.example.com/***");
+    assert_eq!(
+        shown["logging"]["otlp_endpoint"],
+        "http://me:***@127.0.0.1:4318/"
+    );
+    let secret = json!({"layer": "environment", "secret": true});
+    assert_eq!(shown["$sources"]["USER_AUTH_MASTER_KEY"], secret);
+    assert_eq!(shown["$sources"]["USER_AUTH_WEBHOOK_SECRET"], secret);
+}
+
+#[test]
+fn a_good_file_is_called_good() {
+    let toml = "[security]\nauthentication.type = 'api_key'\n[limits]\nbody_bytes = 4096\n";
+    for (name, text) in [("c.json", GUIDE), ("c.toml", toml), ("c.json", "{}")] {
+        let (code, said) = program().check(name, text);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains(&format!("{name} is good")), "{said}");
+    }
+}
+
+#[test]
+fn a_wrong_file_is_told_what_and_where_and_exits_with_2() {
+    for (name, text, parts) in [
+        (
+            "c.json",
+            "{\"security\": {\n  \"rate_limiting\": {\n    \"burst_sise\": 3}}}",
+            &[
+                "c.json:3:5: security.rate_limiting.burst_sise",
+                "`burst_size`",
+            ][..],
+        ),
+        (
+            "c.toml",
+            "[passwords]\nmin_length = 7\nmin_lenght = 8",
+            &[
+                "c.toml:2:1: passwords.min_length is 7; expected a whole number from 8 to 128",
+                "c.toml:3:1: passwords.min_lenght is no key; did you mean `min_length`?",
+            ],
+        ),
+        ("c.json", "{\"a\": ", &["c.json:1:", "EOF"]),
+    ] {
+        let (code, said) = program().check(name, text);
+        assert_eq!(code, Some(2), "{said}");
+        for part in parts {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+    // An environment that is wrong is a file's fault no more than a start's.
+    let program = program().env("USER_AUTH_LIMITS_CONNECTIONS", "many");
+    let output = program.run(&["serve"]);
+    assert_eq!(output.status.code(), Some(3));
+    let said = stderr(&output);
+    assert!(
+        said.contains("USER_AUTH_LIMITS_CONNECTIONS is 'many'; expected a whole number"),
+        "{said}"
+    );
+    let file = program.file("c.toml", "[audti]\n");
+    let output = self::program().run(&["serve", "--config", &file]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("c.toml:1:2: audti is no key; did you mean `audit`?"));
+    let output = self::program().run(&["serve", "--set", "limits.connections=none"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let output = self::program().run(&["config", "check", "absent.json"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("absent.json"));
+}
+
+#[test]
+fn what_a_start_would_trip_over_is_told_without_one_and_exits_with_3() {
+    for (text, part) in [
+        // Only the component knows that these do not go together.
+        (
+            "[passwords]\nargon2_iterations = 1\nargon2_memory_kib = 19456",
+            "c.toml:3:1: passwords.argon2_memory_kib is '19456'; expected at least 47104",
+        ),
+        (
+            "[tokens]\nother_audiences = ['user-auth']",
+            "c.toml:2:1: tokens.other_audiences is 'user-auth'; expected names that differ",
+        ),
+        (
+            "[server]\nlisten = '0.0.0.0:8000'",
+            "without showing who they are",
+        ),
+        (
+            "[server.tls]\ncertificate = 'absent.pem'\nkey = 'absent.key'",
+            "absent.pem",
+        ),
+        ("[server]\nallowed_hosts = ['https://x/y']", "is no host"),
+        ("[component]\nfile = 'absent.wasm'", "absent.wasm"),
+        (
+            "[store]\nurl = 'sqlite:/no/such/folder/users.db'",
+            "/no/such/folder",
+        ),
+        (
+            "[master_key]\nfile = '/no/such/folder/key'",
+            "/no/such/folder",
+        ),
+        (
+            "[delivery]\nmethod = 'smtp://me@127.0.0.1'\nmail_from = 'a@example.com'",
+            "asks for a password",
+        ),
+    ] {
+        let program = program();
+        let (code, said) = program.check("c.toml", text);
+        assert_eq!(code, Some(3), "{text}: {said}");
+        assert!(said.contains(part), "{text}: {said}");
+        let left: Vec<_> = fs::read_dir(program.home.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "something was started: {left:?}");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_start_says_where_the_setting_stands() {
+    let program = program();
+    let text = "[tokens]\naudience = 'a'\nother_audiences = ['a']";
+    let file = program.file("c.toml", text);
+    for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["stdio"]] {
+        let output = program.run(&[arguments, &["--store", "memory", "--config", &file]].concat());
+        assert_eq!(output.status.code(), Some(3));
+        let said = stderr(&output);
+        assert!(
+            said.contains("c.toml:3:1: tokens.other_audiences is 'a'"),
+            "{said}"
+        );
+    }
+}
+
+/// The validator that the official Python client brings along.
+fn validates(schema: &Value, instance: &str) -> bool {
+    let script = "import json, sys, jsonschema\n\
+                  schema, instance = json.loads(sys.argv[1]), json.loads(sys.argv[2])\n\
+                  jsonschema.Draft202012Validator.check_schema(schema)\n\
+                  sys.exit(0 if jsonschema.Draft202012Validator(schema).is_valid(instance) else 9)";
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/.venv/bin/python");
+    let status = Command::new(python)
+        .args(["-c", script, &schema.to_string(), instance])
+        .status()
+        .unwrap();
+    assert!(matches!(status.code(), Some(0 | 9)), "{status}");
+    status.success()
+}
+
+#[test]
+fn the_schema_takes_what_the_program_takes_and_nothing_else() {
+    let schema = schema();
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
+    let shown = program().show(&[]).to_string();
+    for (text, is_good) in [
+        (GUIDE, true),
+        (shown.as_str(), true),
+        (r#"{"$schema": "user-auth.schema.json"}"#, true),
+        (
+            r#"{"security": {"rate_limiting": {"burst_sise": 1}}}"#,
+            false,
+        ),
+        (
+            r#"{"security": {"authentication": {"type": "magic"}}}"#,
+            false,
+        ),
+        (r#"{"passwords": {"min_length": 7}}"#, false),
+        (r#"{"limits": {"header_read": 7}}"#, false),
+    ] {
+        assert_eq!(validates(&schema, text), is_good, "{text}");
+        let (code, said) = program().check("c.json", text);
+        assert_eq!(code == Some(0), is_good, "{text}: {said}");
+    }
+}
+
+#[test]
+fn every_key_of_the_schema_has_a_description_a_variable_and_mostly_a_default() {
+    let keys = all_keys();
+    assert!(keys.len() > 80, "{}", keys.len());
+    for (path, key) in keys {
+        let description = key["description"].as_str();
+        assert!(description.is_some_and(|text| text.len() >= 8), "{path}");
+        assert!(key["x-env"].is_string(), "{path}");
+        // What is required where it stands has none.
+        let is_required = [
+            "server.tls.certificate",
+            "server.tls.key",
+            "discovery.consul.url",
+        ];
+        if !is_required.contains(&path.as_str()) {
+            assert!(key.get("default").is_some(), "{path}");
+        }
+    }
+}
+
+/// Asks the component for its capabilities, with a setting.
+async fn capabilities(name: &str, value: &str) -> Result<Value, i32> {
+    let plugin = Plugin::builder()
+        .component(built("user-auth.wasm"))
+        .cache(built("user-auth").with_file_name("test-cache/user-auth"))
+        .store(Arc::new(MemoryStore::new()))
+        .keys(Keys::ephemeral().unwrap())
+        .setting(name, value)
+        .build()
+        .unwrap();
+    let caller = Caller {
+        principal: Principal::Anonymous,
+        source: None,
+    };
+    let answer = plugin
+        .invoke(caller, "get_capabilities", "{}")
+        .await
+        .unwrap();
+    answer
+        .map(|text| serde_json::from_str(&text).unwrap())
+        .map_err(|error| {
+            assert!(
+                !error.details.contains(name),
+                "only the operator is told which"
+            );
+            error.code
+        })
+}
+
+#[tokio::test]
+async fn the_bounds_in_the_schema_are_those_of_the_component() {
+    let mut bounds = 0;
+    for (path, key) in all_keys() {
+        let name = key["x-env"].as_str().unwrap();
+        let bound = |bound: &str| key[bound].as_u64();
+        let (Some(low), Some(high)) = (bound("minimum"), bound("maximum")) else {
+            continue;
+        };
+        if !SETTINGS.iter().any(|setting| setting.name == name) {
+            continue;
+        }
+        bounds += 1;
+        for wrong in [low - 1, high + 1] {
+            let answer = capabilities(name, &wrong.to_string()).await;
+            assert_eq!(answer.err(), Some(-32004), "{path} = {wrong}");
+        }
+        for good in [low, high] {
+            // Less memory takes more passes, and fewer passes more memory.
+            if name.starts_with("USER_AUTH_ARGON2_") && good == low {
+                continue;
+            }
+            let answer = capabilities(name, &good.to_string()).await;
+            assert!(answer.is_ok(), "{path} = {good}");
+        }
+    }
+    assert_eq!(bounds, 12);
+}
+
+#[tokio::test]
+async fn the_defaults_that_are_shown_are_those_of_the_component() {
+    let shown = program().show(&[]);
+    let said = capabilities("USER_AUTH_NOTHING", "").await.unwrap();
+    let (policies, limits) = (&said["policies"], &said["limits"]);
+    let (tokens, throttling) = (&shown["tokens"], &shown["throttling"]);
+    for name in [
+        "issuer",
+        "audience",
+        "other_audiences",
+        "access_token_ttl_seconds",
+        "session_idle_seconds",
+        "session_absolute_seconds",
+        "code_ttl_seconds",
+    ] {
+        assert_eq!(tokens[name], policies[name], "{name}");
+    }
+    assert_eq!(
+        shown["passwords"]["min_length"],
+        policies["password_min_length"]
+    );
+    let hash = format!(
+        "argon2id, {} KiB, {} passes",
+        shown["passwords"]["argon2_memory_kib"], shown["passwords"]["argon2_iterations"]
+    );
+    assert_eq!(policies["password_hash"], hash);
+    for (key, limit) in [
+        (
+            "attempts_per_source",
+            "login_attempts_per_username_and_source",
+        ),
+        ("failures_per_source", "login_failures_per_source"),
+        ("window_seconds", "login_failure_window_seconds"),
+        ("consecutive_attempts", "attempts_without_success"),
+    ] {
+        assert_eq!(throttling[key], limits[limit], "{key}");
+    }
+}
+
+#[test]
+fn a_server_does_as_its_file_says_and_the_environment_wins() {
+    let program = program();
+    let file = program.file(
+        "c.toml",
+        "[tokens]\nissuer = 'from the file'\naudience = 'from the file'\n\
+         [throttling]\nattempts_per_source = 3\n\
+         [limits]\nbody_bytes = 3000\n\
+         [store]\nurl = 'memory'\n",
+    );
+    let server = Options::new()
+        .env("USER_AUTH_CONFIG", &file)
+        .env("USER_AUTH_AUDIENCE", "from outside")
+        .env("USER_AUTH_LISTN", "127.0.0.1:1")
+        .start();
+    let tokens = server.new_session("alice");
+    let claims = server.call("verify_token", json!({"token": tokens["access_token"]}));
+    let claims = claims.unwrap();
+    assert_eq!(claims["iss"], "from the file");
+    assert_eq!(claims["aud"], "from outside");
+    for code in [-32001, -32001, -32001, -32003] {
+        let credentials = json!({"username": "alice", "password": "a wrong one"});
+        let error = server.call("login", credentials).unwrap_err();
+        assert_eq!(error["code"], code);
+    }
+    assert_eq!(server.post(&[], vec![b' '; 3001]).status, 413);
+    let (_, log) = server.stop();
+    assert_eq!(log.matches("the server is open").count(), 1, "{log}");
+    assert!(
+        !program.home.path().join(".local").exists(),
+        "the store is in memory"
+    );
+}
+
+#[test]
+fn a_variable_that_means_nothing_is_warned_of() {
+    let output = program()
+        .env("USER_AUTH_LISTN", "127.0.0.1:1")
+        .run(&["call", "get_capabilities"]);
+    assert!(output.status.success());
+    let said = stderr(&output);
+    assert!(
+        said.contains("USER_AUTH_LISTN means nothing; did you mean USER_AUTH_LISTEN?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_format_of_the_log_can_be_chosen() {
+    let run = |format: &str| {
+        let program = program().env("USER_AUTH_NO_SUCH", "1");
+        stderr(&program.run(&["inspect", "--set", &format!("logging.format={format}")]))
+    };
+    assert!(serde_json::from_str::<Value>(run("json").trim()).is_ok());
+    assert!(serde_json::from_str::<Value>(run("auto").trim()).is_ok());
+    let text = run("text");
+    assert!(text.contains(" WARN ") && !text.contains('\x1b'), "{text}");
+    let quiet = program()
+        .env("USER_AUTH_NO_SUCH", "1")
+        .env("LOG_LEVEL", "error");
+    assert_eq!(stderr(&quiet.run(&["inspect"])), "");
+}
+
+#[test]
+fn a_server_that_others_could_reach_does_not_start_open_and_says_what_to_set() {
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let program = program();
+        let output = program.run(&["serve", "--listen", listen]);
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        let said = stderr(&output);
+        for part in [
+            "`security.authentication.type`",
+            "USER_AUTH_SECURITY_AUTHENTICATION_TYPE=api_key",
+            "user-auth call create_api_key",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(
+            !program.home.path().join(".local").exists(),
+            "a store was made"
+        );
+        // To say that nobody is asked is no way around it.
+        let output = program
+            .env(OPEN, "none")
+            .run(&["serve", "--listen", listen]);
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_keys_may_listen_everywhere() {
+    let program = program().env(OPEN, "api_key");
+    let output = program.run(&[
+        "serve",
+        "--listen",
+        "0.0.0.0:0",
+        "--store",
+        "sqlite:/no/such/folder/a.db",
+    ]);
+    let said = stderr(&output);
+    // It came so far as to open its store.
+    assert!(said.contains("/no/such/folder"), "{said}");
+    assert!(!said.contains("the server is open"), "{said}");
+}
+
+#[test]
+fn the_first_api_key_is_made_as_the_refusal_says() {
+    let program = program();
+    let run = |arguments: &[&str]| -> Value {
+        let output = program.run(&[&["call"], arguments].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let account = run(&["create_service_account", "username=agent"]);
+    let user_id = format!("user_id={}", account["user_id"].as_str().unwrap());
+    let made = run(&["create_api_key", "name=first", &user_id]);
+    assert!(
+        made["api_key"].as_str().unwrap().starts_with("uak_"),
+        "{made}"
+    );
+}
+
+#[test]
+fn help_names_the_variable_of_each_option() {
+    let output = program().run(&["serve", "--help"]);
+    let help = String::from_utf8(output.stdout).unwrap();
+    let help: String = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for name in [
+        "USER_AUTH_LISTEN",
+        "USER_AUTH_STORE",
+        "USER_AUTH_MASTER_KEY_FILE",
+        "USER_AUTH_NO_CACHE",
+    ] {
+        assert!(help.contains(&format!("[env: {name}]")), "{help}");
+    }
+}
+
+#[test]
+fn passwords_are_as_long_as_is_set() {
+    let server = Options::new()
+        .store("memory")
+        .arg("--set")
+        .arg("passwords.min_length=40")
+        .start();
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    assert_eq!(
+        server.call("register", credentials).unwrap_err()["code"],
+        -32000
+    );
+}

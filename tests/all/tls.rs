@@ -1,0 +1,164 @@
+//! HTTP over TLS, as curl speaks it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use user_auth_tests::{Options, Server, command, folder};
+
+/// Makes a certificate for 127.0.0.1, and gives its file and that of its key.
+pub(crate) fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
+    let made = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let CertifiedKey { cert, signing_key } = made;
+    let files = (folder.join("certificate.pem"), folder.join("key.pem"));
+    fs::write(&files.0, cert.pem()).unwrap();
+    fs::write(&files.1, signing_key.serialize_pem()).unwrap();
+    files
+}
+
+fn server(certificate: &Path, key: &Path) -> Server {
+    options(certificate, key).start()
+}
+
+fn options(certificate: &Path, key: &Path) -> Options {
+    Options::new()
+        .store("memory")
+        .env(
+            "USER_AUTH_SERVER_TLS_CERTIFICATE",
+            certificate.to_str().unwrap(),
+        )
+        .env("USER_AUTH_SERVER_TLS_KEY", key.to_str().unwrap())
+}
+
+fn curl(server: &Server, authority: &Path, more: &[&str]) -> Output {
+    Command::new("curl")
+        .args(["--silent", "--show-error", "--max-time", "60", "--cacert"])
+        .arg(authority)
+        .args(more)
+        .arg(format!("{}/health", server.url))
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_client_that_trusts_the_certificate_is_served() {
+    let folder = folder();
+    let (certificate, key) = certificate(folder.path());
+    let server = server(&certificate, &key);
+    assert!(server.url.starts_with("https://"), "{}", server.url);
+    for version in [&["--tls-max", "1.2"][..], &["--tlsv1.3"], &["--http2"]] {
+        let more = [version, &["--write-out", "\n%{http_version}"]].concat();
+        let output = curl(&server, &certificate, &more);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(r#""status":"ok""#), "{version:?}: {text}");
+        assert!(text.ends_with("\n1.1"), "{version:?}: {text}");
+    }
+    let (status, log) = server.stop();
+    assert!(status.success() && log.contains("stopped"), "{log}");
+}
+
+#[test]
+fn a_client_that_speaks_no_tls_gets_no_http() {
+    let folder = folder();
+    let (certificate, key) = certificate(folder.path());
+    let server = server(&certificate, &key);
+    let address = server.url.strip_prefix("https://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    // A connection that is cut may be reset.
+    let _ = stream.read_to_end(&mut answer);
+    assert!(
+        !String::from_utf8_lossy(&answer).contains("HTTP"),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn who_never_finishes_the_handshake_holds_nobody_up_and_is_cut_off() {
+    let folder = folder();
+    let (certificate, key) = certificate(folder.path());
+    let server = options(&certificate, &key)
+        .env("USER_AUTH_LIMITS_HEADER_READ_MS", "2000")
+        .start();
+    let address = server.url.strip_prefix("https://").unwrap();
+    let mut silent: Vec<TcpStream> = (0..20)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    let output = curl(&server, &certificate, &[]);
+    assert!(output.status.success(), "{output:?}");
+    for stream in &mut silent {
+        stream
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "it is cut off");
+    }
+}
+
+#[test]
+fn a_handshake_that_is_not_done_does_not_hold_up_the_end() {
+    let folder = folder();
+    let (certificate, key) = certificate(folder.path());
+    let server = server(&certificate, &key);
+    let address = server.url.strip_prefix("https://").unwrap();
+    let _silent = TcpStream::connect(address).unwrap();
+    assert!(curl(&server, &certificate, &[]).status.success());
+    let (status, log) = server.stop();
+    assert!(status.success(), "{status}");
+    assert!(!log.contains("cut off"), "{log}");
+}
+
+#[test]
+fn a_new_certificate_is_taken_at_sighup_and_a_broken_one_is_not() {
+    let folder = folder();
+    let (certificate, key) = certificate(folder.path());
+    let server = server(&certificate, &key);
+    let old = folder.path().join("old.pem");
+    fs::copy(&certificate, &old).unwrap();
+
+    self::certificate(folder.path());
+    assert!(
+        curl(&server, &old, &[]).status.success(),
+        "nobody has asked for the new one"
+    );
+    server.hang_up();
+    server.wait_for("the certificate was read again");
+    assert!(curl(&server, &certificate, &[]).status.success());
+    assert!(!curl(&server, &old, &[]).status.success());
+
+    fs::write(&key, "nothing").unwrap();
+    server.hang_up();
+    server.wait_for("the certificate stays the old one");
+    assert!(curl(&server, &certificate, &[]).status.success());
+}
+
+#[test]
+fn files_that_make_no_certificate_stop_the_start() {
+    let folder = folder();
+    let (certificate, key) = certificate(folder.path());
+    let other = folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let (_, other_key) = self::certificate(&other);
+    let empty = folder.path().join("empty.pem");
+    fs::write(&empty, "").unwrap();
+    for (certificate, key, part) in [
+        (&certificate, &other_key, "KeyMismatch"),
+        (&empty, &key, "there is none in the file"),
+        (&certificate, &empty, "the private key"),
+        (&folder.path().join("absent.pem"), &key, "absent.pem"),
+    ] {
+        let output = command(folder.path())
+            .args(["serve", "--listen", "127.0.0.1:0", "--store", "memory"])
+            .env("USER_AUTH_SERVER_TLS_CERTIFICATE", certificate)
+            .env("USER_AUTH_SERVER_TLS_KEY", key)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains(part), "{said}");
+    }
+}
