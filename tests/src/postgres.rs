@@ -78,7 +78,8 @@ impl Postgres {
         give_to_server(&folder.join("password"));
         let created = as_server(&programs.join("initdb"), &folder)
             .args(["-D", "data", "-U", "postgres", "-A", "scram-sha-256"])
-            .args(["--pwfile=password", "-E", "UTF8", "--locale=C", "--no-sync"])
+            .args(["--pwfile=password", "-E", "UTF8", "--no-sync"])
+            .args(collation(&programs))
             .output()
             .expect("initdb runs");
         assert!(created.status.success(), "{}", text(&created.stderr));
@@ -262,6 +263,16 @@ fn programs() -> PathBuf {
         all.iter().all(|program| folder.join(program).is_file())
     };
     candidates.into_iter().find(complete).expect(MISSING)
+}
+
+/// Databases that order text as people do: it must not matter to anybody here. From
+/// PostgreSQL 15 on they need nothing from the system for that.
+fn collation(programs: &Path) -> &'static [&'static str] {
+    let help = Command::new(programs.join("initdb")).arg("--help").output();
+    match help.is_ok_and(|help| text(&help.stdout).contains("--icu-locale")) {
+        true => &["--locale=C", "--locale-provider=icu", "--icu-locale=en"],
+        false => &["--locale=C"],
+    }
 }
 
 /// An empty folder that belongs to the user of the server.
