@@ -1,6 +1,6 @@
 mod entry;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -180,7 +180,7 @@ impl Importer<'_> {
         let mut imports: Vec<Option<Import>> = entries.iter().map(|_| None).collect();
         let mut owners = owners.into_iter();
         let (mut drafts, mut others) = (Vec::new(), Vec::new());
-        let mut claimed = HashSet::new();
+        let mut claimed = BTreeSet::new();
         for (index, entry) in entries.into_iter().enumerate() {
             match entry {
                 Err(errors) => {
@@ -217,7 +217,7 @@ impl Importer<'_> {
         &mut self,
         entry: &Entry,
         owner: Option<Id>,
-        claimed: &mut HashSet<String>,
+        claimed: &mut BTreeSet<String>,
     ) -> Result<Option<Account>> {
         if self.dry_run || owner.is_some() || self.problem(entry)?.is_some() {
             return Ok(None);
