@@ -56,10 +56,13 @@ mod revoke_token;
 mod revoke_user_sessions;
 mod rotate_api_key;
 mod rotate_signing_key;
+mod shown;
 mod target;
 mod unlock_user;
 mod verify_audit_chain;
 mod verify_token;
+
+use std::rc::Rc;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -121,7 +124,10 @@ pub use verify_token::{Verification, VerifyToken};
 
 use crate::domain::actor::{self, Requirement};
 use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::trail::Trail;
 use crate::error::{AuthError, Kind, Result};
+use crate::ports::{Ended, Ports};
 
 /// All operations, in the order in which they are listed. The first one has no
 /// effect and needs no input: some clients try what comes first.
@@ -280,9 +286,14 @@ pub fn invoke(name: &str, input: Value, context: &Context) -> Result<Value> {
     }
 }
 
-/// Runs an operation, if the caller may, and counts it.
-pub fn call<O: Operation>(operation: O, context: &Context) -> Result<O::Output> {
-    counted::<O, _>(context, || authorized(operation, context))
+/// Runs an operation, if the caller may, and counts it. `input` is what it was called
+/// with, for the audit log; secrets are best left out.
+pub fn call<O: Operation>(operation: O, input: &Value, context: &Context) -> Result<O::Output> {
+    counted::<O, _>(context, |context| {
+        let trail = &context.trail;
+        trail.took(trail.is_wanted().then(|| shown::<O>(input)).flatten());
+        authorized(operation, context)
+    })
 }
 
 /// The error for a name that no operation has.
@@ -294,13 +305,19 @@ pub fn unknown(name: &str) -> AuthError {
 }
 
 fn invoke_one<O: Operation>(mut input: Value, context: &Context) -> Result<Value> {
-    counted::<O, _>(context, || {
+    counted::<O, _>(context, |context| {
         let caller = input::take_caller::<O>(&mut input, context.caller)?;
         let context = Context {
             caller: caller.as_ref().unwrap_or(context.caller),
             ..context.clone()
         };
-        let output = authorized(input::parse::<O>(input)?, &context)?;
+        let trail = &context.trail;
+        trail.shown(&context.caller.principal);
+        let shown = trail.is_wanted().then(|| shown::<O>(&input)).flatten();
+        let operation = input::parse::<O>(input)?;
+        // Where fields are wrong, a secret may stand in one that is for none.
+        trail.took(shown);
+        let output = authorized(operation, &context)?;
         // Outputs are plain structs, which JSON can always say.
         Ok(serde_json::to_value(output).unwrap_or_default())
     })
@@ -315,16 +332,42 @@ fn authorized<O: Operation>(operation: O, context: &Context) -> Result<O::Output
     operation.run(&context)
 }
 
-fn counted<O: Operation, T>(context: &Context, run: impl FnOnce() -> Result<T>) -> Result<T> {
-    let began = context.ports.clock.monotonic_us();
-    let result = run().map_err(|error| error.during(O::NAME));
-    let duration_us = context.ports.clock.monotonic_us().saturating_sub(began);
-    let code = result.as_ref().err().map(|error| error.kind.code());
-    context
-        .ports
-        .telemetry
-        .operation_ended(O::NAME, code, duration_us);
+fn counted<O: Operation, T: Serialize>(
+    context: &Context,
+    run: impl FnOnce(&Context) -> Result<T>,
+) -> Result<T> {
+    let Ports {
+        clock, telemetry, ..
+    } = context.ports;
+    let context = Context {
+        trail: Rc::new(Trail::new(telemetry.operation_began(O::NAME))),
+        ..context.clone()
+    };
+    let trail = &context.trail;
+    trail.shown(&context.caller.principal);
+    let began = clock.monotonic_us();
+    let result = run(&context).map_err(|error| error.during(O::NAME));
+    telemetry.operation_ended(&Ended {
+        operation: O::NAME,
+        code: result.as_ref().err().map(|error| error.kind.code()),
+        duration_us: clock.monotonic_us().saturating_sub(began),
+        audit: trail.is_wanted().then(|| {
+            let named = result.as_ref().ok().and_then(account_in);
+            trail.audit(result.is_err(), named)
+        }),
+    });
     result
+}
+
+/// The account that an answer names, if it names one.
+fn account_in(answer: &impl Serialize) -> Option<Id> {
+    let answer = serde_json::to_value(answer).ok()?;
+    let id = answer.get("user_id").or(answer.get("sub"))?.as_str()?;
+    Id::try_from(id.to_owned()).ok()
+}
+
+fn shown<O: Operation>(input: &Value) -> Option<String> {
+    shown::of(input, &input_schema::<O>())
 }
 
 /// What an operation takes: its own fields, and where it requires a caller a
@@ -334,6 +377,7 @@ fn input_schema<O: Operation>() -> Value {
     if O::REQUIRES != Requirement::Nothing {
         schema["properties"][input::CALLER] = json!({
             "type": "string",
+            "format": "password",
             "description": "The access token of who calls; leave it out where a header says so.",
         });
     }
