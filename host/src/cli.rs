@@ -22,6 +22,9 @@ use clap_complete::Shell;
 use tracing::Level;
 use user_auth_host::CallError;
 
+use config::Config;
+use options::Options;
+
 /// Authentication for AI agents and the services around them.
 ///
 /// Serves MCP (the Model Context Protocol) over HTTP or standard input and
@@ -47,6 +50,8 @@ Environment:
   LOG_LEVEL              DEBUG, INFO, WARN or ERROR
   RUST_LOG               the same by module, for example user_auth_host=debug
   USER_AUTH_MASTER_KEY   the master key: 64 hexadecimal digits, or base64 of 32 bytes
+  CONSUL_HTTP_TOKEN      the ACL token of the Consul agent
+  OTEL_EXPORTER_OTLP_ENDPOINT   where spans go, such as http://127.0.0.1:4318
   USER_AUTH_SMTP_PASSWORD, USER_AUTH_WEBHOOK_SECRET   see `user-auth serve --help`
   NO_COLOR               no colours
 The component's settings (USER_AUTH_ISSUER, …) are listed by `user-auth inspect`.";
@@ -97,32 +102,51 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(_) => Level::INFO,
         _ => Level::WARN,
     };
-    logging::start(level)?;
-    match command {
-        Command::Serve(serve) => wait(serve.run()),
-        Command::Stdio(stdio) => wait(stdio.run()),
-        Command::Call(call) => wait(call.run()),
-        Command::Import(import) => wait(import.run()),
-        Command::Inspect(inspect) => inspect.run(),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "user-auth", &mut script);
-            show::print(&String::from_utf8_lossy(&script))?;
-            Ok(ExitCode::SUCCESS)
-        }
-    }
-}
-
-fn wait(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let traces = match command.options() {
+        Some(options) => Config::load(options.config.as_deref())?
+            .logging
+            .traces_url()?,
+        None => None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .event_interval(EVENT_INTERVAL)
         .build()
         .map_err(|error| Failure::start(format!("the threads cannot be started: {error}")))?;
-    let result = runtime.block_on(command);
+    let spans = logging::start(level, traces.as_ref(), runtime.handle())?;
+    let result = match command {
+        Command::Serve(serve) => runtime.block_on(serve.run()),
+        Command::Stdio(stdio) => runtime.block_on(stdio.run()),
+        Command::Call(call) => runtime.block_on(call.run()),
+        Command::Import(import) => runtime.block_on(import.run()),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Completions { shell } => complete(shell),
+    };
+    if let Some(spans) = spans {
+        spans.finish();
+    }
     // A thread may be blocked in a read of standard input, which nothing ends.
     runtime.shutdown_background();
     result
+}
+
+fn complete(shell: Shell) -> Result<ExitCode, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "user-auth", &mut script);
+    show::print(&String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Command {
+    fn options(&self) -> Option<&Options> {
+        match self {
+            Self::Serve(serve) => Some(&serve.options),
+            Self::Stdio(stdio) => Some(&stdio.options),
+            Self::Call(call) => Some(&call.options),
+            Self::Import(import) => Some(&import.options),
+            Self::Inspect(_) | Self::Completions { .. } => None,
+        }
+    }
 }
 
 /// Why the program ends without having done what it was to do.

@@ -39,6 +39,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+mod audit_log;
 mod bindings;
 mod cache;
 mod call;
@@ -46,8 +47,10 @@ mod claim;
 pub mod client;
 mod component;
 pub mod delivery;
+pub mod discovery;
 mod engine;
 mod hasher;
+mod http_client;
 mod instance;
 mod keys;
 mod limits;
@@ -57,8 +60,10 @@ mod sandbox;
 pub mod settings;
 pub mod store;
 mod time;
+pub mod trace;
 pub mod transport;
 
+pub use audit_log::AuditLog;
 pub use call::CallError;
 pub use claim::ClaimError;
 pub use component::{ComponentError, Inspection, Interface, Origin, default_component_path};

@@ -33,6 +33,7 @@ pub(super) async fn open(
     // The component first: a mistake there must leave no files behind.
     let builder = component(&options.component)?;
     let delivery = options.delivery.open(reach)?;
+    let audit_log = options.audit()?.open()?;
     let keys = keys(options, &location)?;
     let store = store(&location)?;
     keys.claim(&*store).await.map_err(Failure::start)?;
@@ -42,6 +43,9 @@ pub(super) async fn open(
     }
     if let Some(delivery) = delivery {
         builder = builder.delivery(delivery);
+    }
+    if let Some(log) = audit_log {
+        builder = builder.audit_log(log);
     }
     let plugin = builder.build().map_err(Failure::start)?;
     Ok((plugin, location))

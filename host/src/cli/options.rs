@@ -8,6 +8,8 @@ use std::str::FromStr;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Command};
 
+use super::Failure;
+use super::config::{Audit, Config};
 use super::delivery::DeliveryOptions;
 
 /// Which component runs, on which store, under which key.
@@ -28,11 +30,28 @@ pub(super) struct Options {
     #[arg(long, env = "USER_AUTH_MASTER_KEY_FILE", value_name = "FILE")]
     pub(super) master_key_file: Option<PathBuf>,
 
+    /// A file that a line of JSON is appended to for each operation, or `-` for
+    /// standard error; the audit records in the store are there in any case
+    #[arg(long, env = "USER_AUTH_AUDIT_FILE", value_name = "FILE")]
+    pub(super) audit_log: Option<PathBuf>,
+
     #[command(flatten)]
     pub(super) delivery: DeliveryOptions,
 
     #[command(flatten)]
     pub(super) component: ComponentOptions,
+}
+
+impl Options {
+    /// The audit log, as told here or else in the configuration.
+    pub(super) fn audit(&self) -> Result<Audit, Failure> {
+        match &self.audit_log {
+            Some(file) => Ok(Audit {
+                file: Some(file.clone()),
+            }),
+            None => Ok(Config::load(self.config.as_deref())?.audit),
+        }
+    }
 }
 
 /// Which component runs.

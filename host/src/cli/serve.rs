@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use user_auth_host::transport::http::{self, Allowed};
 use user_auth_host::{Limits, Plugin};
 
 use super::Failure;
-use super::config::Config;
+use super::config::{Config, Consul};
 use super::delivery::Reach;
 use super::descriptors;
 use super::open::{open, try_out};
@@ -62,8 +64,13 @@ pub(super) struct Serve {
     )]
     allowed_origins: Vec<String>,
 
+    /// The Consul agent to register with, such as http://127.0.0.1:8500; its ACL token
+    /// is taken from CONSUL_HTTP_TOKEN
+    #[arg(long, env = "USER_AUTH_CONSUL", value_name = "URL")]
+    consul: Option<String>,
+
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
 }
 
 impl Serve {
@@ -77,11 +84,22 @@ impl Serve {
         let (plugin, store) = open(&self.options, limits, Reach::of(address.ip())).await?;
         try_out(&plugin).await?;
 
-        let _ = config;
         announce(address, &store);
+        reopen_on_hangup(&plugin)?;
+        let stopping = CancellationToken::new();
+        let registration = self.register(config.discovery.consul, address, &stopping)?;
         let messages = plugin.clone();
         let housekeeping = tokio::spawn(keep_house(plugin.clone()));
+        let shutdown = async {
+            shutdown.await;
+            // Nobody is to be sent here any more while the last requests end.
+            stopping.cancel();
+        };
         let served = http::serve(listener, plugin, allowed, shutdown).await;
+        stopping.cancel();
+        if let Some(registration) = registration {
+            let _ = registration.await;
+        }
         messages.drain().await;
         drop(messages);
         housekeeping.abort();
@@ -91,6 +109,27 @@ impl Serve {
         served.map_err(Failure::start)?;
         info!("stopped");
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Registers with Consul, if there is an agent, until it is `stopping`.
+    fn register(
+        &self,
+        configured: Option<Consul>,
+        listening: SocketAddr,
+        stopping: &CancellationToken,
+    ) -> Result<Option<JoinHandle<()>>, Failure> {
+        let consul = match (&self.consul, configured) {
+            (Some(url), Some(configured)) => Consul {
+                url: url.clone(),
+                ..configured
+            },
+            (Some(url), None) => Consul::at(url.clone()),
+            (None, Some(configured)) => configured,
+            (None, None) => return Ok(None),
+        };
+        let (agent, service) = consul.open(listening)?;
+        let stopped = stopping.clone().cancelled_owned();
+        Ok(Some(tokio::spawn(agent.keep(service, stopped))))
     }
 
     fn allowed(&self) -> Result<Allowed, Failure> {
@@ -124,6 +163,23 @@ impl Serve {
             Failure::start(format!("cannot listen on {}: {error}{advice}", self.listen))
         })
     }
+}
+
+/// Opens the audit log anew when SIGHUP asks for it. Without that log the signal ends
+/// the process, as it always does.
+fn reopen_on_hangup(plugin: &Plugin) -> Result<(), Failure> {
+    #[cfg(unix)]
+    if let Some(log) = plugin.audit_log().cloned() {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let mut hangup = signal(SignalKind::hangup()).map_err(Failure::start)?;
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                log.reopen();
+            }
+        });
+    }
+    Ok(())
 }
 
 /// Completes when the user or the system asks the process to end. Asked twice,
