@@ -124,10 +124,9 @@ pub use verify_token::{Verification, VerifyToken};
 
 use crate::domain::actor::{self, Requirement};
 use crate::domain::context::Context;
-use crate::domain::id::Id;
 use crate::domain::trail::Trail;
 use crate::error::{AuthError, Kind, Result};
-use crate::ports::{Ended, Ports};
+use crate::ports::Ended;
 
 /// All operations, in the order in which they are listed. The first one has no
 /// effect and needs no input: some clients try what comes first.
@@ -289,10 +288,14 @@ pub fn invoke(name: &str, input: Value, context: &Context) -> Result<Value> {
 /// Runs an operation, if the caller may, and counts it. `input` is what it was called
 /// with, for the audit log; secrets are best left out.
 pub fn call<O: Operation>(operation: O, input: &Value, context: &Context) -> Result<O::Output> {
-    counted::<O, _>(context, |context| {
+    counted(O::NAME, context, |context| {
         let trail = &context.trail;
-        trail.took(trail.is_wanted().then(|| shown::<O>(input)).flatten());
-        authorized(operation, context)
+        trail.took(shown(input, input_schema::<O>, trail));
+        let output = authorized(operation, context)?;
+        if trail.is_wanted() {
+            trail.names(&serde_json::to_value(&output).unwrap_or_default());
+        }
+        Ok(output)
     })
 }
 
@@ -305,7 +308,7 @@ pub fn unknown(name: &str) -> AuthError {
 }
 
 fn invoke_one<O: Operation>(mut input: Value, context: &Context) -> Result<Value> {
-    counted::<O, _>(context, |context| {
+    counted(O::NAME, context, |context| {
         let caller = input::take_caller::<O>(&mut input, context.caller)?;
         let context = Context {
             caller: caller.as_ref().unwrap_or(context.caller),
@@ -313,13 +316,15 @@ fn invoke_one<O: Operation>(mut input: Value, context: &Context) -> Result<Value
         };
         let trail = &context.trail;
         trail.shown(&context.caller.principal);
-        let shown = trail.is_wanted().then(|| shown::<O>(&input)).flatten();
+        let shown = shown(&input, input_schema::<O>, trail);
         let operation = input::parse::<O>(input)?;
         // Where fields are wrong, a secret may stand in one that is for none.
         trail.took(shown);
         let output = authorized(operation, &context)?;
         // Outputs are plain structs, which JSON can always say.
-        Ok(serde_json::to_value(output).unwrap_or_default())
+        let output = serde_json::to_value(output).unwrap_or_default();
+        trail.names(&output);
+        Ok(output)
     })
 }
 
@@ -332,42 +337,53 @@ fn authorized<O: Operation>(operation: O, context: &Context) -> Result<O::Output
     operation.run(&context)
 }
 
-fn counted<O: Operation, T: Serialize>(
+fn counted<T>(
+    name: &'static str,
     context: &Context,
     run: impl FnOnce(&Context) -> Result<T>,
 ) -> Result<T> {
-    let Ports {
-        clock, telemetry, ..
-    } = context.ports;
-    let context = Context {
-        trail: Rc::new(Trail::new(telemetry.operation_began(O::NAME))),
-        ..context.clone()
-    };
-    let trail = &context.trail;
-    trail.shown(&context.caller.principal);
-    let began = clock.monotonic_us();
-    let result = run(&context).map_err(|error| error.during(O::NAME));
-    telemetry.operation_ended(&Ended {
-        operation: O::NAME,
-        code: result.as_ref().err().map(|error| error.kind.code()),
-        duration_us: clock.monotonic_us().saturating_sub(began),
-        audit: trail.is_wanted().then(|| {
-            let named = result.as_ref().ok().and_then(account_in);
-            trail.audit(result.is_err(), named)
-        }),
-    });
+    let call = Counted::begin(name, context);
+    let result = run(&call.context).map_err(|error| error.during(name));
+    call.end(result.as_ref().err().map(|error| error.kind.code()));
     result
 }
 
-/// The account that an answer names, if it names one.
-fn account_in(answer: &impl Serialize) -> Option<Id> {
-    let answer = serde_json::to_value(answer).ok()?;
-    let id = answer.get("user_id").or(answer.get("sub"))?.as_str()?;
-    Id::try_from(id.to_owned()).ok()
+/// One call of an operation, from its beginning to its end.
+struct Counted<'a> {
+    name: &'static str,
+    began_us: u64,
+    context: Context<'a>,
 }
 
-fn shown<O: Operation>(input: &Value) -> Option<String> {
-    shown::of(input, &input_schema::<O>())
+impl<'a> Counted<'a> {
+    fn begin(name: &'static str, context: &Context<'a>) -> Counted<'a> {
+        let ports = context.ports;
+        let trail = Trail::new(ports.telemetry.operation_began(name));
+        trail.shown(&context.caller.principal);
+        Counted {
+            name,
+            began_us: ports.clock.monotonic_us(),
+            context: Context {
+                trail: Rc::new(trail),
+                ..context.clone()
+            },
+        }
+    }
+
+    fn end(&self, code: Option<i32>) {
+        let Context { ports, trail, .. } = &self.context;
+        ports.telemetry.operation_ended(&Ended {
+            operation: self.name,
+            code,
+            duration_us: ports.clock.monotonic_us().saturating_sub(self.began_us),
+            audit: trail.is_wanted().then(|| trail.audit(code.is_some())),
+        });
+    }
+}
+
+fn shown(input: &Value, schema: fn() -> Value, trail: &Trail) -> Option<String> {
+    // The schema is costly to make.
+    trail.is_wanted().then(|| shown::of(input, &schema()))?
 }
 
 /// What an operation takes: its own fields, and where it requires a caller a

@@ -2,11 +2,14 @@
 
 mod attacks;
 mod audit_chain;
+mod audit_log;
 mod bad_input;
 mod cli;
 mod clients;
 mod component;
+mod consul;
 mod crash;
+mod deploy;
 mod histories;
 mod host;
 mod http;
@@ -17,3 +20,4 @@ mod readme;
 mod sandbox;
 mod secrets;
 mod stdio;
+mod traces;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use user_auth_tests::{PASSWORD, Server, folder};
+use user_auth_tests::{Options, PASSWORD, Server, folder};
 
 use load::{Load, Report};
 
@@ -35,7 +35,8 @@ fn main() -> Result<()> {
         resident(&server)?
     );
     println!("\n                        connections   a second        p50        p99");
-    calls(&server)?;
+    calls(&server, "")?;
+    with_audit_log()?;
     logins(&server, cores)?;
     println!(
         "\nmemory after all of it                {:>8} MiB",
@@ -91,10 +92,20 @@ fn first_answer() -> Result<()> {
     Ok(())
 }
 
-fn calls(server: &Server) -> Result<()> {
+/// The same on a server that writes a line for each.
+fn with_audit_log() -> Result<()> {
+    let folder = folder();
+    let file = folder.path().join("audit.jsonl");
+    let options = Options::new().arg("--audit-log");
+    let server = options.arg(&file.display().to_string()).start();
+    calls(&server, ", audit log")
+}
+
+fn calls(server: &Server, and: &str) -> Result<()> {
     let tokens = server.new_session("bench");
     let verify = tool("verify_token", json!({"token": tokens["access_token"]}));
     for (name, body) in [("ping", ping()), ("verify_token", verify)] {
+        let name = &format!("{name}{and}");
         for connections in CONNECTIONS {
             let load = Load::new(&server.url, connections, vec![body.clone()]);
             print_row(name, connections, &load.run(FOR)?);

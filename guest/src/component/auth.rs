@@ -19,14 +19,15 @@ use crate::operations::{
 impl Guest for Component {
     fn register(caller: WitCaller, registration: Registration) -> Result<Account, Error> {
         run("register", caller, |context| {
-            let email = registration.email;
             let Registration {
-                username, email, ..
-            } = &registration;
+                username,
+                password,
+                email,
+            } = registration;
             let input = json!({"username": username, "email": email});
             let operation = Register {
-                username: field("username", registration.username)?,
-                password: field("password", Zeroizing::new(registration.password))?,
+                username: field("username", username)?,
+                password: field("password", Zeroizing::new(password))?,
                 email: email.map(|email| field("email", email)).transpose()?,
             };
             let registered = operations::call(operation, &input, context)?;

@@ -2,6 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 
+use serde_json::Value;
+
 use super::actor::Actor;
 use super::context::Principal;
 use super::id::Id;
@@ -75,15 +77,24 @@ impl Trail {
         self.input.replace(input);
     }
 
-    /// What there is to tell of it, now that it has ended. `named` is the account
-    /// that its answer names.
+    /// The operation has given this answer, which may name the account that it was
+    /// about.
+    pub fn names(&self, answer: &Value) {
+        let id = answer.get("user_id").or(answer.get("sub"));
+        let id = id.and_then(Value::as_str);
+        if let Some(Ok(id)) = id.map(|id| Id::try_from(id.to_owned())) {
+            self.concerns(id);
+        }
+    }
+
+    /// What there is to tell of it, now that it has ended.
     ///
     /// What nobody in particular sent, in vain and about no account that there is,
     /// is not told: a name that nobody has may be a password that was typed into the
     /// wrong field.
-    pub fn audit(&self, has_failed: bool, named: Option<Id>) -> Audit {
+    pub fn audit(&self, has_failed: bool) -> Audit {
         let who = self.who.get();
-        let account = self.account.get().or(named);
+        let account = self.account.get();
         let is_of_somebody = who.is_some() || account.is_some();
         let (actor, session_id) = match who {
             None => (None, None),

@@ -66,7 +66,7 @@ pub(super) struct Serve {
 
     /// The Consul agent to register with, such as http://127.0.0.1:8500; its ACL token
     /// is taken from CONSUL_HTTP_TOKEN
-    #[arg(long, env = "USER_AUTH_CONSUL", value_name = "URL")]
+    #[arg(long, env = "USER_AUTH_DISCOVERY_CONSUL_URL", value_name = "URL")]
     consul: Option<String>,
 
     #[command(flatten)]
