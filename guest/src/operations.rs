@@ -376,7 +376,7 @@ impl<'a> Counted<'a> {
             operation: self.name,
             code,
             duration_us: ports.clock.monotonic_us().saturating_sub(self.began_us),
-            audit: trail.is_wanted().then(|| trail.audit(code.is_some())),
+            audit: trail.is_wanted().then(|| trail.audit()),
         });
     }
 }

@@ -89,10 +89,9 @@ impl Trail {
 
     /// What there is to tell of it, now that it has ended.
     ///
-    /// What nobody in particular sent, in vain and about no account that there is,
-    /// is not told: a name that nobody has may be a password that was typed into the
-    /// wrong field.
-    pub fn audit(&self, has_failed: bool) -> Audit {
+    /// What nobody in particular sent about no account that there is, is not told: a
+    /// name that nobody has may be a password that was typed into the wrong field.
+    pub fn audit(&self) -> Audit {
         let who = self.who.get();
         let account = self.account.get();
         let is_of_somebody = who.is_some() || account.is_some();
@@ -110,7 +109,7 @@ impl Trail {
             actor,
             session_id,
             account,
-            input: self.input.take().filter(|_| is_of_somebody || !has_failed),
+            input: self.input.take().filter(|_| is_of_somebody),
         }
     }
 }
