@@ -99,7 +99,18 @@ impl Trace {
             }
             None => TraceId::random(),
         };
-        let span = info_span!(target: TARGET, "request", %method, route, trace_id = %id);
+        let span = match otlp::is_started() {
+            true => info_span!(
+                target: TARGET,
+                "request",
+                %method,
+                route,
+                trace_id = %id,
+                otel.name = format!("{method} {route}"),
+                otel.kind = "server",
+            ),
+            false => info_span!(target: TARGET, "request", %method, route, trace_id = %id),
+        };
         if let Some(remote) = remote {
             // Fails where there is nothing that exports spans.
             let _ = span.set_parent(remote);
@@ -109,6 +120,9 @@ impl Trace {
 
     /// With the id that the exported span has, if it is exported.
     fn adopted(mut self) -> Self {
+        if !otlp::is_started() {
+            return self;
+        }
         let context = self.span.context();
         let exported = context.span().span_context().clone();
         if !exported.is_valid() {
@@ -157,12 +171,8 @@ pub(crate) async fn answered<B>(
     answer: impl Future<Output = http::Response<B>>,
 ) -> http::Response<B> {
     let span = trace.span.clone();
-    let is_exported = span.context().span().span_context().is_valid();
+    let is_exported = otlp::is_started();
     if is_exported {
-        span.context()
-            .span()
-            .update_name(format!("{method} {route}"));
-        span.set_attribute("otel.kind", "server");
         span.set_attribute("http.request.method", method.to_string());
         span.set_attribute("http.route", route);
     }

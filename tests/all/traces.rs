@@ -34,7 +34,7 @@ fn spans_lead_from_the_request_to_the_store_and_hold_no_secret() {
     let ours: Vec<&Span> = spans.iter().filter(|span| span.trace_id == TRACE).collect();
     let request = ours.iter().find(|span| span.parent_id == PARENT);
     let request = request.expect("the client's trace goes on");
-    assert_eq!(request.name, "POST /mcp");
+    assert_eq!((request.name.as_str(), request.kind), ("POST /mcp", 2));
     assert_eq!(
         request.attribute("http.response.status_code"),
         Some("Some(IntValue(200))")

@@ -30,6 +30,8 @@ pub struct Span {
     pub parent_id: String,
     /// Its name.
     pub name: String,
+    /// 1 within a process, 2 the server of a request, 3 its client.
+    pub kind: i32,
     /// What it says, as text.
     pub attributes: Vec<(String, String)>,
     /// What its sender says of itself.
@@ -120,6 +122,7 @@ fn span_of(span: ProtoSpan, resource: Vec<(String, String)>) -> Span {
         span_id: hex(span.span_id),
         parent_id: hex(span.parent_span_id),
         name: span.name,
+        kind: span.kind,
         attributes,
         resource,
     }

@@ -19,6 +19,13 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the end of the program waits for the last batch.
 const FLUSH: Duration = Duration::from_secs(3);
 
+/// Whether there is anything that takes what only an exported span says.
+static IS_STARTED: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn is_started() -> bool {
+    IS_STARTED.load(Relaxed)
+}
+
 /// Sends spans until it is told to end.
 pub struct Otlp {
     provider: SdkTracerProvider,
@@ -55,6 +62,7 @@ impl Otlp {
                 is_failing: AtomicBool::new(false),
             })
             .build();
+        IS_STARTED.store(true, Relaxed);
         Ok(Self { provider })
     }
 
