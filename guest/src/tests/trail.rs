@@ -55,9 +55,8 @@ fn nothing_that_nobody_in_particular_sends_about_nobody_is_told() {
                 input.insert(field.clone(), secret);
                 let input = Value::Object(input.clone());
                 let _ = world.run(operation.name, input.clone());
-                let told = last(&world);
-                assert_eq!(told["account"], Value::Null, "{input}: {told}");
-                assert!(!told.to_string().contains(SECRET), "{input}: {told}");
+                let told = last(&world).to_string();
+                assert!(!told.contains(SECRET), "{input}: {told}");
             }
         }
     }
