@@ -5,6 +5,7 @@ mod auth;
 mod ports;
 
 use std::env;
+use std::rc::Rc;
 
 use crate::domain::actor::Actor;
 use crate::domain::context::{Caller, Context, Principal, Source};
@@ -116,6 +117,7 @@ fn context<'a>(settings: &'a Settings, caller: &'a Caller) -> Context<'a> {
         settings,
         caller,
         actor: Actor::Anonymous,
+        trail: Rc::default(),
         progress: None,
         log_level: None,
     }

@@ -32,4 +32,5 @@ pub mod signing_key;
 pub mod throttle;
 pub mod time;
 pub mod totp;
+pub mod trail;
 pub mod username;

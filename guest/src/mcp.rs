@@ -16,6 +16,8 @@ mod prompts;
 mod resources;
 mod tools;
 
+use std::rc::Rc;
+
 use serde_json::{Map, Value, json};
 
 use crate::domain::actor::Actor;
@@ -263,6 +265,7 @@ impl Exchange<'_> {
             settings: self.settings,
             caller: self.caller,
             actor: Actor::Anonymous,
+            trail: Rc::default(),
             progress: token
                 .filter(|token| token.is_string() || token.is_i64() || token.is_u64())
                 .map(|token| Progress { token }),

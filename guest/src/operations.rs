@@ -56,10 +56,13 @@ mod revoke_token;
 mod revoke_user_sessions;
 mod rotate_api_key;
 mod rotate_signing_key;
+mod shown;
 mod target;
 mod unlock_user;
 mod verify_audit_chain;
 mod verify_token;
+
+use std::rc::Rc;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -121,7 +124,9 @@ pub use verify_token::{Verification, VerifyToken};
 
 use crate::domain::actor::{self, Requirement};
 use crate::domain::context::Context;
+use crate::domain::trail::Trail;
 use crate::error::{AuthError, Kind, Result};
+use crate::ports::Ended;
 
 /// All operations, in the order in which they are listed. The first one has no
 /// effect and needs no input: some clients try what comes first.
@@ -280,9 +285,18 @@ pub fn invoke(name: &str, input: Value, context: &Context) -> Result<Value> {
     }
 }
 
-/// Runs an operation, if the caller may, and counts it.
-pub fn call<O: Operation>(operation: O, context: &Context) -> Result<O::Output> {
-    counted::<O, _>(context, || authorized(operation, context))
+/// Runs an operation, if the caller may, and counts it. `input` is what it was called
+/// with, for the audit log; secrets are best left out.
+pub fn call<O: Operation>(operation: O, input: &Value, context: &Context) -> Result<O::Output> {
+    counted(O::NAME, context, |context| {
+        let trail = &context.trail;
+        trail.took(shown(input, input_schema::<O>, trail));
+        let output = authorized(operation, context)?;
+        if trail.is_wanted() {
+            trail.names(&serde_json::to_value(&output).unwrap_or_default());
+        }
+        Ok(output)
+    })
 }
 
 /// The error for a name that no operation has.
@@ -294,15 +308,23 @@ pub fn unknown(name: &str) -> AuthError {
 }
 
 fn invoke_one<O: Operation>(mut input: Value, context: &Context) -> Result<Value> {
-    counted::<O, _>(context, || {
+    counted(O::NAME, context, |context| {
         let caller = input::take_caller::<O>(&mut input, context.caller)?;
         let context = Context {
             caller: caller.as_ref().unwrap_or(context.caller),
             ..context.clone()
         };
-        let output = authorized(input::parse::<O>(input)?, &context)?;
+        let trail = &context.trail;
+        trail.shown(&context.caller.principal);
+        let shown = shown(&input, input_schema::<O>, trail);
+        let operation = input::parse::<O>(input)?;
+        // Where fields are wrong, a secret may stand in one that is for none.
+        trail.took(shown);
+        let output = authorized(operation, &context)?;
         // Outputs are plain structs, which JSON can always say.
-        Ok(serde_json::to_value(output).unwrap_or_default())
+        let output = serde_json::to_value(output).unwrap_or_default();
+        trail.names(&output);
+        Ok(output)
     })
 }
 
@@ -315,16 +337,53 @@ fn authorized<O: Operation>(operation: O, context: &Context) -> Result<O::Output
     operation.run(&context)
 }
 
-fn counted<O: Operation, T>(context: &Context, run: impl FnOnce() -> Result<T>) -> Result<T> {
-    let began = context.ports.clock.monotonic_us();
-    let result = run().map_err(|error| error.during(O::NAME));
-    let duration_us = context.ports.clock.monotonic_us().saturating_sub(began);
-    let code = result.as_ref().err().map(|error| error.kind.code());
-    context
-        .ports
-        .telemetry
-        .operation_ended(O::NAME, code, duration_us);
+fn counted<T>(
+    name: &'static str,
+    context: &Context,
+    run: impl FnOnce(&Context) -> Result<T>,
+) -> Result<T> {
+    let call = Counted::begin(name, context);
+    let result = run(&call.context).map_err(|error| error.during(name));
+    call.end(result.as_ref().err().map(|error| error.kind.code()));
     result
+}
+
+/// One call of an operation, from its beginning to its end.
+struct Counted<'a> {
+    name: &'static str,
+    began_us: u64,
+    context: Context<'a>,
+}
+
+impl<'a> Counted<'a> {
+    fn begin(name: &'static str, context: &Context<'a>) -> Counted<'a> {
+        let ports = context.ports;
+        let trail = Trail::new(ports.telemetry.operation_began(name));
+        trail.shown(&context.caller.principal);
+        Counted {
+            name,
+            began_us: ports.clock.monotonic_us(),
+            context: Context {
+                trail: Rc::new(trail),
+                ..context.clone()
+            },
+        }
+    }
+
+    fn end(&self, code: Option<i32>) {
+        let Context { ports, trail, .. } = &self.context;
+        ports.telemetry.operation_ended(&Ended {
+            operation: self.name,
+            code,
+            duration_us: ports.clock.monotonic_us().saturating_sub(self.began_us),
+            audit: trail.is_wanted().then(|| trail.audit()),
+        });
+    }
+}
+
+fn shown(input: &Value, schema: fn() -> Value, trail: &Trail) -> Option<String> {
+    // The schema is costly to make.
+    trail.is_wanted().then(|| shown::of(input, &schema()))?
 }
 
 /// What an operation takes: its own fields, and where it requires a caller a
@@ -334,6 +393,7 @@ fn input_schema<O: Operation>() -> Value {
     if O::REQUIRES != Requirement::Nothing {
         schema["properties"][input::CALLER] = json!({
             "type": "string",
+            "format": "password",
             "description": "The access token of who calls; leave it out where a header says so.",
         });
     }

@@ -177,12 +177,55 @@ pub enum Severity {
     Error,
 }
 
+/// An operation that has ended (`telemetry.operation-event`).
+#[derive(Clone, Debug)]
+pub struct Ended<'a> {
+    /// Its name.
+    pub operation: &'a str,
+    /// The error code; none: it succeeded.
+    pub code: Option<i32>,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+    /// Who called and with what, if that was asked for.
+    pub audit: Option<Audit>,
+}
+
+/// Who called an operation, whom it was about, and with what it was called.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// What the caller showed.
+    pub credential: Credential,
+    /// Who that turned out to be.
+    pub actor: Option<String>,
+    /// The session of an access token.
+    pub session_id: Option<Id>,
+    /// Whom it was about.
+    pub account: Option<Id>,
+    /// A JSON object without secrets; none: it is not to be shown.
+    pub input: Option<String>,
+}
+
+/// What a caller showed to say who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// Nothing.
+    Anonymous,
+    /// An access token.
+    AccessToken,
+    /// An API key.
+    ApiKey,
+    /// Nothing, and nothing is asked of them.
+    Operator,
+}
+
 /// Counters, log and audit lines out; the numbers in.
 pub trait Telemetry {
     /// A line for the operator's log.
     fn log(&self, severity: Severity, message: &str, fields: &Map<String, Value>);
-    /// Counts an operation that has ended; `code` is none when it succeeded.
-    fn operation_ended(&self, operation: &str, code: Option<i32>, duration_us: u64);
+    /// An operation begins; whether to tell who called when it has ended.
+    fn operation_began(&self, operation: &str) -> bool;
+    /// Counts the operation that has begun last, which has ended.
+    fn operation_ended(&self, ended: &Ended);
     /// An audit record that has been committed.
     fn audited(&self, record: &str);
     /// The numbers as they are now, as the JSON of `mcp://user-auth/metrics`.

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value, json};
@@ -21,6 +22,9 @@ pub struct World {
     pub now_ms: Cell<u64>,
     pub notifications: RefCell<Vec<Value>>,
     pub audited: RefCell<Vec<Value>>,
+    /// What was told of each operation that has ended.
+    pub ended: RefCell<Vec<Value>>,
+    running: RefCell<Vec<String>>,
     pub log_level: Cell<Option<LogLevel>>,
     /// Which functions have hashed passwords, and at what cost.
     pub hashes: RefCell<Vec<String>>,
@@ -50,6 +54,8 @@ impl World {
             now_ms: Cell::new(1_785_229_200_000),
             notifications: RefCell::default(),
             audited: RefCell::default(),
+            ended: RefCell::default(),
+            running: RefCell::default(),
             log_level: Cell::new(None),
             hashes: RefCell::default(),
             outbox: RefCell::default(),
@@ -109,6 +115,7 @@ impl World {
             settings: &self.settings,
             caller: &self.caller,
             actor: Actor::Anonymous,
+            trail: Rc::default(),
             progress: None,
             log_level: None,
         }
@@ -378,7 +385,25 @@ impl Random for World {
 impl Telemetry for World {
     fn log(&self, _: Severity, _: &str, _: &Map<String, Value>) {}
 
-    fn operation_ended(&self, _: &str, _: Option<i32>, _: u64) {}
+    fn operation_began(&self, operation: &str) -> bool {
+        self.running.borrow_mut().push(operation.to_owned());
+        true
+    }
+
+    fn operation_ended(&self, ended: &Ended) {
+        let begun = self.running.borrow_mut().pop();
+        assert_eq!(begun.as_deref(), Some(ended.operation));
+        let audit = ended.audit.clone().unwrap();
+        self.ended.borrow_mut().push(json!({
+            "operation": ended.operation,
+            "code": ended.code,
+            "credential": format!("{:?}", audit.credential),
+            "actor": audit.actor,
+            "session_id": audit.session_id,
+            "account": audit.account,
+            "input": audit.input.map(|input| serde_json::from_str::<Value>(&input).unwrap()),
+        }));
+    }
 
     fn audited(&self, record: &str) {
         self.audited

@@ -15,4 +15,5 @@ mod second_factor;
 mod sessions;
 mod throttle;
 mod tokens;
+mod trail;
 mod vectors;

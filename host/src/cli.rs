@@ -57,6 +57,8 @@ Environment:
   RUST_LOG               the same by module, for example user_auth_host=debug
   USER_AUTH_CONFIG       the configuration file
   USER_AUTH_MASTER_KEY   the master key: 64 hexadecimal digits, or base64 of 32 bytes
+  CONSUL_HTTP_TOKEN      the ACL token of the Consul agent
+  OTEL_EXPORTER_OTLP_ENDPOINT   where spans go, such as http://127.0.0.1:4318
   USER_AUTH_SMTP_PASSWORD, USER_AUTH_WEBHOOK_SECRET   see `user-auth serve --help`
   NO_COLOR               no colours
 Each key of the configuration has a variable of its own, such as
@@ -115,38 +117,20 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Serve(serve) => {
-            let config = configure(&serve.flags(), Level::INFO)?;
-            wait(serve.run(config))
-        }
-        Command::Stdio(stdio) => {
-            let config = configure(&stdio.flags(), Level::WARN)?;
-            wait(stdio.run(config))
-        }
-        Command::Call(call) => {
-            let config = configure(&call.flags(), Level::WARN)?;
-            wait(call.run(config))
-        }
-        Command::Import(import) => {
-            let config = configure(&import.flags(), Level::WARN)?;
-            wait(import.run(config))
-        }
-        Command::Backup(backup) => {
-            let config = configure(&backup.flags(), Level::WARN)?;
-            wait(backup.run(config))
-        }
+        Command::Serve(serve) => start(&serve.flags(), Level::INFO, |config| serve.run(config)),
+        Command::Stdio(stdio) => start(&stdio.flags(), Level::WARN, |config| stdio.run(config)),
+        Command::Call(call) => start(&call.flags(), Level::WARN, |config| call.run(config)),
+        Command::Import(import) => start(&import.flags(), Level::WARN, |config| import.run(config)),
+        Command::Backup(backup) => start(&backup.flags(), Level::WARN, |config| backup.run(config)),
         Command::Restore(restore) => {
-            let config = configure(&restore.flags(), Level::WARN)?;
-            wait(restore.run(config))
+            start(&restore.flags(), Level::WARN, |config| restore.run(config))
         }
         Command::RotateMasterKey(rotate) => {
-            let config = configure(&rotate.flags(), Level::WARN)?;
-            wait(rotate.run(config))
+            start(&rotate.flags(), Level::WARN, |config| rotate.run(config))
         }
-        Command::Inspect(inspect) => {
-            let config = configure(&inspect.flags(), Level::WARN)?;
+        Command::Inspect(inspect) => start(&inspect.flags(), Level::WARN, async |config| {
             inspect.run(config)
-        }
+        }),
         Command::Config(config) => config.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -157,24 +141,32 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Loads the configuration, and begins the log with what there is to say about it.
-/// What is at least of this level is logged, unless the configuration has another.
-fn configure(flags: &Flags, level: Level) -> Result<Config, Failure> {
+/// Loads the configuration, begins the log with what there is to say about it, and
+/// runs the command. What is at least of this level is logged, unless the
+/// configuration has another.
+fn start<F>(
+    flags: &Flags,
+    level: Level,
+    command: impl FnOnce(Config) -> F,
+) -> Result<ExitCode, Failure>
+where
+    F: Future<Output = Result<ExitCode, Failure>>,
+{
     let Loaded { config, warnings } = Config::load(flags)?;
-    logging::start(level, &config.logging)?;
-    for warning in warnings {
-        warn!("{warning}");
-    }
-    Ok(config)
-}
-
-fn wait(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let traces = config.logging.traces_url()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .event_interval(EVENT_INTERVAL)
         .build()
         .map_err(|error| Failure::start(format!("the threads cannot be started: {error}")))?;
-    let result = runtime.block_on(command);
+    let spans = logging::start(level, &config.logging, traces.as_ref(), runtime.handle())?;
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let result = runtime.block_on(command(config));
+    if let Some(spans) = spans {
+        spans.finish();
+    }
     // A thread may be blocked in a read of standard input, which nothing ends.
     runtime.shutdown_background();
     result

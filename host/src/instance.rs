@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{debug, enabled, warn};
+use tracing::{Span, debug, enabled, warn};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
+use crate::audit_log::{AuditLog, Line};
+use crate::bindings::user_auth::plugin::telemetry::OperationAudit;
 use crate::client::ClientHandle;
 use crate::delivery::Outbox;
 use crate::hasher::Hasher;
@@ -15,6 +17,11 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::ports::wasi::Wasi;
 use crate::store::Store;
+use crate::time;
+use crate::trace::Trace;
+
+/// Operations that run one another; what is deeper is not followed.
+const MAX_DEPTH: usize = 8;
 
 /// What all calls share.
 pub(crate) struct Host {
@@ -23,6 +30,7 @@ pub(crate) struct Host {
     pub(crate) hasher: Hasher,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) metrics: Metrics,
+    pub(crate) audit_log: Option<Arc<AuditLog>>,
     pub(crate) limits: Limits,
     pub(crate) settings: Vec<(String, String)>,
 }
@@ -31,9 +39,21 @@ pub(crate) struct Host {
 pub(crate) struct State {
     host: Arc<Host>,
     client: ClientHandle,
+    /// The address that the call came from.
+    source: Option<String>,
+    trace: Trace,
+    /// The operations that are going on, each run by the one before it.
+    running: Vec<Running>,
     /// Made when it is first asked for: a call need not touch WASI.
     wasi: Option<Wasi>,
     meter: Meter,
+}
+
+/// An operation that has begun.
+pub(crate) struct Running {
+    name: String,
+    began: Instant,
+    pub(crate) span: Span,
 }
 
 /// The limit that ended a call.
@@ -58,10 +78,18 @@ struct Meter {
 }
 
 impl State {
-    pub(crate) fn new(host: Arc<Host>, client: ClientHandle) -> Self {
+    pub(crate) fn new(
+        host: Arc<Host>,
+        client: ClientHandle,
+        source: Option<String>,
+        trace: Trace,
+    ) -> Self {
         Self {
             host,
             client,
+            source,
+            trace,
+            running: Vec::new(),
             wasi: None,
             meter: Meter::default(),
         }
@@ -77,6 +105,67 @@ impl State {
 
     pub(crate) fn wasi(&mut self) -> &mut Wasi {
         self.wasi.get_or_insert_with(|| Wasi::new(&self.host))
+    }
+
+    /// The span of what is going on now.
+    pub(crate) fn span(&self) -> &Span {
+        match self.running.last() {
+            Some(running) => &running.span,
+            None => self.trace.span(),
+        }
+    }
+
+    /// An operation begins.
+    pub(crate) fn begin_operation(&mut self, mut name: String) {
+        if self.running.len() >= MAX_DEPTH {
+            return;
+        }
+        name.truncate(name.floor_char_boundary(64));
+        let within = self.running.last().map(|running| &running.span);
+        let span = self.trace.operation(within, &name);
+        self.running.push(Running {
+            name,
+            began: Instant::now(),
+            span,
+        });
+    }
+
+    /// The operation that began last ends, if it has this name.
+    pub(crate) fn end_operation(&mut self, name: &str) -> Option<Running> {
+        self.running.pop_if(|running| running.name == name)
+    }
+
+    /// Writes the line of an operation to the audit log, if there is one.
+    pub(crate) fn audit(
+        &self,
+        operation: &str,
+        outcome: &'static str,
+        code: Option<i32>,
+        duration_us: u64,
+        audit: Option<&OperationAudit>,
+    ) {
+        let Some(log) = &self.host.audit_log else {
+            return;
+        };
+        let text =
+            |of: fn(&OperationAudit) -> &Option<String>| audit.and_then(|it| of(it).as_deref());
+        // Read and written anew: what comes from the component need not be one line.
+        let input = text(|audit| &audit.input).and_then(|input| serde_json::from_str(input).ok());
+        log.write(Line {
+            time: time::now(),
+            operation,
+            outcome,
+            code,
+            duration_us,
+            credential: audit.map(|audit| crate::ports::credential(audit.credential)),
+            actor: text(|audit| &audit.actor),
+            session_id: text(|audit| &audit.session_id),
+            source: self.source.as_deref().unwrap_or("local"),
+            account: text(|audit| &audit.account),
+            trace_id: self.trace.id().to_string(),
+            input,
+            lost_before: 0,
+        });
     }
 
     /// The limit that was passed, if one was.
@@ -184,6 +273,11 @@ impl ResourceLimiter for State {
 
 impl Drop for State {
     fn drop(&mut self) {
+        // The component has trapped, or its client has gone.
+        while let Some(Running { name, began, .. }) = self.running.pop() {
+            let duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.audit(&name, "aborted", None, duration_us, None);
+        }
         let instances = &self.host.metrics.instances;
         instances.saw_memory(self.meter.memory_bytes);
         let Some(wasi) = self

@@ -41,6 +41,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+mod audit_log;
 pub mod backup;
 mod bindings;
 mod cache;
@@ -49,8 +50,10 @@ mod claim;
 pub mod client;
 mod component;
 pub mod delivery;
+pub mod discovery;
 mod engine;
 mod hasher;
+mod http_client;
 mod instance;
 mod keys;
 mod limits;
@@ -60,8 +63,10 @@ mod sandbox;
 pub mod settings;
 pub mod store;
 mod time;
+pub mod trace;
 pub mod transport;
 
+pub use audit_log::AuditLog;
 pub use call::CallError;
 pub use claim::ClaimError;
 pub use component::{ComponentError, Inspection, Interface, Origin, default_component_path};

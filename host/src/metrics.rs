@@ -192,6 +192,7 @@ mod tests {
         OperationEvent {
             operation: operation.into(),
             code,
+            audit: None,
             duration_us,
         }
     }

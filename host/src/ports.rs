@@ -9,6 +9,7 @@ mod keys;
 mod password_hash;
 mod store;
 mod telemetry;
+pub(crate) use telemetry::credential;
 pub(crate) mod wasi;
 
 use crate::bindings::user_auth::plugin::types;

@@ -17,6 +17,7 @@ use crate::api::{
     Account, Caller, Claims, LoginOutcome, McpRequest, McpResponse, OperationError, Registration,
     Swept, Tokens, Unavailable,
 };
+use crate::audit_log::AuditLog;
 use crate::bindings::{self, PluginPre};
 use crate::cache::Cache;
 use crate::call::CallError;
@@ -31,6 +32,7 @@ use crate::limits::Limits;
 use crate::metrics::{LiveInstance, Metrics};
 use crate::ports;
 use crate::store::Store;
+use crate::trace::{self, Trace};
 
 /// A component, ready to be called, on a tokio runtime with its clock enabled.
 /// Cheap to clone.
@@ -57,6 +59,7 @@ pub struct PluginBuilder {
     store: Option<Arc<dyn Store>>,
     keys: Option<Keys>,
     delivery: Option<Arc<dyn Delivery>>,
+    audit_log: Option<Arc<AuditLog>>,
     limits: Limits,
     settings: Vec<(String, String)>,
     cache: Option<PathBuf>,
@@ -82,8 +85,8 @@ pub enum BuildError {
 /// Calls one exported function in a fresh instance. A macro, since a function
 /// could not take a future that borrows from both the instance and its caller.
 macro_rules! call {
-    ($plugin:ident, $client:expr, $interface:ident, $function:ident($($argument:expr),*)) => {{
-        let mut call = $plugin.begin($client).await?;
+    ($plugin:ident, $client:expr, $source:expr, $interface:ident, $function:ident($($argument:expr),*)) => {{
+        let mut call = $plugin.begin($client, $source).await?;
         let answer = timeout(call.wall_clock(), async {
             let instance = call.instantiate().await?;
             let interface = instance.$interface();
@@ -107,7 +110,15 @@ impl Plugin {
         request: McpRequest,
         client: ClientHandle,
     ) -> Result<McpResponse, CallError> {
-        call!(self, client, user_auth_plugin_mcp, call_handle(&request))
+        let source = request.peer.clone();
+        trace::message(&request.body);
+        call!(
+            self,
+            client,
+            source,
+            user_auth_plugin_mcp,
+            call_handle(&request)
+        )
     }
 
     /// Any operation by its name; input and output are JSON objects.
@@ -120,6 +131,7 @@ impl Plugin {
         call!(
             self,
             no_client(),
+            caller.source.clone(),
             user_auth_plugin_auth,
             call_invoke(&caller, operation, input)
         )
@@ -134,6 +146,7 @@ impl Plugin {
         call!(
             self,
             no_client(),
+            caller.source.clone(),
             user_auth_plugin_auth,
             call_register(&caller, &registration)
         )
@@ -150,6 +163,7 @@ impl Plugin {
         call!(
             self,
             no_client(),
+            caller.source.clone(),
             user_auth_plugin_auth,
             call_login(&caller, username, password)
         )
@@ -166,6 +180,7 @@ impl Plugin {
         call!(
             self,
             no_client(),
+            caller.source.clone(),
             user_auth_plugin_auth,
             call_complete_login(&caller, challenge, code)
         )
@@ -181,6 +196,7 @@ impl Plugin {
         call!(
             self,
             no_client(),
+            caller.source.clone(),
             user_auth_plugin_auth,
             call_verify_token(&caller, token)
         )
@@ -195,6 +211,7 @@ impl Plugin {
         call!(
             self,
             no_client(),
+            caller.source.clone(),
             user_auth_plugin_auth,
             call_refresh(&caller, refresh_token)
         )
@@ -209,6 +226,7 @@ impl Plugin {
         call!(
             self,
             no_client(),
+            caller.source.clone(),
             user_auth_plugin_auth,
             call_logout(&caller, token)
         )
@@ -223,6 +241,7 @@ impl Plugin {
         call!(
             self,
             no_client(),
+            caller.source.clone(),
             user_auth_plugin_auth,
             call_check_permission(&caller, permission)
         )
@@ -231,7 +250,13 @@ impl Plugin {
     /// All operations: a JSON array of objects with `name`, `title`,
     /// `description`, `input_schema` and `output_schema`.
     pub async fn operations(&self) -> Result<String, CallError> {
-        call!(self, no_client(), user_auth_plugin_auth, call_operations())
+        call!(
+            self,
+            no_client(),
+            None,
+            user_auth_plugin_auth,
+            call_operations()
+        )
     }
 
     /// Deletes expired sessions, after looking at no more than `limit` of them
@@ -244,6 +269,7 @@ impl Plugin {
         call!(
             self,
             no_client(),
+            None,
             user_auth_plugin_maintenance,
             call_sweep(after, limit)
         )
@@ -264,6 +290,11 @@ impl Plugin {
         &self.inner.host.store
     }
 
+    /// The audit log that it was built with.
+    pub fn audit_log(&self) -> Option<&Arc<AuditLog>> {
+        self.inner.host.audit_log.as_ref()
+    }
+
     /// Waits until all messages to owners of accounts are delivered or given up,
     /// for [`Limits::delivery_drain`] at the most. To be called before a program
     /// ends.
@@ -273,11 +304,15 @@ impl Plugin {
     }
 
     /// Waits for a place and takes it, with an instance to come.
-    async fn begin(&self, client: ClientHandle) -> Result<Call<'_>, CallError> {
+    async fn begin(
+        &self,
+        client: ClientHandle,
+        source: Option<String>,
+    ) -> Result<Call<'_>, CallError> {
         let inner = &*self.inner;
         let places = inner.admit().await?;
         Ok(Call {
-            store: inner.store_for(client),
+            store: inner.store_for(client, source),
             inner,
             _live: inner.host.metrics.instances.enter(),
             _places: places,
@@ -336,8 +371,9 @@ impl Inner {
         }
     }
 
-    fn store_for(&self, client: ClientHandle) -> wasmtime::Store<State> {
-        let state = State::new(Arc::clone(&self.host), client);
+    fn store_for(&self, client: ClientHandle, source: Option<String>) -> wasmtime::Store<State> {
+        let host = Arc::clone(&self.host);
+        let state = State::new(host, client, source, Trace::current());
         let mut store = wasmtime::Store::new(self.pre.engine(), state);
         store.limiter(|state| state);
         store.set_epoch_deadline(1);
@@ -378,6 +414,13 @@ impl PluginBuilder {
         self
     }
 
+    /// Writes a line for each operation here. Without this there is no such log;
+    /// the audit records in the store are there in any case.
+    pub fn audit_log(mut self, log: Arc<AuditLog>) -> Self {
+        self.audit_log = Some(log);
+        self
+    }
+
     /// Replaces the limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -415,6 +458,7 @@ impl PluginBuilder {
             keys: self.keys.ok_or(BuildError::Missing("keys"))?,
             hasher: Hasher::start(&self.limits).map_err(BuildError::Hasher)?,
             outbox: Outbox::new(self.delivery, &self.limits),
+            audit_log: self.audit_log,
             metrics: Metrics::new(self.limits.counted_operations),
             settings: self.settings,
             limits: self.limits,

@@ -2,13 +2,16 @@
 
 mod attacks;
 mod audit_chain;
+mod audit_log;
 mod backup;
 mod bad_input;
 mod cli;
 mod clients;
 mod component;
 mod config;
+mod consul;
 mod crash;
+mod deploy;
 mod faults;
 mod histories;
 mod host;
@@ -23,3 +26,4 @@ mod sandbox;
 mod secrets;
 mod stdio;
 mod tls;
+mod traces;

@@ -48,7 +48,8 @@ fn rates() -> Result<()> {
         resident(&server)?
     );
     println!("\n                        connections   a second        p50        p99");
-    calls(&server)?;
+    calls(&server, "")?;
+    with_audit_log()?;
     logins(&server, cores)?;
     println!(
         "\nmemory after all of it                {:>8} MiB",
@@ -105,10 +106,20 @@ fn first_answer() -> Result<()> {
     Ok(())
 }
 
-fn calls(server: &Server) -> Result<()> {
+/// The same on a server that writes a line for each.
+fn with_audit_log() -> Result<()> {
+    let folder = folder();
+    let file = folder.path().join("audit.jsonl");
+    let options = Options::new().arg("--audit-log");
+    let server = options.arg(&file.display().to_string()).start();
+    calls(&server, ", audit log")
+}
+
+fn calls(server: &Server, and: &str) -> Result<()> {
     let tokens = server.new_session("bench");
     let verify = tool("verify_token", json!({"token": tokens["access_token"]}));
     for (name, body) in [("ping", ping()), ("verify_token", verify)] {
+        let name = &format!("{name}{and}");
         for connections in CONNECTIONS {
             let load = Load::new(&server.url, connections, vec![body.clone()]);
             print_row(name, connections, &load.run(FOR)?);

@@ -1,7 +1,10 @@
 //! What the end-to-end tests have in common: the real binary with the real
 //! component, started on a free port with a store of its own, and stopped again.
 
+mod collector;
+mod consul;
 mod files;
+mod http;
 pub mod postgres;
 mod server;
 mod smtp;
@@ -10,6 +13,8 @@ mod stdio;
 mod totp;
 mod webhook;
 
+pub use collector::{Collector, Span};
+pub use consul::{Consul, ConsulEvent};
 pub use files::{built, command, folder};
 pub use server::{Answer, Options, Server};
 pub use smtp::{Mail, Smtp};

@@ -19,13 +19,18 @@ use crate::operations::{
 impl Guest for Component {
     fn register(caller: WitCaller, registration: Registration) -> Result<Account, Error> {
         run("register", caller, |context| {
-            let email = registration.email;
+            let Registration {
+                username,
+                password,
+                email,
+            } = registration;
+            let input = json!({"username": username, "email": email});
             let operation = Register {
-                username: field("username", registration.username)?,
-                password: field("password", Zeroizing::new(registration.password))?,
+                username: field("username", username)?,
+                password: field("password", Zeroizing::new(password))?,
                 email: email.map(|email| field("email", email)).transpose()?,
             };
-            let registered = operations::call(operation, context)?;
+            let registered = operations::call(operation, &input, context)?;
             Ok(Account {
                 user_id: registered.user_id.to_string(),
                 username: registered.username.to_string(),
@@ -40,11 +45,12 @@ impl Guest for Component {
         password: String,
     ) -> Result<WitLoginOutcome, Error> {
         run("login", caller, |context| {
+            let input = json!({"username": username});
             let operation = Login {
                 username: field("username", username)?,
                 password: field("password", Zeroizing::new(password))?,
             };
-            operations::call(operation, context).map(login_outcome)
+            operations::call(operation, &input, context).map(login_outcome)
         })
     }
 
@@ -58,7 +64,7 @@ impl Guest for Component {
                 challenge: Secret::new(challenge),
                 code: field("code", Zeroizing::new(code))?,
             };
-            operations::call(operation, context).map(tokens)
+            operations::call(operation, &json!({}), context).map(tokens)
         })
     }
 
@@ -68,7 +74,7 @@ impl Guest for Component {
                 token: Secret::new(token),
                 audience: None,
             };
-            Ok(claims(operations::call(operation, context)?))
+            Ok(claims(operations::call(operation, &json!({}), context)?))
         })
     }
 
@@ -77,7 +83,7 @@ impl Guest for Component {
             let operation = RefreshToken {
                 refresh_token: Secret::new(refresh_token),
             };
-            operations::call(operation, context).map(tokens)
+            operations::call(operation, &json!({}), context).map(tokens)
         })
     }
 
@@ -92,18 +98,19 @@ impl Guest for Component {
                 access_token: access,
                 refresh_token: refresh,
             };
-            operations::call(operation, context).map(|_| ())
+            operations::call(operation, &json!({}), context).map(|_| ())
         })
     }
 
     fn check_permission(caller: WitCaller, permission: String) -> Result<bool, Error> {
         run("check_permission", caller, |context| {
+            let input = json!({"permission": permission});
             let operation = CheckPermission {
                 permission: field("permission", permission)?,
                 token: None,
                 audience: None,
             };
-            Ok(operations::call(operation, context)?.allowed)
+            Ok(operations::call(operation, &input, context)?.allowed)
         })
     }
 

@@ -181,11 +181,16 @@ impl Telemetry for Host {
         telemetry::log(severity, message, &fields);
     }
 
-    fn operation_ended(&self, operation: &str, code: Option<i32>, duration_us: u64) {
+    fn operation_began(&self, operation: &str) -> bool {
+        telemetry::operation_began(operation)
+    }
+
+    fn operation_ended(&self, ended: &Ended) {
         telemetry::operation_ended(&telemetry::OperationEvent {
-            operation: operation.to_owned(),
-            code,
-            duration_us,
+            operation: ended.operation.to_owned(),
+            code: ended.code,
+            duration_us: ended.duration_us,
+            audit: ended.audit.clone().map(audit),
         });
     }
 
@@ -250,6 +255,21 @@ impl Telemetry for Host {
                 "peak_memory_bytes": instances.peak_memory_bytes,
             },
         })
+    }
+}
+
+fn audit(audit: Audit) -> telemetry::OperationAudit {
+    telemetry::OperationAudit {
+        credential: match audit.credential {
+            Credential::Anonymous => telemetry::Credential::Anonymous,
+            Credential::AccessToken => telemetry::Credential::AccessToken,
+            Credential::ApiKey => telemetry::Credential::ApiKey,
+            Credential::Operator => telemetry::Credential::Operator,
+        },
+        actor: audit.actor,
+        session_id: audit.session_id.map(|id| id.to_string()),
+        account: audit.account.map(|id| id.to_string()),
+        input: audit.input,
     }
 }
 

@@ -80,10 +80,14 @@ impl Actor {
 pub fn authorize(requirement: Requirement, context: &Context) -> Result<Actor> {
     match requirement {
         // Who calls is worth looking at only where it counts.
-        Requirement::Nothing => Ok(match context.caller.principal {
-            Principal::Operator => Actor::Operator,
-            _ => Actor::Anonymous,
-        }),
+        Requirement::Nothing => {
+            let actor = match context.caller.principal {
+                Principal::Operator => Actor::Operator,
+                _ => Actor::Anonymous,
+            };
+            context.trail.acts(&actor);
+            Ok(actor)
+        }
         Requirement::Session => with_session(context),
         Requirement::FreshSession => {
             let actor = with_session(context)?;
@@ -117,9 +121,13 @@ pub fn subject(named: Option<Id>, permission: &'static str, context: &Context) -
     if let Actor::User(session) = actor
         && named.is_none_or(|named| named == session.user_id)
     {
+        context.trail.concerns(session.user_id);
         return Ok(session.user_id);
     }
     require_permission(actor, permission, context)?;
+    if let Some(named) = named {
+        context.trail.concerns(named);
+    }
     named.or(own).ok_or_else(|| {
         let problem = "is missing: who calls has no account of their own";
         AuthError::invalid(vec![FieldError::new("user_id", problem)])
@@ -228,13 +236,21 @@ fn with_session(context: &Context) -> Result<Actor> {
     match &context.caller.principal {
         Principal::AccessToken(token) => {
             let session = session::require(token.expose(), context)?;
-            Ok(Actor::User(Box::new(session)))
+            let actor = Actor::User(Box::new(session));
+            context.trail.acts(&actor);
+            Ok(actor)
         }
         _ => Err(session_required()),
     }
 }
 
 fn authenticate(context: &Context) -> Result<Actor> {
+    let actor = verify(context)?;
+    context.trail.acts(&actor);
+    Ok(actor)
+}
+
+fn verify(context: &Context) -> Result<Actor> {
     match &context.caller.principal {
         Principal::Operator => Ok(Actor::Operator),
         Principal::AccessToken(_) => with_session(context),

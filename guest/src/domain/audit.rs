@@ -175,9 +175,16 @@ impl Chain {
         }
     }
 
+    fn is_of_account(&self) -> bool {
+        self.ttl_ms.is_none() && self.account != Chain::shared()
+    }
+
     /// Adds the record of an event to the batch, and with it the condition that
     /// nothing else happened to the account since the head was read.
     pub fn append(&self, event: Event, batch: &mut Batch, context: &Context) -> Result<()> {
+        if self.is_of_account() {
+            context.trail.concerns(self.account);
+        }
         let (seq, previous, expect) = match &self.head {
             None => (1, String::new(), Expect::Absent),
             Some(Stored { value, version }) => (

@@ -1,12 +1,14 @@
 //! What an operation runs with.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use serde_json::{Value, json};
 
 use super::actor::Actor;
 use super::secret::Secret;
 use super::time::Timestamp;
+use super::trail::Trail;
 use crate::ports::{LogLevel, Ports};
 use crate::settings::Settings;
 
@@ -75,6 +77,8 @@ pub struct Context<'a> {
     pub caller: &'a Caller,
     /// Who acts, as far as the operation had it verified.
     pub actor: Actor,
+    /// What the audit log is to be told of the operation.
+    pub trail: Rc<Trail>,
     /// None: the client did not ask.
     pub progress: Option<Progress>,
     /// The least grave log notification that the client takes; none: it takes

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 /// dropped, and not shown by `Debug`.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("format" = "password"))]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

@@ -91,7 +91,7 @@ pub fn not_found(uri: &str, era: Era) -> RpcError {
 }
 
 fn capabilities(context: &Context) -> Result<Value, AuthError> {
-    let capabilities = operations::call(GetCapabilities {}, context)?;
+    let capabilities = operations::call(GetCapabilities {}, &json!({}), context)?;
     Ok(serde_json::to_value(capabilities).unwrap_or_default())
 }
 

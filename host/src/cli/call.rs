@@ -40,7 +40,7 @@ pub(super) struct Call {
     json: Option<String>,
 
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
 }
 
 /// What is needed of an element of `auth.operations`.

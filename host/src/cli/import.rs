@@ -64,7 +64,7 @@ pub(super) struct Import {
     dry_run: bool,
 
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
 }
 
 /// What is needed of the output of `import_users`.

@@ -3,32 +3,62 @@
 use std::env;
 use std::io::{self, IsTerminal as _};
 
+use tokio::runtime::Handle;
 use tracing::Level;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{Targets, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+use url::Url;
+use user_auth_host::trace::{TARGET, otlp::Otlp};
 
 use super::Failure;
 use super::config::{Format, Logging};
 
 /// Starts it. `RUST_LOG` says what is logged, or else the configuration, or else
-/// `default`.
-pub(super) fn start(default: Level, config: &Logging) -> Result<(), Failure> {
+/// `default`. Spans are sent to `traces`, whatever the level of the log, by tasks of
+/// this runtime.
+pub(super) fn start(
+    default: Level,
+    config: &Logging,
+    traces: Option<&Url>,
+    runtime: &Handle,
+) -> Result<Option<Otlp>, Failure> {
     let filter = filter(default, config.level.map(Level::from))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
     let is_terminal = io::stderr().is_terminal();
     let is_text = match config.format {
         Format::Auto => is_terminal,
         Format::Json => false,
         Format::Text => true,
     };
-    if is_text {
-        let has_colour = is_terminal && super::show::wants_colour();
-        log.with_ansi(has_colour).init();
-    } else {
-        log.json().flatten_event(true).init();
-    }
-    Ok(())
+    let log = fmt::layer().with_writer(io::stderr);
+    let log = match is_text {
+        true => {
+            let has_colour = is_terminal && super::show::wants_colour();
+            log.with_ansi(has_colour).boxed()
+        }
+        // The innermost span says whose line it is.
+        false => log.json().flatten_event(true).with_span_list(false).boxed(),
+    };
+    let spans = traces
+        .map(|url| Otlp::start(url, runtime.clone()).map_err(Failure::start))
+        .transpose()?;
+    let layer = spans.as_ref().map(|spans| {
+        tracing_opentelemetry::layer()
+            .with_tracer(spans.tracer())
+            // Where in the source a span begins is of no use to who operates it.
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false)
+            .with_filter(Targets::new().with_target(TARGET, Level::DEBUG))
+            .with_filter(filter_fn(|metadata| metadata.is_span()))
+    });
+    tracing_subscriber::registry()
+        .with(log.with_filter(filter))
+        .with(layer)
+        .init();
+    Ok(spans)
 }
 
 fn filter(default: Level, chosen: Option<Level>) -> Result<EnvFilter, Failure> {

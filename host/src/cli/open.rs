@@ -35,6 +35,7 @@ pub(super) async fn open(
     // The component first: a mistake there must leave no files behind.
     let builder = component(&config.component)?;
     let delivery = config.delivery.open(reach)?;
+    let audit_log = config.audit.open()?;
     let keys = keys(config, &location, NoKey::Create)?;
     let store = store(&location).await?;
     let keys = keys.claim(&*store).await.map_err(Failure::start)?;
@@ -44,6 +45,9 @@ pub(super) async fn open(
     }
     if let Some(delivery) = delivery {
         builder = builder.delivery(delivery);
+    }
+    if let Some(log) = audit_log {
+        builder = builder.audit_log(log);
     }
     let plugin = builder.build().map_err(Failure::start)?;
     Ok((plugin, location))

@@ -17,6 +17,11 @@ pub(super) struct Options {
     #[command(flatten)]
     state: StateOptions,
 
+    /// A file that a line of JSON is appended to for each operation, or `-` for
+    /// standard error; the audit records in the store are there in any case
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<String>,
+
     #[command(flatten)]
     delivery: DeliveryOptions,
 
@@ -72,6 +77,7 @@ impl Options {
     /// What they set of the configuration.
     pub(super) fn flags(&self) -> Flags {
         let mut flags = self.state.flags();
+        flags.text("audit-log", self.audit_log.as_deref());
         self.delivery.add_to(&mut flags);
         self.component.add_to(&mut flags);
         flags

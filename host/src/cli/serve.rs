@@ -9,6 +9,7 @@ use clap::Args;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use user_auth_host::Plugin;
 use user_auth_host::transport::http::{self, Allowed, Listener, Tls};
@@ -40,6 +41,11 @@ Examples:
 pub(super) struct Serve {
     #[command(flatten)]
     listen: Listen,
+
+    /// The Consul agent to register with, such as http://127.0.0.1:8500; its ACL token
+    /// is taken from CONSUL_HTTP_TOKEN
+    #[arg(long, value_name = "URL")]
+    consul: Option<String>,
 
     #[command(flatten)]
     options: Options,
@@ -75,6 +81,7 @@ impl Serve {
     pub(super) fn flags(&self) -> Flags {
         let mut flags = self.options.flags();
         self.listen.add_to(&mut flags);
+        flags.text("consul", self.consul.as_deref());
         flags
     }
 
@@ -96,6 +103,9 @@ impl Serve {
                  `security.authentication.type` to `api_key` to have it ask for API keys"
             );
         }
+        reopen_on_hangup(&plugin)?;
+        let stopping = CancellationToken::new();
+        let registration = register(&config, address, &stopping)?;
         let reloading = tls.clone().map(reload_at_hangup).transpose()?;
         let listener = match tls {
             Some(tls) => Listener::with_tls(listener, tls),
@@ -103,7 +113,16 @@ impl Serve {
         };
         let messages = plugin.clone();
         let housekeeping = tokio::spawn(keep_house(plugin.clone()));
+        let shutdown = async {
+            shutdown.await;
+            // Nobody is to be sent here any more while the last requests end.
+            stopping.cancel();
+        };
         let served = http::serve(listener, plugin, allowed, shutdown).await;
+        stopping.cancel();
+        if let Some(registration) = registration {
+            let _ = registration.await;
+        }
         messages.drain().await;
         drop(messages);
         if let Some(reloading) = reloading {
@@ -117,6 +136,20 @@ impl Serve {
         info!("stopped");
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Registers with Consul, if there is an agent, until it is `stopping`.
+fn register(
+    config: &Config,
+    listening: SocketAddr,
+    stopping: &CancellationToken,
+) -> Result<Option<JoinHandle<()>>, Failure> {
+    let Some(consul) = &config.discovery.consul else {
+        return Ok(None);
+    };
+    let (agent, service) = consul.open(listening)?;
+    let stopped = stopping.clone().cancelled_owned();
+    Ok(Some(tokio::spawn(agent.keep(service, stopped))))
 }
 
 /// Fails when others than this machine's could call without showing who they are.
@@ -221,6 +254,23 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Opens the audit log anew when SIGHUP asks for it. Without that log the signal ends
+/// the process, as it always does.
+fn reopen_on_hangup(plugin: &Plugin) -> Result<(), Failure> {
+    #[cfg(unix)]
+    if let Some(log) = plugin.audit_log().cloned() {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let mut hangup = signal(SignalKind::hangup()).map_err(Failure::start)?;
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                log.reopen();
+            }
+        });
+    }
+    Ok(())
 }
 
 /// Completes when the user or the system asks the process to end. Asked twice,

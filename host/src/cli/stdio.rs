@@ -18,7 +18,7 @@ MCP clients start this program themselves. For Claude Code:
   claude mcp add user-auth -- user-auth stdio")]
 pub(super) struct Stdio {
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
 }
 
 impl Stdio {

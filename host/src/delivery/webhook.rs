@@ -9,16 +9,13 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{Request, StatusCode, Uri};
 use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 use sha2::Sha256;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::{Delivery, DeliveryError, Message};
+use crate::http_client::HttpClient;
 
 /// What a secret in the form of Standard Webhooks begins with.
 const SECRET_PREFIX: &str = "whsec_";
@@ -33,15 +30,9 @@ const MIN_SECRET_BYTES: usize = 24;
 /// `webhook-signature`, which is `v1,` and the base64 of an HMAC-SHA256 over the
 /// three parts `id.timestamp.body`.
 pub struct WebhookDelivery {
-    client: Connection,
+    client: HttpClient,
     uri: Uri,
     secret: Option<Zeroizing<Vec<u8>>>,
-}
-
-/// Plain HTTP needs no certificates, which a machine may not have.
-enum Connection {
-    Plain(Client<HttpConnector, Full<Bytes>>),
-    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
 impl WebhookDelivery {
@@ -50,25 +41,13 @@ impl WebhookDelivery {
     ///
     /// Fails with a text for people, which holds neither of them.
     pub fn new(url: &Url, secret: Option<&str>) -> Result<Self, String> {
-        let mut builder = Client::builder(TokioExecutor::new());
-        // Messages are few and far between.
-        builder.pool_max_idle_per_host(0);
-        let client = match url.scheme() {
-            "http" if is_loopback(url) => Connection::Plain(builder.build(HttpConnector::new())),
-            "http" => {
-                return Err("a webhook on another machine takes https://".to_owned());
-            }
-            "https" => {
-                let connector = HttpsConnectorBuilder::new()
-                    .with_native_roots()
-                    .map_err(|error| format!("the certificates cannot be read: {error}"))?
-                    .https_only()
-                    .enable_http1()
-                    .build();
-                Connection::Tls(builder.build(connector))
-            }
+        match url.scheme() {
+            "https" => {}
+            "http" if is_loopback(url) => {}
+            "http" => return Err("a webhook on another machine takes https://".to_owned()),
             _ => return Err("a webhook has a URL with https://".to_owned()),
-        };
+        }
+        let client = HttpClient::for_url(url)?;
         Ok(Self {
             client,
             uri: url
@@ -121,10 +100,7 @@ impl Delivery for WebhookDelivery {
         let request = self
             .request(message)
             .map_err(|error| DeliveryError::Permanent(error.to_string()))?;
-        let response = match &self.client {
-            Connection::Plain(client) => client.request(request).await,
-            Connection::Tls(client) => client.request(request).await,
-        };
+        let response = self.client.request(request).await;
         // What the error says may hold the URL, and that a secret.
         let response = response.map_err(|error| {
             let what = match error.is_connect() {

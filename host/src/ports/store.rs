@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tracing::error;
+use tracing::{Instrument as _, Span, debug_span, error, field};
 
 use crate::bindings::user_auth::plugin::store::{
     Entry, Expect, Host, Mutation, Outcome, Page, Version,
@@ -12,6 +12,7 @@ use crate::bindings::user_auth::plugin::store::{
 use crate::bindings::user_auth::plugin::types::Unavailable;
 use crate::instance::State;
 use crate::store::{self, StoreError};
+use crate::trace::TARGET;
 
 /// What is advised when the store is away: long enough for a database to come
 /// back or for a lock to be let go.
@@ -25,7 +26,8 @@ impl Host for State {
         self.count_host_call()?;
         let host = Arc::clone(self.host());
         count(&host.metrics.store.reads);
-        let entries = self.wait(host.store.get(&keys)).await;
+        let span = self.store_span("get", keys.len());
+        let entries = self.wait(host.store.get(&keys).instrument(span)).await;
         Ok(entries
             .map(|entries| entries.into_iter().map(|e| e.map(entry)).collect())
             .map_err(|error| self.unavailable("get", error)))
@@ -38,8 +40,9 @@ impl Host for State {
         self.count_host_call()?;
         let host = Arc::clone(self.host());
         count(&host.metrics.store.commits);
+        let span = self.store_span("commit", batch.len());
         let batch = batch.into_iter().map(mutation).collect();
-        match self.wait(host.store.commit(batch)).await {
+        match self.wait(host.store.commit(batch).instrument(span)).await {
             Ok(store::Outcome::Committed) => Ok(Ok(Outcome::Committed)),
             Ok(store::Outcome::Conflict(index)) => {
                 count(&host.metrics.store.conflicts);
@@ -59,7 +62,10 @@ impl Host for State {
         let host = Arc::clone(self.host());
         count(&host.metrics.store.commits);
         let ttl = ttl_ms.map(Duration::from_millis);
-        let sum = self.wait(host.store.add(&key, delta, ttl)).await;
+        let span = self.store_span("add", 1);
+        let sum = self
+            .wait(host.store.add(&key, delta, ttl).instrument(span))
+            .await;
         Ok(sum.map_err(|error| self.unavailable("add", error)))
     }
 
@@ -72,9 +78,9 @@ impl Host for State {
         self.count_host_call()?;
         let host = Arc::clone(self.host());
         count(&host.metrics.store.reads);
-        let page = self
-            .wait(host.store.scan(&prefix, after.as_deref(), limit))
-            .await;
+        let span = self.store_span("scan", 1);
+        let scan = host.store.scan(&prefix, after.as_deref(), limit);
+        let page = self.wait(scan.instrument(span)).await;
         Ok(page
             .map(|page| Page {
                 entries: page.entries.into_iter().map(entry).collect(),
@@ -85,6 +91,20 @@ impl Host for State {
 }
 
 impl State {
+    /// The span of a call to the store. Keys are not in it: names are in them.
+    fn store_span(&self, call: &'static str, records: usize) -> Span {
+        debug_span!(
+            target: TARGET,
+            parent: self.span(),
+            "store",
+            otel.name = field::display(format_args!("store.{call}")),
+            otel.kind = "client",
+            db.system.name = self.host().store.kind(),
+            db.operation.name = call,
+            db.operation.batch.size = records,
+        )
+    }
+
     fn unavailable(&self, call: &'static str, error: StoreError) -> Unavailable {
         count(&self.host().metrics.store.failures);
         error!(call, %error, store = self.host().store.kind(), "the store failed");

@@ -1,9 +1,13 @@
 //! `telemetry`: to the log, and to and from the metrics.
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, field, info, warn};
 
-use crate::bindings::user_auth::plugin::telemetry::{Host, Metrics, OperationEvent, Severity};
+use crate::audit_log::outcome;
+use crate::bindings::user_auth::plugin::telemetry::{
+    Credential, Host, Metrics, OperationEvent, Severity,
+};
 use crate::instance::State;
+use crate::trace::TARGET;
 
 impl Host for State {
     fn log(&mut self, severity: Severity, message: String, fields: String) -> wasmtime::Result<()> {
@@ -20,8 +24,39 @@ impl Host for State {
         Ok(())
     }
 
-    fn operation_ended(&mut self, event: OperationEvent) -> wasmtime::Result<()> {
+    fn operation_began(&mut self, operation: String) -> wasmtime::Result<bool> {
         self.count_host_call()?;
+        self.begin_operation(operation);
+        Ok(self.host().audit_log.is_some())
+    }
+
+    fn operation_ended(&mut self, mut event: OperationEvent) -> wasmtime::Result<()> {
+        self.count_host_call()?;
+        let code = event.code;
+        if let Some(running) = self.end_operation(&event.operation) {
+            if let Some(code) = code {
+                running.span.record("error.code", code);
+            }
+            // Only what is out of order is an error of the service.
+            if code == Some(-32004) {
+                running.span.record("otel.status_code", "ERROR");
+            }
+            debug!(
+                target: TARGET,
+                parent: self.span(),
+                operation = field::display(&event.operation),
+                outcome = outcome(code),
+                duration_us = event.duration_us,
+                "operation ended"
+            );
+        }
+        let mut audit = event.audit.take();
+        if let Some(audit) = &mut audit {
+            let length = audit.input.as_ref().map_or(0, String::len);
+            audit.input = audit.input.take().filter(|_| self.may_log(length));
+        }
+        let name = &event.operation;
+        self.audit(name, outcome(code), code, event.duration_us, audit.as_ref());
         self.host().metrics.operation_ended(event);
         Ok(())
     }
@@ -42,5 +77,15 @@ impl Host for State {
         Ok(host
             .metrics
             .snapshot(host.store.kind(), hasher, host.outbox.metrics()))
+    }
+}
+
+/// As audit lines name it.
+pub(crate) fn credential(credential: Credential) -> &'static str {
+    match credential {
+        Credential::Anonymous => "anonymous",
+        Credential::AccessToken => "access_token",
+        Credential::ApiKey => "api_key",
+        Credential::Operator => "operator",
     }
 }

@@ -40,6 +40,7 @@ pub use tls::{Listener, Tls, TlsError};
 use crate::claim::KEY_CHECK;
 use crate::sandbox::Plugin;
 use crate::store::Store;
+use crate::trace::{self, Trace};
 use patience::{Debts, Patient};
 use places::{Place, Places};
 
@@ -237,7 +238,25 @@ async fn answer(
     mut request: Request<hyper::body::Incoming>,
 ) -> Result<Response, std::convert::Infallible> {
     request.extensions_mut().insert(caller);
-    router.call(request).await
+    let (method, route) = (request.method().clone(), route(request.uri().path()));
+    let trace = Trace::of_request(&method, route, request.headers());
+    let answer = async {
+        let Ok(response) = router.call(request).await;
+        response
+    };
+    Ok(trace::answered(trace, method, route, answer).await)
+}
+
+/// A path that there is something at. Others are not for logs: they may be anything.
+fn route(path: &str) -> &'static str {
+    match path {
+        "/mcp" => "/mcp",
+        "/health" => "/health",
+        "/ready" => "/ready",
+        "/metrics" => "/metrics",
+        "/mcp/server-card" => "/mcp/server-card",
+        _ => "other",
+    }
 }
 
 async fn health(State(app): State<Arc<App>>, method: Method) -> Response {

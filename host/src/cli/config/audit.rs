@@ -1,9 +1,13 @@
 //! `audit`: where audit lines go, besides the store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use user_auth_host::AuditLog;
+
+use crate::cli::Failure;
 
 /// Where audit lines go, besides the store.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -12,4 +16,19 @@ pub(in crate::cli) struct Audit {
     /// A file that a line of JSON is appended to for each operation; `-` is
     /// standard error. Left out: there is no such log.
     pub(in crate::cli) file: Option<PathBuf>,
+}
+
+impl Audit {
+    /// Opens the log, if there is to be one.
+    pub(in crate::cli) fn open(&self) -> Result<Option<Arc<AuditLog>>, Failure> {
+        let log = match self.file.as_deref() {
+            None => return Ok(None),
+            Some(path) if path == Path::new("-") => AuditLog::stderr(),
+            Some(path) => AuditLog::file(path).map_err(|error| {
+                let path = path.display();
+                Failure::start(format!("the audit log {path} cannot be opened: {error}"))
+            })?,
+        };
+        Ok(Some(Arc::new(log)))
+    }
 }

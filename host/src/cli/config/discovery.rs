@@ -1,7 +1,19 @@
 //! `discovery`: where the server makes itself known.
 
+use std::env;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use user_auth_host::discovery::{self, Service};
+use zeroize::Zeroizing;
+
+use crate::cli::Failure;
+
+/// The agent's ACL token, as Consul's own programs take it.
+const TOKEN: &str = "CONSUL_HTTP_TOKEN";
 
 /// Where the server makes itself known.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -11,14 +23,40 @@ pub(in crate::cli) struct Discovery {
     pub(in crate::cli) consul: Option<Consul>,
 }
 
-/// A Consul agent, and what it is told.
+/// A Consul agent, and what it is told. Its ACL token is taken from the environment
+/// variable `CONSUL_HTTP_TOKEN`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::cli) struct Consul {
     /// Where the agent is, such as `http://127.0.0.1:8500`.
     pub(in crate::cli) url: String,
     /// The address that clients reach this server by; left out: the one that it
-    /// listens on.
+    /// listens on, or where it listens on all, the machine's.
     #[serde(default)]
     pub(in crate::cli) address: Option<String>,
+    /// How often the agent checks `/health`, and is asked whether it still knows the
+    /// server.
+    #[serde(default = "Consul::interval")]
+    pub(in crate::cli) interval_seconds: NonZeroU32,
+}
+
+impl Consul {
+    const fn interval() -> NonZeroU32 {
+        const { NonZeroU32::new(10).unwrap() }
+    }
+
+    /// The agent, and what it is told of a server that listens here.
+    pub(in crate::cli) fn open(
+        &self,
+        listening: SocketAddr,
+    ) -> Result<(discovery::Consul, Service), Failure> {
+        let failure = |reason: String| Failure::start(format!("Consul: {reason}"));
+        let url: url::Url = (self.url.parse())
+            .map_err(|_| failure("write a URL such as http://127.0.0.1:8500".to_owned()))?;
+        let token = env::var(TOKEN).ok().filter(|token| !token.is_empty());
+        let interval = Duration::from_secs(self.interval_seconds.get().into());
+        let service = Service::new(&url, listening, self.address.as_deref(), interval);
+        let agent = discovery::Consul::new(url, token.map(Zeroizing::new)).map_err(failure)?;
+        Ok((agent, service))
+    }
 }

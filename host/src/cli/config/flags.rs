@@ -15,6 +15,8 @@ const FLAGS: &[(&str, &str)] = &[
     ("allowed-origin", "security.cors.allowed_origins"),
     ("store", "store.url"),
     ("master-key-file", "master_key.file"),
+    ("audit-log", "audit.file"),
+    ("consul", "discovery.consul.url"),
     ("delivery", "delivery.method"),
     ("mail-from", "delivery.mail_from"),
     ("smtp-password-file", "delivery.smtp_password_file"),

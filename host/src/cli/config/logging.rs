@@ -1,7 +1,12 @@
 //! `logging`: what is logged and traced.
 
+use std::env;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::cli::Failure;
 
 /// What is logged and traced.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -57,5 +62,26 @@ impl From<Level> for tracing::Level {
             Level::Warn => Self::WARN,
             Level::Error => Self::ERROR,
         }
+    }
+}
+
+impl Logging {
+    /// What spans are posted to: what OpenTelemetry's own variables name, or else the
+    /// configuration.
+    pub(in crate::cli) fn traces_url(&self) -> Result<Option<Url>, Failure> {
+        let named = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        let parse = |text: String| {
+            text.parse::<Url>().map_err(|error| {
+                Failure::start(format!(
+                    "the OpenTelemetry endpoint cannot be used: {error}"
+                ))
+            })
+        };
+        if let Some(url) = named("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
+            return parse(url).map(Some);
+        }
+        let base = named("OTEL_EXPORTER_OTLP_ENDPOINT").or_else(|| self.otlp_endpoint.clone());
+        base.map(|base| parse(format!("{}/v1/traces", base.trim_end_matches('/'))))
+            .transpose()
     }
 }

@@ -22,6 +22,7 @@ use super::mcp::plain;
 use crate::api::McpResponse;
 use crate::call::CallError;
 use crate::client::{Client, ClientHandle};
+use crate::trace;
 
 /// Notifications that wait for a slow reader; the component waits for the next.
 const WAITING: usize = 16;
@@ -37,7 +38,9 @@ where
     let (sender, mut notifications) = mpsc::channel(WAITING);
     // A task of its own: hyper does not poll the stream while the client does
     // not read, and the call must run into its time limit all the same.
-    let call = AbortOnDropHandle::new(tokio::spawn(call(Arc::new(EventClient(sender)))));
+    let call = AbortOnDropHandle::new(tokio::spawn(trace::continued(call(Arc::new(EventClient(
+        sender,
+    ))))));
     // There are no more once the call has let go of its client.
     let Some(first) = notifications.recv().await else {
         return plain(joined(call.await), id);

@@ -1,0 +1,287 @@
+//! The audit log: a line of JSON for every operation that somebody called, reads
+//! and refusals included, besides the audit records in the store.
+//!
+//! A line is written by one call to the system, to a file that is opened for
+//! appending, before the operation is answered: a process that is killed loses no
+//! line of an operation that was answered, and processes may share a file. Lines are
+//! not synced to the disk one by one.
+//!
+//! A file that was moved away, as logrotate does, is noticed before the next line,
+//! which goes to a new one. When a line cannot be written the operations go on; that
+//! is logged when it begins and when it is over, and the next line that is written
+//! says in `lost_before` how many are missing.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+use serde_json::Value;
+use tracing::{error, info};
+
+/// Where the lines go.
+pub struct AuditLog {
+    sink: Mutex<Sink>,
+}
+
+struct Sink {
+    place: Place,
+    /// Lines that could not be written since the last one that could.
+    lost: u64,
+    /// The last line was written in part.
+    is_torn: bool,
+}
+
+enum Place {
+    Stderr,
+    File(Rotated),
+}
+
+/// A file that may be moved away.
+struct Rotated {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+/// One operation that has ended.
+#[derive(Serialize)]
+pub(crate) struct Line<'a> {
+    /// RFC 3339, UTC, milliseconds.
+    pub(crate) time: String,
+    pub(crate) operation: &'a str,
+    pub(crate) outcome: &'static str,
+    /// The error code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<i32>,
+    pub(crate) duration_us: u64,
+    /// What the caller showed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) credential: Option<&'static str>,
+    /// Who that turned out to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) actor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) session_id: Option<&'a str>,
+    /// The address of the caller, or `local`.
+    pub(crate) source: &'a str,
+    /// Whom it was about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) account: Option<&'a str>,
+    pub(crate) trace_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) input: Option<Value>,
+    /// How many lines before this one are missing.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) lost_before: u64,
+}
+
+impl AuditLog {
+    /// To standard error.
+    pub fn stderr() -> Self {
+        Self::new(Place::Stderr)
+    }
+
+    /// To a file, which is created for its owner alone if it is not there.
+    pub fn file(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref().to_owned();
+        let file = Some(append_to(&path)?);
+        Ok(Self::new(Place::File(Rotated { path, file })))
+    }
+
+    fn new(place: Place) -> Self {
+        let sink = Mutex::new(Sink {
+            place,
+            lost: 0,
+            is_torn: false,
+        });
+        Self { sink }
+    }
+
+    /// Opens the file anew before the next line.
+    pub fn reopen(&self) {
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Place::File(rotated) = &mut sink.place {
+            rotated.file = None;
+        }
+    }
+
+    pub(crate) fn write(&self, mut line: Line) {
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        line.lost_before = sink.lost;
+        match sink.write(&line) {
+            Ok(()) if sink.lost > 0 => {
+                info!(lost = sink.lost, "the audit log is written again");
+                sink.lost = 0;
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if sink.lost == 0 {
+                    error!(%error, "the audit log cannot be written; operations go on without it");
+                }
+                sink.lost += 1;
+            }
+        }
+    }
+}
+
+impl Sink {
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let mut text = Vec::with_capacity(512);
+        if self.is_torn {
+            text.push(b'\n');
+        }
+        serde_json::to_writer(&mut text, line)?;
+        text.push(b'\n');
+        let written = match &mut self.place {
+            Place::Stderr => io::stderr().lock().write(&text)?,
+            Place::File(rotated) => rotated.current()?.write(&text)?,
+        };
+        if written < text.len() {
+            self.is_torn = true;
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.is_torn = false;
+        Ok(())
+    }
+}
+
+impl Rotated {
+    /// The file that is there under the path now.
+    fn current(&mut self) -> io::Result<&mut File> {
+        let file = match self.file.take().filter(|file| is_at(file, &self.path)) {
+            Some(file) => file,
+            None => append_to(&self.path)?,
+        };
+        Ok(self.file.insert(file))
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let (Ok(opened), Ok(there)) = (file.metadata(), path.metadata()) else {
+        return false;
+    };
+    (opened.dev(), opened.ino()) == (there.dev(), there.ino())
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+/// What became of an operation, by its error code.
+pub(crate) fn outcome(code: Option<i32>) -> &'static str {
+    match code {
+        None => "success",
+        Some(-32000) => "application",
+        Some(-32001) => "authentication",
+        Some(-32002) => "authorization",
+        Some(-32003) => "rate_limit",
+        Some(-32004) => "resource_unavailable",
+        Some(_) => "failure",
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::thread;
+
+    use super::*;
+
+    fn line(operation: &str) -> Line<'_> {
+        Line {
+            time: crate::time::now(),
+            operation,
+            outcome: outcome(None),
+            code: None,
+            duration_us: 1,
+            credential: None,
+            actor: None,
+            session_id: None,
+            source: "local",
+            account: None,
+            trace_id: String::new(),
+            input: None,
+            lost_before: 0,
+        }
+    }
+
+    fn operations(path: &Path) -> Vec<(String, u64)> {
+        let text = fs::read_to_string(path).unwrap();
+        let lines = text.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let lost = line["lost_before"].as_u64().unwrap_or(0);
+            (line["operation"].as_str().unwrap().to_owned(), lost)
+        });
+        lines.collect()
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_followed_by_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, old) = (folder.path().join("audit"), folder.path().join("audit.1"));
+        let log = AuditLog::file(&path).unwrap();
+        log.write(line("first"));
+        fs::rename(&path, &old).unwrap();
+        log.write(line("second"));
+        log.reopen();
+        log.write(line("third"));
+        assert_eq!(operations(&old), [("first".to_owned(), 0)]);
+        let new = operations(&path);
+        assert_eq!(new, [("second".to_owned(), 0), ("third".to_owned(), 0)]);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = path.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_first_line_after_a_failure_says_how_many_are_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let log = AuditLog::file(&path).unwrap();
+        log.write(line("lost"));
+        log.write(line("lost too"));
+        fs::remove_file(&path).unwrap();
+        log.write(line("third"));
+        log.write(line("fourth"));
+        let written = operations(&path);
+        assert_eq!(written, [("third".to_owned(), 2), ("fourth".to_owned(), 0)]);
+    }
+
+    #[test]
+    fn lines_of_two_processes_do_not_mix() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit");
+        let long = "x".repeat(3_000);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                let log = AuditLog::file(&path).unwrap();
+                let long = &long;
+                scope.spawn(move || (0..100).for_each(|_| log.write(line(long))));
+            }
+        });
+        assert_eq!(operations(&path).len(), 400);
+    }
+}

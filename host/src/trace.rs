@@ -1,0 +1,269 @@
+//! Traces: which trace a request belongs to (W3C Trace Context), and the spans from
+//! the request over its operations to what they ask of the store.
+//!
+//! A request has a span at the level INFO, so that its trace id is in every line that
+//! is logged meanwhile. The spans below it are at DEBUG, and cost nothing unless
+//! somebody takes them.
+
+pub mod otlp;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Instant;
+
+use axum::http::{HeaderMap, Method, StatusCode};
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::{Instrument as _, Span, debug, debug_span, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+/// The target of all spans, and of what is logged of each request.
+pub const TARGET: &str = "user_auth_host::trace";
+
+/// The methods of MCP. No other is shown: what a client sends as one may be anything.
+const METHODS: &[&str] = &[
+    "completion/complete",
+    "initialize",
+    "logging/setLevel",
+    "notifications/cancelled",
+    "notifications/initialized",
+    "ping",
+    "prompts/get",
+    "prompts/list",
+    "resources/list",
+    "resources/read",
+    "resources/templates/list",
+    "server/discover",
+    "tools/call",
+    "tools/list",
+];
+
+tokio::task_local! {
+    static CURRENT: Trace;
+}
+
+/// The trace of one request, or of one call that came in no other way.
+#[derive(Clone)]
+pub(crate) struct Trace {
+    id: TraceId,
+    span: Span,
+}
+
+/// What all spans of one trace have in common.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TraceId(u128);
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl TraceId {
+    fn random() -> Self {
+        let mut bytes = [0; 16];
+        // Without randomness there is no telling requests apart, and no harm done.
+        let _ = getrandom::fill(&mut bytes);
+        Self(u128::from_be_bytes(bytes))
+    }
+}
+
+impl Trace {
+    /// The trace that is going on, or a new one.
+    pub(crate) fn current() -> Self {
+        CURRENT.try_with(Self::clone).unwrap_or_else(|_| {
+            let id = TraceId::random();
+            let span = info_span!(target: TARGET, "call", trace_id = %id);
+            Self { id, span }.adopted()
+        })
+    }
+
+    /// That of an HTTP request, which may be part of one that its client has begun.
+    pub(crate) fn of_request(method: &Method, route: &'static str, headers: &HeaderMap) -> Self {
+        let remote = headers.get("traceparent").map(|parent| {
+            let fields = [
+                ("traceparent", Some(parent)),
+                ("tracestate", headers.get("tracestate")),
+            ];
+            let fields = fields.into_iter().filter_map(|(name, value)| {
+                Some((name.to_owned(), value?.to_str().ok()?.to_owned()))
+            });
+            TraceContextPropagator::new().extract(&fields.collect::<HashMap<_, _>>())
+        });
+        let remote = remote.filter(|remote| remote.span().span_context().is_valid());
+        let id = match &remote {
+            Some(remote) => {
+                let id = remote.span().span_context().trace_id();
+                TraceId(u128::from_be_bytes(id.to_bytes()))
+            }
+            None => TraceId::random(),
+        };
+        let span = match otlp::is_started() {
+            true => info_span!(
+                target: TARGET,
+                "request",
+                %method,
+                route,
+                trace_id = %id,
+                otel.name = format!("{method} {route}"),
+                otel.kind = "server",
+            ),
+            false => info_span!(target: TARGET, "request", %method, route, trace_id = %id),
+        };
+        if let Some(remote) = remote {
+            // Fails where there is nothing that exports spans.
+            let _ = span.set_parent(remote);
+        }
+        Self { id, span }.adopted()
+    }
+
+    /// With the id that the exported span has, if it is exported.
+    fn adopted(mut self) -> Self {
+        if !otlp::is_started() {
+            return self;
+        }
+        let context = self.span.context();
+        let exported = context.span().span_context().clone();
+        if !exported.is_valid() {
+            return self;
+        }
+        let id = TraceId(u128::from_be_bytes(exported.trace_id().to_bytes()));
+        if id != self.id {
+            self.id = id;
+            self.span.record("trace_id", tracing::field::display(id));
+        }
+        self
+    }
+
+    pub(crate) fn id(&self) -> TraceId {
+        self.id
+    }
+
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// The span of an operation, within another if one runs it.
+    pub(crate) fn operation(&self, within: Option<&Span>, name: &str) -> Span {
+        debug_span!(
+            target: TARGET,
+            parent: within.unwrap_or(&self.span),
+            "operation",
+            otel.name = name,
+            otel.status_code = tracing::field::Empty,
+            error.code = tracing::field::Empty,
+        )
+    }
+
+    /// Does the work as part of this trace.
+    async fn scope<F: Future>(self, work: F) -> F::Output {
+        let span = self.span.clone();
+        CURRENT.scope(self, work).instrument(span).await
+    }
+}
+
+/// Answers an HTTP request as part of its trace, and logs how that went.
+pub(crate) async fn answered<B>(
+    trace: Trace,
+    method: Method,
+    route: &'static str,
+    answer: impl Future<Output = http::Response<B>>,
+) -> http::Response<B> {
+    let span = trace.span.clone();
+    let is_exported = otlp::is_started();
+    if is_exported {
+        span.set_attribute("http.request.method", method.to_string());
+        span.set_attribute("http.route", route);
+    }
+    let began = Instant::now();
+    let response = trace.scope(answer).await;
+    let status = response.status();
+    if is_exported {
+        span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
+        if status >= StatusCode::INTERNAL_SERVER_ERROR {
+            span.set_status(opentelemetry::trace::Status::error(""));
+        }
+    }
+    debug!(
+        target: TARGET,
+        parent: &span,
+        %method,
+        route,
+        status = status.as_u16(),
+        duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "answered"
+    );
+    response
+}
+
+/// The work, as part of the trace that is going on, in a task of its own.
+pub(crate) fn continued<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let trace = CURRENT.try_with(Trace::clone).ok();
+    async move {
+        match trace {
+            Some(trace) => trace.scope(work).await,
+            None => work.await,
+        }
+    }
+}
+
+/// Logs which method of MCP a message asks for.
+pub(crate) fn message(body: &[u8]) {
+    #[derive(serde::Deserialize)]
+    struct Message {
+        method: String,
+    }
+    if !tracing::enabled!(target: TARGET, tracing::Level::DEBUG) {
+        return;
+    }
+    let method = serde_json::from_slice(body).map(|message: Message| message.method);
+    let method = match &method {
+        Ok(method) => METHODS.iter().find(|known| *known == method),
+        Err(_) => None,
+    };
+    debug!(target: TARGET, mcp_method = method.copied(), "message");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(traceparent: &str) -> TraceId {
+        let headers = HeaderMap::from_iter([(
+            axum::http::HeaderName::from_static("traceparent"),
+            traceparent.parse().unwrap(),
+        )]);
+        Trace::of_request(&Method::GET, "/", &headers).id()
+    }
+
+    #[test]
+    fn a_trace_goes_on_if_it_is_one() {
+        // The example of the specification (section 3.2.3).
+        let id = of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        assert_eq!(id.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        for no_trace in [
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "4bf92f3577b34da6a3ce929d0e0e4736",
+            "",
+        ] {
+            let new = of(no_trace).to_string();
+            assert_ne!(new, "4bf92f3577b34da6a3ce929d0e0e4736", "{no_trace}");
+            assert_ne!(new, "0".repeat(32), "{no_trace}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_can_continue_the_trace() {
+        let trace = Trace::of_request(&Method::GET, "/", &HeaderMap::new());
+        let ids = async {
+            let here = Trace::current().id();
+            let there = tokio::spawn(continued(async { Trace::current().id() }));
+            assert!(here == there.await.unwrap());
+            assert!(here != tokio::spawn(async { Trace::current().id() }).await.unwrap());
+            http::Response::new(())
+        };
+        answered(trace, Method::GET, "/", ids).await;
+    }
+}
