@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, enabled, warn};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
+use crate::bindings::user_auth::plugin::telemetry::Metrics as Snapshot;
 use crate::client::ClientHandle;
 use crate::delivery::Outbox;
 use crate::hasher::Hasher;
@@ -25,6 +26,15 @@ pub(crate) struct Host {
     pub(crate) metrics: Metrics,
     pub(crate) limits: Limits,
     pub(crate) settings: Vec<(String, String)>,
+}
+
+impl Host {
+    /// All numbers as they are now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let hasher = self.hasher.metrics();
+        let outbox = self.outbox.metrics();
+        self.metrics.snapshot(self.store.kind(), hasher, outbox)
+    }
 }
 
 /// What one call has.

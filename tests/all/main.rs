@@ -7,6 +7,7 @@ mod cli;
 mod clients;
 mod component;
 mod crash;
+mod guards;
 mod histories;
 mod host;
 mod http;

@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 pub(super) use audit::Audit;
 pub(super) use discovery::{Consul, Discovery};
 pub(super) use logging::Logging;
-pub(super) use security::{Authentication, AuthenticationType, Cors, RateLimiting, Security};
+pub(super) use security::{
+    Authentication, AuthenticationType, Cors, ForwardedHeader, RateLimiting, Security,
+};
 
 use super::Failure;
 

@@ -26,6 +26,16 @@ pub(super) async fn open(
     limits: Limits,
     reach: Reach,
 ) -> Result<(Plugin, StoreLocation), Failure> {
+    open_with(options, limits, reach, |builder| builder).await
+}
+
+/// The same, of a plugin to which `adapt` has added something.
+pub(super) async fn open_with(
+    options: &Options,
+    limits: Limits,
+    reach: Reach,
+    adapt: impl FnOnce(PluginBuilder) -> PluginBuilder,
+) -> Result<(Plugin, StoreLocation), Failure> {
     let location = match &options.store {
         Some(location) => location.clone(),
         None => StoreLocation::Sqlite(default_database()?),
@@ -43,7 +53,7 @@ pub(super) async fn open(
     if let Some(delivery) = delivery {
         builder = builder.delivery(delivery);
     }
-    let plugin = builder.build().map_err(Failure::start)?;
+    let plugin = adapt(builder).build().map_err(Failure::start)?;
     Ok((plugin, location))
 }
 

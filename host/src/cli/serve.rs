@@ -9,14 +9,14 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
-use user_auth_host::transport::http::{self, Allowed};
-use user_auth_host::{Limits, Plugin};
+use user_auth_host::transport::http::{self, Allowed, Policy, Proxies, Rate};
+use user_auth_host::{Limits, Plugin, PluginBuilder};
 
 use super::Failure;
-use super::config::Config;
+use super::config::{AuthenticationType, Config, Security};
 use super::delivery::Reach;
 use super::descriptors;
-use super::open::{open, try_out};
+use super::open::{open_with, try_out};
 use super::options::{Options, StoreLocation};
 use super::show;
 
@@ -69,19 +69,26 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let config = Config::load(self.options.config.as_deref())?;
-        let allowed = self.allowed()?;
+        let security = config.security;
+        let requires_key = security.authentication.kind == AuthenticationType::ApiKey;
+        let policy = self.policy(&security)?;
+        policy.check(requires_key).map_err(Failure::usage)?;
         let shutdown = shutdown_signal()?;
         let listener = self.bind().await?;
         let address = listener.local_addr().map_err(Failure::start)?;
         let limits = descriptors::fit(Limits::default());
-        let (plugin, store) = open(&self.options, limits, Reach::of(address.ip())).await?;
+        let reach = Reach::of(address.ip());
+        let adapt = |builder: PluginBuilder| builder.require_api_key(requires_key);
+        let (plugin, store) = open_with(&self.options, limits, reach, adapt).await?;
         try_out(&plugin).await?;
 
-        let _ = config;
         announce(address, &store);
+        if !requires_key {
+            warn!("open to whoever can reach this address: no API key is asked for");
+        }
         let messages = plugin.clone();
         let housekeeping = tokio::spawn(keep_house(plugin.clone()));
-        let served = http::serve(listener, plugin, allowed, shutdown).await;
+        let served = http::serve(listener, plugin, policy, shutdown).await;
         messages.drain().await;
         drop(messages);
         housekeeping.abort();
@@ -91,6 +98,32 @@ impl Serve {
         served.map_err(Failure::start)?;
         info!("stopped");
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What the file says of callers, and what the options add to it.
+    fn policy(&self, security: &Security) -> Result<Policy, Failure> {
+        let mut allowed = self.allowed()?;
+        if security.cors.enabled {
+            for origin in &security.cors.allowed_origins {
+                allowed = allowed.origin(origin).map_err(Failure::usage)?;
+            }
+        }
+        let header = &security.authentication.header;
+        Ok(Policy {
+            allowed,
+            // Whoever names an origin here means that its pages can call.
+            cors: security.cors.enabled || !self.allowed_origins.is_empty(),
+            key_header: header.parse().map_err(Failure::usage)?,
+            rate: security.rate_limiting.as_ref().map(|rate| Rate {
+                requests_per_minute: rate.requests_per_minute,
+                burst_size: rate.burst_size,
+            }),
+            proxies: Proxies {
+                trusted: security.trusted_proxies.clone(),
+                header: security.forwarded_header.into(),
+            },
+            https: false,
+        })
     }
 
     fn allowed(&self) -> Result<Allowed, Failure> {
