@@ -2,10 +2,15 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use user_auth_tests::{Answer, Options, Server, command, folder};
+use tokio::net::TcpListener;
+use user_auth_host::store::Store;
+use user_auth_host::transport::http::{self, Allowed};
+use user_auth_host::{Keys, Plugin, PluginBuilder};
+use user_auth_tests::{Answer, Options, Server, built, command, folder};
 
 mod endpoints;
 mod keys;
@@ -83,4 +88,45 @@ fn keys_only() -> Value {
 /// One request in a minute, after so many at once.
 fn burst(size: u32) -> Value {
     json!({"requests_per_minute": 1, "burst_size": size})
+}
+
+/// The built component in this process, on a store of the test's own.
+fn plugin(store: Arc<dyn Store>) -> PluginBuilder {
+    Plugin::builder()
+        .component(built("user-auth.wasm"))
+        .cache(built("user-auth").with_file_name("test-cache/user-auth"))
+        .store(store)
+        .keys(Keys::ephemeral().unwrap())
+}
+
+/// Serves in this process until the test ends, and says where.
+async fn serve(plugin: Plugin) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let never = std::future::pending();
+    tokio::spawn(http::serve(listener, plugin, Allowed::default(), never));
+    format!("http://{address}")
+}
+
+/// Gets what is there, or with a key sends a ping.
+async fn fetch(url: &str, key: Option<&str>) -> (u16, Value) {
+    let (url, key) = (url.to_owned(), key.map(str::to_owned));
+    let asked = tokio::task::spawn_blocking(move || {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build()
+            .into();
+        let answer = match key {
+            None => agent.get(url).call(),
+            Some(key) => agent
+                .post(url)
+                .header("content-type", "application/json")
+                .header("x-api-key", key)
+                .send(PING),
+        };
+        let mut answer = answer.unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_json())
+    });
+    let (status, body) = asked.await.unwrap();
+    (status, body.unwrap())
 }

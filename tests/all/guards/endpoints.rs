@@ -1,56 +1,48 @@
 //! What whoever runs a server can ask it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use user_auth_tests::{Options, PASSWORD, Server, built};
 
-use super::{Guarded, keys_only, secret};
+use super::{Guarded, fetch, keys_only, plugin, secret, serve};
+use crate::attacks::failures::Fragile;
 
-#[test]
-fn a_server_without_its_store_lives_and_is_not_ready() {
-    let guarded = Guarded::start(json!({}));
-    let ready = guarded.server.get("/ready", &[]);
-    assert_eq!(ready.status, 200);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_its_store_lives_and_is_not_ready() {
+    let store = Arc::new(Fragile::default());
+    let plugin = plugin(store.clone()).build().unwrap();
+    let url = serve(plugin).await;
+    let get = async |path: &str| fetch(&format!("{url}{path}"), None).await;
+    let (status, body) = get("/ready").await;
     let expected = json!({"status": "ready", "store": "ok", "component": "ok"});
-    assert_eq!(ready.json(), expected);
+    assert_eq!((status, body), (200, expected));
 
-    let folder = guarded.home.path().join(".local/share/user-auth");
-    for name in ["user-auth.db", "user-auth.db-wal"] {
-        let file = std::fs::File::options().write(true).open(folder.join(name));
-        let mut file = file.unwrap();
-        file.write_all(&[b'x'; 8192]).unwrap();
-    }
+    store.set_broken(Some("get"));
     // What was found is kept for a second.
-    let ready = loop {
-        let ready = guarded.server.get("/ready", &[]);
-        if ready.status != 200 {
-            break ready;
+    let (status, body) = loop {
+        let (status, body) = get("/ready").await;
+        if status != 200 {
+            break (status, body);
         }
     };
-    assert_eq!(ready.status, 503);
     let expected = json!({"status": "unavailable", "store": "unavailable", "component": "ok"});
-    assert_eq!(ready.json(), expected);
-    let health = guarded.server.get("/health", &[]);
-    assert_eq!(
-        (health.status, &health.json()["status"]),
-        (200, &json!("ok"))
-    );
+    assert_eq!((status, body), (503, expected));
+    let (status, body) = get("/health").await;
+    assert_eq!((status, &body["status"]), (200, &json!("ok")));
+    assert_eq!(body["name"], "user-auth");
 }
 
 #[test]
-fn a_server_whose_component_gives_no_answer_is_not_ready() {
+fn a_component_that_says_nothing_of_itself_has_no_card() {
     let component = built("user-auth-hostile.wasm");
     let server = Options::new()
         .store("memory")
         .arg("--component")
         .arg(component.to_str().unwrap())
         .start();
-    // It answers, if not as it should; and of itself it says nothing.
-    assert_eq!(server.get("/ready", &[]).status, 200);
     assert_eq!(server.get("/mcp/server-card", &[]).status, 500);
-    assert_eq!(server.get("/health", &[]).status, 200);
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! Callers that have to show an API key.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use user_auth_host::api::{Caller, Principal};
 use user_auth_tests::PASSWORD;
 
-use super::{Guarded, PING, keys_only, secret};
+use super::{Guarded, PING, fetch, keys_only, plugin, secret, serve};
+use crate::attacks::failures::Fragile;
 use crate::http::assert_error_object;
 
 fn assert_refused(answer: &user_auth_tests::Answer, header: &str, id: Value) {
@@ -160,4 +164,30 @@ fn what_cannot_be_the_header_of_keys_is_refused_at_the_start() {
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(log.contains(&format!("'{header}'")), "{log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_admitted_while_keys_cannot_be_verified() {
+    let store = Arc::new(Fragile::default());
+    let plugin = plugin(store.clone()).require_api_key(true).build().unwrap();
+    let operate = async |operation: &str, input: Value| -> Value {
+        let caller = Caller {
+            principal: Principal::Operator,
+            source: None,
+        };
+        let output = plugin.invoke(caller, operation, &input.to_string()).await;
+        serde_json::from_str(&output.unwrap().unwrap()).unwrap()
+    };
+    let account = operate("create_service_account", json!({"username": "robot"})).await;
+    let key = json!({"name": "k", "user_id": account["user_id"]});
+    let key = operate("create_api_key", key).await;
+    let url = serve(plugin.clone()).await + "/mcp";
+    let ping = async || fetch(&url, Some(secret(&key))).await;
+    assert_eq!(ping().await.0, 200);
+    store.set_broken(Some("get"));
+    let (status, answer) = ping().await;
+    assert_eq!((status, &answer["id"]), (503, &json!(7)));
+    assert_error_object(&answer["error"], -32004, "mcp");
+    store.set_broken(None);
+    assert_eq!(ping().await.0, 200);
 }

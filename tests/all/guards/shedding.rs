@@ -4,22 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use user_auth_host::Limits;
 use user_auth_host::store::MemoryStore;
-use user_auth_host::transport::http::{self, Allowed};
-use user_auth_host::{Keys, Limits, Plugin};
 use user_auth_tests::built;
 
+use super::{plugin, serve};
 use crate::http::assert_error_object;
 
 /// Calls that never end by themselves, ten times as many as there are places for.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_is_refused_at_once_with_its_id() {
-    let plugin = Plugin::builder()
+    let plugin = plugin(Arc::new(MemoryStore::new()))
         .component(built("user-auth-hostile.wasm"))
-        .cache(built("user-auth").with_file_name("test-cache/user-auth"))
-        .store(Arc::new(MemoryStore::new()))
-        .keys(Keys::ephemeral().unwrap())
         .limits(Limits {
             concurrent_calls: 1,
             waiting_calls: 1,
@@ -30,14 +26,7 @@ async fn what_is_too_much_is_refused_at_once_with_its_id() {
         })
         .build()
         .unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    tokio::spawn(http::serve(
-        listener,
-        plugin,
-        Allowed::default(),
-        std::future::pending(),
-    ));
+    let url = serve(plugin).await + "/mcp";
     let mut calls = tokio::task::JoinSet::new();
     for id in 0..20 {
         let url = url.clone();
