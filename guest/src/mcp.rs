@@ -5,6 +5,7 @@
 //! is stateless (the modern era). Clients mix the two, so each message is judged
 //! by itself, in [`era`].
 
+mod admission;
 mod completion;
 #[cfg(feature = "conformance")]
 mod conformance;
@@ -86,6 +87,9 @@ pub fn tool_name(operation: &str) -> String {
 
 /// Answers one message. What is wrong is told in the response.
 pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response {
+    if let Err(error) = admission::check(request, settings, ports) {
+        return admission::refuse(request, &error, ports);
+    }
     let caller = caller(request);
     let exchange = Exchange {
         request,

@@ -43,6 +43,9 @@ pub struct Settings {
     pub argon2_iterations: u32,
     /// How many guesses there are.
     pub throttling: Throttling,
+    /// `USER_AUTH_REQUIRE_API_KEY`, `true` or `false`: whether a message over HTTP
+    /// has to come with an API key.
+    pub require_api_key: bool,
 }
 
 /// How many guesses there are. They are always counted; what can be set is how
@@ -92,6 +95,7 @@ impl Default for Settings {
             argon2_memory_kib: 19 * 1024,
             argon2_iterations: 2,
             throttling: Throttling::default(),
+            require_api_key: false,
         }
     }
 }
@@ -157,6 +161,7 @@ impl Settings {
                     settings.argon2_memory_kib = number(7 * 1024, 65_536)? as u32
                 }
                 "ARGON2_ITERATIONS" => settings.argon2_iterations = number(1, 10)? as u32,
+                "REQUIRE_API_KEY" => settings.require_api_key = truth(&name, &value)?,
                 _ => settings.throttling.read(setting, number)?,
             }
         }
@@ -266,6 +271,12 @@ fn number(name: &str, value: &str, low: u64, high: u64) -> Result<u64, InvalidSe
     }
 }
 
+fn truth(name: &str, value: &str) -> Result<bool, InvalidSetting> {
+    value
+        .parse()
+        .map_err(|_| invalid(name, value, "true or false"))
+}
+
 fn invalid(name: &str, value: &str, expected: &str) -> InvalidSetting {
     InvalidSetting {
         name: name.to_owned(),
@@ -292,6 +303,8 @@ mod tests {
         assert!(read("USER_AUTH_ACCESS_TOKEN_TTL_SECONDS", "15m").is_err());
         assert!(read("USER_AUTH_ISSUER", "").is_err());
         assert!(read("USER_AUTH_CODE_TTL_SECONDS", "601").is_err());
+        // What is meant to shut a door does not leave it open by mistake.
+        assert!(read("USER_AUTH_REQUIRE_API_KEY", "yes").is_err());
     }
 
     #[test]

@@ -49,21 +49,28 @@ impl CallError {
     /// The JSON-RPC error response that a client gets, to the request with this
     /// id: `null` when there is none to be had.
     pub fn to_json_rpc(&self, id: Value) -> Value {
-        json!({
-            "jsonrpc": "2.0",
-            "id": id,
-            "error": {
-                "code": -32004,
-                "message": "Resource unavailable",
-                "data": {
-                    "operation": "mcp",
-                    "module": "UserAuth",
-                    "timestamp": time::now(),
-                    "details": { "retry_after_seconds": self.retry_after().as_secs() },
-                },
-            },
-        })
+        let seconds = self.retry_after().as_secs();
+        error_response(-32004, "Resource unavailable", seconds, id)
     }
+}
+
+/// The JSON-RPC error response with the error object that operations have too, for
+/// what never reached one: come back after so many seconds.
+pub(crate) fn error_response(code: i32, message: &str, retry_after: u64, id: Value) -> Value {
+    json!({
+        "jsonrpc": "2.0",
+        "id": id,
+        "error": {
+            "code": code,
+            "message": message,
+            "data": {
+                "operation": "mcp",
+                "module": "UserAuth",
+                "timestamp": time::now(),
+                "details": { "retry_after_seconds": retry_after },
+            },
+        },
+    })
 }
 
 impl From<Exceeded> for CallError {

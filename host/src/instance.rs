@@ -8,7 +8,7 @@ use tracing::{Span, debug, enabled, warn};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use crate::audit_log::{AuditLog, Line};
-use crate::bindings::user_auth::plugin::telemetry::OperationAudit;
+use crate::bindings::user_auth::plugin::telemetry::{Metrics as Snapshot, OperationAudit};
 use crate::client::ClientHandle;
 use crate::delivery::Outbox;
 use crate::hasher::Hasher;
@@ -33,6 +33,15 @@ pub(crate) struct Host {
     pub(crate) audit_log: Option<Arc<AuditLog>>,
     pub(crate) limits: Limits,
     pub(crate) settings: Vec<(String, String)>,
+}
+
+impl Host {
+    /// All numbers as they are now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let hasher = self.hasher.metrics();
+        let outbox = self.outbox.metrics();
+        self.metrics.snapshot(self.store.kind(), hasher, outbox)
+    }
 }
 
 /// What one call has.

@@ -118,6 +118,9 @@ limits! {
     discarded_body_bytes: usize = 8 << 20, "B";
     /// Open HTTP connections.
     connections: usize = 4_096, "";
+    /// Callers whose rate is limited one by one, if it is: sources, and as many API
+    /// keys. Beyond these they share.
+    limited_callers: usize = 65_536, "";
     /// What is read ahead of one connection, the header of a request included; at
     /// least 8 KiB.
     connection_buffer_bytes: usize = 32 << 10, "B";

@@ -47,7 +47,40 @@ pub(crate) struct LiveInstance<'a>(&'a InstanceCounters);
 struct Operation {
     calls: u64,
     failures: u64,
+    /// Calls by how they ended, in the order of [`OUTCOMES`].
+    outcomes: [u64; OUTCOMES.len()],
+    sum_us: u64,
     latency_us: Histogram<u32>,
+}
+
+/// How an operation can end, and the code of the error.
+const OUTCOMES: [(&str, Option<i32>); 7] = [
+    ("ok", None),
+    ("application", Some(-32000)),
+    ("authentication", Some(-32001)),
+    ("authorization", Some(-32002)),
+    ("rate_limit", Some(-32003)),
+    ("unavailable", Some(-32004)),
+    ("other", Some(0)),
+];
+
+/// Upper bounds of latencies, in microseconds: from a token that is verified to a
+/// password that waits for its turn to be hashed.
+const BOUNDS_US: [u64; 15] = [
+    250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000,
+];
+
+/// The numbers of one operation, for people who watch.
+pub(crate) struct Watched {
+    pub(crate) operation: String,
+    /// Calls by how they ended; what never happened is left out.
+    pub(crate) outcomes: Vec<(&'static str, u64)>,
+    pub(crate) calls: u64,
+    pub(crate) sum_seconds: f64,
+    /// Upper bounds in seconds, and how many calls took no longer than each but
+    /// longer than the one before.
+    pub(crate) latency: Vec<(f64, u64)>,
 }
 
 impl Metrics {
@@ -76,6 +109,10 @@ impl Metrics {
             .or_insert_with(Operation::new);
         operation.calls += 1;
         operation.failures += u64::from(event.code.is_some());
+        let last = OUTCOMES.len() - 1;
+        let outcome = OUTCOMES.iter().position(|(_, code)| *code == event.code);
+        operation.outcomes[outcome.unwrap_or(last)] += 1;
+        operation.sum_us = operation.sum_us.saturating_add(event.duration_us);
         operation.latency_us.saturating_record(event.duration_us);
     }
 
@@ -119,6 +156,16 @@ impl Metrics {
                 peak_memory_bytes: self.instances.peak_memory_bytes.load(Relaxed),
             },
         }
+    }
+
+    /// The numbers of all operations that have been called.
+    pub(crate) fn watched(&self) -> Vec<Watched> {
+        self.operations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|(name, operation)| operation.watched(name))
+            .collect()
     }
 
     fn operations(&self) -> Vec<OperationMetrics> {
@@ -175,9 +222,38 @@ impl Operation {
         Self {
             calls: 0,
             failures: 0,
+            outcomes: [0; OUTCOMES.len()],
+            sum_us: 0,
             latency_us,
         }
     }
+
+    fn watched(&self, name: &str) -> Watched {
+        let names = OUTCOMES.iter().map(|(name, _)| *name);
+        let outcomes = names.zip(self.outcomes).filter(|(_, calls)| *calls > 0);
+        Watched {
+            operation: name.to_owned(),
+            outcomes: outcomes.collect(),
+            calls: self.calls,
+            sum_seconds: seconds(self.sum_us),
+            latency: self.latency(),
+        }
+    }
+
+    fn latency(&self) -> Vec<(f64, u64)> {
+        let mut counts = [0; BOUNDS_US.len() + 1];
+        for step in self.latency_us.iter_recorded() {
+            let value = step.value_iterated_to();
+            let bucket = BOUNDS_US.partition_point(|bound| *bound < value);
+            counts[bucket] += u64::from(step.count_at_value());
+        }
+        let bounds = BOUNDS_US.iter().map(|bound| seconds(*bound));
+        bounds.chain([f64::INFINITY]).zip(counts).collect()
+    }
+}
+
+fn seconds(microseconds: u64) -> f64 {
+    microseconds as f64 / 1e6
 }
 
 fn saturate(number: usize) -> u32 {
@@ -208,6 +284,26 @@ mod tests {
         let login = &snapshot.operations[0];
         assert_eq!((login.calls, login.failures), (100, 10));
         assert_eq!((login.p50_us, login.p99_us, login.max_us), (50, 99, 100));
+    }
+
+    #[test]
+    fn outcomes_and_latencies_add_up() {
+        let metrics = Metrics::new(8);
+        for (code, duration) in [
+            (None, 100),
+            (None, 300),
+            (Some(-32001), 40_000),
+            (Some(7), 60_000_000),
+        ] {
+            metrics.operation_ended(event("login", code, duration));
+        }
+        let login = metrics.watched().remove(0);
+        let outcomes = [("ok", 2), ("authentication", 1), ("other", 1)];
+        assert_eq!(login.outcomes, outcomes);
+        assert_eq!((login.calls, login.sum_seconds), (4, 60.0404));
+        let filled: Vec<_> = login.latency.into_iter().filter(|b| b.1 > 0).collect();
+        let expected = [(0.00025, 1), (0.0005, 1), (0.05, 1), (f64::INFINITY, 1)];
+        assert_eq!(filled, expected);
     }
 
     #[test]

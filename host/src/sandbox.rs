@@ -18,6 +18,7 @@ use crate::api::{
     Swept, Tokens, Unavailable,
 };
 use crate::audit_log::AuditLog;
+use crate::bindings::user_auth::plugin::telemetry::Metrics as Snapshot;
 use crate::bindings::{self, PluginPre};
 use crate::cache::Cache;
 use crate::call::CallError;
@@ -50,6 +51,8 @@ struct Inner {
     /// Those and the places for calls that wait.
     admitted: Semaphore,
 }
+
+const REQUIRE_API_KEY: &str = "USER_AUTH_REQUIRE_API_KEY";
 
 /// Says what a [`Plugin`] is made of. `component`, `store` and `keys` must be
 /// given; the rest has defaults.
@@ -295,6 +298,26 @@ impl Plugin {
         self.inner.host.audit_log.as_ref()
     }
 
+    /// Whether the component asks for an API key over HTTP: see
+    /// [`PluginBuilder::require_api_key`].
+    pub fn requires_api_key(&self) -> bool {
+        // The component takes the last of two, too.
+        let mut settings = self.inner.host.settings.iter().rev();
+        settings
+            .find(|(name, _)| name == REQUIRE_API_KEY)
+            .is_some_and(|(_, value)| value == "true")
+    }
+
+    /// The numbers that the component is told of.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.inner.host.snapshot()
+    }
+
+    /// The numbers since the start, by operation.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.host.metrics
+    }
+
     /// Waits until all messages to owners of accounts are delivered or given up,
     /// for [`Limits::delivery_drain`] at the most. To be called before a program
     /// ends.
@@ -431,6 +454,12 @@ impl PluginBuilder {
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
         self
+    }
+
+    /// Whether a message over HTTP has to come with a good API key, whatever it asks
+    /// for; what comes over standard input never has to. `false` unless called.
+    pub fn require_api_key(self, required: bool) -> Self {
+        self.setting(REQUIRE_API_KEY, required.to_string())
     }
 
     /// Keeps compiled code in this folder, which nobody else may be able to

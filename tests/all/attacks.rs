@@ -7,7 +7,7 @@ use user_auth_host::{Keys, Limits, Plugin};
 use user_auth_tests::built;
 
 mod accounts;
-mod failures;
+pub(crate) mod failures;
 mod floods;
 mod introspection;
 mod logins;

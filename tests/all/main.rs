@@ -13,6 +13,7 @@ mod consul;
 mod crash;
 mod deploy;
 mod faults;
+mod guards;
 mod histories;
 mod host;
 mod http;

@@ -10,6 +10,7 @@ use super::id::Id;
 use super::permission::{Grant, Permission};
 use super::records::{self, Batch};
 use super::role;
+use super::secret::Secret;
 use super::session::{self, Session};
 use crate::error::{AuthError, FieldError, Kind, Result};
 
@@ -254,23 +255,13 @@ fn verify(context: &Context) -> Result<Actor> {
     match &context.caller.principal {
         Principal::Operator => Ok(Actor::Operator),
         Principal::AccessToken(_) => with_session(context),
-        Principal::ApiKey(secret) => {
-            let Some(found) = ApiKey::authenticate(secret.expose(), &context.ports)? else {
-                return Err(AuthError::new(
-                    Kind::Authentication,
-                    "The API key is not valid",
-                ));
-            };
-            let (account, _) = Account::read(found.value.user_id, &context.ports)?;
-            if !account.is_some_and(|account| account.value.is_active()) {
-                return Err(AuthError::new(
-                    Kind::Authentication,
-                    "The API key is not valid",
-                ));
-            }
-            note_use(&found, context)?;
-            Ok(Actor::ApiKey(Box::new(found.value)))
-        }
+        Principal::ApiKey(secret) => match api_key(secret, context)? {
+            Some(key) => Ok(Actor::ApiKey(Box::new(key))),
+            None => Err(AuthError::new(
+                Kind::Authentication,
+                "The API key is not valid",
+            )),
+        },
         Principal::Anonymous => Err(AuthError::new(
             Kind::Authentication,
             "This takes an access token or an API key",
@@ -280,6 +271,20 @@ fn verify(context: &Context) -> Result<Actor> {
             "the header Authorization: Bearer, the header X-API-Key, or the field access_token",
         )),
     }
+}
+
+/// The API key with this secret, if it is good and its account is active; it is
+/// noted as used.
+pub fn api_key(secret: &Secret, context: &Context) -> Result<Option<ApiKey>> {
+    let Some(found) = ApiKey::authenticate(secret.expose(), &context.ports)? else {
+        return Ok(None);
+    };
+    let (account, _) = Account::read(found.value.user_id, &context.ports)?;
+    if !account.is_some_and(|account| account.value.is_active()) {
+        return Ok(None);
+    }
+    note_use(&found, context)?;
+    Ok(Some(found.value))
 }
 
 /// A lost race means that the key was noted as used, or is gone.

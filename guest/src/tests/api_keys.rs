@@ -742,3 +742,108 @@ fn revoking_an_unknown_token_succeeds_and_changes_nothing() {
         assert_eq!(revoke(&world, &alice["access_token"]), json!({}));
     }
 }
+
+/// A world that asks every caller for a key, one that is good, and its number.
+fn closed_world() -> (World, String, Value) {
+    let mut world = World::new();
+    let account = operator(
+        &world,
+        "create_service_account",
+        json!({"username": "robot"}),
+    );
+    let input = json!({"name": "robot", "user_id": account["user_id"]});
+    let key = operator(&world, "create_api_key", input);
+    world.settings.require_api_key = true;
+    let secret = key["api_key"].as_str().unwrap().to_owned();
+    (world, secret, key)
+}
+
+#[test]
+fn where_a_key_is_required_nothing_is_answered_without_one() {
+    let (world, key, _) = closed_world();
+    for message in [
+        json!({"jsonrpc": "2.0", "id": 7, "method": "initialize", "params": {}}),
+        json!({"jsonrpc": "2.0", "id": 7, "method": "ping"}),
+        json!({"jsonrpc": "2.0", "id": 7, "method": "tools/list"}),
+        json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {}}),
+        json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        json!([{"jsonrpc": "2.0", "id": 7, "method": "ping"}]),
+        json!("nonsense"),
+    ] {
+        let wrong = format!("{}x", &key[..key.len() - 1]);
+        for headers in [
+            &[][..],
+            &[("x-api-key", "")],
+            &[("x-api-key", "uak_x")],
+            &[("x-api-key", &*wrong)],
+            &[("authorization", &*format!("Bearer {key}"))],
+            &[("x-api-key", &*key), ("x-api-key", &*key)],
+            &[("x-api-key", &*key), ("x-api-key", "uak_x")],
+        ] {
+            let (status, answer) = world.post(headers, &message.to_string());
+            assert_eq!(status, 401, "{message} {headers:?}");
+            assert_eq!(answer["error"]["code"], -32001);
+            assert_eq!(answer["error"]["message"], "A valid API key is required");
+            let id = message.get("id").cloned().unwrap_or_default();
+            assert_eq!(answer["id"], id);
+        }
+    }
+    let ping = json!({"jsonrpc": "2.0", "id": 7, "method": "ping"}).to_string();
+    let (status, answer) = world.post(&[("x-api-key", &key)], &ping);
+    assert_eq!((status, &answer["result"]), (200, &json!({})));
+}
+
+#[test]
+fn a_key_that_is_over_admits_nobody() {
+    let ping = json!({"jsonrpc": "2.0", "id": 7, "method": "ping"}).to_string();
+    let ends: [fn(&World, &Value); 3] = [
+        |world, key| {
+            operator(world, "revoke_api_key", json!({"key_id": key["key_id"]}));
+        },
+        |world, _| {
+            operator(world, "disable_user", json!({"username": "robot"}));
+        },
+        |world, _| {
+            operator(world, "delete_user", json!({"username": "robot"}));
+        },
+    ];
+    for end in ends {
+        let (world, secret, key) = closed_world();
+        assert_eq!(world.post(&[("x-api-key", &secret)], &ping).0, 200);
+        end(&world, &key);
+        assert_eq!(world.post(&[("x-api-key", &secret)], &ping).0, 401);
+    }
+}
+
+#[test]
+fn the_key_admits_the_program_and_the_token_says_on_whose_behalf() {
+    let (mut world, key, _) = closed_world();
+    world.settings.require_api_key = false;
+    let alice = user(&world, "alice", &[]);
+    world.settings.require_api_key = true;
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "user-auth_list_sessions", "arguments": {}}})
+    .to_string();
+    let bearer = format!("Bearer {}", alice["access_token"].as_str().unwrap());
+    let both = [("x-api-key", &*key), ("authorization", &*bearer)];
+    let (status, answer) = world.post(&both, &body);
+    assert_eq!(status, 200);
+    let sessions = &answer["result"]["structuredContent"]["sessions"];
+    assert_eq!(sessions[0]["session_id"], alice["session_id"]);
+    let (status, answer) = world.post(&both[..1], &body);
+    assert_eq!((status, &answer["error"]["code"]), (200, &json!(-32001)));
+    assert_eq!(world.post(&both[1..], &body).0, 401);
+}
+
+#[test]
+fn the_local_operator_needs_no_key() {
+    let (world, ..) = closed_world();
+    let request = crate::mcp::Request {
+        transport: crate::mcp::Transport::Stdio,
+        headers: Vec::new(),
+        peer: None,
+        body: br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#.to_vec(),
+    };
+    let response = crate::mcp::handle(&request, &world.settings, world.ports());
+    assert_eq!(response.status, 200);
+}

@@ -31,6 +31,16 @@ pub(super) async fn open(
     limits: Limits,
     reach: Reach,
 ) -> Result<(Plugin, StoreLocation), Failure> {
+    open_with(config, limits, reach, |builder| builder).await
+}
+
+/// The same, of a plugin to which `adapt` has added something.
+pub(super) async fn open_with(
+    config: &Config,
+    limits: Limits,
+    reach: Reach,
+    adapt: impl FnOnce(PluginBuilder) -> PluginBuilder,
+) -> Result<(Plugin, StoreLocation), Failure> {
     let location = location(config)?;
     // The component first: a mistake there must leave no files behind.
     let builder = component(&config.component)?;
@@ -49,7 +59,7 @@ pub(super) async fn open(
     if let Some(log) = audit_log {
         builder = builder.audit_log(log);
     }
-    let plugin = builder.build().map_err(Failure::start)?;
+    let plugin = adapt(builder).build().map_err(Failure::start)?;
     Ok((plugin, location))
 }
 

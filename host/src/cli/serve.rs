@@ -11,14 +11,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
-use user_auth_host::Plugin;
-use user_auth_host::transport::http::{self, Allowed, Listener, Tls};
+use user_auth_host::transport::http::{self, Allowed, Listener, Policy, Proxies, Rate, Tls};
+use user_auth_host::{Plugin, PluginBuilder};
 
 use super::Failure;
 use super::config::{AuthenticationType, Config, Flags};
 use super::delivery::Reach;
 use super::descriptors;
-use super::open::{open, try_out};
+use super::open::{open_with, try_out};
 use super::options::{Options, StoreLocation};
 use super::show;
 
@@ -86,18 +86,21 @@ impl Serve {
     }
 
     pub(super) async fn run(self, config: Config) -> Result<ExitCode, Failure> {
-        let allowed = allowed(&config)?;
+        let requires_key = config.security.authentication.kind == AuthenticationType::ApiKey;
         let tls = load_tls(&config)?;
+        let policy = policy(&config, tls.is_some())?;
+        policy.check(requires_key).map_err(Failure::usage)?;
         let shutdown = shutdown_signal()?;
         let listener = bind(&config.server.listen).await?;
         let address = listener.local_addr().map_err(Failure::start)?;
         refuse_to_be_open(address, &config)?;
         let limits = descriptors::fit(config.limits.0.clone());
-        let (plugin, store) = open(&config, limits, Reach::of(address.ip())).await?;
+        let adapt = |builder: PluginBuilder| builder.require_api_key(requires_key);
+        let (plugin, store) = open_with(&config, limits, Reach::of(address.ip()), adapt).await?;
         try_out(&plugin, &config).await?;
 
         announce(address, &store, tls.is_some());
-        if config.security.authentication.kind == AuthenticationType::None {
+        if !requires_key {
             warn!(
                 "the server is open: it asks nobody on this machine who they are; set \
                  `security.authentication.type` to `api_key` to have it ask for API keys"
@@ -118,7 +121,7 @@ impl Serve {
             // Nobody is to be sent here any more while the last requests end.
             stopping.cancel();
         };
-        let served = http::serve(listener, plugin, allowed, shutdown).await;
+        let served = http::serve(listener, plugin, policy, shutdown).await;
         stopping.cancel();
         if let Some(registration) = registration {
             let _ = registration.await;
@@ -169,8 +172,31 @@ pub(super) fn refuse_to_be_open(address: SocketAddr, config: &Config) -> Result<
     )))
 }
 
+/// What callers are held to.
+pub(super) fn policy(config: &Config, https: bool) -> Result<Policy, Failure> {
+    let security = &config.security;
+    Ok(Policy {
+        allowed: allowed(config)?,
+        cors: security.cors.is_enabled(),
+        key_header: security
+            .authentication
+            .header
+            .parse()
+            .map_err(Failure::usage)?,
+        rate: security.rate_limiting.as_ref().map(|rate| Rate {
+            requests_per_minute: rate.requests_per_minute,
+            burst_size: rate.burst_size,
+        }),
+        proxies: Proxies {
+            trusted: security.trusted_proxies.clone(),
+            header: security.forwarded_header.into(),
+        },
+        https,
+    })
+}
+
 /// Whom the server answers.
-pub(super) fn allowed(config: &Config) -> Result<Allowed, Failure> {
+fn allowed(config: &Config) -> Result<Allowed, Failure> {
     let mut allowed = Allowed::default();
     let listen = &config.server.listen;
     // Clients may name the server as whoever started it did.
@@ -182,7 +208,7 @@ pub(super) fn allowed(config: &Config) -> Result<Allowed, Failure> {
     for host in &config.server.allowed_hosts {
         allowed = allowed.host(host).map_err(Failure::usage)?;
     }
-    for origin in &config.security.cors.allowed_origins {
+    for origin in config.security.cors.origins() {
         allowed = allowed.origin(origin).map_err(Failure::usage)?;
     }
     Ok(allowed)

@@ -72,11 +72,7 @@ impl Host for State {
 
     fn snapshot(&mut self) -> wasmtime::Result<Metrics> {
         self.count_host_call()?;
-        let host = self.host();
-        let hasher = host.hasher.metrics();
-        Ok(host
-            .metrics
-            .snapshot(host.store.kind(), hasher, host.outbox.metrics()))
+        Ok(self.host().snapshot())
     }
 }
 

@@ -1,10 +1,24 @@
-//! MCP's Streamable HTTP: `POST /mcp`, and `GET /health` for whoever watches.
+//! MCP's Streamable HTTP, and what whoever runs it wants to see:
+//!
+//! - `POST /mcp`: one message in, its answer out.
+//! - `GET /mcp/server-card`: what a client can know before it connects.
+//! - `GET /health`: the process lives. `GET /ready`: it can do its work.
+//! - `GET /metrics`: the numbers, for Prometheus.
+//!
+//! What callers are held to is a [`Policy`].
 
+mod card;
+mod cors;
+mod forwarded;
 mod guard;
 mod mcp;
+mod metrics;
 mod patience;
 mod places;
+mod policy;
+mod rate;
 mod sse;
+mod state;
 mod tls;
 
 use std::future::poll_fn;
@@ -18,55 +32,80 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::any;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 use tracing::{debug, error, info, warn};
 
+pub use forwarded::{ForwardedHeader, Proxies};
 pub use guard::{Allowed, AllowedError};
+pub use ipnet::IpNet;
+pub use policy::{KeyHeader, Policy, PolicyError, Rate};
 pub use tls::{Listener, Tls, TlsError};
 
-use crate::claim::KEY_CHECK;
+use crate::api::{McpRequest, Transport};
+use crate::call::{CallError, error_response};
+use crate::client::NoClient;
 use crate::sandbox::Plugin;
-use crate::store::Store;
 use crate::trace::{self, Trace};
+use card::Facts;
+use metrics::Counters;
 use patience::{Debts, Patient};
 use places::{Place, Places};
+use rate::{KeyHash, Limiter, TIDY_EVERY};
+use state::Readiness;
 
 /// How long to wait when the system has no more descriptors for connections.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves MCP over HTTP, or with a [`Listener`] of its own over TLS, until `shutdown` completes, then takes no more
-/// connections and finishes the requests that have arrived whole, for
-/// [`Limits::shutdown`](crate::Limits::shutdown) at most. Nothing of it runs on
-/// when this returns.
+/// Serves MCP over HTTP, or with a [`Listener`] of its own over TLS, until `shutdown`
+/// completes, then takes no more connections and finishes the requests that have
+/// arrived whole, for [`Limits::shutdown`](crate::Limits::shutdown) at most. Nothing
+/// of it runs on when this returns.
+///
+/// Callers are held to the policy; [`Allowed`] alone is one too. Fails when it is
+/// one that cannot be ([`Policy::check`]).
 pub async fn serve(
     listener: impl Into<Listener>,
     plugin: Plugin,
-    allowed: Allowed,
+    policy: impl Into<Policy>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let Listener { tcp: listener, tls } = listener.into();
     let limits = plugin.limits().clone();
-    let router = router(App {
-        allowed: allowed.listening_on(listener.local_addr()?),
+    let stopping = CancellationToken::new();
+    let mut policy = policy.into();
+    let requires_key = plugin.requires_api_key();
+    policy.check(requires_key).map_err(io::Error::other)?;
+    policy.allowed = policy.allowed.listening_on(listener.local_addr()?);
+    let app = Arc::new(App {
+        limiter: policy
+            .rate
+            .map(|rate| Limiter::new(rate, limits.limited_callers)),
+        policy,
+        requires_key,
         plugin,
         bodies: Arc::new(Semaphore::new(limits.bodies_bytes)),
+        counters: Counters::default(),
+        readiness: Readiness::default(),
+        facts: OnceCell::new(),
+        stopping: stopping.clone(),
         started: Instant::now(),
     });
+    let router = router(&app);
     let places = Places::new(limits.connections);
-    let stopping = CancellationToken::new();
     let mut connections = JoinSet::new();
     let mut server = http1::Builder::new();
     server
@@ -82,7 +121,7 @@ pub async fn serve(
             // Those that have ended are let go of.
             while connections.try_join_next().is_some() {}
             let (server, router, stopping) = (server.clone(), router.clone(), stopping.clone());
-            let tls = tls.clone();
+            let (app, tls) = (app.clone(), tls.clone());
             connections.spawn(async move {
                 let debts = place.debts().clone();
                 let stream = Patient::new(
@@ -91,28 +130,32 @@ pub async fn serve(
                     stopping.clone(),
                     debts.clone(),
                 );
-                let secured = tokio::select! {
-                    secured = tls::secure(tls.as_ref(), stream, limits.header_read) => secured,
-                    // It owes nothing yet.
-                    () = stopping.cancelled() => return,
+                let serving = async {
+                    let secured = tokio::select! {
+                        secured = tls::secure(tls.as_ref(), stream, limits.header_read) => secured,
+                        // It owes nothing yet.
+                        () = stopping.cancelled() => return,
+                    };
+                    let stream = match secured {
+                        Ok(stream) => stream,
+                        Err(error) => return debug!(%peer, %error, "no TLS came about"),
+                    };
+                    let caller = Caller {
+                        peer,
+                        debts: debts.clone(),
+                    };
+                    let service = service_fn(move |request| {
+                        answer(app.clone(), router.clone(), caller.clone(), request)
+                    });
+                    let connection = server.serve_connection(TokioIo::new(stream), service);
+                    if let Err(error) = drive(connection, &debts, &stopping).await {
+                        debug!(%peer, %error, "a connection broke");
+                    }
                 };
-                let stream = match secured {
-                    Ok(stream) => stream,
-                    Err(error) => return debug!(%peer, %error, "no TLS came about"),
-                };
-                let caller = Caller {
-                    peer,
-                    debts: debts.clone(),
-                };
-                let service =
-                    service_fn(move |request| answer(router.clone(), caller.clone(), request));
-                let connection = server.serve_connection(TokioIo::new(stream), service);
                 tokio::select! {
                     biased;
                     () = place.evicted() => debug!(%peer, "a connection made place for another"),
-                    ended = drive(connection, &debts, &stopping) => if let Err(error) = ended {
-                        debug!(%peer, %error, "a connection broke");
-                    },
+                    () = serving => {}
                 }
             });
         }
@@ -120,6 +163,7 @@ pub async fn serve(
     tokio::select! {
         () = shutdown => {}
         () = accepting => {}
+        () = tidy(app.limiter.as_ref()) => {}
     }
     drop(listener);
     stopping.cancel();
@@ -162,10 +206,91 @@ where
 
 struct App {
     plugin: Plugin,
-    allowed: Allowed,
+    policy: Policy,
+    /// Whether the component asks for an API key.
+    requires_key: bool,
+    limiter: Option<Limiter>,
     /// A permit for each byte of a body that may be kept.
     bodies: Arc<Semaphore>,
+    counters: Counters,
+    readiness: Readiness,
+    facts: OnceCell<Facts>,
+    stopping: CancellationToken,
     started: Instant,
+}
+
+impl App {
+    /// Counts a request for its caller: for the key that it shows, or for where it
+    /// comes from. `Err`: it is one too many, for so many seconds.
+    fn charge(&self, headers: &HeaderMap, from: IpAddr) -> Result<Option<KeyHash>, u64> {
+        let Some(limiter) = &self.limiter else {
+            return Ok(None);
+        };
+        // Keys that nobody verifies are worth nothing.
+        let key = match self.requires_key {
+            true => self.policy.key_header.only(headers).map(rate::hash),
+            false => None,
+        };
+        match limiter.check(key.as_ref(), from) {
+            Ok(()) => Ok(key),
+            Err(seconds) => {
+                self.counters.rate_limited.inc();
+                Err(seconds)
+            }
+        }
+    }
+
+    /// Notes what the component's answer says of the key that came with the request,
+    /// and tells who has shown no good one where to put it.
+    fn judge(&self, mut response: Response, key: Option<KeyHash>) -> Response {
+        if !self.requires_key {
+            return response;
+        }
+        let is_refused = response.status() == StatusCode::UNAUTHORIZED
+            && response
+                .headers()
+                .get(WWW_AUTHENTICATE)
+                .is_some_and(|challenge| challenge.as_bytes().starts_with(b"ApiKey "));
+        if is_refused {
+            self.counters.unauthenticated.inc();
+            if let Ok(challenge) = self.policy.key_header.challenge().try_into() {
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            }
+        }
+        if let (Some(limiter), Some(key)) = (&self.limiter, key) {
+            match is_refused {
+                true => limiter.forget(&key),
+                // The key may not even have been looked at.
+                false if response.status().is_server_error() => {}
+                false => limiter.learn(key),
+            }
+        }
+        response
+    }
+
+    /// Asks the component whether it takes the key in these headers; `Err` is the
+    /// answer when it does not.
+    async fn admit(
+        &self,
+        headers: &HeaderMap,
+        from: IpAddr,
+        key: Option<KeyHash>,
+    ) -> Result<(), Response> {
+        let headers = mcp::fields(headers, &self.policy.key_header)
+            .map_err(|message| refuse(StatusCode::BAD_REQUEST, &message))?;
+        let notification = McpRequest {
+            transport: Transport::Http,
+            headers,
+            peer: Some(from.to_string()),
+            body: br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.into(),
+        };
+        let answered = self.plugin.handle(notification, Arc::new(NoClient)).await;
+        let response = self.judge(mcp::plain(answered, Value::Null), key);
+        match response.status().is_success() {
+            true => Ok(()),
+            false => Err(response),
+        }
+    }
 }
 
 /// Who sends the requests of a connection.
@@ -175,20 +300,43 @@ struct Caller {
     debts: Debts,
 }
 
-impl Caller {
-    /// An IPv4 client of an IPv6 socket is one and the same address to the
-    /// component, whichever way it came.
-    fn address(&self) -> IpAddr {
-        self.peer.ip().to_canonical()
+fn router(app: &Arc<App>) -> Router {
+    let mut guarded = Router::new()
+        .route("/mcp", any(mcp::handle))
+        .route("/mcp/server-card", any(card::card))
+        .route("/metrics", any(metrics::metrics));
+    if app.policy.cors {
+        guarded = guarded.layer(cors::layer(&app.policy));
+    }
+    // Outside of CORS: a page that may not call gets no answer to its preflight
+    // either.
+    guarded = guarded.layer(from_fn_with_state(Arc::clone(app), guard));
+    // Probes come by address, and learn nothing that is worth a guard.
+    Router::new()
+        .route("/health", any(state::health))
+        .route("/ready", any(state::ready))
+        .merge(guarded)
+        .fallback(not_found)
+        .with_state(Arc::clone(app))
+}
+
+async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match app.policy.allowed.check(request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(message) => refuse(StatusCode::FORBIDDEN, &message),
     }
 }
 
-fn router(app: App) -> Router {
-    Router::new()
-        .route("/mcp", any(mcp::handle))
-        .route("/health", any(health))
-        .fallback(not_found)
-        .with_state(Arc::new(app))
+/// Never completes.
+async fn tidy(limiter: Option<&Limiter>) {
+    let Some(limiter) = limiter else {
+        return std::future::pending().await;
+    };
+    let mut minutes = interval(TIDY_EVERY);
+    loop {
+        minutes.tick().await;
+        limiter.tidy();
+    }
 }
 
 /// Takes the next connection, and finds a place for it. Failures are logged when
@@ -233,6 +381,7 @@ fn is_peers_fault(error: &io::Error) -> bool {
 }
 
 async fn answer(
+    app: Arc<App>,
     mut router: Router,
     caller: Caller,
     mut request: Request<hyper::body::Incoming>,
@@ -241,7 +390,9 @@ async fn answer(
     let (method, route) = (request.method().clone(), route(request.uri().path()));
     let trace = Trace::of_request(&method, route, request.headers());
     let answer = async {
-        let Ok(response) = router.call(request).await;
+        let Ok(mut response) = router.call(request).await;
+        cors::secure(response.headers_mut(), app.policy.https);
+        app.counters.answered(route, response.status());
         response
     };
     Ok(trace::answered(trace, method, route, answer).await)
@@ -259,34 +410,10 @@ fn route(path: &str) -> &'static str {
     }
 }
 
-async fn health(State(app): State<Arc<App>>, method: Method) -> Response {
-    if method != Method::GET && method != Method::HEAD {
-        return method_not_allowed("GET, HEAD");
-    }
-    let (code, status) = state(&**app.plugin.store()).await;
-    let body = json!({
-        "status": status,
-        "name": "user-auth",
-        "version": env!("CARGO_PKG_VERSION"),
-        "uptime_seconds": app.started.elapsed().as_secs(),
-    });
-    respond(code, &body)
-}
-
-async fn state(store: &dyn Store) -> (StatusCode, &'static str) {
-    // The least that takes a store that works.
-    match store.get(&[KEY_CHECK.to_owned()]).await {
-        Ok(_) => (StatusCode::OK, "ok"),
-        Err(error) => {
-            warn!(%error, "the server is not healthy");
-            (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
-        }
-    }
-}
-
 async fn not_found(request: Request) -> Response {
     let message = format!(
-        "there is nothing at {}; MCP is at POST /mcp, the state of the server at GET /health",
+        "there is nothing at {}; MCP is at POST /mcp, the state of the server at GET /health and \
+         GET /ready",
         request.uri().path()
     );
     refuse(StatusCode::NOT_FOUND, &message)
@@ -305,34 +432,28 @@ fn refuse(status: StatusCode, message: &str) -> Response {
     respond(status, &super::invalid_request(message))
 }
 
+/// The answer to whoever calls too often.
+fn limited(seconds: u64, id: Value) -> Response {
+    let body = error_response(-32003, "Too many requests", seconds, id);
+    retry_after(respond(StatusCode::TOO_MANY_REQUESTS, &body), seconds)
+}
+
+/// The answer when the component gave none.
+fn unavailable(error: &CallError, id: Value) -> Response {
+    let response = respond(StatusCode::SERVICE_UNAVAILABLE, &error.to_json_rpc(id));
+    retry_after(response, error.retry_after().as_secs())
+}
+
+fn retry_after(mut response: Response, seconds: u64) -> Response {
+    let seconds = HeaderValue::from(seconds);
+    response.headers_mut().insert(RETRY_AFTER, seconds);
+    response
+}
+
 fn respond(status: StatusCode, body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write as _;
-
-    use crate::store::{MemoryStore, SqliteStore};
-
-    #[tokio::test]
-    async fn health_is_that_of_the_store() {
-        let (code, status) = state(&MemoryStore::new()).await;
-        assert_eq!((code, status), (StatusCode::OK, "ok"));
-
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        let store = SqliteStore::open(file.path()).unwrap();
-        file.write_all(&[b'x'; 100]).unwrap();
-        let (code, status) = state(&store).await;
-        assert_eq!(
-            (code, status),
-            (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
-        );
-    }
 }

@@ -17,13 +17,13 @@ const NEW_PASSWORD: &str = "another good long password";
 
 /// A store of which one call can be made to fail.
 #[derive(Default)]
-struct Fragile {
+pub(crate) struct Fragile {
     store: MemoryStore,
     broken: Mutex<Option<&'static str>>,
 }
 
 impl Fragile {
-    fn set_broken(&self, call: Option<&'static str>) {
+    pub(crate) fn set_broken(&self, call: Option<&'static str>) {
         *self.broken.lock().unwrap() = call;
     }
 

@@ -31,6 +31,8 @@ impl mcp::Guest for Hostile {
                 return answer(200, vec![b' '; 48 * 1024 * 1024]);
             }
             "remember" => remember(),
+            // In a message that has an id.
+            message if message.contains(r#""method":"loop""#) => endless_loop(),
             _ => 0,
         };
         answer(

@@ -1,7 +1,12 @@
 //! `security`: who may call over HTTP, how often, and from which pages.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use schemars::JsonSchema;
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
+use user_auth_host::transport::http;
 
 /// Who may call over HTTP, how often, and from which pages.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -16,7 +21,10 @@ pub(in crate::cli) struct Security {
     /// Proxies that are believed when they say whom they speak for: addresses, or
     /// networks such as `10.0.0.0/8`.
     #[schemars(with = "Vec<String>")]
-    pub(in crate::cli) trusted_proxies: Vec<ipnet::IpNet>,
+    #[serde(deserialize_with = "networks")]
+    pub(in crate::cli) trusted_proxies: Vec<IpNet>,
+    /// The header in which they say it.
+    pub(in crate::cli) forwarded_header: ForwardedHeader,
 }
 
 /// How callers show who they are.
@@ -41,6 +49,18 @@ pub(in crate::cli) enum AuthenticationType {
     ApiKey,
 }
 
+/// The header in which proxies say whom they speak for. They have to set that one
+/// themselves, and the other is not looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::cli) enum ForwardedHeader {
+    /// `X-Forwarded-For`
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
+}
+
 /// How often one caller may call: a caller is an API key, or else a source address.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -55,11 +75,49 @@ pub(in crate::cli) struct RateLimiting {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Cors {
-    /// Whether browsers are told that pages of other origins may call.
-    pub(in crate::cli) enabled: bool,
+    /// Whether browsers are told that pages of other origins may call. Left out:
+    /// whether there are any.
+    enabled: Option<bool>,
     /// Which origins, such as `https://app.example.com`.
     #[schemars(extend("x-env" = "USER_AUTH_ALLOWED_ORIGINS"))]
-    pub(in crate::cli) allowed_origins: Vec<String>,
+    allowed_origins: Vec<String>,
+}
+
+impl Cors {
+    pub(in crate::cli) fn is_enabled(&self) -> bool {
+        self.enabled.unwrap_or(!self.allowed_origins.is_empty())
+    }
+
+    /// The origins whose pages may call.
+    pub(in crate::cli) fn origins(&self) -> &[String] {
+        match self.is_enabled() {
+            true => &self.allowed_origins,
+            false => &[],
+        }
+    }
+}
+
+impl From<ForwardedHeader> for http::ForwardedHeader {
+    fn from(header: ForwardedHeader) -> Self {
+        match header {
+            ForwardedHeader::XForwardedFor => Self::XForwardedFor,
+            ForwardedHeader::Forwarded => Self::Forwarded,
+        }
+    }
+}
+
+/// Networks, and addresses as the smallest of them.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let network = |text: &String| {
+        text.parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .map_err(|_| {
+                let expected = "expected an address, or a network such as 10.0.0.0/8";
+                D::Error::custom(format!("'{text}': {expected}"))
+            })
+    };
+    texts.iter().map(network).collect()
 }
 
 impl Default for Authentication {

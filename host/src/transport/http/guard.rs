@@ -13,6 +13,8 @@ use axum::http::{HeaderMap, HeaderName, Uri};
 pub struct Allowed {
     hosts: Vec<Authority>,
     origins: Vec<Uri>,
+    /// The web pages of everybody.
+    pub(super) any_origin: bool,
     listening: Option<SocketAddr>,
 }
 
@@ -23,7 +25,7 @@ pub enum AllowedError {
     #[error("'{0}' is no host: write `auth.example.com` or `auth.example.com:8443`")]
     Host(String),
     /// Not a scheme, a host and perhaps a port.
-    #[error("'{0}' is no origin: write `https://app.example.com`, with no path")]
+    #[error("'{0}' is no origin: write `https://app.example.com`, with no path, or * for all")]
     Origin(String),
 }
 
@@ -35,8 +37,13 @@ impl Allowed {
         Ok(self)
     }
 
-    /// Adds an origin (RFC 6454), as browsers send it.
+    /// Adds an origin (RFC 6454), as browsers send it; `*` are those of all web
+    /// pages that have one.
     pub fn origin(mut self, origin: &str) -> Result<Self, AllowedError> {
+        if origin == "*" {
+            self.any_origin = true;
+            return Ok(self);
+        }
         let uri = parse_origin(origin).ok_or_else(|| AllowedError::Origin(origin.to_owned()))?;
         self.origins.push(uri);
         Ok(self)
@@ -95,14 +102,18 @@ impl Allowed {
         let Some(named) = one(headers, &ORIGIN)? else {
             return Ok(());
         };
-        let origin = parse_origin(named);
-        let advice = advice("--allowed-origin", named, origin.is_some());
-        if origin.is_some_and(|origin| self.admits_origin(&origin)) {
+        let advice = advice("--allowed-origin", named, parse_origin(named).is_some());
+        if self.admits_page_of(named) {
             return Ok(());
         }
         Err(format!(
             "the Origin '{named}' may not use this server{advice}"
         ))
+    }
+
+    /// Whether web pages of this origin, as browsers send it, may call.
+    pub(super) fn admits_page_of(&self, origin: &str) -> bool {
+        parse_origin(origin).is_some_and(|origin| self.admits_origin(&origin))
     }
 
     fn admits_origin(&self, origin: &Uri) -> bool {
@@ -114,7 +125,7 @@ impl Allowed {
                     .zip(origin.host())
                     .is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
         };
-        origin.host().is_some_and(is_loopback) || self.origins.iter().any(same)
+        self.any_origin || origin.host().is_some_and(is_loopback) || self.origins.iter().any(same)
     }
 }
 
@@ -269,6 +280,18 @@ mod tests {
             ("host", "localhost"),
             ("origin", "https://app.example.com:8443")
         ]));
+    }
+
+    #[test]
+    fn the_pages_of_everybody_can_be_allowed() {
+        let all = local().origin("*").unwrap();
+        let of = |origin| check(&all, &[("host", "localhost"), ("origin", origin)]);
+        assert!(of("https://evil.example").is_ok());
+        assert!(
+            of("null").is_err(),
+            "what has no origin is no page of anybody"
+        );
+        assert!(check(&all, &[("host", "evil.example")]).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Extension, Request, State};
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use http_body_util::BodyExt as _;
@@ -14,7 +14,8 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::patience::Owed;
-use super::{App, Caller, method_not_allowed, refuse, respond, sse};
+use super::policy::KeyHeader;
+use super::{App, Caller, limited, method_not_allowed, refuse, sse, unavailable};
 use crate::api::{Field, McpRequest, McpResponse, Transport};
 use crate::call::CallError;
 use crate::client::NoClient;
@@ -27,9 +28,6 @@ pub(super) async fn handle(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    if let Err(message) = app.allowed.check(&parts.uri, &parts.headers) {
-        return refuse(StatusCode::FORBIDDEN, &message);
-    }
     if parts.method != Method::POST {
         return method_not_allowed("POST");
     }
@@ -37,19 +35,27 @@ pub(super) async fn handle(
         let message = format!("the Content-Type is '{other}' and must be application/json");
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, &message);
     }
-    let headers = match fields(&parts.headers) {
+    let headers = match fields(&parts.headers, &app.policy.key_header) {
         Ok(headers) => headers,
         Err(message) => return refuse(StatusCode::BAD_REQUEST, &message),
     };
+    let from = app.policy.proxies.client(caller.peer.ip(), &parts.headers);
+    let charged = app.charge(&parts.headers, from);
+    // Read in any case: most clients listen for an answer only once they have sent
+    // everything, and its id is in it.
     let Kept { body, memory } = match read(body, &app.bodies, app.plugin.limits()).await {
         Ok(kept) => kept,
         Err(refusal) => return refusal,
     };
     let id = id_of(&body).unwrap_or(Value::Null);
+    let key = match charged {
+        Ok(key) => key,
+        Err(seconds) => return limited(seconds, id),
+    };
     let message = McpRequest {
         transport: Transport::Http,
         headers,
-        peer: Some(caller.address().to_string()),
+        peer: Some(from.to_string()),
         body,
     };
     let debt = caller.debts.owe();
@@ -63,6 +69,7 @@ pub(super) async fn handle(
         true => sse::answer(call, id).await,
         false => plain(call(Arc::new(NoClient)).await, id),
     };
+    let response = app.judge(response, key);
     response.map(|body| Body::new(Owed { body, _debt: debt }))
 }
 
@@ -81,8 +88,6 @@ fn finish(answer: McpResponse) -> Response {
         .filter(|status| !status.is_informational())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    // RFC 6749 §5.1: an answer may hold tokens.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if answer.body.is_some() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
@@ -111,13 +116,6 @@ fn insert(headers: &mut HeaderMap, field: Field) {
             headers.insert(name, value);
         }
     }
-}
-
-fn unavailable(error: &CallError, id: Value) -> Response {
-    let mut response = respond(StatusCode::SERVICE_UNAVAILABLE, &error.to_json_rpc(id));
-    let seconds = HeaderValue::from(error.retry_after().as_secs());
-    response.headers_mut().insert(RETRY_AFTER, seconds);
-    response
 }
 
 /// What the `Content-Type` is, if there is one and it is not JSON.
@@ -152,16 +150,22 @@ fn is_zero(weight: &str) -> bool {
 }
 
 /// The headers that the component gets: those that say who calls, and MCP's own.
-fn fields(headers: &HeaderMap) -> Result<Vec<Field>, String> {
+/// It knows one name for that of API keys, whatever callers send it as.
+pub(super) fn fields(headers: &HeaderMap, key_header: &KeyHeader) -> Result<Vec<Field>, String> {
+    // RFC 9110 §11.6.2: there is one. Of two, another could be looked at on the way.
+    if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+        return Err("there is more than one authorization header".into());
+    }
     headers
         .iter()
-        .filter(|(name, _)| {
-            let name = name.as_str();
-            matches!(name, "authorization" | "x-api-key") || name.starts_with("mcp-")
+        .filter_map(|(name, value)| match name.as_str() {
+            _ if name == key_header.name() => Some(("x-api-key", value)),
+            name if name == "authorization" || name.starts_with("mcp-") => Some((name, value)),
+            _ => None,
         })
         .map(|(name, value)| match str::from_utf8(value.as_bytes()) {
             Ok(value) => Ok(Field {
-                name: name.as_str().to_owned(),
+                name: name.to_owned(),
                 value: value.to_owned(),
             }),
             Err(_) => Err(format!("the header {name} is not UTF-8")),
@@ -290,8 +294,30 @@ mod tests {
         let mut all = headers(HeaderName::from_static("mcp-method"), "tools/list");
         all.insert("authorization", HeaderValue::from_static("Bearer x"));
         all.insert("cookie", HeaderValue::from_static("secret"));
-        let names: Vec<_> = fields(&all).unwrap().into_iter().map(|f| f.name).collect();
-        assert_eq!(names, ["mcp-method", "authorization"]);
+        all.insert("x-api-key", HeaderValue::from_static("not this one"));
+        all.insert("x-team-key", HeaderValue::from_static("uak_x"));
+        let seen = |key_header: &KeyHeader| {
+            let fields = fields(&all, key_header).unwrap();
+            let mut fields: Vec<_> = fields.into_iter().map(|f| (f.name, f.value)).collect();
+            fields.sort();
+            fields
+        };
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut expected = [
+            field("authorization", "Bearer x"),
+            field("mcp-method", "tools/list"),
+            field("x-api-key", "not this one"),
+        ];
+        assert_eq!(seen(&KeyHeader::default()), expected);
+        expected[2].1 = "uak_x".into();
+        assert_eq!(seen(&"X-Team-Key".parse().unwrap()), expected);
+    }
+
+    #[test]
+    fn there_is_one_authorization() {
+        let mut two = headers(AUTHORIZATION, "Bearer x");
+        two.append(AUTHORIZATION, HeaderValue::from_static("Bearer y"));
+        assert!(fields(&two, &KeyHeader::default()).is_err());
     }
 
     #[test]

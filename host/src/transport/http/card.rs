@@ -1,0 +1,146 @@
+//! `GET /mcp/server-card`: what a client can know of the server before it connects.
+//!
+//! Server cards are a proposal (SEP-2127, once SEP-1649), whose field names these
+//! are. All that the component knows comes from its own answers, so that the card
+//! says what they do.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
+use axum::http::header::HOST;
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::{App, Caller, limited, method_not_allowed, refuse, respond, unavailable};
+use crate::api::{McpRequest, Transport};
+use crate::call::CallError;
+use crate::client::NoClient;
+use crate::sandbox::Plugin;
+
+const PROTOCOL: &str = "2026-07-28";
+const META: &str = "io.modelcontextprotocol";
+
+/// What the component says of itself, which is always the same.
+pub(super) struct Facts {
+    discovered: Value,
+    tools: Vec<Value>,
+}
+
+/// Takes no key: the card says that one is needed, and in which header.
+pub(super) async fn card(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return method_not_allowed("GET, HEAD");
+    }
+    let peer = caller.peer.ip();
+    let from = app.policy.proxies.client(peer, request.headers());
+    if let Err(seconds) = app.charge(request.headers(), from) {
+        return limited(seconds, Value::Null);
+    }
+    let facts = app.facts.get_or_try_init(|| ask(&app.plugin)).await;
+    match facts {
+        Ok(facts) => {
+            let is_https =
+                app.policy.https || app.policy.proxies.says_https(peer, request.headers());
+            let url = url(is_https, &request);
+            respond(StatusCode::OK, &describe(&app, facts, &url))
+        }
+        Err(NoFacts::NoAnswer(error)) => unavailable(&error, Value::Null),
+        Err(NoFacts::Strange) => refuse(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the component does not say what it is",
+        ),
+    }
+}
+
+enum NoFacts {
+    NoAnswer(CallError),
+    /// This host takes any component that fits the contract.
+    Strange,
+}
+
+async fn ask(plugin: &Plugin) -> Result<Facts, NoFacts> {
+    let discovered = result_of(plugin, "server/discover").await?;
+    let tools = result_of(plugin, "tools/list").await?;
+    let brief = |tool: &Value| {
+        json!({
+            "name": tool["name"],
+            "title": tool["title"],
+            "description": tool["description"],
+        })
+    };
+    let tools = tools["tools"].as_array().ok_or(NoFacts::Strange)?;
+    Ok(Facts {
+        discovered,
+        tools: tools.iter().map(brief).collect(),
+    })
+}
+
+async fn result_of(plugin: &Plugin, method: &str) -> Result<Value, NoFacts> {
+    let meta = json!({
+        format!("{META}/protocolVersion"): PROTOCOL,
+        format!("{META}/clientCapabilities"): {},
+    });
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": {"_meta": meta}});
+    let request = McpRequest {
+        transport: Transport::Stdio,
+        headers: Vec::new(),
+        peer: None,
+        body: body.to_string().into_bytes(),
+    };
+    let answer = plugin.handle(request, Arc::new(NoClient)).await;
+    let body = answer.map_err(NoFacts::NoAnswer)?.body;
+    let answer: Value =
+        serde_json::from_slice(&body.unwrap_or_default()).map_err(|_| NoFacts::Strange)?;
+    match answer.get("result") {
+        Some(result) => Ok(result.clone()),
+        None => Err(NoFacts::Strange),
+    }
+}
+
+fn describe(app: &App, facts: &Facts, url: &str) -> Value {
+    let server = &facts.discovered["_meta"][format!("{META}/serverInfo")];
+    let mut remote = json!({
+        "type": "streamable-http",
+        "url": url,
+        "supportedProtocolVersions": facts.discovered["supportedVersions"],
+    });
+    if app.requires_key {
+        remote["headers"] = json!([{
+            "name": app.policy.key_header.as_str(),
+            "description": "An API key, which the operator of this server gives out",
+            "isRequired": true,
+            "isSecret": true,
+        }]);
+    }
+    json!({
+        "name": server["name"],
+        "title": server["title"],
+        "version": server["version"],
+        "description": server["description"],
+        "instructions": facts.discovered["instructions"],
+        "remotes": [remote],
+        "authentication": {"required": app.requires_key},
+        "capabilities": facts.discovered["capabilities"],
+        "tools": facts.tools,
+    })
+}
+
+/// By the name that the client calls the server, which has been checked.
+fn url(is_https: bool, request: &Request) -> String {
+    let named = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    let authority = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str());
+    let scheme = if is_https { "https" } else { "http" };
+    let host = authority.or(named).unwrap_or("localhost");
+    format!("{scheme}://{host}/mcp")
+}

@@ -1,0 +1,276 @@
+//! How often one caller may call.
+//!
+//! A key has a rate of its own only once the component has found it good. Until
+//! then its requests count for the source that they come from, so that nobody gets
+//! more by making keys up.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::state::keyed::ShrinkableKeyedStateStore;
+use governor::{Quota, RateLimiter};
+use sha2::{Digest as _, Sha256};
+
+use super::policy::Rate;
+
+/// A key as it is remembered: whoever reads the memory of this process learns no
+/// key from it.
+pub(super) type KeyHash = [u8; 32];
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// How many rates those share who come when all places are taken.
+const SHARED: u64 = 1_024;
+
+/// The rates of all callers.
+pub(super) struct Limiter {
+    sources: RateLimiter<Source, Places<Source>, DefaultClock>,
+    keys: RateLimiter<KeyHash, Places<KeyHash>, DefaultClock>,
+    /// Keys that were good when they were last seen.
+    known: Mutex<HashSet<KeyHash>>,
+    capacity: usize,
+    clock: DefaultClock,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Source {
+    V4(u32),
+    /// The first 64 bits.
+    V6(u64),
+}
+
+impl Limiter {
+    /// Keeps up to `capacity` sources apart, and as many keys.
+    pub(super) fn new(rate: Rate, capacity: usize) -> Self {
+        let quota = Quota::per_minute(rate.requests_per_minute).allow_burst(rate.burst_size);
+        Self {
+            sources: RateLimiter::new(quota, Places::new(capacity), DefaultClock::default()),
+            keys: RateLimiter::new(quota, Places::new(capacity), DefaultClock::default()),
+            known: Mutex::default(),
+            capacity,
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Counts a request; `Err` holds how many seconds its caller has to wait.
+    pub(super) fn check(&self, key: Option<&KeyHash>, source: IpAddr) -> Result<(), u64> {
+        let checked = match key.filter(|key| lock(&self.known).contains(*key)) {
+            Some(key) => self.keys.check_key(key),
+            None => self.sources.check_key(&source.into()),
+        };
+        checked.map_err(|not_until| {
+            let wait = not_until.wait_time_from(self.clock.now());
+            // Who comes back a moment too early would only be told the same again.
+            (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+        })
+    }
+
+    /// The component has found this key good.
+    pub(super) fn learn(&self, key: KeyHash) {
+        let mut known = lock(&self.known);
+        if known.len() >= self.capacity
+            && !known.contains(&key)
+            && let Some(other) = known.iter().next().copied()
+        {
+            known.remove(&other);
+        }
+        known.insert(key);
+    }
+
+    /// The component has refused this key.
+    pub(super) fn forget(&self, key: &KeyHash) {
+        lock(&self.known).remove(key);
+    }
+
+    /// Lets go of callers who have not called for so long that nothing of it counts
+    /// any more. To be called now and then.
+    pub(super) fn tidy(&self) {
+        self.sources.retain_recent();
+        self.keys.retain_recent();
+    }
+}
+
+/// How often [`Limiter::tidy`] is called.
+pub(super) const TIDY_EVERY: Duration = MINUTE;
+
+/// What a key is remembered by.
+pub(super) fn hash(key: &[u8]) -> KeyHash {
+    Sha256::digest(key).into()
+}
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.to_bits()),
+            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+/// The state of a bounded number of callers. Whoever comes when all places are
+/// taken shares one with others: memory does not grow, and nobody is let through
+/// uncounted.
+struct Places<K> {
+    capacity: usize,
+    hasher: RandomState,
+    callers: Mutex<Callers<K>>,
+}
+
+struct Callers<K> {
+    own: HashMap<K, Nanos>,
+    shared: HashMap<u64, Nanos>,
+}
+
+impl<K> Places<K> {
+    fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            hasher: RandomState::new(),
+            callers: Mutex::new(Callers {
+                own: HashMap::new(),
+                shared: HashMap::new(),
+            }),
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone> StateStore for Places<K> {
+    type Key = K;
+
+    fn measure_and_replace<T, F, E>(&self, key: &K, judge: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let Callers { own, shared } = &mut *lock(&self.callers);
+        if own.len() >= self.capacity && !own.contains_key(key) {
+            let place = self.hasher.hash_one(key) % SHARED;
+            let (outcome, state) = judge(shared.get(&place).copied())?;
+            shared.insert(place, state);
+            return Ok(outcome);
+        }
+        let (outcome, state) = judge(own.get(key).copied())?;
+        own.insert(key.clone(), state);
+        Ok(outcome)
+    }
+}
+
+impl<K: Hash + Eq + Clone> ShrinkableKeyedStateStore<K> for Places<K> {
+    fn retain_recent(&self, drop_below: Nanos) {
+        let mut callers = lock(&self.callers);
+        callers.own.retain(|_, state| *state > drop_below);
+        callers.own.shrink_to_fit();
+        callers.shared.retain(|_, state| *state > drop_below);
+    }
+
+    fn len(&self) -> usize {
+        let callers = lock(&self.callers);
+        callers.own.len() + callers.shared.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroU32;
+
+    fn limiter(burst: u32, capacity: usize) -> Limiter {
+        let rate = Rate {
+            requests_per_minute: NonZeroU32::MIN,
+            burst_size: NonZeroU32::new(burst).unwrap(),
+        };
+        Limiter::new(rate, capacity)
+    }
+
+    fn from(limiter: &Limiter, address: &str) -> Result<(), u64> {
+        limiter.check(None, address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_burst_is_let_through_and_what_follows_waits() {
+        let limiter = limiter(3, 10);
+        for _ in 0..3 {
+            assert_eq!(from(&limiter, "192.0.2.1"), Ok(()));
+        }
+        let wait = from(&limiter, "192.0.2.1").unwrap_err();
+        assert!((59..=60).contains(&wait), "{wait}");
+        assert_eq!(from(&limiter, "192.0.2.2"), Ok(()));
+    }
+
+    #[test]
+    fn the_spellings_of_one_source_are_one() {
+        let limiter = limiter(1, 10);
+        for (first, second) in [
+            ("192.0.2.1", "::ffff:192.0.2.1"),
+            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2"),
+        ] {
+            assert_eq!(from(&limiter, first), Ok(()));
+            assert!(from(&limiter, second).is_err(), "{second}");
+        }
+        assert_eq!(from(&limiter, "2001:db8:0:2::1"), Ok(()));
+    }
+
+    #[test]
+    fn a_key_counts_for_itself_once_it_is_known() {
+        let limiter = limiter(1, 10);
+        let source = "192.0.2.1".parse().unwrap();
+        let key = hash(b"good");
+        assert_eq!(limiter.check(Some(&key), source), Ok(()));
+        for made_up in 0..100_u8 {
+            let key = hash(&[made_up]);
+            assert!(limiter.check(Some(&key), source).is_err());
+        }
+        limiter.learn(key);
+        assert_eq!(limiter.check(Some(&key), source), Ok(()));
+        assert!(limiter.check(Some(&key), source).is_err());
+        limiter.forget(&key);
+        let elsewhere = "192.0.2.2".parse().unwrap();
+        assert_eq!(limiter.check(Some(&key), elsewhere), Ok(()));
+        assert!(from(&limiter, "192.0.2.2").is_err(), "it counted for that");
+    }
+
+    #[test]
+    fn many_sources_and_keys_fill_no_memory_and_get_nothing_uncounted() {
+        let limiter = limiter(1, 100);
+        assert_eq!(from(&limiter, "192.0.2.1"), Ok(()));
+        let mut let_through = 0;
+        for number in 0..50_000_u32 {
+            let address = IpAddr::from(number.to_be_bytes());
+            let_through += u64::from(limiter.check(None, address).is_ok());
+            limiter.learn(hash(&number.to_be_bytes()));
+        }
+        assert!(let_through <= 100 + SHARED, "{let_through}");
+        assert!(limiter.sources.len() <= 100 + SHARED as usize);
+        assert_eq!(lock(&limiter.known).len(), 100);
+        // Who was there before is not lost in the crowd.
+        assert!(from(&limiter, "192.0.2.1").is_err());
+    }
+
+    #[test]
+    fn who_has_not_called_for_long_is_let_go_of() {
+        let rate = Rate {
+            requests_per_minute: NonZeroU32::MAX,
+            burst_size: NonZeroU32::MIN,
+        };
+        let limiter = Limiter::new(rate, 10);
+        from(&limiter, "192.0.2.1").unwrap();
+        // A fraction of a microsecond later it could call again.
+        while from(&limiter, "192.0.2.2").is_err() {}
+        std::hint::spin_loop();
+        while !limiter.sources.is_empty() {
+            limiter.tidy();
+        }
+    }
+}

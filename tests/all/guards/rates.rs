@@ -1,0 +1,188 @@
+//! How often one caller may call, and who is one caller.
+
+use serde_json::{Value, json};
+use user_auth_tests::Answer;
+
+use super::{Guarded, burst, keys_only, secret};
+use crate::http::assert_error_object;
+
+fn assert_limited(answer: &Answer, id: Value) {
+    assert_eq!(answer.status, 429, "{}", answer.text);
+    let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+    let body = answer.json();
+    assert_eq!(body["id"], id);
+    assert_error_object(&body["error"], -32003, "mcp");
+    let details = &body["error"]["data"]["details"];
+    assert_eq!(details["retry_after_seconds"], seconds);
+}
+
+#[test]
+fn a_burst_is_answered_and_the_next_request_is_not() {
+    let guarded = Guarded::start(json!({"rate_limiting": burst(5)}));
+    for _ in 0..5 {
+        assert_eq!(guarded.ping(&[]).status, 200);
+    }
+    assert_limited(&guarded.ping(&[]), json!(7));
+    assert_limited(&guarded.server.post(&[], "{"), Value::Null);
+    for path in ["/metrics", "/mcp/server-card"] {
+        assert_limited(&guarded.server.get(path, &[]), Value::Null);
+    }
+    for path in ["/health", "/ready"] {
+        assert_eq!(guarded.server.get(path, &[]).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn without_a_limit_there_is_none() {
+    let guarded = Guarded::start(json!({}));
+    for _ in 0..200 {
+        assert_eq!(guarded.ping(&[]).status, 200);
+    }
+}
+
+#[test]
+fn keys_that_are_made_up_get_no_rate_of_their_own() {
+    let mut security = keys_only();
+    security["rate_limiting"] = burst(5);
+    let guarded = Guarded::start(security);
+    for number in 0..5 {
+        let made_up = format!("uak_{number}");
+        assert_eq!(guarded.ping(&[("x-api-key", &made_up)]).status, 401);
+    }
+    for number in 5..20 {
+        let made_up = format!("uak_{number}");
+        assert_limited(&guarded.ping(&[("x-api-key", &made_up)]), json!(7));
+    }
+}
+
+#[test]
+fn a_good_key_has_a_rate_of_its_own() {
+    let mut security = keys_only();
+    security["rate_limiting"] = burst(3);
+    let guarded = Guarded::start(security);
+    let (first, second) = (guarded.program("a", &[]), guarded.program("b", &[]));
+    let first = [("x-api-key", secret(&first))];
+    let second = [("x-api-key", secret(&second))];
+    // The first time it counts for the source; then three for itself.
+    for _ in 0..4 {
+        assert_eq!(guarded.ping(&first).status, 200);
+    }
+    assert_limited(&guarded.ping(&first), json!(7));
+    // Another key is another caller, and guesses do not use up its rate.
+    assert_eq!(guarded.ping(&second).status, 200);
+    assert_eq!(guarded.ping(&[]).status, 401);
+    assert_limited(&guarded.ping(&[]), json!(7));
+    for _ in 0..3 {
+        assert_eq!(guarded.ping(&second).status, 200);
+    }
+    assert_limited(&guarded.ping(&second), json!(7));
+}
+
+#[test]
+fn a_revoked_key_counts_for_where_it_comes_from() {
+    let mut security = keys_only();
+    security["rate_limiting"] = burst(3);
+    let guarded = Guarded::start(security);
+    let key = guarded.program("a", &[]);
+    let header = [("x-api-key", secret(&key))];
+    assert_eq!(guarded.ping(&header).status, 200);
+    guarded.operate("revoke_api_key", json!({"key_id": key["key_id"]}));
+    // Once for itself, and then for the source, which had three.
+    for _ in 0..3 {
+        assert_eq!(guarded.ping(&header).status, 401);
+    }
+    assert_limited(&guarded.ping(&header), json!(7));
+}
+
+#[test]
+fn others_than_proxies_cannot_say_where_they_come_from() {
+    let guarded = Guarded::start(json!({"rate_limiting": burst(3)}));
+    for number in 0..3 {
+        let address = format!("192.0.2.{number}");
+        let headers = [
+            ("x-forwarded-for", &*address),
+            ("forwarded", "for=192.0.2.9"),
+        ];
+        assert_eq!(guarded.ping(&headers).status, 200);
+    }
+    for (name, value) in [
+        ("x-forwarded-for", "192.0.2.77"),
+        ("forwarded", "for=192.0.2.77"),
+        ("x-real-ip", "192.0.2.77"),
+    ] {
+        assert_limited(&guarded.ping(&[(name, value)]), json!(7));
+    }
+}
+
+#[test]
+fn a_proxy_says_where_requests_come_from() {
+    let security = |header: &str| {
+        json!({
+            "rate_limiting": burst(2),
+            // One address, and a network.
+            "trusted_proxies": ["127.0.0.1", "10.0.0.0/8"],
+            "forwarded_header": header,
+        })
+    };
+    let guarded = Guarded::start(security("x-forwarded-for"));
+    let from = |value: &str| guarded.ping(&[("x-forwarded-for", value)]);
+    for source in ["192.0.2.1", "6.6.6.6, 192.0.2.1, 10.1.2.3"] {
+        assert_eq!(from(source).status, 200);
+    }
+    // What is left of the client's address, the client has made up.
+    for number in 0..5 {
+        assert_limited(&from(&format!("198.51.100.{number}, 192.0.2.1")), json!(7));
+    }
+    assert_eq!(from("192.0.2.2").status, 200);
+    for v6 in ["2001:db8::1", "[2001:db8::2]:4711"] {
+        assert_eq!(from(v6).status, 200);
+    }
+    assert_limited(&from("2001:db8::3"), json!(7));
+    // What cannot be read counts for the proxy, and so does the other header.
+    assert_eq!(from("192.0.2.3, rubbish").status, 200);
+    assert_eq!(guarded.ping(&[("forwarded", "for=192.0.2.4")]).status, 200);
+    assert_limited(&from("192.0.2.5, unknown"), json!(7));
+
+    let guarded = Guarded::start(security("forwarded"));
+    for _ in 0..2 {
+        let header = ("forwarded", "for=6.6.6.6, for=\"192.0.2.1:1\";proto=https");
+        assert_eq!(guarded.ping(&[header]).status, 200);
+    }
+    let again = [
+        ("forwarded", "for=192.0.2.1"),
+        ("x-forwarded-for", "192.0.2.9"),
+    ];
+    assert_limited(&guarded.ping(&again), json!(7));
+}
+
+/// The component throttles guesses by the same address.
+#[test]
+fn the_component_learns_where_a_request_behind_a_proxy_comes_from() {
+    let guarded = Guarded::start(json!({"trusted_proxies": ["127.0.0.1"]}));
+    let login = |address: &str| {
+        let input = json!({"username": "alice", "password": "this is not the one"});
+        let params = json!({"name": "user-auth_login", "arguments": input});
+        let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
+        let headers = [("x-forwarded-for", address)];
+        guarded.server.post(&headers, body.to_string()).json()["error"]["code"].clone()
+    };
+    for _ in 0..10 {
+        assert_eq!(login("192.0.2.1"), -32001);
+    }
+    assert_eq!(login("192.0.2.1"), -32003);
+    assert_eq!(login("192.0.2.2"), -32001);
+}
+
+#[test]
+fn a_proxy_that_cannot_be_read_is_told_at_the_start() {
+    let home = user_auth_tests::folder();
+    let file = super::configure(home.path(), json!({"trusted_proxies": ["10.0.0.0/99"]}));
+    let output = user_auth_tests::command(home.path())
+        .args(["serve", "--listen", "127.0.0.1:0", "--config", &file])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("10.0.0.0/99"), "{log}");
+}
