@@ -17,9 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use audit::Audit;
 pub(super) use discovery::{Consul, Discovery};
 pub(super) use logging::Logging;
-pub(super) use security::{
-    Authentication, AuthenticationType, Cors, ForwardedHeader, RateLimiting, Security,
-};
+pub(super) use security::{Authentication, AuthenticationType, Cors, RateLimiting, Security};
 
 use super::Failure;
 
