@@ -342,6 +342,15 @@ mod tests {
     }
 
     #[test]
+    fn the_component_gets_no_key_of_the_hosts_own() {
+        let keys = Keys::from_text(HEX).unwrap();
+        assert_eq!(keys.derive_for_component("x"), Some(keys.derive("x")));
+        for label in ["host/root-key", "host/backup"] {
+            assert_eq!(keys.derive_for_component(label), None);
+        }
+    }
+
+    #[test]
     fn nothing_shows_the_secret() {
         let keys = Keys::from_text(HEX).unwrap();
         assert_eq!(format!("{keys:?}"), "Keys { .. }");
