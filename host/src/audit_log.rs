@@ -193,7 +193,6 @@ pub(crate) fn outcome(code: Option<i32>) -> &'static str {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
