@@ -24,8 +24,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
+use tokio::runtime::{Handle, Runtime};
 use tracing::{Level, warn};
+use url::Url;
 use user_auth_host::CallError;
+use user_auth_host::trace::otlp::Otlp;
 
 use self::config::{Config, Flags, Loaded};
 
@@ -141,9 +144,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Loads the configuration, begins the log with what there is to say about it, and
-/// runs the command. What is at least of this level is logged, unless the
-/// configuration has another.
+/// Loads the configuration, and runs the command, traced if the configuration says
+/// so. What is at least of this level is logged, unless the configuration has
+/// another.
 fn start<F>(
     flags: &Flags,
     level: Level,
@@ -152,17 +155,11 @@ fn start<F>(
 where
     F: Future<Output = Result<ExitCode, Failure>>,
 {
-    let Loaded { config, warnings } = Config::load(flags)?;
-    let traces = config.logging.traces_url()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .event_interval(EVENT_INTERVAL)
-        .build()
-        .map_err(|error| Failure::start(format!("the threads cannot be started: {error}")))?;
-    let spans = logging::start(level, &config.logging, traces.as_ref(), runtime.handle())?;
-    for warning in warnings {
-        warn!("{warning}");
-    }
+    let loaded = Config::load(flags)?;
+    let traces = loaded.config.logging.traces_url()?;
+    let runtime = runtime()?;
+    let traces = traces.as_ref().map(|url| (url, runtime.handle()));
+    let (config, spans) = begin_log(loaded, level, traces)?;
     let result = runtime.block_on(command(config));
     if let Some(spans) = spans {
         spans.finish();
@@ -170,6 +167,34 @@ where
     // A thread may be blocked in a read of standard input, which nothing ends.
     runtime.shutdown_background();
     result
+}
+
+/// Loads the configuration for a command that only looks at it.
+fn configure(flags: &Flags, level: Level) -> Result<Config, Failure> {
+    let (config, _) = begin_log(Config::load(flags)?, level, None)?;
+    Ok(config)
+}
+
+/// Begins the log with what there is to say about the configuration.
+fn begin_log(
+    loaded: Loaded,
+    level: Level,
+    traces: Option<(&Url, &Handle)>,
+) -> Result<(Config, Option<Otlp>), Failure> {
+    let Loaded { config, warnings } = loaded;
+    let spans = logging::start(level, &config.logging, traces)?;
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    Ok((config, spans))
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .event_interval(EVENT_INTERVAL)
+        .build()
+        .map_err(|error| Failure::start(format!("the threads cannot be started: {error}")))
 }
 
 /// Why the program ends without having done what it was to do.

@@ -49,7 +49,7 @@ pub(super) use limits::Limits;
 pub(super) use logging::{Format, Logging};
 pub(super) use master_key::MasterKey;
 pub(super) use passwords::Passwords;
-pub(super) use security::{AuthenticationType, Security};
+pub(super) use security::Security;
 pub(super) use server::Server;
 pub(super) use store::Store;
 pub(super) use throttling::Throttling;
@@ -58,6 +58,7 @@ pub(super) use tokens::Tokens;
 use self::keys::keys;
 use self::layers::{Layers, Origin};
 use self::mistake::Mistake;
+use self::security::AuthenticationType;
 use super::Failure;
 
 /// What the program is configured with. An environment variable wins over the
@@ -127,6 +128,11 @@ impl Config {
         flags.add_to(&mut layers);
         let config = layers.finish()?;
         Ok(Loaded { config, warnings })
+    }
+
+    /// Whether callers over HTTP need an API key.
+    pub(super) fn requires_key(&self) -> bool {
+        self.security.authentication.kind == AuthenticationType::ApiKey
     }
 
     /// What of it the component is told: the settings that somebody set.

@@ -17,12 +17,11 @@ use super::config::{Format, Logging};
 
 /// Starts it. `RUST_LOG` says what is logged, or else the configuration, or else
 /// `default`. Spans are sent to `traces`, whatever the level of the log, by tasks of
-/// this runtime.
+/// the runtime beside it.
 pub(super) fn start(
     default: Level,
     config: &Logging,
-    traces: Option<&Url>,
-    runtime: &Handle,
+    traces: Option<(&Url, &Handle)>,
 ) -> Result<Option<Otlp>, Failure> {
     let filter = filter(default, config.level.map(Level::from))?;
     let is_terminal = io::stderr().is_terminal();
@@ -41,7 +40,7 @@ pub(super) fn start(
         false => log.json().flatten_event(true).with_span_list(false).boxed(),
     };
     let spans = traces
-        .map(|url| Otlp::start(url, runtime.clone()).map_err(Failure::start))
+        .map(|(url, runtime)| Otlp::start(url, runtime.clone()).map_err(Failure::start))
         .transpose()?;
     let layer = spans.as_ref().map(|spans| {
         tracing_opentelemetry::layer()

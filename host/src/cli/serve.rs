@@ -15,7 +15,7 @@ use user_auth_host::transport::http::{self, Allowed, Listener, Policy, Proxies, 
 use user_auth_host::{Plugin, PluginBuilder};
 
 use super::Failure;
-use super::config::{AuthenticationType, Config, Flags};
+use super::config::{Config, Flags};
 use super::delivery::Reach;
 use super::descriptors;
 use super::open::{open_with, try_out};
@@ -86,7 +86,7 @@ impl Serve {
     }
 
     pub(super) async fn run(self, config: Config) -> Result<ExitCode, Failure> {
-        let requires_key = config.security.authentication.kind == AuthenticationType::ApiKey;
+        let requires_key = config.requires_key();
         let tls = load_tls(&config)?;
         let policy = policy(&config, tls.is_some())?;
         policy.check(requires_key).map_err(Failure::usage)?;
@@ -157,8 +157,7 @@ fn register(
 
 /// Fails when others than this machine's could call without showing who they are.
 pub(super) fn refuse_to_be_open(address: SocketAddr, config: &Config) -> Result<(), Failure> {
-    let is_open = config.security.authentication.kind == AuthenticationType::None;
-    if !is_open || Reach::of(address.ip()) != Reach::Network {
+    if config.requires_key() || Reach::of(address.ip()) != Reach::Network {
         return Ok(());
     }
     Err(Failure::start(format!(

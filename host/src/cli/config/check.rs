@@ -14,7 +14,7 @@ use super::{Config, Flags};
 use crate::cli::delivery::Reach;
 use crate::cli::open::{component, location, try_out};
 use crate::cli::options::StoreLocation;
-use crate::cli::serve::{allowed, load_tls, refuse_to_be_open};
+use crate::cli::serve::{load_tls, policy, refuse_to_be_open};
 use crate::cli::{Failure, configure, show};
 
 pub(super) async fn run(file: PathBuf) -> Result<ExitCode, Failure> {
@@ -36,7 +36,7 @@ async fn check(config: &Config) -> Result<(), Failure> {
     let reach = reach(config);
     let problems: Vec<String> = [
         check_address(config),
-        allowed(config).map(drop),
+        check_policy(config),
         load_tls(config).map(drop),
         config.delivery.open(reach).map(drop),
         check_files(config),
@@ -50,6 +50,11 @@ async fn check(config: &Config) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::start(problems.join("\n"))),
     }
+}
+
+fn check_policy(config: &Config) -> Result<(), Failure> {
+    let policy = policy(config, config.server.tls.is_some())?;
+    policy.check(config.requires_key()).map_err(Failure::usage)
 }
 
 /// Names are looked up by a start, and not here.

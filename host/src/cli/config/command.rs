@@ -15,7 +15,7 @@ use super::secrets::SECRETS;
 use super::{Config, check, value_at};
 use crate::cli::options::Options;
 use crate::cli::serve::Listen;
-use crate::cli::{Failure, configure, show, wait};
+use crate::cli::{Failure, configure, runtime, show};
 
 #[derive(Args)]
 pub(in crate::cli) struct ConfigCommand {
@@ -55,7 +55,7 @@ impl ConfigCommand {
     pub(in crate::cli) fn run(self) -> Result<ExitCode, Failure> {
         match self.command {
             What::Show(show) => show.run(),
-            What::Check { file } => wait(check::run(file)),
+            What::Check { file } => runtime()?.block_on(check::run(file)),
             What::Schema => {
                 show::print(&format!("{:#}\n", schema()))?;
                 Ok(ExitCode::SUCCESS)

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{AuthenticationType, Config, Flags, Loaded, Origin};
+use super::security::AuthenticationType;
+use super::{Config, Flags, Loaded, Origin};
 
 const GUIDE: &str = r#"{"security":{"authentication":{"type":"api_key","header":"X-API-Key"},"rate_limiting":{"requests_per_minute":100,"burst_size":10},"cors":{"enabled":true,"allowed_origins":["https://yourdomain.com"]}}}"#;
 
@@ -85,8 +86,8 @@ fn the_file_of_the_guide_is_taken_as_it_is_written() {
             (rate.requests_per_minute.get(), rate.burst_size.get()),
             (100, 10)
         );
-        assert!(security.cors.enabled);
-        assert_eq!(security.cors.allowed_origins, ["https://yourdomain.com"]);
+        assert!(security.cors.is_enabled());
+        assert_eq!(security.cors.origins(), ["https://yourdomain.com"]);
     }
 }
 
