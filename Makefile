@@ -6,6 +6,7 @@ TARGET  := wasm32-wasip2
 RELEASE := target/release
 CLIENTS := tests/clients
 SOAK_SECONDS ?= 600
+SCALE_USERS  ?= 1000000
 WASM    := target/$(TARGET)/component
 
 FUZZ         := tests/fuzz
@@ -20,7 +21,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak build component host fixtures clients postgres lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak scale build component host fixtures clients postgres lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -36,6 +37,9 @@ bench: build postgres ## Measure; prints a table
 
 soak: build ## Mixed load for SOAK_SECONDS (600); draws memory and waiting into host/docs/soak.svg
 	$(RELEASE)/user-auth-bench soak $(SOAK_SECONDS) host/docs/soak.svg
+
+scale: build postgres ## Load SCALE_USERS (1000000) users and sessions into each store, and measure
+	$(RELEASE)/user-auth-bench scale $(SCALE_USERS)
 
 build: component host ## Build the component and the program
 

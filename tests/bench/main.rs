@@ -6,6 +6,7 @@
 mod hash;
 mod instance;
 mod load;
+mod scale;
 mod soak;
 
 use std::net::TcpStream;
@@ -32,7 +33,8 @@ fn main() -> Result<()> {
         [] => rates(),
         ["soak", seconds, plot] => soak::run(seconds.parse()?, None, Path::new(plot)),
         ["soak", seconds, plot, store] => soak::run(seconds.parse()?, Some(store), Path::new(plot)),
-        _ => bail!("nothing, or: soak SECONDS PLOT.svg [STORE]"),
+        ["scale", users] => scale::run(users.parse()?),
+        _ => bail!("nothing, or: soak SECONDS PLOT.svg [STORE], or: scale USERS"),
     }
 }
 

@@ -63,7 +63,12 @@ impl Loaded {
             "postgres" => postgres::database(),
             _ => format!("sqlite:{}", home.path().join("scale.db").display()),
         };
-        let loaded = Loaded { home, store, kind, users };
+        let loaded = Loaded {
+            home,
+            store,
+            kind,
+            users,
+        };
         let started = Instant::now();
         loaded.import()?;
         loaded.print("users", started);
@@ -115,7 +120,9 @@ impl Loaded {
         let login = server.call("login", credentials(0));
         login.map_err(|error| anyhow::anyhow!("{error}"))?;
         server.stop();
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(async {
             let store = self.open().await?;
             let found = store.scan("session/", None, 1).await?;
@@ -123,7 +130,9 @@ impl Loaded {
             let template: Value = serde_json::from_slice(&template.value)?;
             let mut after = None;
             loop {
-                let page = store.scan("account/", after.as_deref(), SESSIONS as u32).await?;
+                let page = store
+                    .scan("account/", after.as_deref(), SESSIONS as u32)
+                    .await?;
                 let mut batch = Vec::with_capacity(2 * SESSIONS);
                 for account in &page.entries {
                     let account: Value = serde_json::from_slice(&account.value)?;
@@ -180,9 +189,14 @@ impl Loaded {
 
 /// The session of an account, and where it is stored that the account has it.
 fn session(template: &Value, account: &Value) -> Result<[Mutation; 2]> {
-    let user_id = account["user_id"].as_str().context("an account has an id")?;
+    let user_id = account["user_id"]
+        .as_str()
+        .context("an account has an id")?;
     let digest = Sha256::digest(user_id.as_bytes());
-    let id: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let id: String = digest[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let mut session = template.clone();
     session["session_id"] = json!(id);
     session["user_id"] = json!(user_id);

@@ -56,8 +56,8 @@ fn whoever_hangs_up_in_the_middle_leaves_a_whole_account_or_none() {
 fn whoever_sends_a_byte_now_and_then_holds_nobody_up_and_is_cut_off() {
     const SLOW: usize = 300;
     let server = Options::new()
-        .env("USER_AUTH_LIMITS_HEADER_READ", "1s")
-        .env("USER_AUTH_LIMITS_BODY_READ", "1s")
+        .env("USER_AUTH_LIMITS_HEADER_READ_MS", "1000")
+        .env("USER_AUTH_LIMITS_BODY_READ_MS", "1000")
         .start();
     let request = registration(&server, "slow");
     let body_at = request.find("\r\n\r\n").unwrap() + 5;
@@ -89,7 +89,10 @@ async fn ten_thousand_idle_connections_keep_nobody_out() {
     const CONNECTIONS: usize = 10_000;
     const MEMORY_MIB: u64 = 512;
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
-    let server = Server::start();
+    let server = Options::new()
+        // Idle ones are not cut off while this test runs.
+        .env("USER_AUTH_LIMITS_HEADER_READ_MS", "600000")
+        .start();
     let address = server.url.trim_start_matches("http://").parse().unwrap();
     let mut open = Vec::with_capacity(CONNECTIONS);
     for number in 0..CONNECTIONS {

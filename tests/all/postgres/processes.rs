@@ -201,7 +201,7 @@ fn no_message_shows_the_password_of_the_database() {
     assert_eq!(code, Some(3));
     assert!(text.contains("password authentication failed"), "{text}");
     let (code, text) = run("postgres://me:secret@db.example:secret/x");
-    assert_eq!(code, Some(2));
+    assert_eq!(code, Some(3));
     assert!(text.contains("postgres://USER"), "{text}");
     // The log of a server says where its state lives.
     let serving = on(&url).env("RUST_LOG", "trace").start();

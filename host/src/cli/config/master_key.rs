@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct MasterKey {
     /// The file that holds the master key, created at the first start; unused when
-    /// `USER_AUTH_MASTER_KEY` is set. Left out: `master.key` beside the database.
+    /// `USER_AUTH_MASTER_KEY` is set. Left out: the systemd credential
+    /// `user-auth-master-key`, or else `master.key` beside the database.
     #[schemars(extend("x-env" = "USER_AUTH_MASTER_KEY_FILE"))]
     pub(in crate::cli) file: Option<PathBuf>,
 }

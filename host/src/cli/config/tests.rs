@@ -204,8 +204,8 @@ fn a_mistake_in_a_file_is_told_with_its_place_and_what_was_meant() {
         (
             "c.toml",
             "[security]\ntrusted_proxies = ['10.0.0.0/8', 'nowhere']",
-            "c.toml:2:1: security.trusted_proxies is [\"10.0.0.0/8\",\"nowhere\"]; invalid IP \
-             address syntax",
+            "c.toml:2:1: security.trusted_proxies is [\"10.0.0.0/8\",\"nowhere\"]; 'nowhere': \
+             expected an address, or a network such as 10.0.0.0/8",
         ),
         (
             "c.toml",
