@@ -14,6 +14,7 @@ mod crash;
 mod deploy;
 mod faults;
 mod guards;
+mod guide;
 mod histories;
 mod host;
 mod http;

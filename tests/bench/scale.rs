@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,6 +70,7 @@ impl Loaded {
             kind,
             users,
         };
+        write_key(&loaded.key_file())?;
         let started = Instant::now();
         loaded.import()?;
         loaded.print("users", started);
@@ -211,6 +213,13 @@ fn session(template: &Value, account: &Value) -> Result<[Mutation; 2]> {
         put(format!("session/{id}"), serde_json::to_vec(&session)?),
         put(format!("account-session/{user_id}/{id}"), b"{}".to_vec()),
     ])
+}
+
+/// A master key: with PostgreSQL none is made up.
+fn write_key(path: &Path) -> Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600);
+    Ok(writeln!(options.open(path)?, "{}", "5c".repeat(32))?)
 }
 
 /// All have the password of the tests, hashed at the cost that we use ourselves.
