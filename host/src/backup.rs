@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 
 use self::format::{Header, Reader, Writer};
 use self::restore::Restore;
-use crate::claim::{ClaimError, Lock};
+use crate::claim::{ClaimError, KEY_CHECK, Lock, RESTORING};
 use crate::keys::Keys;
 use crate::store::{Record, Store, StoreError};
 
@@ -102,6 +102,7 @@ pub async fn backup<W: Write + Send + 'static>(
     mut report: impl FnMut(Extent),
 ) -> Result<(W, Extent), BackupError> {
     let header = Header::of(store).await?;
+    let check = header.check().to_vec();
     let mut snapshot = store.snapshot().await?;
     let (pages, mut to_write) = mpsc::channel::<Vec<Record>>(AHEAD);
     let (written, mut progress) = mpsc::unbounded_channel();
@@ -120,6 +121,14 @@ pub async fn backup<W: Write + Send + 'static>(
     });
     loop {
         let page = snapshot.page().await?;
+        for record in &page {
+            match record.key.as_str() {
+                // Another one was put into its place between the header and this.
+                RESTORING => return Err(BackupError::Unfinished),
+                KEY_CHECK if record.value != check => return Err(BackupError::Overtaken),
+                _ => {}
+            }
+        }
         let is_last = page.is_empty();
         // Without somebody to take it, the reason is in the result.
         if pages.send(page).await.is_err() || is_last {

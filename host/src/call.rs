@@ -50,13 +50,14 @@ impl CallError {
     /// id: `null` when there is none to be had.
     pub fn to_json_rpc(&self, id: Value) -> Value {
         let seconds = self.retry_after().as_secs();
-        error_response(-32004, "Resource unavailable", seconds, id)
+        let details = json!({ "retry_after_seconds": seconds });
+        error_response(-32004, "Resource unavailable", details, id)
     }
 }
 
 /// The JSON-RPC error response with the error object that operations have too, for
-/// what never reached one: come back after so many seconds.
-pub(crate) fn error_response(code: i32, message: &str, retry_after: u64, id: Value) -> Value {
+/// what never reached one.
+pub(crate) fn error_response(code: i32, message: &str, details: Value, id: Value) -> Value {
     json!({
         "jsonrpc": "2.0",
         "id": id,
@@ -67,7 +68,7 @@ pub(crate) fn error_response(code: i32, message: &str, retry_after: u64, id: Val
                 "operation": "mcp",
                 "module": "UserAuth",
                 "timestamp": time::now(),
-                "details": { "retry_after_seconds": retry_after },
+                "details": details,
             },
         },
     })

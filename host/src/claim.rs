@@ -125,6 +125,14 @@ impl Keys {
         }
     }
 
+    /// Whether a store that these keys were used with still is theirs, and not being
+    /// restored into. One that nobody has claimed is anybody's.
+    pub(crate) async fn still_open(&self, store: &dyn Store) -> Result<bool, StoreError> {
+        let found = Found::read(store).await?;
+        let is_ours = found.check.is_none_or(|check| check.value == self.check());
+        Ok(is_ours && found.restoring.is_none())
+    }
+
     /// The keys that `lock` is for, if this master key opens it.
     pub(crate) fn unlock(&self, lock: &Lock) -> Result<Keys, ClaimError> {
         let Some(root) = &lock.root else {

@@ -308,6 +308,11 @@ impl Plugin {
             .is_some_and(|(_, value)| value == "true")
     }
 
+    /// What the component's keys are derived from.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.inner.host.keys
+    }
+
     /// The numbers that the component is told of.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.inner.host.snapshot()

@@ -99,6 +99,9 @@ pub enum StoreError {
     /// It is away, full or broken; another try may go through.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// It is there, and has more to do than it can; another try may go through.
+    #[error("the store is busy: {0}")]
+    Busy(String),
     /// The call breaks the contract: a key or value of the wrong form, one key
     /// twice in a batch, an `add` to what is no counter. Another try will not
     /// help.

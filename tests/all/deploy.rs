@@ -103,7 +103,8 @@ fn the_manifests_refer_to_what_there_is() {
     let deployment: Deployment = manifest("deployment");
     let name = deployment.metadata.name.clone();
     let spec = deployment.spec.unwrap();
-    assert!(spec.replicas >= Some(2));
+    // What scales it is not to be set back by the next one who applies this.
+    assert_eq!(spec.replicas, None);
     let labels = spec.template.metadata.unwrap().labels.unwrap();
     let service: Service = manifest("service");
     let budget: PodDisruptionBudget = manifest("poddisruptionbudget");
@@ -301,20 +302,24 @@ fn the_unit_starts_the_program_with_arguments_that_it_takes() {
     let etc = home.path().join("etc");
     fs::create_dir(&etc).unwrap();
     fs::write(etc.join("config.json"), configuration()).unwrap();
-    fs::write(etc.join("master.key"), "7".repeat(64)).unwrap();
+    // As systemd hands it over: readable by the group, which is the service's own.
+    let (credential, source) = value("LoadCredential").unwrap().split_once(':').unwrap();
+    assert_eq!(source, "/etc/user-auth/master.key");
+    let credential = etc.join(credential);
+    fs::write(&credential, "7".repeat(64)).unwrap();
     let private = Command::new("chmod")
-        .args(["400", &etc.join("master.key").display().to_string()])
+        .args(["440", &credential.display().to_string()])
         .status();
     assert!(private.unwrap().success());
     let at = |path: &Path| path.display().to_string();
     let start = value("ExecStart").unwrap();
     let start = start
         .replace("/etc/user-auth", &at(&etc))
-        .replace("%d", &at(&etc))
         .replace("/var/lib/user-auth", &at(home.path()))
         .replace("/var/log/user-auth", &at(home.path()));
     let arguments = start.split(' ').skip(2);
-    let options = arguments.fold(Options::new(), |options, argument| options.arg(argument));
+    let options = Options::new().env("CREDENTIALS_DIRECTORY", &at(&etc));
+    let options = arguments.fold(options, |options, argument| options.arg(argument));
     let server = options.start();
     assert_eq!(server.get("/health", &[]).status, 200);
     let (status, _) = server.stop();

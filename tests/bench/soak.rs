@@ -253,8 +253,10 @@ fn draw(points: &[Point], path: &Path) -> Result<()> {
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+/// Its name, its colour and its points.
+type Series<'a> = (&'a str, RGBColor, Vec<(f64, f64)>);
 
-fn chart(area: &Area<'_>, title: &str, series: &[(&str, RGBColor, Vec<(f64, f64)>)]) -> Result<()> {
+fn chart(area: &Area<'_>, title: &str, series: &[Series<'_>]) -> Result<()> {
     let all = || series.iter().flat_map(|(_, _, points)| points);
     let end = all().map(|(x, _)| *x).fold(1.0, f64::max);
     let top = all().map(|(_, y)| *y).fold(1.0, f64::max) * 1.15;

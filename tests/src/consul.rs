@@ -207,7 +207,10 @@ fn registration(body: &[u8]) -> Result<Value, String> {
     Ok(service)
 }
 
-fn only(object: &Value, fields: &[(&str, fn(&Value) -> bool)]) -> Result<(), String> {
+/// A field, and what tells whether a value of it is one.
+type Field<'a> = (&'a str, fn(&Value) -> bool);
+
+fn only(object: &Value, fields: &[Field<'_>]) -> Result<(), String> {
     let empty = Map::new();
     for (name, value) in object.as_object().unwrap_or(&empty) {
         let known = fields.iter().find(|(known, _)| known == name);

@@ -35,6 +35,9 @@ const MAX_USERS: usize = 100;
 #[serde(deny_unknown_fields)]
 pub struct ImportUsers {
     /// The users: 1 to 100.
+    // Each is read by itself, so that what is no user may be anything, and is not for
+    // the audit log.
+    #[schemars(extend("writeOnly" = true))]
     pub users: Entries,
     /// Only say what would happen, and change nothing.
     #[serde(default)]

@@ -82,11 +82,20 @@ fn text(given: &str, left: &mut usize) -> Option<Value> {
     if SECRETS_BEGIN.iter().any(|begin| given.contains(begin)) {
         return take(SECRET.len(), left).then(|| SECRET.into());
     }
-    let mut shown: String = given.chars().take(MAX_CHARS).collect();
-    if shown.len() < given.len() {
+    let mut shown: String = given.chars().take(MAX_CHARS).map(printable).collect();
+    if given.chars().nth(MAX_CHARS).is_some() {
         shown.push('…');
     }
     take(shown.len(), left).then(|| shown.into())
+}
+
+/// Nothing that a terminal acts upon, or that has text read in another order.
+fn printable(character: char) -> char {
+    let is_bidi = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}');
+    match character.is_control() || is_bidi {
+        true => char::REPLACEMENT_CHARACTER,
+        false => character,
+    }
 }
 
 fn take(bytes: usize, left: &mut usize) -> bool {

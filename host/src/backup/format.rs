@@ -68,6 +68,11 @@ impl Header {
         })
     }
 
+    /// What tells whose the store was.
+    pub(super) fn check(&self) -> &[u8] {
+        self.key_check.as_bytes()
+    }
+
     fn lock(&self) -> Lock {
         Lock {
             check: self.key_check.clone().into_bytes(),

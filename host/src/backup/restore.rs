@@ -53,7 +53,15 @@ impl<'a> Restore<'a> {
             None => Expect::Absent,
         };
         restore.commit(Vec::new(), expect).await?;
-        restore.empty().await?;
+        match replace {
+            true => restore.empty().await?,
+            // Whoever came between the first look and the mark is left alone.
+            false if !is_empty(store, &restore.lock).await? => {
+                restore.unmark().await?;
+                return Err(BackupError::NotEmpty);
+            }
+            false => restore.unclaim().await?,
+        }
         Ok(restore)
     }
 
@@ -107,6 +115,24 @@ impl<'a> Restore<'a> {
         }
     }
 
+    /// Takes away what says whose the store is: that of the backup is to count.
+    async fn unclaim(&mut self) -> Result<(), BackupError> {
+        let batch = [KEY_CHECK, ROOT_KEY].map(|key| mutation(key, None, None));
+        self.step(batch.into()).await
+    }
+
+    /// Takes the mark away again.
+    async fn unmark(self) -> Result<(), BackupError> {
+        let mark = Mutation {
+            expect: Expect::At(self.version),
+            ..mutation(RESTORING, None, None)
+        };
+        match self.store.commit(vec![mark]).await? {
+            Outcome::Committed => Ok(()),
+            Outcome::Conflict(_) => Err(BackupError::Overtaken),
+        }
+    }
+
     /// Deletes all but the mark.
     async fn empty(&mut self) -> Result<(), BackupError> {
         loop {
@@ -148,10 +174,13 @@ impl<'a> Restore<'a> {
 }
 
 /// Whether nothing is in the store but perhaps the check of the same key, which a
-/// program puts there that opens it.
+/// program puts there that opens it, and the mark.
 async fn is_empty(store: &dyn Store, lock: &Lock) -> Result<bool, BackupError> {
-    let page = store.scan("", None, 2).await?;
-    let is_ours = |entry: &Entry| entry.key == KEY_CHECK && entry.value == lock.check;
+    let page = store.scan("", None, 3).await?;
+    let is_ours = |entry: &Entry| match entry.key.as_str() {
+        KEY_CHECK => entry.value == lock.check,
+        key => key == RESTORING,
+    };
     Ok(page.entries.iter().all(is_ours))
 }
 

@@ -251,3 +251,98 @@ async fn nothing_opens_a_store_while_it_is_restored() {
     let header = Header::of(&store).await;
     assert!(matches!(header, Err(BackupError::Unfinished)));
 }
+
+/// A store to which something happens at the worst moment.
+struct Interrupted<F> {
+    store: MemoryStore,
+    /// Called before the mark of a restore is set, or before a snapshot.
+    interruption: F,
+}
+
+#[async_trait::async_trait]
+impl<F: Fn() -> Mutation + Send + Sync + 'static> Store for Interrupted<F> {
+    fn kind(&self) -> &'static str {
+        self.store.kind()
+    }
+
+    async fn get(&self, keys: &[String]) -> Result<Vec<Option<crate::store::Entry>>, StoreError> {
+        self.store.get(keys).await
+    }
+
+    async fn commit(&self, batch: Vec<Mutation>) -> Result<Outcome, StoreError> {
+        let is_mark =
+            |mutation: &Mutation| mutation.key == RESTORING && mutation.expect == Expect::Absent;
+        if batch.iter().any(is_mark) {
+            self.store.commit(vec![(self.interruption)()]).await?;
+        }
+        self.store.commit(batch).await
+    }
+
+    async fn add(
+        &self,
+        key: &str,
+        delta: i64,
+        ttl: Option<std::time::Duration>,
+    ) -> Result<i64, StoreError> {
+        self.store.add(key, delta, ttl).await
+    }
+
+    async fn scan(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<crate::store::Page, StoreError> {
+        self.store.scan(prefix, after, limit).await
+    }
+
+    async fn purge(&self, limit: u32) -> Result<u32, StoreError> {
+        self.store.purge(limit).await
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn crate::store::Snapshot>, StoreError> {
+        self.store.commit(vec![(self.interruption)()]).await?;
+        self.store.snapshot().await
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_before_the_mark_of_a_restore_is_not_deleted() {
+    let keys = Keys::ephemeral().unwrap();
+    let file = write(&store_with(10, &keys).await, &keys).await;
+    let to = Interrupted {
+        store: MemoryStore::new(),
+        interruption: || put("account/carol", "hers", None),
+    };
+    let _ = keys.claim(&to).await.unwrap();
+    let refused = read(&file, &keys, &to).await;
+    assert!(matches!(refused, Err(BackupError::NotEmpty)), "{refused:?}");
+    let left = to.store.get(&["account/carol".to_owned()]).await.unwrap();
+    assert!(left[0].is_some());
+    // And it can be opened as before.
+    let _ = keys.claim(&to).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_is_being_restored_into_is_not_backed_up() {
+    let keys = Keys::ephemeral().unwrap();
+    let other = Keys::ephemeral().unwrap();
+    let elsewhere = MemoryStore::new();
+    let _ = other.claim(&elsewhere).await.unwrap();
+    let check = elsewhere.get(&[KEY_CHECK.to_owned()]).await.unwrap();
+    let check = String::from_utf8(check[0].clone().unwrap().value).unwrap();
+    for (key, value) in [(RESTORING, "token".to_owned()), (KEY_CHECK, check)] {
+        let from = Interrupted {
+            store: store_with(10, &keys).await,
+            interruption: move || put(key, &value, None),
+        };
+        let refused = backup(&from, &keys, Vec::new(), |_| {}).await;
+        assert!(
+            matches!(
+                refused,
+                Err(BackupError::Unfinished | BackupError::Overtaken)
+            ),
+            "{key}"
+        );
+    }
+}

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use user_auth_host::transport::http::{self, Allowed, Listener, Policy, Proxies, Rate, Tls};
-use user_auth_host::{Plugin, PluginBuilder};
+use user_auth_host::{AuditLog, Plugin, PluginBuilder};
 
 use super::Failure;
 use super::config::{Config, Flags};
@@ -99,6 +100,9 @@ impl Serve {
         let (plugin, store) = open_with(&config, limits, Reach::of(address.ip()), adapt).await?;
         try_out(&plugin, &config).await?;
 
+        let stopping = CancellationToken::new();
+        let registration = register(&config, address, &stopping)?;
+        let reloading = reload_at_hangup(tls.clone(), plugin.audit_log().cloned())?;
         announce(address, &store, tls.is_some());
         if !requires_key {
             warn!(
@@ -106,10 +110,6 @@ impl Serve {
                  `security.authentication.type` to `api_key` to have it ask for API keys"
             );
         }
-        reopen_on_hangup(&plugin)?;
-        let stopping = CancellationToken::new();
-        let registration = register(&config, address, &stopping)?;
-        let reloading = tls.clone().map(reload_at_hangup).transpose()?;
         let listener = match tls {
             Some(tls) => Listener::with_tls(listener, tls),
             None => listener.into(),
@@ -128,9 +128,7 @@ impl Serve {
         }
         messages.drain().await;
         drop(messages);
-        if let Some(reloading) = reloading {
-            reloading.abort();
-        }
+        reloading.abort();
         housekeeping.abort();
         // Its plugin is the last: the store is closed, and its log folded in, when
         // that is dropped.
@@ -150,7 +148,7 @@ fn register(
     let Some(consul) = &config.discovery.consul else {
         return Ok(None);
     };
-    let (agent, service) = consul.open(listening)?;
+    let (agent, service) = consul.open(listening, config.server.tls.is_some())?;
     let stopped = stopping.clone().cancelled_owned();
     Ok(Some(tokio::spawn(agent.keep(service, stopped))))
 }
@@ -220,8 +218,13 @@ pub(super) fn load_tls(config: &Config) -> Result<Option<Tls>, Failure> {
         .transpose()
 }
 
-/// Reads the certificate again whenever SIGHUP says that there is a new one.
-fn reload_at_hangup(tls: Tls) -> Result<JoinHandle<()>, Failure> {
+/// Whenever SIGHUP says that there are new files, reads the certificate again, and
+/// opens the audit log anew. With neither there is nothing to do: the signal does not
+/// end the server.
+fn reload_at_hangup(
+    tls: Option<Tls>,
+    audit_log: Option<Arc<AuditLog>>,
+) -> Result<JoinHandle<()>, Failure> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
@@ -229,15 +232,19 @@ fn reload_at_hangup(tls: Tls) -> Result<JoinHandle<()>, Failure> {
         let mut hangup = signal(SignalKind::hangup()).map_err(Failure::start)?;
         Ok(tokio::spawn(async move {
             while hangup.recv().await.is_some() {
-                match tls.reload() {
-                    Ok(()) => info!("the certificate was read again"),
-                    Err(error) => warn!(%error, "the certificate stays the old one"),
+                if let Some(log) = &audit_log {
+                    log.reopen();
+                }
+                match tls.as_ref().map(Tls::reload) {
+                    Some(Ok(())) => info!("the certificate was read again"),
+                    Some(Err(error)) => warn!(%error, "the certificate stays the old one"),
+                    None => {}
                 }
             }
         }))
     }
     #[cfg(not(unix))]
-    Ok(tokio::spawn(async move { drop(tls) }))
+    Ok(tokio::spawn(async move { drop((tls, audit_log)) }))
 }
 
 async fn bind(listen: &str) -> Result<TcpListener, Failure> {
@@ -279,23 +286,6 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// Opens the audit log anew when SIGHUP asks for it. Without that log the signal ends
-/// the process, as it always does.
-fn reopen_on_hangup(plugin: &Plugin) -> Result<(), Failure> {
-    #[cfg(unix)]
-    if let Some(log) = plugin.audit_log().cloned() {
-        use tokio::signal::unix::{SignalKind, signal};
-
-        let mut hangup = signal(SignalKind::hangup()).map_err(Failure::start)?;
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                log.reopen();
-            }
-        });
-    }
-    Ok(())
 }
 
 /// Completes when the user or the system asks the process to end. Asked twice,

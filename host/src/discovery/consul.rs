@@ -49,6 +49,8 @@ pub struct Service {
     port: u16,
     /// Where the agent finds its health.
     health: String,
+    /// Over TLS.
+    https: bool,
     /// How often the agent looks there, and we ask for the agent's memory.
     interval: Duration,
 }
@@ -59,11 +61,13 @@ impl Service {
     /// Clients reach it at `address`, if that is given. Else it is the address that
     /// the server listens on; when those are all, it is the one that the way to the
     /// agent begins at, or with an agent on this machine that of the agent's node.
+    /// With `https` its health is asked for over TLS.
     pub fn new(
         agent: &Url,
         listening: SocketAddr,
         address: Option<&str>,
         interval: Duration,
+        https: bool,
     ) -> Self {
         let (address, check) = match address {
             Some(address) => (Some(address.to_owned()), address.to_owned()),
@@ -78,7 +82,11 @@ impl Service {
             id: format!("{NAME}-{}-{port}", machine(&check)),
             address,
             port,
-            health: format!("http://{host}:{port}/health"),
+            health: format!(
+                "{}://{host}:{port}/health",
+                if https { "https" } else { "http" }
+            ),
+            https,
             interval,
         }
     }
@@ -105,6 +113,10 @@ impl Service {
                 "DeregisterCriticalServiceAfter": DEREGISTER_AFTER,
             },
         });
+        if self.https {
+            // The certificate is for the name that clients know, not for this address.
+            registration["Check"]["TLSSkipVerify"] = json!(true);
+        }
         if let Some(address) = &self.address {
             registration["Address"] = json!(address);
         }
@@ -279,7 +291,16 @@ mod tests {
 
     fn service(listening: &str, address: Option<&str>) -> Value {
         let agent: Url = "http://127.0.0.1:8500".parse().unwrap();
-        Service::new(&agent, listening.parse().unwrap(), address, INTERVAL).registration()
+        Service::new(&agent, listening.parse().unwrap(), address, INTERVAL, false).registration()
+    }
+
+    #[test]
+    fn health_is_asked_for_over_tls_where_the_server_speaks_it() {
+        let agent: Url = "http://127.0.0.1:8500".parse().unwrap();
+        let listening = "127.0.0.1:8443".parse().unwrap();
+        let service = Service::new(&agent, listening, None, INTERVAL, true).registration();
+        assert_eq!(service["Check"]["HTTP"], "https://127.0.0.1:8443/health");
+        assert_eq!(service["Check"]["TLSSkipVerify"], true);
     }
 
     #[test]

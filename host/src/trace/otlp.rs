@@ -9,7 +9,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData, SpanExporter};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanExporter};
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 use url::Url;
@@ -56,6 +56,8 @@ impl Otlp {
             .build();
         let provider = SdkTracerProvider::builder()
             .with_resource(resource)
+            // Whether a caller samples is not for the caller to say here.
+            .with_sampler(Sampler::AlwaysOn)
             .with_batch_exporter(Exporter {
                 inner: Arc::new(exporter),
                 runtime,

@@ -30,7 +30,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -40,7 +40,7 @@ use axum::routing::any;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
@@ -62,7 +62,7 @@ use crate::sandbox::Plugin;
 use crate::trace::{self, Trace};
 use card::Facts;
 use metrics::Counters;
-use patience::{Debts, Patient};
+use patience::{Debts, Owed, Patient};
 use places::{Place, Places};
 use rate::{KeyHash, Limiter, TIDY_EVERY};
 use state::Readiness;
@@ -220,6 +220,11 @@ struct App {
 }
 
 impl App {
+    /// Whether a key is asked for, and there is not one.
+    fn lacks_key(&self, headers: &HeaderMap) -> bool {
+        self.requires_key && self.policy.key_header.only(headers).is_none()
+    }
+
     /// Counts a request for its caller: for the key that it shows, or for where it
     /// comes from. `Err`: it is one too many, for so many seconds.
     fn charge(&self, headers: &HeaderMap, from: IpAddr) -> Result<Option<KeyHash>, u64> {
@@ -386,6 +391,8 @@ async fn answer(
     caller: Caller,
     mut request: Request<hyper::body::Incoming>,
 ) -> Result<Response, std::convert::Infallible> {
+    // What has a body is owed an answer once that has arrived.
+    let debt = request.body().is_end_stream().then(|| caller.debts.owe());
     request.extensions_mut().insert(caller);
     let (method, route) = (request.method().clone(), route(request.uri().path()));
     let trace = Trace::of_request(&method, route, request.headers());
@@ -393,7 +400,10 @@ async fn answer(
         let Ok(mut response) = router.call(request).await;
         cors::secure(response.headers_mut(), app.policy.https);
         app.counters.answered(route, response.status());
-        response
+        match debt {
+            Some(debt) => response.map(|body| Body::new(Owed { body, _debt: debt })),
+            None => response,
+        }
     };
     Ok(trace::answered(trace, method, route, answer).await)
 }
@@ -434,7 +444,8 @@ fn refuse(status: StatusCode, message: &str) -> Response {
 
 /// The answer to whoever calls too often.
 fn limited(seconds: u64, id: Value) -> Response {
-    let body = error_response(-32003, "Too many requests", seconds, id);
+    let details = json!({ "retry_after_seconds": seconds });
+    let body = error_response(-32003, "Too many requests", details, id);
     retry_after(respond(StatusCode::TOO_MANY_REQUESTS, &body), seconds)
 }
 

@@ -1,7 +1,10 @@
 //! How often one caller may call, and who is one caller.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
-use user_auth_tests::Answer;
+use user_auth_tests::{Answer, Options};
 
 use super::{Guarded, burst, keys_only, secret};
 use crate::http::assert_error_object;
@@ -185,4 +188,35 @@ fn a_proxy_that_cannot_be_read_is_told_at_the_start() {
     assert!(!output.status.success());
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(log.contains("10.0.0.0/99"), "{log}");
+}
+
+/// Whoever is refused anyway gets no memory for bodies, however many they begin.
+#[test]
+fn bodies_of_those_who_call_too_often_take_nothing_from_others() {
+    let home = user_auth_tests::folder();
+    let file = super::configure(home.path(), json!({"rate_limiting": burst(1)}));
+    let server = Options::new()
+        .home(home.path())
+        .arg("--config")
+        .arg(&file)
+        .env("USER_AUTH_LIMITS_BODIES_BYTES", "1048576")
+        .env("USER_AUTH_LIMITS_CALL_QUEUE_WAIT_MS", "200")
+        .start();
+    assert_eq!(server.post(&[], super::PING).status, 200);
+    let host = server.url.trim_start_matches("http://");
+    let begun: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut stream = TcpStream::connect(host).unwrap();
+            let head = format!(
+                "POST /mcp HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+                 Content-Length: 1000000\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&vec![b' '; 900_000]).unwrap();
+            stream
+        })
+        .collect();
+    let answer = server.call_from("127.0.0.2", "get_capabilities", json!({}));
+    assert!(answer.is_ok(), "{answer:?}");
+    drop(begun);
 }

@@ -300,13 +300,14 @@ fn nothing_stays_behind_in_a_session_that_another_could_get() {
             "CREATE TABLE seen AS SELECT ''::text AS what WHERE false;
              CREATE OR REPLACE FUNCTION user_auth.now_ms(given bigint) RETURNS bigint
              LANGUAGE plpgsql VOLATILE AS $$ BEGIN
-                 INSERT INTO seen SELECT 'statement ' || name FROM pg_prepared_statements;
-                 INSERT INTO seen SELECT 'lock' FROM pg_locks
+                 INSERT INTO public.seen SELECT 'statement ' || name FROM pg_prepared_statements;
+                 INSERT INTO public.seen SELECT 'lock' FROM pg_locks
                      WHERE locktype = 'advisory' AND pid = pg_backend_pid();
-                 INSERT INTO seen SELECT 'setting ' || name FROM pg_settings
+                 INSERT INTO public.seen SELECT 'setting ' || name FROM pg_settings
                      WHERE source = 'session'
-                       AND name NOT IN ('lock_timeout', 'plan_cache_mode', 'enable_seqscan');
-                 INSERT INTO seen VALUES ('looked');
+                       AND name NOT IN
+                         ('lock_timeout', 'plan_cache_mode', 'enable_seqscan', 'search_path');
+                 INSERT INTO public.seen VALUES ('looked');
                  RETURN 0;
              END $$",
         );
@@ -316,4 +317,77 @@ fn nothing_stays_behind_in_a_session_that_another_could_get() {
         server.sql("test0", "SELECT string_agg(what, ', ') FROM seen"),
         "looked"
     );
+}
+
+/// Up to PostgreSQL 14 every role may put operators into `public`, which match better
+/// than PostgreSQL's own where those have to convert.
+#[tokio::test]
+async fn operators_of_others_are_not_taken_for_those_of_postgresql() {
+    let server = postgres::shared();
+    let url = server.database();
+    let name = url.rsplit('/').next().unwrap();
+    server.sql(
+        name,
+        "CREATE FUNCTION public.taken(numeric, integer) RETURNS numeric LANGUAGE plpgsql
+             AS $$ BEGIN RAISE 'taken'; END $$;
+         CREATE FUNCTION public.taken(numeric, bigint) RETURNS numeric LANGUAGE plpgsql
+             AS $$ BEGIN RAISE 'taken'; END $$;
+         CREATE OPERATOR public.* (LEFTARG = numeric, RIGHTARG = integer, FUNCTION = public.taken);
+         CREATE OPERATOR public.+ (LEFTARG = numeric, RIGHTARG = bigint, FUNCTION = public.taken)",
+    );
+    let store = open(&url).await.unwrap();
+    let outcome = store.commit(vec![put("a", "1", Expect::Absent)]).await;
+    assert_eq!(outcome.unwrap(), Outcome::Committed);
+    assert_eq!(value(&store, "a").await.as_deref(), Some("1"));
+    assert_eq!(store.add("n", 2, None).await.unwrap(), 2);
+    assert_eq!(store.add("n", 3, None).await.unwrap(), 5);
+    assert_eq!(store.scan("", None, 10).await.unwrap().entries.len(), 2);
+    assert_eq!(store.purge(10).await.unwrap(), 0);
+    let mut snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.page().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_schema_that_another_role_could_drop_is_not_used() {
+    let server = postgres::shared();
+    let url = server.database();
+    let name = url.rsplit('/').next().unwrap();
+    let role = format!("owner_of_{name}");
+    server.sql(
+        name,
+        &format!("CREATE ROLE {role}; CREATE SCHEMA user_auth AUTHORIZATION {role}"),
+    );
+    let Err(error) = open(&url).await else {
+        panic!("it was used");
+    };
+    assert!(
+        error.to_string().contains("belongs to another role"),
+        "{error}"
+    );
+    server.sql(name, "ALTER SCHEMA user_auth OWNER TO postgres");
+    open(&url).await.unwrap();
+}
+
+/// A page ends with what brings it to a MiB, wherever the records come from.
+#[tokio::test]
+async fn large_records_come_in_small_pages() {
+    let store = open(&postgres::database()).await.unwrap();
+    let large = "x".repeat(600 * 1024);
+    for number in 0..5 {
+        let key = format!("k/{number}");
+        store
+            .commit(vec![put(&key, &large, Expect::Absent)])
+            .await
+            .unwrap();
+    }
+    let mut snapshot = store.snapshot().await.unwrap();
+    let mut lengths = Vec::new();
+    loop {
+        let page = snapshot.page().await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        lengths.push(page.len());
+    }
+    assert_eq!(lengths, [2, 2, 1]);
 }

@@ -1,6 +1,6 @@
 //! `user-auth config check`: what a start would trip over, without one.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use user_auth_host::store::MemoryStore;
 use super::keys::keys;
 use super::{Config, Flags};
 use crate::cli::delivery::Reach;
-use crate::cli::open::{component, location, try_out};
+use crate::cli::open::{self, NoKey, component, location, try_out};
 use crate::cli::options::StoreLocation;
 use crate::cli::serve::{load_tls, policy, refuse_to_be_open};
 use crate::cli::{Failure, configure, show};
@@ -37,6 +37,8 @@ async fn check(config: &Config) -> Result<(), Failure> {
     let problems: Vec<String> = [
         check_address(config),
         check_policy(config),
+        config.logging.traces_url().map(drop),
+        check_consul(config),
         load_tls(config).map(drop),
         config.delivery.open(reach).map(drop),
         check_files(config),
@@ -49,6 +51,14 @@ async fn check(config: &Config) -> Result<(), Failure> {
     match problems.is_empty() {
         true => Ok(()),
         false => Err(Failure::start(problems.join("\n"))),
+    }
+}
+
+fn check_consul(config: &Config) -> Result<(), Failure> {
+    let listening = address(config).unwrap_or((Ipv4Addr::LOCALHOST, 8000).into());
+    match &config.discovery.consul {
+        Some(consul) => consul.open(listening, false).map(drop),
+        None => Ok(()),
     }
 }
 
@@ -74,12 +84,20 @@ fn check_address(config: &Config) -> Result<(), Failure> {
     address(config).map_or(Ok(()), |address| refuse_to_be_open(address, config))
 }
 
-/// The folders of what a first start makes are there.
+/// The folders of what a first start makes are there, and what it does not make.
 fn check_files(config: &Config) -> Result<(), Failure> {
-    if config.store.url.is_some()
-        && let StoreLocation::Sqlite(database) = location(config)?
-    {
-        check_folder(&database)?;
+    if config.store.url.is_some() {
+        match location(config)? {
+            StoreLocation::Sqlite(database) => check_folder(&database)?,
+            postgres @ StoreLocation::Postgres(_) => {
+                let _ = open::keys(config, &postgres, NoKey::Fail)?;
+            }
+            StoreLocation::Memory => {}
+        }
+    }
+    match &config.audit.file {
+        Some(file) if file != Path::new("-") => check_folder(file)?,
+        _ => {}
     }
     match &config.master_key.file {
         Some(file) => check_folder(file),

@@ -29,6 +29,7 @@ pub(in crate::cli) struct Discovery {
 #[serde(deny_unknown_fields)]
 pub(in crate::cli) struct Consul {
     /// Where the agent is, such as `http://127.0.0.1:8500`.
+    #[schemars(extend("x-secret" = true))]
     pub(in crate::cli) url: String,
     /// The address that clients reach this server by; left out: the one that it
     /// listens on, or where it listens on all, the machine's.
@@ -49,13 +50,14 @@ impl Consul {
     pub(in crate::cli) fn open(
         &self,
         listening: SocketAddr,
+        https: bool,
     ) -> Result<(discovery::Consul, Service), Failure> {
         let failure = |reason: String| Failure::start(format!("Consul: {reason}"));
         let url: url::Url = (self.url.parse())
             .map_err(|_| failure("write a URL such as http://127.0.0.1:8500".to_owned()))?;
         let token = env::var(TOKEN).ok().filter(|token| !token.is_empty());
         let interval = Duration::from_secs(self.interval_seconds.get().into());
-        let service = Service::new(&url, listening, self.address.as_deref(), interval);
+        let service = Service::new(&url, listening, self.address.as_deref(), interval, https);
         let agent = discovery::Consul::new(url, token.map(Zeroizing::new)).map_err(failure)?;
         Ok((agent, service))
     }

@@ -42,6 +42,10 @@ impl fmt::Display for Origin {
     }
 }
 
+/// A variable that begins so and is none of ours is no trifle: whoever set it thinks
+/// that the server is guarded.
+const SECURITY: &str = "USER_AUTH_SECURITY_";
+
 /// What is set, and where it comes from.
 #[derive(Debug, Default)]
 pub(super) struct Layers {
@@ -118,7 +122,14 @@ impl Layers {
                         .add(&origin, &key.path, "is not valid Unicode"),
                 }
             } else if name.starts_with(PREFIX) && !secrets::is_known(name) && !is_link(name) {
-                warnings.push(unknown_variable(name));
+                let problem = unknown_variable(name);
+                match name.starts_with(SECURITY) {
+                    true => {
+                        let origin = Origin::Environment(name.to_owned());
+                        self.mistakes.add(&origin, "", problem);
+                    }
+                    false => warnings.push(format!("the variable {name} {problem}")),
+                }
             }
         }
         warnings
@@ -252,13 +263,16 @@ fn unknown(keys: &Keys, section: &str, name: &str) -> String {
 }
 
 fn unknown_variable(name: &str) -> String {
+    // Some keys have the name that they had before there was a rule.
+    let by_rule = |path: &str| format!("{PREFIX}{}", path.replace('.', "_").to_uppercase());
+    if let Some(key) = keys().all.iter().find(|key| by_rule(&key.path) == name) {
+        return format!("means nothing; that of {} is {}", key.path, key.env);
+    }
     let known = keys().all.iter().map(|key| key.env.as_str());
     let known = known.chain(secrets::names());
     match nearest(known, name) {
-        Some(meant) => format!("the variable {name} means nothing; did you mean {meant}?"),
-        None => format!(
-            "the variable {name} means nothing; `user-auth config show` lists those that do"
-        ),
+        Some(meant) => format!("means nothing; did you mean {meant}?"),
+        None => "means nothing; `user-auth config show` lists those that do".to_owned(),
     }
 }
 

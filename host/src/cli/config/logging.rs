@@ -20,6 +20,7 @@ pub(in crate::cli) struct Logging {
     pub(in crate::cli) format: Format,
     /// Where spans are sent to: the base URL of an OpenTelemetry collector that
     /// takes OTLP over HTTP, such as `http://127.0.0.1:4318`. Left out: nowhere.
+    #[schemars(extend("x-secret" = true))]
     pub(in crate::cli) otlp_endpoint: Option<String>,
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::keys::Key;
+use crate::cli::options::StoreLocation;
 
 const MASK: &str = "***";
 
@@ -19,8 +20,15 @@ pub(in crate::cli) fn masked(key: &Key, value: &Value) -> Value {
 /// Passwords in URLs are masked wherever they stand. The URL of a webhook is a
 /// secret by itself but for its host, and so may be what follows a question mark.
 fn masked_text(text: &str, is_secret: bool) -> String {
+    // What reads it knows best where the password is.
+    if is_secret && let Ok(StoreLocation::Postgres(url)) = text.parse() {
+        return url.to_string();
+    }
     let Ok(mut url) = text.parse::<Url>() else {
-        return text.to_owned();
+        return match is_secret && text.contains("://") {
+            true => MASK.to_owned(),
+            false => text.to_owned(),
+        };
     };
     if url.password().is_some() {
         // It has a host, or it could have no password.
@@ -49,8 +57,24 @@ mod tests {
             (
                 "postgres://me:hunter2@db/users?sslmode=require&password=hunter2",
                 true,
-                "postgres://me:***@db/users?***",
+                "postgres://me:***@db:5432/users",
             ),
+            (
+                "postgres://me:hunter2@db1:5432,db2:5433/x",
+                true,
+                "postgres://me:***@db1:5432,db2:5433/x",
+            ),
+            (
+                "postgres://me:123/@db/x",
+                true,
+                "postgres://me:***@db:5432/x",
+            ),
+            (
+                "postgresql://me:hunter2@/x?host=db",
+                true,
+                "postgres://me:***@db/x",
+            ),
+            ("smtp://me:hun?ter2@mail", true, "***"),
             (
                 "https://hooks.example.com/T0/hunter2",
                 true,

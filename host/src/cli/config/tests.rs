@@ -300,6 +300,23 @@ fn a_variable_that_means_nothing_is_told_with_what_was_meant() {
 }
 
 #[test]
+fn a_variable_that_was_to_guard_the_server_and_means_nothing_stops_it() {
+    for (name, said) in [
+        (
+            "USER_AUTH_SECURITY_AUTHENTICATION_TYP",
+            "did you mean USER_AUTH_SECURITY_AUTHENTICATION_TYPE?",
+        ),
+        (
+            "USER_AUTH_SECURITY_CORS_ALLOWED_ORIGINS",
+            "that of security.cors.allowed_origins is USER_AUTH_ALLOWED_ORIGINS",
+        ),
+    ] {
+        let expected = format!("{name} means nothing; {said}");
+        assert_eq!(setup().env(name, "api_key").fail(), (expected, 3));
+    }
+}
+
+#[test]
 fn the_variables_that_kubernetes_sets_for_a_service_are_no_slips() {
     let setup = setup()
         .env("USER_AUTH_PORT", "tcp://10.0.0.1:8000")

@@ -60,7 +60,7 @@ impl Connections {
     /// A connection that nobody else has.
     pub(super) async fn connection(&self) -> Result<Object, StoreError> {
         self.pool.get().await.map_err(|error| match error {
-            PoolError::Timeout(TimeoutType::Wait) => StoreError::Unavailable(format!(
+            PoolError::Timeout(TimeoutType::Wait) => StoreError::Busy(format!(
                 "all {} connections to PostgreSQL are busy",
                 self.pool.status().max_size
             )),

@@ -41,6 +41,11 @@ pub(super) enum OpenError {
     #[error("its schema `user_auth` belongs to another program")]
     Foreign,
     #[error(
+        "its schema `user_auth` belongs to another role, which could change what is in it: have \
+         it owned by the role that the URL names"
+    )]
+    OtherOwner,
+    #[error(
         "its schema has version {0}, and this program knows versions up to {known}: \
          run the newer program that wrote it",
         known = MIGRATIONS.len()
@@ -78,7 +83,10 @@ async fn migrate(connections: &Connections) -> Result<(), OpenError> {
         .await?;
     // The number is that of `lock_keys`, with a set of keys that there is not.
     transaction
-        .batch_execute("SELECT pg_advisory_xact_lock(1430353268, -1)")
+        .batch_execute(
+            "SET LOCAL search_path = pg_catalog, pg_temp;
+             SELECT pg_advisory_xact_lock(1430353268, -1)",
+        )
         .await?;
     require_server(&transaction).await?;
     let version = version(&transaction).await?;
@@ -109,8 +117,13 @@ async fn require_server(transaction: &Transaction<'_>) -> Result<(), OpenError> 
 async fn version(transaction: &Transaction<'_>) -> Result<i32, OpenError> {
     let found = "SELECT to_regnamespace('user_auth') IS NOT NULL,
                         to_regclass('user_auth.migrations') IS NOT NULL,
-                        EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('user_auth'))";
+                        EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('user_auth')),
+                        EXISTS (SELECT FROM pg_namespace WHERE oid = to_regnamespace('user_auth')
+                                AND nspowner <> current_user::regrole)";
     let row = transaction.query_typed_one(found, &[]).await?;
+    if row.try_get(3)? {
+        return Err(OpenError::OtherOwner);
+    }
     if row.try_get(1)? {
         return applied(transaction).await;
     }

@@ -10,10 +10,10 @@ use tokio_postgres::types::{ToSql, Type};
 use super::connections::{CALL, Connections};
 use super::only;
 use crate::store::clock::Millis;
-use crate::store::{Record, Snapshot, StoreError, checks};
+use crate::store::{MAX_PAGE, Record, SNAPSHOT_PAGE_BYTES, Snapshot, StoreError, checks};
 
-/// Records that are asked for at a time: each may have a MiB, and few have a KiB.
-const ROWS: i64 = 250;
+/// The server sends no more values than begin within so many bytes.
+const BYTES: i64 = SNAPSHOT_PAGE_BYTES as i64;
 
 /// A transaction that reads.
 pub(super) struct Reading {
@@ -36,7 +36,8 @@ impl Reading {
             now_ms: 0,
             after: String::new(),
         };
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+             SET LOCAL search_path = pg_catalog, pg_temp";
         timeout(CALL, reading.connection.batch_execute(begin))
             .await
             .map_err(|_| no_answer())??;
@@ -62,13 +63,20 @@ impl Snapshot for Reading {
     async fn page(&mut self) -> Result<Vec<Record>, StoreError> {
         let rows = self
             .rows(
-                "SELECT key, value, expires_at_ms FROM user_auth.records
-                 WHERE key > $1 AND (expires_at_ms IS NULL OR expires_at_ms > $2)
-                 ORDER BY key LIMIT $3",
+                "SELECT key, value, expires_at_ms FROM (
+                     SELECT *, sum(length(value)) OVER (ORDER BY key) - length(value) AS before
+                     FROM (
+                         SELECT key, value, expires_at_ms FROM user_auth.records
+                         WHERE key > $1 AND (expires_at_ms IS NULL OR expires_at_ms > $2)
+                         ORDER BY key LIMIT $3
+                     ) AS next
+                 ) AS page
+                 WHERE before < $4 ORDER BY key",
                 &[
                     (&self.after, Type::TEXT),
                     (&self.now_ms, Type::INT8),
-                    (&ROWS, Type::INT8),
+                    (&i64::from(MAX_PAGE), Type::INT8),
+                    (&BYTES, Type::INT8),
                 ],
             )
             .await?;

@@ -22,6 +22,10 @@ use crate::client::NoClient;
 use crate::limits::Limits;
 use crate::transport::id_of;
 
+/// What is kept of the message of somebody who is refused whatever it says: enough
+/// for its id where that can be found. The memory for bodies is for the others.
+const REFUSED_BYTES: usize = 4 << 10;
+
 pub(super) async fn handle(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
@@ -41,9 +45,14 @@ pub(super) async fn handle(
     };
     let from = app.policy.proxies.client(caller.peer.ip(), &parts.headers);
     let charged = app.charge(&parts.headers, from);
+    let is_refused = charged.is_err() || app.lacks_key(&parts.headers);
+    let keep = match is_refused {
+        true => REFUSED_BYTES,
+        false => app.plugin.limits().body_bytes,
+    };
     // Read in any case: most clients listen for an answer only once they have sent
     // everything, and its id is in it.
-    let Kept { body, memory } = match read(body, &app.bodies, app.plugin.limits()).await {
+    let Kept { body, memory } = match read(body, keep, &app.bodies, app.plugin.limits()).await {
         Ok(kept) => kept,
         Err(refusal) => return refusal,
     };
@@ -187,7 +196,12 @@ enum NotKept {
     Broken,
 }
 
-async fn read(body: Body, memory: &Arc<Semaphore>, limits: &Limits) -> Result<Kept, Response> {
+async fn read(
+    body: Body,
+    keep: usize,
+    memory: &Arc<Semaphore>,
+    limits: &Limits,
+) -> Result<Kept, Response> {
     let too_large = || {
         let message = format!("a message may have at most {} bytes", limits.body_bytes);
         refuse(StatusCode::PAYLOAD_TOO_LARGE, &message)
@@ -196,7 +210,7 @@ async fn read(body: Body, memory: &Arc<Semaphore>, limits: &Limits) -> Result<Ke
     if body.size_hint().lower() > limits.discarded_body_bytes as u64 {
         return Err(too_large());
     }
-    match timeout(limits.body_read, collect(body, memory, limits)).await {
+    match timeout(limits.body_read, collect(body, keep, memory, limits)).await {
         Ok(Ok(kept)) => Ok(kept),
         Ok(Err(NotKept::TooLarge)) => Err(too_large()),
         Ok(Err(NotKept::NoMemory)) => Err(unavailable(&CallError::Busy, Value::Null)),
@@ -211,10 +225,12 @@ async fn read(body: Body, memory: &Arc<Semaphore>, limits: &Limits) -> Result<Ke
     }
 }
 
-/// Keeps the body. One that is too large is still read, for a while: most
-/// clients listen for an answer only once they have sent everything.
+/// Keeps the body, if it has no more bytes than `keep`. One that is too large is
+/// still read, for a while: most clients listen for an answer only once they have
+/// sent everything.
 async fn collect(
     mut body: Body,
+    keep: usize,
     memory: &Arc<Semaphore>,
     limits: &Limits,
 ) -> Result<Kept, NotKept> {
@@ -228,7 +244,7 @@ async fn collect(
         if seen > limits.discarded_body_bytes {
             return Err(NotKept::TooLarge);
         }
-        if seen > limits.body_bytes {
+        if seen > keep {
             kept = Kept::default();
             continue;
         }

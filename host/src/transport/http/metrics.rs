@@ -16,11 +16,12 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 use prometheus_client::{collector::Collector, encoding::text};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{App, Caller, limited, method_not_allowed, refuse, unavailable};
+use super::{App, Caller, limited, method_not_allowed, refuse, respond, unavailable};
 use crate::api::{Caller as WitCaller, Principal};
 use crate::bindings::user_auth::plugin::telemetry::Metrics as Snapshot;
+use crate::call::{CallError, error_response};
 use crate::metrics::Watched;
 
 /// What the account of a key has to be permitted, where keys are required.
@@ -98,13 +99,11 @@ async fn permit(app: &App, headers: &HeaderMap, source: String) -> Result<(), Re
     match app.plugin.check_permission(caller, PERMISSION).await {
         Ok(Ok(true)) => Ok(()),
         Ok(Ok(false)) => {
-            let message = format!("this takes the permission {PERMISSION}");
-            Err(refuse(StatusCode::FORBIDDEN, &message))
+            let details = json!({ "permission": PERMISSION });
+            let body = error_response(-32002, "Permission denied", details, Value::Null);
+            Err(respond(StatusCode::FORBIDDEN, &body))
         }
-        Ok(Err(_)) => Err(refuse(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the permission cannot be checked for the moment",
-        )),
+        Ok(Err(_)) => Err(unavailable(&CallError::Busy, Value::Null)),
         Err(error) => Err(unavailable(&error, Value::Null)),
     }
 }

@@ -26,9 +26,20 @@ pub(super) struct Debts(Arc<Account>);
 
 struct Account {
     owed: AtomicUsize,
-    /// When something was last owed, or the connection began: in nanoseconds of
-    /// [`BEGINNING`].
-    last_owed: AtomicU64,
+    /// When something was last owed or came in, or the connection began: in
+    /// nanoseconds of [`BEGINNING`].
+    last_use: AtomicU64,
+    /// Since when what is written is not read; 0: it is.
+    stalled_since: AtomicU64,
+}
+
+/// Of how little use a connection is: the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Use {
+    /// It has been owed nothing, and has sent nothing, since then.
+    Idle(u64),
+    /// It has not read what it is owed since then.
+    Stalled(u64),
 }
 
 /// A request that was taken on whole and is not yet answered, or an answer that
@@ -45,10 +56,17 @@ impl Debts {
         self.0.owed.load(Relaxed) == 0
     }
 
-    /// Since when nothing is owed; `None` while something is.
-    pub(super) fn settled_since(&self) -> Option<Duration> {
-        let since = Duration::from_nanos(self.0.last_owed.load(Relaxed));
-        self.are_settled().then_some(since)
+    /// `None` while an answer is being made or read.
+    pub(super) fn little_use(&self) -> Option<Use> {
+        match self.0.stalled_since.load(Relaxed) {
+            0 if self.are_settled() => Some(Use::Idle(self.0.last_use.load(Relaxed))),
+            0 => None,
+            since => Some(Use::Stalled(since)),
+        }
+    }
+
+    fn touch(&self) {
+        self.0.last_use.store(now(), Relaxed);
     }
 }
 
@@ -56,7 +74,8 @@ impl Default for Debts {
     fn default() -> Self {
         Self(Arc::new(Account {
             owed: AtomicUsize::new(0),
-            last_owed: AtomicU64::new(now()),
+            last_use: AtomicU64::new(now()),
+            stalled_since: AtomicU64::new(0),
         }))
     }
 }
@@ -64,7 +83,7 @@ impl Default for Debts {
 impl Drop for Debt {
     fn drop(&mut self) {
         let Debts(account) = &self.0;
-        account.last_owed.store(now(), Relaxed);
+        account.last_use.store(now(), Relaxed);
         account.owed.fetch_sub(1, Relaxed);
     }
 }
@@ -141,12 +160,17 @@ impl<S> Patient<S> {
         progress: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if progress.is_ready() {
-            self.stall = None;
+            if self.stall.take().is_some() {
+                self.debts.0.stalled_since.store(0, Relaxed);
+            }
             return progress;
         }
-        let stall = self.stall.get_or_insert_with(|| Stall {
-            over: Box::pin(run_out(self.limit, self.stopping.clone())),
-            _debt: self.debts.owe(),
+        let stall = self.stall.get_or_insert_with(|| {
+            self.debts.0.stalled_since.store(now().max(1), Relaxed);
+            Stall {
+                over: Box::pin(run_out(self.limit, self.stopping.clone())),
+                _debt: self.debts.owe(),
+            }
         });
         ready!(stall.over.as_mut().poll(cx));
         let reason = "the client does not read";
@@ -166,7 +190,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_ready() {
+            self.debts.touch();
+        }
+        read
     }
 }
 
@@ -247,8 +275,13 @@ mod tests {
             (stream, error)
         });
         let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(matches!(debts.little_use(), Some(Use::Idle(_))));
         assert!(write.as_mut().poll(&mut cx).is_pending());
         assert!(!debts.are_settled());
+        // Who does not read has no claim to a place, though less is worth even less.
+        let stalled = debts.little_use();
+        assert!(matches!(stalled, Some(Use::Stalled(_))));
+        assert!(Some(Use::Idle(u64::MAX)) < stalled);
         stopping.cancel();
         assert_eq!(write.await.1.kind(), io::ErrorKind::TimedOut);
     }

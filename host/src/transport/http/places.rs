@@ -100,7 +100,8 @@ impl Drop for Place {
 }
 
 impl Taken {
-    /// Sends away the connection that has been owed nothing for longest.
+    /// Sends away the connection that has been owed nothing for longest, or else the
+    /// one that has not read what it is owed.
     fn evict(&self) {
         // A look at every connection, but only when all places are taken: that
         // costs less than an order kept for each request of each connection.
@@ -108,8 +109,8 @@ impl Taken {
         let idlest = occupants
             .values()
             .filter(|occupant| !occupant.evicted.is_cancelled())
-            .filter_map(|occupant| Some((occupant.debts.settled_since()?, occupant)))
-            .min_by_key(|(since, _)| *since);
+            .filter_map(|occupant| Some((occupant.debts.little_use()?, occupant)))
+            .min_by_key(|(little_use, _)| *little_use);
         if let Some((_, occupant)) = idlest {
             occupant.evicted.cancel();
         }

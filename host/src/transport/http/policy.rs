@@ -108,6 +108,21 @@ impl KeyHeader {
     }
 }
 
+/// Headers of others, which may not hold a key.
+const TAKEN: [&str; 11] = [
+    "connection",
+    "cookie",
+    "expect",
+    "forwarded",
+    "keep-alive",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 impl FromStr for KeyHeader {
     type Err = PolicyError;
 
@@ -122,7 +137,10 @@ impl FromStr for KeyHeader {
             HOST,
             ORIGIN,
         ];
-        if taken.contains(&name) || name.as_str().starts_with("mcp-") {
+        let means_something_else = |name: &str| {
+            name.starts_with("mcp-") || name.starts_with("x-forwarded-") || TAKEN.contains(&name)
+        };
+        if taken.contains(&name) || means_something_else(name.as_str()) {
             return Err(error());
         }
         Ok(Self {

@@ -9,15 +9,15 @@ use axum::response::Response;
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::{App, method_not_allowed, respond};
 use crate::api::{McpRequest, Transport};
 use crate::call::CallError;
-use crate::claim::KEY_CHECK;
 use crate::client::NoClient;
+use crate::keys::Keys;
 use crate::sandbox::Plugin;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// How long a store or a component may take that works.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -78,17 +78,28 @@ impl Readiness {
         {
             return found;
         }
-        let (store, component) = tokio::join!(reaches(&**plugin.store()), answers(plugin));
+        let (store, component) =
+            tokio::join!(reaches(&**plugin.store(), plugin.keys()), answers(plugin));
         let found = Found { store, component };
         *last = Some((Instant::now(), found));
         found
     }
 }
 
-async fn reaches(store: &dyn Store) -> bool {
-    // The least that takes a store that works.
-    match timeout(PATIENCE, store.get(&[KEY_CHECK.to_owned()])).await {
-        Ok(Ok(_)) => true,
+/// Whether the store can be read, and is still the one that these keys are for:
+/// somebody may have restored another into its place.
+async fn reaches(store: &dyn Store, keys: &Keys) -> bool {
+    match timeout(PATIENCE, keys.still_open(store)).await {
+        Ok(Ok(true)) => true,
+        // It is there, and has too much to do: the others have no other store.
+        Ok(Err(StoreError::Busy(_))) => true,
+        Ok(Ok(false)) => {
+            error!(
+                "the store is not the one that this server was started on: a backup was restored, \
+                 or is being restored; start the server anew"
+            );
+            false
+        }
         Ok(Err(error)) => {
             warn!(%error, "the store is not ready");
             false
@@ -127,10 +138,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_is_ready_that_can_be_read() {
-        assert!(reaches(&MemoryStore::new()).await);
+        let keys = Keys::ephemeral().unwrap();
+        assert!(reaches(&MemoryStore::new(), &keys).await);
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let store = SqliteStore::open(file.path()).unwrap();
         file.write_all(&[b'x'; 100]).unwrap();
-        assert!(!reaches(&store).await);
+        assert!(!reaches(&store, &keys).await);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_became_anothers_is_not_ready() {
+        let (store, keys) = (MemoryStore::new(), Keys::ephemeral().unwrap());
+        let _ = keys.claim(&store).await.unwrap();
+        assert!(reaches(&store, &keys).await);
+        assert!(!reaches(&store, &Keys::ephemeral().unwrap()).await);
     }
 }

@@ -6,6 +6,8 @@
 -- * A session plans what is inside a function once. The options after each one
 --   make that plan the one that is right for large tables, since it may be made
 --   while the table is empty.
+-- * `search_path`: an operator or a function that another role puts into some other
+--   schema is never taken for PostgreSQL's own. (`now_ms` has that of its callers.)
 -- * `lock_timeout`: what waits for a lock gives up before its caller does.
 
 CREATE TABLE user_auth.records (
@@ -38,6 +40,7 @@ $$;
 -- level each sees what was committed before it began.
 CREATE FUNCTION user_auth.lock_keys(keys text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     set_of_keys integer;
@@ -59,6 +62,7 @@ $$;
 CREATE FUNCTION user_auth.get(keys text[], given_now_ms bigint)
 RETURNS TABLE (key text, value bytea, version text)
 LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s' SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 AS $$
@@ -80,6 +84,7 @@ CREATE FUNCTION user_auth.commit(
     keys text[], expectations text[], puts bytea[], ttls_ms bigint[], given_now_ms bigint
 ) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s' SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
@@ -129,6 +134,7 @@ CREATE FUNCTION user_auth.add(
     OUT total bigint, OUT refused text
 )
 LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s' SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 AS $$
@@ -175,6 +181,7 @@ $$;
 CREATE FUNCTION user_auth.scan(first text, past text, at_most bigint, given_now_ms bigint)
 RETURNS TABLE (key text, value bytea, version text)
 LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s' SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
 AS $$
@@ -193,6 +200,7 @@ $$;
 -- to a key meanwhile takes the record for absent already.
 CREATE FUNCTION user_auth.purge(at_most bigint, given_now_ms bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s' SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
