@@ -21,7 +21,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak scale build component host fixtures clients postgres lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak scale build component host fixtures clients postgres faketime lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -29,7 +29,7 @@ help: ## List what can be made
 run: build ## Build all, and serve on http://127.0.0.1:8000
 	$(RELEASE)/user-auth serve
 
-test: build fixtures clients postgres ## Build all, install what the tests call, and run every test
+test: build fixtures clients postgres faketime ## Build all, install what the tests call, and run every test
 	$(CARGO) test --release --workspace --locked
 
 bench: build postgres ## Measure; prints a table
@@ -85,6 +85,16 @@ postgres:
 		apt-get update && apt-get install -y --no-install-recommends postgresql-common && \
 		sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf && \
 		apt-get install -y --no-install-recommends postgresql; \
+	}
+
+# What the tests set clocks with.
+faketime:
+	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib*/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q . || { \
+		if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
+			echo "libfaketime is missing: install it (on Debian and Ubuntu the package libfaketime)" >&2; \
+			exit 1; \
+		fi; \
+		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libfaketime; \
 	}
 
 lint: target ## Check formatting and lints, natively and for wasm
