@@ -165,16 +165,16 @@ async fn what_a_store_holds_goes_only_when_that_is_asked_for() {
     assert_eq!(all(&full).await.len(), 4, "three records and the check");
 }
 
-/// Waits until a restore has marked the store.
-async fn until_marked(store: &dyn Store) {
+/// Waits until a restore has put this into the store.
+async fn until_there(store: &dyn Store, key: &str) {
     for _ in 0..1_000_000 {
-        let found = store.get(&[RESTORING.to_owned()]).await.unwrap();
+        let found = store.get(&[key.to_owned()]).await.unwrap();
         if found[0].is_some() {
             return;
         }
         tokio::task::yield_now().await;
     }
-    panic!("no restore has begun");
+    panic!("{key} was not written");
 }
 
 /// Gives what it holds until it comes to the byte `at`, and then does something.
@@ -205,7 +205,8 @@ async fn a_store_that_another_writes_to_meanwhile_is_not_taken_for_restored() {
         at,
         Some(move || {
             runtime.block_on(async {
-                until_marked(&*writer).await;
+                // Behind the last look at what was there before.
+                until_there(&*writer, "k/00000").await;
                 let batch = vec![put("stranger", "", None)];
                 writer.commit(batch).await.unwrap();
             });
@@ -227,7 +228,7 @@ async fn of_two_restores_at_once_one_is_broken_off() {
         let (file, keys, to, outcome) = (file.clone(), keys.clone(), to.clone(), outcome.clone());
         move || {
             let done = runtime.block_on(async {
-                until_marked(&*to).await;
+                until_there(&*to, RESTORING).await;
                 restore(Cursor::new(file), &keys, &*to, true, |_| {}).await
             });
             *outcome.lock().unwrap() = Some(done.is_ok());
