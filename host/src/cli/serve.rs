@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+use user_auth_host::discovery::{Consul, Service};
 use user_auth_host::transport::http::{self, Allowed, Listener, Policy, Proxies, Rate, Tls};
 use user_auth_host::{AuditLog, Plugin, PluginBuilder};
 
@@ -101,7 +102,7 @@ impl Serve {
         try_out(&plugin, &config).await?;
 
         let stopping = CancellationToken::new();
-        let registration = register(&config, address, &stopping)?;
+        let registrar = registrar(&config, address)?;
         let reloading = reload_at_hangup(tls.clone(), plugin.audit_log().cloned())?;
         announce(address, &store, tls.is_some());
         if !requires_key {
@@ -110,6 +111,10 @@ impl Serve {
                  `security.authentication.type` to `api_key` to have it ask for API keys"
             );
         }
+        let registration = registrar.map(|(agent, service)| {
+            let stopped = stopping.clone().cancelled_owned();
+            tokio::spawn(agent.keep(service, stopped))
+        });
         let listener = match tls {
             Some(tls) => Listener::with_tls(listener, tls),
             None => listener.into(),
@@ -139,18 +144,12 @@ impl Serve {
     }
 }
 
-/// Registers with Consul, if there is an agent, until it is `stopping`.
-fn register(
-    config: &Config,
-    listening: SocketAddr,
-    stopping: &CancellationToken,
-) -> Result<Option<JoinHandle<()>>, Failure> {
-    let Some(consul) = &config.discovery.consul else {
-        return Ok(None);
-    };
-    let (agent, service) = consul.open(listening, config.server.tls.is_some())?;
-    let stopped = stopping.clone().cancelled_owned();
-    Ok(Some(tokio::spawn(agent.keep(service, stopped))))
+/// The Consul agent, if there is one, and what it is told.
+fn registrar(config: &Config, listening: SocketAddr) -> Result<Option<(Consul, Service)>, Failure> {
+    let consul = config.discovery.consul.as_ref();
+    consul
+        .map(|consul| consul.open(listening, config.server.tls.is_some()))
+        .transpose()
 }
 
 /// Fails when others than this machine's could call without showing who they are.
