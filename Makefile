@@ -21,7 +21,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak scale build component host fixtures clients postgres faketime lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak scale build component host variants fixtures clients postgres faketime lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -29,7 +29,7 @@ help: ## List what can be made
 run: build ## Build all, and serve on http://127.0.0.1:8000
 	$(RELEASE)/user-auth serve
 
-test: build fixtures clients postgres faketime ## Build all, install what the tests call, and run every test
+test: build variants fixtures clients postgres faketime ## Build all, install what the tests call, and run every test
 	$(CARGO) test --release --workspace --locked
 
 bench: build postgres ## Measure; prints a table
@@ -61,6 +61,20 @@ fixtures: target
 	@mkdir -p $(RELEASE)
 	@cp target/fixtures/$(TARGET)/component/user_auth_guest.wasm $(RELEASE)/user-auth-conformance.wasm
 	@cp target/fixtures/$(TARGET)/component/user_auth_hostile.wasm $(RELEASE)/user-auth-hostile.wasm
+
+# What hosts run that offer nothing of ours: each with what its features say.
+VARIANTS := self-contained edge keyvalue edge-keyvalue
+features_self-contained := self-contained
+features_keyvalue       := keyvalue
+features_edge           := edge
+features_edge-keyvalue  := edge,keyvalue
+
+variants: $(VARIANTS:%=variant-%) ## Build the components for hosts that know nothing of this
+
+variant-%: target
+	$(CARGO) build --locked -p user-auth-guest --target $(TARGET) --profile component --features $(features_$*) --target-dir target/variants
+	@mkdir -p $(RELEASE)
+	@cp target/variants/$(TARGET)/component/user_auth_guest.wasm $(RELEASE)/user-auth-$*.wasm
 
 clients: $(CLIENTS)/node_modules/.installed $(CLIENTS)/.venv/.installed
 

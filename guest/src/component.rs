@@ -1,89 +1,40 @@
 //! Where the component meets its contract: the imports of `wit/` behind the
 //! ports, and the exports of `wit/` in front of the operations and of MCP.
+//!
+//! What it is built with decides which: imports or what is inside, the interfaces of
+//! `wit/` or HTTP.
 
+#[cfg(feature = "self-contained")]
+mod alone;
+#[cfg(not(feature = "edge"))]
 mod auth;
-mod ports;
+#[cfg(not(feature = "edge"))]
+mod contract;
+#[cfg(feature = "edge")]
+mod edge;
+#[cfg(not(feature = "self-contained"))]
+mod host;
+#[cfg(feature = "keyvalue")]
+mod keyvalue;
+mod wasi;
+
+#[cfg(feature = "self-contained")]
+use alone as ports;
+#[cfg(not(feature = "self-contained"))]
+use host as ports;
 
 use std::env;
+#[cfg(not(feature = "edge"))]
 use std::rc::Rc;
 
-use crate::domain::actor::Actor;
-use crate::domain::context::{Caller, Context, Principal, Source};
-use crate::domain::session;
+use crate::domain::context::Principal;
+#[cfg(not(feature = "edge"))]
+use crate::domain::{
+    actor::Actor,
+    context::{Caller, Context, Source},
+};
 use crate::error::{AuthError, Kind};
-use crate::mcp;
 use crate::settings::Settings;
-
-use bindings::exports::user_auth::plugin as exports;
-use bindings::user_auth::plugin as imports;
-
-#[allow(missing_docs)]
-mod bindings {
-    wit_bindgen::generate!({
-        world: "plugin",
-        path: "../wit",
-    });
-    use super::Component;
-    export!(Component);
-}
-
-struct Component;
-
-impl exports::mcp::Guest for Component {
-    fn handle(request: exports::mcp::Request) -> exports::mcp::Response {
-        use exports::mcp::{Field, Response, Transport};
-        let request = mcp::Request {
-            transport: match request.transport {
-                Transport::Http => mcp::Transport::Http,
-                Transport::Stdio => mcp::Transport::Stdio,
-            },
-            headers: request
-                .headers
-                .into_iter()
-                .map(|field| (field.name, field.value))
-                .collect(),
-            peer: request.peer,
-            body: request.body,
-        };
-        let response = match settings(&Principal::Anonymous) {
-            Ok(settings) => mcp::handle(&request, &settings, ports::all()),
-            Err(error) => mcp::refuse(&request.body, &error, ports::all()),
-        };
-        Response {
-            status: response.status,
-            headers: response
-                .headers
-                .into_iter()
-                .map(|(name, value)| Field { name, value })
-                .collect(),
-            body: response.body,
-        }
-    }
-}
-
-impl exports::maintenance::Guest for Component {
-    fn sweep(
-        after: Option<String>,
-        limit: u32,
-    ) -> Result<exports::maintenance::Swept, imports::types::Unavailable> {
-        let swept = settings(&Principal::Operator).and_then(|settings| {
-            let caller = operator();
-            let context = context(&settings, &caller);
-            session::sweep(after.as_deref(), limit, &context)
-        });
-        match swept {
-            Ok(swept) => Ok(exports::maintenance::Swept {
-                examined: swept.examined,
-                deleted: swept.deleted,
-                next: swept.next,
-            }),
-            Err(error) => Err(imports::types::Unavailable {
-                reason: error.to_string(),
-                retry_after_ms: 1000,
-            }),
-        }
-    }
-}
 
 /// The settings in force. With one that cannot be used nothing runs: a guess
 /// could be less safe than what was meant. Which one it is concerns the operator,
@@ -111,6 +62,7 @@ fn settings(asking: &Principal) -> Result<Settings, AuthError> {
     })
 }
 
+#[cfg(not(feature = "edge"))]
 fn context<'a>(settings: &'a Settings, caller: &'a Caller) -> Context<'a> {
     Context {
         ports: ports::all(),
@@ -123,6 +75,7 @@ fn context<'a>(settings: &'a Settings, caller: &'a Caller) -> Context<'a> {
     }
 }
 
+#[cfg(not(feature = "edge"))]
 fn operator() -> Caller {
     Caller {
         principal: Principal::Operator,

@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod assurance;
 pub mod audit;
 pub mod audit_check;
+pub mod bearer;
 pub mod blocklist;
 pub mod challenge;
 pub mod code;

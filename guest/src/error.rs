@@ -147,6 +147,18 @@ impl AuthError {
         .detail("retry_after_seconds", retry_after_seconds)
     }
 
+    /// This deployment does not have what it takes, now or later.
+    pub fn not_offered() -> AuthError {
+        AuthError::new(
+            Kind::ResourceUnavailable,
+            "This deployment does not have what that takes",
+        )
+        .detail(
+            "action",
+            "call the service that issues the tokens; the documentation tells what each build offers",
+        )
+    }
+
     /// The error object: `{code, message, data: {operation, module, timestamp,
     /// details}}`.
     pub fn to_object(&self, now: Timestamp) -> Value {
@@ -170,6 +182,9 @@ impl AuthError {
 
 impl From<Unavailable> for AuthError {
     fn from(unavailable: Unavailable) -> AuthError {
+        if unavailable.retry_after_ms == 0 {
+            return AuthError::not_offered();
+        }
         // The reason has gone to the host's log; here it could tell of paths.
         AuthError::unavailable(u64::from(unavailable.retry_after_ms).div_ceil(1000).max(1))
     }

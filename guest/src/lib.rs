@@ -11,6 +11,11 @@
 
 pub mod domain;
 pub mod error;
+pub mod forward_auth;
+#[cfg(any(test, feature = "edge"))]
+pub mod http;
+#[cfg(any(test, feature = "testing", feature = "self-contained"))]
+pub mod inside;
 pub mod mcp;
 pub mod operations;
 pub mod ports;

@@ -30,6 +30,7 @@ use crate::ports::{LogLevel, Ports};
 use crate::settings::Settings;
 
 use era::Era;
+pub(crate) use failure::retry_after;
 use failure::{Failure, RpcError};
 use message::{Message, RequestMessage};
 
@@ -87,8 +88,8 @@ pub fn tool_name(operation: &str) -> String {
 
 /// Answers one message. What is wrong is told in the response.
 pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response {
-    if let Err(error) = admission::check(request, settings, ports) {
-        return admission::refuse(request, &error, ports);
+    if let Err(refusal) = admit(request, settings, ports) {
+        return refusal;
     }
     let caller = caller(request);
     let exchange = Exchange {
@@ -115,6 +116,12 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
             Answer::of_error(Value::Null, error).into_response()
         }
     }
+}
+
+/// Whether a request may be looked at; `Err` is its answer when it may not.
+pub(crate) fn admit(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Response> {
+    admission::check(request, settings, ports)
+        .map_err(|error| admission::refuse(request, &error, ports))
 }
 
 /// Answers any message, when nothing can run, with the reason.
@@ -364,7 +371,8 @@ impl Answer {
     }
 }
 
-fn caller(request: &Request) -> Caller {
+/// Who calls, by the header fields.
+pub(crate) fn caller(request: &Request) -> Caller {
     let principal = match request.transport {
         Transport::Stdio => Principal::Operator,
         Transport::Http => {
@@ -399,7 +407,8 @@ fn accepted() -> Response {
     }
 }
 
-fn json_response(status: u16, headers: Vec<(String, String)>, body: &Value) -> Response {
+/// An answer in JSON.
+pub(crate) fn json_response(status: u16, headers: Vec<(String, String)>, body: &Value) -> Response {
     Response {
         status,
         headers,

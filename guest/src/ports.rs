@@ -15,8 +15,18 @@ use crate::domain::time::Timestamp;
 pub struct Unavailable {
     /// For the log of whoever runs the host; never for the caller.
     pub reason: String,
-    /// How long to wait before another try, in milliseconds.
+    /// How long to wait before another try, in milliseconds; 0: no try will help.
     pub retry_after_ms: u32,
+}
+
+impl Unavailable {
+    /// It will not be there later either.
+    pub fn for_good(reason: &str) -> Unavailable {
+        Unavailable {
+            reason: reason.to_owned(),
+            retry_after_ms: 0,
+        }
+    }
 }
 
 /// Which writing of a record this is. Compare for equality only.
@@ -77,6 +87,11 @@ pub struct Page {
 
 /// Records; the contract is `wit/store.wit`.
 pub trait Store {
+    /// Whether there is one at all. Where there is none every call fails, and what can
+    /// be told without state goes by what callers show.
+    fn is_there(&self) -> bool {
+        true
+    }
     /// Reads the records under `keys`, in that order, as one snapshot.
     fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable>;
     /// Applies all mutations or none.

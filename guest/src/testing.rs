@@ -1,7 +1,6 @@
 //! Ports in memory, for native tests and for fuzzing.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -11,6 +10,7 @@ use sha2::Sha256;
 use crate::domain::actor::Actor;
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::time::Timestamp;
+use crate::inside::{Hash, MemoryStore};
 use crate::mcp;
 use crate::operations;
 use crate::ports::*;
@@ -36,16 +36,12 @@ pub struct World {
     pub overtaken_by: RefCell<Vec<(String, Vec<u8>)>>,
     /// What the store was asked for, without keys and values.
     pub store_calls: RefCell<Vec<String>>,
-    records: RefCell<BTreeMap<String, Record>>,
-    versions: Cell<u64>,
+    records: MemoryStore,
     random: Cell<u64>,
     caller: Caller,
     #[cfg(feature = "testing")]
     tokens_of_alice: Value,
 }
-
-/// Value, version, and when it expires.
-type Record = (Vec<u8>, u64, Option<u64>);
 
 impl World {
     pub fn new() -> World {
@@ -62,8 +58,7 @@ impl World {
             outbox_is_full: Cell::new(false),
             overtaken_by: RefCell::default(),
             store_calls: RefCell::default(),
-            records: RefCell::default(),
-            versions: Cell::new(0),
+            records: MemoryStore::default(),
             random: Cell::new(0),
             caller: Caller {
                 principal: Principal::Anonymous,
@@ -179,21 +174,22 @@ impl World {
 
     /// All values under a prefix, as text.
     pub fn dump(&self, prefix: &str) -> String {
-        let records = self.records.borrow();
-        let values = records.iter().filter(|(key, _)| key.starts_with(prefix));
+        let page = self.records.scan(prefix, None, u32::MAX - 1, self.now());
+        let values = page.entries.iter().map(|entry| &entry.value);
         values
-            .map(|(_, (value, ..))| String::from_utf8_lossy(value).into_owned())
+            .map(|value| String::from_utf8_lossy(value).into_owned())
             .collect()
     }
 
     /// What is stored under a key.
     pub fn stored(&self, key: &str) -> Option<Vec<u8>> {
-        self.live(key).map(|entry| entry.value)
+        let mut entries = self.records.get(&[key.to_owned()], self.now());
+        Some(entries.pop()??.value)
     }
 
     /// Changes the store behind the component's back; `None` deletes.
     pub fn tamper(&self, key: &str, value: Option<Vec<u8>>) {
-        self.write(key, value, None);
+        self.records.write(key, value, None);
     }
 
     fn note_hash(&self, hash: String) {
@@ -203,100 +199,36 @@ impl World {
     fn note(&self, call: String) {
         self.store_calls.borrow_mut().push(call);
     }
-
-    fn live(&self, key: &str) -> Option<Entry> {
-        let records = self.records.borrow();
-        let (value, version, expires) = records.get(key)?;
-        if expires.is_some_and(|expires| expires <= self.now_ms.get()) {
-            return None;
-        }
-        Some(Entry {
-            key: key.to_owned(),
-            value: value.clone(),
-            version: version.to_string(),
-        })
-    }
-
-    fn write(&self, key: &str, value: Option<Vec<u8>>, ttl_ms: Option<u64>) {
-        self.versions.set(self.versions.get() + 1);
-        let expires = ttl_ms.map(|ttl| self.now_ms.get() + ttl);
-        let mut records = self.records.borrow_mut();
-        match value {
-            Some(value) => {
-                records.insert(key.to_owned(), (value, self.versions.get(), expires));
-            }
-            None => {
-                records.remove(key);
-            }
-        }
-    }
 }
 
 impl Store for World {
     fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
         self.note(format!("get {}", keys.len()));
-        Ok(keys.iter().map(|key| self.live(key)).collect())
+        Ok(self.records.get(keys, self.now()))
     }
 
     fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
         let kinds = batch.iter().map(|mutation| mutation.put.is_some());
         self.note(format!("commit {:?}", kinds.collect::<Vec<bool>>()));
         for (key, value) in self.overtaken_by.take() {
-            self.write(&key, Some(value), None);
+            self.tamper(&key, Some(value));
         }
-        for (index, mutation) in batch.iter().enumerate() {
-            let live = self.live(&mutation.key);
-            let met = match &mutation.expect {
-                Expect::Any => true,
-                Expect::Absent => live.is_none(),
-                Expect::At(version) => live.is_some_and(|entry| entry.version == *version),
-            };
-            if !met {
-                return Ok(Outcome::Conflict(index as u32));
-            }
-        }
-        for mutation in batch {
-            self.write(&mutation.key, mutation.put.clone(), mutation.ttl_ms);
-        }
-        Ok(Outcome::Committed)
+        Ok(self.records.commit(batch, self.now()))
     }
 
     fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
         self.note("add".to_owned());
-        let live = self.live(key);
-        let expires = self.records.borrow().get(key).and_then(|record| record.2);
-        let left = match &live {
-            Some(_) => expires.map(|expires| expires - self.now_ms.get()),
-            None => None,
-        };
-        let old = live.map_or(0, |entry| {
-            String::from_utf8(entry.value).unwrap().parse().unwrap()
-        });
-        let new: i64 = old + delta;
-        self.write(key, Some(new.to_string().into_bytes()), left.or(ttl_ms));
-        Ok(new)
+        self.records.add(key, delta, ttl_ms, self.now())
     }
 
     fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
         self.note("scan".to_owned());
-        let keys: Vec<String> = self.records.borrow().keys().cloned().collect();
-        let mut entries: Vec<Entry> = keys
-            .iter()
-            .filter(|key| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after))
-            .filter_map(|key| self.live(key))
-            .collect();
-        let more = entries.len() > limit as usize;
-        entries.truncate(limit as usize);
-        let next = entries
-            .last()
-            .filter(|_| more)
-            .map(|entry| entry.key.clone());
-        Ok(Page { entries, next })
+        Ok(self.records.scan(prefix, after, limit, self.now()))
     }
 }
 
 impl PasswordHash for World {
-    /// Not Argon2id: only the host's is that, and it has its own tests.
+    /// Not Argon2id, which takes long; that has its own tests.
     fn argon2id(
         &self,
         password: &[u8],
@@ -313,11 +245,7 @@ impl PasswordHash for World {
 
     fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable> {
         self.note_hash(format!("bcrypt {cost}"));
-        let mut key = password.to_vec();
-        key.push(0);
-        key.truncate(72);
-        let hash = bcrypt::bcrypt(cost, salt.try_into().unwrap(), &key);
-        Ok(hash[..23].to_vec())
+        Hash.bcrypt(password, salt, cost)
     }
 
     fn scrypt(
@@ -327,16 +255,7 @@ impl PasswordHash for World {
         parameters: ScryptParameters,
     ) -> Result<Vec<u8>, Unavailable> {
         self.note_hash(format!("scrypt {}", parameters.log_n));
-        let mut hash = vec![0; parameters.output_length as usize];
-        let ScryptParameters {
-            log_n,
-            block_size,
-            parallelism,
-            ..
-        } = parameters;
-        let parameters = scrypt::Params::new(log_n, block_size, parallelism).unwrap();
-        scrypt::scrypt(password, salt, &parameters, &mut hash).unwrap();
-        Ok(hash)
+        Hash.scrypt(password, salt, parameters)
     }
 
     fn pbkdf2_sha256(
@@ -347,9 +266,7 @@ impl PasswordHash for World {
         output_length: u32,
     ) -> Result<Vec<u8>, Unavailable> {
         self.note_hash(format!("pbkdf2-sha256 {iterations}"));
-        let mut hash = vec![0; output_length as usize];
-        pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, iterations, &mut hash);
-        Ok(hash)
+        Hash.pbkdf2_sha256(password, salt, iterations, output_length)
     }
 }
 

@@ -47,6 +47,7 @@ const OFFERED: &[(&str, &str)] = &[
 /// The interfaces that a component must export.
 const REQUIRED: &[&str] = &[
     "user-auth:plugin/auth",
+    "user-auth:plugin/forward-auth",
     "user-auth:plugin/maintenance",
     "user-auth:plugin/mcp",
 ];

@@ -14,8 +14,8 @@ use tracing::{debug, error, warn};
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::api::{
-    Account, Caller, Claims, LoginOutcome, McpRequest, McpResponse, OperationError, Registration,
-    Swept, Tokens, Unavailable,
+    Account, Caller, Claims, Field, LoginOutcome, McpRequest, McpResponse, OperationError,
+    Registration, Swept, Tokens, Unavailable,
 };
 use crate::audit_log::AuditLog;
 use crate::bindings::user_auth::plugin::telemetry::Metrics as Snapshot;
@@ -121,6 +121,24 @@ impl Plugin {
             source,
             user_auth_plugin_mcp,
             call_handle(&request)
+        )
+    }
+
+    /// Whose a request with these header fields is, for reverse proxies: 200 with
+    /// `x-auth-subject` and `x-auth-scopes`, 401, or 403 for want of the `permission`.
+    /// `peer` is the IP address that the request came from.
+    pub async fn forward_auth(
+        &self,
+        headers: &[Field],
+        peer: Option<&str>,
+        permission: Option<&str>,
+    ) -> Result<McpResponse, CallError> {
+        call!(
+            self,
+            no_client(),
+            peer.map(str::to_owned),
+            user_auth_plugin_forward_auth,
+            call_verify(headers, peer, permission)
         )
     }
 

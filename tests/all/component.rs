@@ -41,7 +41,7 @@ fn the_component_imports_what_is_written_down_and_nothing_more() {
 fn an_inspection_names_exports_size_hash_and_limits() {
     let inspection = inspect();
     let exports = inspection["exports"].to_string();
-    for export in ["mcp", "auth", "maintenance"] {
+    for export in ["mcp", "auth", "forward-auth", "maintenance"] {
         assert!(
             exports.contains(&format!("user-auth:plugin/{export}@0.1.0")),
             "{export}"

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::exports::auth::{
+use super::contract::Component;
+use super::contract::exports::auth::{
     Account, Caller as WitCaller, Challenge as WitChallenge, Claims, Error, Guest,
     LoginOutcome as WitLoginOutcome, Principal as WitPrincipal, Registration, Tokens as WitTokens,
 };
-use super::{Component, ports};
+use super::ports;
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::secret::Secret;
 use crate::error::{AuthError, FieldError, Result as AuthResult};

@@ -5,15 +5,20 @@
 //! verify can also mint, so no key ever leaves: other services ask
 //! `verify_token` or `introspect_token`.
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Mac;
 use serde::{Deserialize, Serialize};
 
+use super::account::Account;
 use super::context::Context;
 use super::id::Id;
 use super::mac::{self, HmacSha256};
+use super::permission::{Grant, Permission};
 use super::records;
+use super::role::{self, RoleName};
 use super::secret::Secret;
 use super::session::Session;
 use super::signing_key::SigningKeys;
@@ -22,13 +27,16 @@ use super::username::Username;
 use crate::error::Result;
 use crate::ports::Ports;
 
-/// What a token permits: its subject's own account and sessions.
+/// What every token permits: its subject's own account and sessions.
 const SCOPE: &str = "self";
+/// Grants that take more than this are left out of a token: it travels in a header
+/// of each request.
+const MAX_SCOPE_BYTES: usize = 1024;
 const ALGORITHM: &str = "HS256";
 /// RFC 9068 section 2.1.
 const TYPE: &str = "at+jwt";
 /// Longer than any token of ours; nothing longer is looked at.
-const MAX_BYTES: usize = 4096;
+const MAX_BYTES: usize = 6144;
 
 /// What the header of a token says: this and nothing else, so that `crit`,
 /// `jku`, `jwk` and the like are refused.
@@ -60,7 +68,8 @@ pub struct Claims {
     pub nbf: u64,
     /// Until when it is good.
     pub exp: u64,
-    /// What it permits.
+    /// What it permits (RFC 6749 section 3.3): [`scope`] of its owner's roles when it
+    /// was issued.
     pub scope: String,
     /// The name of whose it is.
     pub username: Username,
@@ -76,6 +85,36 @@ impl Claims {
     /// Whether it is good at this time.
     pub fn is_current(&self, now: Timestamp) -> bool {
         self.nbf <= now.seconds() && now.seconds() < self.exp
+    }
+
+    /// Whether the scope has this permission in it.
+    pub fn permits(&self, permission: &Permission) -> bool {
+        let mut grants = self.scope.split(' ').filter(|grant| *grant != SCOPE);
+        grants.any(|grant| {
+            Grant::try_from(grant.to_owned()).is_ok_and(|grant| grant.permits(permission))
+        })
+    }
+}
+
+/// The scope of who has these roles: `self`, and what the roles grant, as it is now.
+/// Where that is too much for a token it is all left out, rather than some of it: who
+/// goes by the token alone then permits nothing.
+pub fn scope(roles: &[RoleName], ports: &Ports) -> Result<String> {
+    // Most have none, and that takes no look at the store.
+    if roles.is_empty() {
+        return Ok(SCOPE.to_owned());
+    }
+    let granted: BTreeSet<Grant> = role::all_grants(role::granted(roles, ports)?)
+        .into_iter()
+        .collect();
+    let mut scope = SCOPE.to_owned();
+    for grant in &granted {
+        scope.push(' ');
+        scope.push_str(grant.as_str());
+    }
+    match scope.len() <= MAX_SCOPE_BYTES {
+        true => Ok(scope),
+        false => Ok(SCOPE.to_owned()),
     }
 }
 
@@ -111,6 +150,12 @@ impl Signed {
         let is_good = keys.accept(self.kid, now) && self.claims.is_current(now);
         is_good.then_some(self.claims)
     }
+
+    /// The same where no store tells which keys are good: those that nobody has made
+    /// sign nothing, and of those that were ended nothing is known.
+    pub fn stated(self, now: Timestamp) -> Option<Claims> {
+        self.claims.is_current(now).then_some(self.claims)
+    }
 }
 
 impl AccessToken {
@@ -122,6 +167,8 @@ impl AccessToken {
             return Err(records::unreadable(SigningKeys::KEY, &context.ports));
         };
         let expires_at = (now + context.settings.access_token_ttl).min(session.expires_at);
+        let account = records::read::<Account>(Account::key(session.user_id), &context.ports)?;
+        let roles = account.map_or_else(Vec::new, |account| account.value.roles);
         let claims = Claims {
             iss: context.settings.issuer.clone(),
             aud: audience.to_owned(),
@@ -131,7 +178,7 @@ impl AccessToken {
             iat: now.seconds(),
             nbf: now.seconds(),
             exp: expires_at.seconds(),
-            scope: SCOPE.to_owned(),
+            scope: scope(&roles, &context.ports)?,
             username: session.username.clone(),
             auth_time: session.auth_time.seconds(),
             acr: session.acr().to_owned(),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::access_token::Claims;
 use super::account::Account;
 use super::api_key::ApiKey;
 use super::context::{Context, Principal};
@@ -42,6 +43,8 @@ pub enum Actor {
     Anonymous,
     /// The owner of a session.
     User(Box<Session>),
+    /// The owner of an access token, by its own word: there is no store to ask.
+    Bearer(Box<Claims>),
     /// The account of an API key.
     ApiKey(Box<ApiKey>),
     /// Who runs the host.
@@ -54,6 +57,7 @@ impl Actor {
         match self {
             Actor::Anonymous => "anonymous".to_owned(),
             Actor::User(session) => session.user_id.to_string(),
+            Actor::Bearer(claims) => claims.sub.to_string(),
             Actor::ApiKey(key) => format!("api-key/{}", key.key_id),
             Actor::Operator => "operator".to_owned(),
         }
@@ -63,6 +67,7 @@ impl Actor {
     pub fn user_id(&self) -> Option<Id> {
         match self {
             Actor::User(session) => Some(session.user_id),
+            Actor::Bearer(claims) => Some(claims.sub),
             Actor::ApiKey(key) => Some(key.user_id),
             Actor::Anonymous | Actor::Operator => None,
         }
@@ -148,7 +153,9 @@ pub fn require_permission(actor: &Actor, name: &'static str, context: &Context) 
 pub fn require_covered(actor: &Actor, grants: &[Grant], context: &Context) -> Result<()> {
     let (user_id, scopes) = match actor {
         Actor::Operator => return Ok(()),
-        Actor::Anonymous => return Err(AuthError::new(Kind::Authorization, "Not permitted")),
+        Actor::Anonymous | Actor::Bearer(_) => {
+            return Err(AuthError::new(Kind::Authorization, "Not permitted"));
+        }
         Actor::User(session) => (session.user_id, None),
         Actor::ApiKey(key) => (key.user_id, Some(&key.scopes)),
     };
@@ -202,6 +209,7 @@ pub fn may(actor: &Actor, permission: &Permission, context: &Context) -> Result<
     let (user_id, scopes) = match actor {
         Actor::Operator => return Ok(true),
         Actor::Anonymous => return Ok(false),
+        Actor::Bearer(claims) => return Ok(claims.permits(permission)),
         Actor::User(session) => (session.user_id, None),
         Actor::ApiKey(key) => (key.user_id, Some(&key.scopes)),
     };

@@ -132,18 +132,20 @@ impl Session {
         records::read(Session::key(session_id), ports)
     }
 
-    /// The live session of a valid access token for ourselves, with what the
-    /// token says; `None` for any other token.
-    pub fn of_access_token(token: &str, context: &Context) -> Result<Option<(Claims, Session)>> {
-        Session::of_access_token_for(&context.settings.audience, token, context)
+    /// The live session of a valid access token for ourselves; `None` for any other
+    /// token.
+    pub fn of_access_token(token: &str, context: &Context) -> Result<Option<Session>> {
+        let live = Session::of_access_token_for(&context.settings.audience, token, context)?;
+        Ok(live.map(|(_, session, _)| session))
     }
 
-    /// The same, for a token that was issued for this audience.
+    /// The same, for a token that was issued for this audience, with what the token
+    /// says and the account.
     pub fn of_access_token_for(
         audience: &str,
         token: &str,
         context: &Context,
-    ) -> Result<Option<(Claims, Session)>> {
+    ) -> Result<Option<(Claims, Session, Account)>> {
         let now = context.now();
         let Some(signed) = AccessToken::verify(token, audience, context)? else {
             return Ok(None);
@@ -162,10 +164,11 @@ impl Session {
             return Ok(None);
         };
         let session = session.value;
-        if !session.is_alive(&account.value, now) {
+        let account = account.value;
+        if !session.is_alive(&account, now) {
             return Ok(None);
         }
-        Ok(Some((claims, session)))
+        Ok(Some((claims, session, account)))
     }
 
     /// Whether it is a session of this account that is good for something.
@@ -302,7 +305,7 @@ pub fn list(user_id: Id, after: Option<&str>, context: &Context) -> Result<Sessi
 /// Fails with -32001 for any token that is not valid.
 pub fn require(token: &str, context: &Context) -> Result<Session> {
     match Session::of_access_token(token, context)? {
-        Some((_, session)) => Ok(session),
+        Some(session) => Ok(session),
         None => Err(AuthError::invalid_token()),
     }
 }

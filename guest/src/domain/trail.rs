@@ -61,6 +61,10 @@ impl Trail {
                 user_id: session.user_id,
                 session_id: session.session_id,
             }),
+            Actor::Bearer(claims) => Some(Who::User {
+                user_id: claims.sub,
+                session_id: claims.sid,
+            }),
             Actor::ApiKey(key) => Some(Who::ApiKey(key.key_id)),
             Actor::Operator => Some(Who::Operator),
         });

@@ -62,7 +62,7 @@ fn own_sessions(begun: &str, context: &Context) -> Result<Vec<String>> {
         Principal::Anonymous | Principal::ApiKey(_) => return Ok(Vec::new()),
         Principal::Operator => Session::PREFIX.to_owned(),
         Principal::AccessToken(token) => match Session::of_access_token(token.expose(), context)? {
-            Some((claims, _)) => Session::index_prefix(claims.sub),
+            Some(session) => Session::index_prefix(session.user_id),
             None => return Ok(Vec::new()),
         },
     };

@@ -93,14 +93,18 @@ pub fn in_era(mut object: Value, era: Era) -> Value {
 
 /// The header fields that go with the HTTP status of a failure.
 pub fn headers(error: &AuthError) -> Vec<(String, String)> {
-    let mut headers = Vec::new();
+    let mut headers = retry_after(error);
     if error.kind == Kind::Authentication {
         // RFC 6750 section 3
         let challenge = "Bearer realm=\"user-auth\"".to_owned();
         headers.push(("www-authenticate".to_owned(), challenge));
     }
-    if let Some(seconds) = error.retry_after_seconds() {
-        headers.push(("retry-after".to_owned(), seconds.to_string()));
-    }
     headers
+}
+
+/// The header field that says how long to wait, where it is known.
+pub fn retry_after(error: &AuthError) -> Vec<(String, String)> {
+    let seconds = error.retry_after_seconds();
+    let field = seconds.map(|seconds| ("retry-after".to_owned(), seconds.to_string()));
+    field.into_iter().collect()
 }

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::domain::actor::{self, Actor, Requirement};
 use crate::domain::api_key::ApiKey;
+use crate::domain::bearer::Bearer;
 use crate::domain::context::{Context, Principal};
 use crate::domain::id::Id;
 use crate::domain::permission::Permission;
 use crate::domain::secret::Secret;
-use crate::domain::session::Session;
 use crate::error::{AuthError, FieldError, Result};
 
 /// Tells whether the owner of an access token may do something; without a token,
@@ -78,8 +78,6 @@ fn audience_of_nothing() -> AuthError {
 
 fn owner_of(token: &Secret, audience: Option<&str>, context: &Context) -> Result<Actor> {
     let audience = audience.unwrap_or(&context.settings.audience);
-    let live = Session::of_access_token_for(audience, token.expose(), context)?;
-    Ok(live.map_or(Actor::Anonymous, |(_, session)| {
-        Actor::User(Box::new(session))
-    }))
+    let bearer = Bearer::of(audience, token.expose(), context)?;
+    Ok(bearer.map_or(Actor::Anonymous, Bearer::into_actor))
 }

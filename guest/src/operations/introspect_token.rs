@@ -5,6 +5,7 @@ use super::{Effect, Operation, Verification};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::api_key::ApiKey;
+use crate::domain::bearer::Bearer;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::{Grant, TOKENS_INTROSPECT};
@@ -52,9 +53,9 @@ impl Operation for IntrospectToken {
         let token = self.token.expose();
         let own = context.settings.audience.as_str();
         let audience = self.audience.as_deref().unwrap_or(own);
-        if let Some((claims, session)) = Session::of_access_token_for(audience, token, context)? {
+        if let Some(bearer) = Bearer::of(audience, token, context)? {
             return Ok(Introspection {
-                verification: Verification::active(claims, session),
+                verification: Verification::active(bearer),
                 token_type: Some("access_token"),
                 key_id: None,
             });

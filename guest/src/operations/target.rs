@@ -146,7 +146,7 @@ mod tests {
         let tokens = world.run("login", credentials).unwrap();
         let token = tokens["access_token"].as_str().unwrap();
         let live = Session::of_access_token(token, &world.context()).unwrap();
-        live.unwrap().1
+        live.unwrap()
     }
 
     #[test]

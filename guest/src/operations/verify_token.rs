@@ -2,12 +2,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::access_token::Claims;
 use crate::domain::actor::Requirement;
+use crate::domain::bearer::Bearer;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::secret::Secret;
-use crate::domain::session::Session;
 use crate::domain::username::Username;
 use crate::error::Result;
 
@@ -53,7 +52,8 @@ pub struct Verification {
     /// The session that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<Id>,
-    /// What it permits, separated by blanks.
+    /// What its owner may do now, separated by blanks: `self`, and what their roles
+    /// grant. Where that is very much it is only `self`, and `check_permission` tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// When its owner proved who they are, in seconds since 1970.
@@ -77,18 +77,24 @@ impl Operation for VerifyToken {
     fn run(self, context: &Context) -> Result<Verification> {
         let own = context.settings.audience.as_str();
         let audience = self.audience.as_deref().unwrap_or(own);
-        let live = Session::of_access_token_for(audience, self.token.expose(), context)?;
-        Ok(match live {
-            Some((claims, session)) => Verification::active(claims, session),
-            None => Verification::default(),
-        })
+        let bearer = Bearer::of(audience, self.token.expose(), context)?;
+        Ok(bearer.map_or_else(Verification::default, Verification::active))
     }
 }
 
 impl Verification {
     /// How its owner proved who they are, is told of the session as it is: that may
     /// have got a second factor since the token was issued.
-    pub(super) fn active(claims: Claims, session: Session) -> Verification {
+    pub(super) fn active(bearer: Bearer) -> Verification {
+        let Bearer { claims, session } = bearer;
+        let (auth_time, acr, amr) = match session {
+            Some(session) => (
+                session.auth_time.seconds(),
+                session.acr().to_owned(),
+                session.amr,
+            ),
+            None => (claims.auth_time, claims.acr, claims.amr),
+        };
         Verification {
             active: true,
             sub: Some(claims.sub),
@@ -100,9 +106,9 @@ impl Verification {
             jti: Some(claims.jti),
             sid: Some(claims.sid),
             scope: Some(claims.scope),
-            auth_time: Some(session.auth_time.seconds()),
-            acr: Some(session.acr().to_owned()),
-            amr: Some(session.amr),
+            auth_time: Some(auth_time),
+            acr: Some(acr),
+            amr: Some(amr),
         }
     }
 }

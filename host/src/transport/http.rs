@@ -4,6 +4,7 @@
 //! - `GET /mcp/server-card`: what a client can know before it connects.
 //! - `GET /health`: the process lives. `GET /ready`: it can do its work.
 //! - `GET /metrics`: the numbers, for Prometheus.
+//! - `/verify`: whose a request is, for reverse proxies that guard others' pages.
 //!
 //! What callers are held to is a [`Policy`].
 
@@ -20,6 +21,7 @@ mod rate;
 mod sse;
 mod state;
 mod tls;
+mod verify;
 
 use std::future::poll_fn;
 use std::io;
@@ -320,6 +322,7 @@ fn router(app: &Arc<App>) -> Router {
     Router::new()
         .route("/health", any(state::health))
         .route("/ready", any(state::ready))
+        .route("/verify", any(verify::verify))
         .merge(guarded)
         .fallback(not_found)
         .with_state(Arc::clone(app))
@@ -414,6 +417,7 @@ fn route(path: &str) -> &'static str {
         "/mcp" => "/mcp",
         "/health" => "/health",
         "/ready" => "/ready",
+        "/verify" => "/verify",
         "/metrics" => "/metrics",
         "/mcp/server-card" => "/mcp/server-card",
         _ => "other",
@@ -422,8 +426,7 @@ fn route(path: &str) -> &'static str {
 
 async fn not_found(request: Request) -> Response {
     let message = format!(
-        "there is nothing at {}; MCP is at POST /mcp, the state of the server at GET /health and \
-         GET /ready",
+        "there is nothing at {}; MCP is at POST /mcp, and the state of the server at GET /health",
         request.uri().path()
     );
     refuse(StatusCode::NOT_FOUND, &message)

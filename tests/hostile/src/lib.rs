@@ -10,7 +10,7 @@ wit_bindgen::generate!({
     path: "../../wit",
 });
 
-use exports::user_auth::plugin::{auth, maintenance, mcp};
+use exports::user_auth::plugin::{auth, forward_auth, maintenance, mcp};
 use user_auth::plugin::{store, types};
 
 struct Hostile;
@@ -39,6 +39,12 @@ impl mcp::Guest for Hostile {
             200,
             format!("{{\"did\":\"{deed}\",\"remembered\":{}}}", remembered()).into_bytes(),
         )
+    }
+}
+
+impl forward_auth::Guest for Hostile {
+    fn verify(_: Vec<mcp::Field>, _: Option<String>, _: Option<String>) -> mcp::Response {
+        std::process::abort()
     }
 }
 

@@ -1,12 +1,9 @@
 //! The ports, as the component's imports.
 
-use std::sync::OnceLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
 use serde_json::{Map, Value, json};
 
-use super::imports::{client, delivery, keys, password_hash, store, telemetry, types};
-use crate::domain::time::Timestamp;
+use super::contract::imports::{client, delivery, keys, password_hash, store, telemetry, types};
+use super::wasi::Wasi;
 use crate::ports::*;
 
 /// The world outside the sandbox.
@@ -18,8 +15,8 @@ pub fn all() -> Ports<'static> {
         store: &Host,
         password_hash: &Host,
         keys: &Host,
-        clock: &Host,
-        random: &Host,
+        clock: &Wasi,
+        random: &Wasi,
         telemetry: &Host,
         client: &Host,
         delivery: &Host,
@@ -140,30 +137,6 @@ impl Keys for Host {
         let key = keys::derive(label)?;
         key.try_into().map_err(|_| Unavailable {
             reason: "a derived key does not have 32 bytes".to_owned(),
-            retry_after_ms: 1000,
-        })
-    }
-}
-
-impl Clock for Host {
-    fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        // A clock before 1970 makes every token expired or not yet good: fail closed.
-        let ms = since.map_or(0, |since| since.as_millis());
-        Timestamp::from_ms(u64::try_from(ms).unwrap_or(0))
-    }
-
-    fn monotonic_us(&self) -> u64 {
-        static BEGAN: OnceLock<Instant> = OnceLock::new();
-        let elapsed = BEGAN.get_or_init(Instant::now).elapsed();
-        u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
-    }
-}
-
-impl Random for Host {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
-        getrandom::fill(buffer).map_err(|error| Unavailable {
-            reason: format!("no random bytes: {error}"),
             retry_after_ms: 1000,
         })
     }

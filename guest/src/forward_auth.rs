@@ -1,0 +1,166 @@
+//! What reverse proxies ask of each request that they guard: whose it is.
+//!
+//! The answer is made of the operations `verify_token`, `introspect_token` and
+//! `check_permission`: nothing is decided here.
+
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use crate::domain::actor::Actor;
+use crate::domain::context::{Caller, Context, Principal};
+use crate::domain::permission::Permission;
+use crate::domain::secret::Secret;
+use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::mcp::{self, Request, Response};
+use crate::operations::{self, CheckPermission, IntrospectToken, Verification, VerifyToken};
+use crate::ports::Ports;
+use crate::settings::Settings;
+
+/// Whose a request is, and what they may do.
+struct Subject {
+    id: String,
+    scopes: String,
+}
+
+/// Judges a request by its header fields, their names in lower case: 200 with
+/// `x-auth-subject` and `x-auth-scopes`, or 401 with `www-authenticate` (RFC 6750
+/// section 3). With a `permission` that its owner does not have: 403.
+pub fn verify(
+    headers: Vec<(String, String)>,
+    peer: Option<String>,
+    permission: Option<String>,
+    settings: &Settings,
+    ports: Ports,
+) -> Response {
+    let request = Request {
+        transport: mcp::Transport::Http,
+        headers,
+        peer,
+        body: Vec::new(),
+    };
+    if let Err(refusal) = mcp::admit(&request, settings, ports) {
+        return refusal;
+    }
+    let caller = mcp::caller(&request);
+    let context = Context {
+        ports,
+        settings,
+        caller: &caller,
+        actor: Actor::Anonymous,
+        trail: Rc::default(),
+        progress: None,
+        log_level: None,
+    };
+    match subject(permission, &context) {
+        Ok(subject) => Response {
+            status: 200,
+            headers: vec![
+                ("x-auth-subject".to_owned(), subject.id),
+                ("x-auth-scopes".to_owned(), subject.scopes),
+            ],
+            body: None,
+        },
+        Err(error) => refusal(&error, &context),
+    }
+}
+
+fn subject(permission: Option<String>, context: &Context) -> Result<Subject> {
+    let permission = permission.map(Permission::try_from).transpose();
+    let permission = permission
+        .map_err(|problem| AuthError::invalid(vec![FieldError::new("permission", problem)]))?;
+    let verification = match &context.caller.principal {
+        Principal::AccessToken(token) => of_access_token(token, context)?,
+        Principal::ApiKey(key) => of_api_key(key, context)?,
+        Principal::Anonymous | Principal::Operator => {
+            return Err(AuthError::new(
+                Kind::Authentication,
+                "This takes an access token or an API key",
+            )
+            .detail(
+                "expected",
+                "the header Authorization: Bearer, or the header X-API-Key",
+            ));
+        }
+    };
+    let Some(id) = verification.sub else {
+        return Err(AuthError::invalid_token());
+    };
+    if let Some(permission) = permission {
+        require(permission, context)?;
+    }
+    Ok(Subject {
+        id: id.to_string(),
+        scopes: verification.scope.unwrap_or_default(),
+    })
+}
+
+fn of_access_token(token: &Secret, context: &Context) -> Result<Verification> {
+    let operation = VerifyToken {
+        token: token.clone(),
+        audience: None,
+    };
+    operations::call(operation, &json!({}), context)
+}
+
+/// To ask whose an API key is takes a permission; who runs the proxy runs this.
+fn of_api_key(key: &Secret, context: &Context) -> Result<Verification> {
+    let operator = Caller {
+        principal: Principal::Operator,
+        source: context.caller.source.clone(),
+    };
+    let context = Context {
+        caller: &operator,
+        ..context.clone()
+    };
+    let operation = IntrospectToken {
+        token: key.clone(),
+        audience: None,
+    };
+    let introspection = operations::call(operation, &json!({}), &context)?;
+    // A token in the place of a key is not one.
+    match introspection.key_id {
+        Some(_) => Ok(introspection.verification),
+        None => Ok(Verification::default()),
+    }
+}
+
+fn require(permission: Permission, context: &Context) -> Result<()> {
+    let asked = permission.as_str().to_owned();
+    let input = json!({"permission": asked});
+    let operation = CheckPermission {
+        permission,
+        token: None,
+        audience: None,
+    };
+    match operations::call(operation, &input, context)?.allowed {
+        true => Ok(()),
+        false => {
+            let error = AuthError::new(Kind::Authorization, "Not permitted");
+            Err(error.detail("permission", asked))
+        }
+    }
+}
+
+fn refusal(error: &AuthError, context: &Context) -> Response {
+    let is_shown = !matches!(context.caller.principal, Principal::Anonymous);
+    let reason = match error.kind {
+        Kind::Authentication if is_shown => Some(", error=\"invalid_token\""),
+        Kind::Authentication => Some(""),
+        Kind::Authorization => Some(", error=\"insufficient_scope\""),
+        _ => None,
+    };
+    let mut headers = mcp::retry_after(error);
+    if let Some(reason) = reason {
+        let challenge = format!("Bearer realm=\"user-auth\"{reason}");
+        headers.push(("www-authenticate".to_owned(), challenge));
+    }
+    let status = match error.kind {
+        // What a proxy is to ask is wrong, and not what its client sent.
+        Kind::Application => 400,
+        kind => kind.status(),
+    };
+    let object = error.to_object(context.now());
+    let body = json!({"jsonrpc": "2.0", "id": Value::Null, "error": object});
+    mcp::json_response(status, headers, &body)
+}

@@ -1,0 +1,179 @@
+//! HTTP, where the component answers it itself: `POST /mcp`, `GET /health` and
+//! `/verify`, with the same answers as the bundled host.
+
+use serde_json::{Value, json};
+
+use crate::forward_auth;
+use crate::mcp::{self, Response};
+use crate::ports::Ports;
+use crate::settings::Settings;
+
+/// The most bytes that a message may have.
+pub const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// What every answer tells browsers: not to take it for a page, not to keep it (it may
+/// hold tokens: RFC 6749 section 5.1), and not to tell others of it.
+const SECURITY: [(&str, &str); 4] = [
+    ("x-content-type-options", "nosniff"),
+    (
+        "content-security-policy",
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
+];
+
+/// A request.
+pub struct Request {
+    /// Its method, such as `POST`.
+    pub method: String,
+    /// Its path, without the query.
+    pub path: String,
+    /// Its query, without the question mark.
+    pub query: Option<String>,
+    /// Its header fields, their names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The IP address that it came from.
+    pub peer: Option<String>,
+}
+
+/// Answers a request. `body` reads what came with it, if that is asked for; `None`: it
+/// has more than [`MAX_BODY_BYTES`].
+pub fn answer(
+    request: Request,
+    body: impl FnOnce() -> Option<Vec<u8>>,
+    settings: &Settings,
+    ports: Ports,
+) -> Response {
+    let mut response = match route(request, body, settings, ports) {
+        Ok(response) | Err(response) => response,
+    };
+    if response.body.is_some() {
+        let field = ("content-type".to_owned(), "application/json".to_owned());
+        response.headers.push(field);
+    }
+    for (name, value) in SECURITY {
+        response.headers.push((name.to_owned(), value.to_owned()));
+    }
+    response
+}
+
+/// `Err` is an answer too: that of what was not looked at any further.
+fn route(
+    request: Request,
+    body: impl FnOnce() -> Option<Vec<u8>>,
+    settings: &Settings,
+    ports: Ports,
+) -> Result<Response, Response> {
+    match request.path.as_str() {
+        "/mcp" => mcp(request, body, settings, ports),
+        "/health" => health(&request, ports),
+        "/verify" => {
+            let headers = fields(&request.headers)?;
+            let permission = permission(request.query.as_deref());
+            let peer = request.peer;
+            Ok(forward_auth::verify(
+                headers, peer, permission, settings, ports,
+            ))
+        }
+        path => Err(not_found(path)),
+    }
+}
+
+fn mcp(
+    request: Request,
+    body: impl FnOnce() -> Option<Vec<u8>>,
+    settings: &Settings,
+    ports: Ports,
+) -> Result<Response, Response> {
+    if request.method != "POST" {
+        return Err(method_not_allowed("POST"));
+    }
+    if let Some(other) = other_content_type(&request.headers) {
+        let message = format!("the Content-Type is '{other}' and must be application/json");
+        return Err(refuse(415, &message));
+    }
+    let headers = fields(&request.headers)?;
+    let Some(body) = body() else {
+        let message = format!("a message may have at most {MAX_BODY_BYTES} bytes");
+        return Err(refuse(413, &message));
+    };
+    let message = mcp::Request {
+        transport: mcp::Transport::Http,
+        headers,
+        peer: request.peer,
+        body,
+    };
+    Ok(mcp::handle(&message, settings, ports))
+}
+
+fn health(request: &Request, ports: Ports) -> Result<Response, Response> {
+    if request.method != "GET" && request.method != "HEAD" {
+        return Err(method_not_allowed("GET, HEAD"));
+    }
+    let body = json!({
+        "status": "ok",
+        "name": "user-auth",
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": ports.clock.monotonic_us() / 1_000_000,
+    });
+    Ok(mcp::json_response(200, Vec::new(), &body))
+}
+
+/// The permission that `?permission=` asks for.
+fn permission(query: Option<&str>) -> Option<String> {
+    let mut fields = query?.split('&');
+    let value = fields.find_map(|field| field.strip_prefix("permission="))?;
+    let value = percent_encoding::percent_decode_str(value).decode_utf8_lossy();
+    Some(value.into_owned())
+}
+
+/// The header fields that say who calls, and MCP's own.
+fn fields(headers: &[(String, Vec<u8>)]) -> Result<Vec<(String, String)>, Response> {
+    let mut authorizations = headers.iter().filter(|(name, _)| name == "authorization");
+    // RFC 9110 section 11.6.2: there is one. Of two, another could be looked at on the way.
+    if authorizations.nth(1).is_some() {
+        return Err(refuse(400, "there is more than one authorization header"));
+    }
+    headers
+        .iter()
+        .filter(|(name, _)| {
+            name == "authorization" || name == "x-api-key" || name.starts_with("mcp-")
+        })
+        .map(|(name, value)| match String::from_utf8(value.clone()) {
+            Ok(value) => Ok((name.clone(), value)),
+            Err(_) => Err(refuse(400, &format!("the header {name} is not UTF-8"))),
+        })
+        .collect()
+}
+
+/// What the `Content-Type` is, if there is one and it is not JSON.
+fn other_content_type(headers: &[(String, Vec<u8>)]) -> Option<String> {
+    let (_, value) = headers.iter().find(|(name, _)| name == "content-type")?;
+    let text = String::from_utf8_lossy(value);
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    (!essence.eq_ignore_ascii_case("application/json")).then(|| essence.to_owned())
+}
+
+fn not_found(path: &str) -> Response {
+    let message = format!(
+        "there is nothing at {path}; MCP is at POST /mcp, and the state of the server at GET \
+         /health"
+    );
+    refuse(404, &message)
+}
+
+fn method_not_allowed(allow: &str) -> Response {
+    let mut response = refuse(405, &format!("this address takes {allow} only"));
+    response
+        .headers
+        .push(("allow".to_owned(), allow.to_owned()));
+    response
+}
+
+/// The answer to what is no message.
+fn refuse(status: u16, message: &str) -> Response {
+    let error = json!({"code": -32600, "message": message});
+    let body = json!({"jsonrpc": "2.0", "id": Value::Null, "error": error});
+    mcp::json_response(status, Vec::new(), &body)
+}

@@ -1,0 +1,114 @@
+//! Password hashes, computed in the sandbox.
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::ports::{HashParameters, PasswordHash, ScryptParameters, Unavailable};
+
+/// What one hash may cost: as much as the bundled host allows unless it is told
+/// otherwise.
+const MAX_MEMORY_KIB: u64 = 128 * 1024;
+const MAX_ITERATIONS: u32 = 16;
+const MAX_PARALLELISM: u32 = 16;
+const MAX_OUTPUT_BYTES: u32 = 1024;
+const MAX_BCRYPT_COST: u32 = 14;
+const MAX_PBKDF2_ITERATIONS: u64 = 5_000_000;
+/// Of its 24 bytes of output bcrypt's strings hold so many.
+const BCRYPT_BYTES: usize = 23;
+/// bcrypt looks at no more of a password.
+const BCRYPT_PASSWORD_BYTES: usize = 72;
+
+/// Hashes here and now: whoever calls waits.
+pub struct Hash;
+
+impl PasswordHash for Hash {
+    fn argon2id(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        secret: &[u8],
+        parameters: HashParameters,
+    ) -> Result<Vec<u8>, Unavailable> {
+        let HashParameters {
+            memory_kib,
+            iterations,
+            parallelism,
+            output_length,
+        } = parameters;
+        let is_admitted = u64::from(memory_kib) <= MAX_MEMORY_KIB
+            && iterations <= MAX_ITERATIONS
+            && parallelism <= MAX_PARALLELISM;
+        admit(is_admitted && output_length <= MAX_OUTPUT_BYTES)?;
+        let length = output_length as usize;
+        let params =
+            Params::new(memory_kib, iterations, parallelism, Some(length)).map_err(refused)?;
+        let argon2 = Argon2::new_with_secret(secret, Algorithm::Argon2id, Version::V0x13, params)
+            .map_err(refused)?;
+        let mut hash = vec![0; length];
+        argon2
+            .hash_password_into(password, salt, &mut hash)
+            .map_err(refused)?;
+        Ok(hash)
+    }
+
+    fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable> {
+        admit((4..=MAX_BCRYPT_COST).contains(&cost))?;
+        let salt: [u8; 16] = salt.try_into().map_err(refused)?;
+        let mut key = Zeroizing::new(Vec::with_capacity(password.len() + 1));
+        key.extend_from_slice(password);
+        key.push(0);
+        key.truncate(BCRYPT_PASSWORD_BYTES);
+        Ok(bcrypt::bcrypt(cost, salt, &key)[..BCRYPT_BYTES].to_vec())
+    }
+
+    fn scrypt(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        parameters: ScryptParameters,
+    ) -> Result<Vec<u8>, Unavailable> {
+        let ScryptParameters {
+            log_n,
+            block_size,
+            parallelism,
+            output_length,
+        } = parameters;
+        let block = u64::from(block_size).saturating_mul(128);
+        let memory = block.saturating_mul(1 << log_n.min(63));
+        let lanes = block.saturating_mul(parallelism.into());
+        admit(memory.max(lanes) <= MAX_MEMORY_KIB * 1024 && output_length <= MAX_OUTPUT_BYTES)?;
+        let params = scrypt::Params::new(log_n, block_size, parallelism).map_err(refused)?;
+        let mut hash = vec![0; output_length as usize];
+        scrypt::scrypt(password, salt, &params, &mut hash).map_err(refused)?;
+        Ok(hash)
+    }
+
+    fn pbkdf2_sha256(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        iterations: u32,
+        output_length: u32,
+    ) -> Result<Vec<u8>, Unavailable> {
+        let work = u64::from(iterations) * u64::from(output_length.div_ceil(32));
+        admit((1..=MAX_PBKDF2_ITERATIONS).contains(&work) && output_length <= MAX_OUTPUT_BYTES)?;
+        let mut hash = vec![0; output_length as usize];
+        pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, iterations, &mut hash);
+        Ok(hash)
+    }
+}
+
+fn admit(is_admitted: bool) -> Result<(), Unavailable> {
+    match is_admitted {
+        true => Ok(()),
+        false => Err(refused("it would cost too much")),
+    }
+}
+
+fn refused(reason: impl ToString) -> Unavailable {
+    Unavailable {
+        reason: format!("a password hash was refused: {}", reason.to_string()),
+        retry_after_ms: 1000,
+    }
+}

@@ -1,0 +1,85 @@
+//! Keys that are derived in the sandbox, from a master key that is a setting.
+
+use std::env;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use data_encoding::HEXLOWER_PERMISSIVE;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::ports::{Keys, Unavailable};
+
+/// The setting that the master key is in: hexadecimal digits, or base64 of either
+/// alphabet, padded or not; at least 32 bytes.
+pub const VARIABLE: &str = "USER_AUTH_MASTER_KEY";
+
+/// As many as HMAC-SHA256 puts out.
+const MIN_BYTES: usize = 32;
+
+/// The master key that the environment holds, read anew for each key.
+pub struct MasterKey;
+
+impl MasterKey {
+    /// What is wrong with the setting, if anything is; never what it holds.
+    pub fn check() -> Result<(), &'static str> {
+        read().map(drop)
+    }
+}
+
+impl Keys for MasterKey {
+    fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable> {
+        let key = read().map_err(|problem| Unavailable {
+            reason: format!("{VARIABLE} {problem}"),
+            retry_after_ms: 1000,
+        })?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).map_err(|_| Unavailable {
+            reason: "HMAC refused a key".to_owned(),
+            retry_after_ms: 1000,
+        })?;
+        mac.update(label.as_bytes());
+        Ok(mac.finalize().into_bytes().into())
+    }
+}
+
+fn read() -> Result<Zeroizing<Vec<u8>>, &'static str> {
+    let text = env::var(VARIABLE).map_err(|_| "is missing: `openssl rand -hex 32` makes one")?;
+    parse(Zeroizing::new(text).trim())
+}
+
+/// What looks like digits is not taken for base64: it would give another key than was
+/// meant.
+fn parse(text: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+    let is_hex = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let key = match is_hex {
+        true => HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok(),
+        false => [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
+            .iter()
+            .find_map(|alphabet| alphabet.decode(text).ok()),
+    };
+    let key = key.map(Zeroizing::new);
+    key.filter(|key| key.len() >= MIN_BYTES)
+        .ok_or("is neither 64 or more hexadecimal digits nor base64 of at least 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_may_be_hexadecimal_or_base64() {
+        let bytes: Vec<u8> = (0..32).collect();
+        for text in [
+            "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+            "000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F",
+            &STANDARD.encode(&bytes),
+            &URL_SAFE_NO_PAD.encode(&bytes),
+        ] {
+            assert_eq!(*parse(text).unwrap(), bytes, "{text}");
+        }
+        for text in ["", "no!", "xyzw", &"0".repeat(62), &"0".repeat(65)] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}
