@@ -21,7 +21,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak scale build component host variants fixtures clients postgres faketime lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak scale build component host schemas variants fixtures clients postgres faketime lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -62,6 +62,9 @@ fixtures: target
 	@cp target/fixtures/$(TARGET)/component/user_auth_guest.wasm $(RELEASE)/user-auth-conformance.wasm
 	@cp target/fixtures/$(TARGET)/component/user_auth_hostile.wasm $(RELEASE)/user-auth-hostile.wasm
 
+schemas: ## Write the JSON Schemas of the operations anew
+	WRITE_SCHEMAS=1 $(CARGO) test --locked --release --workspace --lib the_file_has_the_schemas_of_the_types
+
 # What hosts run that offer nothing of ours: each with what its features say.
 VARIANTS := self-contained edge keyvalue edge-keyvalue
 features_self-contained := self-contained
@@ -72,9 +75,9 @@ features_edge-keyvalue  := edge,keyvalue
 variants: $(VARIANTS:%=variant-%) ## Build the components for hosts that know nothing of this
 
 variant-%: target
-	$(CARGO) build --locked -p user-auth-guest --target $(TARGET) --profile component --features $(features_$*) --target-dir target/variants
+	$(CARGO) build --locked -p user-auth-guest --target $(TARGET) --profile edge --features $(features_$*) --target-dir target/variants
 	@mkdir -p $(RELEASE)
-	@cp target/variants/$(TARGET)/component/user_auth_guest.wasm $(RELEASE)/user-auth-$*.wasm
+	@cp target/variants/$(TARGET)/edge/user_auth_guest.wasm $(RELEASE)/user-auth-$*.wasm
 
 clients: $(CLIENTS)/node_modules/.installed $(CLIENTS)/.venv/.installed
 

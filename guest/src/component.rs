@@ -4,7 +4,7 @@
 //! What it is built with decides which: imports or what is inside, the interfaces of
 //! `wit/` or HTTP.
 
-#[cfg(feature = "self-contained")]
+#[cfg(feature = "inside")]
 mod alone;
 #[cfg(not(feature = "edge"))]
 mod auth;
@@ -12,15 +12,15 @@ mod auth;
 mod contract;
 #[cfg(feature = "edge")]
 mod edge;
-#[cfg(not(feature = "self-contained"))]
+#[cfg(not(feature = "inside"))]
 mod host;
 #[cfg(feature = "keyvalue")]
 mod keyvalue;
 mod wasi;
 
-#[cfg(feature = "self-contained")]
+#[cfg(feature = "inside")]
 use alone as ports;
-#[cfg(not(feature = "self-contained"))]
+#[cfg(not(feature = "inside"))]
 use host as ports;
 
 use std::env;

@@ -1,6 +1,7 @@
 //! The one error type of the operations.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use serde_json::{Map, Value, json};
 
@@ -78,7 +79,11 @@ impl Kind {
 /// Why an operation failed, as its caller may see it: no secret, no path, and
 /// nothing that tells whether an account exists.
 #[derive(Clone, Debug)]
-pub struct AuthError {
+pub struct AuthError(Box<Reason>);
+
+/// What there is to say of a failure.
+#[derive(Clone, Debug)]
+pub struct Reason {
     /// What sort of failure it is.
     pub kind: Kind,
     /// The operation that failed, once that is known.
@@ -92,12 +97,12 @@ pub struct AuthError {
 impl AuthError {
     /// A failure with nothing more to say than its message.
     pub fn new(kind: Kind, message: impl Into<String>) -> AuthError {
-        AuthError {
+        AuthError(Box::new(Reason {
             kind,
             operation: None,
             message: message.into(),
             details: Map::new(),
-        }
+        }))
     }
 
     /// Adds a detail.
@@ -177,6 +182,20 @@ impl AuthError {
     /// How long the caller should wait, where it should.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.details.get("retry_after_seconds")?.as_u64()
+    }
+}
+
+impl Deref for AuthError {
+    type Target = Reason;
+
+    fn deref(&self) -> &Reason {
+        &self.0
+    }
+}
+
+impl DerefMut for AuthError {
+    fn deref_mut(&mut self) -> &mut Reason {
+        &mut self.0
     }
 }
 

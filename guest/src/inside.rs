@@ -4,20 +4,25 @@
 //! times as long, the master key is in the sandbox, and nobody outside counts or
 //! delivers anything.
 
+#[cfg(any(test, feature = "hash"))]
 mod hash;
 mod keys;
 mod store;
 mod telemetry;
 
+#[cfg(any(test, feature = "hash"))]
 pub use hash::Hash;
 pub use keys::{MasterKey, VARIABLE as MASTER_KEY};
 pub use store::{Bucket, KeyvalueStore, MemoryStore, NoStore, SINGLE_WRITER};
 pub use telemetry::Log;
 
-use crate::ports::{Client, Delivery, LogLevel, Message, Unavailable};
+use crate::ports::{
+    Client, Delivery, HashParameters, LogLevel, Message, PasswordHash, ScryptParameters,
+    Unavailable,
+};
 
-/// What nobody is there for: clients that listen while they wait, and the delivery of
-/// messages to the owners of accounts.
+/// What nobody is there for: clients that listen while they wait, the delivery of
+/// messages to the owners of accounts, and where no state is kept password hashes.
 pub struct Nobody;
 
 impl Client for Nobody {
@@ -38,4 +43,32 @@ impl Delivery for Nobody {
     fn deliver(&self, _: &Message) -> Result<(), Unavailable> {
         Err(Unavailable::for_good("this build delivers no messages"))
     }
+}
+
+impl PasswordHash for Nobody {
+    fn argon2id(
+        &self,
+        _: &[u8],
+        _: &[u8],
+        _: &[u8],
+        _: HashParameters,
+    ) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
+
+    fn bcrypt(&self, _: &[u8], _: &[u8], _: u32) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
+
+    fn scrypt(&self, _: &[u8], _: &[u8], _: ScryptParameters) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
+
+    fn pbkdf2_sha256(&self, _: &[u8], _: &[u8], _: u32, _: u32) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
+}
+
+fn no_hash() -> Unavailable {
+    Unavailable::for_good("this build hashes no passwords")
 }

@@ -14,8 +14,9 @@ pub mod error;
 pub mod forward_auth;
 #[cfg(any(test, feature = "edge"))]
 pub mod http;
-#[cfg(any(test, feature = "testing", feature = "self-contained"))]
+#[cfg(any(test, feature = "inside"))]
 pub mod inside;
+mod json;
 pub mod mcp;
 pub mod operations;
 pub mod ports;

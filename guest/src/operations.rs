@@ -56,6 +56,7 @@ mod revoke_token;
 mod revoke_user_sessions;
 mod rotate_api_key;
 mod rotate_signing_key;
+mod schemas;
 mod shown;
 mod target;
 mod unlock_user;
@@ -65,6 +66,7 @@ mod verify_token;
 use std::rc::Rc;
 
 use schemars::JsonSchema;
+#[cfg(test)]
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -236,10 +238,9 @@ pub struct Definition {
     pub title: &'static str,
     /// [`Operation::EFFECT`]
     pub effect: Effect,
-    /// JSON Schema (2020-12) of the input.
-    pub input_schema: fn() -> Value,
-    /// JSON Schema (2020-12) of the output.
-    pub output_schema: fn() -> Value,
+    /// The schemas of input and output, made of the types.
+    #[cfg(test)]
+    schemas: fn() -> (Value, Value),
     /// [`Operation::REQUIRES`]
     pub requires: Requirement,
     /// Runs it on an input that is yet to be parsed.
@@ -247,9 +248,19 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// JSON Schema (2020-12) of the input.
+    pub fn input_schema(&self) -> Value {
+        schemas::input(self.name)
+    }
+
+    /// JSON Schema (2020-12) of the output.
+    pub fn output_schema(&self) -> Value {
+        schemas::output(self.name)
+    }
+
     /// What it does, from the documentation of its type.
     pub fn description(&self) -> String {
-        let schema = (self.input_schema)();
+        let schema = self.input_schema();
         schema["description"]
             .as_str()
             .unwrap_or_default()
@@ -262,9 +273,9 @@ const fn define<O: Operation>() -> Definition {
         name: O::NAME,
         title: O::TITLE,
         effect: O::EFFECT,
-        input_schema: input_schema::<O>,
+        #[cfg(test)]
+        schemas: || (input_schema::<O>(), schema::<O::Output>()),
         requires: O::REQUIRES,
-        output_schema: schema::<O::Output>,
         invoke: invoke_one::<O>,
     }
 }
@@ -290,7 +301,7 @@ pub fn invoke(name: &str, input: Value, context: &Context) -> Result<Value> {
 pub fn call<O: Operation>(operation: O, input: &Value, context: &Context) -> Result<O::Output> {
     counted(O::NAME, context, |context| {
         let trail = &context.trail;
-        trail.took(shown(input, input_schema::<O>, trail));
+        trail.took(shown(input, O::NAME, trail));
         let output = authorized(operation, context)?;
         if trail.is_wanted() {
             trail.names(&serde_json::to_value(&output).unwrap_or_default());
@@ -307,34 +318,58 @@ pub fn unknown(name: &str) -> AuthError {
         .detail("known_operations", known)
 }
 
-fn invoke_one<O: Operation>(mut input: Value, context: &Context) -> Result<Value> {
-    counted(O::NAME, context, |context| {
-        let caller = input::take_caller::<O>(&mut input, context.caller)?;
+/// What is the same for all operations is not made once more for each: `run` is all
+/// that differs.
+fn invoke_any(
+    name: &'static str,
+    requires: Requirement,
+    mut input: Value,
+    context: &Context,
+    run: &dyn Fn(Value, &Context, &dyn Fn(&Trail)) -> Result<Value>,
+) -> Result<Value> {
+    counted(name, context, |context| {
+        let caller = input::take_caller(requires, &mut input, context.caller)?;
         let context = Context {
             caller: caller.as_ref().unwrap_or(context.caller),
             ..context.clone()
         };
         let trail = &context.trail;
         trail.shown(&context.caller.principal);
-        let shown = shown(&input, input_schema::<O>, trail);
-        let operation = input::parse::<O>(input)?;
+        let shown = shown(&input, name, trail);
         // Where fields are wrong, a secret may stand in one that is for none.
-        trail.took(shown);
-        let output = authorized(operation, &context)?;
-        // Outputs are plain structs, which JSON can always say.
-        let output = serde_json::to_value(output).unwrap_or_default();
+        let output = run(input, &context, &|trail| trail.took(shown.clone()))?;
         trail.names(&output);
         Ok(output)
     })
 }
 
+fn invoke_one<O: Operation>(input: Value, context: &Context) -> Result<Value> {
+    invoke_any(
+        O::NAME,
+        O::REQUIRES,
+        input,
+        context,
+        &|input, context, parsed| {
+            let operation = input::parse::<O>(input)?;
+            parsed(&context.trail);
+            let output = authorized(operation, context)?;
+            // Outputs are plain structs, which JSON can always say.
+            Ok(serde_json::to_value(output).unwrap_or_default())
+        },
+    )
+}
+
 fn authorized<O: Operation>(operation: O, context: &Context) -> Result<O::Output> {
-    let actor = actor::authorize(O::REQUIRES, context)?;
-    let context = Context {
+    operation.run(&acting(O::REQUIRES, context)?)
+}
+
+#[inline(never)]
+fn acting<'a>(requires: Requirement, context: &Context<'a>) -> Result<Context<'a>> {
+    let actor = actor::authorize(requires, context)?;
+    Ok(Context {
         actor,
         ..context.clone()
-    };
-    operation.run(&context)
+    })
 }
 
 fn counted<T>(
@@ -381,13 +416,15 @@ impl<'a> Counted<'a> {
     }
 }
 
-fn shown(input: &Value, schema: fn() -> Value, trail: &Trail) -> Option<String> {
-    // The schema is costly to make.
-    trail.is_wanted().then(|| shown::of(input, &schema()))?
+fn shown(input: &Value, operation: &str, trail: &Trail) -> Option<String> {
+    // The schema is costly to read.
+    let is_wanted = trail.is_wanted();
+    is_wanted.then(|| shown::of(input, &schemas::input(operation)))?
 }
 
 /// What an operation takes: its own fields, and where it requires a caller a
 /// field to say who that is, for clients that cannot set headers.
+#[cfg(test)]
 fn input_schema<O: Operation>() -> Value {
     let mut schema = schema::<O>();
     if O::REQUIRES != Requirement::Nothing {
@@ -401,6 +438,7 @@ fn input_schema<O: Operation>() -> Value {
 }
 
 /// With all types in place, for clients that do not follow references.
+#[cfg(test)]
 fn schema<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;

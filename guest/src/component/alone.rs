@@ -5,9 +5,13 @@ use serde_json::{Map, json};
 #[cfg(feature = "keyvalue")]
 use super::keyvalue::Keyvalue as State;
 use super::wasi::Wasi;
+#[cfg(feature = "hash")]
+use crate::inside::Hash;
 #[cfg(all(feature = "edge", not(feature = "keyvalue")))]
 use crate::inside::NoStore as State;
-use crate::inside::{Hash, Log, MasterKey, Nobody};
+#[cfg(not(feature = "hash"))]
+use crate::inside::Nobody as Hash;
+use crate::inside::{Log, MasterKey, Nobody};
 use crate::ports::{Keys, Ports, Severity, Telemetry, Unavailable};
 #[cfg(not(any(feature = "edge", feature = "keyvalue")))]
 use memory::Memory as State;

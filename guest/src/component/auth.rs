@@ -159,7 +159,7 @@ fn run<T>(
         operation: error.operation.unwrap_or(operation).to_owned(),
         timestamp: ports::all().clock.now().to_rfc3339(),
         details: json!(error.details).to_string(),
-        message: error.message,
+        message: error.message.clone(),
     })
 }
 

@@ -10,12 +10,12 @@ pub use bindings::user_auth::plugin as imports;
 
 #[allow(missing_docs)]
 mod bindings {
-    #[cfg(not(feature = "self-contained"))]
+    #[cfg(not(feature = "inside"))]
     wit_bindgen::generate!({
         world: "plugin",
         path: "../wit",
     });
-    #[cfg(feature = "self-contained")]
+    #[cfg(feature = "inside")]
     wit_bindgen::generate!({
         world: "self-contained",
         path: "../wit",

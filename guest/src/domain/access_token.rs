@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Mac;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
@@ -25,6 +26,7 @@ use super::signing_key::SigningKeys;
 use super::time::Timestamp;
 use super::username::Username;
 use crate::error::Result;
+use crate::json;
 use crate::ports::Ports;
 
 /// What every token permits: its subject's own account and sessions.
@@ -42,9 +44,9 @@ const MAX_BYTES: usize = 6144;
 /// `jku`, `jwk` and the like are refused.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header<'a> {
-    alg: &'a str,
-    typ: &'a str,
+struct Header {
+    alg: String,
+    typ: String,
     kid: Id,
 }
 
@@ -185,8 +187,8 @@ impl AccessToken {
             amr: session.amr.clone(),
         };
         let header = Header {
-            alg: ALGORITHM,
-            typ: TYPE,
+            alg: ALGORITHM.to_owned(),
+            typ: TYPE.to_owned(),
             kid: key.kid,
         };
         let mut token = encode(&header);
@@ -209,9 +211,7 @@ impl AccessToken {
         let Some((signed, header, claims, signature)) = split(token) else {
             return Ok(None);
         };
-        let header = decode(header);
-        let header = header.as_deref().and_then(parse::<Header>);
-        let Some(header) = header else {
+        let Some(header) = parse::<Header>(header) else {
             return Ok(None);
         };
         if header.alg != ALGORITHM || header.typ != TYPE {
@@ -224,8 +224,7 @@ impl AccessToken {
         if mac.verify_slice(&signature).is_err() {
             return Ok(None);
         }
-        let claims = decode(claims)
-            .and_then(|json| parse::<Claims>(&json))
+        let claims = parse::<Claims>(claims)
             .filter(|claims| claims.iss == context.settings.issuer && claims.aud == audience);
         Ok(claims.map(|claims| Signed {
             kid: header.kid,
@@ -264,13 +263,10 @@ fn decode(part: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(part).ok()
 }
 
-/// A JSON object (RFC 7519 section 7.2). Serde alone would take a list of the
-/// values as well.
-fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
-    if !json.starts_with(b"{") {
-        return None;
-    }
-    serde_json::from_slice(json).ok()
+/// What a part of a token says: a JSON object (RFC 7519 section 7.2), with nothing in
+/// it twice.
+fn parse<T: DeserializeOwned>(part: &str) -> Option<T> {
+    json::from_slice(&decode(part)?).ok()
 }
 
 fn signature_mac(kid: Id, message: &[u8], ports: &Ports) -> Result<HmacSha256> {

@@ -14,6 +14,7 @@ use super::audit::{self, AuditRecord, Chain, Head};
 use super::context::Context;
 use super::id::Id;
 use crate::error::Result;
+use crate::json;
 use crate::ports::Entry;
 
 /// How many records one call looks at.
@@ -115,7 +116,7 @@ fn follow(
     }
     // Byte by byte as it was written: what is read out of it need not be all
     // that somebody put in.
-    let record = serde_json::from_slice::<AuditRecord>(&entry.value)
+    let record = json::from_slice::<AuditRecord>(&entry.value)
         .ok()
         .filter(|record| serde_json::to_vec(record).is_ok_and(|bytes| bytes == entry.value));
     let Some(record) = record.filter(|_| entry.key == key) else {
@@ -149,7 +150,7 @@ fn end(account: Id, last: Link, context: &Context) -> Result<Found> {
             last => broken(last, Problem::HeadMissing),
         };
     };
-    let Ok(head) = serde_json::from_slice::<Head>(&head.value) else {
+    let Ok(head) = json::from_slice::<Head>(&head.value) else {
         return broken(last.seq, Problem::HeadAltered);
     };
     match head.seq.checked_sub(last.seq) {

@@ -7,6 +7,7 @@ use serde_json::{Map, json};
 use super::context::Context;
 use super::message;
 use crate::error::{AuthError, Result};
+use crate::json;
 use crate::ports::{Entry, Expect, Message, Mutation, Outcome, Ports, Severity, Version};
 
 /// Each lost race means that another change went through, so that this is the
@@ -64,7 +65,7 @@ pub fn parse<T: DeserializeOwned>(entry: Option<Entry>, ports: &Ports) -> Result
     let Some(entry) = entry else {
         return Ok(None);
     };
-    match serde_json::from_slice(&entry.value) {
+    match json::from_slice(&entry.value) {
         Ok(value) => Ok(Some(Stored {
             value,
             version: entry.version,

@@ -39,7 +39,7 @@ pub fn call(call: &Call) -> MethodResult {
         Err(error) => Err(RpcError {
             code: error.kind.code(),
             data: Some(error.to_object(call.context.now())["data"].take()),
-            message: error.message,
+            message: error.message.clone(),
             status: 200,
         }
         .into()),
@@ -65,7 +65,7 @@ fn result(structured: Value, is_error: bool) -> Value {
 }
 
 fn tool(operation: &Definition) -> Value {
-    let mut input_schema = (operation.input_schema)();
+    let mut input_schema = operation.input_schema();
     let description = input_schema
         .as_object_mut()
         .and_then(|schema| schema.remove("description"));
@@ -74,7 +74,7 @@ fn tool(operation: &Definition) -> Value {
         "title": operation.title,
         "description": description,
         "inputSchema": input_schema,
-        "outputSchema": output_schema((operation.output_schema)()),
+        "outputSchema": output_schema(operation.output_schema()),
         "annotations": operation.effect.annotations(operation.title),
     })
 }

@@ -189,8 +189,8 @@ pub fn operations() -> Vec<OperationView> {
             tool: mcp::tool_name(definition.name),
             title: definition.title,
             description: definition.description(),
-            input_schema: (definition.input_schema)(),
-            output_schema: (definition.output_schema)(),
+            input_schema: definition.input_schema(),
+            output_schema: definition.output_schema(),
         })
         .collect()
 }

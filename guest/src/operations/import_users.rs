@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use self::entry::Entry;
 use super::assign_role::defined_grants;
-use super::{Effect, Operation, input, schema};
+use super::{Effect, Operation, input, schemas};
 use crate::domain::account::{Account, EmailRecord, UsernameRecord};
 use crate::domain::actor::{self, Requirement};
 use crate::domain::audit::{Chain, Event};
@@ -114,6 +114,11 @@ pub enum ImportStatus {
     Refused,
 }
 
+fn entry_schema() -> Value {
+    let mut schema = schemas::input(ImportUsers::NAME);
+    schema["properties"]["users"]["items"].take()
+}
+
 impl Operation for ImportUsers {
     const NAME: &'static str = "import_users";
     const TITLE: &'static str = "Import users";
@@ -124,7 +129,7 @@ impl Operation for ImportUsers {
     fn run(self, context: &Context) -> Result<Imports> {
         let entries = self.users.0.into_iter();
         let entries: Vec<_> = entries
-            .map(|value| input::read(value, schema::<Entry>))
+            .map(|value| input::read(value, entry_schema))
             .collect();
         let owners = owners(entries.iter().flatten(), &context.ports)?;
         let mut importer = Importer {

@@ -3,11 +3,12 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Operation, input_schema};
+use super::{Operation, schemas};
 use crate::domain::actor::Requirement;
 use crate::domain::context::{Caller, Principal};
 use crate::domain::secret::Secret;
 use crate::error::{AuthError, FieldError, Result};
+use crate::json::{self, Mismatch};
 
 /// No more problems than these are told of one input.
 const MAX_PROBLEMS: usize = 20;
@@ -15,29 +16,36 @@ const MAX_PROBLEMS: usize = 20;
 /// The input, or -32000 with every field that is missing, unknown or of the
 /// wrong form.
 pub fn parse<O: Operation>(input: Value) -> Result<O> {
-    read(input, input_schema::<O>).map_err(AuthError::invalid)
+    read(input, || schemas::input(O::NAME)).map_err(AuthError::invalid)
 }
 
 /// A value of the type that has this schema, or what is wrong with it field by
 /// field.
 pub fn read<T: DeserializeOwned>(
     input: Value,
-    schema: fn() -> Value,
+    schema: impl FnOnce() -> Value,
 ) -> std::result::Result<T, Vec<FieldError>> {
     if !input.is_object() {
         return Err(vec![whole("expected an object")]);
     }
-    // The common case first: the schema is costly to make, and needed only to
-    // say what is wrong.
-    T::deserialize(&input).map_err(|error| problems::<T>(input, &schema(), &error))
+    // The common case first: the schema is costly to read, and needed only to say
+    // what is wrong.
+    json::from_value(&input).map_err(|first| {
+        let again = |input: &Value| json::from_value::<T>(input).err();
+        problems(input, schema(), &first, &again)
+    })
 }
 
 /// The field that says who calls, of operations that require it.
 pub const CALLER: &str = "access_token";
 
 /// Takes the field that says who calls out of the input.
-pub fn take_caller<O: Operation>(input: &mut Value, caller: &Caller) -> Result<Option<Caller>> {
-    if O::REQUIRES == Requirement::Nothing {
+pub fn take_caller(
+    requires: Requirement,
+    input: &mut Value,
+    caller: &Caller,
+) -> Result<Option<Caller>> {
+    if requires == Requirement::Nothing {
         return Ok(None);
     }
     match input
@@ -63,20 +71,22 @@ pub fn not_one_of(first: &str, second: &str) -> AuthError {
     AuthError::invalid(fields.map(|field| FieldError::new(field, &problem)).into())
 }
 
-fn problems<T: DeserializeOwned>(
+#[inline(never)]
+fn problems(
     input: Value,
-    schema: &Value,
-    error: &serde_json::Error,
+    schema: Value,
+    first: &Mismatch,
+    again: &dyn Fn(&Value) -> Option<Mismatch>,
 ) -> Vec<FieldError> {
     let Value::Object(mut fields) = input else {
         return vec![whole("expected an object")];
     };
-    let mut problems = missing(&fields, schema);
-    problems.extend(take_unknown(&mut fields, schema));
-    problems.extend(take_malformed::<T>(fields));
+    let mut problems = missing(&fields, &schema);
+    problems.extend(take_unknown(&mut fields, &schema));
+    problems.extend(take_malformed(fields, again));
     problems.truncate(MAX_PROBLEMS);
     if problems.is_empty() {
-        problems.push(whole(&without_value(error)));
+        problems.push(whole(&without_value(first)));
     }
     problems
 }
@@ -120,15 +130,17 @@ fn take_unknown(fields: &mut Map<String, Value>, schema: &Value) -> Vec<FieldErr
 
 /// Parsing stops at the first field that it cannot read, so this takes that away
 /// and tries again.
-fn take_malformed<T: DeserializeOwned>(mut fields: Map<String, Value>) -> Vec<FieldError> {
+fn take_malformed(
+    mut fields: Map<String, Value>,
+    again: &dyn Fn(&Value) -> Option<Mismatch>,
+) -> Vec<FieldError> {
     let mut problems = Vec::new();
     loop {
         let input = Value::Object(fields);
-        let Err(error) = serde_path_to_error::deserialize::<_, T>(&input) else {
+        let Some(mismatch) = again(&input) else {
             return problems;
         };
-        let path = error.path().to_string();
-        let field = path.split(['.', '[']).next().unwrap_or_default();
+        let field = mismatch.path.split(['.', '[']).next().unwrap_or_default();
         let Value::Object(rest) = input else {
             return problems;
         };
@@ -136,15 +148,15 @@ fn take_malformed<T: DeserializeOwned>(mut fields: Map<String, Value>) -> Vec<Fi
         if fields.remove(field).is_none() {
             return problems;
         }
-        problems.push(FieldError::new(&path, without_value(error.inner())));
+        let problem = without_value(&mismatch);
+        problems.push(FieldError::new(&mismatch.path, problem));
     }
 }
 
 /// What was expected, without what was given: that may be a password.
-fn without_value(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rsplit_once(", expected ") {
+fn without_value(mismatch: &Mismatch) -> String {
+    match mismatch.problem.rsplit_once(", expected ") {
         Some((_, expected)) => format!("expected {expected}"),
-        None => text,
+        None => mismatch.problem.clone(),
     }
 }

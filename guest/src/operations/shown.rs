@@ -174,7 +174,7 @@ mod tests {
         let mut shown = Vec::new();
         for operation in TABLE {
             let mut found = Vec::new();
-            texts(operation.name, &(operation.input_schema)(), &mut found);
+            texts(operation.name, &operation.input_schema(), &mut found);
             shown.extend(found.into_iter().filter(|(_, is_secret)| !is_secret));
         }
         for (path, _) in shown {

@@ -648,7 +648,7 @@ fn a_reset_leaves_the_second_factor_as_it_is() {
 
 #[test]
 fn clients_are_told_that_a_login_gives_one_of_two_objects() {
-    let schema = (operations::find("login").unwrap().output_schema)();
+    let schema = operations::find("login").unwrap().output_schema();
     assert_eq!(schema["type"], "object", "{schema}");
     let required: Vec<&Value> = schema["anyOf"]
         .as_array()

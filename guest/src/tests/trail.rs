@@ -67,7 +67,7 @@ fn no_secret_of_the_operator_is_told() {
     for operation in TABLE {
         let world = World::new();
         register(&world, "alice");
-        let schema = (operation.input_schema)();
+        let schema = operation.input_schema();
         let secret_fields = fields(operation)
             .into_iter()
             .filter(|field| schema["properties"][field]["format"] == "password");
@@ -162,7 +162,7 @@ fn an_operation_within_another_has_a_record_of_its_own() {
 }
 
 fn fields(operation: &operations::Definition) -> Vec<String> {
-    let schema = (operation.input_schema)();
+    let schema = operation.input_schema();
     let properties = schema["properties"].as_object();
     properties
         .into_iter()
@@ -173,7 +173,7 @@ fn fields(operation: &operations::Definition) -> Vec<String> {
 
 /// An input with all required fields, most of which are right.
 fn valid(operation: &operations::Definition) -> Map<String, Value> {
-    let schema = (operation.input_schema)();
+    let schema = operation.input_schema();
     let required = schema["required"].as_array().into_iter().flatten();
     required
         .map(|name| {
