@@ -125,8 +125,10 @@ impl Running {
         }
         panic!("{command:?} never said '{sign}':\n{}", seen.join("\n"));
     }
+}
 
-    fn stop(&mut self) {
+impl Drop for Running {
+    fn drop(&mut self) {
         // Not a kill: those that have children take them along.
         let pid = self.0.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &pid]).status();
@@ -134,15 +136,9 @@ impl Running {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 /// The number that follows `word` in a line.
 fn number_after(line: &str, word: &str) -> u16 {
     let (_, rest) = line.split_once(word).unwrap_or_else(|| panic!("{line}"));
-    let digits = rest.trim_start().split(|c: char| !c.is_ascii_digit());
-    digits.into_iter().next().unwrap().parse().unwrap()
+    let mut digits = rest.trim_start().split(|c: char| !c.is_ascii_digit());
+    digits.next().unwrap().parse().unwrap()
 }

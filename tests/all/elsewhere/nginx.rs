@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ fn program() -> PathBuf {
     let mut places = vec![PathBuf::from("/usr/sbin/nginx"), unpacked];
     let path = std::env::var_os("PATH").unwrap_or_default();
     places.extend(std::env::split_paths(&path).map(|folder| folder.join("nginx")));
-    let found = places.into_iter().find(|place| Path::exists(place));
+    let found = places.into_iter().find(|place| place.exists());
     found.expect("nginx is missing; run `make test`")
 }
 
