@@ -5,6 +5,8 @@ PYTHON  ?= python3
 TARGET  := wasm32-wasip2
 RELEASE := target/release
 CLIENTS := tests/clients
+EXAMPLES := guest/examples
+NGINX   := target/tools/nginx
 SOAK_SECONDS ?= 600
 SCALE_USERS  ?= 1000000
 WASM    := target/$(TARGET)/component
@@ -21,7 +23,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak scale build component host schemas variants fixtures clients postgres faketime lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak scale build component host schemas variants fixtures clients postgres faketime chromium nginx lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -29,7 +31,7 @@ help: ## List what can be made
 run: build ## Build all, and serve on http://127.0.0.1:8000
 	$(RELEASE)/user-auth serve
 
-test: build variants fixtures clients postgres faketime ## Build all, install what the tests call, and run every test
+test: build variants fixtures clients postgres faketime chromium nginx ## Build all, install what the tests call, and run every test
 	$(CARGO) test --release --workspace --locked
 
 bench: build postgres ## Measure; prints a table
@@ -79,15 +81,21 @@ variant-%: target
 	@mkdir -p $(RELEASE)
 	@cp target/variants/$(TARGET)/edge/user_auth_guest.wasm $(RELEASE)/user-auth-$*.wasm
 
-clients: $(CLIENTS)/node_modules/.installed $(CLIENTS)/.venv/.installed
+clients: $(CLIENTS)/node_modules/.installed $(CLIENTS)/.venv/.installed \
+	$(EXAMPLES)/javascript/node_modules/.installed $(EXAMPLES)/python/.venv/.installed
 
 $(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
 	cd $(CLIENTS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(CLIENTS)/.venv/.installed: $(CLIENTS)/requirements.txt
-	$(PYTHON) -m venv $(CLIENTS)/.venv
-	$(CLIENTS)/.venv/bin/pip install --quiet --disable-pip-version-check -r $(CLIENTS)/requirements.txt
+# Not `npm ci`, which fails for packages of other platforms that a registry does not have.
+$(EXAMPLES)/javascript/node_modules/.installed: $(EXAMPLES)/javascript/package-lock.json
+	cd $(EXAMPLES)/javascript && npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+%/.venv/.installed: %/requirements.txt
+	$(PYTHON) -m venv $*/.venv
+	$*/.venv/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 # The programs of PostgreSQL, of which the tests start servers of their own. Debian's
@@ -112,6 +120,28 @@ faketime:
 			exit 1; \
 		fi; \
 		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libfaketime; \
+	}
+
+# The browser of a test, and what drives it.
+chromium:
+	@command -v chromedriver >/dev/null && command -v chromium >/dev/null || { \
+		if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
+			echo "Chromium is missing: install it with its driver (on Debian the packages chromium and chromium-driver)" >&2; \
+			exit 1; \
+		fi; \
+		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium chromium-driver; \
+	}
+
+# Debian's package would start a server for all: of it only the program is taken.
+nginx:
+	@command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || $(NGINX)/usr/sbin/nginx -v 2>/dev/null || { \
+		if ! command -v apt-get >/dev/null; then \
+			echo "nginx is missing: install it (on Debian and Ubuntu the package nginx)" >&2; \
+			exit 1; \
+		fi; \
+		rm -rf $(NGINX) && mkdir -p $(NGINX) && cd $(NGINX) && \
+		{ apt-get download -qq nginx || { apt-get update && apt-get download -qq nginx; }; } && \
+		dpkg-deb -x nginx_*.deb . && usr/sbin/nginx -v; \
 	}
 
 lint: target ## Check formatting and lints, natively and for wasm
@@ -154,4 +184,4 @@ target:
 	@rustup target list --installed 2>/dev/null | grep -qx $(TARGET) || rustup target add $(TARGET)
 
 clean: ## Delete all that was built or installed
-	rm -rf target $(CLIENTS)/node_modules $(CLIENTS)/.venv
+	rm -rf target $(CLIENTS)/node_modules $(CLIENTS)/.venv $(EXAMPLES)/javascript/node_modules $(EXAMPLES)/python/.venv

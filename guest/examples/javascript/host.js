@@ -1,0 +1,93 @@
+// What the component asks of its host (`wit/world.wit`, world `plugin`), for Node and
+// for browsers alike.
+
+import { WASIShim } from "@bytecodealliance/preview2-shim/instantiation";
+import { argon2id } from "@noble/hashes/argon2.js";
+import { hmac } from "@noble/hashes/hmac.js";
+import { sha256 } from "@noble/hashes/sha2.js";
+
+const MAX_HASH_MEMORY_KIB = 128 * 1024;
+
+/** How long each password hash took, in milliseconds. */
+export const hashTimes = [];
+
+/** The imports of an instance: `store` is a `Store`, `masterKey` 32 bytes. */
+export function imports({ store, masterKey, settings = {} }) {
+  return {
+    // Of the environment the component sees its settings and nothing else.
+    ...new WASIShim({ sandbox: { env: settings } }).getImportObject(),
+    "user-auth:plugin/store": {
+      get: (keys) => store.get(keys),
+      commit: (batch) => store.commit(batch),
+      add: (key, delta, ttlMs) => store.add(key, delta, ttlMs),
+      scan: (prefix, after, limit) => store.scan(prefix, after, limit),
+    },
+    "user-auth:plugin/keys": { derive: (label) => derive(masterKey, label) },
+    "user-auth:plugin/password-hash": {
+      argon2id: hash,
+      // These verify what was imported from elsewhere.
+      bcrypt: onlyArgon2,
+      scrypt: onlyArgon2,
+      pbkdf2Sha256: onlyArgon2,
+    },
+    "user-auth:plugin/telemetry": telemetry,
+    "user-auth:plugin/client": client,
+    "user-auth:plugin/delivery": {
+      deliver: () => unavailable("this host sends no messages", 0),
+    },
+  };
+}
+
+/** A key that is derived from one that the component never sees. */
+export function derive(masterKey, label) {
+  return hmac(sha256, masterKey, new TextEncoder().encode(label));
+}
+
+/** Argon2id, with a secret value. */
+export function hash(password, salt, secret, parameters) {
+  const { memoryKib, iterations, parallelism, outputLength } = parameters;
+  if (memoryKib > MAX_HASH_MEMORY_KIB) unavailable("a password hash would take too much memory");
+  const began = performance.now();
+  const made = argon2id(password, salt, {
+    key: secret,
+    m: memoryKib,
+    t: iterations,
+    p: parallelism,
+    dkLen: outputLength,
+  });
+  hashTimes.push(performance.now() - began);
+  return made;
+}
+
+const onlyArgon2 = () => unavailable("this host has Argon2 only");
+
+/** Ends an import with the error of its result. */
+function unavailable(reason, retryAfterMs = 1000) {
+  throw { reason, retryAfterMs };
+}
+
+/** This host counts nothing. */
+const telemetry = {
+  log: (severity, message, fields) => console.error(`${severity}: ${message} ${fields}`),
+  // Nobody wants to be told who called.
+  operationBegan: () => false,
+  operationEnded: () => {},
+  audited: () => {},
+  snapshot: () => ({
+    uptimeMs: BigInt(Math.round(performance.now())),
+    operations: [],
+    passwordHash: { workers: 1, running: 0, waiting: 0, capacity: 0, completed: 0n, refused: 0n },
+    store: { kind: "javascript", reads: 0n, commits: 0n, conflicts: 0n, failures: 0n },
+    delivery: { kind: "none", waiting: 0, capacity: 0, delivered: 0n, failed: 0n, refused: 0n },
+    instances: { live: 1, created: 1n, trapped: 0n, peakMemoryBytes: 0n },
+  }),
+};
+
+/** There is no MCP client that listens while it waits. */
+const client = {
+  notify: () => {},
+  started: () => {},
+  cancel: () => {},
+  getLogLevel: () => undefined,
+  setLogLevel: () => {},
+};
