@@ -10,6 +10,16 @@ NGINX   := target/tools/nginx
 SOAK_SECONDS ?= 600
 SCALE_USERS  ?= 1000000
 WASM    := target/$(TARGET)/component
+# Writes into a component what it is.
+STAMP   ?= $(CARGO) run --quiet --locked --release -p user-auth-stamp --
+
+# A component is the same bytes wherever it was built, so the folder of its
+# dependencies is cut from the names of files in it.
+CARGO_HOME ?= $(HOME)/.cargo
+CARGO_WASM  = RUSTFLAGS="$$(printf -- '--remap-path-prefix=%s= ' $(CARGO_HOME)/registry/src/*)" $(CARGO)
+
+# The version of the contract, as its package says.
+CONTRACT = $(shell sed -n 's/^package user-auth:plugin@\(.*\);$$/\1/p' wit/world.wit)
 
 FUZZ         := tests/fuzz
 FUZZ_TARGETS := message token password_hash import_line
@@ -23,7 +33,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak scale build component host schemas variants fixtures clients postgres faketime chromium nginx lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak scale build component host schemas variants checksums freeze fixtures clients postgres faketime chromium nginx openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -31,7 +41,7 @@ help: ## List what can be made
 run: build ## Build all, and serve on http://127.0.0.1:8000
 	$(RELEASE)/user-auth serve
 
-test: build variants fixtures clients postgres faketime chromium nginx ## Build all, install what the tests call, and run every test
+test: build checksums fixtures clients postgres faketime chromium nginx openssl ## Build all, install what the tests call, and run every test
 	$(CARGO) test --release --workspace --locked
 
 bench: build postgres ## Measure; prints a table
@@ -45,10 +55,10 @@ scale: build postgres ## Load SCALE_USERS (1000000) users and sessions into each
 
 build: component host ## Build the component and the program
 
-component: target
-	$(CARGO) build --locked -p user-auth-guest --target $(TARGET) --profile component
+component: target sources
+	$(CARGO_WASM) build --locked -p user-auth-guest --target $(TARGET) --profile component
 	@mkdir -p $(RELEASE)
-	@cmp -s $(WASM)/user_auth_guest.wasm $(RELEASE)/user-auth.wasm || cp $(WASM)/user_auth_guest.wasm $(RELEASE)/user-auth.wasm
+	@$(STAMP) $(WASM)/user_auth_guest.wasm $(RELEASE)/user-auth.wasm
 
 # Always the whole workspace: another selection means other features, and so
 # another build of everything.
@@ -57,9 +67,9 @@ host:
 
 # In a folder of their own: the component with fixtures has the file name of the
 # one without, and each would make cargo build the other anew.
-fixtures: target
-	$(CARGO) build --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance --target-dir target/fixtures
-	$(CARGO) build --locked -p user-auth-hostile --target $(TARGET) --profile component --target-dir target/fixtures
+fixtures: target sources
+	$(CARGO_WASM) build --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance --target-dir target/fixtures
+	$(CARGO_WASM) build --locked -p user-auth-hostile --target $(TARGET) --profile component --target-dir target/fixtures
 	@mkdir -p $(RELEASE)
 	@cp target/fixtures/$(TARGET)/component/user_auth_guest.wasm $(RELEASE)/user-auth-conformance.wasm
 	@cp target/fixtures/$(TARGET)/component/user_auth_hostile.wasm $(RELEASE)/user-auth-hostile.wasm
@@ -76,10 +86,18 @@ features_edge-keyvalue  := edge,keyvalue
 
 variants: $(VARIANTS:%=variant-%) ## Build the components for hosts that know nothing of this
 
-variant-%: target
-	$(CARGO) build --locked -p user-auth-guest --target $(TARGET) --profile edge --features $(features_$*) --target-dir target/variants
+variant-%: target sources
+	$(CARGO_WASM) build --locked -p user-auth-guest --target $(TARGET) --profile edge --features $(features_$*) --target-dir target/variants
 	@mkdir -p $(RELEASE)
-	@cp target/variants/$(TARGET)/edge/user_auth_guest.wasm $(RELEASE)/user-auth-$*.wasm
+	@$(STAMP) target/variants/$(TARGET)/edge/user_auth_guest.wasm $(RELEASE)/user-auth-$*.wasm
+
+checksums: component variants ## Write the SHA-256 of each component into target/release/SHA256SUMS
+	cd $(RELEASE) && sha256sum user-auth.wasm $(VARIANTS:%=user-auth-%.wasm) > SHA256SUMS
+
+freeze: ## Keep wit/ as it is now as the released text of its version
+	@mkdir -p wit/frozen
+	@awk 'FNR == 1 && NR > 1 { print "" } 1' wit/world.wit $(filter-out wit/world.wit,$(sort $(wildcard wit/*.wit))) > wit/frozen/$(CONTRACT).wit
+	@echo wit/frozen/$(CONTRACT).wit
 
 clients: $(CLIENTS)/node_modules/.installed $(CLIENTS)/.venv/.installed \
 	$(EXAMPLES)/javascript/node_modules/.installed $(EXAMPLES)/python/.venv/.installed
@@ -144,6 +162,16 @@ nginx:
 		dpkg-deb -x nginx_*.deb . && usr/sbin/nginx -v; \
 	}
 
+# What signs and verifies what is published.
+openssl:
+	@command -v openssl >/dev/null || { \
+		if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
+			echo "openssl is missing: install it (on Debian and Ubuntu the package openssl)" >&2; \
+			exit 1; \
+		fi; \
+		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends openssl; \
+	}
+
 lint: target ## Check formatting and lints, natively and for wasm
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
@@ -182,6 +210,10 @@ fuzz-corpus: fuzz-build
 # rustup says so when the target is there already, and does nothing.
 target:
 	@rustup target list --installed 2>/dev/null | grep -qx $(TARGET) || rustup target add $(TARGET)
+
+# Before the first build there is no folder to be cut from anything.
+sources:
+	@ls -d $(CARGO_HOME)/registry/src/* >/dev/null 2>&1 || $(CARGO) fetch --locked
 
 clean: ## Delete all that was built or installed
 	rm -rf target $(CLIENTS)/node_modules $(CLIENTS)/.venv $(EXAMPLES)/javascript/node_modules $(EXAMPLES)/python/.venv

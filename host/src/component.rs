@@ -11,7 +11,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::cache::Cache;
-use crate::keys::hex;
+use crate::inspection::Inspection;
 use crate::limits::Limits;
 
 /// The interfaces that this host offers, without their versions, and the
@@ -56,6 +56,9 @@ const REQUIRED: &[&str] = &[
 const CONTRACT: &str = "0.1";
 const WASI: &str = "0.2";
 
+/// What a core module begins with.
+const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
 /// Where a component comes from.
 #[derive(Clone)]
 pub enum Source {
@@ -63,28 +66,6 @@ pub enum Source {
     File(PathBuf),
     /// Its bytes.
     Bytes(Vec<u8>),
-}
-
-/// What a component is made of.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Inspection {
-    /// Its size in bytes.
-    pub size: u64,
-    /// Its SHA-256 in lower-case hexadecimal digits.
-    pub sha256: String,
-    /// What it imports, sorted by name.
-    pub imports: Vec<Interface>,
-    /// What it exports, sorted by name.
-    pub exports: Vec<Interface>,
-}
-
-/// One import or export of a component.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Interface {
-    /// Its full name, for example `wasi:cli/stdout@0.2.6`.
-    pub name: String,
-    /// Of an import: the host offers it. Of an export: the host uses it.
-    pub known: bool,
 }
 
 /// Why a component cannot be used.
@@ -181,8 +162,7 @@ impl fmt::Display for Origin {
 pub(crate) struct Loaded {
     pub(crate) component: Component,
     pub(crate) origin: Origin,
-    size: u64,
-    sha256: [u8; 32],
+    pub(crate) inspection: Inspection,
 }
 
 /// Reads, checks and compiles; takes compiled code from `cache` if it is there.
@@ -199,11 +179,27 @@ pub(crate) fn load(
         Some(component) => component,
         None => compile(engine, &origin, &bytes, &sha256, cache)?,
     };
+    let inspection = look(&origin, &bytes)?;
     Ok(Loaded {
         component,
         origin,
-        size: bytes.len() as u64,
-        sha256,
+        inspection,
+    })
+}
+
+/// Reads a component or a core module, and says what it is made of.
+pub(crate) fn inspect(source: &Source, limits: &Limits) -> Result<Inspection, ComponentError> {
+    let (origin, bytes) = read(source, limits)?;
+    if !bytes.starts_with(CORE_MODULE) {
+        refuse_other_formats(&origin, &bytes)?;
+    }
+    look(&origin, &bytes)
+}
+
+fn look(origin: &Origin, bytes: &[u8]) -> Result<Inspection, ComponentError> {
+    Inspection::of(bytes).map_err(|error| ComponentError::Invalid {
+        origin: origin.clone(),
+        reason: error.to_string(),
     })
 }
 
@@ -211,12 +207,12 @@ impl Loaded {
     /// Holds the names of imports and exports against what the host has: that
     /// says more, and all at once, than linking would.
     pub(crate) fn refuse_foreign_interfaces(&self) -> Result<(), ComponentError> {
-        let inspection = self.inspect();
+        let inspection = &self.inspection;
         let not_offered: Vec<String> = inspection
             .imports
-            .into_iter()
+            .iter()
             .filter(|import| !import.known)
-            .map(|import| import.name)
+            .map(|import| import.name.clone())
             .collect();
         if !not_offered.is_empty() {
             return Err(ComponentError::ImportsNotOffered {
@@ -241,35 +237,6 @@ impl Loaded {
             });
         }
         Ok(())
-    }
-
-    pub(crate) fn inspect(&self) -> Inspection {
-        let ty = self.component.component_type();
-        let engine = self.component.engine();
-        let mut imports: Vec<Interface> = ty
-            .imports(engine)
-            .map(|(name, _)| Interface {
-                known: is_offered(name),
-                name: name.to_owned(),
-            })
-            .collect();
-        let mut exports: Vec<Interface> = ty
-            .exports(engine)
-            .map(|(name, _)| Interface {
-                known: REQUIRED
-                    .iter()
-                    .any(|required| matches(name, required, CONTRACT)),
-                name: name.to_owned(),
-            })
-            .collect();
-        imports.sort_by(|a, b| a.name.cmp(&b.name));
-        exports.sort_by(|a, b| a.name.cmp(&b.name));
-        Inspection {
-            size: self.size,
-            sha256: hex(&self.sha256),
-            imports,
-            exports,
-        }
     }
 }
 
@@ -305,7 +272,7 @@ fn read(source: &Source, limits: &Limits) -> Result<(Origin, Vec<u8>), Component
 fn refuse_other_formats(origin: &Origin, bytes: &[u8]) -> Result<(), ComponentError> {
     let (found, advice) = match bytes {
         [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
-        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => (
+        bytes if bytes.starts_with(CORE_MODULE) => (
             "a core WebAssembly module",
             "build it for the target wasm32-wasip2",
         ),
@@ -351,10 +318,18 @@ fn compile(
     Ok(component)
 }
 
-fn is_offered(name: &str) -> bool {
+/// Whether this host offers the interface of this full name.
+pub(crate) fn is_offered(name: &str) -> bool {
     OFFERED
         .iter()
         .any(|(offered, line)| matches(name, offered, line))
+}
+
+/// Whether this host calls the interface of this full name.
+pub(crate) fn is_used(name: &str) -> bool {
+    REQUIRED
+        .iter()
+        .any(|required| matches(name, required, CONTRACT))
 }
 
 /// Whether `name` is the interface `base` in a version of `line`.

@@ -23,10 +23,11 @@ use crate::bindings::{self, PluginPre};
 use crate::cache::Cache;
 use crate::call::CallError;
 use crate::client::{ClientHandle, NoClient};
-use crate::component::{self, ComponentError, Inspection, Loaded, Source};
+use crate::component::{self, ComponentError, Loaded, Source};
 use crate::delivery::{Delivery, Outbox};
 use crate::engine;
 use crate::hasher::Hasher;
+use crate::inspection::Inspection;
 use crate::instance::{Host, State};
 use crate::keys::Keys;
 use crate::limits::Limits;
@@ -492,11 +493,11 @@ impl PluginBuilder {
         self
     }
 
-    /// Loads the component without what is needed to run it, and says what it is
-    /// made of. Unlike [`build`](Self::build) this takes any component.
+    /// Reads the component without what is needed to run it, and says what it is
+    /// made of. Unlike [`build`](Self::build) this takes any component, and core
+    /// modules as well.
     pub fn inspect(self) -> Result<Inspection, BuildError> {
-        let engine = start_engine(&self.limits)?;
-        Ok(self.load(&engine)?.inspect())
+        Ok(component::inspect(self.source()?, &self.limits)?)
     }
 
     /// Compiles the component, or takes it compiled from the cache, and links it.
@@ -521,22 +522,23 @@ impl PluginBuilder {
             inner: Arc::new(Inner {
                 host: Arc::new(host),
                 pre,
-                inspection: loaded.inspect(),
+                inspection: loaded.inspection,
                 working: Semaphore::new(working),
                 admitted: Semaphore::new(working + waiting),
             }),
         })
     }
 
+    fn source(&self) -> Result<&Source, BuildError> {
+        let missing = BuildError::Missing("component");
+        self.source.as_ref().ok_or(missing)
+    }
+
     fn load(&self, engine: &wasmtime::Engine) -> Result<Loaded, BuildError> {
-        let source = self
-            .source
-            .as_ref()
-            .ok_or(BuildError::Missing("component"))?;
         let cache = self.cache.as_deref().and_then(open_cache);
         Ok(component::load(
             engine,
-            source,
+            self.source()?,
             cache.as_ref(),
             &self.limits,
         )?)

@@ -1,0 +1,76 @@
+//! Writes into a component what it is: its name, and what its Cargo.toml says of it.
+//! `make` calls this on what the linker gave, which has nowhere to say so itself: a
+//! section of a Rust program ends up in the module inside, where registries and
+//! `wasm-tools metadata` do not look.
+
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs, io};
+
+use wasm_encoder::{ComponentNameSection, ComponentSection, CustomSection};
+
+/// Custom sections, by the names that the annotations of OCI images have after
+/// `org.opencontainers.image.`; what Cargo.toml does not have is left out.
+const SECTIONS: [(&str, &str); 6] = [
+    ("version", env!("CARGO_PKG_VERSION")),
+    ("description", env!("CARGO_PKG_DESCRIPTION")),
+    ("licenses", env!("CARGO_PKG_LICENSE")),
+    ("authors", env!("CARGO_PKG_AUTHORS")),
+    ("source", env!("CARGO_PKG_REPOSITORY")),
+    ("homepage", env!("CARGO_PKG_HOMEPAGE")),
+];
+
+/// What every component begins with, of the only version that there is.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+fn main() -> ExitCode {
+    let paths: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
+    let [from, to] = &paths[..] else {
+        eprintln!("usage: user-auth-stamp LINKED.wasm NAME.wasm");
+        return ExitCode::from(2);
+    };
+    match stamp(from, to) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!(
+                "{} cannot be made of {}: {error}",
+                to.display(),
+                from.display()
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn stamp(from: &Path, to: &Path) -> io::Result<()> {
+    let mut component = fs::read(from)?;
+    if !component.starts_with(COMPONENT) {
+        return Err(io::Error::other("it is not a component"));
+    }
+    let name = to.file_stem().unwrap_or_default().to_string_lossy();
+    append(&mut component, &name);
+    // What is as it was keeps its time, so that nothing is built anew because of it.
+    match fs::read(to) {
+        Ok(present) if present == component => Ok(()),
+        _ => fs::write(to, component),
+    }
+}
+
+/// Custom sections may stand anywhere in a component, so also at its end.
+fn append(component: &mut Vec<u8>, name: &str) {
+    let mut names = ComponentNameSection::new();
+    names.component(name);
+    names.append_to_component(component);
+    for (name, text) in SECTIONS {
+        if text.is_empty() {
+            continue;
+        }
+        let section = CustomSection {
+            name: name.into(),
+            data: text.as_bytes().into(),
+        };
+        section.append_to_component(component);
+    }
+}

@@ -1,0 +1,181 @@
+//! What is published: the same bytes wherever they were built, that anybody can check.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use user_auth_tests::{built, folder};
+
+/// The top of the source.
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The components that SHA256SUMS lists.
+fn published() -> Vec<PathBuf> {
+    let sums = fs::read_to_string(built("SHA256SUMS")).unwrap();
+    let names = sums
+        .lines()
+        .filter_map(|line| line.split_whitespace().last());
+    names.map(built).collect()
+}
+
+#[test]
+fn builds_in_two_folders_give_the_same_component() {
+    let cargo = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| {
+            let home = env::home_dir().unwrap();
+            home.join(".cargo")
+        });
+    let expected = fs::read(built("user-auth.wasm")).unwrap();
+    let scratch = folder();
+    // Another home of Cargo as well: a name for the same one, since nothing must be
+    // fetched.
+    let other_cargo = scratch.path().join("another-home-of-cargo");
+    symlink(&cargo, &other_cargo).unwrap();
+    let long = "a/much/longer/path/to/the/sources/than/that/of/the/other/one";
+    for (path, cargo) in [("a", &cargo), (long, &other_cargo)] {
+        let copy = scratch.path().join(path);
+        copy_sources(&source(), &copy).unwrap();
+        make_component(&copy, cargo);
+        let component = fs::read(copy.join("target/release/user-auth.wasm")).unwrap();
+        assert!(component == expected, "built in {path} it is another one");
+        fs::remove_dir_all(copy).unwrap();
+    }
+}
+
+/// As `make` does, without the network. Writing into the component what it is takes a
+/// program, which need not be built again.
+fn make_component(folder: &Path, cargo_home: &Path) {
+    let mut make = Command::new("make");
+    make.current_dir(folder)
+        .args(["component", "CARGO=cargo --offline"])
+        .arg(format!("STAMP={}", built("user-auth-stamp").display()))
+        .env("CARGO_HOME", cargo_home)
+        // Other tests are to get on meanwhile.
+        .env("CARGO_BUILD_JOBS", "1");
+    // Of the `make` and the `cargo` that run this test.
+    for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RUSTFLAGS"] {
+        make.env_remove(name);
+    }
+    let output = make.output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+fn said(output: &Output) -> String {
+    let texts = [&output.stdout[..], &output.stderr].concat();
+    String::from_utf8_lossy(&texts).into_owned()
+}
+
+/// Without what was built, installed or kept by other programs.
+fn copy_sources(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let skipped = ["target", ".git", "node_modules", ".venv"];
+        if skipped.iter().any(|skipped| name == *skipped) {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => copy_sources(&entry.path(), &to.join(name))?,
+            false => fs::copy(entry.path(), to.join(name)).map(drop)?,
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn components_do_not_tell_where_they_were_built() {
+    let mut places = vec![
+        source().canonicalize().unwrap().display().to_string(),
+        "/registry/src/".to_owned(),
+        ".cargo/".to_owned(),
+        "/home/".to_owned(),
+        "/Users/".to_owned(),
+    ];
+    for name in ["CARGO_HOME", "HOME"] {
+        let place = env::var(name).unwrap_or_default();
+        if place.len() > 1 {
+            places.push(format!("{place}/"));
+        }
+    }
+    let components = published();
+    assert_eq!(components.len(), 5);
+    for component in components {
+        let bytes = fs::read(&component).unwrap();
+        for place in &places {
+            let found = bytes
+                .windows(place.len())
+                .any(|part| part == place.as_bytes());
+            assert!(!found, "{place} is in {}", component.display());
+        }
+    }
+}
+
+/// The commands of the section of `wit/README.md` with this title.
+fn commands(title: &str) -> String {
+    let text = fs::read_to_string(source().join("wit/README.md")).unwrap();
+    let (_, section) = text.split_once(&format!("## {title}\n")).expect(title);
+    let section = section.split("\n## ").next().unwrap();
+    let blocks = section.split("```sh\n").skip(1);
+    let blocks = blocks.map(|block| block.split("```").next().unwrap());
+    let commands = blocks.collect::<String>();
+    assert!(!commands.is_empty(), "{title}");
+    commands
+}
+
+fn run(folder: &Path, commands: &str) -> Output {
+    Command::new("sh")
+        .args(["-euc", commands])
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_release_is_signed_and_verified_as_written_down() {
+    let release = folder();
+    let names = published();
+    for file in names.iter().chain([&built("SHA256SUMS")]) {
+        fs::copy(file, release.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let at = |name: &str| release.path().join(name);
+    let signed = run(release.path(), &commands("Sign without a registry"));
+    assert!(signed.status.success(), "{}", said(&signed));
+    assert!(!at("SHA256SUMS").with_extension("key").exists());
+
+    let verify = commands("Verify without a registry");
+    let verified = run(release.path(), &verify);
+    assert!(verified.status.success(), "{}", said(&verified));
+
+    // A component that somebody has changed.
+    let component = at("user-auth-edge.wasm");
+    let genuine = fs::read(&component).unwrap();
+    let mut changed = genuine.clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    fs::write(&component, changed).unwrap();
+    let refused = run(release.path(), &verify);
+    assert!(!refused.status.success());
+    assert!(
+        said(&refused).contains("user-auth-edge.wasm: FAILED"),
+        "{}",
+        said(&refused)
+    );
+
+    // A list that somebody has changed to fit it.
+    run(release.path(), "sha256sum *.wasm > SHA256SUMS");
+    let refused = run(release.path(), &verify);
+    assert!(!refused.status.success(), "{}", said(&refused));
+    fs::write(&component, genuine).unwrap();
+
+    // A signature by somebody else.
+    let forged = commands("Sign without a registry").replace("signing.pub", "other.pub");
+    assert!(run(release.path(), &forged).status.success());
+    assert!(!run(release.path(), &verify).status.success());
+}
