@@ -12,6 +12,7 @@ mod config;
 mod consul;
 mod crash;
 mod deploy;
+mod embedding;
 mod faults;
 mod guards;
 mod guide;
