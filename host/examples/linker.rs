@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 use user_auth_host::api::{Caller, LoginOutcome, OperationError, Principal, Registration};
 use user_auth_host::bindings::{Plugin, PluginPre};
-use user_auth_host::store::{MemoryStore, Store as _};
+use user_auth_host::store::MemoryStore;
 use user_auth_host::{CallError, Keys, Limits, UserAuthCtx, UserAuthHost, UserAuthView};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let app = App { pre, host };
     let token = app.typed_calls().await?;
-    app.a_call_that_wants_too_much(store, keys).await?;
+    app.calls_that_want_too_much(store, keys).await?;
     beside_all_of_wasi(&engine, &component, &app.host, &token).await
 }
 
@@ -124,27 +124,29 @@ impl App {
         Ok(token.clone())
     }
 
-    /// The same component on the same records, under other limits.
-    async fn a_call_that_wants_too_much(
+    /// The same component on the same records, under limits that no call keeps to.
+    async fn calls_that_want_too_much(
         &self,
         records: Arc<MemoryStore>,
         keys: Keys,
     ) -> Result<(), Box<dyn Error>> {
-        let limits = Limits {
+        let few_host_calls = Limits {
             host_calls_per_call: 2,
             ..Limits::default()
         };
-        println!(
-            "the records are in a store of the kind {:?}",
-            records.kind()
-        );
-        let builder = UserAuthHost::builder().store(records).keys(keys);
-        let host = builder.limits(limits).build()?;
-        match self.login(&host).await {
-            Err(error) => println!("no answer: {error}"),
-            Ok(_) => return Err("two calls to the host were enough".into()),
+        let little_memory = Limits {
+            memory_bytes: 64 << 10,
+            ..Limits::default()
+        };
+        for limits in [few_host_calls, little_memory] {
+            let builder = UserAuthHost::builder().store(records.clone());
+            let host = builder.keys(keys.clone()).limits(limits).build()?;
+            match self.login(&host).await {
+                Err(error) => println!("no answer: {error}"),
+                Ok(_) => return Err("the limit does not hold".into()),
+            }
+            println!("{} call was ended", host.metrics().instances.trapped);
         }
-        println!("{} call was ended", host.metrics().instances.trapped);
         Ok(())
     }
 

@@ -68,11 +68,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let metrics = service.plugin.metrics();
     for operation in &metrics.operations {
         let (name, calls) = (&operation.operation, operation.calls);
-        let failures = operation.failures;
-        println!(
-            "  {name}: {calls} calls, {failures} failed, {} µs at most",
-            operation.max_us
-        );
+        let (failures, slowest) = (operation.failures, operation.max_us);
+        println!("  {name}: calls {calls}, failures {failures}, slowest {slowest} µs");
     }
     let (kind, commits) = (&metrics.store.kind, metrics.store.commits);
     println!(
@@ -110,10 +107,9 @@ enum Refusal {
 impl Service {
     async fn call(&self, caller: Caller, operation: &str, input: Value) -> Result<Value, Refusal> {
         permit(&caller, operation, &input).map_err(Refusal::Policy)?;
-        let answer = self.plugin.invoke(caller, operation, &input.to_string());
-        let output = answer
-            .await?
-            .map_err(|error| Refusal::Operation(error.message))?;
+        let input = input.to_string();
+        let answer = self.plugin.invoke(caller, operation, &input).await?;
+        let output = answer.map_err(|error| Refusal::Operation(error.message))?;
         Ok(serde_json::from_str(&output).unwrap_or_default())
     }
 
