@@ -12,6 +12,7 @@
 //! ```
 
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -39,11 +40,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     prepare(&plugin).await?;
 
+    // Before anybody knows where it is.
+    let end = told_to_end()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}", listener.local_addr()?);
     let service = routes(plugin).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service)
-        .with_graceful_shutdown(told_to_end())
+        .with_graceful_shutdown(end)
         .await?;
     Ok(())
 }
@@ -226,31 +229,39 @@ fn unanswered(error: &CallError) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, head, "try again later\n").into_response()
 }
 
-/// Ready when the program is to end.
-async fn told_to_end() {
+/// Begins to listen for what ends the program, and is ready when it has come.
+fn told_to_end() -> io::Result<impl Future<Output = ()>> {
     let (closed, stdin_ended) = tokio::sync::oneshot::channel();
     // A thread of its own, since the end of the program does not wait for it.
     std::thread::spawn(move || {
-        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
         let _ = closed.send(());
     });
-    tokio::select! {
-        _ = stdin_ended => {}
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated() => {}
-    }
+    let signalled = signalled()?;
+    Ok(async move {
+        tokio::select! {
+            _ = stdin_ended => {}
+            () = signalled => {}
+        }
+    })
 }
 
 #[cfg(unix)]
-async fn terminated() {
+fn signalled() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut signals) => drop(signals.recv().await),
-        Err(_) => std::future::pending().await,
-    }
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 #[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
+fn signalled() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }

@@ -1,7 +1,7 @@
 //! Programs that embed the component: the examples, run as their headers say.
 
 use std::io::{BufRead, BufReader, Read as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use ureq::Agent;
@@ -155,8 +155,15 @@ mod axum {
             format!("Bearer {}", tokens["access_token"].as_str().unwrap())
         }
 
-        fn ended(mut self) -> ExitStatus {
-            self.child.wait().unwrap()
+        /// Has it end by the end of its input, or by a signal: of its own accord.
+        fn end(mut self, signal: Option<&str>) {
+            let pid = self.child.id().to_string();
+            match signal {
+                Some(signal) => drop(Command::new("kill").args([signal, &pid]).status()),
+                None => drop(self.child.stdin.take()),
+            }
+            let status = self.child.wait().unwrap();
+            assert!(status.success(), "{signal:?}: {status}");
         }
     }
 
@@ -195,6 +202,7 @@ mod axum {
         assert_eq!(status, 204);
         let (status, challenge, _) = example.get("/me", Some(&alice));
         assert_eq!((status, challenge.as_deref()), (401, invalid));
+        example.end(None);
     }
 
     #[test]
@@ -214,6 +222,7 @@ mod axum {
         let alice = example.log_in("alice");
         let (status, _, body) = example.get("/reports", Some(&alice));
         assert_eq!((status, body.as_str()), (200, "reports for alice\n"));
+        example.end(Some("-TERM"));
     }
 
     #[test]
@@ -223,20 +232,6 @@ mod axum {
         let (status, challenge, _) = example.post("/login", "", &guess);
         assert_eq!((status, challenge.as_deref()), (401, Some("Bearer")));
         assert_eq!(example.post("/login", "", &json!("alice")).0, 400);
-    }
-
-    #[test]
-    fn the_server_ends_with_its_input_or_when_it_is_told_to() {
-        let mut example = Example::start();
-        drop(example.child.stdin.take());
-        assert!(example.ended().success());
-
-        for signal in ["-TERM", "-INT"] {
-            let example = Example::start();
-            let pid = example.child.id().to_string();
-            let sent = Command::new("kill").args([signal, &pid]).status();
-            assert!(sent.unwrap().success());
-            assert!(example.ended().success(), "{signal}");
-        }
+        example.end(Some("-INT"));
     }
 }
