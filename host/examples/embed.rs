@@ -1,4 +1,5 @@
-//! Runs the component inside a program of your own, and calls it with types.
+//! Runs the component inside a program of your own, and calls it with types: an
+//! account, a session, whose a token is, and what its owner may do.
 //!
 //! `cargo run --release -p user-auth-host --example embed target/release/user-auth.wasm`
 
@@ -48,9 +49,29 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     };
 
-    let claims = plugin.verify_token(caller, &tokens.access_token).await??;
-    let claims = claims.ok_or("the token is not valid")?;
+    let claims = plugin.verify_token(caller.clone(), &tokens.access_token);
+    let claims = claims.await??.ok_or("the token is not valid")?;
     assert_eq!(claims.sub, account.user_id);
     println!("{} is logged in until {}", claims.username, claims.exp);
+
+    // What has no typed call is called by its name. The operator may do everything.
+    let operator = Caller {
+        principal: Principal::Operator,
+        source: None,
+    };
+    let role = r#"{"role": "clerk", "permissions": ["billing:invoices:read"]}"#;
+    plugin
+        .invoke(operator.clone(), "define_role", role)
+        .await??;
+    let grant = r#"{"username": "alice", "role": "clerk"}"#;
+    plugin.invoke(operator, "assign_role", grant).await??;
+    let alice = Caller {
+        principal: Principal::AccessToken(tokens.access_token),
+        ..caller
+    };
+    for permission in ["billing:invoices:read", "billing:invoices:write"] {
+        let allowed = plugin.check_permission(alice.clone(), permission).await??;
+        println!("{permission}: {allowed}");
+    }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::instance::Exceeded;
+use crate::ctx::Exceeded;
 use crate::time;
 
 /// The call had no answer. The component's own errors are not among these: they

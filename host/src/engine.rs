@@ -125,7 +125,8 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     pool
 }
 
-fn tick(engine: EngineWeak, period: Duration) -> io::Result<()> {
+/// Starts the thread that moves the epoch on, for as long as there is the engine.
+pub(crate) fn tick(engine: EngineWeak, period: Duration) -> io::Result<()> {
     thread::Builder::new()
         .name("epoch".into())
         .spawn(move || {

@@ -41,9 +41,6 @@ pub(crate) struct InstanceCounters {
     peak_memory_bytes: AtomicU64,
 }
 
-/// One instance that lives until this is dropped.
-pub(crate) struct LiveInstance<'a>(&'a InstanceCounters);
-
 struct Operation {
     calls: u64,
     failures: u64,
@@ -190,27 +187,21 @@ impl Metrics {
 }
 
 impl InstanceCounters {
-    /// Counts an instance as live until the guard is dropped.
-    pub(crate) fn enter(&self) -> LiveInstance<'_> {
+    /// Counts an instance as live, until it leaves.
+    pub(crate) fn enter(&self) {
         self.live.fetch_add(1, Relaxed);
         self.created.fetch_add(1, Relaxed);
-        LiveInstance(self)
     }
 
-    /// Notes how much linear memory an instance has had.
-    pub(crate) fn saw_memory(&self, bytes: usize) {
+    /// The end of an instance that has had so much linear memory.
+    pub(crate) fn leave(&self, memory_bytes: usize) {
+        self.live.fetch_sub(1, Relaxed);
         // A plain read first: the peak seldom rises, and a write would pull the
         // cache line from the other cores on every call.
-        let bytes = bytes as u64;
+        let bytes = memory_bytes as u64;
         if bytes > self.peak_memory_bytes.load(Relaxed) {
             self.peak_memory_bytes.fetch_max(bytes, Relaxed);
         }
-    }
-}
-
-impl Drop for LiveInstance<'_> {
-    fn drop(&mut self) {
-        self.0.live.fetch_sub(1, Relaxed);
     }
 }
 
@@ -323,12 +314,15 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_is_live_until_its_guard_is_dropped() {
+    fn an_instance_is_live_until_it_leaves_and_its_memory_is_remembered() {
         let instances = InstanceCounters::default();
-        let guard = instances.enter();
+        instances.enter();
         assert_eq!(instances.live.load(Relaxed), 1);
-        drop(guard);
+        instances.leave(2 << 16);
+        instances.enter();
+        instances.leave(1 << 16);
         assert_eq!(instances.live.load(Relaxed), 0);
-        assert_eq!(instances.created.load(Relaxed), 1);
+        assert_eq!(instances.created.load(Relaxed), 2);
+        assert_eq!(instances.peak_memory_bytes.load(Relaxed), 2 << 16);
     }
 }

@@ -15,4 +15,4 @@ pub(crate) mod wasi;
 use crate::bindings::user_auth::plugin::types;
 
 /// The interface `types` has no functions.
-impl types::Host for crate::instance::State {}
+impl types::Host for crate::ctx::UserAuthCtx {}

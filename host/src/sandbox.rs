@@ -4,37 +4,35 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
-use tracing::{debug, error, warn};
-use wasmtime::component::{HasSelf, Linker};
+use tracing::warn;
+use wasmtime::component::Linker;
 
 use crate::api::{
-    Account, Caller, Claims, Field, LoginOutcome, McpRequest, McpResponse, OperationError,
+    Account, Caller, Claims, Field, LoginOutcome, McpRequest, McpResponse, Metrics, OperationError,
     Registration, Swept, Tokens, Unavailable,
 };
 use crate::audit_log::AuditLog;
-use crate::bindings::user_auth::plugin::telemetry::Metrics as Snapshot;
 use crate::bindings::{self, PluginPre};
 use crate::cache::Cache;
 use crate::call::CallError;
 use crate::client::{ClientHandle, NoClient};
 use crate::component::{self, ComponentError, Loaded, Source};
-use crate::delivery::{Delivery, Outbox};
+use crate::ctx::UserAuthCtx;
+use crate::delivery::Delivery;
 use crate::engine;
-use crate::hasher::Hasher;
+use crate::host::{Shared, UserAuthHost, UserAuthHostBuilder};
 use crate::inspection::Inspection;
-use crate::instance::{Host, State};
 use crate::keys::Keys;
 use crate::limits::Limits;
-use crate::metrics::{LiveInstance, Metrics};
-use crate::ports;
+use crate::linker::{add_to_linker, limit_store};
+use crate::metrics::Watched;
 use crate::store::Store;
-use crate::trace::{self, Trace};
+use crate::trace;
 
 /// A component, ready to be called, on a tokio runtime with its clock enabled.
 /// Cheap to clone.
@@ -44,8 +42,8 @@ pub struct Plugin {
 }
 
 struct Inner {
-    host: Arc<Host>,
-    pre: PluginPre<State>,
+    host: UserAuthHost,
+    pre: PluginPre<UserAuthCtx>,
     inspection: Inspection,
     /// Places for calls at work, as many as the instance pool has slots.
     working: Semaphore,
@@ -60,20 +58,15 @@ const REQUIRE_API_KEY: &str = "USER_AUTH_REQUIRE_API_KEY";
 #[derive(Default)]
 pub struct PluginBuilder {
     source: Option<Source>,
-    store: Option<Arc<dyn Store>>,
-    keys: Option<Keys>,
-    delivery: Option<Arc<dyn Delivery>>,
-    audit_log: Option<Arc<AuditLog>>,
-    limits: Limits,
-    settings: Vec<(String, String)>,
+    host: UserAuthHostBuilder,
     cache: Option<PathBuf>,
 }
 
-/// Why there is no [`Plugin`].
+/// Why there is no [`Plugin`] or [`UserAuthHost`].
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The builder was not given one of the things that it needs.
-    #[error("a plugin needs {0}: call `PluginBuilder::{0}`")]
+    #[error("the builder was given no {0}: call `{0}` on it")]
     Missing(&'static str),
     /// The component cannot be used.
     #[error(transparent)]
@@ -304,24 +297,24 @@ impl Plugin {
 
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
-        &self.inner.host.limits
+        self.inner.host.limits()
     }
 
     /// The store that the component works on.
     pub fn store(&self) -> &Arc<dyn Store> {
-        &self.inner.host.store
+        self.inner.host.store()
     }
 
     /// The audit log that it was built with.
     pub fn audit_log(&self) -> Option<&Arc<AuditLog>> {
-        self.inner.host.audit_log.as_ref()
+        self.shared().audit_log.as_ref()
     }
 
     /// Whether the component asks for an API key over HTTP: see
     /// [`PluginBuilder::require_api_key`].
     pub fn requires_api_key(&self) -> bool {
         // The component takes the last of two, too.
-        let mut settings = self.inner.host.settings.iter().rev();
+        let mut settings = self.inner.host.settings().iter().rev();
         settings
             .find(|(name, _)| name == REQUIRE_API_KEY)
             .is_some_and(|(_, value)| value == "true")
@@ -329,25 +322,29 @@ impl Plugin {
 
     /// What the component's keys are derived from.
     pub(crate) fn keys(&self) -> &Keys {
-        &self.inner.host.keys
+        &self.shared().keys
     }
 
-    /// The numbers that the component is told of.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        self.inner.host.snapshot()
+    /// All numbers as they are now: calls by operation, password hashes, the store,
+    /// messages and instances. A component is told the same.
+    pub fn metrics(&self) -> Metrics {
+        self.inner.host.metrics()
     }
 
-    /// The numbers since the start, by operation.
-    pub(crate) fn metrics(&self) -> &Metrics {
-        &self.inner.host.metrics
+    /// The numbers since the start by operation, for people who watch.
+    pub(crate) fn watched(&self) -> Vec<Watched> {
+        self.shared().metrics.watched()
     }
 
     /// Waits until all messages to owners of accounts are delivered or given up,
     /// for [`Limits::delivery_drain`] at the most. To be called before a program
     /// ends.
     pub async fn drain(&self) {
-        let host = &self.inner.host;
-        host.outbox.drain(host.limits.delivery_drain).await;
+        self.inner.host.drain().await;
+    }
+
+    fn shared(&self) -> &Shared {
+        self.inner.host.shared()
     }
 
     /// Waits for a place and takes it, with an instance to come.
@@ -361,7 +358,6 @@ impl Plugin {
         Ok(Call {
             store: inner.store_for(client, source),
             inner,
-            _live: inner.host.metrics.instances.enter(),
             _places: places,
         })
     }
@@ -369,15 +365,14 @@ impl Plugin {
 
 /// One call. Dropped before its end, it takes its instance with it.
 struct Call<'a> {
-    store: wasmtime::Store<State>,
+    store: wasmtime::Store<UserAuthCtx>,
     inner: &'a Inner,
-    _live: LiveInstance<'a>,
     _places: (SemaphorePermit<'a>, SemaphorePermit<'a>),
 }
 
 impl Call<'_> {
     fn wall_clock(&self) -> Duration {
-        self.inner.host.limits.wall_clock_per_call
+        self.inner.host.limits().wall_clock_per_call
     }
 
     async fn instantiate(&mut self) -> wasmtime::Result<bindings::Plugin> {
@@ -386,21 +381,12 @@ impl Call<'_> {
 
     /// Tells an answer from the ways not to have one.
     fn finish<T>(self, answer: Result<wasmtime::Result<T>, Elapsed>) -> Result<T, CallError> {
-        let failure = match answer {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(trap)) => match self.store.data().exceeded() {
-                Some(exceeded) => exceeded.into(),
-                None => {
-                    debug!("{trap:?}");
-                    CallError::Trapped(trap.root_cause().to_string())
-                }
-            },
-            Err(_) => CallError::OutOfTime,
-        };
-        let instances = &self.inner.host.metrics.instances;
-        instances.trapped.fetch_add(1, Relaxed);
-        error!(error = %failure, "a call was ended");
-        Err(failure)
+        let ctx = self.store.data();
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(trap)) => Err(ctx.failure(&trap)),
+            Err(_) => Err(ctx.timed_out()),
+        }
     }
 }
 
@@ -411,20 +397,21 @@ impl Inner {
         if let Ok(working) = self.working.try_acquire() {
             return Ok((admitted, working));
         }
-        let wait = self.host.limits.call_queue_wait;
+        let wait = self.host.limits().call_queue_wait;
         match timeout(wait, self.working.acquire()).await {
             Ok(Ok(working)) => Ok((admitted, working)),
             _ => Err(CallError::Busy),
         }
     }
 
-    fn store_for(&self, client: ClientHandle, source: Option<String>) -> wasmtime::Store<State> {
-        let host = Arc::clone(&self.host);
-        let state = State::new(host, client, source, Trace::current());
-        let mut store = wasmtime::Store::new(self.pre.engine(), state);
-        store.limiter(|state| state);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|mut cx| cx.data_mut().tick());
+    fn store_for(
+        &self,
+        client: ClientHandle,
+        source: Option<String>,
+    ) -> wasmtime::Store<UserAuthCtx> {
+        let ctx = UserAuthCtx::new(self.host.clone(), client, source);
+        let mut store = wasmtime::Store::new(self.pre.engine(), ctx);
+        limit_store(&mut store);
         store
     }
 }
@@ -444,39 +431,39 @@ impl PluginBuilder {
 
     /// Keeps state here.
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
-        self.store = Some(store);
+        self.host = self.host.store(store);
         self
     }
 
     /// Derives keys from this secret.
     pub fn keys(mut self, keys: Keys) -> Self {
-        self.keys = Some(keys);
+        self.host = self.host.keys(keys);
         self
     }
 
     /// Delivers messages to the owners of accounts in this way. Without one, all
     /// messages are refused: nobody can verify an address or reset a password.
     pub fn delivery(mut self, delivery: Arc<dyn Delivery>) -> Self {
-        self.delivery = Some(delivery);
+        self.host = self.host.delivery(delivery);
         self
     }
 
     /// Writes a line for each operation here. Without this there is no such log;
     /// the audit records in the store are there in any case.
     pub fn audit_log(mut self, log: Arc<AuditLog>) -> Self {
-        self.audit_log = Some(log);
+        self.host = self.host.audit_log(log);
         self
     }
 
     /// Replaces the limits.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.host = self.host.limits(limits);
         self
     }
 
     /// Gives the component a setting: see [`SETTINGS`](crate::settings::SETTINGS).
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.settings.push((name.into(), value.into()));
+        self.host = self.host.setting(name, value);
         self
     }
 
@@ -497,30 +484,21 @@ impl PluginBuilder {
     /// made of. Unlike [`build`](Self::build) this takes any component, and core
     /// modules as well.
     pub fn inspect(self) -> Result<Inspection, BuildError> {
-        Ok(component::inspect(self.source()?, &self.limits)?)
+        Ok(component::inspect(self.source()?, &self.host.limits)?)
     }
 
     /// Compiles the component, or takes it compiled from the cache, and links it.
     pub fn build(self) -> Result<Plugin, BuildError> {
-        let engine = start_engine(&self.limits)?;
+        let engine = start_engine(&self.host.limits)?;
         let loaded = self.load(&engine)?;
         loaded.refuse_foreign_interfaces()?;
         let pre = link(&engine, &loaded)?;
-        let host = Host {
-            store: self.store.ok_or(BuildError::Missing("store"))?,
-            keys: self.keys.ok_or(BuildError::Missing("keys"))?,
-            hasher: Hasher::start(&self.limits).map_err(BuildError::Hasher)?,
-            outbox: Outbox::new(self.delivery, &self.limits),
-            audit_log: self.audit_log,
-            metrics: Metrics::new(self.limits.counted_operations),
-            settings: self.settings,
-            limits: self.limits,
-        };
-        let working = host.limits.concurrent_calls as usize;
-        let waiting = host.limits.waiting_calls as usize;
+        let host = self.host.build()?;
+        let working = host.limits().concurrent_calls as usize;
+        let waiting = host.limits().waiting_calls as usize;
         Ok(Plugin {
             inner: Arc::new(Inner {
-                host: Arc::new(host),
+                host,
                 pre,
                 inspection: loaded.inspection,
                 working: Semaphore::new(working),
@@ -540,7 +518,7 @@ impl PluginBuilder {
             engine,
             self.source()?,
             cache.as_ref(),
-            &self.limits,
+            &self.host.limits,
         )?)
     }
 }
@@ -561,11 +539,9 @@ fn open_cache(folder: &Path) -> Option<Cache> {
         .ok()
 }
 
-fn link(engine: &wasmtime::Engine, loaded: &Loaded) -> Result<PluginPre<State>, BuildError> {
+fn link(engine: &wasmtime::Engine, loaded: &Loaded) -> Result<PluginPre<UserAuthCtx>, BuildError> {
     let mut linker = Linker::new(engine);
-    ports::wasi::add_to_linker(&mut linker)
-        .and_then(|()| bindings::Plugin::add_to_linker::<_, HasSelf<State>>(&mut linker, |s| s))
-        .map_err(|error| BuildError::Engine(format!("{error:#}")))?;
+    add_to_linker(&mut linker).map_err(|error| BuildError::Engine(format!("{error:#}")))?;
     linker
         .instantiate_pre(&loaded.component)
         .and_then(PluginPre::new)

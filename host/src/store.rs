@@ -4,7 +4,7 @@
 //! The contract is the `store` interface in `wit/store.wit`; every
 //! implementation passes the same suite, `host/tests/store_contract.rs`.
 
-mod checks;
+pub mod checks;
 mod clock;
 mod memory;
 mod postgres;
@@ -109,7 +109,9 @@ pub enum StoreError {
     Refused(String),
 }
 
-/// What every store does. See `wit/store.wit` for the contract.
+/// What every store does. See `wit/store.wit` for the contract, [`checks`] for the part
+/// of it that is the same for all, and `host/examples/own_store/store.rs` for a small
+/// store that keeps to it.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// `sqlite`, `postgres`, …: for metrics and messages.

@@ -8,6 +8,10 @@
 #[allow(dead_code, reason = "the tests of the other package use the rest")]
 mod postgres_server;
 
+#[path = "../examples/own_store/store.rs"]
+#[allow(dead_code, reason = "the example uses the rest")]
+mod own_store;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,64 +24,79 @@ use user_auth_host::store::{
     StoreError,
 };
 
-/// Runs every case against a new store.
+/// Runs every case against a new store; `without snapshots` those that need none.
 macro_rules! contract {
     ($store:ident, $bed:expr) => {
         mod $store {
             use super::*;
 
-            contract! { @cases $bed;
-                an_absent_record_reads_as_none
-                a_record_reads_as_it_was_written
-                get_keeps_the_order_and_the_duplicates_of_its_keys
-                any_overwrites
-                absent_conflicts_with_a_live_record
-                at_conflicts_with_any_other_version
-                at_conflicts_with_an_absent_record
-                every_writing_has_its_own_version
-                a_batch_with_a_conflict_leaves_no_trace
-                a_conflict_names_the_first_mutation_that_failed
-                an_empty_batch_commits
-                a_deleted_record_is_absent
-                deleting_an_absent_record_is_no_error
-                a_deletion_can_expect_a_version
-                a_recreated_record_has_another_version
-                a_record_expires_when_its_time_is_over
-                a_record_written_again_lives_as_long_as_the_last_writing_says
-                the_longest_ttl_never_expires
-                an_expired_record_counts_as_absent
-                an_expired_record_fills_no_place_on_a_page
-                a_counter_starts_at_0_and_reads_as_decimal_text
-                adding_does_not_prolong_a_counter
-                an_expired_counter_starts_again
-                adding_gives_a_counter_another_version
-                adding_to_what_is_no_counter_is_refused
-                a_counter_that_would_overflow_is_refused_and_keeps_its_value
-                a_scan_is_ordered_by_the_bytes_of_the_keys
-                a_scan_covers_nothing_but_its_prefix
-                wildcards_in_a_prefix_stand_for_themselves
-                an_empty_prefix_covers_everything
-                pages_meet_without_gap_or_overlap
-                a_page_that_ends_with_the_last_record_has_no_next
-                after_need_not_exist_nor_begin_with_the_prefix
-                the_limit_of_a_page_is_clamped
-                malformed_keys_are_refused
-                well_formed_keys_at_the_limits_are_accepted
-                values_over_the_limit_are_refused
-                one_key_twice_in_a_batch_is_refused
-                a_purge_counts_what_it_frees_and_keeps_to_its_limit
-                a_purge_takes_nothing_alive
-                of_many_creators_one_wins
-                no_update_is_lost
-                concurrent_additions_sum_up
-                readers_see_a_batch_whole_or_not_at_all
-                a_snapshot_has_every_record_once_and_in_order
-                a_snapshot_keeps_the_end_of_each_life_and_leaves_out_what_is_over
-                a_snapshot_does_not_see_what_is_committed_while_it_is_read
-                a_snapshot_of_an_empty_store_is_empty
-                large_records_come_a_few_at_a_time
-                a_snapshot_is_one_moment_of_a_store_that_never_rests
-            }
+            contract! { @records $bed }
+            contract! { @snapshots $bed }
+        }
+    };
+    ($store:ident without snapshots, $bed:expr) => {
+        mod $store {
+            use super::*;
+
+            contract! { @records $bed }
+        }
+    };
+    (@records $bed:expr) => {
+        contract! { @cases $bed;
+            an_absent_record_reads_as_none
+            a_record_reads_as_it_was_written
+            get_keeps_the_order_and_the_duplicates_of_its_keys
+            any_overwrites
+            absent_conflicts_with_a_live_record
+            at_conflicts_with_any_other_version
+            at_conflicts_with_an_absent_record
+            every_writing_has_its_own_version
+            a_batch_with_a_conflict_leaves_no_trace
+            a_conflict_names_the_first_mutation_that_failed
+            an_empty_batch_commits
+            a_deleted_record_is_absent
+            deleting_an_absent_record_is_no_error
+            a_deletion_can_expect_a_version
+            a_recreated_record_has_another_version
+            a_record_expires_when_its_time_is_over
+            a_record_written_again_lives_as_long_as_the_last_writing_says
+            the_longest_ttl_never_expires
+            an_expired_record_counts_as_absent
+            an_expired_record_fills_no_place_on_a_page
+            a_counter_starts_at_0_and_reads_as_decimal_text
+            adding_does_not_prolong_a_counter
+            an_expired_counter_starts_again
+            adding_gives_a_counter_another_version
+            adding_to_what_is_no_counter_is_refused
+            a_counter_that_would_overflow_is_refused_and_keeps_its_value
+            a_scan_is_ordered_by_the_bytes_of_the_keys
+            a_scan_covers_nothing_but_its_prefix
+            wildcards_in_a_prefix_stand_for_themselves
+            an_empty_prefix_covers_everything
+            pages_meet_without_gap_or_overlap
+            a_page_that_ends_with_the_last_record_has_no_next
+            after_need_not_exist_nor_begin_with_the_prefix
+            the_limit_of_a_page_is_clamped
+            malformed_keys_are_refused
+            well_formed_keys_at_the_limits_are_accepted
+            values_over_the_limit_are_refused
+            one_key_twice_in_a_batch_is_refused
+            a_purge_counts_what_it_frees_and_keeps_to_its_limit
+            a_purge_takes_nothing_alive
+            of_many_creators_one_wins
+            no_update_is_lost
+            concurrent_additions_sum_up
+            readers_see_a_batch_whole_or_not_at_all
+        }
+    };
+    (@snapshots $bed:expr) => {
+        contract! { @cases $bed;
+            a_snapshot_has_every_record_once_and_in_order
+            a_snapshot_keeps_the_end_of_each_life_and_leaves_out_what_is_over
+            a_snapshot_does_not_see_what_is_committed_while_it_is_read
+            a_snapshot_of_an_empty_store_is_empty
+            large_records_come_a_few_at_a_time
+            a_snapshot_is_one_moment_of_a_store_that_never_rests
         }
     };
     (@cases $bed:expr; $($case:ident)*) => { $(
@@ -91,6 +110,7 @@ macro_rules! contract {
 contract!(memory, Bed::memory());
 contract!(sqlite, Bed::sqlite());
 contract!(postgres, Bed::postgres());
+contract!(own without snapshots, Bed::own());
 
 /// A new store, and the clock that it looks at.
 struct Bed {
@@ -105,6 +125,16 @@ impl Bed {
         let clock = TestClock::default();
         Self {
             store: Arc::new(MemoryStore::with_clock(clock.reader())),
+            clock,
+            _folder: None,
+        }
+    }
+
+    /// What the example shows to those who write one of their own.
+    async fn own() -> Self {
+        let clock = TestClock::default();
+        Self {
+            store: Arc::new(own_store::MapStore::with_clock(clock.reader())),
             clock,
             _folder: None,
         }

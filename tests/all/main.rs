@@ -14,6 +14,7 @@ mod contract;
 mod crash;
 mod deploy;
 mod elsewhere;
+mod embedding;
 mod faults;
 mod guards;
 mod guide;

@@ -37,15 +37,13 @@ fn builds_in_two_folders_give_the_same_component() {
     // fetched.
     let other_cargo = scratch.path().join("another-home-of-cargo");
     symlink(&cargo, &other_cargo).unwrap();
-    let long = "a/much/longer/path/to/the/sources/than/that/of/the/other/one";
-    for (path, cargo) in [("a", &cargo), (long, &other_cargo)] {
-        let copy = scratch.path().join(path);
-        copy_sources(&source(), &copy).unwrap();
-        make_component(&copy, cargo);
-        let component = fs::read(copy.join("target/release/user-auth.wasm")).unwrap();
-        assert!(component == expected, "built in {path} it is another one");
-        fs::remove_dir_all(copy).unwrap();
-    }
+    // One folder is that of the project.
+    let other = "a/much/longer/path/to/the/sources/than/that/of/the/other/one";
+    let copy = scratch.path().join(other);
+    copy_sources(&source(), &copy).unwrap();
+    make_component(&copy, &other_cargo);
+    let component = fs::read(copy.join("target/release/user-auth.wasm")).unwrap();
+    assert!(component == expected, "built elsewhere it is another one");
 }
 
 /// As `make` does, without the network. Writing into the component what it is takes a

@@ -1,9 +1,9 @@
 //! `client`: to the transport that carries the request.
 
 use crate::bindings::user_auth::plugin::client::{Host, LogLevel};
-use crate::instance::State;
+use crate::ctx::UserAuthCtx;
 
-impl Host for State {
+impl Host for UserAuthCtx {
     async fn notify(&mut self, notification: String) -> wasmtime::Result<()> {
         self.count_host_call()?;
         if !self.may_send(notification.len()) {

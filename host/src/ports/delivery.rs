@@ -5,14 +5,14 @@ use zeroize::Zeroizing;
 
 use crate::bindings::user_auth::plugin::delivery::{Host, Kind, Message};
 use crate::bindings::user_auth::plugin::types::Unavailable;
+use crate::ctx::UserAuthCtx;
 use crate::delivery::{self, MessageKind};
-use crate::instance::State;
 use crate::keys::hex;
 
 /// What is advised when the queue is full: long enough for a few messages to go.
 const RETRY_AFTER_MS: u32 = 5_000;
 
-impl Host for State {
+impl Host for UserAuthCtx {
     fn deliver(&mut self, message: Message) -> wasmtime::Result<Result<(), Unavailable>> {
         self.count_host_call()?;
         let mut id = [0; 16];
@@ -20,7 +20,7 @@ impl Host for State {
             .map_err(|error| error.to_string())
             .and_then(|()| {
                 let message = queued(hex(&id), message);
-                self.host()
+                self.shared()
                     .outbox
                     .enqueue(message)
                     .map_err(|refused| refused.to_string())

@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::bindings::user_auth::plugin::password_hash::{Host, Parameters, ScryptParameters};
 use crate::bindings::user_auth::plugin::types::Unavailable;
+use crate::ctx::UserAuthCtx;
 use crate::hasher::{Function, HashError, HashRequest};
-use crate::instance::State;
 
 /// What is advised when another try will not help until somebody changes the
 /// settings.
@@ -19,7 +19,7 @@ const UNKNOWN_RETRY: Duration = Duration::from_secs(1);
 /// What the component gets: the hash, or when to try again.
 type Hashed = wasmtime::Result<Result<Vec<u8>, Unavailable>>;
 
-impl Host for State {
+impl Host for UserAuthCtx {
     async fn argon2id(
         &mut self,
         password: Vec<u8>,
@@ -71,15 +71,20 @@ impl Host for State {
     }
 }
 
-async fn hash(state: &mut State, password: Vec<u8>, salt: Vec<u8>, function: Function) -> Hashed {
+async fn hash(
+    ctx: &mut UserAuthCtx,
+    password: Vec<u8>,
+    salt: Vec<u8>,
+    function: Function,
+) -> Hashed {
     let request = HashRequest {
         password: Zeroizing::new(password),
         salt,
         function,
     };
-    state.count_host_call()?;
-    let hasher = state.host().hasher.clone();
-    let hashed = state.wait(hasher.hash(request)).await;
+    ctx.count_host_call()?;
+    let hasher = ctx.shared().hasher.clone();
+    let hashed = ctx.wait(hasher.hash(request)).await;
     Ok(hashed.map_err(|error| {
         warn!(%error, "a password was not hashed");
         unavailable(&error)

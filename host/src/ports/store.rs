@@ -10,7 +10,7 @@ use crate::bindings::user_auth::plugin::store::{
     Entry, Expect, Host, Mutation, Outcome, Page, Version,
 };
 use crate::bindings::user_auth::plugin::types::Unavailable;
-use crate::instance::State;
+use crate::ctx::UserAuthCtx;
 use crate::store::{self, StoreError};
 use crate::trace::TARGET;
 
@@ -18,13 +18,13 @@ use crate::trace::TARGET;
 /// back or for a lock to be let go.
 const RETRY_AFTER_MS: u32 = 1_000;
 
-impl Host for State {
+impl Host for UserAuthCtx {
     async fn get(
         &mut self,
         keys: Vec<String>,
     ) -> wasmtime::Result<Result<Vec<Option<Entry>>, Unavailable>> {
         self.count_host_call()?;
-        let host = Arc::clone(self.host());
+        let host = Arc::clone(self.shared());
         count(&host.metrics.store.reads);
         let span = self.store_span("get", keys.len());
         let entries = self.wait(host.store.get(&keys).instrument(span)).await;
@@ -38,7 +38,7 @@ impl Host for State {
         batch: Vec<Mutation>,
     ) -> wasmtime::Result<Result<Outcome, Unavailable>> {
         self.count_host_call()?;
-        let host = Arc::clone(self.host());
+        let host = Arc::clone(self.shared());
         count(&host.metrics.store.commits);
         let span = self.store_span("commit", batch.len());
         let batch = batch.into_iter().map(mutation).collect();
@@ -59,7 +59,7 @@ impl Host for State {
         ttl_ms: Option<u64>,
     ) -> wasmtime::Result<Result<i64, Unavailable>> {
         self.count_host_call()?;
-        let host = Arc::clone(self.host());
+        let host = Arc::clone(self.shared());
         count(&host.metrics.store.commits);
         let ttl = ttl_ms.map(Duration::from_millis);
         let span = self.store_span("add", 1);
@@ -76,7 +76,7 @@ impl Host for State {
         limit: u32,
     ) -> wasmtime::Result<Result<Page, Unavailable>> {
         self.count_host_call()?;
-        let host = Arc::clone(self.host());
+        let host = Arc::clone(self.shared());
         count(&host.metrics.store.reads);
         let span = self.store_span("scan", 1);
         let scan = host.store.scan(&prefix, after.as_deref(), limit);
@@ -90,7 +90,7 @@ impl Host for State {
     }
 }
 
-impl State {
+impl UserAuthCtx {
     /// The span of a call to the store. Keys are not in it: names are in them.
     fn store_span(&self, call: &'static str, records: usize) -> Span {
         debug_span!(
@@ -99,15 +99,15 @@ impl State {
             "store",
             otel.name = field::display(format_args!("store.{call}")),
             otel.kind = "client",
-            db.system.name = self.host().store.kind(),
+            db.system.name = self.shared().store.kind(),
             db.operation.name = call,
             db.operation.batch.size = records,
         )
     }
 
     fn unavailable(&self, call: &'static str, error: StoreError) -> Unavailable {
-        count(&self.host().metrics.store.failures);
-        error!(call, %error, store = self.host().store.kind(), "the store failed");
+        count(&self.shared().metrics.store.failures);
+        error!(call, %error, store = self.shared().store.kind(), "the store failed");
         Unavailable {
             reason: error.to_string(),
             retry_after_ms: RETRY_AFTER_MS,

@@ -6,10 +6,10 @@ use crate::audit_log::outcome;
 use crate::bindings::user_auth::plugin::telemetry::{
     Credential, Host, Metrics, OperationEvent, Severity,
 };
-use crate::instance::State;
+use crate::ctx::UserAuthCtx;
 use crate::trace::TARGET;
 
-impl Host for State {
+impl Host for UserAuthCtx {
     fn log(&mut self, severity: Severity, message: String, fields: String) -> wasmtime::Result<()> {
         self.count_host_call()?;
         if !self.may_log(message.len() + fields.len()) {
@@ -27,7 +27,7 @@ impl Host for State {
     fn operation_began(&mut self, operation: String) -> wasmtime::Result<bool> {
         self.count_host_call()?;
         self.begin_operation(operation);
-        Ok(self.host().audit_log.is_some())
+        Ok(self.shared().audit_log.is_some())
     }
 
     fn operation_ended(&mut self, mut event: OperationEvent) -> wasmtime::Result<()> {
@@ -57,7 +57,7 @@ impl Host for State {
         }
         let name = &event.operation;
         self.audit(name, outcome(code), code, event.duration_us, audit.as_ref());
-        self.host().metrics.operation_ended(event);
+        self.shared().metrics.operation_ended(event);
         Ok(())
     }
 
@@ -72,7 +72,7 @@ impl Host for State {
 
     fn snapshot(&mut self) -> wasmtime::Result<Metrics> {
         self.count_host_call()?;
-        Ok(self.host().snapshot())
+        Ok(self.host().metrics())
     }
 }
 

@@ -7,33 +7,34 @@ use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
 use wasmtime_wasi::p2::bindings::{cli, clocks, random};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
-use crate::instance::{Host, State};
+use crate::ctx::UserAuthCtx;
+use crate::host::Shared;
+use crate::linker::UserAuthView;
 
 /// Links it.
-pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    let l = linker;
-    io::error::add_to_linker::<State, HasTable>(l, |state| state.ctx().table)?;
-    io::poll::add_to_linker::<State, HasTable>(l, |state| state.ctx().table)?;
-    io::streams::add_to_linker::<State, HasTable>(l, |state| state.ctx().table)?;
-    clocks::wall_clock::add_to_linker::<State, WasiClocks>(l, State::clocks)?;
-    clocks::monotonic_clock::add_to_linker::<State, WasiClocks>(l, State::clocks)?;
-    random::random::add_to_linker::<State, WasiRandom>(l, |state| state.ctx().ctx.random())?;
-    random::insecure::add_to_linker::<State, WasiRandom>(l, |state| state.ctx().ctx.random())?;
-    random::insecure_seed::add_to_linker::<State, WasiRandom>(l, |state| state.ctx().ctx.random())?;
-    cli::exit::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::environment::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::stdin::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::stdout::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::stderr::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_input::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_output::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_stdin::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_stdout::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_stderr::add_to_linker::<State, WasiCli>(l, State::cli)?;
+pub(crate) fn add_to_linker<T: UserAuthView + 'static>(l: &mut Linker<T>) -> wasmtime::Result<()> {
+    io::error::add_to_linker::<T, HasTable>(l, |t| t.user_auth().ctx().table)?;
+    io::poll::add_to_linker::<T, HasTable>(l, |t| t.user_auth().ctx().table)?;
+    io::streams::add_to_linker::<T, HasTable>(l, |t| t.user_auth().ctx().table)?;
+    clocks::wall_clock::add_to_linker::<T, WasiClocks>(l, |t| t.user_auth().clocks())?;
+    clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(l, |t| t.user_auth().clocks())?;
+    random::random::add_to_linker::<T, WasiRandom>(l, |t| t.user_auth().random())?;
+    random::insecure::add_to_linker::<T, WasiRandom>(l, |t| t.user_auth().random())?;
+    random::insecure_seed::add_to_linker::<T, WasiRandom>(l, |t| t.user_auth().random())?;
+    cli::exit::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::environment::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::stdin::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::stdout::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::stderr::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::terminal_input::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::terminal_output::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::terminal_stdin::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::terminal_stdout::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::terminal_stderr::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
     Ok(())
 }
 
@@ -47,7 +48,7 @@ pub(crate) struct Wasi {
 impl Wasi {
     /// No input, no arguments, no files, no network; the settings as
     /// environment; what it prints is kept, up to a limit, for the debug log.
-    pub(crate) fn new(host: &Host) -> Self {
+    pub(crate) fn new(host: &Shared) -> Self {
         let output = MemoryOutputPipe::new(host.limits.output_bytes_per_call);
         let ctx = WasiCtx::builder()
             .envs(&host.settings)
@@ -70,7 +71,7 @@ impl Wasi {
     }
 }
 
-impl WasiView for State {
+impl WasiView for UserAuthCtx {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let wasi = self.wasi();
         WasiCtxView {

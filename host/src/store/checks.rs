@@ -1,5 +1,6 @@
 //! The rules of `wit/store.wit` that are the same whatever keeps the records:
-//! which calls are refused, where a scan begins and ends, how a counter counts.
+//! which calls are refused, where a scan begins and ends, how a counter counts. For
+//! those who write a [`Store`](super::Store) of their own.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -9,16 +10,18 @@ use super::{
     StoreError,
 };
 
-/// Accepts keys of the form that the contract names.
-pub(super) fn key(key: &str) -> Result<(), StoreError> {
+/// Accepts keys of the form that the contract names: 1 to [`MAX_KEY_BYTES`] bytes of
+/// printable ASCII without blanks. All others are [`StoreError::Refused`].
+pub fn key(key: &str) -> Result<(), StoreError> {
     if key.is_empty() {
         return Err(StoreError::Refused("a key is empty".into()));
     }
     characters(key, "key")
 }
 
-/// Accepts batches whose keys and values are well-formed and whose keys differ.
-pub(super) fn batch(batch: &[Mutation]) -> Result<(), StoreError> {
+/// Accepts batches whose keys and values are well-formed and whose keys differ. All
+/// others are [`StoreError::Refused`].
+pub fn batch(batch: &[Mutation]) -> Result<(), StoreError> {
     let mut seen = HashSet::with_capacity(batch.len());
     for mutation in batch {
         key(&mutation.key)?;
@@ -40,12 +43,13 @@ pub(super) fn batch(batch: &[Mutation]) -> Result<(), StoreError> {
 }
 
 /// The keys that a scan covers, from the first to before the last.
+/// [`StoreError::Refused`] if `prefix` or `after` cannot be of a key.
 ///
 /// Both bounds lean on the alphabet of keys, `!` to `~`: a blank sorts before
 /// all that may follow in a key, DEL after it. So `after` and a blank is the
 /// first place behind `after`, and `prefix` and DEL is the first place behind
 /// all that begins with `prefix`, the empty prefix included.
-pub(super) fn range(prefix: &str, after: Option<&str>) -> Result<Range<String>, StoreError> {
+pub fn range(prefix: &str, after: Option<&str>) -> Result<Range<String>, StoreError> {
     characters(prefix, "prefix")?;
     let end = format!("{prefix}\x7f");
     let Some(after) = after else {
@@ -57,14 +61,15 @@ pub(super) fn range(prefix: &str, after: Option<&str>) -> Result<Range<String>, 
     Ok(start..end)
 }
 
-/// How many entries a page may have when the caller asks for `limit`.
-pub(super) fn page_len(limit: u32) -> u32 {
+/// How many entries a page may have when the caller asks for `limit`: 1 to
+/// [`MAX_PAGE`].
+pub fn page_len(limit: u32) -> u32 {
     limit.clamp(1, MAX_PAGE)
 }
 
 /// Makes a page of at most `len` entries of those that were read: one more than
 /// that where there is another page.
-pub(super) fn page(mut entries: Vec<Entry>, len: u32) -> Page {
+pub fn page(mut entries: Vec<Entry>, len: u32) -> Page {
     let len = len as usize;
     let more = entries.len() > len;
     entries.truncate(len);
@@ -75,9 +80,9 @@ pub(super) fn page(mut entries: Vec<Entry>, len: u32) -> Page {
     }
 }
 
-/// The first page of a snapshot that these are the next records of. Takes no more
-/// of them than belong to it.
-pub(super) fn snapshot_page<E>(
+/// The first page of a [`Snapshot`](super::Snapshot) that these are the next records
+/// of. Takes no more of them than belong to it, and ends with the first error.
+pub fn snapshot_page<E>(
     records: impl Iterator<Item = Result<Record, E>>,
 ) -> Result<Vec<Record>, E> {
     let mut page = Vec::new();
@@ -94,8 +99,9 @@ pub(super) fn snapshot_page<E>(
 }
 
 /// What the counter under `key` shows after `delta`; `value` is what it shows
-/// now, if it is there.
-pub(super) fn sum(key: &str, value: Option<&[u8]>, delta: i64) -> Result<i64, StoreError> {
+/// now, if it is there. [`StoreError::Refused`] if that is no number, or the sum is
+/// none that 64 bits hold.
+pub fn sum(key: &str, value: Option<&[u8]>, delta: i64) -> Result<i64, StoreError> {
     let Some(value) = value else {
         return Ok(delta);
     };

@@ -128,8 +128,8 @@ fn render(app: &App) -> Result<String, fmt::Error> {
         counters.unauthenticated.clone(),
     );
     registry.register_collector(Box::new(Scrape {
-        snapshot: app.plugin.snapshot(),
-        operations: app.plugin.metrics().watched(),
+        snapshot: app.plugin.metrics(),
+        operations: app.plugin.watched(),
         // As in the resource of these numbers, which everybody may read.
         tells_delivery: app.requires_key,
         resident_bytes: resident_bytes(),

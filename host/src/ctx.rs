@@ -1,52 +1,39 @@
-//! What belongs to one call: its state in the wasmtime store, and the meter
+//! What belongs to one call: its context in the wasmtime store, and the meter
 //! that ends it when it uses too much.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use tracing::{Span, debug, enabled, warn};
+use tracing::{Span, debug, enabled, error, warn};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
-use crate::audit_log::{AuditLog, Line};
-use crate::bindings::user_auth::plugin::telemetry::{Metrics as Snapshot, OperationAudit};
+use crate::audit_log::Line;
+use crate::bindings::user_auth::plugin::telemetry::OperationAudit;
+use crate::call::CallError;
 use crate::client::ClientHandle;
-use crate::delivery::Outbox;
-use crate::hasher::Hasher;
-use crate::keys::Keys;
-use crate::limits::Limits;
-use crate::metrics::Metrics;
+use crate::host::{Shared, UserAuthHost};
 use crate::ports::wasi::Wasi;
-use crate::store::Store;
 use crate::time;
 use crate::trace::Trace;
 
 /// Operations that run one another; what is deeper is not followed.
 const MAX_DEPTH: usize = 8;
 
-/// What all calls share.
-pub(crate) struct Host {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) keys: Keys,
-    pub(crate) hasher: Hasher,
-    pub(crate) outbox: Arc<Outbox>,
-    pub(crate) metrics: Metrics,
-    pub(crate) audit_log: Option<Arc<AuditLog>>,
-    pub(crate) limits: Limits,
-    pub(crate) settings: Vec<(String, String)>,
-}
-
-impl Host {
-    /// All numbers as they are now.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        let hasher = self.hasher.metrics();
-        let outbox = self.outbox.metrics();
-        self.metrics.snapshot(self.store.kind(), hasher, outbox)
-    }
-}
-
-/// What one call has.
-pub(crate) struct State {
-    host: Arc<Host>,
+/// The context of one instance of the component, for one call: what its imports work
+/// on, and a meter that the [`Limits`](crate::Limits) hold. [`UserAuthHost::ctx`]
+/// makes it.
+///
+/// It lies in the `T` of a [`wasmtime::Store<T>`], where the imports find it through
+/// [`UserAuthView`](crate::UserAuthView); a `Store<UserAuthCtx>` will do as well. The
+/// meter counts from its making on, so an instance that is kept for another call has
+/// less left for that, and what it left in memory lies open to it: make both anew,
+/// which costs some microseconds.
+///
+/// As a [`ResourceLimiter`] it bounds memory, tables and instances:
+/// [`limit_store`](crate::limit_store) makes it that of a store.
+pub struct UserAuthCtx {
+    host: UserAuthHost,
     client: ClientHandle,
     /// The address that the call came from.
     source: Option<String>,
@@ -86,26 +73,67 @@ struct Meter {
     exceeded: Option<Exceeded>,
 }
 
-impl State {
-    pub(crate) fn new(
-        host: Arc<Host>,
-        client: ClientHandle,
-        source: Option<String>,
-        trace: Trace,
-    ) -> Self {
+impl UserAuthCtx {
+    /// One more instance is live until this is dropped.
+    pub(crate) fn new(host: UserAuthHost, client: ClientHandle, source: Option<String>) -> Self {
+        host.shared().metrics.instances.enter();
         Self {
             host,
             client,
             source,
-            trace,
+            trace: Trace::current(),
             running: Vec::new(),
             wasi: None,
             meter: Meter::default(),
         }
     }
 
-    pub(crate) fn host(&self) -> &Arc<Host> {
+    /// Sends what the component has for the MCP client of the call to this one:
+    /// notifications on the way. Nowhere unless called.
+    pub fn with_client(mut self, client: ClientHandle) -> Self {
+        self.client = client;
+        self
+    }
+
+    /// Names the IP address that the call comes from in the audit log. `local` unless
+    /// called. What the component itself is to know of it, its functions are given.
+    pub fn with_source(mut self, source: impl Into<String>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What it shares with all others.
+    pub fn host(&self) -> &UserAuthHost {
         &self.host
+    }
+
+    /// Why a call into the component ended without an answer, by the error that it
+    /// ended with: the limit that it passed, or a trap. Counts it, and logs it; so to
+    /// be asked once for each.
+    pub fn failure(&self, error: &wasmtime::Error) -> CallError {
+        if let Some(exceeded) = self.meter.exceeded {
+            return self.failed(exceeded.into());
+        }
+        debug!("{error:?}");
+        self.failed(CallError::Trapped(error.root_cause().to_string()))
+    }
+
+    /// Counts and logs that a call was given up after
+    /// [`Limits::wall_clock_per_call`](crate::Limits::wall_clock_per_call): gives
+    /// [`CallError::OutOfTime`].
+    pub fn timed_out(&self) -> CallError {
+        self.failed(CallError::OutOfTime)
+    }
+
+    fn failed(&self, failure: CallError) -> CallError {
+        let instances = &self.shared().metrics.instances;
+        instances.trapped.fetch_add(1, Relaxed);
+        error!(error = %failure, "a call was ended");
+        failure
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.host.shared()
     }
 
     pub(crate) fn client(&self) -> &ClientHandle {
@@ -113,7 +141,8 @@ impl State {
     }
 
     pub(crate) fn wasi(&mut self) -> &mut Wasi {
-        self.wasi.get_or_insert_with(|| Wasi::new(&self.host))
+        let shared = self.host.shared();
+        self.wasi.get_or_insert_with(|| Wasi::new(shared))
     }
 
     /// The span of what is going on now.
@@ -153,7 +182,7 @@ impl State {
         duration_us: u64,
         audit: Option<&OperationAudit>,
     ) {
-        let Some(log) = &self.host.audit_log else {
+        let Some(log) = &self.shared().audit_log else {
             return;
         };
         let text =
@@ -177,15 +206,10 @@ impl State {
         });
     }
 
-    /// The limit that was passed, if one was.
-    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
-        self.meter.exceeded
-    }
-
     /// Counts a call to the host; `Err` traps the component.
     pub(crate) fn count_host_call(&mut self) -> wasmtime::Result<()> {
         self.meter.host_calls += 1;
-        if self.meter.host_calls <= self.host.limits.host_calls_per_call {
+        if self.meter.host_calls <= self.host.limits().host_calls_per_call {
             return Ok(());
         }
         self.meter.exceeded = Some(Exceeded::HostCalls);
@@ -195,7 +219,7 @@ impl State {
     /// Whether a notification of so many bytes may still be sent.
     pub(crate) fn may_send(&mut self, bytes: usize) -> bool {
         let sent = self.meter.notification_bytes.saturating_add(bytes);
-        if sent > self.host.limits.notification_bytes_per_call {
+        if sent > self.host.limits().notification_bytes_per_call {
             return false;
         }
         self.meter.notification_bytes = sent;
@@ -204,7 +228,7 @@ impl State {
 
     /// Whether so many bytes may still be logged.
     pub(crate) fn may_log(&mut self, bytes: usize) -> bool {
-        let limit = self.host.limits.log_bytes_per_call;
+        let limit = self.host.limits().log_bytes_per_call;
         let logged = self.meter.log_bytes.saturating_add(bytes);
         if logged > limit && self.meter.log_bytes <= limit {
             warn!("a call logs too much; the rest of it is left out");
@@ -218,7 +242,7 @@ impl State {
         let started = Instant::now();
         let result = work.await;
         // However long it took, the instance sees one tick at most for it.
-        let tick = self.host.limits.epoch_tick;
+        let tick = self.host.limits().epoch_tick;
         self.meter.credit += started.elapsed().min(tick);
         result
     }
@@ -226,7 +250,7 @@ impl State {
     /// The epoch has moved on while the instance was running: lets others run,
     /// or ends it.
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        let limits = &self.host.limits;
+        let limits = self.host.limits();
         self.meter.ticks += 1;
         let used = limits.epoch_tick.saturating_mul(self.meter.ticks);
         if used.saturating_sub(self.meter.credit) <= limits.cpu_per_call {
@@ -237,7 +261,7 @@ impl State {
     }
 }
 
-impl ResourceLimiter for State {
+impl ResourceLimiter for UserAuthCtx {
     fn memory_growing(
         &mut self,
         current: usize,
@@ -246,7 +270,7 @@ impl ResourceLimiter for State {
     ) -> wasmtime::Result<bool> {
         let total = self.meter.memory_bytes.saturating_sub(current);
         let total = total.saturating_add(desired);
-        if total > self.host.limits.memory_bytes {
+        if total > self.host.limits().memory_bytes {
             self.meter.exceeded = Some(Exceeded::Memory);
             return Ok(false);
         }
@@ -260,7 +284,7 @@ impl ResourceLimiter for State {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired <= self.host.limits.table_elements {
+        if desired <= self.host.limits().table_elements {
             return Ok(true);
         }
         self.meter.exceeded = Some(Exceeded::Memory);
@@ -268,27 +292,27 @@ impl ResourceLimiter for State {
     }
 
     fn instances(&self) -> usize {
-        self.host.limits.core_instances as usize
+        self.host.limits().core_instances as usize
     }
 
     fn tables(&self) -> usize {
-        self.host.limits.tables as usize
+        self.host.limits().tables as usize
     }
 
     fn memories(&self) -> usize {
-        self.host.limits.memories as usize
+        self.host.limits().memories as usize
     }
 }
 
-impl Drop for State {
+impl Drop for UserAuthCtx {
     fn drop(&mut self) {
         // The component has trapped, or its client has gone.
         while let Some(Running { name, began, .. }) = self.running.pop() {
             let duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.audit(&name, "aborted", None, duration_us, None);
         }
-        let instances = &self.host.metrics.instances;
-        instances.saw_memory(self.meter.memory_bytes);
+        let instances = &self.shared().metrics.instances;
+        instances.leave(self.meter.memory_bytes);
         let Some(wasi) = self
             .wasi
             .as_ref()

@@ -1,0 +1,237 @@
+//! Programs that embed the component: the examples, run as their headers say.
+
+use std::io::{BufRead, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use ureq::Agent;
+use user_auth_tests::{PASSWORD, built};
+
+/// What an example prints, run to its end.
+fn printed(name: &str) -> String {
+    let output = Command::new(built(&format!("examples/{name}")))
+        .arg(built("user-auth.wasm"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{name}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn typed_calls_of_a_plugin() {
+    let printed = printed("embed");
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(
+        lines[0].starts_with("alice is logged in until "),
+        "{printed}"
+    );
+    let permissions = [
+        "billing:invoices:read: true",
+        "billing:invoices:write: false",
+    ];
+    assert_eq!(lines[1..], permissions);
+}
+
+#[test]
+fn a_linker_of_ones_own() {
+    let printed = printed("linker");
+    let lines: Vec<&str> = printed.lines().collect();
+    let expected = [
+        "alice has an account",
+        "alice is known to acme by https://auth.example.com",
+        "may read invoices: false",
+        "4 instances so far",
+        "no answer: the component called the host too often",
+        "1 call was ended",
+        "no answer: the component ran out of memory",
+        "1 call was ended",
+        "beside all of WASI: alice again",
+    ];
+    assert_eq!(lines, expected);
+}
+
+mod own_store {
+    use super::*;
+
+    /// The lines below a heading.
+    fn section<'a>(printed: &'a str, heading: &str) -> Vec<&'a str> {
+        let (_, below) = printed.split_once(&format!("{heading}\n")).unwrap();
+        let lines = below.lines().map_while(|line| line.strip_prefix("  "));
+        lines.collect()
+    }
+
+    #[test]
+    fn policy_limits_and_numbers() {
+        let printed = printed("own_store");
+        let policy = [
+            "register: the policy says no: accounts are for example.com",
+            "register: done",
+            "delete_user: the policy says no: not for visitors",
+            "list_users: the policy says no: the operator sits at this machine",
+            "list_users: done",
+        ];
+        assert_eq!(section(&printed, "The policy:"), policy);
+
+        let limits = ["the first:  done", "the second: too many calls are at work"];
+        assert_eq!(section(&printed, "The limits: two logins at once"), limits);
+
+        // What was refused before it reached the component is counted nowhere.
+        let numbers = section(&printed, "The numbers:");
+        for operation in ["list_users", "login", "register"] {
+            let counted = format!("{operation}: calls 1, failures 0, ");
+            assert!(
+                numbers.iter().any(|line| line.starts_with(&counted)),
+                "{printed}"
+            );
+        }
+        assert!(
+            !numbers.iter().any(|line| line.starts_with("delete_user")),
+            "{printed}"
+        );
+        assert!(
+            numbers
+                .iter()
+                .any(|line| line.starts_with("store \"map\": ")),
+            "{printed}"
+        );
+        assert!(numbers.contains(&"passwords hashed: 2"), "{printed}");
+        assert!(numbers.contains(&"instances: 3"), "{printed}");
+    }
+}
+
+mod axum {
+    use super::*;
+
+    struct Example {
+        child: Child,
+        url: String,
+        agent: Agent,
+    }
+
+    /// Status, challenge and body.
+    type Answer = (u16, Option<String>, String);
+
+    impl Example {
+        fn start() -> Example {
+            let mut child = Command::new(built("examples/axum"))
+                .arg(built("user-auth.wasm"))
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut url = String::new();
+            let stdout = child.stdout.as_mut().unwrap();
+            BufReader::new(stdout).read_line(&mut url).unwrap();
+            let agent = Agent::config_builder().http_status_as_error(false);
+            Example {
+                child,
+                url: url.trim_end().to_owned(),
+                agent: agent.build().into(),
+            }
+        }
+
+        fn get(&self, path: &str, authorization: Option<&str>) -> Answer {
+            let mut request = self.agent.get(format!("{}{path}", self.url));
+            if let Some(value) = authorization {
+                request = request.header("authorization", value);
+            }
+            answer(request.call().unwrap())
+        }
+
+        fn post(&self, path: &str, authorization: &str, body: &Value) -> Answer {
+            let request = self.agent.post(format!("{}{path}", self.url));
+            let request = request.header("authorization", authorization);
+            answer(request.send(body.to_string()).unwrap())
+        }
+
+        /// Logs in, and gives the header field that shows it.
+        fn log_in(&self, username: &str) -> String {
+            let credentials = json!({"username": username, "password": PASSWORD});
+            let (status, _, body) = self.post("/login", "", &credentials);
+            assert_eq!(status, 200, "{body}");
+            let tokens: Value = serde_json::from_str(&body).unwrap();
+            format!("Bearer {}", tokens["access_token"].as_str().unwrap())
+        }
+
+        /// Has it end by the end of its input, or by a signal: of its own accord.
+        fn end(mut self, signal: Option<&str>) {
+            let pid = self.child.id().to_string();
+            match signal {
+                Some(signal) => drop(Command::new("kill").args([signal, &pid]).status()),
+                None => drop(self.child.stdin.take()),
+            }
+            let status = self.child.wait().unwrap();
+            assert!(status.success(), "{signal:?}: {status}");
+        }
+    }
+
+    impl Drop for Example {
+        fn drop(&mut self) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
+        let challenge = response.headers().get("www-authenticate");
+        let challenge = challenge.map(|value| value.to_str().unwrap().to_owned());
+        let mut body = String::new();
+        let mut reader = response.body_mut().as_reader();
+        reader.read_to_string(&mut body).unwrap();
+        (response.status().as_u16(), challenge, body)
+    }
+
+    #[test]
+    fn a_guarded_route_asks_for_a_good_token() {
+        let example = Example::start();
+        let (status, challenge, _) = example.get("/me", None);
+        assert_eq!((status, challenge.as_deref()), (401, Some("Bearer")));
+        // What is no token, and no Bearer token.
+        let (status, challenge, _) = example.get("/me", Some("Bearer eyJhbGciOiJFZERTQSJ9.e30."));
+        let invalid = Some(r#"Bearer error="invalid_token""#);
+        assert_eq!((status, challenge.as_deref()), (401, invalid));
+        assert_eq!(example.get("/me", Some("Basic YWxpY2U6eA==")).0, 401);
+
+        let alice = example.log_in("alice");
+        let (status, _, body) = example.get("/me", Some(&alice));
+        assert_eq!((status, body.as_str()), (200, "you are alice\n"));
+
+        let (status, _, _) = example.post("/logout", &alice, &json!({}));
+        assert_eq!(status, 204);
+        let (status, challenge, _) = example.get("/me", Some(&alice));
+        assert_eq!((status, challenge.as_deref()), (401, invalid));
+        example.end(None);
+    }
+
+    #[test]
+    fn a_permission_is_asked_for_where_it_is_needed() {
+        let example = Example::start();
+        assert_eq!(example.get("/reports", None).0, 401);
+        let bob = example.log_in("bob");
+        assert_eq!(example.get("/me", Some(&bob)).2, "you are bob\n");
+        let (status, challenge, body) = example.get("/reports", Some(&bob));
+        let insufficient = Some(r#"Bearer error="insufficient_scope""#);
+        assert_eq!(
+            (status, challenge.as_deref()),
+            (403, insufficient),
+            "{body}"
+        );
+
+        let alice = example.log_in("alice");
+        let (status, _, body) = example.get("/reports", Some(&alice));
+        assert_eq!((status, body.as_str()), (200, "reports for alice\n"));
+        example.end(Some("-TERM"));
+    }
+
+    #[test]
+    fn a_wrong_password_is_no_login() {
+        let example = Example::start();
+        let guess = json!({"username": "alice", "password": "a guess of somebody"});
+        let (status, challenge, _) = example.post("/login", "", &guess);
+        assert_eq!((status, challenge.as_deref()), (401, Some("Bearer")));
+        assert_eq!(example.post("/login", "", &json!("alice")).0, 400);
+        example.end(Some("-INT"));
+    }
+}
