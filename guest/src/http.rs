@@ -1,7 +1,11 @@
 //! HTTP, where the component answers it itself: `POST /mcp`, `GET /health` and
 //! `/verify`, with the same answers as the bundled host.
 
+mod cors;
+
 use serde_json::{Value, json};
+
+pub use cors::Allowed;
 
 use crate::forward_auth;
 use crate::mcp::{self, Response};
@@ -35,6 +39,8 @@ pub struct Request {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The IP address that it came from.
     pub peer: Option<String>,
+    /// The web pages that may call.
+    pub allowed: Allowed,
 }
 
 /// Answers a request. `body` reads what came with it, if that is asked for; `None`: it
@@ -66,7 +72,7 @@ fn route(
     ports: Ports,
 ) -> Result<Response, Response> {
     match request.path.as_str() {
-        "/mcp" => mcp(request, body, settings, ports),
+        "/mcp" => guarded(request, body, settings, ports),
         "/health" => health(&request, ports),
         "/verify" => {
             let headers = fields(&request.headers)?;
@@ -80,8 +86,38 @@ fn route(
     }
 }
 
-fn mcp(
+/// A page in somebody's browser must not use the service unless it is one that may
+/// (MCP, Streamable HTTP, security).
+fn guarded(
     request: Request,
+    body: impl FnOnce() -> Option<Vec<u8>>,
+    settings: &Settings,
+    ports: Ports,
+) -> Result<Response, Response> {
+    let origin = request
+        .headers
+        .iter()
+        .find(|(name, _)| name == "origin")
+        .map(|(_, value)| String::from_utf8_lossy(value).into_owned());
+    if let Some(origin) = origin.as_deref().filter(|it| !request.allowed.admits(it)) {
+        let message = format!(
+            "the Origin '{origin}' may not use this server; add it to USER_AUTH_ALLOWED_ORIGINS \
+             if it should"
+        );
+        return Err(refuse(403, &message));
+    }
+    let mut response = match request.allowed.preflight(&request.method) {
+        Some(response) => response,
+        None => match mcp(&request, body, settings, ports) {
+            Ok(response) | Err(response) => response,
+        },
+    };
+    request.allowed.tell(origin.as_deref(), &mut response);
+    Ok(response)
+}
+
+fn mcp(
+    request: &Request,
     body: impl FnOnce() -> Option<Vec<u8>>,
     settings: &Settings,
     ports: Ports,
@@ -101,7 +137,7 @@ fn mcp(
     let message = mcp::Request {
         transport: mcp::Transport::Http,
         headers,
-        peer: request.peer,
+        peer: request.peer.clone(),
         body,
     };
     Ok(mcp::handle(&message, settings, ports))

@@ -2,6 +2,7 @@
 //! examples, run as a newcomer would.
 
 mod browser;
+mod edge;
 mod javascript;
 mod nginx;
 mod python;

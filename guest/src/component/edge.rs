@@ -11,12 +11,15 @@ use wasip2::io::streams::StreamError;
 
 use super::{ports, settings};
 use crate::domain::context::Principal;
-use crate::http::{self, MAX_BODY_BYTES, Request};
+use crate::http::{self, Allowed, MAX_BODY_BYTES, Request};
 use crate::mcp::{self, Response};
 
 /// The setting that names the header in which the runtime says where a request came
 /// from. Without it, all requests come from one place.
 const PEER_HEADER: &str = "USER_AUTH_PEER_HEADER";
+
+/// The setting that lists the web pages that may call.
+const ALLOWED_ORIGINS: &str = "USER_AUTH_ALLOWED_ORIGINS";
 
 /// What is read at once.
 const CHUNK_BYTES: u64 = 64 << 10;
@@ -59,6 +62,7 @@ fn parts(request: &IncomingRequest) -> Request {
         query,
         peer: peer(&headers),
         headers,
+        allowed: Allowed::parse(&env::var(ALLOWED_ORIGINS).unwrap_or_default()),
     }
 }
 

@@ -1,0 +1,385 @@
+//! The edge build in servers that we did not write, beside our own.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use ureq::Agent;
+use user_auth_tests::{Options, Server, built, command, folder};
+
+use super::{Running, example, number_after, succeed};
+
+const MASTER_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+const PAGE: &str = "https://app.example.com";
+
+/// A request of the table.
+struct Asked {
+    what: &'static str,
+    method: &'static str,
+    path: &'static str,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+}
+
+/// Its answer: what may differ is taken out of it.
+#[derive(Debug, PartialEq)]
+struct Answered {
+    status: u16,
+    headers: Vec<String>,
+    body: String,
+}
+
+fn asked(what: &'static str, method: &'static str, path: &'static str) -> Asked {
+    Asked {
+        what,
+        method,
+        path,
+        headers: Vec::new(),
+        body: String::new(),
+    }
+}
+
+fn message(what: &'static str, body: Value) -> Asked {
+    let mut asked = asked(what, "POST", "/mcp").with("content-type", "application/json");
+    asked.body = body.to_string();
+    asked
+}
+
+fn tool(what: &'static str, name: &str, arguments: Value) -> Asked {
+    let name = format!("user-auth_{name}");
+    let params = json!({"name": name, "arguments": arguments});
+    message(
+        what,
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}),
+    )
+}
+
+impl Asked {
+    fn with(mut self, name: &'static str, value: &str) -> Asked {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    fn bearer(self, token: &str) -> Asked {
+        self.with("authorization", &format!("Bearer {token}"))
+    }
+
+    fn of(&self, server: &str) -> Answered {
+        let agent: Agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .build()
+            .into();
+        let mut request = ureq::http::Request::builder()
+            .method(self.method)
+            .uri(format!("{server}{}", self.path));
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let mut response = match self.method {
+            "POST" => agent.run(request.body(self.body.clone()).unwrap()),
+            _ => agent.run(request.body(()).unwrap()),
+        }
+        .unwrap_or_else(|error| panic!("{server}: {}: {error}", self.what));
+        // Those of the connection are each server's own.
+        let of_connection = [
+            "connection",
+            "content-length",
+            "date",
+            "keep-alive",
+            "transfer-encoding",
+        ];
+        let mut headers: Vec<String> = response
+            .headers()
+            .iter()
+            .filter(|(name, _)| !of_connection.contains(&name.as_str()))
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        headers.sort();
+        Answered {
+            status: response.status().as_u16(),
+            headers,
+            body: timeless(&response.body_mut().read_to_string().unwrap()),
+        }
+    }
+}
+
+/// Without the time.
+fn timeless(body: &str) -> String {
+    let mut text = body.to_owned();
+    for field in ["timestamp\\\":\\\"", "timestamp\":\"", "uptime_seconds\":"] {
+        let mut from = 0;
+        while let Some(at) = text[from..].find(field) {
+            let begin = from + at + field.len();
+            let is_time = |c: char| c.is_ascii_digit() || "-:.TZ".contains(c);
+            let length = text[begin..].find(|c| !is_time(c)).unwrap();
+            text.replace_range(begin..begin + length, "…");
+            from = begin;
+        }
+    }
+    text
+}
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+fn edge() -> PathBuf {
+    built("user-auth-edge.wasm")
+}
+
+/// `wasmtime serve`, and where it is.
+fn wasmtime(component: &str, options: &[&str]) -> (Running, String) {
+    let mut serve = Command::new(built("wasmtime"));
+    serve.args(["serve", "--addr", "127.0.0.1:0"]).args(options);
+    serve.args(["--env", &format!("USER_AUTH_MASTER_KEY={MASTER_KEY}")]);
+    serve.args(["--env", &format!("USER_AUTH_ALLOWED_ORIGINS={PAGE}")]);
+    serve.arg(built(component));
+    let (running, line) = Running::start(&mut serve, "Serving HTTP on");
+    let port = number_after(&line, "127.0.0.1:");
+    (running, format!("http://127.0.0.1:{port}"))
+}
+
+/// `jco serve`, and where it is.
+fn jco() -> (Running, String) {
+    let program = example("javascript", "node_modules/.installed").join("node_modules/.bin/jco");
+    let address = free_address();
+    let (host, port) = address.split_once(':').unwrap();
+    let scratch = folder();
+    let mut serve = Command::new("node");
+    serve.arg(program).arg("serve").arg(edge());
+    serve.args(["--host", host, "--port", port]);
+    serve.env("USER_AUTH_MASTER_KEY", MASTER_KEY);
+    serve.env("USER_AUTH_ALLOWED_ORIGINS", PAGE);
+    serve.current_dir(scratch.path());
+    let (running, _) = Running::start(&mut serve, "listening");
+    (running, format!("http://{address}"))
+}
+
+/// The table: `token` is a good one of somebody who may read invoices.
+fn table(token: &str) -> Vec<Asked> {
+    let verify = |what, path| asked(what, "GET", path).bearer(token);
+    let rpc = |method: &str| json!({"jsonrpc": "2.0", "id": 7, "method": method});
+    vec![
+        asked("health", "GET", "/health"),
+        asked("health by another method", "POST", "/health"),
+        asked("nowhere", "GET", "/nowhere"),
+        asked("another method", "GET", "/mcp"),
+        verify("verify", "/verify"),
+        verify(
+            "verify, permitted",
+            "/verify?permission=billing:invoices:read",
+        ),
+        verify(
+            "verify, encoded",
+            "/verify?permission=billing%3Ainvoices%3Aread",
+        ),
+        verify("verify, not permitted", "/verify?permission=billing:write"),
+        verify("verify, no permission at all", "/verify?permission=A%20B"),
+        asked("verify nobody", "GET", "/verify"),
+        asked("verify by POST", "POST", "/verify").bearer(token),
+        asked("verify a bad token", "GET", "/verify").bearer("a.b.c"),
+        asked("verify a changed token", "GET", "/verify").bearer(&format!("{token}A")),
+        asked("verify with two tokens", "GET", "/verify")
+            .bearer(token)
+            .bearer(token),
+        message("ping", rpc("ping")),
+        message("the tools", rpc("tools/list")),
+        message("the prompts", rpc("prompts/list")),
+        message("the resources", rpc("resources/list")),
+        message("an unknown method", rpc("nothing/there")),
+        message(
+            "a notification",
+            json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        ),
+        message("no message", json!([])),
+        message(
+            "a handshake",
+            json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+                "protocolVersion": "2025-11-25",
+                "capabilities": {},
+                "clientInfo": {"name": "test", "version": "1"},
+            }}),
+        ),
+        tool("a token", "verify_token", json!({"token": token})),
+        tool("a bad token", "verify_token", json!({"token": "a.b.c"})),
+        tool("no token", "verify_token", json!({})),
+        tool(
+            "an unknown field",
+            "verify_token",
+            json!({"token": 7, "tokn": "x"}),
+        ),
+        tool(
+            "a good permission",
+            "check_permission",
+            json!({"token": token, "permission": "billing:invoices:read"}),
+        ),
+        tool(
+            "a bad permission",
+            "check_permission",
+            json!({"token": token, "permission": "billing:write"}),
+        ),
+        tool(
+            "one's own permission",
+            "check_permission",
+            json!({"permission": "billing:invoices:read"}),
+        )
+        .bearer(token),
+        tool("no password", "register", json!({"username": "bob"})),
+        tool("an unknown tool", "no_such_thing", json!({})),
+        tool("capabilities", "get_capabilities", json!({})),
+        Asked {
+            body: "{".to_owned(),
+            ..message("no JSON", json!(0))
+        },
+        message("a page that may", rpc("ping")).with("origin", PAGE),
+        asked("a browser asks", "OPTIONS", "/mcp")
+            .with("origin", PAGE)
+            .with("access-control-request-method", "POST"),
+        Asked {
+            headers: vec![("content-type", "text/plain".to_owned())],
+            ..message("another content type", rpc("ping"))
+        },
+        Asked {
+            body: " ".repeat((1 << 20) + 1),
+            ..message("too much", json!(0))
+        },
+    ]
+}
+
+/// Our own server, and a token of somebody who may read invoices.
+fn own() -> (Server, String, tempfile::TempDir) {
+    let home = folder();
+    let server = Options::new()
+        .home(home.path())
+        .env("USER_AUTH_MASTER_KEY", MASTER_KEY)
+        .arg("--allowed-origin")
+        .arg(PAGE)
+        .start();
+    server.new_session("alice");
+    let operate = |arguments: &[&str]| {
+        let mut call = command(home.path());
+        call.env("USER_AUTH_MASTER_KEY", MASTER_KEY);
+        succeed(call.arg("call").args(arguments));
+    };
+    operate(&[
+        "define_role",
+        "role=clerk",
+        "permissions:=[\"billing:invoices:*\"]",
+    ]);
+    operate(&["assign_role", "username=alice", "role=clerk"]);
+    let credentials = json!({"username": "alice", "password": user_auth_tests::PASSWORD});
+    let tokens = server.call("login", credentials).unwrap();
+    let token = tokens["access_token"].as_str().unwrap().to_owned();
+    (server, token, home)
+}
+
+#[test]
+fn every_host_answers_as_our_own_does() {
+    let (server, token, _home) = own();
+    let (_wasmtime, wasmtime) = wasmtime("user-auth-edge.wasm", &["-S", "cli"]);
+    let (_jco, jco) = jco();
+    for asked in table(&token) {
+        let expected = asked.of(&server.url);
+        assert_eq!(asked.of(&wasmtime), expected, "wasmtime: {}", asked.what);
+        assert_eq!(asked.of(&jco), expected, "jco: {}", asked.what);
+    }
+    let verified = asked("verify", "GET", "/verify").bearer(&token).of(&jco);
+    let scopes = "x-auth-scopes: self billing:invoices:*".to_owned();
+    assert!(verified.headers.contains(&scopes), "{verified:?}");
+}
+
+#[test]
+fn what_takes_state_is_refused_where_there_is_none() {
+    let (_running, url) = wasmtime("user-auth-edge.wasm", &["-S", "cli"]);
+    for (name, arguments) in [
+        (
+            "register",
+            json!({"username": "bob", "password": user_auth_tests::PASSWORD}),
+        ),
+        (
+            "login",
+            json!({"username": "bob", "password": user_auth_tests::PASSWORD}),
+        ),
+        ("list_roles", json!({"access_token": "a.b.c"})),
+        ("refresh_token", json!({"refresh_token": "uar_x"})),
+    ] {
+        let answer = tool("", name, arguments).of(&url);
+        let error = &serde_json::from_str::<Value>(&answer.body).unwrap()["error"];
+        let code = error["code"].as_i64();
+        // What is wrong by itself is told first.
+        assert!(
+            matches!(code, Some(-32004 | -32001 | -32000)),
+            "{name}: {error}"
+        );
+        if matches!(name, "register" | "login") {
+            assert_eq!(code, Some(-32004), "{name}: {error}");
+            let advice = error["data"]["details"]["action"].as_str().unwrap();
+            assert!(advice.contains("call the service"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn pages_that_may_not_call_are_refused() {
+    let (_running, url) = wasmtime("user-auth-edge.wasm", &["-S", "cli"]);
+    for origin in [
+        "https://evil.example",
+        "null",
+        "https://app.example.com.evil.example",
+    ] {
+        let answer = tool("", "get_capabilities", json!({}))
+            .with("origin", origin)
+            .of(&url);
+        assert_eq!(answer.status, 403, "{origin}");
+        assert!(
+            answer.body.contains("USER_AUTH_ALLOWED_ORIGINS"),
+            "{}",
+            answer.body
+        );
+    }
+}
+
+#[test]
+fn state_in_a_bucket_is_written_only_for_one_writer() {
+    let credentials = json!({"username": "bob", "password": user_auth_tests::PASSWORD});
+    // One instance for all requests: wasmtime's bucket is gone with it.
+    let options = ["-S", "cli,keyvalue", "--max-instance-reuse-count", "1000"];
+    let options = [
+        &options[..],
+        &[
+            "--idle-instance-timeout",
+            "60s",
+            "--env",
+            "USER_AUTH_KEYVALUE_BUCKET=",
+        ],
+    ]
+    .concat();
+    let (_running, url) = wasmtime("user-auth-edge-keyvalue.wasm", &options);
+    let refused = tool("", "register", credentials.clone()).of(&url);
+    assert!(refused.body.contains("-32004"), "{}", refused.body);
+
+    let writing = [&options[..], &["--env", "USER_AUTH_SINGLE_WRITER=true"]].concat();
+    let (_running, url) = wasmtime("user-auth-edge-keyvalue.wasm", &writing);
+    let call = |name: &str, arguments: Value| {
+        let answer = tool("", name, arguments).of(&url);
+        serde_json::from_str::<Value>(&answer.body).unwrap()
+    };
+    let registered = call("register", credentials.clone());
+    assert_eq!(
+        registered["result"]["structuredContent"]["username"], "bob",
+        "{registered}"
+    );
+    let again = call("register", credentials.clone());
+    assert_eq!(again["error"]["code"], -32000, "{again}");
+    let tokens = &call("login", credentials)["result"]["structuredContent"];
+    let token = json!({"token": tokens["access_token"]});
+    let active = |token: &Value| {
+        call("verify_token", token.clone())["result"]["structuredContent"]["active"].clone()
+    };
+    assert_eq!(active(&token), true);
+    call("logout", json!({"access_token": tokens["access_token"]}));
+    assert_eq!(active(&token), false);
+}
