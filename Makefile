@@ -44,7 +44,7 @@ run: build ## Build all, and serve on http://127.0.0.1:8000
 test: build checksums fixtures clients postgres faketime chromium nginx openssl ## Build all, install what the tests call, and run every test
 	$(CARGO) test --release --workspace --locked
 
-bench: build postgres ## Measure; prints a table
+bench: build variants postgres ## Measure; prints a table
 	$(RELEASE)/user-auth-bench
 
 soak: build ## Mixed load for SOAK_SECONDS (600); draws memory and waiting into host/docs/soak.svg

@@ -3,6 +3,7 @@
 //!
 //! Client and server share the machine, so that rates are of both together.
 
+mod edge;
 mod hash;
 mod instance;
 mod load;
@@ -31,10 +32,11 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [] => rates(),
+        ["edge"] => edge::measure(),
         ["soak", seconds, plot] => soak::run(seconds.parse()?, None, Path::new(plot)),
         ["soak", seconds, plot, store] => soak::run(seconds.parse()?, Some(store), Path::new(plot)),
         ["scale", users] => scale::run(users.parse()?),
-        _ => bail!("nothing, or: soak SECONDS PLOT.svg [STORE], or: scale USERS"),
+        _ => bail!("nothing, or: edge, or: soak SECONDS PLOT.svg [STORE], or: scale USERS"),
     }
 }
 
@@ -62,6 +64,7 @@ fn rates() -> Result<()> {
         peak(&server)?
     );
     drop(server);
+    edge::measure()?;
     on_postgres()
 }
 
