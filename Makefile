@@ -177,6 +177,9 @@ lint: target ## Check formatting and lints, natively and for wasm
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest -p user-auth-hostile --target $(TARGET) --profile component -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance -- -D warnings
+	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features self-contained -- -D warnings
+	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features edge -- -D warnings
+	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features edge,keyvalue -- -D warnings
 
 deny: target/tools/bin/cargo-deny ## Check the licences and sources of all dependencies
 	target/tools/bin/cargo-deny --locked check licenses bans sources

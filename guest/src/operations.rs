@@ -318,14 +318,18 @@ pub fn unknown(name: &str) -> AuthError {
         .detail("known_operations", known)
 }
 
+fn invoke_one<O: Operation>(input: Value, context: &Context) -> Result<Value> {
+    invoke_any(O::NAME, O::REQUIRES, input, context, run_one::<O>)
+}
+
 /// What is the same for all operations is not made once more for each: `run` is all
-/// that differs.
+/// that differs. It is told what of the input may be shown.
 fn invoke_any(
     name: &'static str,
     requires: Requirement,
     mut input: Value,
     context: &Context,
-    run: &dyn Fn(Value, &Context, &dyn Fn(&Trail)) -> Result<Value>,
+    run: fn(Value, Option<String>, &Context) -> Result<Value>,
 ) -> Result<Value> {
     counted(name, context, |context| {
         let caller = input::take_caller(requires, &mut input, context.caller)?;
@@ -336,27 +340,19 @@ fn invoke_any(
         let trail = &context.trail;
         trail.shown(&context.caller.principal);
         let shown = shown(&input, name, trail);
-        // Where fields are wrong, a secret may stand in one that is for none.
-        let output = run(input, &context, &|trail| trail.took(shown.clone()))?;
+        let output = run(input, shown, &context)?;
         trail.names(&output);
         Ok(output)
     })
 }
 
-fn invoke_one<O: Operation>(input: Value, context: &Context) -> Result<Value> {
-    invoke_any(
-        O::NAME,
-        O::REQUIRES,
-        input,
-        context,
-        &|input, context, parsed| {
-            let operation = input::parse::<O>(input)?;
-            parsed(&context.trail);
-            let output = authorized(operation, context)?;
-            // Outputs are plain structs, which JSON can always say.
-            Ok(serde_json::to_value(output).unwrap_or_default())
-        },
-    )
+fn run_one<O: Operation>(input: Value, shown: Option<String>, context: &Context) -> Result<Value> {
+    let operation = input::parse::<O>(input)?;
+    // Where fields are wrong, a secret may stand in one that is for none.
+    context.trail.took(shown);
+    let output = authorized(operation, context)?;
+    // Outputs are plain structs, which JSON can always say.
+    Ok(serde_json::to_value(output).unwrap_or_default())
 }
 
 fn authorized<O: Operation>(operation: O, context: &Context) -> Result<O::Output> {

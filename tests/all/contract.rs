@@ -78,7 +78,7 @@ fn in_world(name: &str) -> BTreeMap<String, String> {
 fn the_package_can_be_encoded_and_read_again() {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(wit()).unwrap();
-    let bytes = wit_component::encode(&mut resolve, package).unwrap();
+    let bytes = wit_component::encode(&resolve, package).unwrap();
     let DecodedWasm::WitPackage(resolve, package) = decode(&bytes).unwrap() else {
         panic!("a package");
     };

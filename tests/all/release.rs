@@ -53,9 +53,7 @@ fn make_component(folder: &Path, cargo_home: &Path) {
     make.current_dir(folder)
         .args(["component", "CARGO=cargo --offline"])
         .arg(format!("STAMP={}", built("user-auth-stamp").display()))
-        .env("CARGO_HOME", cargo_home)
-        // Other tests are to get on meanwhile.
-        .env("CARGO_BUILD_JOBS", "1");
+        .env("CARGO_HOME", cargo_home);
     // Of the `make` and the `cargo` that run this test.
     for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RUSTFLAGS"] {
         make.env_remove(name);
