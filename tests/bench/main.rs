@@ -4,6 +4,7 @@
 //! Client and server share the machine, so that rates are of both together.
 
 mod hash;
+mod hostile;
 mod instance;
 mod load;
 mod scale;
@@ -34,7 +35,8 @@ fn main() -> Result<()> {
         ["soak", seconds, plot] => soak::run(seconds.parse()?, None, Path::new(plot)),
         ["soak", seconds, plot, store] => soak::run(seconds.parse()?, Some(store), Path::new(plot)),
         ["scale", users] => scale::run(users.parse()?),
-        _ => bail!("nothing, or: soak SECONDS PLOT.svg [STORE], or: scale USERS"),
+        ["hostile"] => hostile::run(),
+        _ => bail!("nothing, or: soak SECONDS PLOT.svg [STORE], or: scale USERS, or: hostile"),
     }
 }
 

@@ -26,11 +26,7 @@ pub fn named(name: &str) -> Option<Response> {
             ],
             good(),
         ),
-        "large-header" => answer(
-            200,
-            vec![field("x-large", &"x".repeat(4 << 20))],
-            good(),
-        ),
+        "large-header" => answer(200, vec![field("x-large", &"x".repeat(4 << 20))], good()),
         "many-headers" => {
             let fields = (0..50_000).map(|number| field(&format!("x-{number}"), "1"));
             answer(200, fields.collect(), good())

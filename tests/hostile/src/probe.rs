@@ -12,9 +12,11 @@ const HOST_KEYS: [&str; 3] = ["host/root-key", "host/backup", "host/"];
 pub fn report() -> String {
     let variables: Vec<(String, String)> = env::vars().collect();
     let arguments: Vec<String> = env::args().collect();
-    let variables = list(variables.iter().map(|(name, value)| {
-        format!("[{name:?},{value:?}]")
-    }));
+    let variables = list(
+        variables
+            .iter()
+            .map(|(name, value)| format!("[{name:?},{value:?}]")),
+    );
     let arguments = list(arguments.iter().map(|argument| format!("{argument:?}")));
     let folder = env::current_dir().map(|folder| folder.display().to_string());
     let mut input = Vec::new();
@@ -33,10 +35,17 @@ pub fn report() -> String {
 /// Files and network: what imports these is not even loaded.
 #[cfg(feature = "ways-out")]
 fn outside() -> Vec<String> {
-    let read = ["/etc/passwd", "/proc/self/environ", "master.key", "user-auth.db"]
-        .into_iter()
-        .filter_map(|path| Some(format!("{path}: {:?}", std::fs::read(path).ok()?)));
-    let listed = std::fs::read_dir(".").is_ok().then(|| "a folder".to_owned());
+    let read = [
+        "/etc/passwd",
+        "/proc/self/environ",
+        "master.key",
+        "user-auth.db",
+    ]
+    .into_iter()
+    .filter_map(|path| Some(format!("{path}: {:?}", std::fs::read(path).ok()?)));
+    let listed = std::fs::read_dir(".")
+        .is_ok()
+        .then(|| "a folder".to_owned());
     let connected = std::net::TcpStream::connect(("127.0.0.1", 22)).is_ok();
     read.chain(listed)
         .chain(connected.then(|| "the network".to_owned()))
