@@ -41,6 +41,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+mod answer;
 mod audit_log;
 pub mod backup;
 mod bindings;

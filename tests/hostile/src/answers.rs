@@ -11,8 +11,9 @@ pub fn named(name: &str) -> Option<Response> {
     let good = || b"{}".to_vec();
     Some(match name {
         "large-answer" => {
+            // Beside this there is hardly room for anything else.
             let mut body = vec![b' '; 48 * 1024 * 1024];
-            body.extend(good());
+            body[..2].copy_from_slice(&good());
             answer(200, Vec::new(), body)
         }
         "split-header" => answer(
