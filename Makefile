@@ -33,7 +33,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak scale build component host schemas variants checksums freeze fixtures clients postgres faketime chromium nginx openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak scale hostile build component host schemas variants checksums freeze fixtures clients postgres faketime chromium nginx openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -52,6 +52,9 @@ soak: build ## Mixed load for SOAK_SECONDS (600); draws memory and waiting into 
 
 scale: build postgres ## Load SCALE_USERS (1000000) users and sessions into each store, and measure
 	$(RELEASE)/user-auth-bench scale $(SCALE_USERS)
+
+hostile: build fixtures ## Measure what others wait for while a component misbehaves
+	$(RELEASE)/user-auth-bench hostile
 
 build: component host ## Build the component and the program
 
@@ -73,6 +76,8 @@ fixtures: target sources
 	@mkdir -p $(RELEASE)
 	@cp target/fixtures/$(TARGET)/component/user_auth_guest.wasm $(RELEASE)/user-auth-conformance.wasm
 	@cp target/fixtures/$(TARGET)/component/user_auth_hostile.wasm $(RELEASE)/user-auth-hostile.wasm
+	$(CARGO) build --locked -p user-auth-hostile --target $(TARGET) --profile component --features ways-out --target-dir target/fixtures
+	@cp target/fixtures/$(TARGET)/component/user_auth_hostile.wasm $(RELEASE)/user-auth-intruder.wasm
 
 schemas: ## Write the JSON Schemas of the operations anew
 	WRITE_SCHEMAS=1 $(CARGO) test --locked --release --workspace --lib the_file_has_the_schemas_of_the_types

@@ -32,6 +32,12 @@ pub enum CallError {
     /// [`Limits::host_calls_per_call`](crate::Limits::host_calls_per_call).
     #[error("the component called the host too often")]
     OutOfHostCalls,
+    /// It gave an answer that cannot be passed on: larger than
+    /// [`Limits::answer_bytes`](crate::Limits::answer_bytes) or
+    /// [`Limits::answer_header_bytes`](crate::Limits::answer_header_bytes), not JSON, or
+    /// with a status that ends no request.
+    #[error("the component's answer cannot be passed on: {0}")]
+    Malformed(&'static str),
     /// Too many other calls were at work.
     #[error("too many calls are at work")]
     Busy,

@@ -154,11 +154,10 @@ impl UserAuthCtx {
     }
 
     /// An operation begins.
-    pub(crate) fn begin_operation(&mut self, mut name: String) {
+    pub(crate) fn begin_operation(&mut self, name: String) {
         if self.running.len() >= MAX_DEPTH {
             return;
         }
-        name.truncate(name.floor_char_boundary(64));
         let within = self.running.last().map(|running| &running.span);
         let span = self.trace.operation(within, &name);
         self.running.push(Running {

@@ -95,6 +95,16 @@ impl Message {
         text::subject(self.kind)
     }
 
+    /// How much it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        let optional = |text: Option<&str>| text.map_or(0, str::len);
+        self.to.len()
+            + self.username.len()
+            + self.user_id.len()
+            + optional(self.code.as_ref().map(|code| code.as_str()))
+            + optional(self.expires_at.as_deref())
+    }
+
     /// The message in plain text, its code included.
     pub fn text(&self) -> Zeroizing<String> {
         text::body(self)

@@ -101,6 +101,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+mod answer;
 mod audit_log;
 pub mod backup;
 pub mod bindings;

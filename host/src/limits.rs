@@ -101,6 +101,11 @@ limits! {
     /// What is kept of the standard output and error of one call.
     output_bytes_per_call: usize = 16 << 10, "B";
 
+    /// The body of one answer.
+    answer_bytes: usize = 16 << 20, "B";
+    /// Header fields that come with one answer, each with 32 bytes besides its own.
+    answer_header_bytes: usize = 32 << 10, "B";
+
     /// Calls at work at one time.
     concurrent_calls: u32 = 256, "";
     /// Calls that may wait until one of those ends; one more is refused.
@@ -154,6 +159,8 @@ limits! {
     /// Messages to owners of accounts that wait to be sent, or are being sent; one
     /// more is refused. Those to addresses that nobody has verified get half of it.
     delivery_queue: usize = 256, "";
+    /// One of these messages, before it is put into words.
+    delivery_message_bytes: usize = 16 << 10, "B";
     /// Messages that are being sent at one time; the same half holds.
     delivery_workers: usize = 4, "";
     /// Tries for one message. The second comes a quarter of a second after the

@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{error, warn};
 use wasmtime::component::Linker;
 
+use crate::answer::flaw;
 use crate::api::{
     Account, Caller, Claims, Field, LoginOutcome, McpRequest, McpResponse, Metrics, OperationError,
     Registration, Swept, Tokens, Unavailable,
@@ -109,13 +110,14 @@ impl Plugin {
     ) -> Result<McpResponse, CallError> {
         let source = request.peer.clone();
         trace::message(&request.body);
-        call!(
+        let answered = call!(
             self,
             client,
             source,
             user_auth_plugin_mcp,
             call_handle(&request)
-        )
+        );
+        self.checked(answered?)
     }
 
     /// Whose a request with these header fields is, for reverse proxies: 200 with
@@ -127,13 +129,14 @@ impl Plugin {
         peer: Option<&str>,
         permission: Option<&str>,
     ) -> Result<McpResponse, CallError> {
-        call!(
+        let answered = call!(
             self,
             no_client(),
             peer.map(str::to_owned),
             user_auth_plugin_forward_auth,
             call_verify(headers, peer, permission)
-        )
+        );
+        self.checked(answered?)
     }
 
     /// Any operation by its name; input and output are JSON objects.
@@ -345,6 +348,16 @@ impl Plugin {
 
     fn shared(&self) -> &Shared {
         self.inner.host.shared()
+    }
+
+    /// Passes on an answer that is one.
+    fn checked(&self, answer: McpResponse) -> Result<McpResponse, CallError> {
+        let Some(flaw) = flaw(&answer, self.limits()) else {
+            return Ok(answer);
+        };
+        let failure = CallError::Malformed(flaw);
+        error!(error = %failure, "a call was ended");
+        Err(failure)
     }
 
     /// Waits for a place and takes it, with an instance to come.

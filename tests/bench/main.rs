@@ -5,6 +5,7 @@
 
 mod edge;
 mod hash;
+mod hostile;
 mod instance;
 mod load;
 mod scale;
@@ -36,7 +37,10 @@ fn main() -> Result<()> {
         ["soak", seconds, plot] => soak::run(seconds.parse()?, None, Path::new(plot)),
         ["soak", seconds, plot, store] => soak::run(seconds.parse()?, Some(store), Path::new(plot)),
         ["scale", users] => scale::run(users.parse()?),
-        _ => bail!("nothing, or: edge, or: soak SECONDS PLOT.svg [STORE], or: scale USERS"),
+        ["hostile"] => hostile::run(),
+        _ => bail!(
+            "nothing, or: edge, or: soak SECONDS PLOT.svg [STORE], or: scale USERS, or: hostile"
+        ),
     }
 }
 

@@ -4,6 +4,7 @@
 mod collector;
 mod consul;
 mod files;
+mod handmade;
 mod http;
 pub mod postgres;
 mod server;
@@ -16,6 +17,7 @@ mod webhook;
 pub use collector::{Collector, Span};
 pub use consul::{Consul, ConsulEvent};
 pub use files::{built, command, folder};
+pub use handmade::{handmade, table_bomb};
 pub use server::{Answer, Options, Server};
 pub use smtp::{Mail, Smtp};
 pub use stdio::Stdio;

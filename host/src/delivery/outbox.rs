@@ -26,6 +26,7 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     idle: Notify,
     capacity: usize,
+    message_bytes: usize,
     tries: Semaphore,
     unverified_tries: Semaphore,
     attempts: u32,
@@ -50,16 +51,19 @@ pub(crate) struct OutboxMetrics {
 pub(crate) enum Refused {
     /// As many wait as may.
     Full,
+    /// It has more bytes than it may, which is the number.
+    TooLarge(usize),
     /// There is no way to deliver anything.
     NoDelivery,
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full => "the queue of messages is full",
-            Self::NoDelivery => "there is no delivery of messages",
-        })
+        match self {
+            Self::Full => f.write_str("the queue of messages is full"),
+            Self::TooLarge(limit) => write!(f, "a message may have at most {limit} bytes"),
+            Self::NoDelivery => f.write_str("there is no delivery of messages"),
+        }
     }
 }
 
@@ -81,6 +85,7 @@ impl Outbox {
             state: Mutex::default(),
             idle: Notify::new(),
             capacity: limits.delivery_queue,
+            message_bytes: limits.delivery_message_bytes,
             tries: Semaphore::new(workers),
             unverified_tries: Semaphore::new(half(workers)),
             attempts: limits.delivery_attempts,
@@ -93,6 +98,10 @@ impl Outbox {
     /// runtime, with which the message ends. However it is delivered, this takes
     /// some microseconds.
     pub(crate) fn enqueue(self: &Arc<Self>, message: Message) -> Result<(), Refused> {
+        if message.bytes() > self.message_bytes {
+            self.lock().refused += 1;
+            return Err(Refused::TooLarge(self.message_bytes));
+        }
         let Some(delivery) = self.delivery.clone() else {
             self.lock().refused += 1;
             return Err(Refused::NoDelivery);

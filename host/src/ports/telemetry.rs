@@ -4,10 +4,15 @@ use tracing::{debug, error, field, info, warn};
 
 use crate::audit_log::outcome;
 use crate::bindings::user_auth::plugin::telemetry::{
-    Credential, Host, Metrics, OperationEvent, Severity,
+    Credential, Host, Metrics, OperationAudit, OperationEvent, Severity,
 };
 use crate::ctx::UserAuthCtx;
 use crate::trace::TARGET;
+
+/// What is kept of the name of an operation: metrics keep it for good.
+const NAME_BYTES: usize = 64;
+/// What is kept of an id in a line of the audit log.
+const ID_BYTES: usize = 256;
 
 impl Host for UserAuthCtx {
     fn log(&mut self, severity: Severity, message: String, fields: String) -> wasmtime::Result<()> {
@@ -26,12 +31,13 @@ impl Host for UserAuthCtx {
 
     fn operation_began(&mut self, operation: String) -> wasmtime::Result<bool> {
         self.count_host_call()?;
-        self.begin_operation(operation);
+        self.begin_operation(shortened(operation, NAME_BYTES));
         Ok(self.shared().audit_log.is_some())
     }
 
     fn operation_ended(&mut self, mut event: OperationEvent) -> wasmtime::Result<()> {
         self.count_host_call()?;
+        event.operation = shortened(event.operation, NAME_BYTES);
         let code = event.code;
         if let Some(running) = self.end_operation(&event.operation) {
             if let Some(code) = code {
@@ -50,7 +56,7 @@ impl Host for UserAuthCtx {
                 "operation ended"
             );
         }
-        let mut audit = event.audit.take();
+        let mut audit = event.audit.take().map(bounded);
         if let Some(audit) = &mut audit {
             let length = audit.input.as_ref().map_or(0, String::len);
             audit.input = audit.input.take().filter(|_| self.may_log(length));
@@ -74,6 +80,25 @@ impl Host for UserAuthCtx {
         self.count_host_call()?;
         Ok(self.host().metrics())
     }
+}
+
+/// Who called, and whom it was about, in no more bytes than the ids of a component
+/// that means well have.
+fn bounded(audit: OperationAudit) -> OperationAudit {
+    let short = |id: Option<String>| id.map(|id| shortened(id, ID_BYTES));
+    OperationAudit {
+        actor: short(audit.actor),
+        session_id: short(audit.session_id),
+        account: short(audit.account),
+        ..audit
+    }
+}
+
+/// The beginning of a text, in memory of that size.
+fn shortened(mut text: String, bytes: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes));
+    text.shrink_to_fit();
+    text
 }
 
 /// As audit lines name it.

@@ -3,7 +3,11 @@
 
 #![cfg(target_family = "wasm")]
 
-use std::hint::black_box;
+mod answers;
+mod floods;
+mod hoards;
+mod probe;
+mod records;
 
 wit_bindgen::generate!({
     world: "plugin",
@@ -11,7 +15,7 @@ wit_bindgen::generate!({
 });
 
 use exports::user_auth::plugin::{auth, forward_auth, maintenance, mcp};
-use user_auth::plugin::{store, types};
+use user_auth::plugin::types;
 
 struct Hostile;
 
@@ -22,23 +26,33 @@ impl mcp::Guest for Hostile {
         let body = String::from_utf8_lossy(&request.body).into_owned();
         let deed = body.trim_matches(['"', '\n']);
         match deed {
-            "loop" => endless_loop(),
-            "memory" => memory_bomb(),
-            "recursion" => black_box(recursion(1)),
+            "loop" => hoards::endless_loop(),
+            "memory" => hoards::memory(),
+            "recursion" => hoards::recursion(),
+            "handles" => hoards::handles(),
             "trap" => std::process::abort(),
-            "host-calls" => host_call_flood(),
-            "large-answer" => {
-                return answer(200, vec![b' '; 48 * 1024 * 1024]);
-            }
-            "remember" => remember(),
+            "exit" => std::process::exit(0),
+            "host-calls" => floods::host_calls(),
+            "log" => floods::log(),
+            "print" => floods::print(),
+            "notifications" => floods::notifications(),
+            "operations" => floods::operations(),
+            "message" => return answers::json(floods::message()),
+            "remember" => _ = hoards::remember(),
+            "probe" => return answers::json(probe::report()),
+            "records" => return answers::json(records::show()),
+            "begin" => records::begin(),
+            "commit-trap" => records::commit_and_trap(),
+            "conflict-trap" => records::conflict_and_trap(),
+            "refused-trap" => records::refused_and_trap(),
             // In a message that has an id.
-            message if message.contains(r#""method":"loop""#) => endless_loop(),
-            _ => 0,
-        };
-        answer(
-            200,
-            format!("{{\"did\":\"{deed}\",\"remembered\":{}}}", remembered()).into_bytes(),
-        )
+            message if message.contains(r#""method":"loop""#) => hoards::endless_loop(),
+            _ => {}
+        }
+        answers::named(deed).unwrap_or_else(|| {
+            let remembered = hoards::remembered();
+            answers::json(format!("{{\"did\":{deed:?},\"remembered\":{remembered}}}"))
+        })
     }
 }
 
@@ -46,50 +60,6 @@ impl forward_auth::Guest for Hostile {
     fn verify(_: Vec<mcp::Field>, _: Option<String>, _: Option<String>) -> mcp::Response {
         std::process::abort()
     }
-}
-
-fn answer(status: u16, body: Vec<u8>) -> mcp::Response {
-    mcp::Response {
-        status,
-        headers: Vec::new(),
-        body: Some(body),
-    }
-}
-
-fn endless_loop() -> u64 {
-    let mut number = 0_u64;
-    loop {
-        number = black_box(number.wrapping_add(1));
-    }
-}
-
-fn memory_bomb() -> u64 {
-    let mut hoard: Vec<Vec<u8>> = Vec::new();
-    loop {
-        hoard.push(black_box(vec![1; 1024 * 1024]));
-    }
-}
-
-#[allow(unconditional_recursion)]
-fn recursion(depth: u64) -> u64 {
-    let frame = black_box([depth; 64]);
-    black_box(recursion(depth + 1)) + frame[63]
-}
-
-fn host_call_flood() -> u64 {
-    loop {
-        let _ = black_box(store::get(&["flood".to_owned()]));
-    }
-}
-
-static REMEMBERED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-
-fn remember() -> u64 {
-    REMEMBERED.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-}
-
-fn remembered() -> u64 {
-    REMEMBERED.load(std::sync::atomic::Ordering::Relaxed)
 }
 
 fn refused<T>() -> Result<T, types::Error> {

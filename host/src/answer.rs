@@ -1,0 +1,85 @@
+//! What a component may answer. Whatever carries the answer, be it HTTP, a stream of
+//! events or a line, can then pass it on as it is.
+
+use serde::de::IgnoredAny;
+
+use crate::api::McpResponse;
+use crate::limits::Limits;
+
+/// What one header field costs besides its name and its value, as in HTTP/2 (RFC 9113
+/// §6.5.2): so that many small ones are bounded too.
+const FIELD_BYTES: usize = 32;
+
+/// Why this is no answer, if it is none.
+pub(crate) fn flaw(answer: &McpResponse, limits: &Limits) -> Option<&'static str> {
+    if !(200..=599).contains(&answer.status) {
+        return Some("its status is none that ends a request");
+    }
+    let fields = answer.headers.iter();
+    let header: usize = fields
+        .map(|field| field.name.len() + field.value.len() + FIELD_BYTES)
+        .sum();
+    if header > limits.answer_header_bytes {
+        return Some("its header is too large");
+    }
+    let body = answer.body.as_deref().unwrap_or_default();
+    if body.len() > limits.answer_bytes {
+        return Some("its body is too large");
+    }
+    if !body.is_empty() && !is_json(body) {
+        return Some("its body is not JSON");
+    }
+    None
+}
+
+/// UTF-8 by itself first: the parser does not look into text that it passes over.
+fn is_json(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Field;
+
+    fn answer(status: u16, header: usize, body: &[u8]) -> McpResponse {
+        let field = Field {
+            name: "x".into(),
+            value: "1".repeat(header),
+        };
+        McpResponse {
+            status,
+            headers: vec![field],
+            body: Some(body.to_vec()),
+        }
+    }
+
+    #[test]
+    fn an_answer_ends_its_request_and_is_json_of_bounded_size() {
+        let limits = Limits {
+            answer_header_bytes: 100,
+            answer_bytes: 10,
+            ..Limits::default()
+        };
+        let flaw = |status, header, body: &[u8]| flaw(&answer(status, header, body), &limits);
+        for (status, header, body) in [
+            (200, 0, &b"{}"[..]),
+            (599, 67, b"\"12345678\""),
+            (202, 0, b""),
+        ] {
+            assert_eq!(flaw(status, header, body), None, "{status}");
+        }
+        for (status, header, body) in [
+            (0, 0, &b"{}"[..]),
+            (199, 0, b"{}"),
+            (600, 0, b"{}"),
+            (200, 68, b"{}"),
+            (200, 0, b"\"123456789\""),
+            (200, 0, b"{"),
+            (200, 0, b"{} {}"),
+            (200, 0, b"\"\xff\""),
+        ] {
+            assert!(flaw(status, header, body).is_some(), "{status} {body:?}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Deeds that call the host too often, or with too much.
+
+use std::hint::black_box;
+
+use crate::user_auth::plugin::delivery::{self, Kind, Message};
+use crate::user_auth::plugin::telemetry::{self, Credential, OperationAudit, OperationEvent};
+use crate::user_auth::plugin::{client, store};
+
+pub fn host_calls() -> ! {
+    loop {
+        let _ = black_box(store::get(&["flood".to_owned()]));
+    }
+}
+
+/// 4 MiB of lines for the log.
+pub fn log() {
+    let line = "flood".repeat(200);
+    for _ in 0..4_000 {
+        telemetry::log(telemetry::Severity::Error, &line, "{}");
+    }
+}
+
+/// 1 MiB on standard output.
+pub fn print() {
+    let line = "flood".repeat(200);
+    for _ in 0..1_000 {
+        println!("{line}");
+    }
+}
+
+/// 4 MiB for the client.
+pub fn notifications() {
+    let text = "flood".repeat(2_000);
+    let flood = format!(r#"{{"jsonrpc":"2.0","method":"flood","params":{{"text":"{text}"}}}}"#);
+    for _ in 0..400 {
+        client::notify(&flood);
+    }
+}
+
+/// Operations that nobody called, with names and callers of 100 KB each.
+pub fn operations() {
+    for number in 0..100 {
+        let long = format!("flood{number}-{}", "x".repeat(100_000));
+        telemetry::operation_began(&long);
+        telemetry::operation_ended(&OperationEvent {
+            operation: long.clone(),
+            code: None,
+            duration_us: 1,
+            audit: Some(OperationAudit {
+                credential: Credential::Anonymous,
+                actor: Some(long.clone()),
+                session_id: Some(long.clone()),
+                account: Some(long.clone()),
+                input: Some(format!("{{\"text\":\"{long}\"}}")),
+            }),
+        });
+    }
+}
+
+/// What the host says to a letter of 1 MB.
+pub fn message() -> String {
+    let told = delivery::deliver(&Message {
+        kind: Kind::PasswordChanged,
+        to: "alice@example.com".to_owned(),
+        username: "x".repeat(1_000_000),
+        user_id: "u".to_owned(),
+        code: None,
+        expires_at: None,
+    });
+    match told {
+        Ok(()) => r#"{"taken":true}"#.to_owned(),
+        Err(unavailable) => format!("{{\"taken\":false,\"reason\":{:?}}}", unavailable.reason),
+    }
+}

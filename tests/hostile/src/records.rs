@@ -1,0 +1,73 @@
+//! Two records that are always to hold the same number, and traps around the
+//! commits that change them.
+
+use crate::user_auth::plugin::store::{self, Entry, Expect, Mutation};
+
+const PAIR: [&str; 2] = ["hostile/left", "hostile/right"];
+
+/// Both numbers, as JSON.
+pub fn show() -> String {
+    let [left, right] = read().map(|entry| number(entry.as_ref()));
+    format!("{{\"left\":{left},\"right\":{right}}}")
+}
+
+/// Both are 1 from now on.
+pub fn begin() {
+    let batch = PAIR.map(|key| mutation(key, Expect::Any, 1));
+    let _ = store::commit(&batch);
+}
+
+/// Raises both, and traps as soon as the store has told.
+pub fn commit_and_trap() -> ! {
+    let entries = read();
+    let batch: Vec<Mutation> = PAIR
+        .into_iter()
+        .zip(entries)
+        .map(|(key, entry)| {
+            let next = number(entry.as_ref()) + 1;
+            let expect = entry.map_or(Expect::Absent, |entry| Expect::At(entry.version));
+            mutation(key, expect, next)
+        })
+        .collect();
+    let _ = store::commit(&batch);
+    std::process::abort()
+}
+
+/// Changes the first in a batch that loses its race for the second, and traps.
+pub fn conflict_and_trap() -> ! {
+    let _ = store::commit(&[
+        mutation(PAIR[0], Expect::Any, 1_000),
+        mutation(PAIR[1], Expect::Absent, 1_000),
+    ]);
+    std::process::abort()
+}
+
+/// Changes the first in a batch that the host does not take, and traps.
+pub fn refused_and_trap() -> ! {
+    let _ = store::commit(&[
+        mutation(PAIR[0], Expect::Any, 2_000),
+        mutation("a key with blanks", Expect::Any, 2_000),
+    ]);
+    std::process::abort()
+}
+
+fn read() -> [Option<Entry>; 2] {
+    let entries = store::get(&PAIR.map(str::to_owned)).unwrap_or_default();
+    entries.try_into().unwrap_or([None, None])
+}
+
+fn number(entry: Option<&Entry>) -> u64 {
+    entry
+        .and_then(|entry| std::str::from_utf8(&entry.value).ok())
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
+}
+
+fn mutation(key: &str, expect: Expect, number: u64) -> Mutation {
+    Mutation {
+        key: key.to_owned(),
+        expect,
+        put: Some(number.to_string().into_bytes()),
+        ttl_ms: None,
+    }
+}
