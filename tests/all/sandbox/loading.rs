@@ -1,6 +1,7 @@
 //! What is not run at all, and what lies compiled in the cache.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use user_auth_tests::{Server, command, handmade};
@@ -9,8 +10,11 @@ use super::{assert_unharmed, built, folder, options};
 
 /// What the program says of a component that it is to serve.
 fn refusal(home: &Path, component: &Path) -> String {
+    // Where it cannot listen: it ends in any case.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
     let output = command(home)
-        .args(["serve", "--listen", "127.0.0.1:0", "--store", "memory"])
+        .args(["serve", "--listen", &address, "--store", "memory"])
         .arg("--component")
         .arg(component)
         .output()
