@@ -1,20 +1,17 @@
 //! What is not run at all, and what lies compiled in the cache.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use user_auth_tests::{Server, command, handmade};
 
 use super::{assert_unharmed, built, folder, options};
 
-/// What the program says of a component that it is to serve.
+/// What the program says of a component that it is not to run.
 fn refusal(home: &Path, component: &Path) -> String {
-    // Where it cannot listen: it ends in any case.
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
+    // With no input it ends in any case.
     let output = command(home)
-        .args(["serve", "--listen", &address, "--store", "memory"])
+        .args(["stdio", "--store", "memory"])
         .arg("--component")
         .arg(component)
         .output()
