@@ -7,10 +7,11 @@ use user_auth_tests::{Server, command, handmade};
 
 use super::{assert_unharmed, built, folder, options};
 
-/// What the program says of a component that it is to serve.
+/// What the program says of a component that it is not to run.
 fn refusal(home: &Path, component: &Path) -> String {
+    // With no input it ends in any case.
     let output = command(home)
-        .args(["serve", "--listen", "127.0.0.1:0", "--store", "memory"])
+        .args(["stdio", "--store", "memory"])
         .arg("--component")
         .arg(component)
         .output()
