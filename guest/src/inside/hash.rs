@@ -1,5 +1,7 @@
 //! Password hashes, computed in the sandbox.
 
+use std::cell::Cell;
+
 use argon2::{Algorithm, Argon2, Params, Version};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -19,8 +21,22 @@ const BCRYPT_BYTES: usize = 23;
 /// bcrypt looks at no more of a password.
 const BCRYPT_PASSWORD_BYTES: usize = 72;
 
+thread_local! {
+    static COMPLETED: Cell<u64> = const { Cell::new(0) };
+}
+
 /// Hashes here and now: whoever calls waits.
 pub struct Hash;
+
+/// How many hashes this instance has computed.
+pub fn completed() -> u64 {
+    COMPLETED.get()
+}
+
+fn complete(hash: Vec<u8>) -> Vec<u8> {
+    COMPLETED.set(COMPLETED.get() + 1);
+    hash
+}
 
 impl PasswordHash for Hash {
     fn argon2id(
@@ -49,7 +65,7 @@ impl PasswordHash for Hash {
         argon2
             .hash_password_into(password, salt, &mut hash)
             .map_err(refused)?;
-        Ok(hash)
+        Ok(complete(hash))
     }
 
     fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable> {
@@ -59,7 +75,8 @@ impl PasswordHash for Hash {
         key.extend_from_slice(password);
         key.push(0);
         key.truncate(BCRYPT_PASSWORD_BYTES);
-        Ok(bcrypt::bcrypt(cost, salt, &key)[..BCRYPT_BYTES].to_vec())
+        let hash = bcrypt::bcrypt(cost, salt, &key);
+        Ok(complete(hash[..BCRYPT_BYTES].to_vec()))
     }
 
     fn scrypt(
@@ -81,7 +98,7 @@ impl PasswordHash for Hash {
         let params = scrypt::Params::new(log_n, block_size, parallelism).map_err(refused)?;
         let mut hash = vec![0; output_length as usize];
         scrypt::scrypt(password, salt, &params, &mut hash).map_err(refused)?;
-        Ok(hash)
+        Ok(complete(hash))
     }
 
     fn pbkdf2_sha256(
@@ -95,7 +112,7 @@ impl PasswordHash for Hash {
         admit((1..=MAX_PBKDF2_ITERATIONS).contains(&work) && output_length <= MAX_OUTPUT_BYTES)?;
         let mut hash = vec![0; output_length as usize];
         pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, iterations, &mut hash);
-        Ok(hash)
+        Ok(complete(hash))
     }
 }
 

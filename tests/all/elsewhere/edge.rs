@@ -323,6 +323,25 @@ fn what_takes_state_is_refused_where_there_is_none() {
 }
 
 #[test]
+fn what_a_build_does_without_is_no_fault_of_it() {
+    let health = |component: &str, options: &[&str]| -> Value {
+        let (_running, url) = wasmtime(component, options);
+        let params = json!({"uri": "mcp://user-auth/health"});
+        let read = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": params});
+        let answer: Value = serde_json::from_str(&message("", read).of(&url).body).unwrap();
+        let text = answer["result"]["contents"][0]["text"].as_str().unwrap();
+        serde_json::from_str(text).unwrap()
+    };
+    let edge = health("user-auth-edge.wasm", &["-S", "cli"]);
+    let said = ["status", "store", "keys", "password_hash"].map(|name| edge[name].clone());
+    assert_eq!(said, ["ok", "none", "ok", "none"], "{edge}");
+    let bucket = ["-S", "cli,keyvalue", "--env", "USER_AUTH_KEYVALUE_BUCKET="];
+    let keyvalue = health("user-auth-edge-keyvalue.wasm", &bucket);
+    let said = ["status", "store", "keys", "password_hash"].map(|name| keyvalue[name].clone());
+    assert_eq!(said, ["ok", "ok", "ok", "ok"], "{keyvalue}");
+}
+
+#[test]
 fn pages_that_may_not_call_are_refused() {
     let (_running, url) = wasmtime("user-auth-edge.wasm", &["-S", "cli"]);
     for origin in [
