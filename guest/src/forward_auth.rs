@@ -8,12 +8,12 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use crate::domain::actor::Actor;
-use crate::domain::context::{Caller, Context, Principal};
+use crate::domain::context::{Context, Principal};
 use crate::domain::permission::Permission;
 use crate::domain::secret::Secret;
 use crate::error::{AuthError, FieldError, Kind, Result};
 use crate::mcp::{self, Request, Response};
-use crate::operations::{self, CheckPermission, IntrospectToken, Verification, VerifyToken};
+use crate::operations::{self, CheckPermission, Verification, VerifyToken};
 use crate::ports::Ports;
 use crate::settings::Settings;
 
@@ -71,7 +71,7 @@ fn subject(permission: Option<String>, context: &Context) -> Result<Subject> {
         .map_err(|problem| AuthError::invalid(vec![FieldError::new("permission", problem)]))?;
     let verification = match &context.caller.principal {
         Principal::AccessToken(token) => of_access_token(token, context)?,
-        Principal::ApiKey(key) => of_api_key(key, context)?,
+        Principal::ApiKey(key) => operations::introspect_own_key(key, context)?,
         Principal::Anonymous | Principal::Operator => {
             return Err(AuthError::new(
                 Kind::Authentication,
@@ -101,28 +101,6 @@ fn of_access_token(token: &Secret, context: &Context) -> Result<Verification> {
         audience: None,
     };
     operations::call(operation, &json!({}), context)
-}
-
-/// To ask whose an API key is takes a permission; who runs the proxy runs this.
-fn of_api_key(key: &Secret, context: &Context) -> Result<Verification> {
-    let operator = Caller {
-        principal: Principal::Operator,
-        source: context.caller.source.clone(),
-    };
-    let context = Context {
-        caller: &operator,
-        ..context.clone()
-    };
-    let operation = IntrospectToken {
-        token: key.clone(),
-        audience: None,
-    };
-    let introspection = operations::call(operation, &json!({}), &context)?;
-    // A token in the place of a key is not one.
-    match introspection.key_id {
-        Some(_) => Ok(introspection.verification),
-        None => Ok(Verification::default()),
-    }
 }
 
 fn require(permission: Permission, context: &Context) -> Result<()> {

@@ -156,20 +156,35 @@ fn health(request: &Request, ports: Ports) -> Result<Response, Response> {
     Ok(mcp::json_response(200, Vec::new(), &body))
 }
 
-/// The permission that `?permission=` asks for.
+/// The permission that `?permission=` asks for, in the form of HTML's forms. Without a
+/// value it is one that nobody can have.
 fn permission(query: Option<&str>) -> Option<String> {
-    let mut fields = query?.split('&');
-    let value = fields.find_map(|field| field.strip_prefix("permission="))?;
-    let value = percent_encoding::percent_decode_str(value).decode_utf8_lossy();
-    Some(value.into_owned())
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        let text = percent_encoding::percent_decode_str(&text).decode_utf8_lossy();
+        text.into_owned()
+    };
+    let mut fields = query?.split('&').map(|field| {
+        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+        (decode(name), decode(value))
+    });
+    let (_, value) = fields.find(|(name, _)| name == "permission")?;
+    Some(value)
 }
 
 /// The header fields that say who calls, and MCP's own.
 fn fields(headers: &[(String, Vec<u8>)]) -> Result<Vec<(String, String)>, Response> {
-    let mut authorizations = headers.iter().filter(|(name, _)| name == "authorization");
     // RFC 9110 section 11.6.2: there is one. Of two, another could be looked at on the way.
-    if authorizations.nth(1).is_some() {
-        return Err(refuse(400, "there is more than one authorization header"));
+    for wanted in ["authorization", "x-api-key"] {
+        if headers
+            .iter()
+            .filter(|(name, _)| name == wanted)
+            .nth(1)
+            .is_some()
+        {
+            let message = format!("there is more than one {wanted} header");
+            return Err(refuse(400, &message));
+        }
     }
     headers
         .iter()

@@ -68,8 +68,12 @@ fn parts(request: &IncomingRequest) -> Request {
 
 fn peer(headers: &[(String, Vec<u8>)]) -> Option<String> {
     let wanted = env::var(PEER_HEADER).ok()?.to_ascii_lowercase();
-    let (_, value) = headers.iter().find(|(name, _)| *name == wanted)?;
-    Some(String::from_utf8_lossy(value).into_owned())
+    let mut fields = headers.iter().filter(|(name, _)| *name == wanted);
+    // Of two the client may have sent one.
+    let (Some((_, value)), None) = (fields.next(), fields.next()) else {
+        return None;
+    };
+    Some(String::from_utf8_lossy(value).trim().to_owned())
 }
 
 fn method(method: &Method) -> String {

@@ -1,5 +1,6 @@
 //! State in `wasi:keyvalue@0.2.0-draft`.
 
+use std::cell::OnceCell;
 use std::env;
 
 use super::alone::tell;
@@ -53,10 +54,7 @@ const BUCKET: &str = "USER_AUTH_KEYVALUE_BUCKET";
 
 thread_local! {
     // Some hosts give an empty bucket each time that it is opened.
-    static OPENED: Result<store::Bucket, Unavailable> = {
-        let name = env::var(BUCKET).unwrap_or_else(|_| "default".to_owned());
-        store::open(&name).map_err(unavailable)
-    };
+    static OPENED: OnceCell<store::Bucket> = const { OnceCell::new() };
 }
 
 /// The bucket.
@@ -111,7 +109,13 @@ fn with<T>(
     run: impl FnOnce(KeyvalueStore<&store::Bucket>) -> Result<T, Unavailable>,
 ) -> Result<T, Unavailable> {
     let result = OPENED.with(|opened| {
-        let bucket = opened.as_ref().map_err(Unavailable::clone)?;
+        let bucket = match opened.get() {
+            Some(bucket) => bucket,
+            None => {
+                let bucket = open()?;
+                opened.get_or_init(|| bucket)
+            }
+        };
         run(KeyvalueStore {
             bucket,
             is_single_writer: env::var(SINGLE_WRITER).is_ok_and(|value| value == "true"),
@@ -120,6 +124,11 @@ fn with<T>(
         })
     });
     result.inspect_err(tell)
+}
+
+fn open() -> Result<store::Bucket, Unavailable> {
+    let name = env::var(BUCKET).unwrap_or_else(|_| "default".to_owned());
+    store::open(&name).map_err(unavailable)
 }
 
 fn unavailable(error: store::Error) -> Unavailable {

@@ -11,6 +11,8 @@ use crate::ports::{HashParameters, PasswordHash, ScryptParameters, Unavailable};
 /// What one hash may cost: as much as the bundled host allows unless it is told
 /// otherwise.
 const MAX_MEMORY_KIB: u64 = 128 * 1024;
+/// Of all lanes of scrypt, one after the other.
+const MAX_SCRYPT_FILLED_KIB: u64 = 512 * 1024;
 const MAX_ITERATIONS: u32 = 16;
 const MAX_PARALLELISM: u32 = 16;
 const MAX_OUTPUT_BYTES: u32 = 1024;
@@ -94,7 +96,10 @@ impl PasswordHash for Hash {
         let block = u64::from(block_size).saturating_mul(128);
         let memory = block.saturating_mul(1 << log_n.min(63));
         let lanes = block.saturating_mul(parallelism.into());
-        admit(memory.max(lanes) <= MAX_MEMORY_KIB * 1024 && output_length <= MAX_OUTPUT_BYTES)?;
+        let filled = memory.saturating_mul(parallelism.into());
+        let is_admitted =
+            memory.max(lanes) <= MAX_MEMORY_KIB * 1024 && filled <= MAX_SCRYPT_FILLED_KIB * 1024;
+        admit(is_admitted && output_length <= MAX_OUTPUT_BYTES)?;
         let params = scrypt::Params::new(log_n, block_size, parallelism).map_err(refused)?;
         let mut hash = vec![0; output_length as usize];
         scrypt::scrypt(password, salt, &params, &mut hash).map_err(refused)?;

@@ -1,9 +1,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation, Verification};
+use super::{Effect, Operation, Verification, counted};
 use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
+use crate::domain::actor::{self, Actor, Requirement};
 use crate::domain::api_key::ApiKey;
 use crate::domain::bearer::Bearer;
 use crate::domain::context::Context;
@@ -92,6 +92,19 @@ fn of_refresh_token(token: &str, context: &Context) -> Result<Option<Introspecti
         token_type: Some("refresh_token"),
         key_id: None,
     }))
+}
+
+/// What the API key that a caller shows for itself is worth: that takes no permission,
+/// and is a use of it.
+pub fn introspect_own_key(key: &Secret, context: &Context) -> Result<Verification> {
+    counted(IntrospectToken::NAME, context, |context| {
+        let Some(own) = actor::api_key(key, context)? else {
+            return Ok(Verification::default());
+        };
+        context.trail.acts(&Actor::ApiKey(Box::new(own)));
+        let introspection = of_api_key(key.expose(), context)?;
+        Ok(introspection.unwrap_or_default().verification)
+    })
 }
 
 /// Its `scope` is what it may do now: services go by that.

@@ -178,6 +178,14 @@ fn table(token: &str) -> Vec<Asked> {
         ),
         verify("verify, not permitted", "/verify?permission=billing:write"),
         verify("verify, no permission at all", "/verify?permission=A%20B"),
+        verify(
+            "verify, the name encoded",
+            "/verify?%70ermission=billing:write",
+        ),
+        verify("verify, no value", "/verify?permission"),
+        asked("verify with two keys", "GET", "/verify")
+            .with("x-api-key", "a")
+            .with("x-api-key", "b"),
         asked("verify nobody", "GET", "/verify"),
         asked("verify by POST", "POST", "/verify").bearer(token),
         asked("verify a bad token", "GET", "/verify").bearer("a.b.c"),
