@@ -174,17 +174,10 @@ fn permission(query: Option<&str>) -> Option<String> {
 
 /// The header fields that say who calls, and MCP's own.
 fn fields(headers: &[(String, Vec<u8>)]) -> Result<Vec<(String, String)>, Response> {
+    let mut authorizations = headers.iter().filter(|(name, _)| name == "authorization");
     // RFC 9110 section 11.6.2: there is one. Of two, another could be looked at on the way.
-    for wanted in ["authorization", "x-api-key"] {
-        if headers
-            .iter()
-            .filter(|(name, _)| name == wanted)
-            .nth(1)
-            .is_some()
-        {
-            let message = format!("there is more than one {wanted} header");
-            return Err(refuse(400, &message));
-        }
+    if authorizations.nth(1).is_some() {
+        return Err(refuse(400, "there is more than one authorization header"));
     }
     headers
         .iter()

@@ -162,10 +162,8 @@ fn is_zero(weight: &str) -> bool {
 /// It knows one name for that of API keys, whatever callers send it as.
 pub(super) fn fields(headers: &HeaderMap, key_header: &KeyHeader) -> Result<Vec<Field>, String> {
     // RFC 9110 §11.6.2: there is one. Of two, another could be looked at on the way.
-    for name in [&AUTHORIZATION, key_header.name()] {
-        if headers.get_all(name).iter().nth(1).is_some() {
-            return Err(format!("there is more than one {name} header"));
-        }
+    if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+        return Err("there is more than one authorization header".into());
     }
     headers
         .iter()
