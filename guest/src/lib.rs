@@ -19,6 +19,7 @@ pub mod inside;
 mod json;
 pub mod mcp;
 pub mod operations;
+mod packed;
 pub mod ports;
 pub mod settings;
 

@@ -9,13 +9,14 @@
 use unicode_normalization::UnicodeNormalization;
 
 use super::password::Owner;
+use crate::packed::{Packed, packed};
 use crate::settings::Settings;
 
 /// Common passwords in lower case and NFKC, sorted by their bytes, one a line: the
 /// most frequent ones of at least 8 characters of the list in zxcvbn (MIT, see
 /// `blocklist/common-passwords.LICENSE`), and the most frequent words of 5 to 7
 /// letters, which are as bad repeated.
-const COMMON: &str = include_str!("blocklist/common-passwords.txt");
+static COMMON: Packed = packed!("common-passwords.txt");
 
 /// What lies in a row for a finger or for the alphabet. From the end of a row
 /// fingers go back to its beginning.
@@ -130,14 +131,15 @@ fn unit(text: &str) -> &str {
 
 /// Looks a word up by halves.
 fn is_common(word: &str) -> bool {
-    let (mut low, mut high) = (0, COMMON.len());
+    let common = COMMON.text();
+    let (mut low, mut high) = (0, common.len());
     while low < high {
         let middle = low + (high - low) / 2;
-        let before = COMMON.as_bytes()[low..middle]
+        let before = common.as_bytes()[low..middle]
             .iter()
             .rposition(|byte| *byte == b'\n');
         let start = before.map_or(low, |newline| low + newline + 1);
-        let Some(line) = COMMON.get(start..).and_then(|rest| rest.lines().next()) else {
+        let Some(line) = common.get(start..).and_then(|rest| rest.lines().next()) else {
             return false;
         };
         match word.cmp(line) {
@@ -227,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_list_can_be_searched_by_halves() {
-        let words: Vec<&str> = COMMON.lines().collect();
+        let words: Vec<&str> = COMMON.text().lines().collect();
         assert!(words.is_sorted() && words.len() > 4_000);
         for word in &words {
             assert!(word.chars().count() >= 5, "{word}");

@@ -6,8 +6,10 @@
 
 use serde_json::Value;
 
+use crate::packed::{Packed, packed};
+
 /// A line for each operation, in the order of the table.
-const LINES: &str = include_str!("schemas.jsonl");
+static LINES: Packed = packed!("schemas.jsonl");
 
 /// What an operation takes: its own fields, and where it requires a caller a field to
 /// say who that is, for clients that cannot set headers.
@@ -22,7 +24,7 @@ pub fn output(operation: &str) -> Value {
 
 fn part(operation: &str, part: &str) -> Value {
     let begin = format!("{{\"name\":\"{operation}\",");
-    let line = LINES.lines().find(|line| line.starts_with(&begin));
+    let line = LINES.text().lines().find(|line| line.starts_with(&begin));
     // A test sees to it that there is a line for each, and that it can be read.
     let schemas: Option<Value> = line.and_then(|line| serde_json::from_str(line).ok());
     schemas.map_or(Value::Null, |mut schemas| schemas[part].take())
@@ -54,9 +56,9 @@ mod tests {
             fs::write(file, &made).unwrap();
             return;
         }
-        for (written, made) in LINES.lines().zip(made.lines()) {
+        for (written, made) in LINES.text().lines().zip(made.lines()) {
             assert_eq!(written, made, "`make schemas` writes the file anew");
         }
-        assert_eq!(LINES.lines().count(), TABLE.len());
+        assert_eq!(LINES.text().lines().count(), TABLE.len());
     }
 }
