@@ -23,9 +23,14 @@ pub struct Mismatch {
 
 /// Reads JSON text. Two fields of one name are an error: whoever takes the first would
 /// read another thing than who takes the last.
+pub fn parse(json: &[u8]) -> serde_json::Result<Value> {
+    let Strict(value) = serde_json::from_slice(json)?;
+    Ok(value)
+}
+
+/// Reads JSON text that is to be of a type.
 pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, Mismatch> {
-    let Strict(value) = serde_json::from_slice(json).map_err(Mismatch::custom)?;
-    from_value(&value)
+    from_value(&parse(json).map_err(Mismatch::custom)?)
 }
 
 /// Reads a JSON value.
@@ -48,6 +53,38 @@ impl de::Error for Mismatch {
             path: String::new(),
             problem: problem.to_string(),
         }
+    }
+
+    // What these say unless told otherwise can show any value, also a float: more code
+    // than what a user gains from it.
+
+    #[cold]
+    fn invalid_type(given: Unexpected, expected: &dyn Expected) -> Mismatch {
+        Mismatch::custom(format_args!(
+            "invalid type: {}, expected {expected}",
+            kind(given)
+        ))
+    }
+
+    #[cold]
+    fn invalid_value(given: Unexpected, expected: &dyn Expected) -> Mismatch {
+        Mismatch::custom(format_args!(
+            "invalid value: {}, expected {expected}",
+            kind(given)
+        ))
+    }
+}
+
+fn kind(given: Unexpected) -> &'static str {
+    match given {
+        Unexpected::Unit => "null",
+        Unexpected::Bool(_) => "boolean",
+        Unexpected::Unsigned(_) | Unexpected::Signed(_) => "integer",
+        Unexpected::Float(_) => "number",
+        Unexpected::Str(_) => "string",
+        Unexpected::Seq => "array",
+        Unexpected::Map => "object",
+        _ => "value",
     }
 }
 

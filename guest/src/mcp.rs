@@ -25,6 +25,7 @@ use crate::domain::actor::Actor;
 use crate::domain::context::{Caller, Context, Principal, Progress, Source};
 use crate::domain::secret::Secret;
 use crate::error::AuthError;
+use crate::json;
 use crate::operations;
 use crate::ports::{LogLevel, Ports};
 use crate::settings::Settings;
@@ -103,7 +104,7 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
             .data(json!({"max_values": message::MAX_VALUES}));
         return Answer::of_error(Value::Null, error).into_response();
     }
-    match serde_json::from_slice(&request.body) {
+    match json::parse(&request.body) {
         Ok(Value::Array(messages)) => exchange.batch(messages),
         Ok(message) => match exchange.answer(message, false) {
             Some(answer) => answer.into_response(),
@@ -126,7 +127,7 @@ pub(crate) fn admit(request: &Request, settings: &Settings, ports: Ports) -> Res
 
 /// Answers any message, when nothing can run, with the reason.
 pub fn refuse(body: &[u8], error: &AuthError, ports: Ports) -> Response {
-    let id = match serde_json::from_slice(body).map(message::parse) {
+    let id = match json::parse(body).map(message::parse) {
         Ok(Ok(Message::Request(request))) => request.id,
         Ok(Ok(_)) => return accepted(),
         _ => Value::Null,
@@ -267,7 +268,7 @@ impl Exchange<'_> {
         let log_level = match era {
             Era::Modern => meta
                 .and_then(|meta| meta.get("io.modelcontextprotocol/logLevel"))
-                .and_then(|level| serde_json::from_value(level.clone()).ok()),
+                .and_then(|level| json::from_value(level).ok()),
             // What a client gets that has not asked is the server's to say.
             Era::Handshake(_) => self.ports.client.log_level().or(Some(LogLevel::Info)),
         };

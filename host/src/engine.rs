@@ -71,6 +71,8 @@ fn config(limits: &Limits, memories: Memories) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
+        // Each call is alone in its store.
+        .concurrency_support(false)
         .epoch_interruption(true)
         .cranelift_opt_level(OptLevel::Speed)
         .memory_init_cow(true)

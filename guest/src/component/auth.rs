@@ -12,6 +12,7 @@ use super::ports;
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::secret::Secret;
 use crate::error::{AuthError, FieldError, Result as AuthResult};
+use crate::json;
 use crate::operations::{
     self, CheckPermission, CompleteLogin, Login, LoginOutcome, Logout, RefreshToken, Register,
     Tokens, VerifyToken,
@@ -117,7 +118,7 @@ impl Guest for Component {
 
     fn invoke(caller: WitCaller, operation: String, input: String) -> Result<String, Error> {
         run("invoke", caller, |context| {
-            let input: Value = serde_json::from_str(&input).map_err(|error| {
+            let input: Value = json::parse(input.as_bytes()).map_err(|error| {
                 AuthError::invalid(vec![FieldError {
                     path: "$".to_owned(),
                     problem: format!(

@@ -2,7 +2,7 @@
 //! clock): HMAC-SHA1, six digits, steps of 30 seconds. Other choices are allowed,
 //! but many apps take only these, and show wrong codes without a word for others.
 
-use data_encoding::BASE32_NOPAD;
+use base32ct::{Base32UpperUnpadded, Encoding as _};
 use hmac::{Hmac, KeyInit, Mac};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -65,7 +65,7 @@ impl TotpSecret {
 
     /// As apps take it: base32 (RFC 4648 section 6) without padding.
     pub fn to_base32(&self) -> Secret {
-        Secret::new(BASE32_NOPAD.encode(self.0.as_slice()))
+        Secret::new(Base32UpperUnpadded::encode_string(self.0.as_slice()))
     }
 
     /// The step that the code belongs to, if that is the current one or the one

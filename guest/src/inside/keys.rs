@@ -4,7 +4,6 @@ use std::env;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use data_encoding::HEXLOWER_PERMISSIVE;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -53,7 +52,7 @@ fn read() -> Result<Zeroizing<Vec<u8>>, &'static str> {
 fn parse(text: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let is_hex = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let key = match is_hex {
-        true => HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok(),
+        true => base16ct::mixed::decode_vec(text).ok(),
         false => [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
             .iter()
             .find_map(|alphabet| alphabet.decode(text).ok()),

@@ -8,6 +8,7 @@ use std::env;
 use serde_json::{Map, Value, json};
 
 use crate::domain::time::Timestamp;
+use crate::json;
 use crate::ports::{Clock, Ended, Severity, Telemetry};
 
 /// Latencies are counted by the power of two below them, in microseconds.
@@ -71,7 +72,7 @@ impl Telemetry for Log<'_> {
     }
 
     fn audited(&self, record: &str) {
-        let record: Value = serde_json::from_str(record).unwrap_or_default();
+        let record = json::parse(record.as_bytes()).unwrap_or_default();
         let fields = Map::from_iter([("record".to_owned(), record)]);
         if least() <= rank(Severity::Info).0 {
             write(self.clock.now(), "info", "audited", &fields);

@@ -5,7 +5,6 @@
 
 use std::rc::Rc;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Request, Response, Transport, failure, json_response, message};
@@ -13,6 +12,7 @@ use crate::domain::actor::{self, Actor};
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::secret::Secret;
 use crate::error::{AuthError, Kind, Result};
+use crate::json;
 use crate::ports::Ports;
 use crate::settings::Settings;
 
@@ -77,16 +77,12 @@ fn refused() -> AuthError {
 
 /// The id of a request; of anything else `null`.
 fn id_of(body: &[u8]) -> Value {
-    #[derive(Deserialize)]
-    struct Identified {
-        id: Value,
-    }
     if message::has_too_many_values(body) {
         return Value::Null;
     }
-    serde_json::from_slice(body)
-        .map(|message: Identified| message.id)
+    json::parse(body)
         .ok()
+        .and_then(|mut message| message.get_mut("id").map(Value::take))
         .filter(|id| id.is_string() || id.is_number())
         .unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Call, MethodResult, STATIC_TTL_MS, SUPPORTED_VERSIONS};
+use crate::json;
 use crate::mcp::failure::RpcError;
 use crate::ports::LogLevel;
 
@@ -63,7 +64,7 @@ pub fn initialize(call: &Call) -> MethodResult {
 /// `logging/setLevel`, of the handshake era.
 pub fn set_level(call: &Call) -> MethodResult {
     let level = call.text("level")?;
-    let Ok(level) = serde_json::from_value::<LogLevel>(json!(level)) else {
+    let Ok(level) = json::from_value::<LogLevel>(&json!(level)) else {
         return Err(RpcError::invalid_params(
             "$.params.level: expected debug, info, notice, warning, error, critical, alert or \
              emergency",
