@@ -1,12 +1,15 @@
 //! The properties of each code point. What the libraries keep to themselves is told
 //! from what they do with texts in which that property decides.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::iter;
 
 use precis_core::profile::Rules;
 use precis_core::{DerivedPropertyValue, FreeformClass, IdentifierClass, StringClass};
 use precis_profiles::{OpaqueString, UsernameCaseMapped};
 use unicode_normalization::char::{canonical_combining_class, is_public_assigned};
+use unicode_normalization::{IsNormalized, is_nfc_quick};
 
 use super::Numbers;
 use super::format::*;
@@ -14,7 +17,7 @@ use super::format::*;
 /// Runs of code points alike: how many kinds there are, their flags and combining
 /// classes; how many runs, their lengths, and the kind of each.
 pub fn properties() -> Vec<u8> {
-    let mut kinds: Vec<(u16, u8)> = Vec::new();
+    let mut kinds: Vec<(u32, u8)> = Vec::new();
     let mut numbers = BTreeMap::new();
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for code in 0..=u32::from(char::MAX) {
@@ -38,7 +41,7 @@ pub fn properties() -> Vec<u8> {
     let mut table = Numbers::default();
     table.push(kinds.len() as u32);
     for (flags, class) in kinds {
-        table.push(flags.into());
+        table.push(flags);
         table.push(class.into());
     }
     table.push(runs.len() as u32);
@@ -51,7 +54,7 @@ pub fn properties() -> Vec<u8> {
     table.0
 }
 
-fn flags(c: char) -> u16 {
+fn flags(c: char) -> u32 {
     // Nobody may write what is not assigned, and nobody can have it mapped to.
     if !is_public_assigned(c) {
         return 0;
@@ -59,10 +62,10 @@ fn flags(c: char) -> u16 {
     let classes = classes(c);
     // What no text may hold is the context of nothing.
     let context = if classes == 0 { 0 } else { context(c) };
-    classes | space(c) | context | direction(c)
+    classes | mappings(c) | context | direction(c)
 }
 
-fn classes(c: char) -> u16 {
+fn classes(c: char) -> u32 {
     use DerivedPropertyValue::{ContextJ, ContextO, PValid, SpecClassPval};
     match FreeformClass::default().get_value_from_char(c) {
         ContextJ | ContextO => BY_CONTEXT,
@@ -74,18 +77,25 @@ fn classes(c: char) -> u16 {
     }
 }
 
-fn space(c: char) -> u16 {
-    let mapped = OpaqueString::new().additional_mapping_rule(c.to_string());
-    if mapped.is_ok_and(|mapped| mapped != c.to_string()) {
-        SPACE
-    } else {
-        0
+/// What its mappings and NFC do with it.
+fn mappings(c: char) -> u32 {
+    let is_other = |mapped: Result<Cow<str>, _>| mapped.is_ok_and(|it| !it.chars().eq([c]));
+    let mut flags = 0;
+    if is_other(OpaqueString::new().additional_mapping_rule(c.to_string())) {
+        flags |= SPACE;
     }
+    if is_other(UsernameCaseMapped::new().width_mapping_rule(c.to_string())) {
+        flags |= WIDE_OR_NARROW;
+    }
+    if is_nfc_quick(iter::once(c)) != IsNormalized::Yes {
+        flags |= MAY_NORMALIZE;
+    }
+    flags
 }
 
 /// RFC 5892 appendix A. Each text has one character that needs a context, and the
 /// context is there if the code point is what we ask for.
-fn context(c: char) -> u16 {
+fn context(c: char) -> u32 {
     let allowed = |text: String| FreeformClass::default().allows(text).is_ok();
     if allowed(format!("{c}\u{30fb}")) {
         return KANA_OR_HAN;
@@ -107,7 +117,7 @@ fn context(c: char) -> u16 {
 
 /// RFC 5893 section 2. Left to right is what a text from right to left cannot hold, and
 /// no other text is looked at.
-fn direction(c: char) -> u16 {
+fn direction(c: char) -> u32 {
     let satisfied = |text: String| UsernameCaseMapped::new().directionality_rule(text).is_ok();
     let ends = satisfied(format!("\u{5d0}{c}"));
     let goes_on = satisfied(format!("\u{5d0}{c}\u{5d0}"));

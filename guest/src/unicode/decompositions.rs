@@ -26,7 +26,6 @@ struct Decomposition {
     from: usize,
 }
 
-#[derive(Default)]
 struct Tables {
     /// In the order of code points.
     decompositions: Vec<Decomposition>,
@@ -67,7 +66,8 @@ pub fn compose(first: char, second: char) -> Option<char> {
     compositions.get(found.ok()?).map(|(_, composed)| *composed)
 }
 
-/// The width mapping of RFC 8265 section 3.3.
+/// What a full-width or half-width form maps to (RFC 8265 section 3.3); any other
+/// character as it is.
 pub fn width_mapped(c: char) -> char {
     match TABLES.get(c) {
         Some((kind, [narrow])) if kind & WIDTH != 0 => *narrow,
@@ -86,52 +86,62 @@ impl Tables {
         Some((found.kind, to))
     }
 
+    /// As `decompositions` of the build script writes them.
     fn read(mut numbers: Numbers) -> Tables {
-        let mut tables = Tables::default();
-        let mut of = 0;
-        for _ in 0..numbers.next_count() {
-            of += numbers.next();
-            tables.decompositions.push(Decomposition {
-                of: char::from_u32(of).unwrap_or_default(),
-                ..Decomposition::default()
-            });
-        }
-        let (mut longest, mut count) = (0, 0);
-        for decomposition in &mut tables.decompositions {
-            let number = numbers.next();
-            decomposition.kind = (number & ((1 << KIND_BITS) - 1)) as u8;
-            decomposition.length = (number >> KIND_BITS) as usize;
-            decomposition.from = count;
-            longest = longest.max(decomposition.length);
-            count += decomposition.length;
-        }
-        tables.characters = vec!['\0'; count];
-        for place in 0..longest {
+        let decompositions = Decomposition::read_all(&mut numbers);
+        let length = |it: &Decomposition| it.from + it.length;
+        let mut characters = vec!['\0'; decompositions.last().map_or(0, length)];
+        let longest = decompositions.iter().map(|it| it.length).max();
+        for place in 0..longest.unwrap_or_default() {
             numbers.begin_steps();
-            for each in tables.decompositions.iter().filter(|it| it.length > place) {
-                if let Some(c) = tables.characters.get_mut(each.from + place) {
+            for it in decompositions.iter().filter(|it| it.length > place) {
+                if let Some(c) = characters.get_mut(it.from + place) {
                     *c = numbers.step();
                 }
             }
         }
+        let mut tables = Tables {
+            decompositions,
+            characters,
+            compositions: Vec::new(),
+        };
         tables.compositions = tables.compositions();
         tables
     }
 
     fn compositions(&self) -> Vec<([char; 2], char)> {
-        let composites = self
+        let composes = |it: &&Decomposition| it.kind & COMPOSES != 0;
+        let mut compositions: Vec<_> = self
             .decompositions
             .iter()
-            .filter(|it| it.kind & COMPOSES != 0);
-        let pairs = composites.filter_map(|it| {
-            let (first, second) = (
-                self.characters.get(it.from)?,
-                self.characters.get(it.from + 1)?,
-            );
-            Some(([*first, *second], it.of))
-        });
-        let mut compositions: Vec<_> = pairs.collect();
+            .filter(composes)
+            .filter_map(|it| Some((*self.characters.get(it.from..)?.first_chunk()?, it.of)))
+            .collect();
         compositions.sort_unstable();
         compositions
+    }
+}
+
+impl Decomposition {
+    fn read_all(numbers: &mut Numbers) -> Vec<Decomposition> {
+        let mut code = 0;
+        let mut all: Vec<_> = (0..numbers.next_count())
+            .map(|_| {
+                code += numbers.next();
+                Decomposition {
+                    of: char::from_u32(code).unwrap_or_default(),
+                    ..Decomposition::default()
+                }
+            })
+            .collect();
+        let mut from = 0;
+        for it in &mut all {
+            let number = numbers.next();
+            it.kind = number as u8 & ((1 << KIND_BITS) - 1);
+            it.length = (number >> KIND_BITS) as usize;
+            it.from = from;
+            from += it.length;
+        }
+        all
     }
 }

@@ -3,10 +3,14 @@
 use zeroize::Zeroizing;
 
 use super::decompositions::{Form, compose, decompose};
+use super::format::MAY_NORMALIZE;
 use super::properties::Properties;
 
 /// Normalization Form C. What was in the buffers is wiped: it may be a password.
 pub fn nfc(text: &[char]) -> Zeroizing<Vec<char>> {
+    if is_nfc(text) {
+        return Zeroizing::new(text.to_vec());
+    }
     normalize(text, Form::Canonical)
 }
 
@@ -31,6 +35,19 @@ pub fn string(characters: &[char]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(length));
     text.extend(characters);
     text
+}
+
+/// Quick check, UAX #15 section 9: most texts are as they should be, and so most calls
+/// need no table of decompositions. `false`: perhaps not.
+fn is_nfc(text: &[char]) -> bool {
+    let mut last = 0;
+    text.iter().all(|c| {
+        let properties = Properties::of(*c);
+        let class = properties.combining_class;
+        let in_order = class == 0 || last <= class;
+        last = class;
+        in_order && !properties.any(MAY_NORMALIZE)
+    })
 }
 
 /// A character and its combining class.

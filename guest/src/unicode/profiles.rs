@@ -4,7 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::decompositions::width_mapped;
-use super::format::{BY_CONTEXT, IN_NAMES, IN_PASSWORDS, SPACE};
+use super::format::{BY_CONTEXT, IN_NAMES, IN_PASSWORDS, SPACE, WIDE_OR_NARROW};
 use super::normalization::{characters, nfc, string};
 use super::properties::is;
 use super::{bidi, context};
@@ -15,12 +15,12 @@ pub fn username_case_mapped(text: &str) -> Option<String> {
         let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         return is_name.then(|| text.to_ascii_lowercase());
     }
-    let narrow: Vec<char> = text.chars().map(width_mapped).collect();
-    if !allows(IN_NAMES, &narrow) {
+    let narrowed: Vec<char> = text.chars().map(narrow).collect();
+    if !allows(IN_NAMES, &narrowed) {
         return None;
     }
     // Each letter by itself, so that no sigma is a final one: a name may go on.
-    let lower: Vec<char> = narrow.into_iter().flat_map(char::to_lowercase).collect();
+    let lower: Vec<char> = narrowed.into_iter().flat_map(char::to_lowercase).collect();
     let normal = nfc(&lower);
     bidi::is_satisfied(&normal).then(|| normal.iter().collect())
 }
@@ -42,8 +42,16 @@ pub fn opaque_string(text: &str) -> Option<Zeroizing<String>> {
     Some(string(&nfc(&characters)))
 }
 
+fn narrow(c: char) -> char {
+    if is(c, WIDE_OR_NARROW) {
+        width_mapped(c)
+    } else {
+        c
+    }
+}
+
 /// Whether a class (a constant of `format`) holds every character of a text.
-fn allows(class: u16, text: &[char]) -> bool {
+fn allows(class: u32, text: &[char]) -> bool {
     let allowed = |place| {
         let (before, rest) = text.split_at_checked(place)?;
         let (c, after) = rest.split_first()?;

@@ -8,7 +8,7 @@ use crate::packed::packed;
 /// What one code point is.
 #[derive(Clone, Copy, Default)]
 pub struct Properties {
-    flags: u16,
+    flags: u32,
     /// Canonical_Combining_Class.
     pub combining_class: u8,
 }
@@ -20,11 +20,16 @@ impl Properties {
         let run = after.checked_sub(1).and_then(|index| RUNS.get(index));
         run.map_or(Properties::default(), |(_, properties)| *properties)
     }
+
+    /// Whether any of these is so (constants of `format`).
+    pub fn any(self, flags: u32) -> bool {
+        self.flags & flags != 0
+    }
 }
 
-/// Whether a code point is any of these (constants of `format`).
-pub fn is(c: char, flags: u16) -> bool {
-    Properties::of(c).flags & flags != 0
+/// Whether any of these is so of a code point.
+pub fn is(c: char, flags: u32) -> bool {
+    Properties::of(c).any(flags)
 }
 
 /// Where each run of code points alike begins.
@@ -33,7 +38,7 @@ static RUNS: LazyLock<Vec<(u32, Properties)>> = LazyLock::new(|| {
     let mut numbers = Numbers::new(table.bytes());
     let kinds: Vec<Properties> = (0..numbers.next_count())
         .map(|_| Properties {
-            flags: numbers.next() as u16,
+            flags: numbers.next(),
             combining_class: numbers.next() as u8,
         })
         .collect();
