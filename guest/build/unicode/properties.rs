@@ -55,7 +55,7 @@ pub fn properties() -> Vec<u8> {
 }
 
 fn flags(c: char) -> u32 {
-    // Nobody may write what is not assigned, and nobody can have it mapped to.
+    // What is not assigned may not be written, and nothing is mapped to it.
     if !is_public_assigned(c) {
         return 0;
     }
