@@ -18,8 +18,9 @@ struct Decomposition {
     to: Vec<char>,
 }
 
-/// How many there are, the step from each code point to the next, kinds and lengths,
-/// then first characters, second ones and so on: each as a step from the one before.
+/// How many there are, the step from each code point to the next, kinds and lengths;
+/// the greatest length, then first characters, second ones and so on, each as a step
+/// from the one before.
 ///
 /// Fails if the libraries do not compose what they decompose.
 pub fn decompositions() -> io::Result<Vec<u8>> {
@@ -42,6 +43,7 @@ pub fn decompositions() -> io::Result<Vec<u8>> {
         .map(|each| each.to.len())
         .max()
         .unwrap_or_default();
+    table.push(longest as u32);
     for place in 0..longest {
         let mut last = 0;
         for c in all.iter().filter_map(|each| each.to.get(place)) {

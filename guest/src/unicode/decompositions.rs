@@ -31,7 +31,14 @@ struct Tables {
     decompositions: Vec<Decomposition>,
     characters: Vec<char>,
     /// The pairs that compose, in order, and to what.
-    compositions: Vec<([char; 2], char)>,
+    compositions: Vec<(Pair, char)>,
+}
+
+/// Two characters as one number: in their order, and compared at once.
+type Pair = u64;
+
+fn pair(first: char, second: char) -> Pair {
+    u64::from(first) << 32 | u64::from(second)
 }
 
 /// Gives the full decomposition of a character, piece by piece.
@@ -62,7 +69,7 @@ pub fn compose(first: char, second: char) -> Option<char> {
         return Some(syllable);
     }
     let compositions = &TABLES.compositions;
-    let found = compositions.binary_search_by_key(&[first, second], |(pair, _)| *pair);
+    let found = compositions.binary_search_by_key(&pair(first, second), |(pair, _)| *pair);
     compositions.get(found.ok()?).map(|(_, composed)| *composed)
 }
 
@@ -91,8 +98,7 @@ impl Tables {
         let decompositions = Decomposition::read_all(&mut numbers);
         let length = |it: &Decomposition| it.from + it.length;
         let mut characters = vec!['\0'; decompositions.last().map_or(0, length)];
-        let longest = decompositions.iter().map(|it| it.length).max();
-        for place in 0..longest.unwrap_or_default() {
+        for place in 0..numbers.next() as usize {
             numbers.begin_steps();
             for it in decompositions.iter().filter(|it| it.length > place) {
                 if let Some(c) = characters.get_mut(it.from + place) {
@@ -109,15 +115,20 @@ impl Tables {
         tables
     }
 
-    fn compositions(&self) -> Vec<([char; 2], char)> {
-        let composes = |it: &&Decomposition| it.kind & COMPOSES != 0;
-        let mut compositions: Vec<_> = self
-            .decompositions
-            .iter()
-            .filter(composes)
-            .filter_map(|it| Some((*self.characters.get(it.from..)?.first_chunk()?, it.of)))
-            .collect();
-        compositions.sort_unstable();
+    /// Sorts by inserting: there are less than a thousand, mostly in order, and the code
+    /// of a better algorithm is as large as half of the table.
+    fn compositions(&self) -> Vec<(Pair, char)> {
+        let mut compositions = Vec::with_capacity(self.decompositions.len());
+        for it in &self.decompositions {
+            let to = self.characters.get(it.from..).unwrap_or_default();
+            if it.kind & COMPOSES != 0
+                && let Some([first, second]) = to.first_chunk()
+            {
+                let pair = pair(*first, *second);
+                let place = compositions.partition_point(|(other, _)| *other < pair);
+                compositions.insert(place, (pair, it.of));
+            }
+        }
         compositions
     }
 }

@@ -19,7 +19,7 @@ pub fn nfkc(text: &str) -> Zeroizing<String> {
     if text.is_ascii() {
         return Zeroizing::new(text.to_owned());
     }
-    string(&normalize(&characters(text), Form::Compatible))
+    Zeroizing::new(string(&normalize(&characters(text), Form::Compatible)))
 }
 
 /// The characters of a text, in a buffer that did not grow and leave copies behind.
@@ -30,9 +30,9 @@ pub fn characters(text: &str) -> Zeroizing<Vec<char>> {
 }
 
 /// The reverse.
-pub fn string(characters: &[char]) -> Zeroizing<String> {
+pub fn string(characters: &[char]) -> String {
     let length = characters.iter().map(|c| c.len_utf8()).sum();
-    let mut text = Zeroizing::new(String::with_capacity(length));
+    let mut text = String::with_capacity(length);
     text.extend(characters);
     text
 }

@@ -15,14 +15,20 @@ pub fn username_case_mapped(text: &str) -> Option<String> {
         let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         return is_name.then(|| text.to_ascii_lowercase());
     }
-    let narrowed: Vec<char> = text.chars().map(narrow).collect();
-    if !allows(IN_NAMES, &narrowed) {
+    let mut characters = characters(text);
+    for c in characters.iter_mut().filter(|c| is(**c, WIDE_OR_NARROW)) {
+        *c = width_mapped(*c);
+    }
+    if !allows(IN_NAMES, &characters) {
         return None;
     }
-    // Each letter by itself, so that no sigma is a final one: a name may go on.
-    let lower: Vec<char> = narrowed.into_iter().flat_map(char::to_lowercase).collect();
+    let mut lower = Vec::with_capacity(text.len());
+    for c in characters.iter() {
+        // Each letter by itself, so that no sigma is a final one: a name may go on.
+        lower.extend(c.to_lowercase());
+    }
     let normal = nfc(&lower);
-    bidi::is_satisfied(&normal).then(|| normal.iter().collect())
+    bidi::is_satisfied(&normal).then(|| string(&normal))
 }
 
 /// The profile OpaqueString, section 4.2; `None`: this is no password.
@@ -39,15 +45,7 @@ pub fn opaque_string(text: &str) -> Option<Zeroizing<String>> {
     for c in characters.iter_mut().filter(|c| is(**c, SPACE)) {
         *c = ' ';
     }
-    Some(string(&nfc(&characters)))
-}
-
-fn narrow(c: char) -> char {
-    if is(c, WIDE_OR_NARROW) {
-        width_mapped(c)
-    } else {
-        c
-    }
+    Some(Zeroizing::new(string(&nfc(&characters))))
 }
 
 /// Whether a class (a constant of `format`) holds every character of a text.
