@@ -10,7 +10,8 @@ pub fn is_satisfied(text: &[char]) -> bool {
     if !any(RIGHT_TO_LEFT | ARABIC_NUMBER) {
         return true;
     }
-    // Marks stand at the end only.
+    // Marks at the end only: stricter than the rule, which has them anywhere after the
+    // first character, and the reading of the library that the tables come from.
     let end = text.iter().rposition(|c| !is(*c, NONSPACING));
     let body = end.and_then(|end| text.get(..=end)).unwrap_or_default();
     let (Some(first), Some(last)) = (body.first(), body.last()) else {

@@ -3,7 +3,8 @@
 use super::format::{GREEK, HEBREW, JOINS_NEXT, JOINS_PREVIOUS, KANA_OR_HAN, TRANSPARENT, VIRAMA};
 use super::properties::is;
 
-/// Whether this one may stand between what is before and what is after it.
+/// Whether this one may stand between what is before and what is after it, if all that
+/// is before may stand there.
 pub fn allows(before: &[char], c: char, after: &[char]) -> bool {
     let previous = |flags| before.last().is_some_and(|c| is(*c, flags));
     let has = |allowed: &dyn Fn(char) -> bool| before.iter().chain(after).any(|c| allowed(*c));
@@ -13,7 +14,8 @@ pub fn allows(before: &[char], c: char, after: &[char]) -> bool {
         '\u{b7}' => before.last() == Some(&'l') && after.first() == Some(&'l'),
         '\u{375}' => after.first().is_some_and(|c| is(*c, GREEK)),
         '\u{5f3}' | '\u{5f4}' => previous(HEBREW),
-        '\u{30fb}' => has(&|c| is(c, KANA_OR_HAN)),
+        // One of many was let in for the sake of the whole text.
+        '\u{30fb}' => before.contains(&c) || has(&|c| is(c, KANA_OR_HAN)),
         '\u{660}'..='\u{669}' => !has(&|c| matches!(c, '\u{6f0}'..='\u{6f9}')),
         '\u{6f0}'..='\u{6f9}' => !has(&|c| matches!(c, '\u{660}'..='\u{669}')),
         _ => false,

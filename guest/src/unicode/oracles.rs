@@ -90,6 +90,7 @@ fn every_code_point_where_it_may_be_a_context() {
     compare_assigned(|c| format!("\u{5d0}{c}\u{5f3}"));
     compare_assigned(|c| format!("{c}\u{5f4}"));
     compare_assigned(|c| format!("{c}\u{30fb}"));
+    compare_assigned(|c| format!("\u{30fb}\u{30fb}{c}"));
     compare_assigned(|c| format!("\u{627}{c}\u{660}"));
     compare_assigned(|c| format!("\u{627}{c}\u{6f0}"));
 }
