@@ -1,6 +1,8 @@
 //! Packs what the component carries about and seldom looks at: texts that are a tenth
 //! of it packed, and a third of it as they are.
 
+mod unicode;
+
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
@@ -20,7 +22,11 @@ fn main() -> io::Result<()> {
         let name = path.file_name().unwrap_or_default();
         pack(&fs::read(&path)?, &out.join(name))?;
     }
-    Ok(())
+    pack(&unicode::properties(), &out.join("unicode-properties"))?;
+    pack(
+        &unicode::decompositions()?,
+        &out.join("unicode-decompositions"),
+    )
 }
 
 /// As `packed::Packed` of the component reads it.

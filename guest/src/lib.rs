@@ -22,6 +22,7 @@ pub mod operations;
 mod packed;
 pub mod ports;
 pub mod settings;
+mod unicode;
 
 #[cfg(target_family = "wasm")]
 mod component;

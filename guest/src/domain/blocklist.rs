@@ -6,11 +6,12 @@
 //! nothing but one such word, repeated or with digits and punctuation around it, or
 //! of nothing but rows of keys and repetitions.
 
-use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
 
 use super::password::Owner;
 use crate::packed::{Packed, packed};
 use crate::settings::Settings;
+use crate::unicode::nfkc;
 
 /// Common passwords in lower case and NFKC, sorted by their bytes, one a line: the
 /// most frequent ones of at least 8 characters of the list in zxcvbn (MIT, see
@@ -50,10 +51,10 @@ pub fn find(password: &str, owner: &Owner, settings: &Settings) -> Option<&'stat
     None
 }
 
-fn canonical(text: &str) -> String {
+fn canonical(text: &str) -> Zeroizing<String> {
     // What is one letter in one case may be two in the other, and compose anew.
-    let lower = text.nfkc().collect::<String>().to_lowercase();
-    lower.nfkc().collect()
+    let lower = Zeroizing::new(nfkc(text).to_lowercase());
+    nfkc(&lower)
 }
 
 /// Whether it falls whole into runs of one key or along a row, but for what digits
@@ -152,7 +153,7 @@ fn is_common(word: &str) -> bool {
 }
 
 /// What anybody would think of who knows whose password it is, and for what.
-fn context_words(owner: &Owner, settings: &Settings) -> Vec<String> {
+fn context_words(owner: &Owner, settings: &Settings) -> Vec<Zeroizing<String>> {
     let mut texts = vec![
         owner.username.as_str(),
         "user-auth",
@@ -233,7 +234,7 @@ mod tests {
         assert!(words.is_sorted() && words.len() > 4_000);
         for word in &words {
             assert!(word.chars().count() >= 5, "{word}");
-            assert_eq!(canonical(word), *word);
+            assert_eq!(canonical(word).as_str(), *word);
             assert!(is_common(word), "{word}");
         }
         for word in [

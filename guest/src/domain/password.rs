@@ -4,8 +4,6 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use precis_core::profile::PrecisFastInvocation;
-use precis_profiles::OpaqueString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -20,6 +18,7 @@ use super::username::Username;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::{HashParameters, Ports};
 use crate::settings::Settings;
+use crate::unicode::opaque_string;
 
 /// Above this no password is hashed at all.
 pub const MAX_BYTES: usize = 1024;
@@ -47,9 +46,9 @@ impl TryFrom<Zeroizing<String>> for Password {
         if text.len() > MAX_BYTES {
             return Err("a password has at most 1,024 bytes");
         }
-        let canonical = OpaqueString::enforce(text.as_str())
-            .map_err(|_| "a password is not empty and has no control characters")?;
-        Ok(Password(Zeroizing::new(canonical.into_owned())))
+        opaque_string(&text)
+            .map(Password)
+            .ok_or("a password is not empty and has no control characters")
     }
 }
 

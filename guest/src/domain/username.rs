@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use precis_core::profile::PrecisFastInvocation;
-use precis_profiles::UsernameCaseMapped;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::unicode::username_case_mapped;
 
 const MAX_CHARS: usize = 64;
 
@@ -34,16 +34,16 @@ impl TryFrom<String> for Username {
         if text.len() > MAX_CHARS * 8 {
             return Err(EXPECTED);
         }
-        let canonical = UsernameCaseMapped::enforce(text.as_str()).map_err(|_| EXPECTED)?;
+        let canonical = username_case_mapped(&text).ok_or(EXPECTED)?;
         if canonical.is_empty() || canonical.chars().count() > MAX_CHARS {
             return Err(EXPECTED);
         }
         // RFC 8264 section 7: not every canonical form is its own canonical form,
         // as of upper-case Cherokee, and such a name could never be typed.
-        if UsernameCaseMapped::enforce(&*canonical).as_ref() != Ok(&canonical) {
+        if username_case_mapped(&canonical).as_ref() != Some(&canonical) {
             return Err(EXPECTED);
         }
-        Ok(Username(canonical.into_owned()))
+        Ok(Username(canonical))
     }
 }
 
