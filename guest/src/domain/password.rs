@@ -5,6 +5,8 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -104,7 +106,7 @@ pub fn check_policy(
 #[serde(transparent)]
 pub struct PasswordRecord(Kept);
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 enum Kept {
     /// An Argon2id string in PHC form (`$argon2id$v=19$m=…,t=…,p=…$salt$hash`),
@@ -123,6 +125,31 @@ struct Imported {
     salt: String,
     /// In base64.
     seal: String,
+}
+
+// Not derived: that would keep a copy of what is read, and try it on each variant.
+impl<'de> Deserialize<'de> for Kept {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> std::result::Result<Kept, D::Error> {
+        input.deserialize_any(KeptVisitor)
+    }
+}
+
+struct KeptVisitor;
+
+impl<'de> Visitor<'de> for KeptVisitor {
+    type Value = Kept;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a stored password")
+    }
+
+    fn visit_str<E>(self, phc: &str) -> std::result::Result<Kept, E> {
+        Ok(Kept::Own(phc.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> std::result::Result<Kept, A::Error> {
+        Imported::deserialize(MapAccessDeserializer::new(fields)).map(Kept::Imported)
+    }
 }
 
 impl PasswordRecord {

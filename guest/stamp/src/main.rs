@@ -1,7 +1,8 @@
 //! Writes into a component what it is: its name, and what its Cargo.toml says of it.
 //! `make` calls this on what the linker gave, which has nowhere to say so itself: a
 //! section of a Rust program ends up in the module inside, where registries and
-//! `wasm-tools metadata` do not look.
+//! `wasm-tools metadata` do not look. What the linker called the parts goes: nothing
+//! reads it.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 use std::{env, fs, io};
 
 use wasm_encoder::{ComponentNameSection, ComponentSection, CustomSection};
+use wasmparser::BinaryReader;
 
 /// Custom sections, by the names that the annotations of OCI images have after
 /// `org.opencontainers.image.`; what Cargo.toml does not have is left out.
@@ -45,10 +47,12 @@ fn main() -> ExitCode {
 }
 
 fn stamp(from: &Path, to: &Path) -> io::Result<()> {
-    let mut component = fs::read(from)?;
-    if !component.starts_with(COMPONENT) {
+    let linked = fs::read(from)?;
+    let Some(sections) = linked.strip_prefix(COMPONENT) else {
         return Err(io::Error::other("it is not a component"));
-    }
+    };
+    let mut component = COMPONENT.to_vec();
+    component.extend(without_names(sections).map_err(io::Error::other)?);
     let name = to.file_stem().unwrap_or_default().to_string_lossy();
     append(&mut component, &name);
     // What is as it was keeps its time, so that nothing is built anew because of it.
@@ -56,6 +60,24 @@ fn stamp(from: &Path, to: &Path) -> io::Result<()> {
         Ok(present) if present == component => Ok(()),
         _ => fs::write(to, component),
     }
+}
+
+/// The sections but those with names. A section is a byte that says what it is, its
+/// length, and its content; a custom one, of the kind 0, begins with what it is called.
+fn without_names(sections: &[u8]) -> wasmparser::Result<Vec<u8>> {
+    let mut kept = Vec::with_capacity(sections.len());
+    let mut reader = BinaryReader::new(sections, 0);
+    while !reader.eof() {
+        let begin = reader.original_position();
+        let kind = reader.read_u8()?;
+        let length = reader.read_var_u32()? as usize;
+        let content = reader.read_bytes(length)?;
+        if kind == 0 && BinaryReader::new(content, 0).read_string()? == "component-name" {
+            continue;
+        }
+        kept.extend_from_slice(&sections[begin..reader.original_position()]);
+    }
+    Ok(kept)
 }
 
 /// Custom sections may stand anywhere in a component, so also at its end.
