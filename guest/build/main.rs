@@ -1,6 +1,7 @@
 //! Packs what the component carries about and seldom looks at: texts that are a tenth
 //! of it packed, and a third of it as they are.
 
+mod shapes;
 mod unicode;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ fn main() -> io::Result<()> {
         let name = path.file_name().unwrap_or_default();
         pack(&fs::read(&path)?, &out.join(name))?;
     }
+    let schemas = fs::read_to_string("src/operations/schemas.jsonl")?;
+    pack(shapes::of(&schemas)?.as_bytes(), &out.join("shapes.jsonl"))?;
     pack(&unicode::properties(), &out.join("unicode-properties"))?;
     pack(
         &unicode::decompositions()?,

@@ -56,7 +56,7 @@ mod revoke_token;
 mod revoke_user_sessions;
 mod rotate_api_key;
 mod rotate_signing_key;
-mod schemas;
+pub mod schemas;
 mod shown;
 mod target;
 mod unlock_user;
@@ -247,24 +247,22 @@ pub struct Definition {
     pub invoke: fn(Value, &Context) -> Result<Value>,
 }
 
+#[cfg(test)]
 impl Definition {
     /// JSON Schema (2020-12) of the input.
     pub fn input_schema(&self) -> Value {
-        schemas::input(self.name)
+        self.written().input
     }
 
     /// JSON Schema (2020-12) of the output.
     pub fn output_schema(&self) -> Value {
-        schemas::output(self.name)
+        self.written().output
     }
 
-    /// What it does, from the documentation of its type.
-    pub fn description(&self) -> String {
-        let schema = self.input_schema();
-        schema["description"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+    fn written(&self) -> schemas::Schemas {
+        let mut all = TABLE.iter().zip(schemas::all());
+        let own = all.find(|(definition, _)| definition.name == self.name);
+        own.unwrap().1
     }
 }
 
@@ -415,7 +413,7 @@ impl<'a> Counted<'a> {
 fn shown(input: &Value, operation: &str, trail: &Trail) -> Option<String> {
     // The schema is costly to read.
     let is_wanted = trail.is_wanted();
-    is_wanted.then(|| shown::of(input, &schemas::input(operation)))?
+    is_wanted.then(|| shown::of(input, &schemas::shape(operation)))?
 }
 
 /// What an operation takes: its own fields, and where it requires a caller a

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::failure::RpcError;
 use super::{Call, MethodResult, STATIC_TTL_MS, tool_name};
 use crate::error::{AuthError, Kind};
+use crate::operations::schemas::{self, Schemas};
 use crate::operations::{self, Definition, TABLE};
 
 /// What the name of each tool begins with.
@@ -13,7 +14,7 @@ pub const PREFIX: &str = "user-auth_";
 /// `tools/list`
 pub fn list(call: &Call) -> MethodResult {
     call.first_page()?;
-    let tools: Vec<Value> = TABLE.iter().map(tool).collect();
+    let tools: Vec<Value> = TABLE.iter().zip(schemas::all()).map(tool).collect();
     Ok(call
         .era
         .cached(json!({"tools": tools}), STATIC_TTL_MS, "public"))
@@ -64,17 +65,15 @@ fn result(structured: Value, is_error: bool) -> Value {
     })
 }
 
-fn tool(operation: &Definition) -> Value {
-    let mut input_schema = operation.input_schema();
-    let description = input_schema
-        .as_object_mut()
-        .and_then(|schema| schema.remove("description"));
+fn tool((operation, mut schemas): (&Definition, Schemas)) -> Value {
+    let input = schemas.input.as_object_mut();
+    let description = input.and_then(|schema| schema.remove("description"));
     json!({
         "name": tool_name(operation.name),
         "title": operation.title,
         "description": description,
-        "inputSchema": input_schema,
-        "outputSchema": output_schema(operation.output_schema()),
+        "inputSchema": schemas.input,
+        "outputSchema": output_schema(schemas.output),
         "annotations": operation.effect.annotations(operation.title),
     })
 }

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Effect, Operation, TABLE};
+use super::{Effect, Operation, TABLE, schemas};
 use crate::domain::actor::Requirement;
 use crate::domain::challenge;
 use crate::domain::context::Context;
@@ -184,13 +184,14 @@ impl Operation for GetCapabilities {
 pub fn operations() -> Vec<OperationView> {
     TABLE
         .iter()
-        .map(|definition| OperationView {
+        .zip(schemas::all())
+        .map(|(definition, schemas)| OperationView {
             name: definition.name,
             tool: mcp::tool_name(definition.name),
             title: definition.title,
-            description: definition.description(),
-            input_schema: definition.input_schema(),
-            output_schema: definition.output_schema(),
+            description: schemas.description().to_owned(),
+            input_schema: schemas.input,
+            output_schema: schemas.output,
         })
         .collect()
 }

@@ -115,7 +115,7 @@ pub enum ImportStatus {
 }
 
 fn entry_schema() -> Value {
-    let mut schema = schemas::input(ImportUsers::NAME);
+    let mut schema = schemas::shape(ImportUsers::NAME);
     schema["properties"]["users"]["items"].take()
 }
 

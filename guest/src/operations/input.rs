@@ -16,7 +16,7 @@ const MAX_PROBLEMS: usize = 20;
 /// The input, or -32000 with every field that is missing, unknown or of the
 /// wrong form.
 pub fn parse<O: Operation>(input: Value) -> Result<O> {
-    read(input, || schemas::input(O::NAME)).map_err(AuthError::invalid)
+    read(input, || schemas::shape(O::NAME)).map_err(AuthError::invalid)
 }
 
 /// A value of the type that has this schema, or what is wrong with it field by

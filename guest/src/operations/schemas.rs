@@ -10,25 +10,52 @@ use crate::json;
 use crate::packed::{Packed, packed};
 
 /// A line for each operation, in the order of the table.
-static LINES: Packed = packed!("schemas.jsonl");
+static SCHEMAS: Packed = packed!("schemas.jsonl");
 
-/// What an operation takes: its own fields, and where it requires a caller a field to
-/// say who that is, for clients that cannot set headers.
-pub fn input(operation: &str) -> Value {
-    part(operation, "input")
+/// The same without what is for people.
+static SHAPES: Packed = packed!("shapes.jsonl");
+
+/// What an operation takes and gives.
+pub struct Schemas {
+    /// Its own fields, and where it requires a caller a field to say who that is, for
+    /// clients that cannot set headers.
+    pub input: Value,
+    /// What it gives.
+    pub output: Value,
 }
 
-/// What an operation gives.
-pub fn output(operation: &str) -> Value {
-    part(operation, "output")
+impl Schemas {
+    /// What the operation does, from the documentation of its type.
+    pub fn description(&self) -> &str {
+        self.input["description"].as_str().unwrap_or_default()
+    }
 }
 
-fn part(operation: &str, part: &str) -> Value {
-    let begin = format!("{{\"name\":\"{operation}\",");
-    let line = LINES.text().lines().find(|line| line.starts_with(&begin));
-    // A test sees to it that there is a line for each, and that it can be read.
-    let schemas = line.and_then(|line| json::parse(line.as_bytes()).ok());
-    schemas.map_or(Value::Null, |mut schemas| schemas[part].take())
+/// Those of all operations, in the order of the table.
+pub fn all() -> impl Iterator<Item = Schemas> {
+    SCHEMAS.text().lines().map(|line| {
+        let mut schemas = parse(line);
+        Schemas {
+            input: schemas["input"].take(),
+            output: schemas["output"].take(),
+        }
+    })
+}
+
+/// Of what an operation takes: the names, types and secrecy of the fields, and which
+/// are required.
+pub fn shape(operation: &str) -> Value {
+    let mut shapes = SHAPES
+        .text()
+        .lines()
+        .filter_map(|line| line.split_once(' '));
+    let shape = shapes.find(|(name, _)| *name == operation);
+    shape.map_or(Value::Null, |(_, shape)| parse(shape))
+}
+
+// A test sees to it that there is a line for each operation, and that it can be read.
+fn parse(line: &str) -> Value {
+    json::parse(line.as_bytes()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -39,7 +66,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::TABLE;
-    use super::LINES;
+    use super::SCHEMAS;
 
     #[test]
     fn the_file_has_the_schemas_of_the_types() {
@@ -57,9 +84,9 @@ mod tests {
             fs::write(file, &made).unwrap();
             return;
         }
-        for (written, made) in LINES.text().lines().zip(made.lines()) {
+        for (written, made) in SCHEMAS.text().lines().zip(made.lines()) {
             assert_eq!(written, made, "`make schemas` writes the file anew");
         }
-        assert_eq!(LINES.text().lines().count(), TABLE.len());
+        assert_eq!(SCHEMAS.text().lines().count(), TABLE.len());
     }
 }

@@ -124,7 +124,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::operations::TABLE;
+    use crate::operations::{TABLE, schemas};
 
     /// The fields that are text and no secret. Whoever adds one decides here whether
     /// the audit log may show it; a secret one has the format `password` instead.
@@ -175,6 +175,16 @@ mod tests {
         for operation in TABLE {
             let mut found = Vec::new();
             texts(operation.name, &operation.input_schema(), &mut found);
+            let mut of_shape = Vec::new();
+            texts(
+                operation.name,
+                &schemas::shape(operation.name),
+                &mut of_shape,
+            );
+            assert_eq!(
+                found, of_shape,
+                "the shape tells what is secret as the schema does"
+            );
             shown.extend(found.into_iter().filter(|(_, is_secret)| !is_secret));
         }
         for (path, _) in shown {

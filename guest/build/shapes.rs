@@ -1,0 +1,41 @@
+//! What is asked of the schemas of inputs at many calls: which fields there are, what
+//! they are made of, which are required and which are secret. The words for people,
+//! nine tenths of the schemas, are left out.
+
+use std::io;
+
+use serde_json::{Map, Value};
+
+/// A line for each line of the schemas: the name of the operation, a blank, the shape.
+pub fn of(schemas: &str) -> io::Result<String> {
+    let mut shapes = String::new();
+    for line in schemas.lines() {
+        let schemas: Value = serde_json::from_str(line)?;
+        let name = schemas["name"].as_str().unwrap_or_default();
+        shapes += &format!("{name} {}\n", shape(&schemas["input"]));
+    }
+    Ok(shapes)
+}
+
+fn shape(schema: &Value) -> Value {
+    let mut kept = Map::new();
+    for (keyword, value) in schema.as_object().into_iter().flatten() {
+        let value = match (keyword.as_str(), value) {
+            ("properties", Value::Object(fields)) => {
+                let fields = fields.iter();
+                fields
+                    .map(|(name, schema)| (name.clone(), shape(schema)))
+                    .collect()
+            }
+            ("anyOf" | "oneOf" | "allOf", Value::Array(schemas)) => {
+                schemas.iter().map(shape).collect()
+            }
+            ("items", schema) => shape(schema),
+            ("type" | "required" | "writeOnly", value) => value.clone(),
+            ("format", format) if format == "password" => format.clone(),
+            _ => continue,
+        };
+        kept.insert(keyword.clone(), value);
+    }
+    Value::Object(kept)
+}
