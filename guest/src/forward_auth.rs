@@ -139,6 +139,6 @@ fn refusal(error: &AuthError, context: &Context) -> Response {
         kind => kind.status(),
     };
     let object = error.to_object(context.now());
-    let body = json!({"jsonrpc": "2.0", "id": Value::Null, "error": object});
+    let body = mcp::response(Value::Null, "error", object);
     mcp::json_response(status, headers, &body)
 }

@@ -218,6 +218,6 @@ fn method_not_allowed(allow: &str) -> Response {
 /// The answer to what is no message.
 fn refuse(status: u16, message: &str) -> Response {
     let error = json!({"code": -32600, "message": message});
-    let body = json!({"jsonrpc": "2.0", "id": Value::Null, "error": error});
+    let body = mcp::response(Value::Null, "error", error);
     mcp::json_response(status, Vec::new(), &body)
 }

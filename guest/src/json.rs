@@ -38,6 +38,22 @@ pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Mismatch> {
     T::deserialize(Input(value))
 }
 
+/// An object of these fields. Unlike `json!`, which writes what it is given as another
+/// value, this takes it as it is.
+pub fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    let mut object = Map::new();
+    for (name, value) in fields {
+        object.insert(name.to_owned(), value);
+    }
+    Value::Object(object)
+}
+
+/// As JSON text.
+pub fn text(value: &Value) -> String {
+    // Only a map with keys that are no strings fails, and JSON has none.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
 impl Mismatch {
     fn within(mut self, outer: String) -> Mismatch {
         let begins_with_name = !self.path.is_empty() && !self.path.starts_with('[');

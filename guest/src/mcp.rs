@@ -133,7 +133,7 @@ pub fn refuse(body: &[u8], error: &AuthError, ports: Ports) -> Response {
         _ => Value::Null,
     };
     let object = error.to_object(ports.clock.now());
-    let body = json!({"jsonrpc": "2.0", "id": id, "error": object});
+    let body = response(id, "error", object);
     json_response(error.kind.status(), failure::headers(error), &body)
 }
 
@@ -211,7 +211,7 @@ impl Exchange<'_> {
             return;
         }
         if let Some(id) = params.get("requestId") {
-            self.ports.client.cancel(&id.to_string());
+            self.ports.client.cancel(&json::text(id));
         }
     }
 
@@ -226,7 +226,7 @@ impl Exchange<'_> {
         };
         // A batch is answered whole or not at all, so that none of it is cancelled.
         if !in_batch {
-            self.ports.client.started(&request.id.to_string());
+            self.ports.client.started(&json::text(&request.id));
         }
         let call = Call {
             era,
@@ -238,11 +238,7 @@ impl Exchange<'_> {
             Ok(result) => Answer {
                 status: 200,
                 headers: Vec::new(),
-                body: json!({
-                    "jsonrpc": "2.0",
-                    "id": request.id,
-                    "result": era.finish(result),
-                }),
+                body: response(request.id.clone(), "result", era.finish(result)),
             },
             Err(Failure::Protocol(error)) => {
                 Answer::of_error(request.id.clone(), error.in_era(era))
@@ -252,11 +248,7 @@ impl Exchange<'_> {
                 Answer {
                     status: failure::status(&error, era),
                     headers: failure::headers(&error),
-                    body: json!({
-                        "jsonrpc": "2.0",
-                        "id": request.id,
-                        "error": failure::in_era(object, era),
-                    }),
+                    body: response(request.id.clone(), "error", failure::in_era(object, era)),
                 }
             }
         }
@@ -363,7 +355,7 @@ impl Answer {
         Answer {
             status: error.status,
             headers: Vec::new(),
-            body: json!({"jsonrpc": "2.0", "id": id, "error": error.to_object()}),
+            body: response(id, "error", error.to_object()),
         }
     }
 
@@ -416,11 +408,16 @@ fn accepted() -> Response {
     }
 }
 
+/// A response of JSON-RPC 2.0, with a `result` or an `error`.
+pub(crate) fn response(id: Value, kind: &str, content: Value) -> Value {
+    json::object([("jsonrpc", "2.0".into()), ("id", id), (kind, content)])
+}
+
 /// An answer in JSON.
 pub(crate) fn json_response(status: u16, headers: Vec<(String, String)>, body: &Value) -> Response {
     Response {
         status,
         headers,
-        body: Some(body.to_string().into_bytes()),
+        body: Some(json::text(body).into_bytes()),
     }
 }

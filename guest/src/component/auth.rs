@@ -129,12 +129,12 @@ impl Guest for Component {
                 }])
             })?;
             let output = operations::invoke(&operation, input, context)?;
-            Ok(output.to_string())
+            Ok(json::text(&output))
         })
     }
 
     fn operations() -> String {
-        json!(operations::operations()).to_string()
+        serde_json::to_string(&operations::operations()).unwrap_or_default()
     }
 }
 
@@ -159,7 +159,7 @@ fn run<T>(
         code: error.kind.code(),
         operation: error.operation.unwrap_or(operation).to_owned(),
         timestamp: ports::all().clock.now().to_rfc3339(),
-        details: json!(error.details).to_string(),
+        details: serde_json::to_string(&error.details).unwrap_or_default(),
         message: error.message.clone(),
     })
 }

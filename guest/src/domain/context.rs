@@ -9,6 +9,7 @@ use super::actor::Actor;
 use super::secret::Secret;
 use super::time::Timestamp;
 use super::trail::Trail;
+use crate::json;
 use crate::ports::{LogLevel, Ports};
 use crate::settings::Settings;
 
@@ -108,7 +109,7 @@ impl Context<'_> {
                 "message": next,
             }
         });
-        self.ports.client.notify(&notification.to_string());
+        self.ports.client.notify(&json::text(&notification));
     }
 
     /// Sends the client a log notification, if it takes one of this level.
@@ -121,7 +122,7 @@ impl Context<'_> {
             "method": "notifications/message",
             "params": {"level": level.to_string(), "logger": "user-auth", "data": data}
         });
-        self.ports.client.notify(&notification.to_string());
+        self.ports.client.notify(&json::text(&notification));
     }
 }
 

@@ -38,7 +38,8 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut digits = [0; 32];
+        f.write_str(base16ct::lower::encode_str(&self.0, &mut digits).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -53,25 +54,10 @@ impl TryFrom<String> for Id {
 
     fn try_from(text: String) -> std::result::Result<Id, Self::Error> {
         const EXPECTED: &str = "expected 32 lower-case hexadecimal digits";
-        let digits = text.as_bytes();
-        if digits.len() != 32 {
-            return Err(EXPECTED);
-        }
         let mut bytes = [0; 16];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let (Some(high), Some(low)) = (hex(pair[0]), hex(pair[1])) else {
-                return Err(EXPECTED);
-            };
-            *byte = high << 4 | low;
+        match base16ct::lower::decode(&text, &mut bytes) {
+            Ok(decoded) if decoded.len() == 16 => Ok(Id(bytes)),
+            _ => Err(EXPECTED),
         }
-        Ok(Id(bytes))
-    }
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
     }
 }

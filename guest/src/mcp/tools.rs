@@ -1,10 +1,11 @@
 //! Tools: one for each operation.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::failure::RpcError;
 use super::{Call, MethodResult, STATIC_TTL_MS, tool_name};
 use crate::error::{AuthError, Kind};
+use crate::json;
 use crate::operations::schemas::{self, Schemas};
 use crate::operations::{self, Definition, TABLE};
 
@@ -15,9 +16,11 @@ pub const PREFIX: &str = "user-auth_";
 pub fn list(call: &Call) -> MethodResult {
     call.first_page()?;
     let tools: Vec<Value> = TABLE.iter().zip(schemas::all()).map(tool).collect();
-    Ok(call
-        .era
-        .cached(json!({"tools": tools}), STATIC_TTL_MS, "public"))
+    Ok(call.era.cached(
+        json::object([("tools", tools.into())]),
+        STATIC_TTL_MS,
+        "public",
+    ))
 }
 
 /// `tools/call`
@@ -58,24 +61,26 @@ fn is_result(error: &AuthError, call: &Call) -> bool {
 /// The same in both places: some clients show the model only the one, some only
 /// the other.
 fn result(structured: Value, is_error: bool) -> Value {
-    json!({
-        "content": [{"type": "text", "text": structured.to_string()}],
-        "structuredContent": structured,
-        "isError": is_error,
-    })
+    let text = json::text(&structured);
+    let text = json::object([("type", "text".into()), ("text", text.into())]);
+    json::object([
+        ("content", vec![text].into()),
+        ("structuredContent", structured),
+        ("isError", is_error.into()),
+    ])
 }
 
 fn tool((operation, mut schemas): (&Definition, Schemas)) -> Value {
     let input = schemas.input.as_object_mut();
     let description = input.and_then(|schema| schema.remove("description"));
-    json!({
-        "name": tool_name(operation.name),
-        "title": operation.title,
-        "description": description,
-        "inputSchema": schemas.input,
-        "outputSchema": output_schema(schemas.output),
-        "annotations": operation.effect.annotations(operation.title),
-    })
+    json::object([
+        ("name", tool_name(operation.name).into()),
+        ("title", operation.title.into()),
+        ("description", description.unwrap_or_default()),
+        ("inputSchema", schemas.input),
+        ("outputSchema", output_schema(schemas.output)),
+        ("annotations", operation.effect.annotations(operation.title)),
+    ])
 }
 
 /// A tool's structured content is the output of its operation or an error, in an
@@ -100,14 +105,13 @@ fn output_schema(output: Value) -> Value {
         },
         "required": ["code", "message", "data"]
     });
-    let failed = json!({
-        "type": "object",
-        "properties": {"error": error},
-        "required": ["error"]
-    });
-    let schema = Map::from_iter([
-        ("type".to_owned(), json!("object")),
-        ("anyOf".to_owned(), json!([output, failed])),
+    let failed = json::object([
+        ("type", "object".into()),
+        ("properties", json::object([("error", error)])),
+        ("required", json!(["error"])),
     ]);
-    Value::Object(schema)
+    json::object([
+        ("type", "object".into()),
+        ("anyOf", vec![output, failed].into()),
+    ])
 }

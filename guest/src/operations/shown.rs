@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::json;
+
 /// What a secret is replaced by.
 const SECRET: &str = "[secret]";
 /// What our own secrets and access tokens begin with. They are secret wherever
@@ -20,7 +22,7 @@ const MAX_BYTES: usize = 2048;
 pub fn of(input: &Value, schema: &Value) -> Option<String> {
     let mut left = MAX_BYTES;
     let shown = value(input, schema, &mut left)?;
-    shown.is_object().then(|| shown.to_string())
+    shown.is_object().then(|| json::text(&shown))
 }
 
 /// Whether the schema says that its values are secret.
