@@ -34,6 +34,7 @@ use crate::domain::{
     context::{Caller, Context, Source},
 };
 use crate::error::{AuthError, Kind};
+use crate::json;
 use crate::settings::Settings;
 
 /// The settings in force. With one that cannot be used nothing runs: a guess
@@ -41,10 +42,7 @@ use crate::settings::Settings;
 /// who reads the log, and nobody else.
 fn settings(asking: &Principal) -> Result<Settings, AuthError> {
     Settings::from_variables(env::vars()).map_err(|invalid| {
-        let fields = serde_json::Map::from_iter([(
-            "problem".to_owned(),
-            serde_json::json!(invalid.to_string()),
-        )]);
+        let fields = json::fields([("problem", invalid.to_string().into())]);
         let telemetry = ports::all().telemetry;
         telemetry.log(
             crate::ports::Severity::Error,

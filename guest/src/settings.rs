@@ -1,7 +1,6 @@
 //! Settings: environment variables whose names begin with `USER_AUTH_`, the
 //! one configuration channel that every WASI 0.2 runtime has.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -188,8 +187,11 @@ impl Settings {
     /// A token that `issue_token` makes for another service must not be good here,
     /// as it would be if that service had our own name.
     fn check_audiences(&self) -> Result<(), InvalidSetting> {
-        let mut seen = BTreeSet::from([&self.audience]);
-        if self.other_audiences.iter().all(|other| seen.insert(other)) {
+        let mut others = self.other_audiences.iter().enumerate();
+        let is_new = |(index, other): (usize, &String)| {
+            *other != self.audience && !self.other_audiences[..index].contains(other)
+        };
+        if others.all(is_new) {
             return Ok(());
         }
         Err(invalid(

@@ -1,17 +1,16 @@
 //! The ports, where the host offers nothing of ours.
 
-use serde_json::{Map, json};
-
 #[cfg(feature = "keyvalue")]
 use super::keyvalue::Keyvalue as State;
 use super::wasi::Wasi;
-#[cfg(feature = "hash")]
 use crate::inside::Hash;
 #[cfg(all(feature = "edge", not(feature = "keyvalue")))]
 use crate::inside::NoStore as State;
 #[cfg(not(feature = "hash"))]
 use crate::inside::Nobody as Hash;
 use crate::inside::{Log, MasterKey, Nobody};
+#[cfg(feature = "hash")]
+use crate::json;
 use crate::ports::{Keys, Ports, Severity, Telemetry, Unavailable};
 #[cfg(not(any(feature = "edge", feature = "keyvalue")))]
 use memory::Memory as State;
@@ -41,8 +40,7 @@ pub fn all() -> Ports<'static> {
 
 /// Writes to the log why something is unavailable, which callers are not told.
 pub fn tell(unavailable: &Unavailable) {
-    let reason = json!(unavailable.reason);
-    let fields = Map::from_iter([("reason".to_owned(), reason)]);
+    let fields = json::fields([("reason", unavailable.reason.as_str().into())]);
     LOG.log(Severity::Error, "something is unavailable", &fields);
 }
 

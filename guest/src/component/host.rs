@@ -173,24 +173,21 @@ impl Telemetry for Host {
 
     fn snapshot(&self) -> Value {
         let metrics = telemetry::snapshot();
-        let operations: Map<String, Value> = metrics
-            .operations
-            .into_iter()
-            .map(|numbers| {
-                let latency = json!({
-                    "p50": numbers.p50_us,
-                    "p95": numbers.p95_us,
-                    "p99": numbers.p99_us,
-                    "max": numbers.max_us,
-                });
-                let entry = json!({
-                    "calls": numbers.calls,
-                    "failures": numbers.failures,
-                    "latency_us": latency,
-                });
-                (numbers.operation, entry)
-            })
-            .collect();
+        let mut operations = Map::new();
+        for numbers in metrics.operations {
+            let latency = json!({
+                "p50": numbers.p50_us,
+                "p95": numbers.p95_us,
+                "p99": numbers.p99_us,
+                "max": numbers.max_us,
+            });
+            let entry = json!({
+                "calls": numbers.calls,
+                "failures": numbers.failures,
+                "latency_us": latency,
+            });
+            operations.insert(numbers.operation, entry);
+        }
         let hash = metrics.password_hash;
         let store = metrics.store;
         let instances = metrics.instances;

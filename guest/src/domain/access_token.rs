@@ -5,8 +5,6 @@
 //! verify can also mint, so no key ever leaves: other services ask
 //! `verify_token` or `introspect_token`.
 
-use std::collections::BTreeSet;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Mac;
@@ -106,9 +104,9 @@ pub fn scope(roles: &[RoleName], ports: &Ports) -> Result<String> {
     if roles.is_empty() {
         return Ok(SCOPE.to_owned());
     }
-    let granted: BTreeSet<Grant> = role::all_grants(role::granted(roles, ports)?)
-        .into_iter()
-        .collect();
+    let mut granted = role::all_grants(role::granted(roles, ports)?);
+    granted.sort_unstable();
+    granted.dedup();
     let mut scope = SCOPE.to_owned();
     for grant in &granted {
         scope.push(' ');

@@ -152,7 +152,7 @@ impl ApiKey {
                 }
             }
         }
-        common.sort();
+        common.sort_unstable();
         common.dedup();
         common
     }
@@ -232,7 +232,7 @@ impl TryFrom<Vec<Grant>> for Scopes {
         if grants.len() > MAX_SCOPES {
             return Err("expected 64 scopes at the most");
         }
-        grants.sort();
+        grants.sort_unstable();
         grants.dedup();
         Ok(Scopes(grants))
     }

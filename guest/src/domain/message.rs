@@ -1,12 +1,11 @@
 //! What the owners of accounts are told, by way of their addresses.
 
-use serde_json::{Map, json};
-
 use super::account::Account;
 use super::code::{Code, Slot};
 use super::context::Context;
 use super::email::Email;
 use super::records::Batch;
+use crate::json;
 use crate::ports::{Message, MessageKind, Severity, Unavailable};
 
 /// Sends a code, once its slot is committed.
@@ -49,10 +48,10 @@ fn message(
 pub fn deliver(message: Message, context: &Context) -> Result<(), Unavailable> {
     let delivered = context.ports.delivery.deliver(&message);
     delivered.inspect_err(|unavailable| {
-        let fields = Map::from_iter([
-            ("reason".to_owned(), json!(unavailable.reason)),
-            ("kind".to_owned(), json!(format!("{:?}", message.kind))),
-            ("user_id".to_owned(), json!(message.user_id)),
+        let fields = json::fields([
+            ("reason", unavailable.reason.as_str().into()),
+            ("kind", format!("{:?}", message.kind).into()),
+            ("user_id", message.user_id.to_string().into()),
         ]);
         let text = "a message was not taken for delivery";
         context.ports.telemetry.log(Severity::Warn, text, &fields);

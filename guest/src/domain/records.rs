@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, json};
 
 use super::context::Context;
 use super::message;
@@ -76,7 +75,7 @@ pub fn parse<T: DeserializeOwned>(entry: Option<Entry>, ports: &Ports) -> Result
 
 /// What is stored cannot be read. The log says what, the caller learns nothing.
 pub fn unreadable(what: &str, ports: &Ports) -> AuthError {
-    let fields = Map::from_iter([("what".to_owned(), json!(what))]);
+    let fields = json::fields([("what", what.into())]);
     ports
         .telemetry
         .log(Severity::Error, "a stored record cannot be read", &fields);

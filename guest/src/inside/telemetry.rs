@@ -73,7 +73,7 @@ impl Telemetry for Log<'_> {
 
     fn audited(&self, record: &str) {
         let record = json::parse(record.as_bytes()).unwrap_or_default();
-        let fields = Map::from_iter([("record".to_owned(), record)]);
+        let fields = json::fields([("record", record)]);
         if least() <= rank(Severity::Info).0 {
             write(self.clock.now(), "info", "audited", &fields);
         }

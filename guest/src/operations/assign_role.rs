@@ -64,7 +64,7 @@ impl Operation for AssignRole {
                 );
             }
             account.roles.push(self.role.clone());
-            account.roles.sort();
+            account.roles.sort_unstable();
             let event = Event::success(Self::NAME).detail("role", self.role.as_str());
             let mut batch = Batch::new();
             batch.replace(Account::key(account.user_id), &found.version, &account);

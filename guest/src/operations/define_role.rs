@@ -88,7 +88,7 @@ impl Operation for DefineRole {
 
 /// In order, each once.
 fn distinct(mut permissions: Vec<Grant>) -> Result<Vec<Grant>> {
-    permissions.sort();
+    permissions.sort_unstable();
     permissions.dedup();
     if permissions.len() > MAX_GRANTS {
         let problem = format!("expected at most {MAX_GRANTS} permissions");

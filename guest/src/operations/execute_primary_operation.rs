@@ -6,6 +6,7 @@ use super::{Effect, Operation, TABLE};
 use crate::domain::actor::Requirement;
 use crate::domain::context::Context;
 use crate::error::{AuthError, FieldError, Result};
+use crate::json;
 
 /// Runs any operation, named in `data.operation`, with the rest of `data` as its
 /// input. With `username` and `password` and no operation it logs in. For
@@ -48,7 +49,7 @@ impl Operation for ExecutePrimaryOperation {
         match (definition.invoke)(Value::Object(data), context) {
             Ok(Value::Object(output)) => Ok(output),
             // No operation gives anything but an object.
-            Ok(other) => Ok(Map::from_iter([("result".to_owned(), other)])),
+            Ok(other) => Ok(json::fields([("result", other)])),
             Err(error) => Err(within_data(error)),
         }
     }

@@ -54,7 +54,7 @@ impl TryFrom<Vec<RoleName>> for Roles {
     type Error = &'static str;
 
     fn try_from(mut roles: Vec<RoleName>) -> std::result::Result<Roles, Self::Error> {
-        roles.sort();
+        roles.sort_unstable();
         roles.dedup();
         match roles.len() {
             0..=MAX_ROLES => Ok(Roles(roles)),
