@@ -16,8 +16,11 @@ STAMP   ?= $(CARGO) run --quiet --locked --release -p user-auth-stamp --
 # A component is the same bytes wherever it was built, so the folder of its
 # dependencies is cut from the names of files in it. The linker leaves room in each
 # reference for the longest one, unless told to write what is needed: a 12th of it all.
+# And the smallest functions are worth inlining: 1 part in 80 of the size is a tenth of
+# the time of a call.
 CARGO_HOME ?= $(HOME)/.cargo
-CARGO_WASM  = RUSTFLAGS="-Clink-arg=--compress-relocations $$(printf -- '--remap-path-prefix=%s= ' $(CARGO_HOME)/registry/src/*)" $(CARGO)
+SMALL      := -Clink-arg=--compress-relocations -Cllvm-args=-inline-threshold=12
+CARGO_WASM  = RUSTFLAGS="$(SMALL) $$(printf -- '--remap-path-prefix=%s= ' $(CARGO_HOME)/registry/src/*)" $(CARGO)
 
 # The version of the contract, as its package says.
 CONTRACT = $(shell sed -n 's/^package user-auth:plugin@\(.*\);$$/\1/p' wit/world.wit)

@@ -3,13 +3,13 @@
 #[cfg(feature = "keyvalue")]
 use super::keyvalue::Keyvalue as State;
 use super::wasi::Wasi;
+#[cfg(feature = "hash")]
 use crate::inside::Hash;
 #[cfg(all(feature = "edge", not(feature = "keyvalue")))]
 use crate::inside::NoStore as State;
 #[cfg(not(feature = "hash"))]
 use crate::inside::Nobody as Hash;
 use crate::inside::{Log, MasterKey, Nobody};
-#[cfg(feature = "hash")]
 use crate::json;
 use crate::ports::{Keys, Ports, Severity, Telemetry, Unavailable};
 #[cfg(not(any(feature = "edge", feature = "keyvalue")))]
