@@ -183,6 +183,7 @@ openssl:
 
 lint: target ## Check formatting and lints, natively and for wasm
 	$(CARGO) fmt --all --check
+	$(CARGO) metadata --locked --format-version 1 --manifest-path $(FUZZ)/Cargo.toml >/dev/null
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest -p user-auth-hostile --target $(TARGET) --profile component -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance -- -D warnings

@@ -46,6 +46,29 @@ fn builds_in_two_folders_give_the_same_component() {
     assert!(component == expected, "built elsewhere it is another one");
 }
 
+#[test]
+fn components_are_small_and_as_large_as_the_documentation_says() {
+    let bytes = |name: &str| fs::metadata(built(name)).unwrap().len();
+    assert!(bytes("user-auth.wasm") < 1_000_000, "the component");
+    assert!(bytes("user-auth-edge.wasm") < 1_500_000, "the edge build");
+    let text = fs::read_to_string(source().join("guest/docs/variants.md")).unwrap();
+    let row = |begin: &str| -> Vec<String> {
+        let row = text.lines().find(|line| line.starts_with(begin)).unwrap();
+        let cells = row.trim_matches('|').split('|').skip(1);
+        cells.map(|cell| cell.replace('`', "").trim().to_owned()).collect()
+    };
+    let names = row("| | `user-auth` | `-self-contained`");
+    for (name, written) in names.iter().zip(row("| size |")) {
+        let name = match name.as_str() {
+            "user-auth" => "user-auth.wasm".to_owned(),
+            suffix => format!("user-auth{suffix}.wasm"),
+        };
+        let millions = bytes(&name) as f64 / 1e6;
+        assert_eq!(written, format!("{millions:.2} MB"), "{name}");
+    }
+    assert_eq!(names.len(), 5);
+}
+
 /// As `make` does, without the network. Writing into the component what it is takes a
 /// program, which need not be built again.
 fn make_component(folder: &Path, cargo_home: &Path) {
