@@ -55,7 +55,9 @@ fn components_are_small_and_as_large_as_the_documentation_says() {
     let row = |begin: &str| -> Vec<String> {
         let row = text.lines().find(|line| line.starts_with(begin)).unwrap();
         let cells = row.trim_matches('|').split('|').skip(1);
-        cells.map(|cell| cell.replace('`', "").trim().to_owned()).collect()
+        cells
+            .map(|cell| cell.replace('`', "").trim().to_owned())
+            .collect()
     };
     let names = row("| | `user-auth` | `-self-contained`");
     for (name, written) in names.iter().zip(row("| size |")) {

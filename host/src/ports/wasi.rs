@@ -60,11 +60,7 @@ impl Wasi {
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(host.limits.handles);
-        Self {
-            ctx,
-            table,
-            output,
-        }
+        Self { ctx, table, output }
     }
 
     /// What the instance has printed so far.
