@@ -8,10 +8,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// The files to pack, below `src`.
-const FILES: [&str; 2] = [
-    "domain/blocklist/common-passwords.txt",
-    "operations/schemas.jsonl",
-];
+const FILES: [&str; 2] = ["domain/blocklist/common-passwords.txt", SCHEMAS];
+const SCHEMAS: &str = "operations/schemas.jsonl";
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build");
@@ -21,9 +19,12 @@ fn main() -> io::Result<()> {
         let path = Path::new("src").join(file);
         println!("cargo::rerun-if-changed={}", path.display());
         let name = path.file_name().unwrap_or_default();
-        pack(&fs::read(&path)?, &out.join(name))?;
+        let read = fs::read(&path).map_err(|error| {
+            io::Error::other(format!("{} cannot be read: {error}", path.display()))
+        })?;
+        pack(&read, &out.join(name))?;
     }
-    let schemas = fs::read_to_string("src/operations/schemas.jsonl")?;
+    let schemas = fs::read_to_string(Path::new("src").join(SCHEMAS))?;
     pack(shapes::of(&schemas)?.as_bytes(), &out.join("shapes.jsonl"))?;
     pack(&unicode::properties(), &out.join("unicode-properties"))?;
     pack(

@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 /// A line for each line of the schemas: the name of the operation, a blank, the shape.
 pub fn of(schemas: &str) -> io::Result<String> {
     let mut shapes = String::new();
-    for line in schemas.lines() {
-        let schemas: Value = serde_json::from_str(line)?;
+    for (number, line) in (1..).zip(schemas.lines()) {
+        let schemas: Value = serde_json::from_str(line).map_err(|error| {
+            io::Error::other(format!("line {number} of the schemas is no JSON: {error}"))
+        })?;
         let name = schemas["name"].as_str().unwrap_or_default();
         shapes += &format!("{name} {}\n", shape(&schemas["input"]));
     }

@@ -112,9 +112,13 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
         },
         Err(error) => {
             let position = format!("line {}, column {}", error.line(), error.column());
-            let error = RpcError::new(-32700, "The body is not valid JSON", 400)
-                .data(json!({"position": position}));
-            Answer::of_error(Value::Null, error).into_response()
+            // RFC 8259 section 4: what such an object means depends on who reads it.
+            let refused = match error.is_data() {
+                true => RpcError::invalid_request("An object has two fields of one name"),
+                false => RpcError::new(-32700, "The body is not valid JSON", 400),
+            };
+            let refused = refused.data(json!({"position": position}));
+            Answer::of_error(Value::Null, refused).into_response()
         }
     }
 }
@@ -127,7 +131,11 @@ pub(crate) fn admit(request: &Request, settings: &Settings, ports: Ports) -> Res
 
 /// Answers any message, when nothing can run, with the reason.
 pub fn refuse(body: &[u8], error: &AuthError, ports: Ports) -> Response {
-    let id = match json::parse(body).map(message::parse) {
+    let message = match message::has_too_many_values(body) {
+        true => Ok(Value::Null),
+        false => json::parse(body),
+    };
+    let id = match message.map(message::parse) {
         Ok(Ok(Message::Request(request))) => request.id,
         Ok(Ok(_)) => return accepted(),
         _ => Value::Null,

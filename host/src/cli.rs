@@ -8,6 +8,7 @@ mod delivery;
 mod descriptors;
 mod import;
 mod inspect;
+mod json;
 mod logging;
 mod nearest;
 mod open;

@@ -79,7 +79,8 @@ limits! {
     table_elements: usize = 20_000, "";
     /// Core module instances inside one component instance.
     core_instances: u32 = 32, "";
-    /// Things of the host that one call may hold, such as timers.
+    /// Handles that one call may hold: of what the host gives it, such as timers, and
+    /// of its own.
     handles: usize = 1_000, "";
     /// The host's own bookkeeping for one instance.
     instance_metadata_bytes: usize = 1 << 20, "B";

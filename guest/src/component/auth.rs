@@ -122,7 +122,11 @@ impl Guest for Component {
                 AuthError::invalid(vec![FieldError {
                     path: "$".to_owned(),
                     problem: format!(
-                        "is not valid JSON at line {}, column {}",
+                        "{} at line {}, column {}",
+                        match error.is_data() {
+                            true => "has two fields of one name",
+                            false => "is not valid JSON",
+                        },
                         error.line(),
                         error.column()
                     ),

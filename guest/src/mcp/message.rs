@@ -24,7 +24,7 @@ pub fn has_too_many_values(body: &[u8]) -> bool {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
             b'"' => in_string = !in_string,
-            b',' if !in_string => values += 1,
+            b',' | b'[' | b'{' if !in_string => values += 1,
             _ => {}
         }
     }

@@ -31,14 +31,24 @@ fn handshake(world: &World, version: &str, method: &str, params: Value) -> (u16,
 #[test]
 fn what_is_no_message_gets_the_error_of_json_rpc() {
     let world = World::new();
-    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    // Few commas, and many values.
+    let many = "[[[[{}]]]],".repeat(5_000);
+    let ping = r#""jsonrpc":"2.0","id":1,"method":"ping""#;
+    let many = format!(r#"{{{ping},"params":{{"a":[{many}[]]}}}}"#);
     for (body, code) in [
         ("", -32700),
         ("{", -32700),
         (&deep, -32700),
+        (&many, -32600),
         ("1", -32600),
         ("[]", -32600),
         ("[1]", -32600),
+        (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#, -32600),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":{"b":1,"b":1}}}"#,
+            -32600,
+        ),
         ("{}", -32600),
         (r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, -32600),
         (r#"{"jsonrpc":"2.0","id":1}"#, -32600),

@@ -4,7 +4,7 @@ use std::io::{self, Read as _};
 
 use serde_json::{Map, Value};
 
-use super::Failure;
+use super::{Failure, json};
 
 /// What the operation's `input_schema` says about one property.
 struct Property<'a>(Option<&'a Value>);
@@ -48,7 +48,7 @@ fn read_input() -> Result<String, Failure> {
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, Failure> {
-    match serde_json::from_str(text) {
+    match json::parse(text) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Failure::usage(
             "--json takes an object, such as '{\"username\": \"alice\"}'",
@@ -66,7 +66,7 @@ fn pair(pair: &str, schema: &Value) -> Result<(String, Value), Failure> {
     };
     let (key, value) = pair.split_once('=').ok_or_else(wrong)?;
     if let Some(key) = key.strip_suffix(':') {
-        let value = serde_json::from_str(value)
+        let value = json::parse(value)
             .map_err(|error| Failure::usage(format!("the value of {key} is not JSON: {error}")))?;
         return Ok((key.to_owned(), value));
     }

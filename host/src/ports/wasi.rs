@@ -58,9 +58,11 @@ impl Wasi {
             .allow_tcp(false)
             .allow_udp(false)
             .build();
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(host.limits.handles);
-        Self { ctx, table, output }
+        Self {
+            ctx,
+            table: ResourceTable::new(),
+            output,
+        }
     }
 
     /// What the instance has printed so far.

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::thread;
 
 use same_file::Handle;
-use serde::de::IgnoredAny;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::super::Failure;
+use super::super::{Failure, json};
 use super::report::Problem;
 
 /// Users of one call: as many as `import_users` takes.
@@ -191,8 +191,9 @@ fn check(line: &[u8]) -> Result<&str, &'static str> {
     if brackets.count() > MAX_BRACKETS {
         return Err("is nested too deep");
     }
-    match serde_json::from_str::<IgnoredAny>(line) {
-        Ok(_) if line.starts_with('{') => Ok(line),
+    match json::parse(line) {
+        Ok(Value::Object(_)) => Ok(line),
+        Err(error) if error.is_data() => Err("has two fields of one name"),
         _ => Err("is not a JSON object"),
     }
 }
@@ -220,6 +221,20 @@ mod tests {
         assert_eq!(chunks(text, 5)[0].lines, [8]);
         assert_eq!(chunks(text, 5)[0].first_line, 5);
         assert!(chunks(text, 9).is_empty() && chunks(b"", 1).is_empty());
+    }
+
+    #[test]
+    fn what_the_component_could_not_read_is_a_problem_of_its_line_alone() {
+        let text = r#"{"a":1}
+{"a":1,"a":2}
+{"a":{"b":1,"b":1}}
+{"a":"\ud800"}
+{"a":1e999}
+{"a":2}"#;
+        let chunk = &chunks(text.as_bytes(), 1)[0];
+        assert_eq!(chunk.lines, [1, 6]);
+        let problems: Vec<_> = chunk.problems.iter().map(|it| it.line).collect();
+        assert_eq!(problems, [2, 3, 4, 5]);
     }
 
     #[test]
