@@ -15,7 +15,7 @@ STAMP   ?= $(CARGO) run --quiet --locked --release -p user-auth-stamp --
 
 # A component is the same bytes wherever it was built, so the folder of its
 # dependencies is cut from the names of files in it. The linker leaves room in each
-# reference for the longest one, unless told to write what is needed: a 12th of it all.
+# reference for the longest one, unless told to write what is needed: a 14th of it all.
 # And the smallest functions are worth inlining: 1 part in 80 of the size is a tenth of
 # the time of a call.
 CARGO_HOME ?= $(HOME)/.cargo

@@ -1,5 +1,5 @@
 //! What the component has to know of Unicode, asked of the libraries that know it. Packed,
-//! it is an eighteenth of what their tables and code were in the component.
+//! it is a twentieth of what their tables and code were in the component.
 
 mod decompositions;
 #[path = "../src/unicode/format.rs"]
