@@ -86,8 +86,11 @@ async fn hash(
     let hasher = ctx.shared().hasher.clone();
     let hashed = ctx.wait(hasher.hash(request)).await;
     Ok(hashed.map_err(|error| {
-        warn!(%error, "a password was not hashed");
-        unavailable(&error)
+        let unavailable = unavailable(&error);
+        if ctx.may_log(unavailable.reason.len()) {
+            warn!(%error, "a password was not hashed");
+        }
+        unavailable
     }))
 }
 
