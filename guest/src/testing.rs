@@ -201,13 +201,28 @@ impl World {
     }
 }
 
+/// What `wit/store.wit` lets one call ask for.
+const MAX_KEYS: usize = 1_000;
+const MAX_BATCH: usize = 10_000;
+
+/// Holds what the domain makes of its callers' input to the rules for keys: a store would
+/// refuse what breaks them, and the records under `host/` are the host's.
+fn assert_is_of_a_key(text: &str) {
+    let is_plain = text.len() <= 512 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    assert!(is_plain && !text.starts_with("host/"), "no key: {text:?}");
+}
+
 impl Store for World {
     fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
+        assert!(keys.len() <= MAX_KEYS);
+        keys.iter().for_each(|key| assert_is_of_a_key(key));
         self.note(format!("get {}", keys.len()));
         Ok(self.records.get(keys, self.now()))
     }
 
     fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
+        assert!(batch.len() <= MAX_BATCH);
+        batch.iter().for_each(|it| assert_is_of_a_key(&it.key));
         let kinds = batch.iter().map(|mutation| mutation.put.is_some());
         self.note(format!("commit {:?}", kinds.collect::<Vec<bool>>()));
         for (key, value) in self.overtaken_by.take() {
@@ -217,11 +232,14 @@ impl Store for World {
     }
 
     fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
+        assert_is_of_a_key(key);
         self.note("add".to_owned());
         self.records.add(key, delta, ttl_ms, self.now())
     }
 
     fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
+        assert_is_of_a_key(prefix);
+        after.into_iter().for_each(assert_is_of_a_key);
         self.note("scan".to_owned());
         Ok(self.records.scan(prefix, after, limit, self.now()))
     }

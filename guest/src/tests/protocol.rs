@@ -461,6 +461,41 @@ fn completions_are_filtered_and_what_is_unknown_has_none() {
     );
 }
 
+/// What callers have begun to write becomes the beginning of a key.
+#[test]
+fn a_session_id_is_completed_from_what_one_can_begin_with() {
+    let world = World::new();
+    let tokens = world.alice();
+    let session = tokens["session_id"].as_str().unwrap();
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    let complete = |value: &str| {
+        let template = "mcp://user-auth/sessions/{session_id}";
+        let params = json!({
+            "ref": {"type": "ref/resource", "uri": template},
+            "argument": {"name": "session_id", "value": value},
+        });
+        let body =
+            json!({"jsonrpc": "2.0", "id": 7, "method": "completion/complete", "params": params});
+        let headers = [
+            ("mcp-protocol-version", "2025-11-25"),
+            ("authorization", &bearer),
+        ];
+        let (_, answer) = world.post(&headers, &body.to_string());
+        answer["result"]["completion"]["values"].clone()
+    };
+    assert_eq!(complete(""), json!([session]));
+    assert_eq!(complete(session), json!([session]));
+    for other in [
+        "x",
+        "a/b",
+        "host/",
+        &format!("{session}0"),
+        &"0".repeat(600),
+    ] {
+        assert_eq!(complete(other), json!([]), "{other}");
+    }
+}
+
 #[test]
 fn every_tool_is_described_well_enough_to_be_used() {
     let world = World::new();
