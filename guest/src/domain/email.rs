@@ -237,7 +237,7 @@ impl fmt::Display for EmailError {
             EmailError::Unseen(c) => {
                 write!(
                     f,
-                    "the domain has {}, which nobody sees; leave it out",
+                    "the domain has {}, which is not seen; leave it out",
                     Shown(*c)
                 )
             }
