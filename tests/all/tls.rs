@@ -144,7 +144,7 @@ fn files_that_make_no_certificate_stop_the_start() {
     fs::create_dir(&other).unwrap();
     let (_, other_key) = self::certificate(&other);
     let empty = folder.path().join("empty.pem");
-    fs::write(&empty, "").unwrap();
+    write_private(&empty, "");
     for (certificate, key, part) in [
         (&certificate, &other_key, "KeyMismatch"),
         (&empty, &key, "there is none in the file"),

@@ -43,10 +43,12 @@ struct Files {
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file of the certificate or of its key cannot be read, or others have a hand
-    /// in it.
-    #[error("the file {0}")]
-    File(#[from] FileError),
+    /// The file of the certificate cannot be read, or others have a hand in it.
+    #[error("the certificate {0}")]
+    CertificateFile(FileError),
+    /// The file of the key cannot be read, or others have a hand in it.
+    #[error("the private key {0}")]
+    KeyFile(FileError),
     /// The file is not PEM.
     #[error("the certificate {path}: {error}", path = .path.display())]
     Certificate {
@@ -131,14 +133,16 @@ impl Files {
             path: self.certificate.clone(),
             error,
         };
-        let text = files::read(&self.certificate, Guard::Trusted, MAX_PEM_BYTES)?;
+        let text = files::read(&self.certificate, Guard::Trusted, MAX_PEM_BYTES)
+            .map_err(TlsError::CertificateFile)?;
         let chain = CertificateDer::pem_slice_iter(&text);
         let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(wrong_certificate)?;
         if chain.is_empty() {
             let path = self.certificate.display().to_string();
             return Err(TlsError::NoCertificate(path));
         }
-        let text = files::read(&self.key, Guard::Secret, MAX_PEM_BYTES)?;
+        let text =
+            files::read(&self.key, Guard::Secret, MAX_PEM_BYTES).map_err(TlsError::KeyFile)?;
         let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| TlsError::Key {
             path: self.key.clone(),
             error,
