@@ -253,7 +253,7 @@ fn a_log_that_cannot_be_written_stops_nobody_and_is_told_once() {
         .unwrap();
     assert_eq!(output.status.code(), Some(3));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("nowhere/audit cannot be opened"), "{said}");
+    assert!(said.contains("nowhere/audit cannot be used"), "{said}");
 }
 
 #[test]

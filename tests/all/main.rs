@@ -26,6 +26,7 @@ mod mail;
 mod master_key;
 mod postgres;
 mod races;
+mod readiness;
 mod readme;
 mod release;
 mod sandbox;

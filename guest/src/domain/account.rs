@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::{Chain, Head};
 use super::context::Context;
-use super::email::Email;
+use super::email::{self, Email};
 use super::id::Id;
 use super::mac;
 use super::password::PasswordRecord;
@@ -28,6 +28,7 @@ pub struct Account {
     /// The name to log in with.
     pub username: Username,
     /// Where its owner may be reached.
+    #[serde(default, deserialize_with = "email::stored")]
     pub email: Option<Email>,
     /// Its owner has shown that the address is theirs; it is no other account's.
     #[serde(default)]

@@ -41,14 +41,18 @@ impl Operation for RequestEmailVerification {
         let own = context.actor.session()?;
         let (account, _) = Account::read(own.user_id, &context.ports)?;
         let account = account.ok_or_else(AuthError::invalid_token)?.value;
-        let email = account.email.ok_or_else(no_address)?;
+        let email = account.email.filter(Email::is_deliverable);
+        let email = email.ok_or_else(no_address)?;
         send(Self::NAME, MessageKind::EmailVerification, &email, context)
     }
 }
 
 fn no_address() -> AuthError {
-    AuthError::new(Kind::Application, "The account has no address")
-        .detail("action", "set one with request_email_change")
+    AuthError::new(
+        Kind::Application,
+        "The account has no address that messages can go to",
+    )
+    .detail("action", "set one with request_email_change")
 }
 
 /// Puts a code for this address into the slot of the account that calls, and

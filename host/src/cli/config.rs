@@ -32,11 +32,11 @@ mod tokens;
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
-use std::fs;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use user_auth_host::files::{Guard, read_text};
 use user_auth_host::settings::SETTINGS;
 
 pub(super) use audit::Audit;
@@ -119,9 +119,8 @@ impl Config {
     fn from_layers(flags: &Flags, environment: &[(OsString, OsString)]) -> Result<Loaded, Failure> {
         let mut layers = Layers::default();
         if let Some(path) = flags.file() {
-            let text = fs::read_to_string(path).map_err(|error| {
-                Failure::start(format!("the configuration {}: {error}", path.display()))
-            })?;
+            let text = read_text(path, Guard::Trusted)
+                .map_err(|error| Failure::start(format!("the configuration {error}")))?;
             layers.add_file(path, &text);
         }
         let warnings = layers.add_environment(environment);

@@ -88,8 +88,8 @@ impl SmtpDelivery {
         })
     }
 
-    /// Addresses are parsed, and what is no address gets no further: so nothing
-    /// that somebody registered can begin a header of its own.
+    /// The address is in the form that the component makes of what it was given, and is
+    /// handed on as it is.
     fn mail(&self, message: &Message) -> Result<Mail, DeliveryError> {
         let permanent = |what: &str| DeliveryError::Permanent(what.to_owned());
         let to: Address = message
@@ -164,5 +164,55 @@ impl Header for AutoSubmitted {
 
     fn display(&self) -> HeaderValue {
         HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MessageKind;
+    use super::*;
+
+    #[test]
+    fn an_address_goes_into_the_envelope_as_it_is() {
+        let smtp = SmtpDelivery::new(SmtpOptions {
+            host: "127.0.0.1".to_owned(),
+            port: 25,
+            security: SmtpSecurity::Plain,
+            credentials: None,
+            from: "accounts@example.com".to_owned(),
+        })
+        .unwrap();
+        let longest = format!(
+            "{}@{}.{}.{}.ab",
+            "a".repeat(64),
+            "b".repeat(61),
+            "b".repeat(61),
+            "b".repeat(61)
+        );
+        for to in [
+            "Alice@example.com",
+            "info@xn--mller-kva.example",
+            "a.!#$%&'*+-/=?^_`{|}~b@1.example",
+            "a@r3---sn-x.example",
+            &longest,
+        ] {
+            let message = Message {
+                id: "1".to_owned(),
+                kind: MessageKind::PasswordReset,
+                to: to.to_owned(),
+                username: "alice".to_owned(),
+                user_id: "2".to_owned(),
+                code: None,
+                expires_at: None,
+            };
+            let mail = smtp.mail(&message).expect(to);
+            let sent: Vec<String> = mail
+                .envelope()
+                .to()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(sent, [to]);
+        }
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::api::{McpRequest, Transport};
+use crate::printable::printable_json;
 use crate::sandbox::Plugin;
 use lines::{Line, Lines};
 use scope::{Request, Scope};
@@ -139,8 +140,9 @@ async fn write(
     let mut output = BufWriter::new(output);
     while let Some(line) = lines.recv().await {
         // A line feed ends the message. In JSON it can only stand between
-        // tokens, where a blank means the same.
-        let line = line.replace(['\r', '\n'], " ");
+        // tokens, where a blank means the same. Readers that end lines at U+2028 as
+        // well, as that of Node does, find none.
+        let line = printable_json(&line).replace(['\r', '\n'], " ");
         output.write_all(line.as_bytes()).await?;
         output.write_all(b"\n").await?;
         if lines.is_empty() {
