@@ -125,6 +125,7 @@ mod metrics;
 mod ports;
 mod sandbox;
 pub mod settings;
+mod source;
 pub mod store;
 mod time;
 pub mod trace;

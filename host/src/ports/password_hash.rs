@@ -83,8 +83,8 @@ async fn hash(
         function,
     };
     ctx.count_host_call()?;
-    let hasher = ctx.shared().hasher.clone();
-    let hashed = ctx.wait(hasher.hash(request)).await;
+    let (hasher, source) = (ctx.shared().hasher.clone(), ctx.source());
+    let hashed = ctx.wait(hasher.hash(request, source)).await;
     Ok(hashed.map_err(|error| {
         warn!(%error, "a password was not hashed");
         unavailable(&error)
