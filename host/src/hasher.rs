@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use argon2::Block;
 use tokio::sync::oneshot;
+use tracing::warn;
 use zeroize::Zeroizing;
 
 use self::queue::Queue;
@@ -22,6 +23,9 @@ use crate::limits::Limits;
 use crate::source::Source;
 
 pub use function::Function;
+
+/// How often a full queue is logged.
+const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// The pool. Cheap to clone; its threads end with the last clone, after what
 /// they have begun.
@@ -139,6 +143,7 @@ impl Pool {
         if state.jobs.len() >= self.limits.hash_queue + idle {
             state.refused += 1;
             let waiting = state.waiting();
+            state.warn(waiting);
             let full = HashError::Full {
                 waiting,
                 retry_after: state.pace * (waiting / workers + 1) as u32,
@@ -187,6 +192,8 @@ struct State {
     refused: u64,
     /// How long a hash takes, as a moving average.
     pace: Duration,
+    /// When it was last logged that the queue is full.
+    warned_at: Option<Instant>,
     closed: bool,
 }
 
@@ -194,6 +201,20 @@ impl State {
     fn waiting(&self) -> usize {
         let jobs = self.jobs.iter();
         jobs.filter(|job| !job.answer.is_closed()).count()
+    }
+
+    /// Says that the queue is full, unless that was said a moment ago: a flood is not to
+    /// fill the log as well.
+    fn warn(&mut self, waiting: usize) {
+        let now = Instant::now();
+        if self.warned_at.is_none_or(|at| now - at >= WARN_EVERY) {
+            self.warned_at = Some(now);
+            warn!(
+                waiting,
+                refused = self.refused,
+                "the queue of passwords to be hashed is full"
+            );
+        }
     }
 }
 

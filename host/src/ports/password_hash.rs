@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::warn;
+use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
 use crate::bindings::user_auth::plugin::password_hash::{Host, Parameters, ScryptParameters};
@@ -86,7 +86,11 @@ async fn hash(
     let (hasher, source) = (ctx.shared().hasher.clone(), ctx.source());
     let hashed = ctx.wait(hasher.hash(request, source)).await;
     Ok(hashed.map_err(|error| {
-        warn!(%error, "a password was not hashed");
+        match error {
+            // Of these there are as many as somebody likes to cause.
+            HashError::Full { .. } => debug!(%error, "a password was not hashed"),
+            _ => warn!(%error, "a password was not hashed"),
+        }
         unavailable(&error)
     }))
 }
