@@ -47,8 +47,8 @@ pub struct Settings {
     pub require_api_key: bool,
 }
 
-/// How many guesses there are. They are always counted; what can be set is how
-/// soon there are too many.
+/// How many guesses and registrations there are. They are always counted; what can be
+/// set is how soon there are too many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throttling {
     /// `USER_AUTH_THROTTLING_ATTEMPTS_PER_SOURCE`: attempts on one secret from one
@@ -57,7 +57,10 @@ pub struct Throttling {
     /// `USER_AUTH_THROTTLING_FAILURES_PER_SOURCE`: failures of one source, whatever
     /// the secret, within the window.
     pub failures_per_source: i64,
-    /// `USER_AUTH_THROTTLING_WINDOW_SECONDS`: how long both count, from the first.
+    /// `USER_AUTH_THROTTLING_REGISTRATIONS_PER_SOURCE`: accounts that one source may
+    /// register within the window.
+    pub registrations_per_source: i64,
+    /// `USER_AUTH_THROTTLING_WINDOW_SECONDS`: how long these count, from the first.
     pub window: Duration,
     /// `USER_AUTH_THROTTLING_CONSECUTIVE_ATTEMPTS`: attempts on one secret without a
     /// success, of all strangers together or from one known source.
@@ -69,6 +72,7 @@ impl Default for Throttling {
         Throttling {
             attempts_per_source: 10,
             failures_per_source: 100,
+            registrations_per_source: 100,
             window: Duration::from_secs(15 * 60),
             // NIST SP 800-63B-4 section 3.2.2 allows no more.
             consecutive_attempts: MAX_CONSECUTIVE_ATTEMPTS as i64,
@@ -230,6 +234,9 @@ impl Throttling {
             "THROTTLING_FAILURES_PER_SOURCE" => {
                 self.failures_per_source = number(10, 100_000)? as i64;
             }
+            "THROTTLING_REGISTRATIONS_PER_SOURCE" => {
+                self.registrations_per_source = number(1, 100_000)? as i64;
+            }
             "THROTTLING_WINDOW_SECONDS" => {
                 self.window = Duration::from_secs(number(60, DAY)?);
             }
@@ -314,6 +321,7 @@ mod tests {
         for (name, low, high) in [
             ("ATTEMPTS_PER_SOURCE", 3, 100),
             ("FAILURES_PER_SOURCE", 10, 100_000),
+            ("REGISTRATIONS_PER_SOURCE", 1, 100_000),
             ("WINDOW_SECONDS", 60, 86_400),
             ("CONSECUTIVE_ATTEMPTS", 10, 100),
         ] {

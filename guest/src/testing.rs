@@ -28,6 +28,10 @@ pub struct World {
     pub log_level: Cell<Option<LogLevel>>,
     /// Which functions have hashed passwords, and at what cost.
     pub hashes: RefCell<Vec<String>>,
+    /// How many passwords can still be hashed; `None`: any number.
+    pub places_for_hashes: Cell<Option<u32>>,
+    /// How many counts the store still adds to; `None`: any number.
+    pub additions: Cell<Option<u32>>,
     /// What was delivered.
     pub outbox: RefCell<Vec<Message>>,
     /// Nothing can be delivered.
@@ -54,6 +58,8 @@ impl World {
             running: RefCell::default(),
             log_level: Cell::new(None),
             hashes: RefCell::default(),
+            places_for_hashes: Cell::default(),
+            additions: Cell::default(),
             outbox: RefCell::default(),
             outbox_is_full: Cell::new(false),
             overtaken_by: RefCell::default(),
@@ -192,8 +198,10 @@ impl World {
         self.records.write(key, value, None);
     }
 
-    fn note_hash(&self, hash: String) {
+    fn note_hash(&self, hash: String) -> Result<(), Unavailable> {
+        take(&self.places_for_hashes)?;
         self.hashes.borrow_mut().push(hash);
+        Ok(())
     }
 
     fn note(&self, call: String) {
@@ -210,6 +218,19 @@ const MAX_BATCH: usize = 10_000;
 fn assert_is_of_a_key(text: &str) {
     let is_plain = text.len() <= 512 && text.bytes().all(|byte| byte.is_ascii_graphic());
     assert!(is_plain && !text.starts_with("host/"), "no key: {text:?}");
+}
+
+/// Takes one of what is left, if that has a bound.
+fn take(left: &Cell<Option<u32>>) -> Result<(), Unavailable> {
+    let Some(number) = left.get() else {
+        return Ok(());
+    };
+    let rest = number.checked_sub(1).ok_or_else(|| Unavailable {
+        reason: "nothing is left".to_owned(),
+        retry_after_ms: 1000,
+    })?;
+    left.set(Some(rest));
+    Ok(())
 }
 
 impl Store for World {
@@ -234,6 +255,7 @@ impl Store for World {
     fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
         assert_is_of_a_key(key);
         self.note("add".to_owned());
+        take(&self.additions)?;
         self.records.add(key, delta, ttl_ms, self.now())
     }
 
@@ -254,7 +276,7 @@ impl PasswordHash for World {
         secret: &[u8],
         parameters: HashParameters,
     ) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("argon2id {}", parameters.memory_kib));
+        self.note_hash(format!("argon2id {}", parameters.memory_kib))?;
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
         mac.update(salt);
         mac.update(password);
@@ -262,7 +284,7 @@ impl PasswordHash for World {
     }
 
     fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("bcrypt {cost}"));
+        self.note_hash(format!("bcrypt {cost}"))?;
         Hash.bcrypt(password, salt, cost)
     }
 
@@ -272,7 +294,7 @@ impl PasswordHash for World {
         salt: &[u8],
         parameters: ScryptParameters,
     ) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("scrypt {}", parameters.log_n));
+        self.note_hash(format!("scrypt {}", parameters.log_n))?;
         Hash.scrypt(password, salt, parameters)
     }
 
@@ -283,7 +305,7 @@ impl PasswordHash for World {
         iterations: u32,
         output_length: u32,
     ) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("pbkdf2-sha256 {iterations}"));
+        self.note_hash(format!("pbkdf2-sha256 {iterations}"))?;
         Hash.pbkdf2_sha256(password, salt, iterations, output_length)
     }
 }

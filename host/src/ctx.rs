@@ -14,6 +14,7 @@ use crate::call::CallError;
 use crate::client::ClientHandle;
 use crate::host::{Shared, UserAuthHost};
 use crate::ports::wasi::Wasi;
+use crate::source::Source;
 use crate::time;
 use crate::trace::Trace;
 
@@ -100,8 +101,10 @@ impl UserAuthCtx {
         self
     }
 
-    /// Names the IP address that the call comes from in the audit log. `local` unless
-    /// called. What the component itself is to know of it, its functions are given.
+    /// Names the IP address that the call comes from, in the audit log, and for its share
+    /// of the work that the host does for all: while passwords wait to be hashed, sources
+    /// take turns. `local` unless called. What the component itself is to know of it, its
+    /// functions are given.
     pub fn with_source(mut self, source: impl Into<String>) -> Self {
         self.source = Some(source.into());
         self
@@ -139,6 +142,11 @@ impl UserAuthCtx {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         self.host.shared()
+    }
+
+    /// Whose share its work is of.
+    pub(crate) fn source(&self) -> Source {
+        Source::of(self.source.as_deref())
     }
 
     pub(crate) fn client(&self) -> &ClientHandle {

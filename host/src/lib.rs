@@ -127,6 +127,7 @@ mod ports;
 pub mod printable;
 mod sandbox;
 pub mod settings;
+mod source;
 pub mod store;
 mod time;
 pub mod trace;

@@ -151,7 +151,8 @@ limits! {
 
     /// Threads that hash passwords, one for each core.
     hash_workers: usize = available_parallelism().map_or(2, |cores| cores.get()), "";
-    /// Passwords that may wait for a worker; one more is refused.
+    /// Passwords that may wait for a worker. Of one more, the source that has the most
+    /// waiting loses its latest, or it is refused.
     hash_queue: usize = 64, "";
     /// Memory of one Argon2 or scrypt hash.
     hash_memory_kib: u32 = 128 << 10, "KiB";

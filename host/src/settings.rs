@@ -59,8 +59,12 @@ pub const SETTINGS: &[Setting] = &[
         "Failures of one source within the window",
     ),
     setting(
+        "USER_AUTH_THROTTLING_REGISTRATIONS_PER_SOURCE",
+        "Accounts that one source may register within the window",
+    ),
+    setting(
         "USER_AUTH_THROTTLING_WINDOW_SECONDS",
-        "How long both count, from the first",
+        "How long these count, from the first",
     ),
     setting(
         "USER_AUTH_THROTTLING_CONSECUTIVE_ATTEMPTS",

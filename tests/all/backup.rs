@@ -87,6 +87,7 @@ impl Home {
 
     fn start(&self, store: &str) -> Server {
         let options = Options::new().home(self.path()).store(&self.store(store));
+        let options = options.for_a_crowd();
         options
             .arg("--master-key-file")
             .arg(&self.master_key())
@@ -115,7 +116,7 @@ impl Home {
 #[test]
 fn a_backup_under_load_has_all_that_was_answered_before_it_and_nothing_by_halves() {
     let home = Home::new();
-    let server = Options::new().home(home.path()).start();
+    let server = Options::new().home(home.path()).for_a_crowd().start();
     server
         .call(
             "register",

@@ -35,6 +35,10 @@ pub struct Account {
     pub email_verified: bool,
     /// How its owner is known.
     pub password: PasswordRecord,
+    /// Counts the passwords that it has had before: guesses at one of them say nothing
+    /// of the next. The same password hashed once more is no other.
+    #[serde(default)]
+    pub password_epoch: u64,
     /// When it was registered.
     pub created_at: Timestamp,
     /// Whether it may be used.
@@ -88,6 +92,7 @@ impl Account {
             email: None,
             email_verified: false,
             password,
+            password_epoch: 0,
             created_at: context.now(),
             status: Status::Active,
             roles: Vec::new(),
@@ -96,6 +101,12 @@ impl Account {
             enrolment: None,
             imported: None,
         })
+    }
+
+    /// Gives it another password.
+    pub fn set_password(&mut self, password: PasswordRecord) {
+        self.password = password;
+        self.password_epoch = self.password_epoch.saturating_add(1);
     }
 
     /// The address, if its owner has shown that it is theirs.

@@ -8,6 +8,7 @@ use crate::domain::assurance;
 use crate::domain::audit::{self, Chain, Event, Whom};
 use crate::domain::code;
 use crate::domain::context::Context;
+use crate::domain::known_costs::{self, KnownCosts};
 use crate::domain::message;
 use crate::domain::password::{self, Owner, Password, PasswordRecord};
 use crate::domain::records::{self, Batch};
@@ -43,48 +44,80 @@ impl Operation for ChangePassword {
     type Output = ChangedPassword;
 
     fn run(self, context: &Context) -> Result<ChangedPassword> {
-        let own = context.actor.session()?;
-        let (account, _) = Account::read(own.user_id, &context.ports)?;
+        let account = read(context)?.account.value;
         let owner = Owner {
-            username: &own.username,
-            email: account.as_ref().and_then(|it| it.value.email.as_ref()),
+            username: &account.username,
+            email: account.email.as_ref(),
         };
         password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
         // A stolen token must not be a way around the throttle of logins.
-        let attempt = Attempt::begin(Authenticator::Password(&own.username), context)?;
-        let new = records::settle(|| self.exchange(&attempt, context))?;
-        Ok(new)
+        let attempt = Attempt::admit(Authenticator::password_of(&account), context)?;
+        KnownCosts::learn_own(context)?;
+        // Both hashes before the count: without either there is no verdict.
+        let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
+        let mut verdict = Verdict::on(account.password, &self.current_password, context)?;
+        attempt.count(context)?;
+        records::settle(|| self.exchange(&mut verdict, &new, context))
+    }
+}
+
+/// Whose password is to be changed, and in which session.
+fn read(context: &Context) -> Result<Own> {
+    let own = Own::read(context)?;
+    assurance::require(&own.account.value, &own.session.value)?;
+    Ok(own)
+}
+
+/// Whether what was given is the password that this record keeps.
+struct Verdict {
+    password: PasswordRecord,
+    is_right: bool,
+}
+
+impl Verdict {
+    fn on(password: PasswordRecord, given: &Password, context: &Context) -> Result<Verdict> {
+        let is_right = password.verify(given, &context.ports)?;
+        Ok(Verdict { password, is_right })
     }
 }
 
 impl ChangePassword {
     /// `None`: something happened to the account meanwhile.
-    fn exchange(&self, attempt: &Attempt, context: &Context) -> Result<Option<ChangedPassword>> {
-        let ports = &context.ports;
+    fn exchange(
+        &self,
+        verdict: &mut Verdict,
+        new: &PasswordRecord,
+        context: &Context,
+    ) -> Result<Option<ChangedPassword>> {
         let Own {
             session,
             account,
             head,
-        } = Own::read(context)?;
-        assurance::require(&account.value, &session.value)?;
-        if !account
-            .value
-            .password
-            .verify(&self.current_password, ports)?
-        {
+        } = read(context)?;
+        // A login may have hashed it once more meanwhile.
+        if verdict.password != account.value.password {
+            let password = account.value.password.clone();
+            *verdict = Verdict::on(password, &self.current_password, context)?;
+        }
+        if !verdict.is_right {
             throttle::count_failure(context)?;
+            let event = Event::refused(Self::NAME, "invalid_credentials");
             let whom = Whom::Account(account.value.user_id);
-            audit::record_refusal(Self::NAME, "invalid_credentials", whom, context)?;
+            audit::record_refusal(event, whom, context)?;
             return Err(AuthError::new(
                 Kind::Authentication,
                 "The current password is not right",
             ));
         }
-        let new = PasswordRecord::create(&self.new_password, context.settings, ports)?;
         let mut batch = Batch::new();
-        let change = |account: &mut Account| account.password = new;
+        known_costs::release(&account.value.password, &mut batch, &context.ports)?;
+        let change = |account: &mut Account| account.set_password(new.clone());
+        let mut changed = account.value.clone();
+        change(&mut changed);
+        // Guesses at the old password are none at this one, and whoever knew the old one
+        // is a stranger, but for this source.
+        throttle::know_source(Authenticator::password_of(&changed), &mut batch, context)?;
         session::end_all_but(&session, &account, change, &mut batch);
-        attempt.succeed(&mut batch);
         code::end_all(account.value.user_id, &mut batch);
         let event = Event::success(Self::NAME);
         Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;

@@ -10,9 +10,10 @@ use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::message;
 use crate::domain::records::{self, Batch};
+use crate::domain::second_factor::Enrolment;
 use crate::domain::secret::Secret;
 use crate::domain::session::{self, Own};
-use crate::domain::throttle::{self, Attempt, Authenticator};
+use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
 use crate::domain::totp::TotpCode;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
@@ -45,34 +46,45 @@ impl Operation for ConfirmTotp {
     type Output = RecoveryCodes;
 
     fn run(self, context: &Context) -> Result<RecoveryCodes> {
-        let user_id = context.actor.session()?.user_id;
-        let attempt = Attempt::begin(Authenticator::Totp(user_id), context)?;
+        let (own, enrolment) = read(context)?;
+        let authenticator = Authenticator::Totp {
+            of: own.account.value.user_id,
+            app: enrolment.app(),
+        };
+        let attempt = Attempt::admit(authenticator, context)?.count(context)?;
         records::settle(|| self.confirm(&attempt, context))
+    }
+}
+
+/// What is to be confirmed, and by whom.
+fn read(context: &Context) -> Result<(Own, Enrolment)> {
+    let own = Own::read(context)?;
+    assurance::require(&own.account.value, &own.session.value)?;
+    match own.account.value.enrolment.clone() {
+        Some(enrolment) => Ok((own, enrolment)),
+        None => Err(AuthError::new(
+            Kind::Application,
+            "There is no authenticator app to confirm",
+        )
+        .detail("action", "call enroll_totp first")),
     }
 }
 
 impl ConfirmTotp {
     /// `None`: a race was lost.
-    fn confirm(&self, attempt: &Attempt, context: &Context) -> Result<Option<RecoveryCodes>> {
+    fn confirm(&self, attempt: &Counted, context: &Context) -> Result<Option<RecoveryCodes>> {
+        let (own, enrolment) = read(context)?;
         let Own {
             mut session,
             account,
             head,
-        } = Own::read(context)?;
-        assurance::require(&account.value, &session.value)?;
-        let Some(enrolment) = &account.value.enrolment else {
-            return Err(AuthError::new(
-                Kind::Application,
-                "There is no authenticator app to confirm",
-            )
-            .detail("action", "call enroll_totp first"));
-        };
+        } = own;
         let user_id = account.value.user_id;
         let Some((factor, recovery_codes)) = enrolment.confirm(&self.code, user_id, context)?
         else {
             throttle::count_failure(context)?;
-            let whom = Whom::Account(user_id);
-            audit::record_refusal(Self::NAME, "invalid_code", whom, context)?;
+            let event = Event::refused(Self::NAME, "invalid_code");
+            audit::record_refusal(event, Whom::Account(user_id), context)?;
             return Err(AuthError::new(
                 Kind::Authentication,
                 "The code is not the one that the app should show now",

@@ -7,6 +7,7 @@ use crate::domain::account::{Account, UsernameRecord};
 use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
+use crate::domain::known_costs::KnownCosts;
 use crate::domain::password::PasswordRecord;
 use crate::domain::permission::API_KEYS_WRITE;
 use crate::domain::records::Batch;
@@ -31,6 +32,7 @@ impl Operation for CreateServiceAccount {
 
     fn run(self, context: &Context) -> Result<Registered> {
         let ports = &context.ports;
+        KnownCosts::learn_own(context)?;
         let password = PasswordRecord::unusable(context.settings, ports)?;
         let account = Account::new(self.username, password, context)?;
         let username_record = UsernameRecord {

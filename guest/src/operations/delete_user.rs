@@ -10,6 +10,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::code;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
+use crate::domain::known_costs;
 use crate::domain::permission::USERS_WRITE;
 use crate::domain::records::{self, Batch};
 use crate::domain::username::Username;
@@ -60,6 +61,8 @@ impl Operation for DeleteUser {
             batch.delete(Account::key(user_id), Expect::At(version));
             batch.delete(Account::username_key(&username), Expect::Any);
             code::end_all(user_id, &mut batch);
+            let password = &governed.account.value.password;
+            known_costs::release(password, &mut batch, &context.ports)?;
             governed.account.value.release_email(&mut batch, context)?;
             governed.hold_governor(&mut batch);
             let event = Event::success(Self::NAME).detail("username", username.as_str());

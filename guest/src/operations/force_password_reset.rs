@@ -10,11 +10,11 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::code::{Code, Purpose};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
+use crate::domain::known_costs::{self, KnownCosts};
 use crate::domain::message;
 use crate::domain::password::PasswordRecord;
 use crate::domain::permission::USERS_WRITE;
 use crate::domain::records::{self, Batch};
-use crate::domain::throttle::{self, Authenticator};
 use crate::domain::username::Username;
 use crate::error::Result;
 use crate::ports::{Expect, MessageKind};
@@ -63,19 +63,19 @@ impl Operation for ForcePasswordReset {
 fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
     let old = &governed.account.value;
     let user_id = old.user_id;
-    let account = Account {
-        password: PasswordRecord::unusable(context.settings, &context.ports)?,
+    let mut account = Account {
         session_epoch: old.session_epoch.saturating_add(1),
         ..old.clone()
     };
+    KnownCosts::learn_own(context)?;
+    account.set_password(PasswordRecord::unusable(context.settings, &context.ports)?);
     let recipient = account.verified_email().filter(|_| account.is_active());
 
     let mut batch = Batch::new();
     batch.replace(Account::key(user_id), &governed.account.version, &account);
     api_key::end_all(user_id, &mut batch, &context.ports)?;
     batch.delete(Purpose::Email.key(user_id), Expect::Any);
-    let guesses = Authenticator::Password(&account.username);
-    throttle::forget_sources(guesses, &mut batch, &context.ports)?;
+    known_costs::release(&old.password, &mut batch, &context.ports)?;
     let code = match recipient {
         None => {
             batch.delete(Purpose::PasswordReset.key(user_id), Expect::Any);

@@ -99,6 +99,8 @@ pub struct Limits {
     pub attempts_without_success: i64,
     /// Failed logins from one source within the window.
     pub login_failures_per_source: i64,
+    /// Accounts that one source may register within the window.
+    pub registrations_per_source: i64,
     /// The window.
     pub login_failure_window_seconds: u64,
     /// Codes of a second factor that may be tried on one account from one source
@@ -161,6 +163,7 @@ impl Operation for GetCapabilities {
                 login_attempts_per_username_and_source: throttling.attempts_per_source,
                 attempts_without_success: throttling.consecutive_attempts,
                 login_failures_per_source: throttling.failures_per_source,
+                registrations_per_source: throttling.registrations_per_source,
                 login_failure_window_seconds: throttling.window.as_secs(),
                 second_factor_attempts_per_user_and_source: throttling.attempts_per_source,
                 codes_per_challenge: challenge::MAX_CODES,

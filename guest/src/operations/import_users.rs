@@ -15,7 +15,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
 use crate::domain::foreign_hash::Cost;
 use crate::domain::id::Id;
-use crate::domain::known_costs::{self, KnownCosts};
+use crate::domain::known_costs::{self, Held, KnownCosts};
 use crate::domain::permission::{Grant, ROLES_WRITE, USERS_WRITE};
 use crate::domain::records::{self, Batch};
 use crate::domain::role::RoleName;
@@ -161,7 +161,8 @@ fn owners<'a>(entries: impl Iterator<Item = &'a Entry>, ports: &Ports) -> Result
 
 /// The import of one call's entries.
 struct Importer<'a> {
-    /// The costs that are on record, as far as is known.
+    /// The costs that accounts have, as far as is known, and those of the entries seen
+    /// so far.
     costs: KnownCosts,
     /// Of the roles that were asked for so far, why they cannot be given.
     roles: Vec<(RoleName, Option<&'static str>)>,
@@ -278,6 +279,10 @@ impl Importer<'_> {
                 }
                 return Ok(existing);
             }
+            if !self.dry_run {
+                // Others may have taken the last place for a cost, or left one.
+                self.costs = KnownCosts::read(ports)?;
+            }
             if let Some(problem) = self.problem(&entry)? {
                 // The problem may be that the same entry has just been imported.
                 owner = Account::id_of(&entry.username, ports)?;
@@ -318,11 +323,8 @@ impl Importer<'_> {
                 return Ok(Some(problem));
             }
         }
-        let cost = entry.cost();
-        match cost.filter(|cost| !self.costs.contains(*cost)) {
-            Some(cost) if !self.dry_run => self.learn(cost),
-            _ => Ok(None),
-        }
+        let has_place = entry.cost().is_none_or(|cost| self.costs.add(cost));
+        Ok((!has_place).then_some(known_costs::TOO_MANY))
     }
 
     fn role_problem(&mut self, role: &RoleName) -> Result<Option<&'static str>> {
@@ -348,14 +350,6 @@ impl Importer<'_> {
         let (actor, context) = (&self.context.actor, self.context);
         actor::require_permission(actor, ROLES_WRITE, context)?;
         actor::require_covered(actor, grants, context)
-    }
-
-    fn learn(&mut self, cost: Cost) -> Result<Option<&'static str>> {
-        if !KnownCosts::learn(cost, self.context)? {
-            return Ok(Some(known_costs::TOO_MANY));
-        }
-        self.costs = KnownCosts::read(&self.context.ports)?;
-        Ok(None)
     }
 }
 
@@ -386,13 +380,30 @@ fn claims(account: &Account, context: &Context) -> Result<Vec<String>> {
 }
 
 /// Creates accounts in one batch, each with an audit chain of its own. False: a race
-/// was lost, for a name or an address, and there is none of them.
-fn create<'a>(accounts: impl IntoIterator<Item = &'a Account>, context: &Context) -> Result<bool> {
-    let mut batch = Batch::new();
-    for account in accounts {
-        add(account, &mut batch, context)?;
-    }
-    batch.commit(context)
+/// was lost, for a name, an address or the last place for a cost, and there is none of
+/// them.
+fn create<'a>(
+    accounts: impl IntoIterator<Item = &'a Account> + Clone,
+    context: &Context,
+) -> Result<bool> {
+    records::settle(|| {
+        let mut costs = Held::read(&context.ports)?;
+        let mut batch = Batch::new();
+        for account in accounts.clone() {
+            match account.password.imported_cost() {
+                Some(cost) if !costs.known.add(cost) => return Ok(Some(false)),
+                Some(_) => {}
+                None => costs.known.add_own(context.settings),
+            }
+            add(account, &mut batch, context)?;
+        }
+        costs.store(&mut batch);
+        if batch.commit(context)? {
+            return Ok(Some(true));
+        }
+        // A race for the costs is lost to another import, or to a login with such a hash.
+        Ok(costs.is_current(&context.ports)?.then_some(false))
+    })
 }
 
 fn add(account: &Account, batch: &mut Batch, context: &Context) -> Result<()> {

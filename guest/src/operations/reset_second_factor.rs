@@ -55,13 +55,9 @@ impl Operation for ResetSecondFactor {
             };
             let mut batch = Batch::new();
             batch.replace(Account::key(account.user_id), &found.version, &account);
-            for codes in [
-                Authenticator::Totp(account.user_id),
-                Authenticator::RecoveryCode(account.user_id),
-            ] {
-                throttle::forget(codes, &mut batch, &context.ports)?;
-                throttle::forget_sources(codes, &mut batch, &context.ports)?;
-            }
+            // Those of an app go with the app.
+            let recovery_codes = Authenticator::RecoveryCode(account.user_id);
+            throttle::forget(recovery_codes, &mut batch, &context.ports)?;
             governed.hold_governor(&mut batch);
             let event = Event::success(Self::NAME);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;

@@ -50,10 +50,13 @@ fn unlock(target: &Target, context: &Context) -> Result<Option<Account>> {
     let account = governed.account.value.clone();
     let mut batch = Batch::new();
     governed.hold_governor(&mut batch);
-    let password = Authenticator::Password(&account.username);
-    let totp = Authenticator::Totp(account.user_id);
+    let password = Authenticator::password_of(&account);
+    let totp = Authenticator::totp_of(&account);
     let recovery_code = Authenticator::RecoveryCode(account.user_id);
-    for authenticator in [password, totp, recovery_code] {
+    for authenticator in [Some(password), totp, Some(recovery_code)]
+        .into_iter()
+        .flatten()
+    {
         throttle::forget(authenticator, &mut batch, ports)?;
     }
     let event = Event::success(UnlockUser::NAME);

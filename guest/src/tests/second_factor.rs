@@ -58,8 +58,9 @@ impl User {
 
     /// A code that no app would show.
     fn wrong_code(&self) -> String {
-        let near: Vec<String> = (0..3)
-            .map(|back| shown(&self.secret, step(&self.world) - back))
+        let now = step(&self.world);
+        let near: Vec<String> = (now - 2..=now + 2)
+            .map(|step| shown(&self.secret, step))
             .collect();
         let mut codes = (0..10).map(|digit| digit.to_string().repeat(6));
         codes.find(|code| !near.contains(code)).unwrap()
@@ -405,6 +406,78 @@ fn codes_of_an_app_are_counted_over_all_sources_and_recovery_codes_are_not() {
     assert_eq!(login(20, &user.code()), Err(-32003), "a day later");
     login(21, &user.recovery_codes[0]).unwrap();
     login(22, &user.code()).unwrap();
+}
+
+#[test]
+fn a_new_app_has_no_guesses_behind_it_and_knows_but_where_it_was_confirmed() {
+    const THIEF: &str = "198.51.100.66";
+    let user = User::new();
+    let world = &user.world;
+    let login = |source: &str, code: &str| {
+        let credentials = json!({"username": "alice", "password": PASSWORD});
+        let challenge = world.run_from(source, "login", credentials).unwrap();
+        let input = json!({"challenge": challenge["challenge"], "code": code});
+        world.run_from(source, "complete_login", input)
+    };
+    let guess_all = |wrong: &str| {
+        for guess in 0..100 {
+            let source = format!("203.0.113.{}", guess / 10);
+            assert_eq!(login(&source, wrong), Err(-32001), "{guess}");
+        }
+        world.pass(15 * 60);
+    };
+    login(THIEF, &user.code()).unwrap();
+    guess_all(&user.wrong_code());
+    assert_eq!(login("198.51.100.1", &user.code()), Err(-32003));
+
+    let tokens = login("198.51.100.2", &user.recovery_codes[0]).unwrap();
+    let secret = enroll(world, &tokens).unwrap();
+    let input = json!({
+        "access_token": tokens["access_token"],
+        "code": shown(&secret, step(world)),
+    });
+    world
+        .run_from("198.51.100.2", "confirm_totp", input)
+        .unwrap();
+    world.pass(30);
+    let new = User {
+        secret,
+        world: World::new(),
+        tokens,
+        recovery_codes: Vec::new(),
+    };
+    new.world.now_ms.set(world.now_ms.get());
+    guess_all(&new.wrong_code());
+    new.world.now_ms.set(world.now_ms.get());
+    assert_eq!(
+        login(THIEF, &new.code()),
+        Err(-32003),
+        "who had the old app"
+    );
+    login("198.51.100.2", &new.code()).unwrap();
+}
+
+#[test]
+fn a_code_that_is_not_looked_at_takes_none_of_those_of_its_challenge() {
+    let user = User::new();
+    for _ in 0..10 {
+        assert_eq!(user.login(&user.wrong_code()), Err(-32001));
+    }
+    let challenge = user.challenge();
+    for _ in 0..6 {
+        assert_eq!(user.complete(&challenge, &user.code()), Err(-32003));
+    }
+    let input = json!({"challenge": challenge, "code": user.code()});
+    user.world
+        .run_from("198.51.100.9", "complete_login", input)
+        .unwrap();
+}
+
+#[test]
+fn a_challenge_is_taken_with_the_end_of_its_line() {
+    let user = User::new();
+    let challenge = format!(" {}\n", user.challenge().as_str().unwrap());
+    user.complete(&json!(challenge), &user.code()).unwrap();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::warn;
+use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
 use crate::bindings::user_auth::plugin::password_hash::{Host, Parameters, ScryptParameters};
@@ -83,12 +83,17 @@ async fn hash(
         function,
     };
     ctx.count_host_call()?;
-    let hasher = ctx.shared().hasher.clone();
-    let hashed = ctx.wait(hasher.hash(request)).await;
+    let (hasher, source) = (ctx.shared().hasher.clone(), ctx.source());
+    let hashed = ctx.wait(hasher.hash(request, source)).await;
     Ok(hashed.map_err(|error| {
         let unavailable = unavailable(&error);
-        if ctx.may_log(unavailable.reason.len()) {
-            warn!(%error, "a password was not hashed");
+        match error {
+            // Of these there are as many as callers like to cause.
+            HashError::Full { .. } => debug!(%error, "a password was not hashed"),
+            _ if ctx.may_log(unavailable.reason.len()) => {
+                warn!(%error, "a password was not hashed");
+            }
+            _ => {}
         }
         unavailable
     }))
