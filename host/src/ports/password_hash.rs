@@ -87,7 +87,7 @@ async fn hash(
     let hashed = ctx.wait(hasher.hash(request, source)).await;
     Ok(hashed.map_err(|error| {
         match error {
-            // Of these there are as many as somebody likes to cause.
+            // A flood causes any number of these.
             HashError::Full { .. } => debug!(%error, "a password was not hashed"),
             _ => warn!(%error, "a password was not hashed"),
         }
