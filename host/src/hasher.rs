@@ -2,8 +2,8 @@
 //! with block memory that it keeps, and a queue that says no when it is full.
 //!
 //! Sources take turns, and when the queue is full, the one with the most hashes in it
-//! gives way. So a source may have all of it while no other wants any, and however much
-//! it wants, another one waits for one of its hashes at a time.
+//! gives way. So a source may have all of the queue while no other wants any of it, and
+//! however much it sends, another one waits for one of its hashes at a time.
 
 mod function;
 mod queue;
@@ -149,7 +149,7 @@ impl Pool {
                 retry_after: state.pace * (waiting / workers + 1) as u32,
             };
             match state.jobs.make_room_for(source) {
-                // Whoever asked may have gone away.
+                // Its caller may have gone away.
                 Some(evicted) => drop(evicted.answer.send(Err(full))),
                 None => return Err(full),
             }

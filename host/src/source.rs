@@ -18,10 +18,15 @@ impl Source {
     /// component.
     pub(crate) fn of(address: Option<&str>) -> Self {
         let address = address.and_then(|address| address.parse::<IpAddr>().ok());
-        match address.map(|address| address.to_canonical()) {
-            None => Self::Local,
-            Some(IpAddr::V4(address)) => Self::V4(address.to_bits()),
-            Some(IpAddr::V6(address)) => Self::V6((address.to_bits() >> 64) as u64),
+        address.map_or(Self::Local, Self::from)
+    }
+}
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.to_bits()),
+            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
         }
     }
 }

@@ -103,7 +103,7 @@ impl Account {
         })
     }
 
-    /// Gives it another password.
+    /// Replaces its password with another.
     pub fn set_password(&mut self, password: PasswordRecord) {
         self.password = password;
         self.password_epoch = self.password_epoch.saturating_add(1);

@@ -257,8 +257,8 @@ impl Whom {
     }
 }
 
-/// Counts a refusal, and gives the event as it is to be recorded; `None`: there were so
-/// many within the hour that this one is not.
+/// Counts a refusal, and returns the event as it is to be recorded; `None` when there
+/// were so many within the hour that this one is not.
 pub fn count_refusal<'a>(
     event: Event<'a>,
     whom: Whom,

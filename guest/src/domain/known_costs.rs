@@ -9,14 +9,15 @@
 //!
 //! A cost goes with its last account, or a name that takes a time which no account
 //! takes would have no owner for sure. So accounts are counted by the cost of their
-//! imported hash, in the batch that gives them one or takes it away. Those with a hash
-//! of ours are not: every registration would contend for the count. A cost of ours from
+//! imported hash, in the batch that stores the hash or replaces it. Those with a hash of
+//! ours are not: every registration would contend for the count. A cost of ours from
 //! before the settings changed therefore stays.
 //!
 //! What this does not hide: a name whose logins change from a foreign time to ours
 //! either had an owner, who has logged in between, or its cost has gone; and of the
 //! names that take over a cost at the moment when it is imported for the first time,
-//! those that were not imported have none. Somebody would have had to time them before.
+//! those that were not imported have no owner. An attacker would have had to time them
+//! before.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -30,8 +31,8 @@ use crate::error::Result;
 use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
 
-/// So many imported ones may there be at a time. A name that nobody has can be given
-/// only what is in the record, so that what is not in it cannot be imported.
+/// Imported costs at a time. A name without an account can take only the time of what is
+/// in the record, so that what is not in it cannot be imported.
 const MAX: usize = 32;
 /// What to say of one more.
 pub const TOO_MANY: &str = "password_hash: accounts have imported hashes of 32 kinds and costs, \

@@ -11,10 +11,10 @@
 //! counted before goes with its time.
 //!
 //! An attempt is counted once all is there that its verdict takes, and before
-//! anything depends on the verdict. So whoever makes many at once has made them all,
-//! and one that could not be judged, because the host had no place for its hash, is
-//! none. What fails after that stays counted: it was judged, and how long the answer
-//! took may tell something.
+//! anything depends on the verdict. So many that are made at once count as many, and one
+//! that could not be judged, because the host had no place for its hash, does not count.
+//! What fails after that stays counted: it was judged, and how long the answer took may
+//! tell the verdict.
 //!
 //! Codes of a second factor have counters of their own, which a right password
 //! does not touch; recovery codes others than those of an app, so that who has
@@ -185,7 +185,7 @@ impl Authenticator {
         }
     }
 
-    /// The password of a name that nobody has.
+    /// The password of a name without an account.
     pub fn password_of_nobody(nobody: Nobody) -> Authenticator {
         Authenticator::Password {
             of: nobody.id(),
@@ -309,7 +309,7 @@ pub fn may_send_code(parts: &[&str], context: &Context) -> Result<bool> {
     Ok(here && anywhere)
 }
 
-/// Gives a code back that was counted and certainly not sent.
+/// Takes back the count of a code that was certainly not sent.
 pub fn give_code_back(parts: &[&str], context: &Context) -> Result<()> {
     let from_here = [parts, &[context.caller.source.as_str()]].concat();
     let hour = ttl(Duration::from_secs(CODES_WINDOW_SECONDS));
@@ -319,8 +319,8 @@ pub fn give_code_back(parts: &[&str], context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Takes one off a counter. One that has ended meanwhile is not left below nothing:
-/// that would be one more for who comes next.
+/// Takes one off a counter. A counter that has ended meanwhile is not left below zero,
+/// which would allow one attempt more than the limit.
 fn give_back(counter: &str, ttl_ms: Option<u64>, context: &Context) -> Result<()> {
     let store = context.ports.store;
     if store.add(counter, -1, ttl_ms)? < 0 {
@@ -371,7 +371,7 @@ pub fn count_registration(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Who runs the host registers as many as they like.
+/// The operator registers any number of accounts.
 fn has_registration_rate(context: &Context) -> bool {
     !matches!(context.actor, Actor::Operator)
 }

@@ -114,8 +114,8 @@ impl ChangePassword {
         let change = |account: &mut Account| account.set_password(new.clone());
         let mut changed = account.value.clone();
         change(&mut changed);
-        // Guesses at the old password are none at this one, and whoever knew the old one
-        // is a stranger, but for this source.
+        // Guesses at the old password are none at this one, and the sources that the old
+        // one came from are strange, but for this one.
         throttle::know_source(Authenticator::password_of(&changed), &mut batch, context)?;
         session::end_all_but(&session, &account, change, &mut batch);
         code::end_all(account.value.user_id, &mut batch);

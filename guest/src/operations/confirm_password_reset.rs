@@ -14,7 +14,7 @@ use crate::domain::message;
 use crate::domain::password::{self, Owner, Password, PasswordRecord};
 use crate::domain::records::{self, Batch, Found, Stored};
 use crate::domain::secret::Secret;
-use crate::domain::throttle;
+use crate::domain::throttle::{self, Authenticator};
 use crate::error::{AuthError, Result};
 use crate::ports::MessageKind;
 
@@ -127,12 +127,13 @@ impl Redeemable {
             session_epoch: old.session_epoch.saturating_add(1),
             ..old.clone()
         };
-        // Guesses at the old password are none at this one, and sources that it came
-        // from are strange.
+        // Guesses at the old password are none at this one, and the sources that it came
+        // from are strange, but for this one.
         account.set_password(new);
         let user_id = account.user_id;
         let mut batch = Batch::new();
         known_costs::release(&old.password, &mut batch, &context.ports)?;
+        throttle::know_source(Authenticator::password_of(&account), &mut batch, context)?;
         batch.replace(Account::key(user_id), &self.account.version, &account);
         api_key::end_all(user_id, &mut batch, &context.ports)?;
         code::use_up(Purpose::PasswordReset, user_id, &self.slot, &mut batch);

@@ -129,7 +129,7 @@ impl Login {
         })
     }
 
-    /// Hashes the password: for a name that nobody has with the same work as for any
+    /// Hashes the password, with the same work for a name without an account as for any
     /// other. Records nothing, so that nothing tells the verdict yet.
     fn judge(&self, subject: Subject, context: &Context) -> Result<Verdict> {
         let ports = &context.ports;
@@ -141,7 +141,7 @@ impl Login {
             }
         };
         let is_right = account.password.verify(&self.password, ports)?;
-        // A disabled account is no good, which nobody learns from here.
+        // A disabled account is no good, and no caller learns that from here.
         Ok(match is_right && account.is_active() {
             true => Verdict::Right(account),
             false => Verdict::Wrong(Whom::Account(account.user_id)),
@@ -164,7 +164,7 @@ impl Login {
 /// Whose the user name is.
 enum Subject {
     Account(Box<Account>),
-    /// Nobody, whose password takes the time of this cost.
+    /// The name has no account, and a login to it takes the time of this cost.
     Nobody(Nobody, Option<Cost>),
 }
 
@@ -194,7 +194,7 @@ enum Verdict {
     Wrong(Whom),
 }
 
-/// Counts and records a failure, and gives the error to return.
+/// Counts and records a failure, and returns the error to answer with.
 fn refuse(whom: Whom, context: &Context) -> Result<AuthError> {
     let event = Event::refused(Login::NAME, "invalid_credentials");
     audit::record_refusal(event, whom, context)?;

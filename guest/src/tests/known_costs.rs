@@ -29,7 +29,7 @@ fn operate(world: &World, operation: &str, username: &str) {
     world.run_as(Principal::Operator, operation, input).unwrap();
 }
 
-/// The costs of names that nobody has.
+/// The costs of names without an account.
 fn costs(world: &World) -> Vec<Option<Cost>> {
     let known = KnownCosts::read(&world.ports()).unwrap();
     let nobody = |number: u32| Nobody::new("username", &number.to_string(), &world.ports());

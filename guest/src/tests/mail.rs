@@ -104,6 +104,29 @@ fn a_code_to_the_verified_address_resets_the_password_and_ends_all_else() {
 }
 
 #[test]
+fn a_reset_is_made_at_home_and_makes_strange_where_the_old_password_came_from() {
+    let world = World::new();
+    world.verified("alice", ALICE);
+    let login = |peer: &str, password: &str| {
+        let input = json!({"username": "alice", "password": password});
+        world.run_from(peer, "login", input).err()
+    };
+    assert_eq!(login("198.51.100.66", PASSWORD), None);
+    let input = json!({"code": world.reset_code("alice"), "new_password": NEW_PASSWORD});
+    world
+        .run_from("198.51.100.7", "confirm_password_reset", input)
+        .unwrap();
+    for guess in 0..100 {
+        let peer = format!("203.0.113.{}", guess / 10);
+        assert_eq!(login(&peer, "a wrong one"), Some(-32001), "{guess}");
+    }
+    for peer in ["198.51.100.66", "192.0.2.1"] {
+        assert_eq!(login(peer, NEW_PASSWORD), Some(-32003), "{peer}");
+    }
+    assert_eq!(login("198.51.100.7", NEW_PASSWORD), None);
+}
+
+#[test]
 fn a_reset_lets_an_owner_in_who_has_guessed_too_often() {
     let world = World::new();
     world.verified("alice", ALICE);

@@ -291,7 +291,7 @@ fn attempts_are_counted_exactly_however_many_are_made_at_once() {
     let counted = admitted
         .into_iter()
         .filter_map(|attempt| attempt.count(&world.context()).ok());
-    assert_eq!(counted.count(), 10, "nobody waits for their end");
+    assert_eq!(counted.count(), 10, "no caller waits for their end");
     assert_eq!(world.run("login", right), Err(-32003));
 }
 

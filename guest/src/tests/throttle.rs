@@ -219,7 +219,7 @@ fn a_name_begins_again_with_each_account_that_has_it() {
         );
         operator(&world, "delete_user");
         world.pass(24 * 60 * 60);
-        // Nobody's counters are those from before, and nobody's logins tell that.
+        // The counters of the name without an account are those from before.
         assert_eq!(
             login(&world, ELSEWHERE, "alice", "a wrong one"),
             Err(-32003),
@@ -264,7 +264,7 @@ fn change(world: &World, peer: &str, tokens: &Value, current: &str) -> Result<Va
 fn a_new_password_has_no_guesses_behind_it_and_knows_but_where_it_was_made() {
     let world = world_with_alice_at_home();
     let tokens = login(&world, HOME, "alice", PASSWORD).unwrap();
-    // Whoever knew the old one, from more addresses than one look through the store finds.
+    // The old one comes from more addresses than one look through the store finds.
     for source in 0..600 {
         let peer = format!("198.18.{}.{}", source / 256, source % 256);
         assert!(login(&world, &peer, "alice", PASSWORD).is_ok());

@@ -88,7 +88,7 @@ async fn hash(
     Ok(hashed.map_err(|error| {
         let unavailable = unavailable(&error);
         match error {
-            // Of these there are as many as callers like to cause.
+            // A flood causes any number of these.
             HashError::Full { .. } => debug!(%error, "a password was not hashed"),
             _ if ctx.may_log(unavailable.reason.len()) => {
                 warn!(%error, "a password was not hashed");

@@ -34,7 +34,7 @@ fn login(server: &Server, source: &str, username: &str, password: &str) -> Resul
 fn lock(server: &Server, username: &str) {
     for guess in 1..=10 {
         let source = format!("127.0.9.{guess}");
-        let answer = login(server, &source, username, "a guess of somebody");
+        let answer = login(server, &source, username, "a guess of a stranger");
         assert_eq!(answer, Err(-32001), "{username}: {guess}");
     }
     let answer = login(server, "127.0.9.11", username, PASSWORD);
@@ -58,7 +58,7 @@ fn operate(home: &Path, operation: &str, input: Value) -> Value {
 }
 
 #[test]
-fn a_name_that_was_locked_before_anybody_had_it_is_open_to_its_owner() {
+fn a_name_that_was_locked_before_it_had_an_account_is_open_to_its_owner() {
     let (home, server) = started();
     let names = ["registered", "imported", "program"];
     for name in names {
@@ -124,7 +124,7 @@ fn a_new_password_takes_the_lock_off_and_makes_a_thief_a_stranger() {
     assert!(login(&server, STRANGE, "alice", NEW_PASSWORD).is_ok());
     for guess in 1..=10 {
         let source = format!("127.0.9.{guess}");
-        let answer = login(&server, &source, "alice", "a guess of somebody");
+        let answer = login(&server, &source, "alice", "a guess of a stranger");
         assert_eq!(answer, Err(-32001), "{guess}");
     }
     let answer = login(&server, thief, "alice", "a guess of the thief's");

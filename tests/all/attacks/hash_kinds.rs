@@ -26,8 +26,8 @@ fn import(home: &Path, username: &str) {
     call(home, "import_users", users);
 }
 
-/// How many of some names that nobody has take the time of a PBKDF2 hash: all those that a
-/// server fails to judge which may not make one.
+/// How many of some names without an account take the time of a PBKDF2 hash: those that a
+/// server cannot judge whose limits forbid such a hash.
 fn of_that_kind(home: &Path) -> usize {
     let limit = format!("--set=limits.hash_pbkdf2_iterations={}", ITERATIONS - 1);
     let failures = "USER_AUTH_THROTTLING_FAILURES_PER_SOURCE";
@@ -42,7 +42,7 @@ fn of_that_kind(home: &Path) -> usize {
 }
 
 #[test]
-fn names_that_nobody_has_take_the_time_of_a_kind_of_hash_until_no_account_has_it() {
+fn names_without_an_account_take_the_time_of_a_kind_of_hash_until_no_account_has_it() {
     let login = |home: &Path, username: &str| {
         call(
             home,

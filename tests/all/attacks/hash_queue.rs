@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use user_auth_tests::{Options, PASSWORD, Server, command, folder};
 
-/// Whoever does not flood.
+/// A source that does not flood.
 const HOME: &str = "127.0.0.1";
 const QUEUE: usize = 4;
 
-/// One that hashes slowly, has few places in the queue, and lets everybody try as often
-/// as they like, so that what is refused is refused for want of a place.
+/// A server that hashes slowly, has few places in the queue, and allows so many failures
+/// that what is refused is refused for want of a place.
 fn slow() -> Options {
     Options::new()
         .arg("--set=limits.hash_workers=1")
