@@ -52,7 +52,7 @@ pub fn open_output(path: &Path, existing: Existing) -> Result<File, FileError> {
 fn is_link_of_ours(path: &Path) -> Result<bool, FileError> {
     use std::os::unix::fs::MetadataExt as _;
 
-    use super::trust::{ROOT, STICKY, own_id};
+    use super::trust::{ROOT, own_id};
 
     let Ok(metadata) = path.symlink_metadata() else {
         return Ok(false);
@@ -67,16 +67,6 @@ fn is_link_of_ours(path: &Path) -> Result<bool, FileError> {
             owner,
         });
     }
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let around = folder
-        .metadata()
-        .map_err(|error| FileError::io(folder, error))?;
-    match around.mode() & 0o002 != 0 && around.mode() & STICKY == 0 {
-        true => Err(FileError::Writable {
-            path: folder.to_owned(),
-            mode: around.mode() & 0o777,
-        }),
-        false => Ok(true),
-    }
+    super::trust::refuse_open_folder(path)?;
+    Ok(true)
 }

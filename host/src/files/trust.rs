@@ -64,30 +64,32 @@ pub(super) fn refuse(_: &Path, _: &Metadata, _: Guard) -> Result<(), FileError> 
 pub(crate) fn refuse_exposed_database(path: &Path) -> Result<(), FileError> {
     use std::os::unix::fs::MetadataExt as _;
 
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let around = folder
-        .metadata()
-        .map_err(|error| FileError::io(folder, error))?;
-    if around.mode() & 0o002 != 0 && around.mode() & STICKY == 0 {
-        return Err(FileError::Writable {
-            path: folder.to_owned(),
-            mode: around.mode() & 0o777,
+    refuse_open_folder(path)?;
+    // SQLite keeps its files beside the one that a link leads to.
+    let real = match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        found => found.map_err(|error| FileError::io(path, error))?,
+    };
+    let around = refuse_open_folder(&real)?;
+    let mut trusted = vec![own_id(), ROOT];
+    if own_id() == ROOT {
+        // The administrator looks at what a service keeps in a folder of its own.
+        trusted.push(around.uid());
+    }
+    let link = path.symlink_metadata().ok().filter(Metadata::is_symlink);
+    if let Some(owner) = link.map(|link| link.uid())
+        && !trusted.contains(&owner)
+    {
+        return Err(FileError::ForeignLink {
+            path: path.to_owned(),
+            owner,
         });
     }
-    // The administrator looks at what a service keeps in a folder of its own.
-    let owner_of_folder = (own_id() == ROOT).then(|| around.uid());
-    let mut owner_of_database = None;
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut name = path.as_os_str().to_owned();
+        let mut name = real.as_os_str().to_owned();
         name.push(suffix);
         let file = Path::new(&name);
-        let metadata = match suffix {
-            "" => file.metadata(),
-            // SQLite takes no links for these.
-            _ => file.symlink_metadata(),
-        };
-        let metadata = match metadata {
+        let metadata = match file.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             found => found.map_err(|error| FileError::io(file, error))?,
         };
@@ -95,13 +97,7 @@ pub(crate) fn refuse_exposed_database(path: &Path) -> Result<(), FileError> {
             return Err(super::no_regular_file(file));
         }
         let (owner, mode) = (metadata.uid(), metadata.mode() & 0o777);
-        let trusted = [
-            Some(own_id()),
-            Some(ROOT),
-            owner_of_folder,
-            owner_of_database,
-        ];
-        if !trusted.contains(&Some(owner)) {
+        if !trusted.contains(&owner) {
             return Err(FileError::Owner {
                 path: file.to_owned(),
                 owner,
@@ -115,19 +111,35 @@ pub(crate) fn refuse_exposed_database(path: &Path) -> Result<(), FileError> {
                 mode,
             });
         }
-        if suffix.is_empty() {
-            owner_of_database = Some(owner);
-            if mode & 0o004 != 0 {
-                let database = file.display();
-                tracing::warn!(
-                    %database,
-                    "others may read the database, password hashes and all (mode {mode:03o}); run \
-                     `chmod o-r {database}`"
-                );
-            }
+        if suffix.is_empty() && mode & 0o004 != 0 {
+            let database = file.display();
+            tracing::warn!(
+                %database,
+                "others may read the database, password hashes and all (mode {mode:03o}); run \
+                 `chmod o-r {database}`"
+            );
         }
     }
     Ok(())
+}
+
+/// Fails when everybody may rename and delete what is in the folder around a file.
+#[cfg(unix)]
+pub(super) fn refuse_open_folder(file: &Path) -> Result<Metadata, FileError> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let around = folder
+        .metadata()
+        .map_err(|error| FileError::io(folder, error))?;
+    match around.mode() & 0o002 != 0 && around.mode() & STICKY == 0 {
+        true => Err(FileError::Writable {
+            path: folder.to_owned(),
+            mode: around.mode() & 0o777,
+        }),
+        false => Ok(around),
+    }
 }
 
 #[cfg(not(unix))]
@@ -139,7 +151,7 @@ pub(crate) fn refuse_exposed_database(_: &Path) -> Result<(), FileError> {
 pub(super) const ROOT: u32 = 0;
 /// Only who owns a file in such a folder may rename or delete it.
 #[cfg(unix)]
-pub(super) const STICKY: u32 = 0o1000;
+const STICKY: u32 = 0o1000;
 
 #[cfg(unix)]
 mod unix {

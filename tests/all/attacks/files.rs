@@ -431,6 +431,20 @@ fn attack_43_a_database_that_others_have_a_hand_in_is_refused() {
         }
         fs::remove_file(&planted).unwrap();
     }
+    // What counts is what lies beside the file that a link leads to.
+    let real = home.join("real.db");
+    fs::rename(&database, &real).unwrap();
+    symlink(&real, &database).unwrap();
+    assert!(call().status.success(), "{}", told(&call()));
+    let planted = home.join("real.db-wal");
+    symlink(&database, &planted).unwrap();
+    assert_refused(&call(), &planted, &["no regular file"]);
+    fs::remove_file(&planted).unwrap();
+    if give_away(&database) {
+        assert_refused(&call(), &database, &["is a link that user 65534 made"]);
+    }
+    fs::remove_file(&database).unwrap();
+    fs::rename(&real, &database).unwrap();
     if give_away(&database) {
         assert_refused(&call(), &database, &["belongs to user 65534"]);
         chown(&database, Some(0), None).unwrap();
