@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::audit::Nobody;
+use super::authority;
 use super::context::Context;
 use super::foreign_hash::Cost;
 use super::password::HASH_BYTES;
@@ -82,7 +83,7 @@ impl KnownCosts {
     /// Adds a cost for good, before the first account has it. False: there are as
     /// many as there may be.
     pub fn learn(cost: Cost, context: &Context) -> Result<bool> {
-        records::settle(|| {
+        authority::settle(context, |context| {
             let found = records::read::<KnownCosts>(KnownCosts::key(), &context.ports)?;
             let expect = match &found {
                 Some(found) => Expect::At(found.version.clone()),

@@ -4,21 +4,24 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
-use crate::domain::assurance;
+use crate::domain::api_key::EndApiKeys;
 use crate::domain::audit::{self, Chain, Event, Whom};
+use crate::domain::authority;
 use crate::domain::code;
 use crate::domain::context::Context;
+use crate::domain::id::Id;
 use crate::domain::message;
 use crate::domain::password::{self, Owner, Password, PasswordRecord};
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::session::{self, Own};
 use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
 /// Changes the password of the account that calls, and ends all its other
-/// sessions and the codes that were sent for it. Takes the current password, and a
-/// session that began lately, with the second factor if the account has one.
+/// sessions, API keys that these may have made, and the codes that were sent for it.
+/// Takes the current password, and a session that began lately, with the second factor
+/// if the account has one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
@@ -26,13 +29,21 @@ pub struct ChangePassword {
     pub current_password: Password,
     /// The password as it shall be.
     pub new_password: Password,
+    /// Which API keys end as well: `recent` (the default) those that another session
+    /// made or rotated while it can still have been alive, by default within 30 days;
+    /// `all` of the account; `none`.
+    #[serde(default)]
+    pub end_api_keys: EndApiKeys,
 }
 
 /// That the password is changed.
 #[derive(Serialize, JsonSchema)]
 pub struct ChangedPassword {
     /// The one session that goes on.
-    pub session_id: crate::domain::id::Id,
+    pub session_id: Id,
+    /// The API keys that have ended with it; not there: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ended_api_keys: Vec<Id>,
 }
 
 impl Operation for ChangePassword {
@@ -43,7 +54,7 @@ impl Operation for ChangePassword {
     type Output = ChangedPassword;
 
     fn run(self, context: &Context) -> Result<ChangedPassword> {
-        let own = context.actor.session()?;
+        let own = context.actor().session()?;
         let (account, _) = Account::read(own.user_id, &context.ports)?;
         let owner = Owner {
             username: &own.username,
@@ -52,7 +63,7 @@ impl Operation for ChangePassword {
         password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
         // A stolen token must not be a way around the throttle of logins.
         let attempt = Attempt::begin(Authenticator::Password(&own.username), context)?;
-        let new = records::settle(|| self.exchange(&attempt, context))?;
+        let new = authority::settle(context, |context| self.exchange(&attempt, context))?;
         Ok(new)
     }
 }
@@ -66,7 +77,6 @@ impl ChangePassword {
             account,
             head,
         } = Own::read(context)?;
-        assurance::require(&account.value, &session.value)?;
         if !account
             .value
             .password
@@ -83,14 +93,16 @@ impl ChangePassword {
         let new = PasswordRecord::create(&self.new_password, context.settings, ports)?;
         let mut batch = Batch::new();
         let change = |account: &mut Account| account.password = new;
-        session::end_all_but(&session, &account, change, &mut batch);
+        let keys = self.end_api_keys;
+        let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
         attempt.succeed(&mut batch);
         code::end_all(account.value.user_id, &mut batch);
-        let event = Event::success(Self::NAME);
+        let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
         message::add_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
         Ok(batch.commit(context)?.then_some(ChangedPassword {
             session_id: session.value.session_id,
+            ended_api_keys: ended,
         }))
     }
 }

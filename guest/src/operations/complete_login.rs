@@ -111,10 +111,9 @@ impl CompleteLogin {
                 let event = of(challenge, success(&account.value, &tokens, proof));
                 let changed = Account {
                     second_factor: Some(used),
-                    ..account.value
+                    ..account.value.clone()
                 };
-                let key = Account::key(changed.user_id);
-                batch.replace(key, &account.version, &changed);
+                batch.change(&account, &changed);
                 (Some(tokens), event)
             }
         };

@@ -128,7 +128,7 @@ impl Redeemable {
         };
         let user_id = account.user_id;
         let mut batch = Batch::new();
-        batch.replace(Account::key(user_id), &self.account.version, &account);
+        batch.change(&self.account, &account);
         api_key::end_all(user_id, &mut batch, &context.ports)?;
         code::use_up(Purpose::PasswordReset, user_id, &self.slot, &mut batch);
         let guesses = Authenticator::Password(&account.username);

@@ -189,9 +189,9 @@ fn settle_outcome(
         if let Some(password) = rehashed {
             let rehashed = Account {
                 password: password.clone(),
-                ..current.value
+                ..current.value.clone()
             };
-            batch.replace(Account::key(rehashed.user_id), &current.version, &rehashed);
+            batch.change(&current, &rehashed);
         }
         Chain::at(account.user_id, head).append(event, &mut batch, context)?;
         Ok(batch.commit(context)?.then_some(Some(outcome)))
