@@ -11,9 +11,11 @@ pub(crate) mod failures;
 mod floods;
 mod introspection;
 mod logins;
+mod power;
 mod resets;
 mod second_factor;
 mod sessions;
+mod stops;
 mod tokens;
 
 /// The built component in this process, on a store of the test's own.
