@@ -21,7 +21,6 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::actor::Actor;
 use crate::domain::context::{Caller, Context, Principal, Progress, Source};
 use crate::domain::secret::Secret;
 use crate::error::AuthError;
@@ -276,7 +275,7 @@ impl Exchange<'_> {
             ports: self.ports,
             settings: self.settings,
             caller: self.caller,
-            actor: Actor::Anonymous,
+            authority: Rc::default(),
             trail: Rc::default(),
             progress: token
                 .filter(|token| token.is_string() || token.is_i64() || token.is_u64())

@@ -124,7 +124,8 @@ pub use unlock_user::UnlockUser;
 pub use verify_audit_chain::VerifyAuditChain;
 pub use verify_token::{Verification, VerifyToken};
 
-use crate::domain::actor::{self, Requirement};
+use crate::domain::actor::Requirement;
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::trail::Trail;
 use crate::error::{AuthError, Kind, Result};
@@ -203,14 +204,18 @@ pub trait Operation: DeserializeOwned + JsonSchema {
     fn run(self, context: &Context) -> Result<Self::Output>;
 }
 
-/// What an operation does to the world: the hints of an MCP tool. No operation
-/// reaches beyond this service and the owners of its accounts (`openWorldHint`).
+/// What an operation does to the world: the hints of an MCP tool. An operation is
+/// called destructive if it ends or replaces something, or lets an account or a key do
+/// more than before: a client should ask its user first. No operation reaches beyond
+/// this service and the owners of its accounts (`openWorldHint`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// It changes nothing.
     Reads,
-    /// It adds something, each time anew.
+    /// It adds something at each call, and no account or key can do more than before.
     Adds,
+    /// It lets an account do more than before, or makes a credential that acts for one.
+    Widens,
     /// It ends or replaces something, each time anew.
     Replaces,
     /// It ends something; doing so twice is doing so once.
@@ -223,7 +228,7 @@ impl Effect {
         json!({
             "title": title,
             "readOnlyHint": self == Effect::Reads,
-            "destructiveHint": matches!(self, Effect::Replaces | Effect::Ends),
+            "destructiveHint": !matches!(self, Effect::Reads | Effect::Adds),
             "idempotentHint": matches!(self, Effect::Reads | Effect::Ends),
             "openWorldHint": false,
         })
@@ -354,16 +359,7 @@ fn run_one<O: Operation>(input: Value, shown: Option<String>, context: &Context)
 }
 
 fn authorized<O: Operation>(operation: O, context: &Context) -> Result<O::Output> {
-    operation.run(&acting(O::REQUIRES, context)?)
-}
-
-#[inline(never)]
-fn acting<'a>(requires: Requirement, context: &Context<'a>) -> Result<Context<'a>> {
-    let actor = actor::authorize(requires, context)?;
-    Ok(Context {
-        actor,
-        ..context.clone()
-    })
+    operation.run(&authority::authorize(O::REQUIRES, context)?)
 }
 
 fn counted<T>(

@@ -7,7 +7,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use crate::domain::actor::Actor;
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::time::Timestamp;
 use crate::inside::{Hash, MemoryStore};
@@ -75,6 +74,26 @@ impl World {
         }
     }
 
+    /// Another world that is as this one is now, and goes its own way.
+    #[cfg(test)]
+    pub fn fork(&self) -> World {
+        World {
+            settings: self.settings.clone(),
+            now_ms: self.now_ms.clone(),
+            records: self.records.clone(),
+            random: self.random.clone(),
+            ..World::new()
+        }
+    }
+
+    /// All records, by their keys.
+    #[cfg(test)]
+    pub fn entries(&self) -> Vec<(String, Vec<u8>)> {
+        let page = self.records.scan("", None, u32::MAX - 1, self.now());
+        let entries = page.entries.into_iter();
+        entries.map(|entry| (entry.key, entry.value)).collect()
+    }
+
     /// With a user who has logged in and made an API key; the same tokens each time.
     #[cfg(feature = "testing")]
     pub fn with_alice() -> World {
@@ -115,7 +134,7 @@ impl World {
             ports: self.ports(),
             settings: &self.settings,
             caller: &self.caller,
-            actor: Actor::Anonymous,
+            authority: Rc::default(),
             trail: Rc::default(),
             progress: None,
             log_level: None,
@@ -244,6 +263,9 @@ impl Store for World {
     fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
         assert!(batch.len() <= MAX_BATCH);
         batch.iter().for_each(|it| assert_is_of_a_key(&it.key));
+        let keys: std::collections::BTreeSet<&str> =
+            batch.iter().map(|mutation| mutation.key.as_str()).collect();
+        assert_eq!(keys.len(), batch.len(), "a key stands in a batch once");
         let kinds = batch.iter().map(|mutation| mutation.put.is_some());
         self.note(format!("commit {:?}", kinds.collect::<Vec<bool>>()));
         for (key, value) in self.overtaken_by.take() {

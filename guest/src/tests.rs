@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod api_keys;
 mod audit;
+mod authority;
 mod forward_auth;
 mod governance;
 mod import;

@@ -47,6 +47,9 @@ pub enum MessageKind {
     /// No code: the right password came from a source that it never came from
     /// before.
     LoginFromNewSource,
+    /// No code: an API key was made for the account, or one of its keys was
+    /// rotated.
+    ApiKeyCreated,
 }
 
 impl MessageKind {
@@ -61,6 +64,7 @@ impl MessageKind {
             Self::EmailChanged => "email-changed",
             Self::SecondFactorChanged => "second-factor-changed",
             Self::LoginFromNewSource => "login-from-new-source",
+            Self::ApiKeyCreated => "api-key-created",
         }
     }
 

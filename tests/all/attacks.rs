@@ -20,9 +20,11 @@ mod hash_kinds;
 mod hash_queue;
 mod introspection;
 mod logins;
+mod power;
 mod resets;
 mod second_factor;
 mod sessions;
+mod stops;
 mod tokens;
 
 /// The built component in this process, on a store of the test's own.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::{Chain, Head};
 use super::context::Context;
 use super::email::{self, Email};
+use super::ground::{self, Ground};
 use super::id::Id;
 use super::mac;
 use super::password::PasswordRecord;
@@ -55,6 +56,17 @@ pub struct Account {
     /// Of an account that was imported, the fingerprint of what it was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<String>,
+}
+
+impl Ground for Account {
+    fn record_key(&self) -> String {
+        Account::key(self.user_id)
+    }
+
+    /// Whether it may be used, what it may do, and which of its sessions are alive.
+    fn basis(&self) -> String {
+        ground::digest(&(self.status, &self.roles, self.session_epoch))
+    }
 }
 
 /// Whether an account may be used.

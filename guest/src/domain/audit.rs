@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::authority;
 use super::context::Context;
 use super::id::Id;
 use super::mac;
@@ -100,6 +101,15 @@ impl<'a> Event<'a> {
     pub fn by(mut self, user_id: Id) -> Event<'a> {
         self.actor = Some(user_id);
         self
+    }
+
+    /// Adds which API keys ended with it, if there were any.
+    pub fn with_ended_keys(self, key_ids: &[Id]) -> Event<'a> {
+        if key_ids.is_empty() {
+            return self;
+        }
+        let ids = key_ids.iter().map(Id::to_string);
+        self.detail("ended_api_keys", ids.collect::<Vec<_>>())
     }
 
     /// Adds a detail.
@@ -201,7 +211,7 @@ impl Chain {
         }
         let (seq, previous, expect) = match &self.head {
             None => (1, String::new(), Expect::Absent),
-            Some(Stored { value, version }) => (
+            Some(Stored { value, version, .. }) => (
                 value.seq + 1,
                 value.seal.clone(),
                 Expect::At(version.clone()),
@@ -215,7 +225,7 @@ impl Chain {
             outcome: event.outcome.to_owned(),
             actor: match event.actor {
                 Some(user_id) => user_id.to_string(),
-                None => context.actor.name(),
+                None => context.actor().name(),
             },
             source: context.caller.source.as_str().to_owned(),
             details: event.details,
@@ -290,7 +300,7 @@ pub fn record_refusal(event: Event, whom: Whom, context: &Context) -> Result<()>
         return Ok(());
     };
     let id = whom.id();
-    records::settle(|| {
+    authority::settle(context, |context| {
         let head = records::read(Chain::head_key(id), &context.ports)?;
         let chain = match whom {
             Whom::Account(user_id) => Chain::at(user_id, head),

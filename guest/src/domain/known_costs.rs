@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::audit::Nobody;
+use super::authority;
 use super::context::Context;
 use super::foreign_hash::Cost;
 use super::password::{HASH_BYTES, PasswordRecord};
@@ -121,7 +122,7 @@ impl KnownCosts {
     /// Adds the cost of our own hashes, before an account has one: it will still be
     /// there when the settings have changed.
     pub fn learn_own(context: &Context) -> Result<()> {
-        records::settle(|| {
+        authority::settle(context, |context| {
             let mut held = Held::read(&context.ports)?;
             held.known.add_own(context.settings);
             if held.is_as_it_was() {

@@ -373,7 +373,7 @@ pub fn count_registration(context: &Context) -> Result<()> {
 
 /// The operator registers any number of accounts.
 fn has_registration_rate(context: &Context) -> bool {
-    !matches!(context.actor, Actor::Operator)
+    !matches!(context.actor(), Actor::Operator)
 }
 
 /// Counts a failure of the caller's source.

@@ -4,22 +4,25 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
-use crate::domain::assurance;
+use crate::domain::api_key::EndApiKeys;
 use crate::domain::audit::{self, Chain, Event, Whom};
+use crate::domain::authority;
 use crate::domain::code;
 use crate::domain::context::Context;
+use crate::domain::id::Id;
 use crate::domain::known_costs::{self, KnownCosts};
 use crate::domain::message;
 use crate::domain::password::{self, Owner, Password, PasswordRecord};
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::session::{self, Own};
 use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
 /// Changes the password of the account that calls, and ends all its other
-/// sessions and the codes that were sent for it. Takes the current password, and a
-/// session that began lately, with the second factor if the account has one.
+/// sessions, API keys that these may have made, and the codes that were sent for it.
+/// Takes the current password, and a session that began lately, with the second factor
+/// if the account has one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
@@ -27,13 +30,21 @@ pub struct ChangePassword {
     pub current_password: Password,
     /// The password as it shall be.
     pub new_password: Password,
+    /// Which API keys end as well: `recent` (the default) those that another session
+    /// made or rotated while it can still have been alive, by default within 30 days;
+    /// `all` of the account; `none`.
+    #[serde(default)]
+    pub end_api_keys: EndApiKeys,
 }
 
 /// That the password is changed.
 #[derive(Serialize, JsonSchema)]
 pub struct ChangedPassword {
     /// The one session that goes on.
-    pub session_id: crate::domain::id::Id,
+    pub session_id: Id,
+    /// The API keys that have ended with it; not there: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ended_api_keys: Vec<Id>,
 }
 
 impl Operation for ChangePassword {
@@ -57,15 +68,15 @@ impl Operation for ChangePassword {
         let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
         let mut verdict = Verdict::on(account.password, &self.current_password, context)?;
         attempt.count(context)?;
-        records::settle(|| self.exchange(&mut verdict, &new, context))
+        authority::settle(context, |context| {
+            self.exchange(&mut verdict, &new, context)
+        })
     }
 }
 
 /// Whose password is to be changed, and in which session.
 fn read(context: &Context) -> Result<Own> {
-    let own = Own::read(context)?;
-    assurance::require(&own.account.value, &own.session.value)?;
-    Ok(own)
+    Own::read(context)
 }
 
 /// Whether what was given is the password that this record keeps.
@@ -117,13 +128,15 @@ impl ChangePassword {
         // Guesses at the old password are none at this one, and the sources that the old
         // one came from are strange, but for this one.
         throttle::know_source(Authenticator::password_of(&changed), &mut batch, context)?;
-        session::end_all_but(&session, &account, change, &mut batch);
+        let keys = self.end_api_keys;
+        let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
         code::end_all(account.value.user_id, &mut batch);
-        let event = Event::success(Self::NAME);
+        let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
         message::add_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
         Ok(batch.commit(context)?.then_some(ChangedPassword {
             session_id: session.value.session_id,
+            ended_api_keys: ended,
         }))
     }
 }

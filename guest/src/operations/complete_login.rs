@@ -104,12 +104,10 @@ impl CompleteLogin {
         };
         let Asked {
             challenge,
-            account: Stored {
-                value: account,
-                version,
-            },
+            account: stored,
             head,
         } = asked;
+        let account = &stored.value;
         let id = challenge.value.challenge_id.to_string();
         let Some(factor) = &account.second_factor else {
             return Ok(Some(None));
@@ -121,18 +119,17 @@ impl CompleteLogin {
         };
         let mut batch = Batch::new();
         attempt.succeed(&mut batch);
-        if let (Proof::RecoveryCode, Some(totp)) = (proof, Authenticator::totp_of(&account)) {
+        if let (Proof::RecoveryCode, Some(totp)) = (proof, Authenticator::totp_of(account)) {
             throttle::forget(totp, &mut batch, &context.ports)?;
         }
         challenge::use_up(&challenge, &mut batch);
-        let tokens = Tokens::of_new_session(&account, proof, &mut batch, context)?;
-        let event = success(&account, &tokens, proof).detail("challenge_id", id);
+        let tokens = Tokens::of_new_session(account, proof, &mut batch, context)?;
+        let event = success(account, &tokens, proof).detail("challenge_id", id);
         let changed = Account {
             second_factor: Some(used),
-            ..account
+            ..account.clone()
         };
-        let key = Account::key(changed.user_id);
-        batch.replace(key, &version, &changed);
+        batch.change(&stored, &changed);
         Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
         Ok(batch.commit(context)?.then_some(Some(tokens)))
     }

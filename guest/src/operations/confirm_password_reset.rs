@@ -134,7 +134,7 @@ impl Redeemable {
         let mut batch = Batch::new();
         known_costs::release(&old.password, &mut batch, &context.ports)?;
         throttle::know_source(Authenticator::password_of(&account), &mut batch, context)?;
-        batch.replace(Account::key(user_id), &self.account.version, &account);
+        batch.change(&self.account, &account);
         api_key::end_all(user_id, &mut batch, &context.ports)?;
         code::use_up(Purpose::PasswordReset, user_id, &self.slot, &mut batch);
         let event = Event::success(ConfirmPasswordReset::NAME).by(user_id);

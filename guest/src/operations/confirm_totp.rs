@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
-use crate::domain::assurance::{self, Proof};
+use crate::domain::api_key::EndApiKeys;
+use crate::domain::assurance::Proof;
 use crate::domain::audit::{self, Chain, Event, Whom};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::message;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::second_factor::Enrolment;
 use crate::domain::secret::Secret;
 use crate::domain::session::{self, Own};
@@ -19,14 +21,19 @@ use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
 /// Makes the app of `enroll_totp` the second factor of the account that calls, in
-/// the place of the one before, if there was one. Ends all other sessions, and
-/// gives recovery codes, which are shown this once. Takes a session that began
-/// lately.
+/// the place of the one before, if there was one. Ends all other sessions and API keys
+/// that these may have made, and gives recovery codes, which are shown this once. Takes
+/// a session that began lately.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmTotp {
     /// The six digits that the app shows.
     pub code: TotpCode,
+    /// Which API keys end as well: `recent` (the default) those that another session
+    /// made or rotated while it can still have been alive, by default within 30 days;
+    /// `all` of the account; `none`.
+    #[serde(default)]
+    pub end_api_keys: EndApiKeys,
 }
 
 /// What is there to be kept for the day that the app is lost.
@@ -36,6 +43,9 @@ pub struct RecoveryCodes {
     pub recovery_codes: Vec<Secret>,
     /// The session that goes on.
     pub session_id: Id,
+    /// The API keys that have ended with it; not there: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ended_api_keys: Vec<Id>,
 }
 
 impl Operation for ConfirmTotp {
@@ -52,14 +62,13 @@ impl Operation for ConfirmTotp {
             app: enrolment.app(),
         };
         let attempt = Attempt::admit(authenticator, context)?.count(context)?;
-        records::settle(|| self.confirm(&attempt, context))
+        authority::settle(context, |context| self.confirm(&attempt, context))
     }
 }
 
 /// What is to be confirmed, and by whom.
 fn read(context: &Context) -> Result<(Own, Enrolment)> {
     let own = Own::read(context)?;
-    assurance::require(&own.account.value, &own.session.value)?;
     match own.account.value.enrolment.clone() {
         Some(enrolment) => Ok((own, enrolment)),
         None => Err(AuthError::new(
@@ -101,14 +110,16 @@ impl ConfirmTotp {
             account.second_factor = Some(factor);
             account.enrolment = None;
         };
-        session::end_all_but(&session, &account, change, &mut batch);
+        let keys = self.end_api_keys;
+        let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
         attempt.succeed(&mut batch);
-        let event = Event::success(Self::NAME);
+        let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(user_id, head).append(event, &mut batch, context)?;
         message::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
         Ok(batch.commit(context)?.then_some(RecoveryCodes {
             recovery_codes,
             session_id: session.value.session_id,
+            ended_api_keys: ended,
         }))
     }
 }

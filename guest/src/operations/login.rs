@@ -249,9 +249,9 @@ fn settle_outcome(
             known_costs::release(&account.password, &mut batch, &context.ports)?;
             let rehashed = Account {
                 password: password.clone(),
-                ..current.value
+                ..current.value.clone()
             };
-            batch.replace(Account::key(rehashed.user_id), &current.version, &rehashed);
+            batch.change(&current, &rehashed);
         }
         if let Some(event) = event {
             Chain::at(account.user_id, head).append(event, &mut batch, context)?;

@@ -3,14 +3,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::account::Account;
-use crate::domain::actor::{self, Requirement};
-use crate::domain::assurance;
+use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event, Head};
+use crate::domain::authority;
 use crate::domain::code::{Code, Purpose};
 use crate::domain::context::Context;
 use crate::domain::email::Email;
 use crate::domain::message;
-use crate::domain::records::{self, Batch, Found};
+use crate::domain::records::{Batch, Found};
 use crate::domain::throttle;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
@@ -38,7 +38,7 @@ impl Operation for RequestEmailVerification {
     type Output = CodeSent;
 
     fn run(self, context: &Context) -> Result<CodeSent> {
-        let own = context.actor.session()?;
+        let own = context.actor().session()?;
         let (account, _) = Account::read(own.user_id, &context.ports)?;
         let account = account.ok_or_else(AuthError::invalid_token)?.value;
         let email = account.email.filter(Email::is_deliverable);
@@ -67,7 +67,7 @@ pub(super) fn send(
     email: &Email,
     context: &Context,
 ) -> Result<CodeSent> {
-    let user_id = context.actor.session()?.user_id;
+    let user_id = context.actor().session()?.user_id;
     // Nothing is counted for what is refused in any case.
     recipient(kind, email, context)?;
     let user = user_id.to_string();
@@ -78,7 +78,7 @@ pub(super) fn send(
             return Err(AuthError::too_many(throttle::CODES_WINDOW_SECONDS));
         }
     }
-    records::settle(|| {
+    authority::settle(context, |context| {
         let (account, head) = recipient(kind, email, context)?;
         let (code, slot) = Code::create(Purpose::Email, user_id, Some(email), context)?;
         let mut batch = Batch::new();
@@ -111,14 +111,9 @@ fn recipient(
     email: &Email,
     context: &Context,
 ) -> Result<(Account, Found<Head>)> {
-    let user_id = context.actor.session()?.user_id;
+    let user_id = context.actor().session()?.user_id;
     let (account, head) = Account::read(user_id, &context.ports)?;
-    actor::require_still(user_id, context)?;
     let account = account.ok_or_else(AuthError::invalid_token)?.value;
-    if kind == MessageKind::EmailChange {
-        // Who reads the address can reset the password.
-        assurance::require(&account, context.actor.session()?)?;
-    }
     if kind == MessageKind::EmailVerification && account.email.as_ref() != Some(email) {
         return Err(AuthError::new(
             Kind::Application,

@@ -137,6 +137,7 @@ mod tests {
         "created_at",
         "description",
         "email",
+        "end_api_keys",
         "key_id",
         "name",
         "operation",

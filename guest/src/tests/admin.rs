@@ -145,7 +145,7 @@ impl World {
             serde_json::from_value(json!("a key")).unwrap(),
             serde_json::from_value(json!(scopes)).unwrap(),
             None,
-            &self.ports(),
+            &self.context(),
         )
         .unwrap();
         let mut batch = Batch::new();
@@ -249,15 +249,23 @@ fn nobody_assigns_or_revokes_a_role_beyond_their_own() {
     let manager = world.user("manager", &["user-auth:roles:write", "billing:*"]);
     world.admin("root");
     world.user("bob", &["sales:read"]);
+    world.user("carol", &["billing:*"]);
     let input = json!({"role": "clerk", "permissions": ["billing:read"]});
     world.operator("define_role", input).unwrap();
+    let input = json!({"username": "bob", "role": "clerk"});
+    world.operator("assign_role", input).unwrap();
     for (operation, username, role, expected) in [
         ("assign_role", "manager", "admin", Err(-32002)),
         ("assign_role", "manager", "role-of-bob", Err(-32002)),
         ("revoke_role", "root", "admin", Err(-32002)),
         ("revoke_role", "bob", "role-of-bob", Err(-32002)),
-        ("assign_role", "bob", "clerk", Ok(())),
-        ("revoke_role", "bob", "clerk", Ok(())),
+        // Nor a role of their own to or from a user who may do more.
+        ("assign_role", "root", "clerk", Err(-32002)),
+        ("assign_role", "bob", "clerk", Err(-32002)),
+        ("revoke_role", "bob", "clerk", Err(-32002)),
+        ("assign_role", "manager", "clerk", Ok(())),
+        ("assign_role", "carol", "clerk", Ok(())),
+        ("revoke_role", "carol", "clerk", Ok(())),
     ] {
         let input = json!({"username": username, "role": role});
         let answer = world.run_as(bearer(&manager), operation, input);

@@ -522,3 +522,33 @@ fn every_tool_is_described_well_enough_to_be_used() {
         }
     }
 }
+
+/// What ends or replaces something is destructive, and so is what lets an account or a
+/// key do more than before. Of what changes anything, only this is neither.
+#[test]
+fn a_tool_that_widens_what_somebody_may_do_is_called_destructive() {
+    let world = World::new();
+    let (_, answer) = modern(&world, "tools/list", json!({}));
+    let tools = answer["result"]["tools"].as_array().unwrap();
+    let harmless = tools.iter().filter(|tool| {
+        let hints = &tool["annotations"];
+        hints["readOnlyHint"] == false && hints["destructiveHint"] == false
+    });
+    let mut harmless: Vec<&str> = harmless
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
+    harmless.sort_unstable();
+    assert_eq!(
+        harmless,
+        [
+            "user-auth_complete_login",
+            "user-auth_create_service_account",
+            "user-auth_issue_token",
+            "user-auth_login",
+            "user-auth_register",
+            "user-auth_request_email_change",
+            "user-auth_request_email_verification",
+            "user-auth_request_password_reset",
+        ]
+    );
+}

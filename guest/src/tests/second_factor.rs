@@ -14,7 +14,7 @@ use crate::testing::World;
 const PASSWORD: &str = "correct horse battery staple";
 
 /// What an app shows: apart from the code under test, as apps are.
-fn shown(secret: &str, step: u64) -> String {
+pub(super) fn shown(secret: &str, step: u64) -> String {
     let secret = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
     let mut mac = Hmac::<Sha1>::new_from_slice(&secret).unwrap();
     mac.update(&step.to_be_bytes());
@@ -730,4 +730,35 @@ fn clients_are_told_that_a_login_gives_one_of_two_objects() {
         .map(|outcome| &outcome["required"][0])
         .collect();
     assert_eq!(required, ["access_token", "challenge"]);
+}
+
+#[test]
+fn every_operation_of_a_fresh_session_takes_the_second_factor() {
+    let user = User::new();
+    let key = json!({"name": "ci", "access_token": user.tokens["access_token"]});
+    let key = user.world.run("create_api_key", key).unwrap();
+    user.lower_assurance();
+    let of_fresh_sessions = operations::TABLE
+        .iter()
+        .filter(|definition| definition.requires.is_of_a_fresh_session());
+    let mut tried = 0;
+    for definition in of_fresh_sessions {
+        let mut input = match definition.name {
+            "change_password" => {
+                json!({"current_password": PASSWORD, "new_password": "another good long password"})
+            }
+            "confirm_totp" => json!({"code": "000000"}),
+            "create_api_key" => json!({"name": "ci"}),
+            "rotate_api_key" => json!({"key_id": key["key_id"]}),
+            "request_email_change" => json!({"email": "alice@example.com"}),
+            _ => json!({}),
+        };
+        input["access_token"] = user.tokens["access_token"].clone();
+        let error = operations::invoke(definition.name, input, &user.world.context());
+        let error = error.unwrap_err();
+        assert_eq!(error.kind.code(), -32001, "{}", definition.name);
+        assert_eq!(error.details["acr_values"], "aal2", "{}", definition.name);
+        tried += 1;
+    }
+    assert_eq!(tried, 8);
 }

@@ -49,6 +49,7 @@ fn queued(id: String, message: Message) -> delivery::Message {
             Kind::EmailChanged => MessageKind::EmailChanged,
             Kind::SecondFactorChanged => MessageKind::SecondFactorChanged,
             Kind::LoginFromNewSource => MessageKind::LoginFromNewSource,
+            Kind::ApiKeyCreated => MessageKind::ApiKeyCreated,
         },
         to: message.to,
         username: message.username,
