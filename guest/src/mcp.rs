@@ -219,7 +219,7 @@ impl Exchange<'_> {
             return;
         }
         if let Some(id) = params.get("requestId") {
-            self.ports.client.cancel(&json::text(id));
+            self.ports.client.cancel(&message::id_key(id));
         }
     }
 
@@ -234,7 +234,7 @@ impl Exchange<'_> {
         };
         // A batch is answered whole or not at all, so that none of it is cancelled.
         if !in_batch {
-            self.ports.client.started(&json::text(&request.id));
+            self.ports.client.started(&message::id_key(&request.id));
         }
         let call = Call {
             era,
@@ -278,9 +278,7 @@ impl Exchange<'_> {
             caller: self.caller,
             actor: Actor::Anonymous,
             trail: Rc::default(),
-            progress: token
-                .filter(|token| token.is_string() || token.is_i64() || token.is_u64())
-                .map(|token| Progress { token }),
+            progress: token.filter(message::is_id).map(|token| Progress { token }),
             log_level,
         }
     }
@@ -339,11 +337,10 @@ impl Call<'_> {
     /// A parameter that may be left out, as an object.
     fn object(&self, name: &str) -> Result<Map<String, Value>, RpcError> {
         match self.params.get(name) {
-            None | Some(Value::Null) => Ok(Map::new()),
-            Some(Value::Object(object)) => Ok(object.clone()),
-            Some(_) => Err(RpcError::invalid_params(&format!(
-                "$.params.{name}: expected an object"
-            ))),
+            None => Ok(Map::new()),
+            Some(given) => json::into_fields(given.clone()).map_err(|_| {
+                RpcError::invalid_params(&format!("$.params.{name}: expected an object"))
+            }),
         }
     }
 
