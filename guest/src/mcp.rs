@@ -50,6 +50,9 @@ const STATIC_TTL_MS: u64 = 60 * 60 * 1000;
 /// The most messages in one JSON-RPC batch.
 pub const MAX_BATCH: usize = 64;
 
+/// What the name of each tool begins with.
+pub const TOOL_PREFIX: &str = "user-auth_";
+
 /// What carried a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -84,7 +87,7 @@ pub struct Response {
 
 /// The name of the tool that runs an operation.
 pub fn tool_name(operation: &str) -> String {
-    format!("{}{operation}", tools::PREFIX)
+    format!("{TOOL_PREFIX}{operation}")
 }
 
 /// Answers one message. What is wrong is told in the response.

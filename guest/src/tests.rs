@@ -9,6 +9,7 @@ mod forward_auth;
 mod governance;
 mod import;
 mod mail;
+mod messages;
 mod model;
 mod oracle;
 mod protocol;

@@ -3,14 +3,11 @@
 use serde_json::{Value, json};
 
 use super::failure::RpcError;
-use super::{Call, MethodResult, STATIC_TTL_MS, tool_name};
+use super::{Call, MethodResult, STATIC_TTL_MS, TOOL_PREFIX, tool_name};
 use crate::error::{AuthError, Kind};
 use crate::json;
 use crate::operations::schemas::{self, Schemas};
 use crate::operations::{self, Definition, TABLE};
-
-/// What the name of each tool begins with.
-pub const PREFIX: &str = "user-auth_";
 
 /// `tools/list`
 pub fn list(call: &Call) -> MethodResult {
@@ -26,7 +23,7 @@ pub fn list(call: &Call) -> MethodResult {
 /// `tools/call`
 pub fn call(call: &Call) -> MethodResult {
     let name = call.text("name")?;
-    let operation = name.strip_prefix(PREFIX).and_then(operations::find);
+    let operation = name.strip_prefix(TOOL_PREFIX).and_then(operations::find);
     let Some(operation) = operation else {
         let known: Vec<String> = TABLE.iter().map(|known| tool_name(known.name)).collect();
         return Err(RpcError::invalid_params("Unknown tool")
