@@ -176,10 +176,12 @@ struct Answer {
 
 impl Exchange<'_> {
     /// JSON-RPC batches were part of MCP until 2025-03-26, which is also what a
-    /// request without a version is taken for.
+    /// request without a version is taken for. On standard input there is no more to
+    /// a batch than lines, and each message of it is judged by itself.
     fn batch(&self, messages: Vec<Value>) -> Response {
         let version = self.header("mcp-protocol-version");
-        let had_batches = version.is_none_or(|version| version <= "2025-03-26");
+        let had_batches = version.is_none_or(|version| version <= "2025-03-26")
+            || self.request.transport == Transport::Stdio;
         let problem = if !had_batches {
             Some("Batches are not part of this protocol version")
         } else if messages.is_empty() {
