@@ -254,20 +254,14 @@ pub struct Definition {
 
 #[cfg(test)]
 impl Definition {
-    /// JSON Schema (2020-12) of the input.
+    /// JSON Schema (2020-12) of the input, with what is secret in it.
     pub fn input_schema(&self) -> Value {
-        self.written().input
+        (self.schemas)().0
     }
 
     /// JSON Schema (2020-12) of the output.
     pub fn output_schema(&self) -> Value {
-        self.written().output
-    }
-
-    fn written(&self) -> schemas::Schemas {
-        let mut all = TABLE.iter().zip(schemas::all());
-        let own = all.find(|(definition, _)| definition.name == self.name);
-        own.unwrap().1
+        (self.schemas)().1
     }
 }
 
@@ -277,7 +271,10 @@ const fn define<O: Operation>() -> Definition {
         title: O::TITLE,
         effect: O::EFFECT,
         #[cfg(test)]
-        schemas: || (input_schema::<O>(), schema::<O::Output>()),
+        schemas: || {
+            let output = SchemaSettings::draft2020_12().for_serialize();
+            (input_schema::<O>(), schema::<O::Output>(output))
+        },
         requires: O::REQUIRES,
         invoke: invoke_one::<O>,
     }
@@ -416,7 +413,7 @@ fn shown(input: &Value, operation: &str, trail: &Trail) -> Option<String> {
 /// field to say who that is, for clients that cannot set headers.
 #[cfg(test)]
 fn input_schema<O: Operation>() -> Value {
-    let mut schema = schema::<O>();
+    let mut schema = schema::<O>(SchemaSettings::draft2020_12());
     if O::REQUIRES != Requirement::Nothing {
         schema["properties"][input::CALLER] = json!({
             "type": "string",
@@ -429,8 +426,8 @@ fn input_schema<O: Operation>() -> Value {
 
 /// With all types in place, for clients that do not follow references.
 #[cfg(test)]
-fn schema<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
+fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
+    let settings = settings.with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });

@@ -45,6 +45,21 @@ pub struct Settings {
     /// `USER_AUTH_REQUIRE_API_KEY`, `true` or `false`: whether a message over HTTP
     /// has to come with an API key.
     pub require_api_key: bool,
+    /// `USER_AUTH_MCP_TOOL_ERRORS`, `auto`, `result` or `error`.
+    pub tool_errors: ToolErrors,
+}
+
+/// How a failed operation is answered to MCP clients before 2026-07-28, which has only
+/// results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToolErrors {
+    /// A result where a version from 2025-03-26 on is named, an error otherwise.
+    #[default]
+    Auto,
+    /// A result of the tool, with `isError`.
+    Result,
+    /// An error of JSON-RPC.
+    Error,
 }
 
 /// How many guesses and registrations there are. They are always counted; what can be
@@ -99,6 +114,7 @@ impl Default for Settings {
             argon2_iterations: 2,
             throttling: Throttling::default(),
             require_api_key: false,
+            tool_errors: ToolErrors::default(),
         }
     }
 }
@@ -164,6 +180,7 @@ impl Settings {
                     settings.argon2_memory_kib = number(7 * 1024, 65_536)? as u32
                 }
                 "ARGON2_ITERATIONS" => settings.argon2_iterations = number(1, 10)? as u32,
+                "MCP_TOOL_ERRORS" => settings.tool_errors = tool_errors(&name, &value)?,
                 "REQUIRE_API_KEY" => settings.require_api_key = truth(&name, &value)?,
                 _ => settings.throttling.read(setting, number)?,
             }
@@ -280,6 +297,15 @@ fn number(name: &str, value: &str, low: u64, high: u64) -> Result<u64, InvalidSe
     }
 }
 
+fn tool_errors(name: &str, value: &str) -> Result<ToolErrors, InvalidSetting> {
+    match value {
+        "auto" => Ok(ToolErrors::Auto),
+        "result" => Ok(ToolErrors::Result),
+        "error" => Ok(ToolErrors::Error),
+        _ => Err(invalid(name, value, "auto, result or error")),
+    }
+}
+
 fn truth(name: &str, value: &str) -> Result<bool, InvalidSetting> {
     value
         .parse()
@@ -314,6 +340,7 @@ mod tests {
         assert!(read("USER_AUTH_CODE_TTL_SECONDS", "601").is_err());
         // What is meant to shut a door does not leave it open by mistake.
         assert!(read("USER_AUTH_REQUIRE_API_KEY", "yes").is_err());
+        assert!(read("USER_AUTH_MCP_TOOL_ERRORS", "results").is_err());
     }
 
     #[test]

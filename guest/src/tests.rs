@@ -11,6 +11,7 @@ mod governance;
 mod import;
 mod known_costs;
 mod mail;
+mod messages;
 mod model;
 mod oracle;
 mod protocol;

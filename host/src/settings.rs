@@ -70,6 +70,11 @@ pub const SETTINGS: &[Setting] = &[
         "USER_AUTH_THROTTLING_CONSECUTIVE_ATTEMPTS",
         "Attempts on one name without a success, from everywhere",
     ),
+    setting(
+        "USER_AUTH_MCP_TOOL_ERRORS",
+        "Whether a failed operation is a result of its tool or an error of JSON-RPC: `auto`, \
+         `result` or `error`",
+    ),
 ];
 
 const fn setting(name: &'static str, description: &'static str) -> Setting {

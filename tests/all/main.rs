@@ -24,6 +24,7 @@ mod http;
 mod import;
 mod mail;
 mod master_key;
+mod messages;
 mod postgres;
 mod races;
 mod readiness;

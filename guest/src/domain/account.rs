@@ -139,9 +139,13 @@ impl Account {
         format!("{}{user_id}", Account::PREFIX)
     }
 
+    /// The records of all user names.
+    pub const USERNAME_PREFIX: &'static str = "username/";
+
     /// Where it is stored whose a user name is. Names are not all ASCII, keys are.
     pub fn username_key(username: &Username) -> String {
-        format!("username/{}", URL_SAFE_NO_PAD.encode(username.as_str()))
+        let name = URL_SAFE_NO_PAD.encode(username.as_str());
+        format!("{}{name}", Account::USERNAME_PREFIX)
     }
 
     /// Whose the user name is.

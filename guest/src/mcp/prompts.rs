@@ -156,7 +156,7 @@ impl Prompt {
             let name = argument.name;
             match given.get(name) {
                 Some(Value::String(_)) => {}
-                None if !argument.required => {}
+                None | Some(Value::Null) if !argument.required => {}
                 Some(_) => {
                     return Err(RpcError::invalid_params(&format!(
                         "$.params.arguments.{name}: expected a string"

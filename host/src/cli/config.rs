@@ -20,6 +20,7 @@ mod limits;
 mod logging;
 mod mask;
 mod master_key;
+mod mcp;
 mod mistake;
 mod passwords;
 mod secrets;
@@ -48,6 +49,7 @@ pub(super) use flags::{Flags, name_variables};
 pub(super) use limits::Limits;
 pub(super) use logging::{Format, Logging};
 pub(super) use master_key::MasterKey;
+pub(super) use mcp::Mcp;
 pub(super) use passwords::Passwords;
 pub(super) use security::Security;
 pub(super) use server::Server;
@@ -83,6 +85,8 @@ pub(super) struct Config {
     /// How many guesses at passwords and codes there are. They are always counted:
     /// what can be set is how soon there are too many.
     pub(super) throttling: Throttling,
+    /// What MCP clients get to see.
+    pub(super) mcp: Mcp,
     /// How messages reach the owners of accounts. Secrets are in the environment
     /// (`USER_AUTH_SMTP_PASSWORD`, `USER_AUTH_WEBHOOK_SECRET`) or in files of their
     /// own, and never stand here.
