@@ -47,7 +47,7 @@ impl Operation for GetSession {
     type Output = SessionView;
 
     fn run(self, context: &Context) -> Result<SessionView> {
-        Ok(SessionView::from(context.actor.session()?.clone()))
+        Ok(SessionView::from(context.actor().session()?.clone()))
     }
 }
 
