@@ -156,7 +156,12 @@ impl World {
             caller: &caller,
             ..self.context()
         };
-        operations::invoke(operation, input, &context).map_err(|error| error.kind.code())
+        let answer = operations::invoke(operation, input, &context);
+        #[cfg(test)]
+        if let Ok(output) = &answer {
+            assert_complete(operation, output);
+        }
+        answer.map_err(|error| error.kind.code())
     }
 
     /// Runs an operation as nobody in particular, from an address.
@@ -250,6 +255,27 @@ fn take(left: &Cell<Option<u32>>) -> Result<(), Unavailable> {
     })?;
     left.set(Some(rest));
     Ok(())
+}
+
+/// Clients compare an output with its schema: what is not always there is not required.
+#[cfg(test)]
+fn assert_complete(operation: &str, output: &Value) {
+    use std::collections::BTreeMap;
+    use std::sync::OnceLock;
+
+    static REQUIRED: OnceLock<BTreeMap<&str, Value>> = OnceLock::new();
+    let required = REQUIRED.get_or_init(|| {
+        let all = operations::TABLE.iter().zip(operations::schemas::all());
+        all.map(|(definition, mut schemas)| (definition.name, schemas.output["required"].take()))
+            .collect()
+    });
+    for field in required[operation].as_array().into_iter().flatten() {
+        let field = field.as_str().unwrap_or_default();
+        assert!(
+            output.get(field).is_some(),
+            "{operation}: {field} of {output}"
+        );
+    }
 }
 
 impl Store for World {

@@ -63,7 +63,7 @@ pub enum Origin {
     /// The account itself. A key that an API key made goes back to what that one goes
     /// back to.
     Account {
-        /// The session; `None`: it is not known.
+        /// The session, where it is known.
         session_id: Option<Id>,
         /// When.
         at: Timestamp,

@@ -352,7 +352,7 @@ pub fn require_governed(account: &Account, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// What a role that is to be given or taken grants; `None`: it is not defined.
+/// What a role that is to be given or taken grants, or `None` if it is not defined.
 ///
 /// Fails with -32002 when it permits more than the actor may do.
 pub fn require_role(role: &RoleName, context: &Context) -> Result<Option<Vec<Grant>>> {

@@ -193,10 +193,10 @@ impl Batch {
     /// was lost: nothing happened, and all that was read has to be read again.
     pub fn commit(mut self, context: &Context) -> Result<bool> {
         if self.is_unmarked {
-            return Err(unreadable(
-                "a batch that changes power unmarked",
-                &context.ports,
-            ));
+            let text = "a batch would change what power rests on without its mark";
+            let telemetry = context.ports.telemetry;
+            telemetry.log(Severity::Error, text, &Default::default());
+            return Err(AuthError::unavailable(60));
         }
         if !context.authority.join(&mut self.mutations) {
             return Ok(false);

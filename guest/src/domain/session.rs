@@ -264,8 +264,8 @@ pub fn end(session: &Stored<Session>, event: Event, context: &Context) -> Result
     Ok(ended.is_some())
 }
 
-/// The same, together with the API keys that the session made. Returns the ids of
-/// those. `None`: a race was lost.
+/// The same, together with the API keys that the session made. Returns their ids, or
+/// `None` when a race was lost.
 pub fn end_with_keys(
     session: &Stored<Session>,
     keys: EndApiKeys,

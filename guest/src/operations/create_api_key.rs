@@ -69,7 +69,7 @@ impl Operation for CreateApiKey {
 }
 
 impl CreateApiKey {
-    /// `None`: a race was lost.
+    /// Returns `None` when a race was lost.
     fn create(&self, context: &Context) -> Result<Option<NewApiKey>> {
         let ports = &context.ports;
         let user_id = authority::subject(self.user_id, API_KEYS_WRITE, context)?;
@@ -112,7 +112,7 @@ impl CreateApiKey {
     }
 }
 
-/// How many keys the account can have, one more of which the actor would make.
+/// How many keys the account can have when the actor makes one more.
 fn places(user_id: Id, context: &Context) -> u32 {
     match context.actor() {
         Actor::ApiKey(own) if own.user_id == user_id => {

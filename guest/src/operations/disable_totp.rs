@@ -34,7 +34,7 @@ pub struct DisabledTotp {
     /// The one session that goes on.
     pub session_id: Id,
     /// The API keys that have ended with it; not there: none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended_api_keys: Vec<Id>,
 }
 

@@ -99,7 +99,7 @@ pub struct Import {
     pub problem: Option<String>,
     /// Whether the password hash is weaker than OWASP asks for: until the first
     /// login it stays so.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub weak_hash: bool,
 }
 
@@ -198,7 +198,7 @@ impl<'a> Importer<'a> {
     }
 
     /// Creates the accounts of the entries that nothing is known against in one batch.
-    /// `None`: a race was lost, and none of them was created.
+    /// Returns `None` when a race was lost, and none of them was created.
     fn import_together(&mut self, entries: &[Parsed]) -> Result<Option<Together>> {
         let mut together = Together {
             imports: BTreeMap::new(),
@@ -243,7 +243,7 @@ impl<'a> Importer<'a> {
     }
 
     /// Imports an entry by itself; `owner` has its user name, as far as is known.
-    /// `None`: a race was lost.
+    /// Returns `None` when a race was lost.
     fn import(&mut self, entry: &Entry, owner: &mut Option<Id>) -> Result<Option<Import>> {
         let ports = self.context.ports;
         let fingerprint = entry.fingerprint(&ports)?;

@@ -40,7 +40,7 @@ impl Operation for RotateApiKey {
     }
 }
 
-/// `None`: a race was lost.
+/// Returns `None` when a race was lost.
 fn rotate(key_id: Id, context: &Context) -> Result<Option<NewApiKey>> {
     let user_id = find(key_id, context)?.value.user_id;
     let (account, head) = Account::read(user_id, &context.ports)?;

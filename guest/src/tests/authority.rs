@@ -19,7 +19,7 @@ const PASSWORD: &str = "correct horse battery staple";
 const NEW_PASSWORD: &str = "another horse battery staple";
 /// Records that are no power: who tried how often, and from where.
 const COUNTERS: [&str; 3] = ["throttle/", "known-source/", "login-challenge-codes/"];
-/// What gives something up: that a token was stopped is no reason to keep it.
+/// These give something up, which a token that was stopped may do all the same.
 const GIVES_UP: [&str; 2] = ["logout", "revoke_token"];
 const AUDIT: [&str; 2] = ["audit/", "audit-head/"];
 
@@ -519,7 +519,7 @@ fn overtake(
     world.audited.take();
     let mut without = COUNTERS.to_vec();
     if is_anonymous {
-        // A guess that fails is on record, whoever guessed.
+        // A guess that fails is recorded.
         without.extend(AUDIT);
     }
     let after_stop = RefCell::new(None);
@@ -731,7 +731,7 @@ fn a_batch_that_changes_power_without_its_mark_is_not_committed() {
 
 fn kind(principal: &Principal) -> &'static str {
     match principal {
-        Principal::Anonymous => "nobody in particular",
+        Principal::Anonymous => "an anonymous caller",
         Principal::AccessToken(_) => "a session",
         Principal::ApiKey(_) => "an API key",
         Principal::Operator => "the operator",

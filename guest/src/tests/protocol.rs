@@ -594,7 +594,7 @@ fn every_tool_is_described_well_enough_to_be_used() {
 /// What ends or replaces something is destructive, and so is what lets an account or a
 /// key do more than before. Of what changes anything, only this is neither.
 #[test]
-fn a_tool_that_widens_what_somebody_may_do_is_called_destructive() {
+fn a_tool_that_widens_power_is_called_destructive() {
     let world = World::new();
     let (_, answer) = modern(&world, "tools/list", json!({}));
     let tools = answer["result"]["tools"].as_array().unwrap();

@@ -59,7 +59,7 @@ fn start() -> (Server, String, tempfile::TempDir) {
 }
 
 #[test]
-fn attack_29_junk_roles_for_somebody_who_may_do_more() {
+fn attack_29_junk_roles_for_an_account_that_may_do_more() {
     let (server, root, _home) = start();
     let helper = user(
         &server,
@@ -215,7 +215,7 @@ fn attack_31_a_key_that_goes_on_only_because_its_owner_says_so() {
 }
 
 #[test]
-fn tools_that_widen_what_somebody_may_do_ask_to_be_confirmed() {
+fn tools_that_widen_power_ask_to_be_confirmed() {
     let server = Server::start();
     let answer = server.rpc("tools/list", json!({}));
     let tools = answer["result"]["tools"].as_array().unwrap();
