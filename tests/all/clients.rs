@@ -41,8 +41,8 @@ fn shown(output: &Output) -> String {
     format!("{}\n{stdout}\n{stderr}", output.status)
 }
 
-/// A client with what it runs in, which reaches nothing but this machine: what sends
-/// traces or looks for news is told not to, and beyond it finds a proxy that is not there.
+/// A client and what it runs in. It reaches nothing but this machine: traces and checks
+/// for updates are off, and the proxy to everything else does not exist.
 fn script(program: impl AsRef<Path>, script: &str, home: &Path) -> Command {
     let mut command = Command::new(program.as_ref());
     command.arg(client(script)).env("HOME", home);

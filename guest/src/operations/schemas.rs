@@ -33,7 +33,7 @@ impl Schemas {
         self.input["description"].as_str().unwrap_or_default()
     }
 
-    /// Gives every secret text of the input the format `password`.
+    /// Marks every secret text of the input by the format `password`.
     pub fn mark_secrets(&mut self, operation: &str) {
         mark_secrets(&mut self.input, &shape(operation));
     }
@@ -136,6 +136,8 @@ mod tests {
             assert_eq!(listed.input["type"], "object", "{}", definition.name);
             assert!(!listed.description().is_empty(), "{}", definition.name);
         }
+        let any = of("execute_primary_operation");
+        assert_eq!(any.input["required"], json!(["data"]));
     }
 
     #[test]
