@@ -18,7 +18,12 @@ use crate::testing::World;
 const PASSWORD: &str = "correct horse battery staple";
 const NEW_PASSWORD: &str = "another horse battery staple";
 /// Records that are no power: who tried how often, and from where.
-const COUNTERS: [&str; 3] = ["throttle/", "known-source/", "login-challenge-codes/"];
+const COUNTERS: [&str; 4] = [
+    "throttle/",
+    "known-source/",
+    "login-challenge-codes/",
+    "refusals/",
+];
 /// These give something up, which a token that was stopped may do all the same.
 const GIVES_UP: [&str; 2] = ["logout", "revoke_token"];
 const AUDIT: [&str; 2] = ["audit/", "audit-head/"];
