@@ -72,7 +72,7 @@ fn every_attack_that_a_test_is_named_after_is_in_the_list() {
         is_number.then(|| {
             (
                 number.to_owned(),
-                cells.last().unwrap_or_default().to_owned(),
+                cells.next_back().unwrap_or_default().to_owned(),
             )
         })
     });

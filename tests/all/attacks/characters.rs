@@ -121,7 +121,7 @@ fn attack_49_no_output_of_the_program_holds_a_character_that_deceives() {
     let users = home.join("users.jsonl");
     let bad = json!({"username": "bob", "roles": [DECEPTIVE], DECEPTIVE: 1});
     let mut file = fs::File::create(&users).unwrap();
-    writeln!(file, "{bad}\n{{\"username\":\"{}", "\u{2028}").unwrap();
+    writeln!(file, "{bad}\n{{\"username\":\"\u{2028}").unwrap();
     let errors = home.join("errors.jsonl");
     let [users, errors] = [&users, &errors].map(|path| path.to_str().unwrap());
     let output = command(home)

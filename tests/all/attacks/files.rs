@@ -224,7 +224,7 @@ fn attack_43_files_that_others_have_a_hand_in_are_refused_with_what_to_do() {
     let (certificate, key) = (at("certificate.pem"), at("key.pem"));
     fs::write(&certificate, made.cert.pem()).unwrap();
     write_private(&key, &made.signing_key.serialize_pem());
-    let [password, secret, master_key] = ["password", "secret", "master.key"].map(|name| at(name));
+    let [password, secret, master_key] = ["password", "secret", "master.key"].map(&at);
     for file in [&password, &secret, &master_key] {
         write_private(file, &"5c".repeat(32));
     }

@@ -9,6 +9,9 @@ use user_auth_tests::{Options, PASSWORD, command, folder};
 
 const ITERATIONS: u32 = 10_000;
 
+/// What takes the imported hash from an account.
+type Renewal<'a> = &'a dyn Fn(&Path, &str);
+
 fn call(home: &Path, operation: &str, input: Value) {
     let input = input.to_string();
     let mut command = command(home);
@@ -56,7 +59,7 @@ fn names_without_an_account_take_the_time_of_a_kind_of_hash_until_no_account_has
     let force = |home: &Path, username: &str| {
         call(home, "force_password_reset", json!({"username": username}));
     };
-    let renewals: [&dyn Fn(&Path, &str); 3] = [&login, &delete, &force];
+    let renewals: [Renewal; 3] = [&login, &delete, &force];
     let home = folder();
     let home = home.path();
     for (round, leave) in renewals.into_iter().enumerate() {
