@@ -77,7 +77,7 @@ fn every_attack_that_a_test_is_named_after_is_in_the_list() {
         })
     });
     let listed: BTreeMap<String, String> = rows.collect();
-    assert!(listed.len() >= 50, "{}", listed.len());
+    assert!(listed.len() > 40, "{}", listed.len());
     let mut named = BTreeMap::new();
     for folder in ["all", "../guest/src", "../host/src", "../host/tests"] {
         numbers(&tests.join(folder), &mut named);
