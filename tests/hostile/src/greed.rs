@@ -148,7 +148,7 @@ pub fn refusals() {
     };
     let bad = "refused ".repeat(60);
     for _ in 0..2_000 {
-        let _ = store::get(&[bad.clone()]);
+        let _ = store::get(std::slice::from_ref(&bad));
         let _ = keys::derive("host/refused");
         let _ = password_hash::argon2id(b"password", &[0; 16], &[], parameters);
         let _ = crate::floods::message();
