@@ -38,23 +38,25 @@ use crate::settings::Settings;
 /// could be less safe than what was meant. Which one it is concerns the operator,
 /// who reads the log, and nobody else.
 fn settings(asking: &Principal) -> Result<Settings, AuthError> {
-    Settings::from_variables(env::vars()).map_err(|invalid| {
-        let fields = json::fields([("problem", invalid.to_string().into())]);
-        let telemetry = ports::all().telemetry;
-        telemetry.log(
-            crate::ports::Severity::Error,
-            "a setting cannot be used",
-            &fields,
-        );
-        let error = AuthError::new(
-            Kind::ResourceUnavailable,
-            "The service is not configured rightly; its log says how",
-        );
-        match asking {
-            Principal::Operator => error.detail("problem", invalid.to_string()),
-            _ => error,
-        }
-    })
+    Settings::from_variables(env::vars()).map_err(|invalid| unusable(&invalid.to_string(), asking))
+}
+
+fn unusable(problem: &str, asking: &Principal) -> AuthError {
+    let fields = json::fields([("problem", problem.into())]);
+    let telemetry = ports::all().telemetry;
+    telemetry.log(
+        crate::ports::Severity::Error,
+        "a setting cannot be used",
+        &fields,
+    );
+    let error = AuthError::new(
+        Kind::ResourceUnavailable,
+        "The service is not configured rightly; its log says how",
+    );
+    match asking {
+        Principal::Operator => error.detail("problem", problem),
+        _ => error,
+    }
 }
 
 #[cfg(not(feature = "edge"))]

@@ -2,10 +2,11 @@
 //! `/verify`, with the same answers as the bundled host.
 
 mod cors;
+mod origin;
 
 use serde_json::{Value, json};
 
-pub use cors::Allowed;
+pub use cors::{Allowed, InvalidOrigin};
 
 use crate::forward_auth;
 use crate::mcp::{self, Response};
@@ -72,11 +73,12 @@ fn route(
     ports: Ports,
 ) -> Result<Response, Response> {
     match request.path.as_str() {
-        "/mcp" => guarded(request, body, settings, ports),
+        "/mcp" | "/mcp/" => guarded(request, body, settings, ports),
         "/health" => health(&request, ports),
         "/verify" => {
+            let permission = permission(request.query.as_deref().unwrap_or_default())
+                .map_err(|message| refuse(400, &message))?;
             let headers = fields(&request.headers)?;
-            let permission = permission(request.query.as_deref());
             let peer = request.peer;
             Ok(forward_auth::verify(
                 headers, peer, permission, settings, ports,
@@ -94,11 +96,8 @@ fn guarded(
     settings: &Settings,
     ports: Ports,
 ) -> Result<Response, Response> {
-    let origin = request
-        .headers
-        .iter()
-        .find(|(name, _)| name == "origin")
-        .map(|(_, value)| String::from_utf8_lossy(value).into_owned());
+    let origin = only(&request.headers, "origin").map_err(|message| refuse(403, &message))?;
+    let origin = origin.map(|value| String::from_utf8_lossy(value).into_owned());
     if let Some(origin) = origin.as_deref().filter(|it| !request.allowed.admits(it)) {
         let message = format!(
             "the Origin '{origin}' may not use this server; add it to USER_AUTH_ALLOWED_ORIGINS \
@@ -125,10 +124,7 @@ fn mcp(
     if request.method != "POST" {
         return Err(method_not_allowed("POST"));
     }
-    if let Some(other) = other_content_type(&request.headers) {
-        let message = format!("the Content-Type is '{other}' and must be application/json");
-        return Err(refuse(415, &message));
-    }
+    check_content(&request.headers)?;
     let headers = fields(&request.headers)?;
     let Some(body) = body() else {
         let message = format!("a message may have at most {MAX_BODY_BYTES} bytes");
@@ -156,44 +152,90 @@ fn health(request: &Request, ports: Ports) -> Result<Response, Response> {
     Ok(mcp::json_response(200, Vec::new(), &body))
 }
 
-/// The permission that `?permission=` asks for, in the form of HTML's forms. Without a
-/// value it is one that nobody can have.
-fn permission(query: Option<&str>) -> Option<String> {
+/// The permission that `?permission=` asks for, in the form of HTML's forms. A question
+/// that is not understood is not answered: what was meant may be more than what was
+/// read.
+fn permission(query: &str) -> Result<Option<String>, String> {
     let decode = |text: &str| {
         let text = text.replace('+', " ");
         let text = percent_encoding::percent_decode_str(&text).decode_utf8_lossy();
         text.into_owned()
     };
-    let mut fields = query?.split('&').map(|field| {
+    let problem = |name: &str, problem: &str| {
+        format!(
+            "the parameter '{name}' {problem}; write /verify?permission=billing:read, or /verify"
+        )
+    };
+    let mut permission = None;
+    for field in query.split('&').filter(|_| !query.is_empty()) {
         let (name, value) = field.split_once('=').unwrap_or((field, ""));
-        (decode(name), decode(value))
-    });
-    let (_, value) = fields.find(|(name, _)| name == "permission")?;
-    Some(value)
+        let (name, value) = (decode(name), decode(value));
+        if name != "permission" {
+            return Err(problem(&name, "is unknown"));
+        }
+        if value.is_empty() {
+            return Err(problem(&name, "is empty"));
+        }
+        if permission.replace(value).is_some() {
+            return Err(problem(&name, "is there more than once"));
+        }
+    }
+    Ok(permission)
 }
 
-/// The header fields that say who calls, and MCP's own.
+/// The header fields that say who calls, and MCP's own, each once.
 fn fields(headers: &[(String, Vec<u8>)]) -> Result<Vec<(String, String)>, Response> {
-    let mut authorizations = headers.iter().filter(|(name, _)| name == "authorization");
-    // RFC 9110 section 11.6.2: there is one. Of two, another could be looked at on the way.
-    if authorizations.nth(1).is_some() {
-        return Err(refuse(400, "there is more than one authorization header"));
-    }
+    let is_wanted =
+        |name: &str| name == "authorization" || name == "x-api-key" || name.starts_with("mcp-");
     headers
         .iter()
-        .filter(|(name, _)| {
-            name == "authorization" || name == "x-api-key" || name.starts_with("mcp-")
-        })
-        .map(|(name, value)| match String::from_utf8(value.clone()) {
-            Ok(value) => Ok((name.clone(), value)),
-            Err(_) => Err(refuse(400, &format!("the header {name} is not UTF-8"))),
+        .filter(|(name, _)| is_wanted(name))
+        .map(|(name, value)| {
+            only(headers, name).map_err(|message| refuse(400, &message))?;
+            match String::from_utf8(value.clone()) {
+                Ok(value) => Ok((name.clone(), value)),
+                Err(_) => Err(refuse(400, &format!("the header {name} is not UTF-8"))),
+            }
         })
         .collect()
 }
 
-/// What the `Content-Type` is, if there is one and it is not JSON.
-fn other_content_type(headers: &[(String, Vec<u8>)]) -> Option<String> {
-    let (_, value) = headers.iter().find(|(name, _)| name == "content-type")?;
+/// The one value of a header. Of two values, another could be looked at on the way.
+fn only<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Result<Option<&'a [u8]>, String> {
+    let mut fields = headers.iter().filter(|(field, _)| field == name);
+    let value = fields.next().map(|(_, value)| value.as_slice());
+    match fields.next() {
+        None => Ok(value),
+        Some(_) => Err(format!("there is more than one {name} header")),
+    }
+}
+
+/// `Err` is the answer to what says that it is something else than JSON as it is.
+fn check_content(headers: &[(String, Vec<u8>)]) -> Result<(), Response> {
+    let content_type = only(headers, "content-type").map_err(|message| refuse(400, &message))?;
+    if let Some(other) = content_type.and_then(other_content_type) {
+        let message = format!("the Content-Type is '{other}' and must be application/json");
+        return Err(refuse(415, &message));
+    }
+    let mut codings = headers
+        .iter()
+        .filter(|(name, _)| name == "content-encoding");
+    if let Some((_, coding)) = codings.find(|(_, coding)| !coding.eq_ignore_ascii_case(b"identity"))
+    {
+        let coding = String::from_utf8_lossy(coding);
+        let message =
+            format!("the Content-Encoding is '{coding}'; send the body as it is, without any");
+        let mut refusal = refuse(415, &message);
+        // RFC 9110 section 15.5.16: what would be taken.
+        let identity = ("accept-encoding".to_owned(), "identity".to_owned());
+        refusal.headers.push(identity);
+        return Err(refusal);
+    }
+    Ok(())
+}
+
+/// What the `Content-Type` is, if it is not JSON.
+fn other_content_type(value: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(value);
     let essence = text.split(';').next().unwrap_or_default().trim();
     (!essence.eq_ignore_ascii_case("application/json")).then(|| essence.to_owned())
@@ -220,4 +262,55 @@ fn refuse(status: u16, message: &str) -> Response {
     let error = json!({"code": -32600, "message": message});
     let body = mcp::response(Value::Null, "error", error);
     mcp::json_response(status, Vec::new(), &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_understood_whole_or_not_at_all() {
+        let asked = |query: &str| permission(query).ok();
+        assert_eq!(asked(""), Some(None));
+        for query in ["permission=a:b", "permission=a%3ab", "%70ermission=a:b"] {
+            assert_eq!(asked(query), Some(Some("a:b".to_owned())), "{query}");
+        }
+        for query in [
+            "&",
+            "=a",
+            "permission",
+            "permission=",
+            "permision=a",
+            "Permission=a",
+            "%2570ermission=a",
+            "audience=a",
+            "permission=a&audience=b",
+            "permission=a&permission=a",
+            "permission=a&%70ermission=b",
+            "permission=a&",
+            "&permission=a",
+            "%ff=a",
+        ] {
+            assert_eq!(asked(query), None, "{query}");
+        }
+        // None of these is a permission that anybody can have.
+        for (query, expected) in [
+            ("permission=a+b", "a b"),
+            ("permission=a;permission=b", "a;permission=b"),
+            ("permission=a#b", "a#b"),
+            ("permission=%ff", "\u{fffd}"),
+        ] {
+            assert_eq!(asked(query), Some(Some(expected.to_owned())), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_decides_comes_once() {
+        for name in ["authorization", "x-api-key", "mcp-method"] {
+            let field = (name.to_owned(), b"x".to_vec());
+            assert!(fields(&[field.clone()]).is_ok());
+            let refused = fields(&[field.clone(), field]).unwrap_err();
+            assert_eq!(refused.status, 400, "{name}");
+        }
+    }
 }

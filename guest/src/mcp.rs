@@ -9,6 +9,7 @@ mod admission;
 mod completion;
 #[cfg(feature = "conformance")]
 mod conformance;
+mod credentials;
 mod era;
 mod failure;
 mod lifecycle;
@@ -29,6 +30,7 @@ use crate::operations;
 use crate::ports::{LogLevel, Ports};
 use crate::settings::Settings;
 
+use credentials::Credentials;
 use era::Era;
 pub(crate) use failure::retry_after;
 use failure::{Failure, RpcError};
@@ -128,7 +130,6 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
 /// Whether a request may be looked at; `Err` is its answer when it may not.
 pub(crate) fn admit(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Response> {
     admission::check(request, settings, ports)
-        .map_err(|error| admission::refuse(request, &error, ports))
 }
 
 /// Answers any message, when nothing can run, with the reason.
@@ -352,6 +353,8 @@ impl Call<'_> {
     fn first_page(&self) -> Result<(), RpcError> {
         match self.params.get("cursor") {
             None | Some(Value::Null) => Ok(()),
+            // That of clients whose language has no other way to say that there is none.
+            Some(Value::String(cursor)) if cursor.is_empty() => Ok(()),
             Some(_) => Err(RpcError::invalid_params(
                 "$.params.cursor: is not one of ours",
             )),
@@ -375,38 +378,28 @@ impl Answer {
 
 /// Who calls, by the header fields.
 pub(crate) fn caller(request: &Request) -> Caller {
-    let principal = match request.transport {
-        Transport::Stdio => Principal::Operator,
-        Transport::Http => {
-            let token = request.header("authorization").and_then(bearer);
-            // Two are none: another could be looked at on the way.
-            let keys = request
-                .headers
-                .iter()
-                .filter(|(name, _)| name == "x-api-key");
-            let api_key = match keys.count() {
-                1 => request.header("x-api-key"),
-                _ => None,
-            };
-            match (token, api_key) {
-                (Some(token), _) => Principal::AccessToken(Secret::new(token.to_owned())),
-                (None, Some(api_key)) => Principal::ApiKey(Secret::new(api_key.to_owned())),
-                (None, None) => Principal::Anonymous,
-            }
-        }
-    };
     Caller {
-        principal,
+        principal: principal(request),
         source: Source::from_peer(request.peer.as_deref()),
     }
 }
 
-/// RFC 6750 section 2.1; the scheme's case does not matter (RFC 9110 section 11.1).
-fn bearer(value: &str) -> Option<&str> {
-    let (scheme, token) = value.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim_start_matches(' '))
+fn principal(request: &Request) -> Principal {
+    if request.transport == Transport::Stdio {
+        return Principal::Operator;
+    }
+    let secret = |text: &str| Secret::new(text.to_owned());
+    match Credentials::of(request) {
+        Ok(Credentials {
+            access_token: Some(token),
+            ..
+        }) => Principal::AccessToken(secret(token)),
+        Ok(Credentials {
+            api_key: Some(key), ..
+        }) => Principal::ApiKey(secret(key)),
+        // Such a request is not admitted.
+        Ok(_) | Err(_) => Principal::Anonymous,
+    }
 }
 
 fn accepted() -> Response {

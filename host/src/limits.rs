@@ -117,9 +117,10 @@ limits! {
     /// Header fields that come with one answer, each with 32 bytes besides its own.
     answer_header_bytes: usize = 32 << 10, "B";
 
-    /// Calls at work at one time.
+    /// Calls at work at one time. Over HTTP one source has at most half of them.
     concurrent_calls: u32 = 256, "";
-    /// Calls that may wait until one of those ends; one more is refused.
+    /// Calls that may wait until one of those ends; one more is refused. Half of so many
+    /// may wait of one source, for its own.
     waiting_calls: u32 = 1_024, "";
     /// How long a call waits before it is refused, for its turn or for memory.
     call_queue_wait: Duration = Duration::from_secs(5), "";
@@ -128,11 +129,14 @@ limits! {
 
     /// One message, be it an HTTP body or a line.
     body_bytes: usize = 1 << 20, "B";
-    /// Bodies of HTTP requests that are being read or worked on, altogether.
+    /// Bodies of HTTP requests that are being read or worked on, altogether. A quarter is
+    /// divided among the connections, for the first bytes of each body; one source has
+    /// at most an eighth of the rest, or one message.
     bodies_bytes: usize = 128 << 20, "B";
     /// What is read of a body that is too large before its sender is cut off.
     discarded_body_bytes: usize = 8 << 20, "B";
-    /// Open HTTP connections.
+    /// Open HTTP connections. When there are no more, a newcomer gets the place of one
+    /// that is idle, first of all of a source that has more than others.
     connections: usize = 4_096, "";
     /// Callers whose rate is limited one by one, if it is: sources, and as many API
     /// keys. Beyond these they share.

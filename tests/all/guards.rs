@@ -13,10 +13,14 @@ use user_auth_host::{Keys, Plugin, PluginBuilder};
 use user_auth_tests::{Answer, Options, Server, built, command, folder};
 
 mod endpoints;
+mod framing;
 mod keys;
+mod names;
 mod pages;
 mod rates;
+mod shares;
 mod shedding;
+mod verify;
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#;
 

@@ -98,6 +98,82 @@ fn a_request_needs_no_header_but_the_content_type() {
 }
 
 #[test]
+fn a_slash_behind_the_path_changes_nothing() {
+    let server = Server::start();
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let answer = server.post_to("/mcp/", &[], ping);
+    assert_eq!((answer.status, &answer.json()["result"]), (200, &json!({})));
+    assert_eq!(server.post_to("/mcp//", &[], ping).status, 404);
+    assert_eq!(server.get("/mcp/", &[]).header("allow"), Some("POST"));
+    // It is guarded like the other.
+    let answer = server.post_to("/mcp/", &[("origin", "https://evil.example")], ping);
+    assert_eq!(answer.status, 403);
+    let metrics = server.get("/metrics", &[]).text;
+    assert!(metrics.contains(r#"path="/mcp",status="405""#), "{metrics}");
+}
+
+#[test]
+fn a_body_that_is_compressed_is_refused_with_the_reason() {
+    let server = Server::start();
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    for coding in ["gzip", "br", "GZIP", "identity, gzip"] {
+        let answer = server.post(&[("content-encoding", coding)], ping);
+        assert_eq!(answer.status, 415, "{coding}");
+        let message = answer.json()["error"]["message"].clone();
+        assert!(
+            message.as_str().unwrap().contains("Content-Encoding"),
+            "{message}"
+        );
+        assert_eq!(answer.header("accept-encoding"), Some("identity"));
+    }
+    let answer = server.post(&[("content-encoding", "identity")], ping);
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn an_empty_cursor_is_that_of_the_first_page() {
+    let server = Server::start();
+    for method in [
+        "tools/list",
+        "prompts/list",
+        "resources/list",
+        "resources/templates/list",
+    ] {
+        let whole = server.rpc(method, json!({}));
+        assert!(whole["result"].is_object(), "{whole}");
+        assert_eq!(server.rpc(method, json!({"cursor": ""})), whole, "{method}");
+        for cursor in [json!("x"), json!(" "), json!(0)] {
+            let answer = server.rpc(method, json!({"cursor": cursor}));
+            assert_eq!(answer["error"]["code"], -32602, "{method} {cursor}");
+        }
+    }
+}
+
+#[test]
+fn a_version_that_is_not_spoken_is_named_with_its_header() {
+    let server = Server::start();
+    for method in ["ping", "tools/list", "server/discover"] {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": {}});
+        let headers = [("mcp-protocol-version", "2099-01-01")];
+        let answer = server.post(&headers, body.to_string());
+        assert_eq!(answer.status, 400, "{method}");
+        let error = &answer.json()["error"];
+        assert_eq!(error["code"], -32022, "{method}: {error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message.contains("mcp-protocol-version"),
+            "{method}: {message}"
+        );
+        assert_eq!(error["data"]["requested"], "2099-01-01", "{method}");
+        assert_eq!(error["data"]["supported"][0], "2026-07-28", "{method}");
+    }
+    // A client shakes hands with whatever header it has from before.
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}});
+    let headers = [("mcp-protocol-version", "2099-01-01")];
+    assert_eq!(server.post(&headers, body.to_string()).status, 200);
+}
+
+#[test]
 fn health_is_told_without_asking_the_component() {
     let server = Server::start();
     let answer = server.get("/health", &[]);

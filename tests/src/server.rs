@@ -189,7 +189,22 @@ impl Server {
         headers: &[(&str, &str)],
         body: impl AsRef<[u8]>,
     ) -> Result<Answer, ureq::Error> {
-        let mut request = self.agent.post(format!("{}/mcp", self.url));
+        self.send("/mcp", headers, body.as_ref())
+    }
+
+    /// Sends a body to another path.
+    pub fn post_to(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
+        let sent = self.send(path, headers, body.as_ref());
+        sent.expect("the server answers")
+    }
+
+    fn send(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, ureq::Error> {
+        let mut request = self.agent.post(format!("{}{path}", self.url));
         if !headers
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
@@ -199,7 +214,7 @@ impl Server {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.send(body.as_ref())?;
+        let response = request.send(body)?;
         answer(response)
     }
 

@@ -9,10 +9,12 @@ use wasip2::http::types::{
 };
 use wasip2::io::streams::StreamError;
 
-use super::{ports, settings};
+use super::{ports, settings, unusable};
 use crate::domain::context::Principal;
+use crate::error::AuthError;
 use crate::http::{self, Allowed, MAX_BODY_BYTES, Request};
 use crate::mcp::{self, Response};
+use crate::settings::Settings;
 
 /// The setting that names the header in which the runtime says where a request came
 /// from. Without it, all requests come from one place.
@@ -33,10 +35,10 @@ wasip2::http::proxy::export!(Edge);
 impl Guest for Edge {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let is_head = matches!(request.method(), Method::Head);
-        let response = match settings(&Principal::Anonymous) {
-            Ok(settings) => {
+        let response = match all_settings() {
+            Ok((settings, allowed)) => {
                 let body = || read(&request);
-                http::answer(parts(&request), body, &settings, ports::all())
+                http::answer(parts(&request, allowed), body, &settings, ports::all())
             }
             Err(error) => mcp::refuse(b"", &error, ports::all()),
         };
@@ -44,7 +46,15 @@ impl Guest for Edge {
     }
 }
 
-fn parts(request: &IncomingRequest) -> Request {
+/// The settings in force, and the pages that may call.
+fn all_settings() -> Result<(Settings, Allowed), AuthError> {
+    let asking = Principal::Anonymous;
+    let allowed = Allowed::parse(&env::var(ALLOWED_ORIGINS).unwrap_or_default())
+        .map_err(|invalid| unusable(&format!("{ALLOWED_ORIGINS}: {invalid}"), &asking))?;
+    Ok((settings(&asking)?, allowed))
+}
+
+fn parts(request: &IncomingRequest, allowed: Allowed) -> Request {
     let target = request.path_with_query().unwrap_or_default();
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
@@ -62,7 +72,7 @@ fn parts(request: &IncomingRequest) -> Request {
         query,
         peer: peer(&headers),
         headers,
-        allowed: Allowed::parse(&env::var(ALLOWED_ORIGINS).unwrap_or_default()),
+        allowed,
     }
 }
 

@@ -122,6 +122,11 @@ pub struct ApiKey {
     hash: String,
 }
 
+/// Whether this is an API key, good or not, and no access token.
+pub fn is_key(text: &str) -> bool {
+    text.starts_with(PREFIX)
+}
+
 impl ApiKey {
     /// Where a key is stored.
     pub fn key(key_id: Id) -> String {

@@ -1,41 +1,74 @@
 //! Which web pages may call, and what their browsers are told of it (the CORS protocol
 //! of the Fetch standard).
 
+use std::fmt;
+
+use super::origin::Origin;
 use crate::mcp::Response;
 
 /// The headers of MCP that clients send and read.
 const MCP: &str = "mcp-protocol-version,mcp-method,mcp-name,mcp-session-id,last-event-id";
+/// Of W3C Trace Context and W3C Baggage, which what traces a page adds by itself.
+const TRACE: &str = "traceparent,tracestate,baggage";
 
-/// The origins of web pages that may call; `*` are those of all.
-#[derive(Default)]
-pub struct Allowed(Vec<String>);
+/// The origins of web pages that may call.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    origins: Vec<Origin>,
+    /// Those of all web pages too, which is `*` in the list.
+    all: bool,
+}
+
+/// What stands in a list of origins, and can be none.
+#[derive(Debug, PartialEq, Eq)]
+pub struct InvalidOrigin(String);
+
+impl fmt::Display for InvalidOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "'{}' is no origin that can be allowed: write https://app.example.com, with no path, \
+             https://*.example.com for the names that have one label more, the origin of a \
+             program such as tauri://localhost, null, or * for all web pages",
+            self.0
+        )
+    }
+}
 
 impl Allowed {
     /// Of a list separated by commas, as in `USER_AUTH_ALLOWED_ORIGINS`.
-    pub fn parse(list: &str) -> Allowed {
-        let origins = list.split(',').map(str::trim);
-        Allowed(
-            origins
-                .filter(|origin| !origin.is_empty())
-                .map(str::to_owned)
-                .collect(),
-        )
+    pub fn parse(list: &str) -> Result<Allowed, InvalidOrigin> {
+        let mut allowed = Allowed::default();
+        let listed = list.split(',').map(str::trim);
+        for origin in listed.filter(|origin| !origin.is_empty()) {
+            match Origin::parse_listed(origin) {
+                Some(origin) => allowed.origins.push(origin),
+                None if origin == "*" => allowed.all = true,
+                None => return Err(InvalidOrigin(origin.to_owned())),
+            }
+        }
+        Ok(allowed)
     }
 
     /// Whether pages of this origin may call, as browsers send it.
     pub fn admits(&self, origin: &str) -> bool {
-        let is_listed = |listed: &String| {
-            listed.eq_ignore_ascii_case(origin) || (listed == "*" && origin != "null")
+        let Some(origin) = Origin::parse(origin) else {
+            return false;
         };
-        self.0.iter().any(is_listed)
+        let is_of_all = self.all && matches!(origin, Origin::Web { .. });
+        is_of_all || self.origins.iter().any(|listed| listed.contains(&origin))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.origins.is_empty() && !self.all
     }
 
     /// The answer to a browser that asks whether a page may call, if it does.
     pub fn preflight(&self, method: &str) -> Option<Response> {
-        if method != "OPTIONS" || self.0.is_empty() {
+        if method != "OPTIONS" || self.is_empty() {
             return None;
         }
-        let sent = format!("accept,authorization,content-type,x-api-key,{MCP}");
+        let sent = format!("accept,authorization,content-type,x-api-key,{MCP},{TRACE}");
         let headers = [
             ("access-control-allow-methods", "GET,POST"),
             ("access-control-allow-headers", &sent),
@@ -50,7 +83,7 @@ impl Allowed {
 
     /// Adds to an answer what lets the page read it; `origin` is one that is admitted.
     pub fn tell(&self, origin: Option<&str>, response: &mut Response) {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return;
         }
         let headers = &mut response.headers;
@@ -70,4 +103,47 @@ impl Allowed {
 
 fn field(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_admits_what_is_listed() {
+        let allowed = Allowed::parse(" https://a.example:443,,tauri://localhost, null ").unwrap();
+        for origin in [
+            "https://a.example",
+            "HTTPS://A.example",
+            "tauri://localhost",
+            "null",
+        ] {
+            assert!(allowed.admits(origin), "{origin}");
+        }
+        for origin in [
+            "https://b.example",
+            "http://a.example",
+            "tauri://evil",
+            "https://a.example:evil",
+            "",
+        ] {
+            assert!(!allowed.admits(origin), "{origin}");
+        }
+        assert_eq!(Allowed::parse(""), Ok(Allowed::default()));
+        for list in [
+            "https://*",
+            "https://a.example,b.example",
+            "https://a.example/",
+        ] {
+            assert!(Allowed::parse(list).is_err(), "{list}");
+        }
+    }
+
+    #[test]
+    fn all_pages_are_those_that_have_an_origin() {
+        let all = Allowed::parse("*").unwrap();
+        assert!(all.admits("https://evil.example"));
+        assert!(!all.admits("null") && !all.admits("tauri://localhost"));
+        assert!(!all.admits("https://evil.example:x"));
+    }
 }

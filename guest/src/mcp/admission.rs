@@ -7,11 +7,13 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::{Request, Response, Transport, failure, json_response, message};
+use super::credentials::{Credentials, TwoKeys};
+use super::failure::RpcError;
+use super::{Request, Response, Transport, failure, json_response, message, response};
 use crate::domain::actor;
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::secret::Secret;
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, Kind};
 use crate::json;
 use crate::ports::Ports;
 use crate::settings::Settings;
@@ -20,22 +22,37 @@ use crate::settings::Settings;
 /// knows the header that the key came in, and adds it.
 const CHALLENGE: &str = "ApiKey realm=\"user-auth\"";
 
-/// Fails with -32001 unless the message may be looked at. Wrong keys are not
+/// Whether the message may be looked at; `Err` is its answer when it may not,
+/// notifications included: HTTP has a status for each request. Wrong keys are not
 /// throttled: with 256 random bits there is nothing to guess.
-pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<()> {
-    if !settings.require_api_key || request.transport == Transport::Stdio {
+pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Response> {
+    if request.transport == Transport::Stdio {
         return Ok(());
     }
-    let mut keys = request
-        .headers
-        .iter()
-        .filter(|(name, _)| name == "x-api-key");
-    // Of two keys the one that is good here need not be the one that is looked at
-    // on the way.
-    let (Some((_, key)), None) = (keys.next(), keys.next()) else {
+    let credentials = Credentials::of(request).map_err(|TwoKeys| {
+        let problem = "There are two API keys that differ, one of them as a bearer token";
+        let error = RpcError::invalid_request(problem).data(json!({"expected": "one API key"}));
+        let body = response(id_of(&request.body), "error", error.to_object());
+        json_response(error.status, Vec::new(), &body)
+    })?;
+    if !settings.require_api_key {
+        return Ok(());
+    }
+    require_key(&credentials, request, settings, ports)
+        .map_err(|error| refuse(request, &error, ports))
+}
+
+/// Fails with -32001 unless there is a good API key.
+fn require_key(
+    credentials: &Credentials,
+    request: &Request,
+    settings: &Settings,
+    ports: Ports,
+) -> Result<(), AuthError> {
+    let Some(key) = credentials.api_key else {
         return Err(refused());
     };
-    let key = Secret::new(key.trim_matches([' ', '\t']).to_owned());
+    let key = Secret::new(key.to_owned());
     let caller = Caller {
         principal: Principal::Anonymous,
         source: Source::from_peer(request.peer.as_deref()),
@@ -55,15 +72,13 @@ pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<()>
     }
 }
 
-/// The answer to whoever is not admitted, notifications included: HTTP has a
-/// status for each request.
-pub fn refuse(request: &Request, error: &AuthError, ports: Ports) -> Response {
+fn refuse(request: &Request, error: &AuthError, ports: Ports) -> Response {
     let headers = match error.kind {
         Kind::Authentication => vec![("www-authenticate".to_owned(), CHALLENGE.to_owned())],
         _ => failure::headers(error),
     };
     let object = error.to_object(ports.clock.now());
-    let body = json!({"jsonrpc": "2.0", "id": id_of(&request.body), "error": object});
+    let body = response(id_of(&request.body), "error", object);
     json_response(error.kind.status(), headers, &body)
 }
 
@@ -71,7 +86,7 @@ pub fn refuse(request: &Request, error: &AuthError, ports: Ports) -> Response {
 fn refused() -> AuthError {
     AuthError::new(Kind::Authentication, "A valid API key is required").detail(
         "expected",
-        "one API key, in the header that WWW-Authenticate names",
+        "one API key, in the header that WWW-Authenticate names or as Authorization: Bearer",
     )
 }
 

@@ -8,6 +8,7 @@ use super::failure::RpcError;
 use super::message::RequestMessage;
 use super::{Request, SUPPORTED_VERSIONS, Transport, lifecycle};
 use crate::json;
+use crate::operations;
 use crate::settings::ToolErrors;
 
 const MODERN: &str = SUPPORTED_VERSIONS[0];
@@ -82,6 +83,10 @@ pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcErro
         Some(version) if !modern_meta && message.method != "server/discover" => {
             Ok(Era::Handshake(version))
         }
+        _ if !modern_meta && header.is_some_and(|version| !is_spoken(version)) => {
+            let message = "The header mcp-protocol-version names a version that is not spoken here";
+            Err(unsupported(message, header.unwrap_or_default()))
+        }
         _ => {
             check_modern(message, meta, request)?;
             Ok(Era::Modern)
@@ -112,10 +117,19 @@ fn check_modern(
         check_headers(message, version, request)?;
     }
     if version != MODERN {
-        return Err(RpcError::new(-32022, "Unsupported protocol version", 400)
-            .data(json!({"supported": SUPPORTED_VERSIONS, "requested": version})));
+        return Err(unsupported("Unsupported protocol version", version));
     }
     Ok(())
+}
+
+fn is_spoken(version: &str) -> bool {
+    SUPPORTED_VERSIONS.contains(&version)
+}
+
+fn unsupported(message: &str, version: &str) -> RpcError {
+    let requested = operations::shortened(version);
+    RpcError::new(-32022, message, 400)
+        .data(json!({"supported": SUPPORTED_VERSIONS, "requested": requested}))
 }
 
 /// Intermediaries route by the headers, so they must say what the body says.

@@ -937,7 +937,9 @@ fn where_a_key_is_required_nothing_is_answered_without_one() {
             &[("x-api-key", "")],
             &[("x-api-key", "uak_x")],
             &[("x-api-key", &*wrong)],
-            &[("authorization", &*format!("Bearer {key}"))],
+            &[("authorization", &*format!("Bearer {wrong}"))],
+            &[("authorization", &*format!("Basic {key}"))],
+            &[("authorization", &*key)],
             &[("x-api-key", &*key), ("x-api-key", &*key)],
             &[("x-api-key", &*key), ("x-api-key", "uak_x")],
         ] {
@@ -950,8 +952,55 @@ fn where_a_key_is_required_nothing_is_answered_without_one() {
         }
     }
     let ping = json!({"jsonrpc": "2.0", "id": 7, "method": "ping"}).to_string();
-    let (status, answer) = world.post(&[("x-api-key", &key)], &ping);
-    assert_eq!((status, &answer["result"]), (200, &json!({})));
+    let bearer = format!("Bearer {key}");
+    let by_bearer = ("authorization", &*bearer);
+    for headers in [
+        &[("x-api-key", &*key)][..],
+        &[by_bearer],
+        &[("x-api-key", &*key), by_bearer],
+    ] {
+        let (status, answer) = world.post(headers, &ping);
+        assert_eq!((status, &answer["result"]), (200, &json!({})));
+    }
+}
+
+#[test]
+fn two_keys_that_differ_are_no_caller() {
+    let (mut world, key, _) = closed_world();
+    for required in [true, false] {
+        world.settings.require_api_key = required;
+        let headers = [
+            ("x-api-key", &*key),
+            ("authorization", "Bearer uak_another"),
+        ];
+        let ping = json!({"jsonrpc": "2.0", "id": 7, "method": "ping"}).to_string();
+        let (status, answer) = world.post(&headers, &ping);
+        assert_eq!((status, &answer["id"]), (400, &json!(7)), "{answer}");
+        assert_eq!(answer["error"]["code"], -32600, "{answer}");
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let verified =
+            crate::forward_auth::verify(headers.into(), None, None, &world.settings, world.ports());
+        assert_eq!(verified.status, 400);
+    }
+}
+
+#[test]
+fn a_bearer_key_is_the_principal_and_a_token_is_none() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:read"]);
+    let key = create(&world, &alice, &["*"]);
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "user-auth_list_roles", "arguments": {}}})
+    .to_string();
+    let bearer = format!("bearer  {}", key["api_key"].as_str().unwrap());
+    let (_, answer) = world.post(&[("authorization", &bearer)], &body);
+    assert!(answer["result"]["structuredContent"]["roles"].is_array());
+    let bearer = format!("{bearer}A");
+    let (_, answer) = world.post(&[("authorization", &bearer)], &body);
+    assert_eq!(answer["error"]["message"], "The API key is not valid");
+    let token = alice["access_token"].as_str().unwrap();
+    let (_, answer) = world.post(&[("x-api-key", token)], &body);
+    assert_eq!(answer["error"]["message"], "The API key is not valid");
 }
 
 #[test]

@@ -62,11 +62,12 @@ pub(super) struct Listen {
     listen: Option<String>,
 
     /// Another name that clients may reach this server by, with or without a
-    /// port; may be given several times
+    /// port, or *.example.com; may be given several times
     #[arg(long = "allowed-host", value_name = "HOST", value_delimiter = ',')]
     allowed_hosts: Vec<String>,
 
-    /// An origin whose web pages may use this server; may be given several times
+    /// An origin whose web pages may use this server, or https://*.example.com; may be
+    /// given several times
     #[arg(long = "allowed-origin", value_name = "ORIGIN", value_delimiter = ',')]
     allowed_origins: Vec<String>,
 }
@@ -92,6 +93,12 @@ impl Serve {
         let tls = load_tls(&config)?;
         let policy = policy(&config, tls.is_some())?;
         policy.check(requires_key).map_err(Failure::usage)?;
+        if policy.allowed.admits_null() && !requires_key {
+            warn!(
+                "the origin null may call: any web page that somebody on this machine looks at can \
+                 have it; set security.authentication.type = \"api_key\" if that is not meant"
+            );
+        }
         let shutdown = shutdown_signal()?;
         let listener = bind(&config.server.listen).await?;
         let address = listener.local_addr().map_err(Failure::start)?;

@@ -8,21 +8,28 @@
 //!
 //! What callers are held to is a [`Policy`].
 
+mod authority;
+mod bodies;
 mod card;
 mod cors;
 mod forwarded;
 mod guard;
+mod heads;
 mod mcp;
 mod metrics;
+mod origin;
 mod patience;
 mod places;
 mod policy;
 mod rate;
+mod shares;
+mod source;
 mod sse;
 mod state;
 mod tls;
 mod verify;
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -33,18 +40,21 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::extract::{Extension, Request, State};
+use axum::http::header::{
+    CONNECTION, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::any;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -62,11 +72,14 @@ use crate::call::{CallError, error_response};
 use crate::client::NoClient;
 use crate::sandbox::Plugin;
 use crate::trace::{self, Trace};
+use authority::Authority;
 use card::Facts;
+use heads::Heads;
 use metrics::Counters;
-use patience::{Debts, Owed, Patient};
+use patience::{Debts, Patient, owed};
 use places::{Place, Places};
 use rate::{KeyHash, Limiter, TIDY_EVERY};
+use shares::{NoMore, Share, Shares, Turn};
 use state::Readiness;
 
 /// How long to wait when the system has no more descriptors for connections.
@@ -99,7 +112,7 @@ pub async fn serve(
         policy,
         requires_key,
         plugin,
-        bodies: Arc::new(Semaphore::new(limits.bodies_bytes)),
+        shares: Shares::new(&limits),
         counters: Counters::default(),
         readiness: Readiness::default(),
         facts: OnceCell::new(),
@@ -119,7 +132,8 @@ pub async fn serve(
     let accepting = async {
         let mut failing = false;
         loop {
-            let (stream, peer, place) = accept(&listener, &places, &mut failing).await;
+            let (stream, peer, place) =
+                accept(&listener, &places, &app.policy.proxies, &mut failing).await;
             // Those that have ended are let go of.
             while connections.try_join_next().is_some() {}
             let (server, router, stopping) = (server.clone(), router.clone(), stopping.clone());
@@ -146,8 +160,20 @@ pub async fn serve(
                         peer,
                         debts: debts.clone(),
                     };
-                    let service = service_fn(move |request| {
-                        answer(app.clone(), router.clone(), caller.clone(), request)
+                    let stream = Heads::new(stream);
+                    let body_length = stream.body_length();
+                    let service = service_fn(move |request: Request<Incoming>| {
+                        // At once: the next byte that is read may be of its body.
+                        let is_last = !body_length.note(request.body());
+                        let answer = answer(app.clone(), router.clone(), caller.clone(), request);
+                        async move {
+                            let mut response = answer.await;
+                            if is_last {
+                                let close = HeaderValue::from_static("close");
+                                response.headers_mut().insert(CONNECTION, close);
+                            }
+                            Ok::<_, Infallible>(response)
+                        }
                     });
                     let connection = server.serve_connection(TokioIo::new(stream), service);
                     if let Err(error) = drive(connection, &debts, &stopping).await {
@@ -212,8 +238,7 @@ struct App {
     /// Whether the component asks for an API key.
     requires_key: bool,
     limiter: Option<Limiter>,
-    /// A permit for each byte of a body that may be kept.
-    bodies: Arc<Semaphore>,
+    shares: Shares,
     counters: Counters,
     readiness: Readiness,
     facts: OnceCell<Facts>,
@@ -224,7 +249,18 @@ struct App {
 impl App {
     /// Whether a key is asked for, and there is not one.
     fn lacks_key(&self, headers: &HeaderMap) -> bool {
-        self.requires_key && self.policy.key_header.only(headers).is_none()
+        self.requires_key && self.policy.key_header.key(headers).is_none()
+    }
+
+    /// What there is for whoever calls from there.
+    fn share(&self, from: IpAddr) -> Share {
+        self.shares.of(from.into())
+    }
+
+    /// A place for a call from there; `Err` is the answer when there is none.
+    async fn turn(&self, from: IpAddr) -> Result<Turn, Response> {
+        let turn = self.share(from).turn().await;
+        turn.map_err(|NoMore| unavailable(&CallError::Busy, Value::Null))
     }
 
     /// Counts a request for its caller: for the key that it shows, or for where it
@@ -235,7 +271,7 @@ impl App {
         };
         // Keys that nobody verifies are worth nothing.
         let key = match self.requires_key {
-            true => self.policy.key_header.only(headers).map(rate::hash),
+            true => self.policy.key_header.key(headers).map(rate::hash),
             false => None,
         };
         match limiter.check(key.as_ref(), from) {
@@ -310,6 +346,7 @@ struct Caller {
 fn router(app: &Arc<App>) -> Router {
     let mut guarded = Router::new()
         .route("/mcp", any(mcp::handle))
+        .route("/mcp/", any(mcp::handle))
         .route("/mcp/server-card", any(card::card))
         .route("/metrics", any(metrics::metrics));
     if app.policy.cors {
@@ -328,8 +365,17 @@ fn router(app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
 }
 
-async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match app.policy.allowed.check(request.uri(), request.headers()) {
+/// The host that a request is sent to.
+#[derive(Clone)]
+struct Named(Option<Authority>);
+
+async fn guard(
+    State(app): State<Arc<App>>,
+    Extension(Named(named)): Extension<Named>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match app.policy.allowed.check(named.as_ref(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(message) => refuse(StatusCode::FORBIDDEN, &message),
     }
@@ -352,12 +398,15 @@ async fn tidy(limiter: Option<&Limiter>) {
 async fn accept(
     listener: &TcpListener,
     places: &Places,
+    proxies: &Proxies,
     failing: &mut bool,
 ) -> (TcpStream, SocketAddr, Place) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let place = places.take().await;
+                // A proxy speaks for many.
+                let is_proxy = proxies.trusts(peer.ip());
+                let place = places.take((!is_proxy).then(|| peer.ip().into())).await;
                 if std::mem::take(failing) {
                     info!("connections are accepted again");
                 }
@@ -392,29 +441,50 @@ async fn answer(
     app: Arc<App>,
     mut router: Router,
     caller: Caller,
-    mut request: Request<hyper::body::Incoming>,
-) -> Result<Response, std::convert::Infallible> {
+    mut request: Request<Incoming>,
+) -> Response {
     // What has a body is owed an answer once that has arrived.
     let debt = request.body().is_end_stream().then(|| caller.debts.owe());
     request.extensions_mut().insert(caller);
     let (method, route) = (request.method().clone(), route(request.uri().path()));
     let trace = Trace::of_request(&method, route, request.headers());
     let answer = async {
-        let Ok(mut response) = router.call(request).await;
+        let mut response = match check(&mut request) {
+            Ok(()) => {
+                let Ok(response) = router.call(request).await;
+                response
+            }
+            Err(refusal) => refusal,
+        };
         cors::secure(response.headers_mut(), app.policy.https);
         app.counters.answered(route, response.status());
         match debt {
-            Some(debt) => response.map(|body| Body::new(Owed { body, _debt: debt })),
+            Some(_) => owed(response, debt, None),
             None => response,
         }
     };
-    Ok(trace::answered(trace, method, route, answer).await)
+    trace::answered(trace, method, route, answer).await
+}
+
+/// Refuses what RFC 9112 has every server refuse, wherever it is sent to.
+fn check(request: &mut Request<Incoming>) -> Result<(), Response> {
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    let is_known = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some_and(|coding| !is_known(coding)) || codings.next().is_some() {
+        // Section 6.1.
+        let message = "the Transfer-Encoding is not chunked, and nothing else is understood";
+        return Err(refuse(StatusCode::NOT_IMPLEMENTED, message));
+    }
+    let named = Authority::of_request(request.uri(), request.headers(), request.version())
+        .map_err(|message| refuse(StatusCode::BAD_REQUEST, &message))?;
+    request.extensions_mut().insert(Named(named));
+    Ok(())
 }
 
 /// A path that there is something at. Others are not for logs: they may be anything.
 fn route(path: &str) -> &'static str {
     match path {
-        "/mcp" => "/mcp",
+        "/mcp" | "/mcp/" => "/mcp",
         "/health" => "/health",
         "/ready" => "/ready",
         "/verify" => "/verify",

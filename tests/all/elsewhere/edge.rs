@@ -12,6 +12,7 @@ use super::{Running, example, number_after, succeed};
 
 const MASTER_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 const PAGE: &str = "https://app.example.com";
+const PAGES: &str = "https://app.example.com,https://*.pages.example.com,tauri://localhost";
 
 /// A request of the table.
 struct Asked {
@@ -135,7 +136,12 @@ fn wasmtime(component: &str, options: &[&str]) -> (Running, String) {
     let mut serve = Command::new(built("wasmtime"));
     serve.args(["serve", "--addr", "127.0.0.1:0"]).args(options);
     serve.args(["--env", &format!("USER_AUTH_MASTER_KEY={MASTER_KEY}")]);
-    serve.args(["--env", &format!("USER_AUTH_ALLOWED_ORIGINS={PAGE}")]);
+    if !options
+        .iter()
+        .any(|option| option.contains("ALLOWED_ORIGINS"))
+    {
+        serve.args(["--env", &format!("USER_AUTH_ALLOWED_ORIGINS={PAGES}")]);
+    }
     serve.arg(built(component));
     let (running, line) = Running::start(&mut serve, "Serving HTTP on");
     let port = number_after(&line, "127.0.0.1:");
@@ -152,7 +158,7 @@ fn jco() -> (Running, String) {
     serve.arg(program).arg("serve").arg(edge());
     serve.args(["--host", host, "--port", port]);
     serve.env("USER_AUTH_MASTER_KEY", MASTER_KEY);
-    serve.env("USER_AUTH_ALLOWED_ORIGINS", PAGE);
+    serve.env("USER_AUTH_ALLOWED_ORIGINS", PAGES);
     serve.current_dir(scratch.path());
     let (running, _) = Running::start(&mut serve, "listening");
     (running, format!("http://{address}"))
@@ -183,9 +189,63 @@ fn table(token: &str) -> Vec<Asked> {
             "/verify?%70ermission=billing:write",
         ),
         verify("verify, no value", "/verify?permission"),
+        verify("verify, an empty value", "/verify?permission="),
+        verify("verify, an empty query", "/verify?"),
+        verify("verify, an empty parameter", "/verify?&"),
+        verify("verify, no name", "/verify?=billing:invoices:read"),
+        verify(
+            "verify, a name with a mistake",
+            "/verify?permision=billing:invoices:read",
+        ),
+        verify(
+            "verify, a name in other letters",
+            "/verify?Permission=billing:invoices:read",
+        ),
+        verify("verify, an audience", "/verify?audience=notes"),
+        verify(
+            "verify, a permission and an audience",
+            "/verify?permission=billing:invoices:read&audience=notes",
+        ),
+        verify(
+            "verify, two permissions",
+            "/verify?permission=billing:invoices:read&permission=billing:write",
+        ),
+        verify(
+            "verify, two permissions, one encoded",
+            "/verify?permission=billing:invoices:read&%70ermission=billing:write",
+        ),
+        verify(
+            "verify, an encoded mistake",
+            "/verify?%50ermission=billing:invoices:read",
+        ),
+        verify("verify, encoded twice", "/verify?%2570ermission=a"),
+        verify("verify, encoded wrongly", "/verify?permission=%f&x%zz=%"),
+        verify("verify, no text", "/verify?permission=%ff"),
+        verify("verify, no text in a name", "/verify?%ff=a"),
+        verify("verify, a plus", "/verify?permission=a+b&c+d=e"),
+        verify(
+            "verify, another separator",
+            "/verify?permission=a;permission=b",
+        ),
+        verify("verify, a path below", "/verify/"),
         asked("verify with two keys", "GET", "/verify")
             .with("x-api-key", "a")
             .with("x-api-key", "b"),
+        asked("verify with one method twice", "GET", "/verify")
+            .bearer(token)
+            .with("mcp-method", "a")
+            .with("mcp-method", "b"),
+        asked("verify a key as a token", "GET", "/verify").bearer("uak_made-up"),
+        asked("verify a key in both places", "GET", "/verify")
+            .bearer("uak_made-up")
+            .with("x-api-key", "uak_made-up"),
+        asked("verify two keys in two places", "GET", "/verify")
+            .bearer("uak_made-up")
+            .with("x-api-key", "uak_another"),
+        asked("verify a token and a key", "GET", "/verify")
+            .bearer(token)
+            .with("x-api-key", "uak_made-up"),
+        asked("verify another scheme", "GET", "/verify").with("authorization", "Basic uak_made-up"),
         asked("verify nobody", "GET", "/verify"),
         asked("verify by POST", "POST", "/verify").bearer(token),
         asked("verify a bad token", "GET", "/verify").bearer("a.b.c"),
@@ -195,6 +255,37 @@ fn table(token: &str) -> Vec<Asked> {
             .bearer(token),
         message("ping", rpc("ping")),
         message("the tools", rpc("tools/list")),
+        Asked {
+            path: "/mcp/",
+            ..message("ping with a slash", rpc("ping"))
+        },
+        Asked {
+            path: "/mcp//",
+            ..message("ping with two slashes", rpc("ping"))
+        },
+        Asked {
+            path: "/mcp?permission=a&permission=b",
+            ..message("ping with a query", rpc("ping"))
+        },
+        message("ping in gzip", rpc("ping")).with("content-encoding", "gzip"),
+        message("ping in no coding", rpc("ping")).with("content-encoding", "identity"),
+        message("two content types", rpc("ping")).with("content-type", "text/plain"),
+        message("two versions", rpc("ping"))
+            .with("mcp-protocol-version", "2025-11-25")
+            .with("mcp-protocol-version", "2099-01-01"),
+        message("an unknown version", rpc("ping")).with("mcp-protocol-version", "2099-01-01"),
+        message(
+            "an empty cursor",
+            json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"cursor": ""}}),
+        ),
+        message(
+            "another cursor",
+            json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"cursor": "x"}}),
+        ),
+        tool("a key as a token", "list_roles", json!({})).bearer("uak_made-up"),
+        tool("two keys in two places", "list_roles", json!({}))
+            .bearer("uak_made-up")
+            .with("x-api-key", "uak_another"),
         message("the prompts", rpc("prompts/list")),
         message("the resources", rpc("resources/list")),
         message("an unknown method", rpc("nothing/there")),
@@ -243,9 +334,23 @@ fn table(token: &str) -> Vec<Asked> {
             ..message("no JSON", json!(0))
         },
         message("a page that may", rpc("ping")).with("origin", PAGE),
+        message("a page that may, with its port", rpc("ping"))
+            .with("origin", "https://app.example.com:443"),
+        message("a page that may, in other letters", rpc("ping"))
+            .with("origin", "HTTPS://App.Example.Com"),
+        message("a page one label below", rpc("ping"))
+            .with("origin", "https://a.pages.example.com"),
+        message("a program", rpc("ping")).with("origin", "tauri://localhost"),
+        message("a program that asks", rpc("ping"))
+            .with("origin", "tauri://localhost")
+            .with("access-control-request-method", "POST"),
         asked("a browser asks", "OPTIONS", "/mcp")
             .with("origin", PAGE)
-            .with("access-control-request-method", "POST"),
+            .with("access-control-request-method", "POST")
+            .with(
+                "access-control-request-headers",
+                "content-type,traceparent,tracestate,baggage",
+            ),
         Asked {
             headers: vec![("content-type", "text/plain".to_owned())],
             ..message("another content type", rpc("ping"))
@@ -264,7 +369,7 @@ fn own() -> (Server, String, tempfile::TempDir) {
         .home(home.path())
         .env("USER_AUTH_MASTER_KEY", MASTER_KEY)
         .arg("--allowed-origin")
-        .arg(PAGE)
+        .arg(PAGES)
         .start();
     server.new_session("alice");
     let operate = |arguments: &[&str]| {
@@ -356,6 +461,15 @@ fn pages_that_may_not_call_are_refused() {
         "https://evil.example",
         "null",
         "https://app.example.com.evil.example",
+        "https://app.example.com:evil",
+        "https://app.example.com:443.evil.example",
+        "https://app.example.com:99999",
+        "https://app.example.com.",
+        "https://user@app.example.com",
+        "https://a.b.pages.example.com",
+        "https://pages.example.com",
+        "tauri://evil",
+        "https://app.example.com, https://app.example.com",
     ] {
         let answer = tool("", "get_capabilities", json!({}))
             .with("origin", origin)
@@ -366,6 +480,22 @@ fn pages_that_may_not_call_are_refused() {
             "{}",
             answer.body
         );
+    }
+    let twice = message("", json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}));
+    let twice = twice.with("origin", PAGE).with("origin", PAGE);
+    assert_eq!(twice.of(&url).status, 403);
+}
+
+#[test]
+fn an_origin_that_cannot_be_is_told_in_the_log_and_nothing_is_answered() {
+    for origins in ["https://*", "https://app.example.com/", "app.example.com"] {
+        let setting = format!("USER_AUTH_ALLOWED_ORIGINS={origins}");
+        let options = ["-S", "cli", "--env", &setting];
+        let (_running, url) = wasmtime("user-auth-edge.wasm", &options);
+        let ping = message("", json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}));
+        let answer = ping.of(&url);
+        assert_eq!(answer.status, 503, "{origins}: {}", answer.body);
+        assert!(answer.body.contains("-32004"), "{origins}: {}", answer.body);
     }
 }
 

@@ -34,6 +34,11 @@ struct Answer {
 
 impl Guarded {
     fn start() -> Guarded {
+        Guarded::start_with("/billing:read")
+    }
+
+    /// The location `/invoices/` asks for this.
+    fn start_with(asked: &str) -> Guarded {
         let home = folder();
         let server = Options::new().home(home.path()).start();
         let own = server.url.trim_start_matches("http://");
@@ -47,6 +52,7 @@ impl Guarded {
                 .replace("127.0.0.1:8000", own)
                 .replace("127.0.0.1:8080", &format!("127.0.0.1:{guard}"))
                 .replace("127.0.0.1:9000", &format!("127.0.0.1:{page}"))
+                .replace("/_verify/billing:read", &format!("/_verify{asked}"))
                 // So that it says when it has begun.
                 .replace("error_log stderr;", "error_log stderr notice;")
                 // So that the page says also what it is not to be told.
@@ -176,6 +182,47 @@ fn a_location_can_ask_for_a_permission() {
     assert_eq!(answer.status, 200);
     assert!(answer.text.contains(&user_id), "{}", answer.text);
     assert_eq!(guarded.nginx.get("/invoices/1", &[]).status, 401);
+}
+
+/// What asks for a permission in another way than the file does lets nobody in,
+/// instead of everybody who is logged in.
+#[test]
+fn a_permission_that_is_asked_for_in_a_wrong_way_lets_nobody_in() {
+    for asked in [
+        "?permission=billing:read",
+        "/?permission=billing:read",
+        "/",
+        "/billing:read/",
+        "/billing:read&x",
+        "/Billing:Read",
+        "_billing:read",
+        "billing:read",
+    ] {
+        let guarded = Guarded::start_with(asked);
+        let (_, authorization) = guarded.session();
+        let headers = [("authorization", authorization.as_str())];
+        assert_eq!(guarded.nginx.get("/", &headers).status, 200, "{asked}");
+        let answer = guarded.nginx.get("/invoices/1", &headers);
+        assert_eq!(answer.status, 503, "{asked}: {}", answer.text);
+        assert!(!answer.text.contains("You are"), "{asked}: {}", answer.text);
+    }
+}
+
+/// The query of a client is not that of the question.
+#[test]
+fn a_client_adds_nothing_to_what_is_asked() {
+    let guarded = Guarded::start();
+    let (_, authorization) = guarded.session();
+    let headers = [("authorization", authorization.as_str())];
+    for query in ["?permission=a", "?audience=x", "?&"] {
+        assert_eq!(
+            guarded.nginx.get(&format!("/{query}"), &headers).status,
+            200,
+            "{query}"
+        );
+        let answer = guarded.nginx.get(&format!("/invoices/1{query}"), &headers);
+        assert_eq!(answer.status, 403, "{query}");
+    }
 }
 
 #[test]

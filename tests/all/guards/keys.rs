@@ -57,8 +57,9 @@ fn a_key_that_is_not_good_is_as_none() {
     let guarded = Guarded::start(keys_only());
     let key = guarded.program("robot", &[]);
     let key = secret(&key);
-    let bearer = format!("Bearer {key}");
     let longer = format!("{key}A");
+    let [bearer, basic] = ["Bearer", "Basic"].map(|scheme| format!("{scheme} {longer}"));
+    let bare = key;
     let other_end = format!("{}{}", &key[..key.len() - 2], "__");
     for headers in [
         &[("x-api-key", "uak_")][..],
@@ -67,17 +68,25 @@ fn a_key_that_is_not_good_is_as_none() {
         &[("x-api-key", &longer)],
         &[("x-api-key", &other_end)],
         &[("authorization", &bearer)],
+        &[("authorization", &basic)],
+        &[("authorization", bare)],
+        &[("authorization", "Bearer uak_")],
+        &[("authorization", "Bearer ")],
         &[("x-other-key", key)],
+    ] {
+        assert_refused(&guarded.ping(headers), "X-API-Key", json!(7));
+    }
+    for headers in [
         &[("x-api-key", key), ("x-api-key", key)],
         &[("x-api-key", "uak_x"), ("x-api-key", key)],
     ] {
-        assert_refused(&guarded.ping(headers), "X-API-Key", json!(7));
+        assert_eq!(guarded.ping(headers).status, 400);
     }
     assert_eq!(guarded.ping(&[("x-api-key", key)]).status, 200);
 }
 
 #[test]
-fn the_key_is_where_the_file_says_and_nowhere_else() {
+fn the_key_is_where_the_file_says_or_a_bearer_token() {
     let authentication = json!({"type": "api_key", "header": "X-Team-Key"});
     let guarded = Guarded::start(json!({"authentication": authentication}));
     let key = guarded.program("robot", &[]);
@@ -88,6 +97,107 @@ fn the_key_is_where_the_file_says_and_nowhere_else() {
     assert_refused(&guarded.ping(&both), "X-Team-Key", json!(7));
     let card = guarded.server.get("/mcp/server-card", &[]).json();
     assert_eq!(card["remotes"][0]["headers"][0]["name"], "X-Team-Key");
+}
+
+/// Many clients can send nothing but `Authorization: Bearer`.
+#[test]
+fn a_key_is_taken_as_a_bearer_token_too() {
+    let mut security = keys_only();
+    security["rate_limiting"] = json!({"requests_per_minute": 1, "burst_size": 8});
+    security["authentication"]["header"] = json!("X-Team-Key");
+    let guarded = Guarded::start(security);
+    let scopes = ["user-auth:metrics:read", "user-auth:users:read"];
+    let (key, other) = (
+        guarded.program("robot", &scopes),
+        guarded.program("other", &[]),
+    );
+    let (key, other) = (secret(&key), secret(&other));
+    let bearer = format!("Bearer {key}");
+    let by_bearer = [("authorization", &*bearer)];
+    assert_eq!(guarded.ping(&by_bearer).status, 200);
+    let called = tool(&guarded, "list_users", &json!({}), &by_bearer).json();
+    let users = &called["result"]["structuredContent"]["users"];
+    assert!(users.is_array(), "{called}");
+    assert_eq!(guarded.server.get("/metrics", &by_bearer).status, 200);
+    let verified = guarded
+        .server
+        .get("/verify?permission=user-auth:users:read", &by_bearer);
+    assert_eq!(verified.status, 200, "{}", verified.text);
+    let by_header = guarded.server.get("/verify", &[("x-team-key", key)]);
+    assert_eq!(
+        verified.header("x-auth-subject"),
+        by_header.header("x-auth-subject")
+    );
+    // Any letters of the scheme, and the same key in both places.
+    let lower = format!("bearer   {key}");
+    assert_eq!(guarded.ping(&[("authorization", &lower)]).status, 200);
+    let both = [("authorization", &*bearer), ("x-team-key", key)];
+    assert_eq!(guarded.ping(&both).status, 200);
+    // Two keys are two programs.
+    let differ = [("authorization", &*bearer), ("x-team-key", other)];
+    for answer in [
+        guarded.ping(&differ),
+        guarded.server.get("/verify", &differ),
+        guarded.server.get("/metrics", &differ),
+        tool(&guarded, "list_users", &json!({}), &differ),
+    ] {
+        assert_eq!(answer.status, 400, "{}", answer.text);
+        let message = answer.json()["error"]["message"].clone();
+        assert!(message.as_str().unwrap().contains("API keys"), "{message}");
+    }
+    // It has a rate of its own, and made-up ones have not.
+    while guarded.ping(&by_bearer).status == 200 {}
+    assert_eq!(guarded.ping(&[("x-team-key", key)]).status, 429);
+    let other = format!("Bearer {other}");
+    assert_eq!(guarded.ping(&[("authorization", &other)]).status, 200);
+    for number in 0..8 {
+        let made_up = format!("Bearer uak_{number}");
+        guarded.ping(&[("authorization", &made_up)]);
+    }
+    assert_eq!(
+        guarded.ping(&[("authorization", "Bearer uak_x")]).status,
+        429
+    );
+    let metrics = guarded.server.get("/metrics", &[("authorization", &other)]);
+    assert_eq!(metrics.status, 403, "{}", metrics.text);
+}
+
+/// Where nobody has to have a key, one that is shown acts all the same.
+#[test]
+fn a_bearer_key_is_the_caller_where_none_is_required() {
+    let guarded = Guarded::start(json!({}));
+    let key = guarded.program("robot", &["user-auth:users:read"]);
+    let bearer = format!("Bearer {}", secret(&key));
+    let list = |headers: &[(&str, &str)]| tool(&guarded, "list_users", &json!({}), headers).json();
+    let listed = list(&[("authorization", &bearer)]);
+    let users = &listed["result"]["structuredContent"]["users"];
+    assert!(users.is_array(), "{listed}");
+    let refused = list(&[("authorization", &format!("{bearer}A"))]);
+    assert_error_object(&refused["error"], -32001, "list_users");
+    assert_eq!(refused["error"]["message"], "The API key is not valid");
+    // An access token in the place of a key is none, and the other way round.
+    let tokens = guarded.server.new_session("alice");
+    let token = tokens["access_token"].as_str().unwrap();
+    let refused = list(&[("x-api-key", token)]);
+    assert_error_object(&refused["error"], -32001, "list_users");
+    let session = tool(
+        &guarded,
+        "list_sessions",
+        &json!({}),
+        &[("authorization", &bearer)],
+    );
+    assert_error_object(&session.json()["error"], -32001, "list_sessions");
+}
+
+fn tool(
+    guarded: &Guarded,
+    operation: &str,
+    arguments: &Value,
+    headers: &[(&str, &str)],
+) -> user_auth_tests::Answer {
+    let params = json!({"name": format!("user-auth_{operation}"), "arguments": arguments});
+    let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
+    guarded.server.post(headers, body.to_string())
 }
 
 #[test]

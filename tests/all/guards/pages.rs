@@ -32,7 +32,7 @@ fn head(server: &Server, method: &str, path: &str, fields: &str) -> String {
 fn preflight(server: &Server, origin: &str) -> String {
     let fields = format!(
         "Origin: {origin}\r\nAccess-Control-Request-Method: POST\r\n\
-         Access-Control-Request-Headers: content-type,x-api-key,authorization,mcp-method\r\n"
+         Access-Control-Request-Headers: content-type,x-api-key,authorization,mcp-method,traceparent\r\n"
     );
     head(server, "OPTIONS", "/mcp", &fields)
 }
@@ -52,7 +52,15 @@ fn the_pages_that_are_listed_may_call_and_read_the_answer() {
     let methods = value("access-control-allow-methods: ");
     assert!(methods.contains("post"), "{methods}");
     let headers = value("access-control-allow-headers: ");
-    for header in ["content-type", "x-api-key", "authorization", "mcp-method"] {
+    for header in [
+        "content-type",
+        "x-api-key",
+        "authorization",
+        "mcp-method",
+        "traceparent",
+        "tracestate",
+        "baggage",
+    ] {
         assert!(headers.split(',').any(|one| one == header), "{headers}");
     }
     assert!(!told.contains("access-control-allow-credentials"), "{told}");

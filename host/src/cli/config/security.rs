@@ -78,7 +78,7 @@ pub(in crate::cli) struct Cors {
     /// Whether browsers are told that pages of other origins may call. Left out:
     /// whether there are any.
     enabled: Option<bool>,
-    /// Which origins, such as `https://app.example.com`.
+    /// Which origins, such as `https://app.example.com` or `https://*.example.com`.
     #[schemars(extend("x-env" = "USER_AUTH_ALLOWED_ORIGINS"))]
     allowed_origins: Vec<String>,
 }

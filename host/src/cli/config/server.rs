@@ -13,7 +13,8 @@ pub(in crate::cli) struct Server {
     /// this machine's own addresses takes `security.authentication.type` `api_key`.
     #[schemars(extend("x-env" = "USER_AUTH_LISTEN"))]
     pub(in crate::cli) listen: String,
-    /// Other names that clients may reach this server by, with or without a port.
+    /// Other names that clients may reach this server by, with or without a port;
+    /// `*.example.com` are all that have one label more.
     #[schemars(extend("x-env" = "USER_AUTH_ALLOWED_HOSTS"))]
     pub(in crate::cli) allowed_hosts: Vec<String>,
     /// The certificate for TLS; left out: the server speaks plain HTTP.

@@ -7,12 +7,13 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
-use axum::http::header::HOST;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{App, Caller, limited, method_not_allowed, refuse, respond, unavailable};
+use super::authority::Authority;
+use super::patience::owed;
+use super::{App, Caller, Named, limited, method_not_allowed, refuse, respond, unavailable};
 use crate::api::{McpRequest, Transport};
 use crate::call::CallError;
 use crate::client::NoClient;
@@ -31,6 +32,7 @@ pub(super) struct Facts {
 pub(super) async fn card(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
+    Extension(Named(named)): Extension<Named>,
     request: Request,
 ) -> Response {
     if request.method() != Method::GET && request.method() != Method::HEAD {
@@ -41,13 +43,18 @@ pub(super) async fn card(
     if let Err(seconds) = app.charge(request.headers(), from) {
         return limited(seconds, Value::Null);
     }
+    let turn = match app.turn(from).await {
+        Ok(turn) => turn,
+        Err(refusal) => return refusal,
+    };
     let facts = app.facts.get_or_try_init(|| ask(&app.plugin)).await;
     match facts {
         Ok(facts) => {
             let is_https =
                 app.policy.https || app.policy.proxies.says_https(peer, request.headers());
-            let url = url(is_https, &request);
-            respond(StatusCode::OK, &describe(&app, facts, &url))
+            let url = url(is_https, named.as_ref());
+            let response = respond(StatusCode::OK, &describe(&app, facts, &url));
+            owed(response, None, Some(turn))
         }
         Err(NoFacts::NoAnswer(error)) => unavailable(&error, Value::Null),
         Err(NoFacts::Strange) => refuse(
@@ -112,7 +119,8 @@ fn describe(app: &App, facts: &Facts, url: &str) -> Value {
     if app.requires_key {
         remote["headers"] = json!([{
             "name": app.policy.key_header.as_str(),
-            "description": "An API key, which the operator of this server gives out",
+            "description": "An API key, which the operator of this server gives out; clients that \
+                            cannot send this header send it as Authorization: Bearer",
             "isRequired": true,
             "isSecret": true,
         }]);
@@ -131,16 +139,10 @@ fn describe(app: &App, facts: &Facts, url: &str) -> Value {
 }
 
 /// By the name that the client calls the server, which has been checked.
-fn url(is_https: bool, request: &Request) -> String {
-    let named = request
-        .headers()
-        .get(HOST)
-        .and_then(|host| host.to_str().ok());
-    let authority = request
-        .uri()
-        .authority()
-        .map(|authority| authority.as_str());
+fn url(is_https: bool, named: Option<&Authority>) -> String {
     let scheme = if is_https { "https" } else { "http" };
-    let host = authority.or(named).unwrap_or("localhost");
-    format!("{scheme}://{host}/mcp")
+    match named {
+        Some(named) => format!("{scheme}://{named}/mcp"),
+        None => format!("{scheme}://localhost/mcp"),
+    }
 }

@@ -24,6 +24,13 @@ const MCP: [HeaderName; 5] = [
     HeaderName::from_static("last-event-id"),
 ];
 
+/// Of W3C Trace Context and W3C Baggage, which what traces a page adds by itself.
+const TRACE: [HeaderName; 3] = [
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+];
+
 /// The same pages as [`Allowed`](super::Allowed) admits, and no cookies: there are
 /// none.
 pub(super) fn layer(policy: &Policy) -> CorsLayer {
@@ -40,6 +47,7 @@ pub(super) fn layer(policy: &Policy) -> CorsLayer {
         policy.key_header.name().clone(),
     ];
     sent.extend(MCP);
+    sent.extend(TRACE);
     let mut read = vec![RETRY_AFTER, WWW_AUTHENTICATE];
     read.extend(MCP);
     CorsLayer::new()

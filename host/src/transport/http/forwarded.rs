@@ -1,7 +1,6 @@
 //! Whom a request comes from, when a proxy stands in between.
 
-use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -27,6 +26,10 @@ pub enum ForwardedHeader {
     Forwarded,
 }
 
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+
 impl Proxies {
     /// The address of whoever sent a request that came from `peer`. Each proxy adds
     /// the address that it was called from on the right, so this is the right-most
@@ -42,13 +45,27 @@ impl Proxies {
         self.outermost(headers).unwrap_or(peer)
     }
 
-    /// Whether a request from this peer came by HTTPS, as far as the proxy says.
+    /// Whether a request from this peer came by HTTPS, as far as the proxy says, in one
+    /// word: of several the client may have sent some.
     pub(super) fn says_https(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
-        let proto = headers.get("x-forwarded-proto");
-        self.trusts(peer.to_canonical()) && proto.is_some_and(|proto| proto == "https")
+        if !self.trusts(peer) {
+            return false;
+        }
+        let scheme = match self.header {
+            ForwardedHeader::XForwardedFor => Some(values(headers, &X_FORWARDED_PROTO)),
+            ForwardedHeader::Forwarded => {
+                let values = values(headers, &FORWARDED);
+                let nearest = split_from_right(&values, ',').next();
+                let scheme = nearest.and_then(|nearest| parameter(nearest, "proto"));
+                scheme.map(str::to_owned)
+            }
+        };
+        scheme.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether this is the address of a proxy that is believed.
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.trusted
             .iter()
             .any(|network| network.contains(&address))
@@ -57,10 +74,12 @@ impl Proxies {
     /// `None`: there is no such header, or it is malformed.
     fn outermost(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let (name, parse): (_, fn(&str) -> Option<IpAddr>) = match self.header {
-            ForwardedHeader::XForwardedFor => ("x-forwarded-for", address),
-            ForwardedHeader::Forwarded => ("forwarded", forwarded_for),
+            ForwardedHeader::XForwardedFor => (&X_FORWARDED_FOR, address),
+            ForwardedHeader::Forwarded => {
+                (&FORWARDED, |element| address(parameter(element, "for")?))
+            }
         };
-        let values = values(headers, &HeaderName::from_static(name))?;
+        let values = values(headers, name);
         let mut outermost = None;
         for element in split_from_right(&values, ',') {
             let address = parse(element.trim())?.to_canonical();
@@ -73,14 +92,14 @@ impl Proxies {
     }
 }
 
-/// All values of a header as the one list that they are (RFC 9110 §5.3).
-fn values(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let values: Result<Vec<_>, _> = headers
-        .get_all(name)
-        .iter()
-        .map(|value| value.to_str())
+/// All values of a header as the one list that they are (RFC 9110 §5.3). What is no text
+/// a client may have sent: it spoils only the element that it stands in.
+fn values(headers: &HeaderMap, name: &HeaderName) -> String {
+    let values = headers.get_all(name).iter();
+    let texts: Vec<_> = values
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
         .collect();
-    Some(values.ok()?.join(","))
+    texts.join(",")
 }
 
 /// Splits where a separator stands outside quotes, from the right: what a proxy wrote
@@ -93,33 +112,51 @@ fn split_from_right(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The `for` of one element of `Forwarded` (RFC 7239 §4); that is no address if the
-/// proxy calls its client `unknown` or by a name of its own.
-fn forwarded_for(element: &str) -> Option<IpAddr> {
-    let mut node = None;
+/// A parameter of one element of `Forwarded` (RFC 7239 section 4), if there is one. In
+/// an element with a backslash a quote may be one that a client has sent, and then
+/// what is left of it is a part of what is quoted: nothing of it is read.
+fn parameter<'a>(element: &'a str, wanted: &str) -> Option<&'a str> {
+    if element.contains('\\') {
+        return None;
+    }
+    let mut found = None;
     for pair in split_from_right(element, ';') {
         let (name, value) = pair.trim().split_once('=')?;
-        if name.eq_ignore_ascii_case("for") && node.replace(value).is_some() {
+        if name.eq_ignore_ascii_case(wanted) && found.replace(value).is_some() {
             return None;
         }
     }
-    let node = node?;
-    let quoted = node
+    let value = found?;
+    let quoted = value
         .strip_prefix('"')
-        .and_then(|node| node.strip_suffix('"'));
-    address(quoted.unwrap_or(node))
+        .and_then(|value| value.strip_suffix('"'));
+    Some(quoted.unwrap_or(value))
 }
 
-/// An address with or without a port; one of IPv6 with a port is in brackets.
+/// An address with or without a port, and no zone; one of IPv6 with a port is in
+/// brackets.
 fn address(text: &str) -> Option<IpAddr> {
-    let in_brackets = text
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'));
-    in_brackets
-        .unwrap_or(text)
-        .parse()
-        .or_else(|_| SocketAddr::from_str(text).map(|address| address.ip()))
-        .ok()
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, port) = rest.split_once(']')?;
+        let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        let address: Ipv6Addr = address.parse().ok()?;
+        return is_port.then_some(address.into());
+    }
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Some(address.into());
+    }
+    let (address, port) = text.split_once(':').unwrap_or((text, "0"));
+    let address: Ipv4Addr = address.parse().ok()?;
+    is_port(port).then_some(address.into())
+}
+
+/// RFC 7239 section 6: digits, or a name that the proxy has made up.
+fn is_port(text: &str) -> bool {
+    if let Some(name) = text.strip_prefix('_') {
+        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        return !name.is_empty() && name.bytes().all(is_good);
+    }
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]
@@ -158,7 +195,10 @@ mod tests {
         assert_eq!(client(&["\", 192.0.2.1"]), "192.0.2.1");
         assert_eq!(client(&["192.0.2.1:4711"]), "192.0.2.1");
         assert_eq!(client(&["[2001:dead::1]:4711"]), "2001:dead::1");
+        assert_eq!(client(&["[2001:dead::1]"]), "2001:dead::1");
+        assert_eq!(client(&["2001:DEAD::1"]), "2001:dead::1");
         assert_eq!(client(&["::ffff:192.0.2.1"]), "192.0.2.1");
+        assert_eq!(client(&["\u{fc}, 192.0.2.1"]), "192.0.2.1");
         // All of them proxies: one of those has called.
         assert_eq!(client(&["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
     }
@@ -172,6 +212,21 @@ mod tests {
             "192.0.2.1, x",
             "192.0.2",
             "a\"b",
+            "[192.0.2.1]",
+            "[192.0.2.1]:80",
+            "192.0.2.1:",
+            "192.0.2.1:+80",
+            "192.0.2.1:99999",
+            "192.0.2.1:80:80",
+            "192.0.2.1.evil",
+            "192.0.2.01",
+            "fe80::1%eth0",
+            "[fe80::1%1]:80",
+            "[2001:dead::1",
+            "[2001:dead::1]80",
+            "[2001:dead::1].evil",
+            "[[2001:dead::1]]",
+            "\"192.0.2.1\"",
         ] {
             let client = client(ForwardedHeader::XForwardedFor, "10.0.0.1", &[value]);
             assert_eq!(client, "10.0.0.1", "{value}");
@@ -209,15 +264,66 @@ mod tests {
             "192.0.2.1"
         );
         assert_eq!(client(&["for=\"", "for=192.0.2.1"]), "192.0.2.1");
+        assert_eq!(client(&["for=\"192.0.2.1:_hidden\""]), "192.0.2.1");
+        // A proxy that quotes what its client calls it: the element is one, and only
+        // its quotes are the proxy's.
+        let quoted = r#"for=192.0.2.1;host="x\", for=6.6.6.6;y=\"z""#;
+        assert_eq!(client(&[quoted]), "2001:db8::1");
+        assert_eq!(client(&[&format!("{quoted}, for=192.0.2.1")]), "192.0.2.1");
         for malformed in [
             "for=unknown",
             "for=_hidden",
             "proto=https",
             "for=192.0.2.1;for=6.6.6.6",
             "for=\"192.0.2.1",
+            "for=[2001:dead::1%1]",
+            "for=192.0.2.1:99999",
             "192.0.2.1",
         ] {
             assert_eq!(client(&[malformed]), "2001:db8::1", "{malformed}");
         }
+    }
+
+    #[test]
+    fn only_the_word_of_the_proxy_makes_a_request_one_by_https() {
+        let says = |header, name: &'static str, values: &[&str], peer: &str| {
+            let proxies = Proxies {
+                trusted: vec!["10.0.0.0/8".parse().unwrap()],
+                header,
+            };
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(name, value.parse().unwrap());
+            }
+            proxies.says_https(peer.parse().unwrap(), &headers)
+        };
+        let x = |values: &[&str]| {
+            let header = ForwardedHeader::XForwardedFor;
+            says(header, "x-forwarded-proto", values, "10.0.0.1")
+        };
+        assert!(x(&["https"]) && x(&["HTTPS"]));
+        for values in [
+            &["http"][..],
+            &["https,https"],
+            &["https", "https"],
+            &[""],
+            &[],
+        ] {
+            assert!(!x(values), "{values:?}");
+        }
+        let forwarded =
+            |values: &[&str]| says(ForwardedHeader::Forwarded, "forwarded", values, "10.0.0.1");
+        assert!(forwarded(&["for=a;proto=\"Https\""]));
+        assert!(forwarded(&["proto=http", "proto=https"]));
+        for values in [
+            &["proto=https", "for=a"][..],
+            &["proto=https;proto=https"],
+            &["proto=https, proto=http"],
+            &[r#"proto=https;host="\"""#],
+        ] {
+            assert!(!forwarded(values), "{values:?}");
+        }
+        let header = ForwardedHeader::XForwardedFor;
+        assert!(!says(header, "x-forwarded-proto", &["https"], "192.0.2.1"));
     }
 }

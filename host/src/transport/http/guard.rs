@@ -2,17 +2,19 @@
 //! by letting its own name point to our address (DNS rebinding), nor by asking
 //! from another origin.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use axum::http::header::{HOST, ORIGIN};
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, Uri};
+use axum::http::HeaderMap;
+use axum::http::header::ORIGIN;
+
+use super::authority::{Authority, Host, Hosts, only};
+use super::origin::{Origin, Origins};
 
 /// The hosts and origins that requests may name, beside this machine's own.
 #[derive(Clone, Debug, Default)]
 pub struct Allowed {
-    hosts: Vec<Authority>,
-    origins: Vec<Uri>,
+    hosts: Vec<(Hosts, Option<u16>)>,
+    origins: Vec<Origins>,
     /// The web pages of everybody.
     pub(super) any_origin: bool,
     listening: Option<SocketAddr>,
@@ -22,31 +24,49 @@ pub struct Allowed {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AllowedError {
     /// Not a host name or address with or without a port.
-    #[error("'{0}' is no host: write `auth.example.com` or `auth.example.com:8443`")]
+    #[error(
+        "'{0}' is no host that can be allowed: write `auth.example.com` or \
+         `auth.example.com:8443`, or `*.example.com` for the names that have one label more"
+    )]
     Host(String),
     /// Not a scheme, a host and perhaps a port.
-    #[error("'{0}' is no origin: write `https://app.example.com`, with no path, or * for all")]
+    #[error(
+        "'{0}' is no origin that can be allowed: write `https://app.example.com`, with no path, \
+         `https://*.example.com` for the names that have one label more, the origin of a program \
+         such as `tauri://localhost`, `null`, or * for all web pages"
+    )]
     Origin(String),
 }
 
 impl Allowed {
-    /// Adds a host: with a port it is allowed with that port only.
+    /// Adds a host: with a port it is allowed with that port only, where a port that is
+    /// the default of HTTP or HTTPS may be left out. `*.example.com` are all names that
+    /// have one label in the place of the `*`.
     pub fn host(mut self, host: &str) -> Result<Self, AllowedError> {
-        let authority = authority(host).ok_or_else(|| AllowedError::Host(host.to_owned()))?;
-        self.hosts.push(authority);
+        let parsed = Hosts::parse_with_port(host);
+        self.hosts
+            .push(parsed.ok_or_else(|| AllowedError::Host(host.to_owned()))?);
         Ok(self)
     }
 
     /// Adds an origin (RFC 6454), as browsers send it; `*` are those of all web
-    /// pages that have one.
+    /// pages that have one, and `https://*.example.com` those of all names that have
+    /// one label in the place of the `*`. Origins of programs, such as
+    /// `tauri://localhost`, and `null` are allowed by their names only.
     pub fn origin(mut self, origin: &str) -> Result<Self, AllowedError> {
         if origin == "*" {
             self.any_origin = true;
             return Ok(self);
         }
-        let uri = parse_origin(origin).ok_or_else(|| AllowedError::Origin(origin.to_owned()))?;
-        self.origins.push(uri);
+        let parsed = Origins::parse(origin);
+        self.origins
+            .push(parsed.ok_or_else(|| AllowedError::Origin(origin.to_owned()))?);
         Ok(self)
+    }
+
+    /// Whether pages without an origin may call. Any web page can show such a page.
+    pub fn admits_null(&self) -> bool {
+        self.admits_origin(&Origin::Null)
     }
 
     /// The address that clients may name, because it is the one they reach.
@@ -55,57 +75,67 @@ impl Allowed {
         self
     }
 
-    /// `Err` says what was wrong with a request, and what to do.
-    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
-        self.check_host(uri, headers)?;
+    /// `Err` says what was wrong with a request that is sent to this host, and what to
+    /// do.
+    pub(super) fn check(
+        &self,
+        named: Option<&Authority>,
+        headers: &HeaderMap,
+    ) -> Result<(), String> {
+        self.check_host(named)?;
         self.check_origin(headers)
     }
 
-    fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
-        let named = match (uri.authority(), one(headers, &HOST)?) {
-            (Some(authority), _) => authority.as_str(),
-            (None, Some(host)) => host,
-            (None, None) => return Err("the Host header is missing".into()),
+    fn check_host(&self, named: Option<&Authority>) -> Result<(), String> {
+        let Some(named) = named else {
+            return Err("the Host header is missing".into());
         };
-        if authority(named).is_some_and(|host| self.admits_host(&host)) {
+        if self.admits_host(named) {
             return Ok(());
         }
-        let advice = advice("--allowed-host", named, authority(named).is_some());
         Err(format!(
-            "the Host '{named}' is not one that this server answers to{advice}"
+            "the Host '{named}' is not one that this server answers to; start it with \
+             `--allowed-host {named}` if it should"
         ))
     }
 
-    fn admits_host(&self, host: &Authority) -> bool {
-        is_loopback(host.host()) || self.is_own_address(host) || self.is_listed(host)
+    fn admits_host(&self, named: &Authority) -> bool {
+        named.host.is_loopback() || self.is_own_address(&named.host) || self.is_listed(named)
     }
 
-    fn is_own_address(&self, host: &Authority) -> bool {
-        let (Some(own), Some(named)) = (self.listening, address(host.host())) else {
+    fn is_own_address(&self, host: &Host) -> bool {
+        let (Some(own), Host::Address(named)) = (self.listening, host) else {
             return false;
         };
         // Rebinding takes a name, and this is none: on all addresses, any
         // address will do.
-        own.ip().is_unspecified() || own.ip() == named
+        own.ip().is_unspecified() || own.ip() == *named
     }
 
-    fn is_listed(&self, host: &Authority) -> bool {
-        self.hosts.iter().any(|listed| {
-            listed.host().eq_ignore_ascii_case(host.host())
-                && listed
-                    .port_u16()
-                    .is_none_or(|port| host.port_u16() == Some(port))
-        })
+    fn is_listed(&self, named: &Authority) -> bool {
+        // Who calls by the default port does not name it. Behind a proxy the server
+        // does not know which of the two that is, and it is the same host.
+        let is_port = |listed: u16| match named.port {
+            Some(port) => port == listed,
+            None => listed == 80 || listed == 443,
+        };
+        self.hosts
+            .iter()
+            .any(|(hosts, port)| port.is_none_or(is_port) && hosts.contain(&named.host))
     }
 
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), String> {
-        let Some(named) = one(headers, &ORIGIN)? else {
+        let Some(named) = only(headers, &ORIGIN)? else {
             return Ok(());
         };
-        let advice = advice("--allowed-origin", named, parse_origin(named).is_some());
         if self.admits_page_of(named) {
             return Ok(());
         }
+        let advice = match Origin::parse(named) {
+            // Where `null` may call, every page there is may.
+            None | Some(Origin::Null) => String::new(),
+            Some(_) => format!("; start it with `--allowed-origin {named}` if it should"),
+        };
         Err(format!(
             "the Origin '{named}' may not use this server{advice}"
         ))
@@ -113,88 +143,32 @@ impl Allowed {
 
     /// Whether web pages of this origin, as browsers send it, may call.
     pub(super) fn admits_page_of(&self, origin: &str) -> bool {
-        parse_origin(origin).is_some_and(|origin| self.admits_origin(&origin))
+        Origin::parse(origin).is_some_and(|origin| self.admits_origin(&origin))
     }
 
-    fn admits_origin(&self, origin: &Uri) -> bool {
-        let same = |listed: &Uri| {
-            listed.scheme() == origin.scheme()
-                && listed.port_u16() == origin.port_u16()
-                && listed
-                    .host()
-                    .zip(origin.host())
-                    .is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
-        };
-        self.any_origin || origin.host().is_some_and(is_loopback) || self.origins.iter().any(same)
+    fn admits_origin(&self, origin: &Origin) -> bool {
+        if let Origin::Web(web) = origin
+            && (self.any_origin || web.host.is_loopback())
+        {
+            return true;
+        }
+        self.origins.iter().any(|listed| listed.contain(origin))
     }
-}
-
-/// What to do about a name, if it is one that can be allowed.
-fn advice(option: &str, named: &str, can_be_allowed: bool) -> String {
-    match can_be_allowed {
-        true => format!("; start it with `{option} {named}` if it should"),
-        false => String::new(),
-    }
-}
-
-/// The one value of a header. Two would let one part of the way see another
-/// host than the next.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, String> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    if values.next().is_some() {
-        return Err(format!("there is more than one {name} header"));
-    }
-    match value.to_str() {
-        Ok(value) => Ok(Some(value)),
-        Err(_) => Err(format!("the {name} header is not plain text")),
-    }
-}
-
-/// A host with or without a port, and nothing else.
-fn authority(text: &str) -> Option<Authority> {
-    let authority: Authority = text.parse().ok()?;
-    let has_user = authority.as_str().contains('@');
-    (!has_user && !authority.host().is_empty()).then_some(authority)
-}
-
-/// A scheme and an authority, and nothing else.
-fn parse_origin(text: &str) -> Option<Uri> {
-    let (scheme, rest) = text.split_once("://")?;
-    let known = ["http", "https"]
-        .iter()
-        .any(|known| scheme.eq_ignore_ascii_case(known));
-    authority(rest)?;
-    if !known {
-        return None;
-    }
-    text.parse().ok()
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || address(host).is_some_and(|address| address.to_canonical().is_loopback())
-}
-
-fn address(host: &str) -> Option<IpAddr> {
-    host.trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse()
-        .ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::{HeaderName, Uri, Version};
 
     fn check(allowed: &Allowed, fields: &[(&str, &str)]) -> Result<(), String> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
-        allowed.check(&Uri::from_static("/mcp"), &headers)
+        let target = Uri::from_static("/mcp");
+        let named = Authority::of_request(&target, &headers, Version::HTTP_11)?;
+        allowed.check(named.as_ref(), &headers)
     }
 
     fn local() -> Allowed {
@@ -305,9 +279,38 @@ mod tests {
     }
 
     #[test]
+    fn a_default_port_that_is_listed_may_be_left_out() {
+        let allowed = local().host("a.example:443").unwrap();
+        let allowed = allowed.host("*.b.example:8443").unwrap();
+        for (host, expected) in [
+            ("a.example", true),
+            ("a.example:443", true),
+            ("a.example:80", false),
+            ("c.b.example:8443", true),
+            ("c.b.example", false),
+        ] {
+            let checked = check(&allowed, &[("host", host)]);
+            assert_eq!(checked.is_ok(), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_program_or_no_origin_at_all_is_allowed_by_its_name() {
+        let all = local().origin("*").unwrap();
+        assert!(!all.admits_null() && !all.admits_page_of("tauri://localhost"));
+        let named = all.origin("null").unwrap().origin("tauri://localhost");
+        let named = named.unwrap();
+        assert!(named.admits_null() && named.admits_page_of("tauri://localhost"));
+        assert!(!named.admits_page_of("tauri://evil"));
+    }
+
+    #[test]
     fn nonsense_cannot_be_allowed() {
-        assert!(Allowed::default().host("https://a.example").is_err());
-        assert!(Allowed::default().origin("a.example").is_err());
-        assert!(Allowed::default().origin("https://a.example/path").is_err());
+        for host in ["https://a.example", "*", "a.example:evil", "a.example."] {
+            assert!(Allowed::default().host(host).is_err(), "{host}");
+        }
+        for origin in ["a.example", "https://a.example/path", "https://*"] {
+            assert!(Allowed::default().origin(origin).is_err(), "{origin}");
+        }
     }
 }

@@ -2,24 +2,22 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::Body;
 use axum::extract::{Extension, Request, State};
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
-use http_body_util::BodyExt as _;
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 use tracing::warn;
 
-use super::patience::Owed;
+use super::bodies::{self, Kept};
+use super::patience::owed;
 use super::policy::KeyHeader;
+use super::shares::NoMore;
 use super::{App, Caller, limited, method_not_allowed, refuse, sse, unavailable};
 use crate::api::{Field, McpRequest, McpResponse, Transport};
 use crate::call::CallError;
 use crate::client::NoClient;
-use crate::limits::Limits;
 use crate::transport::id_of;
 
 /// What is kept of the message of somebody who is refused whatever it says: enough
@@ -35,9 +33,8 @@ pub(super) async fn handle(
     if parts.method != Method::POST {
         return method_not_allowed("POST");
     }
-    if let Some(other) = other_content_type(&parts.headers) {
-        let message = format!("the Content-Type is '{other}' and must be application/json");
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, &message);
+    if let Err(refusal) = check_content(&parts.headers) {
+        return refusal;
     }
     let headers = match fields(&parts.headers, &app.policy.key_header) {
         Ok(headers) => headers,
@@ -50,9 +47,11 @@ pub(super) async fn handle(
         true => REFUSED_BYTES,
         false => app.plugin.limits().body_bytes,
     };
+    let share = app.share(from);
     // Read in any case: most clients listen for an answer only once they have sent
     // everything, and its id is in it.
-    let Kept { body, memory } = match read(body, keep, &app.bodies, app.plugin.limits()).await {
+    let kept = bodies::read(body, keep, share.clone().memory(), app.plugin.limits()).await;
+    let Kept { body, memory } = match kept {
         Ok(kept) => kept,
         Err(refusal) => return refusal,
     };
@@ -68,6 +67,10 @@ pub(super) async fn handle(
         body,
     };
     let debt = caller.debts.owe();
+    let turn = match share.turn().await {
+        Ok(turn) => turn,
+        Err(NoMore) => return unavailable(&CallError::Busy, id),
+    };
     let plugin = app.plugin.clone();
     let call = async move |client| {
         let answered = plugin.handle(message, client).await;
@@ -78,8 +81,7 @@ pub(super) async fn handle(
         true => sse::answer(call, id).await,
         false => plain(call(Arc::new(NoClient)).await, id),
     };
-    let response = app.judge(response, key);
-    response.map(|body| Body::new(Owed { body, _debt: debt }))
+    owed(app.judge(response, key), Some(debt), Some(turn))
 }
 
 /// The answer as one JSON document.
@@ -127,6 +129,30 @@ fn insert(headers: &mut HeaderMap, field: Field) {
     }
 }
 
+/// `Err` is the answer to what says that it is something else than JSON as it is.
+fn check_content(headers: &HeaderMap) -> Result<(), Response> {
+    only_one(headers, &CONTENT_TYPE)
+        .map_err(|message| refuse(StatusCode::BAD_REQUEST, &message))?;
+    if let Some(other) = other_content_type(headers) {
+        let message = format!("the Content-Type is '{other}' and must be application/json");
+        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, &message));
+    }
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    if let Some(coding) =
+        codings.find(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        let coding = String::from_utf8_lossy(coding.as_bytes());
+        let message =
+            format!("the Content-Encoding is '{coding}'; send the body as it is, without any");
+        let mut refusal = refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, &message);
+        // RFC 9110 section 15.5.16: what would be taken.
+        let identity = HeaderValue::from_static("identity");
+        refusal.headers_mut().insert(ACCEPT_ENCODING, identity);
+        return Err(refusal);
+    }
+    Ok(())
+}
+
 /// What the `Content-Type` is, if there is one and it is not JSON.
 fn other_content_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?;
@@ -158,119 +184,33 @@ fn is_zero(weight: &str) -> bool {
     weight.trim().parse() == Ok(0.0)
 }
 
-/// The headers that the component gets: those that say who calls, and MCP's own.
-/// It knows one name for that of API keys, whatever callers send it as.
+/// The headers that the component gets: those that say who calls, and MCP's own, each
+/// once. It knows one name for that of API keys, whatever callers send it as.
 pub(super) fn fields(headers: &HeaderMap, key_header: &KeyHeader) -> Result<Vec<Field>, String> {
-    // RFC 9110 §11.6.2: there is one. Of two, another could be looked at on the way.
-    if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
-        return Err("there is more than one authorization header".into());
-    }
-    headers
-        .iter()
-        .filter_map(|(name, value)| match name.as_str() {
-            _ if name == key_header.name() => Some(("x-api-key", value)),
-            name if name == "authorization" || name.starts_with("mcp-") => Some((name, value)),
-            _ => None,
-        })
-        .map(|(name, value)| match str::from_utf8(value.as_bytes()) {
-            Ok(value) => Ok(Field {
-                name: name.to_owned(),
-                value: value.to_owned(),
-            }),
-            Err(_) => Err(format!("the header {name} is not UTF-8")),
-        })
-        .collect()
-}
-
-/// A body, and its share of the memory for bodies.
-#[derive(Default)]
-struct Kept {
-    body: Vec<u8>,
-    memory: Option<OwnedSemaphorePermit>,
-}
-
-/// Why a body was not kept.
-enum NotKept {
-    TooLarge,
-    NoMemory,
-    Broken,
-}
-
-async fn read(
-    body: Body,
-    keep: usize,
-    memory: &Arc<Semaphore>,
-    limits: &Limits,
-) -> Result<Kept, Response> {
-    let too_large = || {
-        let message = format!("a message may have at most {} bytes", limits.body_bytes);
-        refuse(StatusCode::PAYLOAD_TOO_LARGE, &message)
-    };
-    // What says beforehand that it is far too large is not waited for.
-    if body.size_hint().lower() > limits.discarded_body_bytes as u64 {
-        return Err(too_large());
-    }
-    match timeout(limits.body_read, collect(body, keep, memory, limits)).await {
-        Ok(Ok(kept)) => Ok(kept),
-        Ok(Err(NotKept::TooLarge)) => Err(too_large()),
-        Ok(Err(NotKept::NoMemory)) => Err(unavailable(&CallError::Busy, Value::Null)),
-        Ok(Err(NotKept::Broken)) => Err(refuse(
-            StatusCode::BAD_REQUEST,
-            "the body could not be read to its end",
-        )),
-        Err(_) => Err(refuse(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body took too long to arrive",
-        )),
-    }
-}
-
-/// Keeps the body, if it has no more bytes than `keep`. One that is too large is
-/// still read, for a while: most clients listen for an answer only once they have
-/// sent everything.
-async fn collect(
-    mut body: Body,
-    keep: usize,
-    memory: &Arc<Semaphore>,
-    limits: &Limits,
-) -> Result<Kept, NotKept> {
-    let mut kept = Kept::default();
-    let mut seen = 0;
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| NotKept::Broken)?.into_data() else {
-            continue;
+    let mut fields = Vec::new();
+    for name in headers.keys() {
+        let known = match name.as_str() {
+            _ if name == key_header.name() => "x-api-key",
+            name if name == AUTHORIZATION || name.starts_with("mcp-") => name,
+            _ => continue,
         };
-        seen += data.len();
-        if seen > limits.discarded_body_bytes {
-            return Err(NotKept::TooLarge);
-        }
-        if seen > keep {
-            kept = Kept::default();
-            continue;
-        }
-        let share = acquire(memory, data.len(), limits).await?;
-        match &mut kept.memory {
-            Some(memory) => memory.merge(share),
-            none => *none = Some(share),
-        }
-        kept.body.extend_from_slice(&data);
+        let value = only_one(headers, name)?.unwrap_or_default();
+        let value = str::from_utf8(value).map_err(|_| format!("the header {name} is not UTF-8"))?;
+        fields.push(Field {
+            name: known.to_owned(),
+            value: value.to_owned(),
+        });
     }
-    match seen > limits.body_bytes {
-        true => Err(NotKept::TooLarge),
-        false => Ok(kept),
-    }
+    Ok(fields)
 }
 
-async fn acquire(
-    memory: &Arc<Semaphore>,
-    bytes: usize,
-    limits: &Limits,
-) -> Result<OwnedSemaphorePermit, NotKept> {
-    let bytes = u32::try_from(bytes).map_err(|_| NotKept::TooLarge)?;
-    let share = Arc::clone(memory).acquire_many_owned(bytes);
-    match timeout(limits.call_queue_wait, share).await {
-        Ok(Ok(share)) => Ok(share),
-        _ => Err(NotKept::NoMemory),
+/// Of two values, another could be looked at on the way.
+fn only_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, String> {
+    let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let value = values.next();
+    match values.next() {
+        None => Ok(value),
+        Some(_) => Err(format!("there is more than one {name} header")),
     }
 }
 
@@ -330,10 +270,32 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_authorization() {
-        let mut two = headers(AUTHORIZATION, "Bearer x");
-        two.append(AUTHORIZATION, HeaderValue::from_static("Bearer y"));
-        assert!(fields(&two, &KeyHeader::default()).is_err());
+    fn there_is_one_of_each() {
+        for name in ["authorization", "x-api-key", "mcp-method", "mcp-param-x"] {
+            let mut two = headers(HeaderName::from_static(name), "x");
+            two.append(name, HeaderValue::from_static("x"));
+            let error = fields(&two, &KeyHeader::default()).unwrap_err();
+            assert_eq!(error, format!("there is more than one {name} header"));
+        }
+    }
+
+    #[test]
+    fn the_body_is_json_as_it_is() {
+        let status = |fields: &[(HeaderName, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            check_content(&headers).map_err(|refusal| refusal.status().as_u16())
+        };
+        assert_eq!(status(&[]), Ok(()));
+        assert_eq!(status(&[(CONTENT_ENCODING, "Identity")]), Ok(()));
+        for coding in ["gzip", "identity, br", ""] {
+            assert_eq!(status(&[(CONTENT_ENCODING, coding)]), Err(415), "{coding}");
+        }
+        let json = (CONTENT_TYPE, "application/json");
+        assert_eq!(status(&[json.clone(), (CONTENT_ENCODING, "br")]), Err(415));
+        assert_eq!(status(&[json.clone(), json]), Err(400));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 use prometheus_client::{collector::Collector, encoding::text};
 use serde_json::{Value, json};
 
+use super::patience::owed;
 use super::{App, Caller, limited, method_not_allowed, refuse, respond, unavailable};
 use crate::api::{Caller as WitCaller, Principal};
 use crate::bindings::user_auth::plugin::telemetry::Metrics as Snapshot;
@@ -68,6 +69,10 @@ pub(super) async fn metrics(
         Ok(key) => key,
         Err(seconds) => return limited(seconds, Value::Null),
     };
+    let turn = match app.turn(from).await {
+        Ok(turn) => turn,
+        Err(refusal) => return refusal,
+    };
     if app.requires_key {
         if let Err(refusal) = app.admit(headers, from, key).await {
             return refusal;
@@ -81,7 +86,7 @@ pub(super) async fn metrics(
             let mut response = Response::new(Body::from(text));
             let value = HeaderValue::from_static(OPEN_METRICS);
             response.headers_mut().insert(CONTENT_TYPE, value);
-            response
+            owed(response, None, Some(turn))
         }
         Err(fmt::Error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the metrics are broken"),
     }
@@ -90,7 +95,7 @@ pub(super) async fn metrics(
 /// Whether the account of the key may read the numbers: any user can make a key,
 /// and how many messages went out tells whether there was somebody to send one to.
 async fn permit(app: &App, headers: &HeaderMap, source: String) -> Result<(), Response> {
-    let key = app.policy.key_header.only(headers);
+    let key = app.policy.key_header.key(headers);
     let key = String::from_utf8_lossy(key.unwrap_or_default()).into_owned();
     let caller = WitCaller {
         principal: Principal::ApiKey(key),

@@ -8,10 +8,13 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
+use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+use super::shares::Turn;
 
 /// How long a client may stall once the server is to stop: enough for a reader
 /// that is slow, and little for whoever waits for the server to end.
@@ -92,10 +95,29 @@ fn now() -> u64 {
     u64::try_from(BEGINNING.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The body of an answer, which is owed until its last frame has been taken.
-pub(super) struct Owed {
-    pub(super) body: Body,
-    pub(super) _debt: Debt,
+/// What is handed to hyper at once of the body of an answer: it takes the next part
+/// when its client has read so much that there is room for it.
+const PART_BYTES: usize = 64 << 10;
+
+/// An answer whose body is owed until its last part has been taken, and keeps its place
+/// among the calls until then.
+pub(super) fn owed(response: Response, debt: Option<Debt>, turn: Option<Turn>) -> Response {
+    response.map(|body| {
+        Body::new(Owed {
+            body,
+            rest: Bytes::new(),
+            _debt: debt,
+            _turn: turn,
+        })
+    })
+}
+
+struct Owed {
+    body: Body,
+    /// What there is of its last frame.
+    rest: Bytes,
+    _debt: Option<Debt>,
+    _turn: Option<Turn>,
 }
 
 impl HttpBody for Owed {
@@ -106,15 +128,34 @@ impl HttpBody for Owed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if self.rest.is_empty() {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                other => return Poll::Ready(other),
+            };
+            match frame.into_data() {
+                Ok(data) => self.rest = data,
+                Err(frame) => return Poll::Ready(Some(Ok(frame))),
+            }
+        }
+        let length = self.rest.len().min(PART_BYTES);
+        let part = self.rest.split_to(length);
+        Poll::Ready(Some(Ok(Frame::data(part))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let rest = self.rest.len() as u64;
+        let hint = self.body.size_hint();
+        let mut whole = SizeHint::new();
+        whole.set_lower(hint.lower() + rest);
+        if let Some(upper) = hint.upper() {
+            whole.set_upper(upper + rest);
+        }
+        whole
     }
 }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Allowed, Proxies};
 
@@ -90,11 +90,23 @@ impl KeyHeader {
         &self.name
     }
 
-    /// The key in these headers, if there is exactly one.
-    pub(super) fn only<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
-        let mut values = headers.get_all(&self.name).iter();
-        let value = values.next()?;
-        values.next().is_none().then_some(value.as_bytes())
+    /// The key in these headers, if there is exactly one: in the header of its own, or
+    /// as a bearer token, which is all that many clients can send.
+    pub(super) fn key<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+        let only = |name: &HeaderName| {
+            let mut values = headers.get_all(name).iter();
+            let value = values.next();
+            match values.next() {
+                None => Ok(value.map(HeaderValue::as_bytes)),
+                Some(_) => Err(()),
+            }
+        };
+        let own = only(&self.name).ok()?;
+        let bearer = only(&AUTHORIZATION).ok()?.and_then(bearer_key);
+        match (own, bearer) {
+            (Some(own), Some(bearer)) => (own == bearer).then_some(own),
+            (own, bearer) => own.or(bearer),
+        }
     }
 
     /// What callers without a good key are told to send (RFC 9110 §11.6.1).
@@ -108,9 +120,22 @@ impl KeyHeader {
     }
 }
 
+/// How a key begins: an access token never does.
+const KEY_PREFIX: &[u8] = b"uak_";
+
+/// The API key that is sent as a bearer token (RFC 6750 section 2.1).
+fn bearer_key(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = authorization.split_at_checked(b"bearer ".len())?;
+    let token = token.trim_ascii_start();
+    let is_key = scheme.eq_ignore_ascii_case(b"bearer ") && token.starts_with(KEY_PREFIX);
+    is_key.then_some(token)
+}
+
 /// Headers of others, which may not hold a key.
-const TAKEN: [&str; 11] = [
+const TAKEN: [&str; 13] = [
+    "baggage",
     "connection",
+    "content-encoding",
     "cookie",
     "expect",
     "forwarded",
@@ -173,6 +198,39 @@ mod tests {
             header.challenge(),
             "ApiKey realm=\"user-auth\", header=\"X-Team-Key\""
         );
+    }
+
+    #[test]
+    fn a_key_is_in_its_own_header_or_a_bearer_token() {
+        let key = |own: &[&str], authorization: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in own {
+                headers.append("x-api-key", value.parse().unwrap());
+            }
+            for value in authorization {
+                headers.append(AUTHORIZATION, value.parse().unwrap());
+            }
+            let key = KeyHeader::default().key(&headers).map(<[u8]>::to_vec);
+            key.map(|key| String::from_utf8(key).unwrap())
+        };
+        assert_eq!(key(&["a"], &[]).unwrap(), "a");
+        assert_eq!(key(&[], &["Bearer uak_a"]).unwrap(), "uak_a");
+        assert_eq!(key(&[], &["bEARER   uak_a"]).unwrap(), "uak_a");
+        assert_eq!(key(&["uak_a"], &["Bearer uak_a"]).unwrap(), "uak_a");
+        assert_eq!(key(&["uak_a"], &["Bearer a.b.c"]).unwrap(), "uak_a");
+        for (own, authorization) in [
+            (&[][..], &[][..]),
+            (&[], &["Bearer a.b.c"]),
+            (&[], &["Basic uak_a"]),
+            (&[], &["uak_a"]),
+            (&[], &["Bearer", "Bearer uak_a"]),
+            (&["uak_a", "uak_a"], &[]),
+            (&["uak_a", "uak_a"], &["Bearer uak_a"]),
+            (&["uak_a"], &["Bearer uak_b"]),
+            (&["uak_a"], &["Bearer x", "Bearer y"]),
+        ] {
+            assert_eq!(key(own, authorization), None, "{own:?} {authorization:?}");
+        }
     }
 
     #[test]

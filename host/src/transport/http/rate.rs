@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::nanos::Nanos;
@@ -18,6 +18,7 @@ use governor::{Quota, RateLimiter};
 use sha2::{Digest as _, Sha256};
 
 use super::policy::Rate;
+use super::source::Source;
 
 /// A key as it is remembered: whoever reads the memory of this process learns no
 /// key from it.
@@ -26,6 +27,8 @@ pub(super) type KeyHash = [u8; 32];
 const MINUTE: Duration = Duration::from_secs(60);
 /// How many rates those share who come when all places are taken.
 const SHARED: u64 = 1_024;
+/// How often places are looked for among those that are taken.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The rates of all callers.
 pub(super) struct Limiter {
@@ -35,13 +38,8 @@ pub(super) struct Limiter {
     known: Mutex<HashSet<KeyHash>>,
     capacity: usize,
     clock: DefaultClock,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Source {
-    V4(u32),
-    /// The first 64 bits.
-    V6(u64),
+    /// When places for sources were last looked for.
+    looked: Mutex<Option<Instant>>,
 }
 
 impl Limiter {
@@ -54,6 +52,7 @@ impl Limiter {
             known: Mutex::default(),
             capacity,
             clock: DefaultClock::default(),
+            looked: Mutex::default(),
         }
     }
 
@@ -61,7 +60,10 @@ impl Limiter {
     pub(super) fn check(&self, key: Option<&KeyHash>, source: IpAddr) -> Result<(), u64> {
         let checked = match key.filter(|key| lock(&self.known).contains(*key)) {
             Some(key) => self.keys.check_key(key),
-            None => self.sources.check_key(&source.into()),
+            None => {
+                self.make_room();
+                self.sources.check_key(&source.into())
+            }
         };
         checked.map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now());
@@ -87,6 +89,19 @@ impl Limiter {
         lock(&self.known).remove(key);
     }
 
+    /// When all places are taken, lets go of the sources that no longer count: those of
+    /// a minute ago would keep everybody out who comes now.
+    fn make_room(&self) {
+        if self.sources.len() < self.capacity {
+            return;
+        }
+        let mut looked = lock(&self.looked);
+        if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
+            *looked = Some(Instant::now());
+            self.sources.retain_recent();
+        }
+    }
+
     /// Lets go of callers who have not called for so long that nothing of it counts
     /// any more. To be called now and then.
     pub(super) fn tidy(&self) {
@@ -103,12 +118,25 @@ pub(super) fn hash(key: &[u8]) -> KeyHash {
     Sha256::digest(key).into()
 }
 
-impl From<IpAddr> for Source {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.to_bits()),
-            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
+/// By what callers share a place.
+trait Group: Hash + Eq + Clone {
+    fn group(&self) -> u64;
+}
+
+impl Group for Source {
+    /// One network may have as many sources as there are places: they share with each
+    /// other.
+    fn group(&self) -> u64 {
+        match self {
+            Self::V4(address) => (*address).into(),
+            Self::V6(subnet) => subnet >> 16,
         }
+    }
+}
+
+impl Group for KeyHash {
+    fn group(&self) -> u64 {
+        u64::from_le_bytes(std::array::from_fn(|index| self[index]))
     }
 }
 
@@ -139,7 +167,7 @@ impl<K> Places<K> {
     }
 }
 
-impl<K: Hash + Eq + Clone> StateStore for Places<K> {
+impl<K: Group> StateStore for Places<K> {
     type Key = K;
 
     fn measure_and_replace<T, F, E>(&self, key: &K, judge: F) -> Result<T, E>
@@ -148,7 +176,7 @@ impl<K: Hash + Eq + Clone> StateStore for Places<K> {
     {
         let Callers { own, shared } = &mut *lock(&self.callers);
         if own.len() >= self.capacity && !own.contains_key(key) {
-            let place = self.hasher.hash_one(key) % SHARED;
+            let place = self.hasher.hash_one(key.group()) % SHARED;
             let (outcome, state) = judge(shared.get(&place).copied())?;
             shared.insert(place, state);
             return Ok(outcome);
@@ -159,7 +187,7 @@ impl<K: Hash + Eq + Clone> StateStore for Places<K> {
     }
 }
 
-impl<K: Hash + Eq + Clone> ShrinkableKeyedStateStore<K> for Places<K> {
+impl<K: Group> ShrinkableKeyedStateStore<K> for Places<K> {
     fn retain_recent(&self, drop_below: Nanos) {
         let mut callers = lock(&self.callers);
         callers.own.retain(|_, state| *state > drop_below);
@@ -256,6 +284,36 @@ mod tests {
         assert_eq!(lock(&limiter.known).len(), 100);
         // Who was there before is not lost in the crowd.
         assert!(from(&limiter, "192.0.2.1").is_err());
+    }
+
+    #[test]
+    fn the_sources_of_one_network_do_not_keep_others_out() {
+        let limiter = limiter(1, 100);
+        for subnet in 0..50_000_u64 {
+            let address = (0x2001_0db8_0001_0000 + subnet) as u128;
+            let _ = limiter.check(None, IpAddr::from((address << 64).to_be_bytes()));
+        }
+        let newcomers = (0..20_u8).map(|number| IpAddr::from([192, 0, 2, number]));
+        let let_through = newcomers.filter(|address| limiter.check(None, *address).is_ok());
+        // Two of them may happen to share a place.
+        assert!(let_through.count() >= 15);
+    }
+
+    #[test]
+    fn who_no_longer_counts_makes_room_for_who_comes() {
+        let rate = Rate {
+            requests_per_minute: NonZeroU32::MAX,
+            burst_size: NonZeroU32::MIN,
+        };
+        let limiter = Limiter::new(rate, 1);
+        from(&limiter, "192.0.2.1").unwrap();
+        // A fraction of a microsecond later it no longer counts.
+        let called = Instant::now();
+        while called.elapsed() < Duration::from_micros(10) {
+            std::hint::spin_loop();
+        }
+        from(&limiter, "192.0.2.2").unwrap();
+        assert_eq!(limiter.sources.len(), 1, "the second has its place");
     }
 
     #[test]

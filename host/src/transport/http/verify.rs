@@ -12,6 +12,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::mcp::{fields, plain};
+use super::patience::owed;
 use super::{App, Caller, refuse};
 
 pub(super) async fn verify(
@@ -19,11 +20,10 @@ pub(super) async fn verify(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    let query = request.uri().query().unwrap_or_default();
-    let mut asked = url::form_urlencoded::parse(query.as_bytes());
-    // What the owner of the credential has to be permitted.
-    let permission = asked.find(|(name, _)| name == "permission");
-    let permission = permission.map(|(_, value)| value.into_owned());
+    let permission = match permission(request.uri().query().unwrap_or_default()) {
+        Ok(permission) => permission,
+        Err(message) => return refuse(StatusCode::BAD_REQUEST, &message),
+    };
     let headers = match fields(request.headers(), &app.policy.key_header) {
         Ok(headers) => headers,
         Err(message) => return refuse(StatusCode::BAD_REQUEST, &message),
@@ -32,9 +32,41 @@ pub(super) async fn verify(
         .policy
         .proxies
         .client(caller.peer.ip(), request.headers());
+    let turn = match app.turn(from).await {
+        Ok(turn) => turn,
+        Err(refusal) => return refusal,
+    };
     let answered = app
         .plugin
         .forward_auth(&headers, Some(&from.to_string()), permission.as_deref())
         .await;
-    app.judge(plain(answered, Value::Null), None)
+    let response = app.judge(plain(answered, Value::Null), None);
+    owed(response, None, Some(turn))
+}
+
+/// What the owner of the credential has to be permitted. A question that is not
+/// understood is not answered: what was meant may be more than what was read.
+fn permission(query: &str) -> Result<Option<String>, String> {
+    let problem = |name: &str, problem: &str| {
+        format!(
+            "the parameter '{name}' {problem}; write /verify?permission=billing:read, or /verify"
+        )
+    };
+    let mut permission = None;
+    // The parser leaves out what is empty.
+    let parts = query.split('&').filter(|_| !query.is_empty());
+    for part in parts {
+        let mut parsed = url::form_urlencoded::parse(part.as_bytes());
+        let (name, value) = parsed.next().unwrap_or_default();
+        if name != "permission" {
+            return Err(problem(&name, "is unknown"));
+        }
+        if value.is_empty() {
+            return Err(problem(&name, "is empty"));
+        }
+        if permission.replace(value.into_owned()).is_some() {
+            return Err(problem(&name, "is there more than once"));
+        }
+    }
+    Ok(permission)
 }

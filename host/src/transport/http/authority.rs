@@ -1,0 +1,302 @@
+//! Hosts, with or without a port, as requests and settings name them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, HeaderName, Uri, Version, uri};
+
+/// RFC 1035 section 2.3.4.
+const MAX_NAME_BYTES: usize = 253;
+const MAX_LABEL_BYTES: usize = 63;
+
+/// A host and perhaps a port, and nothing else: no user, no empty port, no zone, no dot
+/// at the end, and nothing that two readers could take for two hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Authority {
+    pub(super) host: Host,
+    pub(super) port: Option<u16>,
+}
+
+/// A host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    /// A name, in lower case.
+    Name(String),
+    Address(IpAddr),
+}
+
+/// Hosts that may be named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Hosts {
+    One(Host),
+    /// The names that have one label more than this one: `*.example.com`.
+    Below(String),
+}
+
+impl Authority {
+    /// `None`: it is something else.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (host, port) = split(text)?;
+        Some(Self {
+            host: Host::parse(host)?,
+            port,
+        })
+    }
+
+    /// The host that a request is sent to, which comes in its target or in its header
+    /// (RFC 9112 section 3.2). `Err` says what is wrong with it.
+    pub(super) fn of_request(
+        uri: &Uri,
+        headers: &HeaderMap,
+        version: Version,
+    ) -> Result<Option<Self>, String> {
+        let form = "a host name or address, with or without a port";
+        let parse = |text: &str, part: &str| {
+            Self::parse(text).ok_or_else(|| format!("the {part} is not {form}"))
+        };
+        let header = only(headers, &HOST)?;
+        let header = header.map(|text| parse(text, "Host header")).transpose()?;
+        // The target of a CONNECT names a host as well; there is nothing behind those.
+        let Some(scheme) = uri.scheme_str() else {
+            return match header {
+                None if version >= Version::HTTP_11 => Err("the Host header is missing".into()),
+                header => Ok(header),
+            };
+        };
+        let Some(default_port) = default_port(scheme) else {
+            return Err("the target of the request is no address of HTTP".into());
+        };
+        let target = uri.authority().map(uri::Authority::as_str);
+        let target = parse(target.unwrap_or_default(), "host in the target")?;
+        match &header {
+            Some(header) if !header.is(&target, default_port) => {
+                Err("the Host header differs from the target of the request".into())
+            }
+            _ => Ok(Some(target)),
+        }
+    }
+
+    /// Whether both are one place, where no port is this one.
+    fn is(&self, other: &Self, default_port: u16) -> bool {
+        let port = |of: &Self| of.port.unwrap_or(default_port);
+        self.host == other.host && port(self) == port(other)
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Name(name) => f.write_str(name)?,
+            Host::Address(IpAddr::V4(address)) => write!(f, "{address}")?,
+            Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]")?,
+        }
+        match self.port {
+            Some(port) => write!(f, ":{port}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Host {
+    fn parse(text: &str) -> Option<Self> {
+        let in_brackets = text.strip_prefix('[').map(|rest| rest.strip_suffix(']'));
+        if let Some(inner) = in_brackets {
+            let address: Ipv6Addr = inner?.parse().ok()?;
+            return Some(Self::Address(address.into()));
+        }
+        if let Ok(address) = text.parse::<Ipv4Addr>() {
+            return Some(Self::Address(address.into()));
+        }
+        is_name(text).then(|| Self::Name(text.to_ascii_lowercase()))
+    }
+
+    /// Whether it is the machine that names it.
+    pub(super) fn is_loopback(&self) -> bool {
+        match self {
+            Self::Name(name) => name == "localhost",
+            Self::Address(address) => address.to_canonical().is_loopback(),
+        }
+    }
+}
+
+impl Hosts {
+    /// `None`: there can be no such host.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let Some(above) = text.strip_prefix("*.") else {
+            return Host::parse(text).map(Self::One);
+        };
+        // Below a name of one label, such as `com`, everybody is.
+        let is_above = is_name(above) && above.contains('.');
+        is_above.then(|| Self::Below(above.to_ascii_lowercase()))
+    }
+
+    /// With the port that may follow.
+    pub(super) fn parse_with_port(text: &str) -> Option<(Self, Option<u16>)> {
+        let (hosts, port) = split(text)?;
+        Some((Self::parse(hosts)?, port))
+    }
+
+    pub(super) fn contain(&self, host: &Host) -> bool {
+        match (self, host) {
+            (Self::One(one), host) => one == host,
+            (Self::Below(above), Host::Name(name)) => {
+                let label = name.strip_suffix(above.as_str());
+                let label = label.and_then(|label| label.strip_suffix('.'));
+                label.is_some_and(|label| !label.is_empty() && !label.contains('.'))
+            }
+            (Self::Below(_), Host::Address(_)) => false,
+        }
+    }
+}
+
+/// The port of an address of HTTP that names none.
+pub(super) fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+/// The one value of a header. Two would let one part of the way see another value than
+/// the next.
+pub(super) fn only<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a str>, String> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(format!("there is more than one {name} header"));
+    }
+    match value.to_str() {
+        Ok(value) => Ok(Some(value)),
+        Err(_) => Err(format!("the {name} header is not plain text")),
+    }
+}
+
+/// A host and its port. The type of `http` finds no port in `localhost:80.example`, and
+/// takes it: what follows the host has to be a port, and all of it.
+fn split(text: &str) -> Option<(&str, Option<u16>)> {
+    let authority: uri::Authority = text.parse().ok()?;
+    let host_length = authority.host().len();
+    // Before the host there may be a user, for `http`.
+    let (host, rest) = text.split_at_checked(host_length)?;
+    if host != authority.host() {
+        return None;
+    }
+    if rest.is_empty() {
+        return Some((host, None));
+    }
+    let digits = rest.strip_prefix(':')?;
+    let port: u16 = digits.parse().ok()?;
+    // No zero, no sign, and no zeros in front.
+    (port > 0 && port.to_string() == digits).then_some((host, Some(port)))
+}
+
+/// A name of the domain name system, or one of those of machines with `_`. What ends
+/// with a number is an address to browsers, and an address is not written so here
+/// (the URL standard, section 3.5).
+fn is_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        (1..=MAX_LABEL_BYTES).contains(&label.len()) && label.bytes().all(is_good)
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
+        || last
+            .get(..2)
+            .is_some_and(|start| start.eq_ignore_ascii_case("0x"));
+    text.len() <= MAX_NAME_BYTES && text.split('.').all(is_label) && !is_number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_read_whole() {
+        for (text, shown) in [
+            ("localhost", "localhost"),
+            ("LocalHost:8000", "localhost:8000"),
+            ("user_auth-1.example:1", "user_auth-1.example:1"),
+            ("127.0.0.1:65535", "127.0.0.1:65535"),
+            ("[::1]", "[::1]"),
+            ("[0:0::1]:80", "[::1]:80"),
+            ("1.2.3.4.example", "1.2.3.4.example"),
+            ("3com.example", "3com.example"),
+        ] {
+            let authority = Authority::parse(text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(authority.to_string(), shown);
+        }
+        let long = "a".repeat(64);
+        for text in [
+            "",
+            ":80",
+            "a:",
+            "a:0",
+            "a:080",
+            "a:+80",
+            "a:65536",
+            "a:80:80",
+            "a:80.example",
+            "a:b",
+            "a b",
+            "a,b",
+            "a/",
+            "a?b",
+            "a#b",
+            "a@b",
+            "@a",
+            "a.",
+            ".a",
+            "a..b",
+            "*.a.b",
+            "%61",
+            "[::1",
+            "::1]",
+            "[::1]a",
+            "[::1].a",
+            "[::1]:",
+            "[::1%1]",
+            "[::1%25lo]",
+            "[127.0.0.1]",
+            "[v1.a]",
+            "[[::1]]",
+            "::1",
+            "127.1",
+            "127.0.0.1.1",
+            "127.0.0.01",
+            "1",
+            "a.0x1",
+            "a.0X",
+            &long,
+        ] {
+            assert_eq!(Authority::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_is_one_label_below_two() {
+        let below = Hosts::parse("*.Example.com").unwrap();
+        let contain = |name: &str| below.contain(&Host::parse(name).unwrap());
+        assert!(contain("a.example.com") && contain("A-1.EXAMPLE.com"));
+        for name in [
+            "example.com",
+            "a.b.example.com",
+            "aexample.com",
+            "a.example.com.evil",
+            "127.0.0.1",
+        ] {
+            assert!(!contain(name), "{name}");
+        }
+        for text in [
+            "*", "*.com", "*.", "a.*.com", "*a.b.com", "**.b.com", "*.*.com", "*.1.2",
+        ] {
+            assert_eq!(Hosts::parse(text), None, "{text}");
+        }
+    }
+}

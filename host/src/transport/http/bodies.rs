@@ -1,0 +1,95 @@
+//! Bodies of requests, as far as they are kept.
+
+use axum::body::{Body, HttpBody as _};
+use axum::http::StatusCode;
+use axum::response::Response;
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::shares::{Memory, NoMore};
+use super::{refuse, unavailable};
+use crate::call::CallError;
+use crate::limits::Limits;
+
+/// A body, and its share of the memory for bodies.
+pub(super) struct Kept {
+    pub(super) body: Vec<u8>,
+    pub(super) memory: Memory,
+}
+
+/// Why a body was not kept.
+enum NotKept {
+    TooLarge,
+    NoMemory,
+    Broken,
+}
+
+/// Reads a body to its end, and keeps it if it has no more bytes than `keep`; `Err` is
+/// the answer to one that does not come, or is too large for anybody.
+pub(super) async fn read(
+    body: Body,
+    keep: usize,
+    memory: Memory,
+    limits: &Limits,
+) -> Result<Kept, Response> {
+    let too_large = || {
+        let message = format!("a message may have at most {} bytes", limits.body_bytes);
+        refuse(StatusCode::PAYLOAD_TOO_LARGE, &message)
+    };
+    // What says beforehand that it is far too large is not waited for.
+    if body.size_hint().lower() > limits.discarded_body_bytes as u64 {
+        return Err(too_large());
+    }
+    match timeout(limits.body_read, collect(body, keep, memory, limits)).await {
+        Ok(Ok(kept)) => Ok(kept),
+        Ok(Err(NotKept::TooLarge)) => Err(too_large()),
+        Ok(Err(NotKept::NoMemory)) => Err(unavailable(&CallError::Busy, Value::Null)),
+        Ok(Err(NotKept::Broken)) => Err(refuse(
+            StatusCode::BAD_REQUEST,
+            "the body could not be read to its end",
+        )),
+        Err(_) => Err(refuse(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body took too long to arrive",
+        )),
+    }
+}
+
+/// One that is too large is still read, for a while: most clients listen for an answer
+/// only once they have sent everything.
+async fn collect(
+    mut body: Body,
+    keep: usize,
+    mut memory: Memory,
+    limits: &Limits,
+) -> Result<Kept, NotKept> {
+    let announced = body.size_hint().exact();
+    let announced = announced.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    // Of one that is too large nothing is needed.
+    let keep = if announced > Some(keep) { 0 } else { keep };
+    let mut kept = Vec::new();
+    let mut seen = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| NotKept::Broken)?.into_data() else {
+            continue;
+        };
+        seen += data.len();
+        if seen > limits.discarded_body_bytes {
+            return Err(NotKept::TooLarge);
+        }
+        if seen > keep {
+            kept = Vec::new();
+            memory.shrink(0);
+            continue;
+        }
+        let held = memory.hold(seen, announced.unwrap_or(keep)).await;
+        held.map_err(|NoMore| NotKept::NoMemory)?;
+        kept.extend_from_slice(&data);
+    }
+    memory.shrink(kept.len());
+    match seen > limits.body_bytes {
+        true => Err(NotKept::TooLarge),
+        false => Ok(Kept { body: kept, memory }),
+    }
+}

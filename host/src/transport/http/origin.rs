@@ -1,0 +1,174 @@
+//! Origins: which page or program a browser, or what is built on one, speaks for
+//! (RFC 6454).
+
+use super::authority::{Authority, Host, Hosts, default_port};
+
+/// An origin, as browsers send it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A web page.
+    Web(Web<Host>),
+    /// A program that shows pages of its own, such as `tauri://localhost`, or an
+    /// extension of a browser.
+    Program(String),
+    /// A page that has no origin, or does not tell it.
+    Null,
+}
+
+/// Origins that may be named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origins {
+    Web(Web<Hosts>),
+    One(Origin),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Web<H> {
+    is_https: bool,
+    pub(super) host: H,
+    port: u16,
+}
+
+impl Origin {
+    /// `None`: it is something else.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if text == "null" {
+            return Some(Self::Null);
+        }
+        let (scheme, rest) = split(text)?;
+        let Some(default_port) = default_port(&scheme) else {
+            return program(&scheme, rest);
+        };
+        let Authority { host, port } = Authority::parse(rest)?;
+        Some(Self::Web(Web {
+            is_https: scheme == "https",
+            host,
+            port: port.unwrap_or(default_port),
+        }))
+    }
+}
+
+impl Origins {
+    /// `None`: there can be no such origin.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let web =
+            split(text).and_then(|(scheme, rest)| Some((default_port(&scheme)?, scheme, rest)));
+        let Some((default_port, scheme, rest)) = web else {
+            return Origin::parse(text).map(Self::One);
+        };
+        let (host, port) = Hosts::parse_with_port(rest)?;
+        Some(Self::Web(Web {
+            is_https: scheme == "https",
+            host,
+            port: port.unwrap_or(default_port),
+        }))
+    }
+
+    pub(super) fn contain(&self, origin: &Origin) -> bool {
+        match (self, origin) {
+            (Self::Web(listed), Origin::Web(web)) => {
+                listed.is_https == web.is_https
+                    && listed.port == web.port
+                    && listed.host.contain(&web.host)
+            }
+            (Self::One(listed), origin) => listed == origin,
+            (Self::Web(_), _) => false,
+        }
+    }
+}
+
+/// The scheme in lower case, and what follows it (RFC 3986 section 3.1).
+fn split(text: &str) -> Option<(String, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic());
+    (is_scheme && scheme.bytes().all(is_good)).then(|| (scheme.to_ascii_lowercase(), rest))
+}
+
+/// What such hosts mean is for the program to say: their letters stay as they are.
+fn program(scheme: &str, host: &str) -> Option<Origin> {
+    let (name, port) = host.split_once(':').unwrap_or((host, "1"));
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let is_port = port
+        .parse::<u16>()
+        .is_ok_and(|number| number.to_string() == port);
+    let is_host = !name.is_empty() && name.len() <= 255 && name.bytes().all(is_good);
+    (is_host && is_port).then(|| Origin::Program(format!("{scheme}://{host}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_ports_and_the_case_of_letters_make_no_difference() {
+        let same = |a: &str, b: &str| Origin::parse(a).unwrap() == Origin::parse(b).unwrap();
+        assert!(same("https://A.example", "HTTPS://a.example:443"));
+        assert!(same("http://a.example:80", "http://a.example"));
+        assert!(!same("http://a.example:443", "https://a.example"));
+        assert!(!same("https://a.example:80", "https://a.example"));
+        assert!(same("TAURI://localhost", "tauri://localhost"));
+        assert!(!same("tauri://Localhost", "tauri://localhost"));
+        assert!(!same("tauri://localhost:1", "tauri://localhost"));
+    }
+
+    #[test]
+    fn what_is_no_origin_is_none() {
+        for text in [
+            "",
+            "*",
+            "NULL",
+            "https://",
+            "https:a.example",
+            "://a.example",
+            "1http://a.example",
+            "ht tp://a.example",
+            "https://a.example/",
+            "https://a.example:",
+            "https://a.example:evil",
+            "https://a.example:99999",
+            "https://a@b.example",
+            "https://a.example https://b.example",
+            "https://*.a.example",
+            "tauri://",
+            "tauri://*",
+            "tauri://a/b",
+            "tauri://a:",
+            "tauri://a:b",
+            "tauri://a:99999",
+            "tauri://a@b",
+            "tauri://[::1]",
+        ] {
+            assert_eq!(Origin::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_those_that_are_listed_are_contained() {
+        for (listed, origin, expected) in [
+            ("https://*.a.example", "https://b.a.example:443", true),
+            ("https://*.a.example:8443", "https://b.a.example:8443", true),
+            ("https://*.a.example:8443", "https://b.a.example", false),
+            ("https://*.a.example", "https://a.example", false),
+            ("https://*.a.example", "http://b.a.example", false),
+            ("null", "null", true),
+            ("null", "https://a.example", false),
+            ("tauri://localhost", "tauri://localhost", true),
+            ("tauri://localhost", "http://localhost", false),
+            ("http://localhost", "tauri://localhost", false),
+        ] {
+            let listed_origins = Origins::parse(listed).unwrap();
+            let contained = listed_origins.contain(&Origin::parse(origin).unwrap());
+            assert_eq!(contained, expected, "{listed} {origin}");
+        }
+        for text in [
+            "https://*",
+            "https://*.example",
+            "*://a.example",
+            "tauri://*.a.b",
+            "*",
+        ] {
+            assert_eq!(Origins::parse(text), None, "{text}");
+        }
+    }
+}

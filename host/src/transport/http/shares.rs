@@ -1,0 +1,344 @@
+//! What one source may take up of what all share: places for calls, and memory for
+//! bodies. Without these, a single address could keep everybody else out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::source::Source;
+use crate::limits::Limits;
+
+/// A source has at most one in so many of the places for calls.
+const OF_CALLS: u32 = 2;
+/// And of the memory for bodies.
+const OF_BODIES: usize = 8;
+/// Of all memory for bodies one in so many is for the first bytes of each: divided
+/// among the connections, it is there for whoever has one.
+const OF_FIRST_BYTES: usize = 4;
+
+/// The shares of all sources.
+pub(super) struct Shares(Arc<Registry>);
+
+struct Registry {
+    sizes: Sizes,
+    /// Memory for bodies, a permit for each byte.
+    memory: Arc<Semaphore>,
+    of: Mutex<HashMap<Source, Weak<State>>>,
+}
+
+/// How much there is, and how much of it for one source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sizes {
+    calls: usize,
+    waiting_calls: usize,
+    first_bytes: usize,
+    memory: usize,
+    memory_of_one: usize,
+    wait: Duration,
+}
+
+/// The share of one source; forgotten when nobody holds any of it.
+#[derive(Clone)]
+pub(super) struct Share(Arc<State>);
+
+struct State {
+    source: Source,
+    registry: Arc<Registry>,
+    calls: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
+}
+
+/// A place for a call, given back when it is dropped.
+pub(super) struct Turn {
+    _permit: OwnedSemaphorePermit,
+    _share: Share,
+}
+
+/// Memory for a body, given back when it is dropped.
+pub(super) struct Memory {
+    /// Of the source, and of all that there is.
+    permits: Option<[OwnedSemaphorePermit; 2]>,
+    share: Share,
+}
+
+/// There is no more, neither now nor soon.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NoMore;
+
+impl Sizes {
+    fn of(limits: &Limits) -> Self {
+        let part = |whole: u32| (whole / OF_CALLS).max(1) as usize;
+        let connections = limits.connections.max(1);
+        let first_bytes = limits.bodies_bytes / OF_FIRST_BYTES / connections;
+        let memory = limits.bodies_bytes - first_bytes * connections;
+        // One whole message fits, if it does at all.
+        let memory_of_one = (memory / OF_BODIES).max(limits.body_bytes).min(memory);
+        Self {
+            calls: part(limits.concurrent_calls),
+            waiting_calls: part(limits.waiting_calls),
+            first_bytes,
+            memory,
+            memory_of_one,
+            wait: limits.call_queue_wait,
+        }
+    }
+}
+
+impl Shares {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let sizes = Sizes::of(limits);
+        Self(Arc::new(Registry {
+            sizes,
+            memory: semaphore(sizes.memory),
+            of: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn of(&self, source: Source) -> Share {
+        let Self(registry) = self;
+        let mut all = registry.lock();
+        if let Some(state) = all.get(&source).and_then(Weak::upgrade) {
+            return Share(state);
+        }
+        let sizes = registry.sizes;
+        let state = Arc::new(State {
+            source,
+            registry: Arc::clone(registry),
+            calls: semaphore(sizes.calls),
+            waiting: semaphore(sizes.waiting_calls),
+            memory: semaphore(sizes.memory_of_one),
+        });
+        all.insert(source, Arc::downgrade(&state));
+        Share(state)
+    }
+}
+
+fn semaphore(permits: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)))
+}
+
+impl Registry {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Source, Weak<State>>> {
+        // Nothing under the lock can panic between two changes.
+        self.of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let mut all = self.registry.lock();
+        // Another may have come in the meantime.
+        if all
+            .get(&self.source)
+            .is_some_and(|state| state.strong_count() == 0)
+        {
+            all.remove(&self.source);
+        }
+    }
+}
+
+impl Share {
+    /// Waits for a place for a call. Who finds more waiting than may wait is refused at
+    /// once.
+    pub(super) async fn turn(self) -> Result<Turn, NoMore> {
+        let Self(state) = &self;
+        let permit = match Arc::clone(&state.calls).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _waiting = state.waiting.try_acquire().map_err(|_| NoMore)?;
+                acquire(&state.calls, 1, state.registry.sizes.wait).await?
+            }
+        };
+        Ok(Turn {
+            _permit: permit,
+            _share: self,
+        })
+    }
+
+    /// For a body that is yet to come.
+    pub(super) fn memory(self) -> Memory {
+        Memory {
+            permits: None,
+            share: self,
+        }
+    }
+}
+
+impl Memory {
+    /// Makes sure that there are so many bytes. The first ones are the connection's own.
+    /// Where more are needed, all that the body may ever take is waited for at once:
+    /// bodies that grew bit by bit would wait for each other, each with a part of what
+    /// there is.
+    pub(super) async fn hold(&mut self, bytes: usize, at_most: usize) -> Result<(), NoMore> {
+        let Share(state) = &self.share;
+        let sizes = state.registry.sizes;
+        let beyond = |bytes: usize| bytes.saturating_sub(sizes.first_bytes);
+        // So much would never come.
+        if beyond(bytes) > sizes.memory_of_one {
+            return Err(NoMore);
+        }
+        if beyond(bytes) == 0 || self.permits.is_some() {
+            return Ok(());
+        }
+        let beyond = beyond(at_most).min(sizes.memory_of_one);
+        let beyond = u32::try_from(beyond).map_err(|_| NoMore)?;
+        self.permits = Some([
+            acquire(&state.memory, beyond, sizes.wait).await?,
+            acquire(&state.registry.memory, beyond, sizes.wait).await?,
+        ]);
+        Ok(())
+    }
+
+    /// Gives back what is not needed for so many bytes.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let beyond = bytes.saturating_sub(self.share.0.registry.sizes.first_bytes);
+        for permit in self.permits.iter_mut().flatten() {
+            drop(permit.split(permit.num_permits().saturating_sub(beyond)));
+        }
+    }
+}
+
+async fn acquire(
+    of: &Arc<Semaphore>,
+    permits: u32,
+    wait: Duration,
+) -> Result<OwnedSemaphorePermit, NoMore> {
+    match timeout(wait, Arc::clone(of).acquire_many_owned(permits)).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(NoMore),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    const A: Source = Source::V4(1);
+    const B: Source = Source::V4(2);
+
+    fn shares(change: impl FnOnce(&mut Limits)) -> Shares {
+        let mut limits = Limits {
+            call_queue_wait: Duration::from_secs(600),
+            ..Limits::default()
+        };
+        change(&mut limits);
+        Shares::new(&limits)
+    }
+
+    fn now<T>(future: impl Future<Output = Result<T, NoMore>>) -> Option<Result<T, NoMore>> {
+        future.now_or_never()
+    }
+
+    #[tokio::test]
+    async fn half_of_all_calls_are_the_most_that_one_source_has() {
+        let shares = shares(|limits| {
+            limits.concurrent_calls = 4;
+            limits.waiting_calls = 3;
+        });
+        let first = shares.of(A).turn().await.unwrap();
+        let _second = shares.of(A).turn().await.unwrap();
+        let mut third = Box::pin(shares.of(A).turn());
+        assert!(third.as_mut().now_or_never().is_none());
+        assert_eq!(
+            now(shares.of(A).turn()).map(|turn| turn.is_ok()),
+            Some(false)
+        );
+        let _other = now(shares.of(B).turn()).unwrap().unwrap();
+        drop(first);
+        third.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_leaves_gives_back_the_place_to_wait_in() {
+        let shares = shares(|limits| {
+            limits.concurrent_calls = 1;
+            limits.waiting_calls = 1;
+        });
+        let _turn = shares.of(A).turn().await.unwrap();
+        for _ in 0..3 {
+            assert!(now(shares.of(A).turn()).is_none(), "it waits");
+        }
+    }
+
+    #[tokio::test]
+    async fn memory_of_one_source_is_bounded_and_first_bytes_are_everybodys() {
+        let shares = shares(|limits| {
+            limits.connections = 10;
+            limits.bodies_bytes = 4_000;
+            limits.body_bytes = 100;
+        });
+        // 100 bytes for each connection, and 375 more of the 3,000 that are left.
+        let mut large = shares.of(A).memory();
+        large.hold(101, 475).await.unwrap();
+        assert_eq!(now(large.hold(475, 475)), Some(Ok(())));
+        let small = || shares.of(A).memory();
+        assert_eq!(now(small().hold(100, 100)), Some(Ok(())));
+        assert_eq!(now(small().hold(101, 101)), None);
+        let mut others = Vec::new();
+        for number in 0..7 {
+            let mut other = shares.of(Source::V4(10 + number)).memory();
+            other.hold(475, 475).await.unwrap();
+            others.push(other);
+        }
+        // Now nothing is left but first bytes.
+        let late = || shares.of(B).memory();
+        assert_eq!(now(late().hold(100, 100)), Some(Ok(())));
+        assert_eq!(now(late().hold(101, 101)), None);
+        // What turns out to be shorter gives back what it does not need.
+        large.shrink(474);
+        assert_eq!(now(late().hold(101, 101)), Some(Ok(())));
+        assert_eq!(now(late().hold(102, 102)), None);
+        drop(others);
+        large.shrink(0);
+        assert_eq!(now(small().hold(475, 475)), Some(Ok(())));
+        // More than there will ever be is not waited for, nor what may be more and is not.
+        assert_eq!(now(small().hold(476, 476)), Some(Err(NoMore)));
+        let mut unknown = small();
+        assert_eq!(now(unknown.hold(101, 1_000)), Some(Ok(())));
+        assert_eq!(now(unknown.hold(476, 1_000)), Some(Err(NoMore)));
+    }
+
+    #[tokio::test]
+    async fn bodies_of_one_source_do_not_wait_for_each_other() {
+        let shares = shares(|limits| {
+            limits.bodies_bytes = 1_000;
+            limits.body_bytes = 600;
+        });
+        let mut first = shares.of(A).memory();
+        first.hold(1, 600).await.unwrap();
+        // It gets no part, but nor has it one that the first could need.
+        let mut second = shares.of(A).memory();
+        let mut waiting = Box::pin(second.hold(1, 600));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert_eq!(now(first.hold(600, 600)), Some(Ok(())));
+        drop(first);
+        waiting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn sources_that_hold_nothing_are_forgotten() {
+        let shares = shares(|_| ());
+        let turn = shares.of(A).turn().await.unwrap();
+        let same = shares.of(A);
+        for number in 10..1_000 {
+            drop(shares.of(Source::V4(number)).turn().await.unwrap());
+        }
+        assert_eq!(shares.0.lock().len(), 1);
+        assert!(Arc::ptr_eq(&same.0, &shares.of(A).0));
+        drop((turn, same));
+        assert!(shares.0.lock().is_empty());
+    }
+
+    #[test]
+    fn what_there_is_by_default() {
+        let sizes = Sizes::of(&Limits::default());
+        assert_eq!(sizes.first_bytes, 8 << 10);
+        assert_eq!((sizes.memory, sizes.memory_of_one), (96 << 20, 12 << 20));
+        assert_eq!((sizes.calls, sizes.waiting_calls), (128, 512));
+    }
+}

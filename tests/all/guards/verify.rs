@@ -1,0 +1,194 @@
+//! What `/verify` lets pass: it decides for others, and so understands all that it is
+//! asked, or refuses.
+
+use serde_json::json;
+use user_auth_tests::{Answer, PASSWORD};
+
+use super::{Guarded, keys_only, secret};
+
+/// A server, and the token of a user who may read invoices.
+fn start() -> (Guarded, String) {
+    let guarded = Guarded::start(json!({}));
+    guarded.server.new_session("alice");
+    let role = json!({"role": "clerk", "permissions": ["billing:read"]});
+    guarded.operate("define_role", role);
+    let assigned = json!({"username": "alice", "role": "clerk"});
+    guarded.operate("assign_role", assigned);
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    let tokens = guarded.server.call("login", credentials).unwrap();
+    let token = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    (guarded, token)
+}
+
+fn message(answer: &Answer) -> String {
+    let message = &answer.json()["error"]["message"];
+    message.as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_parameter_that_is_not_understood_does_not_pass() {
+    let (guarded, token) = start();
+    let ask = |query: &str| {
+        let path = format!("/verify{query}");
+        guarded.server.get(&path, &[("authorization", &token)])
+    };
+    for query in [
+        "",
+        "?",
+        "?permission=billing:read",
+        "?permission=billing%3Aread",
+        "?%70ermission=billing:read",
+        "?permissio%6E=billing:rea%64",
+    ] {
+        assert_eq!(ask(query).status, 200, "{query}");
+    }
+    for query in ["?permission=billing:write", "?%70ermission=billing%3awrite"] {
+        assert_eq!(ask(query).status, 403, "{query}");
+    }
+    for (query, named) in [
+        ("?permision=billing:read", "'permision'"),
+        ("?Permission=billing:read", "'Permission'"),
+        ("?PERMISSION=billing:read", "'PERMISSION'"),
+        ("?audience=notes", "'audience'"),
+        ("?scope=billing:read", "'scope'"),
+        ("?permission[]=billing:read", "'permission[]'"),
+        ("?permission%20=billing:read", "'permission '"),
+        ("?%20permission=billing:read", "' permission'"),
+        ("?permission+=billing:read", "'permission '"),
+        ("?permission%00=billing:read", "'permission"),
+        ("?%2570ermission=billing:read", "'%70ermission'"),
+        ("?permission%3Dbilling:read", "'permission=billing:read'"),
+        ("?permission=billing:read&audience=notes", "'audience'"),
+        ("?audience=notes&permission=billing:read", "'audience'"),
+        (
+            "?permission=billing:read&permission=billing:write",
+            "'permission'",
+        ),
+        (
+            "?permission=billing:write&permission=billing:read",
+            "'permission'",
+        ),
+        (
+            "?permission=billing:read&permission=billing:read",
+            "'permission'",
+        ),
+        (
+            "?permission=billing:read&%70ermission=billing:write",
+            "'permission'",
+        ),
+        ("?permission", "'permission'"),
+        ("?permission=", "'permission'"),
+        ("?=billing:read", "''"),
+        ("?&", "''"),
+        ("?permission=billing:read&", "''"),
+        ("?&permission=billing:read", "''"),
+        ("?billing:read", "'billing:read'"),
+    ] {
+        let answer = ask(query);
+        assert_eq!(answer.status, 400, "{query}: {}", answer.text);
+        let message = message(&answer);
+        assert!(message.contains(named), "{query}: {message}");
+        assert!(
+            message.contains("permission=billing:read"),
+            "{query}: {message}"
+        );
+        assert!(answer.header("x-auth-subject").is_none(), "{query}");
+    }
+    // What no permission can be called.
+    for value in [
+        "billing:write;permission=billing:read",
+        "Billing:Read",
+        "*",
+        "billing:*",
+        "%ff",
+    ] {
+        let answer = ask(&format!("?permission={value}"));
+        assert_eq!(answer.status, 400, "{value}: {}", answer.text);
+        assert!(
+            answer.text.contains("permission"),
+            "{value}: {}",
+            answer.text
+        );
+    }
+    // Nor is there anything beside that path.
+    for path in [
+        "/verify/",
+        "//verify",
+        "/Verify",
+        "/verify%2f",
+        "/verify/billing:read",
+    ] {
+        let answer = guarded.server.get(path, &[("authorization", &token)]);
+        assert_eq!(answer.status, 404, "{path}");
+    }
+}
+
+/// Another part of the way could take the other one.
+#[test]
+fn a_header_that_decides_comes_once() {
+    let (guarded, token) = start();
+    let twice = |name: &'static str, value: &str| {
+        let headers = [("authorization", &*token), (name, value), (name, value)];
+        guarded.server.get("/verify", &headers)
+    };
+    for name in [
+        "x-api-key",
+        "mcp-protocol-version",
+        "mcp-method",
+        "mcp-name",
+        "mcp-session-id",
+    ] {
+        let answer = twice(name, "x");
+        assert_eq!(answer.status, 400, "{name}: {}", answer.text);
+        assert!(message(&answer).contains(name), "{name}: {}", answer.text);
+        let headers = [(name, "x"), (name, "y")];
+        assert_eq!(guarded.ping(&headers).status, 400, "{name}");
+    }
+    let two = [("authorization", &*token), ("authorization", "Bearer x")];
+    assert_eq!(guarded.server.get("/verify", &two).status, 400);
+    let types = [
+        ("content-type", "application/json"),
+        ("content-type", "text/plain"),
+    ];
+    let answer = guarded.ping(&types);
+    assert_eq!(answer.status, 400);
+    assert!(message(&answer).contains("content-type"), "{}", answer.text);
+}
+
+/// Where nothing is decided by it, a query is as good as none.
+#[test]
+fn other_paths_take_no_part_of_their_answer_from_a_query() {
+    let guarded = Guarded::start(keys_only());
+    for path in ["/health", "/ready", "/mcp/server-card"] {
+        let answer = guarded.server.get(&format!("{path}?a=b&a=c"), &[]);
+        assert_eq!(answer.status, 200, "{path}");
+    }
+    let key = guarded.program("robot", &["user-auth:metrics:read"]);
+    let key = secret(&key);
+    for name in [
+        "x-api-key",
+        "api_key",
+        "access_token",
+        "authorization",
+        "permission",
+    ] {
+        let query = format!("?{name}={key}");
+        for path in ["/metrics", "/verify"] {
+            let answer = guarded.server.get(&format!("{path}{query}"), &[]);
+            assert!(
+                matches!(answer.status, 400 | 401),
+                "{path} {name}: {}",
+                answer.status
+            );
+        }
+        let answer = guarded
+            .server
+            .post_to(&format!("/mcp{query}"), &[], super::PING);
+        assert_eq!(answer.status, 401, "{name}");
+        let header = [("x-api-key", key)];
+        let answer = guarded
+            .server
+            .post_to(&format!("/mcp{query}"), &header, super::PING);
+        assert_eq!(answer.status, 200, "{name}");
+    }
+}
