@@ -23,7 +23,6 @@ mod places;
 mod policy;
 mod rate;
 mod shares;
-mod source;
 mod sse;
 mod state;
 mod tls;

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::patience::Debts;
-use super::source::Source;
+use crate::source::Source;
 
 /// When all connections are owed an answer, how soon to look again for one that
 /// has got it and has nothing more to ask.

@@ -18,7 +18,7 @@ use governor::{Quota, RateLimiter};
 use sha2::{Digest as _, Sha256};
 
 use super::policy::Rate;
-use super::source::Source;
+use crate::source::Source;
 
 /// A key as it is remembered: whoever reads the memory of this process learns no
 /// key from it.

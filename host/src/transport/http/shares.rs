@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::source::Source;
 use crate::limits::Limits;
+use crate::source::Source;
 
 /// A source has at most one in so many of the places for calls.
 const OF_CALLS: u32 = 2;
