@@ -103,7 +103,7 @@ fn check_modern(
     };
     // An empty map, in languages that write it as an array.
     let capabilities = of_meta(CLIENT_CAPABILITIES).filter(|given| !given.is_null());
-    if !capabilities.is_some_and(|given| json::into_fields(given.clone()).is_ok()) {
+    if capabilities.is_none_or(|given| json::into_fields(given.clone()).is_err()) {
         return Err(RpcError::invalid_params(&format!(
             "$.params._meta: expected {CLIENT_CAPABILITIES}, an object"
         )));
