@@ -1284,7 +1284,7 @@ mod sqlite_file {
         .unwrap();
         let missing = folder.path().join("missing").join("db");
         for (path, reason) in [
-            (folder.path(), "unable to open"),
+            (folder.path(), "no regular file"),
             (&text, "not a database"),
             (&missing, "No such file"),
         ] {

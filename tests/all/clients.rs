@@ -192,7 +192,7 @@ mod typescript {
 mod agents {
     use super::*;
 
-    const VERSION_1: &str = ".venv-1/bin/python";
+    const VERSION_1: &str = "python1/.venv/bin/python";
     const VERSION_2: &str = ".venv/bin/python";
 
     #[test]

@@ -1,8 +1,9 @@
 use std::fs::{self, Permissions};
 use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tempfile::{TempDir, tempdir};
 
@@ -110,19 +111,13 @@ fn a_text_may_come_by_a_pipe_and_what_is_run_may_not() {
     // Not even one that would have us wait for a writer.
     let told = open(&pipe, Guard::Trusted).unwrap_err().to_string();
     assert!(told.contains("no regular file"), "{told}");
-    let read = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut writer = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
-            writer.write_all(b"a text").unwrap();
-        });
-        // Until the writer is there the pipe is at its end.
-        loop {
-            let text = read_text(&pipe, Guard::Secret).unwrap();
-            if !text.is_empty() {
-                break text;
-            }
-        }
-    });
+    // As a shell's process substitution names the output of a program.
+    let mut printf = Command::new("printf");
+    let mut child = printf.arg("a text").stdout(Stdio::piped()).spawn().unwrap();
+    let output = child.stdout.take().unwrap();
+    let path = PathBuf::from(format!("/dev/fd/{}", output.as_raw_fd()));
+    let read = read_text(&path, Guard::Secret).unwrap();
+    assert!(child.wait().unwrap().success());
     assert_eq!(*read, "a text");
     let told = read_text(folder.path(), Guard::Trusted).unwrap_err();
     assert!(told.to_string().contains("no regular file"), "{told}");

@@ -303,12 +303,14 @@ mod tests {
         let (database, writer) = Database::open(&folder.path().join("db")).unwrap();
         let insert = "INSERT INTO entries VALUES (?1, zeroblob(?2), 1, ?3)";
         let bytes = i64::try_from(bytes).unwrap();
+        writer.execute_batch("BEGIN").unwrap();
         for number in 0..expired {
             let row = params![format!("k/{number:04}"), bytes, 1];
             writer.execute(insert, row).unwrap();
         }
         let row = params!["k/z", bytes, None::<i64>];
         writer.execute(insert, row).unwrap();
+        writer.execute_batch("COMMIT").unwrap();
         (folder, writer, Readers::new(database, clock::system()))
     }
 
