@@ -128,6 +128,7 @@ impl Group for Source {
     /// other.
     fn group(&self) -> u64 {
         match self {
+            Self::Local => 0,
             Self::V4(address) => (*address).into(),
             Self::V6(subnet) => subnet >> 16,
         }
