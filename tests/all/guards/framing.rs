@@ -51,7 +51,7 @@ fn with(lines: &str) -> String {
 }
 
 #[test]
-fn a_head_that_others_could_read_otherwise_is_refused() {
+fn attack_49_a_head_that_others_could_read_otherwise_is_refused() {
     let server = start();
     assert_eq!(statuses(&exchange(&server, with("").as_bytes())), ["200"]);
     let length = format!("Content-Length: {}\r\n", PING.len());

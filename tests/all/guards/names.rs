@@ -61,7 +61,7 @@ const MALFORMED: [&str; 27] = [
 ];
 
 #[test]
-fn a_host_is_read_whole_or_refused() {
+fn attack_47_a_host_is_read_whole_or_refused() {
     let server = Options::new().store("memory").start();
     let post = |fields: &str| ask(&server, "POST", "/mcp", fields);
     for host in [
@@ -115,7 +115,7 @@ fn a_host_is_read_whole_or_refused() {
 }
 
 #[test]
-fn a_target_that_names_a_host_names_the_same_as_the_header() {
+fn attack_47_a_target_that_names_a_host_names_the_same_as_the_header() {
     let server = Options::new().store("memory").start();
     for (target, host, expected) in [
         ("http://localhost/mcp", "localhost", "200"),
@@ -142,7 +142,7 @@ fn a_target_that_names_a_host_names_the_same_as_the_header() {
 }
 
 #[test]
-fn the_card_names_no_address_that_is_not_one() {
+fn attack_47_the_card_names_no_address_that_is_not_one() {
     let server = Options::new().store("memory").start();
     let card = |host: &str| {
         let answer = ask(
@@ -161,7 +161,7 @@ fn the_card_names_no_address_that_is_not_one() {
 }
 
 #[test]
-fn an_origin_is_read_whole_or_refused() {
+fn attack_47_an_origin_is_read_whole_or_refused() {
     let guarded = Guarded::start(json!({"cors": {"allowed_origins": ["https://app.example.com"]}}));
     let ask = |origin: &str| {
         let fields = format!("Host: localhost\r\nOrigin: {origin}\r\n");

@@ -104,7 +104,7 @@ fn start() -> (Server, SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unfinished_messages_of_one_address_leave_memory_to_others() {
+async fn attack_42_unfinished_messages_of_one_address_leave_memory_to_others() {
     let (_server, address) = start();
     // Two and a half times as much as there is.
     let attackers = begin_all((0..40).map(|_| ATTACKER.to_owned()), address).await;
@@ -119,7 +119,7 @@ async fn unfinished_messages_of_one_address_leave_memory_to_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unfinished_messages_of_many_addresses_leave_memory_to_small_messages() {
+async fn attack_42_unfinished_messages_of_many_addresses_leave_memory_to_small_messages() {
     let (_server, address) = start();
     let from = (0..40).map(|number| format!("127.0.1.{}", number + 1));
     let attackers = begin_all(from, address).await;
@@ -153,7 +153,7 @@ async fn an_address_can_send_as_many_messages_as_it_likes_one_after_the_other() 
 const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_opens_more_connections_than_there_are_closes_its_own() {
+async fn attack_42_an_address_that_opens_more_connections_than_there_are_closes_its_own() {
     const PLACES: usize = 32;
     let server = Options::new()
         .store("memory")
@@ -209,7 +209,7 @@ fn endless(id: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_of_one_address_leave_places_to_others() {
+async fn attack_42_calls_of_one_address_leave_places_to_others() {
     let address = serve_hostile(Limits {
         concurrent_calls: 4,
         waiting_calls: 16,
@@ -255,7 +255,7 @@ async fn calls_of_one_address_leave_places_to_others() {
 /// An answer is held until its reader has taken it: no address has more of them than
 /// it may have calls.
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_an_address_does_not_read_count_as_its_calls() {
+async fn attack_42_answers_that_an_address_does_not_read_count_as_its_calls() {
     let address = serve_hostile(Limits {
         concurrent_calls: 4,
         memory_bytes: 128 << 20,

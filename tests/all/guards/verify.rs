@@ -26,7 +26,7 @@ fn message(answer: &Answer) -> String {
 }
 
 #[test]
-fn a_parameter_that_is_not_understood_does_not_pass() {
+fn attack_37_a_parameter_that_is_not_understood_does_not_pass() {
     let (guarded, token) = start();
     let ask = |query: &str| {
         let path = format!("/verify{query}");
@@ -125,7 +125,7 @@ fn a_parameter_that_is_not_understood_does_not_pass() {
 
 /// Another part of the way could take the other one.
 #[test]
-fn a_header_that_decides_comes_once() {
+fn attack_37_a_header_that_decides_comes_once() {
     let (guarded, token) = start();
     let twice = |name: &'static str, value: &str| {
         let headers = [("authorization", &*token), (name, value), (name, value)];
@@ -157,7 +157,7 @@ fn a_header_that_decides_comes_once() {
 
 /// Where nothing is decided by it, a query is as good as none.
 #[test]
-fn other_paths_take_no_part_of_their_answer_from_a_query() {
+fn attack_37_other_paths_take_no_part_of_their_answer_from_a_query() {
     let guarded = Guarded::start(keys_only());
     for path in ["/health", "/ready", "/mcp/server-card"] {
         let answer = guarded.server.get(&format!("{path}?a=b&a=c"), &[]);
