@@ -453,7 +453,7 @@ async fn answer(
                 let Ok(response) = router.call(request).await;
                 response
             }
-            Err(refusal) => refusal,
+            Err((status, message)) => refuse(status, &message),
         };
         cors::secure(response.headers_mut(), app.policy.https);
         app.counters.answered(route, response.status());
@@ -466,16 +466,16 @@ async fn answer(
 }
 
 /// Refuses what RFC 9112 has every server refuse, wherever it is sent to.
-fn check(request: &mut Request<Incoming>) -> Result<(), Response> {
+fn check(request: &mut Request<Incoming>) -> Result<(), (StatusCode, String)> {
     let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
     let is_known = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
     if codings.next().is_some_and(|coding| !is_known(coding)) || codings.next().is_some() {
         // Section 6.1.
         let message = "the Transfer-Encoding is not chunked, and nothing else is understood";
-        return Err(refuse(StatusCode::NOT_IMPLEMENTED, message));
+        return Err((StatusCode::NOT_IMPLEMENTED, message.to_owned()));
     }
     let named = Authority::of_request(request.uri(), request.headers(), request.version())
-        .map_err(|message| refuse(StatusCode::BAD_REQUEST, &message))?;
+        .map_err(|message| (StatusCode::BAD_REQUEST, message))?;
     request.extensions_mut().insert(Named(named));
     Ok(())
 }

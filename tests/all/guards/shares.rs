@@ -165,7 +165,7 @@ async fn attack_42_an_address_that_opens_more_connections_than_there_are_closes_
     let mut patient = connect(VICTIM, address).await;
     let mut slow = connect(VICTIM, address).await;
     answer(&mut patient, HEALTH).await;
-    slow.write_all(HEALTH[..20].as_bytes()).await.unwrap();
+    slow.write_all(&HEALTH.as_bytes()[..20]).await.unwrap();
     let mut attackers = Vec::new();
     for _ in 0..5 * PLACES {
         let mut attacker = connect(ATTACKER, address).await;
