@@ -31,5 +31,6 @@ mod release;
 mod sandbox;
 mod secrets;
 mod stdio;
+mod terminal;
 mod tls;
 mod traces;

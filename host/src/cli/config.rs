@@ -59,7 +59,7 @@ use self::keys::keys;
 use self::layers::{Layers, Origin};
 use self::mistake::Mistake;
 use self::security::AuthenticationType;
-use super::Failure;
+use super::{Failure, encoding};
 
 /// What the program is configured with. An environment variable wins over the
 /// file, and an option over both.
@@ -119,8 +119,11 @@ impl Config {
     fn from_layers(flags: &Flags, environment: &[(OsString, OsString)]) -> Result<Loaded, Failure> {
         let mut layers = Layers::default();
         if let Some(path) = flags.file() {
-            let text = fs::read_to_string(path).map_err(|error| {
+            let bytes = fs::read(path).map_err(|error| {
                 Failure::start(format!("the configuration {}: {error}", path.display()))
+            })?;
+            let text = encoding::text(bytes).map_err(|reason| {
+                Failure::start(format!("the configuration {} {reason}", path.display()))
             })?;
             layers.add_file(path, &text);
         }

@@ -14,8 +14,8 @@ use user_auth_host::delivery::{
 };
 use zeroize::Zeroizing;
 
-use super::Failure;
 use super::config::{self, Flags};
+use super::{Failure, encoding};
 
 const EXPECTED: &str = "`--delivery` takes `log`, `none`, https://… (or http:// on this machine), \
     smtp://USER@HOST:PORT or smtps://USER@HOST:PORT";
@@ -188,12 +188,14 @@ fn secret(variable: &str, file: Option<&Path>) -> Result<Option<Zeroizing<String
     let Some(file) = file else {
         return Ok(None);
     };
-    let text = fs::read_to_string(file).map_err(|error| {
+    let bytes = fs::read(file).map_err(|error| {
         Failure::start(format!(
             "the file {} cannot be read: {error}",
             file.display()
         ))
     })?;
+    let text = encoding::text(bytes)
+        .map_err(|reason| Failure::start(format!("the file {} {reason}", file.display())))?;
     let text = Zeroizing::new(text);
     Ok(Some(Zeroizing::new(
         text.trim_end_matches(['\r', '\n']).to_owned(),

@@ -1,5 +1,7 @@
 //! The log, on standard error: for people on a terminal, JSON otherwise.
 
+mod text;
+
 use std::env;
 use std::io::{self, IsTerminal as _};
 
@@ -34,7 +36,7 @@ pub(super) fn start(
     let log = match is_text {
         true => {
             let has_colour = is_terminal && super::show::wants_colour();
-            log.with_ansi(has_colour).boxed()
+            log.with_ansi(has_colour).event_format(text::Text).boxed()
         }
         // The innermost span says whose line it is.
         false => log.json().flatten_event(true).with_span_list(false).boxed(),
