@@ -56,7 +56,12 @@ where
                 let fields = fields
                     .map(|fields| fields.fields.as_str())
                     .unwrap_or_default();
-                write!(writer, " [{} {}]", span.name(), printable(fields))?;
+                write!(
+                    writer,
+                    " [{} {}]",
+                    span.name(),
+                    printable(&without_colours(fields))
+                )?;
             }
         }
         writeln!(writer)
@@ -72,6 +77,17 @@ fn coloured(level: Level) -> String {
         Level::TRACE => 35,
     };
     format!("\x1b[{colour}m{level:<5}\x1b[0m")
+}
+
+/// The fields of spans come with colours where there are any; here each would be
+/// escaped.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| {
+        let rest = part.split_once('m').map_or(part, |(_, rest)| rest);
+        plain + rest
+    })
 }
 
 /// What an event says.
@@ -168,6 +184,13 @@ mod tests {
         );
         assert_eq!(audited("{}"), None);
         assert_eq!(audited("no record"), None);
+    }
+
+    #[test]
+    fn fields_of_spans_are_shown_without_their_colours() {
+        let coloured = "\x1b[3mtrace_id\x1b[0m\x1b[2m=\x1b[0mee m";
+        assert_eq!(without_colours(coloured), "trace_id=ee m");
+        assert_eq!(without_colours("plain"), "plain");
     }
 
     #[test]
