@@ -10,7 +10,6 @@ mod completion;
 mod config;
 mod delivery;
 mod descriptors;
-mod encoding;
 mod help;
 mod import;
 mod inspect;

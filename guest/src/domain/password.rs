@@ -214,6 +214,14 @@ impl PasswordRecord {
         }
     }
 
+    /// What it costs to verify, if another system hashed it.
+    pub fn imported_cost(&self) -> Option<Cost> {
+        match &self.0 {
+            Kept::Own(_) => None,
+            Kept::Imported(imported) => Some(imported.imported),
+        }
+    }
+
     /// Whether it is ours, and was hashed with the parameters that are now in
     /// force.
     pub fn is_current(&self, settings: &Settings) -> bool {

@@ -576,6 +576,26 @@ fn a_verified_address_is_imported_for_one_account_and_no_other() {
 }
 
 #[test]
+fn addresses_are_imported_in_the_form_in_which_they_are_sent() {
+    let world = World::new();
+    let came = world.import(json!([
+        {"username": "alice", "email": "info@m\u{fc}ller.example", "email_verified": true},
+        {"username": "bob", "email": "INFO@XN--MLLER-KVA.example", "email_verified": true},
+        {"username": "carol", "email": "victim,attacker@example.com"},
+    ]));
+    assert_eq!(came[0]["status"], "imported");
+    assert_eq!(came[1]["problem"], "email: is verified for another account");
+    let problem = came[2]["problem"].as_str().unwrap();
+    assert!(
+        problem.starts_with("email: ") && problem.contains("','"),
+        "{problem}"
+    );
+    let input = json!({"username": "alice"});
+    let alice = world.run_as(Principal::Operator, "get_user", input);
+    assert_eq!(alice.unwrap()["email"], "info@xn--mller-kva.example");
+}
+
+#[test]
 fn nobody_imports_a_user_who_may_do_more_than_they() {
     let world = World::new();
     world.with_permissions("clerk", &["billing:read"]);

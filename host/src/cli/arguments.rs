@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 
 use serde_json::{Map, Value};
+use user_auth_host::encoding;
 
 use super::catalog::{Field, Operation};
-use super::{Failure, encoding, json, nearest};
+use super::{Failure, json, nearest};
 
 /// Reads `--json` and the `key=value` arguments; the latter win.
 pub(super) fn parse(
@@ -35,7 +36,9 @@ fn read_input() -> Result<String, Failure> {
     io::stdin()
         .read_to_end(&mut bytes)
         .map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?;
-    encoding::text(bytes).map_err(|reason| Failure::usage(format!("standard input {reason}")))
+    encoding::text(&bytes)
+        .map(str::to_owned)
+        .map_err(|reason| Failure::usage(format!("standard input {reason}")))
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, Failure> {

@@ -3,9 +3,10 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use serde_json::{Map, Value};
+use user_auth_host::encoding;
 
 use super::catalog::{Field, Operation};
-use super::{Failure, encoding, show};
+use super::{Failure, show};
 
 /// What of the input comes from standard input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +91,8 @@ fn read_line(field: &Field<'_>) -> Result<String, Failure> {
         .lock()
         .read_until(b'\n', &mut line)
         .map_err(|error| unusable(format!("cannot be read: {error}")))?;
-    let line = encoding::text(line).map_err(unusable)?;
-    let line = line.strip_suffix('\n').unwrap_or(&line);
+    let line = encoding::text(&line).map_err(unusable)?;
+    let line = line.strip_suffix('\n').unwrap_or(line);
     let line = line.strip_suffix('\r').unwrap_or(line);
     match line {
         "" => Err(unusable("is missing: it is one line".to_owned())),

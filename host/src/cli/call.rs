@@ -160,11 +160,9 @@ fn output_text(output: &str, operation: &Operation, is_json: bool, screen: Scree
     let value = serde_json::from_str::<Value>(output);
     match value {
         Ok(value) if !is_json => answer::for_people(value, operation, screen),
-        Ok(value) if screen.width.is_some() => {
-            format!("{}\n", show::printable_json(&format!("{value:#}")))
-        }
-        _ if screen.width.is_some() => format!("{}\n", show::printable(output)),
-        _ => format!("{output}\n"),
+        Ok(value) if screen.width.is_some() => show::json_line(&format!("{value:#}")),
+        Ok(_) => show::json_line(output),
+        Err(_) => format!("{}\n", show::printable(output)),
     }
 }
 
@@ -184,8 +182,8 @@ fn error_text(error: &OperationError, is_json: bool, screen: Screen) -> String {
             },
         });
         return match screen.width {
-            Some(_) => format!("{}\n", show::printable_json(&format!("{error:#}"))),
-            None => format!("{error}\n"),
+            Some(_) => show::json_line(&format!("{error:#}")),
+            None => show::json_line(&error.to_string()),
         };
     }
     let message = show::printable(&error.message);

@@ -12,7 +12,7 @@ use super::Failure;
 use super::config::{Config, Flags};
 use super::open::component;
 use super::options::{ComponentOptions, ConfigOptions, OutputOptions};
-use super::show::{Screen, print, printable};
+use super::show::{Screen, json_line, print, printable};
 use super::table::grid;
 
 #[derive(Args)]
@@ -129,7 +129,7 @@ fn for_programs(inspection: &Inspection, limits: &Limits) -> String {
         "limits": limits,
         "settings": settings,
     });
-    format!("{text}\n")
+    json_line(&text.to_string())
 }
 
 #[cfg(test)]

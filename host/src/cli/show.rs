@@ -9,6 +9,7 @@ use std::os::windows::io::AsHandle as Handle;
 
 use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthStr as _;
+use user_auth_host::printable;
 
 use super::Failure;
 use super::table::wrapped;
@@ -213,53 +214,15 @@ pub(super) fn is_scalar(value: &Value) -> bool {
     !value.is_array() && !value.is_object()
 }
 
-/// Escapes what is not seen or changes how other text is seen: a name that somebody
-/// registered must not be able to move the cursor of those who look at it, to turn
-/// text around, or to look like another.
+/// What deceives is escaped: a registered name must not be able to move
+/// the cursor of who looks at it, or to be read as another.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| match is_deceptive(character) {
-            true => character.escape_default().to_string(),
-            false => character.to_string(),
-        })
-        .collect()
+    printable::printable(text).into_owned()
 }
 
-/// Escapes the same in JSON, whose strings are the only place for it.
-pub(super) fn printable_json(json: &str) -> String {
-    let mut escaped = String::with_capacity(json.len());
-    for character in json.chars() {
-        match character != '\n' && is_deceptive(character) {
-            true => {
-                let units = &mut [0; 2];
-                let units = character.encode_utf16(units).iter();
-                escaped.extend(units.map(|unit| format!("\\u{unit:04x}")));
-            }
-            false => escaped.push(character),
-        }
-    }
-    escaped
-}
-
-/// Whether a character is a control or, as Unicode has it, one of format or a
-/// separator of lines. The joiners of emoji and of scripts such as Persian are not:
-/// there is no writing without them.
-fn is_deceptive(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'
-                | '\u{200e}'
-                | '\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e0fff}'
-        )
+/// A line of JSON for programs, which may show it as it is.
+pub(super) fn json_line(json: &str) -> String {
+    format!("{}\n", printable::printable_json(json))
 }
 
 /// The same for a text of several lines, which stay lines.
@@ -279,10 +242,12 @@ mod tests {
 
     #[test]
     fn an_object_is_shown_as_aligned_lines() {
-        let object = json!({"a": 1, "long": "x\u{1b}[2J", "list": ["b", "c"], "no": null, "o": []});
+        let object = json!({
+            "a": 1, "long": "x\u{1b}[2J\u{2028}", "list": ["b\nc", "d\u{202e}"], "no": null, "o": [],
+        });
         assert_eq!(
             lines_of(object),
-            "a:    1\nlist: b, c\nlong: x\\u{1b}[2J\nno:   none\no:    none\n"
+            "a:    1\nlist: b\\nc, d\\u{202e}\nlong: x\\u{1b}[2J\\u{2028}\nno:   none\no:    none\n"
         );
         let nested = json!({"名前": {"b": true, "list": [{"c": 1}, {"c": 2, "d": "e"}]}, "z": 1});
         assert_eq!(
@@ -325,28 +290,5 @@ mod tests {
             screen.wrapped("error: one two three four\nfive"),
             "error: one two three\nfour\nfive"
         );
-    }
-
-    #[test]
-    fn what_would_deceive_the_eye_is_escaped_and_what_people_write_is_not() {
-        for (text, shown) in [
-            ("a\u{1b}[2Jb\u{7f}\u{9b}", "a\\u{1b}[2Jb\\u{7f}\\u{9b}"),
-            ("moc\u{202e}x", "moc\\u{202e}x"),
-            (
-                "a\u{2028}b\u{200b}\u{feff}",
-                "a\\u{2028}b\\u{200b}\\u{feff}",
-            ),
-            ("a\u{e0041}", "a\\u{e0041}"),
-            (
-                "ren\u{e9} 👩\u{200d}👧 می\u{200c}خواهم 鿍",
-                "ren\u{e9} 👩\u{200d}👧 می\u{200c}خواهم 鿍",
-            ),
-        ] {
-            assert_eq!(printable(text), shown);
-        }
-        let json = json!({"a": "\u{202e}\u{9b}\u{e0041}\n"});
-        let shown = printable_json(&format!("{json:#}"));
-        assert!(shown.contains(r#""\u202e\u009b\udb40\udc41\n""#), "{shown}");
-        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), json);
     }
 }

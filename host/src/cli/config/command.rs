@@ -75,7 +75,7 @@ impl Show {
         let config = configure(&flags, Level::WARN)?;
         let screen = Screen::of_output();
         let text = match self.json || self.output.is_json(screen) {
-            true => format!("{:#}\n", for_programs(&config)),
+            true => show::json_line(&format!("{:#}", for_programs(&config))),
             false => for_people(&config, screen),
         };
         show::print(&text)?;

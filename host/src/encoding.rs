@@ -6,25 +6,20 @@ const MARK: char = '\u{feff}';
 
 /// Returns the text that UTF-8 bytes stand for, without a byte order mark, or says
 /// what the bytes are instead. The reason shows nothing of them.
-pub(super) fn text(bytes: Vec<u8>) -> Result<String, String> {
+pub fn text(bytes: &[u8]) -> Result<&str, String> {
     // The byte order marks of UTF-32 begin or end as these do.
-    let is_wide = matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..])
+    let is_wide = matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..])
         // Text begins with ASCII here, of which UTF-16 has a zero byte beside each.
-        || matches!(bytes.as_slice(), [0, _, ..] | [_, 0, ..]);
+        || matches!(bytes, [0, _, ..] | [_, 0, ..]);
     if is_wide {
         return Err("is UTF-16 and not UTF-8; save it as UTF-8".to_owned());
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..good]
-            .split(|byte| *byte == b'\n')
-            .count();
+    let text = str::from_utf8(bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
+        let line = good.split(|byte| *byte == b'\n').count();
         format!("is not UTF-8 in line {line}; save it as UTF-8")
     })?;
-    Ok(match text.strip_prefix(MARK) {
-        Some(rest) => rest.to_owned(),
-        None => text,
-    })
+    Ok(text.strip_prefix(MARK).unwrap_or(text))
 }
 
 #[cfg(test)]
@@ -33,10 +28,10 @@ mod tests {
 
     #[test]
     fn utf_8_is_read_with_and_without_a_mark() {
-        assert_eq!(text(b"{}".to_vec()), Ok("{}".to_owned()));
-        assert_eq!(text(b"\xef\xbb\xbf{}".to_vec()), Ok("{}".to_owned()));
-        assert_eq!(text(Vec::new()), Ok(String::new()));
-        assert_eq!(text("é".into()), Ok("é".to_owned()));
+        assert_eq!(text(b"{}"), Ok("{}"));
+        assert_eq!(text(b"\xef\xbb\xbf{}"), Ok("{}"));
+        assert_eq!(text(b""), Ok(""));
+        assert_eq!(text("é".as_bytes()), Ok("é"));
     }
 
     #[test]
@@ -53,9 +48,9 @@ mod tests {
             b"\xff\xfe\x00\x00{\x00\x00\x00".to_vec(),
             b"\x00\x00\xfe\xff\x00\x00\x00{".to_vec(),
         ] {
-            assert!(text(bytes).unwrap_err().starts_with("is UTF-16"));
+            assert!(text(&bytes).unwrap_err().starts_with("is UTF-16"));
         }
-        let latin1 = text(b"{\n\"a\": \"\xe9\"}".to_vec()).unwrap_err();
+        let latin1 = text(b"{\n\"a\": \"\xe9\"}").unwrap_err();
         assert!(latin1.starts_with("is not UTF-8 in line 2"), "{latin1}");
     }
 }
