@@ -29,12 +29,9 @@ pub(super) fn for_people(output: Value, operation: &Operation, screen: Screen) -
         true => None,
         false => Some(lines(&rest)),
     };
-    match lists.as_slice() {
-        [(_, list)] => {
-            parts.push(rows(list, screen));
-            parts.extend(rest);
-        }
-        lists => {
+    match (lists.as_slice(), rest) {
+        ([(_, list)], None) => parts.push(rows(list, screen)),
+        (lists, rest) => {
             parts.extend(rest);
             parts.extend(lists.iter().map(|(name, list)| {
                 let name = screen.bold(&show::printable(name));
@@ -123,12 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn several_lists_have_headings_and_come_after_the_lines() {
+    fn lists_beside_others_have_headings_and_come_after_the_lines() {
         let output = json!({"a": [{"x": 1}], "b": [{"y": 2}], "z": 3});
         assert_eq!(
             shown(output, json!({})),
             "z: 3\n\na\nx\n-\n1\n\nb\ny\n-\n2\n"
         );
+        let output = json!({"a": [{"x": 1}], "z": 3});
+        assert_eq!(shown(output, json!({})), "z: 3\n\na\nx\n-\n1\n");
     }
 
     #[test]

@@ -115,9 +115,12 @@ impl Operation {
         self.fields().into_iter().find(|field| field.name == name)
     }
 
-    /// Whether there are no other fields than those that are named.
+    /// Whether there are no other fields than those that are named. Schemas for MCP
+    /// clients do not say so, since some of these take no `additionalProperties`: an
+    /// operation that takes any field says that.
     pub(super) fn is_closed(&self) -> bool {
-        self.input_schema["additionalProperties"] == false
+        let others = &self.input_schema["additionalProperties"];
+        self.input_schema["properties"].is_object() && (others.is_null() || *others == false)
     }
 
     /// Whether running it ends something that another command cannot bring back.
@@ -245,6 +248,19 @@ pub(super) mod tests {
         assert_eq!(password.description(), "A secret.");
         assert!(password.is_required && operation.sets_password(&password));
         assert!(operation.field("nothing").is_none());
+    }
+
+    #[test]
+    fn an_operation_takes_the_fields_of_its_schema_unless_that_says_otherwise() {
+        let is_closed = |schema| operation("any", schema).is_closed();
+        assert!(is_closed(json!({"properties": {}})));
+        assert!(is_closed(
+            json!({"properties": {}, "additionalProperties": false})
+        ));
+        assert!(!is_closed(
+            json!({"properties": {}, "additionalProperties": true})
+        ));
+        assert!(!is_closed(json!({})));
     }
 
     #[test]

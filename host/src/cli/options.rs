@@ -51,7 +51,12 @@ enum OutputFormat {
 pub(super) struct ConfigOptions {
     /// The configuration, in JSON or TOML; the environment wins over it, and the
     /// options over both
-    #[arg(long, env = "USER_AUTH_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "USER_AUTH_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
 
     /// Set any key of the configuration, such as limits.connections=100; may be

@@ -56,12 +56,16 @@ impl RotateMasterKey {
         let new = Keys::load_or_create(&self.new_master_key_file).map_err(Failure::start)?;
         master.rotate(&new, &*store).await.map_err(Failure::start)?;
         let file = self.new_master_key_file.display();
-        let text = match self.output.is_json(Screen::of_output()) {
-            false => show::printable_lines(&format!(
+        let screen = Screen::of_output();
+        let text = match self.output.is_json(screen) {
+            false => screen.wrapped(&show::printable_lines(&format!(
                 "The master key is the one in {file} now. Put it where the old one is, which opens \
                  the store no more.\n"
-            )),
-            true => format!("{}\n", json!({"master_key_file": self.new_master_key_file})),
+            ))),
+            true => {
+                let file = json!({"master_key_file": self.new_master_key_file});
+                show::json_line(&file.to_string())
+            }
         };
         show::print(&text)?;
         Ok(ExitCode::SUCCESS)

@@ -18,6 +18,8 @@ use super::table::wrapped;
 const USUAL_WIDTH: usize = 80;
 /// A list of no more characters than these stands in one line.
 const SHORT: usize = 60;
+/// A list of more elements than these is a paragraph, where lines would take a screen.
+const MANY: usize = 20;
 
 /// Whether to use colours on a terminal: see <https://no-color.org>.
 pub(super) fn wants_colour() -> bool {
@@ -168,6 +170,7 @@ impl Shown<'_> {
                 match items.iter().map(String::len).sum::<usize>() {
                     0 => Shown::Inline("none".to_owned()),
                     1..=SHORT => Shown::Inline(items.join(", ")),
+                    _ if items.len() > MANY => Shown::Inline(items.join(", ")),
                     _ => Shown::Lines(items),
                 }
             }
@@ -267,6 +270,8 @@ mod tests {
         let codes = json!({"codes": ["a".repeat(35), "b".repeat(35)]});
         let (a, b) = ("a".repeat(35), "b".repeat(35));
         assert_eq!(lines_of(codes), format!("codes:\n  {a}\n  {b}\n"));
+        let names = json!({"names": vec!["abcd"; 21]});
+        assert_eq!(lines_of(names).lines().count(), 1);
     }
 
     #[test]

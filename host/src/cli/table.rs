@@ -30,7 +30,8 @@ const FIRST: [&str; 19] = [
     "created_at",
 ];
 
-/// Columns without which a row says little: to have them, moments take two lines.
+/// Columns without which a row says little: to have them, moments and long names take
+/// several lines.
 const ESSENTIAL: [&str; 4] = ["at", "operation", "actor", "outcome"];
 
 /// Blanks between two columns.
@@ -39,6 +40,8 @@ const GAP: usize = 2;
 const PROSE: usize = 16;
 /// Words that are longer than this are broken.
 const LONGEST_WORD: usize = 40;
+/// The same of names in essential columns, at their marks, where there is no room.
+const LONGEST_PART: usize = 16;
 
 /// Rows of columns without a header, each but the last as wide as its longest cell,
 /// after an indent.
@@ -107,7 +110,10 @@ pub(super) fn table(rows: &[&Map<String, Value>], screen: Screen) -> String {
     table.set_style(TableComponent::HeaderLines, '-');
     table.set_header(shown.iter().map(|column| column.title()));
     for row in 0..rows.len() {
-        table.add_row(shown.iter().map(|column| &column.cells[row]));
+        table.add_row(shown.iter().map(|column| match is_narrow {
+            true => &column.narrow_cells[row],
+            false => &column.cells[row],
+        }));
     }
     let last = shown.len().saturating_sub(1);
     for (index, (made, column)) in table.column_iter_mut().zip(&shown).enumerate() {
@@ -149,9 +155,11 @@ fn blocks(rows: &[&Map<String, Value>], screen: Screen) -> String {
 struct Column {
     name: String,
     cells: Vec<String>,
+    /// The same, with names in several lines if the column is essential.
+    narrow_cells: Vec<String>,
     /// Narrower than this it is not worth showing.
     least_width: usize,
-    /// The same with moments in two lines.
+    /// The same with the narrow cells.
     narrow_width: usize,
     /// Its values are objects within objects, for which a cell is no place.
     is_nested: bool,
@@ -161,20 +169,29 @@ impl Column {
     fn of(name: &str, rows: &[&Map<String, Value>]) -> Column {
         let values = || rows.iter().map(|row| row.get(name).unwrap_or(&Value::Null));
         let cells: Vec<String> = values().map(cell).collect();
+        let narrow_cells = match ESSENTIAL.contains(&name) {
+            true => cells.iter().map(|cell| folded(cell)).collect(),
+            false => cells.clone(),
+        };
         let mut column = Column {
             name: printable(name),
             cells,
+            narrow_cells,
             least_width: 0,
             narrow_width: 0,
             is_nested: values().any(is_nested),
         };
         let title = column.title();
-        let words = column.cells.iter().map(|cell| longest_word(cell));
-        column.narrow_width = words.chain([longest_word(&title)]).max().unwrap_or(0);
+        let longest = |cells: &[String]| {
+            let words = cells.iter().map(|cell| longest_word(cell));
+            words.chain([longest_word(&title)]).max().unwrap_or(0)
+        };
+        column.narrow_width = longest(&column.narrow_cells);
+        let word_width = longest(&column.cells);
         let widths = column.cells.iter().map(|cell| cell.width());
         let width = widths.max().unwrap_or(0);
         let is_time = column.cells.iter().any(|cell| is_time(cell));
-        column.least_width = column.narrow_width.max(match is_time {
+        column.least_width = word_width.max(match is_time {
             true => width,
             false => width.min(PROSE),
         });
@@ -251,8 +268,22 @@ fn is_time(cell: &str) -> bool {
     cell.replace(is_digit, "0") == "0000-00-00 00:00:00Z"
 }
 
+/// A name in lines of several parts, each part with the mark that ends it.
+fn folded(name: &str) -> String {
+    let mut lines = vec![String::new()];
+    for part in name.split_inclusive(['_', '/']) {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() || line.width() + part.width() <= LONGEST_PART => {
+                line.push_str(part);
+            }
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
 fn longest_word(text: &str) -> usize {
-    let widths = text.split(' ').map(|word| word.width());
+    let widths = text.split([' ', '\n']).map(|word| word.width());
     widths.max().unwrap_or(0).min(LONGEST_WORD)
 }
 
@@ -318,18 +349,33 @@ alice     19b0e31271e63ed74b9fe886d69f2b46  active    alice@example.com  admin, 
     }
 
     #[test]
-    fn moments_take_two_lines_where_something_essential_would_not_be_shown() {
-        let rows = json!([{
-            "at": "2026-11-22T19:13:18.191Z", "operation": "create_service_account",
-            "actor": "19b0e31271e63ed74b9fe886d69f2b46", "outcome": "success",
-        }]);
-        let text = shown(&rows, 80);
-        let lines: Vec<&str> = text.lines().skip(2).collect();
-        assert!(lines[0].starts_with("2026-11-22 "), "{text}");
-        assert!(lines[0].ends_with("  success"), "{text}");
-        assert_eq!(lines[1..], ["19:13:18Z"], "{text}");
-        let text = shown(&rows, 90);
-        assert!(text.contains("\n2026-11-22 19:13:18Z  create"), "{text}");
+    fn moments_and_names_take_lines_where_something_essential_would_not_be_shown() {
+        let rows = json!([
+            {
+                "at": "2026-11-22T19:13:18.191Z", "operation": "create_service_account",
+                "actor": "api-key/19b0e31271e63ed74b9fe886d69f2b46", "outcome": "success",
+            },
+            {
+                "at": "2026-11-22T19:13:18.191Z", "operation": "login", "actor": "anonymous",
+                "outcome": "invalid_credentials",
+            },
+        ]);
+        assert_eq!(
+            shown(&rows, 80),
+            "\
+at          operation        actor                             outcome
+-------------------------------------------------------------------------
+2026-11-22  create_service_  api-key/                          success
+19:13:18Z   account          19b0e31271e63ed74b9fe886d69f2b46
+2026-11-22  login            anonymous                         invalid_
+19:13:18Z                                                      credentials
+"
+        );
+        let text = shown(&rows, 120);
+        assert!(
+            text.contains("\n2026-11-22 19:13:18Z  create_service_account  api-key/19b0e3"),
+            "{text}"
+        );
     }
 
     #[test]
