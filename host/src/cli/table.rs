@@ -364,7 +364,7 @@ alice     19b0e31271e63ed74b9fe886d69f2b46  active    alice@example.com  admin, 
             shown(&rows, 80),
             "\
 at          operation        actor                             outcome
--------------------------------------------------------------------------
+--------------------------------------------------------------------------
 2026-11-22  create_service_  api-key/                          success
 19:13:18Z   account          19b0e31271e63ed74b9fe886d69f2b46
 2026-11-22  login            anonymous                         invalid_
