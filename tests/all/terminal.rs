@@ -126,7 +126,7 @@ fn lists_are_tables_that_fit_and_are_json_when_asked_for() {
         (&["list_signing_keys"], &["kid", "status", "signing"]),
         (
             &["query_audit"],
-            &["operation", "outcome", "assign_role", "operator"],
+            &["operation", "outcome", "assign_role", "operator", "success"],
         ),
         (
             &["explain_permissions", "username=alice"],
