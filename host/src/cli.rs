@@ -1,11 +1,16 @@
 //! The command line.
 
+mod answer;
 mod arguments;
+mod ask;
 mod backup;
 mod call;
+mod catalog;
+mod completion;
 mod config;
 mod delivery;
 mod descriptors;
+mod help;
 mod import;
 mod inspect;
 mod json;
@@ -19,10 +24,12 @@ mod rotate;
 mod serve;
 mod show;
 mod stdio;
+mod table;
 
 use std::fmt;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 use tokio::runtime::{Handle, Runtime};
@@ -32,6 +39,7 @@ use user_auth_host::CallError;
 use user_auth_host::trace::otlp::Otlp;
 
 use self::config::{Config, Flags, Loaded};
+use self::show::Screen;
 
 /// Authentication for AI agents and the services around them.
 ///
@@ -47,27 +55,31 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  user-auth serve                                    MCP at http://127.0.0.1:8000/mcp
-  user-auth stdio                                    MCP for a client that starts this program
-  user-auth call register username=alice             asks for the password
-  user-auth call verify_token token=eyJhbGciOi…
-  user-auth import users.jsonl                       users of another system
-  user-auth backup users.backup                      all records in one file
-  user-auth inspect                                  what the component may do, and its limits
-  user-auth config show                              every setting, and where it comes from
+  user-auth serve                  MCP over HTTP on port 8000
+  user-auth stdio                  MCP for a client that starts it
+  user-auth call register username=alice
+  user-auth call list_users
+  user-auth import users.jsonl     users of another system
+  user-auth backup users.backup    all records in one file
+  user-auth inspect                what the component may do
+  user-auth config show            all settings and their sources
 
 Environment:
-  LOG_LEVEL              DEBUG, INFO, WARN or ERROR
-  RUST_LOG               the same by module, for example user_auth_host=debug
-  USER_AUTH_CONFIG       the configuration file
-  USER_AUTH_MASTER_KEY   the master key: 64 hexadecimal digits, or base64 of 32 bytes
-  CONSUL_HTTP_TOKEN      the ACL token of the Consul agent
-  OTEL_EXPORTER_OTLP_ENDPOINT   where spans go, such as http://127.0.0.1:4318
-  USER_AUTH_SMTP_PASSWORD, USER_AUTH_WEBHOOK_SECRET   see `user-auth serve --help`
-  NO_COLOR               no colours
+  LOG_LEVEL                    DEBUG, INFO, WARN or ERROR
+  RUST_LOG                     the same by module
+  USER_AUTH_CONFIG             the configuration file
+  USER_AUTH_MASTER_KEY         64 hexadecimal digits
+  CONSUL_HTTP_TOKEN            the ACL token of Consul
+  OTEL_EXPORTER_OTLP_ENDPOINT  where spans go
+  NO_COLOR                     no colours
+
+`user-auth serve --help` names the variables of the secrets for mail and webhooks.
 Each key of the configuration has a variable of its own, such as
-USER_AUTH_LIMITS_BODY_BYTES for limits.body_bytes; the schema of `user-auth config
-schema` tells those with other names (x-env).";
+USER_AUTH_LIMITS_BODY_BYTES for limits.body_bytes; `user-auth config schema` shows
+all of them (x-env).
+
+Completions: `source <(user-auth completions bash)`, and the same for the other
+shells.";
 
 /// After so many tasks a thread looks at sockets and timers. A component that
 /// loops holds its thread for a tick of the epoch at a time, and tokio's default
@@ -101,28 +113,41 @@ enum Command {
     },
 }
 
+/// The command line, with the environment variables of its options.
+fn command() -> clap::Command {
+    let command = options::without_empty_variables(help::reflow(Cli::command()));
+    config::name_variables(command)
+}
+
 /// Runs the command that the arguments ask for.
 pub(crate) fn main() -> ExitCode {
-    let command = options::without_empty_variables(Cli::command());
-    let matches = config::name_variables(command).try_get_matches();
+    match completion::answer() {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => return fail(&Failure::of_arguments(&error)),
+    }
+    let matches = command().try_get_matches();
     let done = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => run(cli.command),
         // Help and the version, which were asked for.
         Err(answer) if !answer.use_stderr() => answer.exit(),
-        Err(error) => Err(Failure::parsing(&error)),
+        Err(error) => Err(Failure::of_arguments(&error)),
     };
-    done.unwrap_or_else(|failure| {
-        // What was given may hold control characters, which are not for the
-        // terminal.
-        show::complain(&show::printable_lines(&format!("error: {failure}\n")));
-        ExitCode::from(failure.code)
-    })
+    done.unwrap_or_else(|failure| fail(&failure))
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    // What was given may hold control characters, which are not for the terminal.
+    let text = show::printable_lines(&format!("error: {failure}\n"));
+    show::complain(&Screen::of_errors().wrapped(&text));
+    ExitCode::from(failure.code)
 }
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Serve(serve) => start(&serve.flags(), Level::INFO, |config| serve.run(config)),
         Command::Stdio(stdio) => start(&stdio.flags(), Level::WARN, |config| stdio.run(config)),
+        Command::Call(call) if call.help => call.print_help(),
         Command::Call(call) => start(&call.flags(), Level::WARN, |config| call.run(config)),
         Command::Import(import) => start(&import.flags(), Level::WARN, |config| import.run(config)),
         Command::Backup(backup) => start(&backup.flags(), Level::WARN, |config| backup.run(config)),
@@ -137,9 +162,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         }),
         Command::Config(config) => config.run(),
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "user-auth", &mut script);
-            show::print(&String::from_utf8_lossy(&script))?;
+            show::print(&completion::script(shell)?)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -215,7 +238,14 @@ impl Failure {
     }
 
     /// What clap says of the arguments.
-    fn parsing(error: &clap::Error) -> Self {
+    fn of_arguments(error: &clap::Error) -> Self {
+        if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+            && is_operation(word)
+        {
+            return Self::usage(format!(
+                "there is no command '{word}'; did you mean `user-auth call {word}`?"
+            ));
+        }
         let text = error.render().to_string();
         let text = text.strip_prefix("error: ").unwrap_or(&text);
         Self::usage(text.trim_end())
@@ -233,6 +263,13 @@ impl Failure {
             message: message.to_string(),
         }
     }
+}
+
+/// Whether the component has an operation of this name, as far as it can be read.
+fn is_operation(name: &str) -> bool {
+    Config::load(&Flags::default())
+        .and_then(|loaded| catalog::operations_of(&loaded.config.component))
+        .is_ok_and(|operations| operations.iter().any(|operation| operation.name == name))
 }
 
 impl fmt::Display for Failure {

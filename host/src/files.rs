@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::encoding;
+
 pub use leftovers::Temporary;
 pub(crate) use leftovers::sweep;
 pub use output::{Existing, open_output};
@@ -135,10 +137,10 @@ pub fn read(path: &Path, guard: Guard, limit: u64) -> Result<Zeroizing<Vec<u8>>,
 pub fn read_text(path: &Path, guard: Guard) -> Result<Zeroizing<String>, FileError> {
     let file = open_any(path, guard, Kinds::FileOrPipe)?;
     let bytes = read_all(file, path, MAX_TEXT_BYTES)?;
-    match str::from_utf8(&bytes) {
+    match encoding::text(&bytes) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        Err(_) => {
-            let reason = "it is not text in UTF-8";
+        Err(reason) => {
+            let reason = format!("it {reason}");
             Err(FileError::io(path, io::Error::other(reason)))
         }
     }

@@ -113,6 +113,7 @@ mod component;
 mod ctx;
 pub mod delivery;
 pub mod discovery;
+pub mod encoding;
 mod engine;
 pub mod files;
 mod hasher;

@@ -1,14 +1,32 @@
 //! The program on the command line.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use user_auth_tests::{PASSWORD, Server, command, folder};
+use user_auth_host::store::MemoryStore;
+use user_auth_host::{Keys, Plugin};
+use user_auth_tests::{PASSWORD, Server, built, command, folder};
 
 fn run(home: &Path, arguments: &[&str]) -> Output {
     command(home).args(arguments).output().unwrap()
+}
+
+/// The same with something on standard input.
+fn run_with(home: &Path, arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = command(home);
+    command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It may end without having read it.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -74,6 +92,253 @@ fn a_slip_in_the_arguments_is_named_and_exits_with_2() {
 }
 
 #[test]
+fn a_wrong_word_is_answered_in_a_line_or_two_with_the_nearest() {
+    let home = folder();
+    for (arguments, says) in [
+        (
+            &["call", "logn"][..],
+            "did you mean `login`? `user-auth call --help` lists them",
+        ),
+        (&["call", "user-auth_login"], "did you mean `login`?"),
+        (
+            &["call", "frobnicate"],
+            "`user-auth call --help` lists them",
+        ),
+        (&["call"], "`user-auth call --help` lists them"),
+        (
+            &["call", "login", "usrname=x"],
+            "did you mean `username`? `user-auth call login --help` lists its fields",
+        ),
+        (&["call", "login", "usrname"], "did you mean `username=…`?"),
+        (&["call", "login", "username"], "write username=TEXT"),
+        (
+            &["call", "login", "username=a", "username=b"],
+            "username is there twice",
+        ),
+        (&["call", "list_users", "limit=many"], "a whole number"),
+        (&["call", "enroll_totp", "qr=svgg"], "did you mean `svg`?"),
+        (&["call", "login"], "login needs username=TEXT"),
+        (
+            &["login", "username=x"],
+            "did you mean `user-auth call login`?",
+        ),
+        (&["srve"], "'serve'"),
+        (&["serve", "--lisen", "x"], "'--listen'"),
+        (&["call", "list_users", "--output", "tabel"], "'table'"),
+        (&["completions", "bsh"], "'bash'"),
+        (&["config", "shw"], "'show'"),
+        (
+            &["inspect", "--set", "limits.conections=1"],
+            "`connections`",
+        ),
+        (
+            &["inspect", "--set", "loging.level=info"],
+            "`logging.level`",
+        ),
+        (&["inspect", "--set", "logging.level=inf"], "`info`"),
+    ] {
+        let output = run(home.path(), arguments);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(output.stdout.is_empty());
+        assert!(said.contains(says), "{arguments:?}: {said}");
+        assert!(said.lines().count() <= 8, "{arguments:?}: {said}");
+    }
+    let said = stderr(&run(home.path(), &["call", "logn"]));
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+/// What the component says of its operations.
+fn operations() -> Vec<Value> {
+    let plugin = Plugin::builder()
+        .component(built("user-auth.wasm"))
+        .cache(built("user-auth").with_file_name("test-cache/user-auth"))
+        .store(Arc::new(MemoryStore::new()))
+        .keys(Keys::ephemeral().unwrap())
+        .build()
+        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let operations = runtime.unwrap().block_on(plugin.operations()).unwrap();
+    serde_json::from_str(&operations).unwrap()
+}
+
+#[test]
+fn help_on_an_operation_is_that_of_its_schema_and_opens_no_store() {
+    let home = folder();
+    let help = |arguments: &[&str]| {
+        let output = run(home.path(), arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let words = String::from_utf8(output.stdout).unwrap();
+        words.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let all = help(&["call", "--help"]);
+    for operation in operations() {
+        let name = operation["name"].as_str().unwrap();
+        let title = operation["title"].as_str().unwrap();
+        assert!(all.contains(&format!("{name} {title}")), "{name}: {all}");
+
+        let one = help(&["call", name, "-h"]);
+        let schema = &operation["input_schema"];
+        let texts = [&schema["description"], &operation["title"]].into_iter();
+        let fields = schema["properties"].as_object();
+        let fields = fields.into_iter().flatten();
+        for (field, schema) in fields.clone() {
+            let is_there = [":=", "="]
+                .iter()
+                .any(|sign| one.contains(&format!("{field}{sign}")));
+            assert!(is_there, "{field} of {name}: {one}");
+            assert!(schema["description"].is_string());
+        }
+        for text in texts.chain(fields.map(|(_, schema)| &schema["description"])) {
+            let text = text
+                .as_str()
+                .unwrap()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ");
+            assert!(one.contains(&text), "{text} of {name}: {one}");
+        }
+    }
+    assert!(!home.path().join(".local").exists(), "no store was made");
+    let output = run(home.path(), &["call", "logn", "--help"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("did you mean `login`?"));
+}
+
+#[test]
+fn a_secret_is_read_from_a_pipe_when_asked_for_and_missed_otherwise() {
+    let home = folder();
+    let home = home.path();
+    let line = |text: &str| format!("{text}\n").into_bytes();
+    let register = ["call", "register", "username=alice"];
+    let with_flag = [&register[..], &["--password-stdin"]].concat();
+
+    let output = run_with(home, &register, &line(PASSWORD));
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.contains("register needs password"), "{said}");
+    assert!(said.contains("--password-stdin"), "{said}");
+    assert!(!said.contains(PASSWORD), "{said}");
+
+    let output = run_with(home, &with_flag, &line(PASSWORD));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    // As programs on Windows write it, and without any end.
+    for piped in [
+        format!("\u{feff}{PASSWORD}\r\n").into_bytes(),
+        PASSWORD.into(),
+        format!("{PASSWORD}\nanother line\n").into_bytes(),
+    ] {
+        let login = ["call", "login", "username=alice", "--password-stdin"];
+        let output = run_with(home, &login, &piped);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+
+    // One line for each secret, in the order of the help.
+    let login = json!({"username": "alice", "password": PASSWORD}).to_string();
+    let tokens = run(home, &["call", "login", "--json", &login]);
+    let tokens: Value = serde_json::from_slice(&tokens.stdout).unwrap();
+    let token = json!({"access_token": tokens["access_token"]}).to_string();
+    let change = [
+        "call",
+        "change_password",
+        "--json",
+        &token,
+        "--password-stdin",
+    ];
+    let new = "a much better battery staple";
+    let output = run_with(home, &change, &line(PASSWORD));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("new_password on standard input is missing"));
+    let output = run_with(home, &change, &line(&format!("{PASSWORD}\n{new}")));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+
+    for (arguments, piped, says) in [
+        (&with_flag[..], &b""[..], "is missing"),
+        (&with_flag, b"\n", "is missing"),
+        (&with_flag, b"\xff\xfeh\0i\0\n\0", "UTF-16"),
+        (
+            &["call", "list_users", "--password-stdin"],
+            b"x\n",
+            "lacks no secret",
+        ),
+        (
+            &["call", "login", "--json", "-", "--password-stdin"],
+            b"{}",
+            "both read",
+        ),
+        (
+            &["call", "login", "--json", "-"],
+            br#"{"username": "a"}"#,
+            "lacks",
+        ),
+    ] {
+        let output = run_with(home, arguments, piped);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+    let input = json!({"username": "alice", "password": new}).to_string();
+    let marked = format!("\u{feff}{input}");
+    let output = run_with(home, &["call", "login", "--json", "-"], marked.as_bytes());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn scripts_for_shells_ask_the_program_what_can_follow() {
+    let home = folder();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let output = run(home.path(), &["completions", shell]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(script.contains("USER_AUTH_COMPLETE"), "{script}");
+    }
+    let complete = |words: &[&str]| -> Vec<String> {
+        let mut shell = Command::new("bash");
+        let program = built("user-auth");
+        let script = r#"
+            source <("$1" completions bash); shift
+            COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+            last="${COMP_WORDS[COMP_CWORD]}"
+            [[ $last == = ]] && last=
+            _clap_complete_user_auth user-auth "$last" "" 2> /dev/null
+            printf '%s\n' "${COMPREPLY[@]}"
+        "#;
+        let environment = command(home.path());
+        let environment = environment.get_envs();
+        shell
+            .args(["--norc", "-c", script, "bash"])
+            .arg(program)
+            .arg("user-auth")
+            .args(words)
+            .envs(environment.filter_map(|(name, value)| Some((name, value?))));
+        let output = shell.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|word| word.trim().to_owned()).collect()
+    };
+    let operations = complete(&["call", ""]);
+    for name in ["login", "list_users", "verify_audit_chain"] {
+        assert!(operations.iter().any(|one| one == name), "{operations:?}");
+    }
+    assert_eq!(complete(&["call", "regi"]), ["register"]);
+    let register = ["username=", "password=", "email="];
+    assert_eq!(complete(&["call", "register", ""])[..3], register);
+    assert_eq!(complete(&["call", "register", "us"]), ["username="]);
+    // bash takes words apart at `=`.
+    let rest = complete(&["call", "register", "username", "=", "alice", ""]);
+    assert_eq!(rest[..2], ["password=", "email="], "{rest:?}");
+    assert_eq!(complete(&["call", "enroll_totp", "qr", "=", "s"]), ["svg"]);
+    let values = complete(&["call", "enroll_totp", "qr", "="]);
+    assert_eq!(values[..3], ["none", "text", "svg"]);
+    let values = complete(&["call", "import_users", "dry_run", "=", ""]);
+    assert_eq!(values[..2], ["true", "false"]);
+    assert_eq!(complete(&["backu"]), ["backup"]);
+    assert_eq!(complete(&["call", "list_users", "--outp"]), ["--output"]);
+    assert!(!home.path().join(".local").exists(), "no store was made");
+}
+
+#[test]
 fn a_host_that_cannot_start_says_what_and_why_and_exits_with_3() {
     let home = folder();
     let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
@@ -126,10 +391,9 @@ fn a_host_that_cannot_start_says_what_and_why_and_exits_with_3() {
 }
 
 #[test]
-fn help_and_completions_name_every_command() {
+fn help_names_every_command() {
     let home = folder();
     let help = String::from_utf8(run(home.path(), &["--help"]).stdout).unwrap();
-    let bash = String::from_utf8(run(home.path(), &["completions", "bash"]).stdout).unwrap();
     for name in [
         "serve",
         "stdio",
@@ -143,7 +407,6 @@ fn help_and_completions_name_every_command() {
         "completions",
     ] {
         assert!(help.contains(name), "{name} in --help");
-        assert!(bash.contains(name), "{name} in the completions");
         let output = run(home.path(), &[name, "--help"]);
         assert!(output.status.success(), "{name} --help");
         let help = String::from_utf8(output.stdout).unwrap();

@@ -526,6 +526,38 @@ fn a_variable_that_means_nothing_is_warned_of() {
 }
 
 #[test]
+fn a_file_may_begin_with_a_byte_order_mark_and_is_utf_8() {
+    let program = program();
+    for (name, text) in [
+        ("a.json", r#"{"limits": {"connections": 77}}"#),
+        ("a.toml", "[limits]\nconnections = 77\n"),
+        ("a", r#"{"limits": {"connections": 77}}"#),
+    ] {
+        let file = program.home.path().join(name);
+        let shown = file.to_str().unwrap().to_owned();
+        fs::write(&file, format!("\u{feff}{text}")).unwrap();
+        let output = program.run(&["config", "check", &shown]);
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+        let output = program.run(&["config", "show", "--config", &shown]);
+        let values: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(values["limits"]["connections"], 77, "{name}");
+
+        let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for bytes in [[b"\xff\xfe", wide.as_slice()].concat(), wide] {
+            fs::write(&file, bytes).unwrap();
+            let output = program.run(&["config", "check", &shown]);
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+            assert!(said.contains(&shown), "{said}");
+            assert!(said.contains("is UTF-16 and not UTF-8"), "{said}");
+        }
+        fs::write(&file, [text.as_bytes(), b"\n# caf\xe9\n"].concat()).unwrap();
+        let said = stderr(&program.run(&["config", "check", &shown]));
+        assert!(said.contains("is not UTF-8 in line"), "{said}");
+    }
+}
+
+#[test]
 fn the_format_of_the_log_can_be_chosen() {
     let run = |format: &str| {
         let program = program().env("USER_AUTH_NO_SUCH", "1");

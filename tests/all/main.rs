@@ -33,5 +33,6 @@ mod release;
 mod sandbox;
 mod secrets;
 mod stdio;
+mod terminal;
 mod tls;
 mod traces;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use user_auth_tests::{Server, built, command, folder};
+use user_auth_tests::{Options, Server, built, command, folder};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -118,6 +118,36 @@ fn the_example_of_a_configuration_is_a_good_one() {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{language}: {said}");
+    }
+}
+
+#[test]
+fn a_client_gets_through_its_first_requests_at_the_rate_of_the_examples() {
+    let config_map = repository().join("host/deploy/kubernetes/configmap.yaml");
+    let config_map = fs::read_to_string(config_map).unwrap();
+    let config_map = config_map.split("config.json: |\n").nth(1).unwrap();
+    let mut examples = blocks("json");
+    examples.push(config_map.to_owned());
+    let examples: Vec<Value> = examples
+        .iter()
+        .filter(|text| text.contains("burst_size"))
+        .map(|text| serde_json::from_str(text).unwrap())
+        .collect();
+    assert_eq!(examples.len(), 3);
+    for example in examples {
+        let rate = &example["security"]["rate_limiting"];
+        let set = |key: &str| format!("security.rate_limiting.{key}={}", rate[key]);
+        let server = Options::new()
+            .store("memory")
+            .arg("--set")
+            .arg(&set("requests_per_minute"))
+            .arg("--set")
+            .arg(&set("burst_size"))
+            .start();
+        for _ in 0..40 {
+            let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+            assert_eq!(server.post(&[], ping).status, 200, "{rate}");
+        }
     }
 }
 

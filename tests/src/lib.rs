@@ -11,6 +11,7 @@ mod server;
 mod smtp;
 mod source;
 mod stdio;
+mod terminal;
 mod totp;
 mod webhook;
 
@@ -21,6 +22,7 @@ pub use handmade::{handmade, table_bomb};
 pub use server::{Answer, Options, Server};
 pub use smtp::{Mail, Smtp};
 pub use stdio::Stdio;
+pub use terminal::Terminal;
 pub use totp::{shown, step};
 pub use webhook::{Delivered, Webhook};
 

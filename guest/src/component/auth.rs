@@ -138,7 +138,13 @@ impl Guest for Component {
     }
 
     fn operations() -> String {
-        serde_json::to_string(&operations::operations()).unwrap_or_default()
+        let views = operations::operations().into_iter().zip(operations::TABLE);
+        let views = views.map(|(view, definition)| {
+            let mut view = serde_json::to_value(view).unwrap_or_default();
+            view["annotations"] = definition.effect.annotations(definition.title);
+            view
+        });
+        Value::Array(views.collect()).to_string()
     }
 }
 

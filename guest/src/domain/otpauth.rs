@@ -42,30 +42,28 @@ fn label(text: &str) -> String {
     utf8_percent_encode(&shown, RESERVED).to_string()
 }
 
-/// A QR code in two forms.
-pub struct QrPictures {
-    /// In block characters, two rows of the code in each line, for a terminal with
-    /// light text on a dark ground.
-    pub text: Secret,
-    /// As SVG.
-    pub svg: Secret,
-}
-
-/// Draws a QR code of the text.
-pub fn qr(text: &Secret) -> Result<QrPictures> {
-    // It is read from a screen: nothing has to be mended.
-    let code = QrCode::with_error_correction_level(text.expose(), EcLevel::L)
-        .map_err(|_| AuthError::unavailable(60))?;
-    let blocks = code
+/// Draws a QR code of the text in block characters, two rows of the code in each
+/// line, for a terminal with light text on a dark ground.
+pub fn qr_text(text: &Secret) -> Result<Secret> {
+    let blocks = code(text)?
         .render::<Dense1x2>()
         .dark_color(Dense1x2::Light)
         .light_color(Dense1x2::Dark)
         .build();
+    Ok(Secret::new(blocks))
+}
+
+/// Draws a QR code of the text as SVG.
+pub fn qr_svg(text: &Secret) -> Result<Secret> {
+    let code = code(text)?;
     let svg = code.render::<svg::Color>().module_dimensions(4, 4).build();
-    Ok(QrPictures {
-        text: Secret::new(blocks),
-        svg: Secret::new(svg),
-    })
+    Ok(Secret::new(svg))
+}
+
+// It is read from a screen: nothing has to be mended.
+fn code(text: &Secret) -> Result<QrCode> {
+    QrCode::with_error_correction_level(text.expose(), EcLevel::L)
+        .map_err(|_| AuthError::unavailable(60))
 }
 
 #[cfg(test)]
@@ -101,9 +99,9 @@ mod tests {
     #[test]
     fn the_longest_issuer_and_name_still_fit_a_qr_code() {
         let uri = Secret::new(uri_of(&"\u{20ac}".repeat(256), &"\u{e9}".repeat(64)));
-        let drawn = qr(&uri).unwrap();
-        assert!(drawn.svg.expose().starts_with("<?xml"));
-        let widths = drawn.text.expose().lines().map(|line| line.chars().count());
+        assert!(qr_svg(&uri).unwrap().expose().starts_with("<?xml"));
+        let text = qr_text(&uri).unwrap();
+        let widths = text.expose().lines().map(|line| line.chars().count());
         let widths: Vec<usize> = widths.collect();
         assert!(
             widths

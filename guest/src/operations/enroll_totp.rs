@@ -7,7 +7,7 @@ use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::otpauth::{self, QrPictures};
+use crate::domain::otpauth;
 use crate::domain::records::Batch;
 use crate::domain::second_factor::Enrolment;
 use crate::domain::secret::Secret;
@@ -21,7 +21,27 @@ use crate::error::Result;
 /// the second factor if the account has one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct EnrollTotp {}
+pub struct EnrollTotp {
+    /// Also draw the URI as a QR code: `svg` as a picture, `text` in block characters
+    /// for light text on a dark ground. `none`, which is the default, draws nothing:
+    /// clients that can should draw it themselves, since either takes kilobytes.
+    #[serde(default)]
+    pub qr: QrForm,
+}
+
+/// How a QR code is drawn.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(with = "String", extend("enum" = ["none", "text", "svg"]))]
+pub enum QrForm {
+    /// Not at all.
+    #[default]
+    None,
+    /// In block characters.
+    Text,
+    /// As a picture.
+    Svg,
+}
 
 /// The secret for the app, in the forms that apps take. Shown this once; keep
 /// every one of them secret.
@@ -31,11 +51,9 @@ pub struct TotpEnrolment {
     pub secret: Secret,
     /// To be followed on the phone itself.
     pub otpauth_uri: Secret,
-    /// The same to be scanned: a QR code in block characters, for light text on a
-    /// dark ground.
-    pub qr_text: Secret,
-    /// The same as SVG.
-    pub qr_svg: Secret,
+    /// The same to be scanned, in the form that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qr: Option<Secret>,
 }
 
 impl Operation for EnrollTotp {
@@ -49,12 +67,15 @@ impl Operation for EnrollTotp {
         let secret = authority::settle(context, |context| begin(context))?;
         let username = &context.actor().session()?.username;
         let uri = otpauth::uri(&context.settings.issuer, username, &secret);
-        let QrPictures { text, svg } = otpauth::qr(&uri)?;
+        let qr = match self.qr {
+            QrForm::None => None,
+            QrForm::Text => Some(otpauth::qr_text(&uri)?),
+            QrForm::Svg => Some(otpauth::qr_svg(&uri)?),
+        };
         Ok(TotpEnrolment {
             secret: secret.to_base32(),
             otpauth_uri: uri,
-            qr_text: text,
-            qr_svg: svg,
+            qr,
         })
     }
 }

@@ -144,6 +144,7 @@ mod tests {
         "permission",
         "permissions[]",
         "previous",
+        "qr",
         "role",
         "roles[]",
         "scopes[]",

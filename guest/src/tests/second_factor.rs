@@ -123,7 +123,7 @@ fn active(world: &World, tokens: &Value) -> bool {
 }
 
 #[test]
-fn an_app_gets_its_secret_in_every_form_and_the_store_in_none() {
+fn an_app_gets_its_secret_as_text_and_uri_and_the_store_in_no_form() {
     let world = World::new();
     let tokens = world.alice();
     let enrolment = as_owner(&world, &tokens, "enroll_totp").unwrap();
@@ -137,10 +137,25 @@ fn an_app_gets_its_secret_in_every_form_and_the_store_in_none() {
              &algorithm=SHA1&digits=6&period=30"
         )
     );
-    assert!(enrolment["qr_text"].as_str().unwrap().contains('▀'));
-    assert!(enrolment["qr_svg"].as_str().unwrap().contains("<path"));
+    assert_eq!(enrolment.as_object().unwrap().len(), 2, "{enrolment}");
     let stored = world.dump("") + &json!(*world.audited.borrow()).to_string();
     assert!(stored.contains("enroll_totp") && !stored.contains(secret));
+}
+
+#[test]
+fn a_qr_code_is_drawn_in_the_form_that_is_asked_for() {
+    let world = World::new();
+    let tokens = world.alice();
+    let drawn = |form: &str| {
+        let input = json!({"access_token": tokens["access_token"], "qr": form});
+        world.run("enroll_totp", input)
+    };
+    assert!(drawn("none").unwrap().get("qr").is_none());
+    let text = drawn("text").unwrap();
+    assert!(text["qr"].as_str().unwrap().contains('▀'), "{text}");
+    let svg = drawn("svg").unwrap();
+    assert!(svg["qr"].as_str().unwrap().contains("<path"), "{svg}");
+    assert_eq!(drawn("pdf"), Err(-32000));
 }
 
 #[test]

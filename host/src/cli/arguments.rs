@@ -1,50 +1,44 @@
 //! From the arguments of `call` to the input of an operation.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 
 use serde_json::{Map, Value};
+use user_auth_host::encoding;
 
-use super::{Failure, json};
-
-/// What the operation's `input_schema` says about one property.
-struct Property<'a>(Option<&'a Value>);
+use super::catalog::{Field, Operation};
+use super::{Failure, json, nearest};
 
 /// Reads `--json` and the `key=value` arguments; the latter win.
 pub(super) fn parse(
     json: Option<&str>,
     pairs: &[String],
-    schema: &Value,
+    operation: &Operation,
 ) -> Result<Map<String, Value>, Failure> {
     let mut input = match json {
         None => Map::new(),
         Some("-") => object(&read_input()?)?,
         Some(text) => object(text)?,
     };
+    let mut seen = BTreeSet::new();
     for pair in pairs {
-        let (key, value) = self::pair(pair, schema)?;
+        let (key, value) = self::pair(pair, operation)?;
+        if !seen.insert(key.clone()) {
+            return Err(Failure::usage(format!("{key} is there twice")));
+        }
         input.insert(key, value);
     }
     Ok(input)
 }
 
-/// The required properties that are passwords and not there yet.
-pub(super) fn missing_passwords<'a>(input: &Map<String, Value>, schema: &'a Value) -> Vec<&'a str> {
-    schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .filter(|key| !input.contains_key(*key))
-        .filter(|key| Property(schema["properties"].get(key)).is_password())
-        .collect()
-}
-
 fn read_input() -> Result<String, Failure> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     io::stdin()
-        .read_to_string(&mut text)
+        .read_to_end(&mut bytes)
         .map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?;
-    Ok(text)
+    encoding::text(&bytes)
+        .map(str::to_owned)
+        .map_err(|reason| Failure::usage(format!("standard input {reason}")))
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, Failure> {
@@ -58,76 +52,107 @@ fn object(text: &str) -> Result<Map<String, Value>, Failure> {
 }
 
 /// `key=value` or `key:=json`, whichever sign comes first.
-fn pair(pair: &str, schema: &Value) -> Result<(String, Value), Failure> {
-    let wrong = || {
-        Failure::usage(format!(
-            "'{pair}' is no argument: write key=value, or key:=json for what is not text"
-        ))
+fn pair(pair: &str, operation: &Operation) -> Result<(String, Value), Failure> {
+    let Some((key, value)) = pair.split_once('=') else {
+        return Err(no_pair(pair, operation));
     };
-    let (key, value) = pair.split_once('=').ok_or_else(wrong)?;
-    if let Some(key) = key.strip_suffix(':') {
-        let value = json::parse(value)
-            .map_err(|error| Failure::usage(format!("the value of {key} is not JSON: {error}")))?;
-        return Ok((key.to_owned(), value));
+    let (key, is_json) = match key.strip_suffix(':') {
+        Some(key) => (key, true),
+        None => (key, false),
+    };
+    let field = operation.field(key);
+    if field.is_none() && (key.is_empty() || operation.is_closed()) {
+        return Err(unknown(key, operation));
     }
-    if key.is_empty() {
-        return Err(wrong());
-    }
-    let property = Property(schema["properties"].get(key));
-    Ok((key.to_owned(), property.read(key, value)?))
+    let value = match field {
+        _ if is_json => json::parse(value)
+            .map_err(|error| Failure::usage(format!("the value of {key} is not JSON: {error}")))?,
+        Some(field) => read(&field, value)?,
+        None => value.into(),
+    };
+    Ok((key.to_owned(), value))
 }
 
-impl Property<'_> {
-    /// Text, unless the schema asks for a number or a truth value.
-    fn read(&self, key: &str, text: &str) -> Result<Value, Failure> {
-        let expected = |kind| Failure::usage(format!("{key} takes {kind}, and not '{text}'"));
-        if self.is("string") {
-            return Ok(text.into());
-        }
-        if self.is("integer") {
-            let number: i64 = text.parse().map_err(|_| expected("a whole number"))?;
-            return Ok(number.into());
-        }
-        if self.is("boolean") {
-            let truth: bool = text.parse().map_err(|_| expected("true or false"))?;
-            return Ok(truth.into());
-        }
-        Ok(text.into())
+/// Says what is wrong with an argument without `=`. It may be a secret, and is shown
+/// only if it is like the name of a field.
+fn no_pair(argument: &str, operation: &Operation) -> Failure {
+    let (name, hint) = (&operation.name, fields_hint(operation));
+    if let Some(field) = operation.field(argument) {
+        let usage = field.usage();
+        return Failure::usage(format!("{argument} has no value: write {usage}"));
     }
+    let fields = operation.fields();
+    let names = fields.iter().map(|field| field.name);
+    match nearest::nearest(names, argument) {
+        Some(meant) => Failure::usage(format!(
+            "'{argument}' has no value; did you mean `{meant}=…`? {hint}"
+        )),
+        None => Failure::usage(format!(
+            "what follows `{name}` is NAME=VALUE, or NAME:=JSON for anything but text; {hint}"
+        )),
+    }
+}
 
-    fn is(&self, kind: &str) -> bool {
-        match self.0.map(|schema| &schema["type"]) {
-            Some(Value::String(only)) => only == kind,
-            Some(Value::Array(several)) => several.iter().any(|one| one == kind),
-            _ => false,
-        }
-    }
+fn unknown(key: &str, operation: &Operation) -> Failure {
+    let (name, hint) = (&operation.name, fields_hint(operation));
+    let fields = operation.fields();
+    let names = fields.iter().map(|field| field.name);
+    let meant = nearest::suggestion(names, key);
+    Failure::usage(format!("{name} has no field '{key}'{meant} {hint}"))
+}
 
-    fn is_password(&self) -> bool {
-        self.0.is_some_and(|schema| schema["format"] == "password")
+fn fields_hint(operation: &Operation) -> String {
+    format!(
+        "`user-auth call {} --help` lists its fields",
+        operation.name
+    )
+}
+
+/// Reads text as the type that the schema asks for.
+fn read(field: &Field<'_>, text: &str) -> Result<Value, Failure> {
+    let key = field.name;
+    let expected = |kind| Failure::usage(format!("{key} takes {kind}, and not '{text}'"));
+    let choices = field.choices();
+    if !choices.is_empty() && !choices.contains(&text) {
+        let meant = nearest::nearest(choices.iter().copied(), text);
+        let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
+        let choices = choices.join("`, `");
+        return Err(Failure::usage(format!(
+            "{key} takes one of `{choices}`, and not '{text}'{}",
+            meant.unwrap_or_default()
+        )));
     }
+    if field.is("string") {
+        return Ok(text.into());
+    }
+    if field.is("integer") {
+        let number: i64 = text.parse().map_err(|_| expected("a whole number"))?;
+        return Ok(number.into());
+    }
+    if field.is("boolean") {
+        let truth: bool = text.parse().map_err(|_| expected("true or false"))?;
+        return Ok(truth.into());
+    }
+    if field.is_list() {
+        let elements = text.split(',').map(str::trim);
+        return Ok(elements.filter(|element| !element.is_empty()).collect());
+    }
+    if field.is("array") || field.is("object") {
+        return Err(Failure::usage(format!("{key} takes JSON: write {key}:=…")));
+    }
+    Ok(text.into())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
 
-    fn schema() -> Value {
-        json!({
-            "required": ["username", "password"],
-            "properties": {
-                "username": {"type": "string"},
-                "password": {"type": "string", "format": "password"},
-                "limit": {"type": ["integer", "null"]},
-                "all": {"type": "boolean"},
-            },
-        })
-    }
+    use super::super::catalog::tests::{example, operation};
+    use super::*;
 
     fn read(pairs: &[&str]) -> Result<Value, String> {
         let pairs: Vec<String> = pairs.iter().map(|pair| (*pair).to_owned()).collect();
-        parse(None, &pairs, &schema())
+        parse(None, &pairs, &example())
             .map(Value::Object)
             .map_err(|failure| failure.message)
     }
@@ -139,43 +164,69 @@ mod tests {
                 "username=12=3",
                 "limit=12",
                 "all=true",
-                "other=5",
+                "picture=text",
+                "scopes=a:b, c,",
                 "raw:=[1]"
             ]),
-            Ok(json!({"username": "12=3", "limit": 12, "all": true, "other": "5", "raw": [1]}))
+            Ok(json!({
+                "username": "12=3", "limit": 12, "all": true, "picture": "text",
+                "scopes": ["a:b", "c"], "raw": [1],
+            }))
         );
+        assert_eq!(read(&["scopes="]), Ok(json!({"scopes": []})));
+        let open = operation("anything", json!({}));
+        let input = parse(None, &["other=5".into()], &open).unwrap();
+        assert_eq!(Value::Object(input), json!({"other": "5"}));
     }
 
     #[test]
-    fn mistakes_are_named() {
-        assert!(read(&["alice"]).unwrap_err().contains("'alice'"));
-        assert!(read(&["=x"]).is_err());
-        assert!(
-            read(&["limit=many"])
-                .unwrap_err()
-                .contains("limit takes a whole number")
-        );
-        assert!(read(&["a:={"]).unwrap_err().contains("not JSON"));
-        assert!(parse(Some("[1]"), &[], &schema()).is_err());
+    fn mistakes_are_named_with_what_was_probably_meant() {
+        for (pairs, says) in [
+            (
+                &["usrname=alice"][..],
+                "has no field 'usrname'; did you mean `username`?",
+            ),
+            (&["=x"], "has no field ''"),
+            (&["nothing_like_it=x"], "--help` lists its fields"),
+            (&["username"], "username has no value: write username=TEXT"),
+            (&["usernam"], "did you mean `username=…`?"),
+            (
+                &["limit=many"],
+                "limit takes a whole number, and not 'many'",
+            ),
+            (&["all=si"], "all takes true or false"),
+            (
+                &["picture=txt"],
+                "one of `none`, `text`, and not 'txt'; did you mean `text`?",
+            ),
+            (&["raw=1"], "raw takes JSON: write raw:=…"),
+            (&["raw:={"], "the value of raw is not JSON"),
+            (&["all=true", "all=false"], "all is there twice"),
+        ] {
+            let said = read(pairs).unwrap_err();
+            assert!(said.contains(says), "{pairs:?}: {said}");
+        }
+        assert!(parse(Some("[1]"), &[], &example()).is_err());
+    }
+
+    #[test]
+    fn an_argument_that_may_be_a_secret_is_not_shown() {
+        for pairs in [&["correct horse battery"][..], &["password", "hunter2"]] {
+            let said = read(pairs).unwrap_err();
+            assert!(
+                !said.contains("horse") && !said.contains("hunter2"),
+                "{said}"
+            );
+        }
     }
 
     #[test]
     fn pairs_win_over_json() {
-        let input = parse(
-            Some(r#"{"username": "a", "all": false}"#),
-            &["username=b".into()],
-            &schema(),
-        );
+        let json = r#"{"username": "a", "all": false}"#;
+        let input = parse(Some(json), &["username=b".into()], &example());
         assert_eq!(
             Value::Object(input.unwrap()),
             json!({"username": "b", "all": false})
         );
-    }
-
-    #[test]
-    fn only_required_passwords_are_asked_for() {
-        assert_eq!(missing_passwords(&Map::new(), &schema()), ["password"]);
-        let given = Map::from_iter([("password".to_owned(), "x".into())]);
-        assert!(missing_passwords(&given, &schema()).is_empty());
     }
 }

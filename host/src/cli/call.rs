@@ -1,37 +1,32 @@
 //! `user-auth call`.
 
-use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::Args;
-use serde::Deserialize;
+use clap_complete::ArgValueCompleter;
 use serde_json::{Map, Value, json};
+use tracing::Level;
 use user_auth_host::api::{Caller, OperationError, Principal};
 
+use super::ask::Piped;
+use super::catalog::{self, Operation};
 use super::config::{Config, Flags};
 use super::delivery::Reach;
-use super::nearest::nearest;
 use super::open::open;
-use super::options::Options;
-use super::{Failure, arguments, show};
+use super::options::{Options, OutputOptions};
+use super::show::Screen;
+use super::{Failure, answer, arguments, ask, completion, configure, help, show};
 
 #[derive(Args)]
-#[command(after_help = "\
-The caller is the operator of this machine. Readable on a terminal, JSON when
-piped. Exit codes: 0 done, 1 the operation failed, 2 wrong arguments, 3 the host
-cannot start.
-
-Examples:
-  user-auth call register username=alice
-  user-auth call login --json - < credentials.json
-  echo '{\"token\": \"eyJ…\"}' | user-auth call verify_token --json -")]
+#[command(disable_help_flag = true, override_usage = USAGE, after_help = AFTER_HELP)]
 pub(super) struct Call {
     /// The name of the operation
-    operation: String,
+    #[arg(add = ArgValueCompleter::new(completion::operations))]
+    pub(super) operation: Option<String>,
 
-    /// Its input: text as key=value, anything else as key:=json. A password
-    /// that is left out is asked for
-    #[arg(value_name = "KEY=VALUE")]
+    /// Its fields: text as NAME=VALUE, a list as NAME=A,B, anything else as
+    /// NAME:=JSON. A secret that is left out is asked for
+    #[arg(value_name = "NAME=VALUE", add = ArgValueCompleter::new(completion::fields))]
     pairs: Vec<String>,
 
     /// Its input as one JSON object; - reads it from standard input, where no other
@@ -39,99 +34,141 @@ pub(super) struct Call {
     #[arg(long, value_name = "JSON")]
     json: Option<String>,
 
+    /// Read the secret that is left out from standard input: one line, or one for
+    /// each secret
+    #[arg(long)]
+    password_stdin: bool,
+
+    /// End or delete something without asking whether to
+    #[arg(long, short)]
+    yes: bool,
+
     #[command(flatten)]
-    pub(super) options: Options,
+    output: OutputOptions,
+
+    #[command(flatten)]
+    options: Options,
+
+    /// Print help; after an operation, on that
+    #[arg(long, short)]
+    pub(super) help: bool,
 }
 
-/// What is needed of an element of `auth.operations`.
-#[derive(Deserialize)]
-struct Operation {
-    name: String,
-    #[serde(default)]
-    title: String,
-    #[serde(default)]
-    input_schema: Value,
-}
+const USAGE: &str = "user-auth call <OPERATION> [NAME=VALUE]... [OPTIONS]";
+
+const AFTER_HELP: &str = "\
+The caller is the operator of this machine. `user-auth call --help` lists the
+operations, `user-auth call OPERATION --help` the fields of one.
+
+On a terminal, operations that end something ask first; scripts are asked nothing.
+Exit codes: 0 done, 1 the operation failed or was not confirmed, 2 wrong arguments,
+3 the host cannot start.
+
+Examples:
+  user-auth call register username=alice
+  user-auth call login --json - < credentials.json
+  user-auth call login username=bob --password-stdin < file
+  user-auth call list_users --output json";
 
 impl Call {
     pub(super) fn flags(&self) -> Flags {
         self.options.flags()
     }
 
+    /// Prints the help on the operation, or on all of them.
+    pub(super) fn print_help(&self) -> Result<ExitCode, Failure> {
+        let screen = Screen::of_output();
+        let operations = configure(&self.flags(), Level::WARN)
+            .and_then(|config| catalog::operations_of(&config.component));
+        let text = match (&self.operation, operations) {
+            (None, Ok(operations)) => help::of_call(&operations, screen),
+            (None, Err(_)) => help::of_call(&[], screen),
+            (Some(name), operations) => {
+                help::of_operation(catalog::find(&operations?, name)?, screen)
+            }
+        };
+        show::print(&text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
     pub(super) async fn run(self, config: Config) -> Result<ExitCode, Failure> {
+        let piped = self.piped()?;
+        let Some(name) = &self.operation else {
+            return Err(Failure::usage(
+                "name an operation; `user-auth call --help` lists them",
+            ));
+        };
         let limits = config.limits.0.clone();
         let (plugin, _) = open(&config, limits, Reach::Operator).await?;
-        let operations = plugin.operations().await.map_err(Failure::no_answer)?;
-        let operations: Vec<Operation> = serde_json::from_str(&operations)
-            .map_err(|error| Failure::start(format!("the component is broken: {error}")))?;
-        let schema = &find(&operations, &self.operation)?.input_schema;
-        let mut input = arguments::parse(self.json.as_deref(), &self.pairs, schema)?;
-        ask_for_passwords(&mut input, schema)?;
+        let operations = catalog::operations(&plugin).await?;
+        let operation = catalog::find(&operations, name)?;
+        let mut input = arguments::parse(self.json.as_deref(), &self.pairs, operation)?;
+        ask::complete(&mut input, operation, piped)?;
+        if operation.needs_confirmation() && !self.yes && !ask::confirm(operation, &input)? {
+            show::complain("nothing was changed\n");
+            return Ok(ExitCode::from(1));
+        }
+        let screen = Screen::of_output();
+        let is_json = self.output.is_json(screen);
+        if !is_json {
+            ask_for_picture(&mut input, operation);
+        }
 
         let caller = Caller {
             principal: Principal::Operator,
             source: None,
         };
         let input = Value::Object(input).to_string();
-        let answer = plugin.invoke(caller, &self.operation, &input).await;
+        let answer = plugin.invoke(caller, name, &input).await;
         plugin.drain().await;
         match answer {
             Ok(Ok(output)) => {
-                show::print(&output_text(&output))?;
+                show::print(&output_text(&output, operation, is_json, screen))?;
                 Ok(ExitCode::SUCCESS)
             }
             Ok(Err(error)) => {
-                show::complain(&error_text(&error));
+                let screen = Screen::of_errors();
+                show::complain(&error_text(&error, self.output.is_json(screen), screen));
                 Ok(ExitCode::from(1))
             }
             Err(error) => Err(Failure::no_answer(error)),
         }
     }
-}
 
-fn find<'a>(operations: &'a [Operation], name: &str) -> Result<&'a Operation, Failure> {
-    if let Some(found) = operations.iter().find(|operation| operation.name == name) {
-        return Ok(found);
-    }
-    let mut message = format!("there is no operation '{name}'");
-    let names = operations.iter().map(|operation| operation.name.as_str());
-    if let Some(nearest) = nearest(names, name) {
-        message += &format!("; did you mean `{nearest}`?");
-    }
-    message += "\n\noperations:";
-    let width = operations.iter().map(|one| one.name.len()).max();
-    let width = width.unwrap_or_default();
-    for Operation { name, title, .. } in operations {
-        message += &format!("\n  {name:<width$}  {title}");
-    }
-    Err(Failure::usage(message))
-}
-
-fn ask_for_passwords(input: &mut Map<String, Value>, schema: &Value) -> Result<(), Failure> {
-    if !io::stdin().is_terminal() {
-        return Ok(());
-    }
-    for key in arguments::missing_passwords(input, schema) {
-        let password = rpassword::prompt_password(format!("{key}: "))
-            .map_err(|error| Failure::usage(format!("{key} could not be asked for: {error}")))?;
-        input.insert(key.to_owned(), password.into());
-    }
-    Ok(())
-}
-
-fn output_text(output: &str) -> String {
-    if !io::stdout().is_terminal() {
-        return show::json_line(output);
-    }
-    match serde_json::from_str(output) {
-        Ok(Value::Object(object)) => show::lines(&object, "", show::wants_colour()),
-        _ => format!("{}\n", show::printable(output)),
+    fn piped(&self) -> Result<Piped, Failure> {
+        match (self.password_stdin, self.json.as_deref()) {
+            (true, Some("-")) => Err(Failure::usage(
+                "`--password-stdin` and `--json -` both read standard input: use one of them",
+            )),
+            (true, _) => Ok(Piped::Secrets),
+            (false, Some("-")) => Ok(Piped::Input),
+            (false, _) => Ok(Piped::Nothing),
+        }
     }
 }
 
-fn error_text(error: &OperationError) -> String {
+/// Asks for the QR code that a terminal can show, where there is one to be had.
+fn ask_for_picture(input: &mut Map<String, Value>, operation: &Operation) {
+    let field = operation.field("qr");
+    let can_be_shown = field.is_some_and(|field| field.choices().contains(&"text"));
+    if can_be_shown && !input.contains_key("qr") {
+        input.insert("qr".to_owned(), "text".into());
+    }
+}
+
+fn output_text(output: &str, operation: &Operation, is_json: bool, screen: Screen) -> String {
+    let value = serde_json::from_str::<Value>(output);
+    match value {
+        Ok(value) if !is_json => answer::for_people(value, operation, screen),
+        Ok(value) if screen.width.is_some() => show::json_line(&format!("{value:#}")),
+        Ok(_) => show::json_line(output),
+        Err(_) => format!("{}\n", show::printable(output)),
+    }
+}
+
+fn error_text(error: &OperationError, is_json: bool, screen: Screen) -> String {
     let details = serde_json::from_str(&error.details).unwrap_or_else(|_| json!({}));
-    if !io::stderr().is_terminal() {
+    if is_json {
         let error = json!({
             "error": {
                 "code": error.code,
@@ -144,47 +181,15 @@ fn error_text(error: &OperationError) -> String {
                 },
             },
         });
-        return show::json_line(&error.to_string());
+        return match screen.width {
+            Some(_) => show::json_line(&format!("{error:#}")),
+            None => show::json_line(&error.to_string()),
+        };
     }
-    let mut text = format!(
-        "error: {} ({})\n",
-        show::printable(&error.message),
-        error.code
-    );
+    let message = show::printable(&error.message);
+    let mut text = screen.wrapped(&format!("error: {message} ({})\n", error.code));
     if let Value::Object(details) = details {
-        text += &show::lines(&details, "  ", show::wants_colour());
+        text += &screen.lines(&details, "  ");
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slip_is_recognised() {
-        let operations: Vec<Operation> = ["login", "logout", "verify_token"]
-            .map(|name| Operation {
-                name: name.into(),
-                title: String::new(),
-                input_schema: Value::Null,
-            })
-            .into();
-        let nearest = |name| {
-            let names = operations.iter().map(|operation| operation.name.as_str());
-            nearest(names, name)
-        };
-        assert_eq!(nearest("lgoin"), Some("login"));
-        assert_eq!(nearest("verify-token"), Some("verify_token"));
-        assert_eq!(nearest("something_else"), None);
-        let Err(failure) = find(&operations, "lgoin") else {
-            panic!("there is no such operation");
-        };
-        assert_eq!(failure.code, 2);
-        assert!(
-            failure
-                .message
-                .contains("did you mean `login`?\n\noperations:\n  login")
-        );
-    }
 }

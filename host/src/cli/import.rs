@@ -33,7 +33,7 @@ const STOPPED: u8 = 130;
 #[command(after_help = "\
 FILE holds one user a line, as JSON (JSON Lines); empty lines are skipped:
 
-  {\"username\": \"alice\", \"password_hash\": \"$2b$12$…\", \"email\": \"alice@example.com\"}
+  {\"username\": \"alice\", \"password_hash\": \"$2b$12$…\"}
 
 Only username is required; what else there can be is the input of the operation
 import_users. A bad line is told on standard error and does not stop the others.

@@ -1,6 +1,5 @@
 //! `user-auth inspect`.
 
-use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,8 +11,9 @@ use user_auth_host::{Inspection, Interface, Kind, Limits, Metadata};
 use super::Failure;
 use super::config::{Config, Flags};
 use super::open::component;
-use super::options::{ComponentOptions, ConfigOptions};
-use super::show::{json_line, print, printable};
+use super::options::{ComponentOptions, ConfigOptions, OutputOptions};
+use super::show::{Screen, json_line, print, printable};
+use super::table::grid;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -24,6 +24,9 @@ pub(super) struct Inspect {
     /// A component or a core module, whether or not this host could run it [default:
     /// the one of --component]
     file: Option<PathBuf>,
+
+    #[command(flatten)]
+    output: OutputOptions,
 
     #[command(flatten)]
     config: ConfigOptions,
@@ -47,50 +50,54 @@ impl Inspect {
             .inspect()
             .map_err(Failure::start)?;
         let limits = config.limits.0;
-        let text = match io::stdout().is_terminal() {
-            true => for_people(&inspection, &limits),
-            false => for_programs(&inspection, &limits),
+        let screen = Screen::of_output();
+        let text = match self.output.is_json(screen) {
+            true => for_programs(&inspection, &limits),
+            false => for_people(&inspection, &limits, screen),
         };
         print(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn for_people(inspection: &Inspection, limits: &Limits) -> String {
+fn for_people(inspection: &Inspection, limits: &Limits, screen: Screen) -> String {
     let kind = match inspection.kind {
         Kind::Component => "component",
         Kind::Module => "core module",
     };
-    let mut text = row("kind", kind);
-    text += &row("size", &format!("{} bytes", inspection.size));
-    text += &row("sha256", &inspection.sha256);
-    text += &described(&inspection.metadata);
+    let mut rows = vec![
+        row("kind", kind),
+        row("size", &format!("{} bytes", inspection.size)),
+        row("sha256", &inspection.sha256),
+    ];
+    rows.extend(described(&inspection.metadata));
+    let mut text = grid(&rows, "", screen.width);
     text += &listed("imports", &inspection.imports, "not offered by this host");
     text += &listed("exports", &inspection.exports, "not used by this host");
     text += "\nlimits\n";
-    for limit in limits.table() {
-        let (name, value) = (limit.name, limit.value);
-        text += &format!("  {name:<28} {value:>8}  {}\n", limit.description);
-    }
+    let limits = limits.table().into_iter().map(|limit| {
+        let description = limit.description.to_owned();
+        [limit.name.to_owned(), limit.value.to_string(), description]
+    });
+    text += &grid(&limits.collect::<Vec<_>>(), "  ", screen.width);
     text += "\nsettings (environment variables)\n";
-    for setting in SETTINGS {
-        text += &format!("  {:<36} {}\n", setting.name, setting.description);
-    }
+    let settings = SETTINGS
+        .iter()
+        .map(|setting| [setting.name, setting.description].map(str::to_owned));
+    text += &grid(&settings.collect::<Vec<_>>(), "  ", screen.width);
     text
 }
 
 /// Whoever made the file chose these words, and they reach a terminal.
-fn row(name: &str, value: &str) -> String {
-    format!("{:<13} {}\n", printable(name), printable(value))
+fn row(name: &str, value: &str) -> [String; 2] {
+    [printable(name), printable(value)]
 }
 
-fn described(metadata: &Metadata) -> String {
-    let texts = metadata.texts.iter();
-    let mut rows: String = texts.map(|(name, text)| row(name, text)).collect();
-    for (field, values) in &metadata.producers {
-        rows += &row(field, &values.join(", "));
-    }
-    rows
+fn described(metadata: &Metadata) -> Vec<[String; 2]> {
+    let texts = metadata.texts.iter().map(|(name, text)| row(name, text));
+    let producers = metadata.producers.iter();
+    let producers = producers.map(|(field, values)| row(field, &values.join(", ")));
+    texts.chain(producers).collect()
 }
 
 fn listed(title: &str, interfaces: &[Interface], unknown: &str) -> String {
@@ -145,12 +152,12 @@ mod tests {
             }],
             exports: Vec::new(),
         };
-        let table = for_people(&inspection, &Limits::default());
+        let table = for_people(&inspection, &Limits::default(), Screen::of_output());
         for line in [
-            "kind          core module\n",
-            "name          a\\u{1b}[2Jb\n",
-            "version       1.2.3\n",
-            "language      Rust, C 11\n",
+            "kind      core module\n",
+            "name      a\\u{1b}[2Jb\n",
+            "version   1.2.3\n",
+            "language  Rust, C 11\n",
             "  env \\u{7}bell  (not offered by this host)\n",
         ] {
             assert!(table.contains(line), "{line:?} in {table}");

@@ -1,5 +1,7 @@
 //! The log, on standard error: for people on a terminal, JSON otherwise.
 
+mod text;
+
 use std::env;
 use std::io::{self, IsTerminal as _};
 
@@ -40,7 +42,7 @@ pub(super) fn start(
         has_colour,
     });
     let log = match is_text {
-        true => log.with_ansi(has_colour).boxed(),
+        true => log.with_ansi(has_colour).event_format(text::Text).boxed(),
         // The innermost span says whose line it is.
         false => log.json().flatten_event(true).with_span_list(false).boxed(),
     };

@@ -1,6 +1,6 @@
-//! What somebody must have meant.
+//! The name that a wrong one probably stands for.
 
-/// The name that differs in so few letters that it must have been meant.
+/// Returns the name that differs in so few letters that it was probably meant.
 pub(super) fn nearest<'a>(
     names: impl IntoIterator<Item = &'a str>,
     given: &str,
@@ -11,4 +11,13 @@ pub(super) fn nearest<'a>(
         .min()
         .filter(|(distance, known)| *distance <= known.len() / 3 + 1)
         .map(|(_, known)| known)
+}
+
+/// Returns the question whether that name was meant, to stand after an error and
+/// before a hint; the end of a clause if no name is near.
+pub(super) fn suggestion<'a>(names: impl IntoIterator<Item = &'a str>, given: &str) -> String {
+    match nearest(names, given) {
+        Some(meant) => format!("; did you mean `{meant}`?"),
+        None => ";".to_owned(),
+    }
 }

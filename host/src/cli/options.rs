@@ -5,11 +5,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Command};
+use clap::{Args, Command, ValueEnum, ValueHint};
 use user_auth_host::store::{PostgresUrl, PostgresUrlError};
 
 use super::config::Flags;
 use super::delivery::DeliveryOptions;
+use super::show::Screen;
 
 /// Which component runs, on which store, under which key.
 #[derive(Args)]
@@ -19,7 +20,7 @@ pub(super) struct Options {
 
     /// A file that a line of JSON is appended to for each operation, or `-` for
     /// standard error; the audit records in the store are there in any case
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     audit_log: Option<String>,
 
     #[command(flatten)]
@@ -29,12 +30,33 @@ pub(super) struct Options {
     component: ComponentOptions,
 }
 
+/// How what a command returns is written.
+#[derive(Args)]
+pub(super) struct OutputOptions {
+    /// Text and tables, or JSON [default: text on a terminal, JSON when piped]
+    #[arg(long, value_name = "FORMAT")]
+    output: Option<OutputFormat>,
+}
+
+/// A form of output. The names say it all: descriptions would have clap print each on
+/// a line of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OutputFormat {
+    Table,
+    Json,
+}
+
 /// What is configured, and where.
 #[derive(Args)]
 pub(super) struct ConfigOptions {
     /// The configuration, in JSON or TOML; the environment wins over it, and the
     /// options over both
-    #[arg(long, env = "USER_AUTH_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "USER_AUTH_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
 
     /// Set any key of the configuration, such as limits.connections=100; may be
@@ -57,7 +79,7 @@ pub(super) struct StateOptions {
     /// The file that holds the master key, created at the first start; unused
     /// when USER_AUTH_MASTER_KEY is set [default: the systemd credential
     /// user-auth-master-key, or else master.key beside the database]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     master_key_file: Option<String>,
 }
 
@@ -65,7 +87,7 @@ pub(super) struct StateOptions {
 #[derive(Args)]
 pub(super) struct ComponentOptions {
     /// The component [default: user-auth.wasm beside this program]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     component: Option<String>,
 
     /// Compile the component at every start instead of keeping it compiled
@@ -81,6 +103,16 @@ impl Options {
         self.delivery.add_to(&mut flags);
         self.component.add_to(&mut flags);
         flags
+    }
+}
+
+impl OutputOptions {
+    /// Whether what goes to this screen is for programs.
+    pub(super) fn is_json(&self, screen: Screen) -> bool {
+        match self.output {
+            Some(format) => format == OutputFormat::Json,
+            None => screen.width.is_none(),
+        }
     }
 }
 

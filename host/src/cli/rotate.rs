@@ -1,6 +1,5 @@
 //! `user-auth rotate-master-key`.
 
-use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,11 +9,15 @@ use user_auth_host::Keys;
 
 use super::config::{Config, Flags};
 use super::open::{NoKey, keys, location, require_data, store};
-use super::options::StateOptions;
+use super::options::{OutputOptions, StateOptions};
+use super::show::Screen;
 use super::{Failure, show};
 
+const USAGE: &str = "user-auth rotate-master-key [OPTIONS]
+       --new-master-key-file <FILE>";
+
 #[derive(Args)]
-#[command(after_help = "\
+#[command(override_usage = USAGE, after_help = "\
 Tokens, passwords, API keys and second factors stay valid, and servers that run
 need not be started anew. What starts from then on takes the new key: put it where
 the old one was. The old key opens the store no more, only backups of its time.
@@ -28,6 +31,9 @@ pub(super) struct RotateMasterKey {
     /// The file of the new key, created if it is not there
     #[arg(long, value_name = "FILE")]
     new_master_key_file: PathBuf,
+
+    #[command(flatten)]
+    output: OutputOptions,
 
     #[command(flatten)]
     state: StateOptions,
@@ -50,12 +56,16 @@ impl RotateMasterKey {
         let new = Keys::load_or_create(&self.new_master_key_file).map_err(Failure::start)?;
         master.rotate(&new, &*store).await.map_err(Failure::start)?;
         let file = self.new_master_key_file.display();
-        let text = match io::stdout().is_terminal() {
-            true => show::printable_lines(&format!(
+        let screen = Screen::of_output();
+        let text = match self.output.is_json(screen) {
+            false => screen.wrapped(&show::printable_lines(&format!(
                 "The master key is the one in {file} now. Put it where the old one is, which opens \
                  the store no more.\n"
-            )),
-            false => format!("{}\n", json!({"master_key_file": self.new_master_key_file})),
+            ))),
+            true => {
+                let file = json!({"master_key_file": self.new_master_key_file});
+                show::json_line(&file.to_string())
+            }
         };
         show::print(&text)?;
         Ok(ExitCode::SUCCESS)

@@ -1,6 +1,5 @@
 //! `user-auth config`.
 
-use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,8 +12,10 @@ use super::layers::{Origin, put};
 use super::mask::masked;
 use super::secrets::SECRETS;
 use super::{Config, check, value_at};
-use crate::cli::options::Options;
+use crate::cli::options::{Options, OutputOptions};
 use crate::cli::serve::Listen;
+use crate::cli::show::Screen;
+use crate::cli::table::grid;
 use crate::cli::{Failure, configure, runtime, show};
 
 #[derive(Args)]
@@ -40,9 +41,12 @@ enum What {
 
 #[derive(Args)]
 struct Show {
-    /// JSON, on a terminal too
-    #[arg(long)]
+    /// The same as --output json
+    #[arg(long, conflicts_with = "output")]
     json: bool,
+
+    #[command(flatten)]
+    output: OutputOptions,
 
     #[command(flatten)]
     listen: Listen,
@@ -69,16 +73,17 @@ impl Show {
         let mut flags = self.options.flags();
         self.listen.add_to(&mut flags);
         let config = configure(&flags, Level::WARN)?;
-        let text = match self.json || !io::stdout().is_terminal() {
+        let screen = Screen::of_output();
+        let text = match self.json || self.output.is_json(screen) {
             true => show::json_line(&format!("{:#}", for_programs(&config))),
-            false => for_people(&config),
+            false => for_people(&config, screen),
         };
         show::print(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn for_people(config: &Config) -> String {
+fn for_people(config: &Config, screen: Screen) -> String {
     let values = config.values();
     let rows: Vec<[String; 3]> = keys()
         .all
@@ -95,19 +100,10 @@ fn for_people(config: &Config) -> String {
                 config.origin(&key.path).to_string(),
             ]
         })
-        .chain(secrets().map(|name| [name.to_owned(), "***".to_owned(), "environment".to_owned()]))
+        .chain(secrets().map(|name| [name, "***", "environment"].map(str::to_owned)))
+        .map(|row| row.map(|cell| show::printable(&cell)))
         .collect();
-    let width = |column: usize| {
-        let widths = rows.iter().map(|row| row[column].chars().count());
-        widths.max().unwrap_or_default().min(48)
-    };
-    let (key_width, value_width) = (width(0), width(1));
-    rows.iter()
-        .map(|[key, value, origin]| {
-            let line = format!("{key:<key_width$}  {value:<value_width$}  {origin}");
-            show::printable(&line) + "\n"
-        })
-        .collect()
+    grid(&rows, "", screen.width)
 }
 
 /// The values as they would stand in a file, and under `$sources`, which a file may

@@ -143,8 +143,7 @@ impl Layers {
             None => {
                 let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
                 let problem = unknown(keys(), section, name);
-                self.mistakes
-                    .add(&origin, path, format!("{path}: it {problem}"));
+                self.mistakes.add(&origin, path, problem);
             }
         }
     }

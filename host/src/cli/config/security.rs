@@ -67,7 +67,8 @@ pub(in crate::cli) enum ForwardedHeader {
 pub(in crate::cli) struct RateLimiting {
     /// So many requests a minute are let through.
     pub(in crate::cli) requests_per_minute: std::num::NonZeroU32,
-    /// So many may come at once.
+    /// So many may come at once. MCP clients send half a dozen before they do anything:
+    /// 60 lets them, the default is that of the integration guide.
     pub(in crate::cli) burst_size: std::num::NonZeroU32,
 }
 

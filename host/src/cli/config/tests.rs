@@ -251,7 +251,7 @@ fn a_wrong_option_is_a_wrong_use_of_the_program() {
     for (pair, expected) in [
         (
             "limits.conections=1",
-            "--set limits.conections limits.conections: it is no key; did you mean `connections`?",
+            "--set limits.conections is no key; did you mean `connections`?",
         ),
         (
             "limits.connections=0",

@@ -10,6 +10,7 @@ use same_file::Handle;
 use serde_json::{Map, Value, json};
 use user_auth_host::files::{Existing, open_output};
 
+use super::super::show::Screen;
 use super::super::{Failure, progress, show};
 use super::Outcome;
 use super::lines::Input;
@@ -98,6 +99,7 @@ impl Report {
         self.refused += problems.len() as u64;
         for Problem { line, text } in problems {
             let told = format!("line {line}: {}\n", show::printable(text));
+            let told = Screen::of_errors().wrapped(&told);
             self.bar.suspend(|| show::complain(&told));
             if let Some(Errors { path, file }) = &mut self.errors {
                 let error = json!({"line": line, "problem": text});

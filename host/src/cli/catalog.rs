@@ -1,0 +1,296 @@
+//! The operations of the component and their fields, read from the component itself:
+//! help, completions and checks of arguments cannot differ from what it accepts.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+use user_auth_host::store::MemoryStore;
+use user_auth_host::{Keys, Plugin};
+
+use super::config::Component;
+use super::open::component;
+use super::{Failure, nearest, runtime};
+
+/// The field that says who calls.
+const CALLER: &str = "access_token";
+
+/// Operations that end something and are run without a question: the first two end
+/// only what the caller holds the secret of, the last ends a lock.
+const UNASKED: [&str; 3] = ["logout", "revoke_token", "unlock_user"];
+
+/// An operation, as `auth.operations` describes it.
+#[derive(Deserialize)]
+pub(super) struct Operation {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) title: String,
+    #[serde(default)]
+    pub(super) description: String,
+    #[serde(default)]
+    input_schema: Value,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+/// The hints of MCP on what an operation does.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Annotations {
+    destructive_hint: bool,
+    idempotent_hint: bool,
+}
+
+/// A field of the input of an operation.
+#[derive(Clone, Copy)]
+pub(super) struct Field<'a> {
+    pub(super) name: &'a str,
+    pub(super) is_required: bool,
+    schema: &'a Value,
+}
+
+/// Returns the operations of a plugin.
+pub(super) async fn operations(plugin: &Plugin) -> Result<Vec<Operation>, Failure> {
+    let operations = plugin.operations().await.map_err(Failure::no_answer)?;
+    serde_json::from_str(&operations)
+        .map_err(|error| Failure::start(format!("the component is broken: {error}")))
+}
+
+/// Returns the operations of the configured component, without its store and keys.
+pub(super) fn operations_of(config: &Component) -> Result<Vec<Operation>, Failure> {
+    let plugin = component(config)?
+        .store(Arc::new(MemoryStore::new()))
+        .keys(Keys::ephemeral().map_err(Failure::start)?)
+        .build()
+        .map_err(Failure::start)?;
+    let runtime = runtime()?;
+    let operations = runtime.block_on(operations(&plugin));
+    runtime.shutdown_background();
+    operations
+}
+
+/// Returns the operation of this name, or says which was probably meant.
+pub(super) fn find<'a>(operations: &'a [Operation], name: &str) -> Result<&'a Operation, Failure> {
+    if let Some(found) = operations.iter().find(|operation| operation.name == name) {
+        return Ok(found);
+    }
+    // A tool of MCP has the name of its operation after this.
+    let bare = name.strip_prefix("user-auth_").unwrap_or(name);
+    let names = operations.iter().map(|operation| operation.name.as_str());
+    let meant = nearest::suggestion(names, bare);
+    Err(Failure::usage(format!(
+        "there is no operation '{name}'{meant} `user-auth call --help` lists them"
+    )))
+}
+
+impl Operation {
+    /// Returns the fields: first those that are required, in their order, and last
+    /// the one that the operator, who calls here, seldom needs.
+    pub(super) fn fields(&self) -> Vec<Field<'_>> {
+        let required = self.input_schema["required"].as_array();
+        let required: Vec<&str> = required
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let properties = self.input_schema["properties"].as_object();
+        let mut fields: Vec<Field<'_>> = properties
+            .into_iter()
+            .flatten()
+            .map(|(name, schema)| Field {
+                name,
+                is_required: required.contains(&name.as_str()),
+                schema,
+            })
+            .collect();
+        fields.sort_by_key(|field| {
+            let place = required.iter().position(|name| *name == field.name);
+            (place.unwrap_or(usize::MAX), field.name == CALLER)
+        });
+        fields
+    }
+
+    /// Returns the field of this name.
+    pub(super) fn field(&self, name: &str) -> Option<Field<'_>> {
+        self.fields().into_iter().find(|field| field.name == name)
+    }
+
+    /// Whether there are no other fields than those that are named. Schemas for MCP
+    /// clients do not say so, since some of these take no `additionalProperties`: an
+    /// operation that takes any field says that.
+    pub(super) fn is_closed(&self) -> bool {
+        let others = &self.input_schema["additionalProperties"];
+        self.input_schema["properties"].is_object() && (others.is_null() || *others == false)
+    }
+
+    /// Whether running it ends something that another command cannot bring back.
+    pub(super) fn needs_confirmation(&self) -> bool {
+        let Annotations {
+            destructive_hint,
+            idempotent_hint,
+        } = self.annotations;
+        destructive_hint && idempotent_hint && !UNASKED.contains(&self.name.as_str())
+    }
+
+    /// Whether a field sets a password that its owner has to remember, and so is worth
+    /// typing twice.
+    pub(super) fn sets_password(&self, field: &Field<'_>) -> bool {
+        field.name == "new_password" || (self.name == "register" && field.name == "password")
+    }
+}
+
+impl<'a> Field<'a> {
+    /// Returns what the schema says of it, as one line.
+    pub(super) fn description(&self) -> String {
+        one_line(self.schema["description"].as_str().unwrap_or_default())
+    }
+
+    /// Whether its values must not be shown.
+    pub(super) fn is_secret(&self) -> bool {
+        self.schema["format"] == "password"
+    }
+
+    /// Whether the schema allows values of this type.
+    pub(super) fn is(&self, kind: &str) -> bool {
+        match &self.schema["type"] {
+            Value::String(only) => only == kind,
+            Value::Array(several) => several.iter().any(|one| one == kind),
+            _ => false,
+        }
+    }
+
+    /// Whether its value is a list of texts.
+    pub(super) fn is_list(&self) -> bool {
+        self.is("array") && self.schema["items"]["type"] == "string"
+    }
+
+    /// Returns the only values that it can have; empty if there are others.
+    pub(super) fn choices(&self) -> Vec<&'a str> {
+        let words = self.schema["enum"].as_array();
+        let constants = self.schema["oneOf"].as_array();
+        let constants = constants.into_iter().flatten().map(|one| &one["const"]);
+        let all = words.into_iter().flatten().chain(constants);
+        all.filter_map(Value::as_str).collect()
+    }
+
+    /// Returns how it is written on the command line, such as `limit=N`.
+    pub(super) fn usage(&self) -> String {
+        let name = self.name;
+        match self.choices() {
+            choices if !choices.is_empty() => format!("{name}={}", choices.join("|")),
+            _ if self.is_secret() => format!("{name}=SECRET"),
+            _ if self.is("string") => format!("{name}=TEXT"),
+            _ if self.is("integer") => format!("{name}=N"),
+            _ if self.is("boolean") => format!("{name}=true|false"),
+            _ if self.is_list() => format!("{name}=A,B"),
+            _ => format!("{name}:=JSON"),
+        }
+    }
+}
+
+/// Returns a text without the line breaks of its source.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    pub(in crate::cli) fn operation(name: &str, input_schema: Value) -> Operation {
+        let operation = json!({"name": name, "input_schema": input_schema});
+        serde_json::from_value(operation).unwrap()
+    }
+
+    pub(in crate::cli) fn example() -> Operation {
+        operation(
+            "register",
+            json!({
+                "additionalProperties": false,
+                "required": ["username", "password"],
+                "properties": {
+                    "access_token": {"type": "string", "format": "password"},
+                    "all": {"type": "boolean"},
+                    "limit": {"type": ["integer", "null"]},
+                    "password": {
+                        "type": "string", "format": "password", "description": "A\nsecret.",
+                    },
+                    "picture": {"type": "string", "enum": ["none", "text"]},
+                    "raw": {"type": "object"},
+                    "scopes": {"type": "array", "items": {"type": "string"}},
+                    "username": {"type": "string"},
+                },
+            }),
+        )
+    }
+
+    #[test]
+    fn fields_are_written_as_their_schema_has_them() {
+        let operation = example();
+        let fields = operation.fields();
+        let usages: Vec<String> = fields.iter().map(Field::usage).collect();
+        assert_eq!(
+            usages,
+            [
+                "username=TEXT",
+                "password=SECRET",
+                "all=true|false",
+                "limit=N",
+                "picture=none|text",
+                "raw:=JSON",
+                "scopes=A,B",
+                "access_token=SECRET",
+            ]
+        );
+        let password = operation.field("password").unwrap();
+        assert_eq!(password.description(), "A secret.");
+        assert!(password.is_required && operation.sets_password(&password));
+        assert!(operation.field("nothing").is_none());
+    }
+
+    #[test]
+    fn an_operation_takes_the_fields_of_its_schema_unless_that_says_otherwise() {
+        let is_closed = |schema| operation("any", schema).is_closed();
+        assert!(is_closed(json!({"properties": {}})));
+        assert!(is_closed(
+            json!({"properties": {}, "additionalProperties": false})
+        ));
+        assert!(!is_closed(
+            json!({"properties": {}, "additionalProperties": true})
+        ));
+        assert!(!is_closed(json!({})));
+    }
+
+    #[test]
+    fn only_what_ends_something_needs_a_confirmation() {
+        for (name, destructive, idempotent, needs) in [
+            ("delete_user", true, true, true),
+            ("change_password", true, false, false),
+            ("get_user", false, true, false),
+            ("logout", true, true, false),
+        ] {
+            let annotations = json!({"destructiveHint": destructive, "idempotentHint": idempotent});
+            let operation = json!({"name": name, "annotations": annotations});
+            let operation: Operation = serde_json::from_value(operation).unwrap();
+            assert_eq!(operation.needs_confirmation(), needs, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_is_answered_in_one_line_with_the_nearest() {
+        let operations = [
+            operation("login", json!({})),
+            operation("logout", json!({})),
+        ];
+        let refused = |name| find(&operations, name).err().unwrap().message;
+        assert_eq!(
+            refused("logn"),
+            "there is no operation 'logn'; did you mean `login`? `user-auth call --help` lists \
+             them"
+        );
+        assert!(refused("user-auth_login").contains("did you mean `login`?"));
+        assert!(!refused("frobnicate").contains("did you mean"));
+    }
+}

@@ -1,0 +1,125 @@
+//! Help: on operations from what the component says of them, and on commands such
+//! that a terminal of any width shows it well.
+
+use clap::Command;
+
+use super::catalog::{Field, Operation, one_line};
+use super::show::{Screen, printable};
+use super::table::{grid, wrapped};
+
+/// Lines are no longer than this, as those that clap wraps.
+const WIDEST: usize = 100;
+
+/// Returns the help on `call` itself, with all operations.
+pub(super) fn of_call(operations: &[Operation], screen: Screen) -> String {
+    let mut program = super::command();
+    program.build();
+    let mut text = String::new();
+    if let Some(call) = program.find_subcommand_mut("call") {
+        let help = call.render_help();
+        text = match screen.has_colour {
+            true => help.ansi().to_string(),
+            false => help.to_string(),
+        };
+    }
+    if operations.is_empty() {
+        return text;
+    }
+    let rows: Vec<_> = operations
+        .iter()
+        .map(|operation| [&operation.name, &operation.title].map(|text| printable(text)))
+        .collect();
+    let heading = screen.bold("Operations:");
+    format!(
+        "{text}\n{heading}\n{}",
+        grid(&rows, "  ", Some(width(screen)))
+    )
+}
+
+/// Returns the help on one operation: what it does, and its fields.
+pub(super) fn of_operation(operation: &Operation, screen: Screen) -> String {
+    let width = Some(width(screen));
+    let fields = operation.fields();
+    let mut usage = format!("user-auth call {}", operation.name);
+    let mut rows = Vec::new();
+    for field in &fields {
+        let written = printable(&field.usage());
+        usage += &match field.is_required && !field.is_secret() {
+            true => format!(" {written}"),
+            false => format!(" [{written}]"),
+        };
+        let asked = match (field.is_required, field.is_secret()) {
+            (true, true) => " Asked for if it is left out.",
+            (true, false) => " Required.",
+            (false, _) => "",
+        };
+        let description = printable(&field.description());
+        rows.push([written, format!("{description}{asked}").trim().to_owned()]);
+    }
+    let mut text = format!("{}\n\n", printable(&operation.title));
+    text += &wrapped(&printable(&one_line(&operation.description)), width);
+    text += &format!("\n{}\n", screen.bold("Usage:"));
+    text += &grid(&[[usage]], "  ", width);
+    if !rows.is_empty() {
+        text += &format!("\n{}\n", screen.bold("Fields:"));
+        text += &grid(&rows, "  ", width);
+    }
+    let is_asked = |field: &Field<'_>| field.is_required && field.is_secret();
+    let advice = match fields.iter().any(is_asked) {
+        true => {
+            "A secret is best left out here, where other users of the machine could see it: it is \
+             asked for at a terminal, and otherwise read with `--password-stdin` or `--json -`. "
+        }
+        false => "",
+    };
+    let advice = format!("{advice}`user-auth call --help` shows the options.");
+    text += &format!("\n{}", wrapped(&advice, width));
+    text
+}
+
+/// Has the texts below the options wrapped as the screen is wide, and not as their
+/// source is.
+pub(super) fn reflow(command: Command) -> Command {
+    let text = command
+        .get_after_help()
+        .map(|text| joined(&text.to_string()));
+    let command = match text {
+        Some(text) => command.after_help(text),
+        None => command,
+    };
+    command.mut_subcommands(reflow)
+}
+
+/// A text whose paragraphs are one line each. Indented lines stay as they are.
+fn joined(text: &str) -> String {
+    let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+    let mut all = String::new();
+    let mut was_prose = false;
+    for line in text.lines() {
+        all += match (all.is_empty(), was_prose && is_prose(line)) {
+            (true, _) => "",
+            (false, true) => " ",
+            (false, false) => "\n",
+        };
+        all += line;
+        was_prose = is_prose(line);
+    }
+    all
+}
+
+fn width(screen: Screen) -> usize {
+    screen.width.unwrap_or(WIDEST).min(WIDEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::joined;
+
+    #[test]
+    fn paragraphs_become_lines_and_examples_stay() {
+        assert_eq!(
+            joined("One\ntwo.\n\nThree:\n  a b\n  c\nfour\nfive"),
+            "One two.\n\nThree:\n  a b\n  c\nfour five"
+        );
+    }
+}
