@@ -93,7 +93,7 @@ pub fn tool_name(operation: &str) -> String {
 
 /// Answers one message. What is wrong is told in the response.
 pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response {
-    if let Err(refusal) = admit(request, settings, ports) {
+    if let Err(refusal) = admission::check(request, settings, ports) {
         return refusal;
     }
     let caller = caller(request);
@@ -127,9 +127,9 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
     }
 }
 
-/// Whether a request may be looked at; `Err` is its answer when it may not.
-pub(crate) fn admit(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Response> {
-    admission::check(request, settings, ports)
+/// Whether a request says clearly who calls; `Err` is its answer when it does not.
+pub(crate) fn check_credentials(request: &Request, ports: Ports) -> Result<(), Response> {
+    admission::credentials(request, ports).map(drop)
 }
 
 /// Answers any message, when nothing can run, with the reason.

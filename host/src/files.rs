@@ -136,7 +136,14 @@ pub fn read(path: &Path, guard: Guard, limit: u64) -> Result<Zeroizing<Vec<u8>>,
 /// as shells make of `<(command)`.
 pub fn read_text(path: &Path, guard: Guard) -> Result<Zeroizing<String>, FileError> {
     let file = open_any(path, guard, Kinds::FileOrPipe)?;
+    let from_pipe = file.metadata().is_ok_and(|metadata| is_pipe(&metadata));
     let bytes = read_all(file, path, MAX_TEXT_BYTES)?;
+    // Before there is a writer a pipe reads as if it were empty: a configuration would
+    // be taken for one that sets nothing.
+    if from_pipe && bytes.is_empty() {
+        let reason = "it is a pipe from which nothing came; start what writes to it first";
+        return Err(FileError::io(path, io::Error::other(reason)));
+    }
     match encoding::text(&bytes) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
         Err(reason) => {

@@ -292,7 +292,6 @@ fn control_characters_of_arguments_do_not_reach_the_terminal() {
     let home = folder();
     for arguments in [
         &["call", "\x1b[2J"][..],
-        &["call", "login", "\x1b[2J"],
         &["call", "login", "\x1b[2J:=x"],
         &["serve", "--listen", "\x1b[2J"],
         &["serve", "--store", "sqlite:/no/\x1b[2J/x.db"],

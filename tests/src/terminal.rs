@@ -68,17 +68,26 @@ impl Terminal {
         terminal
     }
 
-    /// Waits until this is shown, and returns what was shown since the last time.
+    /// Waits until this is shown, and returns what was shown since the last time, up to
+    /// its end. What came with it is for the next time.
     pub fn expect(&mut self, text: &str) -> String {
         loop {
-            let new = String::from_utf8_lossy(&self.shown[self.seen..]).into_owned();
-            if new.contains(text) {
-                self.seen = self.shown.len();
+            let new = &self.shown[self.seen..];
+            if let Some(found) = new
+                .windows(text.len())
+                .position(|bytes| bytes == text.as_bytes())
+            {
+                let end = found + text.len();
+                let new = String::from_utf8_lossy(&new[..end]).into_owned();
+                self.seen += end;
                 return new;
             }
             match self.screen.recv_timeout(Duration::from_secs(60)) {
                 Ok(more) => self.shown.extend(more),
-                Err(error) => panic!("{text:?} is not shown ({error}): {new}"),
+                Err(error) => {
+                    let new = String::from_utf8_lossy(new);
+                    panic!("{text:?} is not shown ({error}): {new}");
+                }
             }
         }
     }

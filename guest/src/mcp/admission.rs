@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::credentials::{Credentials, TwoKeys};
+use super::credentials::{Credentials, Unclear};
 use super::failure::RpcError;
 use super::{Request, Response, Transport, failure, json_response, message, response};
 use crate::domain::actor;
@@ -22,6 +22,9 @@ use crate::settings::Settings;
 /// knows the header that the key came in, and adds it.
 const CHALLENGE: &str = "ApiKey realm=\"user-auth\"";
 
+/// RFC 6750 section 3.
+const NOT_BEARER: &str = "Bearer realm=\"user-auth\", error=\"invalid_request\"";
+
 /// Whether the message may be looked at; `Err` is its answer when it may not,
 /// notifications included: HTTP has a status for each request. Wrong keys are not
 /// throttled: with 256 random bits there is nothing to guess.
@@ -29,17 +32,40 @@ pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(),
     if request.transport == Transport::Stdio {
         return Ok(());
     }
-    let credentials = Credentials::of(request).map_err(|TwoKeys| {
-        let problem = "There are two API keys that differ, one of them as a bearer token";
-        let error = RpcError::invalid_request(problem).data(json!({"expected": "one API key"}));
-        let body = response(id_of(&request.body), "error", error.to_object());
-        json_response(error.status, Vec::new(), &body)
-    })?;
+    let credentials = credentials(request, ports)?;
     if !settings.require_api_key {
         return Ok(());
     }
     require_key(&credentials, request, settings, ports)
-        .map_err(|error| refuse(request, &error, ports))
+        .map_err(|error| refuse(request, &error, CHALLENGE, ports))
+}
+
+/// What a request over HTTP shows to say who calls; `Err` is the answer to one that does
+/// not say it clearly.
+pub fn credentials<'a>(request: &'a Request, ports: Ports) -> Result<Credentials<'a>, Response> {
+    let invalid = |problem: &str, expected: &str| {
+        let error = RpcError::invalid_request(problem).data(json!({"expected": expected}));
+        let body = response(id_of(&request.body), "error", error.to_object());
+        json_response(error.status, Vec::new(), &body)
+    };
+    Credentials::of(request).map_err(|unclear| match unclear {
+        Unclear::TwoKeys => {
+            let problem = "There are two API keys that differ, one of them as a bearer token";
+            invalid(problem, "one API key")
+        }
+        Unclear::Repeated(name) => {
+            let problem = format!("There is more than one {name} header");
+            invalid(&problem, "one header of this name")
+        }
+        Unclear::NotBearer => {
+            let problem = "The header Authorization is not a bearer token";
+            let error = AuthError::new(Kind::Authentication, problem).detail(
+                "expected",
+                "Authorization: Bearer, a space and an access token or API key; or no such header",
+            );
+            refuse(request, &error, NOT_BEARER, ports)
+        }
+    })
 }
 
 /// Fails with -32001 unless there is a good API key.
@@ -72,9 +98,9 @@ fn require_key(
     }
 }
 
-fn refuse(request: &Request, error: &AuthError, ports: Ports) -> Response {
+fn refuse(request: &Request, error: &AuthError, challenge: &str, ports: Ports) -> Response {
     let headers = match error.kind {
-        Kind::Authentication => vec![("www-authenticate".to_owned(), CHALLENGE.to_owned())],
+        Kind::Authentication => vec![("www-authenticate".to_owned(), challenge.to_owned())],
         _ => failure::headers(error),
     };
     let object = error.to_object(ports.clock.now());

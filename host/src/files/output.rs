@@ -1,6 +1,7 @@
 //! Files that are written to under a name that was given.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::Path;
 
 use super::FileError;
@@ -26,24 +27,47 @@ pub fn open_output(path: &Path, existing: Existing) -> Result<File, FileError> {
     };
     options.create(true);
     #[cfg(unix)]
+    let is_link = is_link_of_ours(path)?;
+    #[cfg(not(unix))]
+    let is_link = false;
+    #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
 
         use rustix::fs::OFlags;
 
-        let mut flags = OFlags::NOCTTY;
-        if !is_link_of_ours(path)? {
+        // Opening a pipe would wait for a reader.
+        let mut flags = OFlags::NOCTTY | OFlags::NONBLOCK;
+        if !is_link {
             flags |= OFlags::NOFOLLOW;
         }
         options.mode(0o600).custom_flags(flags.bits() as i32);
     }
-    let file = options.open(path).map_err(problem)?;
+    let file = options
+        .open(path)
+        .map_err(|error| cannot_open(path, error))?;
     let metadata = file.metadata().map_err(problem)?;
-    // Terminals and pipes keep nothing.
-    if metadata.is_file() {
+    // A terminal keeps nothing, nor does a pipe that a link leads to, such as
+    // `/dev/stderr`. Who made a pipe with a name reads what is written to it.
+    if metadata.is_file() || (super::is_pipe(&metadata) && !is_link) {
         super::trust::refuse(path, &metadata, super::Guard::Trusted)?;
     }
+    #[cfg(unix)]
+    super::trust::block_again(&file).map_err(problem)?;
     Ok(file)
+}
+
+fn cannot_open(path: &Path, error: io::Error) -> FileError {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error())
+        && path
+            .metadata()
+            .is_ok_and(|metadata| super::is_pipe(&metadata))
+    {
+        let reason = "it is a pipe that has no reader; start what reads it first";
+        return FileError::io(path, io::Error::new(error.kind(), reason));
+    }
+    FileError::io(path, error)
 }
 
 /// Whether the name is a link to be followed: one of ours or of root, such as

@@ -111,6 +111,9 @@ fn a_text_may_come_by_a_pipe_and_what_is_run_may_not() {
     // Not even one that would have us wait for a writer.
     let told = open(&pipe, Guard::Trusted).unwrap_err().to_string();
     assert!(told.contains("no regular file"), "{told}");
+    // A pipe without a writer reads as if it were empty.
+    let told = read_text(&pipe, Guard::Secret).unwrap_err().to_string();
+    assert!(told.contains("start what writes to it"), "{told}");
     // As a shell's process substitution names the output of a program.
     let mut printf = Command::new("printf");
     let mut child = printf.arg("a text").stdout(Stdio::piped()).spawn().unwrap();

@@ -516,3 +516,33 @@ fn attack_43_what_a_killed_process_left_is_swept_and_nothing_else() {
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(said["master_key_file"], new);
 }
+
+/// Neither waits for the other end, nor goes on as if there were nothing to read.
+#[test]
+fn attack_43_a_pipe_without_another_end_is_refused_at_once() {
+    let home = folder();
+    let pipe = home.path().join("pipe");
+    let mut mkfifo = std::process::Command::new("mkfifo");
+    assert!(
+        mkfifo
+            .args(["-m", "600"])
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    for (option, expected) in [
+        ("--config", "start what writes to it first"),
+        ("--master-key-file", "start what writes to it first"),
+        ("--audit-log", "start what reads it first"),
+    ] {
+        let mut command = command(home.path());
+        command
+            .stdin(Stdio::null())
+            .args(["stdio", "--store", "memory", option]);
+        let output = command.arg(&pipe).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{option}");
+        assert!(said.contains(expected), "{option}: {said}");
+    }
+}

@@ -192,3 +192,61 @@ fn attack_37_other_paths_take_no_part_of_their_answer_from_a_query() {
         assert_eq!(answer.status, 200, "{name}");
     }
 }
+
+/// A proxy or program that shows a key of its own must not lend it to a client whose
+/// credential is not understood.
+#[test]
+fn attack_37_a_credential_that_is_not_understood_is_not_ignored() {
+    let guarded = Guarded::start(keys_only());
+    let key = guarded.program("robot", &["*"]);
+    let key = secret(&key);
+    let tokens = guarded.operate("issue_token", json!({"username": "robot"}));
+    let token = tokens["access_token"]
+        .as_str()
+        .unwrap_or("x.y.z")
+        .to_owned();
+    for value in [
+        String::new(),
+        "Bearer".to_owned(),
+        format!("Bearer\t{token}"),
+        format!("Token {token}"),
+        token.clone(),
+        "Basic eDp5".to_owned(),
+    ] {
+        let headers = [("x-api-key", key), ("authorization", &*value)];
+        for answer in [
+            guarded.ping(&headers),
+            guarded.server.get("/verify", &headers),
+        ] {
+            assert_eq!(answer.status, 401, "{value:?}: {}", answer.text);
+            let challenge = answer.header("www-authenticate").unwrap_or_default();
+            assert!(challenge.starts_with("Bearer"), "{challenge}");
+        }
+    }
+}
+
+/// The proxy needs no key, which it would lend to every request without a credential.
+#[test]
+fn a_users_token_passes_verify_where_messages_require_a_key() {
+    let guarded = Guarded::start(keys_only());
+    let key = guarded.program("robot", &["*"]);
+    let session = guarded.operate("register", json!({"username": "zoe", "password": PASSWORD}));
+    assert!(session["user_id"].is_string(), "{session}");
+    let by_key = [("x-api-key", secret(&key))];
+    let login = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "user-auth_login",
+        "arguments": {"username": "zoe", "password": PASSWORD}}});
+    let tokens = guarded
+        .server
+        .post_to("/mcp", &by_key, &login.to_string())
+        .json();
+    let token = &tokens["result"]["structuredContent"]["access_token"];
+    let bearer = format!("Bearer {}", token.as_str().expect("a token"));
+    let bearer = [("authorization", &*bearer)];
+    let verified = guarded.server.get("/verify", &bearer);
+    assert_eq!(verified.status, 200, "{}", verified.text);
+    let subject = session["user_id"].as_str();
+    assert_eq!(verified.header("x-auth-subject"), subject);
+    assert_eq!(guarded.ping(&bearer).status, 401, "messages require a key");
+    assert_eq!(guarded.server.get("/verify", &[]).status, 401);
+}

@@ -72,8 +72,9 @@ pub(super) async fn handle(
         Err(NoMore) => return unavailable(&CallError::Busy, id),
     };
     let plugin = app.plugin.clone();
+    let running = turn.share();
     let call = async move |client| {
-        let answered = plugin.handle(message, client).await;
+        let answered = running.run(plugin.handle(message, client)).await;
         drop(memory);
         answered
     };

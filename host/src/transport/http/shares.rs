@@ -1,18 +1,27 @@
-//! What one source may take up of what all share: places for calls, and memory for
-//! bodies. Without these, a single address could keep everybody else out.
+//! What one source may take up of what all share: places for calls, the processor, and
+//! memory for bodies. Without these, a single address could keep everybody else out.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::num::NonZero;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::ready;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+use tokio_util::sync::PollSemaphore;
 
 use crate::limits::Limits;
 use crate::source::Source;
 
 /// A source has at most one in so many of the places for calls.
 const OF_CALLS: u32 = 2;
+/// How many calls of a source stand in the queue for a processor, for each of them:
+/// one that runs and one that follows it at once.
+const READY_PER_PROCESSOR: usize = 2;
 /// And of the memory for bodies.
 const OF_BODIES: usize = 8;
 /// Of all memory for bodies one in so many is for the first bytes of each: divided
@@ -34,6 +43,7 @@ struct Registry {
 struct Sizes {
     calls: usize,
     waiting_calls: usize,
+    ready_calls: usize,
     first_bytes: usize,
     memory: usize,
     memory_of_one: usize,
@@ -49,13 +59,14 @@ struct State {
     registry: Arc<Registry>,
     calls: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    ready: Arc<Semaphore>,
     memory: Arc<Semaphore>,
 }
 
 /// A place for a call, given back when it is dropped.
 pub(super) struct Turn {
     _permit: OwnedSemaphorePermit,
-    _share: Share,
+    share: Share,
 }
 
 /// Memory for a body, given back when it is dropped.
@@ -80,6 +91,7 @@ impl Sizes {
         Self {
             calls: part(limits.concurrent_calls),
             waiting_calls: part(limits.waiting_calls),
+            ready_calls: READY_PER_PROCESSOR * available_parallelism().map_or(1, NonZero::get),
             first_bytes,
             memory,
             memory_of_one,
@@ -110,6 +122,7 @@ impl Shares {
             registry: Arc::clone(registry),
             calls: semaphore(sizes.calls),
             waiting: semaphore(sizes.waiting_calls),
+            ready: semaphore(sizes.ready_calls),
             memory: semaphore(sizes.memory_of_one),
         });
         all.insert(source, Arc::downgrade(&state));
@@ -155,7 +168,7 @@ impl Share {
         };
         Ok(Turn {
             _permit: permit,
-            _share: self,
+            share: self,
         })
     }
 
@@ -165,6 +178,29 @@ impl Share {
             permits: None,
             share: self,
         }
+    }
+}
+
+impl Turn {
+    /// The share that the place is of.
+    pub(super) fn share(&self) -> Share {
+        self.share.clone()
+    }
+}
+
+impl Share {
+    /// Runs a call. The calls of a source take turns among themselves before they stand
+    /// in the runtime's queue: with hundreds of them in it, each step of what others do
+    /// would wait for a step of each.
+    pub(super) async fn run<F: Future>(&self, call: F) -> F::Output {
+        let mut call = pin!(call);
+        let mut turns = PollSemaphore::new(Arc::clone(&self.0.ready));
+        poll_fn(move |cx| {
+            // Given back when this step is over: what waits for something holds none.
+            let _turn = ready!(turns.poll_acquire(cx)).expect("it is never closed");
+            call.as_mut().poll(cx)
+        })
+        .await
     }
 }
 
@@ -251,6 +287,34 @@ mod tests {
         let _other = now(shares.of(B).turn()).unwrap().unwrap();
         drop(first);
         third.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn calls_of_one_source_leave_the_processor_to_others_at_each_step() {
+        let shares = shares(|_| ());
+        let ready = Sizes::of(&Limits::default()).ready_calls;
+        let steps = Arc::new(Mutex::new(Vec::new()));
+        let call = |source| {
+            let (share, steps) = (shares.of(source), Arc::clone(&steps));
+            tokio::spawn(async move {
+                let call = async {
+                    for _ in 0..3 {
+                        steps.lock().unwrap().push(source);
+                        tokio::task::yield_now().await;
+                    }
+                };
+                share.run(call).await;
+            })
+        };
+        let mut calls: Vec<_> = (0..50 * ready).map(|_| call(A)).collect();
+        calls.push(call(B));
+        for call in calls {
+            call.await.unwrap();
+        }
+        let steps = steps.lock().unwrap();
+        assert_eq!(steps.len(), 3 * (50 * ready + 1));
+        let last = steps.iter().rposition(|source| *source == B).unwrap();
+        assert!(last <= 4 * ready, "{last} of {}", steps.len());
     }
 
     #[tokio::test]

@@ -36,10 +36,11 @@ pub(super) async fn verify(
         Ok(turn) => turn,
         Err(refusal) => return refusal,
     };
-    let answered = app
+    let from = from.to_string();
+    let call = app
         .plugin
-        .forward_auth(&headers, Some(&from.to_string()), permission.as_deref())
-        .await;
+        .forward_auth(&headers, Some(&from), permission.as_deref());
+    let answered = turn.share().run(call).await;
     let response = app.judge(plain(answered, Value::Null), None);
     owed(response, None, Some(turn))
 }
