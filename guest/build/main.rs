@@ -2,7 +2,6 @@
 //! packed, and as it is a sixth.
 
 mod shapes;
-mod unicode;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -25,12 +24,7 @@ fn main() -> io::Result<()> {
         pack(&read, &out.join(name))?;
     }
     let schemas = fs::read_to_string(Path::new("src").join(SCHEMAS))?;
-    pack(shapes::of(&schemas)?.as_bytes(), &out.join("shapes.jsonl"))?;
-    pack(&unicode::properties(), &out.join("unicode-properties"))?;
-    pack(
-        &unicode::decompositions()?,
-        &out.join("unicode-decompositions"),
-    )
+    pack(shapes::of(&schemas)?.as_bytes(), &out.join("shapes.jsonl"))
 }
 
 /// As `packed::Packed` of the component reads it.

@@ -31,5 +31,6 @@ mod release;
 mod sandbox;
 mod secrets;
 mod stdio;
+mod text;
 mod tls;
 mod traces;

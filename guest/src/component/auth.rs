@@ -123,10 +123,7 @@ impl Guest for Component {
                     path: "$".to_owned(),
                     problem: format!(
                         "{} at line {}, column {}",
-                        match error.is_data() {
-                            true => "has two fields of one name",
-                            false => "is not valid JSON",
-                        },
+                        json::problem(&error),
                         error.line(),
                         error.column()
                     ),
@@ -169,7 +166,7 @@ fn run<T>(
 }
 
 /// A value of the domain, or what is wrong with the field that should be one.
-fn field<F, T: TryFrom<F, Error = &'static str>>(name: &str, value: F) -> AuthResult<T> {
+fn field<F, T: TryFrom<F, Error: Into<String>>>(name: &str, value: F) -> AuthResult<T> {
     T::try_from(value).map_err(|problem| AuthError::invalid(vec![FieldError::new(name, problem)]))
 }
 

@@ -9,7 +9,6 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::password::Password;
 use crate::error::Result;
 use crate::ports::{HashParameters, Ports, ScryptParameters};
 use crate::settings;
@@ -150,14 +149,13 @@ impl Cost {
         }
     }
 
-    /// Hashes a password as the other system did.
+    /// Hashes a form of a password as the other system did.
     ///
     /// bcrypt looks at the first 72 bytes of a password and no more, and so does
     /// the login with a hash of it; the whole password counts from then on, since
-    /// that login hashes it anew. The other system may have hashed what was typed
-    /// as it came; here it is always the canonical form.
-    pub fn hash(self, password: &Password, salt: &[u8], ports: &Ports) -> Result<Vec<u8>> {
-        let (password, functions) = (password.as_bytes(), ports.password_hash);
+    /// that login hashes it again.
+    pub fn hash(self, password: &[u8], salt: &[u8], ports: &Ports) -> Result<Vec<u8>> {
+        let functions = ports.password_hash;
         let hash = match self {
             Cost::Bcrypt { cost } => functions.bcrypt(password, salt, cost)?,
             Cost::Scrypt(parameters) => functions.scrypt(password, salt, parameters)?,

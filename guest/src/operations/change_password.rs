@@ -9,7 +9,7 @@ use crate::domain::audit::{self, Chain, Event, Whom};
 use crate::domain::code;
 use crate::domain::context::Context;
 use crate::domain::message;
-use crate::domain::password::{self, Owner, Password, PasswordRecord};
+use crate::domain::password::{self, Owner, Password, PasswordRecord, TypedPassword};
 use crate::domain::records::{self, Batch};
 use crate::domain::session::{self, Own};
 use crate::domain::throttle::{self, Attempt, Authenticator};
@@ -23,7 +23,7 @@ use crate::ports::MessageKind;
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
     /// The password as it is.
-    pub current_password: Password,
+    pub current_password: TypedPassword,
     /// The password as it shall be.
     pub new_password: Password,
 }

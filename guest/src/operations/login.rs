@@ -13,7 +13,7 @@ use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::known_costs::KnownCosts;
 use crate::domain::message;
-use crate::domain::password::{Password, PasswordRecord};
+use crate::domain::password::{PasswordRecord, TypedPassword};
 use crate::domain::records::{self, Batch};
 use crate::domain::refresh_token;
 use crate::domain::second_factor::SecondFactor;
@@ -34,7 +34,7 @@ pub struct Login {
     /// The name of the account.
     pub username: Username,
     /// Its password.
-    pub password: Password,
+    pub password: TypedPassword,
 }
 
 /// The tokens of a new session, or a challenge where the account has a second
@@ -148,7 +148,7 @@ impl Login {
 
     fn rehash(&self, context: &Context) -> Result<PasswordRecord> {
         KnownCosts::learn_own(context)?;
-        PasswordRecord::create(&self.password, context.settings, &context.ports)
+        PasswordRecord::renew(&self.password, context.settings, &context.ports)
     }
 }
 

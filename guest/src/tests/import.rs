@@ -351,6 +351,43 @@ fn a_name_that_nobody_has_takes_the_work_of_one_that_somebody_could_have() {
 }
 
 #[test]
+fn a_password_with_two_forms_is_tried_twice_on_foreign_hashes_of_accounts_and_of_nobody() {
+    let world = World::new();
+    world.import_one(json!({"username": "alice", "password_hash": BCRYPT}));
+    let credentials = json!({"username": "bob", "password": "correct horse battery staple"});
+    world.run("register", credentials).unwrap();
+    let work = |username: &str, password: &str| {
+        world.pass(3600);
+        world.hashes.take();
+        assert_eq!(
+            world.log_in(username, password),
+            Err(-32001),
+            "{password:?}"
+        );
+        world.hashes.take()
+    };
+    let (ours, theirs) = ("argon2id 19456", "bcrypt 4");
+    let names: Vec<String> = (0..20).map(|number| format!("nobody{number}")).collect();
+    let is_ours = |name: &String| work(name, "one form") == [ours];
+    let (like_ours, like_theirs): (Vec<_>, Vec<_>) = names.into_iter().partition(is_ours);
+    assert!(!like_ours.is_empty() && !like_theirs.is_empty());
+    for (password, forms) in [
+        ("old house by the lake", 1),
+        ("old\u{a0}house by the lake", 2),
+        ("old\u{3000}house by the lake", 2),
+        ("cafe\u{301} by the lake", 2),
+        ("caf\u{e9} by the lake", 1),
+        ("old\thouse by the lake", 1),
+        ("old house by the lake\n", 1),
+    ] {
+        assert_eq!(work("alice", password), vec![theirs; forms], "{password:?}");
+        assert_eq!(work(&like_theirs[0], password), vec![theirs; forms]);
+        assert_eq!(work("bob", password), [ours], "{password:?}");
+        assert_eq!(work(&like_ours[0], password), [ours], "{password:?}");
+    }
+}
+
+#[test]
 fn names_that_nobody_has_take_the_work_of_accounts_from_before_the_settings_changed() {
     let mut world = World::new();
     world.alice();
