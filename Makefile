@@ -108,7 +108,8 @@ freeze: ## Keep wit/ as it is now as the released text of its version
 	@awk 'FNR == 1 && NR > 1 { print "" } 1' wit/world.wit $(filter-out wit/world.wit,$(sort $(wildcard wit/*.wit))) > wit/frozen/$(CONTRACT).wit
 	@echo wit/frozen/$(CONTRACT).wit
 
-clients: $(CLIENTS)/node_modules/.installed $(CLIENTS)/.venv/.installed \
+# What takes version 1 of the Python SDK has an environment of its own.
+clients: $(CLIENTS)/node_modules/.installed $(CLIENTS)/.venv/.installed $(CLIENTS)/python1/.venv/.installed \
 	$(EXAMPLES)/javascript/node_modules/.installed $(EXAMPLES)/python/.venv/.installed
 
 $(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
@@ -229,4 +230,4 @@ sources:
 	@ls -d $(CARGO_HOME)/registry/src/* >/dev/null 2>&1 || $(CARGO) fetch --locked
 
 clean: ## Delete all that was built or installed
-	rm -rf target $(CLIENTS)/node_modules $(CLIENTS)/.venv $(EXAMPLES)/javascript/node_modules $(EXAMPLES)/python/.venv
+	rm -rf target $(CLIENTS)/node_modules $(CLIENTS)/.venv $(CLIENTS)/python1/.venv $(EXAMPLES)/javascript/node_modules $(EXAMPLES)/python/.venv

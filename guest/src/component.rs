@@ -29,10 +29,7 @@ use std::rc::Rc;
 
 use crate::domain::context::Principal;
 #[cfg(not(feature = "edge"))]
-use crate::domain::{
-    actor::Actor,
-    context::{Caller, Context, Source},
-};
+use crate::domain::context::{Caller, Context, Source};
 use crate::error::{AuthError, Kind};
 use crate::json;
 use crate::settings::Settings;
@@ -66,7 +63,7 @@ fn context<'a>(settings: &'a Settings, caller: &'a Caller) -> Context<'a> {
         ports: ports::all(),
         settings,
         caller,
-        actor: Actor::Anonymous,
+        authority: Rc::default(),
         trail: Rc::default(),
         progress: None,
         log_level: None,

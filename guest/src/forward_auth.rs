@@ -7,7 +7,6 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use crate::domain::actor::Actor;
 use crate::domain::context::{Context, Principal};
 use crate::domain::permission::Permission;
 use crate::domain::secret::Secret;
@@ -47,7 +46,7 @@ pub fn verify(
         ports,
         settings,
         caller: &caller,
-        actor: Actor::Anonymous,
+        authority: Rc::default(),
         trail: Rc::default(),
         progress: None,
         log_level: None,

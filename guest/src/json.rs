@@ -8,7 +8,7 @@ mod node;
 use std::fmt;
 
 use serde::de::{self, DeserializeOwned, Error as _, Expected, Unexpected};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use self::input::Input;
 use self::node::Node;
@@ -21,6 +21,9 @@ pub struct Mismatch {
     /// What is wrong. It may quote what was given.
     pub problem: String,
 }
+
+/// The integers that every reader of JSON holds exactly (RFC 7493 section 2.2).
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Reads JSON text. Two fields of one name are an error: whoever takes the first would
 /// read another thing than who takes the last.
@@ -68,6 +71,34 @@ pub fn fields<const N: usize>(given: [(&str, Value); N]) -> Map<String, Value> {
         fields.insert(name.to_owned(), value);
     }
     fields
+}
+
+/// The fields of an object that a sender may leave out; `Err` holds what is none. `null`
+/// and `[]` are objects without fields: languages that have one type for arrays and maps
+/// write an empty map as `[]`.
+pub fn into_fields(value: Value) -> Result<Map<String, Value>, Value> {
+    match value {
+        Value::Object(fields) => Ok(fields),
+        Value::Null => Ok(Map::new()),
+        Value::Array(items) if items.is_empty() => Ok(Map::new()),
+        other => Err(other),
+    }
+}
+
+/// Whether a number is an integer: one without a fraction, however it is written
+/// (JSON Schema Validation 2020-12 section 6.1.1).
+pub fn is_integer(number: &Number) -> bool {
+    number.as_f64().is_some_and(|number| number.fract() == 0.0)
+}
+
+/// The number as it is written without a fraction of zero: 30.0 is 30, and -0 is 0.
+pub fn whole(number: &Number) -> Number {
+    match number.as_f64() {
+        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= EXACT => {
+            Number::from(float as i64)
+        }
+        _ => number.clone(),
+    }
 }
 
 /// As JSON text.
@@ -137,7 +168,129 @@ impl std::error::Error for Mismatch {}
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
     use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Size {
+        Small,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "it is read into, and not from")]
+    struct Everything {
+        #[serde(default)]
+        u8: u8,
+        #[serde(default)]
+        u16: u16,
+        #[serde(default)]
+        u32: u32,
+        #[serde(default)]
+        u64: u64,
+        #[serde(default)]
+        i64: i64,
+        #[serde(default)]
+        f64: f64,
+        #[serde(default)]
+        bool: bool,
+        #[serde(default)]
+        text: String,
+        #[serde(default)]
+        list: Vec<u64>,
+        #[serde(default)]
+        map: Map<String, Value>,
+        #[serde(default)]
+        size: Option<Size>,
+        #[serde(default)]
+        inner: Option<Box<Everything>>,
+    }
+
+    fn problem(given: &Value) -> String {
+        from_value::<Everything>(given).unwrap_err().problem
+    }
+
+    #[test]
+    fn a_mismatch_names_types_as_json_does() {
+        let everything = [
+            "u8", "u16", "u32", "u64", "i64", "f64", "bool", "text", "list", "map", "size", "inner",
+        ];
+        let values = [
+            json!(null),
+            json!(true),
+            json!(-1),
+            json!(1.5),
+            json!(1e300),
+            json!("x"),
+            json!([[]]),
+            json!({"a": 1, "b": 2}),
+        ];
+        let rust = [
+            "u8", "u16", "u32", "u64", "i64", "f64", "bool ", "a map", "sequence", "unit",
+            "struct", "option", "enum", "tuple", "variant", "floating", "str,",
+        ];
+        for field in everything {
+            for value in &values {
+                let Err(mismatch) = from_value::<Everything>(&object([(field, value.clone())]))
+                else {
+                    continue;
+                };
+                // As callers see it.
+                let (_, expected) = mismatch.problem.rsplit_once(", expected ").unwrap();
+                let found = rust.iter().find(|word| expected.contains(*word));
+                assert_eq!(found, None, "{field} {value}: {}", mismatch.problem);
+            }
+        }
+        for (value, expected) in [
+            (json!({"u64": "x"}), "an integer, 0 or more"),
+            (json!({"u64": -1}), "an integer, 0 or more"),
+            (json!({"u8": 256}), "an integer from 0 to 255"),
+            (json!({"i64": 1.5}), "an integer"),
+            (json!({"bool": 1}), "a boolean"),
+            (json!({"text": 1}), "a string"),
+            (json!({"list": {}}), "an array"),
+            (json!({"map": []}), "an object"),
+            (json!({"inner": 1}), "an object"),
+            (json!({"size": 1}), "a string"),
+            (json!({"size": "big"}), "`small`"),
+        ] {
+            let problem = problem(&value);
+            let expected = format!(", expected {expected}");
+            assert!(problem.ends_with(&expected), "{value}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_number_without_a_fraction_is_an_integer_however_it_is_written() {
+        for (text, integer) in [
+            ("30", 30),
+            ("30.0", 30),
+            ("3e1", 30),
+            ("300e-1", 30),
+            ("-0", 0),
+            ("-0.0", 0),
+            ("9007199254740992.0", 9_007_199_254_740_992),
+        ] {
+            let read: u64 = from_slice(text.as_bytes()).unwrap();
+            assert_eq!(read, integer, "{text}");
+        }
+        let below: i64 = from_slice(b"-30.0").unwrap();
+        assert_eq!(below, -30);
+        for text in [
+            "30.5",
+            "1e-1",
+            "-1",
+            "-1.0",
+            "1e300",
+            "18446744073709551616",
+        ] {
+            assert!(from_slice::<u64>(text.as_bytes()).is_err(), "{text}");
+        }
+        let fraction: f64 = from_slice(b"1.5").unwrap();
+        assert_eq!(fraction, 1.5);
+    }
 
     #[test]
     fn half_a_character_is_told_from_what_is_no_json() {
@@ -149,9 +302,9 @@ mod tests {
             r#"{"a": "\ude42"}"#,
         ] {
             let error = parse(text.as_bytes()).unwrap_err();
-            assert!(problem(&error).contains("surrogate"), "{text}");
+            assert!(super::problem(&error).contains("surrogate"), "{text}");
         }
-        let of = |text: &str| problem(&parse(text.as_bytes()).unwrap_err());
+        let of = |text: &str| super::problem(&parse(text.as_bytes()).unwrap_err());
         assert_eq!(of("{"), "is not valid JSON");
         assert_eq!(of(r#""\u12""#), "is not valid JSON");
         assert_eq!(of(r#"{"a": 1, "a": 2}"#), "has two fields of one name");

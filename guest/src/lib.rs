@@ -21,6 +21,7 @@ pub mod mcp;
 pub mod operations;
 mod packed;
 pub mod ports;
+mod printable;
 pub mod settings;
 mod unicode;
 

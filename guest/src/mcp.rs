@@ -21,7 +21,6 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::actor::Actor;
 use crate::domain::context::{Caller, Context, Principal, Progress, Source};
 use crate::domain::secret::Secret;
 use crate::error::AuthError;
@@ -49,6 +48,9 @@ const STATIC_TTL_MS: u64 = 60 * 60 * 1000;
 
 /// The most messages in one JSON-RPC batch.
 pub const MAX_BATCH: usize = 64;
+
+/// What the name of each tool begins with.
+pub const TOOL_PREFIX: &str = "user-auth_";
 
 /// What carried a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +86,7 @@ pub struct Response {
 
 /// The name of the tool that runs an operation.
 pub fn tool_name(operation: &str) -> String {
-    format!("{}{operation}", tools::PREFIX)
+    format!("{TOOL_PREFIX}{operation}")
 }
 
 /// Answers one message. What is wrong is told in the response.
@@ -176,10 +178,12 @@ struct Answer {
 
 impl Exchange<'_> {
     /// JSON-RPC batches were part of MCP until 2025-03-26, which is also what a
-    /// request without a version is taken for.
+    /// request without a version is taken for. On standard input there is no more to
+    /// a batch than lines, and each message of it is judged by itself.
     fn batch(&self, messages: Vec<Value>) -> Response {
         let version = self.header("mcp-protocol-version");
-        let had_batches = version.is_none_or(|version| version <= "2025-03-26");
+        let had_batches = version.is_none_or(|version| version <= "2025-03-26")
+            || self.request.transport == Transport::Stdio;
         let problem = if !had_batches {
             Some("Batches are not part of this protocol version")
         } else if messages.is_empty() {
@@ -222,7 +226,7 @@ impl Exchange<'_> {
             return;
         }
         if let Some(id) = params.get("requestId") {
-            self.ports.client.cancel(&json::text(id));
+            self.ports.client.cancel(&message::id_key(id));
         }
     }
 
@@ -237,7 +241,7 @@ impl Exchange<'_> {
         };
         // A batch is answered whole or not at all, so that none of it is cancelled.
         if !in_batch {
-            self.ports.client.started(&json::text(&request.id));
+            self.ports.client.started(&message::id_key(&request.id));
         }
         let call = Call {
             era,
@@ -279,11 +283,9 @@ impl Exchange<'_> {
             ports: self.ports,
             settings: self.settings,
             caller: self.caller,
-            actor: Actor::Anonymous,
+            authority: Rc::default(),
             trail: Rc::default(),
-            progress: token
-                .filter(|token| token.is_string() || token.is_i64() || token.is_u64())
-                .map(|token| Progress { token }),
+            progress: token.filter(message::is_id).map(|token| Progress { token }),
             log_level,
         }
     }
@@ -342,11 +344,10 @@ impl Call<'_> {
     /// A parameter that may be left out, as an object.
     fn object(&self, name: &str) -> Result<Map<String, Value>, RpcError> {
         match self.params.get(name) {
-            None | Some(Value::Null) => Ok(Map::new()),
-            Some(Value::Object(object)) => Ok(object.clone()),
-            Some(_) => Err(RpcError::invalid_params(&format!(
-                "$.params.{name}: expected an object"
-            ))),
+            None => Ok(Map::new()),
+            Some(given) => json::into_fields(given.clone()).map_err(|_| {
+                RpcError::invalid_params(&format!("$.params.{name}: expected an object"))
+            }),
         }
     }
 

@@ -124,7 +124,8 @@ pub use unlock_user::UnlockUser;
 pub use verify_audit_chain::VerifyAuditChain;
 pub use verify_token::{Verification, VerifyToken};
 
-use crate::domain::actor::{self, Requirement};
+use crate::domain::actor::Requirement;
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::trail::Trail;
 use crate::error::{AuthError, Kind, Result};
@@ -203,14 +204,18 @@ pub trait Operation: DeserializeOwned + JsonSchema {
     fn run(self, context: &Context) -> Result<Self::Output>;
 }
 
-/// What an operation does to the world: the hints of an MCP tool. No operation
-/// reaches beyond this service and the owners of its accounts (`openWorldHint`).
+/// What an operation does to the world: the hints of an MCP tool. An operation is
+/// called destructive if it ends or replaces something, or lets an account or a key do
+/// more than before: a client should ask its user first. No operation reaches beyond
+/// this service and the owners of its accounts (`openWorldHint`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// It changes nothing.
     Reads,
-    /// It adds something, each time anew.
+    /// It adds something at each call, and no account or key can do more than before.
     Adds,
+    /// It lets an account do more than before, or makes a credential that acts for one.
+    Widens,
     /// It ends or replaces something, each time anew.
     Replaces,
     /// It ends something; doing so twice is doing so once.
@@ -223,7 +228,7 @@ impl Effect {
         json!({
             "title": title,
             "readOnlyHint": self == Effect::Reads,
-            "destructiveHint": matches!(self, Effect::Replaces | Effect::Ends),
+            "destructiveHint": !matches!(self, Effect::Reads | Effect::Adds),
             "idempotentHint": matches!(self, Effect::Reads | Effect::Ends),
             "openWorldHint": false,
         })
@@ -249,20 +254,14 @@ pub struct Definition {
 
 #[cfg(test)]
 impl Definition {
-    /// JSON Schema (2020-12) of the input.
+    /// JSON Schema (2020-12) of the input, with what is secret in it.
     pub fn input_schema(&self) -> Value {
-        self.written().input
+        (self.schemas)().0
     }
 
     /// JSON Schema (2020-12) of the output.
     pub fn output_schema(&self) -> Value {
-        self.written().output
-    }
-
-    fn written(&self) -> schemas::Schemas {
-        let mut all = TABLE.iter().zip(schemas::all());
-        let own = all.find(|(definition, _)| definition.name == self.name);
-        own.unwrap().1
+        (self.schemas)().1
     }
 }
 
@@ -272,7 +271,10 @@ const fn define<O: Operation>() -> Definition {
         title: O::TITLE,
         effect: O::EFFECT,
         #[cfg(test)]
-        schemas: || (input_schema::<O>(), schema::<O::Output>()),
+        schemas: || {
+            let output = SchemaSettings::draft2020_12().for_serialize();
+            (input_schema::<O>(), schema::<O::Output>(output))
+        },
         requires: O::REQUIRES,
         invoke: invoke_one::<O>,
     }
@@ -354,16 +356,7 @@ fn run_one<O: Operation>(input: Value, shown: Option<String>, context: &Context)
 }
 
 fn authorized<O: Operation>(operation: O, context: &Context) -> Result<O::Output> {
-    operation.run(&acting(O::REQUIRES, context)?)
-}
-
-#[inline(never)]
-fn acting<'a>(requires: Requirement, context: &Context<'a>) -> Result<Context<'a>> {
-    let actor = actor::authorize(requires, context)?;
-    Ok(Context {
-        actor,
-        ..context.clone()
-    })
+    operation.run(&authority::authorize(O::REQUIRES, context)?)
 }
 
 fn counted<T>(
@@ -420,7 +413,7 @@ fn shown(input: &Value, operation: &str, trail: &Trail) -> Option<String> {
 /// field to say who that is, for clients that cannot set headers.
 #[cfg(test)]
 fn input_schema<O: Operation>() -> Value {
-    let mut schema = schema::<O>();
+    let mut schema = schema::<O>(SchemaSettings::draft2020_12());
     if O::REQUIRES != Requirement::Nothing {
         schema["properties"][input::CALLER] = json!({
             "type": "string",
@@ -433,8 +426,8 @@ fn input_schema<O: Operation>() -> Value {
 
 /// With all types in place, for clients that do not follow references.
 #[cfg(test)]
-fn schema<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
+fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
+    let settings = settings.with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });

@@ -310,6 +310,8 @@ pub enum MessageKind {
     SecondFactorChanged,
     /// The right password came from a source that it never came from before.
     LoginFromNewSource,
+    /// An API key was made for the account, or one of its keys was rotated.
+    ApiKeyCreated,
 }
 
 /// A message to the owner of an account.

@@ -45,10 +45,25 @@ pub struct Settings {
     /// `USER_AUTH_REQUIRE_API_KEY`, `true` or `false`: whether a message over HTTP
     /// has to come with an API key.
     pub require_api_key: bool,
+    /// `USER_AUTH_MCP_TOOL_ERRORS`, `auto`, `result` or `error`.
+    pub tool_errors: ToolErrors,
 }
 
-/// How many guesses there are. They are always counted; what can be set is how
-/// soon there are too many.
+/// How a failed operation is answered to MCP clients before 2026-07-28, which has only
+/// results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToolErrors {
+    /// A result where a version from 2025-03-26 on is named, an error otherwise.
+    #[default]
+    Auto,
+    /// A result of the tool, with `isError`.
+    Result,
+    /// An error of JSON-RPC.
+    Error,
+}
+
+/// How many guesses and registrations there are. They are always counted; what can be
+/// set is how soon there are too many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throttling {
     /// `USER_AUTH_THROTTLING_ATTEMPTS_PER_SOURCE`: attempts on one secret from one
@@ -57,7 +72,10 @@ pub struct Throttling {
     /// `USER_AUTH_THROTTLING_FAILURES_PER_SOURCE`: failures of one source, whatever
     /// the secret, within the window.
     pub failures_per_source: i64,
-    /// `USER_AUTH_THROTTLING_WINDOW_SECONDS`: how long both count, from the first.
+    /// `USER_AUTH_THROTTLING_REGISTRATIONS_PER_SOURCE`: accounts that one source may
+    /// register within the window.
+    pub registrations_per_source: i64,
+    /// `USER_AUTH_THROTTLING_WINDOW_SECONDS`: how long these count, from the first.
     pub window: Duration,
     /// `USER_AUTH_THROTTLING_CONSECUTIVE_ATTEMPTS`: attempts on one secret without a
     /// success, of all strangers together or from one known source.
@@ -69,6 +87,7 @@ impl Default for Throttling {
         Throttling {
             attempts_per_source: 10,
             failures_per_source: 100,
+            registrations_per_source: 100,
             window: Duration::from_secs(15 * 60),
             // NIST SP 800-63B-4 section 3.2.2 allows no more.
             consecutive_attempts: MAX_CONSECUTIVE_ATTEMPTS as i64,
@@ -95,6 +114,7 @@ impl Default for Settings {
             argon2_iterations: 2,
             throttling: Throttling::default(),
             require_api_key: false,
+            tool_errors: ToolErrors::default(),
         }
     }
 }
@@ -160,6 +180,7 @@ impl Settings {
                     settings.argon2_memory_kib = number(7 * 1024, 65_536)? as u32
                 }
                 "ARGON2_ITERATIONS" => settings.argon2_iterations = number(1, 10)? as u32,
+                "MCP_TOOL_ERRORS" => settings.tool_errors = tool_errors(&name, &value)?,
                 "REQUIRE_API_KEY" => settings.require_api_key = truth(&name, &value)?,
                 _ => settings.throttling.read(setting, number)?,
             }
@@ -230,6 +251,9 @@ impl Throttling {
             "THROTTLING_FAILURES_PER_SOURCE" => {
                 self.failures_per_source = number(10, 100_000)? as i64;
             }
+            "THROTTLING_REGISTRATIONS_PER_SOURCE" => {
+                self.registrations_per_source = number(1, 100_000)? as i64;
+            }
             "THROTTLING_WINDOW_SECONDS" => {
                 self.window = Duration::from_secs(number(60, DAY)?);
             }
@@ -273,6 +297,15 @@ fn number(name: &str, value: &str, low: u64, high: u64) -> Result<u64, InvalidSe
     }
 }
 
+fn tool_errors(name: &str, value: &str) -> Result<ToolErrors, InvalidSetting> {
+    match value {
+        "auto" => Ok(ToolErrors::Auto),
+        "result" => Ok(ToolErrors::Result),
+        "error" => Ok(ToolErrors::Error),
+        _ => Err(invalid(name, value, "auto, result or error")),
+    }
+}
+
 fn truth(name: &str, value: &str) -> Result<bool, InvalidSetting> {
     value
         .parse()
@@ -307,6 +340,7 @@ mod tests {
         assert!(read("USER_AUTH_CODE_TTL_SECONDS", "601").is_err());
         // What is meant to shut a door does not leave it open by mistake.
         assert!(read("USER_AUTH_REQUIRE_API_KEY", "yes").is_err());
+        assert!(read("USER_AUTH_MCP_TOOL_ERRORS", "results").is_err());
     }
 
     #[test]
@@ -314,6 +348,7 @@ mod tests {
         for (name, low, high) in [
             ("ATTEMPTS_PER_SOURCE", 3, 100),
             ("FAILURES_PER_SOURCE", 10, 100_000),
+            ("REGISTRATIONS_PER_SOURCE", 1, 100_000),
             ("WINDOW_SECONDS", 60, 86_400),
             ("CONSECUTIVE_ATTEMPTS", 10, 100),
         ] {

@@ -7,7 +7,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use crate::domain::actor::Actor;
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::time::Timestamp;
 use crate::inside::{Hash, MemoryStore};
@@ -28,6 +27,10 @@ pub struct World {
     pub log_level: Cell<Option<LogLevel>>,
     /// Which functions have hashed passwords, and at what cost.
     pub hashes: RefCell<Vec<String>>,
+    /// How many passwords can still be hashed; `None`: any number.
+    pub places_for_hashes: Cell<Option<u32>>,
+    /// How many counts the store still adds to; `None`: any number.
+    pub additions: Cell<Option<u32>>,
     /// What was delivered.
     pub outbox: RefCell<Vec<Message>>,
     /// Nothing can be delivered.
@@ -54,6 +57,8 @@ impl World {
             running: RefCell::default(),
             log_level: Cell::new(None),
             hashes: RefCell::default(),
+            places_for_hashes: Cell::default(),
+            additions: Cell::default(),
             outbox: RefCell::default(),
             outbox_is_full: Cell::new(false),
             overtaken_by: RefCell::default(),
@@ -67,6 +72,26 @@ impl World {
             #[cfg(feature = "testing")]
             tokens_of_alice: Value::Null,
         }
+    }
+
+    /// Another world that is as this one is now, and goes its own way.
+    #[cfg(test)]
+    pub fn fork(&self) -> World {
+        World {
+            settings: self.settings.clone(),
+            now_ms: self.now_ms.clone(),
+            records: self.records.clone(),
+            random: self.random.clone(),
+            ..World::new()
+        }
+    }
+
+    /// All records, by their keys.
+    #[cfg(test)]
+    pub fn entries(&self) -> Vec<(String, Vec<u8>)> {
+        let page = self.records.scan("", None, u32::MAX - 1, self.now());
+        let entries = page.entries.into_iter();
+        entries.map(|entry| (entry.key, entry.value)).collect()
     }
 
     /// With a user who has logged in and made an API key; the same tokens each time.
@@ -109,7 +134,7 @@ impl World {
             ports: self.ports(),
             settings: &self.settings,
             caller: &self.caller,
-            actor: Actor::Anonymous,
+            authority: Rc::default(),
             trail: Rc::default(),
             progress: None,
             log_level: None,
@@ -131,7 +156,12 @@ impl World {
             caller: &caller,
             ..self.context()
         };
-        operations::invoke(operation, input, &context).map_err(|error| error.kind.code())
+        let answer = operations::invoke(operation, input, &context);
+        #[cfg(test)]
+        if let Ok(output) = &answer {
+            assert_complete(operation, output);
+        }
+        answer.map_err(|error| error.kind.code())
     }
 
     /// Runs an operation as nobody in particular, from an address.
@@ -192,8 +222,10 @@ impl World {
         self.records.write(key, value, None);
     }
 
-    fn note_hash(&self, hash: String) {
+    fn note_hash(&self, hash: String) -> Result<(), Unavailable> {
+        take(&self.places_for_hashes)?;
         self.hashes.borrow_mut().push(hash);
+        Ok(())
     }
 
     fn note(&self, call: String) {
@@ -201,13 +233,65 @@ impl World {
     }
 }
 
+/// What `wit/store.wit` lets one call ask for.
+const MAX_KEYS: usize = 1_000;
+const MAX_BATCH: usize = 10_000;
+
+/// Holds what the domain makes of its callers' input to the rules for keys: a store would
+/// refuse what breaks them, and the records under `host/` are the host's.
+fn assert_is_of_a_key(text: &str) {
+    let is_plain = text.len() <= 512 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    assert!(is_plain && !text.starts_with("host/"), "no key: {text:?}");
+}
+
+/// Takes one of what is left, if that has a bound.
+fn take(left: &Cell<Option<u32>>) -> Result<(), Unavailable> {
+    let Some(number) = left.get() else {
+        return Ok(());
+    };
+    let rest = number.checked_sub(1).ok_or_else(|| Unavailable {
+        reason: "nothing is left".to_owned(),
+        retry_after_ms: 1000,
+    })?;
+    left.set(Some(rest));
+    Ok(())
+}
+
+/// Clients compare an output with its schema: what is not always there is not required.
+#[cfg(test)]
+fn assert_complete(operation: &str, output: &Value) {
+    use std::collections::BTreeMap;
+    use std::sync::OnceLock;
+
+    static REQUIRED: OnceLock<BTreeMap<&str, Value>> = OnceLock::new();
+    let required = REQUIRED.get_or_init(|| {
+        let all = operations::TABLE.iter().zip(operations::schemas::all());
+        all.map(|(definition, mut schemas)| (definition.name, schemas.output["required"].take()))
+            .collect()
+    });
+    for field in required[operation].as_array().into_iter().flatten() {
+        let field = field.as_str().unwrap_or_default();
+        assert!(
+            output.get(field).is_some(),
+            "{operation}: {field} of {output}"
+        );
+    }
+}
+
 impl Store for World {
     fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
+        assert!(keys.len() <= MAX_KEYS);
+        keys.iter().for_each(|key| assert_is_of_a_key(key));
         self.note(format!("get {}", keys.len()));
         Ok(self.records.get(keys, self.now()))
     }
 
     fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
+        assert!(batch.len() <= MAX_BATCH);
+        batch.iter().for_each(|it| assert_is_of_a_key(&it.key));
+        let keys: std::collections::BTreeSet<&str> =
+            batch.iter().map(|mutation| mutation.key.as_str()).collect();
+        assert_eq!(keys.len(), batch.len(), "a key stands in a batch once");
         let kinds = batch.iter().map(|mutation| mutation.put.is_some());
         self.note(format!("commit {:?}", kinds.collect::<Vec<bool>>()));
         for (key, value) in self.overtaken_by.take() {
@@ -217,11 +301,15 @@ impl Store for World {
     }
 
     fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
+        assert_is_of_a_key(key);
         self.note("add".to_owned());
+        take(&self.additions)?;
         self.records.add(key, delta, ttl_ms, self.now())
     }
 
     fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
+        assert_is_of_a_key(prefix);
+        after.into_iter().for_each(assert_is_of_a_key);
         self.note("scan".to_owned());
         Ok(self.records.scan(prefix, after, limit, self.now()))
     }
@@ -236,7 +324,7 @@ impl PasswordHash for World {
         secret: &[u8],
         parameters: HashParameters,
     ) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("argon2id {}", parameters.memory_kib));
+        self.note_hash(format!("argon2id {}", parameters.memory_kib))?;
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
         mac.update(salt);
         mac.update(password);
@@ -244,7 +332,7 @@ impl PasswordHash for World {
     }
 
     fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("bcrypt {cost}"));
+        self.note_hash(format!("bcrypt {cost}"))?;
         Hash.bcrypt(password, salt, cost)
     }
 
@@ -254,7 +342,7 @@ impl PasswordHash for World {
         salt: &[u8],
         parameters: ScryptParameters,
     ) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("scrypt {}", parameters.log_n));
+        self.note_hash(format!("scrypt {}", parameters.log_n))?;
         Hash.scrypt(password, salt, parameters)
     }
 
@@ -265,7 +353,7 @@ impl PasswordHash for World {
         iterations: u32,
         output_length: u32,
     ) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("pbkdf2-sha256 {iterations}"));
+        self.note_hash(format!("pbkdf2-sha256 {iterations}"))?;
         Hash.pbkdf2_sha256(password, salt, iterations, output_length)
     }
 }

@@ -11,7 +11,7 @@
 //! is logged when it begins and when it is over, and the next line that is written
 //! says in `lost_before` how many are missing.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -19,6 +19,9 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use serde_json::Value;
 use tracing::{error, info};
+
+use crate::files::{Existing, FileError, open_output};
+use crate::printable::printable_json;
 
 /// Where the lines go.
 pub struct AuditLog {
@@ -82,10 +85,11 @@ impl AuditLog {
         Self::new(Place::Stderr)
     }
 
-    /// To a file, which is created for its owner alone if it is not there.
-    pub fn file(path: impl AsRef<Path>) -> io::Result<Self> {
+    /// To a file, which is created for its owner alone if it is not there. One that
+    /// another user made or may write is refused.
+    pub fn file(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref().to_owned();
-        let file = Some(append_to(&path)?);
+        let file = Some(open_output(&path, Existing::Kept)?);
         Ok(Self::new(Place::File(Rotated { path, file })))
     }
 
@@ -127,15 +131,16 @@ impl AuditLog {
 
 impl Sink {
     fn write(&mut self, line: &Line) -> io::Result<()> {
-        let mut text = Vec::with_capacity(512);
+        let mut text = String::with_capacity(512);
         if self.is_torn {
-            text.push(b'\n');
+            text.push('\n');
         }
-        serde_json::to_writer(&mut text, line)?;
-        text.push(b'\n');
+        text.push_str(&printable_json(&serde_json::to_string(line)?));
+        text.push('\n');
+        let text = text.as_bytes();
         let written = match &mut self.place {
-            Place::Stderr => io::stderr().lock().write(&text)?,
-            Place::File(rotated) => rotated.current()?.write(&text)?,
+            Place::Stderr => io::stderr().lock().write(text)?,
+            Place::File(rotated) => rotated.current()?.write(text)?,
         };
         if written < text.len() {
             self.is_torn = true;
@@ -151,18 +156,10 @@ impl Rotated {
     fn current(&mut self) -> io::Result<&mut File> {
         let file = match self.file.take().filter(|file| is_at(file, &self.path)) {
             Some(file) => file,
-            None => append_to(&self.path)?,
+            None => open_output(&self.path, Existing::Kept).map_err(io::Error::other)?,
         };
         Ok(self.file.insert(file))
     }
-}
-
-fn append_to(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 #[cfg(unix)]

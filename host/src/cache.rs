@@ -1,281 +1,222 @@
 //! Compiled code on disk, so that only the first start compiles.
 //!
-//! Compiled code is run as it is: whoever can write the cache can run anything
-//! as us. So it lies in a folder that only we may write, and that is checked
-//! before every use. The hash in front of each file finds damage, not malice.
+//! Compiled code is run as it is: who can write the cache can run anything as us. So
+//! what is in it is run only if
+//! - it lies in a folder that is this user's alone ([`Folder`]), in a file that this
+//!   user wrote and no other may write;
+//! - it is sealed, for its name, under a key that only this cache has.
+//!
+//! The first alone does not do for a cache that was open to all for a while, files and
+//! all: once its permissions are mended, what others wrote into our files looks like
+//! ours. The key of the seal tells, since it is made of the key file *and of the moment
+//! at which anything about that file changed last*, its permissions included. To let
+//! others read the key file, and to forbid it again, makes another key of it.
+//!
+//! The key is not made of the master key: one cache serves stores with different
+//! master keys, and those in memory, whose keys end with their process; and the
+//! component is compiled before there is a store.
+//!
+//! What is not as it should be is compiled again and replaced.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+mod folder;
+
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
-use sha2::{Digest as _, Sha256};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use tracing::{debug, warn};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+use zeroize::Zeroizing;
 
+use self::folder::{Flaw, Folder, Found};
 use crate::keys::hex;
 
 /// How many compiled components are kept; the least recently written go first.
 const KEPT: usize = 8;
-/// A file that was not finished after so long never will be.
-const LEFTOVER_AGE: Duration = Duration::from_hours(24);
+const ENDING: &str = ".cwasm";
+const KEY_FILE: &str = "seal.key";
+const KEY_BYTES: usize = 32;
+const SEAL_BYTES: usize = 32;
+/// What the key is for. Raise the number with every change of what is sealed.
+const PURPOSE: &[u8] = b"user-auth compiled code 1";
 
 /// A folder of compiled components.
-#[derive(Clone, Debug)]
 pub(crate) struct Cache {
-    folder: PathBuf,
+    /// Where it is, for messages alone.
+    path: PathBuf,
+    folder: Folder,
+    key: Zeroizing<[u8; 32]>,
 }
 
 impl Cache {
-    /// Opens `folder`, creating it if need be. `Err`: it is not ours alone.
-    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)?;
-        refuse_shared(folder)?;
-        let cache = Self {
-            folder: folder.to_owned(),
-        };
-        cache.clear_leftovers();
-        Ok(cache)
+    /// Opens the folder, and creates it if it is not there. Fails when it is not ours
+    /// alone.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let folder = Folder::open(path)?;
+        let key = key(&folder, path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            folder,
+            key,
+        })
     }
 
-    /// The component whose bytes have this SHA-256, if it is here and whole.
+    /// The component whose bytes have this SHA-256, if it is here as this cache wrote
+    /// it.
     pub(crate) fn get(&self, engine: &Engine, sha256: &[u8; 32]) -> Option<Component> {
-        let path = self.path(engine, sha256);
-        let file = fs::read(&path).ok()?;
-        let Some(code) = unseal(&file) else {
-            warn!(path = %path.display(), "a cached component is damaged; compiling it again");
-            return None;
+        let name = name(engine, sha256);
+        let unsealed = self.folder.read(&name).and_then(|found| {
+            let unsealed = self.unseal(&name, &found.bytes).map(<[u8]>::to_vec);
+            let reason = "it is damaged, or was not written by this program with this cache";
+            unsealed.ok_or_else(|| Flaw::Foreign(reason.to_owned()))
+        });
+        let code = match unsealed {
+            Ok(code) => code,
+            Err(Flaw::Absent) => return None,
+            Err(Flaw::Foreign(reason)) => {
+                let file = self.path.join(name);
+                warn!(
+                    file = %file.display(),
+                    reason,
+                    "compiled code in the cache is not run; the component is compiled again, and \
+                     the file replaced"
+                );
+                return None;
+            }
         };
-        match deserialize(engine, code) {
+        match deserialize(engine, &code) {
             Ok(component) => Some(component),
             Err(error) => {
-                debug!(path = %path.display(), "a cached component does not fit: {error:#}");
+                debug!(file = name, "a cached component does not fit: {error:#}");
                 None
             }
         }
     }
 
-    /// Keeps a compiled component. The cache is a convenience: a failure is
-    /// logged and changes nothing.
+    /// Keeps a compiled component. The cache is a convenience: a failure is logged and
+    /// changes nothing.
     pub(crate) fn put(&self, component: &Component, sha256: &[u8; 32]) {
-        let path = self.path(component.engine(), sha256);
+        let name = name(component.engine(), sha256);
         let written = component
             .serialize()
             .map_err(|error| io::Error::other(format!("{error:#}")))
-            .and_then(|code| write(&path, &code));
+            .and_then(|code| {
+                let seal = self.seal(&name, &code).finalize().into_bytes();
+                self.folder.write(&name, [&seal, &code])
+            });
         match written {
             Ok(()) => self.prune(),
             Err(error) => {
-                warn!(path = %path.display(), %error, "a compiled component could not be cached");
+                let file = self.path.join(name);
+                warn!(file = %file.display(), %error, "a compiled component could not be cached");
             }
         }
     }
 
-    /// Compiled code depends on the component, on the compiler and on its
-    /// settings and the processor, which the engine's hash covers.
-    fn path(&self, engine: &Engine, sha256: &[u8; 32]) -> PathBuf {
-        let mut compatibility = DefaultHasher::new();
-        engine
-            .precompile_compatibility_hash()
-            .hash(&mut compatibility);
-        let name = format!("{}-{:016x}.cwasm", hex(sha256), compatibility.finish());
-        self.folder.join(name)
+    /// HMAC-SHA256, which the name is part of: compiled code of one component is not
+    /// taken for that of another.
+    fn seal(&self, name: &str, code: &[u8]) -> Hmac<Sha256> {
+        let mut mac = mac(&*self.key);
+        mac.update(name.as_bytes());
+        mac.update(b"\0");
+        mac.update(code);
+        mac
+    }
+
+    fn unseal<'a>(&self, name: &str, file: &'a [u8]) -> Option<&'a [u8]> {
+        let (seal, code) = file.split_at_checked(SEAL_BYTES)?;
+        let expected = self.seal(name, code);
+        expected.verify_slice(seal).is_ok().then_some(code)
     }
 
     fn prune(&self) {
-        let mut files = self.files(&["cwasm"]);
-        files.sort();
+        let files = self.folder.files(ENDING);
         let surplus = files.len().saturating_sub(KEPT);
-        for (_, path) in &files[..surplus] {
-            let _ = fs::remove_file(path);
+        for (_, name) in &files[..surplus] {
+            self.folder.delete(name);
         }
-    }
-
-    /// Deletes what processes left behind that were killed while they wrote. It
-    /// takes a file some time to be one of those.
-    fn clear_leftovers(&self) {
-        for (written, path) in self.files(&["new", "probe"]) {
-            if written.elapsed().is_ok_and(|age| age > LEFTOVER_AGE) {
-                let _ = fs::remove_file(path);
-            }
-        }
-    }
-
-    /// The files whose names end so, and when they were written.
-    fn files(&self, endings: &[&str]) -> Vec<(SystemTime, PathBuf)> {
-        let Ok(entries) = fs::read_dir(&self.folder) else {
-            return Vec::new();
-        };
-        entries
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| {
-                endings
-                    .iter()
-                    .any(|end| path.extension() == Some(end.as_ref()))
-            })
-            .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
-            .collect()
     }
 }
 
-/// Writes beside the final name and renames: a reader sees all or nothing.
-fn write(path: &Path, code: &[u8]) -> io::Result<()> {
-    let mut tag = [0; 8];
-    getrandom::fill(&mut tag).map_err(io::Error::other)?;
-    let temporary = path.with_extension(format!("{}.new", hex(&tag)));
-    let written = create_private(&temporary)
-        .and_then(|mut file| {
-            file.write_all(&Sha256::digest(code))?;
-            file.write_all(code)
-        })
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+/// Compiled code depends on the component, on the compiler and on its settings and the
+/// processor, which the engine's hash covers.
+fn name(engine: &Engine, sha256: &[u8; 32]) -> String {
+    let mut compatibility = DefaultHasher::new();
+    engine
+        .precompile_compatibility_hash()
+        .hash(&mut compatibility);
+    format!("{}-{:016x}{ENDING}", hex(sha256), compatibility.finish())
 }
 
-/// The code in a cached file, if it is what was written.
-fn unseal(file: &[u8]) -> Option<&[u8]> {
-    let (digest, code) = file.split_first_chunk::<32>()?;
-    (Sha256::digest(code)[..] == digest[..]).then_some(code)
+/// The key of the seals; without a file of one, or with one that others had to do
+/// with, a new one.
+fn key(folder: &Folder, path: &Path) -> io::Result<Zeroizing<[u8; 32]>> {
+    let flaw = match folder.read(KEY_FILE) {
+        Err(Flaw::Absent) => None,
+        Err(Flaw::Foreign(reason)) => Some(reason),
+        Ok(found) => match derived(&found) {
+            Ok(key) => return Ok(key),
+            Err(reason) => Some(reason.to_owned()),
+        },
+    };
+    let mut secret = Zeroizing::new([0; KEY_BYTES]);
+    getrandom::fill(&mut *secret).map_err(io::Error::other)?;
+    match flaw {
+        None => match folder.write_new(KEY_FILE, [&*secret, b""]) {
+            // Another process was first, and then that one's key counts.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            written => written?,
+        },
+        Some(reason) => {
+            let file = path.join(KEY_FILE);
+            warn!(
+                file = %file.display(),
+                reason,
+                "the key of the cache for compiled code is replaced; what is in the cache is \
+                 compiled again"
+            );
+            folder.write(KEY_FILE, [&*secret, b""])?;
+        }
+    }
+    match folder.read(KEY_FILE) {
+        Ok(found) => derived(&found).map_err(io::Error::other),
+        Err(Flaw::Absent) => Err(io::ErrorKind::NotFound.into()),
+        Err(Flaw::Foreign(reason)) => Err(io::Error::other(reason)),
+    }
+}
+
+/// The key that a key file makes since it was changed last.
+fn derived(found: &Found) -> Result<Zeroizing<[u8; 32]>, &'static str> {
+    if found.bytes.len() != KEY_BYTES {
+        return Err("it is damaged");
+    }
+    if found.is_readable_by_others {
+        return Err("others may read it");
+    }
+    let (seconds, nanoseconds) = found.changed;
+    let mut mac = mac(&found.bytes);
+    mac.update(PURPOSE);
+    mac.update(&seconds.to_be_bytes());
+    mac.update(&nanoseconds.to_be_bytes());
+    Ok(Zeroizing::new(mac.finalize().into_bytes().into()))
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+fn mac(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("any length")
 }
 
 #[allow(unsafe_code)]
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the code must be what `Component::serialize` put out, unaltered.
-    // It comes from a folder that nobody but this user may write (checked in
-    // `Cache::open`), whole as its hash says, and wasmtime itself checks that
-    // its own version and settings wrote it.
+    // SAFETY: the code must be what `Component::serialize` put out, unaltered. Its seal
+    // was verified by `Cache::unseal`, over these very bytes in memory, under a key
+    // that only this user can read; and wasmtime itself checks that its own version and
+    // settings wrote it.
     unsafe { Component::deserialize(engine, code) }
 }
 
-fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-#[cfg(unix)]
-fn refuse_shared(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let metadata = fs::metadata(folder)?;
-    if metadata.mode() & 0o022 != 0 {
-        let reason = format!("others may write it (mode {:03o})", metadata.mode() & 0o777);
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
-    }
-    // A file that we create belongs to us; std has no other way to ask.
-    let mut tag = [0; 8];
-    getrandom::fill(&mut tag).map_err(io::Error::other)?;
-    let probe = folder.join(format!("{}.probe", hex(&tag)));
-    let ours = create_private(&probe)?.metadata()?.uid();
-    fs::remove_file(&probe)?;
-    if metadata.uid() == ours {
-        return Ok(());
-    }
-    Err(io::Error::new(
-        io::ErrorKind::PermissionDenied,
-        "it belongs to another user",
-    ))
-}
-
-#[cfg(not(unix))]
-fn refuse_shared(_: &Path) -> io::Result<()> {
-    Err(io::Error::other(
-        "this system does not say who may write a folder",
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tempfile::tempdir;
-
-    /// The smallest component there is: the header and nothing else.
-    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
-
-    #[test]
-    fn what_was_put_is_found_again() {
-        let folder = tempdir().unwrap();
-        let cache = Cache::open(&folder.path().join("cache")).unwrap();
-        let engine = Engine::default();
-        assert!(cache.get(&engine, &[7; 32]).is_none());
-        cache.put(&Component::new(&engine, EMPTY).unwrap(), &[7; 32]);
-        assert!(cache.get(&engine, &[7; 32]).is_some());
-        assert!(cache.get(&engine, &[8; 32]).is_none());
-    }
-
-    #[test]
-    fn damage_is_found_before_the_code_is_used() {
-        let folder = tempdir().unwrap();
-        let cache = Cache::open(&folder.path().join("cache")).unwrap();
-        let engine = Engine::default();
-        cache.put(&Component::new(&engine, EMPTY).unwrap(), &[7; 32]);
-        let path = cache.path(&engine, &[7; 32]);
-        let whole = fs::read(&path).unwrap();
-
-        let mut flipped = whole.clone();
-        *flipped.last_mut().unwrap() ^= 1;
-        for damaged in [&flipped[..], &whole[..whole.len() / 2], &whole[..16], &[]] {
-            fs::write(&path, damaged).unwrap();
-            assert!(cache.get(&engine, &[7; 32]).is_none());
-        }
-    }
-
-    #[test]
-    fn what_killed_processes_left_is_cleared_away() {
-        let folder = tempdir().unwrap();
-        for name in [
-            "old.cwasm",
-            "old.1.new",
-            "old.probe",
-            "fresh.1.new",
-            "fresh.probe",
-        ] {
-            let file = File::create(folder.path().join(name)).unwrap();
-            if name.starts_with("old") {
-                file.set_modified(SystemTime::now() - 2 * LEFTOVER_AGE)
-                    .unwrap();
-            }
-        }
-        Cache::open(folder.path()).unwrap();
-        let mut names: Vec<_> = fs::read_dir(folder.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        names.sort();
-        assert_eq!(names, ["fresh.1.new", "fresh.probe", "old.cwasm"]);
-    }
-
-    #[test]
-    fn keeps_the_newest_few() {
-        let folder = tempdir().unwrap();
-        let cache = Cache::open(&folder.path().join("cache")).unwrap();
-        let component = Component::new(&Engine::default(), EMPTY).unwrap();
-        for number in 0..=KEPT as u8 + 2 {
-            cache.put(&component, &[number; 32]);
-        }
-        assert_eq!(fs::read_dir(&cache.folder).unwrap().count(), KEPT);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_folder_that_others_may_write_is_refused() {
-        use std::os::unix::fs::PermissionsExt as _;
-
-        let folder = tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let error = Cache::open(folder.path()).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
-    }
-}
+#[cfg(all(test, unix))]
+mod tests;

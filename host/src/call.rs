@@ -29,9 +29,14 @@ pub enum CallError {
     #[error("the component ran out of memory")]
     OutOfMemory,
     /// It made more than
-    /// [`Limits::host_calls_per_call`](crate::Limits::host_calls_per_call).
+    /// [`Limits::host_calls_per_call`](crate::Limits::host_calls_per_call), or counted more
+    /// than [`Limits::operations_per_call`](crate::Limits::operations_per_call).
     #[error("the component called the host too often")]
     OutOfHostCalls,
+    /// It read and wrote more than
+    /// [`Limits::store_bytes_per_call`](crate::Limits::store_bytes_per_call).
+    #[error("the component read from the store and wrote to it too much")]
+    OutOfStoreBytes,
     /// It gave an answer that cannot be passed on: larger than
     /// [`Limits::answer_bytes`](crate::Limits::answer_bytes) or
     /// [`Limits::answer_header_bytes`](crate::Limits::answer_header_bytes), not JSON, or
@@ -86,6 +91,7 @@ impl From<Exceeded> for CallError {
             Exceeded::Cpu => Self::OutOfCpu,
             Exceeded::Memory => Self::OutOfMemory,
             Exceeded::HostCalls => Self::OutOfHostCalls,
+            Exceeded::StoreBytes => Self::OutOfStoreBytes,
         }
     }
 }

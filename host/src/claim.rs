@@ -21,6 +21,9 @@ pub(crate) const KEY_CHECK: &str = "host/key-check";
 pub(crate) const ROOT_KEY: &str = "host/root-key";
 /// There while a restore is under way, or was broken off.
 pub(crate) const RESTORING: &str = "host/restoring";
+/// A counter that is raised to find out whether the store can be written. It says
+/// nothing, and expires.
+pub(crate) const READY: &str = "host/ready";
 
 /// Why a master key cannot be used with a store.
 #[derive(Debug, thiserror::Error)]

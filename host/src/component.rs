@@ -2,8 +2,7 @@
 //! compiled in a private cache.
 
 use std::fmt;
-use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -11,6 +10,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::cache::Cache;
+use crate::files::{self, FileError, Guard};
 use crate::inspection::Inspection;
 use crate::limits::Limits;
 
@@ -71,14 +71,9 @@ pub enum Source {
 /// Why a component cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
-    /// The file could not be read.
-    #[error("the component {} cannot be read: {source}", path.display())]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    /// The file cannot be read, or others have a hand in it.
+    #[error("the component {0}")]
+    File(#[from] FileError),
     /// It is larger than [`Limits::component_bytes`].
     #[error("{origin} has {size} bytes, and a component may have at most {limit}")]
     TooLarge {
@@ -253,19 +248,18 @@ fn read(source: &Source, limits: &Limits) -> Result<(Origin, Vec<u8>), Component
         Source::Bytes(bytes) => return Ok((Origin::Bytes, bytes.clone())),
         Source::File(path) => path,
     };
-    let problem = |source| ComponentError::File {
-        path: path.clone(),
-        source,
-    };
-    let metadata = fs::metadata(path).map_err(problem)?;
-    if !metadata.is_file() {
-        return Err(problem(io::Error::other("it is not a file")));
-    }
+    let problem = |error| FileError::io(path, error);
+    let file = files::open(path, Guard::Trusted)?;
     let origin = Origin::File(path.clone());
-    if metadata.len() > limits.component_bytes {
-        return Err(too_large(origin, metadata.len()));
+    let size = file.metadata().map_err(problem)?.len();
+    if size > limits.component_bytes {
+        return Err(too_large(origin, size));
     }
-    Ok((origin, fs::read(path).map_err(problem)?))
+    let mut bytes = Vec::new();
+    // It may grow while it is read.
+    let mut limited = file.take(limits.component_bytes);
+    limited.read_to_end(&mut bytes).map_err(problem)?;
+    Ok((origin, bytes))
 }
 
 /// Recognises what people give by mistake, by its first bytes.

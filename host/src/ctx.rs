@@ -14,11 +14,14 @@ use crate::call::CallError;
 use crate::client::ClientHandle;
 use crate::host::{Shared, UserAuthHost};
 use crate::ports::wasi::Wasi;
+use crate::source::Source;
 use crate::time;
 use crate::trace::Trace;
 
 /// Operations that run one another; what is deeper is not followed.
 const MAX_DEPTH: usize = 8;
+/// What a line of the log counts for besides its text: time, severity and the like.
+const LINE_BYTES: usize = 128;
 
 /// The context of one instance of the component, for one call: what its imports work
 /// on, and a meter that the [`Limits`](crate::Limits) hold. [`UserAuthHost::ctx`]
@@ -58,11 +61,14 @@ pub(crate) enum Exceeded {
     Cpu,
     Memory,
     HostCalls,
+    StoreBytes,
 }
 
 #[derive(Default)]
 struct Meter {
     host_calls: u32,
+    store_bytes: usize,
+    operations: u32,
     notification_bytes: usize,
     log_bytes: usize,
     /// Ticks of the epoch that the instance has seen.
@@ -95,8 +101,10 @@ impl UserAuthCtx {
         self
     }
 
-    /// Names the IP address that the call comes from in the audit log. `local` unless
-    /// called. What the component itself is to know of it, its functions are given.
+    /// Names the IP address that the call comes from, in the audit log, and for its share
+    /// of the work that the host does for all: while passwords wait to be hashed, sources
+    /// take turns. `local` unless called. What the component itself is to know of it, its
+    /// functions are given.
     pub fn with_source(mut self, source: impl Into<String>) -> Self {
         self.source = Some(source.into());
         self
@@ -134,6 +142,11 @@ impl UserAuthCtx {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         self.host.shared()
+    }
+
+    /// Whose share its work is of.
+    pub(crate) fn source(&self) -> Source {
+        Source::of(self.source.as_deref())
     }
 
     pub(crate) fn client(&self) -> &ClientHandle {
@@ -215,6 +228,26 @@ impl UserAuthCtx {
         Err(wasmtime::Error::msg("too many calls to the host"))
     }
 
+    /// Counts bytes that go to the store or come from it; `Err` traps the component.
+    pub(crate) fn count_store_bytes(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        self.meter.store_bytes = self.meter.store_bytes.saturating_add(bytes);
+        if self.meter.store_bytes <= self.host.limits().store_bytes_per_call {
+            return Ok(());
+        }
+        self.meter.exceeded = Some(Exceeded::StoreBytes);
+        Err(wasmtime::Error::msg("too much read and written"))
+    }
+
+    /// Counts an operation that has ended; `Err` traps the component.
+    pub(crate) fn count_operation(&mut self) -> wasmtime::Result<()> {
+        self.meter.operations += 1;
+        if self.meter.operations <= self.host.limits().operations_per_call {
+            return Ok(());
+        }
+        self.meter.exceeded = Some(Exceeded::HostCalls);
+        Err(wasmtime::Error::msg("too many operations"))
+    }
+
     /// Whether a notification of so many bytes may still be sent.
     pub(crate) fn may_send(&mut self, bytes: usize) -> bool {
         let sent = self.meter.notification_bytes.saturating_add(bytes);
@@ -225,10 +258,12 @@ impl UserAuthCtx {
         true
     }
 
-    /// Whether so many bytes may still be logged.
+    /// Whether one more line may be logged, with a text of so many bytes: for what the
+    /// component has logged, and for what it can cause at will.
     pub(crate) fn may_log(&mut self, bytes: usize) -> bool {
         let limit = self.host.limits().log_bytes_per_call;
-        let logged = self.meter.log_bytes.saturating_add(bytes);
+        let line = bytes.saturating_add(LINE_BYTES);
+        let logged = self.meter.log_bytes.saturating_add(line);
         if logged > limit && self.meter.log_bytes <= limit {
             warn!("a call logs too much; the rest of it is left out");
         }

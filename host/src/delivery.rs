@@ -22,6 +22,9 @@ pub(crate) use outbox::{Outbox, OutboxMetrics};
 pub use smtp::{SmtpDelivery, SmtpOptions, SmtpSecurity};
 pub use webhook::WebhookDelivery;
 
+/// RFC 5321 section 4.5.3.1.3 leaves so many for an address.
+const MAX_ADDRESS_BYTES: usize = 254;
+
 /// What a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
@@ -44,6 +47,9 @@ pub enum MessageKind {
     /// No code: the right password came from a source that it never came from
     /// before.
     LoginFromNewSource,
+    /// No code: an API key was made for the account, or one of its keys was
+    /// rotated.
+    ApiKeyCreated,
 }
 
 impl MessageKind {
@@ -58,6 +64,7 @@ impl MessageKind {
             Self::EmailChanged => "email-changed",
             Self::SecondFactorChanged => "second-factor-changed",
             Self::LoginFromNewSource => "login-from-new-source",
+            Self::ApiKeyCreated => "api-key-created",
         }
     }
 
@@ -75,7 +82,8 @@ pub struct Message {
     pub id: String,
     /// What it is about.
     pub kind: MessageKind,
-    /// The e-mail address, as its owner wrote it.
+    /// The e-mail address, in the one form in which it is sent: printable ASCII, a
+    /// domain in A-labels, no quotes and no comments. Nothing needs to be parsed in it.
     pub to: String,
     /// Whose account it is about, in words that its owner chose: not to be shown at
     /// an address that nobody has verified
@@ -93,6 +101,20 @@ impl Message {
     /// A line that says what it is about.
     pub fn subject(&self) -> &'static str {
         text::subject(self.kind)
+    }
+
+    /// Whether it goes to one address in that form. The component makes no others; one
+    /// of another author may have mail programs read what it likes.
+    pub(crate) fn has_plain_address(&self) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !br#""(),:;<>[\]"#.contains(&byte);
+        let Some((local, domain)) = self.to.split_once('@') else {
+            return false;
+        };
+        self.to.len() <= MAX_ADDRESS_BYTES
+            && self.to.bytes().all(is_plain)
+            && !domain.contains('@')
+            && !domain.is_empty()
+            && local.starts_with(|first| !matches!(first, '-' | '/' | '|' | '.'))
     }
 
     /// How much it holds.
@@ -143,4 +165,49 @@ pub trait Delivery: Send + Sync + 'static {
     /// time being. The future is dropped when it takes longer than
     /// [`Limits::delivery_timeout`](crate::Limits::delivery_timeout).
     async fn deliver(&self, message: &Message) -> Result<(), DeliveryError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_mail_programs_could_read_otherwise_is_none() {
+        let is_plain = |to: &str| {
+            let message = Message {
+                id: "1".to_owned(),
+                kind: MessageKind::PasswordReset,
+                to: to.to_owned(),
+                username: "alice".to_owned(),
+                user_id: "2".to_owned(),
+                code: None,
+                expires_at: None,
+            };
+            message.has_plain_address()
+        };
+        for to in ["a@example.com", "o'b+c=1@xn--mller-kva.example"] {
+            assert!(is_plain(to), "{to}");
+        }
+        let long = format!("a@{}.example", "b".repeat(250));
+        for to in [
+            "",
+            "a",
+            "@example.com",
+            "a@",
+            "a@b@example.com",
+            "victim,attacker@example.com",
+            "a@example.com,b@example.com",
+            "A <a@example.com>",
+            "\"a b\"@example.com",
+            "-oQ/tmp@example.com",
+            "|id@example.com",
+            "a b@example.com",
+            "a@example.com\r\nBcc: b@example.com",
+            "info@m\u{fc}ller.example",
+            "a@b.c\u{202e}moc",
+            &long,
+        ] {
+            assert!(!is_plain(to), "{to:?}");
+        }
+    }
 }

@@ -1,9 +1,13 @@
 //! Password hashes on threads of their own: at most one hash per core, each worker
 //! with block memory that it keeps, and a queue that says no when it is full.
+//!
+//! Sources take turns, and when the queue is full, the one with the most hashes in it
+//! gives way. So a source may have all of the queue while no other wants any of it, and
+//! however much it sends, another one waits for one of its hashes at a time.
 
 mod function;
+mod queue;
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -11,11 +15,17 @@ use std::time::{Duration, Instant};
 
 use argon2::Block;
 use tokio::sync::oneshot;
+use tracing::warn;
 use zeroize::Zeroizing;
 
+use self::queue::Queue;
 use crate::limits::Limits;
+use crate::source::Source;
 
 pub use function::Function;
+
+/// How often a full queue is logged.
+const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// The pool. Cheap to clone; its threads end with the last clone, after what
 /// they have begun.
@@ -74,7 +84,7 @@ impl Hasher {
     /// Starts `limits.hash_workers` threads, at least one.
     pub fn start(limits: &Limits) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
+            state: Mutex::default(),
             ready: Condvar::new(),
         });
         let pool = Arc::new(Pool {
@@ -93,24 +103,24 @@ impl Hasher {
     /// Hashes. A caller that goes away while its request waits gives its place
     /// to the next; what has begun is finished, since the work of a client that
     /// hangs up on purpose must not come for free to it.
-    pub async fn hash(&self, request: HashRequest) -> Result<Vec<u8>, HashError> {
+    pub async fn hash(&self, request: HashRequest, source: Source) -> Result<Vec<u8>, HashError> {
         request.admit(&self.pool.limits)?;
         let (answer, answered) = oneshot::channel();
-        self.pool.enqueue(Job { request, answer })?;
+        self.pool.enqueue(Job { request, answer }, source)?;
         answered.await.unwrap_or(Err(HashError::Abandoned))
     }
 
     /// The pool as it is now.
     pub fn metrics(&self) -> HasherMetrics {
         let limits = &self.pool.limits;
-        let queue = self.pool.shared.lock();
+        let state = self.pool.shared.lock();
         HasherMetrics {
             workers: limits.hash_workers.max(1),
-            running: queue.running,
-            waiting: queue.waiting(),
+            running: state.running,
+            waiting: state.waiting(),
             capacity: limits.hash_queue,
-            completed: queue.completed,
-            refused: queue.refused,
+            completed: state.completed,
+            refused: state.refused,
         }
     }
 }
@@ -122,24 +132,30 @@ struct Pool {
 }
 
 impl Pool {
-    fn enqueue(&self, job: Job) -> Result<(), HashError> {
-        let mut queue = self.shared.lock();
-        if queue.jobs.len() >= self.limits.hash_queue {
-            queue.jobs.retain(|job| !job.answer.is_closed());
+    fn enqueue(&self, job: Job, source: Source) -> Result<(), HashError> {
+        let mut state = self.shared.lock();
+        if state.jobs.len() >= self.limits.hash_queue {
+            state.jobs.retain(|job| !job.answer.is_closed());
         }
         let workers = self.limits.hash_workers.max(1);
         // An idle worker takes the job at once, so it does not count as waiting.
-        let idle = workers.saturating_sub(queue.running);
-        if queue.jobs.len() >= self.limits.hash_queue + idle {
-            queue.refused += 1;
-            let waiting = queue.waiting();
-            return Err(HashError::Full {
+        let idle = workers.saturating_sub(state.running);
+        if state.jobs.len() >= self.limits.hash_queue + idle {
+            state.refused += 1;
+            let waiting = state.waiting();
+            state.warn(waiting);
+            let full = HashError::Full {
                 waiting,
-                retry_after: queue.pace * (waiting / workers + 1) as u32,
-            });
+                retry_after: state.pace * (waiting / workers + 1) as u32,
+            };
+            match state.jobs.make_room_for(source) {
+                // Its caller may have gone away.
+                Some(evicted) => drop(evicted.answer.send(Err(full))),
+                None => return Err(full),
+            }
         }
-        queue.jobs.push_back(job);
-        drop(queue);
+        state.jobs.push(source, job);
+        drop(state);
         self.shared.ready.notify_one();
         Ok(())
     }
@@ -147,44 +163,58 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let mut queue = self.shared.lock();
-        queue.closed = true;
-        queue.jobs.clear();
-        drop(queue);
+        let mut state = self.shared.lock();
+        state.closed = true;
+        state.jobs.clear();
+        drop(state);
         self.shared.ready.notify_all();
     }
 }
 
 struct Shared {
-    queue: Mutex<Queue>,
+    state: Mutex<State>,
     ready: Condvar,
 }
 
 impl Shared {
-    /// The queue is whole between any two statements, so a worker that panicked
+    /// The state is whole between any two statements, so a worker that panicked
     /// left nothing half done.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Default)]
-struct Queue {
-    jobs: VecDeque<Job>,
+struct State {
+    jobs: Queue<Job>,
     running: usize,
     completed: u64,
     refused: u64,
     /// How long a hash takes, as a moving average.
     pace: Duration,
+    /// When it was last logged that the queue is full.
+    warned_at: Option<Instant>,
     closed: bool,
 }
 
-impl Queue {
+impl State {
     fn waiting(&self) -> usize {
-        self.jobs
-            .iter()
-            .filter(|job| !job.answer.is_closed())
-            .count()
+        let jobs = self.jobs.iter();
+        jobs.filter(|job| !job.answer.is_closed()).count()
+    }
+
+    /// Says that the queue is full, unless that was said a moment ago: a flood is not to
+    /// fill the log as well.
+    fn warn(&mut self, waiting: usize) {
+        let now = Instant::now();
+        if self.warned_at.is_none_or(|at| now - at >= WARN_EVERY) {
+            self.warned_at = Some(now);
+            warn!(
+                waiting,
+                refused = self.refused,
+                "the queue of passwords to be hashed is full"
+            );
+        }
     }
 }
 
@@ -202,35 +232,35 @@ fn work(shared: &Shared) {
         drop(request);
         let took = started.elapsed();
 
-        let mut queue = shared.lock();
-        queue.running -= 1;
-        queue.completed += u64::from(result.is_ok());
-        queue.pace = match queue.pace {
+        let mut state = shared.lock();
+        state.running -= 1;
+        state.completed += u64::from(result.is_ok());
+        state.pace = match state.pace {
             Duration::ZERO => took,
             pace => (pace * 7 + took) / 8,
         };
-        drop(queue);
+        drop(state);
         // Whoever asked may have gone away.
         let _ = answer.send(result);
     }
 }
 
 fn next_job(shared: &Shared) -> Option<Job> {
-    let mut queue = shared.lock();
+    let mut state = shared.lock();
     loop {
-        if queue.closed {
+        if state.closed {
             return None;
         }
-        if let Some(job) = queue.jobs.pop_front() {
+        if let Some(job) = state.jobs.pop() {
             if job.answer.is_closed() {
                 continue;
             }
-            queue.running += 1;
+            state.running += 1;
             return Some(job);
         }
-        queue = shared
+        state = shared
             .ready
-            .wait(queue)
+            .wait(state)
             .unwrap_or_else(PoisonError::into_inner);
     }
 }
@@ -240,6 +270,9 @@ mod tests {
     use argon2::{Algorithm, Argon2, Params, Version};
 
     use super::*;
+
+    const ONE: Source = Source::V4(1);
+    const OTHER: Source = Source::V4(2);
 
     fn request() -> HashRequest {
         HashRequest {
@@ -259,10 +292,10 @@ mod tests {
     fn stalled(hash_queue: usize) -> Pool {
         Pool {
             shared: Arc::new(Shared {
-                queue: Mutex::new(Queue {
+                state: Mutex::new(State {
                     running: 1,
                     pace: Duration::from_millis(40),
-                    ..Queue::default()
+                    ..State::default()
                 }),
                 ready: Condvar::new(),
             }),
@@ -284,7 +317,8 @@ mod tests {
     #[tokio::test]
     async fn hashes_as_the_reference_does() {
         let hasher = Hasher::start(&Limits::default()).unwrap();
-        let first = hasher.hash(request()).await.unwrap();
+        let hash = async || hasher.hash(request(), Source::Local).await.unwrap();
+        let first = hash().await;
         let mut expected = [0; 32];
         Argon2::new_with_secret(
             &[3; 8],
@@ -297,7 +331,7 @@ mod tests {
         .unwrap();
         assert_eq!(first, expected);
         // The memory of the first is used again.
-        assert_eq!(hasher.hash(request()).await.unwrap(), expected);
+        assert_eq!(hash().await, expected);
         assert_eq!(hasher.metrics().completed, 2);
     }
 
@@ -306,9 +340,9 @@ mod tests {
         let pool = stalled(2);
         let (first, _first) = job(&pool);
         let (second, _second) = job(&pool);
-        pool.enqueue(first).unwrap();
-        pool.enqueue(second).unwrap();
-        let error = pool.enqueue(job(&pool).0).unwrap_err();
+        pool.enqueue(first, ONE).unwrap();
+        pool.enqueue(second, ONE).unwrap();
+        let error = pool.enqueue(job(&pool).0, ONE).unwrap_err();
         assert_eq!(
             error,
             HashError::Full {
@@ -323,10 +357,32 @@ mod tests {
     fn a_caller_that_has_gone_gives_its_place_away() {
         let pool = stalled(1);
         let (first, gone) = job(&pool);
-        pool.enqueue(first).unwrap();
+        pool.enqueue(first, ONE).unwrap();
         drop(gone);
         let (second, _second) = job(&pool);
-        pool.enqueue(second).unwrap();
+        pool.enqueue(second, ONE).unwrap();
         assert_eq!(pool.shared.lock().waiting(), 1);
+    }
+
+    #[test]
+    fn a_full_queue_makes_room_for_a_source_that_has_less_of_it() {
+        let pool = stalled(2);
+        let (first, mut of_first) = job(&pool);
+        let (second, mut of_second) = job(&pool);
+        pool.enqueue(first, ONE).unwrap();
+        pool.enqueue(second, ONE).unwrap();
+        let (third, mut of_third) = job(&pool);
+        pool.enqueue(third, OTHER).unwrap();
+        let evicted = of_second.try_recv().unwrap();
+        assert!(
+            matches!(evicted, Err(HashError::Full { .. })),
+            "{evicted:?}"
+        );
+        assert!(of_first.try_recv().is_err() && of_third.try_recv().is_err());
+        // Each has its share now, and neither gets more of it.
+        for source in [ONE, OTHER] {
+            assert!(pool.enqueue(job(&pool).0, source).is_err());
+        }
+        assert_eq!(pool.shared.lock().refused, 3);
     }
 }

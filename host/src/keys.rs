@@ -4,8 +4,8 @@
 //! keys that are derived from it, one for each purpose.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,8 +15,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::files::{self, FileError, Guard, Temporary};
+
 /// The fewest bytes that a master secret has: as many as HMAC-SHA256 puts out.
 pub const MIN_SECRET_BYTES: usize = 32;
+const MAX_FILE_BYTES: u64 = 4096;
 
 /// The master secret, or the root secret of a store whose master secret was
 /// rotated. Cheap to clone; the bytes are wiped with the last clone and never
@@ -66,28 +69,19 @@ impl Keys {
         Self::from_bytes(secret)
     }
 
-    /// Reads the secret from a file that only its owner may read.
+    /// Reads the secret from a file that only its owner may read, who is the user that
+    /// runs this program, or root.
     pub fn load(path: &Path) -> Result<Self, KeysError> {
-        Self::read(path, |mode| mode & 0o077 == 0)
+        Self::read(path, Guard::Secret)
     }
 
-    fn read(path: &Path, is_private: fn(u32) -> bool) -> Result<Self, KeysError> {
-        let problem = |source| KeysError::File {
-            path: path.to_owned(),
-            source,
-        };
-        // Opening a pipe would wait for a writer.
-        if !fs::metadata(path).map_err(problem)?.is_file() {
-            return Err(problem(io::Error::other("it is no regular file")));
-        }
-        let file = File::open(path).map_err(problem)?;
-        refuse_readable_by_others(path, &file, is_private)?;
+    fn read(path: &Path, guard: Guard) -> Result<Self, KeysError> {
         let mut text = Zeroizing::new(String::new());
         // A key file is one line; a path given by mistake may be anything.
-        (&file)
-            .take(4096)
+        files::open(path, guard)?
+            .take(MAX_FILE_BYTES)
             .read_to_string(&mut text)
-            .map_err(problem)?;
+            .map_err(|error| FileError::io(path, error))?;
         Self::from_text(&text).map_err(|reason| KeysError::Content {
             path: path.to_owned(),
             reason: Box::new(reason),
@@ -98,14 +92,14 @@ impl Keys {
     /// none. Of several processes that start at once one writes, and all read
     /// what it wrote.
     pub fn load_or_create(path: &Path) -> Result<Self, KeysError> {
+        // A process that was killed in between may have left the secret under another
+        // name.
+        files::sweep(path);
         match Self::load(path) {
-            Err(KeysError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(KeysError::File(error)) if error.is_absent() => {}
             other => return other,
         }
-        create(path).map_err(|source| KeysError::File {
-            path: path.to_owned(),
-            source,
-        })?;
+        create(path).map_err(|error| FileError::io(path, error))?;
         Self::load(path)
     }
 
@@ -114,7 +108,7 @@ impl Keys {
     /// where the manager gives access by an access control list, the bits of the
     /// group show the mask of that list.
     pub fn load_credential(path: &Path) -> Result<Self, KeysError> {
-        Self::read(path, |mode| mode & 0o027 == 0)
+        Self::read(path, Guard::Credential)
     }
 
     /// The secret itself, to encrypt it.
@@ -170,14 +164,9 @@ pub enum KeysError {
     /// The system gave no random bytes.
     #[error("the system gives no random numbers: {0}")]
     Random(String),
-    /// The file could not be read or written.
-    #[error("the master key file {} cannot be used: {source}", path.display())]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    /// The file cannot be read or written, or others have a hand in it.
+    #[error("the master key file {0}")]
+    File(#[from] FileError),
     /// The file holds no key.
     #[error("the master key file {} is damaged: {reason}", path.display())]
     Content {
@@ -185,18 +174,6 @@ pub enum KeysError {
         path: PathBuf,
         /// What is wrong with what it holds.
         reason: Box<KeysError>,
-    },
-    /// Others than the owner may read or write the file.
-    #[error(
-        "the master key file {0} may be read by others than its owner (mode {mode:03o}); \
-         run `chmod 600 {0}`, and replace the key if somebody else may have seen it",
-        path.display()
-    )]
-    Exposed {
-        /// Which file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
     },
 }
 
@@ -222,35 +199,18 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 /// its final name is always a whole one.
 fn create(path: &Path) -> io::Result<()> {
     let mut secret = Zeroizing::new([0_u8; MIN_SECRET_BYTES]);
-    let mut tag = [0_u8; 8];
     getrandom::fill(&mut *secret).map_err(io::Error::other)?;
-    getrandom::fill(&mut tag).map_err(io::Error::other)?;
     let mut text = Zeroizing::new(hex(&*secret));
     text.push('\n');
 
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", hex(&tag)));
-    let temporary = path.with_file_name(name);
-    let written = write_private(&temporary, text.as_bytes())
-        .and_then(|()| fs::hard_link(&temporary, path))
-        .or_else(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Ok(()),
-            _ => Err(error),
-        });
-    let removed = fs::remove_file(&temporary);
-    written?;
-    removed?;
+    let temporary = Temporary::create(path)?;
+    temporary.file().write_all(text.as_bytes())?;
+    temporary.file().sync_all()?;
+    match temporary.claim(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
     sync_directory(path)
-}
-
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
 }
 
 /// Makes the new name durable: whoever loses the key loses every password.
@@ -262,33 +222,6 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-#[cfg(unix)]
-fn refuse_readable_by_others(
-    path: &Path,
-    file: &File,
-    is_private: fn(u32) -> bool,
-) -> Result<(), KeysError> {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let metadata = file.metadata().map_err(|source| KeysError::File {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if is_private(mode) {
-        return Ok(());
-    }
-    Err(KeysError::Exposed {
-        path: path.to_owned(),
-        mode,
-    })
-}
-
-#[cfg(not(unix))]
-fn refuse_readable_by_others(_: &Path, _: &File, _: fn(u32) -> bool) -> Result<(), KeysError> {
-    Ok(())
-}
-
 /// `bytes` in lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -296,6 +229,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use tempfile::tempdir;
 
@@ -407,7 +342,12 @@ mod tests {
     fn a_damaged_file_is_not_replaced() {
         let folder = tempdir().unwrap();
         let path = folder.path().join("master.key");
-        write_private(&path, b"oops\n").unwrap();
+        fs::write(&path, b"oops\n").unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
         let error = Keys::load_or_create(&path).unwrap_err().to_string();
         assert!(error.contains("damaged"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"oops\n");

@@ -4,6 +4,9 @@ use std::fmt;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use crate::bindings::user_auth::plugin::store::Mutation;
+use crate::store::{MAX_BATCH, MAX_BATCH_BYTES};
+
 /// One value of [`Limits`], as [`Limits::table`] shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -95,11 +98,16 @@ limits! {
     wall_clock_per_call: Duration = Duration::from_secs(30), "";
     /// Calls that one call makes to the host.
     host_calls_per_call: u32 = 10_000, "";
+    /// What one call reads from the store and writes to it, altogether.
+    store_bytes_per_call: usize = 256 << 20, "B";
+    /// Operations that one call counts, each with a line in the audit log.
+    operations_per_call: u32 = 1_000, "";
     /// Notifications that one call sends to its client, altogether.
     notification_bytes_per_call: usize = 1 << 20, "B";
     /// Random bytes that one request for them may ask for.
     random_bytes: u64 = 1 << 20, "B";
-    /// Log and audit lines of one call, altogether; what goes beyond is left out.
+    /// Log and audit lines of one call, altogether, each with 128 bytes besides its own;
+    /// what goes beyond is left out.
     log_bytes_per_call: usize = 64 << 10, "B";
     /// What is kept of the standard output and error of one call.
     output_bytes_per_call: usize = 16 << 10, "B";
@@ -143,7 +151,8 @@ limits! {
 
     /// Threads that hash passwords, one for each core.
     hash_workers: usize = available_parallelism().map_or(2, |cores| cores.get()), "";
-    /// Passwords that may wait for a worker; one more is refused.
+    /// Passwords that may wait for a worker. Of one more, the source that has the most
+    /// waiting loses its latest, or it is refused.
     hash_queue: usize = 64, "";
     /// Memory of one Argon2 or scrypt hash.
     hash_memory_kib: u32 = 128 << 10, "KiB";
@@ -157,6 +166,8 @@ limits! {
     hash_scrypt_filled_kib: u32 = 512 << 10, "KiB";
     /// Iterations of one PBKDF2 hash, for all of its output.
     hash_pbkdf2_iterations: u32 = 5_000_000, "";
+    /// Password, salt and pepper of one hash, together.
+    hash_input_bytes: usize = 16 << 10, "B";
     /// Length of one hash.
     hash_output_bytes: u32 = 1_024, "B";
     /// Messages to owners of accounts that wait to be sent, or are being sent; one
@@ -177,6 +188,27 @@ limits! {
     delivery_drain: Duration = Duration::from_secs(5), "";
     /// Operations that are counted one by one; what comes later goes uncounted.
     counted_operations: usize = 256, "";
+}
+
+/// What a batch for the store takes in the host, with all that one may have in it.
+const BATCH_BYTES: usize = MAX_BATCH_BYTES + MAX_BATCH * size_of::<Mutation>();
+/// Some room for what comes beside the large part of a transfer.
+const MARGIN_BYTES: usize = 64 << 10;
+
+impl Limits {
+    /// What a component hands to the host at one time: the arguments of one call, or its
+    /// answer. The largest that either may be, and no more, since the host has a copy of
+    /// it before it can look at it.
+    pub(crate) fn transfer_bytes(&self) -> usize {
+        // A field of a header takes more in memory than it counts for, but not twice.
+        let header = self.answer_header_bytes.saturating_mul(2);
+        let answer = self.answer_bytes.saturating_add(header);
+        let arguments = BATCH_BYTES
+            .max(self.notification_bytes_per_call)
+            .max(self.delivery_message_bytes)
+            .max(self.hash_input_bytes);
+        answer.max(arguments).saturating_add(MARGIN_BYTES)
+    }
 }
 
 /// A value that can be written as a whole number.

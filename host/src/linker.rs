@@ -96,7 +96,7 @@ pub fn add_only_user_auth_to_linker<T: UserAuthView + 'static>(
 }
 
 /// Holds what runs in this store to the limits of its [`UserAuthCtx`] on memory,
-/// tables, instances and handles, and on processor time if the engine has
+/// tables, instances and handles, on what it hands over at one time, and on processor time if the engine has
 /// [epoch interruption](wasmtime::Config::epoch_interruption) and a clock, such as
 /// [`start_clock`]. To be called before the component is instantiated.
 ///
@@ -105,8 +105,10 @@ pub fn add_only_user_auth_to_linker<T: UserAuthView + 'static>(
 /// [`Limits::wall_clock_per_call`](crate::Limits::wall_clock_per_call); how many calls
 /// there are at one time is for the embedder to say.
 pub fn limit_store<T: UserAuthView + 'static>(store: &mut Store<T>) {
-    let handles = store.data_mut().user_auth().host().limits().handles;
+    let limits = store.data_mut().user_auth().host().limits();
+    let (handles, transfer) = (limits.handles, limits.transfer_bytes());
     store.set_max_component_handles(handles);
+    store.set_hostcall_fuel(transfer);
     store.limiter(|data| data.user_auth());
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|mut cx| cx.data_mut().user_auth().tick());

@@ -1,5 +1,7 @@
 //! `user-auth`: the authentication service as a program.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 
 use std::process::ExitCode;

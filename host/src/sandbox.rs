@@ -486,8 +486,9 @@ impl PluginBuilder {
         self.setting(REQUIRE_API_KEY, required.to_string())
     }
 
-    /// Keeps compiled code in this folder, which nobody else may be able to
-    /// write; without this nothing is kept, and every start compiles.
+    /// Keeps compiled code in this folder, which no other user may be able to write,
+    /// sealed under a key that is made there. What is not sealed is not run. Without a
+    /// folder, or with one of another user, nothing is kept, and every start compiles.
     pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(folder.into());
         self

@@ -59,12 +59,21 @@ pub const SETTINGS: &[Setting] = &[
         "Failures of one source within the window",
     ),
     setting(
+        "USER_AUTH_THROTTLING_REGISTRATIONS_PER_SOURCE",
+        "Accounts that one source may register within the window",
+    ),
+    setting(
         "USER_AUTH_THROTTLING_WINDOW_SECONDS",
-        "How long both count, from the first",
+        "How long these count, from the first",
     ),
     setting(
         "USER_AUTH_THROTTLING_CONSECUTIVE_ATTEMPTS",
         "Attempts on one name without a success, from everywhere",
+    ),
+    setting(
+        "USER_AUTH_MCP_TOOL_ERRORS",
+        "Whether a failed operation is a result of its tool or an error of JSON-RPC: `auto`, \
+         `result` or `error`",
     ),
 ];
 

@@ -6,6 +6,7 @@
 
 pub mod checks;
 mod clock;
+mod guest;
 mod memory;
 mod postgres;
 mod sqlite;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub(crate) use guest::GuestStore;
 pub use memory::MemoryStore;
 pub use postgres::{PostgresStore, PostgresUrl, PostgresUrlError};
 pub use sqlite::SqliteStore;
@@ -24,6 +26,19 @@ pub const MAX_KEY_BYTES: usize = 512;
 pub const MAX_VALUE_BYTES: usize = 1024 * 1024;
 /// The most entries that one page of a scan may have.
 pub const MAX_PAGE: u32 = 1000;
+/// The most records that one `get` may name.
+pub const MAX_KEYS: usize = 1_000;
+/// The most bytes of keys, values and versions that the answer to one `get` or `scan`
+/// may have: see [`Entry::bytes`].
+pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// The most mutations that one batch may have.
+pub const MAX_BATCH: usize = 10_000;
+/// The most bytes of keys, values and expected versions that one batch may have: see
+/// [`Mutation::bytes`].
+pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// The records whose keys begin with this are the host's own. A component can neither
+/// name nor see them, whichever store they lie in.
+pub const HOST_PREFIX: &str = "host/";
 /// A page of a snapshot ends with the record that brings its keys and values to
 /// so many bytes, if it does not end before.
 pub const SNAPSHOT_PAGE_BYTES: usize = 1024 * 1024;
@@ -37,6 +52,13 @@ pub struct Entry {
     pub value: Vec<u8>,
     /// Which writing of the key this is. Compare for equality only.
     pub version: String,
+}
+
+impl Entry {
+    /// What it counts for in an answer.
+    pub fn bytes(&self) -> usize {
+        self.key.len() + self.value.len() + self.version.len()
+    }
 }
 
 /// What must hold for a [`Mutation`] to be allowed.
@@ -61,6 +83,17 @@ pub struct Mutation {
     pub put: Option<Vec<u8>>,
     /// How long the record lives; `None`: for good.
     pub ttl: Option<Duration>,
+}
+
+impl Mutation {
+    /// What it counts for in a batch.
+    pub fn bytes(&self) -> usize {
+        let version = match &self.expect {
+            Expect::At(version) => version.len(),
+            Expect::Any | Expect::Absent => 0,
+        };
+        self.key.len() + version + self.put.as_ref().map_or(0, Vec::len)
+    }
 }
 
 /// How a batch ended. A lost race is an outcome, not an error.
@@ -103,8 +136,8 @@ pub enum StoreError {
     #[error("the store is busy: {0}")]
     Busy(String),
     /// The call breaks the contract: a key or value of the wrong form, one key
-    /// twice in a batch, an `add` to what is no counter. Another try will not
-    /// help.
+    /// twice in a batch, an `add` to what is no counter, more than one call may ask
+    /// for. Another try will not help.
     #[error("the store refused the call: {0}")]
     Refused(String),
 }
@@ -112,22 +145,29 @@ pub enum StoreError {
 /// What every store does. See `wit/store.wit` for the contract, [`checks`] for the part
 /// of it that is the same for all, and `host/examples/own_store/store.rs` for a small
 /// store that keeps to it.
+///
+/// The host keeps records of its own in the store, under keys that begin with
+/// [`HOST_PREFIX`]. To a store they are like all others: that the component does not
+/// reach them is seen to before a call gets here.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// `sqlite`, `postgres`, …: for metrics and messages.
     fn kind(&self) -> &'static str;
 
-    /// Reads the records under `keys`, in that order, as one snapshot.
+    /// Reads the records under `keys`, in that order, as one snapshot. Refuses more
+    /// than [`MAX_KEYS`], and an answer of more than [`MAX_ANSWER_BYTES`].
     async fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError>;
 
-    /// Applies all mutations or none; returns when the outcome is durable.
+    /// Applies all mutations or none; returns when the outcome is durable. Refuses more
+    /// than [`MAX_BATCH`], and more than [`MAX_BATCH_BYTES`].
     async fn commit(&self, batch: Vec<Mutation>) -> Result<Outcome, StoreError>;
 
     /// Adds to a counter and returns its new value. A counter that is absent or
     /// expired starts at 0 with `ttl`, which later additions do not prolong.
     async fn add(&self, key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64, StoreError>;
 
-    /// Reads up to `limit` records whose keys begin with `prefix`, after `after`.
+    /// Reads up to `limit` records whose keys begin with `prefix`, after `after`. The
+    /// page ends before the record that would take it past [`MAX_ANSWER_BYTES`].
     async fn scan(&self, prefix: &str, after: Option<&str>, limit: u32)
     -> Result<Page, StoreError>;
 

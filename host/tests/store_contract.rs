@@ -19,9 +19,9 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use user_auth_host::store::{
-    Entry, Expect, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES, MemoryStore, Mutation, Outcome,
-    PostgresStore, PostgresUrl, Record, SNAPSHOT_PAGE_BYTES, Snapshot, SqliteStore, Store,
-    StoreError,
+    Entry, Expect, MAX_ANSWER_BYTES, MAX_BATCH, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_KEYS, MAX_PAGE,
+    MAX_VALUE_BYTES, MemoryStore, Mutation, Outcome, PostgresStore, PostgresUrl, Record,
+    SNAPSHOT_PAGE_BYTES, Snapshot, SqliteStore, Store, StoreError,
 };
 
 /// Runs every case against a new store; `without snapshots` those that need none.
@@ -81,6 +81,14 @@ macro_rules! contract {
             well_formed_keys_at_the_limits_are_accepted
             values_over_the_limit_are_refused
             one_key_twice_in_a_batch_is_refused
+            a_get_of_more_names_than_it_may_have_is_refused
+            an_answer_with_more_bytes_than_it_may_have_is_refused
+            a_name_that_is_repeated_counts_each_time
+            many_names_are_answered_in_their_order
+            a_batch_over_its_limits_is_refused_and_leaves_no_trace
+            a_batch_at_its_limits_is_committed
+            a_page_ends_before_it_has_too_many_bytes
+            a_large_record_begins_a_page_of_its_own
             a_purge_counts_what_it_frees_and_keeps_to_its_limit
             a_purge_takes_nothing_alive
             of_many_creators_one_wins
@@ -747,6 +755,133 @@ mod cases {
         assert_eq!(bed.page("", None, 10).await.0, [""; 0]);
     }
 
+    pub async fn a_get_of_more_names_than_it_may_have_is_refused(bed: Bed) {
+        let mut names: Vec<String> = (0..MAX_KEYS).map(|n| format!("{n}")).collect();
+        assert_eq!(bed.store.get(&names).await.unwrap(), vec![None; MAX_KEYS]);
+        names.push("1".into());
+        assert_refused(bed.store.get(&names).await);
+    }
+
+    pub async fn an_answer_with_more_bytes_than_it_may_have_is_refused(bed: Bed) {
+        let large = "v".repeat(MAX_VALUE_BYTES);
+        let fitting = MAX_ANSWER_BYTES / MAX_VALUE_BYTES - 1;
+        let names: Vec<String> = (0..=fitting).map(|n| format!("{n}")).collect();
+        for name in &names {
+            bed.commit([put(name, &large)]).await;
+        }
+        let entries = bed.store.get(&names[..fitting]).await.unwrap();
+        let read = entries.iter().flatten();
+        assert_eq!(
+            read.filter(|it| it.value == large.as_bytes()).count(),
+            fitting
+        );
+        assert_refused(bed.store.get(&names).await);
+        // However many are not there, and wherever the last of them stands.
+        let mut many = vec!["none".to_owned(); 100];
+        many[0] = "0".into();
+        many[50] = "1".into();
+        many[99] = "2".into();
+        let entries = bed.store.get(&many).await.unwrap();
+        assert_eq!(entries.iter().flatten().count(), 3);
+        assert_eq!(entries[99].as_ref().unwrap().key, "2");
+        many[98] = "3".into();
+        assert_refused(bed.store.get(&many).await);
+    }
+
+    pub async fn a_name_that_is_repeated_counts_each_time(bed: Bed) {
+        bed.commit([put("a", &"v".repeat(MAX_VALUE_BYTES))]).await;
+        let entries = bed.store.get(&vec!["a".to_owned(); 3]).await.unwrap();
+        let read = entries.iter().flatten();
+        assert_eq!(
+            read.filter(|it| it.value.len() == MAX_VALUE_BYTES).count(),
+            3
+        );
+        for times in [4, 9, 600] {
+            assert_refused(bed.store.get(&vec!["a".to_owned(); times]).await);
+        }
+    }
+
+    pub async fn many_names_are_answered_in_their_order(bed: Bed) {
+        let value = "v".repeat(2_000);
+        let names: Vec<String> = (0..500).map(|n| format!("{n:03}")).collect();
+        let batch: Vec<_> = names.iter().map(|name| put(name, &value)).collect();
+        bed.commit(batch).await;
+        let mut wanted: Vec<String> = names.iter().rev().cloned().collect();
+        wanted.extend(["007", "none", "007"].map(String::from));
+        let entries = bed.store.get(&wanted).await.unwrap();
+        for (name, entry) in wanted.iter().zip(&entries) {
+            let read = entry.as_ref().map(|it| (it.key.as_str(), it.value.len()));
+            let expected = (name != "none").then_some((name.as_str(), value.len()));
+            assert_eq!(read, expected, "{name}");
+        }
+    }
+
+    pub async fn a_batch_over_its_limits_is_refused_and_leaves_no_trace(bed: Bed) {
+        let many: Vec<_> = (0..=MAX_BATCH).map(|n| delete(&format!("{n}"))).collect();
+        assert_refused(bed.store.commit(many).await);
+        let large = "v".repeat(MAX_VALUE_BYTES);
+        let values = MAX_BATCH_BYTES / MAX_VALUE_BYTES;
+        let many: Vec<_> = (0..values).map(|n| put(&format!("{n}"), &large)).collect();
+        assert_refused(bed.store.commit(many).await);
+        let version = "1".repeat(MAX_BATCH_BYTES);
+        assert_refused(bed.store.commit(vec![put("a", "").at(&version)]).await);
+        assert_eq!(bed.page("", None, 1).await.0, [""; 0]);
+    }
+
+    pub async fn a_batch_at_its_limits_is_committed(bed: Bed) {
+        let many: Vec<_> = (0..MAX_BATCH)
+            .map(|n| put(&format!("{n:05}"), ""))
+            .collect();
+        assert_eq!(bed.commit(many).await, Outcome::Committed);
+        assert!(bed.entry("09999").await.is_some());
+        let large = "v".repeat(MAX_VALUE_BYTES);
+        let values = MAX_BATCH_BYTES / MAX_VALUE_BYTES - 1;
+        let many: Vec<_> = (0..values).map(|n| put(&format!("{n}"), &large)).collect();
+        assert_eq!(bed.commit(many).await, Outcome::Committed);
+    }
+
+    pub async fn a_page_ends_before_it_has_too_many_bytes(bed: Bed) {
+        let value = "v".repeat(MAX_ANSWER_BYTES / 5 - 1_000);
+        let names: Vec<String> = (0..12).map(|n| format!("p/{n:02}")).collect();
+        for name in &names {
+            bed.commit([put(name, &value)]).await;
+        }
+        let (mut seen, mut pages, mut after) = (Vec::new(), Vec::new(), None::<String>);
+        loop {
+            let page = bed.store.scan("p/", after.as_deref(), 1_000).await.unwrap();
+            let bytes: usize = page.entries.iter().map(Entry::bytes).sum();
+            assert!(bytes <= MAX_ANSWER_BYTES, "{bytes}");
+            pages.push(page.entries.len());
+            seen.extend(page.entries.into_iter().map(|entry| entry.key));
+            let Some(next) = page.next else { break };
+            assert_eq!(seen.last(), Some(&next));
+            after = Some(next);
+        }
+        assert_eq!(seen, names);
+        assert_eq!(pages, [5, 5, 2]);
+        // What fits exactly is the last page, and the number still counts as well.
+        assert_eq!(bed.page("p/", Some("p/06"), 1_000).await.1, None);
+        assert_eq!(bed.page("p/", None, 3).await.0.len(), 3);
+    }
+
+    pub async fn a_large_record_begins_a_page_of_its_own(bed: Bed) {
+        let large = "v".repeat(MAX_VALUE_BYTES);
+        for name in ["b", "c", "d", "e"] {
+            bed.commit([put(name, &large)]).await;
+        }
+        bed.commit([put("a", ""), put("f", "")]).await;
+        let (page, next) = bed.page("", None, 1_000).await;
+        assert_eq!(
+            (page, next),
+            (
+                ["a", "b", "c", "d"].map(String::from).into(),
+                Some("d".into())
+            )
+        );
+        let (page, next) = bed.page("", Some("d"), 1_000).await;
+        assert_eq!((page, next), (["e", "f"].map(String::from).into(), None));
+    }
+
     pub async fn a_purge_counts_what_it_frees_and_keeps_to_its_limit(bed: Bed) {
         bed.commit(
             (0..5)
@@ -1149,7 +1284,7 @@ mod sqlite_file {
         .unwrap();
         let missing = folder.path().join("missing").join("db");
         for (path, reason) in [
-            (folder.path(), "unable to open"),
+            (folder.path(), "no regular file"),
             (&text, "not a database"),
             (&missing, "No such file"),
         ] {

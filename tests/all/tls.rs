@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use user_auth_tests::{Options, Server, command, folder};
+use user_auth_tests::{Options, Server, command, folder, write_private};
 
 /// Makes a certificate for 127.0.0.1, and gives its file and that of its key.
 pub(crate) fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
@@ -16,7 +16,7 @@ pub(crate) fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
     let CertifiedKey { cert, signing_key } = made;
     let files = (folder.join("certificate.pem"), folder.join("key.pem"));
     fs::write(&files.0, cert.pem()).unwrap();
-    fs::write(&files.1, signing_key.serialize_pem()).unwrap();
+    write_private(&files.1, &signing_key.serialize_pem());
     files
 }
 
@@ -144,7 +144,7 @@ fn files_that_make_no_certificate_stop_the_start() {
     fs::create_dir(&other).unwrap();
     let (_, other_key) = self::certificate(&other);
     let empty = folder.path().join("empty.pem");
-    fs::write(&empty, "").unwrap();
+    write_private(&empty, "");
     for (certificate, key, part) in [
         (&certificate, &other_key, "KeyMismatch"),
         (&empty, &key, "there is none in the file"),

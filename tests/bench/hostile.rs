@@ -15,7 +15,7 @@ use user_auth_tests::{Options, Server, built, folder, table_bomb};
 use crate::load::Load;
 use crate::milliseconds;
 
-const DEEDS: [&str; 15] = [
+const DEEDS: [&str; 20] = [
     "loop",
     "memory",
     "recursion",
@@ -31,6 +31,11 @@ const DEEDS: [&str; 15] = [
     "many-headers",
     "not-json",
     "commit-trap",
+    "one-name",
+    "page",
+    "reads",
+    "long-names",
+    "refusals",
 ];
 const ATTACKERS: usize = 2;
 const CONNECTIONS: usize = 4;
@@ -42,6 +47,7 @@ pub fn run() -> Result<()> {
     println!("| deed | done | p50 before | p99 before | p50 during | p99 during |");
     println!("|---|---|---|---|---|---|");
     let server = serve(&built("user-auth-hostile.wasm"));
+    server.post(&[], r#""fill""#);
     for deed in DEEDS {
         measure(&server, deed)?;
     }

@@ -35,7 +35,7 @@ type Latencies = Mutex<BTreeMap<&'static str, Vec<Duration>>>;
 
 /// Runs for `seconds` on `store`, and draws what it saw into `plot`.
 pub fn run(seconds: u64, store: Option<&str>, plot: &Path) -> Result<()> {
-    let mut options = Options::new();
+    let mut options = Options::new().for_a_crowd();
     if let Some(store) = store {
         options = options.store(store);
     }

@@ -12,7 +12,6 @@ import sys
 import time
 
 from mcp import Client, StdioServerParameters
-from mcp.shared.exceptions import MCPError
 import mcp.types as types
 
 PASSWORD = "correct horse battery staple"
@@ -31,18 +30,18 @@ async def main(mode: str, server: str | StdioServerParameters) -> None:
         if mode != "2026-07-28":  # which asks for nothing before its first call
             assert client.server_info.name == "user-auth", client.server_info
             assert "user-auth_get_capabilities" in client.instructions
-        await tools(client, f"python-{mode}", modern)
+        await tools(client, f"python-{mode}")
         await resources(client)
         await prompts(client)
     print("ok")
 
 
-async def tools(client: Client, username: str, modern: bool) -> None:
+async def tools(client: Client, username: str) -> None:
     listed = (await client.list_tools()).tools
     assert all(tool.description and tool.output_schema for tool in listed)
     uncalled = {tool.name for tool in listed}
 
-    async def call(operation: str, **arguments) -> dict:
+    async def call(operation: str, /, **arguments) -> dict:
         uncalled.discard(f"user-auth_{operation}")
         result = await client.call_tool(f"user-auth_{operation}", arguments)
         assert not result.is_error, result
@@ -52,8 +51,10 @@ async def tools(client: Client, username: str, modern: bool) -> None:
 
     capabilities = await call("get_capabilities")
     assert capabilities["module"] == "UserAuth", capabilities
-    tools = {operation["tool"] for operation in capabilities["operations"]}
+    tools = {capabilities["tool_prefix"] + name for name in capabilities["operations"]}
     assert tools == {tool.name for tool in listed}, listed
+    described = await call("get_capabilities", operation="login")
+    assert described["input_schema"]["required"] == ["username", "password"], described
     account = await call("register", username=username, password=PASSWORD)
     tokens = await call(
         "execute_primary_operation", data={"username": username, "password": PASSWORD}
@@ -88,22 +89,16 @@ async def tools(client: Client, username: str, modern: bool) -> None:
     assert not set(renewed["recovery_codes"]) & set(confirmed["recovery_codes"])
     await call("disable_totp", **own)
 
-    # A failed operation: a result for modern clients, an error for others.
+    # A failed operation is a result, for the model to read.
     wrong = {"username": username, "password": "not the right one"}
-    try:
-        result = await client.call_tool("user-auth_login", wrong)
-        assert modern and result.is_error, result
-        assert result.structured_content["error"]["code"] == -32001, result
-    except MCPError as error:
-        assert not modern and error.error.code == -32001, error
+    result = await client.call_tool("user-auth_login", wrong)
+    assert result.is_error, result
+    assert result.structured_content["error"]["code"] == -32001, result
 
     # The others take a caller, or input that is not there: each says so.
     for tool in uncalled:
-        try:
-            result = await client.call_tool(tool, {})
-            error = result.structured_content.get("error") if result.is_error else None
-        except MCPError as raised:
-            error = raised.error.model_dump()
+        result = await client.call_tool(tool, {})
+        error = result.structured_content.get("error") if result.is_error else None
         assert error is None or error["data"]["module"] == "UserAuth", (tool, error)
 
     progress = []

@@ -1,6 +1,9 @@
 //! Where things are.
 
 use std::env;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -37,6 +40,15 @@ pub fn command(home: &Path) -> Command {
         command.env("PATH", path);
     }
     command
+}
+
+/// Writes a file that only its owner may read, as secrets are.
+pub fn write_private(path: &Path, content: &str) {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path).expect("the file can be written");
+    file.write_all(content.as_bytes())
+        .expect("the file can be written");
 }
 
 /// An empty folder that goes when it is dropped.

@@ -16,7 +16,7 @@ mod webhook;
 
 pub use collector::{Collector, Span};
 pub use consul::{Consul, ConsulEvent};
-pub use files::{built, command, folder};
+pub use files::{built, command, folder, write_private};
 pub use handmade::{handmade, table_bomb};
 pub use server::{Answer, Options, Server};
 pub use smtp::{Mail, Smtp};

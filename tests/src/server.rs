@@ -54,6 +54,13 @@ impl Options {
         self
     }
 
+    /// With as many registrations of one source as can be set: a test has but one, and
+    /// may be a crowd.
+    pub fn for_a_crowd(self) -> Options {
+        let setting = "USER_AUTH_THROTTLING_REGISTRATIONS_PER_SOURCE";
+        self.env(setting, "100000")
+    }
+
     /// With one more argument.
     pub fn arg(mut self, argument: &str) -> Options {
         self.arguments.push(argument.to_owned());

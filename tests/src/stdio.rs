@@ -60,12 +60,15 @@ impl Stdio {
         self.send(message.to_string());
     }
 
+    /// The next line that it wrote.
+    pub fn line(&self) -> String {
+        let line = self.lines.recv_timeout(Duration::from_secs(60));
+        line.expect("a line")
+    }
+
     /// The next message that it wrote.
     pub fn receive(&self) -> Value {
-        let line = self
-            .lines
-            .recv_timeout(Duration::from_secs(60))
-            .expect("a line");
+        let line = self.line();
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("not MCP on stdout: {line}"))
     }
 

@@ -1,6 +1,10 @@
 // A store in memory, with what `wit/store.wit` asks of every store.
 
 const MAX_PAGE = 1000;
+// What one call may ask for, so that no call makes the host hold more.
+const MAX_KEYS = 1000;
+const MAX_BATCH = 10_000;
+const MAX_BYTES = 4 * 1024 * 1024;
 
 /** Records by their keys, and when they end, by the clock that is given (in ms). */
 export class Store {
@@ -14,7 +18,11 @@ export class Store {
 
   /** All of them as they are at one moment: nothing here waits, so nothing comes between. */
   get(keys) {
-    return keys.map((key) => this.#live(key)?.entry);
+    ensure(keys.length <= MAX_KEYS, "a call names too many records");
+    const entries = keys.map((key) => this.#live(key)?.entry);
+    const bytes = entries.reduce((sum, entry) => sum + (entry ? size(entry) : 0), 0);
+    ensure(bytes <= MAX_BYTES, "an answer would have too many bytes");
+    return entries;
   }
 
   /**
@@ -22,6 +30,9 @@ export class Store {
    * expectations are looked at before anything is written.
    */
   commit(batch) {
+    ensure(batch.length <= MAX_BATCH, "a batch has too many mutations");
+    const bytes = batch.reduce((sum, { key, put }) => sum + key.length + (put?.length ?? 0), 0);
+    ensure(bytes <= MAX_BYTES, "a batch has too many bytes");
     const conflict = batch.findIndex(({ key, expect }) => !holds(expect, this.#live(key)?.entry));
     if (conflict >= 0) return { tag: "conflict", val: conflict };
     for (const { key, put, ttlMs } of batch) {
@@ -48,9 +59,15 @@ export class Store {
       .filter((key) => key.startsWith(prefix) && (after === undefined || key > after))
       .filter((key) => this.#live(key))
       .sort();
-    const size = Math.min(limit, MAX_PAGE);
-    const entries = keys.slice(0, size).map((key) => this.#records.get(key).entry);
-    return { entries, next: keys.length > size ? entries.at(-1)?.key : undefined };
+    const entries = [];
+    let room = MAX_BYTES;
+    for (const key of keys.slice(0, Math.max(1, Math.min(limit, MAX_PAGE)))) {
+      const { entry } = this.#records.get(key);
+      room -= size(entry);
+      if (room < 0) break;
+      entries.push(entry);
+    }
+    return { entries, next: keys.length > entries.length ? entries.at(-1).key : undefined };
   }
 
   #live(key) {
@@ -70,6 +87,16 @@ export class Store {
     this.#versions += 1;
     this.#records.set(key, { entry: { key, value, version: String(this.#versions) }, end });
   }
+}
+
+/** What an entry counts for in an answer. */
+function size({ key, value, version }) {
+  return key.length + value.length + version.length;
+}
+
+/** Ends a call that asks for more than it may, as `unavailable` has it: no try will help. */
+function ensure(holds, reason) {
+  if (!holds) throw { reason, retryAfterMs: 0 };
 }
 
 function holds(expect, entry) {

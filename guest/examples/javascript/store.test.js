@@ -73,3 +73,29 @@ test("pages are in order and lose nothing", () => {
   assert.deepEqual(keys(last), ["p/3"]);
   assert.equal(last.next, undefined);
 });
+
+test("no call asks for more than it may", () => {
+  const large = "v".repeat(1024 * 1024);
+  for (const key of ["a", "b", "c", "d", "e"]) put(key, large);
+  assert.equal(store.get(["a", "b", "c"]).length, 3);
+  const refused = { retryAfterMs: 0 };
+  const many = (count, key) => Array.from({ length: count }, (_, number) => key ?? `${number}`);
+  for (const keys of [["a", "b", "c", "d"], many(600, "a"), many(1001, "none")]) {
+    assert.throws(() => store.get(keys), refused);
+  }
+  const any = { tag: "any" };
+  const values = many(5).map((key) => ({ key, expect: any, put: bytes(large) }));
+  const deletions = many(10_001).map((key) => ({ key, expect: any }));
+  for (const batch of [values, deletions]) assert.throws(() => store.commit(batch), refused);
+  assert.equal(read("0"), undefined);
+});
+
+test("a page ends before it has too many bytes", () => {
+  for (const key of ["a", "b", "c", "d", "e"]) put(key, "v".repeat(1024 * 1024));
+  const keys = (page) => page.entries.map(({ key }) => key);
+  const first = store.scan("", undefined, 1000);
+  assert.deepEqual(keys(first), ["a", "b", "c"]);
+  const last = store.scan("", first.next, 1000);
+  assert.deepEqual(keys(last), ["d", "e"]);
+  assert.equal(last.next, undefined);
+});

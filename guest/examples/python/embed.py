@@ -16,7 +16,7 @@ from argon2.low_level import Type, core, error_to_str, ffi
 from wasmtime import Engine, Store, WasiConfig
 from wasmtime.component import Component, Linker, Record, Variant
 
-from store import Conflict
+from store import Conflict, Refused
 from store import Store as Records
 
 ARGON2_VERSION = 0x13
@@ -79,7 +79,12 @@ def keys(master_key):
 
 def store(records):
     def get(keys):
-        return [entry and record(**vars(entry)) for entry in records.get(keys)]
+        try:
+            entries = records.get(keys)
+        except Refused as refused:
+            # No other try will help.
+            return record(reason=str(refused), retry_after_ms=0)
+        return [entry and record(**vars(entry)) for entry in entries]
 
     def commit(batch):
         for mutation in batch:

@@ -6,6 +6,10 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 MAX_PAGE = 1000
+# What one call may ask for, so that no call makes the host hold more.
+MAX_KEYS = 1000
+MAX_BATCH = 10_000
+MAX_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,10 @@ class Entry:
     key: str
     value: bytes
     version: str
+
+    def size(self) -> int:
+        """What it counts for in an answer."""
+        return len(self.key) + len(self.value) + len(self.version)
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,10 @@ class Conflict(Exception):
         self.index = index
 
 
+class Refused(Exception):
+    """The call asks for more than one call may."""
+
+
 class Store:
     """Records by their keys, and when they end, by the clock that is given (in ms)."""
 
@@ -45,8 +57,12 @@ class Store:
 
     def get(self, keys: list[str]) -> list[Entry | None]:
         """All of them as they are at one moment."""
+        require(len(keys) <= MAX_KEYS, "a call names too many records")
         with self._lock:
-            return [self._live(key) for key in keys]
+            entries = [self._live(key) for key in keys]
+        size = sum(entry.size() for entry in entries if entry)
+        require(size <= MAX_BYTES, "an answer would have too many bytes")
+        return entries
 
     def commit(self, batch: list) -> None:
         """All of the batch, or none of it, with a `Conflict`.
@@ -54,6 +70,9 @@ class Store:
         A key stands in a batch once, so all expectations are looked at before
         anything is written.
         """
+        require(len(batch) <= MAX_BATCH, "a batch has too many mutations")
+        size = sum(len(mutation.key) + len(mutation.put or b"") for mutation in batch)
+        require(size <= MAX_BYTES, "a batch has too many bytes")
         with self._lock:
             for index, mutation in enumerate(batch):
                 if not self._holds(mutation.expect, self._live(mutation.key)):
@@ -83,9 +102,14 @@ class Store:
             if after is not None:
                 begin = max(begin, bisect_right(keys, after))
             keys = [key for key in keys[begin:] if key.startswith(prefix)]
-            size = min(limit, MAX_PAGE)
-            entries = [self._records[key][0] for key in keys[:size]]
-            has_more = len(keys) > size and entries
+            entries, room = [], MAX_BYTES
+            for key in keys[: max(1, min(limit, MAX_PAGE))]:
+                entry = self._records[key][0]
+                room -= entry.size()
+                if room < 0:
+                    break
+                entries.append(entry)
+            has_more = len(keys) > len(entries)
             return Page(entries, entries[-1].key if has_more else None)
 
     def _live(self, key: str) -> Entry | None:
@@ -115,3 +139,8 @@ class Store:
         # writings ever share a version.
         self._versions += 1
         self._records[key] = (Entry(key, value, str(self._versions)), ends)
+
+
+def require(holds: bool, reason: str) -> None:
+    if not holds:
+        raise Refused(reason)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from wasmtime.component import Variant
 
-from store import Conflict, Store
+from store import MAX_BATCH, MAX_KEYS, Conflict, Refused, Store
 
 ANY, ABSENT = Variant("any"), Variant("absent")
 
@@ -72,6 +72,30 @@ class StoreTest(unittest.TestCase):
         self.assertEqual([entry.key for entry in page.entries], ["p/1", "p/2"])
         page = self.store.scan("p/", page.next, 2)
         self.assertEqual([entry.key for entry in page.entries], ["p/3"])
+        self.assertIsNone(page.next)
+
+    def test_no_call_asks_for_more_than_it_may(self):
+        for key in "abcde":
+            self.put(key, bytes(1024 * 1024))
+        self.assertEqual(len(self.store.get(["a", "b", "c"])), 3)
+        for keys in [list("abcd"), ["a"] * 600, ["none"] * (MAX_KEYS + 1)]:
+            with self.assertRaises(Refused):
+                self.store.get(keys)
+        for batch in [
+            [mutation(str(number), bytes(1024 * 1024)) for number in range(5)],
+            [mutation(str(number), None) for number in range(MAX_BATCH + 1)],
+        ]:
+            with self.assertRaises(Refused):
+                self.store.commit(batch)
+        self.assertIsNone(self.read("0"))
+
+    def test_a_page_ends_before_it_has_too_many_bytes(self):
+        for key in "abcde":
+            self.put(key, bytes(1024 * 1024))
+        page = self.store.scan("", None, 1000)
+        self.assertEqual([entry.key for entry in page.entries], ["a", "b", "c"])
+        page = self.store.scan("", page.next, 1000)
+        self.assertEqual([entry.key for entry in page.entries], ["d", "e"])
         self.assertIsNone(page.next)
 
 

@@ -166,8 +166,9 @@ fn run<T>(
 }
 
 /// A value of the domain, or what is wrong with the field that should be one.
-fn field<F, T: TryFrom<F, Error: Into<String>>>(name: &str, value: F) -> AuthResult<T> {
-    T::try_from(value).map_err(|problem| AuthError::invalid(vec![FieldError::new(name, problem)]))
+fn field<F, T: TryFrom<F, Error: ToString>>(name: &str, value: F) -> AuthResult<T> {
+    T::try_from(value)
+        .map_err(|problem| AuthError::invalid(vec![FieldError::new(name, problem.to_string())]))
 }
 
 fn login_outcome(outcome: LoginOutcome) -> WitLoginOutcome {

@@ -259,6 +259,7 @@ impl Delivery for Host {
                 MessageKind::EmailChanged => delivery::Kind::EmailChanged,
                 MessageKind::SecondFactorChanged => delivery::Kind::SecondFactorChanged,
                 MessageKind::LoginFromNewSource => delivery::Kind::LoginFromNewSource,
+                MessageKind::ApiKeyCreated => delivery::Kind::ApiKeyCreated,
             },
             to: message.to.clone(),
             username: message.username.clone(),

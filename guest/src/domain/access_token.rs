@@ -15,7 +15,7 @@ use super::account::Account;
 use super::context::Context;
 use super::id::Id;
 use super::mac::{self, HmacSha256};
-use super::permission::{Grant, Permission};
+use super::permission::{self, Grant, MAX_SCOPE_BYTES, Permission};
 use super::records;
 use super::role::{self, RoleName};
 use super::secret::Secret;
@@ -29,9 +29,6 @@ use crate::ports::Ports;
 
 /// What every token permits: its subject's own account and sessions.
 const SCOPE: &str = "self";
-/// Grants that take more than this are left out of a token: it travels in a header
-/// of each request.
-const MAX_SCOPE_BYTES: usize = 1024;
 const ALGORITHM: &str = "HS256";
 /// RFC 9068 section 2.1.
 const TYPE: &str = "at+jwt";
@@ -96,26 +93,21 @@ impl Claims {
     }
 }
 
-/// The scope of who has these roles: `self`, and what the roles grant, as it is now.
-/// Where that is too much for a token it is all left out, rather than some of it: who
-/// goes by the token alone then permits nothing.
+/// The scope of an account with these roles: `self`, and what the roles grant, as it is
+/// now, as far as a token has room for it.
 pub fn scope(roles: &[RoleName], ports: &Ports) -> Result<String> {
     // Most have none, and that takes no look at the store.
     if roles.is_empty() {
         return Ok(SCOPE.to_owned());
     }
-    let mut granted = role::all_grants(role::granted(roles, ports)?);
-    granted.sort_unstable();
-    granted.dedup();
+    let granted = role::granted(roles, ports)?.into_iter();
+    let by_role = granted.map(|granted| granted.permissions).collect();
     let mut scope = SCOPE.to_owned();
-    for grant in &granted {
+    for grant in permission::summary(by_role, MAX_SCOPE_BYTES - SCOPE.len()) {
         scope.push(' ');
         scope.push_str(grant.as_str());
     }
-    match scope.len() <= MAX_SCOPE_BYTES {
-        true => Ok(scope),
-        false => Ok(SCOPE.to_owned()),
-    }
+    Ok(scope)
 }
 
 /// An access token that has been issued.
@@ -138,6 +130,11 @@ impl Signed {
     /// The session that it says it belongs to.
     pub fn session_id(&self) -> Id {
         self.claims.sid
+    }
+
+    /// The key that it says it was signed by.
+    pub fn kid(&self) -> Id {
+        self.kid
     }
 
     /// Whose it says it is.
@@ -262,9 +259,12 @@ fn decode(part: &str) -> Option<Vec<u8>> {
 }
 
 /// What a part of a token says: a JSON object (RFC 7519 section 7.2), with nothing in
-/// it twice.
+/// it twice. Its numbers are integers as this service writes them: 30.0, which callers
+/// may write for 30, would be a second spelling.
 fn parse<T: DeserializeOwned>(part: &str) -> Option<T> {
-    json::from_slice(&decode(part)?).ok()
+    let part = json::parse(&decode(part)?).ok()?;
+    let is_plain = part.as_object()?.values().all(|value| !value.is_f64());
+    is_plain.then(|| json::from_value(&part).ok())?
 }
 
 fn signature_mac(kid: Id, message: &[u8], ports: &Ports) -> Result<HmacSha256> {

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::audit::{Chain, Head};
 use super::context::Context;
-use super::email::Email;
+use super::email::{self, Email};
+use super::ground::{self, Ground};
 use super::id::Id;
 use super::mac;
 use super::password::PasswordRecord;
@@ -32,12 +33,17 @@ pub struct Account {
     /// The name to log in with.
     pub username: Username,
     /// Where its owner may be reached.
+    #[serde(default, deserialize_with = "email::stored")]
     pub email: Option<Email>,
     /// Its owner has shown that the address is theirs; it is no other account's.
     #[serde(default)]
     pub email_verified: bool,
     /// How its owner is known.
     pub password: PasswordRecord,
+    /// Counts the passwords that it has had before: guesses at one of them say nothing
+    /// of the next. The same password hashed once more is no other.
+    #[serde(default)]
+    pub password_epoch: u64,
     /// When it was registered.
     pub created_at: Timestamp,
     /// Whether it may be used.
@@ -54,6 +60,17 @@ pub struct Account {
     /// Of an account that was imported, the fingerprint of what it was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<String>,
+}
+
+impl Ground for Account {
+    fn record_key(&self) -> String {
+        Account::key(self.user_id)
+    }
+
+    /// Whether it may be used, what it may do, and which of its sessions are alive.
+    fn basis(&self) -> String {
+        ground::digest(&(self.status, &self.roles, self.session_epoch))
+    }
 }
 
 /// Whether an account may be used.
@@ -91,6 +108,7 @@ impl Account {
             email: None,
             email_verified: false,
             password,
+            password_epoch: 0,
             created_at: context.now(),
             status: Status::Active,
             roles: Vec::new(),
@@ -99,6 +117,12 @@ impl Account {
             enrolment: None,
             imported: None,
         })
+    }
+
+    /// Replaces its password with another.
+    pub fn set_password(&mut self, password: PasswordRecord) {
+        self.password = password;
+        self.password_epoch = self.password_epoch.saturating_add(1);
     }
 
     /// The address, if its owner has shown that it is theirs.
@@ -119,15 +143,19 @@ impl Account {
         format!("{}{user_id}", Account::PREFIX)
     }
 
+    /// The records of all user names.
+    pub const USERNAME_PREFIX: &'static str = "username/";
+
     /// Where it is stored whose a user name is. Names are not all ASCII, keys are; and of
     /// a name that is too long for a key there is its SHA-256, after a dot, which is no
     /// digit of base64.
     pub fn username_key(username: &Username) -> String {
+        let prefix = Account::USERNAME_PREFIX;
         let name = username.as_str();
-        let key = format!("username/{}", URL_SAFE_NO_PAD.encode(name));
+        let key = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(name));
         match key.len() {
             0..=MAX_KEY_BYTES => key,
-            _ => format!("username/.{}", URL_SAFE_NO_PAD.encode(Sha256::digest(name))),
+            _ => format!("{prefix}.{}", URL_SAFE_NO_PAD.encode(Sha256::digest(name))),
         }
     }
 

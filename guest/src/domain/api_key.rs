@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::actor::Actor;
 use super::audit::{Chain, Event, Head};
 use super::context::Context;
+use super::ground::Ground;
 use super::id::Id;
 use super::mac;
 use super::permission::Grant;
@@ -27,6 +29,9 @@ const PREFIX: &str = "uak_";
 const LENGTH: usize = 16 + 32;
 /// An account has no more keys than these, expired ones included.
 pub const MAX_PER_ACCOUNT: u32 = 100;
+/// Of these places, API keys of the account leave so many to its sessions: a key that
+/// may do little must not keep the owner from making one.
+pub const RESERVED_FOR_SESSIONS: u32 = 10;
 const MAX_NAME_CHARS: usize = 100;
 const MAX_SCOPES: usize = 64;
 const MAX_DAYS: u64 = 3650;
@@ -51,6 +56,48 @@ pub struct Scopes(Vec<Grant>);
 #[schemars(with = "u64", extend("minimum" = 1, "maximum" = MAX_DAYS))]
 pub struct Days(u64);
 
+/// Who made a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The account itself. A key that an API key made goes back to what that one goes
+    /// back to.
+    Account {
+        /// The session, where it is known.
+        session_id: Option<Id>,
+        /// When.
+        at: Timestamp,
+    },
+    /// Another account, or the operator.
+    Another,
+}
+
+/// Which API keys end together with sessions of their account: all, none, or by default
+/// those that a session which ends has made or rotated, itself or by an API key that it
+/// had made, no longer ago than a session can live.
+// Without comments on the variants its schema is a plain list, for each operation that
+// takes it.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndApiKeys {
+    #[default]
+    Recent,
+    All,
+    None,
+}
+
+/// Which sessions of an account end.
+#[derive(Clone, Copy, Debug)]
+pub enum EndedSessions {
+    /// All.
+    All,
+    /// All but this one.
+    AllBut(Id),
+    /// This one.
+    Only(Id),
+}
+
 /// An API key, as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApiKey {
@@ -68,6 +115,9 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
     /// When it was last used, to the minute.
     pub last_used_at: Option<Timestamp>,
+    /// Who made it, or rotated it last; `None` where that was not recorded.
+    #[serde(default)]
+    origin: Option<Origin>,
     /// The keyed hash of its secret.
     hash: String,
 }
@@ -95,8 +145,9 @@ impl ApiKey {
         name: KeyName,
         scopes: Scopes,
         expires_at: Option<Timestamp>,
-        ports: &Ports,
+        context: &Context,
     ) -> Result<(ApiKey, Secret)> {
+        let ports = &context.ports;
         let mut bytes = Zeroizing::new([0; LENGTH]);
         bytes[..16].copy_from_slice(key_id.as_bytes());
         ports.random.fill(&mut bytes[16..])?;
@@ -109,6 +160,7 @@ impl ApiKey {
             created_at: ports.clock.now(),
             expires_at,
             last_used_at: None,
+            origin: Some(Origin::of_a_new_key(user_id, context)),
             hash: hash(bytes.as_slice(), ports)?,
         };
         Ok((key, Secret::new(format!("{PREFIX}{}", *encoded))))
@@ -138,23 +190,69 @@ impl ApiKey {
         self.expires_at.is_some_and(|expires_at| now >= expires_at)
     }
 
-    /// What it may do now: what its scopes and what the roles of its account
-    /// grant have in common. Of two grants one holds the other whole, or they have
-    /// nothing in common.
-    pub fn effective(&self, granted: &[Granted]) -> Vec<Grant> {
-        let mut common = Vec::new();
-        for grant in granted.iter().flat_map(|granted| &granted.permissions) {
-            for scope in self.scopes.as_slice() {
-                if grant.covers(scope) {
-                    common.push(scope.clone());
-                } else if scope.covers(grant) {
-                    common.push(grant.clone());
+    /// What it may do now, role by role: what its scopes and what the role grants
+    /// have in common. Of two grants one holds the other whole, or they have nothing
+    /// in common.
+    pub fn effective(&self, granted: &[Granted]) -> Vec<Vec<Grant>> {
+        let in_common = |granted: &Granted| {
+            let mut common = Vec::new();
+            for grant in &granted.permissions {
+                for scope in self.scopes.as_slice() {
+                    if grant.covers(scope) {
+                        common.push(scope.clone());
+                    } else if scope.covers(grant) {
+                        common.push(grant.clone());
+                    }
                 }
             }
+            common
+        };
+        granted.iter().map(in_common).collect()
+    }
+
+    fn origin(&self) -> Origin {
+        self.origin.unwrap_or(Origin::Account {
+            session_id: None,
+            at: self.created_at,
+        })
+    }
+
+    /// Whether a session that ends may have made it.
+    fn is_of(&self, ended: EndedSessions, context: &Context) -> bool {
+        let Origin::Account { session_id, at } = self.origin() else {
+            return false;
+        };
+        context.now().since(at) <= context.settings.session_absolute
+            && match ended {
+                EndedSessions::All => true,
+                EndedSessions::AllBut(kept) => session_id != Some(kept),
+                EndedSessions::Only(ended) => session_id == Some(ended),
+            }
+    }
+}
+
+impl Ground for ApiKey {
+    fn record_key(&self) -> String {
+        ApiKey::key(self.key_id)
+    }
+
+    /// The secret that it is shown by.
+    fn basis(&self) -> String {
+        self.hash.clone()
+    }
+}
+
+impl Origin {
+    /// Of a key that the actor is about to make for this account.
+    fn of_a_new_key(user_id: Id, context: &Context) -> Origin {
+        match context.actor() {
+            Actor::User(session) if session.user_id == user_id => Origin::Account {
+                session_id: Some(session.session_id),
+                at: context.now(),
+            },
+            Actor::ApiKey(maker) if maker.user_id == user_id => maker.origin(),
+            _ => Origin::Another,
         }
-        common.sort_unstable();
-        common.dedup();
-        common
     }
 }
 
@@ -172,8 +270,7 @@ pub fn end(
     } = key.value;
     let event = event.detail("key_id", key_id.to_string());
     let mut batch = Batch::new();
-    batch.delete(ApiKey::key(key_id), Expect::At(key.version.clone()));
-    batch.delete(ApiKey::index_key(user_id, key_id), Expect::Any);
+    end_in(&mut batch, key);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
     batch.commit(context)
 }
@@ -190,14 +287,60 @@ pub fn ids_of(user_id: Id, ports: &Ports) -> Result<Vec<Id>> {
     ids.collect()
 }
 
+/// The keys of an account. To see all that there are when a batch is committed, read the
+/// head of the account's audit chain before, and commit on it.
+pub fn all_of(user_id: Id, ports: &Ports) -> Result<Vec<Stored<ApiKey>>> {
+    let keys: Vec<String> = ids_of(user_id, ports)?
+        .into_iter()
+        .map(ApiKey::key)
+        .collect();
+    let mut all = Vec::with_capacity(keys.len());
+    for entry in ports.store.get(&keys)? {
+        // One that has been revoked since is not there any more.
+        all.extend(records::parse::<ApiKey>(entry, ports)?);
+    }
+    Ok(all)
+}
+
 /// Ends all keys of an account, in the batch of a change of the account that goes
 /// on with its audit chain, such as a reset of its password or its deletion.
 pub fn end_all(user_id: Id, batch: &mut Batch, ports: &Ports) -> Result<()> {
-    for key_id in ids_of(user_id, ports)? {
-        batch.delete(ApiKey::key(key_id), Expect::Any);
-        batch.delete(ApiKey::index_key(user_id, key_id), Expect::Any);
+    for key in all_of(user_id, ports)? {
+        end_in(batch, &key);
     }
     Ok(())
+}
+
+/// Ends keys of an account together with sessions of it, in the batch of a change that
+/// goes on with its audit chain. Returns the ids of the keys.
+///
+/// A thief with a session can have made keys, which would outlive it.
+pub fn end_with_sessions(
+    which: EndApiKeys,
+    ended: EndedSessions,
+    user_id: Id,
+    batch: &mut Batch,
+    context: &Context,
+) -> Result<Vec<Id>> {
+    if which == EndApiKeys::None {
+        return Ok(Vec::new());
+    }
+    let mut ids = Vec::new();
+    for key in all_of(user_id, &context.ports)? {
+        if which == EndApiKeys::All || key.value.is_of(ended, context) {
+            end_in(batch, &key);
+            ids.push(key.value.key_id);
+        }
+    }
+    Ok(ids)
+}
+
+fn end_in(batch: &mut Batch, key: &Stored<ApiKey>) {
+    let ApiKey {
+        key_id, user_id, ..
+    } = key.value;
+    batch.end(key);
+    batch.delete(ApiKey::index_key(user_id, key_id), Expect::Any);
 }
 
 impl TryFrom<String> for KeyName {

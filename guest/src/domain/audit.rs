@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::authority;
 use super::context::Context;
 use super::id::Id;
 use super::mac;
@@ -21,6 +22,19 @@ use crate::ports::{Expect, Ports};
 
 /// How long is kept what was tried on a name that nobody has.
 const NOBODY_TTL_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Refusals of one operation on one account that are recorded one by one, within an hour
+/// from the first. Of those that follow, the hundredth, the thousandth and so on are
+/// recorded, with how many there were.
+///
+/// Strangers can be refused as often as they like. They must not fill the chain, nor
+/// move its head so often that an operation of its owner loses all its races
+/// (`records::TRIES`): in a whole hour, all operations that refuse strangers together
+/// move it less often than that.
+pub const REFUSALS_IN_FULL: i64 = 20;
+const REFUSALS_WINDOW_MS: u64 = 60 * 60 * 1000;
+/// The detail of a record that says how many refusals there were, itself included.
+const REFUSALS: &str = "refusals_within_the_hour";
 
 /// All records of all chains.
 pub const RECORDS: &str = "audit/";
@@ -51,6 +65,7 @@ pub struct AuditRecord {
 }
 
 /// What there is to say of an event.
+#[derive(Clone)]
 pub struct Event<'a> {
     /// The operation.
     pub operation: &'a str,
@@ -86,6 +101,15 @@ impl<'a> Event<'a> {
     pub fn by(mut self, user_id: Id) -> Event<'a> {
         self.actor = Some(user_id);
         self
+    }
+
+    /// Adds which API keys ended with it, if there were any.
+    pub fn with_ended_keys(self, key_ids: &[Id]) -> Event<'a> {
+        if key_ids.is_empty() {
+            return self;
+        }
+        let ids = key_ids.iter().map(Id::to_string);
+        self.detail("ended_api_keys", ids.collect::<Vec<_>>())
     }
 
     /// Adds a detail.
@@ -187,7 +211,7 @@ impl Chain {
         }
         let (seq, previous, expect) = match &self.head {
             None => (1, String::new(), Expect::Absent),
-            Some(Stored { value, version }) => (
+            Some(Stored { value, version, .. }) => (
                 value.seq + 1,
                 value.seal.clone(),
                 Expect::At(version.clone()),
@@ -201,7 +225,7 @@ impl Chain {
             outcome: event.outcome.to_owned(),
             actor: match event.actor {
                 Some(user_id) => user_id.to_string(),
-                None => context.actor.name(),
+                None => context.actor().name(),
             },
             source: context.caller.source.as_str().to_owned(),
             details: event.details,
@@ -234,22 +258,56 @@ pub enum Whom {
     Nobody(Nobody),
 }
 
+impl Whom {
+    fn id(self) -> Id {
+        match self {
+            Whom::Account(user_id) => user_id,
+            Whom::Nobody(nobody) => nobody.id(),
+        }
+    }
+}
+
+/// Counts a refusal, and returns the event as it is to be recorded; `None` when there
+/// were so many within the hour that this one is not.
+pub fn count_refusal<'a>(
+    event: Event<'a>,
+    whom: Whom,
+    context: &Context,
+) -> Result<Option<Event<'a>>> {
+    if let Whom::Account(user_id) = whom {
+        context.trail.concerns(user_id);
+    }
+    let counter = format!("refusals/{}/{}", whom.id(), event.operation);
+    let store = context.ports.store;
+    let refused = store.add(&counter, 1, Some(REFUSALS_WINDOW_MS))?;
+    Ok(match refused {
+        ..REFUSALS_IN_FULL => Some(event),
+        REFUSALS_IN_FULL => Some(event.detail(REFUSALS, refused)),
+        _ if is_power_of_ten(refused) => Some(event.detail(REFUSALS, refused)),
+        _ => None,
+    })
+}
+
+fn is_power_of_ten(number: i64) -> bool {
+    number > 0 && 10_i64.pow(number.ilog10()) == number
+}
+
 /// Records that something was refused: in the chain of the account, or for an
-/// account that there is not, with the same work, in one that is kept for a day.
-pub fn record_refusal(operation: &str, outcome: &str, whom: Whom, context: &Context) -> Result<()> {
-    let id = match whom {
-        Whom::Account(user_id) => user_id,
-        Whom::Nobody(nobody) => nobody.id(),
+/// account that there is not, with the same work, in one that is kept for a day. Of
+/// many within one hour not each is recorded.
+pub fn record_refusal(event: Event, whom: Whom, context: &Context) -> Result<()> {
+    let Some(event) = count_refusal(event, whom, context)? else {
+        return Ok(());
     };
-    records::settle(|| {
+    let id = whom.id();
+    authority::settle(context, |context| {
         let head = records::read(Chain::head_key(id), &context.ports)?;
         let chain = match whom {
             Whom::Account(user_id) => Chain::at(user_id, head),
             Whom::Nobody(nobody) => Chain::of_nobody(nobody, head),
         };
         let mut batch = Batch::new();
-        let event = Event::refused(operation, outcome);
-        chain.append(event, &mut batch, context)?;
+        chain.append(event.clone(), &mut batch, context)?;
         Ok(batch.commit(context)?.then_some(()))
     })
 }

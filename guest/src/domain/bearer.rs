@@ -27,15 +27,16 @@ impl Bearer {
                 session: None,
             }));
         }
-        let Some((mut claims, session, account)) =
-            Session::of_access_token_for(audience, token, context)?
-        else {
+        let Some(live) = Session::of_access_token_for(audience, token, context)? else {
             return Ok(None);
         };
-        claims.scope = access_token::scope(&account.roles, &context.ports)?;
+        let scope = access_token::scope(&live.account.value.roles, &context.ports)?;
         Ok(Some(Bearer {
-            claims,
-            session: Some(session),
+            claims: Claims {
+                scope,
+                ..live.claims
+            },
+            session: Some(live.session.value),
         }))
     }
 

@@ -8,6 +8,7 @@
 
 use zeroize::Zeroizing;
 
+use super::email::Email;
 use super::password::Owner;
 use crate::packed::{Packed, packed};
 use crate::settings::Settings;
@@ -160,9 +161,9 @@ fn context_words(owner: &Owner, settings: &Settings) -> Vec<Zeroizing<String>> {
         "userauth",
         "user auth",
     ];
-    if let Some(email) = owner.email {
-        let (local, domain) = email.parts();
-        texts.extend([local, domain]);
+    let domain = owner.email.map(Email::domain_as_read);
+    if let (Some(email), Some(domain)) = (owner.email, &domain) {
+        texts.extend([email.parts().0, &**domain]);
         texts.extend(names(domain));
     }
     let issuer = host(&settings.issuer);
@@ -211,7 +212,6 @@ fn is_nothing_but(word: &str, password: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::email::Email;
     use crate::domain::username::Username;
 
     fn reason(password: &str) -> Option<&'static str> {

@@ -67,7 +67,7 @@ impl LoginChallenge {
     /// The challenge with this text, if it is one of ours that has not been
     /// answered.
     pub fn read(text: &str, ports: &Ports) -> Result<Found<LoginChallenge>> {
-        let Some(encoded) = text.strip_prefix(PREFIX) else {
+        let Some(encoded) = text.trim().strip_prefix(PREFIX) else {
             return Ok(None);
         };
         let mut bytes = Zeroizing::new([0; LENGTH]);

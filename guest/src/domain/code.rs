@@ -95,7 +95,8 @@ impl Code {
 
     /// What has the form of a code.
     pub fn parse(text: &str) -> Option<Code> {
-        let encoded = text.strip_prefix(PREFIX)?;
+        // Copied out of a message, it may bring the end of its line along.
+        let encoded = text.trim().strip_prefix(PREFIX)?;
         let mut bytes = Zeroizing::new([0; LENGTH]);
         if URL_SAFE_NO_PAD.decode_slice(encoded, bytes.as_mut_slice()) != Ok(LENGTH) {
             return None;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use super::actor::Actor;
+use super::authority::Authority;
 use super::secret::Secret;
 use super::time::Timestamp;
 use super::trail::Trail;
@@ -76,8 +77,9 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// Who calls, by their own word.
     pub caller: &'a Caller,
-    /// Who acts, as far as the operation had it verified.
-    pub actor: Actor,
+    /// Who acts, as far as the operation had it verified, and what their power
+    /// rests on.
+    pub authority: Rc<Authority>,
     /// What the audit log is to be told of the operation.
     pub trail: Rc<Trail>,
     /// None: the client did not ask.
@@ -88,6 +90,11 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Who acts, as far as the operation had it verified.
+    pub fn actor(&self) -> &Actor {
+        self.authority.actor()
+    }
+
     /// The time now.
     pub fn now(&self) -> Timestamp {
         self.ports.clock.now()

@@ -16,15 +16,23 @@ pub fn send_code(
     (code, slot): (&Code, &Slot),
     context: &Context,
 ) -> Result<(), Unavailable> {
+    if !to.is_deliverable() {
+        return Err(Unavailable::for_good(
+            "the stored address of the account is not one that messages can go to",
+        ));
+    }
     let code = Some((code.to_secret(), slot.expires_at));
     deliver(message(kind, account, to, code), context)
 }
 
 /// Tells the owner, at the address of the account as it is given, what the batch
 /// does, once it has done it: whoever did it, they will know (ASVS 5.0 section
-/// 6.3.7). To an address that nobody has verified nothing is told.
+/// 6.3.7). Nothing goes to an address that nobody has verified.
 pub fn add_notice(kind: MessageKind, account: &Account, batch: &mut Batch) {
-    if let Some(email) = account.verified_email() {
+    if let Some(email) = account
+        .verified_email()
+        .filter(|email| email.is_deliverable())
+    {
         batch.notice(message(kind, account, email, None));
     }
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use super::blocklist;
@@ -266,7 +266,7 @@ impl PasswordRecord {
         Ok(PasswordRecord::of(parameters, &salt, &hash))
     }
 
-    /// Whether this is the password. Takes as long for one wrong password as for another
+    /// Whether this is the password. Takes as long for a right password as for a wrong one
     /// that is written the same way: a foreign hash may take two tries.
     pub fn verify(&self, password: &TypedPassword, ports: &Ports) -> Result<bool> {
         let unreadable = || records::unreadable("a stored password", ports);
@@ -279,14 +279,23 @@ impl PasswordRecord {
             Kept::Imported(imported) => {
                 let decode = |text| STANDARD_NO_PAD.decode(text).map_err(|_| unreadable());
                 let (salt, expected) = (decode(&imported.salt)?, decode(&imported.seal)?);
+                let mut is_right = Choice::from(0);
+                // Each form, also after the right one: until the caller has counted the
+                // attempt, nothing may tell a right password from a wrong one.
                 for form in password.foreign_forms() {
                     let hash = Zeroizing::new(imported.imported.hash(form, &salt, ports)?);
-                    if seal(&hash, ports)?.ct_eq(&expected).into() {
-                        return Ok(true);
-                    }
+                    is_right |= seal(&hash, ports)?.ct_eq(&expected);
                 }
-                Ok(false)
+                Ok(is_right.into())
             }
+        }
+    }
+
+    /// What it costs to verify, if another system hashed it.
+    pub fn imported_cost(&self) -> Option<Cost> {
+        match &self.0 {
+            Kept::Own(_) => None,
+            Kept::Imported(imported) => Some(imported.imported),
         }
     }
 

@@ -24,6 +24,8 @@ pub const AUDIT_READ: &str = "user-auth:audit:read";
 /// Ask whose any token is, and revoke it.
 pub const TOKENS_INTROSPECT: &str = "user-auth:tokens:introspect";
 
+/// The longest scope: it travels in a header of each request.
+pub const MAX_SCOPE_BYTES: usize = 1024;
 const MAX_BYTES: usize = 128;
 const PATTERN: &str = "^[a-z0-9._-]+(:[a-z0-9._-]+)*$";
 const GRANT_PATTERN: &str = r"^(\*|[a-z0-9._-]+(:[a-z0-9._-]+)*(:\*)?)$";
@@ -128,6 +130,40 @@ impl fmt::Display for Grant {
     }
 }
 
+/// What several groups grant, each the grants of one role, without grants that others
+/// cover. A blank before each, it takes no more than `max_bytes`: of more, whole groups
+/// are left out, the largest first, so that what swells one role takes nothing from a
+/// smaller one.
+pub fn summary(groups: Vec<Vec<Grant>>, max_bytes: usize) -> Vec<Grant> {
+    let all = without_covered(groups.concat());
+    if len(&all) <= max_bytes {
+        return all;
+    }
+    let mut groups: Vec<Vec<Grant>> = groups.into_iter().map(without_covered).collect();
+    groups.sort_by_key(|group| len(group));
+    let mut summary = Vec::new();
+    for group in groups {
+        let longer = without_covered([summary.clone(), group].concat());
+        if len(&longer) > max_bytes {
+            break;
+        }
+        summary = longer;
+    }
+    summary
+}
+
+/// No character of a grant sorts before `*`, so a grant stands right before all those
+/// that it covers.
+fn without_covered(mut grants: Vec<Grant>) -> Vec<Grant> {
+    grants.sort_unstable();
+    grants.dedup_by(|grant, before| before.covers(grant));
+    grants
+}
+
+fn len(grants: &[Grant]) -> usize {
+    grants.iter().map(|grant| 1 + grant.0.len()).sum()
+}
+
 fn is_name(text: &str) -> bool {
     let is_segment = |segment: &str| {
         let mut bytes = segment.bytes();
@@ -139,7 +175,7 @@ fn is_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Grant, Permission};
+    use super::{Grant, Permission, summary};
 
     fn grant(text: &str) -> Grant {
         Grant::try_from(text.to_owned()).unwrap()
@@ -189,6 +225,48 @@ mod tests {
                 "{granted} {other}"
             );
         }
+    }
+
+    fn summary_of(groups: &[&[&str]], max_bytes: usize) -> String {
+        let grants = |group: &&[&str]| group.iter().map(|text| grant(text)).collect();
+        let summary = summary(groups.iter().map(grants).collect(), max_bytes);
+        let texts: Vec<&str> = summary.iter().map(Grant::as_str).collect();
+        texts.join(" ")
+    }
+
+    #[test]
+    fn a_summary_leaves_out_what_a_broader_grant_covers() {
+        let many: Vec<String> = (0..100).map(|n| format!("shop:{n:0>100}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        for (groups, expected) in [
+            (&[&many[..], &["*"]][..], "*"),
+            (&[&["shop:*"], &many[..]], "shop:*"),
+            (&[&["a:*", "a", "a:b:*"], &["a:b", "b:c"]], "a a:* b:c"),
+            (
+                &[&["a:b", "a:*", "a-b:c", "a.b", "a_b", "ab"]],
+                "a-b:c a.b a:* a_b ab",
+            ),
+            (&[&["a:b:*", "a:b-c", "a:b:c"], &["a:b:*"]], "a:b-c a:b:*"),
+            (&[&[], &[]], ""),
+        ] {
+            assert_eq!(summary_of(groups, 1000), expected);
+        }
+    }
+
+    #[test]
+    fn what_swells_one_group_takes_nothing_from_a_smaller_one() {
+        let small = ["billing:*", "ops:run"];
+        let middle = ["shop:read", "shop:write", "shop:list"];
+        let large = ["wiki:0123456789", "wiki:abcdefghij", "wiki:klmnopqrst"];
+        let groups: [&[&str]; 3] = [&large, &small, &middle];
+        let all = summary_of(&groups, 1000);
+        // A blank stands before each.
+        assert_eq!(summary_of(&groups, all.len() + 1), all);
+        let without_large = "billing:* ops:run shop:list shop:read shop:write";
+        assert_eq!(summary_of(&groups, all.len()), without_large);
+        assert_eq!(summary_of(&groups, 30), "billing:* ops:run");
+        assert_eq!(summary_of(&groups, 18), "billing:* ops:run");
+        assert_eq!(summary_of(&groups, 17), "");
     }
 
     #[test]

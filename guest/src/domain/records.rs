@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::context::Context;
+use super::ground::{self, Ground};
 use super::message;
 use crate::error::{AuthError, Result};
 use crate::json;
@@ -86,6 +87,10 @@ pub fn unreadable(what: &str, ports: &Ports) -> AuthError {
 #[derive(Default)]
 pub struct Batch {
     mutations: Vec<Mutation>,
+    /// The marks of what it takes from what power rests on.
+    marks: Vec<String>,
+    /// Whether it changes such a record without saying what it takes.
+    is_unmarked: bool,
     audit_lines: Vec<String>,
     notices: Vec<Message>,
 }
@@ -106,7 +111,41 @@ impl Batch {
         self.put(key, Expect::At(version.to_owned()), value, None)
     }
 
-    /// A record, with all that can be said of it.
+    /// A record that power rests on, which must not be there, and may have been.
+    pub fn create_again<T: Ground>(&mut self, new: &T) -> &mut Batch {
+        self.delete(new.mark(), Expect::Any);
+        self.create(new.record_key(), new)
+    }
+
+    /// A record that power rests on, which must be as it was read. If less rests on it
+    /// than before, so that actors are stopped, its mark says so.
+    pub fn change<T: Ground>(&mut self, old: &Stored<T>, new: &T) -> &mut Batch {
+        let (before, after) = (old.value.mark(), new.mark());
+        if before != after {
+            self.mark(before);
+            // It may be what it was before the last change.
+            self.delete(after, Expect::Any);
+        }
+        let expect = Expect::At(old.version.clone());
+        self.write(new.record_key(), expect, Some(to_bytes(new)), None)
+    }
+
+    /// Deletes a record that power rests on, which must be as it was read.
+    pub fn end<T: Ground>(&mut self, old: &Stored<T>) -> &mut Batch {
+        self.mark(old.value.mark());
+        let expect = Expect::At(old.version.clone());
+        self.write(old.value.record_key(), expect, None, None)
+    }
+
+    /// Stores something under a mark, for as long as a call can last.
+    pub fn mark(&mut self, mark: String) -> &mut Batch {
+        self.marks.push(mark.clone());
+        let put = Some(to_bytes(&()));
+        self.write(mark, Expect::Any, put, Some(ground::MARK_TTL_MS))
+    }
+
+    /// A record, with all that can be said of it. One that power rests on is created
+    /// this way at most.
     pub fn put<T: Serialize>(
         &mut self,
         key: String,
@@ -114,24 +153,28 @@ impl Batch {
         value: &T,
         ttl_ms: Option<u64>,
     ) -> &mut Batch {
-        // Only a map with keys that are no strings fails here, and no record has one.
-        let value = serde_json::to_vec(value).unwrap_or_default();
-        self.mutations.push(Mutation {
-            key,
-            expect,
-            put: Some(value),
-            ttl_ms,
-        });
-        self
+        self.is_unmarked |= ground::is_ground(&key) && expect != Expect::Absent;
+        self.write(key, expect, Some(to_bytes(value)), ttl_ms)
     }
 
     /// Deletes a record, if the expectation holds.
     pub fn delete(&mut self, key: String, expect: Expect) -> &mut Batch {
+        self.is_unmarked |= ground::is_ground(&key);
+        self.write(key, expect, None, None)
+    }
+
+    fn write(
+        &mut self,
+        key: String,
+        expect: Expect,
+        put: Option<Vec<u8>>,
+        ttl_ms: Option<u64>,
+    ) -> &mut Batch {
         self.mutations.push(Mutation {
             key,
             expect,
-            put: None,
-            ttl_ms: None,
+            put,
+            ttl_ms,
         });
         self
     }
@@ -146,10 +189,20 @@ impl Batch {
         self.notices.push(message);
     }
 
-    /// Commits; false: a race was lost, nothing happened, and all that was read
-    /// has to be read again.
-    pub fn commit(self, context: &Context) -> Result<bool> {
+    /// Commits, if the authority of the actor is what it was. Returns `false` when a race
+    /// was lost: nothing happened, and all that was read has to be read again.
+    pub fn commit(mut self, context: &Context) -> Result<bool> {
+        if self.is_unmarked {
+            let text = "a batch would change what power rests on without its mark";
+            let telemetry = context.ports.telemetry;
+            telemetry.log(Severity::Error, text, &Default::default());
+            return Err(AuthError::unavailable(60));
+        }
+        if !context.authority.join(&mut self.mutations) {
+            return Ok(false);
+        }
         if context.ports.store.commit(&self.mutations)? != Outcome::Committed {
+            self.announce(context)?;
             return Ok(false);
         }
         for line in &self.audit_lines {
@@ -161,6 +214,33 @@ impl Batch {
         }
         Ok(true)
     }
+
+    /// After a lost race: stores what the batch would under the marks, so that the
+    /// actors that it stops do not overtake it for ever. Those that the actor's own power
+    /// rests on are left out, which would stop this change too. Where a mark is there
+    /// already, it was overtaken by another stop, and leaves all as it is.
+    fn announce(&self, context: &Context) -> Result<()> {
+        let marks = self.marks.iter();
+        let of_others = marks.filter(|mark| !context.authority.rests_on(mark));
+        let mut announced: Vec<Mutation> = of_others
+            .map(|mark| Mutation {
+                key: mark.clone(),
+                expect: Expect::Absent,
+                put: Some(to_bytes(&())),
+                ttl_ms: Some(ground::ANNOUNCED_TTL_MS),
+            })
+            .collect();
+        if !announced.is_empty() && context.authority.join(&mut announced) {
+            context.ports.store.commit(&announced)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is stored of a value.
+fn to_bytes<T: Serialize>(value: &T) -> Vec<u8> {
+    // Only a map with keys that are no strings fails here, and no record has one.
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
 /// Tries until an attempt is not overtaken: `None` says that it lost a race.

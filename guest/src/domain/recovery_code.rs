@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::id::Id;
 use super::mac;
+use super::second_factor::without_separators;
 use super::secret::Secret;
 use crate::error::Result;
 use crate::ports::Ports;
@@ -44,8 +45,7 @@ impl RecoveryCode {
     /// like, and with the letters o, i and l for the digits that they look like.
     pub fn parse(text: &str) -> Option<RecoveryCode> {
         let mut canonical = Zeroizing::new(String::with_capacity(LENGTH));
-        let typed = text.chars().filter(|c| *c != '-' && !c.is_whitespace());
-        for character in typed {
+        for character in without_separators(text) {
             let character = match character.to_ascii_lowercase() {
                 'o' => '0',
                 'i' | 'l' => '1',
@@ -154,6 +154,7 @@ mod tests {
             "0123 4567 89AB CDEF GHJK MNPQ RST1",
             " O123-4567-89ab-cdef-ghjk-mnpq-rstl\n",
             "oi23456789abcdefghjkmnpqrstI",
+            "0123\u{2011}4567\u{2013}89ab\u{a0}cdef\r\nghjk\tmnpq rst1",
         ] {
             assert_eq!(left(typed, &set, OWNER, &world), Some(0), "{typed:?}");
         }

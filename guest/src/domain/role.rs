@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{Chain, Head};
-use super::permission::{Grant, Permission};
+use super::ground::{self, Ground};
+use super::permission::Grant;
 use super::records::{self, Found};
 use super::time::Timestamp;
 use crate::error::Result;
@@ -107,6 +108,21 @@ impl Role {
     }
 }
 
+impl Ground for Role {
+    fn record_key(&self) -> String {
+        Role::key(&self.role)
+    }
+
+    fn basis(&self) -> String {
+        basis(&self.permissions)
+    }
+}
+
+/// Power rests on what a role grants, and on nothing else of it.
+fn basis(permissions: &[Grant]) -> String {
+    ground::digest(&permissions)
+}
+
 /// What one role grants to its holder.
 #[derive(Clone, Debug)]
 pub struct Granted {
@@ -114,6 +130,23 @@ pub struct Granted {
     pub role: RoleName,
     /// What it grants; empty when the role is not defined any more.
     pub permissions: Vec<Grant>,
+    /// Whether the role is defined.
+    pub is_defined: bool,
+}
+
+impl Granted {
+    /// Store key under which something is stored once the role is defined as something
+    /// else: the mark of the definition, or if there is none the role itself. The role
+    /// that is always there has none.
+    pub(super) fn mark(&self) -> Option<String> {
+        if self.role.is_admin() {
+            return None;
+        }
+        Some(match self.is_defined {
+            true => ground::mark(&Role::key(&self.role), &basis(&self.permissions)),
+            false => Role::key(&self.role),
+        })
+    }
 }
 
 /// What these roles grant, role by role.
@@ -122,27 +155,17 @@ pub fn granted(roles: &[RoleName], ports: &Ports) -> Result<Vec<Granted>> {
     let entries = ports.store.get(&keys)?;
     let mut granted = Vec::with_capacity(roles.len());
     for (role, entry) in roles.iter().zip(entries) {
-        let permissions = match records::parse::<Role>(entry, ports)? {
-            _ if role.is_admin() => vec![Grant::everything()],
-            Some(stored) => stored.value.permissions,
-            None => Vec::new(),
+        let defined = records::parse::<Role>(entry, ports)?;
+        let (is_defined, permissions) = match defined {
+            _ if role.is_admin() => (true, vec![Grant::everything()]),
+            Some(defined) => (true, defined.value.permissions),
+            None => (false, Vec::new()),
         };
         granted.push(Granted {
             role: role.clone(),
             permissions,
+            is_defined,
         });
     }
     Ok(granted)
-}
-
-/// Whether any of it permits this.
-pub fn permits(granted: &[Granted], permission: &Permission) -> bool {
-    let mut grants = granted.iter().flat_map(|granted| &granted.permissions);
-    grants.any(|grant| grant.permits(permission))
-}
-
-/// All of it, whichever role it is from.
-pub fn all_grants(granted: Vec<Granted>) -> Vec<Grant> {
-    let grants = granted.into_iter().flat_map(|granted| granted.permissions);
-    grants.collect()
 }

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::access_token::{AccessToken, Claims};
 use super::account::Account;
+use super::api_key::{self, EndApiKeys, EndedSessions};
 use super::assurance::{self, Proof};
 use super::audit::{Chain, Event, Head};
 use super::context::Context;
+use super::ground::Ground;
 use super::id::Id;
 use super::records::{self, Batch, Found, Stored};
 use super::refresh_token::{RefreshToken, RefreshTokenHash};
@@ -136,16 +138,16 @@ impl Session {
     /// token.
     pub fn of_access_token(token: &str, context: &Context) -> Result<Option<Session>> {
         let live = Session::of_access_token_for(&context.settings.audience, token, context)?;
-        Ok(live.map(|(_, session, _)| session))
+        Ok(live.map(|live| live.session.value))
     }
 
-    /// The same, for a token that was issued for this audience, with what the token
-    /// says and the account.
+    /// The same, for a token that was issued for this audience, with all that it
+    /// stands for.
     pub fn of_access_token_for(
         audience: &str,
         token: &str,
         context: &Context,
-    ) -> Result<Option<(Claims, Session, Account)>> {
+    ) -> Result<Option<Live>> {
         let now = context.now();
         let Some(signed) = AccessToken::verify(token, audience, context)? else {
             return Ok(None);
@@ -160,15 +162,19 @@ impl Session {
         let (Some(keys), Some(session), Some(account)) = (keys, session, account) else {
             return Ok(None);
         };
+        let kid = signed.kid();
         let Some(claims) = signed.current(&keys.value, now) else {
             return Ok(None);
         };
-        let session = session.value;
-        let account = account.value;
-        if !session.is_alive(&account, now) {
+        if !session.value.is_alive(&account.value, now) {
             return Ok(None);
         }
-        Ok(Some((claims, session, account)))
+        Ok(Some(Live {
+            claims,
+            kid,
+            session,
+            account,
+        }))
     }
 
     /// Whether it is a session of this account that is good for something.
@@ -178,6 +184,29 @@ impl Session {
             && self.user_id == account.user_id
             && self.epoch == account.session_epoch
     }
+}
+
+impl Ground for Session {
+    fn record_key(&self) -> String {
+        Session::key(self.session_id)
+    }
+
+    /// That it is there: a refresh takes nothing from it.
+    fn basis(&self) -> String {
+        String::new()
+    }
+}
+
+/// What a valid access token stands for, as one snapshot.
+pub struct Live {
+    /// What the token says.
+    pub claims: Claims,
+    /// The key that signed it.
+    pub kid: Id,
+    /// The session.
+    pub session: Stored<Session>,
+    /// The account.
+    pub account: Stored<Account>,
 }
 
 /// The session and the account of who acts, to be changed together.
@@ -195,7 +224,7 @@ impl Own {
     ///
     /// Fails with -32001 when the session is over by now.
     pub fn read(context: &Context) -> Result<Own> {
-        let own = context.actor.session()?;
+        let own = context.actor().session()?;
         let (session, account, head) =
             read_with_account(own.session_id, own.user_id, &context.ports)?;
         let (Some(account), Some(session)) = (account, session) else {
@@ -231,38 +260,56 @@ pub fn read_with_account(
 /// Ends a session for good: the session, its place in the account's list, and
 /// the record of it go in one batch. False: a race was lost.
 pub fn end(session: &Stored<Session>, event: Event, context: &Context) -> Result<bool> {
+    let ended = end_with_keys(session, EndApiKeys::None, event, context)?;
+    Ok(ended.is_some())
+}
+
+/// The same, together with the API keys that the session made. Returns their ids, or
+/// `None` when a race was lost.
+pub fn end_with_keys(
+    session: &Stored<Session>,
+    keys: EndApiKeys,
+    event: Event,
+    context: &Context,
+) -> Result<Option<Vec<Id>>> {
     let Session {
         user_id,
         session_id,
         ..
     } = session.value;
     let head = records::read::<Head>(Chain::head_key(user_id), &context.ports)?;
-    let event = event.detail("session_id", session_id.to_string());
     let mut batch = Batch::new();
-    batch.delete(
-        Session::key(session_id),
-        Expect::At(session.version.clone()),
-    );
+    let ended = EndedSessions::Only(session_id);
+    let ended_keys = api_key::end_with_sessions(keys, ended, user_id, &mut batch, context)?;
+    let event = event
+        .detail("session_id", session_id.to_string())
+        .with_ended_keys(&ended_keys);
+    batch.end(session);
     batch.delete(Session::index_key(user_id, session_id), Expect::Any);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
-    batch.commit(context)
+    Ok(batch.commit(context)?.then_some(ended_keys))
 }
 
-/// Ends all sessions of an account but one, in the batch of a change of the
-/// account: its epoch goes on, and only that one session goes along.
+/// Ends all sessions of an account but one, and the API keys that go with them, in the
+/// batch of a change of the account: its epoch goes on, and only that one session goes
+/// along. Returns the ids of the keys.
 pub fn end_all_but(
     kept: &Stored<Session>,
     account: &Stored<Account>,
+    keys: EndApiKeys,
     change: impl FnOnce(&mut Account),
     batch: &mut Batch,
-) {
+    context: &Context,
+) -> Result<Vec<Id>> {
     let mut changed = account.value.clone();
     changed.session_epoch = changed.session_epoch.saturating_add(1);
     change(&mut changed);
     let mut session = kept.value.clone();
     session.epoch = changed.session_epoch;
-    batch.replace(Account::key(changed.user_id), &account.version, &changed);
-    batch.replace(Session::key(session.session_id), &kept.version, &session);
+    batch.change(account, &changed);
+    batch.change(kept, &session);
+    let ended = EndedSessions::AllBut(session.session_id);
+    api_key::end_with_sessions(keys, ended, changed.user_id, batch, context)
 }
 
 /// One page of an account's live sessions.

@@ -8,13 +8,18 @@
 use serde::{Deserialize, Serialize};
 
 use super::audit::{Chain, Head};
+use super::authority;
 use super::context::Context;
+use super::ground;
 use super::id::Id;
 use super::records::{self, Batch, Found, Stored};
 use super::time::Timestamp;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::Ports;
 
+/// The first digits of session ids. Each has a mark of its own that a key was ended: a
+/// store that locks what a batch expects then makes no queue of all sessions.
+const LANES: &str = "0123456789abcdef";
 /// No more keys than these are kept; those that verify nothing any more go first.
 const MAX_KEYS: usize = 20;
 
@@ -40,17 +45,16 @@ impl SigningKeys {
 
     /// The keys; the first one is made when there is none.
     pub fn load(context: &Context) -> Result<SigningKeys> {
-        records::settle(
-            || match records::read(SigningKeys::KEY.to_owned(), &context.ports)? {
-                Some(Stored { value, .. }) => Ok(Some(value)),
-                None => {
-                    let keys = SigningKeys(vec![SigningKey::new(context)?]);
-                    let mut batch = Batch::new();
-                    batch.create(SigningKeys::KEY.to_owned(), &keys);
-                    Ok(batch.commit(context)?.then_some(keys))
-                }
-            },
-        )
+        authority::settle(context, |context| {
+            let found = records::read(SigningKeys::KEY.to_owned(), &context.ports)?;
+            if let Some(Stored { value, .. }) = found {
+                return Ok(Some(value));
+            }
+            let keys = SigningKeys(vec![SigningKey::new(context)?]);
+            let mut batch = Batch::new();
+            batch.create(SigningKeys::KEY.to_owned(), &keys);
+            Ok(batch.commit(context)?.then_some(keys))
+        })
     }
 
     /// The keys and the head of the chain that records their changes, as one
@@ -58,6 +62,16 @@ impl SigningKeys {
     pub fn read(ports: &Ports) -> Result<(Found<SigningKeys>, Found<Head>)> {
         let head = Chain::head_key(Chain::shared());
         records::read_both([SigningKeys::KEY.to_owned(), head], ports)
+    }
+
+    /// Marks all of them as ended, in the batch of a rotation that ends them: an actor
+    /// with a token that one of them signed commits nothing after that.
+    pub fn end_all(&self, batch: &mut Batch) {
+        for key in &self.0 {
+            for lane in LANES.chars() {
+                batch.mark(ended_mark(key.kid, lane));
+            }
+        }
     }
 
     /// One by one, the one that signs last.
@@ -125,6 +139,17 @@ impl SigningKeys {
             "rotate again after next_retires_at; after a leak at once, with end_previous",
         ))
     }
+}
+
+/// Store key of the mark that the signing key of a session's token was ended before its
+/// time.
+pub fn ended_key(kid: Id, session_id: Id) -> String {
+    let lane = session_id.to_string().chars().next();
+    ended_mark(kid, lane.unwrap_or_default())
+}
+
+fn ended_mark(kid: Id, lane: char) -> String {
+    ground::mark(&format!("signing-key/{kid}"), &lane.to_string())
 }
 
 impl SigningKey {

@@ -6,8 +6,15 @@
 //! one password tried on many names. A source is no stranger once its owner has
 //! proved themselves from there. Names that nobody has are counted like all others.
 //!
-//! An attempt is counted before the secret is looked at: whoever hangs up, or
-//! makes many at once, has still made them.
+//! Counters belong to the one secret that an account has now, not to its name: a new
+//! account, a new password and a new app begin with none, and know no source. What
+//! counted before goes with its time.
+//!
+//! An attempt is counted once all is there that its verdict takes, and before
+//! anything depends on the verdict. So many that are made at once count as many, and one
+//! that could not be judged, because the host had no place for its hash, does not count.
+//! What fails after that stays counted: it was judged, and how long the answer took may
+//! tell the verdict.
 //!
 //! Codes of a second factor have counters of their own, which a right password
 //! does not touch; recovery codes others than those of an app, so that who has
@@ -17,11 +24,13 @@ use std::time::Duration;
 
 use hmac::Mac;
 
+use super::account::Account;
+use super::actor::Actor;
+use super::audit::Nobody;
 use super::context::Context;
 use super::id::Id;
 use super::mac;
 use super::records::Batch;
-use super::username::Username;
 use crate::error::{AuthError, Result};
 use crate::ports::{Entry, Expect, Ports};
 
@@ -41,64 +50,116 @@ pub const CODES_WINDOW_SECONDS: u64 = 60 * 60;
 
 /// A secret that can be guessed.
 #[derive(Clone, Copy)]
-pub enum Authenticator<'a> {
-    /// The password of this user name, whether anybody has it or not.
-    Password(&'a Username),
-    /// The one-time passwords of this account's app.
-    Totp(Id),
+pub enum Authenticator {
+    /// The password that an account has now.
+    Password {
+        /// Whose.
+        of: Id,
+        /// Which of those that the account has had.
+        epoch: u64,
+    },
+    /// The one-time passwords of an app.
+    Totp {
+        /// Whose.
+        of: Id,
+        /// Which of those that the account has had.
+        app: Id,
+    },
     /// The recovery codes of this account.
     RecoveryCode(Id),
 }
 
-/// One attempt on a secret, counted.
+/// One attempt on a secret that may be made. It is not counted yet.
 pub struct Attempt {
-    counters: [String; 3],
-    known_source: String,
+    authenticator: Authenticator,
+    keys: AttemptKeys,
+    is_known: bool,
+}
+
+/// One attempt on a secret, counted.
+pub struct Counted {
+    keys: AttemptKeys,
     is_known: bool,
 }
 
 impl Attempt {
-    /// Counts it.
+    /// Whether one may be made from here.
     ///
-    /// Fails with -32003 when it is one too many.
-    pub fn begin(authenticator: Authenticator, context: &Context) -> Result<Attempt> {
-        let store = context.ports.store;
+    /// Fails with -32003 when there were too many. Nothing is counted: what is
+    /// refused leaves nothing behind.
+    pub fn admit(authenticator: Authenticator, context: &Context) -> Result<Attempt> {
         let limits = &context.settings.throttling;
         let keys = AttemptKeys::new(authenticator, context)?;
         let wanted = [
             source_key(context)?,
             keys.known_source.clone(),
             keys.of_strangers.clone(),
+            keys.of_known_source.clone(),
+            keys.window.clone(),
         ];
-        let mut entries = store.get(&wanted)?;
-        let of_strangers = count(entries.pop().flatten().as_ref());
-        let is_known = entries.pop().flatten().is_some();
-        if count(entries.pop().flatten().as_ref()) >= limits.failures_per_source {
+        let mut entries = context.ports.store.get(&wanted)?.into_iter();
+        let mut next = || entries.next().flatten();
+        let failures = count(next().as_ref());
+        let is_known = next().is_some();
+        let of_strangers = count(next().as_ref());
+        let of_known_source = count(next().as_ref());
+        let in_window = count(next().as_ref());
+        if failures >= limits.failures_per_source {
             return Err(too_many(context));
         }
-        // Before anything is counted: what is refused leaves nothing behind.
         if !is_known && of_strangers >= limits.consecutive_attempts {
             return Err(authenticator.locked());
         }
-        if store.add(&keys.window, 1, window(context))? > limits.attempts_per_source {
+        if in_window >= limits.attempts_per_source {
             return Err(too_many(context));
         }
-        let consecutive = match is_known {
-            true => &keys.of_known_source,
-            false => &keys.of_strangers,
-        };
-        if authenticator.can_be_guessed()
-            && store.add(consecutive, 1, ttl(CONSECUTIVE))? > limits.consecutive_attempts
-        {
+        if is_known && of_known_source >= limits.consecutive_attempts {
             return Err(authenticator.locked());
         }
         Ok(Attempt {
-            counters: [keys.window, keys.of_known_source, keys.of_strangers],
-            known_source: keys.known_source,
+            authenticator,
+            keys,
             is_known,
         })
     }
 
+    /// Counts it.
+    ///
+    /// Fails with -32003 when it is one too many, since others were made at the same
+    /// time.
+    pub fn count(self, context: &Context) -> Result<Counted> {
+        let Attempt {
+            authenticator,
+            keys,
+            is_known,
+        } = self;
+        let limits = &context.settings.throttling;
+        let store = context.ports.store;
+        if store.add(&keys.window, 1, window(context))? > limits.attempts_per_source {
+            return Err(too_many(context));
+        }
+        if authenticator.can_be_guessed() {
+            let consecutive = match is_known {
+                true => &keys.of_known_source,
+                false => &keys.of_strangers,
+            };
+            let tried = match store.add(consecutive, 1, ttl(CONSECUTIVE)) {
+                Ok(tried) => tried,
+                Err(error) => {
+                    // If that fails too, the attempt stays counted.
+                    let _ = give_back(&keys.window, window(context), context);
+                    return Err(error.into());
+                }
+            };
+            if tried > limits.consecutive_attempts {
+                return Err(authenticator.locked());
+            }
+        }
+        Ok(Counted { keys, is_known })
+    }
+}
+
+impl Counted {
     /// Whether the owner has proved themselves from this source before.
     pub fn is_from_known_source(&self) -> bool {
         self.is_known
@@ -107,14 +168,40 @@ impl Attempt {
     /// Forgets all attempts but those from other known sources, in the batch of
     /// one that went well, and knows its source from then on.
     pub fn succeed(&self, batch: &mut Batch) {
-        for counter in &self.counters {
+        let keys = &self.keys;
+        for counter in [&keys.window, &keys.of_known_source, &keys.of_strangers] {
             batch.delete(counter.clone(), Expect::Any);
         }
-        batch.put(self.known_source.clone(), Expect::Any, &(), ttl(KNOWN));
+        keys.know_source(batch);
     }
 }
 
-impl Authenticator<'_> {
+impl Authenticator {
+    /// The password of an account.
+    pub fn password_of(account: &Account) -> Authenticator {
+        Authenticator::Password {
+            of: account.user_id,
+            epoch: account.password_epoch,
+        }
+    }
+
+    /// The password of a name without an account.
+    pub fn password_of_nobody(nobody: Nobody) -> Authenticator {
+        Authenticator::Password {
+            of: nobody.id(),
+            epoch: 0,
+        }
+    }
+
+    /// The app of an account; `None`: it has none that counts.
+    pub fn totp_of(account: &Account) -> Option<Authenticator> {
+        let factor = account.second_factor.as_ref()?;
+        Some(Authenticator::Totp {
+            of: account.user_id,
+            app: factor.app(),
+        })
+    }
+
     /// A recovery code has 140 bits: to count attempts of strangers on it would
     /// help nobody but who wants to keep its owner from using it.
     fn can_be_guessed(self) -> bool {
@@ -124,11 +211,11 @@ impl Authenticator<'_> {
     /// The error when waiting will not help for long.
     fn locked(self) -> AuthError {
         let action = match self {
-            Authenticator::Password(_) => {
+            Authenticator::Password { .. } => {
                 "log in from where you have logged in before, reset the password, or ask an \
                  administrator to unlock the account"
             }
-            Authenticator::Totp(_) | Authenticator::RecoveryCode(_) => {
+            Authenticator::Totp { .. } | Authenticator::RecoveryCode(_) => {
                 "use a recovery code, or ask an administrator to unlock the account"
             }
         };
@@ -152,9 +239,23 @@ impl AttemptKeys {
             window: format!("{}{source}", windows_of(&secret)),
             of_known_source: format!("{}{source}", known_of(&secret)),
             of_strangers: strangers_of(&secret),
-            known_source: format!("{}{source}", sources_of(&secret)),
+            known_source: format!("known-source/{secret}/{source}"),
         })
     }
+
+    fn know_source(&self, batch: &mut Batch) {
+        batch.put(self.known_source.clone(), Expect::Any, &(), ttl(KNOWN));
+    }
+}
+
+/// Knows the caller's source from then on, in the batch of what makes the secret.
+pub fn know_source(
+    authenticator: Authenticator,
+    batch: &mut Batch,
+    context: &Context,
+) -> Result<()> {
+    AttemptKeys::new(authenticator, context)?.know_source(batch);
+    Ok(())
 }
 
 /// Whether strangers may not even try this secret any more.
@@ -171,17 +272,6 @@ pub fn forget(authenticator: Authenticator, batch: &mut Batch, ports: &Ports) ->
     batch.delete(strangers_of(&secret), Expect::Any);
     delete_page(&known_of(&secret), batch, ports)?;
     delete_page(&windows_of(&secret), batch, ports)
-}
-
-/// Makes strangers of all sources of this secret, in the batch of what gives it
-/// another owner, perhaps.
-pub fn forget_sources(
-    authenticator: Authenticator,
-    batch: &mut Batch,
-    ports: &Ports,
-) -> Result<()> {
-    let secret = secret_name(authenticator, ports)?;
-    delete_page(&sources_of(&secret), batch, ports)
 }
 
 fn delete_page(prefix: &str, batch: &mut Batch, ports: &Ports) -> Result<()> {
@@ -219,6 +309,26 @@ pub fn may_send_code(parts: &[&str], context: &Context) -> Result<bool> {
     Ok(here && anywhere)
 }
 
+/// Takes back the count of a code that was certainly not sent.
+pub fn give_code_back(parts: &[&str], context: &Context) -> Result<()> {
+    let from_here = [parts, &[context.caller.source.as_str()]].concat();
+    let hour = ttl(Duration::from_secs(CODES_WINDOW_SECONDS));
+    for parts in [from_here.as_slice(), parts] {
+        give_back(&counter_key(parts, context)?, hour, context)?;
+    }
+    Ok(())
+}
+
+/// Takes one off a counter. A counter that has ended meanwhile is not left below zero,
+/// which would allow one attempt more than the limit.
+fn give_back(counter: &str, ttl_ms: Option<u64>, context: &Context) -> Result<()> {
+    let store = context.ports.store;
+    if store.add(counter, -1, ttl_ms)? < 0 {
+        store.add(counter, 1, ttl_ms)?;
+    }
+    Ok(())
+}
+
 /// Fails with -32003 when there were too many failures from the caller's source.
 pub fn check_source(context: &Context) -> Result<()> {
     let key = source_key(context)?;
@@ -227,6 +337,43 @@ pub fn check_source(context: &Context) -> Result<()> {
         return Err(too_many(context));
     }
     Ok(())
+}
+
+/// Fails with -32003 when there were too many failures, or registrations, from the
+/// caller's source. As with attempts, what counts is [`count_registration`].
+pub fn admit_registration(context: &Context) -> Result<()> {
+    let limits = &context.settings.throttling;
+    let keys = [source_key(context)?, registrations_key(context)?];
+    let mut entries = context.ports.store.get(&keys)?;
+    let registered = count(entries.pop().flatten().as_ref());
+    let failed = count(entries.pop().flatten().as_ref());
+    let has_rate = has_registration_rate(context);
+    if failed >= limits.failures_per_source
+        || has_rate && registered >= limits.registrations_per_source
+    {
+        return Err(too_many(context));
+    }
+    Ok(())
+}
+
+/// Counts a registration that has been paid for with its hash, before it is made.
+///
+/// Fails with -32003 when it is one too many.
+pub fn count_registration(context: &Context) -> Result<()> {
+    if !has_registration_rate(context) {
+        return Ok(());
+    }
+    let key = registrations_key(context)?;
+    let registered = context.ports.store.add(&key, 1, window(context))?;
+    if registered > context.settings.throttling.registrations_per_source {
+        return Err(too_many(context));
+    }
+    Ok(())
+}
+
+/// The operator registers any number of accounts.
+fn has_registration_rate(context: &Context) -> bool {
+    !matches!(context.actor(), Actor::Operator)
 }
 
 /// Counts a failure of the caller's source.
@@ -261,11 +408,13 @@ fn name(parts: &[&str], ports: &Ports) -> Result<String> {
 
 fn secret_name(authenticator: Authenticator, ports: &Ports) -> Result<String> {
     match authenticator {
-        Authenticator::Password(username) => name(&["password", username.as_str()], ports),
-        Authenticator::Totp(user_id) => name(&["totp", &user_id.to_string()], ports),
-        Authenticator::RecoveryCode(user_id) => {
-            name(&["recovery-code", &user_id.to_string()], ports)
+        Authenticator::Password { of, epoch } => {
+            name(&["password", &of.to_string(), &epoch.to_string()], ports)
         }
+        Authenticator::Totp { of, app } => {
+            name(&["totp", &of.to_string(), &app.to_string()], ports)
+        }
+        Authenticator::RecoveryCode(of) => name(&["recovery-code", &of.to_string()], ports),
     }
 }
 
@@ -281,12 +430,12 @@ fn known_of(secret: &str) -> String {
     format!("throttle/known/{secret}/")
 }
 
-fn sources_of(secret: &str) -> String {
-    format!("known-source/{secret}/")
-}
-
 fn source_key(context: &Context) -> Result<String> {
     counter_key(&[context.caller.source.as_str()], context)
+}
+
+fn registrations_key(context: &Context) -> Result<String> {
+    counter_key(&["registrations", context.caller.source.as_str()], context)
 }
 
 fn counter_key(parts: &[&str], context: &Context) -> Result<String> {

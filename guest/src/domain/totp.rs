@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::id::Id;
 use super::mac;
+use super::second_factor::without_separators;
 use super::secret::Secret;
 use super::time::Timestamp;
 use crate::error::Result;
@@ -39,10 +40,10 @@ impl TryFrom<Zeroizing<String>> for TotpCode {
 }
 
 impl TotpCode {
-    /// Apps show the digits in two groups, and people type what they see.
+    /// Apps show the digits in two groups, and people type what they see, or copy it
+    /// with what stands between them.
     pub fn parse(text: &str) -> Option<TotpCode> {
-        let typed = text.chars().filter(|c| *c != ' ');
-        let digits: Zeroizing<String> = Zeroizing::new(typed.collect());
+        let digits: Zeroizing<String> = Zeroizing::new(without_separators(text).collect());
         // A parse alone would take a sign.
         let is_code = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
         is_code.then(|| digits.parse().ok().map(TotpCode))?
@@ -68,13 +69,17 @@ impl TotpSecret {
         Secret::new(Base32UpperUnpadded::encode_string(self.0.as_slice()))
     }
 
-    /// The step that the code belongs to, if that is the current one or the one
-    /// before it (RFC 6238 section 5.2), and comes after the last that was
-    /// accepted: a code is good once.
+    /// The step that the code belongs to, if that is the current one, the one before
+    /// it or the next (RFC 6238 section 6: clocks of phones run behind and ahead), and
+    /// comes after the last that was accepted: a code is good once.
     pub fn step_of(&self, code: &TotpCode, last: Option<u64>, now: Timestamp) -> Option<u64> {
         let current = step_at(now);
-        let steps = [current.saturating_sub(1), current];
-        // Both are always compared, so that time does not tell which one was near.
+        let steps = [
+            current.saturating_sub(1),
+            current,
+            current.saturating_add(1),
+        ];
+        // All are always compared, so that time does not tell which one was near.
         let right = steps.map(|step| {
             let expected = truncated(self.0.as_slice(), step)? % 1_000_000;
             bool::from(expected.ct_eq(&code.0)).then_some(step)
@@ -162,10 +167,11 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_good_in_its_step_and_the_next_and_then_not_any_more() {
+    fn a_code_is_good_in_its_step_and_those_beside_it_and_in_no_other() {
         let secret = secret();
         let code = code(&secret, 100);
-        assert_eq!(secret.step_of(&code, None, at(100 * 30 - 1)), None, "early");
+        assert_eq!(secret.step_of(&code, None, at(99 * 30 - 1)), None, "early");
+        assert_eq!(secret.step_of(&code, None, at(99 * 30)), Some(100));
         assert_eq!(secret.step_of(&code, None, at(100 * 30)), Some(100));
         assert_eq!(secret.step_of(&code, None, at(102 * 30 - 1)), Some(100));
         assert_eq!(secret.step_of(&code, None, at(102 * 30)), None, "late");
@@ -174,18 +180,32 @@ mod tests {
     #[test]
     fn no_step_is_accepted_that_does_not_come_after_the_last() {
         let secret = secret();
-        let (earlier, current) = (code(&secret, 99), code(&secret, 100));
+        let (earlier, current, next) = (code(&secret, 99), code(&secret, 100), code(&secret, 101));
         let now = at(100 * 30);
         assert_eq!(secret.step_of(&earlier, Some(98), now), Some(99));
         assert_eq!(secret.step_of(&earlier, Some(99), now), None, "replayed");
         assert_eq!(secret.step_of(&earlier, Some(100), now), None, "earlier");
         assert_eq!(secret.step_of(&current, Some(100), now), None, "replayed");
         assert_eq!(secret.step_of(&current, Some(99), now), Some(100));
+        assert_eq!(secret.step_of(&next, Some(100), now), Some(101), "ahead");
+        assert_eq!(secret.step_of(&next, Some(101), now), None, "replayed");
+        for one in [earlier, current] {
+            assert_eq!(secret.step_of(&one, Some(101), now), None, "going back");
+        }
     }
 
     #[test]
     fn six_digits_are_a_code_and_nothing_else_is() {
-        for good in ["012345", "012 345", " 012345 "] {
+        for good in [
+            "012345",
+            "012 345",
+            " 012345 ",
+            "012\u{a0}345",
+            "012-345",
+            "012\u{2011}345",
+            "012\n345\r\n",
+            "0-1 2\t3\u{2009}4\u{2013}5",
+        ] {
             assert_eq!(TotpCode::parse(good).unwrap().0, 12_345, "{good}");
         }
         for bad in [
@@ -195,6 +215,9 @@ mod tests {
             "+12345",
             "-12345",
             "12345a",
+            "012.345",
+            "012_345",
+            "-",
             "١٢٣٤٥٦",
         ] {
             assert!(TotpCode::parse(bad).is_none(), "{bad}");

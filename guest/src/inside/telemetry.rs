@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::time::Timestamp;
 use crate::json;
 use crate::ports::{Clock, Ended, Severity, Telemetry};
+use crate::printable::is_deceptive;
 
 /// Latencies are counted by the power of two below them, in microseconds.
 const BUCKETS: usize = 40;
@@ -169,7 +170,22 @@ fn write(now: Timestamp, level: &str, message: &str, fields: &Map<String, Value>
     for (name, value) in fields {
         line[name.as_str()] = value.clone();
     }
-    eprintln!("{line}");
+    eprintln!("{}", escaped(&line.to_string()));
+}
+
+/// JSON in which what is not seen is written as JSON escapes it.
+fn escaped(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    for character in json.chars() {
+        if !is_deceptive(character) {
+            line.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            line += &format!("\\u{unit:04x}");
+        }
+    }
+    line
 }
 
 fn least() -> u8 {
@@ -189,5 +205,18 @@ fn rank(severity: Severity) -> (u8, &'static str) {
         Severity::Info => (1, "info"),
         Severity::Warn => (2, "warn"),
         Severity::Error => (3, "error"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_shows_what_it_holds_and_means_the_same() {
+        let value = json!({"a\u{2028}": "b\u{202e}\u{e0041}\u{85}\n é🙂"});
+        let line = escaped(&value.to_string());
+        assert!(!line.contains(is_deceptive), "{line:?}");
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
     }
 }

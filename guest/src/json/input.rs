@@ -4,8 +4,8 @@ use std::slice::Iter;
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, MapAccess, SeqAccess,
-    Unexpected, VariantAccess, Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected,
+    VariantAccess, Visitor,
 };
 
 use super::Mismatch;
@@ -31,46 +31,41 @@ impl<'de> Deserializer<'de> for Input<'de> {
     // What follows asks of a visitor only what its type can be made of: each visit is
     // code once more for each type.
 
+    // What they expect is said in the words of JSON: those of a visitor are Rust's.
+
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             Node::Bool(given) => visitor.visit_bool(*given),
-            _ => Err(self.is_not(&visitor)),
+            _ => Err(self.is_not("a boolean")),
         }
     }
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        let Node::Number(number) = self.0 else {
-            return Err(self.is_not(&visitor));
-        };
-        match (number.as_u64(), number.as_i64()) {
-            (Some(number), _) => visitor.visit_u64(number),
-            (None, Some(number)) => visitor.visit_i64(number),
-            (None, None) => Err(self.is_not(&visitor)),
-        }
+        self.integer("an integer, 0 or more", visitor)
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         let Node::Number(number) = self.0 else {
-            return Err(self.is_not(&visitor));
+            return Err(self.is_not("a number"));
         };
         match (number.as_u64(), number.as_i64(), number.as_f64()) {
             (Some(number), ..) => visitor.visit_u64(number),
             (_, Some(number), _) => visitor.visit_i64(number),
             (.., Some(number)) => visitor.visit_f64(number),
-            _ => Err(self.is_not(&visitor)),
+            _ => Err(self.is_not("a number")),
         }
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             Node::Text(text) => visitor.visit_borrowed_str(text),
-            _ => Err(self.is_not(&visitor)),
+            _ => Err(self.is_not("a string")),
         }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         let Node::List(items) = self.0 else {
-            return Err(self.is_not(&visitor));
+            return Err(self.is_not("an array"));
         };
         let mut rest = Items {
             items: items.iter(),
@@ -79,13 +74,13 @@ impl<'de> Deserializer<'de> for Input<'de> {
         let value = visitor.visit_seq(&mut rest)?;
         match rest.items.len() {
             0 => Ok(value),
-            _ => Err(Mismatch::invalid_length(items.len(), &"fewer elements")),
+            _ => Err(Mismatch::invalid_length(items.len(), &"fewer items")),
         }
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         let Node::Object(fields) = self.0 else {
-            return Err(self.is_not(&visitor));
+            return Err(self.is_not("an object"));
         };
         visitor.visit_map(Fields {
             fields: fields.iter(),
@@ -107,19 +102,19 @@ impl<'de> Deserializer<'de> for Input<'de> {
     }
 
     fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        self.deserialize_u64(visitor)
+        self.integer("an integer from 0 to 255", visitor)
     }
 
     fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        self.deserialize_u64(visitor)
+        self.integer("an integer from 0 to 65535", visitor)
     }
 
     fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        self.deserialize_u64(visitor)
+        self.integer("an integer from 0 to 4294967295", visitor)
     }
 
     fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        self.deserialize_u64(visitor)
+        self.integer("an integer", visitor)
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
@@ -157,7 +152,7 @@ impl<'de> Deserializer<'de> for Input<'de> {
                 content: None,
             }),
             Node::Object(fields) if fields.len() == 1 => visitor.visit_enum(only(fields)?),
-            other => Err(Mismatch::invalid_type(unexpected(other), &"a string")),
+            _ => Err(self.is_not("a string")),
         }
     }
 
@@ -166,10 +161,28 @@ impl<'de> Deserializer<'de> for Input<'de> {
     }
 }
 
-impl Input<'_> {
+impl<'de> Input<'de> {
+    /// The visitor knows the bounds of its type.
+    fn integer<V: Visitor<'de>>(
+        self,
+        expected: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        let Node::Number(number) = self.0 else {
+            return Err(self.is_not(expected));
+        };
+        let number = super::whole(number);
+        let value = match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => visitor.visit_u64(number),
+            (None, Some(number)) => visitor.visit_i64(number),
+            (None, None) => return Err(self.is_not(expected)),
+        };
+        value.map_err(|_: Mismatch| self.is_not(expected))
+    }
+
     #[cold]
-    fn is_not(&self, expected: &dyn Expected) -> Mismatch {
-        Mismatch::invalid_type(unexpected(self.0), expected)
+    fn is_not(&self, expected: &'static str) -> Mismatch {
+        Mismatch::invalid_type(unexpected(self.0), &expected)
     }
 }
 
@@ -272,7 +285,7 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
     fn unit_variant(self) -> Result<(), Mismatch> {
         match self.content {
             None | Some(Node::Null) => Ok(()),
-            Some(other) => Err(Mismatch::invalid_type(unexpected(other), &"unit variant")),
+            Some(other) => Err(Input(other).is_not("no content")),
         }
     }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use super::{Request, Response, Transport, failure, json_response, message};
-use crate::domain::actor::{self, Actor};
+use crate::domain::actor;
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::secret::Secret;
 use crate::error::{AuthError, Kind, Result};
@@ -44,7 +44,7 @@ pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<()>
         ports,
         settings,
         caller: &caller,
-        actor: Actor::Anonymous,
+        authority: Rc::default(),
         progress: None,
         log_level: None,
         trail: Rc::default(),

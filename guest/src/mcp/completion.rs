@@ -10,6 +10,8 @@ use crate::error::Result;
 
 /// The most that MCP allows in one answer.
 const MAX_VALUES: usize = 100;
+/// How long the id of a session is.
+const ID_DIGITS: usize = 32;
 
 /// What is not known has no completions, and that is no error.
 pub fn complete(call: &Call) -> MethodResult {
@@ -55,7 +57,8 @@ pub fn complete(call: &Call) -> MethodResult {
 /// The sessions that the caller may read and whose ids begin so. Nobody else's
 /// are hinted at.
 fn own_sessions(begun: &str, context: &Context) -> Result<Vec<String>> {
-    if !begun.bytes().all(|b| b.is_ascii_hexdigit()) {
+    // Nothing that no id begins with gets into a key.
+    if begun.len() > ID_DIGITS || !begun.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(Vec::new());
     }
     let prefix = match &context.caller.principal {

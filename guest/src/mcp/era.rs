@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 use super::failure::RpcError;
 use super::message::RequestMessage;
 use super::{Request, SUPPORTED_VERSIONS, Transport, lifecycle};
+use crate::json;
+use crate::settings::ToolErrors;
 
 const MODERN: &str = SUPPORTED_VERSIONS[0];
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -15,8 +17,8 @@ const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 /// The two kinds of MCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Era {
-    /// Up to 2025-11-25; the version, as far as the message tells it.
-    Handshake(&'static str),
+    /// Up to 2025-11-25; the version, if the message or its connection names one.
+    Handshake(Option<&'static str>),
     /// 2026-07-28.
     Modern,
 }
@@ -45,12 +47,18 @@ impl Era {
         result
     }
 
-    /// Whether a tool's wrong arguments are a result, for the model to mend,
-    /// rather than an error.
-    pub fn wrong_arguments_are_results(self) -> bool {
-        match self {
-            Era::Modern => true,
-            Era::Handshake(version) => version >= "2025-11-25",
+    /// Whether a failed operation is the result of a tool, for the model to read, rather
+    /// than an error of JSON-RPC. The modern era keeps the codes of these errors for
+    /// itself. Before it, MCP has results as well; what names no version, as people do
+    /// who call by hand, gets the error of JSON-RPC, and so does the version from before
+    /// the clients that read these results.
+    pub fn failures_are_results(self, wanted: ToolErrors) -> bool {
+        match (self, wanted) {
+            (Era::Modern, _) | (_, ToolErrors::Result) => true,
+            (_, ToolErrors::Error) => false,
+            (Era::Handshake(version), ToolErrors::Auto) => {
+                version.is_some_and(|version| version >= "2025-03-26")
+            }
         }
     }
 }
@@ -61,17 +69,16 @@ pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcErro
     let meta = message.params.get("_meta").and_then(Value::as_object);
     let modern_meta = meta.is_some_and(|meta| meta.contains_key(PROTOCOL_VERSION));
     let handshake = match header {
-        // Standard input has no headers, and wrong arguments are no error there.
-        None if request.transport == Transport::Stdio => Some("2025-11-25"),
-        None => Some("2025-03-26"),
+        None => Some(None),
         Some(version) => SUPPORTED_VERSIONS[1..]
             .iter()
             .copied()
-            .find(|supported| *supported == version),
+            .find(|supported| *supported == version)
+            .map(Some),
     };
     // Clients shake hands with whatever header they have from before.
     let initialize = message.method == "initialize";
-    match handshake.or(initialize.then_some("2025-11-25")) {
+    match handshake.or(initialize.then_some(None)) {
         Some(version) if !modern_meta && message.method != "server/discover" => {
             Ok(Era::Handshake(version))
         }
@@ -94,7 +101,9 @@ fn check_modern(
             "$.params._meta: expected {PROTOCOL_VERSION}, a string"
         )));
     };
-    if !of_meta(CLIENT_CAPABILITIES).is_some_and(Value::is_object) {
+    // An empty map, in languages that write it as an array.
+    let capabilities = of_meta(CLIENT_CAPABILITIES).filter(|given| !given.is_null());
+    if capabilities.is_none_or(|given| json::into_fields(given.clone()).is_err()) {
         return Err(RpcError::invalid_params(&format!(
             "$.params._meta: expected {CLIENT_CAPABILITIES}, an object"
         )));

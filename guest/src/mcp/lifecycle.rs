@@ -11,7 +11,9 @@ use crate::ports::LogLevel;
 const NEWEST_HANDSHAKE: &str = SUPPORTED_VERSIONS[1];
 
 const INSTRUCTIONS: &str = "UserAuth registers users, logs them in, and tells whose a token is. \
-    Begin with user-auth_get_capabilities when in doubt. Access tokens live for minutes: keep the \
+    user-auth_get_capabilities sums up the operations, policies and limits, and with the name of an \
+    operation shows the schemas of that one. A failed call says in error.data.details what was wrong \
+    and what to do. Access tokens live for minutes: keep the \
     refresh token, use it once with user-auth_refresh_token, and keep the new one. Passwords and \
     tokens are secrets: do not repeat them to anybody, and log out when the work is done.";
 

@@ -3,10 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::failure::RpcError;
+use crate::json;
 
 /// A request, which is answered.
 pub struct RequestMessage {
-    /// A string or a whole number.
+    /// A string or an integer, as it came: it is echoed.
     pub id: Value,
     pub method: String,
     pub params: Map<String, Value>,
@@ -49,7 +50,7 @@ pub fn parse(value: Value) -> Result<Message, (Value, RpcError)> {
             RpcError::invalid_request("A message is a JSON object"),
         ));
     };
-    let id = fields.remove("id");
+    let mut id = fields.remove("id");
     let known_id = match &id {
         Some(id) if is_id(id) => id.clone(),
         _ => Value::Null,
@@ -67,12 +68,16 @@ pub fn parse(value: Value) -> Result<Message, (Value, RpcError)> {
         }
         None => return Err(invalid("$.method: is missing")),
     };
-    let params = match fields.remove("params") {
+    // Serializers that write every field write this one as null.
+    if id == Some(Value::Null) && method.starts_with("notifications/") {
+        id = None;
+    }
+    let params = match fields.remove("params").map(json::into_fields) {
         None => Map::new(),
-        Some(Value::Object(params)) => params,
+        Some(Ok(params)) => params,
         // A notification is not answered, not even a malformed one.
-        Some(_) if id.is_none() => Map::new(),
-        Some(_) => {
+        Some(Err(_)) if id.is_none() => Map::new(),
+        Some(Err(_)) => {
             let error = RpcError::invalid_params("$.params: expected an object");
             return Err((known_id, error));
         }
@@ -80,10 +85,19 @@ pub fn parse(value: Value) -> Result<Message, (Value, RpcError)> {
     match id {
         None => Ok(Message::Notification { method, params }),
         Some(id) if is_id(&id) => Ok(Message::Request(RequestMessage { id, method, params })),
-        Some(_) => Err(invalid("$.id: expected a string or a whole number")),
+        Some(_) => Err(invalid("$.id: expected a string or an integer")),
     }
 }
 
-fn is_id(id: &Value) -> bool {
-    id.is_string() || id.is_i64() || id.is_u64()
+/// Whether this identifies a request or its progress: a string or an integer.
+pub fn is_id(id: &Value) -> bool {
+    id.is_string() || id.as_number().is_some_and(json::is_integer)
+}
+
+/// The text by which a request can be cancelled: the same for 1 and 1.0.
+pub fn id_key(id: &Value) -> String {
+    match id {
+        Value::Number(number) => json::whole(number).to_string(),
+        other => json::text(other),
+    }
 }

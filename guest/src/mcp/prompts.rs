@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::failure::RpcError;
 use super::{Call, MethodResult, STATIC_TTL_MS};
 use crate::error::Kind;
+use crate::printable::is_deceptive;
 
 /// Longer arguments are cut: they are names and codes.
 const MAX_ARGUMENT_CHARS: usize = 200;
@@ -155,7 +156,7 @@ impl Prompt {
             let name = argument.name;
             match given.get(name) {
                 Some(Value::String(_)) => {}
-                None if !argument.required => {}
+                None | Some(Value::Null) if !argument.required => {}
                 Some(_) => {
                     return Err(RpcError::invalid_params(&format!(
                         "$.params.arguments.{name}: expected a string"
@@ -175,7 +176,7 @@ impl Prompt {
 impl Arguments {
     fn get(&self, name: &str) -> Option<String> {
         let text = self.0.get(name)?.as_str()?;
-        let plain = text.chars().filter(|c| !c.is_control());
+        let plain = text.chars().filter(|c| !is_deceptive(*c));
         Some(plain.take(MAX_ARGUMENT_CHARS).collect())
     }
 

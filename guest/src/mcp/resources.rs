@@ -27,7 +27,7 @@ pub fn list(call: &Call) -> MethodResult {
             "uri": CAPABILITIES,
             "name": "capabilities",
             "title": "Capabilities",
-            "description": "Operations with their schemas, policies, limits, errors and versions.",
+            "description": "The names of the operations, policies, limits, errors and versions.",
             "mimeType": MIME_TYPE,
         },
         {
@@ -91,7 +91,7 @@ pub fn not_found(uri: &str, era: Era) -> RpcError {
 }
 
 fn capabilities(context: &Context) -> Result<Value, AuthError> {
-    let capabilities = operations::call(GetCapabilities {}, &json!({}), context)?;
+    let capabilities = operations::call(GetCapabilities { operation: None }, &json!({}), context)?;
     Ok(serde_json::to_value(capabilities).unwrap_or_default())
 }
 

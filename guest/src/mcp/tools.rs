@@ -3,14 +3,10 @@
 use serde_json::{Value, json};
 
 use super::failure::RpcError;
-use super::{Call, MethodResult, STATIC_TTL_MS, tool_name};
-use crate::error::{AuthError, Kind};
+use super::{Call, MethodResult, STATIC_TTL_MS, TOOL_PREFIX, tool_name};
 use crate::json;
 use crate::operations::schemas::{self, Schemas};
 use crate::operations::{self, Definition, TABLE};
-
-/// What the name of each tool begins with.
-pub const PREFIX: &str = "user-auth_";
 
 /// `tools/list`
 pub fn list(call: &Call) -> MethodResult {
@@ -26,7 +22,7 @@ pub fn list(call: &Call) -> MethodResult {
 /// `tools/call`
 pub fn call(call: &Call) -> MethodResult {
     let name = call.text("name")?;
-    let operation = name.strip_prefix(PREFIX).and_then(operations::find);
+    let operation = name.strip_prefix(TOOL_PREFIX).and_then(operations::find);
     let Some(operation) = operation else {
         let known: Vec<String> = TABLE.iter().map(|known| tool_name(known.name)).collect();
         return Err(RpcError::invalid_params("Unknown tool")
@@ -36,26 +32,21 @@ pub fn call(call: &Call) -> MethodResult {
     let arguments = Value::Object(call.object("arguments")?);
     match (operation.invoke)(arguments, &call.context) {
         Ok(output) => Ok(result(output, false)),
-        Err(error) if is_result(&error, call) => {
-            let object = error.to_object(call.context.now());
-            Ok(result(json!({"error": object}), true))
+        Err(error) => {
+            let mut object = error.to_object(call.context.now());
+            let wanted = call.context.settings.tool_errors;
+            if call.era.failures_are_results(wanted) {
+                return Ok(result(json::object([("error", object)]), true));
+            }
+            Err(RpcError {
+                code: error.kind.code(),
+                data: Some(object["data"].take()),
+                message: error.message.clone(),
+                status: 200,
+            }
+            .into())
         }
-        Err(error) => Err(RpcError {
-            code: error.kind.code(),
-            data: Some(error.to_object(call.context.now())["data"].take()),
-            message: error.message.clone(),
-            status: 200,
-        }
-        .into()),
     }
-}
-
-/// The modern era keeps these codes for itself, so that there every failure of an
-/// operation is a result. Before, it is an error, except for arguments that the
-/// model can mend, once models were shown those.
-fn is_result(error: &AuthError, call: &Call) -> bool {
-    let wrong_arguments = error.kind == Kind::Application && error.details.contains_key("fields");
-    call.era == super::Era::Modern || (wrong_arguments && call.era.wrong_arguments_are_results())
 }
 
 /// The same in both places: some clients show the model only the one, some only

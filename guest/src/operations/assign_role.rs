@@ -5,14 +5,14 @@ use super::define_role::unknown_role;
 use super::get_user::UserView;
 use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::{self, Requirement};
+use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
-use crate::domain::permission::{Grant, ROLES_WRITE};
-use crate::domain::records::{self, Batch};
-use crate::domain::role::{Role, RoleName};
+use crate::domain::permission::ROLES_WRITE;
+use crate::domain::records::Batch;
+use crate::domain::role::RoleName;
 use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
 
@@ -20,8 +20,8 @@ use crate::error::{AuthError, Kind, Result};
 pub(super) const MAX_ROLES: usize = 32;
 
 /// Assigns a role to a user, who has its permissions from then on. Assigning it
-/// again changes nothing. Nobody can assign a role that permits more than they
-/// may do themselves; who runs the host can assign any, and so makes the first
+/// again changes nothing. Neither the role nor the user may do more than the caller;
+/// the operator of the host can assign any role to any user, and so makes the first
 /// `admin`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,20 +39,19 @@ pub struct AssignRole {
 impl Operation for AssignRole {
     const NAME: &'static str = "assign_role";
     const TITLE: &'static str = "Assign a role";
-    const EFFECT: Effect = Effect::Adds;
+    const EFFECT: Effect = Effect::Widens;
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = UserView;
 
     fn run(self, context: &Context) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = records::settle(|| {
-            let grants = match defined_grants(&self.role, context)? {
-                Some(grants) => grants,
-                None => return Err(unknown_role(&self.role)),
-            };
-            actor::require_covered(&context.actor, &grants, context)?;
+        let account = authority::settle(context, |context| {
+            if authority::require_role(&self.role, context)?.is_none() {
+                return Err(unknown_role(&self.role));
+            }
             let (found, head) = target.read(&context.ports)?;
-            let mut account = found.value;
+            authority::require_governed(&found.value, context)?;
+            let mut account = found.value.clone();
             if account.roles.contains(&self.role) {
                 return Ok(Some(account));
             }
@@ -67,19 +66,10 @@ impl Operation for AssignRole {
             account.roles.sort_unstable();
             let event = Event::success(Self::NAME).detail("role", self.role.as_str());
             let mut batch = Batch::new();
-            batch.replace(Account::key(account.user_id), &found.version, &account);
+            batch.change(&found, &account);
             Chain::at(account.user_id, head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(account))
         })?;
         Ok(UserView::from(account))
     }
-}
-
-/// What this role grants; `None`: it is not defined.
-pub fn defined_grants(role: &RoleName, context: &Context) -> Result<Option<Vec<Grant>>> {
-    if role.is_admin() {
-        return Ok(Some(vec![Grant::everything()]));
-    }
-    let (role, _) = Role::read(role, &context.ports)?;
-    Ok(role.map(|role| role.value.permissions))
 }

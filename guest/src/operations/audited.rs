@@ -2,7 +2,8 @@
 
 use super::input;
 use crate::domain::account::Account;
-use crate::domain::actor::{self, Actor};
+use crate::domain::actor::Actor;
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::AUDIT_READ;
@@ -18,7 +19,11 @@ pub fn named(
 ) -> Result<Option<Id>> {
     match (user_id, username) {
         (None, None) => Ok(None),
-        (Some(user_id), None) => Ok(Some(actor::subject(Some(user_id), AUDIT_READ, context)?)),
+        (Some(user_id), None) => Ok(Some(authority::subject(
+            Some(user_id),
+            AUDIT_READ,
+            context,
+        )?)),
         (None, Some(username)) => of_name(username, context).map(Some),
         (Some(_), Some(_)) => Err(input::not_one_of("user_id", "username")),
     }
@@ -26,12 +31,12 @@ pub fn named(
 
 /// Who may not read the trails of others does not learn which names there are.
 fn of_name(username: &Username, context: &Context) -> Result<Id> {
-    if let Actor::User(session) = &context.actor
+    if let Actor::User(session) = context.actor()
         && session.username == *username
     {
         return Ok(session.user_id);
     }
-    actor::require_permission(&context.actor, AUDIT_READ, context)?;
+    authority::require_permission(AUDIT_READ, context)?;
     Account::id_of(username, &context.ports)?.ok_or_else(|| {
         AuthError::new(Kind::Application, "There is no such user")
             .detail("username", username.as_str())

@@ -4,21 +4,25 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
-use crate::domain::assurance;
+use crate::domain::api_key::EndApiKeys;
 use crate::domain::audit::{self, Chain, Event, Whom};
+use crate::domain::authority;
 use crate::domain::code;
 use crate::domain::context::Context;
+use crate::domain::id::Id;
+use crate::domain::known_costs::{self, KnownCosts};
 use crate::domain::message;
 use crate::domain::password::{self, Owner, Password, PasswordRecord, TypedPassword};
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::session::{self, Own};
 use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
 /// Changes the password of the account that calls, and ends all its other
-/// sessions and the codes that were sent for it. Takes the current password, and a
-/// session that began lately, with the second factor if the account has one.
+/// sessions, API keys that these may have made, and the codes that were sent for it.
+/// Takes the current password, and a session that began lately, with the second factor
+/// if the account has one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
@@ -26,13 +30,21 @@ pub struct ChangePassword {
     pub current_password: TypedPassword,
     /// The password as it shall be.
     pub new_password: Password,
+    /// Which API keys end as well: `recent` (the default) those that another session
+    /// made or rotated while it can still have been alive, by default within 30 days;
+    /// `all` of the account; `none`.
+    #[serde(default)]
+    pub end_api_keys: EndApiKeys,
 }
 
 /// That the password is changed.
 #[derive(Serialize, JsonSchema)]
 pub struct ChangedPassword {
     /// The one session that goes on.
-    pub session_id: crate::domain::id::Id,
+    pub session_id: Id,
+    /// The API keys that have ended with it; not there: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended_api_keys: Vec<Id>,
 }
 
 impl Operation for ChangePassword {
@@ -43,54 +55,88 @@ impl Operation for ChangePassword {
     type Output = ChangedPassword;
 
     fn run(self, context: &Context) -> Result<ChangedPassword> {
-        let own = context.actor.session()?;
-        let (account, _) = Account::read(own.user_id, &context.ports)?;
+        let account = read(context)?.account.value;
         let owner = Owner {
-            username: &own.username,
-            email: account.as_ref().and_then(|it| it.value.email.as_ref()),
+            username: &account.username,
+            email: account.email.as_ref(),
         };
         password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
         // A stolen token must not be a way around the throttle of logins.
-        let attempt = Attempt::begin(Authenticator::Password(&own.username), context)?;
-        let new = records::settle(|| self.exchange(&attempt, context))?;
-        Ok(new)
+        let attempt = Attempt::admit(Authenticator::password_of(&account), context)?;
+        KnownCosts::learn_own(context)?;
+        // Both hashes before the count: without either there is no verdict.
+        let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
+        let mut verdict = Verdict::on(account.password, &self.current_password, context)?;
+        attempt.count(context)?;
+        authority::settle(context, |context| {
+            self.exchange(&mut verdict, &new, context)
+        })
+    }
+}
+
+/// Whose password is to be changed, and in which session.
+fn read(context: &Context) -> Result<Own> {
+    Own::read(context)
+}
+
+/// Whether what was given is the password that this record keeps.
+struct Verdict {
+    password: PasswordRecord,
+    is_right: bool,
+}
+
+impl Verdict {
+    fn on(password: PasswordRecord, given: &TypedPassword, context: &Context) -> Result<Verdict> {
+        let is_right = password.verify(given, &context.ports)?;
+        Ok(Verdict { password, is_right })
     }
 }
 
 impl ChangePassword {
     /// `None`: something happened to the account meanwhile.
-    fn exchange(&self, attempt: &Attempt, context: &Context) -> Result<Option<ChangedPassword>> {
-        let ports = &context.ports;
+    fn exchange(
+        &self,
+        verdict: &mut Verdict,
+        new: &PasswordRecord,
+        context: &Context,
+    ) -> Result<Option<ChangedPassword>> {
         let Own {
             session,
             account,
             head,
-        } = Own::read(context)?;
-        assurance::require(&account.value, &session.value)?;
-        if !account
-            .value
-            .password
-            .verify(&self.current_password, ports)?
-        {
+        } = read(context)?;
+        // A login may have hashed it once more meanwhile.
+        if verdict.password != account.value.password {
+            let password = account.value.password.clone();
+            *verdict = Verdict::on(password, &self.current_password, context)?;
+        }
+        if !verdict.is_right {
             throttle::count_failure(context)?;
+            let event = Event::refused(Self::NAME, "invalid_credentials");
             let whom = Whom::Account(account.value.user_id);
-            audit::record_refusal(Self::NAME, "invalid_credentials", whom, context)?;
+            audit::record_refusal(event, whom, context)?;
             return Err(AuthError::new(
                 Kind::Authentication,
                 "The current password is not right",
             ));
         }
-        let new = PasswordRecord::create(&self.new_password, context.settings, ports)?;
         let mut batch = Batch::new();
-        let change = |account: &mut Account| account.password = new;
-        session::end_all_but(&session, &account, change, &mut batch);
-        attempt.succeed(&mut batch);
+        known_costs::release(&account.value.password, &mut batch, &context.ports)?;
+        let change = |account: &mut Account| account.set_password(new.clone());
+        let mut changed = account.value.clone();
+        change(&mut changed);
+        // Guesses at the old password are none at this one, and the sources that the old
+        // one came from are strange, but for this one.
+        throttle::know_source(Authenticator::password_of(&changed), &mut batch, context)?;
+        let keys = self.end_api_keys;
+        let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
         code::end_all(account.value.user_id, &mut batch);
-        let event = Event::success(Self::NAME);
+        let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
         message::add_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
         Ok(batch.commit(context)?.then_some(ChangedPassword {
             session_id: session.value.session_id,
+            ended_api_keys: ended,
         }))
     }
 }

@@ -6,13 +6,13 @@ use super::{Effect, Operation, Tokens};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::assurance::Proof;
-use crate::domain::audit::{Chain, Event};
+use crate::domain::audit::{self, Chain, Event, Head, Whom};
 use crate::domain::challenge::{self, LoginChallenge};
 use crate::domain::context::Context;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::{self, Batch, Found, Stored};
 use crate::domain::second_factor::Code;
 use crate::domain::secret::Secret;
-use crate::domain::throttle::{self, Attempt, Authenticator};
+use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::LogLevel;
 
@@ -56,70 +56,82 @@ impl Operation for CompleteLogin {
 impl CompleteLogin {
     fn attempt(&self, context: &Context) -> Result<Tokens> {
         throttle::check_source(context)?;
-        let found = LoginChallenge::read(self.challenge.expose(), &context.ports)?;
-        let Some(found) = found else {
+        let Some(asked) = self.read(context)? else {
             return self.refuse(context);
         };
-        let challenge = found.value;
+        let challenge = &asked.challenge.value;
+        let totp = Authenticator::totp_of(&asked.account.value);
+        let authenticator = match (&self.code, totp) {
+            (Code::Totp(_), Some(totp)) => totp,
+            _ => Authenticator::RecoveryCode(challenge.user_id),
+        };
+        let attempt = Attempt::admit(authenticator, context)?;
+        // After that: a code that is not looked at takes none of the challenge's.
         if !challenge.count_code(&context.ports)? {
             return self.refuse(context);
         }
-        let authenticator = match self.code {
-            Code::Totp(_) => Authenticator::Totp(challenge.user_id),
-            Code::Recovery(_) => Authenticator::RecoveryCode(challenge.user_id),
-        };
-        let attempt = Attempt::begin(authenticator, context)?;
-        match records::settle(|| self.settle(&challenge, &attempt, context))? {
+        let attempt = attempt.count(context)?;
+        match records::settle(|| self.settle(&attempt, context))? {
             Some(tokens) => Ok(tokens),
             None => self.refuse(context),
         }
     }
 
-    /// `None`: a race was lost; `Some(None)`: it does not begin a session.
-    fn settle(
-        &self,
-        challenge: &LoginChallenge,
-        attempt: &Attempt,
-        context: &Context,
-    ) -> Result<Option<Option<Tokens>>> {
+    /// The challenge and the account as they are now; `None`: no code can answer it.
+    fn read(&self, context: &Context) -> Result<Option<Asked>> {
         let ports = &context.ports;
-        let (account, head) = Account::read(challenge.user_id, ports)?;
-        // Read anew: somebody else may have answered it meanwhile.
-        let found = LoginChallenge::read(self.challenge.expose(), ports)?;
-        let (Some(account), Some(found)) = (account, found) else {
+        let Some(found) = LoginChallenge::read(self.challenge.expose(), ports)? else {
+            return Ok(None);
+        };
+        let (account, head) = Account::read(found.value.user_id, ports)?;
+        // After the head: meanwhile it may have been answered.
+        let challenge = LoginChallenge::read(self.challenge.expose(), ports)?;
+        let (Some(account), Some(challenge)) = (account, challenge) else {
+            return Ok(None);
+        };
+        let is_alive = challenge.value.is_alive(&account.value, context.now());
+        Ok(is_alive.then_some(Asked {
+            challenge,
+            account,
+            head,
+        }))
+    }
+
+    /// `None`: a race was lost; `Some(None)`: it does not begin a session.
+    fn settle(&self, attempt: &Counted, context: &Context) -> Result<Option<Option<Tokens>>> {
+        let Some(asked) = self.read(context)? else {
             return Ok(Some(None));
         };
-        let Some(factor) = &account.value.second_factor else {
+        let Asked {
+            challenge,
+            account: stored,
+            head,
+        } = asked;
+        let account = &stored.value;
+        let id = challenge.value.challenge_id.to_string();
+        let Some(factor) = &account.second_factor else {
             return Ok(Some(None));
         };
-        if !found.value.is_alive(&account.value, context.now()) {
+        let Some((used, proof)) = factor.accept(&self.code, account.user_id, context)? else {
+            let event = Event::refused(Self::NAME, "invalid_code").detail("challenge_id", id);
+            audit::record_refusal(event, Whom::Account(account.user_id), context)?;
             return Ok(Some(None));
-        }
+        };
         let mut batch = Batch::new();
-        let (tokens, event) = match factor.accept(&self.code, account.value.user_id, context)? {
-            None => {
-                let event = Event::refused(Self::NAME, "invalid_code");
-                (None, of(challenge, event))
-            }
-            Some((used, proof)) => {
-                attempt.succeed(&mut batch);
-                if proof == Proof::RecoveryCode {
-                    throttle::forget(Authenticator::Totp(challenge.user_id), &mut batch, ports)?;
-                }
-                challenge::use_up(&found, &mut batch);
-                let tokens = Tokens::of_new_session(&account.value, proof, &mut batch, context)?;
-                let event = of(challenge, success(&account.value, &tokens, proof));
-                let changed = Account {
-                    second_factor: Some(used),
-                    ..account.value
-                };
-                let key = Account::key(changed.user_id);
-                batch.replace(key, &account.version, &changed);
-                (Some(tokens), event)
-            }
+        attempt.succeed(&mut batch);
+        if let (Proof::RecoveryCode, Some(totp)) = (proof, Authenticator::totp_of(account)) {
+            throttle::forget(totp, &mut batch, &context.ports)?;
+        }
+        challenge::use_up(&challenge, &mut batch);
+        let tokens = Tokens::of_new_session(account, proof, &mut batch, context)?;
+        let event = success(account, &tokens, proof).detail("challenge_id", id);
+        let changed = Account {
+            second_factor: Some(used),
+            ..account.clone()
         };
-        Chain::at(challenge.user_id, head).append(event, &mut batch, context)?;
-        Ok(batch.commit(context)?.then_some(tokens))
+        batch.change(&stored, &changed);
+        Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
+        Ok(batch.commit(context)?.then_some(Some(tokens)))
     }
 
     /// One text for every reason: a wrong code, one that was used before, and a
@@ -144,6 +156,10 @@ fn success(account: &Account, tokens: &Tokens, proof: Proof) -> Event<'static> {
         .detail("amr", proof.amr())
 }
 
-fn of(challenge: &LoginChallenge, event: Event<'static>) -> Event<'static> {
-    event.detail("challenge_id", challenge.challenge_id.to_string())
+/// A challenge that may be answered, the account that it is for, and the head of its
+/// audit chain.
+struct Asked {
+    challenge: Stored<LoginChallenge>,
+    account: Stored<Account>,
+    head: Found<Head>,
 }

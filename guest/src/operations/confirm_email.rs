@@ -4,14 +4,15 @@ use serde::{Deserialize, Serialize};
 use super::confirm_password_reset::{begin, refuse};
 use super::{Effect, Operation};
 use crate::domain::account::{Account, EmailRecord};
-use crate::domain::actor::{self, Requirement};
+use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::code::{self, Code, Purpose};
 use crate::domain::context::Context;
 use crate::domain::email::Email;
 use crate::domain::id::Id;
 use crate::domain::message;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::secret::Secret;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
@@ -46,17 +47,16 @@ impl Operation for ConfirmEmail {
         let code = begin(&self.code, context)?;
         // The code alone is not enough: whoever got it by a slip of the owner's, or
         // had it sent by a session that is over, is not the owner.
-        if code.user_id() != context.actor.session()?.user_id {
+        if code.user_id() != context.actor().session()?.user_id {
             return Err(refuse(Self::NAME, &code, context)?);
         }
-        records::settle(|| confirm(&code, context))
+        authority::settle(context, |context| confirm(&code, context))
     }
 }
 
 /// `None`: something happened to the account, or the address, meanwhile.
 fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
     let (account, head) = Account::read(code.user_id(), &context.ports)?;
-    actor::require_still(code.user_id(), context)?;
     let slot = code.find(Purpose::Email, context)?;
     let (Some(found), Some(slot)) = (account.filter(|found| found.value.is_active()), slot) else {
         return Err(refuse(ConfirmEmail::NAME, code, context)?);
@@ -72,7 +72,7 @@ fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
         ..old.clone()
     };
     let mut batch = Batch::new();
-    batch.replace(Account::key(user_id), &found.version, &account);
+    batch.change(&found, &account);
     // Only how it is written may be new.
     let held = old.verified_email().map(Email::canonical);
     if held != Some(email.canonical()) {

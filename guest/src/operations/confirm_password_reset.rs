@@ -9,6 +9,7 @@ use crate::domain::audit::{self, Chain, Event, Head, Nobody, Whom};
 use crate::domain::code::{self, Code, Purpose, Slot};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
+use crate::domain::known_costs::{self, KnownCosts};
 use crate::domain::message;
 use crate::domain::password::{self, Owner, Password, PasswordRecord};
 use crate::domain::records::{self, Batch, Found, Stored};
@@ -55,6 +56,7 @@ impl Operation for ConfirmPasswordReset {
             email: account.email.as_ref(),
         };
         password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
+        KnownCosts::learn_own(context)?;
         let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
         records::settle(|| match Redeemable::read(&code, context)? {
             Some(redeemable) => redeemable.reset(new.clone(), context),
@@ -87,7 +89,7 @@ pub(super) fn refuse(operation: &str, code: &Code, context: &Context) -> Result<
         Some(account) => Whom::Account(account.value.user_id),
         None => Whom::Nobody(nobody),
     };
-    audit::record_refusal(operation, "invalid_code", whom, context)?;
+    audit::record_refusal(Event::refused(operation, "invalid_code"), whom, context)?;
     Ok(AuthError::invalid_code())
 }
 
@@ -121,19 +123,20 @@ impl Redeemable {
     /// `None`: something happened to the account meanwhile.
     fn reset(self, new: PasswordRecord, context: &Context) -> Result<Option<PasswordReset>> {
         let old = &self.account.value;
-        let account = Account {
-            password: new,
+        let mut account = Account {
             session_epoch: old.session_epoch.saturating_add(1),
             ..old.clone()
         };
+        // Guesses at the old password are none at this one, and the sources that it came
+        // from are strange, but for this one.
+        account.set_password(new);
         let user_id = account.user_id;
         let mut batch = Batch::new();
-        batch.replace(Account::key(user_id), &self.account.version, &account);
+        known_costs::release(&old.password, &mut batch, &context.ports)?;
+        throttle::know_source(Authenticator::password_of(&account), &mut batch, context)?;
+        batch.change(&self.account, &account);
         api_key::end_all(user_id, &mut batch, &context.ports)?;
         code::use_up(Purpose::PasswordReset, user_id, &self.slot, &mut batch);
-        let guesses = Authenticator::Password(&account.username);
-        throttle::forget(guesses, &mut batch, &context.ports)?;
-        throttle::forget_sources(guesses, &mut batch, &context.ports)?;
         let event = Event::success(ConfirmPasswordReset::NAME).by(user_id);
         Chain::at(user_id, self.head).append(event, &mut batch, context)?;
         message::add_notice(MessageKind::PasswordChanged, &account, &mut batch);

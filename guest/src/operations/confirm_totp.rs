@@ -4,28 +4,36 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
-use crate::domain::assurance::{self, Proof};
+use crate::domain::api_key::EndApiKeys;
+use crate::domain::assurance::Proof;
 use crate::domain::audit::{self, Chain, Event, Whom};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::message;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
+use crate::domain::second_factor::Enrolment;
 use crate::domain::secret::Secret;
 use crate::domain::session::{self, Own};
-use crate::domain::throttle::{self, Attempt, Authenticator};
+use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
 use crate::domain::totp::TotpCode;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
 /// Makes the app of `enroll_totp` the second factor of the account that calls, in
-/// the place of the one before, if there was one. Ends all other sessions, and
-/// gives recovery codes, which are shown this once. Takes a session that began
-/// lately.
+/// the place of the one before, if there was one. Ends all other sessions and API keys
+/// that these may have made, and gives recovery codes, which are shown this once. Takes
+/// a session that began lately.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmTotp {
     /// The six digits that the app shows.
     pub code: TotpCode,
+    /// Which API keys end as well: `recent` (the default) those that another session
+    /// made or rotated while it can still have been alive, by default within 30 days;
+    /// `all` of the account; `none`.
+    #[serde(default)]
+    pub end_api_keys: EndApiKeys,
 }
 
 /// What is there to be kept for the day that the app is lost.
@@ -35,6 +43,9 @@ pub struct RecoveryCodes {
     pub recovery_codes: Vec<Secret>,
     /// The session that goes on.
     pub session_id: Id,
+    /// The API keys that have ended with it; not there: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended_api_keys: Vec<Id>,
 }
 
 impl Operation for ConfirmTotp {
@@ -45,34 +56,44 @@ impl Operation for ConfirmTotp {
     type Output = RecoveryCodes;
 
     fn run(self, context: &Context) -> Result<RecoveryCodes> {
-        let user_id = context.actor.session()?.user_id;
-        let attempt = Attempt::begin(Authenticator::Totp(user_id), context)?;
-        records::settle(|| self.confirm(&attempt, context))
+        let (own, enrolment) = read(context)?;
+        let authenticator = Authenticator::Totp {
+            of: own.account.value.user_id,
+            app: enrolment.app(),
+        };
+        let attempt = Attempt::admit(authenticator, context)?.count(context)?;
+        authority::settle(context, |context| self.confirm(&attempt, context))
+    }
+}
+
+/// What is to be confirmed, and by whom.
+fn read(context: &Context) -> Result<(Own, Enrolment)> {
+    let own = Own::read(context)?;
+    match own.account.value.enrolment.clone() {
+        Some(enrolment) => Ok((own, enrolment)),
+        None => Err(AuthError::new(
+            Kind::Application,
+            "There is no authenticator app to confirm",
+        )
+        .detail("action", "call enroll_totp first")),
     }
 }
 
 impl ConfirmTotp {
     /// `None`: a race was lost.
-    fn confirm(&self, attempt: &Attempt, context: &Context) -> Result<Option<RecoveryCodes>> {
+    fn confirm(&self, attempt: &Counted, context: &Context) -> Result<Option<RecoveryCodes>> {
+        let (own, enrolment) = read(context)?;
         let Own {
             mut session,
             account,
             head,
-        } = Own::read(context)?;
-        assurance::require(&account.value, &session.value)?;
-        let Some(enrolment) = &account.value.enrolment else {
-            return Err(AuthError::new(
-                Kind::Application,
-                "There is no authenticator app to confirm",
-            )
-            .detail("action", "call enroll_totp first"));
-        };
+        } = own;
         let user_id = account.value.user_id;
         let Some((factor, recovery_codes)) = enrolment.confirm(&self.code, user_id, context)?
         else {
             throttle::count_failure(context)?;
-            let whom = Whom::Account(user_id);
-            audit::record_refusal(Self::NAME, "invalid_code", whom, context)?;
+            let event = Event::refused(Self::NAME, "invalid_code");
+            audit::record_refusal(event, Whom::Account(user_id), context)?;
             return Err(AuthError::new(
                 Kind::Authentication,
                 "The code is not the one that the app should show now",
@@ -89,14 +110,16 @@ impl ConfirmTotp {
             account.second_factor = Some(factor);
             account.enrolment = None;
         };
-        session::end_all_but(&session, &account, change, &mut batch);
+        let keys = self.end_api_keys;
+        let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
         attempt.succeed(&mut batch);
-        let event = Event::success(Self::NAME);
+        let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(user_id, head).append(event, &mut batch, context)?;
         message::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
         Ok(batch.commit(context)?.then_some(RecoveryCodes {
             recovery_codes,
             session_id: session.value.session_id,
+            ended_api_keys: ended,
         }))
     }
 }

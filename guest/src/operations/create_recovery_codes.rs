@@ -5,11 +5,11 @@ use super::confirm_totp::RecoveryCodes;
 use super::{Effect, Operation, disable_totp};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
-use crate::domain::assurance;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::message;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::session::Own;
 use crate::error::Result;
 use crate::ports::MessageKind;
@@ -29,7 +29,7 @@ impl Operation for CreateRecoveryCodes {
     type Output = RecoveryCodes;
 
     fn run(self, context: &Context) -> Result<RecoveryCodes> {
-        records::settle(|| create(context))
+        authority::settle(context, |context| create(context))
     }
 }
 
@@ -43,19 +43,19 @@ fn create(context: &Context) -> Result<Option<RecoveryCodes>> {
     let Some(factor) = &account.value.second_factor else {
         return Err(disable_totp::none());
     };
-    assurance::require(&account.value, &session.value)?;
     let (renewed, recovery_codes) = factor.with_new_codes(account.value.user_id, context)?;
     let changed = Account {
         second_factor: Some(renewed),
-        ..account.value
+        ..account.value.clone()
     };
     let mut batch = Batch::new();
-    batch.replace(Account::key(changed.user_id), &account.version, &changed);
+    batch.change(&account, &changed);
     let event = Event::success(CreateRecoveryCodes::NAME);
     Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
     message::add_notice(MessageKind::SecondFactorChanged, &changed, &mut batch);
     Ok(batch.commit(context)?.then_some(RecoveryCodes {
         recovery_codes,
         session_id: session.value.session_id,
+        ended_api_keys: Vec::new(),
     }))
 }

@@ -6,7 +6,9 @@ use super::{Effect, Operation, Registered};
 use crate::domain::account::{Account, UsernameRecord};
 use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
+use crate::domain::known_costs::KnownCosts;
 use crate::domain::password::PasswordRecord;
 use crate::domain::permission::API_KEYS_WRITE;
 use crate::domain::records::Batch;
@@ -31,19 +33,23 @@ impl Operation for CreateServiceAccount {
 
     fn run(self, context: &Context) -> Result<Registered> {
         let ports = &context.ports;
+        KnownCosts::learn_own(context)?;
         let password = PasswordRecord::unusable(context.settings, ports)?;
         let account = Account::new(self.username, password, context)?;
         let username_record = UsernameRecord {
             user_id: account.user_id,
         };
-        let mut batch = Batch::new();
-        batch.create(Account::username_key(&account.username), &username_record);
-        batch.create(Account::key(account.user_id), &account);
-        Chain::new(account.user_id).append(Event::success(Self::NAME), &mut batch, context)?;
-        // All other keys hold the new random id: a lost race is one for the name.
-        if !batch.commit(context)? {
-            return Err(username_taken());
-        }
+        authority::settle(context, |context| {
+            if Account::id_of(&account.username, ports)?.is_some() {
+                return Err(username_taken());
+            }
+            let mut batch = Batch::new();
+            batch.create(Account::username_key(&account.username), &username_record);
+            batch.create(Account::key(account.user_id), &account);
+            let event = Event::success(Self::NAME);
+            Chain::new(account.user_id).append(event, &mut batch, context)?;
+            Ok(batch.commit(context)?.then_some(()))
+        })?;
         Ok(Registered {
             user_id: account.user_id,
             username: account.username,

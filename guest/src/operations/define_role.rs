@@ -2,14 +2,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::{self, Requirement};
+use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::permission::{Grant, ROLES_WRITE};
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::role::{Description, Role, RoleName};
 use crate::error::{AuthError, FieldError, Kind, Result};
-use crate::ports::Expect;
 
 /// With this many, a role is a page of the store, and a check stays cheap.
 const MAX_GRANTS: usize = 100;
@@ -57,16 +57,12 @@ impl Operation for DefineRole {
             return Err(is_built_in());
         }
         let permissions = distinct(self.permissions)?;
-        let role = records::settle(|| {
-            actor::require_covered(&context.actor, &permissions, context)?;
+        let role = authority::settle(context, |context| {
+            authority::require_covered(&permissions, context)?;
             let (old, head) = Role::read(&self.role, &context.ports)?;
-            let expect = match &old {
-                None => Expect::Absent,
-                Some(old) => {
-                    actor::require_covered(&context.actor, &old.value.permissions, context)?;
-                    Expect::At(old.version.clone())
-                }
-            };
+            if let Some(old) = &old {
+                authority::require_covered(&old.value.permissions, context)?;
+            }
             let role = Role {
                 role: self.role.clone(),
                 permissions: permissions.clone(),
@@ -78,7 +74,10 @@ impl Operation for DefineRole {
                 .detail("role", self.role.as_str())
                 .detail("permissions", grants);
             let mut batch = Batch::new();
-            batch.put(Role::key(&self.role), expect, &role, None);
+            match &old {
+                None => batch.create_again(&role),
+                Some(old) => batch.change(old, &role),
+            };
             Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(role))
         })?;

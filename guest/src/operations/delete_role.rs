@@ -3,14 +3,14 @@ use serde::{Deserialize, Serialize};
 
 use super::define_role::{is_built_in, unknown_role};
 use super::{Effect, Operation};
-use crate::domain::actor::{self, Requirement};
+use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::permission::ROLES_WRITE;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::role::{Role, RoleName};
 use crate::error::Result;
-use crate::ports::Expect;
 
 /// Deletes a role: at once it grants nothing any more to those who have it. They
 /// keep its name, and have it again should it be defined anew. A role that
@@ -40,14 +40,14 @@ impl Operation for DeleteRole {
         if self.role.is_admin() {
             return Err(is_built_in());
         }
-        records::settle(|| {
+        authority::settle(context, |context| {
             let (Some(role), head) = Role::read(&self.role, &context.ports)? else {
                 return Err(unknown_role(&self.role));
             };
-            actor::require_covered(&context.actor, &role.value.permissions, context)?;
+            authority::require_covered(&role.value.permissions, context)?;
             let event = Event::success(Self::NAME).detail("role", self.role.as_str());
             let mut batch = Batch::new();
-            batch.delete(Role::key(&self.role), Expect::At(role.version));
+            batch.end(&role);
             Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(()))
         })?;

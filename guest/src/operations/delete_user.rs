@@ -7,11 +7,13 @@ use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::api_key;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::code;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
+use crate::domain::known_costs;
 use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::username::Username;
 use crate::error::Result;
 use crate::ports::Expect;
@@ -48,20 +50,20 @@ impl Operation for DeleteUser {
 
     fn run(self, context: &Context) -> Result<DeletedUser> {
         let target = Target::new(self.user_id, self.username)?;
-        records::settle(|| {
+        authority::settle(context, |context| {
             let governed = target.read_governed(context)?;
-            let version = governed.account.version.clone();
             let Account {
                 user_id, username, ..
             } = governed.account.value.clone();
             // Sessions are nothing without the account; the sweep takes them away.
             let mut batch = Batch::new();
             api_key::end_all(user_id, &mut batch, &context.ports)?;
-            batch.delete(Account::key(user_id), Expect::At(version));
+            batch.end(&governed.account);
             batch.delete(Account::username_key(&username), Expect::Any);
             code::end_all(user_id, &mut batch);
+            let password = &governed.account.value.password;
+            known_costs::release(password, &mut batch, &context.ports)?;
             governed.account.value.release_email(&mut batch, context)?;
-            governed.hold_governor(&mut batch);
             let event = Event::success(Self::NAME).detail("username", username.as_str());
             Chain::at(user_id, governed.head).append(event, &mut batch, context)?;
             let deleted = DeletedUser { user_id, username };

@@ -4,28 +4,38 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
-use crate::domain::assurance;
+use crate::domain::api_key::EndApiKeys;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::message;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::session::{self, Own};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
 /// Removes the second factor of the account that calls, recovery codes included,
-/// and ends all its other sessions. Takes a session that began lately with that
-/// second factor.
+/// and ends all its other sessions and API keys that these may have made. Takes a
+/// session that began lately with that second factor.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct DisableTotp {}
+pub struct DisableTotp {
+    /// Which API keys end as well: `recent` (the default) those that another session
+    /// made or rotated while it can still have been alive, by default within 30 days;
+    /// `all` of the account; `none`.
+    #[serde(default)]
+    pub end_api_keys: EndApiKeys,
+}
 
 /// That there is no second factor any more.
 #[derive(Serialize, JsonSchema)]
 pub struct DisabledTotp {
     /// The one session that goes on.
     pub session_id: Id,
+    /// The API keys that have ended with it; not there: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended_api_keys: Vec<Id>,
 }
 
 impl Operation for DisableTotp {
@@ -36,12 +46,12 @@ impl Operation for DisableTotp {
     type Output = DisabledTotp;
 
     fn run(self, context: &Context) -> Result<DisabledTotp> {
-        records::settle(|| disable(context))
+        authority::settle(context, |context| disable(self.end_api_keys, context))
     }
 }
 
 /// `None`: a race was lost.
-fn disable(context: &Context) -> Result<Option<DisabledTotp>> {
+fn disable(keys: EndApiKeys, context: &Context) -> Result<Option<DisabledTotp>> {
     let Own {
         session,
         account,
@@ -50,18 +60,18 @@ fn disable(context: &Context) -> Result<Option<DisabledTotp>> {
     if account.value.second_factor.is_none() {
         return Err(none());
     }
-    assurance::require(&account.value, &session.value)?;
     let mut batch = Batch::new();
     let change = |account: &mut Account| {
         account.second_factor = None;
         account.enrolment = None;
     };
-    session::end_all_but(&session, &account, change, &mut batch);
-    let event = Event::success(DisableTotp::NAME);
+    let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
+    let event = Event::success(DisableTotp::NAME).with_ended_keys(&ended);
     Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
     message::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
     Ok(batch.commit(context)?.then_some(DisabledTotp {
         session_id: session.value.session_id,
+        ended_api_keys: ended,
     }))
 }
 

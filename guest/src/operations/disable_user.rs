@@ -8,11 +8,12 @@ use crate::domain::account::{Account, Status};
 use crate::domain::actor::Requirement;
 use crate::domain::api_key;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::code;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::username::Username;
 use crate::error::Result;
 
@@ -39,7 +40,7 @@ impl Operation for DisableUser {
 
     fn run(self, context: &Context) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = records::settle(|| {
+        let account = authority::settle(context, |context| {
             let governed = target.read_governed(context)?;
             let found = &governed.account;
             if !found.value.is_active() {
@@ -51,10 +52,9 @@ impl Operation for DisableUser {
                 ..found.value.clone()
             };
             let mut batch = Batch::new();
-            batch.replace(Account::key(account.user_id), &found.version, &account);
+            batch.change(found, &account);
             api_key::end_all(account.user_id, &mut batch, &context.ports)?;
             code::end_all(account.user_id, &mut batch);
-            governed.hold_governor(&mut batch);
             let event = Event::success(Self::NAME);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(account))

@@ -7,10 +7,11 @@ use super::{Effect, Operation};
 use crate::domain::account::{Account, Status};
 use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::username::Username;
 use crate::error::Result;
 
@@ -30,13 +31,13 @@ pub struct EnableUser {
 impl Operation for EnableUser {
     const NAME: &'static str = "enable_user";
     const TITLE: &'static str = "Enable a user";
-    const EFFECT: Effect = Effect::Adds;
+    const EFFECT: Effect = Effect::Widens;
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;
 
     fn run(self, context: &Context) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = records::settle(|| {
+        let account = authority::settle(context, |context| {
             let governed = target.read_governed(context)?;
             let found = &governed.account;
             if found.value.is_active() {
@@ -47,8 +48,7 @@ impl Operation for EnableUser {
                 ..found.value.clone()
             };
             let mut batch = Batch::new();
-            batch.replace(Account::key(account.user_id), &found.version, &account);
-            governed.hold_governor(&mut batch);
+            batch.change(found, &account);
             let event = Event::success(Self::NAME);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(account))

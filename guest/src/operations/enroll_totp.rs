@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
-use crate::domain::assurance;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::otpauth::{self, QrPictures};
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::second_factor::Enrolment;
 use crate::domain::secret::Secret;
 use crate::domain::session::Own;
@@ -46,8 +46,8 @@ impl Operation for EnrollTotp {
     type Output = TotpEnrolment;
 
     fn run(self, context: &Context) -> Result<TotpEnrolment> {
-        let secret = records::settle(|| begin(context))?;
-        let username = &context.actor.session()?.username;
+        let secret = authority::settle(context, |context| begin(context))?;
+        let username = &context.actor().session()?.username;
         let uri = otpauth::uri(&context.settings.issuer, username, &secret);
         let QrPictures { text, svg } = otpauth::qr(&uri)?;
         Ok(TotpEnrolment {
@@ -61,19 +61,14 @@ impl Operation for EnrollTotp {
 
 /// `None`: a race was lost.
 fn begin(context: &Context) -> Result<Option<TotpSecret>> {
-    let Own {
-        session,
-        account,
-        head,
-    } = Own::read(context)?;
-    assurance::require(&account.value, &session.value)?;
+    let Own { account, head, .. } = Own::read(context)?;
     let (enrolment, secret) = Enrolment::begin(account.value.user_id, context)?;
     let changed = Account {
         enrolment: Some(enrolment),
-        ..account.value
+        ..account.value.clone()
     };
     let mut batch = Batch::new();
-    batch.replace(Account::key(changed.user_id), &account.version, &changed);
+    batch.change(&account, &changed);
     let event = Event::success(EnrollTotp::NAME);
     Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
     Ok(batch.commit(context)?.then_some(secret))

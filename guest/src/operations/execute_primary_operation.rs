@@ -1,4 +1,4 @@
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -13,11 +13,38 @@ use crate::json;
 /// clients that want one tool for all; `get_capabilities` tells what there is.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+// `data` is required: the error for a call without it lists the operations.
+#[schemars(extend("required" = ["data"]))]
 pub struct ExecutePrimaryOperation {
     /// `operation`, and the input of that operation beside it.
+    // What it holds is shown by the record of the operation that it runs.
     #[serde(default)]
-    #[schemars(required, with = "Map<String, Value>")]
+    #[schemars(schema_with = "data", extend("writeOnly" = true))]
     pub data: Value,
+}
+
+/// What stands in `data`, as far as that is the same for all operations.
+fn data(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "operation": {
+                "type": "string",
+                "description": "The name of the operation, such as register; its other fields \
+                    stand beside it.",
+            },
+            "username": {
+                "type": "string",
+                "description": "For a login, and for operations that take a user name.",
+            },
+            "password": {
+                "type": "string",
+                "format": "password",
+                "description": "For a login, and for operations that take a password.",
+            },
+        },
+        "additionalProperties": true,
+    })
 }
 
 impl Operation for ExecutePrimaryOperation {
@@ -37,10 +64,15 @@ impl Operation for ExecutePrimaryOperation {
         };
         let name = match data.remove("operation") {
             Some(Value::String(name)) => name,
-            None if data.contains_key("username") && data.contains_key("password") => {
+            None | Some(Value::Null)
+                if data.contains_key("username") && data.contains_key("password") =>
+            {
                 "login".to_owned()
             }
-            other => return Err(no_operation(&data, other.is_some())),
+            other => {
+                let is_wrong = other.is_some_and(|given| !given.is_null());
+                return Err(no_operation(&data, is_wrong));
+            }
         };
         let definition = super::find(&name).filter(|definition| definition.name != Self::NAME);
         let Some(definition) = definition else {

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use super::target::Target;
 use super::{Effect, Operation};
 use crate::domain::account::Account;
-use crate::domain::actor::{self, Actor, Requirement};
+use crate::domain::actor::{Actor, Requirement};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::{Grant, Permission, ROLES_READ};
@@ -92,11 +93,11 @@ impl ExplainPermissions {
         let target = match (self.user_id, self.username.clone()) {
             (None, Some(username)) if !is_own(&username, context) => {
                 // Only who may know learns whether there is such a user.
-                actor::require_permission(&context.actor, ROLES_READ, context)?;
+                authority::require_permission(ROLES_READ, context)?;
                 Target::Username(username)
             }
             (Some(_), Some(_)) => Target::new(self.user_id, self.username.clone())?,
-            (user_id, _) => Target::UserId(actor::subject(user_id, ROLES_READ, context)?),
+            (user_id, _) => Target::UserId(authority::subject(user_id, ROLES_READ, context)?),
         };
         let (account, _) = target.read(&context.ports)?;
         Ok(account.value)
@@ -104,7 +105,7 @@ impl ExplainPermissions {
 }
 
 fn is_own(username: &Username, context: &Context) -> bool {
-    matches!(&context.actor, Actor::User(session) if session.username == *username)
+    matches!(context.actor(), Actor::User(session) if session.username == *username)
 }
 
 fn grants_by(granted: &Granted) -> impl Iterator<Item = GrantedBy> {

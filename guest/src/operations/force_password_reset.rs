@@ -7,14 +7,15 @@ use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::api_key;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::code::{Code, Purpose};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
+use crate::domain::known_costs::{self, KnownCosts};
 use crate::domain::message;
 use crate::domain::password::PasswordRecord;
 use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::{self, Batch};
-use crate::domain::throttle::{self, Authenticator};
+use crate::domain::records::Batch;
 use crate::domain::username::Username;
 use crate::error::Result;
 use crate::ports::{Expect, MessageKind};
@@ -55,7 +56,9 @@ impl Operation for ForcePasswordReset {
 
     fn run(self, context: &Context) -> Result<ForcedReset> {
         let target = Target::new(self.user_id, self.username)?;
-        records::settle(|| reset(target.read_governed(context)?, context))
+        authority::settle(context, |context| {
+            reset(target.read_governed(context)?, context)
+        })
     }
 }
 
@@ -63,19 +66,19 @@ impl Operation for ForcePasswordReset {
 fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
     let old = &governed.account.value;
     let user_id = old.user_id;
-    let account = Account {
-        password: PasswordRecord::unusable(context.settings, &context.ports)?,
+    let mut account = Account {
         session_epoch: old.session_epoch.saturating_add(1),
         ..old.clone()
     };
+    KnownCosts::learn_own(context)?;
+    account.set_password(PasswordRecord::unusable(context.settings, &context.ports)?);
     let recipient = account.verified_email().filter(|_| account.is_active());
 
     let mut batch = Batch::new();
-    batch.replace(Account::key(user_id), &governed.account.version, &account);
+    batch.change(&governed.account, &account);
     api_key::end_all(user_id, &mut batch, &context.ports)?;
     batch.delete(Purpose::Email.key(user_id), Expect::Any);
-    let guesses = Authenticator::Password(&account.username);
-    throttle::forget_sources(guesses, &mut batch, &context.ports)?;
+    known_costs::release(&old.password, &mut batch, &context.ports)?;
     let code = match recipient {
         None => {
             batch.delete(Purpose::PasswordReset.key(user_id), Expect::Any);
@@ -88,7 +91,6 @@ fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
             Some((email, made))
         }
     };
-    governed.hold_governor(&mut batch);
     let event = Event::success(ForcePasswordReset::NAME);
     Chain::at(user_id, governed.head).append(event, &mut batch, context)?;
     if !batch.commit(context)? {

@@ -1,25 +1,43 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Effect, Operation, TABLE, schemas};
+use super::schemas::{self, Schemas};
+use super::{Definition, Effect, Operation, TABLE};
 use crate::domain::actor::Requirement;
 use crate::domain::challenge;
 use crate::domain::context::Context;
 use crate::domain::throttle;
 use crate::error::{Kind, Result};
+use crate::json;
 use crate::mcp;
 
-/// Tells what this service is and does: its operations with their schemas, the
-/// policies and limits in force, its errors and the protocol versions that it
-/// speaks. Changes nothing and needs no input.
+/// Tells in short what this service is and does: the names of its operations, the
+/// policies and limits in force, its errors and the protocol versions that it speaks.
+/// With `operation` it describes that one instead, with the schemas of its input and
+/// output. Changes nothing.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct GetCapabilities {}
+pub struct GetCapabilities {
+    /// The operation to describe, such as login; leave it out for the summary.
+    #[serde(default)]
+    pub operation: Option<String>,
+}
+
+/// What this service is and does, or one of its operations.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(extend("type" = "object"))]
+pub enum Capabilities {
+    /// All of it in short.
+    Summary(Box<Summary>),
+    /// One operation.
+    Operation(Box<OperationView>),
+}
 
 /// What this service is and does.
 #[derive(Serialize, JsonSchema)]
-pub struct Capabilities {
+pub struct Summary {
     /// The name of the module.
     pub module: &'static str,
     /// Its version.
@@ -28,8 +46,11 @@ pub struct Capabilities {
     pub domain: &'static str,
     /// What it is for.
     pub description: &'static str,
-    /// What it can do.
-    pub operations: Vec<OperationView>,
+    /// The names of what it can do, for `invoke`, the command line and
+    /// `data.operation`.
+    pub operations: Vec<&'static str>,
+    /// What stands before the name of an operation in that of its MCP tool.
+    pub tool_prefix: &'static str,
     /// The rules in force.
     pub policies: Policies,
     /// The limits in force.
@@ -52,9 +73,9 @@ pub struct OperationView {
     /// What it does.
     pub description: String,
     /// JSON Schema of its input.
-    pub input_schema: Value,
+    pub input_schema: Map<String, Value>,
     /// JSON Schema of its output.
-    pub output_schema: Value,
+    pub output_schema: Map<String, Value>,
 }
 
 /// The rules in force.
@@ -99,6 +120,8 @@ pub struct Limits {
     pub attempts_without_success: i64,
     /// Failed logins from one source within the window.
     pub login_failures_per_source: i64,
+    /// Accounts that one source may register within the window.
+    pub registrations_per_source: i64,
     /// The window.
     pub login_failure_window_seconds: u64,
     /// Codes of a second factor that may be tried on one account from one source
@@ -131,14 +154,24 @@ impl Operation for GetCapabilities {
     type Output = Capabilities;
 
     fn run(self, context: &Context) -> Result<Capabilities> {
+        match self.operation {
+            None => Ok(Capabilities::Summary(Box::new(Summary::new(context)))),
+            Some(name) => describe(&name).map(|it| Capabilities::Operation(Box::new(it))),
+        }
+    }
+}
+
+impl Summary {
+    fn new(context: &Context) -> Summary {
         let settings = context.settings;
         let throttling = &settings.throttling;
-        Ok(Capabilities {
+        Summary {
             module: "UserAuth",
             version: env!("CARGO_PKG_VERSION"),
             domain: "authentication",
             description: "Registers users, logs them in, and tells other services whose a token is",
-            operations: operations(),
+            operations: TABLE.iter().map(|definition| definition.name).collect(),
+            tool_prefix: mcp::TOOL_PREFIX,
             policies: Policies {
                 password_min_length: settings.password_min_length,
                 password_max_bytes: crate::domain::password::MAX_BYTES,
@@ -161,6 +194,7 @@ impl Operation for GetCapabilities {
                 login_attempts_per_username_and_source: throttling.attempts_per_source,
                 attempts_without_success: throttling.consecutive_attempts,
                 login_failures_per_source: throttling.failures_per_source,
+                registrations_per_source: throttling.registrations_per_source,
                 login_failure_window_seconds: throttling.window.as_secs(),
                 second_factor_attempts_per_user_and_source: throttling.attempts_per_source,
                 codes_per_challenge: challenge::MAX_CODES,
@@ -176,22 +210,42 @@ impl Operation for GetCapabilities {
                 })
                 .collect(),
             protocol_versions: mcp::SUPPORTED_VERSIONS.to_vec(),
-        })
+        }
     }
 }
 
-/// All operations, as they are listed here and by `auth.operations`.
+/// The operation of this name, or of the tool of this name.
+fn describe(name: &str) -> Result<OperationView> {
+    let own = name.strip_prefix(mcp::TOOL_PREFIX).unwrap_or(name);
+    let Some(definition) = super::find(own) else {
+        return Err(super::unknown(name));
+    };
+    Ok(OperationView::new(definition, schemas::of(own)))
+}
+
+/// All operations, as `auth.operations` lists them: what is secret in an input has
+/// there the format `password`, for programs that ask people for it.
 pub fn operations() -> Vec<OperationView> {
     TABLE
         .iter()
         .zip(schemas::all())
-        .map(|(definition, schemas)| OperationView {
+        .map(|(definition, mut schemas)| {
+            schemas.mark_secrets(definition.name);
+            OperationView::new(definition, schemas)
+        })
+        .collect()
+}
+
+impl OperationView {
+    fn new(definition: &Definition, schemas: Schemas) -> OperationView {
+        let fields = |schema: Value| json::into_fields(schema).unwrap_or_default();
+        OperationView {
             name: definition.name,
             tool: mcp::tool_name(definition.name),
             title: definition.title,
             description: schemas.description().to_owned(),
-            input_schema: schemas.input,
-            output_schema: schemas.output,
-        })
-        .collect()
+            input_schema: fields(schemas.input),
+            output_schema: fields(schemas.output),
+        }
+    }
 }

@@ -5,8 +5,7 @@ use super::{Effect, Operation};
 use crate::domain::actor::Requirement;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
-use crate::domain::secret::Secret;
-use crate::domain::session::{self, Session};
+use crate::domain::session::Session;
 use crate::domain::username::Username;
 use crate::error::Result;
 
@@ -14,10 +13,7 @@ use crate::error::Result;
 /// when it ends.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct GetSession {
-    /// The access token.
-    pub access_token: Secret,
-}
+pub struct GetSession {}
 
 /// A session as its owner sees it. Times are in RFC 3339.
 #[derive(Serialize, JsonSchema)]
@@ -47,12 +43,11 @@ impl Operation for GetSession {
     const NAME: &'static str = "get_session";
     const TITLE: &'static str = "Show a session";
     const EFFECT: Effect = Effect::Reads;
-    const REQUIRES: Requirement = Requirement::Nothing;
+    const REQUIRES: Requirement = Requirement::Session;
     type Output = SessionView;
 
     fn run(self, context: &Context) -> Result<SessionView> {
-        let session = session::require(self.access_token.expose(), context)?;
-        Ok(SessionView::from(session))
+        Ok(SessionView::from(context.actor().session()?.clone()))
     }
 }
 

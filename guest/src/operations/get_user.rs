@@ -77,9 +77,12 @@ impl Operation for GetUser {
         let target = Target::new(self.user_id, self.username)?;
         let (account, _) = target.read(&context.ports)?;
         let sessions = live_sessions(&account.value, context)?;
-        let password = Authenticator::Password(&account.value.username);
-        let totp = Authenticator::Totp(account.value.user_id);
-        let locked = throttle::is_locked(password, context)? || throttle::is_locked(totp, context)?;
+        let password = Authenticator::password_of(&account.value);
+        let totp = Authenticator::totp_of(&account.value);
+        let mut locked = throttle::is_locked(password, context)?;
+        if let Some(totp) = totp {
+            locked = locked || throttle::is_locked(totp, context)?;
+        }
         Ok(UserView {
             locked: Some(locked),
             sessions: Some(sessions),

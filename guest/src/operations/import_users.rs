@@ -1,21 +1,22 @@
 mod entry;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::entry::Entry;
-use super::assign_role::defined_grants;
 use super::{Effect, Operation, input, schemas};
 use crate::domain::account::{Account, EmailRecord, UsernameRecord};
-use crate::domain::actor::{self, Requirement};
+use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::foreign_hash::Cost;
 use crate::domain::id::Id;
-use crate::domain::known_costs::{self, KnownCosts};
+use crate::domain::known_costs::{self, Held, KnownCosts};
 use crate::domain::permission::{Grant, ROLES_WRITE, USERS_WRITE};
 use crate::domain::records::{self, Batch};
 use crate::domain::role::RoleName;
@@ -98,7 +99,7 @@ pub struct Import {
     pub problem: Option<String>,
     /// Whether the password hash is weaker than OWASP asks for: until the first
     /// login it stays so.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub weak_hash: bool,
 }
 
@@ -122,117 +123,118 @@ fn entry_schema() -> Value {
 impl Operation for ImportUsers {
     const NAME: &'static str = "import_users";
     const TITLE: &'static str = "Import users";
-    const EFFECT: Effect = Effect::Adds;
+    const EFFECT: Effect = Effect::Widens;
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = Imports;
 
     fn run(self, context: &Context) -> Result<Imports> {
         let entries = self.users.0.into_iter();
-        let entries: Vec<_> = entries
+        let entries: Vec<Parsed> = entries
             .map(|value| input::read(value, entry_schema))
             .collect();
-        let owners = owners(entries.iter().flatten(), &context.ports)?;
-        let mut importer = Importer {
-            costs: KnownCosts::read(&context.ports)?,
-            roles: Vec::new(),
-            dry_run: self.dry_run,
-            context,
-        };
-        importer
-            .import_all(entries, owners)
-            .map(|users| Imports { users })
+        let mut importer = Importer::new(self.dry_run, context)?;
+        let mut together = authority::settle(context, |context| {
+            importer.renew(context)?;
+            importer.import_together(&entries)
+        })?;
+        let mut users = Vec::with_capacity(entries.len());
+        // After the batch: what kept one of these out of it may be an entry in it.
+        for (index, entry) in entries.iter().enumerate() {
+            let imported = together.imports.remove(&index);
+            users.push(match (entry, imported) {
+                (_, Some(imported)) => imported,
+                (Err(errors), None) => Import::refused(None, entry::problem(errors)),
+                (Ok(entry), None) => {
+                    let mut owner = together.owners.get(&index).copied();
+                    authority::settle(context, |context| {
+                        importer.renew(context)?;
+                        importer.import(entry, &mut owner)
+                    })?
+                }
+            });
+        }
+        Ok(Imports { users })
     }
 }
 
-/// Whose the user names are, all looked up at once. What decides is the batch of
-/// each entry.
-fn owners<'a>(entries: impl Iterator<Item = &'a Entry>, ports: &Ports) -> Result<Vec<Option<Id>>> {
-    let keys: Vec<String> = entries
-        .map(|entry| Account::username_key(&entry.username))
-        .collect();
-    let found = ports.store.get(&keys)?.into_iter();
-    found
-        .map(|entry| {
-            let record = records::parse::<UsernameRecord>(entry, ports)?;
-            Ok(record.map(|record| record.value.user_id))
-        })
-        .collect()
-}
+/// An entry, or all that is wrong with it.
+type Parsed = std::result::Result<Entry, Vec<FieldError>>;
 
 /// The import of one call's entries.
 struct Importer<'a> {
-    /// The costs that are on record, as far as is known.
+    /// The costs that accounts have, as far as is known, and those of the entries seen
+    /// so far.
     costs: KnownCosts,
     /// Of the roles that were asked for so far, why they cannot be given.
     roles: Vec<(RoleName, Option<&'static str>)>,
     dry_run: bool,
-    context: &'a Context<'a>,
+    context: Context<'a>,
 }
 
-/// An entry that is to become an account, unless a race is lost.
-struct Draft {
-    /// Which of the entries it is.
-    index: usize,
-    entry: Entry,
-    account: Account,
+/// What one batch has imported, by the index of the entry, and the accounts that have
+/// the user names of others.
+struct Together {
+    imports: BTreeMap<usize, Import>,
+    owners: BTreeMap<usize, Id>,
 }
 
-impl Importer<'_> {
-    /// Imports the entries that nothing is known against in as few batches as they
-    /// take, and each other one by itself.
-    fn import_all(
-        &mut self,
-        entries: Vec<std::result::Result<Entry, Vec<FieldError>>>,
-        owners: Vec<Option<Id>>,
-    ) -> Result<Vec<Import>> {
-        let mut imports: Vec<Option<Import>> = entries.iter().map(|_| None).collect();
-        let mut owners = owners.into_iter();
-        let (mut drafts, mut others) = (Vec::new(), Vec::new());
+impl<'a> Importer<'a> {
+    fn new(dry_run: bool, context: &Context<'a>) -> Result<Importer<'a>> {
+        Ok(Importer {
+            costs: KnownCosts::read(&context.ports)?,
+            roles: Vec::new(),
+            dry_run,
+            context: context.clone(),
+        })
+    }
+
+    /// Begins again, if the authority is another: what was decided under the one
+    /// before does not count.
+    fn renew(&mut self, context: &Context<'a>) -> Result<()> {
+        if !Rc::ptr_eq(&self.context.authority, &context.authority) {
+            *self = Importer::new(self.dry_run, context)?;
+        }
+        Ok(())
+    }
+
+    /// Creates the accounts of the entries that nothing is known against in one batch.
+    /// Returns `None` when a race was lost, and none of them was created.
+    fn import_together(&mut self, entries: &[Parsed]) -> Result<Option<Together>> {
+        let mut together = Together {
+            imports: BTreeMap::new(),
+            owners: owners(entries, &self.context.ports)?,
+        };
+        let mut accounts = Vec::new();
         let mut claimed = BTreeSet::new();
-        for (index, entry) in entries.into_iter().enumerate() {
-            match entry {
-                Err(errors) => {
-                    imports[index] = Some(Import::refused(None, entry::problem(&errors)));
-                }
-                Ok(entry) => {
-                    let owner = owners.next().flatten();
-                    match self.draft(&entry, owner, &mut claimed)? {
-                        Some(account) => drafts.push(Draft {
-                            index,
-                            entry,
-                            account,
-                        }),
-                        None => others.push((index, entry, owner)),
-                    }
-                }
+        for (index, entry) in entries.iter().enumerate() {
+            let Ok(entry) = entry else {
+                continue;
+            };
+            if together.owners.contains_key(&index) {
+                continue;
+            }
+            if let Some(account) = self.draft(entry, &mut claimed)? {
+                let user_id = Some(account.user_id);
+                let import = Import::of(entry, ImportStatus::Imported, user_id);
+                together.imports.insert(index, import);
+                accounts.push(account);
             }
         }
-        let mut done = Vec::with_capacity(drafts.len());
-        self.create(drafts, &mut done)?;
-        for (index, import) in done {
-            imports[index] = Some(import);
+        if accounts.is_empty() || create(&accounts, &self.context)? {
+            return Ok(Some(together));
         }
-        // After the batch: what kept one of these out of it may be an entry in it.
-        for (index, entry, owner) in others {
-            imports[index] = Some(self.import(entry, owner)?);
-        }
-        Ok(imports.into_iter().flatten().collect())
+        Ok(None)
     }
 
     /// The account of an entry that can be created together with the others whose
     /// names and addresses are `claimed`; `None`: it has to be seen to by itself.
-    fn draft(
-        &mut self,
-        entry: &Entry,
-        owner: Option<Id>,
-        claimed: &mut BTreeSet<String>,
-    ) -> Result<Option<Account>> {
-        if self.dry_run || owner.is_some() || self.problem(entry)?.is_some() {
+    fn draft(&mut self, entry: &Entry, claimed: &mut BTreeSet<String>) -> Result<Option<Account>> {
+        if self.dry_run || self.problem(entry)?.is_some() {
             return Ok(None);
         }
         let fingerprint = entry.fingerprint(&self.context.ports)?;
-        let account = entry.account(&fingerprint, self.context)?;
-        let keys = claims(&account, self.context)?;
+        let account = entry.account(&fingerprint, &self.context)?;
+        let keys = claims(&account, &self.context)?;
         if keys.iter().any(|key| claimed.contains(key)) {
             return Ok(None);
         }
@@ -240,63 +242,41 @@ impl Importer<'_> {
         Ok(Some(account))
     }
 
-    /// Creates the accounts in one batch; when a race is lost, in two halves, down
-    /// to the one that has lost it.
-    fn create(&mut self, mut drafts: Vec<Draft>, done: &mut Vec<(usize, Import)>) -> Result<()> {
-        if drafts.is_empty() {
-            return Ok(());
-        }
-        if create(drafts.iter().map(|draft| &draft.account), self.context)? {
-            done.extend(drafts.into_iter().map(|draft| {
-                let user_id = Some(draft.account.user_id);
-                let import = Import::of(&draft.entry, ImportStatus::Imported, user_id);
-                (draft.index, import)
-            }));
-            return Ok(());
-        }
-        let rest = drafts.split_off(drafts.len() / 2);
-        if !drafts.is_empty() {
-            self.create(drafts, done)?;
-            return self.create(rest, done);
-        }
-        for Draft { index, entry, .. } in rest {
-            let owner = Account::id_of(&entry.username, &self.context.ports)?;
-            done.push((index, self.import(entry, owner)?));
-        }
-        Ok(())
-    }
-
-    fn import(&mut self, entry: Entry, mut owner: Option<Id>) -> Result<Import> {
-        let ports = &self.context.ports;
-        let fingerprint = entry.fingerprint(ports)?;
-        records::settle(|| {
-            if let Some(user_id) = owner {
-                let existing = existing(user_id, &entry, &fingerprint, ports)?;
-                // Deleted meanwhile, and perhaps registered anew.
-                if existing.is_none() {
-                    owner = Account::id_of(&entry.username, ports)?;
-                }
-                return Ok(existing);
+    /// Imports an entry by itself; `owner` has its user name, as far as is known.
+    /// Returns `None` when a race was lost.
+    fn import(&mut self, entry: &Entry, owner: &mut Option<Id>) -> Result<Option<Import>> {
+        let ports = self.context.ports;
+        let fingerprint = entry.fingerprint(&ports)?;
+        if let Some(user_id) = *owner {
+            let existing = existing(user_id, entry, &fingerprint, &ports)?;
+            // Deleted meanwhile, and perhaps registered anew.
+            if existing.is_none() {
+                *owner = Account::id_of(&entry.username, &ports)?;
             }
-            if let Some(problem) = self.problem(&entry)? {
-                // The problem may be that the same entry has just been imported.
-                owner = Account::id_of(&entry.username, ports)?;
-                if owner.is_some() {
-                    return Ok(None);
-                }
-                return Ok(Some(Import::refused(Some(&entry), problem.to_owned())));
+            return Ok(existing);
+        }
+        if !self.dry_run {
+            // Others may have taken the last place for a cost, or left one.
+            self.costs = KnownCosts::read(&ports)?;
+        }
+        if let Some(problem) = self.problem(entry)? {
+            // The problem may be that the same entry has just been imported.
+            *owner = Account::id_of(&entry.username, &ports)?;
+            if owner.is_some() {
+                return Ok(None);
             }
-            if self.dry_run {
-                return Ok(Some(Import::of(&entry, ImportStatus::Imported, None)));
-            }
-            let account = entry.account(&fingerprint, self.context)?;
-            if create([&account], self.context)? {
-                let user_id = Some(account.user_id);
-                return Ok(Some(Import::of(&entry, ImportStatus::Imported, user_id)));
-            }
-            owner = Account::id_of(&entry.username, ports)?;
-            Ok(None)
-        })
+            return Ok(Some(Import::refused(Some(entry), problem.to_owned())));
+        }
+        if self.dry_run {
+            return Ok(Some(Import::of(entry, ImportStatus::Imported, None)));
+        }
+        let account = entry.account(&fingerprint, &self.context)?;
+        if create([&account], &self.context)? {
+            let user_id = Some(account.user_id);
+            return Ok(Some(Import::of(entry, ImportStatus::Imported, user_id)));
+        }
+        *owner = Account::id_of(&entry.username, &ports)?;
+        Ok(None)
     }
 
     /// Why the entry cannot become an account, its name apart.
@@ -304,7 +284,7 @@ impl Importer<'_> {
         if entry.email_verified {
             match &entry.email {
                 None => return Ok(Some("email_verified: there is no email")),
-                Some(email) if Account::id_of_email(email, self.context)?.is_some() => {
+                Some(email) if Account::id_of_email(email, &self.context)?.is_some() => {
                     return Ok(Some("email: is verified for another account"));
                 }
                 Some(_) => {}
@@ -318,45 +298,50 @@ impl Importer<'_> {
                 return Ok(Some(problem));
             }
         }
-        let cost = entry.cost();
-        match cost.filter(|cost| !self.costs.contains(*cost)) {
-            Some(cost) if !self.dry_run => self.learn(cost),
-            _ => Ok(None),
-        }
+        let has_place = entry.cost().is_none_or(|cost| self.costs.add(cost));
+        Ok((!has_place).then_some(known_costs::TOO_MANY))
     }
 
     fn role_problem(&mut self, role: &RoleName) -> Result<Option<&'static str>> {
         if let Some((_, known)) = self.roles.iter().find(|(name, _)| name == role) {
             return Ok(*known);
         }
-        let problem = match defined_grants(role, self.context)? {
-            None => Some("roles: there is no such role"),
-            Some(grants) => match self.require_may_give(&grants) {
-                Ok(()) => None,
-                Err(error) if error.kind == Kind::Authorization => {
-                    Some("roles: you may not give this role")
-                }
-                Err(error) => return Err(error),
-            },
+        let problem = match self.require_may_give(role) {
+            Ok(Some(_)) => None,
+            Ok(None) => Some("roles: there is no such role"),
+            Err(error) if error.kind == Kind::Authorization => {
+                Some("roles: you may not give this role")
+            }
+            Err(error) => return Err(error),
         };
         self.roles.push((role.clone(), problem));
         Ok(problem)
     }
 
     /// As with `assign_role`.
-    fn require_may_give(&self, grants: &[Grant]) -> Result<()> {
-        let (actor, context) = (&self.context.actor, self.context);
-        actor::require_permission(actor, ROLES_WRITE, context)?;
-        actor::require_covered(actor, grants, context)
+    fn require_may_give(&self, role: &RoleName) -> Result<Option<Vec<Grant>>> {
+        authority::require_permission(ROLES_WRITE, &self.context)?;
+        authority::require_role(role, &self.context)
     }
+}
 
-    fn learn(&mut self, cost: Cost) -> Result<Option<&'static str>> {
-        if !KnownCosts::learn(cost, self.context)? {
-            return Ok(Some(known_costs::TOO_MANY));
-        }
-        self.costs = KnownCosts::read(&self.context.ports)?;
-        Ok(None)
+/// The accounts that have the user names of entries, by the index of the entry, all
+/// looked up at once. What decides is the batch of each entry.
+fn owners(entries: &[Parsed], ports: &Ports) -> Result<BTreeMap<usize, Id>> {
+    let readable = entries.iter().enumerate();
+    let (indexes, keys): (Vec<usize>, Vec<String>) = readable
+        .filter_map(|(index, entry)| {
+            let entry = entry.as_ref().ok()?;
+            Some((index, Account::username_key(&entry.username)))
+        })
+        .unzip();
+    let found = indexes.into_iter().zip(ports.store.get(&keys)?);
+    let mut owners = BTreeMap::new();
+    for (index, entry) in found {
+        let record = records::parse::<UsernameRecord>(entry, ports)?;
+        owners.extend(record.map(|record| (index, record.value.user_id)));
     }
+    Ok(owners)
 }
 
 /// What to say when the user name is taken; `None`: it is not any more.
@@ -386,13 +371,30 @@ fn claims(account: &Account, context: &Context) -> Result<Vec<String>> {
 }
 
 /// Creates accounts in one batch, each with an audit chain of its own. False: a race
-/// was lost, for a name or an address, and there is none of them.
-fn create<'a>(accounts: impl IntoIterator<Item = &'a Account>, context: &Context) -> Result<bool> {
-    let mut batch = Batch::new();
-    for account in accounts {
-        add(account, &mut batch, context)?;
-    }
-    batch.commit(context)
+/// was lost, for a name, an address or the last place for a cost, and there is none of
+/// them.
+fn create<'a>(
+    accounts: impl IntoIterator<Item = &'a Account> + Clone,
+    context: &Context,
+) -> Result<bool> {
+    records::settle(|| {
+        let mut costs = Held::read(&context.ports)?;
+        let mut batch = Batch::new();
+        for account in accounts.clone() {
+            match account.password.imported_cost() {
+                Some(cost) if !costs.known.add(cost) => return Ok(Some(false)),
+                Some(_) => {}
+                None => costs.known.add_own(context.settings),
+            }
+            add(account, &mut batch, context)?;
+        }
+        costs.store(&mut batch);
+        if batch.commit(context)? {
+            return Ok(Some(true));
+        }
+        // A race for the costs is lost to another import, or to a login with such a hash.
+        Ok(costs.is_current(&context.ports)?.then_some(false))
+    })
 }
 
 fn add(account: &Account, batch: &mut Batch, context: &Context) -> Result<()> {

@@ -25,15 +25,53 @@ pub fn read<T: DeserializeOwned>(
     input: Value,
     schema: impl FnOnce() -> Value,
 ) -> std::result::Result<T, Vec<FieldError>> {
-    if !input.is_object() {
+    let Ok(fields) = json::into_fields(input) else {
         return Err(vec![whole("expected an object")]);
+    };
+    let mut input = Value::Object(fields);
+    // The common case first: the schema is costly to read, and needed only for what is
+    // not in order.
+    if let Ok(read) = json::from_value(&input) {
+        return Ok(read);
     }
-    // The common case first: the schema is costly to read, and needed only to say
-    // what is wrong.
+    let schema = schema();
+    drop_nulls(&mut input, &schema);
     json::from_value(&input).map_err(|first| {
         let again = |input: &Value| json::from_value::<T>(input).err();
-        problems(input, schema(), &first, &again)
+        problems(input, &schema, &first, &again)
     })
+}
+
+/// Takes away the fields that may be left out and are null: many callers send all fields
+/// that they know of. What is required, or not known, stays and is reported.
+fn drop_nulls(input: &mut Value, schema: &Value) {
+    match input {
+        Value::Object(fields) => {
+            let optional = optional_fields(schema);
+            fields.retain(|name, value| !(value.is_null() && optional.contains(&name.as_str())));
+            for (name, value) in fields {
+                drop_nulls(value, &schema["properties"][name]);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                drop_nulls(item, &schema["items"]);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn optional_fields(schema: &Value) -> Vec<&str> {
+    let required = required_fields(schema);
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let names = properties.map(|(name, _)| name.as_str());
+    names.filter(|name| !required.contains(name)).collect()
+}
+
+fn required_fields(schema: &Value) -> Vec<&str> {
+    let required = schema["required"].as_array().into_iter().flatten();
+    required.filter_map(Value::as_str).collect()
 }
 
 /// The field that says who calls, of operations that require it.
@@ -57,6 +95,9 @@ pub fn take_caller(
             principal: Principal::AccessToken(Secret::new(token)),
             source: caller.source.clone(),
         })),
+        // A token that was not there where it was looked for must not make its owner
+        // the operator.
+        Some(Value::Null) if !matches!(caller.principal, Principal::Operator) => Ok(None),
         Some(_) => Err(AuthError::invalid(vec![FieldError::new(
             CALLER,
             "expected a string",
@@ -74,15 +115,15 @@ pub fn not_one_of(first: &str, second: &str) -> AuthError {
 #[inline(never)]
 fn problems(
     input: Value,
-    schema: Value,
+    schema: &Value,
     first: &Mismatch,
     again: &dyn Fn(&Value) -> Option<Mismatch>,
 ) -> Vec<FieldError> {
     let Value::Object(mut fields) = input else {
         return vec![whole("expected an object")];
     };
-    let mut problems = missing(&fields, &schema);
-    problems.extend(take_unknown(&mut fields, &schema));
+    let mut problems = missing(&fields, schema);
+    problems.extend(take_unknown(&mut fields, schema));
     problems.extend(take_malformed(fields, again));
     problems.truncate(MAX_PROBLEMS);
     if problems.is_empty() {
@@ -99,9 +140,8 @@ fn whole(problem: &str) -> FieldError {
 }
 
 fn missing(fields: &Map<String, Value>, schema: &Value) -> Vec<FieldError> {
-    let required = schema["required"].as_array().into_iter().flatten();
+    let required = required_fields(schema).into_iter();
     required
-        .filter_map(Value::as_str)
         .filter(|name| !fields.contains_key(*name))
         .map(|name| FieldError::new(name, "is missing"))
         .collect()

@@ -8,7 +8,7 @@ use crate::domain::api_key::ApiKey;
 use crate::domain::bearer::Bearer;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
-use crate::domain::permission::{Grant, TOKENS_INTROSPECT};
+use crate::domain::permission::{self, Grant, MAX_SCOPE_BYTES, TOKENS_INTROSPECT};
 use crate::domain::refresh_token::RefreshToken;
 use crate::domain::role;
 use crate::domain::secret::Secret;
@@ -98,10 +98,10 @@ fn of_refresh_token(token: &str, context: &Context) -> Result<Option<Introspecti
 /// and is a use of it.
 pub fn introspect_own_key(key: &Secret, context: &Context) -> Result<Verification> {
     counted(IntrospectToken::NAME, context, |context| {
-        let Some(own) = actor::api_key(key, context)? else {
+        let Some((own, _)) = actor::api_key(key, context)? else {
             return Ok(Verification::default());
         };
-        context.trail.acts(&Actor::ApiKey(Box::new(own)));
+        context.trail.acts(&Actor::ApiKey(Box::new(own.value)));
         let introspection = of_api_key(key.expose(), context)?;
         Ok(introspection.unwrap_or_default().verification)
     })
@@ -119,7 +119,7 @@ fn of_api_key(secret: &str, context: &Context) -> Result<Option<Introspection>> 
         return Ok(None);
     };
     let granted = role::granted(&account.value.roles, ports)?;
-    let effective = key.effective(&granted);
+    let effective = permission::summary(key.effective(&granted), MAX_SCOPE_BYTES);
     let scopes: Vec<&str> = effective.iter().map(Grant::as_str).collect();
     Ok(Some(Introspection {
         verification: Verification {

@@ -47,7 +47,7 @@ impl Operation for IssueToken {
                 "audience", problem,
             )]));
         }
-        let session = context.actor.session()?;
+        let session = context.actor().session()?;
         let token = AccessToken::issue(session, &self.audience, context)?;
         Ok(IssuedToken {
             access_token: token.token,

@@ -1,19 +1,21 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::create_api_key::{is_in_reach, require_owner_governed};
 use super::{Effect, Operation};
 use crate::domain::account::Account;
-use crate::domain::actor::{self, Requirement};
+use crate::domain::actor::Requirement;
 use crate::domain::api_key::{self, ApiKey, KeyName};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::{API_KEYS_WRITE, Grant};
-use crate::domain::records;
 use crate::error::Result;
 
 /// Lists the API keys of an account, expired ones included: one's own with a
 /// session, another's with a permission, unless the other may do more than who
-/// calls. The keys themselves nobody can show.
+/// calls. An API key sees itself and those of its own account that it could make. The
+/// keys themselves nobody can show.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListApiKeys {
@@ -57,18 +59,16 @@ impl Operation for ListApiKeys {
 
     fn run(self, context: &Context) -> Result<ApiKeys> {
         let ports = &context.ports;
-        let user_id = actor::subject(self.user_id, API_KEYS_WRITE, context)?;
+        let user_id = authority::subject(self.user_id, API_KEYS_WRITE, context)?;
         let (account, _) = Account::read(user_id, ports)?;
         if let Some(account) = &account {
-            actor::require_governed(&account.value, context)?;
+            require_owner_governed(&account.value, context)?;
         }
-        let ids = api_key::ids_of(user_id, ports)?;
-        let keys: Vec<String> = ids.into_iter().map(ApiKey::key).collect();
-        let mut api_keys = Vec::with_capacity(keys.len());
-        for entry in ports.store.get(&keys)? {
-            // One that has been revoked since is not there any more.
-            let key = records::parse::<ApiKey>(entry, ports)?;
-            api_keys.extend(key.map(|key| ApiKeyView::from(key.value)));
+        let mut api_keys = Vec::new();
+        for key in api_key::all_of(user_id, ports)? {
+            if is_in_reach(&key.value, context)? {
+                api_keys.push(ApiKeyView::from(key.value));
+            }
         }
         Ok(ApiKeys { api_keys })
     }

@@ -45,7 +45,7 @@ impl Operation for ListSessions {
     type Output = Sessions;
 
     fn run(self, context: &Context) -> Result<Sessions> {
-        let own = context.actor.session()?;
+        let own = context.actor().session()?;
         let page = session::list(own.user_id, self.after.as_deref(), context)?;
         let sessions = page.sessions.into_iter().map(|session| ListedSession {
             current: session.session_id == own.session_id,

@@ -1,42 +1,52 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::get_user::UserView;
 use super::{Effect, Operation};
-use crate::domain::account::Account;
+use crate::domain::account::{Account, UsernameRecord};
 use crate::domain::actor::Requirement;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::USERS_READ;
 use crate::domain::records;
-use crate::error::Result;
+use crate::error::{AuthError, FieldError, Result};
+use crate::ports::{Entry, Ports};
+use crate::unicode::{trimmed, username_case_mapped};
 
-/// However few of them match a search, a page looks at no more accounts.
-const MAX_EXAMINED: usize = 500;
-/// How many are read at a time.
-const CHUNK: usize = 100;
+/// A search looks at no more names for one page: a tenth of the processor time that a
+/// call has.
+const MAX_EXAMINED: usize = 100_000;
+/// How many names are read at a time, which is all that the store allows.
+const CHUNK: usize = 1_000;
+/// As many bytes as a key has after the prefix at most (`wit/store.wit`).
+const MAX_POSITION_BYTES: usize = 512 - Account::USERNAME_PREFIX.len();
+/// As long as a user name can be.
+const MAX_SEARCH_CHARS: usize = 254;
 
 /// Lists users, page by page: with `next` there are more, to be asked for with
-/// `after`. A page of a search may hold fewer than `limit`, or none, and still
-/// have a next one.
+/// `after`. A search goes on until a page is full or all names have been seen; only
+/// with more than 100,000 users a page may hold fewer than `limit` and still have a
+/// next one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListUsers {
     /// A part of the user name, in upper or lower case.
     #[serde(default)]
     pub search: Option<Search>,
-    /// The `next` of the page before.
+    /// The `next` of the page before, of the same search.
     #[serde(default)]
-    pub after: Option<Id>,
-    /// How many users at the most, 1 to 100; 50 if it is left out.
+    pub after: Option<String>,
+    /// How many users at most, 1 to 100; 50 if it is left out.
     #[serde(default)]
     pub limit: Limit,
 }
 
-/// A part of a user name: 1 to 64 characters, in lower case, as names are.
+/// A part of a user name: 1 to 254 characters, in the form that names have.
 #[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-#[schemars(with = "String", extend("minLength" = 1, "maxLength" = 64))]
+#[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_SEARCH_CHARS))]
 pub struct Search(String);
 
 /// The size of a page.
@@ -48,11 +58,11 @@ pub struct Limit(usize);
 /// A page of users.
 #[derive(Serialize, JsonSchema)]
 pub struct Users {
-    /// In the order of their ids.
+    /// In the order of their ids, or with a search in another one that stays the same.
     pub users: Vec<UserView>,
-    /// Where to go on; none: that was all.
+    /// Where to go on; not there on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next: Option<Id>,
+    pub next: Option<String>,
 }
 
 impl Operation for ListUsers {
@@ -63,59 +73,133 @@ impl Operation for ListUsers {
     type Output = Users;
 
     fn run(self, context: &Context) -> Result<Users> {
-        let ports = &context.ports;
-        let mut after = self.after.map(Account::key);
-        let mut users = Vec::new();
-        let mut examined = 0;
-        loop {
-            let chunk = match self.search {
-                Some(_) => CHUNK.min(MAX_EXAMINED - examined),
-                None => self.limit.0 - users.len(),
-            };
-            let page = ports
-                .store
-                .scan(Account::PREFIX, after.as_deref(), chunk as u32)?;
-            let mut entries = page.entries.into_iter().peekable();
-            while let Some(entry) = entries.next() {
-                examined += 1;
-                let Some(account) = records::parse::<Account>(Some(entry), ports)? else {
-                    continue;
-                };
-                let account = account.value;
-                let last = account.user_id;
-                if self.matches(&account) {
-                    users.push(UserView::from(account));
-                }
-                let is_full = users.len() == self.limit.0 || examined == MAX_EXAMINED;
-                let is_all = page.next.is_none() && entries.peek().is_none();
-                if is_full && !is_all {
-                    let next = Some(last);
-                    return Ok(Users { users, next });
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(Users { users, next: None });
-            }
+        match &self.search {
+            None => self.list(&context.ports),
+            Some(search) => self.find(search, &context.ports),
         }
     }
 }
 
 impl ListUsers {
-    fn matches(&self, account: &Account) -> bool {
-        let search = self.search.as_ref();
-        search.is_none_or(|search| account.username.as_str().contains(&search.0))
+    /// In the order of the ids, which are in the keys of the accounts.
+    fn list(&self, ports: &Ports) -> Result<Users> {
+        let mut after = match &self.after {
+            None => None,
+            Some(id) => {
+                let id = Id::try_from(id.clone()).map_err(|_| not_a_page())?;
+                Some(Account::key(id))
+            }
+        };
+        let mut users: Vec<UserView> = Vec::new();
+        loop {
+            let room = (self.limit.0 - users.len()) as u32;
+            let page = ports.store.scan(Account::PREFIX, after.as_deref(), room)?;
+            for entry in page.entries {
+                users.extend(account(Some(entry), ports)?.map(UserView::from));
+            }
+            after = page.next;
+            if after.is_none() || users.len() == self.limit.0 {
+                let last = users.last().filter(|_| after.is_some());
+                let next = last.map(|last| last.user_id.to_string());
+                return Ok(Users { users, next });
+            }
+        }
     }
+
+    /// In the order of the records of the names: these are small, and their keys have
+    /// the names in them.
+    fn find(&self, search: &Search, ports: &Ports) -> Result<Users> {
+        let mut after = match &self.after {
+            None => None,
+            Some(position) => Some(key_of_position(position)?),
+        };
+        let mut users = Vec::new();
+        let mut examined = 0;
+        loop {
+            let chunk = CHUNK.min(MAX_EXAMINED - examined) as u32;
+            let prefix = Account::USERNAME_PREFIX;
+            let page = ports.store.scan(prefix, after.as_deref(), chunk)?;
+            let room = self.limit.0 - users.len();
+            let mut found = Vec::new();
+            let mut entries = page.entries.into_iter().peekable();
+            while let Some(entry) = entries.next_if(|_| found.len() < room) {
+                examined += 1;
+                after = Some(entry.key.clone());
+                if search.may_be_in(&entry) {
+                    found.extend(records::parse::<UsernameRecord>(Some(entry), ports)?);
+                }
+            }
+            let ids = found.iter().map(|record| record.value.user_id);
+            let keys: Vec<String> = ids.map(Account::key).collect();
+            for entry in ports.store.get(&keys)? {
+                let account = account(entry, ports)?;
+                let matching = account.filter(|it| it.username.as_str().contains(&search.0));
+                users.extend(matching.map(UserView::from));
+            }
+            if page.next.is_none() && entries.peek().is_none() {
+                return Ok(Users { users, next: None });
+            }
+            if users.len() == self.limit.0 || examined == MAX_EXAMINED {
+                let next = after.as_deref().and_then(position_in_key);
+                return Ok(Users {
+                    users,
+                    next: next.map(str::to_owned),
+                });
+            }
+        }
+    }
+}
+
+impl Search {
+    /// Whether the name in the key of this record has the text in it, or cannot be read
+    /// from the key.
+    fn may_be_in(&self, entry: &Entry) -> bool {
+        let encoded = position_in_key(&entry.key);
+        let name = encoded.and_then(|encoded| URL_SAFE_NO_PAD.decode(encoded).ok());
+        let name = name.and_then(|name| String::from_utf8(name).ok());
+        name.is_none_or(|name| name.contains(&self.0))
+    }
+}
+
+fn account(entry: Option<Entry>, ports: &Ports) -> Result<Option<Account>> {
+    Ok(records::parse::<Account>(entry, ports)?.map(|account| account.value))
+}
+
+/// Where a search is: the end of the key of a record of a name.
+fn position_in_key(key: &str) -> Option<&str> {
+    key.strip_prefix(Account::USERNAME_PREFIX)
+}
+
+fn key_of_position(position: &str) -> Result<String> {
+    // A dot is before the hash of a name that is too long for a key.
+    let digits = position.strip_prefix('.').unwrap_or(position);
+    let is_one = (1..=MAX_POSITION_BYTES).contains(&position.len())
+        && digits
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    match is_one {
+        true => Ok(format!("{}{position}", Account::USERNAME_PREFIX)),
+        false => Err(not_a_page()),
+    }
+}
+
+fn not_a_page() -> AuthError {
+    let problem = "expected what `next` of the page before said";
+    AuthError::invalid(vec![FieldError::new("after", problem)])
 }
 
 impl TryFrom<String> for Search {
     type Error = &'static str;
 
     fn try_from(text: String) -> std::result::Result<Search, Self::Error> {
-        if text.is_empty() || text.chars().count() > 64 {
-            return Err("expected 1 to 64 characters");
+        // No name has blanks.
+        let text = trimmed(&text);
+        if text.is_empty() || text.chars().count() > MAX_SEARCH_CHARS {
+            return Err("expected 1 to 254 characters");
         }
-        Ok(Search(text.to_lowercase()))
+        // A part of a name need not be a name itself.
+        let canonical = username_case_mapped(text);
+        Ok(Search(canonical.unwrap_or_else(|_| text.to_lowercase())))
     }
 }
 

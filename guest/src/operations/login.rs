@@ -10,8 +10,9 @@ use crate::domain::assurance::Proof;
 use crate::domain::audit::{self, Chain, Event, Nobody, Whom};
 use crate::domain::challenge::{self, LoginChallenge};
 use crate::domain::context::Context;
+use crate::domain::foreign_hash::Cost;
 use crate::domain::id::Id;
-use crate::domain::known_costs::KnownCosts;
+use crate::domain::known_costs::{self, KnownCosts};
 use crate::domain::message;
 use crate::domain::password::{PasswordRecord, TypedPassword};
 use crate::domain::records::{self, Batch};
@@ -19,7 +20,7 @@ use crate::domain::refresh_token;
 use crate::domain::second_factor::SecondFactor;
 use crate::domain::secret::Secret;
 use crate::domain::session::Session;
-use crate::domain::throttle::{self, Attempt, Authenticator};
+use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
 use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::{LogLevel, MessageKind};
@@ -105,57 +106,106 @@ impl Operation for Login {
 impl Login {
     fn attempt(&self, context: &Context) -> Result<LoginOutcome> {
         context.progress(0, 1, "checking the password");
-        let attempt = Attempt::begin(Authenticator::Password(&self.username), context)?;
+        let subject = Subject::read(&self.username, context)?;
+        let attempt = Attempt::admit(subject.authenticator(), context)?;
+        let verdict = self.judge(subject, context)?;
+        // From here on the verdict may be seen, and before here it was not.
+        let attempt = attempt.count(context)?;
+        let mut verdict = Some(verdict);
         records::settle(|| {
-            let Some(authenticated) = self.authenticate(context)? else {
-                throttle::count_failure(context)?;
-                return Err(
-                    AuthError::new(Kind::Authentication, "Invalid user name or password")
-                        .detail("action", "check both, and try again"),
-                );
+            let verdict = match verdict.take() {
+                Some(verdict) => verdict,
+                None => self.judge(Subject::read(&self.username, context)?, context)?,
+            };
+            let account = match verdict {
+                Verdict::Right(account) => account,
+                Verdict::Wrong(whom) => return Err(refuse(whom, context)?),
+            };
+            let authenticated = Authenticated {
+                rehashed: self.rehash(&account, context),
+                account,
             };
             settle_outcome(&authenticated, &attempt, context)
         })
     }
 
-    /// The account, if the password is right. If not, the failure is recorded:
-    /// for a name that nobody has with the same work as for any other.
-    fn authenticate(&self, context: &Context) -> Result<Option<Authenticated>> {
+    /// Hashes the password, with the same work for a name without an account as for any
+    /// other. Records nothing, so that nothing tells the verdict yet.
+    fn judge(&self, subject: Subject, context: &Context) -> Result<Verdict> {
         let ports = &context.ports;
-        let nobody = Nobody::new("username", self.username.as_str(), ports)?;
-        let user_id = Account::id_of(&self.username, ports)?.unwrap_or(nobody.id());
-        let keys = [Account::key(user_id), KnownCosts::key()];
-        let (account, costs) = records::read_both::<Account, KnownCosts>(keys, ports)?;
-        let Some(account) = account.map(|account| account.value) else {
-            let cost = KnownCosts::of(costs).of_nobody(nobody);
-            PasswordRecord::verify_nobody(&self.password, cost, context.settings, ports)?;
-            record_failure(Whom::Nobody(nobody), context)?;
-            return Ok(None);
+        let account = match subject {
+            Subject::Account(account) => account,
+            Subject::Nobody(nobody, cost) => {
+                PasswordRecord::verify_nobody(&self.password, cost, context.settings, ports)?;
+                return Ok(Verdict::Wrong(Whom::Nobody(nobody)));
+            }
         };
-        // A disabled account is no good, which nobody learns from here.
         let is_right = account.password.verify(&self.password, ports)?;
-        if !is_right || !account.is_active() {
-            record_failure(Whom::Account(account.user_id), context)?;
-            return Ok(None);
-        }
-        // It may have been imported, or the parameters raised since it was hashed.
-        let rehashed = match account.password.is_current(context.settings) {
-            true => None,
-            false => Some(self.rehash(context)?),
-        };
-        Ok(Some(Authenticated { account, rehashed }))
+        // A disabled account is no good, and no caller learns that from here.
+        Ok(match is_right && account.is_active() {
+            true => Verdict::Right(account),
+            false => Verdict::Wrong(Whom::Account(account.user_id)),
+        })
     }
 
-    fn rehash(&self, context: &Context) -> Result<PasswordRecord> {
-        KnownCosts::learn_own(context)?;
-        PasswordRecord::renew(&self.password, context.settings, &context.ports)
+    /// The password hashed once more if it has to be: it may have been imported, or the
+    /// parameters raised since. If the host has no place for that, the next login does it.
+    fn rehash(&self, account: &Account, context: &Context) -> Option<PasswordRecord> {
+        if account.password.is_current(context.settings) {
+            return None;
+        }
+        let rehashed = KnownCosts::learn_own(context)
+            .and_then(|()| PasswordRecord::renew(&self.password, context.settings, &context.ports));
+        rehashed.ok()
     }
 }
 
-/// An account whose password was right, and the password hashed anew if it has
+/// Whose the user name is.
+enum Subject {
+    Account(Box<Account>),
+    /// The name has no account, and a login to it takes the time of this cost.
+    Nobody(Nobody, Option<Cost>),
+}
+
+impl Subject {
+    fn read(username: &Username, context: &Context) -> Result<Subject> {
+        let ports = &context.ports;
+        let nobody = Nobody::new("username", username.as_str(), ports)?;
+        let user_id = Account::id_of(username, ports)?.unwrap_or(nobody.id());
+        let keys = [Account::key(user_id), KnownCosts::key()];
+        let (account, costs) = records::read_both::<Account, KnownCosts>(keys, ports)?;
+        Ok(match account {
+            Some(account) => Subject::Account(Box::new(account.value)),
+            None => Subject::Nobody(nobody, KnownCosts::of(costs).of_nobody(nobody)),
+        })
+    }
+
+    fn authenticator(&self) -> Authenticator {
+        match self {
+            Subject::Account(account) => Authenticator::password_of(account),
+            Subject::Nobody(nobody, _) => Authenticator::password_of_nobody(*nobody),
+        }
+    }
+}
+
+enum Verdict {
+    Right(Box<Account>),
+    Wrong(Whom),
+}
+
+/// Counts and records a failure, and returns the error to answer with.
+fn refuse(whom: Whom, context: &Context) -> Result<AuthError> {
+    let event = Event::refused(Login::NAME, "invalid_credentials");
+    audit::record_refusal(event, whom, context)?;
+    throttle::count_failure(context)?;
+    let error = AuthError::new(Kind::Authentication, "Invalid user name or password");
+    Ok(error.detail("action", "check both, and try again"))
+}
+
+/// An account whose password was right, and the password hashed once more if it has
 /// to be.
 struct Authenticated {
-    account: Account,
+    account: Box<Account>,
     rehashed: Option<PasswordRecord>,
 }
 
@@ -163,10 +213,18 @@ struct Authenticated {
 /// checked again.
 fn settle_outcome(
     authenticated: &Authenticated,
-    attempt: &Attempt,
+    attempt: &Counted,
     context: &Context,
 ) -> Result<Option<LoginOutcome>> {
     let Authenticated { account, rehashed } = authenticated;
+    let whom = Whom::Account(account.user_id);
+    // Who has the password is not yet known to be its owner: they are recorded as others
+    // are that are refused.
+    let challenged = Event::refused(Login::NAME, "second_factor_required");
+    let challenged = match account.second_factor {
+        None => Some(challenged),
+        Some(_) => audit::count_refusal(challenged, whom, context)?,
+    };
     records::settle(|| {
         let (found, head) = Account::read(account.user_id, &context.ports)?;
         let Some(current) = found
@@ -181,19 +239,22 @@ fn settle_outcome(
         // while the password was being checked counts.
         let (outcome, event) = match current.value.second_factor {
             None => with_tokens(&current.value, &mut batch, context)?,
-            Some(_) => with_challenge(&current.value, &mut batch, context)?,
+            Some(_) => with_challenge(&current.value, challenged.clone(), &mut batch, context)?,
         };
         if !attempt.is_from_known_source() {
             message::add_notice(MessageKind::LoginFromNewSource, &current.value, &mut batch);
         }
         if let Some(password) = rehashed {
+            known_costs::release(&account.password, &mut batch, &context.ports)?;
             let rehashed = Account {
                 password: password.clone(),
-                ..current.value
+                ..current.value.clone()
             };
-            batch.replace(Account::key(rehashed.user_id), &current.version, &rehashed);
+            batch.change(&current, &rehashed);
         }
-        Chain::at(account.user_id, head).append(event, &mut batch, context)?;
+        if let Some(event) = event {
+            Chain::at(account.user_id, head).append(event, &mut batch, context)?;
+        }
         Ok(batch.commit(context)?.then_some(Some(outcome)))
     })
 }
@@ -202,19 +263,22 @@ fn with_tokens(
     account: &Account,
     batch: &mut Batch,
     context: &Context,
-) -> Result<(LoginOutcome, Event<'static>)> {
+) -> Result<(LoginOutcome, Option<Event<'static>>)> {
     let tokens = Tokens::of_new_session(account, Proof::Password, batch, context)?;
     let event = Event::success(Login::NAME)
         .by(account.user_id)
         .detail("session_id", tokens.session_id.to_string());
-    Ok((LoginOutcome::Tokens(tokens), event))
+    Ok((LoginOutcome::Tokens(tokens), Some(event)))
 }
 
+/// Without an event it does not hold on to the head of the chain. It need not: a
+/// challenge is good for the account as it was, and for none after that.
 fn with_challenge(
     account: &Account,
+    event: Option<Event<'static>>,
     batch: &mut Batch,
     context: &Context,
-) -> Result<(LoginOutcome, Event<'static>)> {
+) -> Result<(LoginOutcome, Option<Event<'static>>)> {
     let (challenge, secret) = LoginChallenge::create(account, context)?;
     challenge.store(batch);
     let methods = account.second_factor.as_ref();
@@ -223,10 +287,11 @@ fn with_challenge(
         expires_in: challenge::TTL.as_secs(),
         methods: methods.map_or_else(Vec::new, SecondFactor::methods),
     });
-    // Who has the password is not yet known to be its owner.
-    let event = Event::refused(Login::NAME, "second_factor_required")
-        .detail("challenge_id", challenge.challenge_id.to_string());
-    Ok((outcome, event))
+    let challenge_id = challenge.challenge_id.to_string();
+    Ok((
+        outcome,
+        event.map(|event| event.detail("challenge_id", challenge_id)),
+    ))
 }
 
 impl Tokens {
@@ -263,17 +328,13 @@ impl Tokens {
     }
 }
 
-fn record_failure(whom: Whom, context: &Context) -> Result<()> {
-    audit::record_refusal(Login::NAME, "invalid_credentials", whom, context)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Login, LoginOutcome, settle_outcome};
+    use super::{Authenticated, Login, LoginOutcome, Subject, Verdict, settle_outcome};
     use crate::domain::account::Account;
-    use crate::domain::throttle::{Attempt, Authenticator};
+    use crate::domain::throttle::Attempt;
     use crate::testing::World;
 
     #[test]
@@ -282,9 +343,17 @@ mod tests {
         world.alice();
         let credentials = json!({"username": "alice", "password": "correct horse battery staple"});
         let login: Login = serde_json::from_value(credentials).unwrap();
-        let attempt =
-            Attempt::begin(Authenticator::Password(&login.username), &world.context()).unwrap();
-        let authenticated = login.authenticate(&world.context()).unwrap().unwrap();
+        let context = world.context();
+        let subject = Subject::read(&login.username, &context).unwrap();
+        let attempt = Attempt::admit(subject.authenticator(), &context).unwrap();
+        let Verdict::Right(account) = login.judge(subject, &context).unwrap() else {
+            panic!("it is the right password");
+        };
+        let attempt = attempt.count(&context).unwrap();
+        let authenticated = Authenticated {
+            account,
+            rehashed: None,
+        };
 
         let key = Account::key(authenticated.account.user_id);
         let mut account: Value = serde_json::from_slice(&world.stored(&key).unwrap()).unwrap();
@@ -292,7 +361,7 @@ mod tests {
             json!({"nonce": "0".repeat(32), "last_step": 0, "recovery_codes": []});
         world.tamper(&key, Some(serde_json::to_vec(&account).unwrap()));
 
-        let outcome = settle_outcome(&authenticated, &attempt, &world.context());
+        let outcome = settle_outcome(&authenticated, &attempt, &context);
         assert!(matches!(outcome.unwrap(), Some(LoginOutcome::Challenge(_))));
     }
 }

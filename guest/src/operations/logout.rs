@@ -5,7 +5,7 @@ use super::{Effect, Operation, input};
 use crate::domain::access_token::AccessToken;
 use crate::domain::actor::Requirement;
 use crate::domain::audit::Event;
-use crate::domain::context::Context;
+use crate::domain::context::{Context, Principal};
 use crate::domain::id::Id;
 use crate::domain::records;
 use crate::domain::refresh_token::RefreshToken;
@@ -15,11 +15,13 @@ use crate::error::{AuthError, Result};
 
 /// Ends the session of an access token or of a refresh token, for good: all
 /// tokens of the session are worthless from then on. A token that has expired
-/// will do, and so will one whose session is over already.
+/// will do, and so will one whose session is over already. Without either field it
+/// ends the session of the access token in the header.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logout {
-    /// The access token; leave it out when there is a refresh token.
+    /// The access token; leave it out when there is a refresh token, or where a header
+    /// says who calls.
     #[serde(default)]
     pub access_token: Option<Secret>,
     /// The refresh token; leave it out when there is an access token.
@@ -60,13 +62,20 @@ impl Logout {
     /// The session of a token that was issued here, be it expired or used up: to
     /// end a session is safe for whoever has ever held its token.
     fn session_id(&self, context: &Context) -> Result<Option<Id>> {
-        match (&self.access_token, &self.refresh_token) {
-            (Some(token), None) => AccessToken::session_id(token.expose(), context),
+        let access_token = match (&self.access_token, &self.refresh_token) {
+            (Some(token), None) => token,
             (None, Some(token)) => {
                 let token = RefreshToken::parse(token.expose(), &context.ports)?;
-                Ok(token.map(|token| token.session_id()))
+                return Ok(token.map(|token| token.session_id()));
             }
-            _ => Err(input::not_one_of("access_token", "refresh_token")),
-        }
+            (None, None) => match &context.caller.principal {
+                Principal::AccessToken(token) => token,
+                _ => return Err(input::not_one_of("access_token", "refresh_token")),
+            },
+            (Some(_), Some(_)) => {
+                return Err(input::not_one_of("access_token", "refresh_token"));
+            }
+        };
+        AccessToken::session_id(access_token.expose(), context)
     }
 }

@@ -3,8 +3,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Effect, Operation, audited};
-use crate::domain::actor::{self, Requirement};
+use crate::domain::actor::Requirement;
 use crate::domain::audit::{self, AuditRecord, Chain};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::moment::Moment;
@@ -127,10 +128,10 @@ impl QueryAudit {
     /// What all keys begin with that the actor asks for, and may.
     fn prefix(&self, context: &Context) -> Result<String> {
         let named = audited::named(self.user_id, self.username.as_ref(), context)?;
-        if named.is_none() && actor::may(&context.actor, &Permission::own(AUDIT_READ), context)? {
+        if named.is_none() && authority::may(&Permission::own(AUDIT_READ), context)? {
             return Ok(audit::RECORDS.to_owned());
         }
-        let user_id = actor::subject(named, AUDIT_READ, context)?;
+        let user_id = authority::subject(named, AUDIT_READ, context)?;
         Ok(Chain::record_prefix(user_id))
     }
 

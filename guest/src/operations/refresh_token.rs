@@ -82,11 +82,7 @@ fn refresh(token: &refresh_token::RefreshToken, context: &Context) -> Result<Opt
         .by(user_id)
         .detail("session_id", refreshed.session_id.to_string());
     let mut batch = Batch::new();
-    batch.replace(
-        Session::key(refreshed.session_id),
-        &session.version,
-        &refreshed,
-    );
+    batch.change(&session, &refreshed);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
     Ok(batch.commit(context)?.then_some(Settled::Refreshed(tokens)))
 }

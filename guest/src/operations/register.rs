@@ -11,14 +11,14 @@ use crate::domain::id::Id;
 use crate::domain::known_costs::KnownCosts;
 use crate::domain::password::{self, Owner, Password, PasswordRecord};
 use crate::domain::records::Batch;
-use crate::domain::throttle;
+use crate::domain::throttle::{self, Authenticator};
 use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
 
 /// Creates an account. User names are unique; case and ways to write one letter
 /// make no difference. The password needs length, 15 characters unless set
 /// otherwise, and must not be a common one, or made of the names of its owner or of
-/// this service.
+/// this service. How many accounts one source may create within a while is limited.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
@@ -54,7 +54,7 @@ impl Operation for Register {
 
     fn run(self, context: &Context) -> Result<Registered> {
         let ports = &context.ports;
-        throttle::check_source(context)?;
+        throttle::admit_registration(context)?;
         let owner = Owner {
             username: &self.username,
             email: self.email.as_ref(),
@@ -71,6 +71,7 @@ impl Operation for Register {
             email: self.email,
             ..Account::new(self.username, password, context)?
         };
+        throttle::count_registration(context)?;
         context.progress(1, 2, "creating the account");
 
         let username_record = UsernameRecord {
@@ -79,9 +80,10 @@ impl Operation for Register {
         let mut batch = Batch::new();
         batch.create(Account::username_key(&account.username), &username_record);
         batch.create(Account::key(account.user_id), &account);
+        throttle::know_source(Authenticator::password_of(&account), &mut batch, context)?;
         let event = Event::success(Self::NAME).by(account.user_id);
         Chain::new(account.user_id).append(event, &mut batch, context)?;
-        // All other keys hold the new random id: a lost race is one for the name.
+        // All other keys come from the new random id: a lost race is one for the name.
         if !batch.commit(context)? {
             return Err(taken(context)?);
         }

@@ -3,14 +3,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::account::Account;
-use crate::domain::actor::{self, Requirement};
-use crate::domain::assurance;
-use crate::domain::audit::{Chain, Event};
+use crate::domain::actor::Requirement;
+use crate::domain::audit::{Chain, Event, Head};
+use crate::domain::authority;
 use crate::domain::code::{Code, Purpose};
 use crate::domain::context::Context;
 use crate::domain::email::Email;
 use crate::domain::message;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::{Batch, Found};
 use crate::domain::throttle;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
@@ -38,17 +38,21 @@ impl Operation for RequestEmailVerification {
     type Output = CodeSent;
 
     fn run(self, context: &Context) -> Result<CodeSent> {
-        let own = context.actor.session()?;
+        let own = context.actor().session()?;
         let (account, _) = Account::read(own.user_id, &context.ports)?;
         let account = account.ok_or_else(AuthError::invalid_token)?.value;
-        let email = account.email.ok_or_else(no_address)?;
+        let email = account.email.filter(Email::is_deliverable);
+        let email = email.ok_or_else(no_address)?;
         send(Self::NAME, MessageKind::EmailVerification, &email, context)
     }
 }
 
 fn no_address() -> AuthError {
-    AuthError::new(Kind::Application, "The account has no address")
-        .detail("action", "set one with request_email_change")
+    AuthError::new(
+        Kind::Application,
+        "The account has no address that messages can go to",
+    )
+    .detail("action", "set one with request_email_change")
 }
 
 /// Puts a code for this address into the slot of the account that calls, and
@@ -63,35 +67,19 @@ pub(super) fn send(
     email: &Email,
     context: &Context,
 ) -> Result<CodeSent> {
-    let user_id = context.actor.session()?.user_id;
-    for quota in [
-        ["email-codes", &user_id.to_string()],
-        ["address-codes", &email.canonical()],
-    ] {
-        if !throttle::may_send_code(&quota, context)? {
+    let user_id = context.actor().session()?.user_id;
+    // Nothing is counted for what is refused in any case.
+    recipient(kind, email, context)?;
+    let user = user_id.to_string();
+    let address = email.canonical();
+    let quotas = [["email-codes", user.as_str()], ["address-codes", &address]];
+    for quota in &quotas {
+        if !throttle::may_send_code(quota, context)? {
             return Err(AuthError::too_many(throttle::CODES_WINDOW_SECONDS));
         }
     }
-    records::settle(|| {
-        let (account, head) = Account::read(user_id, &context.ports)?;
-        actor::require_still(user_id, context)?;
-        let account = account.ok_or_else(AuthError::invalid_token)?.value;
-        if kind == MessageKind::EmailChange {
-            // Who reads the address can reset the password.
-            assurance::require(&account, context.actor.session()?)?;
-        }
-        if kind == MessageKind::EmailVerification && account.email.as_ref() != Some(email) {
-            return Err(AuthError::new(
-                Kind::Application,
-                "The address of the account has changed meanwhile",
-            ));
-        }
-        if account.verified_email() == Some(email) {
-            return Err(AuthError::new(
-                Kind::Application,
-                "The address is verified already",
-            ));
-        }
+    authority::settle(context, |context| {
+        let (account, head) = recipient(kind, email, context)?;
         let (code, slot) = Code::create(Purpose::Email, user_id, Some(email), context)?;
         let mut batch = Batch::new();
         slot.put(Purpose::Email, user_id, &mut batch, context);
@@ -102,10 +90,41 @@ pub(super) fn send(
         if !batch.commit(context)? {
             return Ok(None);
         }
-        message::send_code(kind, &account, email, (&code, &slot), context)?;
+        if let Err(error) = message::send_code(kind, &account, email, (&code, &slot), context) {
+            // What was not sent does not count.
+            for quota in &quotas {
+                throttle::give_code_back(quota, context)?;
+            }
+            return Err(error.into());
+        }
         Ok(Some(CodeSent {
             email: email.clone(),
             expires_in: context.settings.code_ttl.as_secs(),
         }))
     })
+}
+
+/// The account that calls, if it may be sent a code to this address, and the head of its
+/// audit chain.
+fn recipient(
+    kind: MessageKind,
+    email: &Email,
+    context: &Context,
+) -> Result<(Account, Found<Head>)> {
+    let user_id = context.actor().session()?.user_id;
+    let (account, head) = Account::read(user_id, &context.ports)?;
+    let account = account.ok_or_else(AuthError::invalid_token)?.value;
+    if kind == MessageKind::EmailVerification && account.email.as_ref() != Some(email) {
+        return Err(AuthError::new(
+            Kind::Application,
+            "The address of the account has changed meanwhile",
+        ));
+    }
+    if account.verified_email() == Some(email) {
+        return Err(AuthError::new(
+            Kind::Application,
+            "The address is verified already",
+        ));
+    }
+    Ok((account, head))
 }

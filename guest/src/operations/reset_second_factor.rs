@@ -6,19 +6,21 @@ use super::target::Target;
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
+use crate::domain::api_key::{self, EndApiKeys, EndedSessions};
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::message;
 use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::throttle::{self, Authenticator};
 use crate::domain::username::Username;
 use crate::error::Result;
 use crate::ports::MessageKind;
 
-/// Removes the second factor of a user who has lost both app and recovery codes,
-/// and ends all their sessions; from then on the password alone is enough. Make
+/// Removes the second factor of a user who has lost both app and recovery codes, and
+/// ends all their sessions and API keys that these may have made; from then on the password alone is enough. Make
 /// sure first that it is they who ask. Nobody can do this to themselves, or to a
 /// user who may do more than they.
 #[derive(Deserialize, JsonSchema)]
@@ -30,6 +32,11 @@ pub struct ResetSecondFactor {
     /// Whose to remove; or give the user_id.
     #[serde(default)]
     pub username: Option<Username>,
+    /// Which API keys end as well: `recent` (the default) those that a session of the
+    /// user made or rotated while it can still have been alive, by default within 30
+    /// days; `all` of the user; `none`.
+    #[serde(default)]
+    pub end_api_keys: EndApiKeys,
 }
 
 impl Operation for ResetSecondFactor {
@@ -41,7 +48,7 @@ impl Operation for ResetSecondFactor {
 
     fn run(self, context: &Context) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = records::settle(|| {
+        let account = authority::settle(context, |context| {
             let governed = target.read_governed(context)?;
             let found = &governed.account;
             if found.value.second_factor.is_none() && found.value.enrolment.is_none() {
@@ -54,16 +61,18 @@ impl Operation for ResetSecondFactor {
                 ..found.value.clone()
             };
             let mut batch = Batch::new();
-            batch.replace(Account::key(account.user_id), &found.version, &account);
-            for codes in [
-                Authenticator::Totp(account.user_id),
-                Authenticator::RecoveryCode(account.user_id),
-            ] {
-                throttle::forget(codes, &mut batch, &context.ports)?;
-                throttle::forget_sources(codes, &mut batch, &context.ports)?;
-            }
-            governed.hold_governor(&mut batch);
-            let event = Event::success(Self::NAME);
+            batch.change(found, &account);
+            // Those of an app go with the app.
+            let recovery_codes = Authenticator::RecoveryCode(account.user_id);
+            throttle::forget(recovery_codes, &mut batch, &context.ports)?;
+            let ended = api_key::end_with_sessions(
+                self.end_api_keys,
+                EndedSessions::All,
+                account.user_id,
+                &mut batch,
+                context,
+            )?;
+            let event = Event::success(Self::NAME).with_ended_keys(&ended);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
             message::add_notice(MessageKind::SecondFactorChanged, &account, &mut batch);
             Ok(batch.commit(context)?.then_some(account))

@@ -1,11 +1,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::create_api_key::{is_in_reach, require_owner_governed};
 use super::{Effect, Operation};
 use crate::domain::account::Account;
-use crate::domain::actor::{self, Actor, Requirement};
+use crate::domain::actor::{Actor, Requirement};
 use crate::domain::api_key::{self, ApiKey};
 use crate::domain::audit::Event;
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::{API_KEYS_WRITE, Permission};
@@ -14,7 +16,8 @@ use crate::error::{AuthError, Kind, Result};
 
 /// Ends an API key for good: one's own with a session, another's with a
 /// permission. One that is not there, or is not yours to end, is not found. Nobody
-/// can end a key of a user who may do more than they.
+/// can end a key of a user who may do more than they, and of the keys of its own
+/// account an API key can end those that it could make itself.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeApiKey {
@@ -37,11 +40,11 @@ impl Operation for RevokeApiKey {
     type Output = RevokedApiKey;
 
     fn run(self, context: &Context) -> Result<RevokedApiKey> {
-        records::settle(|| {
+        authority::settle(context, |context| {
             let key = find(self.key_id, context)?;
             let (account, head) = Account::read(key.value.user_id, &context.ports)?;
             if let Some(account) = &account {
-                actor::require_governed(&account.value, context)?;
+                require_owner_governed(&account.value, context)?;
             }
             let event = Event::success(Self::NAME);
             Ok(api_key::end(&key, head, event, context)?.then_some(()))
@@ -56,16 +59,21 @@ impl Operation for RevokeApiKey {
 /// others. If not, the work and the answer are those for a key that is not there.
 pub(super) fn find(key_id: Id, context: &Context) -> Result<Stored<ApiKey>> {
     let found = records::read::<ApiKey>(ApiKey::key(key_id), &context.ports)?;
-    let is_own = |key: &Stored<ApiKey>| match &context.actor {
+    let is_own = |key: &Stored<ApiKey>| match context.actor() {
         Actor::User(session) => session.user_id == key.value.user_id,
         _ => false,
     };
     if let Some(key) = found.as_ref().filter(|key| is_own(key)) {
         return Ok(key.clone());
     }
-    let may = actor::may(&context.actor, &Permission::own(API_KEYS_WRITE), context)?;
-    found.filter(|_| may).ok_or_else(|| {
+    let may = authority::may(&Permission::own(API_KEYS_WRITE), context)?;
+    if let Some(key) = found.filter(|_| may)
+        && is_in_reach(&key.value, context)?
+    {
+        return Ok(key);
+    }
+    Err(
         AuthError::new(Kind::Application, "There is no such API key")
-            .detail("action", "list the keys with list_api_keys")
-    })
+            .detail("action", "list the keys with list_api_keys"),
+    )
 }

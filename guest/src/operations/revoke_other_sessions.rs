@@ -3,23 +3,35 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::actor::Requirement;
+use crate::domain::api_key::EndApiKeys;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::records::{self, Batch};
+use crate::domain::id::Id;
+use crate::domain::records::Batch;
 use crate::domain::session::{self, Own};
 use crate::error::Result;
 
-/// Ends all sessions of the account that calls but the one that calls, at once
-/// and for good.
+/// Ends all sessions of the account that calls but the one that calls, and API keys
+/// that these may have made, at once and for good.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RevokeOtherSessions {}
+pub struct RevokeOtherSessions {
+    /// Which API keys end as well: `recent` (the default) those that another session
+    /// made or rotated while it can still have been alive, by default within 30 days;
+    /// `all` of the account; `none`.
+    #[serde(default)]
+    pub end_api_keys: EndApiKeys,
+}
 
 /// That they are over.
 #[derive(Serialize, JsonSchema)]
 pub struct RevokedOthers {
     /// The one session that goes on.
-    pub session_id: crate::domain::id::Id,
+    pub session_id: Id,
+    /// The API keys that have ended with it; not there: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended_api_keys: Vec<Id>,
 }
 
 impl Operation for RevokeOtherSessions {
@@ -30,21 +42,22 @@ impl Operation for RevokeOtherSessions {
     type Output = RevokedOthers;
 
     fn run(self, context: &Context) -> Result<RevokedOthers> {
-        let own = context.actor.session()?;
-        records::settle(|| {
+        authority::settle(context, |context| {
             let Own {
                 session,
                 account,
                 head,
             } = Own::read(context)?;
             let mut batch = Batch::new();
-            session::end_all_but(&session, &account, |_| {}, &mut batch);
-            let event = Event::success(Self::NAME);
-            Chain::at(own.user_id, head).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(()))
-        })?;
-        Ok(RevokedOthers {
-            session_id: own.session_id,
+            let keys = self.end_api_keys;
+            let ended =
+                session::end_all_but(&session, &account, keys, |_| {}, &mut batch, context)?;
+            let event = Event::success(Self::NAME).with_ended_keys(&ended);
+            Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
+            Ok(batch.commit(context)?.then_some(RevokedOthers {
+                session_id: session.value.session_id,
+                ended_api_keys: ended,
+            }))
         })
     }
 }

@@ -1,25 +1,25 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::assign_role::defined_grants;
 use super::define_role::unknown_role;
 use super::get_user::UserView;
 use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::{self, Requirement};
+use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::ROLES_WRITE;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::role::RoleName;
 use crate::domain::username::Username;
 use crate::error::Result;
 
 /// Takes a role from a user, who loses its permissions at once. Taking one that
-/// the user does not have changes nothing. Nobody can take a role from themselves,
-/// or one that permits more than they may do; who runs the host can take any.
+/// the user does not have changes nothing. Nobody can take a role from themselves, and
+/// neither the role nor the user may do more than the caller; the operator of the host
+/// can take any role from any user.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeRole {
@@ -42,9 +42,9 @@ impl Operation for RevokeRole {
 
     fn run(self, context: &Context) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = records::settle(|| {
-            let grants = defined_grants(&self.role, context)?;
-            let governed = target.read_other(context)?;
+        let account = authority::settle(context, |context| {
+            let grants = authority::require_role(&self.role, context)?;
+            let governed = target.read_governed(context)?;
             let found = &governed.account;
             let mut account = found.value.clone();
             let is_held = account.roles.contains(&self.role);
@@ -52,15 +52,13 @@ impl Operation for RevokeRole {
             if grants.is_none() && !is_held {
                 return Err(unknown_role(&self.role));
             }
-            actor::require_covered(&context.actor, &grants.unwrap_or_default(), context)?;
             if !is_held {
                 return Ok(Some(account));
             }
             account.roles.retain(|role| *role != self.role);
             let event = Event::success(Self::NAME).detail("role", self.role.as_str());
             let mut batch = Batch::new();
-            batch.replace(Account::key(account.user_id), &found.version, &account);
-            governed.hold_governor(&mut batch);
+            batch.change(found, &account);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(account))
         })?;

@@ -3,20 +3,25 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::actor::Requirement;
+use crate::domain::api_key::EndApiKeys;
 use crate::domain::audit::Event;
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
-use crate::domain::records;
 use crate::domain::session::{self, Session};
 use crate::error::{AuthError, Kind, Result};
 
-/// Ends one session of the account that calls, for good. One that is over
-/// already, or is somebody else's, is not found.
+/// Ends one session of the account that calls, and API keys that it made, for good.
+/// One that is over already, or is somebody else's, is not found.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeSession {
     /// The session to end, as `list_sessions` shows it.
     pub session_id: Id,
+    /// Which API keys end as well: `recent` (the default) those that this session made
+    /// or rotated; `all` of the account; `none`.
+    #[serde(default)]
+    pub end_api_keys: EndApiKeys,
 }
 
 /// The session that is over.
@@ -24,6 +29,9 @@ pub struct RevokeSession {
 pub struct RevokedSession {
     /// Its id.
     pub session_id: Id,
+    /// The API keys that have ended with it; not there: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended_api_keys: Vec<Id>,
 }
 
 impl Operation for RevokeSession {
@@ -34,8 +42,8 @@ impl Operation for RevokeSession {
     type Output = RevokedSession;
 
     fn run(self, context: &Context) -> Result<RevokedSession> {
-        let user_id = context.actor.session()?.user_id;
-        records::settle(|| {
+        let user_id = context.actor().session()?.user_id;
+        authority::settle(context, |context| {
             let session = Session::read(self.session_id, &context.ports)?;
             let Some(session) = session.filter(|session| session.value.user_id == user_id) else {
                 return Err(
@@ -44,10 +52,11 @@ impl Operation for RevokeSession {
                 );
             };
             let event = Event::success(Self::NAME);
-            Ok(session::end(&session, event, context)?.then_some(()))
-        })?;
-        Ok(RevokedSession {
-            session_id: self.session_id,
+            let ended = session::end_with_keys(&session, self.end_api_keys, event, context)?;
+            Ok(ended.map(|ended_api_keys| RevokedSession {
+                session_id: self.session_id,
+                ended_api_keys,
+            }))
         })
     }
 }

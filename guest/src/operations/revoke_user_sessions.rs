@@ -6,16 +6,18 @@ use super::target::Target;
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
+use crate::domain::api_key::{self, EndApiKeys, EndedSessions};
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Ends all sessions of a user at once and for good; they may log in again. API
-/// keys go on. Nobody can do so to a user who may do more than they.
+/// Ends all sessions of a user, and API keys that these may have made, at once and for
+/// good; they may log in again. Nobody can do so to a user who may do more than they.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeUserSessions {
@@ -25,6 +27,11 @@ pub struct RevokeUserSessions {
     /// Whose to end; or give the user_id.
     #[serde(default)]
     pub username: Option<Username>,
+    /// Which API keys end as well: `recent` (the default) those that a session of the
+    /// user made or rotated while it can still have been alive, by default within 30
+    /// days; `all` of the user; `none`.
+    #[serde(default)]
+    pub end_api_keys: EndApiKeys,
 }
 
 impl Operation for RevokeUserSessions {
@@ -36,7 +43,7 @@ impl Operation for RevokeUserSessions {
 
     fn run(self, context: &Context) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = records::settle(|| {
+        let account = authority::settle(context, |context| {
             let governed = target.read_governed(context)?;
             let found = &governed.account;
             let account = Account {
@@ -44,9 +51,15 @@ impl Operation for RevokeUserSessions {
                 ..found.value.clone()
             };
             let mut batch = Batch::new();
-            batch.replace(Account::key(account.user_id), &found.version, &account);
-            governed.hold_governor(&mut batch);
-            let event = Event::success(Self::NAME);
+            batch.change(found, &account);
+            let ended = api_key::end_with_sessions(
+                self.end_api_keys,
+                EndedSessions::All,
+                account.user_id,
+                &mut batch,
+                context,
+            )?;
+            let event = Event::success(Self::NAME).with_ended_keys(&ended);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(account))
         })?;

@@ -1,22 +1,26 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::create_api_key::{NewApiKey, require_scopes};
+use super::create_api_key::{NewApiKey, require_owner_governed, require_scopes};
 use super::revoke_api_key::find;
 use super::{Effect, Operation};
 use crate::domain::account::Account;
-use crate::domain::actor::{self, Requirement};
+use crate::domain::actor::Requirement;
 use crate::domain::api_key::ApiKey;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
+use crate::domain::message;
 use crate::domain::permission::API_KEYS_WRITE;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::error::Result;
+use crate::ports::MessageKind;
 
 /// Makes an API key anew, with the same id, name and scopes: the old one is dead
 /// at once. One that ends by itself is good for as long again as it was at first.
-/// Takes what `create_api_key` takes; the new key is shown this once.
+/// Takes what `create_api_key` takes, and notifies the owner likewise; the new key is
+/// shown this once.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateApiKey {
@@ -32,35 +36,39 @@ impl Operation for RotateApiKey {
     type Output = NewApiKey;
 
     fn run(self, context: &Context) -> Result<NewApiKey> {
-        let ports = &context.ports;
-        records::settle(|| {
-            let user_id = find(self.key_id, context)?.value.user_id;
-            let (account, head) = Account::read(user_id, ports)?;
-            if let Some(account) = &account {
-                actor::require_governed(&account.value, context)?;
-            }
-            actor::require_still(user_id, context)?;
-            // Read again, now that the head settles what comes between.
-            let old = find(self.key_id, context)?;
-            require_scopes(user_id, &old.value.scopes, context)?;
-            let lifetime = old
-                .value
-                .expires_at
-                .map(|expires_at| expires_at.since(old.value.created_at));
-            let (key, secret) = ApiKey::create(
-                self.key_id,
-                user_id,
-                old.value.name,
-                old.value.scopes,
-                lifetime.map(|lifetime| context.now() + lifetime),
-                ports,
-            )?;
-            let mut batch = Batch::new();
-            batch.replace(ApiKey::key(self.key_id), &old.version, &key);
-            let event = Event::success(Self::NAME).detail("key_id", self.key_id.to_string());
-            Chain::at(user_id, head).append(event, &mut batch, context)?;
-            let new = NewApiKey::new(key, secret);
-            Ok(batch.commit(context)?.then_some(new))
-        })
+        authority::settle(context, |context| rotate(self.key_id, context))
     }
+}
+
+/// Returns `None` when a race was lost.
+fn rotate(key_id: Id, context: &Context) -> Result<Option<NewApiKey>> {
+    let user_id = find(key_id, context)?.value.user_id;
+    let (account, head) = Account::read(user_id, &context.ports)?;
+    if let Some(account) = &account {
+        require_owner_governed(&account.value, context)?;
+    }
+    // Read again, now that the head settles what comes between.
+    let old = find(key_id, context)?;
+    require_scopes(user_id, &old.value.scopes, context)?;
+    let lifetime = old
+        .value
+        .expires_at
+        .map(|expires_at| expires_at.since(old.value.created_at));
+    let (key, secret) = ApiKey::create(
+        key_id,
+        user_id,
+        old.value.name.clone(),
+        old.value.scopes.clone(),
+        lifetime.map(|lifetime| context.now() + lifetime),
+        context,
+    )?;
+    let mut batch = Batch::new();
+    batch.change(&old, &key);
+    let event = Event::success(RotateApiKey::NAME).detail("key_id", key_id.to_string());
+    Chain::at(user_id, head).append(event, &mut batch, context)?;
+    if let Some(account) = &account {
+        message::add_notice(MessageKind::ApiKeyCreated, &account.value, &mut batch);
+    }
+    let new = NewApiKey::new(key, secret);
+    Ok(batch.commit(context)?.then_some(new))
 }

@@ -5,9 +5,10 @@ use super::list_signing_keys::SigningKeyList;
 use super::{Effect, Operation};
 use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::permission::SIGNING_KEYS_WRITE;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::signing_key::SigningKeys;
 use crate::error::Result;
 
@@ -31,7 +32,7 @@ impl Operation for RotateSigningKey {
     type Output = SigningKeyList;
 
     fn run(self, context: &Context) -> Result<SigningKeyList> {
-        let keys = records::settle(|| {
+        let keys = authority::settle(context, |context| {
             SigningKeys::load(context)?;
             let (Some(found), head) = SigningKeys::read(&context.ports)? else {
                 return Ok(None);
@@ -42,6 +43,9 @@ impl Operation for RotateSigningKey {
                 .detail("kid", keys.current().map(|key| key.kid.to_string()));
             let mut batch = Batch::new();
             batch.replace(SigningKeys::KEY.to_owned(), &found.version, &keys);
+            if self.end_previous {
+                found.value.end_all(&mut batch);
+            }
             Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(keys))
         })?;

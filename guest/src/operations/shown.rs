@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::json;
+use crate::printable::is_deceptive;
 
 /// What a secret is replaced by.
 const SECRET: &str = "[secret]";
@@ -91,10 +92,9 @@ fn text(given: &str, left: &mut usize) -> Option<Value> {
     take(shown.len(), left).then(|| shown.into())
 }
 
-/// Nothing that a terminal acts upon, or that has text read in another order.
+/// Nothing that a terminal acts upon, or that has text read otherwise than it is.
 fn printable(character: char) -> char {
-    let is_bidi = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}');
-    match character.is_control() || is_bidi {
+    match is_deceptive(character) {
         true => char::REPLACEMENT_CHARACTER,
         false => character,
     }
@@ -137,6 +137,7 @@ mod tests {
         "created_at",
         "description",
         "email",
+        "end_api_keys",
         "key_id",
         "name",
         "operation",

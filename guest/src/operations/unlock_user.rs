@@ -7,10 +7,11 @@ use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::{self, Batch};
+use crate::domain::records::Batch;
 use crate::domain::throttle::{self, Authenticator};
 use crate::domain::username::Username;
 use crate::error::Result;
@@ -38,7 +39,7 @@ impl Operation for UnlockUser {
 
     fn run(self, context: &Context) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = records::settle(|| unlock(&target, context))?;
+        let account = authority::settle(context, |context| unlock(&target, context))?;
         Ok(UserView::from(account))
     }
 }
@@ -49,11 +50,13 @@ fn unlock(target: &Target, context: &Context) -> Result<Option<Account>> {
     let governed = target.read_governed(context)?;
     let account = governed.account.value.clone();
     let mut batch = Batch::new();
-    governed.hold_governor(&mut batch);
-    let password = Authenticator::Password(&account.username);
-    let totp = Authenticator::Totp(account.user_id);
+    let password = Authenticator::password_of(&account);
+    let totp = Authenticator::totp_of(&account);
     let recovery_code = Authenticator::RecoveryCode(account.user_id);
-    for authenticator in [password, totp, recovery_code] {
+    for authenticator in [Some(password), totp, Some(recovery_code)]
+        .into_iter()
+        .flatten()
+    {
         throttle::forget(authenticator, &mut batch, ports)?;
     }
     let event = Event::success(UnlockUser::NAME);

@@ -3,8 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation, audited};
 use crate::domain::account::Account;
-use crate::domain::actor::{self, Requirement};
+use crate::domain::actor::Requirement;
 use crate::domain::audit_check::{self, Broken, Found, Link, Problem};
+use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::permission::AUDIT_READ;
@@ -61,7 +62,7 @@ impl Operation for VerifyAuditChain {
 
     fn run(self, context: &Context) -> Result<ChainVerification> {
         let named = audited::named(self.user_id, self.username.as_ref(), context)?;
-        let user_id = actor::subject(named, AUDIT_READ, context)?;
+        let user_id = authority::subject(named, AUDIT_READ, context)?;
         let checked = audit_check::check(user_id, self.after()?, context)?;
         let (broken, next) = match checked.found {
             Found::End => (None, None),

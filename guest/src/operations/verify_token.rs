@@ -53,7 +53,8 @@ pub struct Verification {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<Id>,
     /// What its owner may do now, separated by blanks: `self`, and what their roles
-    /// grant. Where that is very much it is only `self`, and `check_permission` tells.
+    /// grant, without what a broader grant covers. Of more than 1,024 bytes whole roles
+    /// are left out, the largest first; `check_permission` knows all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// When its owner proved who they are, in seconds since 1970.

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::account::Account;
 use crate::domain::api_key::ApiKey;
 use crate::domain::context::Principal;
 use crate::domain::id::Id;
 use crate::domain::records::Batch;
 use crate::domain::secret::Secret;
+use crate::domain::username::Username;
 use crate::operations;
 use crate::testing::World;
 
@@ -145,7 +147,7 @@ impl World {
             serde_json::from_value(json!("a key")).unwrap(),
             serde_json::from_value(json!(scopes)).unwrap(),
             None,
-            &self.ports(),
+            &self.context(),
         )
         .unwrap();
         let mut batch = Batch::new();
@@ -249,15 +251,23 @@ fn nobody_assigns_or_revokes_a_role_beyond_their_own() {
     let manager = world.user("manager", &["user-auth:roles:write", "billing:*"]);
     world.admin("root");
     world.user("bob", &["sales:read"]);
+    world.user("carol", &["billing:*"]);
     let input = json!({"role": "clerk", "permissions": ["billing:read"]});
     world.operator("define_role", input).unwrap();
+    let input = json!({"username": "bob", "role": "clerk"});
+    world.operator("assign_role", input).unwrap();
     for (operation, username, role, expected) in [
         ("assign_role", "manager", "admin", Err(-32002)),
         ("assign_role", "manager", "role-of-bob", Err(-32002)),
         ("revoke_role", "root", "admin", Err(-32002)),
         ("revoke_role", "bob", "role-of-bob", Err(-32002)),
-        ("assign_role", "bob", "clerk", Ok(())),
-        ("revoke_role", "bob", "clerk", Ok(())),
+        // Nor a role of their own to or from a user who may do more.
+        ("assign_role", "root", "clerk", Err(-32002)),
+        ("assign_role", "bob", "clerk", Err(-32002)),
+        ("revoke_role", "bob", "clerk", Err(-32002)),
+        ("assign_role", "manager", "clerk", Ok(())),
+        ("assign_role", "carol", "clerk", Ok(())),
+        ("revoke_role", "carol", "clerk", Ok(())),
     ] {
         let input = json!({"username": username, "role": role});
         let answer = world.run_as(bearer(&manager), operation, input);
@@ -562,28 +572,113 @@ fn pages_of_users_are_complete_and_without_duplicates() {
     }
 }
 
-#[test]
-fn a_page_of_a_search_looks_at_500_accounts_and_says_where_to_go_on() {
-    let world = World::new();
-    world.user("template", &[]);
-    // Copies of one account: to register them all would take long.
+/// Adds users of these names, with the account of `template`: to register them all
+/// would take long.
+fn add_copies(world: &World, names: impl Iterator<Item = String>) {
     let template = world.dump("account/");
-    for number in 1..=500_u32 {
-        let mut account: Value = serde_json::from_str(&template).unwrap();
+    let template: Value = serde_json::from_str(&template).unwrap();
+    for (number, name) in (1_u32..).zip(names) {
+        let mut account = template.clone();
         let user_id = format!("{number:032x}");
         account["user_id"] = json!(user_id);
-        account["username"] = json!(format!("copy{number}"));
+        account["username"] = json!(name);
         let value = account.to_string().into_bytes();
         world.tamper(&format!("account/{user_id}"), Some(value));
+        let name = Username::try_from(name).unwrap();
+        let record = json!({"user_id": user_id}).to_string().into_bytes();
+        world.tamper(&Account::username_key(&name), Some(record));
     }
+}
+
+#[test]
+fn a_search_goes_on_until_a_page_is_full_or_all_names_are_seen() {
+    let world = World::new();
+    world.user("template", &[]);
+    add_copies(&world, (1..=5_000).map(|number| format!("copy{number}")));
+    for (search, found) in [
+        ("template", 1),
+        ("nobody", 0),
+        ("y4999", 1),
+        ("copy499", 11),
+    ] {
+        let page = world
+            .operator("list_users", json!({"search": search}))
+            .unwrap();
+        assert_eq!(page["users"].as_array().unwrap().len(), found, "{search}");
+        assert_eq!(page["next"], Value::Null, "{search}");
+    }
+    let page = world.operator("list_users", json!({"search": "copy", "limit": 7}));
+    let page = page.unwrap();
+    assert_eq!(page["users"].as_array().unwrap().len(), 7);
+    assert!(page["next"].is_string());
+}
+
+#[test]
+fn a_page_of_a_search_looks_at_100_000_names_and_says_where_to_go_on() {
+    let world = World::new();
+    world.user("template", &[]);
+    // Their records come before that of the name that is looked for.
+    add_copies(&world, (0..100_000).map(|number| format!("a{number}")));
     let page = world.operator("list_users", json!({"search": "template"}));
     let page = page.unwrap();
     assert_eq!(page["users"], json!([]));
-    assert_eq!(page["next"], format!("{:032x}", 500));
     let input = json!({"search": "template", "after": page["next"]});
     let page = world.operator("list_users", input).unwrap();
     assert_eq!(page["users"][0]["username"], "template");
     assert_eq!(page["next"], Value::Null);
+}
+
+#[test]
+fn a_search_is_for_names_as_they_are_spelled_in_the_end() {
+    let world = World::new();
+    world.user("ren\u{e9}e", &[]);
+    for search in ["n\u{e9}", "ne\u{301}", "NE\u{301}", "\u{ff2e}\u{c9}"] {
+        let page = world
+            .operator("list_users", json!({"search": search}))
+            .unwrap();
+        assert_eq!(page["users"].as_array().unwrap().len(), 1, "{search}");
+    }
+}
+
+#[test]
+fn a_search_finds_names_that_are_too_long_for_a_key_page_by_page() {
+    let world = World::new();
+    let long = |first: &str| format!("{first}{}", "\u{ae40}".repeat(200));
+    for first in ["a", "b", "c"] {
+        world.user(&long(first), &[]);
+    }
+    world.user("longing", &[]);
+    let mut found = Vec::new();
+    let mut input = json!({"search": " \u{ae40}\u{ae40} ", "limit": 1});
+    for _ in 0..4 {
+        let page = world.operator("list_users", input.clone()).unwrap();
+        let users = page["users"].as_array().unwrap();
+        found.extend(users.iter().map(|user| user["username"].to_string()));
+        match page["next"].is_null() {
+            true => break,
+            false => input["after"] = page["next"].clone(),
+        }
+    }
+    found.sort();
+    let expected = ["a", "b", "c"].map(|first| json!(long(first)).to_string());
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_page_that_no_answer_named_is_refused() {
+    let world = World::new();
+    let long = "a".repeat(504);
+    for (after, search) in [
+        ("not an id", None),
+        ("", Some("a")),
+        ("a b", Some("a")),
+        ("../", Some("a")),
+        ("a.b", Some("a")),
+        (long.as_str(), Some("a")),
+    ] {
+        let input = json!({"after": after, "search": search});
+        assert_eq!(world.operator("list_users", input), Err(-32000), "{after}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::domain::id::Id;
 use crate::domain::records::{self, Batch};
 use crate::domain::secret::Secret;
 use crate::operations;
-use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
+use crate::ports::{Entry, MessageKind, Mutation, Outcome, Page, Ports, Store, Unavailable};
 use crate::testing::World;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -515,6 +515,167 @@ fn a_session_that_ends_meanwhile_makes_no_key() {
     let made = operations::invoke("create_api_key", json!({"name": "ci"}), &context);
     assert_eq!(made.unwrap_err().kind.code(), -32001);
     assert_eq!(world.dump("api-key/"), "");
+}
+
+/// Whether each of these keys is good.
+fn are_good(world: &World, keys: &[&Value]) -> Vec<bool> {
+    let is_good = |key: &&Value| {
+        let secret = key["api_key"].as_str().unwrap();
+        introspect(world, secret)["active"] == true
+    };
+    keys.iter().map(is_good).collect()
+}
+
+#[test]
+fn keys_of_a_stolen_session_end_with_the_change_of_the_password() {
+    for (operation, input) in [
+        (
+            "change_password",
+            json!({"current_password": PASSWORD, "new_password": format!("new {PASSWORD}")}),
+        ),
+        ("revoke_other_sessions", json!({})),
+    ] {
+        let world = World::new();
+        let before = user(&world, "alice", &[KEYS_WRITE]);
+        let old = create(&world, &before, &[]);
+        world.pass(30 * 24 * 60 * 60 + 1);
+        let credentials = json!({"username": "alice", "password": PASSWORD});
+        let login = || world.run("login", credentials.clone()).unwrap();
+        let stolen = login();
+        let made = create(&world, &stolen, &[KEYS_WRITE]);
+        // A key makes another, and a session of which nothing is left a third.
+        let made_by_it = world.run_as(holder(&made), "create_api_key", json!({"name": "ci"}));
+        let made_by_it = made_by_it.unwrap();
+        let gone = login();
+        let of_gone = create(&world, &gone, &[]);
+        revoke(&world, &gone["access_token"]);
+        let rotated = world.run_as(
+            bearer(&stolen),
+            "rotate_api_key",
+            json!({"key_id": old["key_id"]}),
+        );
+        let rotated = rotated.unwrap();
+        let input_for_alice = json!({"name": "ci", "user_id": before["user_id"]});
+        let of_operator = operator(&world, "create_api_key", input_for_alice);
+        world.pass(24 * 60 * 60);
+        let session = login();
+        let own = create(&world, &session, &[]);
+
+        let mut keep = input.clone();
+        keep["end_api_keys"] = json!("none");
+        if operation == "revoke_other_sessions" {
+            world.run_as(bearer(&session), operation, keep).unwrap();
+            let all = [&made, &made_by_it, &of_gone, &rotated, &of_operator, &own];
+            assert_eq!(are_good(&world, &all), [true; 6]);
+        }
+        world.audited.take();
+        let answer = world.run_as(bearer(&session), operation, input).unwrap();
+        let ended = [&made, &made_by_it, &of_gone, &rotated];
+        assert_eq!(are_good(&world, &ended), [false; 4], "{operation}");
+        assert_eq!(are_good(&world, &[&of_operator, &own]), [true; 2]);
+        let mut ids: Vec<&str> = ended.map(|key| key["key_id"].as_str().unwrap()).to_vec();
+        ids.sort_unstable();
+        assert_eq!(answer["ended_api_keys"], json!(ids));
+        let audited = world.audited.take();
+        assert_eq!(audited[0]["details"]["ended_api_keys"], json!(ids));
+        let all = json!({"end_api_keys": "all"});
+        world
+            .run_as(bearer(&session), "revoke_other_sessions", all)
+            .unwrap();
+        assert_eq!(are_good(&world, &[&of_operator, &own]), [false; 2]);
+        assert!(listed(&world, &session).is_empty());
+    }
+}
+
+#[test]
+fn an_old_key_goes_on_when_the_password_changes() {
+    let world = World::new();
+    let before = user(&world, "alice", &[KEYS_WRITE]);
+    let old = create(&world, &before, &[KEYS_WRITE]);
+    world.pass(30 * 24 * 60 * 60 + 1);
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    let session = world.run("login", credentials).unwrap();
+    // It was made long ago, by whom it renews itself now.
+    let input = json!({"key_id": old["key_id"]});
+    let renewed = world.run_as(holder(&old), "rotate_api_key", input);
+    let renewed = renewed.unwrap();
+    let answer = world.run_as(bearer(&session), "revoke_other_sessions", json!({}));
+    assert_eq!(answer, Ok(json!({"session_id": session["session_id"]})));
+    assert_eq!(are_good(&world, &[&renewed]), [true]);
+}
+
+#[test]
+fn keys_of_a_session_end_when_it_is_ended_as_not_ones_own() {
+    let world = World::new();
+    let stolen = user(&world, "alice", &[]);
+    let made = create(&world, &stolen, &[]);
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    let (session, other) = (
+        world.run("login", credentials.clone()).unwrap(),
+        world.run("login", credentials).unwrap(),
+    );
+    let of_other = create(&world, &other, &[]);
+    let input = json!({"session_id": stolen["session_id"]});
+    let answer = world.run_as(bearer(&session), "revoke_session", input);
+    let expected = json!({
+        "session_id": stolen["session_id"],
+        "ended_api_keys": [made["key_id"]],
+    });
+    assert_eq!(answer, Ok(expected));
+    assert_eq!(are_good(&world, &[&made, &of_other]), [false, true]);
+    operator(&world, "revoke_user_sessions", json!({"username": "alice"}));
+    assert_eq!(are_good(&world, &[&of_other]), [false]);
+}
+
+#[test]
+fn keys_from_before_it_was_recorded_who_made_them_end_by_their_age() {
+    let world = World::new();
+    let alice = user(&world, "alice", &[]);
+    let key = create(&world, &alice, &[]);
+    let store_key = format!("api-key/{}", key["key_id"].as_str().unwrap());
+    let mut record: Value = serde_json::from_slice(&world.stored(&store_key).unwrap()).unwrap();
+    assert!(record.as_object_mut().unwrap().remove("origin").is_some());
+    world.tamper(&store_key, Some(serde_json::to_vec(&record).unwrap()));
+    let end = |session: &Value| {
+        world
+            .run_as(bearer(session), "revoke_other_sessions", json!({}))
+            .unwrap();
+    };
+    let later = world.fork();
+    end(&alice);
+    assert_eq!(are_good(&world, &[&key]), [false]);
+    later.pass(30 * 24 * 60 * 60 + 1);
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    let session = later.run("login", credentials).unwrap();
+    let ended = later.run_as(bearer(&session), "revoke_other_sessions", json!({}));
+    assert!(ended.is_ok());
+    assert_eq!(are_good(&later, &[&key]), [true]);
+}
+
+#[test]
+fn the_owner_is_told_of_a_key_that_is_made_or_rotated() {
+    let world = World::new();
+    let input = json!({"users": [
+        {"username": "alice", "email": "alice@example.com", "email_verified": true},
+        {"username": "bob", "email": "bob@example.com"},
+    ]});
+    let imported = operator(&world, "import_users", input);
+    let root = user(&world, "root", &["*"]);
+    for user in imported["users"].as_array().unwrap() {
+        let input = json!({"name": "ci", "user_id": user["user_id"]});
+        let key = world
+            .run_as(bearer(&root), "create_api_key", input)
+            .unwrap();
+        let input = json!({"key_id": key["key_id"]});
+        world
+            .run_as(bearer(&root), "rotate_api_key", input)
+            .unwrap();
+    }
+    let outbox = world.outbox.take();
+    let told: Vec<_> = outbox.iter().map(|it| (it.kind, it.to.as_str())).collect();
+    let one = (MessageKind::ApiKeyCreated, "alice@example.com");
+    assert_eq!(told, [one, one], "at a verified address, and at no other");
+    assert!(outbox.iter().all(|message| message.code.is_none()));
 }
 
 #[test]

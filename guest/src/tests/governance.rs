@@ -176,6 +176,153 @@ fn a_key_that_may_little_deals_with_the_other_keys_of_its_own_account() {
 }
 
 #[test]
+fn a_key_that_may_little_neither_sees_nor_ends_what_it_could_not_make() {
+    let world = World::new();
+    let root = user(&world, "root", &["*"]);
+    let little = create(&world, &root, &[KEYS_WRITE, "billing:*"]);
+    let reachable = create(&world, &root, &["billing:read"]);
+    let broad = create(&world, &root, &["billing:read", "user-auth:users:read"]);
+    let everything = create(&world, &root, &["*"]);
+    let listed = world.run_as(holder(&little), "list_api_keys", json!({}));
+    let listed = listed.unwrap()["api_keys"].as_array().unwrap().clone();
+    let mut ids: Vec<&Value> = listed.iter().map(|key| &key["key_id"]).collect();
+    let mut expected = vec![&little["key_id"], &reachable["key_id"]];
+    ids.sort_by_key(|id| id.as_str());
+    expected.sort_by_key(|id| id.as_str());
+    assert_eq!(ids, expected);
+    for out_of_reach in [&broad, &everything] {
+        let input = json!({"key_id": out_of_reach["key_id"]});
+        for operation in ["rotate_api_key", "revoke_api_key"] {
+            let answer = world.run_as(holder(&little), operation, input.clone());
+            assert_eq!(answer, Err(-32000), "{operation}: as if it were not there");
+        }
+        let secret = &out_of_reach["api_key"];
+        let told = operator(&world, "introspect_token", json!({"token": secret}));
+        assert_eq!(told["active"], true);
+    }
+    for key in [&reachable, &little] {
+        let input = json!({"key_id": key["key_id"]});
+        let answer = world.run_as(holder(&little), "revoke_api_key", input);
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_key_that_may_little_has_no_power_over_its_own_account() {
+    let world = World::new();
+    let root = user(&world, "root", &["*"]);
+    let scopes = ["user-auth:roles:write", KEYS_WRITE, "shop:*"];
+    let little = create(&world, &root, &scopes);
+    let input = json!({"role": "clerk", "permissions": ["shop:read"]});
+    operator(&world, "define_role", input);
+    let input = json!({"username": "root", "role": "clerk"});
+    let answer = world.run_as(holder(&little), "assign_role", input.clone());
+    assert_eq!(answer, Err(-32002));
+    assert!(world.run_as(bearer(&root), "assign_role", input).is_ok());
+    // It does not take the last places for keys either.
+    let make = |principal| world.run_as(principal, "create_api_key", json!({"name": "ci"}));
+    let made = (0..100).take_while(|_| make(holder(&little)).is_ok());
+    assert_eq!(made.count(), 89, "with itself 90");
+    for _ in 0..10 {
+        make(bearer(&root)).unwrap();
+    }
+    assert_eq!(make(bearer(&root)), Err(-32000));
+}
+
+#[test]
+fn an_account_that_may_less_fills_neither_the_roles_nor_the_scope_of_another() {
+    let world = World::new();
+    let helper = user(&world, "helper", &["user-auth:roles:write", "shop:*"]);
+    let root = user(&world, "root", &["user-auth:*", "billing:*"]);
+    let scope = || {
+        let input = json!({"token": root["access_token"]});
+        let verified = world.run("verify_token", input).unwrap();
+        verified["scope"].as_str().unwrap().to_owned()
+    };
+    let long = |role: &str| -> Vec<String> {
+        let grants = (0..12).map(|n| format!("shop:{role}:{n:0>100}"));
+        grants.collect()
+    };
+    for number in 0..3 {
+        let role = format!("junk-{number}");
+        let input = json!({"role": role, "permissions": long(&role)});
+        let defined = world.run_as(bearer(&helper), "define_role", input);
+        assert!(defined.is_ok(), "{defined:?}");
+        let input = json!({"username": "root", "role": role});
+        let answer = world.run_as(bearer(&helper), "assign_role", input);
+        assert_eq!(answer, Err(-32002));
+    }
+    assert_eq!(scope(), "self billing:* user-auth:*");
+    // Nor by a role that root has.
+    assign(&world, "root", "junk-0");
+    assert_eq!(
+        scope(),
+        "self billing:* user-auth:*",
+        "the large one is left out"
+    );
+    operator(
+        &world,
+        "define_role",
+        json!({"role": "shop", "permissions": ["shop:*"]}),
+    );
+    assign(&world, "root", "shop");
+    assert_eq!(
+        scope(),
+        "self billing:* shop:* user-auth:*",
+        "one covers all"
+    );
+    let input = json!({"username": "root", "role": "junk-0"});
+    let answer = world.run_as(bearer(&helper), "revoke_role", input);
+    assert_eq!(answer, Err(-32002));
+}
+
+#[test]
+fn the_scope_of_a_key_has_the_length_of_a_header_at_most() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["billing:*"]);
+    let grants: Vec<String> = (0..100).map(|n| format!("shop:{n:0>100}")).collect();
+    operator(
+        &world,
+        "define_role",
+        json!({"role": "junk", "permissions": grants}),
+    );
+    assign(&world, "alice", "junk");
+    let key = create(&world, &alice, &["*"]);
+    let told = operator(&world, "introspect_token", json!({"token": key["api_key"]}));
+    assert_eq!(told["scope"], "billing:*");
+}
+
+#[test]
+fn a_role_that_is_defined_as_more_meanwhile_is_not_given() {
+    let world = World::new();
+    let helper = user(&world, "helper", &["user-auth:roles:write", "shop:*"]);
+    user(&world, "bob", &[]);
+    let clerk = |permissions: &[&str]| json!({"role": "clerk", "permissions": permissions});
+    operator(&world, "define_role", clerk(&["shop:read"]));
+    let widen = || {
+        operator(&world, "define_role", clerk(&["*"]));
+    };
+    let step = ("assign_role", json!({"username": "bob", "role": "clerk"}));
+    let answer = run_while(&world, &widen, bearer(&helper), step);
+    assert_eq!(answer, Err(-32002));
+}
+
+#[test]
+fn of_two_administrators_who_stop_each_other_at_once_one_remains() {
+    let world = World::new();
+    let (alice, bob) = (user(&world, "alice", &["*"]), user(&world, "bob", &["*"]));
+    let bob_is_quicker = || {
+        let answer = world.run_as(bearer(&bob), "disable_user", json!({"username": "alice"}));
+        answer.unwrap();
+    };
+    let step = ("disable_user", json!({"username": "bob"}));
+    let answer = run_while(&world, &bob_is_quicker, bearer(&alice), step);
+    assert_eq!(answer, Err(-32001));
+    let left = operator(&world, "get_user", json!({"username": "bob"}));
+    assert_eq!(left["status"], "active");
+}
+
+#[test]
 fn a_role_that_comes_meanwhile_puts_the_keys_out_of_reach() {
     for number in 1..4 {
         let world = World::new();
@@ -225,7 +372,7 @@ fn who_is_stopped_meanwhile_does_nothing_to_another() {
         };
         world.audited.take();
         let answer = run_while(&world, &stop, bearer(&root), (operation, bob));
-        assert_eq!(answer, Err(-32002), "{operation}");
+        assert_eq!(answer, Err(-32001), "{operation}");
         let audited = world.audited.take();
         assert_eq!(audited.len(), 1, "{operation}: only that root was stopped");
     }

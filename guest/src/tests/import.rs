@@ -385,6 +385,11 @@ fn a_password_with_two_forms_is_tried_twice_on_foreign_hashes_of_accounts_and_of
         assert_eq!(work("bob", password), [ours], "{password:?}");
         assert_eq!(work(&like_ours[0], password), [ours], "{password:?}");
     }
+    // The right password takes what a wrong one takes until it is hashed anew.
+    let right = json!({"username": "alice", "password": "an old\u{a0}password"});
+    world.hashes.take();
+    world.run("login", right).unwrap();
+    assert_eq!(world.hashes.take(), [theirs, theirs, ours]);
 }
 
 #[test]
@@ -610,6 +615,26 @@ fn a_verified_address_is_imported_for_one_account_and_no_other() {
     let sent = world.outbox.borrow();
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].username, "alice");
+}
+
+#[test]
+fn addresses_are_imported_in_the_form_in_which_they_are_sent() {
+    let world = World::new();
+    let came = world.import(json!([
+        {"username": "alice", "email": "info@m\u{fc}ller.example", "email_verified": true},
+        {"username": "bob", "email": "INFO@XN--MLLER-KVA.example", "email_verified": true},
+        {"username": "carol", "email": "victim,attacker@example.com"},
+    ]));
+    assert_eq!(came[0]["status"], "imported");
+    assert_eq!(came[1]["problem"], "email: is verified for another account");
+    let problem = came[2]["problem"].as_str().unwrap();
+    assert!(
+        problem.starts_with("email: ") && problem.contains("','"),
+        "{problem}"
+    );
+    let input = json!({"username": "alice"});
+    let alice = world.run_as(Principal::Operator, "get_user", input);
+    assert_eq!(alice.unwrap()["email"], "info@xn--mller-kva.example");
 }
 
 #[test]

@@ -4,7 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::domain::account::Account;
 use crate::domain::context::Principal;
+use crate::domain::id::Id;
 use crate::operations;
 use crate::ports::{Message, MessageKind};
 use crate::testing::World;
@@ -78,10 +80,8 @@ fn a_code_to_the_verified_address_resets_the_password_and_ends_all_else() {
     let key = json!({"name": "mine"});
     let key = world.ask(&tokens, "create_api_key", key).unwrap();
     let code = world.reset_code("alice");
-    assert_eq!(
-        world.sent(),
-        [(MessageKind::PasswordReset, ALICE.to_owned())]
-    );
+    let sent = [MessageKind::ApiKeyCreated, MessageKind::PasswordReset];
+    assert_eq!(world.sent(), sent.map(|kind| (kind, ALICE.to_owned())));
 
     let weak = json!({"code": code, "new_password": "short"});
     assert_eq!(world.run("confirm_password_reset", weak), Err(-32000));
@@ -99,6 +99,29 @@ fn a_code_to_the_verified_address_resets_the_password_and_ends_all_else() {
     let notice = (MessageKind::PasswordChanged, ALICE.to_owned());
     assert!(world.sent().contains(&notice), "{:?}", world.sent());
     assert_eq!(world.reset(&code), Err(-32001), "a code is good once");
+}
+
+#[test]
+fn a_reset_is_made_at_home_and_makes_strange_where_the_old_password_came_from() {
+    let world = World::new();
+    world.verified("alice", ALICE);
+    let login = |peer: &str, password: &str| {
+        let input = json!({"username": "alice", "password": password});
+        world.run_from(peer, "login", input).err()
+    };
+    assert_eq!(login("198.51.100.66", PASSWORD), None);
+    let input = json!({"code": world.reset_code("alice"), "new_password": NEW_PASSWORD});
+    world
+        .run_from("198.51.100.7", "confirm_password_reset", input)
+        .unwrap();
+    for guess in 0..100 {
+        let peer = format!("203.0.113.{}", guess / 10);
+        assert_eq!(login(&peer, "a wrong one"), Some(-32001), "{guess}");
+    }
+    for peer in ["198.51.100.66", "192.0.2.1"] {
+        assert_eq!(login(peer, NEW_PASSWORD), Some(-32003), "{peer}");
+    }
+    assert_eq!(login("198.51.100.7", NEW_PASSWORD), None);
 }
 
 #[test]
@@ -227,12 +250,12 @@ fn an_address_is_verified_and_changed_only_by_who_reads_it() {
 fn an_unverified_address_resets_nothing_and_blocks_nobody() {
     let world = World::new();
     world.with_email("mallory", ALICE);
-    world.verified("alice", "alice@EXAMPLE.com");
+    world.verified("alice", "ALICE@example.com");
     for who in [json!({"username": "mallory"}), json!({"email": ALICE})] {
         world.outbox.borrow_mut().clear();
         world.run("request_password_reset", who.clone()).unwrap();
         let expected: &[_] = match who["email"].is_string() {
-            true => &[(MessageKind::PasswordReset, "alice@EXAMPLE.com".to_owned())],
+            true => &[(MessageKind::PasswordReset, "ALICE@example.com".to_owned())],
             false => &[],
         };
         assert_eq!(
@@ -360,6 +383,68 @@ fn a_request_answers_alike_and_with_the_same_work_whoever_it_is_for() {
         assert_eq!(observe(input.clone()), known, "{input}");
         assert_eq!(world.sent(), [], "{input}");
     }
+}
+
+#[test]
+fn the_spellings_of_one_domain_are_one_address_which_gets_mail() {
+    let world = World::new();
+    let form = "Info@xn--mller-kva.example";
+    let tokens = world.with_email("alice", "Info@M\u{fc}ller.example");
+    let asked = world.ask(&tokens, "request_email_verification", json!({}));
+    assert_eq!(asked.unwrap()["email"], form);
+    let sent = (MessageKind::EmailVerification, form.to_owned());
+    assert_eq!(world.sent(), [sent]);
+    let confirm = json!({"code": world.last_code()});
+    world.ask(&tokens, "confirm_email", confirm).unwrap();
+    for (number, spelling) in [
+        "info@m\u{fc}ller.example",
+        "info@mu\u{308}ller.example",
+        "INFO@XN--MLLER-KVA.EXAMPLE",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Any of them leads to the account.
+        world.outbox.borrow_mut().clear();
+        let by_email = json!({"email": spelling});
+        world.run("request_password_reset", by_email).unwrap();
+        let sent = (MessageKind::PasswordReset, form.to_owned());
+        assert_eq!(world.sent(), [sent], "{spelling}");
+        // And no other account can have it.
+        let tokens = world.with_email(&format!("eve{number}"), spelling);
+        let asked = world.ask(&tokens, "request_email_verification", json!({}));
+        asked.unwrap();
+        let confirm = json!({"code": world.last_code()});
+        let confirmed = world.ask(&tokens, "confirm_email", confirm);
+        assert_eq!(confirmed, Err(-32000), "{spelling}");
+        world.pass(60 * 60);
+    }
+}
+
+#[test]
+fn an_account_whose_stored_address_is_not_taken_any_more_goes_on_and_gets_no_mail() {
+    let world = World::new();
+    let tokens = world.verified("alice", ALICE);
+    let old = "a..b@example.com";
+    let user_id: Id = serde_json::from_value(world.shown("alice")["user_id"].take()).unwrap();
+    let key = Account::key(user_id);
+    let record = String::from_utf8(world.stored(&key).unwrap()).unwrap();
+    world.tamper(&key, Some(record.replace(ALICE, old).into_bytes()));
+    assert_eq!(world.shown("alice")["email"], old);
+    world.log_in("alice", PASSWORD).unwrap();
+    world.outbox.borrow_mut().clear();
+    world
+        .run("request_password_reset", json!({"username": "alice"}))
+        .unwrap();
+    let asked = world.ask(&tokens, "request_email_verification", json!({}));
+    assert_eq!(asked, Err(-32000));
+    assert_eq!(world.sent(), []);
+
+    let change = json!({"email": "new@example.com"});
+    world.ask(&tokens, "request_email_change", change).unwrap();
+    let confirm = json!({"code": world.last_code()});
+    world.ask(&tokens, "confirm_email", confirm).unwrap();
+    assert_eq!(world.shown("alice")["email"], "new@example.com");
 }
 
 #[test]

@@ -171,7 +171,11 @@ impl Both {
                     return Ok(());
                 };
                 let session = self.model.tokens[token].session;
-                let input = json!({"session_id": self.tokens[token]["session_id"]});
+                let mut input = json!({"session_id": self.tokens[token]["session_id"]});
+                if !self.model.is_alive(session) {
+                    // It may have been swept away, and then its keys go on.
+                    input["end_api_keys"] = json!("none");
+                }
                 self.as_user(*by, "revoke_session", input, |model, by| {
                     model.revoke_session(by, session)
                 })?;

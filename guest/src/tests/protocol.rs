@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::settings::ToolErrors;
 use crate::testing::World;
 
 const MODERN: &str = "2026-07-28";
@@ -56,7 +57,7 @@ fn what_is_no_message_gets_the_error_of_json_rpc() {
         (r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#, -32600),
         (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, -32600),
         (
-            r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[1]}"#,
             -32602,
         ),
         (r#"{"jsonrpc":"2.0","id":1,"method":"no/such"}"#, -32601),
@@ -257,29 +258,94 @@ fn the_name_header_is_compared_trimmed_decoded_and_with_case() {
     }
 }
 
-#[test]
-fn a_failed_operation_is_a_result_now_and_was_an_error_before() {
-    let world = World::new();
-    let login = json!({
+/// A login that fails, as a call of its tool.
+fn failing_login() -> Value {
+    json!({
         "name": "user-auth_login",
         "arguments": {"username": "nobody", "password": "not the right one"},
-    });
-    let (status, answer) = modern(&world, "tools/call", login.clone());
-    assert_eq!(status, 200);
-    assert_eq!(answer["result"]["isError"], true);
-    let error = &answer["result"]["structuredContent"]["error"];
-    assert_eq!(error["code"], -32001);
-    assert_eq!(error["data"]["operation"], "login");
-    assert_eq!(error["data"]["module"], "UserAuth");
-    let text = answer["result"]["content"][0]["text"].as_str().unwrap();
-    let text: Value = serde_json::from_str(text).unwrap();
-    assert_eq!(&text["error"], error);
+    })
+}
 
-    for version in ["2024-11-05", "2025-11-25"] {
-        let (status, answer) = handshake(&world, version, "tools/call", login.clone());
-        assert_eq!(status, 200);
-        assert_eq!(answer["error"]["code"], -32001);
-        assert_eq!(answer["error"]["data"]["operation"], "login");
+/// Whether an answer has the failed login as a result; or else as an error.
+fn is_result(answer: &Value) -> bool {
+    let result = &answer["result"];
+    let is_result = result.is_object();
+    let error = match is_result {
+        true => &result["structuredContent"]["error"],
+        false => &answer["error"],
+    };
+    assert_eq!(error["code"], -32001, "{answer}");
+    assert_eq!(error["data"]["operation"], "login", "{answer}");
+    assert_eq!(error["data"]["module"], "UserAuth", "{answer}");
+    if is_result {
+        assert_eq!(result["isError"], true, "{answer}");
+        let text = result["content"][0]["text"].as_str().unwrap();
+        let text: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(text, result["structuredContent"]);
+    }
+    is_result
+}
+
+#[test]
+fn a_failed_operation_is_a_result_in_every_version_that_is_named_and_has_it() {
+    let world = World::new();
+    let (status, answer) = modern(&world, "tools/call", failing_login());
+    assert_eq!((status, is_result(&answer)), (200, true));
+    for (version, expected) in [
+        ("2024-11-05", false),
+        ("2025-03-26", true),
+        ("2025-06-18", true),
+        ("2025-11-25", true),
+    ] {
+        let (status, answer) = handshake(&world, version, "tools/call", failing_login());
+        assert_eq!((status, is_result(&answer)), (200, expected), "{version}");
+    }
+    let body =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": failing_login()});
+    let (status, answer) = world.post(&[], &body.to_string());
+    assert_eq!((status, is_result(&answer)), (200, false));
+}
+
+#[test]
+fn failed_operations_of_a_batch_are_answered_as_alone() {
+    let world = World::new();
+    let call =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": failing_login()});
+    let batch = json!([call, call]).to_string();
+    for (headers, expected) in [
+        (&[][..], false),
+        (&[("mcp-protocol-version", "2024-11-05")], false),
+        (&[("mcp-protocol-version", "2025-03-26")], true),
+    ] {
+        let (_, answer) = world.post(headers, &batch);
+        let answers = answer.as_array().unwrap();
+        assert_eq!(answers.len(), 2);
+        assert!(
+            answers.iter().all(|answer| is_result(answer) == expected),
+            "{headers:?}"
+        );
+    }
+}
+
+#[test]
+fn failed_operations_can_be_set_to_be_results_or_errors() {
+    for (setting, unnamed, old, new) in [
+        (ToolErrors::Result, true, true, true),
+        (ToolErrors::Error, false, false, false),
+        (ToolErrors::Auto, false, false, true),
+    ] {
+        let mut world = World::new();
+        world.settings.tool_errors = setting;
+        let body =
+            json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": failing_login()});
+        let (_, answer) = world.post(&[], &body.to_string());
+        assert_eq!(is_result(&answer), unnamed, "{setting:?}");
+        for (version, expected) in [("2024-11-05", old), ("2025-11-25", new)] {
+            let (_, answer) = handshake(&world, version, "tools/call", failing_login());
+            assert_eq!(is_result(&answer), expected, "{setting:?} {version}");
+        }
+        let (_, answer) = modern(&world, "tools/call", failing_login());
+        assert!(is_result(&answer), "its codes are not ours to use");
     }
 }
 
@@ -290,9 +356,6 @@ fn wrong_arguments_are_told_field_by_field() {
         "name": "user-auth_register",
         "arguments": {"username": 5, "admin": true},
     });
-    let (_, answer) = handshake(&world, "2025-06-18", "tools/call", call.clone());
-    assert_eq!(answer["error"]["code"], -32000);
-    assert_eq!(answer["error"]["message"], "Business validation failed");
     let paths = |error: &Value| -> Vec<String> {
         let fields = error["data"]["details"]["fields"].as_array().unwrap();
         fields
@@ -301,8 +364,13 @@ fn wrong_arguments_are_told_field_by_field() {
             .collect()
     };
     let expected = ["$.password", "$.admin", "$.username"];
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call});
+    let (_, answer) = world.post(&[], &body.to_string());
+    assert_eq!(answer["error"]["code"], -32000);
+    assert_eq!(answer["error"]["message"], "Business validation failed");
     assert_eq!(paths(&answer["error"]), expected);
     for (_, answer) in [
+        handshake(&world, "2025-06-18", "tools/call", call.clone()),
         handshake(&world, "2025-11-25", "tools/call", call.clone()),
         modern(&world, "tools/call", call.clone()),
     ] {
@@ -461,6 +529,41 @@ fn completions_are_filtered_and_what_is_unknown_has_none() {
     );
 }
 
+/// What callers have begun to write becomes the beginning of a key.
+#[test]
+fn a_session_id_is_completed_from_what_one_can_begin_with() {
+    let world = World::new();
+    let tokens = world.alice();
+    let session = tokens["session_id"].as_str().unwrap();
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    let complete = |value: &str| {
+        let template = "mcp://user-auth/sessions/{session_id}";
+        let params = json!({
+            "ref": {"type": "ref/resource", "uri": template},
+            "argument": {"name": "session_id", "value": value},
+        });
+        let body =
+            json!({"jsonrpc": "2.0", "id": 7, "method": "completion/complete", "params": params});
+        let headers = [
+            ("mcp-protocol-version", "2025-11-25"),
+            ("authorization", &bearer),
+        ];
+        let (_, answer) = world.post(&headers, &body.to_string());
+        answer["result"]["completion"]["values"].clone()
+    };
+    assert_eq!(complete(""), json!([session]));
+    assert_eq!(complete(session), json!([session]));
+    for other in [
+        "x",
+        "a/b",
+        "host/",
+        &format!("{session}0"),
+        &"0".repeat(600),
+    ] {
+        assert_eq!(complete(other), json!([]), "{other}");
+    }
+}
+
 #[test]
 fn every_tool_is_described_well_enough_to_be_used() {
     let world = World::new();
@@ -486,4 +589,34 @@ fn every_tool_is_described_well_enough_to_be_used() {
             assert!(schema["description"].is_string(), "{name}.{field}");
         }
     }
+}
+
+/// What ends or replaces something is destructive, and so is what lets an account or a
+/// key do more than before. Of what changes anything, only this is neither.
+#[test]
+fn a_tool_that_widens_power_is_called_destructive() {
+    let world = World::new();
+    let (_, answer) = modern(&world, "tools/list", json!({}));
+    let tools = answer["result"]["tools"].as_array().unwrap();
+    let harmless = tools.iter().filter(|tool| {
+        let hints = &tool["annotations"];
+        hints["readOnlyHint"] == false && hints["destructiveHint"] == false
+    });
+    let mut harmless: Vec<&str> = harmless
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
+    harmless.sort_unstable();
+    assert_eq!(
+        harmless,
+        [
+            "user-auth_complete_login",
+            "user-auth_create_service_account",
+            "user-auth_issue_token",
+            "user-auth_login",
+            "user-auth_register",
+            "user-auth_request_email_change",
+            "user-auth_request_email_verification",
+            "user-auth_request_password_reset",
+        ]
+    );
 }

@@ -14,7 +14,7 @@ use crate::testing::World;
 const PASSWORD: &str = "correct horse battery staple";
 
 /// What an app shows: apart from the code under test, as apps are.
-fn shown(secret: &str, step: u64) -> String {
+pub(super) fn shown(secret: &str, step: u64) -> String {
     let secret = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
     let mut mac = Hmac::<Sha1>::new_from_slice(&secret).unwrap();
     mac.update(&step.to_be_bytes());
@@ -58,8 +58,9 @@ impl User {
 
     /// A code that no app would show.
     fn wrong_code(&self) -> String {
-        let near: Vec<String> = (0..3)
-            .map(|back| shown(&self.secret, step(&self.world) - back))
+        let now = step(&self.world);
+        let near: Vec<String> = (now - 2..=now + 2)
+            .map(|step| shown(&self.secret, step))
             .collect();
         let mut codes = (0..10).map(|digit| digit.to_string().repeat(6));
         codes.find(|code| !near.contains(code)).unwrap()
@@ -408,6 +409,78 @@ fn codes_of_an_app_are_counted_over_all_sources_and_recovery_codes_are_not() {
 }
 
 #[test]
+fn a_new_app_has_no_guesses_behind_it_and_knows_but_where_it_was_confirmed() {
+    const THIEF: &str = "198.51.100.66";
+    let user = User::new();
+    let world = &user.world;
+    let login = |source: &str, code: &str| {
+        let credentials = json!({"username": "alice", "password": PASSWORD});
+        let challenge = world.run_from(source, "login", credentials).unwrap();
+        let input = json!({"challenge": challenge["challenge"], "code": code});
+        world.run_from(source, "complete_login", input)
+    };
+    let guess_all = |wrong: &str| {
+        for guess in 0..100 {
+            let source = format!("203.0.113.{}", guess / 10);
+            assert_eq!(login(&source, wrong), Err(-32001), "{guess}");
+        }
+        world.pass(15 * 60);
+    };
+    login(THIEF, &user.code()).unwrap();
+    guess_all(&user.wrong_code());
+    assert_eq!(login("198.51.100.1", &user.code()), Err(-32003));
+
+    let tokens = login("198.51.100.2", &user.recovery_codes[0]).unwrap();
+    let secret = enroll(world, &tokens).unwrap();
+    let input = json!({
+        "access_token": tokens["access_token"],
+        "code": shown(&secret, step(world)),
+    });
+    world
+        .run_from("198.51.100.2", "confirm_totp", input)
+        .unwrap();
+    world.pass(30);
+    let new = User {
+        secret,
+        world: World::new(),
+        tokens,
+        recovery_codes: Vec::new(),
+    };
+    new.world.now_ms.set(world.now_ms.get());
+    guess_all(&new.wrong_code());
+    new.world.now_ms.set(world.now_ms.get());
+    assert_eq!(
+        login(THIEF, &new.code()),
+        Err(-32003),
+        "who had the old app"
+    );
+    login("198.51.100.2", &new.code()).unwrap();
+}
+
+#[test]
+fn a_code_that_is_not_looked_at_takes_none_of_those_of_its_challenge() {
+    let user = User::new();
+    for _ in 0..10 {
+        assert_eq!(user.login(&user.wrong_code()), Err(-32001));
+    }
+    let challenge = user.challenge();
+    for _ in 0..6 {
+        assert_eq!(user.complete(&challenge, &user.code()), Err(-32003));
+    }
+    let input = json!({"challenge": challenge, "code": user.code()});
+    user.world
+        .run_from("198.51.100.9", "complete_login", input)
+        .unwrap();
+}
+
+#[test]
+fn a_challenge_is_taken_with_the_end_of_its_line() {
+    let user = User::new();
+    let challenge = format!(" {}\n", user.challenge().as_str().unwrap());
+    user.complete(&json!(challenge), &user.code()).unwrap();
+}
+
+#[test]
 fn who_guesses_recovery_codes_keeps_nobody_from_using_one() {
     let user = User::new();
     let login = |source: u32, code: &str| {
@@ -657,4 +730,35 @@ fn clients_are_told_that_a_login_gives_one_of_two_objects() {
         .map(|outcome| &outcome["required"][0])
         .collect();
     assert_eq!(required, ["access_token", "challenge"]);
+}
+
+#[test]
+fn every_operation_of_a_fresh_session_takes_the_second_factor() {
+    let user = User::new();
+    let key = json!({"name": "ci", "access_token": user.tokens["access_token"]});
+    let key = user.world.run("create_api_key", key).unwrap();
+    user.lower_assurance();
+    let of_fresh_sessions = operations::TABLE
+        .iter()
+        .filter(|definition| definition.requires.is_of_a_fresh_session());
+    let mut tried = 0;
+    for definition in of_fresh_sessions {
+        let mut input = match definition.name {
+            "change_password" => {
+                json!({"current_password": PASSWORD, "new_password": "another good long password"})
+            }
+            "confirm_totp" => json!({"code": "000000"}),
+            "create_api_key" => json!({"name": "ci"}),
+            "rotate_api_key" => json!({"key_id": key["key_id"]}),
+            "request_email_change" => json!({"email": "alice@example.com"}),
+            _ => json!({}),
+        };
+        input["access_token"] = user.tokens["access_token"].clone();
+        let error = operations::invoke(definition.name, input, &user.world.context());
+        let error = error.unwrap_err();
+        assert_eq!(error.kind.code(), -32001, "{}", definition.name);
+        assert_eq!(error.details["acr_values"], "aal2", "{}", definition.name);
+        tried += 1;
+    }
+    assert_eq!(tried, 8);
 }

@@ -4,8 +4,10 @@ use std::cell::Cell;
 
 use serde_json::{Value, json};
 
+use crate::domain::account::Account;
 use crate::domain::context::Context;
 use crate::domain::session;
+use crate::domain::session::Session;
 use crate::domain::throttle::{Attempt, Authenticator};
 use crate::operations;
 use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
@@ -272,14 +274,24 @@ fn a_login_that_goes_well_forgets_the_failures_before_it() {
 }
 
 #[test]
-fn an_attempt_counts_though_nobody_waits_for_its_end() {
+fn attempts_are_counted_exactly_however_many_are_made_at_once() {
     let world = World::new();
-    world.alice();
-    let name = crate::domain::username::Username::try_from("alice".to_owned()).unwrap();
-    for _ in 0..10 {
-        Attempt::begin(Authenticator::Password(&name), &world.context()).unwrap();
-    }
+    let tokens = world.alice();
+    let session =
+        Session::of_access_token(tokens["access_token"].as_str().unwrap(), &world.context());
+    let user_id = session.unwrap().unwrap().user_id;
+    let (account, _) = Account::read(user_id, &world.ports()).unwrap();
+    let authenticator = Authenticator::password_of(&account.unwrap().value);
+    let admitted: Vec<Attempt> = (0..15)
+        .map(|_| Attempt::admit(authenticator, &world.context()).unwrap())
+        .collect();
     let right = json!({"username": "alice", "password": PASSWORD});
+    // None is counted that has not come to its verdict.
+    assert!(world.run("login", right.clone()).is_ok());
+    let counted = admitted
+        .into_iter()
+        .filter_map(|attempt| attempt.count(&world.context()).ok());
+    assert_eq!(counted.count(), 10, "no caller waits for their end");
     assert_eq!(world.run("login", right), Err(-32003));
 }
 

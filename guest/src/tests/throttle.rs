@@ -134,6 +134,7 @@ fn strict_world() -> World {
     world.settings.throttling = Throttling {
         attempts_per_source: 3,
         failures_per_source: 12,
+        registrations_per_source: 4,
         window: Duration::from_secs(60),
         consecutive_attempts: 10,
     };
@@ -194,4 +195,219 @@ fn how_many_messages_went_out_is_told_to_the_operator_alone() {
     let text = answer["result"]["contents"][0]["text"].as_str().unwrap();
     assert!(text.contains("password_hash"), "{answer}");
     assert!(!text.contains("delivery"), "{answer}");
+}
+
+#[test]
+fn a_name_begins_again_with_each_account_that_has_it() {
+    let world = World::new();
+    let create: [(&str, Value); 3] = [
+        (
+            "register",
+            json!({"username": "alice", "password": PASSWORD}),
+        ),
+        ("import_users", json!({"users": [{"username": "alice"}]})),
+        ("create_service_account", json!({"username": "alice"})),
+    ];
+    for (operation, input) in create {
+        guess_all(&world, "alice");
+        world.run_as(Principal::Operator, operation, input).unwrap();
+        assert_eq!(operator(&world, "get_user")["locked"], false, "{operation}");
+        assert_eq!(
+            login(&world, ELSEWHERE, "alice", "a wrong one"),
+            Err(-32001),
+            "{operation}"
+        );
+        operator(&world, "delete_user");
+        world.pass(24 * 60 * 60);
+        // The counters of the name without an account are those from before.
+        assert_eq!(
+            login(&world, ELSEWHERE, "alice", "a wrong one"),
+            Err(-32003),
+            "{operation}"
+        );
+        world.pass(30 * 24 * 60 * 60);
+    }
+}
+
+#[test]
+fn who_has_a_name_next_inherits_no_known_sources_and_is_known_where_they_registered() {
+    let world = world_with_alice_at_home();
+    operator(&world, "delete_user");
+    let input = json!({"username": "alice", "password": PASSWORD});
+    world.run_from(ELSEWHERE, "register", input).unwrap();
+    guess_all(&world, "alice");
+    assert_eq!(login(&world, HOME, "alice", PASSWORD), Err(-32003));
+    assert!(login(&world, ELSEWHERE, "alice", PASSWORD).is_ok());
+}
+
+#[test]
+fn a_registration_that_is_refused_takes_no_lock_off() {
+    let world = world_with_alice_at_home();
+    guess_all(&world, "alice");
+    let input = json!({"username": "alice", "password": PASSWORD});
+    assert_eq!(world.run_from(ELSEWHERE, "register", input), Err(-32000));
+    assert_eq!(login(&world, ELSEWHERE, "alice", PASSWORD), Err(-32003));
+}
+
+const NEW_PASSWORD: &str = "another good long password";
+
+fn change(world: &World, peer: &str, tokens: &Value, current: &str) -> Result<Value, i32> {
+    let input = json!({
+        "access_token": tokens["access_token"],
+        "current_password": current,
+        "new_password": NEW_PASSWORD,
+    });
+    world.run_from(peer, "change_password", input)
+}
+
+#[test]
+fn a_new_password_has_no_guesses_behind_it_and_knows_but_where_it_was_made() {
+    let world = world_with_alice_at_home();
+    let tokens = login(&world, HOME, "alice", PASSWORD).unwrap();
+    // The old one comes from more addresses than one look through the store finds.
+    for source in 0..600 {
+        let peer = format!("198.18.{}.{}", source / 256, source % 256);
+        assert!(login(&world, &peer, "alice", PASSWORD).is_ok());
+    }
+    guess_all(&world, "alice");
+    change(&world, HOME, &tokens, PASSWORD).unwrap();
+    assert!(login(&world, ELSEWHERE, "alice", NEW_PASSWORD).is_ok());
+    world.pass(15 * 60);
+    guess_all(&world, "alice");
+    for source in [0, 1, 599] {
+        let peer = format!("198.18.{}.{}", source / 256, source % 256);
+        let answer = login(&world, &peer, "alice", "a guess of the thief's");
+        assert_eq!(answer, Err(-32003), "{source}");
+    }
+    assert!(login(&world, HOME, "alice", NEW_PASSWORD).is_ok());
+}
+
+/// All counters there are.
+fn counters(world: &World) -> String {
+    world.dump("throttle/")
+}
+
+#[test]
+fn what_could_not_be_hashed_is_no_attempt() {
+    let world = world_with_alice_at_home();
+    let tokens = login(&world, HOME, "alice", PASSWORD).unwrap();
+    let before = counters(&world);
+    let register = |name: &str| {
+        let input = json!({"username": name, "password": PASSWORD});
+        world.run_from(HOME, "register", input)
+    };
+    for places in [0, 1] {
+        for _ in 0..12 {
+            world.places_for_hashes.set(Some(0));
+            assert_eq!(login(&world, HOME, "alice", PASSWORD), Err(-32004));
+            assert_eq!(login(&world, HOME, "alice", "a wrong one"), Err(-32004));
+            assert_eq!(login(&world, HOME, "nobody", PASSWORD), Err(-32004));
+            assert_eq!(register("bob"), Err(-32004));
+            for current in [PASSWORD, "a wrong one"] {
+                world.places_for_hashes.set(Some(places));
+                assert_eq!(change(&world, HOME, &tokens, current), Err(-32004));
+            }
+        }
+    }
+    assert_eq!(counters(&world), before);
+    world.places_for_hashes.set(None);
+    assert!(login(&world, HOME, "alice", PASSWORD).is_ok());
+    assert!(register("bob").is_ok());
+}
+
+#[test]
+fn an_attempt_that_could_not_be_counted_whole_is_not_counted() {
+    let world = World::new();
+    world.alice();
+    let before = counters(&world);
+    for additions in [0, 1] {
+        world.additions.set(Some(additions));
+        let answer = login(&world, HOME, "alice", PASSWORD);
+        assert_eq!(answer, Err(-32004), "{additions}");
+    }
+    // Here the store takes nothing back either, so the attempt stays counted.
+    assert_ne!(counters(&world), before);
+    world.additions.set(None);
+    assert!(login(&world, HOME, "alice", PASSWORD).is_ok());
+    assert_eq!(counters(&world), before);
+}
+
+#[test]
+fn a_session_that_cannot_confirm_or_change_anything_has_made_no_attempt() {
+    let world = world_with_alice_at_home();
+    let tokens = login(&world, HOME, "alice", PASSWORD).unwrap();
+    let before = counters(&world);
+    for _ in 0..12 {
+        let input = json!({"access_token": tokens["access_token"], "code": "123456"});
+        let answer = world.run_from(HOME, "confirm_totp", input);
+        assert_eq!(answer, Err(-32000), "there is no app to confirm");
+    }
+    assert_eq!(counters(&world), before);
+}
+
+#[test]
+fn a_code_that_is_not_sent_does_not_count() {
+    let world = World::new();
+    let account = json!({"username": "alice", "password": PASSWORD, "email": "a@example.com"});
+    world.run("register", account).unwrap();
+    let tokens = world.log_in("alice", PASSWORD).unwrap();
+    let ask = || {
+        let input = json!({"access_token": tokens["access_token"]});
+        world.run("request_email_verification", input)
+    };
+    world.outbox_is_full.set(true);
+    for _ in 0..12 {
+        assert_eq!(ask(), Err(-32004));
+    }
+    world.outbox_is_full.set(false);
+    for _ in 0..3 {
+        assert!(ask().is_ok());
+    }
+    assert_eq!(ask(), Err(-32003));
+    let code = world.outbox.borrow().last().unwrap().code.clone().unwrap();
+    let confirm = json!({"access_token": tokens["access_token"], "code": code.0.expose()});
+    world.run("confirm_email", confirm).unwrap();
+    world.pass(60 * 60);
+    let fresh = world.log_in("alice", PASSWORD).unwrap();
+    for _ in 0..12 {
+        let input = json!({"access_token": fresh["access_token"]});
+        let answer = world.run("request_email_verification", input);
+        assert_eq!(answer, Err(-32000), "it is verified already");
+    }
+}
+
+#[test]
+fn registrations_of_one_source_are_as_many_as_is_set() {
+    let world = strict_world();
+    let register = |peer: &str, name: &str| {
+        let input = json!({"username": name, "password": PASSWORD});
+        world.run_from(peer, "register", input)
+    };
+    for number in 0..4 {
+        register(ELSEWHERE, &format!("user{number}")).unwrap();
+    }
+    world.hashes.take();
+    for name in ["one-more", "user0"] {
+        assert_eq!(register(ELSEWHERE, name), Err(-32003), "{name}");
+    }
+    assert!(world.hashes.take().is_empty(), "that costs no hash");
+    register("198.51.100.9", "other").unwrap();
+    for number in 0..6 {
+        let input = json!({"username": format!("own{number}"), "password": PASSWORD});
+        let operator = Principal::Operator;
+        world.run_as(operator, "register", input).unwrap();
+    }
+    world.pass(60);
+    register(ELSEWHERE, "one-more").unwrap();
+    // One that is refused for another reason is none.
+    for _ in 0..5 {
+        let input = json!({"username": "weak", "password": "password"});
+        assert_eq!(
+            world.run_from("198.51.100.10", "register", input),
+            Err(-32000)
+        );
+    }
+    for number in 0..4 {
+        register("198.51.100.10", &format!("late{number}")).unwrap();
+    }
 }

@@ -157,7 +157,7 @@ fn an_operation_within_another_has_a_record_of_its_own() {
         json!({"username": "alice", "password": "[secret]"})
     );
     assert_eq!(ended[1]["operation"], "execute_primary_operation");
-    assert_eq!(ended[1]["input"], json!({"data": {}}));
+    assert_eq!(ended[1]["input"], json!({"data": "[secret]"}));
     assert!(ended[1]["account"].is_string());
 }
 

@@ -61,10 +61,12 @@ impl Store for MapStore {
     }
 
     async fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
-        keys.iter().try_for_each(|key| checks::key(key))?;
+        checks::keys(keys)?;
         let (map, now) = self.locked();
-        let entry = |key: &String| map.live(key, now).map(|record| record.entry(key));
-        Ok(keys.iter().map(entry).collect())
+        // Reads each record once, and ends where the answer gets too large.
+        checks::get(keys, |key| {
+            Ok(map.live(key, now).map(|record| record.entry(key)))
+        })
     }
 
     async fn commit(&self, batch: Vec<Mutation>) -> Result<Outcome, StoreError> {
@@ -109,13 +111,10 @@ impl Store for MapStore {
         limit: u32,
     ) -> Result<Page, StoreError> {
         let range = checks::range(prefix, after)?;
-        let length = checks::page_len(limit);
         let (map, now) = self.locked();
         let live = map.records.range(range).filter(|(_, it)| it.is_live(now));
-        // One more than the page takes tells that there is another page.
-        let entries = live.map(|(key, it)| it.entry(key));
-        let entries = entries.take(length as usize + 1).collect();
-        Ok(checks::page(entries, length))
+        // Takes as many of them as the page has room for.
+        checks::page(live.map(|(key, it)| Ok(it.entry(key))), limit)
     }
 
     async fn purge(&self, limit: u32) -> Result<u32, StoreError> {

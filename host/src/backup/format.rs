@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{BackupError, Extent};
-use crate::claim::{KEY_CHECK, Lock, ROOT_KEY};
+use crate::claim::{KEY_CHECK, Lock, READY, ROOT_KEY};
 use crate::keys::{Keys, hex};
 use crate::store::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Record, SNAPSHOT_PAGE_BYTES, Store};
 use crate::time;
@@ -312,9 +312,10 @@ impl<R: Read> Counted<R> {
     }
 }
 
-/// Whether a record is one of those that say how the store is opened.
+/// Whether a record is one of those that say how the store is opened, or whether it can
+/// be.
 pub(super) fn is_of_the_host(key: &str) -> bool {
-    [KEY_CHECK, ROOT_KEY].contains(&key)
+    [KEY_CHECK, ROOT_KEY, READY].contains(&key)
 }
 
 fn length(bytes: usize) -> io::Result<[u8; 4]> {

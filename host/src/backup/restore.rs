@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::BackupError;
 use super::format::is_of_the_host;
-use crate::claim::{KEY_CHECK, Lock, RESTORING, ROOT_KEY};
+use crate::claim::{KEY_CHECK, Lock, READY, RESTORING, ROOT_KEY};
 use crate::keys::hex;
 use crate::store::{Entry, Expect, MAX_PAGE, Mutation, Outcome, Record, Store};
 
@@ -174,12 +174,13 @@ impl<'a> Restore<'a> {
 }
 
 /// Whether nothing is in the store but perhaps the check of the same key, which a
-/// program puts there that opens it, and the mark.
+/// program puts there that opens it, what tells whether it can be written, and the
+/// mark.
 async fn is_empty(store: &dyn Store, lock: &Lock) -> Result<bool, BackupError> {
-    let page = store.scan("", None, 3).await?;
+    let page = store.scan("", None, 4).await?;
     let is_ours = |entry: &Entry| match entry.key.as_str() {
         KEY_CHECK => entry.value == lock.check,
-        key => key == RESTORING,
+        key => [RESTORING, READY].contains(&key),
     };
     Ok(page.entries.iter().all(is_ours))
 }

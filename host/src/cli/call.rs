@@ -121,7 +121,7 @@ fn ask_for_passwords(input: &mut Map<String, Value>, schema: &Value) -> Result<(
 
 fn output_text(output: &str) -> String {
     if !io::stdout().is_terminal() {
-        return format!("{output}\n");
+        return show::json_line(output);
     }
     match serde_json::from_str(output) {
         Ok(Value::Object(object)) => show::lines(&object, "", show::wants_colour()),
@@ -144,7 +144,7 @@ fn error_text(error: &OperationError) -> String {
                 },
             },
         });
-        return format!("{error}\n");
+        return show::json_line(&error.to_string());
     }
     let mut text = format!(
         "error: {} ({})\n",

@@ -20,6 +20,7 @@ mod limits;
 mod logging;
 mod mask;
 mod master_key;
+mod mcp;
 mod mistake;
 mod passwords;
 mod secrets;
@@ -32,11 +33,11 @@ mod tokens;
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
-use std::fs;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use user_auth_host::files::{Guard, read_text};
 use user_auth_host::settings::SETTINGS;
 
 pub(super) use audit::Audit;
@@ -48,6 +49,7 @@ pub(super) use flags::{Flags, name_variables};
 pub(super) use limits::Limits;
 pub(super) use logging::{Format, Logging};
 pub(super) use master_key::MasterKey;
+pub(super) use mcp::Mcp;
 pub(super) use passwords::Passwords;
 pub(super) use security::Security;
 pub(super) use server::Server;
@@ -83,6 +85,8 @@ pub(super) struct Config {
     /// How many guesses at passwords and codes there are. They are always counted:
     /// what can be set is how soon there are too many.
     pub(super) throttling: Throttling,
+    /// What MCP clients get to see.
+    pub(super) mcp: Mcp,
     /// How messages reach the owners of accounts. Secrets are in the environment
     /// (`USER_AUTH_SMTP_PASSWORD`, `USER_AUTH_WEBHOOK_SECRET`) or in files of their
     /// own, and never stand here.
@@ -119,9 +123,8 @@ impl Config {
     fn from_layers(flags: &Flags, environment: &[(OsString, OsString)]) -> Result<Loaded, Failure> {
         let mut layers = Layers::default();
         if let Some(path) = flags.file() {
-            let text = fs::read_to_string(path).map_err(|error| {
-                Failure::start(format!("the configuration {}: {error}", path.display()))
-            })?;
+            let text = read_text(path, Guard::Trusted)
+                .map_err(|error| Failure::start(format!("the configuration {error}")))?;
             layers.add_file(path, &text);
         }
         let warnings = layers.add_environment(environment);

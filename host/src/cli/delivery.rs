@@ -1,7 +1,6 @@
 //! The options for messages to the owners of accounts.
 
 use std::env;
-use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use url::{Host, Url};
 use user_auth_host::delivery::{
     Delivery, LogDelivery, SmtpDelivery, SmtpOptions, SmtpSecurity, WebhookDelivery,
 };
+use user_auth_host::files::{Guard, read_text};
 use zeroize::Zeroizing;
 
 use super::Failure;
@@ -188,13 +188,8 @@ fn secret(variable: &str, file: Option<&Path>) -> Result<Option<Zeroizing<String
     let Some(file) = file else {
         return Ok(None);
     };
-    let text = fs::read_to_string(file).map_err(|error| {
-        Failure::start(format!(
-            "the file {} cannot be read: {error}",
-            file.display()
-        ))
-    })?;
-    let text = Zeroizing::new(text);
+    let text = read_text(file, Guard::Secret)
+        .map_err(|error| Failure::start(format!("the file {error}")))?;
     Ok(Some(Zeroizing::new(
         text.trim_end_matches(['\r', '\n']).to_owned(),
     )))

@@ -13,7 +13,7 @@ use super::Failure;
 use super::config::{Config, Flags};
 use super::open::component;
 use super::options::{ComponentOptions, ConfigOptions};
-use super::show::{print, printable};
+use super::show::{json_line, print, printable};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -122,7 +122,7 @@ fn for_programs(inspection: &Inspection, limits: &Limits) -> String {
         "limits": limits,
         "settings": settings,
     });
-    format!("{text}\n")
+    json_line(&text.to_string())
 }
 
 #[cfg(test)]

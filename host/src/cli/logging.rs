@@ -10,10 +10,14 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 use url::Url;
+use user_auth_host::printable::{printable, printable_json};
 use user_auth_host::trace::{TARGET, otlp::Otlp};
 
 use super::Failure;
 use super::config::{Format, Logging};
+
+/// What escape sequences of terminals begin with.
+const ESCAPE: &str = "\u{1b}";
 
 /// Starts it. `RUST_LOG` says what is logged, or else the configuration, or else
 /// `default`. Spans are sent to `traces`, whatever the level of the log, by tasks of
@@ -30,12 +34,13 @@ pub(super) fn start(
         Format::Json => false,
         Format::Text => true,
     };
-    let log = fmt::layer().with_writer(io::stderr);
+    let has_colour = is_text && is_terminal && super::show::wants_colour();
+    let log = fmt::layer().with_writer(move || Printable {
+        is_text,
+        has_colour,
+    });
     let log = match is_text {
-        true => {
-            let has_colour = is_terminal && super::show::wants_colour();
-            log.with_ansi(has_colour).boxed()
-        }
+        true => log.with_ansi(has_colour).boxed(),
         // The innermost span says whose line it is.
         false => log.json().flatten_event(true).with_span_list(false).boxed(),
     };
@@ -60,6 +65,42 @@ pub(super) fn start(
     Ok(spans)
 }
 
+/// Standard error, which events come to one by one and whole. What a caller may have
+/// chosen of an event neither ends its line nor changes how it is read.
+struct Printable {
+    is_text: bool,
+    /// There are escape sequences in the event, all of them ours: those in values are
+    /// escaped by the formatter.
+    has_colour: bool,
+}
+
+impl Printable {
+    fn line(&self, event: &str) -> String {
+        let event = event.strip_suffix('\n').unwrap_or(event);
+        let line = match (self.is_text, self.has_colour) {
+            (false, _) => printable_json(event),
+            (true, false) => printable(event),
+            (true, true) => {
+                let parts: Vec<_> = event.split(ESCAPE).map(printable).collect();
+                parts.join(ESCAPE).into()
+            }
+        };
+        format!("{line}\n")
+    }
+}
+
+impl io::Write for Printable {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let line = self.line(&String::from_utf8_lossy(event));
+        io::stderr().write_all(line.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
 fn filter(default: Level, chosen: Option<Level>) -> Result<EnvFilter, Failure> {
     if let Some(directives) = variable("RUST_LOG") {
         return EnvFilter::try_new(&directives)
@@ -81,4 +122,35 @@ fn filter(default: Level, chosen: Option<Level>) -> Result<EnvFilter, Failure> {
 
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORGED: &str = "a\n2026 ERROR forged\u{2028}b\u{202e}c\u{85}\u{e0041}";
+
+    fn line(is_text: bool, has_colour: bool, event: &str) -> String {
+        let printable = Printable {
+            is_text,
+            has_colour,
+        };
+        printable.line(event)
+    }
+
+    #[test]
+    fn an_event_is_one_line_that_shows_what_it_holds() {
+        let shown = r"a\n2026 ERROR forged\u{2028}b\u{202e}c\u{85}\u{e0041}";
+        let event = format!("{FORGED}\n");
+        assert_eq!(line(true, false, &event), format!("{shown}\n"));
+        let coloured = format!("\u{1b}[31m{FORGED}\u{1b}[0m\n");
+        let expected = format!("\u{1b}[31m{shown}\u{1b}[0m\n");
+        assert_eq!(line(true, true, &coloured), expected);
+
+        let json = serde_json::json!({ "message": FORGED }).to_string() + "\n";
+        let written = line(false, false, &json);
+        assert!(written.trim_end_matches('\n').is_ascii(), "{written}");
+        let read: serde_json::Value = serde_json::from_str(&written).unwrap();
+        assert_eq!(read["message"], FORGED);
+    }
 }

@@ -125,17 +125,74 @@ impl FromStr for StoreLocation {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             None if text == "memory" => Ok(Self::Memory),
-            Some(("sqlite", path)) if !path.is_empty() && path != ":memory:" => {
-                Ok(Self::Sqlite(path.into()))
-            }
-            Some(("sqlite", ":memory:")) => Err("for a store in memory write `memory`".into()),
+            Some(("sqlite", path)) => sqlite_path(path).map(Self::Sqlite),
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => text
                 .parse()
                 .map(|url| Self::Postgres(Box::new(url)))
                 .map_err(|error: PostgresUrlError| error.to_string()),
-            _ => Err("write `sqlite:PATH`, `postgres://USER@HOST/DATABASE` or `memory`".into()),
+            _ => Err(Self::EXPECTED.to_owned()),
         }
     }
+}
+
+impl StoreLocation {
+    const EXPECTED: &str = "write `sqlite:PATH`, `postgres://USER@HOST/DATABASE` or `memory`";
+}
+
+/// The path of `sqlite:PATH`, which is taken as it is, or of a URL with an absolute one,
+/// `sqlite:///PATH`. Other programs take more in such a place; what is meant by that is
+/// not to become part of the name of a file.
+fn sqlite_path(text: &str) -> Result<PathBuf, String> {
+    let path = match text.strip_prefix("//") {
+        Some(path) if path.starts_with('/') => path,
+        Some(path) => {
+            return Err(format!(
+                "in `sqlite://{path}` what follows `//` would be the name of a machine: write \
+                 `sqlite:{path}`, or with an absolute path `sqlite:///{path}`"
+            ));
+        }
+        None => text,
+    };
+    let is_url = text.starts_with("//");
+    if ["", ":memory:", "/:memory:"].contains(&path) {
+        return Err(match path {
+            "" => StoreLocation::EXPECTED.to_owned(),
+            _ => "for a store in memory write `memory`".to_owned(),
+        });
+    }
+    if path.contains('?') {
+        return Err(format!(
+            "a store in SQLite takes no parameters: leave out what begins with `?` in `sqlite:{text}`"
+        ));
+    }
+    if path.contains('#') {
+        return Err(format!(
+            "a store in SQLite takes no fragment: leave out what begins with `#` in `sqlite:{text}`"
+        ));
+    }
+    if is_url && is_percent_encoded(path) {
+        return Err(format!(
+            "the path in `sqlite:{text}` is taken as it is: write the characters themselves in the \
+             place of `%` and two digits"
+        ));
+    }
+    if path.starts_with("file:") {
+        return Err(format!(
+            "`{path}` is a URI of SQLite's own: write `sqlite:PATH`"
+        ));
+    }
+    if path == "~" || path.starts_with("~/") {
+        return Err(format!(
+            "`~` is not replaced by the home directory in `sqlite:{text}`: write the path in full"
+        ));
+    }
+    Ok(path.into())
+}
+
+fn is_percent_encoded(path: &str) -> bool {
+    path.as_bytes()
+        .windows(3)
+        .any(|part| part[0] == b'%' && part[1..].iter().all(u8::is_ascii_hexdigit))
 }
 
 impl fmt::Display for StoreLocation {
@@ -190,6 +247,18 @@ mod tests {
             "sqlite:/a:b.db".parse(),
             Ok(StoreLocation::Sqlite("/a:b.db".into()))
         );
+        for (text, path) in [
+            ("sqlite:///x/ua.db", "/x/ua.db"),
+            ("sqlite:x/ua.db", "x/ua.db"),
+            ("sqlite:./%41.db", "./%41.db"),
+            ("sqlite:///100%.db", "/100%.db"),
+        ] {
+            assert_eq!(
+                text.parse(),
+                Ok(StoreLocation::Sqlite(path.into())),
+                "{text}"
+            );
+        }
         for scheme in ["postgres", "postgresql"] {
             let location: StoreLocation = format!("{scheme}://me:secret@db.example/x")
                 .parse()
@@ -208,6 +277,30 @@ mod tests {
             "mysql://db.example/x",
         ] {
             assert!(wrong.parse::<StoreLocation>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_other_programs_take_in_a_url_becomes_no_part_of_a_name() {
+        for (text, says) in [
+            ("sqlite:///x/ua.db?mode=rwc", "no parameters"),
+            ("sqlite:ua.db?mode=rwc", "no parameters"),
+            ("sqlite:ua.db?", "no parameters"),
+            ("sqlite:///x/ua.db#main", "no fragment"),
+            ("sqlite:///a%20b/ua.db", "as it is"),
+            ("sqlite://ua.db", "sqlite:ua.db"),
+            ("sqlite://localhost/x/ua.db", "name of a machine"),
+            ("sqlite://", "name of a machine"),
+            ("sqlite:///:memory:", "write `memory`"),
+            ("sqlite://:memory:", "name of a machine"),
+            ("sqlite:file:ua.db", "URI"),
+            ("sqlite:~/ua.db", "home directory"),
+            ("file:ua.db", "sqlite:PATH"),
+            ("file:///x/ua.db", "sqlite:PATH"),
+            ("SQLITE:ua.db", "sqlite:PATH"),
+        ] {
+            let told = text.parse::<StoreLocation>().unwrap_err();
+            assert!(told.contains(says), "{text}: {told}");
         }
     }
 }

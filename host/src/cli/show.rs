@@ -4,6 +4,7 @@ use std::env;
 use std::io::{self, Write as _};
 
 use serde_json::{Map, Value};
+use user_auth_host::printable;
 
 use super::Failure;
 
@@ -59,21 +60,21 @@ fn text(value: &Value, indent: &str) -> String {
         Value::String(text) => printable(text),
         Value::Array(_) | Value::Object(_) => {
             let pretty = serde_json::to_string_pretty(value).unwrap_or_default();
-            printable(&pretty).replace("\\n", &format!("\n{indent}  "))
+            printable_lines(&pretty).replace('\n', &format!("\n{indent}  "))
         }
         other => other.to_string(),
     }
 }
 
-/// Control characters escaped: a name that somebody registered must not be able
-/// to move the cursor of whoever looks at it.
+/// What deceives is escaped: a registered name must not be able to move
+/// the cursor of who looks at it, or to be read as another.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| match character.is_control() {
-            true => character.escape_default().to_string(),
-            false => character.to_string(),
-        })
-        .collect()
+    printable::printable(text).into_owned()
+}
+
+/// A line of JSON for programs, which may show it as it is.
+pub(super) fn json_line(json: &str) -> String {
+    format!("{}\n", printable::printable_json(json))
 }
 
 /// The same for a text of several lines, which stay lines.
@@ -89,11 +90,11 @@ mod tests {
 
     #[test]
     fn an_object_is_shown_as_aligned_lines() {
-        let object = json!({"a": 1, "long": "x\u{1b}[2J", "list": [true]});
+        let object = json!({"a": 1, "long": "x\u{1b}[2J\u{2028}", "list": ["b\nc\u{202e}"]});
         let object = object.as_object().unwrap();
         assert_eq!(
             lines(object, "", false),
-            "a:    1\nlist: [\n    true\n  ]\nlong: x\\u{1b}[2J\n"
+            "a:    1\nlist: [\n    \"b\\nc\\u{202e}\"\n  ]\nlong: x\\u{1b}[2J\\u{2028}\n"
         );
     }
 

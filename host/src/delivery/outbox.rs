@@ -53,6 +53,8 @@ pub(crate) enum Refused {
     Full,
     /// It has more bytes than it may, which is the number.
     TooLarge(usize),
+    /// It is not for one address in the form that the contract names.
+    NoAddress,
     /// There is no way to deliver anything.
     NoDelivery,
 }
@@ -62,6 +64,7 @@ impl fmt::Display for Refused {
         match self {
             Self::Full => f.write_str("the queue of messages is full"),
             Self::TooLarge(limit) => write!(f, "a message may have at most {limit} bytes"),
+            Self::NoAddress => f.write_str("a message goes to one address, in printable ASCII"),
             Self::NoDelivery => f.write_str("there is no delivery of messages"),
         }
     }
@@ -101,6 +104,10 @@ impl Outbox {
         if message.bytes() > self.message_bytes {
             self.lock().refused += 1;
             return Err(Refused::TooLarge(self.message_bytes));
+        }
+        if !message.has_plain_address() {
+            self.lock().refused += 1;
+            return Err(Refused::NoAddress);
         }
         let Some(delivery) = self.delivery.clone() else {
             self.lock().refused += 1;
@@ -274,8 +281,8 @@ mod tests {
         async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
             let _ = self.tries.send(message.to.clone());
             match message.to.as_str() {
-                "refused" => Err(DeliveryError::Temporary("not now".to_owned())),
-                "stalled" => std::future::pending().await,
+                "refused@example.com" => Err(DeliveryError::Temporary("not now".to_owned())),
+                "stalled@example.com" => std::future::pending().await,
                 _ => Ok(()),
             }
         }
@@ -295,7 +302,7 @@ mod tests {
         Message {
             id: "1".to_owned(),
             kind,
-            to: to.to_owned(),
+            to: format!("{to}@example.com"),
             username: "alice".to_owned(),
             user_id: "2".to_owned(),
             code: None,
@@ -370,7 +377,7 @@ mod tests {
         }
         let reset = message(MessageKind::PasswordReset, "taken");
         outbox.enqueue(reset).unwrap();
-        while next(&mut tries).await != "taken" {}
+        while next(&mut tries).await != "taken@example.com" {}
     }
 
     #[tokio::test]

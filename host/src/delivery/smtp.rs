@@ -8,6 +8,7 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::transport::smtp::{Error as SmtpError, extension::ClientId};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use url::Host;
 use zeroize::Zeroizing;
 
 use super::{Delivery, DeliveryError, Message};
@@ -59,10 +60,7 @@ impl SmtpDelivery {
     ///
     /// Fails with a text for people, which holds no password.
     pub fn new(options: SmtpOptions) -> Result<Self, String> {
-        let from: Mailbox = options
-            .from
-            .parse()
-            .map_err(|_| "the sender is no e-mail address".to_owned())?;
+        let from = sender(&options.from)?;
         let tls = || {
             TlsParameters::new(options.host.clone())
                 .map_err(|error| format!("TLS cannot be set up: {error}"))
@@ -88,8 +86,8 @@ impl SmtpDelivery {
         })
     }
 
-    /// Addresses are parsed, and what is no address gets no further: so nothing
-    /// that somebody registered can begin a header of its own.
+    /// The address is in the form that the component makes of what it was given, and is
+    /// handed on as it is.
     fn mail(&self, message: &Message) -> Result<Mail, DeliveryError> {
         let permanent = |what: &str| DeliveryError::Permanent(what.to_owned());
         let to: Address = message
@@ -111,6 +109,26 @@ impl SmtpDelivery {
             .body(message.text().to_string())
             .map_err(|_| permanent("the message cannot be written"))
     }
+}
+
+/// The sender, with the domain in A-labels: otherwise each mail would take a server
+/// with SMTPUTF8 (RFC 6531).
+fn sender(text: &str) -> Result<Mailbox, String> {
+    let given: Mailbox = text
+        .parse()
+        .map_err(|_| "the sender is no e-mail address".to_owned())?;
+    let address = &given.email;
+    if !address.user().is_ascii() {
+        return Err("the sender has other letters than those of ASCII before the `@`".to_owned());
+    }
+    if address.domain().is_ascii() {
+        return Ok(given);
+    }
+    let domain = Host::parse(address.domain())
+        .map_err(|error| format!("the domain of the sender cannot be used: {error}"))?;
+    let address = Address::new(address.user(), domain.to_string())
+        .map_err(|_| "the sender is no e-mail address".to_owned())?;
+    Ok(Mailbox::new(given.name, address))
 }
 
 #[async_trait]
@@ -164,5 +182,64 @@ impl Header for AutoSubmitted {
 
     fn display(&self) -> HeaderValue {
         HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MessageKind;
+    use super::*;
+
+    #[test]
+    fn a_sender_in_an_internationalised_domain_takes_no_smtputf8() {
+        let sent = sender("Accounts <a@m\u{fc}ller.example>").unwrap();
+        assert_eq!(sent.email.to_string(), "a@xn--mller-kva.example");
+        assert_eq!(sent.name.as_deref(), Some("Accounts"));
+        assert!(sender("\u{fc}@example.com").is_err());
+        assert!(sender("no address").is_err());
+    }
+
+    #[test]
+    fn an_address_goes_into_the_envelope_as_it_is() {
+        let smtp = SmtpDelivery::new(SmtpOptions {
+            host: "127.0.0.1".to_owned(),
+            port: 25,
+            security: SmtpSecurity::Plain,
+            credentials: None,
+            from: "accounts@example.com".to_owned(),
+        })
+        .unwrap();
+        let longest = format!(
+            "{}@{}.{}.{}.ab",
+            "a".repeat(64),
+            "b".repeat(61),
+            "b".repeat(61),
+            "b".repeat(61)
+        );
+        for to in [
+            "Alice@example.com",
+            "info@xn--mller-kva.example",
+            "a.!#$%&'*+-/=?^_`{|}~b@1.example",
+            "a@r3---sn-x.example",
+            &longest,
+        ] {
+            let message = Message {
+                id: "1".to_owned(),
+                kind: MessageKind::PasswordReset,
+                to: to.to_owned(),
+                username: "alice".to_owned(),
+                user_id: "2".to_owned(),
+                code: None,
+                expires_at: None,
+            };
+            let mail = smtp.mail(&message).expect(to);
+            let sent: Vec<String> = mail
+                .envelope()
+                .to()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(sent, [to]);
+        }
     }
 }

@@ -18,6 +18,7 @@ pub(super) fn subject(kind: MessageKind) -> &'static str {
         MessageKind::EmailChanged => "Your e-mail address was changed",
         MessageKind::SecondFactorChanged => "Your second factor was changed",
         MessageKind::LoginFromNewSource => "A login from somewhere new",
+        MessageKind::ApiKeyCreated => "An API key was made for your account",
     }
 }
 
@@ -64,6 +65,14 @@ pub(super) fn body(message: &Message) -> Zeroizing<String> {
                  not been used from lately."
             ),
             "If that was not you, change the password now, and end all other sessions.",
+        ),
+        MessageKind::ApiKeyCreated => (
+            format!(
+                "An API key was made for the account {username}, or one of its keys was rotated. \
+                 A program that has the key can act for the account."
+            ),
+            "If that was not you, change the password now, which ends such keys as well, and tell \
+             whoever runs the service.",
         ),
     };
     let mut text = Zeroizing::new(String::with_capacity(512));
@@ -112,6 +121,7 @@ mod tests {
             (EmailChanged, true),
             (SecondFactorChanged, true),
             (LoginFromNewSource, true),
+            (ApiKeyCreated, true),
         ] {
             let message = message(kind);
             assert!(!message.subject().contains(LINK), "{kind:?}");

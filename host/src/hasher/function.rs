@@ -57,6 +57,8 @@ pub enum Function {
 impl HashRequest {
     /// Fails unless the request is within the limits, and one that can be served.
     pub(super) fn admit(&self, limits: &Limits) -> Result<(), HashError> {
+        let most = limits.hash_input_bytes as u64;
+        at_most("length of password, salt and secret", self.bytes(), most)?;
         match self.function {
             Function::Argon2id { .. } => self.admit_argon2id(limits),
             Function::Bcrypt { cost } => {
@@ -78,6 +80,15 @@ impl HashRequest {
                 require(iterations > 0, "there is at least one iteration")
             }
         }
+    }
+
+    /// What there is to hash.
+    fn bytes(&self) -> u64 {
+        let secret = match &self.function {
+            Function::Argon2id { secret, .. } => secret.len(),
+            Function::Bcrypt { .. } | Function::Scrypt { .. } | Function::Pbkdf2Sha256 { .. } => 0,
+        };
+        (self.password.len() + self.salt.len() + secret) as u64
     }
 
     fn admit_argon2id(&self, limits: &Limits) -> Result<(), HashError> {

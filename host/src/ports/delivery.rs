@@ -26,7 +26,9 @@ impl Host for UserAuthCtx {
                     .map_err(|refused| refused.to_string())
             });
         Ok(queued.map_err(|reason| {
-            warn!(reason, "a message to the owner of an account was refused");
+            if self.may_log(reason.len()) {
+                warn!(reason, "a message to the owner of an account was refused");
+            }
             Unavailable {
                 reason,
                 retry_after_ms: RETRY_AFTER_MS,
@@ -47,6 +49,7 @@ fn queued(id: String, message: Message) -> delivery::Message {
             Kind::EmailChanged => MessageKind::EmailChanged,
             Kind::SecondFactorChanged => MessageKind::SecondFactorChanged,
             Kind::LoginFromNewSource => MessageKind::LoginFromNewSource,
+            Kind::ApiKeyCreated => MessageKind::ApiKeyCreated,
         },
         to: message.to,
         username: message.username,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::warn;
+use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
 use crate::bindings::user_auth::plugin::password_hash::{Host, Parameters, ScryptParameters};
@@ -83,11 +83,19 @@ async fn hash(
         function,
     };
     ctx.count_host_call()?;
-    let hasher = ctx.shared().hasher.clone();
-    let hashed = ctx.wait(hasher.hash(request)).await;
+    let (hasher, source) = (ctx.shared().hasher.clone(), ctx.source());
+    let hashed = ctx.wait(hasher.hash(request, source)).await;
     Ok(hashed.map_err(|error| {
-        warn!(%error, "a password was not hashed");
-        unavailable(&error)
+        let unavailable = unavailable(&error);
+        match error {
+            // A flood causes any number of these.
+            HashError::Full { .. } => debug!(%error, "a password was not hashed"),
+            _ if ctx.may_log(unavailable.reason.len()) => {
+                warn!(%error, "a password was not hashed");
+            }
+            _ => {}
+        }
+        unavailable
     }))
 }
 

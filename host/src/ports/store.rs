@@ -1,17 +1,17 @@
-//! `store`: to whichever store the host was given.
+//! `store`: to whichever store the host was given, as far as it is the component's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tracing::{Instrument as _, Span, debug_span, error, field};
+use tracing::{Instrument as _, Span, debug_span, error, field, warn};
 
 use crate::bindings::user_auth::plugin::store::{
     Entry, Expect, Host, Mutation, Outcome, Page, Version,
 };
 use crate::bindings::user_auth::plugin::types::Unavailable;
 use crate::ctx::UserAuthCtx;
-use crate::store::{self, StoreError};
+use crate::store::{self, GuestStore, StoreError};
 use crate::trace::TARGET;
 
 /// What is advised when the store is away: long enough for a database to come
@@ -27,10 +27,17 @@ impl Host for UserAuthCtx {
         let host = Arc::clone(self.shared());
         count(&host.metrics.store.reads);
         let span = self.store_span("get", keys.len());
-        let entries = self.wait(host.store.get(&keys).instrument(span)).await;
-        Ok(entries
-            .map(|entries| entries.into_iter().map(|e| e.map(entry)).collect())
-            .map_err(|error| self.unavailable("get", error)))
+        let asked = keys.iter().map(String::len).sum();
+        self.count_store_bytes(asked)?;
+        let store = GuestStore(&*host.store);
+        match self.wait(store.get(&keys).instrument(span)).await {
+            Ok(entries) => {
+                let read = entries.iter().flatten().map(store::Entry::bytes).sum();
+                self.count_store_bytes(read)?;
+                Ok(Ok(entries.into_iter().map(|e| e.map(entry)).collect()))
+            }
+            Err(error) => Ok(Err(self.unavailable("get", error))),
+        }
     }
 
     async fn commit(
@@ -41,8 +48,10 @@ impl Host for UserAuthCtx {
         let host = Arc::clone(self.shared());
         count(&host.metrics.store.commits);
         let span = self.store_span("commit", batch.len());
-        let batch = batch.into_iter().map(mutation).collect();
-        match self.wait(host.store.commit(batch).instrument(span)).await {
+        let batch: Vec<_> = batch.into_iter().map(mutation).collect();
+        self.count_store_bytes(batch.iter().map(store::Mutation::bytes).sum())?;
+        let store = GuestStore(&*host.store);
+        match self.wait(store.commit(batch).instrument(span)).await {
             Ok(store::Outcome::Committed) => Ok(Ok(Outcome::Committed)),
             Ok(store::Outcome::Conflict(index)) => {
                 count(&host.metrics.store.conflicts);
@@ -63,8 +72,10 @@ impl Host for UserAuthCtx {
         count(&host.metrics.store.commits);
         let ttl = ttl_ms.map(Duration::from_millis);
         let span = self.store_span("add", 1);
+        self.count_store_bytes(key.len())?;
+        let store = GuestStore(&*host.store);
         let sum = self
-            .wait(host.store.add(&key, delta, ttl).instrument(span))
+            .wait(store.add(&key, delta, ttl).instrument(span))
             .await;
         Ok(sum.map_err(|error| self.unavailable("add", error)))
     }
@@ -79,14 +90,19 @@ impl Host for UserAuthCtx {
         let host = Arc::clone(self.shared());
         count(&host.metrics.store.reads);
         let span = self.store_span("scan", 1);
-        let scan = host.store.scan(&prefix, after.as_deref(), limit);
-        let page = self.wait(scan.instrument(span)).await;
-        Ok(page
-            .map(|page| Page {
-                entries: page.entries.into_iter().map(entry).collect(),
-                next: page.next,
-            })
-            .map_err(|error| self.unavailable("scan", error)))
+        let store = GuestStore(&*host.store);
+        let scan = store.scan(&prefix, after.as_deref(), limit);
+        match self.wait(scan.instrument(span)).await {
+            Ok(page) => {
+                let read = page.entries.iter().map(store::Entry::bytes).sum();
+                self.count_store_bytes(read)?;
+                Ok(Ok(Page {
+                    entries: page.entries.into_iter().map(entry).collect(),
+                    next: page.next,
+                }))
+            }
+            Err(error) => Ok(Err(self.unavailable("scan", error))),
+        }
     }
 }
 
@@ -105,12 +121,22 @@ impl UserAuthCtx {
         )
     }
 
-    fn unavailable(&self, call: &'static str, error: StoreError) -> Unavailable {
+    fn unavailable(&mut self, call: &'static str, error: StoreError) -> Unavailable {
         count(&self.shared().metrics.store.failures);
-        error!(call, %error, store = self.shared().store.kind(), "the store failed");
+        let reason = error.to_string();
+        let is_refused = matches!(error, StoreError::Refused(_));
+        if self.may_log(reason.len()) {
+            let store = self.shared().store.kind();
+            match is_refused {
+                true => {
+                    warn!(call, %error, store, "the component asked the store for what it may not")
+                }
+                false => error!(call, %error, store, "the store failed"),
+            }
+        }
         Unavailable {
-            reason: error.to_string(),
-            retry_after_ms: RETRY_AFTER_MS,
+            reason,
+            retry_after_ms: if is_refused { 0 } else { RETRY_AFTER_MS },
         }
     }
 }

@@ -37,6 +37,7 @@ impl Host for UserAuthCtx {
 
     fn operation_ended(&mut self, mut event: OperationEvent) -> wasmtime::Result<()> {
         self.count_host_call()?;
+        self.count_operation()?;
         event.operation = shortened(event.operation, NAME_BYTES);
         let code = event.code;
         if let Some(running) = self.end_operation(&event.operation) {

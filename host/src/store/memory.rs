@@ -1,4 +1,5 @@
-//! Records in memory: for tests, and gone with the process.
+//! Records in memory: for tests, and gone with the process. No more of them than a
+//! process can well hold, since nothing else bounds what a component writes.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -10,11 +11,18 @@ use async_trait::async_trait;
 use super::clock::{self, Clock, Millis};
 use super::{Entry, Expect, Mutation, Outcome, Page, Snapshot, Store, StoreError, checks};
 
-/// A store that keeps its records in memory.
+/// The bytes of all records, expired ones included, that a store holds at most.
+const CAPACITY: usize = 1 << 30;
+/// What a record takes besides its key and its value, at about.
+const RECORD_BYTES: usize = 128;
+
+/// A store that keeps its records in memory, up to 1 GiB of them. Beyond that it is
+/// [`StoreError::Unavailable`] for all that would make it grow.
 pub struct MemoryStore {
     // std's mutex and not tokio's: no holder awaits anything.
     records: Mutex<Records>,
     clock: Clock,
+    capacity: usize,
 }
 
 impl MemoryStore {
@@ -29,6 +37,7 @@ impl MemoryStore {
         Self {
             records: Mutex::default(),
             clock,
+            capacity: CAPACITY,
         }
     }
 
@@ -41,6 +50,19 @@ impl MemoryStore {
         // an earlier time.
         let now_ms = clock::now_ms(&self.clock);
         View { records, now_ms }
+    }
+
+    /// Fails if records that grow by this many bytes, and lose as many as `freed`, are
+    /// more than the store holds.
+    fn make_room(&self, view: &View<'_>, grown: usize, freed: usize) -> Result<(), StoreError> {
+        let bytes = (view.records.bytes + grown).saturating_sub(freed);
+        if grown <= freed || bytes <= self.capacity {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(format!(
+            "the store in memory is full: it holds at most {} bytes",
+            self.capacity
+        )))
     }
 }
 
@@ -57,10 +79,11 @@ impl Store for MemoryStore {
     }
 
     async fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
-        keys.iter().try_for_each(|key| checks::key(key))?;
+        checks::keys(keys)?;
         let view = self.view();
-        let entry = |key: &String| view.live(key).map(|record| record.entry(key));
-        Ok(keys.iter().map(entry).collect())
+        checks::get(keys, |key| {
+            Ok(view.live(key).map(|record| record.entry(key)))
+        })
     }
 
     async fn commit(&self, batch: Vec<Mutation>) -> Result<Outcome, StoreError> {
@@ -78,15 +101,21 @@ impl Store for MemoryStore {
                 return Ok(Outcome::Conflict(index));
             }
         }
+        let puts = batch.iter().filter_map(|mutation| {
+            let value = mutation.put.as_ref()?;
+            Some(record_bytes(&mutation.key, value))
+        });
+        let replaced = batch
+            .iter()
+            .map(|mutation| view.records.held(&mutation.key));
+        self.make_room(&view, puts.sum(), replaced.sum())?;
         for Mutation { key, put, ttl, .. } in batch {
             match put {
                 Some(value) => {
                     let expires_at_ms = clock::expires_at_ms(view.now_ms, ttl);
                     view.put(key, value, expires_at_ms);
                 }
-                None => {
-                    view.records.by_key.remove(&key);
-                }
+                None => view.records.remove(&key),
             }
         }
         Ok(Outcome::Committed)
@@ -101,7 +130,10 @@ impl Store for MemoryStore {
             Some(record) => record.expires_at_ms,
             None => clock::expires_at_ms(view.now_ms, ttl),
         };
-        view.put(key.to_owned(), sum.to_string().into(), expires_at_ms);
+        let value: Vec<u8> = sum.to_string().into();
+        let held = view.records.held(key);
+        self.make_room(&view, record_bytes(key, &value), held)?;
+        view.put(key.to_owned(), value, expires_at_ms);
         Ok(sum)
     }
 
@@ -112,18 +144,14 @@ impl Store for MemoryStore {
         limit: u32,
     ) -> Result<Page, StoreError> {
         let range = checks::range(prefix, after)?;
-        let len = checks::page_len(limit);
         let view = self.view();
-        // One more than the page holds, to know whether another follows.
         let entries = view
             .records
             .by_key
             .range(range)
             .filter(|(_, record)| clock::is_live(record.expires_at_ms, view.now_ms))
-            .map(|(key, record)| record.entry(key))
-            .take(len as usize + 1)
-            .collect();
-        Ok(checks::page(entries, len))
+            .map(|(key, record)| Ok(record.entry(key)));
+        checks::page(entries, limit)
     }
 
     /// Looks at every record: a store for tests needs no index of expiries.
@@ -131,11 +159,16 @@ impl Store for MemoryStore {
         let mut view = self.view();
         let now_ms = view.now_ms;
         let mut purged = 0;
-        view.records.by_key.retain(|_, record| {
+        let mut freed = 0;
+        view.records.by_key.retain(|key, record| {
             let keep = purged == limit || clock::is_live(record.expires_at_ms, now_ms);
-            purged += u32::from(!keep);
+            if !keep {
+                purged += 1;
+                freed += record_bytes(key, &record.value);
+            }
             keep
         });
+        view.records.bytes -= freed;
         Ok(purged)
     }
 
@@ -175,6 +208,25 @@ struct Records {
     by_key: BTreeMap<String, Record>,
     /// Only ever grows, so that no version comes twice.
     last_version: u64,
+    /// What they take, all together.
+    bytes: usize,
+}
+
+impl Records {
+    /// What the record under this key takes, alive or expired.
+    fn held(&self, key: &str) -> usize {
+        let record = self.by_key.get(key);
+        record.map_or(0, |record| record_bytes(key, &record.value))
+    }
+
+    fn remove(&mut self, key: &str) {
+        self.bytes -= self.held(key);
+        self.by_key.remove(key);
+    }
+}
+
+fn record_bytes(key: &str, value: &[u8]) -> usize {
+    key.len() + value.len() + RECORD_BYTES
 }
 
 struct Record {
@@ -206,6 +258,8 @@ impl View<'_> {
     }
 
     fn put(&mut self, key: String, value: Vec<u8>, expires_at_ms: Option<Millis>) {
+        self.records.bytes += record_bytes(&key, &value);
+        self.records.bytes -= self.records.held(&key);
         self.records.last_version += 1;
         let record = Record {
             value,
@@ -213,5 +267,56 @@ impl View<'_> {
             expires_at_ms,
         };
         self.records.by_key.insert(key, record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &str, bytes: usize) -> Mutation {
+        Mutation {
+            key: key.into(),
+            expect: Expect::Any,
+            put: Some(vec![0; bytes]),
+            ttl: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_store_takes_what_does_not_make_it_grow_and_nothing_else() {
+        let store = MemoryStore {
+            capacity: 3 * (RECORD_BYTES + 101),
+            ..MemoryStore::new()
+        };
+        let filling = ["a", "b", "c"].map(|key| put(key, 100));
+        store.commit(filling.into()).await.unwrap();
+        for refused in [put("d", 0), put("c", 101)] {
+            let refused = store.commit(vec![refused]).await.unwrap_err();
+            assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+        }
+        let added = store.add("n", 1, None).await.unwrap_err();
+        assert!(matches!(added, StoreError::Unavailable(_)), "{added}");
+        let smaller = [put("a", 90), put("b", 110)];
+        store.commit(smaller.into()).await.unwrap();
+        let delete = Mutation {
+            put: None,
+            ..put("a", 0)
+        };
+        store.commit(vec![delete, put("d", 90)]).await.unwrap();
+        assert_eq!(store.view().records.bytes, 3 * (RECORD_BYTES + 101));
+    }
+
+    #[tokio::test]
+    async fn expired_records_count_until_they_are_purged() {
+        let store = MemoryStore::new();
+        let gone = Mutation {
+            ttl: Some(Duration::ZERO),
+            ..put("gone", 10)
+        };
+        store.commit(vec![gone]).await.unwrap();
+        assert_eq!(store.view().records.bytes, RECORD_BYTES + 14);
+        assert_eq!(store.purge(1).await.unwrap(), 1);
+        assert_eq!(store.view().records.bytes, 0);
     }
 }

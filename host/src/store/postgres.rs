@@ -30,8 +30,36 @@ pub use self::url::{PostgresUrl, PostgresUrlError};
 
 use self::connections::{Connections, Parameter, parameter};
 use self::snapshot::Reading;
+use super::checks::{self, TooLarge};
 use super::clock::{self, Clock, Millis};
-use super::{Entry, Expect, Mutation, Outcome, Page, Snapshot, Store, StoreError, checks};
+use super::{
+    Entry, Expect, MAX_ANSWER_BYTES, MAX_VALUE_BYTES, Mutation, Outcome, Page, Snapshot, Store,
+    StoreError,
+};
+
+/// Beyond this the server sends no more: it knows the length of a value without reading
+/// it.
+const ANSWER_BYTES: i64 = MAX_ANSWER_BYTES as i64;
+/// So few records as always have room in an answer.
+const GET_FEW: &str = "SELECT key, value, version FROM user_auth.get($1, $2)";
+/// Without the values where there are too many bytes of them. Names the schema of all that
+/// it uses, as the functions do.
+const GET: &str = "
+    SELECT key, CASE WHEN total OPERATOR(pg_catalog.<=) $3 THEN value END, version FROM (
+        SELECT *, pg_catalog.sum(pg_catalog.length(value)) OVER () AS total
+        FROM user_auth.get($1, $2)
+    ) AS found";
+/// Up to and with the record that makes it too many bytes.
+const SCAN: &str = r#"
+    SELECT key, value, version FROM (
+        SELECT *, pg_catalog.sum(pg_catalog.length(value)) OVER (
+            ORDER BY key COLLATE "C" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS before
+        FROM user_auth.scan($1, $2, $3, $4)
+    ) AS page
+    WHERE before IS NULL OR before OPERATOR(pg_catalog.<=) $5
+    ORDER BY key COLLATE "C"
+"#;
 
 /// A store that keeps its records in the schema `user_auth` of a PostgreSQL
 /// database, of version 13 or later.
@@ -64,6 +92,14 @@ impl PostgresStore {
         Ok(Self { connections, clock })
     }
 
+    async fn call(
+        &self,
+        statement: &'static str,
+        parameters: Vec<Parameter>,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.connections.call(statement, parameters).await
+    }
+
     fn now(&self) -> Parameter {
         parameter(self.clock.as_ref().map(clock::now_ms), Type::INT8)
     }
@@ -76,27 +112,29 @@ impl Store for PostgresStore {
     }
 
     async fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
-        keys.iter().try_for_each(|key| checks::key(key))?;
+        checks::keys(keys)?;
         if keys.is_empty() {
             return Ok(Vec::new());
         }
         let wanted = parameter(keys.to_vec(), Type::TEXT_ARRAY);
-        let rows = self
-            .connections
-            .call(
-                "SELECT key, value, version FROM user_auth.get($1, $2)",
-                vec![wanted, self.now()],
-            )
-            .await?;
-        let entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
-        let by_key: HashMap<&str, &Entry> = entries
-            .iter()
-            .map(|entry| (entry.key.as_str(), entry))
-            .collect();
-        Ok(keys
-            .iter()
-            .map(|key| by_key.get(key.as_str()).copied().cloned())
-            .collect())
+        let rows = match keys.len() * MAX_VALUE_BYTES < MAX_ANSWER_BYTES {
+            true => self.call(GET_FEW, vec![wanted, self.now()]).await?,
+            false => {
+                let room = parameter(ANSWER_BYTES, Type::INT8);
+                self.call(GET, vec![wanted, self.now(), room]).await?
+            }
+        };
+        let mut found: HashMap<&str, &Row> = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            found.insert(row.try_get(0)?, row);
+        }
+        checks::get(keys, |key| {
+            let Some(row) = found.get(key) else {
+                return Ok(None);
+            };
+            let value: Option<Vec<u8>> = row.try_get(1)?;
+            entry(row, value.ok_or(TooLarge)?).map(Some)
+        })
     }
 
     async fn commit(&self, batch: Vec<Mutation>) -> Result<Outcome, StoreError> {
@@ -166,23 +204,17 @@ impl Store for PostgresStore {
         limit: u32,
     ) -> Result<Page, StoreError> {
         let range = checks::range(prefix, after)?;
-        let len = checks::page_len(limit);
         // One more than the page holds, to know whether another follows.
-        let at_most = i64::from(len) + 1;
-        let rows = self
-            .connections
-            .call(
-                "SELECT key, value, version FROM user_auth.scan($1, $2, $3, $4)",
-                vec![
-                    parameter(range.start, Type::TEXT),
-                    parameter(range.end, Type::TEXT),
-                    parameter(at_most, Type::INT8),
-                    self.now(),
-                ],
-            )
-            .await?;
-        let entries = rows.iter().map(entry).collect::<Result<_, _>>()?;
-        Ok(checks::page(entries, len))
+        let at_most = i64::from(checks::page_len(limit)) + 1;
+        let parameters = vec![
+            parameter(range.start, Type::TEXT),
+            parameter(range.end, Type::TEXT),
+            parameter(at_most, Type::INT8),
+            self.now(),
+            parameter(ANSWER_BYTES, Type::INT8),
+        ];
+        let rows = self.call(SCAN, parameters).await?;
+        checks::page(rows.iter().map(|row| entry(row, row.try_get(1)?)), limit)
     }
 
     async fn purge(&self, limit: u32) -> Result<u32, StoreError> {
@@ -222,10 +254,10 @@ fn ttl_ms(ttl: Duration) -> Option<Millis> {
         .filter(|ttl_ms| *ttl_ms < Millis::MAX / 2)
 }
 
-fn entry(row: &Row) -> Result<Entry, StoreError> {
+fn entry(row: &Row, value: Vec<u8>) -> Result<Entry, StoreError> {
     Ok(Entry {
         key: row.try_get(0)?,
-        value: row.try_get(1)?,
+        value,
         version: row.try_get(2)?,
     })
 }

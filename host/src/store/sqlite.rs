@@ -2,38 +2,35 @@
 //!
 //! - Every change goes to one [`writer`] thread, which commits all that is
 //!   waiting at once: one fsync for many callers.
-//! - Reads see the last commit and wait for nobody (WAL).
+//! - Reads see the last commit and wait for nobody (WAL). Small ones run where they
+//!   are asked for, all others on [threads](reading) that may wait.
 //! - Several processes may share the file.
 
+mod reading;
 mod schema;
 mod snapshot;
 mod writer;
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
+use self::reading::Readers;
 use self::schema::Database;
 use self::snapshot::Reading;
-use self::writer::{Durability, Writer};
-use super::clock::{self, Clock, Millis};
+use self::writer::{Durability, Writer, weight};
+use super::clock::{self, Clock};
 use super::{Entry, Mutation, Outcome, Page, Store, StoreError, checks};
-
-/// How many connections the store keeps open for the next read.
-const IDLE_READERS: usize = 16;
 
 /// A store that keeps its records in an SQLite file.
 ///
 /// Dropping it finishes the writes that were handed to it, and folds the
 /// write-ahead log into the file unless another process has the file open.
 pub struct SqliteStore {
-    database: Database,
     // Fields are dropped in this order: the writer closes the last connection,
     // and it is the last connection that folds the log into the file.
-    readers: Mutex<Vec<Connection>>,
+    readers: Readers,
     writer: Writer,
     clock: Clock,
 }
@@ -49,45 +46,10 @@ impl SqliteStore {
     pub fn with_clock(path: &Path, clock: Clock) -> Result<Self, StoreError> {
         let (database, connection) = Database::open(path)?;
         Ok(Self {
-            database,
-            readers: Mutex::default(),
+            readers: Readers::new(database, clock.clone()),
             writer: Writer::start(connection, clock.clone())?,
             clock,
         })
-    }
-
-    /// Runs `query` on one snapshot of the database.
-    ///
-    /// It runs on the thread of the caller, although that may be one of an
-    /// async runtime: a read comes from memory and takes some 10 µs, which is
-    /// less than it takes to hand it to another thread and back.
-    fn read<T>(
-        &self,
-        query: impl FnOnce(&Snapshot<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        let idle = self.readers().pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => self.database.reader()?,
-        };
-        let snapshot = Snapshot {
-            transaction: connection.transaction()?,
-            now_ms: clock::now_ms(&self.clock),
-        };
-        let result = query(&snapshot)?;
-        drop(snapshot);
-        // A connection that failed does not get here: the next read opens another.
-        let mut readers = self.readers();
-        if readers.len() < IDLE_READERS {
-            readers.push(connection);
-        }
-        Ok(result)
-    }
-
-    fn readers(&self) -> MutexGuard<'_, Vec<Connection>> {
-        // Nothing but a push or a pop happens under the lock, so what a
-        // poisoned lock guards is whole.
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,14 +60,14 @@ impl Store for SqliteStore {
     }
 
     async fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
-        keys.iter().try_for_each(|key| checks::key(key))?;
-        self.read(|snapshot| keys.iter().map(|key| snapshot.entry(key)).collect())
+        checks::keys(keys)?;
+        self.readers.get(keys).await
     }
 
     async fn commit(&self, batch: Vec<Mutation>) -> Result<Outcome, StoreError> {
         checks::batch(&batch)?;
         self.writer
-            .submit(Durability::Machine, move |group| {
+            .submit(Durability::Machine, weight(&batch), move |group| {
                 group.commit(&batch).map(Ok)
             })
             .await
@@ -117,7 +79,7 @@ impl Store for SqliteStore {
         // A counter of minutes need not survive a power cut, and an fsync is what
         // takes time here.
         self.writer
-            .submit(Durability::Process, move |group| {
+            .submit(Durability::Process, 0, move |group| {
                 group.add(&key, delta, ttl)
             })
             .await
@@ -130,59 +92,21 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Page, StoreError> {
         let range = checks::range(prefix, after)?;
-        let len = checks::page_len(limit);
-        // One more than the page holds, to know whether another follows.
-        let entries = self.read(|snapshot| snapshot.entries(&range.start, &range.end, len + 1))?;
-        Ok(checks::page(entries, len))
+        self.readers.scan(range, limit).await
     }
 
     async fn purge(&self, limit: u32) -> Result<u32, StoreError> {
         self.writer
-            .submit(Durability::Process, move |group| group.purge(limit).map(Ok))
+            .submit(Durability::Process, 0, move |group| {
+                group.purge(limit).map(Ok)
+            })
             .await
     }
 
     async fn snapshot(&self) -> Result<Box<dyn super::Snapshot>, StoreError> {
-        let reading = Reading::begin(self.database.reader()?, &self.clock)?;
+        let reading = Reading::begin(self.readers.open()?, &self.clock)?;
         Ok(Box::new(reading))
     }
-}
-
-/// The database as the last commit before the read left it.
-struct Snapshot<'a> {
-    transaction: Transaction<'a>,
-    now_ms: Millis,
-}
-
-impl Snapshot<'_> {
-    fn entry(&self, key: &str) -> rusqlite::Result<Option<Entry>> {
-        self.transaction
-            .prepare_cached(
-                "SELECT key, value, version FROM entries
-                 WHERE key = ?1 AND (expires_at_ms IS NULL OR expires_at_ms > ?2)",
-            )?
-            .query_row(params![key, self.now_ms], entry)
-            .optional()
-    }
-
-    fn entries(&self, start: &str, end: &str, limit: u32) -> rusqlite::Result<Vec<Entry>> {
-        self.transaction
-            .prepare_cached(
-                "SELECT key, value, version FROM entries
-                 WHERE key >= ?1 AND key < ?2 AND (expires_at_ms IS NULL OR expires_at_ms > ?3)
-                 ORDER BY key LIMIT ?4",
-            )?
-            .query_map(params![start, end, self.now_ms, limit], entry)?
-            .collect()
-    }
-}
-
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    Ok(Entry {
-        key: row.get(0)?,
-        value: row.get(1)?,
-        version: row.get::<_, i64>(2)?.to_string(),
-    })
 }
 
 impl From<rusqlite::Error> for StoreError {

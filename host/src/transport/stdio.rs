@@ -3,16 +3,19 @@
 mod lines;
 mod scope;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::api::{McpRequest, Transport};
+use crate::api::{Field, McpRequest, Transport};
+use crate::printable::printable_json;
 use crate::sandbox::Plugin;
 use lines::{Line, Lines};
 use scope::{Request, Scope};
@@ -98,19 +101,29 @@ impl Connection {
             return;
         };
         let connection = Arc::clone(self);
-        self.tasks.spawn(async move {
-            connection.answer(message).await;
+        let is_initialize = is_initialize(&message);
+        let answered = self.tasks.spawn(async move {
+            connection.answer(message, is_initialize).await;
             drop(place);
         });
+        // What follows it is judged by the version that it agrees on.
+        if is_initialize {
+            let _ = answered.await;
+        }
     }
 
-    async fn answer(&self, message: Vec<u8>) {
+    async fn answer(&self, message: Vec<u8>, is_initialize: bool) {
         let request = Arc::new(Request::new(Arc::clone(&self.scope)));
         let id = super::id_of(&message);
+        // As a client over HTTP says it with each message.
+        let version = self.scope.protocol_version().map(|value| Field {
+            name: "mcp-protocol-version".to_owned(),
+            value,
+        });
         let call = self.plugin.handle(
             McpRequest {
                 transport: Transport::Stdio,
-                headers: Vec::new(),
+                headers: version.into_iter().collect(),
                 peer: None,
                 body: message,
             },
@@ -126,9 +139,40 @@ impl Connection {
         };
         request.ended();
         if let Some(answer) = answer {
+            if is_initialize && let Some(version) = agreed_version(&answer) {
+                self.scope.set_protocol_version(version);
+            }
             self.scope.write(answer).await;
         }
     }
+}
+
+/// Whether a message asks to initialize. Most are not read for that.
+fn is_initialize(message: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow)]
+        method: Cow<'a, str>,
+    }
+    const METHOD: &[u8] = b"\"initialize\"";
+    message.windows(METHOD.len()).any(|part| part == METHOD)
+        && serde_json::from_slice(message)
+            .is_ok_and(|message: Message| message.method == "initialize")
+}
+
+/// The version that the answer to `initialize` names, unless it is an error.
+fn agreed_version(answer: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        result: Initialized,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Initialized {
+        protocol_version: String,
+    }
+    let answer: Answer = serde_json::from_str(answer).ok()?;
+    Some(answer.result.protocol_version)
 }
 
 /// Writes what is there, and flushes when nothing more is.
@@ -139,8 +183,9 @@ async fn write(
     let mut output = BufWriter::new(output);
     while let Some(line) = lines.recv().await {
         // A line feed ends the message. In JSON it can only stand between
-        // tokens, where a blank means the same.
-        let line = line.replace(['\r', '\n'], " ");
+        // tokens, where a blank means the same. Readers that end lines at U+2028 as
+        // well, as that of Node does, find none.
+        let line = printable_json(&line).replace(['\r', '\n'], " ");
         output.write_all(line.as_bytes()).await?;
         output.write_all(b"\n").await?;
         if lines.is_empty() {
@@ -148,4 +193,43 @@ async fn write(
         }
     }
     output.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_request_to_initialize_is_one() {
+        for (message, expected) in [
+            (r#"{"method":"initialize","id":1}"#, true),
+            (
+                r#"{"id":1, "method" : "initialize", "params": {"a": [1]}}"#,
+                true,
+            ),
+            (
+                r#"{"method":"tools/call","params":{"name":"initialize"}}"#,
+                false,
+            ),
+            (r#"{"method":"notifications/initialized"}"#, false),
+            (r#"[{"method":"initialize"}]"#, false),
+            (r#""initialize""#, false),
+            (r#"{"method":"initialize""#, false),
+        ] {
+            assert_eq!(is_initialize(message.as_bytes()), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_agrees_on_no_version() {
+        let agreed = r#"{"id":1,"result":{"protocolVersion":"2025-06-18","capabilities":{}}}"#;
+        assert_eq!(agreed_version(agreed).as_deref(), Some("2025-06-18"));
+        for refusal in [
+            r#"{"id":1,"error":{"code":-32602,"message":"no"}}"#,
+            r#"{"id":1,"result":{"protocolVersion":1}}"#,
+            "{",
+        ] {
+            assert_eq!(agreed_version(refusal), None, "{refusal}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ fn peak_mib(server: &Server) -> u64 {
 #[test]
 #[cfg(target_os = "linux")]
 fn attack_33_a_flood_of_hashes_keeps_memory_bounded() {
-    let server = Server::start();
+    let server = Options::new().for_a_crowd().start();
     let answers: Vec<Value> = thread::scope(|scope| {
         let threads: Vec<_> = (0..300)
             .map(|number| {
@@ -63,7 +63,7 @@ fn wait_until(server: &Server, holds: impl Fn(&Value) -> bool) {
 
 #[test]
 fn attack_33_clients_that_hang_up_free_their_places() {
-    let server = Server::start();
+    let server = Options::new().for_a_crowd().start();
     server.new_session("alice");
     let address = server.url.trim_start_matches("http://");
     let streams: Vec<TcpStream> = (0..200)

@@ -8,7 +8,7 @@ use user_auth_host::api::{McpRequest, Transport};
 use user_auth_host::client::NoClient;
 use user_auth_host::store::MemoryStore;
 use user_auth_host::{Keys, Limits};
-use user_auth_tests::{Options, PASSWORD, Server, Stdio, command, folder};
+use user_auth_tests::{Options, PASSWORD, Server, Stdio, command, folder, shown, step};
 
 fn login(server: &Server, username: &str, password: &str) -> Result<Value, Value> {
     server.call("login", json!({"username": username, "password": password}))
@@ -58,20 +58,35 @@ fn attack_18_a_login_takes_as_long_for_whoever_it_is() {
     );
 }
 
-/// A disabled account and a locked one take no less than others, and no more.
+/// No kind of account takes less than others, or more: a disabled one, a locked one, one
+/// with a second factor, one whose password is worthless, or one that never had any.
 #[test]
 fn attack_18_a_login_is_the_same_work_for_whoever_it_is() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
-    for name in ["known", "disabled", "stopped"] {
+    for name in ["known", "disabled", "stopped", "forced"] {
         let account = json!({"username": name, "password": PASSWORD});
         server.call("register", account).unwrap();
     }
-    for name in ["disabled", "stopped"] {
-        let disabled = command(home.path())
-            .args(["call", "disable_user", &format!("username={name}")])
+    let tokens = server.new_session("guarded");
+    let own = json!({"access_token": tokens["access_token"]});
+    let secret = server.call("enroll_totp", own.clone()).unwrap()["secret"].take();
+    let confirm = |_| {
+        let mut input = own.clone();
+        input["code"] = json!(shown(secret.as_str().unwrap(), step()));
+        server.call("confirm_totp", input).ok()
+    };
+    (0..3).find_map(confirm).unwrap();
+    for (operation, name) in [
+        ("disable_user", "disabled"),
+        ("disable_user", "stopped"),
+        ("force_password_reset", "forced"),
+        ("create_service_account", "program"),
+    ] {
+        let called = command(home.path())
+            .args(["call", operation, &format!("username={name}")])
             .output();
-        assert!(disabled.unwrap().status.success());
+        assert!(called.unwrap().status.success(), "{operation}");
     }
     let work = || {
         let metrics = server.resource("mcp://user-auth/metrics");
@@ -100,7 +115,10 @@ fn attack_18_a_login_is_the_same_work_for_whoever_it_is() {
         let right_once_locked = if is_locked { PASSWORD } else { wrong };
         assert_eq!(observe("known", right_once_locked), of_nobody, "{round}");
         assert_eq!(observe("disabled", wrong), of_nobody, "{round}");
-        assert_eq!(observe("stopped", PASSWORD), of_nobody, "{round}");
+        for name in ["stopped", "forced", "program"] {
+            assert_eq!(observe(name, PASSWORD), of_nobody, "{name} {round}");
+        }
+        assert_eq!(observe("guarded", right_once_locked), of_nobody, "{round}");
     }
 }
 

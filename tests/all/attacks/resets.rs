@@ -230,6 +230,7 @@ fn attack_31_sessions_and_api_keys_die_with_a_reset() {
     let stolen = verified(&server, &webhook, "alice");
     let key = json!({"access_token": stolen["access_token"], "name": "k"});
     let key = server.call("create_api_key", key).unwrap();
+    webhook.notice("api-key-created", "alice@example.com");
     let params = json!({"name": "user-auth_list_api_keys", "arguments": {}});
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
     let by_key = || {

@@ -134,6 +134,42 @@ fn attack_23_a_code_of_a_step_before_the_last_that_was_used() {
     assert_refused(victim.login(&shown(&victim.secret, step() - 1)));
 }
 
+/// RFC 6238 section 6: clocks of phones run behind and ahead.
+#[test]
+fn attack_23_the_code_of_the_next_step_is_good_once_and_ends_those_before_it() {
+    let server = Server::start();
+    let victim = Victim::new(&server);
+    let (current, next) = (
+        shown(&victim.secret, step()),
+        shown(&victim.secret, step() + 1),
+    );
+    assert_refused(victim.login(&shown(&victim.secret, step() + 3)));
+    victim.login(&next).unwrap();
+    assert_refused(victim.login(&next));
+    assert_refused(victim.login(&current));
+}
+
+#[test]
+fn codes_of_an_app_are_taken_however_their_digits_are_spaced() {
+    let server = Server::start();
+    for (number, between) in ["\u{a0}", "-", "\n", "\u{2011}", "\u{2009}"]
+        .iter()
+        .enumerate()
+    {
+        let victim = Victim::named(&server, &format!("victim{number}"));
+        for ahead in [0, 1] {
+            let code = shown(&victim.secret, step() + ahead);
+            let typed = format!(" {}{between}{}\r\n", &code[..3], &code[3..]);
+            let login = victim.login(&typed);
+            assert!(login.is_ok(), "{typed:?}: {login:?}");
+        }
+        // Other signs are none that people put between digits.
+        let code = shown(&victim.secret, step() + 1);
+        let typed = format!("{}.{}", &code[..3], &code[3..]);
+        assert_eq!(victim.login(&typed).unwrap_err()["code"], -32000);
+    }
+}
+
 #[test]
 fn attack_23_one_code_by_many_at_once() {
     for server in [Options::new().store("memory").start(), Server::start()] {

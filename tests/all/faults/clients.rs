@@ -14,7 +14,7 @@ const LOOKS: usize = 500;
 
 #[test]
 fn whoever_hangs_up_in_the_middle_leaves_a_whole_account_or_none() {
-    let server = Server::start();
+    let server = Options::new().for_a_crowd().start();
     let names: Vec<String> = (0..40).map(|number| format!("user{number}")).collect();
     for (number, name) in names.iter().enumerate() {
         let request = registration(&server, name);

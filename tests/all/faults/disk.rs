@@ -23,6 +23,7 @@ fn a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing() {
         Options::new()
             .home(home.path())
             .store(&store)
+            .for_a_crowd()
             // A write past the limit is to fail as one on a full disk does.
             .deaf_to("XFSZ")
     };

@@ -27,7 +27,12 @@ async fn a_server_without_its_store_lives_and_is_not_ready() {
             break (status, body);
         }
     };
-    let expected = json!({"status": "unavailable", "store": "unavailable", "component": "ok"});
+    let expected = json!({
+        "status": "unavailable",
+        "store": "unavailable",
+        "component": "ok",
+        "reason": "the store cannot be read",
+    });
     assert_eq!((status, body), (503, expected));
     let (status, body) = get("/health").await;
     assert_eq!((status, &body["status"]), (200, &json!("ok")));

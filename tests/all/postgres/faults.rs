@@ -66,7 +66,7 @@ fn a_server_that_goes_away_and_comes_back_loses_nothing_that_was_acknowledged() 
     for crash in [false, true] {
         let database = Postgres::start_new();
         let url = database.database();
-        let servers = [on(&url).start(), on(&url).start()];
+        let servers = [0, 1].map(|_| on(&url).for_a_crowd().start());
         let (stop, acknowledged) = (AtomicBool::new(false), Mutex::new(Vec::new()));
         let (progress, events) = channel();
         thread::scope(|scope| {

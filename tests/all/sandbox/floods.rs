@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{assert_unharmed, built, deed, folder, hostile, options};
+use super::{assert_ended, assert_unharmed, built, deed, folder, hostile, options};
 
 #[test]
 fn a_flood_of_log_lines_leaves_most_of_them_out() {
@@ -46,6 +46,22 @@ fn invented_operations_with_long_names_fill_neither_log_nor_memory() {
     let written = fs::read_to_string(&audit).unwrap();
     assert_eq!(written.lines().count(), 100);
     assert!(written.len() < 200_000, "{} bytes", written.len());
+}
+
+/// Each has a line in the audit log, which is to be read by somebody.
+#[test]
+fn a_call_that_counts_operations_without_end_is_ended() {
+    let home = folder();
+    let audit = home.path().join("audit.jsonl");
+    let server = options(&built("user-auth-hostile.wasm"))
+        .arg("--audit-log")
+        .arg(audit.to_str().unwrap())
+        .start();
+    assert_ended(&server, "many-operations");
+    assert_unharmed(&server, "many-operations");
+    let written = fs::read_to_string(&audit).unwrap();
+    // And one for the operation that it was ended in.
+    assert_eq!(written.lines().count(), 1_000 + 1);
 }
 
 #[test]

@@ -1,8 +1,12 @@
-//! A component that traps around a commit leaves all of it behind, or nothing.
+//! What a component can do with records: a trap around a commit leaves all of it
+//! behind, or nothing; and the records of the host are not the component's.
 
-use user_auth_tests::{Options, Server};
+use serde_json::json;
+use user_auth_tests::postgres::database;
+use user_auth_tests::{Options, Server, folder};
 
 use super::{assert_ended, assert_unharmed, built, deed};
+use crate::postgres::on;
 
 /// On each store that is here: what a call wrote to it.
 fn servers() -> Vec<Server> {
@@ -70,5 +74,32 @@ fn nobody_sees_half_of_what_those_write_who_trap() {
         // Some lose their races, and none writes twice.
         assert!((2..=31).contains(&number(&server)));
         assert_unharmed(&server, "traps");
+    }
+}
+
+#[test]
+fn a_component_neither_sees_nor_touches_the_records_of_its_host() {
+    let component = built("user-auth-hostile.wasm");
+    let home = folder();
+    let url = database();
+    for (name, options) in [
+        (
+            "memory",
+            &(|| Options::new().store("memory")) as &dyn Fn() -> Options,
+        ),
+        ("sqlite", &|| Options::new().home(home.path())),
+        ("postgres", &|| on(&url)),
+    ] {
+        for _ in 0..2 {
+            let options = options().arg("--component");
+            let server = options.arg(component.to_str().unwrap()).start();
+            assert_eq!(deed(&server, "begin").0, 200);
+            let (_, answer) = deed(&server, "host-records");
+            assert_eq!(answer["done"], json!([]), "{name}");
+            let ready = server.get("/ready", &[]);
+            assert_eq!(ready.status, 200, "{name}: {}", ready.text);
+            // Whatever it did, the next start finds the store as it was.
+            server.stop();
+        }
     }
 }

@@ -40,21 +40,25 @@ pub fn notifications() {
 /// Operations that nobody called, with names and callers of 100 KB each.
 pub fn operations() {
     for number in 0..100 {
-        let long = format!("flood{number}-{}", "x".repeat(100_000));
-        telemetry::operation_began(&long);
-        telemetry::operation_ended(&OperationEvent {
-            operation: long.clone(),
-            code: None,
-            duration_us: 1,
-            audit: Some(OperationAudit {
-                credential: Credential::Anonymous,
-                actor: Some(long.clone()),
-                session_id: Some(long.clone()),
-                account: Some(long.clone()),
-                input: Some(format!("{{\"text\":\"{long}\"}}")),
-            }),
-        });
+        operation(format!("flood{number}-{}", "x".repeat(100_000)));
     }
+}
+
+/// One that nobody called, by a caller of the same name.
+pub fn operation(name: String) {
+    telemetry::operation_began(&name);
+    telemetry::operation_ended(&OperationEvent {
+        operation: name.clone(),
+        code: None,
+        duration_us: 1,
+        audit: Some(OperationAudit {
+            credential: Credential::Anonymous,
+            actor: Some(name.clone()),
+            session_id: Some(name.clone()),
+            account: Some(name.clone()),
+            input: Some(format!("{{\"text\":\"{name}\"}}")),
+        }),
+    });
 }
 
 /// What the host says to a letter of 1 MB.

@@ -5,6 +5,7 @@
 
 mod answers;
 mod floods;
+mod greed;
 mod hoards;
 mod probe;
 mod records;
@@ -42,6 +43,26 @@ impl mcp::Guest for Hostile {
             "probe" => return answers::json(probe::report()),
             "records" => return answers::json(records::show()),
             "begin" => records::begin(),
+            "host-records" => return answers::json(records::of_the_host()),
+            "fill" => greed::fill(),
+            // Whatever it is answered, it has no answer for its own caller.
+            "one-name" => then_trap(greed::one_name),
+            "many-names" => then_trap(greed::many_names),
+            "page" => then_trap(greed::page),
+            "long-names" => then_trap(greed::long_names),
+            "large-batch" => then_trap(greed::large_batch),
+            "reads" => greed::reads(),
+            "writes" => greed::writes(),
+            "long-line" => then_trap(greed::long_line),
+            "long-label" => then_trap(greed::long_label),
+            "long-password" => return answers::json(greed::long_password()),
+            "empty-lines" => greed::empty_lines(),
+            "refusals" => greed::refusals(),
+            "many-operations" => greed::many_operations(),
+            "ids" => greed::ids(),
+            "sleep" => greed::sleep(),
+            "long-poll" => then_trap(greed::long_poll),
+            "random" => greed::random(),
             "commit-trap" => records::commit_and_trap(),
             "conflict-trap" => records::conflict_and_trap(),
             "refused-trap" => records::refused_and_trap(),
@@ -54,6 +75,11 @@ impl mcp::Guest for Hostile {
             answers::json(format!("{{\"did\":{deed:?},\"remembered\":{remembered}}}"))
         })
     }
+}
+
+fn then_trap(deed: fn()) -> ! {
+    deed();
+    std::process::abort()
 }
 
 impl forward_auth::Guest for Hostile {

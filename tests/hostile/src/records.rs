@@ -51,6 +51,74 @@ pub fn refused_and_trap() -> ! {
     std::process::abort()
 }
 
+/// Keys of the host's own records.
+const OF_THE_HOST: [&str; 4] = [
+    "host/key-check",
+    "host/root-key",
+    "host/restoring",
+    "host/x",
+];
+
+/// What could be done with the records of the host, as JSON.
+pub fn of_the_host() -> String {
+    let mut done = Vec::new();
+    for key in OF_THE_HOST {
+        let delete = Mutation {
+            put: None,
+            ..mutation(key, Expect::Any, 0)
+        };
+        let tries = [
+            (
+                "read",
+                store::get(&["hostile/left".to_owned(), key.to_owned()]).is_ok(),
+            ),
+            ("scanned", store::scan(key, None, 10).is_ok()),
+            ("scanned after", store::scan("", Some(key), 10).is_ok()),
+            ("counted", store::add(key, 1, None).is_ok()),
+            (
+                "written",
+                store::commit(&[mutation(key, Expect::Any, 1)]).is_ok(),
+            ),
+            (
+                "created",
+                store::commit(&[mutation(key, Expect::Absent, 1)]).is_ok(),
+            ),
+            (
+                "deleted",
+                key != "host/restoring" && store::commit(&[delete]).is_ok(),
+            ),
+        ];
+        let tries = tries.iter().filter(|(_, went_well)| *went_well);
+        done.extend(tries.map(|(what, _)| format!("\"{what} {key}\"")));
+    }
+    for limit in [1, 2, 1_000] {
+        for prefix in ["", "h", "ho", "hos", "host"] {
+            let seen = keys_under(prefix, limit);
+            let of_the_host = seen.iter().filter(|key| key.starts_with("host/"));
+            done.extend(of_the_host.map(|key| format!("\"seen {key}\"")));
+        }
+    }
+    format!("{{\"done\":[{}]}}", done.join(","))
+}
+
+/// What pages show of keys.
+fn keys_under(prefix: &str, limit: u32) -> Vec<String> {
+    let mut keys = Vec::new();
+    let mut after = None;
+    for _ in 0..100 {
+        let Ok(page) = store::scan(prefix, after.as_deref(), limit) else {
+            break;
+        };
+        keys.extend(page.entries.into_iter().map(|entry| entry.key));
+        keys.extend(page.next.clone());
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    keys
+}
+
 fn read() -> [Option<Entry>; 2] {
     let entries = store::get(&PAIR.map(str::to_owned)).unwrap_or_default();
     entries.try_into().unwrap_or([None, None])

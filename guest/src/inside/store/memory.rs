@@ -9,12 +9,13 @@ use crate::ports::{Entry, Expect, Mutation, Outcome, Page, Unavailable};
 
 /// The contract of `wit/store.wit`, with the time passed in. An instance runs one call
 /// at a time, so that whatever is read here still holds when it is written.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct MemoryStore {
     records: RefCell<BTreeMap<String, Record>>,
     versions: Cell<u64>,
 }
 
+#[derive(Clone)]
 struct Record {
     value: Vec<u8>,
     version: u64,

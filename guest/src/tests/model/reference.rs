@@ -68,6 +68,9 @@ pub struct Key {
     is_ended: bool,
     /// How often it was made: only the secret of the last time is good.
     pub secrets: usize,
+    /// The session that made it last, and when.
+    maker: usize,
+    made: u64,
 }
 
 impl Model {
@@ -140,10 +143,11 @@ impl Model {
             return Expected::Fails(APPLICATION);
         }
         session.is_ended = true;
-        match is_alive {
-            true => Expected::Ok,
-            false => Expected::OkOrNotFound,
+        if !is_alive {
+            return Expected::OkOrNotFound;
         }
+        self.end_keys_of(|session| session == target);
+        Expected::Ok
     }
 
     pub fn revoke_other_sessions(&mut self, by: usize) -> Expected {
@@ -151,6 +155,7 @@ impl Model {
             return Expected::Fails(AUTHENTICATION);
         };
         self.cut_off(self.sessions[own].account, Some(own));
+        self.end_keys_of_others(own);
         Expected::Ok
     }
 
@@ -165,6 +170,7 @@ impl Model {
         }
         account.password = new;
         self.cut_off(number, Some(own));
+        self.end_keys_of_others(own);
         Expected::Ok
     }
 
@@ -240,6 +246,8 @@ impl Model {
             lifetime,
             is_ended: false,
             secrets: 1,
+            maker: own,
+            made: self.now,
         });
         Expected::Ok
     }
@@ -253,6 +261,7 @@ impl Model {
             return Expected::Fails(APPLICATION);
         };
         key.secrets += 1;
+        (key.maker, key.made) = (own, now);
         key.expires = key.lifetime.map(|lifetime| now + lifetime);
         Expected::Ok
     }
@@ -314,7 +323,7 @@ impl Model {
         account.is_active && grants.any(|grants| grants.iter().any(|g| permits(g, permission)))
     }
 
-    fn is_alive(&self, session: usize) -> bool {
+    pub fn is_alive(&self, session: usize) -> bool {
         let session = &self.sessions[session];
         !session.is_ended
             && !session.is_cut_off
@@ -340,6 +349,19 @@ impl Model {
     fn cut_off(&mut self, account: usize, kept: Option<usize>) {
         for (number, session) in self.sessions.iter_mut().enumerate() {
             session.is_cut_off |= session.account == account && Some(number) != kept;
+        }
+    }
+
+    fn end_keys_of_others(&mut self, own: usize) {
+        let sessions = self.sessions.iter();
+        let accounts: Vec<usize> = sessions.map(|session| session.account).collect();
+        self.end_keys_of(|session| session != own && accounts[session] == accounts[own]);
+    }
+
+    /// Those that one of these sessions has made, and may still have been alive.
+    fn end_keys_of(&mut self, is_one: impl Fn(usize) -> bool) {
+        for key in &mut self.keys {
+            key.is_ended |= is_one(key.maker) && self.now - key.made <= ABSOLUTE;
         }
     }
 

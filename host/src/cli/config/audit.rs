@@ -24,10 +24,8 @@ impl Audit {
         let log = match self.file.as_deref() {
             None => return Ok(None),
             Some(path) if path == Path::new("-") => AuditLog::stderr(),
-            Some(path) => AuditLog::file(path).map_err(|error| {
-                let path = path.display();
-                Failure::start(format!("the audit log {path} cannot be opened: {error}"))
-            })?,
+            Some(path) => AuditLog::file(path)
+                .map_err(|error| Failure::start(format!("the audit log {error}")))?,
         };
         Ok(Some(Arc::new(log)))
     }

@@ -70,7 +70,7 @@ impl Show {
         self.listen.add_to(&mut flags);
         let config = configure(&flags, Level::WARN)?;
         let text = match self.json || !io::stdout().is_terminal() {
-            true => format!("{:#}\n", for_programs(&config)),
+            true => show::json_line(&format!("{:#}", for_programs(&config))),
             false => for_people(&config),
         };
         show::print(&text)?;

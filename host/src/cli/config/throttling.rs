@@ -15,7 +15,11 @@ pub(in crate::cli) struct Throttling {
     /// Failures of one source within the window, whatever the name.
     #[schemars(range(min = 10, max = 100_000))]
     pub(in crate::cli) failures_per_source: u32,
-    /// How long both count from the first, in seconds.
+    /// Accounts that one source may register within the window. Who runs the program
+    /// may register any number.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(in crate::cli) registrations_per_source: u32,
+    /// How long these count from the first, in seconds.
     #[schemars(range(min = 60, max = 86_400))]
     pub(in crate::cli) window_seconds: u32,
     /// Attempts on one name without a success, of all sources together that never
@@ -29,6 +33,7 @@ impl Default for Throttling {
         Self {
             attempts_per_source: 10,
             failures_per_source: 100,
+            registrations_per_source: 100,
             window_seconds: 900,
             consecutive_attempts: 100,
         }

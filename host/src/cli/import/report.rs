@@ -1,6 +1,6 @@
 //! What came of an import, as it goes on and at its end.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -8,6 +8,7 @@ use std::time::Instant;
 use indicatif::ProgressBar;
 use same_file::Handle;
 use serde_json::{Map, Value, json};
+use user_auth_host::files::{Existing, open_output};
 
 use super::super::{Failure, progress, show};
 use super::Outcome;
@@ -41,14 +42,13 @@ pub(super) struct Errors {
 /// file that is imported, whose users would be gone before they are read.
 pub(super) fn open_errors(path: &Path, input: &Input, adds: bool) -> Result<Errors, Failure> {
     let unwritable = |error| unwritable(path, &error);
-    let mut options = OpenOptions::new();
     // Emptied only when it is known to be another.
-    options
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .append(adds);
-    let file = options.open(path).map_err(unwritable)?;
+    let existing = match adds {
+        true => Existing::Kept,
+        false => Existing::Open,
+    };
+    let file =
+        open_output(path, existing).map_err(|error| Failure::usage(format!("the file {error}")))?;
     // Terminals and pipes keep nothing that could be lost.
     if file.metadata().map_err(unwritable)?.is_file() {
         let identity = file.try_clone().and_then(Handle::from_file);
@@ -101,7 +101,8 @@ impl Report {
             self.bar.suspend(|| show::complain(&told));
             if let Some(Errors { path, file }) = &mut self.errors {
                 let error = json!({"line": line, "problem": text});
-                writeln!(file, "{error}").map_err(|error| unwritable(path, &error))?;
+                file.write_all(show::json_line(&error.to_string()).as_bytes())
+                    .map_err(|error| unwritable(path, &error))?;
             }
         }
         Ok(())

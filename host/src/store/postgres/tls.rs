@@ -12,6 +12,11 @@ use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::files::{self, Guard};
+
+/// The roots of a whole system have half a mebibyte.
+const MAX_PEM_BYTES: u64 = 4 << 20;
+
 /// What has to be true of the server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verify {
@@ -75,20 +80,23 @@ fn read(roots: &Roots) -> Result<RootCertStore, String> {
                 );
             }
         }
-        Roots::File(path) => read_file(path, &mut store)
-            .map_err(|reason| format!("the file {} of sslrootcert {reason}", path.display()))?,
+        Roots::File(path) => read_file(path, &mut store)?,
     }
     Ok(store)
 }
 
 fn read_file(path: &Path, store: &mut RootCertStore) -> Result<(), String> {
-    let unreadable = |error| format!("cannot be read: {error}");
-    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-        let added = store.add(certificate.map_err(unreadable)?);
-        added.map_err(|error| format!("has a certificate of no use: {error}"))?;
+    let text = files::read(path, Guard::Trusted, MAX_PEM_BYTES)
+        .map_err(|error| format!("the file of sslrootcert {error}"))?;
+    let flawed = |flaw: String| format!("the file {} of sslrootcert {flaw}", path.display());
+    for certificate in CertificateDer::pem_slice_iter(&text) {
+        let certificate =
+            certificate.map_err(|error| flawed(format!("cannot be read: {error}")))?;
+        let added = store.add(certificate);
+        added.map_err(|error| flawed(format!("has a certificate of no use: {error}")))?;
     }
     match store.is_empty() {
-        true => Err("has no certificate in it".into()),
+        true => Err(flawed("has no certificate in it".to_owned())),
         false => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! Where a PostgreSQL database is: the URL that its own tools take.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -64,6 +65,10 @@ impl FromStr for PostgresUrl {
 
     fn from_str(text: &str) -> Result<Self, PostgresUrlError> {
         let (rest, own) = Own::take_from(text)?;
+        // The library would take it for a part of the last name.
+        if rest.contains('#') {
+            return Err(wrong("it has a `#`, and a database has no fragment"));
+        }
         let mut config = Config::from_str(&rest).map_err(|error| {
             let reason = std::error::Error::source(&error).map(ToString::to_string);
             wrong(&reason.unwrap_or_else(|| error.to_string()))
@@ -111,7 +116,13 @@ impl Own {
         );
         let mut own = Self::default();
         let mut separator = '?';
+        let mut seen = HashSet::new();
         for parameter in parameters.split('&') {
+            let (name, _) = parameter.split_once('=').unwrap_or((parameter, ""));
+            // Which of two would count, few know.
+            if !seen.insert(name) {
+                return Err(wrong("a parameter is there twice"));
+            }
             if !own.take(parameter)? {
                 rest.push(separator);
                 rest.push_str(parameter);
@@ -296,6 +307,12 @@ mod tests {
             "postgres://me:secret@[::1/x",
             "postgres://me:secret@/x",
             "postgres://me:secret@db.example/x?sslmode=secret",
+            "postgres://me:secret@db.example/x?sslmode=disable&sslmode=require",
+            "postgres://me:secret@db.example/x?mode=secret",
+            "postgres://me:secret@db.example/x?sslmod=secret",
+            "postgres://me:secret@db.example/x?pool_size",
+            "postgres://me:secret@db.example/x#secret",
+            "postgres://me:secret@db.example/x?application_name=a#secret",
             "postgres://me:secret@db.example/x?pool_size=secret",
             "postgres://me:secret@db.example/x?pool_size=0",
             "postgres://me:secret@db.example/x?connect_timeout=secret",

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use crate::files::{FileError, refuse_exposed_database};
 use crate::store::StoreError;
 
 /// Marks a file as ours: `PRAGMA application_id`, "UAut" in ASCII.
@@ -68,6 +69,7 @@ impl Database {
         // Absolute: readers are opened later, perhaps from another folder, and
         // SQLite takes a bare `:memory:` for something else than a file.
         let path = std::path::absolute(path)?;
+        refuse_exposed_database(&path)?;
         create_private(&path)?;
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         install_schema(&mut connection)?;
@@ -83,6 +85,8 @@ impl Database {
 enum OpenError {
     #[error(transparent)]
     File(#[from] io::Error),
+    #[error(transparent)]
+    Exposed(#[from] FileError),
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
     #[error("it belongs to another program")]

@@ -4,11 +4,12 @@
 //! are waiting into one transaction, commits them with one fsync, and answers
 //! them only then.
 
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::store::clock::{self, Clock, Millis};
 use crate::store::{Expect, Mutation, Outcome, StoreError, checks};
@@ -18,6 +19,11 @@ use crate::store::{Expect, Mutation, Outcome, StoreError, checks};
 const MAX_GROUP: usize = 128;
 /// How many jobs may wait; whoever brings another waits for a place.
 const MAX_WAITING: usize = 1024;
+/// What all jobs together may weigh that wait or are at work, and so what a group may:
+/// jobs stay in the queue when their callers have gone.
+const MAX_WEIGHT: usize = 16 << 20;
+/// What a mutation weighs besides its bytes: about what it takes in memory.
+const MUTATION_WEIGHT: usize = 128;
 
 /// What a change has to survive before it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +39,13 @@ pub(super) struct Writer {
     // Both are there until the drop.
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
+    room: Arc<Semaphore>,
+}
+
+/// What a batch weighs while it waits.
+pub(super) fn weight(batch: &[Mutation]) -> usize {
+    let weights = batch.iter().map(Mutation::bytes);
+    weights.map(|bytes| bytes + MUTATION_WEIGHT).sum()
 }
 
 impl Writer {
@@ -48,32 +61,45 @@ impl Writer {
         Ok(Self {
             jobs: Some(jobs),
             thread: Some(thread),
+            room: Arc::new(Semaphore::new(MAX_WEIGHT)),
         })
     }
 
-    /// Runs `work` within the transaction of its group, and returns its result
-    /// once that is durable, to this degree at least. Whoever stops waiting for the result does not stop
-    /// the work.
+    /// Runs `work` within the transaction of its group, and returns its result once
+    /// that is durable, to this degree at least. A caller that stops waiting for the
+    /// result does not stop the work. Work that weighs much waits until there is room
+    /// for it.
     ///
     /// The outer error of `work` fails the group; the inner one is the refusal
     /// of this job alone, which then must not have written anything.
     pub(super) async fn submit<T, W>(
         &self,
         durability: Durability,
+        weight: usize,
         work: W,
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: Fn(&mut Group<'_>) -> rusqlite::Result<Result<T, StoreError>> + Send + 'static,
     {
+        let stopped = || StoreError::Unavailable("the thread that writes has stopped".into());
+        // The largest batch weighs less than there may be.
+        let weight = u32::try_from(weight.min(MAX_WEIGHT)).unwrap_or(u32::MAX);
+        let room = match Arc::clone(&self.room).try_acquire_many_owned(weight) {
+            Ok(room) => room,
+            Err(_) => {
+                let room = Arc::clone(&self.room).acquire_many_owned(weight);
+                room.await.map_err(|_| stopped())?
+            }
+        };
         let (reply, result) = oneshot::channel();
         let job = Box::new(Pending {
             durability,
             work,
             result: None,
             reply,
+            _room: room,
         });
-        let stopped = || StoreError::Unavailable("the thread that writes has stopped".into());
         let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
         jobs.send(job).await.map_err(|_| stopped())?;
         result.await.map_err(|_| stopped())?
@@ -156,6 +182,7 @@ struct Pending<T, W> {
     work: W,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl<T, W> Job for Pending<T, W>

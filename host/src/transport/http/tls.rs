@@ -16,6 +16,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
+use crate::files::{self, FileError, Guard};
+
+/// No chain of certificates is longer.
+const MAX_PEM_BYTES: u64 = 1 << 20;
+
 /// Where the server takes connections, and whether it speaks TLS on them.
 pub struct Listener {
     pub(super) tcp: TcpListener,
@@ -38,7 +43,13 @@ struct Files {
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file is not there, or not PEM.
+    /// The file of the certificate cannot be read, or others have a hand in it.
+    #[error("the certificate {0}")]
+    CertificateFile(FileError),
+    /// The file of the key cannot be read, or others have a hand in it.
+    #[error("the private key {0}")]
+    KeyFile(FileError),
+    /// The file is not PEM.
     #[error("the certificate {path}: {error}", path = .path.display())]
     Certificate {
         /// The file.
@@ -49,7 +60,7 @@ pub enum TlsError {
     /// The file holds something else.
     #[error("the certificate {0}: there is none in the file")]
     NoCertificate(String),
-    /// The file is not there, not PEM, or holds no private key.
+    /// The file is not PEM, or holds no private key.
     #[error("the private key {path}: {error}", path = .path.display())]
     Key {
         /// The file.
@@ -122,13 +133,17 @@ impl Files {
             path: self.certificate.clone(),
             error,
         };
-        let chain = CertificateDer::pem_file_iter(&self.certificate).map_err(wrong_certificate)?;
+        let text = files::read(&self.certificate, Guard::Trusted, MAX_PEM_BYTES)
+            .map_err(TlsError::CertificateFile)?;
+        let chain = CertificateDer::pem_slice_iter(&text);
         let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(wrong_certificate)?;
         if chain.is_empty() {
             let path = self.certificate.display().to_string();
             return Err(TlsError::NoCertificate(path));
         }
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| TlsError::Key {
+        let text =
+            files::read(&self.key, Guard::Secret, MAX_PEM_BYTES).map_err(TlsError::KeyFile)?;
+        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| TlsError::Key {
             path: self.key.clone(),
             error,
         })?;

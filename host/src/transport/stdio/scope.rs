@@ -1,5 +1,5 @@
-//! What the requests of one stdio client have in common: the output, the log
-//! level, and the ids by which one may cancel another.
+//! What the requests of one stdio client have in common: the output, the version that
+//! `initialize` agreed on, the log level, and the ids by which one may cancel another.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,7 @@ pub(super) struct Scope {
 
 #[derive(Default)]
 struct Inner {
+    protocol_version: Option<String>,
     log_level: Option<LogLevel>,
     running: HashMap<String, CancellationToken>,
 }
@@ -51,6 +52,15 @@ impl Scope {
     /// Writes one line. Lost when the output is gone: then the input ends soon.
     pub(super) async fn write(&self, line: String) {
         let _ = self.output.send(line).await;
+    }
+
+    /// The version that `initialize` has agreed on, if it has.
+    pub(super) fn protocol_version(&self) -> Option<String> {
+        self.lock().protocol_version.clone()
+    }
+
+    pub(super) fn set_protocol_version(&self, version: String) {
+        self.lock().protocol_version = Some(version);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

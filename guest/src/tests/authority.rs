@@ -1,0 +1,766 @@
+//! Nothing that an actor does is committed after the answer of what stopped it: each
+//! operation of the table, overtaken by each stop at each of its calls of the store.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::second_factor::shown;
+use crate::domain::actor::Requirement;
+use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::records::Batch;
+use crate::domain::secret::Secret;
+use crate::operations::{self, Effect, TABLE};
+use crate::ports::{Entry, Expect, Mutation, Outcome, Page, Ports, Store, Unavailable};
+use crate::testing::World;
+
+const PASSWORD: &str = "correct horse battery staple";
+const NEW_PASSWORD: &str = "another horse battery staple";
+/// Records that are no power: who tried how often, and from where.
+const COUNTERS: [&str; 4] = [
+    "throttle/",
+    "known-source/",
+    "login-challenge-codes/",
+    "refusals/",
+];
+/// These give something up, which a token that was stopped may do all the same.
+const GIVES_UP: [&str; 2] = ["logout", "revoke_token"];
+const AUDIT: [&str; 2] = ["audit/", "audit-head/"];
+
+type Answer = Result<Value, i32>;
+
+/// Alice, who is to be stopped, with all that she needs to be stopped in every way, and
+/// others for her to act on.
+struct Scene {
+    world: World,
+    /// The session that acts.
+    session: Value,
+    /// Another of hers.
+    other: Value,
+    /// The API key that acts.
+    key: Value,
+    /// Another of hers.
+    other_key: Value,
+    alice: Value,
+    bob: Value,
+    bobs_key: Value,
+    challenge: Value,
+    /// What her app shows.
+    code: String,
+    /// What the app shows that she is about to confirm.
+    new_code: String,
+    email_code: String,
+    reset_code: String,
+}
+
+fn operator(world: &World, operation: &str, input: Value) -> Value {
+    let answer = world.run_as(Principal::Operator, operation, input);
+    answer.unwrap_or_else(|code| panic!("{operation}: {code}"))
+}
+
+fn anonymous(world: &World, operation: &str, input: Value) -> Value {
+    let answer = world.run(operation, input);
+    answer.unwrap_or_else(|code| panic!("{operation}: {code}"))
+}
+
+fn by(world: &World, tokens: &Value, operation: &str, input: Value) -> Value {
+    let answer = world.run_as(bearer(tokens), operation, input);
+    answer.unwrap_or_else(|code| panic!("{operation}: {code}"))
+}
+
+fn bearer(tokens: &Value) -> Principal {
+    Principal::AccessToken(Secret::new(text(&tokens["access_token"])))
+}
+
+fn holder(key: &Value) -> Principal {
+    Principal::ApiKey(Secret::new(text(&key["api_key"])))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+fn last_code(world: &World) -> String {
+    let outbox = world.outbox.borrow();
+    let code = outbox.iter().rev().find_map(|message| message.code.clone());
+    code.unwrap().0.expose().to_owned()
+}
+
+fn step(world: &World) -> u64 {
+    world.now_ms.get() / 30_000
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let mut world = World::new();
+        world.settings.other_audiences = vec!["notes".to_owned()];
+        let credentials = json!({"username": "alice", "password": PASSWORD});
+        let mut registration = credentials.clone();
+        registration["email"] = json!("alice@example.com");
+        let alice = anonymous(&world, "register", registration);
+        let first = anonymous(&world, "login", credentials.clone());
+        by(&world, &first, "request_email_verification", json!({}));
+        let code = json!({"code": last_code(&world)});
+        by(&world, &first, "confirm_email", code);
+        let app = by(&world, &first, "enroll_totp", json!({}));
+        let app = text(&app["secret"]);
+        let code = json!({"code": shown(&app, step(&world))});
+        by(&world, &first, "confirm_totp", code);
+        let login = || {
+            world.pass(30);
+            let challenge = anonymous(&world, "login", credentials.clone())["challenge"].take();
+            let code = shown(&app, step(&world));
+            let input = json!({"challenge": challenge, "code": code});
+            anonymous(&world, "complete_login", input)
+        };
+        let (session, other) = (login(), login());
+        world.pass(30);
+        let challenge = anonymous(&world, "login", credentials)["challenge"].take();
+        let new_app = by(&world, &session, "enroll_totp", json!({}));
+        let address = json!({"email": "alice@example.org"});
+        by(&world, &session, "request_email_change", address);
+        let email_code = last_code(&world);
+        let input = json!({"username": "alice"});
+        anonymous(&world, "request_password_reset", input);
+        let reset_code = last_code(&world);
+
+        for (role, permissions) in [
+            ("staff", json!(["*"])),
+            ("clerk", json!(["billing:read"])),
+            ("temp", json!([])),
+        ] {
+            let input = json!({"role": role, "permissions": permissions});
+            operator(&world, "define_role", input);
+        }
+        let credentials = json!({"username": "bob", "password": PASSWORD});
+        let bob = anonymous(&world, "register", credentials.clone());
+        let bobs_session = anonymous(&world, "login", credentials);
+        by(&world, &bobs_session, "enroll_totp", json!({}));
+        operator(&world, "create_service_account", json!({"username": "off"}));
+        operator(&world, "disable_user", json!({"username": "off"}));
+        for (username, role) in [("alice", "staff"), ("bob", "temp")] {
+            let input = json!({"username": username, "role": role});
+            operator(&world, "assign_role", input);
+        }
+        let make = |user_id: &Value| {
+            let input = json!({"name": "key", "scopes": ["*"], "user_id": user_id});
+            operator(&world, "create_api_key", input)
+        };
+        let key = make(&alice["user_id"]);
+        let other_key = make(&alice["user_id"]);
+        let bobs_key = make(&bob["user_id"]);
+        // Its use is noted, and not again for a while.
+        world.run_as(holder(&key), "list_roles", json!({})).unwrap();
+        Scene {
+            session,
+            other,
+            key,
+            other_key,
+            alice: alice["user_id"].clone(),
+            bob: bob["user_id"].clone(),
+            bobs_key,
+            challenge,
+            code: shown(&app, step(&world)),
+            new_code: shown(&text(&new_app["secret"]), step(&world)),
+            email_code,
+            reset_code,
+            world,
+        }
+    }
+
+    fn refused_after(&self, stop: &StopFn, principal: &Principal, case: &Case) -> bool {
+        let world = case.world(self);
+        stop(&world, self);
+        let answer = world.run_as(principal.clone(), case.operation, (case.input)(self));
+        matches!(answer, Err(-32001 | -32002))
+    }
+}
+
+/// One call of an operation.
+struct Case {
+    operation: &'static str,
+    input: fn(&Scene) -> Value,
+    /// What has to be different from the scene.
+    prepare: fn(&World, &Scene),
+}
+
+impl Case {
+    fn world(&self, scene: &Scene) -> World {
+        let world = scene.world.fork();
+        (self.prepare)(&world, scene);
+        world
+    }
+}
+
+fn case(operation: &'static str, input: fn(&Scene) -> Value) -> Case {
+    Case {
+        operation,
+        input,
+        prepare: |_, _| {},
+    }
+}
+
+/// At least one of each operation that changes something.
+fn cases() -> Vec<Case> {
+    let bob = |scene: &Scene| json!({"user_id": scene.bob});
+    vec![
+        case(
+            "execute_primary_operation",
+            |_| json!({"data": {"operation": "create_service_account", "username": "robot"}}),
+        ),
+        case(
+            "register",
+            |_| json!({"username": "carol", "password": PASSWORD}),
+        ),
+        case(
+            "login",
+            |_| json!({"username": "alice", "password": PASSWORD}),
+        ),
+        case(
+            "complete_login",
+            |scene| json!({"challenge": scene.challenge, "code": scene.code}),
+        ),
+        case(
+            "refresh_token",
+            |scene| json!({"refresh_token": scene.session["refresh_token"]}),
+        ),
+        case(
+            "logout",
+            |scene| json!({"access_token": scene.session["access_token"]}),
+        ),
+        case(
+            "revoke_session",
+            |scene| json!({"session_id": scene.other["session_id"]}),
+        ),
+        case(
+            "revoke_session",
+            |scene| json!({"session_id": scene.session["session_id"]}),
+        ),
+        case("revoke_other_sessions", |_| json!({})),
+        case(
+            "change_password",
+            |_| json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD}),
+        ),
+        case("enroll_totp", |_| json!({})),
+        case("confirm_totp", |scene| json!({"code": scene.new_code})),
+        case("disable_totp", |_| json!({})),
+        case("create_recovery_codes", |_| json!({})),
+        case("request_password_reset", |_| json!({"username": "alice"})),
+        case(
+            "confirm_password_reset",
+            |scene| json!({"code": scene.reset_code, "new_password": NEW_PASSWORD}),
+        ),
+        Case {
+            operation: "request_email_verification",
+            input: |_| json!({}),
+            prepare: |world, scene| {
+                let key = format!("account/{}", text(&scene.alice));
+                let account = world.stored(&key).unwrap();
+                let mut account: Value = serde_json::from_slice(&account).unwrap();
+                account["email_verified"] = json!(false);
+                world.tamper(&key, Some(serde_json::to_vec(&account).unwrap()));
+            },
+        },
+        case(
+            "request_email_change",
+            |_| json!({"email": "alice@example.net"}),
+        ),
+        case("confirm_email", |scene| json!({"code": scene.email_code})),
+        case(
+            "define_role",
+            |_| json!({"role": "new", "permissions": ["billing:read"]}),
+        ),
+        case(
+            "define_role",
+            |_| json!({"role": "clerk", "permissions": ["billing:*"]}),
+        ),
+        case(
+            "define_role",
+            |_| json!({"role": "staff", "permissions": ["user-auth:*"]}),
+        ),
+        case("delete_role", |_| json!({"role": "clerk"})),
+        case(
+            "assign_role",
+            |scene| json!({"user_id": scene.bob, "role": "clerk"}),
+        ),
+        case(
+            "assign_role",
+            |scene| json!({"user_id": scene.alice, "role": "clerk"}),
+        ),
+        case(
+            "revoke_role",
+            |scene| json!({"user_id": scene.bob, "role": "temp"}),
+        ),
+        case("disable_user", bob),
+        case("enable_user", |_| json!({"username": "off"})),
+        case("unlock_user", bob),
+        case("revoke_user_sessions", bob),
+        case("reset_second_factor", bob),
+        case("delete_user", bob),
+        // A kind of hash that is new, two entries of one name, and one that is taken.
+        case("import_users", |_| {
+            let hash =
+                "pbkdf2_sha256$1000$c2FsdHNhbHQ$WgEwQ4LSiWXIGh5gYEMjLE9YaV3XRTLqsFl0Yk6QxS0=";
+            json!({"users": [
+                {"username": "ines", "roles": ["clerk"]},
+                {"username": "jane", "password_hash": hash},
+                {"username": "jane"},
+                {"username": "bob"},
+            ]})
+        }),
+        case("force_password_reset", bob),
+        case("create_service_account", |_| json!({"username": "robot"})),
+        case(
+            "create_api_key",
+            |scene| json!({"name": "new", "scopes": ["*"], "user_id": scene.bob}),
+        ),
+        case("create_api_key", |_| json!({"name": "new"})),
+        case(
+            "rotate_api_key",
+            |scene| json!({"key_id": scene.bobs_key["key_id"]}),
+        ),
+        case(
+            "rotate_api_key",
+            |scene| json!({"key_id": scene.other_key["key_id"]}),
+        ),
+        case(
+            "rotate_api_key",
+            |scene| json!({"key_id": scene.key["key_id"]}),
+        ),
+        case(
+            "revoke_api_key",
+            |scene| json!({"key_id": scene.bobs_key["key_id"]}),
+        ),
+        case(
+            "revoke_api_key",
+            |scene| json!({"key_id": scene.other_key["key_id"]}),
+        ),
+        case(
+            "revoke_api_key",
+            |scene| json!({"key_id": scene.key["key_id"]}),
+        ),
+        case("issue_token", |_| json!({"audience": "notes"})),
+        case(
+            "revoke_token",
+            |scene| json!({"token": scene.session["access_token"]}),
+        ),
+        case("rotate_signing_key", |_| json!({})),
+        case("rotate_signing_key", |_| json!({"end_previous": true})),
+    ]
+}
+
+type StopFn = dyn Fn(&World, &Scene);
+
+/// All that stops Alice, her session or her key.
+fn stops() -> Vec<(&'static str, Box<StopFn>)> {
+    fn stop(
+        name: &'static str,
+        stops: impl Fn(&World, &Scene) + 'static,
+    ) -> (&'static str, Box<StopFn>) {
+        (name, Box::new(stops))
+    }
+    fn of_user(operation: &'static str) -> (&'static str, Box<StopFn>) {
+        stop(operation, move |world, scene| {
+            operator(world, operation, json!({"user_id": scene.alice}));
+        })
+    }
+    fn of_key(operation: &'static str) -> (&'static str, Box<StopFn>) {
+        stop(operation, move |world, scene| {
+            operator(world, operation, json!({"key_id": scene.key["key_id"]}));
+        })
+    }
+    vec![
+        of_user("disable_user"),
+        of_user("delete_user"),
+        of_user("force_password_reset"),
+        of_user("reset_second_factor"),
+        of_user("revoke_user_sessions"),
+        of_key("revoke_api_key"),
+        of_key("rotate_api_key"),
+        stop("revoke_token of the key", |world, scene| {
+            anonymous(
+                world,
+                "revoke_token",
+                json!({"token": scene.key["api_key"]}),
+            );
+        }),
+        stop("revoke_role", |world, scene| {
+            let input = json!({"user_id": scene.alice, "role": "staff"});
+            operator(world, "revoke_role", input);
+        }),
+        stop("define_role", |world, _| {
+            let input = json!({"role": "staff", "permissions": ["billing:invoices:read"]});
+            operator(world, "define_role", input);
+        }),
+        stop("delete_role", |world, _| {
+            operator(world, "delete_role", json!({"role": "staff"}));
+        }),
+        stop("confirm_password_reset", |world, scene| {
+            let input = json!({"code": scene.reset_code, "new_password": NEW_PASSWORD});
+            let _ = world.run("confirm_password_reset", input);
+        }),
+        stop("logout", |world, scene| {
+            let input = json!({"refresh_token": scene.session["refresh_token"]});
+            anonymous(world, "logout", input);
+        }),
+        stop("revoke_token of the session", |world, scene| {
+            let input = json!({"token": scene.session["access_token"]});
+            anonymous(world, "revoke_token", input);
+        }),
+        stop("refresh_token, twice", |world, scene| {
+            let input = json!({"refresh_token": scene.session["refresh_token"]});
+            let _ = world.run("refresh_token", input.clone());
+            assert_eq!(world.run("refresh_token", input), Err(-32001));
+        }),
+        stop("revoke_session", |world, scene| {
+            let input = json!({"session_id": scene.session["session_id"]});
+            let _ = world.run_as(bearer(&scene.other), "revoke_session", input);
+        }),
+        stop("revoke_other_sessions", |world, scene| {
+            let _ = world.run_as(bearer(&scene.other), "revoke_other_sessions", json!({}));
+        }),
+        stop("change_password", |world, scene| {
+            let input = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
+            let _ = world.run_as(bearer(&scene.other), "change_password", input);
+        }),
+        stop("confirm_totp", |world, scene| {
+            let input = json!({"code": scene.new_code});
+            let _ = world.run_as(bearer(&scene.other), "confirm_totp", input);
+        }),
+        stop("disable_totp", |world, scene| {
+            let _ = world.run_as(bearer(&scene.other), "disable_totp", json!({}));
+        }),
+        stop("rotate_signing_key", |world, _| {
+            operator(world, "rotate_signing_key", json!({"end_previous": true}));
+        }),
+    ]
+}
+
+/// A store to which something happens before each commit.
+struct Busy<'a> {
+    world: &'a World,
+    happens: &'a dyn Fn(),
+}
+
+impl Store for Busy<'_> {
+    fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
+        self.world.get(keys)
+    }
+
+    fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
+        (self.happens)();
+        self.world.commit(batch)
+    }
+
+    fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
+        self.world.add(key, delta, ttl_ms)
+    }
+
+    fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
+        self.world.scan(prefix, after, limit)
+    }
+}
+
+/// A store whose call of a number is overtaken by something.
+struct Overtaken<'a> {
+    world: &'a World,
+    calls: Cell<usize>,
+    at: usize,
+    happens: Cell<Option<&'a dyn Fn()>>,
+}
+
+impl Overtaken<'_> {
+    fn call(&self) {
+        if self.calls.get() == self.at
+            && let Some(happens) = self.happens.take()
+        {
+            happens();
+        }
+        self.calls.set(self.calls.get() + 1);
+    }
+}
+
+impl Store for Overtaken<'_> {
+    fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
+        self.call();
+        self.world.get(keys)
+    }
+
+    fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
+        self.call();
+        self.world.commit(batch)
+    }
+
+    fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
+        self.call();
+        self.world.add(key, delta, ttl_ms)
+    }
+
+    fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
+        self.call();
+        self.world.scan(prefix, after, limit)
+    }
+}
+
+/// What is stored, and how many messages were sent.
+fn state(world: &World, without: &[&str]) -> (Vec<(String, Vec<u8>)>, usize) {
+    let mut entries = world.entries();
+    entries.retain(|(key, _)| !without.iter().any(|prefix| key.starts_with(prefix)));
+    (entries, world.outbox.borrow().len())
+}
+
+/// Runs the case, overtaken at the call of this number. Returns whether it was
+/// overtaken at all.
+fn overtake(
+    scene: &Scene,
+    stop: &StopFn,
+    principal: &Principal,
+    case: &Case,
+    at: usize,
+) -> Result<bool, String> {
+    let is_anonymous = matches!(principal, Principal::Anonymous);
+    let world = case.world(scene);
+    world.audited.take();
+    let mut without = COUNTERS.to_vec();
+    if is_anonymous {
+        // A guess that fails is recorded.
+        without.extend(AUDIT);
+    }
+    let after_stop = RefCell::new(None);
+    let happens = || {
+        stop(&world, scene);
+        world.audited.take();
+        after_stop.replace(Some(state(&world, &without)));
+    };
+    let store = Overtaken {
+        world: &world,
+        calls: Cell::new(0),
+        at,
+        happens: Cell::new(Some(&happens)),
+    };
+    let caller = Caller {
+        principal: principal.clone(),
+        source: Source::from_peer(Some("192.0.2.1")),
+    };
+    let context = Context {
+        caller: &caller,
+        ports: Ports {
+            store: &store,
+            ..world.ports()
+        },
+        ..world.context()
+    };
+    let answer: Answer = operations::invoke(case.operation, (case.input)(scene), &context)
+        .map_err(|error| error.kind.code());
+    let Some(after_stop) = after_stop.take() else {
+        answer.map_err(|code| format!("it failed by itself: {code}"))?;
+        return Ok(false);
+    };
+    let audited = world.audited.take();
+    let is_bad = |record: &Value| !is_anonymous || record["outcome"] == "success";
+    if let Some(record) = audited.into_iter().find(is_bad) {
+        return Err(format!("it did this: {record}"));
+    }
+    if state(&world, &without) != after_stop {
+        return Err("it changed something".to_owned());
+    }
+    // Not after as many tries as there may be.
+    match answer {
+        Err(-32004) => Err("it did not find out".to_owned()),
+        _ => Ok(true),
+    }
+}
+
+#[test]
+fn nothing_is_committed_after_the_answer_that_stopped_its_actor() {
+    let scene = Scene::new();
+    let stops = stops();
+    let mut stopped: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut tried = 0;
+    let mut late = Vec::new();
+    for case in cases() {
+        if GIVES_UP.contains(&case.operation) {
+            continue;
+        }
+        let requires = operations::find(case.operation).unwrap().requires;
+        let principals = match requires {
+            Requirement::Nothing if case.operation != "execute_primary_operation" => {
+                vec![Principal::Anonymous]
+            }
+            _ => vec![bearer(&scene.session), holder(&scene.key)],
+        };
+        // With what it is done at all.
+        let able: Vec<Principal> = principals
+            .into_iter()
+            .filter(|principal| {
+                let input = (case.input)(&scene);
+                let world = case.world(&scene);
+                world
+                    .run_as(principal.clone(), case.operation, input)
+                    .is_ok()
+            })
+            .collect();
+        assert!(!able.is_empty(), "{} is done in no way", case.operation);
+        for (principal, (name, stop)) in able
+            .iter()
+            .flat_map(|principal| stops.iter().map(move |stop| (principal, stop)))
+        {
+            if !scene.refused_after(stop.as_ref(), principal, &case) {
+                continue;
+            }
+            stopped.entry(case.operation).or_default().insert(name);
+            for at in 0.. {
+                match overtake(&scene, stop.as_ref(), principal, &case, at) {
+                    Ok(true) => tried += 1,
+                    Ok(false) => break,
+                    Err(problem) => late.push(format!(
+                        "{} by {}, {name} at {at}: {problem}",
+                        case.operation,
+                        kind(principal)
+                    )),
+                }
+                assert!(at < 200, "{} never ends", case.operation);
+            }
+        }
+    }
+    assert!(late.is_empty(), "{} of {tried}: {late:#?}", late.len());
+    assert!(tried > 2000, "{tried}");
+    assert_is_whole(&stopped);
+}
+
+/// Whatever the actor does to its own account while it is about to be stopped.
+#[test]
+fn an_actor_that_never_rests_is_stopped_all_the_same() {
+    let scene = Scene::new();
+    for (stop, input, is_of_the_key) in [
+        ("disable_user", json!({"user_id": scene.alice}), false),
+        ("delete_user", json!({"user_id": scene.alice}), false),
+        (
+            "revoke_user_sessions",
+            json!({"user_id": scene.alice}),
+            false,
+        ),
+        (
+            "force_password_reset",
+            json!({"user_id": scene.alice}),
+            false,
+        ),
+        (
+            "revoke_role",
+            json!({"user_id": scene.alice, "role": "staff"}),
+            true,
+        ),
+        (
+            "revoke_api_key",
+            json!({"key_id": scene.key["key_id"]}),
+            true,
+        ),
+        (
+            "rotate_api_key",
+            json!({"key_id": scene.key["key_id"]}),
+            true,
+        ),
+        (
+            "define_role",
+            json!({"role": "staff", "permissions": []}),
+            true,
+        ),
+        (
+            "logout",
+            json!({"access_token": scene.session["access_token"]}),
+            false,
+        ),
+    ] {
+        let world = scene.world.fork();
+        let made = Cell::new(0);
+        // Each moves the head of her audit chain, or that of all roles.
+        let work = || {
+            let (principal, operation, input) = match (stop, is_of_the_key) {
+                ("define_role", _) => (
+                    holder(&scene.key),
+                    "define_role",
+                    json!({"role": "new", "permissions": []}),
+                ),
+                (_, true) => (holder(&scene.key), "create_api_key", json!({"name": "new"})),
+                (_, false) => (bearer(&scene.session), "enroll_totp", json!({})),
+            };
+            let done = world.run_as(principal, operation, input);
+            made.set(made.get() + usize::from(done.is_ok()));
+        };
+        let store = Busy {
+            world: &world,
+            happens: &work,
+        };
+        let caller = Caller {
+            principal: Principal::Operator,
+            source: Source::from_peer(None),
+        };
+        let context = Context {
+            caller: &caller,
+            ports: Ports {
+                store: &store,
+                ..world.ports()
+            },
+            ..world.context()
+        };
+        let answer = operations::invoke(stop, input, &context);
+        assert!(answer.is_ok(), "{stop}: {answer:?}");
+        assert!((1..4).contains(&made.get()), "{stop}: {}", made.get());
+    }
+}
+
+#[test]
+fn a_batch_that_changes_power_without_its_mark_is_not_committed() {
+    let scene = Scene::new();
+    let world = &scene.world;
+    for prefix in ["account/", "session/", "api-key/", "role/"] {
+        let entries = world.entries();
+        let (key, value) = entries
+            .iter()
+            .find(|(key, _)| key.starts_with(prefix))
+            .unwrap();
+        let stored = world.get(std::slice::from_ref(key)).unwrap();
+        let version = stored[0].as_ref().unwrap().version.clone();
+        let mut unmarked: [Batch; 3] = Default::default();
+        unmarked[0].replace(key.clone(), &version, value);
+        unmarked[1].put(key.clone(), Expect::Any, value, None);
+        unmarked[2].delete(key.clone(), Expect::At(version));
+        for batch in unmarked {
+            let committed = batch.commit(&world.context());
+            assert_eq!(committed.unwrap_err().kind.code(), -32004, "{key}");
+        }
+        assert_eq!(world.entries(), entries);
+    }
+}
+
+fn kind(principal: &Principal) -> &'static str {
+    match principal {
+        Principal::Anonymous => "an anonymous caller",
+        Principal::AccessToken(_) => "a session",
+        Principal::ApiKey(_) => "an API key",
+        Principal::Operator => "the operator",
+    }
+}
+
+/// Each operation that changes something has a case, and is stopped by what should
+/// stop it.
+fn assert_is_whole(stopped: &BTreeMap<&str, BTreeSet<&str>>) {
+    // Nothing stops these: they are open to everybody, and answer the same.
+    let open = ["register", "request_password_reset"];
+    for definition in TABLE.iter().filter(|it| it.effect != Effect::Reads) {
+        let name = definition.name;
+        let least = match definition.requires {
+            _ if open.contains(&name) || GIVES_UP.contains(&name) => 0,
+            // By a session and by an API key.
+            Requirement::Permission(_) => 20,
+            Requirement::Nothing => 4,
+            _ => 14,
+        };
+        let by = stopped.get(name).cloned().unwrap_or_default();
+        assert!(
+            by.len() >= least && cases().iter().any(|case| case.operation == name),
+            "{name} is stopped by {by:?}"
+        );
+    }
+}

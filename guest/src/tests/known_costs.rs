@@ -1,0 +1,227 @@
+//! Kinds and costs of password hashes come with accounts, and go with the last of them.
+
+use serde_json::{Value, json};
+
+use crate::domain::audit::Nobody;
+use crate::domain::context::Principal;
+use crate::domain::foreign_hash::Cost;
+use crate::domain::known_costs::KnownCosts;
+use crate::testing::World;
+
+/// Of `an old password`, made by crypt(3) and Python's hashlib.
+const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES";
+const PBKDF2: &str =
+    "$pbkdf2-sha256$i=1000$yMnKy8zNzs/Q0dLT1NXW1w$K3LXKeEJP6GsAdhJUdFARMbOn5WLfdqclOBZscdAGMQ";
+const SCRYPT: &str =
+    "$scrypt$ln=10,r=8,p=1$yMnKy8zNzs/Q0dLT1NXW1w$bfvJLd288w+S9qSXXw+bpj+PQStyf4SzAZeLM6i+DBY";
+const OLD: &str = "an old password";
+
+fn import(world: &World, users: Value) {
+    let input = json!({"users": users});
+    let output = world.run_as(Principal::Operator, "import_users", input);
+    for user in output.unwrap()["users"].as_array().unwrap() {
+        assert_eq!(user["status"], "imported", "{user}");
+    }
+}
+
+fn operate(world: &World, operation: &str, username: &str) {
+    let input = json!({"username": username});
+    world.run_as(Principal::Operator, operation, input).unwrap();
+}
+
+/// The costs of names without an account.
+fn costs(world: &World) -> Vec<Option<Cost>> {
+    let known = KnownCosts::read(&world.ports()).unwrap();
+    let nobody = |number: u32| Nobody::new("username", &number.to_string(), &world.ports());
+    let names = 0..500;
+    names
+        .map(|number| known.of_nobody(nobody(number).unwrap()))
+        .collect()
+}
+
+fn has(world: &World, is_meant: fn(&Cost) -> bool) -> bool {
+    costs(world).iter().flatten().any(is_meant)
+}
+
+fn is_pbkdf2(cost: &Cost) -> bool {
+    matches!(cost, Cost::Pbkdf2Sha256 { .. })
+}
+
+fn is_bcrypt(cost: &Cost) -> bool {
+    matches!(cost, Cost::Bcrypt { .. })
+}
+
+#[test]
+fn a_cost_goes_with_its_last_account_in_whatever_way_that_leaves_it() {
+    let log_in: fn(&World, &str) = |world, name| {
+        world.log_in(name, OLD).unwrap();
+    };
+    let delete: fn(&World, &str) = |world, name| operate(world, "delete_user", name);
+    let force: fn(&World, &str) = |world, name| operate(world, "force_password_reset", name);
+    let reset: fn(&World, &str) = |world, name| {
+        let input = json!({"username": name});
+        world.run("request_password_reset", input).unwrap();
+        let code = world.outbox.borrow_mut().pop().unwrap().code.unwrap();
+        let new = json!({"code": code.0.expose(), "new_password": "another good long password"});
+        world.run("confirm_password_reset", new).unwrap();
+    };
+    for leave in [log_in, delete, force, reset] {
+        let world = World::new();
+        let user = |name: &str, hash: &str| {
+            let email = format!("{name}@example.com");
+            json!({"username": name, "password_hash": hash, "email": email,
+                "email_verified": true})
+        };
+        let users = json!([user("a", PBKDF2), user("b", PBKDF2), user("c", BCRYPT)]);
+        import(&world, users);
+        leave(&world, "a");
+        assert!(has(&world, is_pbkdf2), "one account has it still");
+        leave(&world, "b");
+        assert!(!has(&world, is_pbkdf2), "none has it");
+        assert!(has(&world, is_bcrypt));
+        import(&world, json!([user("d", PBKDF2)]));
+        assert!(has(&world, is_pbkdf2), "one has it again");
+    }
+}
+
+#[test]
+fn a_change_of_a_password_that_was_imported_leaves_its_cost() {
+    let world = World::new();
+    import(&world, json!([{"username": "a", "password_hash": PBKDF2}]));
+    // The login finds no place to hash it once more, and goes well without.
+    world.places_for_hashes.set(Some(1));
+    let tokens = world.log_in("a", OLD).unwrap();
+    world.places_for_hashes.set(None);
+    assert!(has(&world, is_pbkdf2), "it is as it was");
+    let change = json!({
+        "access_token": tokens["access_token"],
+        "current_password": OLD,
+        "new_password": "another good long password",
+    });
+    world.run("change_password", change).unwrap();
+    assert!(!has(&world, is_pbkdf2));
+}
+
+#[test]
+fn what_is_refused_or_only_tried_counts_nothing() {
+    let world = World::new();
+    import(&world, json!([{"username": "a", "password_hash": PBKDF2}]));
+    let taken = json!({"users": [
+        {"username": "a", "password_hash": PBKDF2},
+        {"username": "a", "password_hash": SCRYPT},
+        {"username": "b", "password_hash": BCRYPT, "roles": ["ghost"]},
+    ]});
+    let operator = Principal::Operator;
+    world
+        .run_as(operator.clone(), "import_users", taken)
+        .unwrap();
+    let dry = json!({"dry_run": true, "users": [{"username": "c", "password_hash": BCRYPT}]});
+    world.run_as(operator, "import_users", dry).unwrap();
+    assert_eq!(world.log_in("a", "a wrong one"), Err(-32001));
+    assert!(has(&world, is_pbkdf2) && !has(&world, is_bcrypt));
+    assert!(!has(&world, |cost| matches!(cost, Cost::Scrypt(_))));
+    operate(&world, "delete_user", "a");
+    assert!(!has(&world, is_pbkdf2));
+}
+
+#[test]
+fn a_cost_that_goes_leaves_the_names_of_the_others_and_its_place_to_the_next() {
+    let world = World::new();
+    for (name, hash) in [("a", BCRYPT), ("b", PBKDF2), ("c", SCRYPT)] {
+        import(&world, json!([{"username": name, "password_hash": hash}]));
+    }
+    let before = costs(&world);
+    operate(&world, "delete_user", "b");
+    let after = costs(&world);
+    for (before, after) in before.iter().zip(&after) {
+        match before {
+            Some(cost) if is_pbkdf2(cost) => assert_ne!(after, before),
+            _ => assert_eq!(after, before),
+        }
+    }
+    let other = PBKDF2.replace("i=1000", "i=2000");
+    import(&world, json!([{"username": "d", "password_hash": other}]));
+    let next = costs(&world);
+    for (before, next) in before.iter().zip(&next) {
+        match before {
+            Some(Cost::Pbkdf2Sha256 { output_length, .. }) => {
+                let iterations = 2000;
+                let output_length = *output_length;
+                assert_eq!(
+                    *next,
+                    Some(Cost::Pbkdf2Sha256 {
+                        iterations,
+                        output_length
+                    })
+                );
+            }
+            _ => assert_eq!(next, before),
+        }
+    }
+}
+
+#[test]
+fn a_cost_that_ours_has_too_stays_when_the_last_imported_one_goes() {
+    let mut world = World::new();
+    let ours = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$\
+                AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    import(&world, json!([{"username": "a", "password_hash": ours}]));
+    world.alice();
+    operate(&world, "delete_user", "a");
+    world.settings.argon2_memory_kib = 47 * 1024;
+    world.hashes.take();
+    world.log_in("alice", "a wrong one").unwrap_err();
+    assert_eq!(world.hashes.take(), ["argon2id 19456"]);
+    assert!(has(
+        &world,
+        |cost| matches!(cost, Cost::Argon2id(it) if it.memory_kib == 19456)
+    ));
+}
+
+#[test]
+fn whatever_makes_a_hash_of_ours_makes_its_cost_known() {
+    let make: [fn(&World); 4] = [
+        |world| operate(world, "create_service_account", "program"),
+        |world| import(world, json!([{"username": "a"}])),
+        |world| {
+            import(world, json!([{"username": "a", "password_hash": BCRYPT}]));
+            operate(world, "force_password_reset", "a");
+        },
+        |world| {
+            world.alice();
+        },
+    ];
+    for (number, make) in make.into_iter().enumerate() {
+        let world = World::new();
+        make(&world);
+        let is_ours = |cost: &Cost| matches!(cost, Cost::Argon2id(_));
+        assert!(has(&world, is_ours), "{number}");
+    }
+}
+
+#[test]
+fn costs_that_were_stored_before_there_was_a_count_stay() {
+    let world = World::new();
+    let record = json!({"costs": [{"pbkdf2-sha256": {"iterations": 1000, "output_length": 32}}]});
+    world.tamper(&KnownCosts::key(), Some(record.to_string().into_bytes()));
+    import(&world, json!([{"username": "a", "password_hash": PBKDF2}]));
+    operate(&world, "delete_user", "a");
+    assert!(has(&world, is_pbkdf2), "other accounts may have it");
+}
+
+#[test]
+fn of_two_that_leave_a_cost_at_once_none_is_forgotten() {
+    let world = World::new();
+    let user = |name: &str| json!({"username": name, "password_hash": PBKDF2});
+    import(&world, json!([user("a"), user("b"), user("c")]));
+    let record = String::from_utf8(world.stored(&KnownCosts::key()).unwrap()).unwrap();
+    assert!(record.contains("[3]"), "{record}");
+    // Right before the commit of the first, the second has left.
+    let overtaken = record.replace("[3]", "[2]");
+    let entry = (KnownCosts::key(), overtaken.into_bytes());
+    world.overtaken_by.borrow_mut().push(entry);
+    operate(&world, "delete_user", "a");
+    assert!(has(&world, is_pbkdf2), "the third has it");
+    operate(&world, "delete_user", "c");
+    assert!(!has(&world, is_pbkdf2));
+}

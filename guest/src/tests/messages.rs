@@ -1,0 +1,321 @@
+//! What senders of many languages make of JSON: fields that are null, integers with a
+//! fraction of zero, empty maps that are arrays.
+
+use serde_json::{Value, json};
+
+use crate::domain::context::Principal;
+use crate::domain::secret::Secret;
+use crate::operations::TABLE;
+use crate::operations::schemas;
+use crate::testing::World;
+
+const PASSWORD: &str = "correct horse battery staple";
+
+/// Every method of the handshake era.
+const METHODS: [&str; 11] = [
+    "initialize",
+    "ping",
+    "logging/setLevel",
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+];
+
+#[test]
+fn params_that_are_null_or_an_empty_array_are_as_if_left_out() {
+    let world = World::new();
+    for method in METHODS.iter().chain(&["no/such"]) {
+        let absent = json!({"jsonrpc": "2.0", "id": 1, "method": method});
+        let expected = world.post(&[], &absent.to_string());
+        for params in [json!(null), json!([]), json!({})] {
+            let mut body = absent.clone();
+            body["params"] = params.clone();
+            let answer = world.post(&[], &body.to_string());
+            assert_eq!(answer, expected, "{method} {params}");
+        }
+        let mut body = absent;
+        for params in [json!([1]), json!(5), json!("x"), json!(false)] {
+            body["params"] = params.clone();
+            let (_, answer) = world.post(&[], &body.to_string());
+            assert_eq!(answer["error"]["code"], -32602, "{method} {params}");
+        }
+    }
+    for params in [json!(null), json!([]), json!([1])] {
+        let body =
+            json!({"jsonrpc": "2.0", "method": "notifications/initialized", "params": params});
+        assert_eq!(world.post(&[], &body.to_string()), (202, Value::Null));
+    }
+}
+
+#[test]
+fn arguments_and_meta_that_are_null_or_an_empty_array_are_as_if_left_out() {
+    let world = World::new();
+    for empty in [json!(null), json!([]), json!({})] {
+        let params =
+            json!({"name": "user-auth_get_capabilities", "arguments": empty, "_meta": empty});
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let (_, answer) = world.post(&[("mcp-protocol-version", "2025-11-25")], &body.to_string());
+        assert_eq!(answer["result"]["isError"], false, "{empty}: {answer}");
+    }
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": [],
+    });
+    let body =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": meta}});
+    let headers = [
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/list"),
+    ];
+    let (_, answer) = world.post(&headers, &body.to_string());
+    assert!(answer["result"]["tools"].is_array(), "{answer}");
+    let arguments = json!({"username": "alice", "email": null});
+    let params = json!({"name": "sign_up_user", "arguments": arguments});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "prompts/get", "params": params});
+    let (_, answer) = world.post(&[], &body.to_string());
+    assert!(answer["result"]["messages"].is_array(), "{answer}");
+}
+
+#[test]
+fn a_notification_may_have_an_id_of_null_and_a_request_may_not() {
+    let world = World::new();
+    let body = json!({"jsonrpc": "2.0", "id": null, "method": "notifications/initialized"});
+    assert_eq!(world.post(&[], &body.to_string()), (202, Value::Null));
+    let body = json!({"jsonrpc": "2.0", "id": null, "method": "tools/list"});
+    let (_, answer) = world.post(&[], &body.to_string());
+    assert_eq!(answer["error"]["code"], -32600);
+}
+
+#[test]
+fn an_integer_may_be_written_with_a_fraction_of_zero() {
+    let world = World::new();
+    for id in ["1.0", "-3.0", "1e3", "10000000000000000000000.0"] {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+        let (_, answer) = world.post(&[], &body);
+        let sent: Value = serde_json::from_str(id).unwrap();
+        assert_eq!(answer["id"], sent, "{answer}");
+        assert_eq!(answer["result"], json!({}), "{id}");
+    }
+    let (_, answer) = world.post(&[], r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#);
+    assert_eq!(
+        (&answer["id"], &answer["error"]["code"]),
+        (&Value::Null, &json!(-32600))
+    );
+
+    let alice = world.alice();
+    let token = alice["access_token"].as_str().unwrap();
+    let run = |operation, mut input: Value| {
+        input["access_token"] = token.into();
+        world.run(operation, input)
+    };
+    let key = json!({"name": "ci", "scopes": ["self"], "expires_in_days": 30.0});
+    assert!(run("create_api_key", key).is_ok());
+    let page = world.run_as(Principal::Operator, "list_users", json!({"limit": 10.0}));
+    assert_eq!(page.unwrap()["users"].as_array().unwrap().len(), 1);
+    let page = world.run_as(Principal::Operator, "list_users", json!({"limit": 10.5}));
+    assert_eq!(page, Err(-32000));
+}
+
+#[test]
+fn a_progress_token_comes_back_as_it_was_sent() {
+    let world = World::new();
+    let params = json!({
+        "name": "user-auth_register",
+        "arguments": {"username": "bob", "password": PASSWORD},
+        "_meta": {"progressToken": 7.0},
+    });
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    world.post(&[], &body.to_string());
+    let told = world.notifications.take();
+    assert_eq!(told.len(), 3);
+    assert!(told.iter().all(|it| it["params"]["progressToken"] == 7.0));
+}
+
+#[test]
+fn null_in_a_field_that_may_be_left_out_is_as_if_it_was() {
+    let world = World::new();
+    let alice = world.alice();
+    let token = || Secret::new(alice["access_token"].as_str().unwrap().to_owned());
+    for operation in TABLE {
+        let schema = schemas::of(operation.name).input;
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        for (field, _) in schema["properties"].as_object().unwrap() {
+            if required.contains(&json!(field)) {
+                continue;
+            }
+            let input = |value: Option<Value>| {
+                let mut input = json!({});
+                for name in &required {
+                    input[name.as_str().unwrap()] = json!(["not", "right"]);
+                }
+                if let Some(value) = value {
+                    input[field] = value;
+                }
+                input
+            };
+            let problem = |input| {
+                let caller = crate::domain::context::Caller {
+                    principal: Principal::AccessToken(token()),
+                    source: crate::domain::context::Source::from_peer(None),
+                };
+                let context = crate::domain::context::Context {
+                    caller: &caller,
+                    ..world.context()
+                };
+                let answer = crate::operations::invoke(operation.name, input, &context);
+                answer
+                    .err()
+                    .map(|error| error.details.get("fields").cloned())
+            };
+            let name = format!("{}.{field}", operation.name);
+            // Whatever else is wrong with it.
+            if !required.is_empty() {
+                assert_eq!(
+                    problem(input(Some(Value::Null))),
+                    problem(input(None)),
+                    "{name}"
+                );
+            }
+            let wrong = problem(input(Some(json!({"a": [1]}))));
+            assert!(
+                wrong
+                    .flatten()
+                    .unwrap()
+                    .to_string()
+                    .contains(field.as_str()),
+                "{name}"
+            );
+        }
+    }
+    let key = json!({"name": "ci", "scopes": null, "expires_in_days": null, "user_id": null,
+        "access_token": alice["access_token"]});
+    let key = world.run("create_api_key", key).unwrap();
+    assert!(key["api_key"].is_string());
+    let page = json!({"limit": null, "search": null, "after": null});
+    let page = world
+        .run_as(Principal::Operator, "list_users", page)
+        .unwrap();
+    assert_eq!(page["users"][0]["username"], "alice");
+    let users = json!({"users": [{"username": "bob", "roles": null, "disabled": null}]});
+    let imported = world
+        .run_as(Principal::Operator, "import_users", users)
+        .unwrap();
+    let problem = imported["users"][0]["problem"].to_string();
+    assert!(
+        !problem.contains("roles") && !problem.contains("disabled"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn null_stays_wrong_where_a_field_is_required() {
+    let world = World::new();
+    for (operation, input) in [
+        ("login", json!({"username": "alice", "password": null})),
+        ("login", json!({"username": null, "password": PASSWORD})),
+        ("verify_token", json!({"token": null})),
+        ("revoke_session", json!({"session_id": null})),
+    ] {
+        assert_eq!(
+            world.run(operation, input.clone()),
+            Err(-32000),
+            "{operation} {input}"
+        );
+    }
+}
+
+#[test]
+fn a_token_of_null_makes_its_sender_no_operator() {
+    let world = World::new();
+    let input = json!({"access_token": null});
+    let answer = world.run_as(Principal::Operator, "list_users", input.clone());
+    assert_eq!(answer, Err(-32000));
+    assert_eq!(
+        world.run("list_users", input),
+        Err(-32001),
+        "as without a caller"
+    );
+    let alice = world.alice();
+    let token = Secret::new(alice["access_token"].as_str().unwrap().to_owned());
+    let own = world.run_as(
+        Principal::AccessToken(token),
+        "list_sessions",
+        json!({"access_token": null}),
+    );
+    assert_eq!(own.unwrap()["sessions"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_header_is_enough_to_show_a_session_and_to_end_it() {
+    let world = World::new();
+    let alice = world.alice();
+    let principal = || {
+        let token = alice["access_token"].as_str().unwrap().to_owned();
+        Principal::AccessToken(Secret::new(token))
+    };
+    for input in [json!({}), json!({"access_token": alice["access_token"]})] {
+        let session = world.run_as(principal(), "get_session", input).unwrap();
+        assert_eq!(session["session_id"], alice["session_id"]);
+    }
+    let other = world.log_in("alice", PASSWORD).unwrap();
+    // A field says more than a header.
+    let ended = json!({"refresh_token": other["refresh_token"]});
+    let ended = world.run_as(principal(), "logout", ended).unwrap();
+    assert_eq!(ended["session_id"], other["session_id"]);
+    let input = json!({"access_token": null, "refresh_token": null});
+    let ended = world.run_as(principal(), "logout", input).unwrap();
+    assert_eq!(ended["session_id"], alice["session_id"]);
+    assert_eq!(
+        world.run_as(principal(), "get_session", json!({})),
+        Err(-32001)
+    );
+    let again = world.run_as(principal(), "logout", json!({})).unwrap();
+    assert_eq!(
+        again["session_id"], alice["session_id"],
+        "and is over already"
+    );
+    for nobody in [Principal::Anonymous, Principal::Operator] {
+        assert_eq!(world.run_as(nobody, "logout", json!({})), Err(-32000));
+    }
+}
+
+#[test]
+fn the_capabilities_are_short_and_describe_one_operation_on_request() {
+    let world = World::new();
+    let summary = world.run("get_capabilities", json!({})).unwrap();
+    let length = summary.to_string().len();
+    assert!(length <= 4096, "{length} bytes");
+    let names = summary["operations"].as_array().unwrap();
+    assert_eq!(names.len(), TABLE.len());
+    for field in [
+        "policies",
+        "limits",
+        "errors",
+        "protocol_versions",
+        "version",
+    ] {
+        assert!(!summary[field].is_null(), "{field}");
+    }
+    let prefix = summary["tool_prefix"].as_str().unwrap();
+    for operation in TABLE {
+        let by_name = world.run("get_capabilities", json!({"operation": operation.name}));
+        let by_name = by_name.unwrap();
+        assert_eq!(by_name["name"], operation.name);
+        assert_eq!(by_name["tool"], format!("{prefix}{}", operation.name));
+        assert_eq!(by_name["input_schema"]["type"], "object");
+        assert_eq!(
+            by_name["output_schema"]["type"], "object",
+            "{}",
+            operation.name
+        );
+        let by_tool = world.run("get_capabilities", json!({"operation": by_name["tool"]}));
+        assert_eq!(by_tool.unwrap(), by_name);
+    }
+    let unknown = world.run("get_capabilities", json!({"operation": "fly"}));
+    assert_eq!(unknown, Err(-32000));
+}

@@ -1,0 +1,195 @@
+//! Files under names of their own until they are whole, and what is left of them by
+//! processes that were killed.
+//!
+//! Who writes such a file holds a lock on it, which ends with the process. So the next
+//! one that writes for the same name can tell what is left over, however young it is,
+//! from what is being written.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::keys::hex;
+
+/// What stands between the name and [`ENDING`], in hexadecimal digits.
+const TAG_BYTES: usize = 8;
+const ENDING: &str = ".new";
+/// Where the file system has no locks, a file that was not finished after so long
+/// never will be.
+const LEFTOVER_AGE: Duration = Duration::from_hours(24);
+/// Another process may take the file for left over in the moment between its creation
+/// and its lock; more than once in a row it does not.
+const TRIES: usize = 8;
+
+/// A file that is being written, for its owner only, under the name that it is to have
+/// and an ending of its own. Dropped, it is deleted, unless it was renamed.
+pub struct Temporary {
+    path: PathBuf,
+    file: File,
+}
+
+impl Temporary {
+    /// Creates the file that is to become `target`, in the same folder, and deletes
+    /// what killed processes have left there of theirs.
+    pub fn create(target: &Path) -> io::Result<Self> {
+        sweep(target);
+        for _ in 0..TRIES {
+            let path = beside(target)?;
+            let mut options = OpenOptions::new();
+            // Never through a link, and never what is there.
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let file = options.open(&path)?;
+            // Who takes it for left over holds the lock until it is gone. Where there are
+            // no locks, age has to do.
+            let _ = file.lock();
+            if !is_deleted(&file)? {
+                return Ok(Self { path, file });
+            }
+        }
+        Err(io::Error::other("another process deletes what is written"))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What to write to.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Renames it to `target`, in the place of what had that name.
+    pub fn replace(self, target: &Path) -> io::Result<()> {
+        fs::rename(&self.path, target)?;
+        self.is_named(target)
+    }
+
+    /// Names it `target` if nothing has that name, in one step where the file system has hard
+    /// links. [`io::ErrorKind::AlreadyExists`]: something has it.
+    pub fn claim(self, target: &Path) -> io::Result<()> {
+        match fs::hard_link(&self.path, target) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+            Err(_) if target.symlink_metadata().is_ok() => {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            Err(_) => fs::rename(&self.path, target)?,
+        }
+        self.is_named(target)
+    }
+
+    /// Fails when the name leads to a file of another user, who may write the folder
+    /// and has put theirs into the place of ours.
+    fn is_named(&self, target: &Path) -> io::Result<()> {
+        let there = target.symlink_metadata()?;
+        match there.is_file() && is_ours(&there) {
+            true => Ok(()),
+            false => Err(io::Error::other(
+                "another user, who may write its folder, has put another file into its place",
+            )),
+        }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Deletes what killed processes have left that wrote for the same name. Nothing
+/// depends on it.
+pub(crate) fn sweep(target: &Path) {
+    let Some(name) = target.file_name() else {
+        return;
+    };
+    let folder = target.parent().filter(|it| !it.as_os_str().is_empty());
+    let Ok(entries) = fs::read_dir(folder.unwrap_or(Path::new("."))) else {
+        return;
+    };
+    let of_this_name = |entry: &fs::DirEntry| is_temporary_of(name, &entry.file_name());
+    for entry in entries.flatten().filter(of_this_name) {
+        let path = entry.path();
+        // Held until the file is gone: who has just created it waits for that.
+        if let Some(_lock) = left_over(&path) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// A file of ours that no process is writing.
+fn left_over(path: &Path) -> Option<File> {
+    let is_file = path
+        .symlink_metadata()
+        .is_ok_and(|metadata| metadata.is_file() && is_ours(&metadata));
+    if !is_file {
+        return None;
+    }
+    let mut options = OpenOptions::new();
+    // For writing: some file systems lock nothing else.
+    options.write(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits() as i32;
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+    }
+    let file = options.open(path).ok()?;
+    match file.try_lock() {
+        Ok(()) => Some(file),
+        Err(TryLockError::WouldBlock) => None,
+        Err(TryLockError::Error(_)) => {
+            let written = file.metadata().ok()?.modified().ok()?;
+            let is_old = written.elapsed().is_ok_and(|age| age > LEFTOVER_AGE);
+            is_old.then_some(file)
+        }
+    }
+}
+
+/// A name for a file that is to become `target`.
+fn beside(target: &Path) -> io::Result<PathBuf> {
+    let mut tag = [0; TAG_BYTES];
+    getrandom::fill(&mut tag).map_err(io::Error::other)?;
+    let mut name = OsString::from(target.file_name().unwrap_or_default());
+    name.push(format!(".{}{ENDING}", hex(&tag)));
+    Ok(target.with_file_name(name))
+}
+
+/// Whether `candidate` is a name that [`beside`] makes for a file of this `name`.
+pub(crate) fn is_temporary_of(name: &OsStr, candidate: &OsStr) -> bool {
+    let candidate = candidate.as_encoded_bytes();
+    let tag = candidate
+        .strip_prefix(name.as_encoded_bytes())
+        .and_then(|rest| rest.strip_prefix(b"."))
+        .and_then(|rest| rest.strip_suffix(ENDING.as_bytes()));
+    tag.is_some_and(|tag| {
+        tag.len() == 2 * TAG_BYTES && tag.iter().all(|digit| b"0123456789abcdef".contains(digit))
+    })
+}
+
+#[cfg(unix)]
+fn is_ours(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.uid() == super::own_id()
+}
+
+#[cfg(not(unix))]
+fn is_ours(_: &fs::Metadata) -> bool {
+    true
+}
+
+#[cfg(unix)]
+fn is_deleted(file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    Ok(file.metadata()?.nlink() == 0)
+}
+
+#[cfg(not(unix))]
+fn is_deleted(_: &File) -> io::Result<bool> {
+    Ok(false)
+}

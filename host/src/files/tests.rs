@@ -1,0 +1,192 @@
+use std::fs::{self, Permissions};
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::{TempDir, tempdir};
+
+use super::*;
+
+const STRANGER: u32 = 65534;
+
+fn file(folder: &TempDir, mode: u32) -> PathBuf {
+    let path = folder.path().join("x");
+    fs::write(&path, "secret").unwrap();
+    set_mode(&path, mode);
+    path
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn each_guard_is_against_what_it_says() {
+    let folder = tempdir().unwrap();
+    for (guard, good, bad) in [
+        (
+            Guard::Trusted,
+            &[0o600, 0o644, 0o755, 0o444][..],
+            &[0o666, 0o602][..],
+        ),
+        (
+            Guard::Secret,
+            &[0o600, 0o400],
+            &[0o640, 0o604, 0o620, 0o660, 0o644],
+        ),
+        (
+            Guard::Credential,
+            &[0o600, 0o440, 0o640],
+            &[0o444, 0o620, 0o604],
+        ),
+    ] {
+        for mode in good {
+            let path = file(&folder, *mode);
+            assert!(open(&path, guard).is_ok(), "{guard:?} {mode:o}");
+            fs::remove_file(path).unwrap();
+        }
+        for mode in bad {
+            let path = file(&folder, *mode);
+            let told = open(&path, guard).unwrap_err().to_string();
+            let shown = format!("mode {mode:03o}");
+            assert!(told.contains(&shown) && told.contains("chmod"), "{told}");
+            fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+/// Who is root may give files away; others skip this.
+#[test]
+fn a_file_of_another_user_is_refused_and_a_group_of_others_may_not_write() {
+    let folder = tempdir().unwrap();
+    let path = file(&folder, 0o600);
+    if chown(&path, Some(STRANGER), Some(0)).is_err() {
+        return;
+    }
+    for guard in [Guard::Trusted, Guard::Secret, Guard::Credential] {
+        let told = open(&path, guard).unwrap_err().to_string();
+        assert!(told.contains("belongs to user 65534"), "{told}");
+        assert!(told.contains("chown 0"), "{told}");
+    }
+    chown(&path, Some(0), Some(STRANGER)).unwrap();
+    set_mode(&path, 0o664);
+    assert!(matches!(
+        open(&path, Guard::Trusted),
+        Err(FileError::Writable { .. })
+    ));
+    // A group of the owner's own has no other members.
+    chown(&path, Some(0), Some(0)).unwrap();
+    assert!(open(&path, Guard::Trusted).is_ok());
+}
+
+#[test]
+fn what_counts_is_the_file_that_is_open() {
+    let folder = tempdir().unwrap();
+    let path = file(&folder, 0o600);
+    let opened = open(&path, Guard::Secret).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "planted").unwrap();
+    let read = read_all(opened, &path, 100).unwrap();
+    assert_eq!(*read, b"secret");
+    // And at the end of a link the file that it leads to.
+    let link = folder.path().join("link");
+    set_mode(&path, 0o644);
+    symlink(&path, &link).unwrap();
+    assert!(open(&link, Guard::Secret).is_err());
+    set_mode(&path, 0o600);
+    assert!(open(&link, Guard::Secret).is_ok());
+}
+
+#[test]
+fn a_text_may_come_by_a_pipe_and_what_is_run_may_not() {
+    let folder = tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo")
+        .args(["-m", "600"])
+        .arg(&pipe)
+        .status();
+    assert!(made.unwrap().success());
+    // Not even one that would have us wait for a writer.
+    let told = open(&pipe, Guard::Trusted).unwrap_err().to_string();
+    assert!(told.contains("no regular file"), "{told}");
+    // As a shell's process substitution names the output of a program.
+    let mut printf = Command::new("printf");
+    let mut child = printf.arg("a text").stdout(Stdio::piped()).spawn().unwrap();
+    let output = child.stdout.take().unwrap();
+    let path = PathBuf::from(format!("/dev/fd/{}", output.as_raw_fd()));
+    let read = read_text(&path, Guard::Secret).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(*read, "a text");
+    let told = read_text(folder.path(), Guard::Trusted).unwrap_err();
+    assert!(told.to_string().contains("no regular file"), "{told}");
+}
+
+#[test]
+fn a_file_is_read_to_its_limit_and_no_further() {
+    let folder = tempdir().unwrap();
+    let path = file(&folder, 0o600);
+    assert_eq!(*read(&path, Guard::Secret, 6).unwrap(), b"secret");
+    let told = read(&path, Guard::Secret, 5).unwrap_err().to_string();
+    assert!(told.contains("more than 5 bytes"), "{told}");
+    fs::write(&path, b"\xff").unwrap();
+    let told = read_text(&path, Guard::Secret).unwrap_err().to_string();
+    assert!(told.contains("UTF-8"), "{told}");
+    let absent = folder.path().join("absent");
+    assert!(open(&absent, Guard::Secret).unwrap_err().is_absent());
+}
+
+#[test]
+fn a_temporary_file_takes_a_name_once_and_leaves_none() {
+    let folder = tempdir().unwrap();
+    let target = folder.path().join("target");
+    let write = |text: &str| {
+        let temporary = Temporary::create(&target).unwrap();
+        temporary.file().write_all(text.as_bytes()).unwrap();
+        temporary
+    };
+    write("first").claim(&target).unwrap();
+    let error = write("second").claim(&target).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(&target).unwrap(), b"first");
+    write("third").replace(&target).unwrap();
+    assert_eq!(fs::read(&target).unwrap(), b"third");
+    drop(write("fourth"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_is_being_written_is_not_left_over() {
+    let folder = tempdir().unwrap();
+    let target = folder.path().join("target");
+    let first = Temporary::create(&target).unwrap();
+    let second = Temporary::create(&target).unwrap();
+    assert!(first.path().exists() && second.path().exists());
+    let left = first.path().to_owned();
+    // As a process that is killed: its lock ends, and its file stays.
+    let copy = left.with_file_name("target.0123456789abcdef.new");
+    fs::copy(&left, &copy).unwrap();
+    drop(first);
+    sweep(&target);
+    assert!(!copy.exists() && second.path().exists());
+}
+
+#[test]
+fn many_that_write_and_sweep_at_once_do_not_take_each_others_files() {
+    let folder = tempdir().unwrap();
+    let target = folder.path().join("target");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let temporary = Temporary::create(&target).unwrap();
+                    temporary.file().write_all(b"whole").unwrap();
+                    temporary.replace(&target).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(fs::read(&target).unwrap(), b"whole");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}

@@ -1,0 +1,142 @@
+//! Texts that others chose, on their way into a log or onto a terminal: user
+//! names, header fields, what a component says.
+//!
+//! Some characters are not seen and change how what stands around them is read. They
+//! end a line where programs split lines (U+2028, U+0085), move a cursor (ESC), turn
+//! the direction of a line around (U+202E), or hide a text within another (U+E0041).
+//! They are written as escapes, so that a line shows what it holds.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Whether a character is one of those: controls (Cc), formats (Cf), separators of
+/// lines and paragraphs (Zl, Zp), and all others that programs show as nothing
+/// (Default_Ignorable_Code_Point).
+pub fn is_deceptive(character: char) -> bool {
+    match character {
+        ' '..='~' => false,
+        '\0'..='\u{9f}' => true,
+        // Of Unicode 17: Cf, Zl and Zp, and what else is ignorable by default.
+        '\u{ad}'
+        | '\u{34f}'
+        | '\u{600}'..='\u{605}'
+        | '\u{61c}'
+        | '\u{6dd}'
+        | '\u{70f}'
+        | '\u{890}'..='\u{891}'
+        | '\u{8e2}'
+        | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}'
+        | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{110bd}'
+        | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}'
+        | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}' => true,
+        _ => false,
+    }
+}
+
+/// A text with each such character as Rust escapes it: `\n`, `\u{202e}`.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    escaped(text, |character, out| {
+        out.extend(character.escape_default())
+    })
+}
+
+/// JSON with each such character as JSON escapes it: `\u202e`. It means the same.
+pub fn printable_json(json: &str) -> Cow<'_, str> {
+    escaped(json, |character, out| match character {
+        // Between tokens; within strings JSON has none of them.
+        '\n' | '\r' | '\t' => out.push(character),
+        _ => {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing into a text cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+    })
+}
+
+fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
+    let Some(first) = text.find(is_deceptive) else {
+        return Cow::Borrowed(text);
+    };
+    let (plain, rest) = text.split_at(first);
+    let mut out = String::with_capacity(text.len() + 16);
+    out.push_str(plain);
+    for character in rest.chars() {
+        match is_deceptive(character) {
+            true => escape(character, &mut out),
+            false => out.push(character),
+        }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_deceives_is_escaped_and_all_else_stays() {
+        for (text, shown) in [
+            ("a\u{2028}b\u{2029}c", r"a\u{2028}b\u{2029}c"),
+            ("a\u{85}b\r\nc\td", r"a\u{85}b\r\nc\td"),
+            ("\u{1b}[2J", r"\u{1b}[2J"),
+            ("a@b.c\u{202e}moc", r"a@b.c\u{202e}moc"),
+            ("a\u{e0041}b", r"a\u{e0041}b"),
+            ("\u{feff}a\u{ad}\u{200b}", r"\u{feff}a\u{ad}\u{200b}"),
+            ("\u{3164}\u{fe0f}", r"\u{3164}\u{fe0f}"),
+        ] {
+            assert_eq!(printable(text), shown);
+        }
+        for plain in ["", "alice", "rene\u{301}", "का มี 김철수 🙂", "\\n \"x\""] {
+            assert_eq!(printable(plain), plain);
+            assert_eq!(printable_json(plain), plain);
+        }
+    }
+
+    #[test]
+    fn json_means_the_same_with_its_escapes() {
+        let all: String = ('\0'..=char::MAX).filter(|c| is_deceptive(*c)).collect();
+        let value = serde_json::json!({ "a\u{2028}": [all, "é🙂\"\\"] });
+        let json = serde_json::to_string_pretty(&value).unwrap();
+        let shown = printable_json(&json);
+        assert!(!shown.contains(|c| is_deceptive(c) && c != '\n'));
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
+            value
+        );
+    }
+
+    #[test]
+    fn nothing_is_escaped_that_rust_would_print_but_what_is_ignorable() {
+        let is_escaped = |c: char| format!("x{c}").escape_debug().count() > 2;
+        let is_ignorable = |c: char| {
+            matches!(
+                c,
+                '\u{34f}'
+                    | '\u{115f}'..='\u{1160}'
+                    | '\u{17b4}'..='\u{17b5}'
+                    | '\u{180b}'..='\u{180f}'
+                    | '\u{3164}'
+                    | '\u{fe00}'..='\u{fe0f}'
+                    | '\u{ffa0}'
+                    | '\u{e0100}'..='\u{e01ef}'
+            )
+        };
+        for c in ('\0'..=char::MAX).filter(|c| is_deceptive(*c)) {
+            assert!(is_escaped(c) || is_ignorable(c), "{c:?}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Where a call comes from, for what each source has a share of.
+
+use std::net::IpAddr;
+
+/// An IPv4 address, the /64 of an IPv6 address, which is what one subscriber has, or
+/// this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    /// Standard input, the command line, or what an embedder gave no address for.
+    Local,
+    V4(u32),
+    /// The first 64 bits.
+    V6(u64),
+}
+
+impl Source {
+    /// Of the text of an address; what is none counts as this machine, as it does in the
+    /// component.
+    pub(crate) fn of(address: Option<&str>) -> Self {
+        let address = address.and_then(|address| address.parse::<IpAddr>().ok());
+        address.map_or(Self::Local, Self::from)
+    }
+}
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.to_bits()),
+            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Source;
+
+    #[test]
+    fn the_spellings_of_one_source_are_one() {
+        let of = |address| Source::of(Some(address));
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+        assert_eq!(of("2001:db8:0:1::1"), of("2001:0DB8::1:ffff:0:0:2"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("no address"), Source::Local);
+        assert_eq!(Source::of(None), Source::Local);
+    }
+}

@@ -1,0 +1,368 @@
+//! Reads, on connections of their own.
+//!
+//! A small one runs on the thread of its caller, although that may be one of an async
+//! runtime: it comes from memory and takes some 10 µs, which is less than it takes to
+//! hand it to another thread and back. All others run on threads that may wait, a few
+//! at a time, so that those of the runtime keep their share of the processors; and they
+//! end with whoever asked for them.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::schema::Database;
+use crate::store::checks::{self, TooLarge};
+use crate::store::clock::{self, Clock, Millis};
+use crate::store::{Entry, MAX_ANSWER_BYTES, Page, StoreError};
+
+/// How many connections are kept open for the next read.
+const IDLE: usize = 16;
+/// The most records that a small read looks at, expired ones included: more than a
+/// page of somebody's sessions has.
+const SMALL_RECORDS: usize = 128;
+/// The most bytes that these have.
+const SMALL_BYTES: usize = 256 * 1024;
+/// How many other reads run at one time.
+const LONG_READS: usize = 4;
+/// How long each of them may take. A page ends with its bytes, but the records on the
+/// way to it that have expired cost time as well.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// The connections that read.
+pub(super) struct Readers {
+    database: Database,
+    clock: Clock,
+    idle: Mutex<Vec<Connection>>,
+    long_reads: Semaphore,
+}
+
+impl Readers {
+    pub(super) fn new(database: Database, clock: Clock) -> Self {
+        Self {
+            database,
+            clock,
+            idle: Mutex::default(),
+            long_reads: Semaphore::new(LONG_READS),
+        }
+    }
+
+    /// Another connection, which is not kept.
+    pub(super) fn open(&self) -> rusqlite::Result<Connection> {
+        self.database.reader()
+    }
+
+    pub(super) async fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
+        if keys.len() <= SMALL_RECORDS {
+            match self.here(|snapshot| snapshot.entries(keys, SMALL_BYTES)) {
+                Err(Unread::Large) => {}
+                read => return Ok(read?),
+            }
+        }
+        let keys = keys.to_vec();
+        self.elsewhere(move |snapshot| snapshot.entries(&keys, MAX_ANSWER_BYTES))
+            .await
+    }
+
+    pub(super) async fn scan(&self, range: Range<String>, limit: u32) -> Result<Page, StoreError> {
+        match self.here(|snapshot| snapshot.page(&range, limit, SMALL)) {
+            Err(Unread::Large) => {}
+            read => return Ok(read?),
+        }
+        self.elsewhere(move |snapshot| snapshot.page(&range, limit, ANY))
+            .await
+    }
+
+    /// Runs `query` on one snapshot of the database, on this thread.
+    fn here<T>(&self, query: impl FnOnce(&Snapshot<'_>) -> Result<T, Unread>) -> Result<T, Unread> {
+        let mut connection = self.connection()?;
+        let wanted = Wanted::default();
+        let result = Snapshot::of(&mut connection, &self.clock, &wanted, query);
+        self.keep(connection, &result);
+        result
+    }
+
+    /// Runs `query` on one snapshot of the database, on a thread that may wait, once it
+    /// is its turn. Dropped before its end, it is broken off.
+    async fn elsewhere<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Snapshot<'_>) -> Result<T, Unread> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let ended = || StoreError::Unavailable("a read was broken off".into());
+        let _turn = self.long_reads.acquire().await.map_err(|_| ended())?;
+        let mut connection = self.connection()?;
+        let clock = self.clock.clone();
+        let caller = Caller::default();
+        let wanted = caller.0.clone();
+        let reading = spawn_blocking(move || {
+            let result = Snapshot::of(&mut connection, &clock, &wanted, query);
+            (connection, result)
+        });
+        let too_long = |_| StoreError::Unavailable("a read took too long".into());
+        let read = timeout(LONGEST, reading).await.map_err(too_long)?;
+        let (connection, result) = read.map_err(|_| ended())?;
+        self.keep(connection, &result);
+        Ok(result?)
+    }
+
+    fn connection(&self) -> rusqlite::Result<Connection> {
+        let idle = self.idle().pop();
+        idle.map_or_else(|| self.open(), Ok)
+    }
+
+    /// Keeps a connection, unless it has failed: the next read opens another.
+    fn keep<T>(&self, connection: Connection, result: &Result<T, Unread>) {
+        let mut idle = self.idle();
+        if idle.len() < IDLE && !matches!(result, Err(Unread::Failed(_))) {
+            idle.push(connection);
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        // Nothing but a push or a pop happens under the lock, so what a
+        // poisoned lock guards is whole.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a read is still wanted. It looks at every record: to interrupt SQLite would
+/// do nothing to a query that has yet to begin.
+#[derive(Clone, Default)]
+struct Wanted {
+    is_over: Arc<AtomicBool>,
+}
+
+impl Wanted {
+    fn require(&self) -> Result<(), Unread> {
+        match self.is_over.load(Ordering::Relaxed) {
+            true => Err(Unread::Unwanted),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Whoever waits for a read. Dropped, it wants it no more.
+#[derive(Default)]
+struct Caller(Wanted);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How many records a page may be looked for in, expired ones included, and how many
+/// bytes these may have.
+#[derive(Clone, Copy)]
+struct Effort {
+    records: usize,
+    bytes: usize,
+}
+
+const SMALL: Effort = Effort {
+    records: SMALL_RECORDS,
+    bytes: SMALL_BYTES,
+};
+const ANY: Effort = Effort {
+    records: usize::MAX,
+    bytes: usize::MAX,
+};
+
+/// Why there is no answer.
+enum Unread {
+    /// It has more bytes than it may.
+    Large,
+    /// Nobody waits for it any more.
+    Unwanted,
+    Failed(rusqlite::Error),
+}
+
+impl From<TooLarge> for Unread {
+    fn from(_: TooLarge) -> Self {
+        Self::Large
+    }
+}
+
+impl From<rusqlite::Error> for Unread {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Unread> for StoreError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Large => TooLarge.into(),
+            Unread::Unwanted => StoreError::Unavailable("a read was broken off".into()),
+            Unread::Failed(error) => error.into(),
+        }
+    }
+}
+
+/// The database as the last commit before the read left it.
+struct Snapshot<'a> {
+    transaction: Transaction<'a>,
+    now_ms: Millis,
+    wanted: &'a Wanted,
+}
+
+impl Snapshot<'_> {
+    fn of<T>(
+        connection: &mut Connection,
+        clock: &Clock,
+        wanted: &Wanted,
+        query: impl FnOnce(&Snapshot<'_>) -> Result<T, Unread>,
+    ) -> Result<T, Unread> {
+        query(&Snapshot {
+            transaction: connection.transaction()?,
+            now_ms: clock::now_ms(clock),
+            wanted,
+        })
+    }
+
+    /// The records under these keys, if they have no more than `room` bytes.
+    fn entries(&self, keys: &[String], room: usize) -> Result<Vec<Option<Entry>>, Unread> {
+        checks::get_within(room, keys, |key, room| self.entry(key, room))
+    }
+
+    fn entry(&self, key: &str, room: usize) -> Result<Option<Entry>, Unread> {
+        self.wanted.require()?;
+        // SQLite knows the length of a value without reading it: one that is too large
+        // is never copied.
+        let mut query = self.transaction.prepare_cached(
+            "SELECT key, CASE WHEN length(value) <= ?3 THEN value END, version FROM entries
+             WHERE key = ?1 AND (expires_at_ms IS NULL OR expires_at_ms > ?2)",
+        )?;
+        let room = i64::try_from(room).unwrap_or(i64::MAX);
+        let entry = query
+            .query_row(params![key, self.now_ms, room], |row| {
+                let value: Option<Vec<u8>> = row.get(1)?;
+                value.map(|value| entry(row, value)).transpose()
+            })
+            .optional()?;
+        match entry {
+            Some(None) => Err(Unread::Large),
+            Some(found) => Ok(found),
+            None => Ok(None),
+        }
+    }
+
+    /// The page, if it is found with this effort.
+    fn page(&self, range: &Range<String>, limit: u32, effort: Effort) -> Result<Page, Unread> {
+        let mut query = self.transaction.prepare_cached(
+            "SELECT key,
+                 CASE WHEN length(value) <= ?3 AND (expires_at_ms IS NULL OR expires_at_ms > ?4)
+                     THEN value END,
+                 version, length(value), expires_at_ms
+             FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key",
+        )?;
+        let Effort {
+            mut records,
+            mut bytes,
+        } = effort;
+        let most = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let mut rows = query.query(params![range.start, range.end, most, self.now_ms])?;
+        let mut next = || -> Result<Option<Entry>, Unread> {
+            while let Some(row) = rows.next()? {
+                self.wanted.require()?;
+                let length = usize::try_from(row.get::<_, i64>(3)?).unwrap_or(usize::MAX);
+                bytes = bytes.checked_sub(length).ok_or(TooLarge)?;
+                records = records.checked_sub(1).ok_or(TooLarge)?;
+                if clock::is_live(row.get(4)?, self.now_ms) {
+                    return Ok(Some(entry(row, row.get(1)?)?));
+                }
+            }
+            Ok(None)
+        };
+        checks::page(std::iter::from_fn(|| next().transpose()), limit)
+    }
+}
+
+fn entry(row: &Row<'_>, value: Vec<u8>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        key: row.get(0)?,
+        value,
+        version: row.get::<_, i64>(2)?.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// Names of records that have expired, and then of one that has not.
+    fn filled(expired: usize, bytes: usize) -> (tempfile::TempDir, Connection, Readers) {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, writer) = Database::open(&folder.path().join("db")).unwrap();
+        let insert = "INSERT INTO entries VALUES (?1, zeroblob(?2), 1, ?3)";
+        let bytes = i64::try_from(bytes).unwrap();
+        writer.execute_batch("BEGIN").unwrap();
+        for number in 0..expired {
+            let row = params![format!("k/{number:04}"), bytes, 1];
+            writer.execute(insert, row).unwrap();
+        }
+        let row = params!["k/z", bytes, None::<i64>];
+        writer.execute(insert, row).unwrap();
+        writer.execute_batch("COMMIT").unwrap();
+        (folder, writer, Readers::new(database, clock::system()))
+    }
+
+    #[tokio::test]
+    async fn what_is_small_is_read_here_and_what_is_not_elsewhere() {
+        for (expired, bytes, is_small) in [
+            (0, 10, true),
+            (0, SMALL_BYTES, true),
+            (0, SMALL_BYTES + 1, false),
+            (SMALL_RECORDS - 1, 10, true),
+            (SMALL_RECORDS, 10, false),
+            (20, SMALL_BYTES / 20, false),
+        ] {
+            let (_folder, _writer, readers) = filled(expired, bytes);
+            let range = checks::range("k/", None).unwrap();
+            let here = readers.here(|snapshot| snapshot.page(&range, 10, SMALL));
+            assert_eq!(here.is_ok(), is_small, "{expired} records of {bytes} bytes");
+            // Whichever it is, the answer is the same.
+            let page = readers.scan(range, 10).await.unwrap();
+            let read: Vec<_> = page
+                .entries
+                .iter()
+                .map(|it| (&*it.key, it.value.len()))
+                .collect();
+            assert_eq!((read, page.next), (vec![("k/z", bytes)], None));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_whose_caller_has_gone_is_broken_off() {
+        let (_folder, _writer, readers) = filled(1_000, 1);
+        let range = checks::range("k/", None).unwrap();
+        let (began, begins) = oneshot::channel();
+        let (ended, ends) = oneshot::channel();
+        let read = readers.elsewhere(move |snapshot| {
+            began.send(()).unwrap();
+            // Looks for the record over and over, until it is not wanted.
+            let unwanted = loop {
+                if let Err(unwanted) = snapshot.page(&range, 1, ANY) {
+                    break unwanted;
+                }
+            };
+            let _ = ended.send(matches!(unwanted, Unread::Unwanted));
+            Err::<(), _>(unwanted)
+        });
+        tokio::select! {
+            _ = read => panic!("it has no end"),
+            begun = begins => begun.unwrap(),
+        }
+        assert!(ends.await.unwrap());
+        // Its turn is another's now, and the others know nothing of it.
+        assert_eq!(readers.long_reads.available_permits(), LONG_READS);
+        assert_eq!(readers.get(&["none".into()]).await.unwrap(), [None]);
+    }
+}

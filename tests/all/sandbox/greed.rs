@@ -1,0 +1,142 @@
+//! What the host holds, logs and waits for when a component asks for too much.
+
+use std::fs;
+
+use user_auth_tests::postgres::database;
+
+use super::{Options, Server, assert_ended, assert_unharmed, built, deed, hostile, options};
+use crate::postgres::on;
+
+/// Deeds that want the host to hold more than it may at one time.
+const GREEDY: [&str; 8] = [
+    "one-name",
+    "many-names",
+    "page",
+    "long-names",
+    "large-batch",
+    "long-line",
+    "long-label",
+    "reads",
+];
+const ATTACKERS: usize = 3;
+/// What one of them may cost at the most: the memory of its instance, and what passes
+/// between that and the host.
+const MIB: u64 = 64 + 20;
+
+fn with(options: Options) -> Server {
+    let component = built("user-auth-hostile.wasm");
+    options
+        .arg("--component")
+        .arg(component.to_str().unwrap())
+        .start()
+}
+
+/// A number of `/proc/PID/status`, which are in KiB, in MiB.
+fn mib(server: &Server, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.unwrap().trim_matches([':', '\t', ' ', 'k', 'B']);
+    kib.parse::<u64>().unwrap() / 1024
+}
+
+/// The peak begins again at what is held now, which is this.
+fn reset_peak(server: &Server) -> u64 {
+    fs::write(format!("/proc/{}/clear_refs", server.pid()), "5").unwrap();
+    mib(server, "VmHWM")
+}
+
+fn assert_grown_at_most(mib: u64, server: &Server, before: u64, by: &str) {
+    let grown = self::mib(server, "VmHWM").saturating_sub(before);
+    assert!(grown <= mib, "{by}: {grown} MiB more than {before}");
+}
+
+/// Has several callers do it while others are answered.
+fn while_others_are_answered(server: &Server, bad: &str) {
+    std::thread::scope(|scope| {
+        let attacks: Vec<_> = (0..ATTACKERS)
+            .map(|_| scope.spawn(|| assert_ended(server, bad)))
+            .collect();
+        for _ in 0..10 {
+            assert_unharmed(server, bad);
+            assert_eq!(server.get("/health", &[]).status, 200, "{bad}");
+        }
+        for attack in attacks {
+            attack.join().unwrap();
+        }
+    });
+    assert_unharmed(server, bad);
+}
+
+fn assert_bounded(server: Server) {
+    assert_eq!(deed(&server, "fill").0, 200);
+    for bad in GREEDY {
+        let before = reset_peak(&server);
+        assert_ended(&server, bad);
+        assert_grown_at_most(MIB, &server, before, bad);
+        while_others_are_answered(&server, bad);
+    }
+}
+
+#[test]
+fn however_much_is_asked_for_the_host_holds_little_with_a_store_in_memory() {
+    assert_bounded(with(Options::new().store("memory")));
+}
+
+#[test]
+fn however_much_is_asked_for_the_host_holds_little_with_sqlite() {
+    assert_bounded(with(Options::new()));
+}
+
+#[test]
+fn however_much_is_asked_for_the_host_holds_little_with_postgres() {
+    assert_bounded(with(on(&database())));
+}
+
+/// A store in memory is the host's memory, too.
+#[test]
+fn a_call_that_writes_without_end_is_ended() {
+    let bounds = ["--set", "limits.store_bytes_per_call=33554432"];
+    let options = bounds
+        .iter()
+        .fold(Options::new(), |it, bound| it.arg(bound));
+    let server = with(options.store("memory"));
+    let before = reset_peak(&server);
+    assert_ended(&server, "writes");
+    assert_grown_at_most(MIB + 32, &server, before, "writes");
+    assert_unharmed(&server, "writes");
+    let (_, log) = server.stop();
+    assert!(log.contains("too much"), "{log}");
+}
+
+#[test]
+fn what_the_host_refuses_costs_no_memory_and_few_lines() {
+    let server = hostile();
+    let before = reset_peak(&server);
+    assert_eq!(deed(&server, "refusals").0, 200);
+    assert_eq!(deed(&server, "empty-lines").0, 200);
+    assert_eq!(deed(&server, "ids").0, 200);
+    let (_, answer) = deed(&server, "long-password");
+    assert_eq!(answer["taken"], false);
+    let reason = answer["reason"].as_str().unwrap();
+    assert!(reason.contains("length of password"), "{reason}");
+    assert_unharmed(&server, "refusals");
+    assert_grown_at_most(MIB, &server, before, "refusals");
+    let (_, log) = server.stop();
+    assert!(log.contains("a call logs too much"), "{log}");
+    // Of two calls that log as much as they can.
+    assert!(log.len() < 300_000, "{} bytes", log.len());
+}
+
+#[test]
+fn a_call_that_waits_for_ever_or_for_too_much_is_ended() {
+    let server = options(&built("user-auth-hostile.wasm"))
+        .arg("--set")
+        .arg("limits.wall_clock_per_call_ms=1000")
+        .start();
+    for bad in ["sleep", "long-poll", "random", "many-operations"] {
+        while_others_are_answered(&server, bad);
+    }
+    let (_, log) = server.stop();
+    assert!(log.contains("did not answer in time"), "{log}");
+    assert!(log.contains("called the host too often"), "{log}");
+}

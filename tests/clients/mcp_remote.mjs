@@ -1,0 +1,36 @@
+// Drives a server over HTTP as clients do that only know standard input and output:
+// through mcp-remote.
+//
+// Usage: mcp_remote.mjs URL
+
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+
+const [url] = process.argv.slice(2);
+const folder = dirname(createRequire(import.meta.url).resolve("mcp-remote/package.json"));
+const client = new Client({ name: "test", version: "1" });
+await client.connect(
+  new StdioClientTransport({
+    command: process.execPath,
+    args: [join(folder, "dist/proxy.js"), url, "--allow-http", "--transport", "http-only"],
+    // Where it keeps what it knows of servers.
+    env: { HOME: process.env.HOME, MCP_REMOTE_CONFIG_DIR: process.env.HOME },
+    stderr: "ignore",
+  }),
+);
+assert.ok((await client.listTools()).tools.length > 40);
+
+const call = async (operation, input) =>
+  client.callTool({ name: `user-auth_${operation}`, arguments: input });
+const credentials = { username: "mcp-remote", password: "correct horse battery staple" };
+const registered = await call("register", credentials);
+assert.equal(registered.structuredContent.username, credentials.username);
+const refused = await call("login", { ...credentials, password: "not the right one" });
+assert.equal(refused.isError, true);
+assert.equal(refused.structuredContent.error.code, -32001);
+assert.equal((await call("login", credentials)).structuredContent.token_type, "Bearer");
+await client.close();
+process.stdout.write("ok\n");

@@ -1,0 +1,190 @@
+//! Deeds that ask the host for as much as can be named, at one time or altogether.
+
+use std::hint::black_box;
+
+use crate::user_auth::plugin::password_hash::{self, Parameters};
+use crate::user_auth::plugin::store::{self, Expect, Mutation};
+use crate::user_auth::plugin::{client, keys, telemetry};
+
+const MIB: usize = 1 << 20;
+/// Records that are as large as they may be.
+const LARGE: &str = "hostile/large/";
+const LARGE_RECORDS: usize = 100;
+
+// Some imports as they lie in memory, where one text can stand for many.
+#[link(wasm_import_module = "user-auth:plugin/store@0.1.0")]
+unsafe extern "C" {
+    #[link_name = "get"]
+    fn raw_get(names: *const [usize; 2], count: usize, answer: *mut [u32; 8]);
+}
+
+#[link(wasm_import_module = "wasi:clocks/monotonic-clock@0.2.6")]
+unsafe extern "C" {
+    #[link_name = "subscribe-duration"]
+    fn subscribe_duration(nanoseconds: u64) -> i32;
+}
+
+#[link(wasm_import_module = "wasi:io/poll@0.2.6")]
+unsafe extern "C" {
+    #[link_name = "[method]pollable.block"]
+    fn block(pollable: i32);
+    #[link_name = "poll"]
+    fn poll(pollables: *const i32, count: usize, ready: *mut [usize; 2]);
+}
+
+#[link(wasm_import_module = "wasi:random/random@0.2.6")]
+unsafe extern "C" {
+    #[link_name = "get-random-bytes"]
+    fn random_bytes(count: u64, bytes: *mut [usize; 2]);
+}
+
+fn put(key: String, value: Vec<u8>) -> Mutation {
+    Mutation {
+        key,
+        expect: Expect::Any,
+        put: Some(value),
+        ttl_ms: None,
+    }
+}
+
+/// Records for others to ask for.
+pub fn fill() {
+    for number in 0..LARGE_RECORDS {
+        let _ = store::commit(&[put(format!("{LARGE}{number}"), vec![1; MIB])]);
+    }
+}
+
+/// One record of 1 MiB, six hundred times.
+pub fn one_name() {
+    let names = vec![format!("{LARGE}0"); 600];
+    let _ = black_box(store::get(&names));
+}
+
+pub fn many_names() {
+    let names = vec![format!("{LARGE}0"); 100_000];
+    let _ = black_box(store::get(&names));
+}
+
+/// A page of 100 MiB.
+pub fn page() {
+    let _ = black_box(store::scan(LARGE, None, 1_000));
+}
+
+/// 120 names of 1 MiB each, all the same one.
+pub fn long_names() {
+    let name = vec![b'x'; MIB];
+    let names = vec![[name.as_ptr().addr(), name.len()]; 120];
+    // SAFETY: the host reads the names, which live, and writes a result no larger
+    // than this.
+    unsafe { raw_get(names.as_ptr(), names.len(), &mut [0; 8]) };
+}
+
+/// 50 MiB in one batch.
+pub fn large_batch() {
+    let batch: Vec<Mutation> = (0..50)
+        .map(|number| put(format!("hostile/batch/{number}"), vec![1; MIB]))
+        .collect();
+    let _ = black_box(store::commit(&batch));
+}
+
+/// As much as an answer holds, over and over.
+pub fn reads() -> ! {
+    let names: Vec<String> = (0..3).map(|number| format!("{LARGE}{number}")).collect();
+    loop {
+        let _ = black_box(store::get(&names));
+    }
+}
+
+/// Ever more records.
+pub fn writes() -> ! {
+    let mut number = 0;
+    loop {
+        number += 1;
+        let _ = store::commit(&[put(format!("hostile/more/{number}"), vec![1; MIB])]);
+    }
+}
+
+/// A line of 60 MiB, which is one text twice.
+pub fn long_line() {
+    let text = "x".repeat(30 * MIB);
+    telemetry::log(telemetry::Severity::Error, &text, &text);
+}
+
+/// A label that would take five times as much to be shown.
+pub fn long_label() {
+    let label = format!("host/{}", "\u{1}".repeat(15 * MIB));
+    let _ = black_box(keys::derive(&label));
+}
+
+/// What the host says to a password of 10 MiB.
+pub fn long_password() -> String {
+    let parameters = Parameters {
+        memory_kib: 8,
+        iterations: 1,
+        parallelism: 1,
+        output_length: 32,
+    };
+    let hashed = password_hash::argon2id(&vec![b'x'; 10 * MIB], &[0; 16], &[], parameters);
+    match hashed {
+        Ok(_) => r#"{"taken":true}"#.to_owned(),
+        Err(unavailable) => format!("{{\"taken\":false,\"reason\":{:?}}}", unavailable.reason),
+    }
+}
+
+/// Lines without a word.
+pub fn empty_lines() {
+    for _ in 0..9_000 {
+        telemetry::log(telemetry::Severity::Error, "", "");
+    }
+}
+
+/// What the host refuses, and might complain of each time.
+pub fn refusals() {
+    let parameters = Parameters {
+        memory_kib: u32::MAX,
+        iterations: 1,
+        parallelism: 1,
+        output_length: 32,
+    };
+    let bad = "refused ".repeat(60);
+    for _ in 0..2_000 {
+        let _ = store::get(std::slice::from_ref(&bad));
+        let _ = keys::derive("host/refused");
+        let _ = password_hash::argon2id(b"password", &[0; 16], &[], parameters);
+        let _ = crate::floods::message();
+    }
+}
+
+/// More operations than a call can have begun.
+pub fn many_operations() -> ! {
+    loop {
+        crate::floods::operation("flood".to_owned());
+    }
+}
+
+/// Ids of requests, each of 1 MiB.
+pub fn ids() {
+    for number in 0..10 {
+        client::started(&format!("\"{number}{}\"", "x".repeat(MIB)));
+    }
+}
+
+/// An hour.
+pub fn sleep() {
+    // SAFETY: takes and gives numbers.
+    unsafe { block(subscribe_duration(3_600_000_000_000)) };
+}
+
+/// One timer, four million times.
+pub fn long_poll() {
+    // SAFETY: takes and gives numbers.
+    let timers = vec![unsafe { subscribe_duration(1) }; 4 << 20];
+    // SAFETY: the host reads the handles, which live, and writes a list.
+    unsafe { poll(timers.as_ptr(), timers.len(), &mut [0; 2]) };
+}
+
+/// 1 GiB.
+pub fn random() {
+    // SAFETY: the host writes a list.
+    unsafe { random_bytes(1 << 30, &mut [0; 2]) };
+}
