@@ -166,10 +166,7 @@ fn passwords_of_what_is_on_keyboards() {
         assert!(canonical.is_some(), "{text}: {:?}", opaque_string(text));
         let decomposed: String = text.nfd().collect();
         assert_eq!(password(&decomposed), canonical, "{text}");
-        assert_eq!(
-            canonical.as_deref().map(|it| password(it)),
-            Some(canonical.clone())
-        );
+        assert_eq!(canonical.as_deref().map(password), Some(canonical.clone()));
     }
     for blank in ['\u{a0}', '\u{2003}', '\u{202f}', '\u{3000}'] {
         assert_eq!(password(&format!("a{blank}b")).as_deref(), Some("a b"));
