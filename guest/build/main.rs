@@ -3,7 +3,6 @@
 
 mod public;
 mod shapes;
-mod unicode;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -21,12 +20,7 @@ fn main() -> io::Result<()> {
     pack(passwords.as_bytes(), &out.join("common-passwords.txt"))?;
     let schemas = read(SCHEMAS)?;
     pack(public::of(&schemas)?.as_bytes(), &out.join("schemas.jsonl"))?;
-    pack(shapes::of(&schemas)?.as_bytes(), &out.join("shapes.jsonl"))?;
-    pack(&unicode::properties(), &out.join("unicode-properties"))?;
-    pack(
-        &unicode::decompositions()?,
-        &out.join("unicode-decompositions"),
-    )
+    pack(shapes::of(&schemas)?.as_bytes(), &out.join("shapes.jsonl"))
 }
 
 fn read(file: &str) -> io::Result<String> {

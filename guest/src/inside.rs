@@ -67,6 +67,18 @@ impl PasswordHash for Nobody {
     fn pbkdf2_sha256(&self, _: &[u8], _: &[u8], _: u32, _: u32) -> Result<Vec<u8>, Unavailable> {
         Err(no_hash())
     }
+
+    fn pbkdf2_sha512(&self, _: &[u8], _: &[u8], _: u32, _: u32) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
+
+    fn pbkdf2_sha1(&self, _: &[u8], _: &[u8], _: u32, _: u32) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
+
+    fn argon2i(&self, _: &[u8], _: &[u8], _: HashParameters) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
 }
 
 fn no_hash() -> Unavailable {

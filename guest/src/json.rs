@@ -32,6 +32,21 @@ pub fn parse(json: &[u8]) -> serde_json::Result<Value> {
     Ok(node.into())
 }
 
+/// What is wrong with JSON text that cannot be read, as the end of a sentence about it.
+pub fn problem(error: &serde_json::Error) -> &'static str {
+    // RFC 8259 section 4: what an object with two such fields means depends on who reads
+    // it.
+    if error.is_data() {
+        return "has two fields of one name";
+    }
+    let text = error.to_string();
+    // Section 8.2; the parser tells what it found by its words alone.
+    match text.contains("surrogate") || text.contains("end of hex escape") {
+        true => "has half of a surrogate pair in a \\u escape, which is no character",
+        false => "is not valid JSON",
+    }
+}
+
 /// Reads JSON text that is to be of a type.
 pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, Mismatch> {
     let node = serde_json::from_slice(json).map_err(Mismatch::custom)?;
@@ -275,5 +290,23 @@ mod tests {
         }
         let fraction: f64 = from_slice(b"1.5").unwrap();
         assert_eq!(fraction, 1.5);
+    }
+
+    #[test]
+    fn half_a_character_is_told_from_what_is_no_json() {
+        for text in [
+            r#"{"a": "\ud83d"}"#,
+            r#"{"a": "\ud83d outside"}"#,
+            r#"{"a": "\ud83d\n"}"#,
+            r#"{"a": "\ud83d\ud83d"}"#,
+            r#"{"a": "\ude42"}"#,
+        ] {
+            let error = parse(text.as_bytes()).unwrap_err();
+            assert!(super::problem(&error).contains("surrogate"), "{text}");
+        }
+        let of = |text: &str| super::problem(&parse(text.as_bytes()).unwrap_err());
+        assert_eq!(of("{"), "is not valid JSON");
+        assert_eq!(of(r#""\u12""#), "is not valid JSON");
+        assert_eq!(of(r#"{"a": 1, "a": 2}"#), "has two fields of one name");
     }
 }

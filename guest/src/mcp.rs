@@ -119,7 +119,10 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
             // RFC 8259 section 4: what such an object means depends on who reads it.
             let refused = match error.is_data() {
                 true => RpcError::invalid_request("An object has two fields of one name"),
-                false => RpcError::new(-32700, "The body is not valid JSON", 400),
+                false => {
+                    let message = format!("The body {}", json::problem(&error));
+                    RpcError::new(-32700, &message, 400)
+                }
             };
             let refused = refused.data(json!({"position": position}));
             Answer::of_error(Value::Null, refused).into_response()

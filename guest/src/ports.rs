@@ -157,6 +157,29 @@ pub trait PasswordHash {
         iterations: u32,
         output_length: u32,
     ) -> Result<Vec<u8>, Unavailable>;
+    /// PBKDF2 with HMAC-SHA512.
+    fn pbkdf2_sha512(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        iterations: u32,
+        output_length: u32,
+    ) -> Result<Vec<u8>, Unavailable>;
+    /// PBKDF2 with HMAC-SHA1.
+    fn pbkdf2_sha1(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        iterations: u32,
+        output_length: u32,
+    ) -> Result<Vec<u8>, Unavailable>;
+    /// Argon2i (RFC 9106), without a pepper.
+    fn argon2i(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        parameters: HashParameters,
+    ) -> Result<Vec<u8>, Unavailable>;
 }
 
 /// Keys that the host derives from its master secret.

@@ -38,3 +38,12 @@ pub fn is_deceptive(character: char) -> bool {
         _ => false,
     }
 }
+
+/// What is wrong with a text of one line that others read, if anything. The joiner and
+/// the selector of which emoji are made are no deception.
+pub fn problem_of_line(text: &str) -> Option<&'static str> {
+    let is_of_emoji = |character| matches!(character, '\u{200d}' | '\u{fe0f}');
+    let is_refused = |character| is_deceptive(character) && !is_of_emoji(character);
+    text.contains(is_refused)
+        .then_some("expected one line, without control characters and characters that are not seen")
+}

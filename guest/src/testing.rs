@@ -356,6 +356,38 @@ impl PasswordHash for World {
         self.note_hash(format!("pbkdf2-sha256 {iterations}"))?;
         Hash.pbkdf2_sha256(password, salt, iterations, output_length)
     }
+
+    fn pbkdf2_sha512(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        iterations: u32,
+        output_length: u32,
+    ) -> Result<Vec<u8>, Unavailable> {
+        self.note_hash(format!("pbkdf2-sha512 {iterations}"))?;
+        Hash.pbkdf2_sha512(password, salt, iterations, output_length)
+    }
+
+    fn pbkdf2_sha1(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        iterations: u32,
+        output_length: u32,
+    ) -> Result<Vec<u8>, Unavailable> {
+        self.note_hash(format!("pbkdf2-sha1 {iterations}"))?;
+        Hash.pbkdf2_sha1(password, salt, iterations, output_length)
+    }
+
+    fn argon2i(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        parameters: HashParameters,
+    ) -> Result<Vec<u8>, Unavailable> {
+        self.note_hash(format!("argon2i {}", parameters.memory_kib))?;
+        Hash.argon2i(password, salt, parameters)
+    }
 }
 
 impl Keys for World {

@@ -1,20 +1,75 @@
-//! As much of Unicode as user names and passwords need: the PRECIS profiles of RFC 8265,
-//! and Normalization Form KC of UAX #15.
-//!
-//! The tables are small because the build script asks the libraries for no more than is
-//! looked at here, and packs it. A text in ASCII needs none of them.
+//! The text rules of user names and passwords: the profiles of RFC 8265, over the tables
+//! of ICU4X. A text in ASCII is judged without any table.
 
 mod bidi;
+mod classes;
 mod context;
-mod decompositions;
-mod format;
-mod hangul;
-mod normalization;
-mod numbers;
 #[cfg(test)]
 mod oracles;
 mod profiles;
-mod properties;
+mod unfit;
 
-pub use normalization::nfkc;
+use icu_normalizer::ComposingNormalizerBorrowed;
+use zeroize::Zeroizing;
+
 pub use profiles::{opaque_string, username_case_mapped};
+pub use unfit::Unfit;
+
+/// The version of Unicode that the tables are of.
+pub const VERSION: &str = "18.0";
+
+// How many times as many bytes a text can have in these forms: the FAQ of the Unicode
+// Consortium on normalization.
+const NFC_GROWTH: usize = 3;
+const NFKC_GROWTH: usize = 11;
+
+/// Normalization Form KC (UAX #15), wiped when dropped.
+pub fn nfkc(text: &str) -> Zeroizing<String> {
+    if text.is_ascii() {
+        return Zeroizing::new(text.to_owned());
+    }
+    let normalizer = ComposingNormalizerBorrowed::new_nfkc();
+    normalized(normalizer, text.len() * NFKC_GROWTH, &mut text.chars())
+}
+
+/// Normalization Form C of characters that were made of a text of so many bytes, one of
+/// each or fewer.
+fn nfc(bytes: usize, characters: &mut dyn Iterator<Item = char>) -> Zeroizing<String> {
+    let normalizer = ComposingNormalizerBorrowed::new_nfc();
+    normalized(normalizer, bytes * NFC_GROWTH, characters)
+}
+
+/// In a buffer that does not grow and leave copies behind: it may be a password. One
+/// function for all, since the normalizer is code once more for each kind of iterator.
+fn normalized(
+    normalizer: ComposingNormalizerBorrowed<'static>,
+    most_bytes: usize,
+    characters: &mut dyn Iterator<Item = char>,
+) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(most_bytes));
+    text.extend(normalizer.normalize_iter(characters));
+    text
+}
+
+/// A text without the blanks around it, also those without width, which come with what
+/// is copied from pages and files.
+pub fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trimmed;
+
+    #[test]
+    fn blanks_of_every_kind_are_trimmed() {
+        for text in [
+            " a b",
+            "a b\r\n",
+            "\u{feff}a b\u{a0}\u{3000}",
+            "\ta b\u{200b}",
+        ] {
+            assert_eq!(trimmed(text), "a b", "{text:?}");
+        }
+    }
+}

@@ -22,7 +22,7 @@ use self::queue::Queue;
 use crate::limits::Limits;
 use crate::source::Source;
 
-pub use function::Function;
+pub use function::{Argon2Kind, Digest, Function};
 
 /// How often a full queue is logged.
 const WARN_EVERY: Duration = Duration::from_secs(10);
@@ -278,7 +278,8 @@ mod tests {
         HashRequest {
             password: Zeroizing::new(vec![1; 32]),
             salt: vec![2; 16],
-            function: Function::Argon2id {
+            function: Function::Argon2 {
+                kind: Argon2Kind::Id,
                 secret: Zeroizing::new(vec![3; 8]),
                 memory_kib: 32,
                 iterations: 3,

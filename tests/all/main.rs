@@ -34,5 +34,6 @@ mod sandbox;
 mod secrets;
 mod stdio;
 mod terminal;
+mod text;
 mod tls;
 mod traces;

@@ -26,9 +26,12 @@ export function imports({ store, masterKey, settings = {} }) {
     "user-auth:plugin/password-hash": {
       argon2id: hash,
       // These verify what was imported from elsewhere.
-      bcrypt: onlyArgon2,
-      scrypt: onlyArgon2,
-      pbkdf2Sha256: onlyArgon2,
+      bcrypt: onlyArgon2id,
+      scrypt: onlyArgon2id,
+      pbkdf2Sha256: onlyArgon2id,
+      pbkdf2Sha512: onlyArgon2id,
+      pbkdf2Sha1: onlyArgon2id,
+      argon2i: onlyArgon2id,
     },
     "user-auth:plugin/telemetry": telemetry,
     "user-auth:plugin/client": client,
@@ -59,7 +62,7 @@ export function hash(password, salt, secret, parameters) {
   return made;
 }
 
-const onlyArgon2 = () => unavailable("this host has Argon2 only");
+const onlyArgon2id = () => unavailable("this host has Argon2id only");
 
 /** Ends an import with the error of its result. */
 function unavailable(reason, retryAfterMs = 1000) {

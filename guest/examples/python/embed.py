@@ -63,12 +63,13 @@ def argon2id(password, salt, secret, parameters):
 
 
 def other_hash(*_):
-    """bcrypt, scrypt and PBKDF2 verify what was imported from elsewhere."""
-    return unavailable("this host has Argon2 only")
+    """These verify what was imported from elsewhere."""
+    return unavailable("this host has Argon2id only")
 
 
 def password_hash():
-    others = dict.fromkeys(["bcrypt", "scrypt", "pbkdf2-sha256"], other_hash)
+    names = ["bcrypt", "scrypt", "pbkdf2-sha256", "pbkdf2-sha512", "pbkdf2-sha1", "argon2i"]
+    others = dict.fromkeys(names, other_hash)
     return {"argon2id": argon2id, **others}
 
 

@@ -123,10 +123,7 @@ impl Guest for Component {
                     path: "$".to_owned(),
                     problem: format!(
                         "{} at line {}, column {}",
-                        match error.is_data() {
-                            true => "has two fields of one name",
-                            false => "is not valid JSON",
-                        },
+                        json::problem(&error),
                         error.line(),
                         error.column()
                     ),

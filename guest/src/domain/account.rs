@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::audit::{Chain, Head};
 use super::context::Context;
@@ -20,6 +21,9 @@ use super::time::Timestamp;
 use super::username::Username;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
+
+/// As many as the store takes (`wit/store.wit`).
+const MAX_KEY_BYTES: usize = 512;
 
 /// An account, as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -142,10 +146,17 @@ impl Account {
     /// The records of all user names.
     pub const USERNAME_PREFIX: &'static str = "username/";
 
-    /// Where it is stored whose a user name is. Names are not all ASCII, keys are.
+    /// Where it is stored whose a user name is. Names are not all ASCII, keys are; and of
+    /// a name that is too long for a key there is its SHA-256, after a dot, which is no
+    /// digit of base64.
     pub fn username_key(username: &Username) -> String {
-        let name = URL_SAFE_NO_PAD.encode(username.as_str());
-        format!("{}{name}", Account::USERNAME_PREFIX)
+        let prefix = Account::USERNAME_PREFIX;
+        let name = username.as_str();
+        let key = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(name));
+        match key.len() {
+            0..=MAX_KEY_BYTES => key,
+            _ => format!("{prefix}.{}", URL_SAFE_NO_PAD.encode(Sha256::digest(name))),
+        }
     }
 
     /// Whose the user name is.

@@ -23,6 +23,7 @@ use super::secret::Secret;
 use super::time::Timestamp;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
+use crate::printable::problem_of_line;
 
 /// So that secret scanners can tell what they have found.
 const PREFIX: &str = "uak_";
@@ -37,8 +38,7 @@ const MAX_SCOPES: usize = 64;
 const MAX_DAYS: u64 = 3650;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What the owner of a key calls it: 1 to 100 characters, none of which is a
-/// control character.
+/// What the owner of a key calls it: 1 to 100 characters on one line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_NAME_CHARS))]
@@ -353,10 +353,10 @@ impl TryFrom<String> for KeyName {
 
     fn try_from(text: String) -> std::result::Result<KeyName, Self::Error> {
         let is_long = text.chars().nth(MAX_NAME_CHARS).is_some();
-        if text.trim().is_empty() || is_long || text.chars().any(char::is_control) {
-            return Err("expected 1 to 100 characters, without control characters");
+        if text.trim().is_empty() || is_long {
+            return Err("expected 1 to 100 characters");
         }
-        Ok(KeyName(text))
+        problem_of_line(&text).map_or(Ok(KeyName(text)), Err)
     }
 }
 

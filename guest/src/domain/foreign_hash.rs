@@ -1,15 +1,17 @@
 //! Password hashes that were made elsewhere, for users who come from another
-//! system: bcrypt, scrypt, PBKDF2-SHA256 and Argon2id. None of them is made here,
-//! and each is replaced by one of ours at the first login with the right password.
+//! system: bcrypt, scrypt, PBKDF2 and Argon2. None of them is made here, and each is
+//! replaced by one of ours at the first login with the right password.
 
+mod firebase;
 mod formats;
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
-use super::password::Password;
 use crate::error::Result;
 use crate::ports::{HashParameters, Ports, ScryptParameters};
 use crate::settings;
@@ -30,7 +32,9 @@ const MAX_PARALLELISM: u32 = 16;
 
 // What OWASP's Password Storage Cheat Sheet asks for. Argon2id: see the settings.
 const GOOD_BCRYPT_COST: u32 = 10;
-const GOOD_PBKDF2_ITERATIONS: u32 = 600_000;
+const GOOD_PBKDF2_SHA256_ITERATIONS: u32 = 600_000;
+const GOOD_PBKDF2_SHA512_ITERATIONS: u32 = 210_000;
+const GOOD_PBKDF2_SHA1_ITERATIONS: u32 = 1_300_000;
 /// N = 2^17, r = 8, p = 1, and the choices that are as good.
 const GOOD_SCRYPT_WORK: u64 = 8 << 17;
 
@@ -68,6 +72,29 @@ pub enum Cost {
     },
     /// Argon2id without our pepper.
     Argon2id(HashParameters),
+    /// PBKDF2 with HMAC-SHA512.
+    Pbkdf2Sha512 {
+        /// Its iterations.
+        iterations: u32,
+        /// Length of the hash in bytes.
+        output_length: u32,
+    },
+    /// PBKDF2 with HMAC-SHA1.
+    Pbkdf2Sha1 {
+        /// Its iterations.
+        iterations: u32,
+        /// Length of the hash in bytes.
+        output_length: u32,
+    },
+    /// Argon2i.
+    Argon2i(HashParameters),
+    /// bcrypt of the SHA-256 of the password in hexadecimal, as Django has it.
+    BcryptSha256 {
+        /// The binary logarithm of its rounds.
+        cost: u32,
+    },
+    /// scrypt of Firebase, of which `firebase.rs` makes the hash.
+    FirebaseScrypt(ScryptParameters),
 }
 
 impl ForeignHash {
@@ -76,6 +103,7 @@ impl ForeignHash {
     ///
     /// Fails with what was expected; that never holds any of the text.
     pub fn parse(text: &str) -> std::result::Result<ForeignHash, &'static str> {
+        let text = text.trim_ascii();
         if text.len() > MAX_BYTES || !text.is_ascii() {
             return Err(formats::EXPECTED);
         }
@@ -112,52 +140,54 @@ impl Cost {
     /// must not be because it takes too much.
     fn check(self) -> std::result::Result<(), &'static str> {
         match self {
-            Cost::Bcrypt { cost } if cost > MAX_BCRYPT_COST => {
-                Err("the cost of a bcrypt hash is at most 14")
-            }
-            Cost::Bcrypt { cost } if cost < 4 => Err("the cost of a bcrypt hash is at least 4"),
-            Cost::Bcrypt { .. } => Ok(()),
-            Cost::Scrypt(parameters) => check_scrypt(parameters),
+            Cost::Bcrypt { cost } | Cost::BcryptSha256 { cost } => match cost {
+                4..=MAX_BCRYPT_COST => Ok(()),
+                0..4 => Err("the cost of a bcrypt hash is at least 4"),
+                _ => Err("the cost of a bcrypt hash is at most 14"),
+            },
+            Cost::Scrypt(parameters) | Cost::FirebaseScrypt(parameters) => check_scrypt(parameters),
             Cost::Pbkdf2Sha256 {
                 iterations,
                 output_length,
-            } => {
-                let work = u64::from(iterations) * u64::from(output_length.div_ceil(32));
-                if iterations == 0 || work > MAX_PBKDF2_ITERATIONS {
-                    return Err(
-                        "a PBKDF2 hash has 1 to 5,000,000 iterations, counted for each 32 \
-                         bytes of its output",
-                    );
-                }
-                Ok(())
-            }
-            Cost::Argon2id(parameters) => check_argon2id(parameters),
+            } => check_pbkdf2(iterations, output_length.div_ceil(32)),
+            Cost::Pbkdf2Sha512 {
+                iterations,
+                output_length,
+            } => check_pbkdf2(iterations, output_length.div_ceil(64)),
+            Cost::Pbkdf2Sha1 {
+                iterations,
+                output_length,
+            } => check_pbkdf2(iterations, output_length.div_ceil(20)),
+            Cost::Argon2id(parameters) | Cost::Argon2i(parameters) => check_argon2(parameters),
         }
     }
 
     /// Whether OWASP would have it made again at a higher cost.
     pub fn is_weak(self) -> bool {
         match self {
-            Cost::Bcrypt { cost } => cost < GOOD_BCRYPT_COST,
-            Cost::Scrypt(parameters) => {
+            Cost::Bcrypt { cost } | Cost::BcryptSha256 { cost } => cost < GOOD_BCRYPT_COST,
+            Cost::Scrypt(parameters) | Cost::FirebaseScrypt(parameters) => {
                 let lanes = u64::from(parameters.block_size) * u64::from(parameters.parallelism);
                 lanes << parameters.log_n < GOOD_SCRYPT_WORK
             }
-            Cost::Pbkdf2Sha256 { iterations, .. } => iterations < GOOD_PBKDF2_ITERATIONS,
+            Cost::Pbkdf2Sha256 { iterations, .. } => iterations < GOOD_PBKDF2_SHA256_ITERATIONS,
+            Cost::Pbkdf2Sha512 { iterations, .. } => iterations < GOOD_PBKDF2_SHA512_ITERATIONS,
+            Cost::Pbkdf2Sha1 { iterations, .. } => iterations < GOOD_PBKDF2_SHA1_ITERATIONS,
+            // OWASP has Argon2id in its place; with few passes there are short cuts.
+            Cost::Argon2i(_) => true,
             Cost::Argon2id(parameters) => {
                 parameters.memory_kib < settings::argon2_floor_kib(parameters.iterations)
             }
         }
     }
 
-    /// Hashes a password as the other system did.
+    /// Hashes a form of a password as the other system did.
     ///
     /// bcrypt looks at the first 72 bytes of a password and no more, and so does
     /// the login with a hash of it; the whole password counts from then on, since
-    /// that login hashes it anew. The other system may have hashed what was typed
-    /// as it came; here it is always the canonical form.
-    pub fn hash(self, password: &Password, salt: &[u8], ports: &Ports) -> Result<Vec<u8>> {
-        let (password, functions) = (password.as_bytes(), ports.password_hash);
+    /// that login hashes it again.
+    pub fn hash(self, password: &[u8], salt: &[u8], ports: &Ports) -> Result<Vec<u8>> {
+        let functions = ports.password_hash;
         let hash = match self {
             Cost::Bcrypt { cost } => functions.bcrypt(password, salt, cost)?,
             Cost::Scrypt(parameters) => functions.scrypt(password, salt, parameters)?,
@@ -166,6 +196,25 @@ impl Cost {
                 output_length,
             } => functions.pbkdf2_sha256(password, salt, iterations, output_length)?,
             Cost::Argon2id(parameters) => functions.argon2id(password, salt, &[], parameters)?,
+            Cost::Pbkdf2Sha512 {
+                iterations,
+                output_length,
+            } => functions.pbkdf2_sha512(password, salt, iterations, output_length)?,
+            Cost::Pbkdf2Sha1 {
+                iterations,
+                output_length,
+            } => functions.pbkdf2_sha1(password, salt, iterations, output_length)?,
+            Cost::Argon2i(parameters) => functions.argon2i(password, salt, parameters)?,
+            Cost::BcryptSha256 { cost } => {
+                let digest =
+                    Zeroizing::new(base16ct::lower::encode_string(&Sha256::digest(password)));
+                functions.bcrypt(digest.as_bytes(), salt, cost)?
+            }
+            Cost::FirebaseScrypt(parameters) => {
+                let of_key = firebase::key_parameters(parameters);
+                let key = Zeroizing::new(functions.scrypt(password, salt, of_key)?);
+                firebase::keystream(&key, parameters.output_length)
+            }
         };
         Ok(hash)
     }
@@ -192,7 +241,18 @@ fn check_scrypt(parameters: ScryptParameters) -> std::result::Result<(), &'stati
     Ok(())
 }
 
-fn check_argon2id(parameters: HashParameters) -> std::result::Result<(), &'static str> {
+fn check_pbkdf2(iterations: u32, blocks: u32) -> std::result::Result<(), &'static str> {
+    let work = u64::from(iterations) * u64::from(blocks);
+    if iterations == 0 || work > MAX_PBKDF2_ITERATIONS {
+        return Err(
+            "a PBKDF2 hash has 1 to 5,000,000 iterations, counted for each 32 bytes of its output, \
+             of SHA-512 for each 64 and of SHA-1 for each 20",
+        );
+    }
+    Ok(())
+}
+
+fn check_argon2(parameters: HashParameters) -> std::result::Result<(), &'static str> {
     let HashParameters {
         memory_kib,
         iterations,
@@ -203,7 +263,7 @@ fn check_argon2id(parameters: HashParameters) -> std::result::Result<(), &'stati
         && (1..=MAX_PARALLELISM).contains(&parallelism)
         && memory_kib >= 8 * parallelism;
     if !is_known || u64::from(memory_kib) > MAX_MEMORY_KIB {
-        return Err("an Argon2id hash takes at most 128 MiB, 16 passes and 16 lanes");
+        return Err("an Argon2 hash takes at most 128 MiB, 16 passes and 16 lanes");
     }
     Ok(())
 }

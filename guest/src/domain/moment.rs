@@ -1,9 +1,11 @@
 //! Moments, as callers name them.
 
+use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::time::Timestamp;
 
@@ -28,6 +30,67 @@ impl TryFrom<String> for Moment {
         parse(&text)
             .map(Moment)
             .ok_or("expected a moment in RFC 3339, such as 2026-07-28T09:00:00Z")
+    }
+}
+
+/// A moment as other systems write it: as [`Moment`] has it, or as the milliseconds since
+/// 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String", extend("format" = "date-time"))]
+pub struct CreatedAt(Timestamp);
+
+/// March 1973 in milliseconds, and a year that is far away in seconds: what is less does
+/// not count milliseconds.
+const LEAST_MS: u64 = 100_000_000_000;
+const CREATED_AT: &str =
+    "a moment in RFC 3339, such as 2026-07-28T09:00:00Z, or the milliseconds since 1970";
+
+impl CreatedAt {
+    /// As the domain counts it.
+    pub fn timestamp(self) -> Timestamp {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for CreatedAt {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<CreatedAt, D::Error> {
+        input.deserialize_any(CreatedAtVisitor)
+    }
+}
+
+struct CreatedAtVisitor;
+
+impl Visitor<'_> for CreatedAtVisitor {
+    type Value = CreatedAt;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(CREATED_AT)
+    }
+
+    fn visit_u64<E: de::Error>(self, ms: u64) -> Result<CreatedAt, E> {
+        // The clock of the domain, and with it what is written of it, ends in 9999.
+        match ms {
+            LEAST_MS..=253_402_300_799_999 => Ok(CreatedAt(Timestamp::from_ms(ms))),
+            _ => Err(E::custom(format_args!("expected {CREATED_AT}"))),
+        }
+    }
+
+    fn visit_f64<E: de::Error>(self, ms: f64) -> Result<CreatedAt, E> {
+        match ms.fract() == 0.0 && ms >= 0.0 {
+            true => self.visit_u64(ms as u64),
+            false => Err(E::custom(format_args!("expected {CREATED_AT}"))),
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<CreatedAt, E> {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let moment = match text.parse() {
+            Ok(ms) if digits => return self.visit_u64(ms),
+            _ => parse(text),
+        };
+        moment
+            .map(CreatedAt)
+            .ok_or_else(|| E::custom(format_args!("expected {CREATED_AT}")))
     }
 }
 

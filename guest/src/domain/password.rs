@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use super::blocklist;
@@ -20,42 +20,44 @@ use super::username::Username;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::{HashParameters, Ports};
 use crate::settings::Settings;
-use crate::unicode::opaque_string;
+use crate::unicode::{Unfit, opaque_string};
 
 /// Above this no password is hashed at all.
 pub const MAX_BYTES: usize = 1024;
+const TOO_LONG: &str = "a password has at most 1,024 bytes";
+const EMPTY: &str = "a password is not empty";
 const SALT_BYTES: usize = 16;
 /// Length of our own hashes.
 pub const HASH_BYTES: u32 = 32;
 
-/// A password in its canonical form: RFC 8265 section 4.2 (OpaqueString), so
-/// that the two ways to type `é` are one password. At most 1,024 bytes.
+/// A new password in its canonical form: RFC 8265 section 4.2 (OpaqueString), so that the
+/// two ways to type `é` are one password. At most 1,024 bytes.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "Zeroizing<String>")]
 #[schemars(with = "String", extend("format" = "password", "writeOnly" = true, "minLength" = 1))]
 pub struct Password(Zeroizing<String>);
 
-impl Password {
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
 impl TryFrom<Zeroizing<String>> for Password {
-    type Error = &'static str;
+    type Error = String;
 
     fn try_from(text: Zeroizing<String>) -> std::result::Result<Password, Self::Error> {
         if text.len() > MAX_BYTES {
-            return Err("a password has at most 1,024 bytes");
+            return Err(TOO_LONG.to_owned());
         }
         opaque_string(&text)
             .map(Password)
-            .ok_or("a password is not empty and has no control characters")
+            .map_err(|unfit| match unfit {
+                Unfit::Empty => EMPTY.to_owned(),
+                unfit => format!(
+                    "{unfit}; expected a text without control characters, line breaks and \
+                 invisible characters"
+                ),
+            })
     }
 }
 
 impl TryFrom<String> for Password {
-    type Error = &'static str;
+    type Error = String;
 
     fn try_from(text: String) -> std::result::Result<Password, Self::Error> {
         Password::try_from(Zeroizing::new(text))
@@ -65,6 +67,66 @@ impl TryFrom<String> for Password {
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(…)")
+    }
+}
+
+/// What was typed as the password that an account has. It need not be one that would be
+/// taken as a new password: other systems have hashed tabs and line breaks.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(try_from = "Zeroizing<String>")]
+#[schemars(with = "String", extend("format" = "password", "writeOnly" = true, "minLength" = 1))]
+pub struct TypedPassword {
+    typed: Zeroizing<String>,
+    canonical: Option<Password>,
+}
+
+impl TypedPassword {
+    /// What is hashed here: the canonical form. A text that has none is hashed as it was
+    /// typed, which is the canonical form of no other.
+    fn own_form(&self) -> &[u8] {
+        let canonical = self.canonical.as_ref().map(|password| &password.0);
+        canonical.unwrap_or(&self.typed).as_bytes()
+    }
+
+    /// What another system may have hashed: as it was typed, or the canonical form where
+    /// that is another.
+    pub(super) fn foreign_forms(&self) -> impl Iterator<Item = &[u8]> {
+        let typed = self.typed.as_bytes();
+        let canonical = Some(self.own_form()).filter(|canonical| *canonical != typed);
+        std::iter::once(typed).chain(canonical)
+    }
+}
+
+impl TryFrom<Zeroizing<String>> for TypedPassword {
+    type Error = &'static str;
+
+    fn try_from(typed: Zeroizing<String>) -> std::result::Result<TypedPassword, Self::Error> {
+        if typed.len() > MAX_BYTES {
+            return Err(TOO_LONG);
+        }
+        if typed.is_empty() {
+            return Err(EMPTY);
+        }
+        // bcrypt ends a password with a zero byte: with one inside, two are the same.
+        if typed.contains('\0') {
+            return Err("U+0000 is in no password");
+        }
+        let canonical = Password::try_from(typed.clone()).ok();
+        Ok(TypedPassword { typed, canonical })
+    }
+}
+
+impl TryFrom<String> for TypedPassword {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> std::result::Result<TypedPassword, Self::Error> {
+        TypedPassword::try_from(Zeroizing::new(text))
+    }
+}
+
+impl fmt::Debug for TypedPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TypedPassword(…)")
     }
 }
 
@@ -155,6 +217,15 @@ impl<'de> Visitor<'de> for KeptVisitor {
 impl PasswordRecord {
     /// Hashes a new password with a salt of its own.
     pub fn create(password: &Password, settings: &Settings, ports: &Ports) -> Result<Self> {
+        PasswordRecord::hashed(password.0.as_bytes(), settings, ports)
+    }
+
+    /// Hashes a password that was right once more, with the parameters now in force.
+    pub fn renew(password: &TypedPassword, settings: &Settings, ports: &Ports) -> Result<Self> {
+        PasswordRecord::hashed(password.own_form(), settings, ports)
+    }
+
+    fn hashed(password: &[u8], settings: &Settings, ports: &Ports) -> Result<Self> {
         let mut salt = [0; SALT_BYTES];
         ports.random.fill(&mut salt)?;
         let parameters = settings.argon2_parameters(HASH_BYTES);
@@ -195,21 +266,27 @@ impl PasswordRecord {
         Ok(PasswordRecord::of(parameters, &salt, &hash))
     }
 
-    /// Whether this is the password. Takes as long for a wrong one as for the
-    /// right one.
-    pub fn verify(&self, password: &Password, ports: &Ports) -> Result<bool> {
+    /// Whether this is the password. Takes as long for a right password as for a wrong one
+    /// that is written the same way: a foreign hash may take two tries.
+    pub fn verify(&self, password: &TypedPassword, ports: &Ports) -> Result<bool> {
         let unreadable = || records::unreadable("a stored password", ports);
         match &self.0 {
             Kept::Own(text) => {
                 let phc = Phc::parse(text).ok_or_else(unreadable)?;
-                let hash = argon2id(password, &phc.salt, phc.parameters, ports)?;
+                let hash = argon2id(password.own_form(), &phc.salt, phc.parameters, ports)?;
                 Ok(hash.ct_eq(&phc.hash).into())
             }
             Kept::Imported(imported) => {
                 let decode = |text| STANDARD_NO_PAD.decode(text).map_err(|_| unreadable());
                 let (salt, expected) = (decode(&imported.salt)?, decode(&imported.seal)?);
-                let hash = Zeroizing::new(imported.imported.hash(password, &salt, ports)?);
-                Ok(seal(&hash, ports)?.ct_eq(&expected).into())
+                let mut is_right = Choice::from(0);
+                // Each form, also after the right one: until the caller has counted the
+                // attempt, nothing may tell a right password from a wrong one.
+                for form in password.foreign_forms() {
+                    let hash = Zeroizing::new(imported.imported.hash(form, &salt, ports)?);
+                    is_right |= seal(&hash, ports)?.ct_eq(&expected);
+                }
+                Ok(is_right.into())
             }
         }
     }
@@ -234,19 +311,21 @@ impl PasswordRecord {
     /// Does the work of `verify` for an account that does not exist, so that
     /// time does not tell: that of a foreign hash of this cost, or of one of ours.
     pub fn verify_nobody(
-        password: &Password,
+        password: &TypedPassword,
         cost: Option<Cost>,
         settings: &Settings,
         ports: &Ports,
     ) -> Result<()> {
         match cost {
             Some(cost) => {
-                let hash = cost.hash(password, &[0; SALT_BYTES], ports)?;
-                seal(&Zeroizing::new(hash), ports)?;
+                for form in password.foreign_forms() {
+                    let hash = cost.hash(form, &[0; SALT_BYTES], ports)?;
+                    seal(&Zeroizing::new(hash), ports)?;
+                }
             }
             None => {
                 let parameters = settings.argon2_parameters(HASH_BYTES);
-                argon2id(password, &[0; SALT_BYTES], parameters, ports)?;
+                argon2id(password.own_form(), &[0; SALT_BYTES], parameters, ports)?;
             }
         }
         Ok(())
@@ -258,16 +337,15 @@ fn seal(hash: &[u8], ports: &Ports) -> Result<[u8; 32]> {
 }
 
 fn argon2id(
-    password: &Password,
+    password: &[u8],
     salt: &[u8],
     parameters: HashParameters,
     ports: &Ports,
 ) -> Result<Vec<u8>> {
     let pepper = Zeroizing::new(ports.keys.derive("password-pepper")?);
-    let hash =
-        ports
-            .password_hash
-            .argon2id(password.as_bytes(), salt, pepper.as_slice(), parameters)?;
+    let hash = ports
+        .password_hash
+        .argon2id(password, salt, pepper.as_slice(), parameters)?;
     Ok(hash)
 }
 
@@ -307,6 +385,10 @@ mod tests {
         Password::try_from(text.to_owned()).unwrap()
     }
 
+    fn typed(text: &str) -> TypedPassword {
+        TypedPassword::try_from(text.to_owned()).unwrap()
+    }
+
     #[test]
     fn one_password_typed_two_ways_is_one() {
         let world = World::new();
@@ -318,12 +400,12 @@ mod tests {
         .unwrap();
         assert!(
             record
-                .verify(&password("caf\u{e9} au lait"), &world.ports())
+                .verify(&typed("caf\u{e9} au lait"), &world.ports())
                 .unwrap()
         );
         assert!(
             !record
-                .verify(&password("cafe au lait"), &world.ports())
+                .verify(&typed("cafe au lait"), &world.ports())
                 .unwrap()
         );
     }
@@ -336,7 +418,7 @@ mod tests {
             PasswordRecord::create(&password(&long), &world.settings, &world.ports()).unwrap();
         assert!(
             !record
-                .verify(&password(&format!("{}y", &long[..99])), &world.ports())
+                .verify(&typed(&format!("{}y", &long[..99])), &world.ports())
                 .unwrap()
         );
     }
@@ -347,6 +429,52 @@ mod tests {
         assert!(Password::try_from("x".repeat(1025)).is_err());
         assert!(Password::try_from("x".repeat(1_000_000)).is_err());
         assert!(Password::try_from("with a \0 inside it".to_owned()).is_err());
+    }
+
+    #[test]
+    fn a_character_that_is_refused_is_named_and_the_password_is_not() {
+        for (text, problem) in [
+            ("", "a password is not empty"),
+            (
+                "a secret \u{7} text",
+                "U+0007 at position 10 is a control character; expected",
+            ),
+            (
+                "a secrét\ttext",
+                "U+0009 at position 9 is a control character",
+            ),
+            ("a secret\u{2028}", "U+2028 at position 9 is a line break"),
+            (
+                "\u{202e}a secret",
+                "U+202E at position 1 is an invisible character",
+            ),
+            ("\u{fe0f}a secret", "U+FE0F at position 1 is a mark"),
+            (
+                "a secret\u{378}",
+                "U+0378 at position 9 is no character of Unicode 18.0",
+            ),
+            (
+                "a secret\u{fffe}",
+                "U+FFFE at position 9 is no character of Unicode",
+            ),
+        ] {
+            let error = Password::try_from(text.to_owned()).unwrap_err();
+            assert!(error.starts_with(problem), "{text:?}: {error}");
+            assert!(!error.contains("secr"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_a_new_password_can_be_an_old_one() {
+        let world = World::new();
+        let ports = world.ports();
+        let of_tab = PasswordRecord::renew(&typed("an old\tpassword"), &world.settings, &ports);
+        let of_tab = of_tab.unwrap();
+        assert!(of_tab.verify(&typed("an old\tpassword"), &ports).unwrap());
+        assert!(!of_tab.verify(&typed("an old password"), &ports).unwrap());
+        assert!(TypedPassword::try_from("an old\0password".to_owned()).is_err());
+        assert!(TypedPassword::try_from(String::new()).is_err());
+        assert!(TypedPassword::try_from("x".repeat(1025)).is_err());
     }
 
     #[test]

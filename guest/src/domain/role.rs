@@ -10,6 +10,7 @@ use super::records::{self, Found};
 use super::time::Timestamp;
 use crate::error::Result;
 use crate::ports::Ports;
+use crate::printable::problem_of_line;
 
 /// The role that is always there: it may do everything.
 pub const ADMIN: &str = "admin";
@@ -67,10 +68,10 @@ impl TryFrom<String> for Description {
     type Error = &'static str;
 
     fn try_from(text: String) -> std::result::Result<Description, Self::Error> {
-        if text.chars().count() > 256 || text.chars().any(char::is_control) {
-            return Err("expected at most 256 characters, without control characters");
+        if text.chars().count() > 256 {
+            return Err("expected at most 256 characters");
         }
-        Ok(Description(text))
+        problem_of_line(&text).map_or(Ok(Description(text)), Err)
     }
 }
 

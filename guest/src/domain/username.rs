@@ -5,16 +5,18 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::unicode::username_case_mapped;
+use crate::unicode::{trimmed, username_case_mapped};
 
-const MAX_CHARS: usize = 64;
+/// As many as an e-mail address can have (RFC 5321 section 4.5.3.1.3).
+const MAX_CHARS: usize = 254;
 
 /// A user name in its canonical form: RFC 8265 section 3.3 (case-mapped), so
 /// that `Alice` and `alice`, full-width and plain letters, and the two ways to
-/// write `é` are one name. 1 to 64 characters, no blanks.
+/// write `é` are one name. 1 to 254 characters, no blanks; those around it are not part
+/// of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String", extend("minLength" = 1, "maxLength" = 64))]
+#[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_CHARS))]
 pub struct Username(String);
 
 impl Username {
@@ -25,25 +27,27 @@ impl Username {
 }
 
 impl TryFrom<String> for Username {
-    type Error = &'static str;
+    type Error = String;
 
     fn try_from(text: String) -> Result<Username, Self::Error> {
-        const EXPECTED: &str = "expected 1 to 64 letters, digits, or marks such as '.', '-', '_' \
+        const EXPECTED: &str = "expected 1 to 254 letters, digits, or marks such as '.', '-', '_' \
             and '@', without blanks and control characters (RFC 8265 UsernameCaseMapped)";
-        // Before the tables are asked: canonical forms grow by a small factor at most.
-        if text.len() > MAX_CHARS * 8 {
-            return Err(EXPECTED);
+        let text = trimmed(&text);
+        // Before the tables are asked: NFC makes one character of no more than four.
+        if text.chars().nth(MAX_CHARS * 4).is_some() {
+            return Err(format!("it is too long; {EXPECTED}"));
         }
-        let canonical = username_case_mapped(&text).ok_or(EXPECTED)?;
-        if canonical.is_empty() || canonical.chars().count() > MAX_CHARS {
-            return Err(EXPECTED);
+        let unfit = |unfit| format!("{unfit}; {EXPECTED}");
+        let canonical = username_case_mapped(text).map_err(unfit)?;
+        if canonical.chars().count() > MAX_CHARS {
+            return Err(format!("it is too long; {EXPECTED}"));
         }
-        // RFC 8264 section 7: not every canonical form is its own canonical form,
-        // as of upper-case Cherokee, and such a name could never be typed.
-        if username_case_mapped(&canonical).as_ref() != Some(&canonical) {
-            return Err(EXPECTED);
+        // RFC 8264 section 7: a canonical form need not be its own canonical form, and
+        // such a name could never be typed.
+        match username_case_mapped(&canonical) {
+            Ok(again) if again == canonical => Ok(Username(canonical)),
+            _ => Err(format!("it has no canonical form; {EXPECTED}")),
         }
-        Ok(Username(canonical))
     }
 }
 
@@ -83,7 +87,58 @@ mod tests {
                 assert_eq!(canonical(&name).as_ref(), Some(&name), "{c:?}");
             }
         }
-        assert_eq!(canonical("\u{13b7}"), None, "Cherokee");
+        assert_eq!(
+            canonical("\u{13b7}").as_deref(),
+            Some("\u{ab87}"),
+            "Cherokee"
+        );
+    }
+
+    #[test]
+    fn blanks_around_a_name_are_not_part_of_it() {
+        for text in [
+            " alice",
+            "alice\n",
+            "\talice\u{a0}",
+            "\u{feff}alice\u{3000}",
+        ] {
+            assert_eq!(canonical(text).as_deref(), Some("alice"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_may_be_a_name() {
+        for text in ["alice+shop@mail.example.com", "o'brien@example.com"] {
+            assert_eq!(canonical(text).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_name_is_named() {
+        for (text, problem) in [
+            ("", "it is empty"),
+            (
+                "al ice",
+                "U+0020 at position 3 is a blank; expected 1 to 254",
+            ),
+            (
+                "al\u{7}ice",
+                "U+0007 at position 3 is a control character; expected",
+            ),
+            (
+                "henry\u{2163}",
+                "U+2163 at position 6 is a character that cannot",
+            ),
+            ("\u{265a}", "U+265A at position 1 is a symbol; expected"),
+            (
+                "e\u{301}\u{200b}x",
+                "U+200B at position 2 is an invisible character",
+            ),
+            ("a\u{5d0}", "it mixes letters"),
+        ] {
+            let error = Username::try_from(text.to_owned()).unwrap_err();
+            assert!(error.starts_with(problem), "{text:?}: {error}");
+        }
     }
 
     #[test]
@@ -91,8 +146,18 @@ mod tests {
         for text in ["", " ", "a b", "a\nb", "a\0", "a\u{1b}[0m", "\u{200b}"] {
             assert_eq!(canonical(text), None, "{text:?}");
         }
-        assert_eq!(canonical(&"a".repeat(64)).map(|name| name.len()), Some(64));
-        assert_eq!(canonical(&"a".repeat(65)), None);
+        for letter in [
+            "a",
+            "é",
+            "e\u{301}",
+            "김",
+            "\u{1112}\u{1161}\u{11ab}",
+            "\u{2b820}",
+        ] {
+            let longest = canonical(&letter.repeat(254)).unwrap();
+            assert_eq!(longest.chars().count(), 254);
+            assert_eq!(canonical(&letter.repeat(255)), None);
+        }
         assert_eq!(canonical(&"a".repeat(100_000)), None);
     }
 }

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use sha2::Sha256;
+use sha1::Sha1;
+use sha2::{Sha256, Sha512};
 use zeroize::Zeroizing;
 
 use crate::ports::{HashParameters, PasswordHash, ScryptParameters, Unavailable};
@@ -48,26 +49,7 @@ impl PasswordHash for Hash {
         secret: &[u8],
         parameters: HashParameters,
     ) -> Result<Vec<u8>, Unavailable> {
-        let HashParameters {
-            memory_kib,
-            iterations,
-            parallelism,
-            output_length,
-        } = parameters;
-        let is_admitted = u64::from(memory_kib) <= MAX_MEMORY_KIB
-            && iterations <= MAX_ITERATIONS
-            && parallelism <= MAX_PARALLELISM;
-        admit(is_admitted && output_length <= MAX_OUTPUT_BYTES)?;
-        let length = output_length as usize;
-        let params =
-            Params::new(memory_kib, iterations, parallelism, Some(length)).map_err(refused)?;
-        let argon2 = Argon2::new_with_secret(secret, Algorithm::Argon2id, Version::V0x13, params)
-            .map_err(refused)?;
-        let mut hash = vec![0; length];
-        argon2
-            .hash_password_into(password, salt, &mut hash)
-            .map_err(refused)?;
-        Ok(complete(hash))
+        argon2(Algorithm::Argon2id, password, salt, secret, parameters)
     }
 
     fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable> {
@@ -113,12 +95,98 @@ impl PasswordHash for Hash {
         iterations: u32,
         output_length: u32,
     ) -> Result<Vec<u8>, Unavailable> {
-        let work = u64::from(iterations) * u64::from(output_length.div_ceil(32));
-        admit((1..=MAX_PBKDF2_ITERATIONS).contains(&work) && output_length <= MAX_OUTPUT_BYTES)?;
-        let mut hash = vec![0; output_length as usize];
-        pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, iterations, &mut hash);
-        Ok(complete(hash))
+        pbkdf2(
+            pbkdf2::pbkdf2_hmac::<Sha256>,
+            password,
+            salt,
+            iterations,
+            (output_length, 32),
+        )
     }
+
+    fn pbkdf2_sha512(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        iterations: u32,
+        output_length: u32,
+    ) -> Result<Vec<u8>, Unavailable> {
+        pbkdf2(
+            pbkdf2::pbkdf2_hmac::<Sha512>,
+            password,
+            salt,
+            iterations,
+            (output_length, 64),
+        )
+    }
+
+    fn pbkdf2_sha1(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        iterations: u32,
+        output_length: u32,
+    ) -> Result<Vec<u8>, Unavailable> {
+        pbkdf2(
+            pbkdf2::pbkdf2_hmac::<Sha1>,
+            password,
+            salt,
+            iterations,
+            (output_length, 20),
+        )
+    }
+
+    fn argon2i(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        parameters: HashParameters,
+    ) -> Result<Vec<u8>, Unavailable> {
+        argon2(Algorithm::Argon2i, password, salt, &[], parameters)
+    }
+}
+
+fn argon2(
+    algorithm: Algorithm,
+    password: &[u8],
+    salt: &[u8],
+    secret: &[u8],
+    parameters: HashParameters,
+) -> Result<Vec<u8>, Unavailable> {
+    let HashParameters {
+        memory_kib,
+        iterations,
+        parallelism,
+        output_length,
+    } = parameters;
+    let is_admitted = u64::from(memory_kib) <= MAX_MEMORY_KIB
+        && iterations <= MAX_ITERATIONS
+        && parallelism <= MAX_PARALLELISM;
+    admit(is_admitted && output_length <= MAX_OUTPUT_BYTES)?;
+    let length = output_length as usize;
+    let params = Params::new(memory_kib, iterations, parallelism, Some(length)).map_err(refused)?;
+    let argon2 =
+        Argon2::new_with_secret(secret, algorithm, Version::V0x13, params).map_err(refused)?;
+    let mut hash = vec![0; length];
+    argon2
+        .hash_password_into(password, salt, &mut hash)
+        .map_err(refused)?;
+    Ok(complete(hash))
+}
+
+/// With one function of PBKDF2; each block of its output is all the work once more.
+fn pbkdf2(
+    function: fn(&[u8], &[u8], u32, &mut [u8]),
+    password: &[u8],
+    salt: &[u8],
+    iterations: u32,
+    (output_length, block): (u32, u32),
+) -> Result<Vec<u8>, Unavailable> {
+    let work = u64::from(iterations) * u64::from(output_length.div_ceil(block));
+    admit((1..=MAX_PBKDF2_ITERATIONS).contains(&work) && output_length <= MAX_OUTPUT_BYTES)?;
+    let mut hash = vec![0; output_length as usize];
+    function(password, salt, iterations, &mut hash);
+    Ok(complete(hash))
 }
 
 fn admit(is_admitted: bool) -> Result<(), Unavailable> {

@@ -12,7 +12,7 @@ use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::known_costs::{self, KnownCosts};
 use crate::domain::message;
-use crate::domain::password::{self, Owner, Password, PasswordRecord};
+use crate::domain::password::{self, Owner, Password, PasswordRecord, TypedPassword};
 use crate::domain::records::Batch;
 use crate::domain::session::{self, Own};
 use crate::domain::throttle::{self, Attempt, Authenticator};
@@ -27,7 +27,7 @@ use crate::ports::MessageKind;
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
     /// The password as it is.
-    pub current_password: Password,
+    pub current_password: TypedPassword,
     /// The password as it shall be.
     pub new_password: Password,
     /// Which API keys end as well: `recent` (the default) those that another session
@@ -86,7 +86,7 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn on(password: PasswordRecord, given: &Password, context: &Context) -> Result<Verdict> {
+    fn on(password: PasswordRecord, given: &TypedPassword, context: &Context) -> Result<Verdict> {
         let is_right = password.verify(given, &context.ports)?;
         Ok(Verdict { password, is_right })
     }

@@ -21,15 +21,16 @@ use crate::domain::permission::{Grant, ROLES_WRITE, USERS_WRITE};
 use crate::domain::records::{self, Batch};
 use crate::domain::role::RoleName;
 use crate::domain::username::Username;
-use crate::error::{FieldError, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::ports::Ports;
 
 /// More in one call would take long without an answer.
 const MAX_USERS: usize = 100;
+const NO_ROLE: &str = "there is no such role; define it with define_role, or leave it out";
 
 /// Imports users of another system, each by itself: a bad one does not stop the
-/// others. Passwords come as hashes (bcrypt, scrypt, PBKDF2-SHA256, Argon2id) and
-/// are hashed anew at the first login. To repeat a call does no harm: a user who
+/// others. Passwords come as hashes (bcrypt, scrypt, PBKDF2, Argon2) and are hashed
+/// again at the first login. To repeat a call does no harm: a user who
 /// was imported from the same entry before is `unchanged`. Nobody can give roles
 /// that permit more than they may do themselves.
 #[derive(Deserialize, JsonSchema)]
@@ -109,6 +110,8 @@ pub struct Import {
 pub enum ImportStatus {
     /// There is a new account.
     Imported,
+    /// There would be a new account, if this were not a dry run.
+    WouldImport,
     /// There is an account that was imported from the same entry before.
     Unchanged,
     /// The entry has a problem.
@@ -129,9 +132,7 @@ impl Operation for ImportUsers {
 
     fn run(self, context: &Context) -> Result<Imports> {
         let entries = self.users.0.into_iter();
-        let entries: Vec<Parsed> = entries
-            .map(|value| input::read(value, entry_schema))
-            .collect();
+        let entries: Vec<Parsed> = entries.map(parse).collect();
         let mut importer = Importer::new(self.dry_run, context)?;
         let mut together = authority::settle(context, |context| {
             importer.renew(context)?;
@@ -143,7 +144,7 @@ impl Operation for ImportUsers {
             let imported = together.imports.remove(&index);
             users.push(match (entry, imported) {
                 (_, Some(imported)) => imported,
-                (Err(errors), None) => Import::refused(None, entry::problem(errors)),
+                (Err(problem), None) => Import::refused(None, problem.clone()),
                 (Ok(entry), None) => {
                     let mut owner = together.owners.get(&index).copied();
                     authority::settle(context, |context| {
@@ -158,7 +159,12 @@ impl Operation for ImportUsers {
 }
 
 /// An entry, or all that is wrong with it.
-type Parsed = std::result::Result<Entry, Vec<FieldError>>;
+type Parsed = std::result::Result<Entry, String>;
+
+fn parse(value: Value) -> Parsed {
+    let value = entry::drop_empty(value);
+    input::read(value.clone(), entry_schema).map_err(|errors| entry::problem(&errors, &value))
+}
 
 /// The import of one call's entries.
 struct Importer<'a> {
@@ -265,10 +271,10 @@ impl<'a> Importer<'a> {
             if owner.is_some() {
                 return Ok(None);
             }
-            return Ok(Some(Import::refused(Some(entry), problem.to_owned())));
+            return Ok(Some(Import::refused(Some(entry), problem)));
         }
         if self.dry_run {
-            return Ok(Some(Import::of(entry, ImportStatus::Imported, None)));
+            return Ok(Some(Import::of(entry, ImportStatus::WouldImport, None)));
         }
         let account = entry.account(&fingerprint, &self.context)?;
         if create([&account], &self.context)? {
@@ -280,26 +286,36 @@ impl<'a> Importer<'a> {
     }
 
     /// Why the entry cannot become an account, its name apart.
-    fn problem(&mut self, entry: &Entry) -> Result<Option<&'static str>> {
+    fn problem(&mut self, entry: &Entry) -> Result<Option<String>> {
+        let about = |field: &str, value: &str, problem: &str| {
+            Ok(Some(entry::about(field, &Value::from(value), problem)))
+        };
         if entry.email_verified {
             match &entry.email {
-                None => return Ok(Some("email_verified: there is no email")),
+                None => {
+                    let problem = "there is no email";
+                    return Ok(Some(entry::about(
+                        "email_verified",
+                        &Value::from(true),
+                        problem,
+                    )));
+                }
                 Some(email) if Account::id_of_email(email, &self.context)?.is_some() => {
-                    return Ok(Some("email: is verified for another account"));
+                    return about("email", email.as_str(), "is verified for another account");
                 }
                 Some(_) => {}
             }
         }
-        if entry.created_at().is_some_and(|at| at > self.context.now()) {
-            return Ok(Some("created_at: lies in the future"));
+        if let Some(at) = entry.created_at().filter(|at| *at > self.context.now()) {
+            return about("created_at", &at.to_string(), "lies in the future");
         }
         for role in &entry.roles {
             if let Some(problem) = self.role_problem(role)? {
-                return Ok(Some(problem));
+                return about("roles", role.as_str(), problem);
             }
         }
         let has_place = entry.cost().is_none_or(|cost| self.costs.add(cost));
-        Ok((!has_place).then_some(known_costs::TOO_MANY))
+        Ok((!has_place).then(|| known_costs::TOO_MANY.to_owned()))
     }
 
     fn role_problem(&mut self, role: &RoleName) -> Result<Option<&'static str>> {
@@ -308,10 +324,8 @@ impl<'a> Importer<'a> {
         }
         let problem = match self.require_may_give(role) {
             Ok(Some(_)) => None,
-            Ok(None) => Some("roles: there is no such role"),
-            Err(error) if error.kind == Kind::Authorization => {
-                Some("roles: you may not give this role")
-            }
+            Ok(None) => Some(NO_ROLE),
+            Err(error) if error.kind == Kind::Authorization => Some("you may not give this role"),
             Err(error) => return Err(error),
         };
         self.roles.push((role.clone(), problem));
@@ -356,7 +370,11 @@ fn existing(
         Some(imported) if imported == fingerprint => {
             Import::of(entry, ImportStatus::Unchanged, Some(user_id))
         }
-        _ => Import::refused(Some(entry), "username: the user name is taken".to_owned()),
+        _ => {
+            let name = Value::from(entry.username.as_str());
+            let problem = entry::about("username", &name, "the user name is taken");
+            Import::refused(Some(entry), problem)
+        }
     }))
 }
 

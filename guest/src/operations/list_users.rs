@@ -13,15 +13,15 @@ use crate::domain::permission::USERS_READ;
 use crate::domain::records;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::{Entry, Ports};
-use crate::unicode::username_case_mapped;
+use crate::unicode::{trimmed, username_case_mapped};
 
 /// A search looks at no more names for one page: a tenth of the processor time that a
 /// call has.
 const MAX_EXAMINED: usize = 100_000;
 /// How many names are read at a time, which is all that the store allows.
 const CHUNK: usize = 1_000;
-/// As many bytes as fit into a key after the prefix.
-const MAX_POSITION_BYTES: usize = 500;
+/// As many bytes as a key has after the prefix at most (`wit/store.wit`).
+const MAX_POSITION_BYTES: usize = 512 - Account::USERNAME_PREFIX.len();
 /// As long as a user name can be.
 const MAX_SEARCH_CHARS: usize = 254;
 
@@ -171,8 +171,10 @@ fn position_in_key(key: &str) -> Option<&str> {
 }
 
 fn key_of_position(position: &str) -> Result<String> {
+    // A dot is before the hash of a name that is too long for a key.
+    let digits = position.strip_prefix('.').unwrap_or(position);
     let is_one = (1..=MAX_POSITION_BYTES).contains(&position.len())
-        && position
+        && digits
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     match is_one {
@@ -190,12 +192,14 @@ impl TryFrom<String> for Search {
     type Error = &'static str;
 
     fn try_from(text: String) -> std::result::Result<Search, Self::Error> {
+        // No name has blanks.
+        let text = trimmed(&text);
         if text.is_empty() || text.chars().count() > MAX_SEARCH_CHARS {
             return Err("expected 1 to 254 characters");
         }
         // A part of a name need not be a name itself.
-        let canonical = username_case_mapped(&text);
-        Ok(Search(canonical.unwrap_or_else(|| text.to_lowercase())))
+        let canonical = username_case_mapped(text);
+        Ok(Search(canonical.unwrap_or_else(|_| text.to_lowercase())))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::domain::foreign_hash::Cost;
 use crate::domain::id::Id;
 use crate::domain::known_costs::{self, KnownCosts};
 use crate::domain::message;
-use crate::domain::password::{Password, PasswordRecord};
+use crate::domain::password::{PasswordRecord, TypedPassword};
 use crate::domain::records::{self, Batch};
 use crate::domain::refresh_token;
 use crate::domain::second_factor::SecondFactor;
@@ -35,7 +35,7 @@ pub struct Login {
     /// The name of the account.
     pub username: Username,
     /// Its password.
-    pub password: Password,
+    pub password: TypedPassword,
 }
 
 /// The tokens of a new session, or a challenge where the account has a second
@@ -154,9 +154,8 @@ impl Login {
         if account.password.is_current(context.settings) {
             return None;
         }
-        let rehashed = KnownCosts::learn_own(context).and_then(|()| {
-            PasswordRecord::create(&self.password, context.settings, &context.ports)
-        });
+        let rehashed = KnownCosts::learn_own(context)
+            .and_then(|()| PasswordRecord::renew(&self.password, context.settings, &context.ports));
         rehashed.ok()
     }
 }

@@ -22,7 +22,8 @@ use crate::error::{AuthError, Kind, Result};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
-    /// The name to log in with: 1 to 64 characters without blanks.
+    /// The name to log in with: 1 to 254 characters without blanks; an e-mail address may
+    /// be one.
     pub username: Username,
     /// The password.
     pub password: Password,

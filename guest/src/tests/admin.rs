@@ -641,14 +641,39 @@ fn a_search_is_for_names_as_they_are_spelled_in_the_end() {
 }
 
 #[test]
+fn a_search_finds_names_that_are_too_long_for_a_key_page_by_page() {
+    let world = World::new();
+    let long = |first: &str| format!("{first}{}", "\u{ae40}".repeat(200));
+    for first in ["a", "b", "c"] {
+        world.user(&long(first), &[]);
+    }
+    world.user("longing", &[]);
+    let mut found = Vec::new();
+    let mut input = json!({"search": " \u{ae40}\u{ae40} ", "limit": 1});
+    for _ in 0..4 {
+        let page = world.operator("list_users", input.clone()).unwrap();
+        let users = page["users"].as_array().unwrap();
+        found.extend(users.iter().map(|user| user["username"].to_string()));
+        match page["next"].is_null() {
+            true => break,
+            false => input["after"] = page["next"].clone(),
+        }
+    }
+    found.sort();
+    let expected = ["a", "b", "c"].map(|first| json!(long(first)).to_string());
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn a_page_that_no_answer_named_is_refused() {
     let world = World::new();
-    let long = "a".repeat(501);
+    let long = "a".repeat(504);
     for (after, search) in [
         ("not an id", None),
         ("", Some("a")),
         ("a b", Some("a")),
         ("../", Some("a")),
+        ("a.b", Some("a")),
         (long.as_str(), Some("a")),
     ] {
         let input = json!({"after": after, "search": search});

@@ -12,8 +12,8 @@ use crate::domain::secret::Secret;
 use crate::testing::World;
 
 const PASSWORD: &str = "an old password";
-/// Made by crypt(3) and Python's hashlib; of `PASSWORD` in each form that is known.
-const HASHES: [&str; 10] = [
+/// Made by crypt(3), Python's hashlib and argon2-cffi; of `PASSWORD` in each form that is known.
+const HASHES: [&str; 22] = [
     BCRYPT,
     "bcrypt$$2b$04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES",
     "$pbkdf2-sha256$i=1000$yMnKy8zNzs/Q0dLT1NXW1w$K3LXKeEJP6GsAdhJUdFARMbOn5WLfdqclOBZscdAGMQ",
@@ -24,8 +24,25 @@ const HASHES: [&str; 10] = [
     "$scrypt$ln=10,r=8,p=1$yMnKy8zNzs/Q0dLT1NXW1w$bfvJLd288w+S9qSXXw+bpj+PQStyf4SzAZeLM6i+DBY",
     "scrypt$1024$Zt1xXxWBc5wMs0rY$8$2$OnEOhSg8/JHlUEno1eRrMVRvzBeUvRtlTLd8B1uil1upydb0Xx+hZ2lQbJ86qEVBni9zy5Y+UAS3JgIfMyB2IA==",
     "scrypt:1024:8:2$Zt1xXxWBc5wMs0rY$3a710e85283cfc91e55049e8d5e46b31546fcc1794bd1b654cb77c075ba2975ba9c9d6f45f1fa16769506c9f3aa845419e2f73cb963e5004b726021f33207620",
+    "$pbkdf2-sha512$i=1000$yMnKy8zNzs/Q0dLT1NXW1w$ZRDLhdzR+p/lO1oyCALiWHI+7oFfGJVygs0VI9i96GwVqwY1OlLqyHx1KGvIU1d2NyFjN8hSsUKb8HOxy9OxnQ==",
+    "pbkdf2_sha512$1000$Zt1xXxWBc5wMs0rY$cRcnBRU6J+LJKgEEAFe0aE7u1ORbuWHRo5FVzq2CMlCgiRT5z+TdpVAOYzBrodXVHAw7aGlf1vrwp/JjDO3Pbg==",
+    "pbkdf2:sha512:1000$Zt1xXxWBc5wMs0rY$71172705153a27e2c92a01040057b4684eeed4e45bb961d1a39155cead823250a08914f9cfe4dda5500e63306ba1d5d51c0c3b68695fd6faf0a7f2630cedcf6e",
+    "$pbkdf2$1000$yMnKy8zNzs/Q0dLT1NXW1w$.QUYkcLdPwbhQNu2fM4Jv0wIUoE",
+    "pbkdf2_sha1$1000$Zt1xXxWBc5wMs0rY$/33NRJkOzQAcongId4k0cSb4/FM=",
+    "pbkdf2:sha1:1000$Zt1xXxWBc5wMs0rY$ff7dcd44990ecd001ca278087789347126f8fc53",
+    "$argon2i$v=19$m=64,t=2,p=1$yMnKy8zNzs/Q0dLT1NXW1w$s6K4tZ1ppYOf0CPmtcmeNXeLo4lJCtIPW28HP46TY1o",
+    "argon2$argon2i$v=19$m=64,t=2,p=1$yMnKy8zNzs/Q0dLT1NXW1w==$s6K4tZ1ppYOf0CPmtcmeNXeLo4lJCtIPW28HP46TY1o=",
+    "bcrypt_sha256$$2b$04$abcdefghijklmnopqrstuuK5E8z0LBVBBuFmjXY.iIdVrp2Blq8t.",
+    "{bcrypt}$2y$04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES",
+    "{ARGON2I}$argon2i$v=19$m=64,t=2,p=1$yMnKy8zNzs/Q0dLT1NXW1w$s6K4tZ1ppYOf0CPmtcmeNXeLo4lJCtIPW28HP46TY1o",
+    " $2b$04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES\r\n",
 ];
 const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES";
+/// The example of <https://github.com/firebase/scrypt>, as Supabase writes such hashes.
+const FIREBASE: &str = "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,\
+    sk=jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA==\
+    $42xEC+ixf3L2lw==\
+    $lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ==";
 const ARGON2ID: &str =
     "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
@@ -203,8 +220,23 @@ fn a_bomb_or_what_is_no_hash_is_refused_and_not_shown_back() {
         (ARGON2ID.replace("m=65536", "m=31"), "128 MiB"),
         (ARGON2ID.replace("v=19", "v=16"), "expected a password hash"),
         (
-            ARGON2ID.replace("argon2id", "argon2i"),
+            ARGON2ID.replace("argon2id", "argon2d"),
             "expected a password hash",
+        ),
+        (HASHES[10].replace("i=1000", "i=5000001"), "5,000,000"),
+        (HASHES[13].replace("$1000$", "$5000001$"), "5,000,000"),
+        (HASHES[16].replace("m=64", "m=4194304"), "128 MiB"),
+        (HASHES[18].replace("$04$", "$15$"), "at most 14"),
+        (FIREBASE.replace("n=14", "n=18"), "128 MiB"),
+        (FIREBASE.replace("v=1", "v=2"), "expected a password hash"),
+        (
+            FIREBASE.replace("sk=", "sk=AAAA"),
+            "expected a password hash",
+        ),
+        ("{noop}hunter2".to_owned(), "expected a password hash"),
+        (
+            "{MD5}5f4dcc3b5aa765d61d8327deb882cf99".to_owned(),
+            "expected a",
         ),
         (
             format!("$scrypt$ln=10,r=8,p=1${}$", b64(12)),
@@ -239,10 +271,9 @@ fn a_bomb_or_what_is_no_hash_is_refused_and_not_shown_back() {
             "expected a password hash",
         ),
         ("hunter2".to_owned(), "expected a password hash"),
-        (String::new(), "expected a password hash"),
         ("ü".repeat(30), "expected a password hash"),
         (
-            format!("{BCRYPT}{}", " ".repeat(500)),
+            format!("{BCRYPT}{}", "x".repeat(500)),
             "expected a password hash",
         ),
     ] {
@@ -265,7 +296,7 @@ fn a_bomb_or_what_is_no_hash_is_refused_and_not_shown_back() {
 #[test]
 fn no_text_makes_the_parser_panic_or_lets_a_bomb_through() {
     let mut tried = 0;
-    for hash in HASHES.into_iter().chain([ARGON2ID]) {
+    for hash in HASHES.into_iter().chain([ARGON2ID, FIREBASE]) {
         for at in 0..=hash.len() {
             for insert in ["", "$", ",", "=", "9", "99999999999", "-", "\0", "ü", "/"] {
                 for rest in [&hash[at..], hash.get(at + 1..).unwrap_or_default(), ""] {
@@ -276,13 +307,19 @@ fn no_text_makes_the_parser_panic_or_lets_a_bomb_through() {
                     };
                     assert!((16..=64).contains(&foreign.hash.len()));
                     let is_bounded = match foreign.cost {
-                        Cost::Bcrypt { cost } => cost <= 14 && foreign.salt.len() == 16,
-                        Cost::Scrypt(it) => {
+                        Cost::Bcrypt { cost } | Cost::BcryptSha256 { cost } => {
+                            cost <= 14 && foreign.salt.len() == 16
+                        }
+                        Cost::Scrypt(it) | Cost::FirebaseScrypt(it) => {
                             let work = u64::from(it.block_size * it.parallelism) << it.log_n;
                             work <= 4 << 20 && it.output_length as usize == foreign.hash.len()
                         }
-                        Cost::Pbkdf2Sha256 { iterations, .. } => iterations <= 5_000_000,
-                        Cost::Argon2id(it) => it.memory_kib <= 131_072 && it.iterations <= 16,
+                        Cost::Pbkdf2Sha256 { iterations, .. }
+                        | Cost::Pbkdf2Sha512 { iterations, .. }
+                        | Cost::Pbkdf2Sha1 { iterations, .. } => iterations <= 5_000_000,
+                        Cost::Argon2id(it) | Cost::Argon2i(it) => {
+                            it.memory_kib <= 131_072 && it.iterations <= 16
+                        }
                     };
                     assert!(is_bounded, "{text}");
                 }
@@ -303,6 +340,13 @@ fn costs_below_the_floors_are_told_and_others_are_not() {
         (HASHES[2].replace("i=1000", "i=599999"), true),
         (HASHES[2].replace("i=1000", "i=600000"), false),
         (ARGON2ID.replace("m=65536", "m=12287"), true),
+        (HASHES[10].replace("i=1000", "i=209999"), true),
+        (HASHES[10].replace("i=1000", "i=210000"), false),
+        (HASHES[13].replace("$1000$", "$1299999$"), true),
+        (HASHES[13].replace("$1000$", "$1300000$"), false),
+        (HASHES[18].replace("$04$", "$10$"), false),
+        (ARGON2ID.replace("argon2id", "argon2i"), true),
+        (FIREBASE.to_owned(), true),
         (ARGON2ID.replace("m=65536", "m=12288"), false),
     ] {
         let foreign = ForeignHash::parse(&hash).unwrap();
@@ -348,6 +392,48 @@ fn a_name_that_nobody_has_takes_the_work_of_one_that_somebody_could_have() {
     // As the accounts themselves do.
     assert_eq!(world.hashed_with("a"), ["bcrypt 4"]);
     assert_eq!(world.hashed_with("c"), ["scrypt 10"]);
+}
+
+#[test]
+fn a_password_with_two_forms_is_tried_twice_on_foreign_hashes_of_accounts_and_of_nobody() {
+    let world = World::new();
+    world.import_one(json!({"username": "alice", "password_hash": BCRYPT}));
+    let credentials = json!({"username": "bob", "password": "correct horse battery staple"});
+    world.run("register", credentials).unwrap();
+    let work = |username: &str, password: &str| {
+        world.pass(3600);
+        world.hashes.take();
+        assert_eq!(
+            world.log_in(username, password),
+            Err(-32001),
+            "{password:?}"
+        );
+        world.hashes.take()
+    };
+    let (ours, theirs) = ("argon2id 19456", "bcrypt 4");
+    let names: Vec<String> = (0..20).map(|number| format!("nobody{number}")).collect();
+    let is_ours = |name: &String| work(name, "one form") == [ours];
+    let (like_ours, like_theirs): (Vec<_>, Vec<_>) = names.into_iter().partition(is_ours);
+    assert!(!like_ours.is_empty() && !like_theirs.is_empty());
+    for (password, forms) in [
+        ("old house by the lake", 1),
+        ("old\u{a0}house by the lake", 2),
+        ("old\u{3000}house by the lake", 2),
+        ("cafe\u{301} by the lake", 2),
+        ("caf\u{e9} by the lake", 1),
+        ("old\thouse by the lake", 1),
+        ("old house by the lake\n", 1),
+    ] {
+        assert_eq!(work("alice", password), vec![theirs; forms], "{password:?}");
+        assert_eq!(work(&like_theirs[0], password), vec![theirs; forms]);
+        assert_eq!(work("bob", password), [ours], "{password:?}");
+        assert_eq!(work(&like_ours[0], password), [ours], "{password:?}");
+    }
+    // The right password takes what a wrong one takes until it is hashed anew.
+    let right = json!({"username": "alice", "password": "an old\u{a0}password"});
+    world.hashes.take();
+    world.run("login", right).unwrap();
+    assert_eq!(world.hashes.take(), [theirs, theirs, ours]);
 }
 
 #[test]
@@ -426,17 +512,26 @@ fn entries_stand_each_for_itself_and_come_back_in_order() {
     assert_eq!(statuses, expected);
     assert_eq!(output[0]["username"], "alice");
     let problem = |number: usize| output[number]["problem"].as_str().unwrap();
-    assert!(problem(1).contains("username: ") && problem(1).contains("password: is not known"));
+    assert!(
+        problem(1).starts_with(r#"password: is not known; "#),
+        "{}",
+        problem(1)
+    );
+    let name = r#"; username "not a name": U+0020 at position 4 is a blank"#;
+    assert!(problem(1).contains(name), "{}", problem(1));
     assert!(problem(2).contains("expected an object"));
     assert_eq!(problem(3), "username: is missing");
-    assert!(problem(4).starts_with("email: expected an e-mail address"));
-    assert_eq!(problem(5), "roles: there is no such role");
-    assert_eq!(problem(6), "created_at: lies in the future");
-    let all = serde_json::to_string(&output).unwrap();
-    assert!(
-        !all.contains("hunter2") && !all.contains("nonsense"),
-        "{all}"
+    assert!(problem(4).starts_with(r#"email "secret-nonsense": expected an e-mail address"#));
+    assert_eq!(
+        problem(5),
+        r#"roles "ghost": there is no such role; define it with define_role, or leave it out"#
     );
+    assert_eq!(
+        problem(6),
+        r#"created_at "2999-01-01T00:00:00.000Z": lies in the future"#
+    );
+    let all = serde_json::to_string(&output).unwrap();
+    assert!(!all.contains("hunter2"), "{all}");
 }
 
 #[test]
@@ -461,7 +556,10 @@ fn to_import_again_changes_nothing_and_takes_nobodys_account() {
         .collect();
     assert_eq!(statuses, ["imported", "unchanged", "refused", "refused"]);
     assert_eq!(first[1]["user_id"], first[0]["user_id"]);
-    assert_eq!(first[3]["problem"], "username: the user name is taken");
+    assert_eq!(
+        first[3]["problem"],
+        r#"username "alice": the user name is taken"#
+    );
     let before = world.dump("account/");
     assert_eq!(world.import_one(bob.clone()), "unchanged");
     assert_eq!(world.dump("account/"), before);
@@ -492,7 +590,7 @@ fn a_dry_run_says_what_would_happen_and_changes_nothing() {
         .iter()
         .map(|it| it["status"].as_str().unwrap())
         .collect();
-    assert_eq!(statuses, ["imported", "refused", "refused"]);
+    assert_eq!(statuses, ["would_import", "refused", "refused"]);
     assert_eq!(world.dump(""), before);
 }
 
@@ -584,10 +682,13 @@ fn addresses_are_imported_in_the_form_in_which_they_are_sent() {
         {"username": "carol", "email": "victim,attacker@example.com"},
     ]));
     assert_eq!(came[0]["status"], "imported");
-    assert_eq!(came[1]["problem"], "email: is verified for another account");
+    assert_eq!(
+        came[1]["problem"],
+        r#"email "INFO@xn--mller-kva.example": is verified for another account"#
+    );
     let problem = came[2]["problem"].as_str().unwrap();
     assert!(
-        problem.starts_with("email: ") && problem.contains("','"),
+        problem.starts_with("email \"") && problem.contains("','"),
         "{problem}"
     );
     let input = json!({"username": "alice"});
@@ -607,17 +708,18 @@ fn nobody_imports_a_user_who_may_do_more_than_they() {
     ];
     let giver = world.with_permissions("giver", &both);
     let user = |name: &str, role: &str| json!({"username": name, "roles": [role]});
-    let may_not = "roles: you may not give this role";
+    let may_not = |role: &str| json!(format!("roles \"{role}\": you may not give this role"));
 
     let given = world.import_as(&giver, user("a", "clerks"));
     assert_eq!(given["status"], "imported", "{given}");
     assert_eq!(
         world.import_as(&giver, user("b", "admin"))["problem"],
-        may_not
+        may_not("admin")
     );
     let without = world.import_as(&writer, user("c", "clerks"));
     assert_eq!(
-        without["problem"], may_not,
+        without["problem"],
+        may_not("clerks"),
         "it takes what assign_role takes"
     );
     let plain = world.import_as(&writer, json!({"username": "d"}));
@@ -709,7 +811,10 @@ fn of_a_batch_that_loses_a_race_only_the_one_who_lost_it_is_refused() {
         assert_eq!(import["status"], expected, "user{n}: {import}");
         assert_eq!(import["username"], format!("user{n}"));
     }
-    assert_eq!(output[5]["problem"], "username: the user name is taken");
+    assert_eq!(
+        output[5]["problem"],
+        r#"username "user5": the user name is taken"#
+    );
     assert!(commits(&world) < 12, "not one by one");
     for n in (0..16).filter(|n| *n != 5) {
         world.assert_intact(&format!("user{n}"));
@@ -731,10 +836,116 @@ fn entries_of_one_call_that_want_the_same_are_judged_in_their_order() {
     let imported = ["imported", "refused", "imported", "refused", "imported"];
     assert_eq!(statuses(&output)[..5], imported);
     assert_eq!(statuses(&output)[5..], ["refused", "unchanged"]);
-    assert_eq!(output[1]["problem"], "username: the user name is taken");
+    assert_eq!(
+        output[1]["problem"],
+        r#"username "alice": the user name is taken"#
+    );
     assert_eq!(
         output[3]["problem"],
-        "email: is verified for another account"
+        r#"email "B@example.com": is verified for another account"#
     );
     assert_eq!(output[6]["user_id"], output[0]["user_id"]);
+}
+
+#[test]
+fn a_password_that_firebase_hashed_is_right_without_the_key_of_the_project() {
+    let world = World::new();
+    let user = json!({"username": "alice", "password_hash": FIREBASE});
+    let imported = &world.import(json!([user]))[0];
+    assert_eq!(
+        (&imported["status"], &imported["weak_hash"]),
+        (&json!("imported"), &json!(true))
+    );
+    assert_eq!(world.log_in("alice", "user1passwort"), Err(-32001));
+    assert!(world.log_in("alice", "user1password").is_ok());
+    assert!(world.log_in("alice", "user1password").is_ok());
+    assert!(!world.dump("").contains("jxspr8Ki"));
+}
+
+#[test]
+fn a_field_that_may_be_left_out_may_be_empty() {
+    let world = World::new();
+    let user = json!({
+        "username": "alice", "password_hash": "", "email": " ", "email_verified": "",
+        "roles": "", "disabled": null, "created_at": "",
+    });
+    assert_eq!(world.import_one(user), "imported");
+    assert_eq!(world.import_one(json!({"username": "alice"})), "unchanged");
+    assert_eq!(world.import_one(json!({"username": ""})), "refused");
+}
+
+#[test]
+fn the_milliseconds_since_1970_say_when_an_account_was_created() {
+    let world = World::new();
+    for (number, at) in [
+        json!(1_551_675_967_000_u64),
+        json!(1_551_675_967_000.0),
+        json!("1551675967000"),
+        json!("2019-03-04T05:06:07Z"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("user{number}");
+        let user = json!({"username": name, "created_at": at});
+        assert_eq!(world.import_one(user), "imported", "{at}");
+        let input = json!({"username": name});
+        let user = world
+            .run_as(Principal::Operator, "get_user", input)
+            .unwrap();
+        assert_eq!(user["created_at"], "2019-03-04T05:06:07.000Z", "{at}");
+    }
+    for at in [
+        json!(1_551_675_967),
+        json!(0),
+        json!(-1_551_675_967_000_i64),
+        json!(1_551_675_967_000.5),
+        json!(1e300),
+        json!("yesterday"),
+        json!(true),
+    ] {
+        let output = &world.import(json!([{"username": "x", "created_at": at}]))[0];
+        let problem = output["problem"].as_str().unwrap();
+        let expected = format!("created_at {at}: expected a moment in RFC 3339");
+        assert!(problem.starts_with(&expected), "{problem}");
+    }
+}
+
+#[test]
+fn the_value_of_a_field_is_told_unless_it_may_be_a_secret() {
+    let world = World::new();
+    let long = "x y".repeat(1000);
+    for (user, expected) in [
+        (
+            json!({"username": "a", "roles": ["clerk", "two words"]}),
+            r#"roles "two words": "#,
+        ),
+        (json!({"username": "a", "roles": [7]}), "roles 7: "),
+        (
+            json!({"username": "a", "disabled": "yes"}),
+            r#"disabled "yes": "#,
+        ),
+        (
+            json!({"username": "a", "email_verified": true}),
+            "email_verified true: there is no email",
+        ),
+        (json!({"username": {"secret": 1}}), "username: "),
+        (
+            json!({"username": "a", "password_hash": "secret"}),
+            "password_hash: ",
+        ),
+        (
+            json!({"username": "a", "password": "secret"}),
+            "password: is not known",
+        ),
+        (json!({"username": "a", "\nb": "secret"}), ""),
+    ] {
+        let output = &world.import(json!([user]))[0];
+        let problem = output["problem"].as_str().unwrap();
+        assert!(problem.starts_with(expected), "{problem}");
+        assert!(!problem.contains("secret"), "{problem}");
+    }
+    let output = &world.import(json!([{"username": long}]))[0];
+    let problem = output["problem"].as_str().unwrap();
+    assert!(problem.contains("…: ") && problem.len() < 400, "{problem}");
 }

@@ -1,25 +1,43 @@
 //! The Bidi Rule: RFC 5893 section 2.
 
-use super::format::{ARABIC_NUMBER, EUROPEAN_NUMBER, NEUTRAL, NONSPACING, RIGHT_TO_LEFT};
-use super::properties::is;
+use icu_properties::CodePointMapData;
+use icu_properties::props::BidiClass;
 
 /// Whether a text is all from left to right, or satisfies the rule for one from right
 /// to left. One that mixes them satisfies neither.
-pub fn is_satisfied(text: &[char]) -> bool {
-    let any = |flags| text.iter().any(|c| is(*c, flags));
-    if !any(RIGHT_TO_LEFT | ARABIC_NUMBER) {
+pub fn is_satisfied(text: &str) -> bool {
+    use BidiClass as Class;
+    let classes: Vec<Class> = text.chars().map(class).collect();
+    let any = |kind| classes.contains(&kind);
+    if !any(Class::RightToLeft) && !any(Class::ArabicLetter) && !any(Class::ArabicNumber) {
         return true;
     }
-    // Marks at the end only: stricter than the rule, which has them anywhere after the
-    // first character, and the reading of the library that the tables come from.
-    let end = text.iter().rposition(|c| !is(*c, NONSPACING));
-    let body = end.and_then(|end| text.get(..=end)).unwrap_or_default();
-    let (Some(first), Some(last)) = (body.first(), body.last()) else {
-        return false;
+    let is_right_to_left =
+        |class: &Class| matches!(*class, Class::RightToLeft | Class::ArabicLetter);
+    let may_end = |class: &Class| {
+        is_right_to_left(class) || matches!(*class, Class::ArabicNumber | Class::EuropeanNumber)
     };
-    let may_end = RIGHT_TO_LEFT | ARABIC_NUMBER | EUROPEAN_NUMBER;
-    is(*first, RIGHT_TO_LEFT)
-        && body.iter().all(|c| is(*c, may_end | NEUTRAL))
-        && is(*last, may_end)
-        && !(any(ARABIC_NUMBER) && any(EUROPEAN_NUMBER))
+    let may_stand = |class: &Class| {
+        may_end(class)
+            || matches!(
+                *class,
+                Class::EuropeanSeparator
+                    | Class::CommonSeparator
+                    | Class::EuropeanTerminator
+                    | Class::OtherNeutral
+                    | Class::BoundaryNeutral
+                    | Class::NonspacingMark
+            )
+    };
+    let last = classes
+        .iter()
+        .rfind(|class| **class != Class::NonspacingMark);
+    classes.first().is_some_and(is_right_to_left)
+        && last.is_some_and(may_end)
+        && classes.iter().all(may_stand)
+        && !(any(Class::ArabicNumber) && any(Class::EuropeanNumber))
+}
+
+fn class(c: char) -> BidiClass {
+    CodePointMapData::<BidiClass>::new().get(c)
 }

@@ -1,59 +1,97 @@
-//! The PRECIS profiles that names and passwords follow: RFC 8265. The order of their
-//! rules is that of RFC 8264 section 7.
+//! The PRECIS profiles that names and passwords follow: RFC 8265.
+
+use std::iter;
 
 use zeroize::Zeroizing;
 
-use super::decompositions::width_mapped;
-use super::format::{BY_CONTEXT, IN_NAMES, IN_PASSWORDS, SPACE, WIDE_OR_NARROW};
-use super::normalization::{characters, nfc, string};
-use super::properties::is;
-use super::{bidi, context};
+use super::classes::{self, Standing};
+use super::{Unfit, bidi, context, nfc, nfkc};
 
-/// The profile UsernameCaseMapped, section 3.3; `None`: this is no name.
-pub fn username_case_mapped(text: &str) -> Option<String> {
+/// The profile UsernameCaseMapped, section 3.3.
+///
+/// Its class is asked after NFC, not before: a keyboard or a file system that writes
+/// `김` as three jamo, or `য়` as one character and not as two, writes the same name.
+pub fn username_case_mapped(text: &str) -> Result<String, Unfit> {
     if text.is_ascii() {
-        let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        return is_name.then(|| text.to_ascii_lowercase());
+        all_allowed(text, |_, c| c.is_ascii_graphic())?;
+        return Ok(text.to_ascii_lowercase());
     }
-    let mut characters = characters(text);
-    for c in characters.iter_mut().filter(|c| is(**c, WIDE_OR_NARROW)) {
-        *c = width_mapped(*c);
+    all_allowed(text, |_, c| !becomes_ascii(c))?;
+    let normal = nfc(text.len(), &mut text.chars().map(width_mapped));
+    in_names(&normal)?;
+    // Each letter by itself, so that no sigma is a final one: a name may go on.
+    let mut lower = normal.chars().flat_map(char::to_lowercase);
+    let canonical = nfc(normal.len() * 2, &mut lower).to_string();
+    // The compiler's tables may be of an earlier version, and not know this one's case.
+    all_allowed(&canonical, |_, c| !classes::is_upper_case(c))?;
+    match bidi::is_satisfied(&canonical) {
+        true => Ok(canonical),
+        false => Err(Unfit::Direction),
     }
-    if !allows(IN_NAMES, &characters) {
-        return None;
-    }
-    let mut lower = Vec::with_capacity(text.len());
-    for c in characters.iter() {
-        // Each letter by itself, so that no sigma is a final one: a name may go on.
-        lower.extend(c.to_lowercase());
-    }
-    let normal = nfc(&lower);
-    bidi::is_satisfied(&normal).then(|| string(&normal))
 }
 
-/// The profile OpaqueString, section 4.2; `None`: this is no password.
-pub fn opaque_string(text: &str) -> Option<Zeroizing<String>> {
+/// The profile OpaqueString, section 4.2, with the class of `classes::in_passwords`.
+pub fn opaque_string(text: &str) -> Result<Zeroizing<String>, Unfit> {
     if text.is_ascii() {
-        let is_plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
-        let is_password = !text.is_empty() && text.bytes().all(is_plain);
-        return is_password.then(|| Zeroizing::new(text.to_owned()));
+        all_allowed(text, |_, c| c == ' ' || c.is_ascii_graphic())?;
+        return Ok(Zeroizing::new(text.to_owned()));
     }
-    let mut characters = characters(text);
-    if !allows(IN_PASSWORDS, &characters) {
-        return None;
-    }
-    for c in characters.iter_mut().filter(|c| is(**c, SPACE)) {
-        *c = ' ';
-    }
-    Some(Zeroizing::new(string(&nfc(&characters))))
+    all_allowed(text, |before, c| classes::in_passwords(c, before))?;
+    let mut spaced = text.chars().map(|c| match classes::is_blank(c) {
+        true => ' ',
+        false => c,
+    });
+    Ok(nfc(text.len(), &mut spaced))
 }
 
-/// Whether a class (a constant of `format`) holds every character of a text.
-fn allows(class: u32, text: &[char]) -> bool {
-    let allowed = |place| {
-        let (before, rest) = text.split_at_checked(place)?;
-        let (c, after) = rest.split_first()?;
-        Some(is(*c, class) || is(*c, BY_CONTEXT) && context::allows(before, *c, after))
-    };
-    (0..text.len()).all(|place| allowed(place) == Some(true))
+/// Fails at the first character that may not stand after those before it, and for an
+/// empty text.
+fn all_allowed(text: &str, allowed: impl Fn(&str, char) -> bool) -> Result<(), Unfit> {
+    if text.is_empty() {
+        return Err(Unfit::Empty);
+    }
+    for (index, (at, c)) in text.char_indices().enumerate() {
+        let before = text.get(..at).unwrap_or_default();
+        if !allowed(before, c) {
+            return Err(Unfit::at(index, c));
+        }
+    }
+    Ok(())
+}
+
+fn in_names(text: &str) -> Result<(), Unfit> {
+    let text: Vec<char> = text.chars().collect();
+    for (index, c) in text.iter().copied().enumerate() {
+        let (before, rest) = text.split_at(index);
+        let may_stand = match classes::in_names(c) {
+            Standing::Allowed => true,
+            Standing::ByContext => context::allows(before, c, &rest[1..]),
+            Standing::Refused => false,
+        };
+        if !may_stand {
+            return Err(Unfit::at(index, c));
+        }
+    }
+    Ok(())
+}
+
+/// Whether NFC makes ASCII of it, as of the Kelvin sign. What a person sees as something
+/// else must not become another's name.
+fn becomes_ascii(c: char) -> bool {
+    !c.is_ascii() && nfc(c.len_utf8(), &mut iter::once(c)).contains(|c: char| c.is_ascii())
+}
+
+/// What a full-width or half-width form maps to (section 3.3.1, UAX #11); any other
+/// character as it is. A half-width jamo maps to what is no letter of a name, and as it is
+/// it is none either.
+fn width_mapped(c: char) -> char {
+    if !matches!(c, '\u{ff00}'..='\u{ffef}') {
+        return c;
+    }
+    let narrow = nfkc(c.encode_utf8(&mut [0; 4]));
+    let mut narrow = narrow.chars();
+    match (narrow.next(), narrow.next()) {
+        (Some(only), None) if !classes::is_conjoining_jamo(only) => only,
+        _ => c,
+    }
 }

@@ -1,5 +1,6 @@
 //! `user-auth import`.
 
+mod export;
 mod lines;
 mod report;
 
@@ -14,6 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 use user_auth_host::Plugin;
 use user_auth_host::api::{Caller, Principal};
 
+use self::export::{Export, System};
 use self::lines::{Chunk, Chunks};
 use self::report::{Problem, Report};
 use super::Failure;
@@ -36,10 +38,21 @@ FILE holds one user a line, as JSON (JSON Lines); empty lines are skipped:
   {\"username\": \"alice\", \"password_hash\": \"$2b$12$…\"}
 
 Only username is required; what else there can be is the input of the operation
-import_users. A bad line is told on standard error and does not stop the others.
-To import a file again does no harm. SIGINT ends it after what is under way, and
-says with which --from-line to go on; the lines refused by then stay in the file
-of --errors.
+import_users. With --from FILE is what another system exports:
+
+  keycloak  kc.sh export --realm NAME --users realm_file --file FILE
+  auth0     the users with their password hashes, as Auth0's support exports them,
+            or a file for its bulk import
+  firebase  firebase auth:export FILE --format=json; see --firebase-hash-config
+  django    manage.py dumpdata auth.user > FILE
+  devise    the table of users, as CSV with names of columns or as JSON
+  laravel   the same
+
+A bad line is reported on standard error as `line N: FIELD VALUE: PROBLEM` and does
+not stop the others; of one kind of problem ten are shown, and the file of --errors
+has all. To import a file again does no harm. SIGINT ends it after what is under
+way, and says with which --from-line to go on; the lines refused by then stay in the
+file of --errors.
 
 The summary is text on a terminal, JSON when piped. Exit codes: 0 done, 1 some
 lines were refused, 2 wrong arguments, 3 the host cannot start or go on, 130
@@ -49,7 +62,16 @@ pub(super) struct Import {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Begin with this line
+    /// FILE is what this system exports
+    #[arg(long, value_name = "SYSTEM")]
+    from: Option<System>,
+
+    /// With --from firebase: a file with the hash parameters of the project, as the
+    /// console of Firebase shows them (Authentication, Users, Password hash parameters)
+    #[arg(long, value_name = "FILE")]
+    firebase_hash_config: Option<PathBuf>,
+
+    /// Begin with this line, or with --from with this user
     #[arg(long, value_name = "N", default_value_t = 1,
         value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     from_line: u64,
@@ -85,6 +107,8 @@ struct Outcome {
 
 /// What came of the lines of one call.
 struct Called {
+    /// How many calls were begun before it.
+    number: u64,
     chunk: Chunk,
     /// Line by line; or why there is no answer.
     outcomes: Result<Vec<Outcome>, String>,
@@ -106,12 +130,15 @@ impl Import {
     }
 
     pub(super) async fn run(self, config: Config) -> Result<ExitCode, Failure> {
+        let export = Export::new(self.from, self.firebase_hash_config.as_deref())?;
         let input = lines::open(&self.file)?;
         let errors = self.errors.as_deref();
         let errors = errors.map(|path| report::open_errors(path, &input, self.from_line > 1));
-        let mut report = Report::new(errors.transpose()?, input.bytes)?;
+        let mut report = Report::new(errors.transpose()?, input.bytes)?
+            .of_exported_users(export.is_some())
+            .of_dry_run(self.dry_run);
         let (plugin, _) = open(&config, config.limits.0.clone(), Reach::Operator).await?;
-        let mut chunks = lines::read(input, self.from_line)?;
+        let mut chunks = lines::read(input, export, self.from_line)?;
         let (end, next_line) = self.import(&plugin, &mut chunks, &mut report).await?;
         match end {
             End::Done => {
@@ -139,6 +166,7 @@ impl Import {
     ) -> Result<(End, u64), Failure> {
         let mut stop = pin!(shutdown_signal()?);
         let mut calls = JoinSet::new();
+        let mut begun = 0;
         let mut end = None;
         let mut next_line = self.from_line;
         // Of a call that failed: those after it may have gone well.
@@ -161,7 +189,8 @@ impl Import {
                         Some(Err(reason)) => end = Some(End::Broken(reason)),
                         Some(Ok(chunk)) => {
                             next_line = chunk.last_line + 1;
-                            calls.spawn(call(plugin.clone(), chunk, self.dry_run));
+                            calls.spawn(call(plugin.clone(), begun, chunk, self.dry_run));
+                            begun += 1;
                         }
                     }
                 }
@@ -173,10 +202,17 @@ impl Import {
 
 /// Takes note of what came of a call; the inner error is why nothing did.
 fn take(called: Called, report: &mut Report) -> Result<Result<(), String>, Failure> {
-    let Called { chunk, outcomes } = called;
+    let Called {
+        number,
+        chunk,
+        outcomes,
+    } = called;
     let outcomes = match outcomes {
         Ok(outcomes) => outcomes,
-        Err(reason) => return Ok(Err(reason)),
+        Err(reason) => {
+            report.refuse(number, Vec::new())?;
+            return Ok(Err(reason));
+        }
     };
     let mut problems = chunk.problems;
     for (line, outcome) in chunk.lines.iter().zip(outcomes) {
@@ -185,17 +221,21 @@ fn take(called: Called, report: &mut Report) -> Result<Result<(), String>, Failu
         }
     }
     problems.sort_by_key(|problem| problem.line);
-    report.refuse(&problems)?;
+    report.refuse(number, problems)?;
     report.advance(chunk.bytes);
     Ok(Ok(()))
 }
 
-async fn call(plugin: Plugin, chunk: Chunk, dry_run: bool) -> Called {
+async fn call(plugin: Plugin, number: u64, chunk: Chunk, dry_run: bool) -> Called {
     let outcomes = match chunk.lines.is_empty() {
         true => Ok(Vec::new()),
         false => invoke(&plugin, &chunk, dry_run).await,
     };
-    Called { chunk, outcomes }
+    Called {
+        number,
+        chunk,
+        outcomes,
+    }
 }
 
 async fn invoke(plugin: &Plugin, chunk: &Chunk, dry_run: bool) -> Result<Vec<Outcome>, String> {

@@ -2,7 +2,8 @@
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use hmac::Hmac;
-use sha2::Sha256;
+use sha1::Sha1;
+use sha2::{Sha256, Sha512};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{HashError, HashRequest};
@@ -12,12 +13,13 @@ use crate::limits::Limits;
 const BCRYPT_BYTES: usize = 23;
 /// bcrypt looks at no more of a password.
 const BCRYPT_PASSWORD_BYTES: usize = 72;
-const SHA256_BYTES: u32 = 32;
 
 /// How to hash, and at what cost.
 pub enum Function {
-    /// Argon2id, version 0x13 (RFC 9106).
-    Argon2id {
+    /// Argon2, version 0x13 (RFC 9106).
+    Argon2 {
+        /// Which of its kinds.
+        kind: Argon2Kind,
         /// The secret value K: the pepper.
         secret: Zeroizing<Vec<u8>>,
         /// The memory m in KiB.
@@ -45,13 +47,45 @@ pub enum Function {
         /// The length of the hash in bytes.
         output_length: u32,
     },
-    /// PBKDF2 with HMAC-SHA256 (RFC 8018).
-    Pbkdf2Sha256 {
+    /// PBKDF2 with HMAC (RFC 8018).
+    Pbkdf2 {
+        /// The hash of HMAC.
+        digest: Digest,
         /// The iterations c.
         iterations: u32,
         /// The length of the hash in bytes.
         output_length: u32,
     },
+}
+
+/// A kind of Argon2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argon2Kind {
+    /// Argon2id.
+    Id,
+    /// Argon2i.
+    I,
+}
+
+/// A hash that HMAC is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Digest {
+    /// SHA-1.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+impl Digest {
+    const fn bytes(self) -> u32 {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
 }
 
 impl HashRequest {
@@ -60,7 +94,7 @@ impl HashRequest {
         let most = limits.hash_input_bytes as u64;
         at_most("length of password, salt and secret", self.bytes(), most)?;
         match self.function {
-            Function::Argon2id { .. } => self.admit_argon2id(limits),
+            Function::Argon2 { .. } => self.admit_argon2(limits),
             Function::Bcrypt { cost } => {
                 at_most("cost", cost.into(), limits.hash_bcrypt_cost.into())?;
                 // The least that bcrypt strings can say.
@@ -68,13 +102,14 @@ impl HashRequest {
                 require(self.salt.len() == 16, "the salt has 16 bytes")
             }
             Function::Scrypt { .. } => self.admit_scrypt(limits),
-            Function::Pbkdf2Sha256 {
+            Function::Pbkdf2 {
+                digest,
                 iterations,
                 output_length,
             } => {
                 admit_length(output_length, limits)?;
-                // Each further 32 bytes of output are all the work once more.
-                let blocks = u64::from(output_length.div_ceil(SHA256_BYTES));
+                // Each further block of output is all the work once more.
+                let blocks = u64::from(output_length.div_ceil(digest.bytes()));
                 let work = u64::from(iterations) * blocks;
                 at_most("iterations", work, limits.hash_pbkdf2_iterations.into())?;
                 require(iterations > 0, "there is at least one iteration")
@@ -85,14 +120,14 @@ impl HashRequest {
     /// What there is to hash.
     fn bytes(&self) -> u64 {
         let secret = match &self.function {
-            Function::Argon2id { secret, .. } => secret.len(),
-            Function::Bcrypt { .. } | Function::Scrypt { .. } | Function::Pbkdf2Sha256 { .. } => 0,
+            Function::Argon2 { secret, .. } => secret.len(),
+            Function::Bcrypt { .. } | Function::Scrypt { .. } | Function::Pbkdf2 { .. } => 0,
         };
         (self.password.len() + self.salt.len() + secret) as u64
     }
 
-    fn admit_argon2id(&self, limits: &Limits) -> Result<(), HashError> {
-        let Function::Argon2id {
+    fn admit_argon2(&self, limits: &Limits) -> Result<(), HashError> {
+        let Function::Argon2 {
             memory_kib,
             iterations,
             parallelism,
@@ -144,7 +179,7 @@ impl HashRequest {
     pub(super) fn compute(&self, memory: &mut Vec<Block>) -> Result<Vec<u8>, HashError> {
         let mut hash = Zeroizing::new(Vec::new());
         match self.function {
-            Function::Argon2id { .. } => self.argon2id(memory, &mut hash)?,
+            Function::Argon2 { .. } => self.argon2(memory, &mut hash)?,
             Function::Bcrypt { cost } => *hash = self.bcrypt(cost)?,
             Function::Scrypt {
                 log_n,
@@ -158,20 +193,26 @@ impl HashRequest {
                 let params = scrypt_params(log_n, block_size, parallelism)?;
                 scrypt::scrypt(&self.password, &self.salt, &params, &mut hash).map_err(refused)?;
             }
-            Function::Pbkdf2Sha256 {
+            Function::Pbkdf2 {
+                digest,
                 iterations,
                 output_length,
             } => {
                 hash.resize(output_length as usize, 0);
-                let prf = pbkdf2::pbkdf2::<Hmac<Sha256>>;
-                prf(&self.password, &self.salt, iterations, &mut hash).map_err(refused)?;
+                let function = match digest {
+                    Digest::Sha1 => pbkdf2::pbkdf2::<Hmac<Sha1>>,
+                    Digest::Sha256 => pbkdf2::pbkdf2::<Hmac<Sha256>>,
+                    Digest::Sha512 => pbkdf2::pbkdf2::<Hmac<Sha512>>,
+                };
+                function(&self.password, &self.salt, iterations, &mut hash).map_err(refused)?;
             }
         }
         Ok(std::mem::take(&mut *hash))
     }
 
-    fn argon2id(&self, memory: &mut Vec<Block>, hash: &mut Vec<u8>) -> Result<(), HashError> {
-        let Function::Argon2id {
+    fn argon2(&self, memory: &mut Vec<Block>, hash: &mut Vec<u8>) -> Result<(), HashError> {
+        let Function::Argon2 {
+            kind,
             ref secret,
             memory_kib,
             iterations,
@@ -183,20 +224,24 @@ impl HashRequest {
         };
         let params = argon2_params(memory_kib, iterations, parallelism, output_length)?;
         hash.resize(output_length as usize, 0);
-        self.argon2id_by(params, secret, memory, hash)
+        self.argon2_by(kind, params, secret, memory, hash)
     }
 
-    fn argon2id_by(
+    fn argon2_by(
         &self,
+        kind: Argon2Kind,
         params: Params,
         secret: &[u8],
         memory: &mut Vec<Block>,
         hash: &mut [u8],
     ) -> Result<(), HashError> {
         let blocks = params.block_count();
-        let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
+        let algorithm = match kind {
+            Argon2Kind::Id => Algorithm::Argon2id,
+            Argon2Kind::I => Algorithm::Argon2i,
+        };
         let argon2 =
-            Argon2::new_with_secret(secret, algorithm, version, params).map_err(refused)?;
+            Argon2::new_with_secret(secret, algorithm, Version::V0x13, params).map_err(refused)?;
         if memory.len() < blocks {
             memory.resize(blocks, Block::new());
         }
@@ -270,7 +315,8 @@ mod tests {
     }
 
     fn argon2id(memory_kib: u32, iterations: u32) -> Function {
-        Function::Argon2id {
+        Function::Argon2 {
+            kind: Argon2Kind::Id,
             secret: Zeroizing::default(),
             memory_kib,
             iterations,
@@ -289,7 +335,12 @@ mod tests {
     }
 
     fn pbkdf2(iterations: u32, output_length: u32) -> Function {
-        Function::Pbkdf2Sha256 {
+        pbkdf2_by(Digest::Sha256, iterations, output_length)
+    }
+
+    fn pbkdf2_by(digest: Digest, iterations: u32, output_length: u32) -> Function {
+        Function::Pbkdf2 {
+            digest,
             iterations,
             output_length,
         }
@@ -318,10 +369,44 @@ mod tests {
             let mut hash = [0; 32];
             let request = request(&[1; 32], &[2; 16], argon2id(32, 3));
             request
-                .argon2id_by(params.clone(), &[3; 8], &mut memory, &mut hash)
+                .argon2_by(
+                    Argon2Kind::Id,
+                    params.clone(),
+                    &[3; 8],
+                    &mut memory,
+                    &mut hash,
+                )
                 .unwrap();
             assert_eq!(hash, tag);
         }
+    }
+
+    #[test]
+    fn argon2i_and_pbkdf2_of_other_hashes_give_what_others_say() {
+        // argon2-cffi, and Python's hashlib.
+        let argon2i = Function::Argon2 {
+            kind: Argon2Kind::I,
+            secret: Zeroizing::default(),
+            memory_kib: 64,
+            iterations: 2,
+            parallelism: 1,
+            output_length: 16,
+        };
+        assert_eq!(
+            hex(&request(b"password", b"sixteen bytes it", argon2i)),
+            "33f295cf6d559c8684fb790b724246b1"
+        );
+        // RFC 6070.
+        let sha1 = pbkdf2_by(Digest::Sha1, 4096, 20);
+        assert_eq!(
+            hex(&request(b"password", b"salt", sha1)),
+            "4b007901b765489abead49d926f721d065a429c1"
+        );
+        let sha512 = pbkdf2_by(Digest::Sha512, 4096, 20);
+        assert_eq!(
+            hex(&request(b"password", b"salt", sha512)),
+            "d197b1b33db0143e018b12f3d1d1479e6cdebdcc"
+        );
     }
 
     #[test]
@@ -371,6 +456,14 @@ mod tests {
             (scrypt(10, 0, 1), ""),
             (pbkdf2(limits.hash_pbkdf2_iterations + 1, 32), "iterations"),
             (pbkdf2(limits.hash_pbkdf2_iterations, 33), "iterations"),
+            (
+                pbkdf2_by(Digest::Sha1, limits.hash_pbkdf2_iterations, 21),
+                "iterations",
+            ),
+            (
+                pbkdf2_by(Digest::Sha512, limits.hash_pbkdf2_iterations, 65),
+                "iterations",
+            ),
             (pbkdf2(0, 32), "one iteration"),
             (pbkdf2(1, 0), "one byte"),
             (pbkdf2(1, 1025), "output length is 1025"),

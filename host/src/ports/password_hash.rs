@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::bindings::user_auth::plugin::password_hash::{Host, Parameters, ScryptParameters};
 use crate::bindings::user_auth::plugin::types::Unavailable;
 use crate::ctx::UserAuthCtx;
-use crate::hasher::{Function, HashError, HashRequest};
+use crate::hasher::{Argon2Kind, Digest, Function, HashError, HashRequest};
 
 /// What is advised when another try will not help until somebody changes the
 /// settings.
@@ -27,13 +27,7 @@ impl Host for UserAuthCtx {
         secret: Vec<u8>,
         parameters: Parameters,
     ) -> Hashed {
-        let function = Function::Argon2id {
-            secret: Zeroizing::new(secret),
-            memory_kib: parameters.memory_kib,
-            iterations: parameters.iterations,
-            parallelism: parameters.parallelism,
-            output_length: parameters.output_length,
-        };
+        let function = argon2(Argon2Kind::Id, secret, parameters);
         hash(self, password, salt, function).await
     }
 
@@ -63,11 +57,59 @@ impl Host for UserAuthCtx {
         iterations: u32,
         output_length: u32,
     ) -> Hashed {
-        let function = Function::Pbkdf2Sha256 {
-            iterations,
-            output_length,
-        };
+        let function = pbkdf2(Digest::Sha256, iterations, output_length);
         hash(self, password, salt, function).await
+    }
+
+    async fn pbkdf2_sha512(
+        &mut self,
+        password: Vec<u8>,
+        salt: Vec<u8>,
+        iterations: u32,
+        output_length: u32,
+    ) -> Hashed {
+        let function = pbkdf2(Digest::Sha512, iterations, output_length);
+        hash(self, password, salt, function).await
+    }
+
+    async fn pbkdf2_sha1(
+        &mut self,
+        password: Vec<u8>,
+        salt: Vec<u8>,
+        iterations: u32,
+        output_length: u32,
+    ) -> Hashed {
+        let function = pbkdf2(Digest::Sha1, iterations, output_length);
+        hash(self, password, salt, function).await
+    }
+
+    async fn argon2i(
+        &mut self,
+        password: Vec<u8>,
+        salt: Vec<u8>,
+        parameters: Parameters,
+    ) -> Hashed {
+        let function = argon2(Argon2Kind::I, Vec::new(), parameters);
+        hash(self, password, salt, function).await
+    }
+}
+
+fn argon2(kind: Argon2Kind, secret: Vec<u8>, parameters: Parameters) -> Function {
+    Function::Argon2 {
+        kind,
+        secret: Zeroizing::new(secret),
+        memory_kib: parameters.memory_kib,
+        iterations: parameters.iterations,
+        parallelism: parameters.parallelism,
+        output_length: parameters.output_length,
+    }
+}
+
+const fn pbkdf2(digest: Digest, iterations: u32, output_length: u32) -> Function {
+    Function::Pbkdf2 {
+        digest,
+        iterations,
+        output_length,
     }
 }
 

@@ -15,6 +15,7 @@ mod cors;
 mod forwarded;
 mod guard;
 mod heads;
+mod line;
 mod mcp;
 mod metrics;
 mod origin;

@@ -533,7 +533,7 @@ fn attack_43_a_pipe_without_another_end_is_refused_at_once() {
     );
     for (option, expected) in [
         ("--config", "start what writes to it first"),
-        ("--master-key-file", "start what writes to it first"),
+        ("--master-key-file", "no regular file"),
         ("--audit-log", "start what reads it first"),
     ] {
         let mut command = command(home.path());

@@ -58,8 +58,7 @@ fn a_key_that_is_not_good_is_as_none() {
     let key = guarded.program("robot", &[]);
     let key = secret(&key);
     let longer = format!("{key}A");
-    let [bearer, basic] = ["Bearer", "Basic"].map(|scheme| format!("{scheme} {longer}"));
-    let bare = key;
+    let bearer = format!("Bearer {longer}");
     let other_end = format!("{}{}", &key[..key.len() - 2], "__");
     for headers in [
         &[("x-api-key", "uak_")][..],
@@ -68,10 +67,7 @@ fn a_key_that_is_not_good_is_as_none() {
         &[("x-api-key", &longer)],
         &[("x-api-key", &other_end)],
         &[("authorization", &bearer)],
-        &[("authorization", &basic)],
-        &[("authorization", bare)],
         &[("authorization", "Bearer uak_")],
-        &[("authorization", "Bearer ")],
         &[("x-other-key", key)],
     ] {
         assert_refused(&guarded.ping(headers), "X-API-Key", json!(7));

@@ -200,20 +200,15 @@ fn attack_37_a_credential_that_is_not_understood_is_not_ignored() {
     let guarded = Guarded::start(keys_only());
     let key = guarded.program("robot", &["*"]);
     let key = secret(&key);
-    let tokens = guarded.operate("issue_token", json!({"username": "robot"}));
-    let token = tokens["access_token"]
-        .as_str()
-        .unwrap_or("x.y.z")
-        .to_owned();
     for value in [
-        String::new(),
-        "Bearer".to_owned(),
-        format!("Bearer\t{token}"),
-        format!("Token {token}"),
-        token.clone(),
-        "Basic eDp5".to_owned(),
+        "",
+        "Bearer",
+        "Bearer\tx.y.z",
+        "Token x.y.z",
+        "x.y.z",
+        "Basic eDp5",
     ] {
-        let headers = [("x-api-key", key), ("authorization", &*value)];
+        let headers = [("x-api-key", key), ("authorization", value)];
         for answer in [
             guarded.ping(&headers),
             guarded.server.get("/verify", &headers),

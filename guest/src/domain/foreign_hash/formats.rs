@@ -1,22 +1,34 @@
 //! The forms in which other systems write password hashes down:
 //!
-//! - bcrypt: `$2a$10$…`, `$2b$…`, `$2y$…`, in Django with `bcrypt$` before it;
-//! - the PHC strings `$argon2id$v=19$m=…,t=…,p=…$salt$hash` (in Django with
-//!   `argon2` before it), `$scrypt$ln=…,r=…,p=…$salt$hash` and
+//! - bcrypt: `$2a$10$…`, `$2b$…`, `$2y$…`, in Django with `bcrypt$` before it, or
+//!   `bcrypt_sha256$` over the SHA-256 of the password;
+//! - the PHC strings `$argon2id$v=19$m=…,t=…,p=…$salt$hash` and `$argon2i$…` (in Django
+//!   with `argon2` before it), `$scrypt$ln=…,r=…,p=…$salt$hash` and
 //!   `$pbkdf2-sha256$i=…[,l=…]$salt$hash`;
-//! - passlib: `$pbkdf2-sha256$600000$salt$hash`;
+//! - passlib: `$pbkdf2-sha256$600000$salt$hash`, and `$pbkdf2$…` for SHA-1;
 //! - Django: `pbkdf2_sha256$600000$salt$hash`, `scrypt$16384$salt$8$5$hash`;
-//! - Werkzeug: `pbkdf2:sha256:600000$salt$hash`, `scrypt:32768:8:1$salt$hash`.
+//! - Werkzeug: `pbkdf2:sha256:600000$salt$hash`, `scrypt:32768:8:1$salt$hash`;
+//! - Firebase, as Supabase writes it:
+//!   `$fbscrypt$v=1,n=14,r=8,p=1,ss=separator,sk=key of the project$salt$hash`.
+//!
+//! PBKDF2 may be of SHA-1 and SHA-512 as well. Before what begins with `$` there may be
+//! the name of its encoder in braces, as Spring Security and LDAP have it: `{bcrypt}$2b$…`.
+//! Base64 may end with `=` or not.
 
 use base64::alphabet;
-use base64::engine::general_purpose::{NO_PAD, STANDARD, STANDARD_NO_PAD};
-use base64::engine::{Engine, GeneralPurpose};
+use base64::engine::general_purpose::{NO_PAD, PAD};
+use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose};
 
 use super::{Cost, ForeignHash};
 use crate::ports::{HashParameters, ScryptParameters};
 
 pub(super) const EXPECTED: &str = "expected a password hash: bcrypt ($2b$…), Argon2id \
-     ($argon2id$v=19$…), scrypt ($scrypt$ln=…) or PBKDF2-SHA256 ($pbkdf2-sha256$i=…)";
+     ($argon2id$v=19$…), scrypt ($scrypt$ln=…) or PBKDF2 ($pbkdf2-sha256$i=…)";
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// 16 bytes take 128 bits of 22 digits, and there are writers that leave something
 /// in the four bits beyond.
@@ -32,7 +44,16 @@ pub(super) fn parse(text: &str) -> Result<ForeignHash, &'static str> {
     if text.starts_with("$2x$") {
         return Err("a bcrypt hash of the kind $2x$ is of a broken implementation");
     }
-    read(text).ok_or(EXPECTED)
+    read(without_encoder(text)).ok_or(EXPECTED)
+}
+
+/// Without the name of an encoder that is before a form that says what it is by itself.
+fn without_encoder(text: &str) -> &str {
+    let rest = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+    match rest {
+        Some((_, rest)) if rest.starts_with('$') => rest,
+        _ => text,
+    }
 }
 
 fn read(text: &str) -> Option<ForeignHash> {
@@ -42,26 +63,57 @@ fn read(text: &str) -> Option<ForeignHash> {
             return bcrypt(rest);
         }
     }
-    if let Some(rest) = text.strip_prefix("$argon2id$") {
-        return argon2id(rest);
+    // Django writes `bcrypt_sha256$$2b$…`.
+    if let Some(rest) = text.strip_prefix("bcrypt_sha256$$2b$") {
+        return bcrypt_sha256(rest);
     }
-    if let Some(rest) = text.strip_prefix("argon2$argon2id$") {
-        return argon2id(rest);
+    // Django writes `argon2$argon2id$…`.
+    let phc = text
+        .strip_prefix("argon2")
+        .filter(|rest| rest.starts_with("$argon2"));
+    let phc = phc.unwrap_or(text);
+    if let Some(rest) = phc.strip_prefix("$argon2id$") {
+        return argon2(rest, Cost::Argon2id);
+    }
+    if let Some(rest) = phc.strip_prefix("$argon2i$") {
+        return argon2(rest, Cost::Argon2i);
+    }
+    if let Some(rest) = text.strip_prefix("$fbscrypt$") {
+        return firebase(rest);
     }
     if let Some(rest) = text.strip_prefix("$scrypt$") {
         return scrypt(rest);
     }
-    if let Some(rest) = text.strip_prefix("$pbkdf2-sha256$") {
-        return pbkdf2(rest);
+    for (name, prf) in [
+        ("$pbkdf2-sha256$", Prf::Sha256),
+        ("$pbkdf2-sha512$", Prf::Sha512),
+        ("$pbkdf2-sha1$", Prf::Sha1),
+        ("$pbkdf2$", Prf::Sha1),
+    ] {
+        if let Some(rest) = text.strip_prefix(name) {
+            return pbkdf2(rest, prf);
+        }
     }
-    if let Some(rest) = text.strip_prefix("pbkdf2_sha256$") {
-        return django_pbkdf2(rest);
+    for (name, prf) in [
+        ("pbkdf2_sha256$", Prf::Sha256),
+        ("pbkdf2_sha512$", Prf::Sha512),
+        ("pbkdf2_sha1$", Prf::Sha1),
+    ] {
+        if let Some(rest) = text.strip_prefix(name) {
+            return django_pbkdf2(rest, prf);
+        }
     }
     if let Some(rest) = text.strip_prefix("scrypt$") {
         return django_scrypt(rest);
     }
-    if let Some(rest) = text.strip_prefix("pbkdf2:sha256:") {
-        return werkzeug_pbkdf2(rest);
+    for (name, prf) in [
+        ("pbkdf2:sha256:", Prf::Sha256),
+        ("pbkdf2:sha512:", Prf::Sha512),
+        ("pbkdf2:sha1:", Prf::Sha1),
+    ] {
+        if let Some(rest) = text.strip_prefix(name) {
+            return werkzeug_pbkdf2(rest, prf);
+        }
     }
     werkzeug_scrypt(text.strip_prefix("scrypt:")?)
 }
@@ -80,7 +132,18 @@ fn bcrypt(rest: &str) -> Option<ForeignHash> {
     })
 }
 
-fn argon2id(rest: &str) -> Option<ForeignHash> {
+fn bcrypt_sha256(rest: &str) -> Option<ForeignHash> {
+    let foreign = bcrypt(rest)?;
+    let Cost::Bcrypt { cost } = foreign.cost else {
+        return None;
+    };
+    Some(ForeignHash {
+        cost: Cost::BcryptSha256 { cost },
+        ..foreign
+    })
+}
+
+fn argon2(rest: &str, kind: fn(HashParameters) -> Cost) -> Option<ForeignHash> {
     let [version, parameters, salt, hash] = parts(rest, '$')?;
     let [memory_kib, iterations, parallelism] = named(parameters, ["m", "t", "p"])?;
     let hash = phc_bytes(hash)?;
@@ -91,7 +154,7 @@ fn argon2id(rest: &str) -> Option<ForeignHash> {
         output_length: length(&hash)?,
     };
     (version == "v=19").then_some(ForeignHash {
-        cost: Cost::Argon2id(parameters),
+        cost: kind(parameters),
         salt: phc_bytes(salt)?,
         hash,
     })
@@ -105,7 +168,7 @@ fn scrypt(rest: &str) -> Option<ForeignHash> {
     of_scrypt(log_n, block_size, parallelism, salt, hash)
 }
 
-fn pbkdf2(rest: &str) -> Option<ForeignHash> {
+fn pbkdf2(rest: &str, prf: Prf) -> Option<ForeignHash> {
     let [parameters, salt, hash] = parts(rest, '$')?;
     // Passlib writes '.' for '+'.
     let salt = phc_bytes(&salt.replace('.', "+"))?;
@@ -115,28 +178,57 @@ fn pbkdf2(rest: &str) -> Option<ForeignHash> {
         Some(_) => return None,
         None => number(parameters.strip_prefix("i=").unwrap_or(parameters))?,
     };
-    of_pbkdf2(iterations, salt, hash)
+    prf.of(iterations, salt, hash)
 }
 
-fn django_pbkdf2(rest: &str) -> Option<ForeignHash> {
+fn django_pbkdf2(rest: &str, prf: Prf) -> Option<ForeignHash> {
     let [iterations, salt, hash] = parts(rest, '$')?;
-    of_pbkdf2(
-        number(iterations)?,
-        salt.into(),
-        STANDARD.decode(hash).ok()?,
-    )
+    prf.of(number(iterations)?, salt.into(), phc_bytes(hash)?)
 }
 
 fn django_scrypt(rest: &str) -> Option<ForeignHash> {
     let [n, salt, block_size, parallelism, hash] = parts(rest, '$')?;
-    let hash = STANDARD.decode(hash).ok()?;
+    let hash = phc_bytes(hash)?;
     let (block_size, parallelism) = (number(block_size)?, number(parallelism)?);
     of_scrypt(logarithm(n)?, block_size, parallelism, salt.into(), hash)
 }
 
-fn werkzeug_pbkdf2(rest: &str) -> Option<ForeignHash> {
+fn werkzeug_pbkdf2(rest: &str, prf: Prf) -> Option<ForeignHash> {
     let [iterations, salt, hash] = parts(rest, '$')?;
-    of_pbkdf2(number(iterations)?, salt.into(), hex(hash)?)
+    prf.of(number(iterations)?, salt.into(), hex(hash)?)
+}
+
+/// The salt comes with its separator, and the hash without the key of the project.
+fn firebase(rest: &str) -> Option<ForeignHash> {
+    let [parameters, salt, hash] = parts(rest, '$')?;
+    let [version, log_n, block_size, parallelism, separator, key] = parts(parameters, ',')?;
+    if version != "v=1" {
+        return None;
+    }
+    let [log_n] = named(log_n, ["n"])?;
+    let [block_size] = named(block_size, ["r"])?;
+    let [parallelism] = named(parallelism, ["p"])?;
+    let mut salt = phc_bytes(salt)?;
+    salt.extend(phc_bytes(separator.strip_prefix("ss=")?)?);
+    let key = phc_bytes(key.strip_prefix("sk=")?)?;
+    let hash = phc_bytes(hash)?;
+    if key.len() != hash.len() {
+        return None;
+    }
+    let stream = key
+        .iter()
+        .zip(&hash)
+        .map(|(key, hash)| key ^ hash)
+        .collect();
+    let log_n = u8::try_from(log_n).ok()?;
+    let foreign = of_scrypt(log_n, block_size, parallelism, salt, stream)?;
+    let Cost::Scrypt(parameters) = foreign.cost else {
+        return None;
+    };
+    Some(ForeignHash {
+        cost: Cost::FirebaseScrypt(parameters),
+        ..foreign
+    })
 }
 
 fn werkzeug_scrypt(rest: &str) -> Option<ForeignHash> {
@@ -172,12 +264,33 @@ fn of_scrypt(
     })
 }
 
-fn of_pbkdf2(iterations: u32, salt: Vec<u8>, hash: Vec<u8>) -> Option<ForeignHash> {
-    let cost = Cost::Pbkdf2Sha256 {
-        iterations,
-        output_length: length(&hash)?,
-    };
-    Some(ForeignHash { cost, salt, hash })
+/// What PBKDF2 hashes with.
+#[derive(Clone, Copy)]
+enum Prf {
+    Sha1,
+    Sha256,
+    Sha512,
+}
+
+impl Prf {
+    fn of(self, iterations: u32, salt: Vec<u8>, hash: Vec<u8>) -> Option<ForeignHash> {
+        let output_length = length(&hash)?;
+        let cost = match self {
+            Prf::Sha1 => Cost::Pbkdf2Sha1 {
+                iterations,
+                output_length,
+            },
+            Prf::Sha256 => Cost::Pbkdf2Sha256 {
+                iterations,
+                output_length,
+            },
+            Prf::Sha512 => Cost::Pbkdf2Sha512 {
+                iterations,
+                output_length,
+            },
+        };
+        Some(ForeignHash { cost, salt, hash })
+    }
 }
 
 /// Exactly so many parts.
@@ -216,7 +329,7 @@ fn length(hash: &[u8]) -> Option<u32> {
 }
 
 fn phc_bytes(text: &str) -> Option<Vec<u8>> {
-    STANDARD_NO_PAD.decode(text).ok()
+    BASE64.decode(text).ok()
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {

@@ -2,18 +2,20 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::domain::account::{Account, Status};
 use crate::domain::context::Context;
 use crate::domain::email::Email;
 use crate::domain::foreign_hash::{Cost, ForeignHash};
 use crate::domain::mac;
-use crate::domain::moment::Moment;
+use crate::domain::moment::CreatedAt;
 use crate::domain::password::PasswordRecord;
 use crate::domain::role::RoleName;
 use crate::domain::time::Timestamp;
 use crate::domain::username::Username;
 use crate::error::{FieldError, Result};
+use crate::json;
 use crate::operations::assign_role::MAX_ROLES;
 use crate::ports::Ports;
 
@@ -41,7 +43,7 @@ pub struct Entry {
     pub disabled: bool,
     /// When the account was created, if not now.
     #[serde(default)]
-    pub created_at: Option<Moment>,
+    pub created_at: Option<CreatedAt>,
 }
 
 /// The names of at most 32 roles, each once.
@@ -115,7 +117,7 @@ impl Entry {
 
     /// When it was created, if it says so.
     pub fn created_at(&self) -> Option<Timestamp> {
-        self.created_at.map(Moment::timestamp)
+        self.created_at.map(CreatedAt::timestamp)
     }
 
     /// What its password hash costs, if it has one.
@@ -124,11 +126,74 @@ impl Entry {
     }
 }
 
-/// All that is wrong with an entry, on one line.
-pub fn problem(errors: &[FieldError]) -> String {
+/// The fields whose value may be shown. All else, also what has no name of these, may hold
+/// a password or a hash of one.
+const SHOWN: [&str; 6] = [
+    "username",
+    "email",
+    "email_verified",
+    "roles",
+    "disabled",
+    "created_at",
+];
+/// More of a value would hide what is wrong with it.
+const MAX_SHOWN_CHARS: usize = 100;
+
+/// Takes away the optional fields without a value: a table has an empty text where other
+/// exports have no field.
+pub fn drop_empty(mut entry: Value) -> Value {
+    const OPTIONAL: [&str; 6] = [
+        "password_hash",
+        "email",
+        "email_verified",
+        "roles",
+        "disabled",
+        "created_at",
+    ];
+    if let Value::Object(fields) = &mut entry {
+        fields.retain(|name, value| {
+            let is_empty = value.as_str().is_some_and(|text| text.trim().is_empty());
+            !(is_empty && OPTIONAL.contains(&name.as_str()))
+        });
+    }
+    entry
+}
+
+/// All that is wrong with an entry, on one line, with the values that are wrong.
+pub fn problem(errors: &[FieldError], entry: &Value) -> String {
     let problems = errors.iter().map(|error| {
         let path = error.path.trim_start_matches("$.");
-        format!("{path}: {}", error.problem)
+        match value_at(path, entry) {
+            Some((field, value)) => about(field, value, &error.problem),
+            None => format!("{path}: {}", error.problem),
+        }
     });
     problems.collect::<Vec<_>>().join("; ")
+}
+
+/// What is wrong with the value of a field: the field, the value as JSON, and why.
+pub fn about(field: &str, value: &Value, problem: &str) -> String {
+    let text = json::text(value);
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
+        Some((end, _)) => format!("{field} {}…: {problem}", &text[..end]),
+        None => format!("{field} {text}: {problem}"),
+    }
+}
+
+/// The field at the path, such as `roles[2]`, and its value, if that may be shown.
+fn value_at<'a>(path: &'a str, entry: &'a Value) -> Option<(&'a str, &'a Value)> {
+    let (field, index) = match path.split_once('[') {
+        Some((field, index)) => (field, Some(index.strip_suffix(']')?.parse::<usize>().ok()?)),
+        None => (path, None),
+    };
+    if !SHOWN.contains(&field) {
+        return None;
+    }
+    let value = entry.get(field)?;
+    let value = match index {
+        Some(index) => value.get(index)?,
+        None => value,
+    };
+    let is_one = !value.is_array() && !value.is_object();
+    is_one.then_some((field, value))
 }

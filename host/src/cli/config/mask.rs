@@ -70,6 +70,11 @@ mod tests {
                 "postgres://me:***@db:5432/x",
             ),
             (
+                "postgres://me:a@hunter2@db/x",
+                true,
+                "postgres://me:***@db/x",
+            ),
+            (
                 "postgresql://me:hunter2@/x?host=db",
                 true,
                 "postgres://me:***@db/x",

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::super::{Failure, json};
+use super::export::Export;
 use super::report::Problem;
 
 /// Users of one call: as many as `import_users` takes.
@@ -80,89 +81,124 @@ pub(super) fn open(path: &Path) -> Result<Input, Failure> {
     })
 }
 
-/// Reads on a thread of its own, which nobody has to wait for: nothing can end a
-/// read of standard input.
-pub(super) fn read(input: Input, from_line: u64) -> Result<Chunks, Failure> {
+/// Reads lines, or what another system exported, on a thread of its own that need not be
+/// waited for: nothing can end a read of standard input.
+pub(super) fn read(
+    input: Input,
+    export: Option<Export>,
+    from_line: u64,
+) -> Result<Chunks, Failure> {
     let (sender, chunks) = mpsc::channel(AHEAD);
     thread::Builder::new()
         .name("import-lines".to_owned())
         .spawn(move || {
-            let mut lines = Lines::new(input.reader, from_line);
-            while let Some(chunk) = lines.next_chunk().transpose() {
-                let is_over = chunk.is_err();
-                if sender.blocking_send(chunk).is_err() || is_over {
-                    break;
-                }
+            let mut send = |chunk| sender.blocking_send(Ok(chunk)).is_ok();
+            let mut portions = Portions::new(from_line, &mut send);
+            let read = match export {
+                None => read_lines(input.reader, &mut portions),
+                Some(export) => export.read(input.reader, &mut portions),
+            };
+            // What was read before is imported in any case.
+            let flushed = portions.flush();
+            if let (Err(Stop::Broken(reason)), Ok(())) = (read, flushed) {
+                // The import may be over meanwhile.
+                let _ = sender.blocking_send(Err(reason));
             }
         })
         .map_err(|error| Failure::start(format!("a thread cannot be started: {error}")))?;
     Ok(chunks)
 }
 
-struct Lines<R> {
-    reader: BufReader<R>,
-    from_line: u64,
-    /// The number of the line that was read last.
-    number: u64,
-    line: Vec<u8>,
+/// Why nothing more is read.
+pub(super) enum Stop {
+    /// There is no use for more.
+    Unwanted,
+    /// It cannot be read.
+    Broken(String),
 }
 
-impl<R: Read> Lines<R> {
-    fn new(reader: R, from_line: u64) -> Lines<R> {
-        Lines {
-            reader: BufReader::new(reader),
-            from_line,
-            number: 0,
-            line: Vec::new(),
+/// Puts users together to portions, in their order.
+pub(super) struct Portions<'a> {
+    from: u64,
+    chunk: Chunk,
+    /// False: there is no use for more.
+    send: &'a mut dyn FnMut(Chunk) -> bool,
+}
+
+impl<'a> Portions<'a> {
+    pub(super) fn new(from: u64, send: &'a mut dyn FnMut(Chunk) -> bool) -> Portions<'a> {
+        Portions {
+            from,
+            chunk: Chunk::default(),
+            send,
         }
     }
 
-    /// The next portion; `None`: there is no more.
-    fn next_chunk(&mut self) -> Result<Option<Chunk>, String> {
-        let mut chunk = Chunk::default();
-        while chunk.lines.len() + chunk.problems.len() < MAX_USERS
-            && chunk.users.len() < MAX_CHUNK_BYTES
-        {
-            let bytes = self
-                .next_line()
-                .map_err(|error| format!("line {} cannot be read: {error}", self.number + 1))?;
-            if bytes == 0 {
-                break;
-            }
-            chunk.bytes += bytes;
-            if self.number < self.from_line {
-                continue;
-            }
-            if chunk.first_line == 0 {
-                chunk.first_line = self.number;
-            }
-            chunk.last_line = self.number;
-            match check(&self.line) {
-                Ok("") => {}
-                Ok(user) => chunk.add(self.number, user),
-                Err(problem) => chunk.problems.push(Problem {
-                    line: self.number,
-                    text: problem.to_owned(),
-                }),
-            }
+    /// Takes a user, nothing, or why there is none, with the bytes read for it; what is
+    /// before the place to begin with is left out.
+    pub(super) fn push(
+        &mut self,
+        number: u64,
+        bytes: u64,
+        user: Result<&str, String>,
+    ) -> Result<(), Stop> {
+        let chunk = &mut self.chunk;
+        chunk.bytes += bytes;
+        if number < self.from {
+            return Ok(());
         }
-        Ok((chunk.first_line > 0).then_some(chunk))
+        if chunk.first_line == 0 {
+            chunk.first_line = number;
+        }
+        chunk.last_line = number;
+        match user {
+            Ok("") => {}
+            Ok(user) => chunk.add(number, user),
+            Err(text) => chunk.problems.push(Problem { line: number, text }),
+        }
+        let is_full = chunk.lines.len() + chunk.problems.len() >= MAX_USERS
+            || chunk.users.len() >= MAX_CHUNK_BYTES;
+        match is_full {
+            true => self.flush(),
+            false => Ok(()),
+        }
     }
 
-    /// Reads a line, of one that is too long only the beginning, and returns its
-    /// size; 0: there is no more.
-    fn next_line(&mut self) -> io::Result<u64> {
-        self.line.clear();
-        let most = MAX_LINE_BYTES as u64 + 1;
-        let mut bytes = (&mut self.reader)
-            .take(most)
-            .read_until(b'\n', &mut self.line)?;
-        if bytes > MAX_LINE_BYTES && self.line.last() != Some(&b'\n') {
-            bytes += self.reader.skip_until(b'\n')?;
+    /// Sends what there is.
+    pub(super) fn flush(&mut self) -> Result<(), Stop> {
+        let chunk = std::mem::take(&mut self.chunk);
+        match chunk.first_line == 0 || (self.send)(chunk) {
+            true => Ok(()),
+            false => Err(Stop::Unwanted),
         }
-        self.number += u64::from(bytes > 0);
-        Ok(bytes as u64)
     }
+}
+
+/// Reads one user a line.
+fn read_lines(reader: impl Read, portions: &mut Portions) -> Result<(), Stop> {
+    let mut reader = BufReader::new(reader);
+    let mut line = Vec::new();
+    for number in 1.. {
+        let bytes = next_line(&mut reader, &mut line)
+            .map_err(|error| Stop::Broken(format!("line {number} cannot be read: {error}")))?;
+        if bytes == 0 {
+            break;
+        }
+        portions.push(number, bytes, check(&line).map_err(str::to_owned))?;
+    }
+    Ok(())
+}
+
+/// Reads a line, of one that is too long only the beginning, and returns its size; 0:
+/// there is no more.
+fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
+    line.clear();
+    let most = MAX_LINE_BYTES as u64 + 1;
+    let mut bytes = reader.by_ref().take(most).read_until(b'\n', line)?;
+    if bytes > MAX_LINE_BYTES && line.last() != Some(&b'\n') {
+        bytes += reader.skip_until(b'\n')?;
+    }
+    Ok(bytes as u64)
 }
 
 impl Chunk {
@@ -203,8 +239,15 @@ mod tests {
     use super::*;
 
     fn chunks(text: &[u8], from_line: u64) -> Vec<Chunk> {
-        let mut lines = Lines::new(text, from_line);
-        std::iter::from_fn(|| lines.next_chunk().unwrap()).collect()
+        let mut chunks = Vec::new();
+        let mut send = |chunk| {
+            chunks.push(chunk);
+            true
+        };
+        let mut portions = Portions::new(from_line, &mut send);
+        assert!(read_lines(text, &mut portions).is_ok());
+        assert!(portions.flush().is_ok());
+        chunks
     }
 
     #[test]

@@ -76,6 +76,13 @@ impl FromStr for PostgresUrl {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(wrong("it names no host"));
         }
+        // The library ends a password at the first `@`, and would show the rest of it.
+        let has_at = |host: &Host| matches!(host, Host::Tcp(name) if name.contains('@'));
+        if config.get_hosts().iter().any(has_at) {
+            return Err(wrong(
+                "the host has an `@`; write one of a password as `%40`",
+            ));
+        }
         let (ssl_mode, tls) = protection(&config, own.ssl_mode.as_deref(), own.roots)?;
         config.ssl_mode(ssl_mode);
         if config.get_application_name().is_none() {

@@ -2,18 +2,15 @@
 //! memory for bodies. Without these, a single address could keep everybody else out.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::num::NonZero;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::ready;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tokio_util::sync::PollSemaphore;
 
+use super::line::Line;
 use crate::limits::Limits;
 use crate::source::Source;
 
@@ -59,7 +56,7 @@ struct State {
     registry: Arc<Registry>,
     calls: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    ready: Arc<Semaphore>,
+    line: Arc<Line>,
     memory: Arc<Semaphore>,
 }
 
@@ -122,7 +119,7 @@ impl Shares {
             registry: Arc::clone(registry),
             calls: semaphore(sizes.calls),
             waiting: semaphore(sizes.waiting_calls),
-            ready: semaphore(sizes.ready_calls),
+            line: Arc::new(Line::new(sizes.ready_calls)),
             memory: semaphore(sizes.memory_of_one),
         });
         all.insert(source, Arc::downgrade(&state));
@@ -189,18 +186,9 @@ impl Turn {
 }
 
 impl Share {
-    /// Runs a call. The calls of a source take turns among themselves before they stand
-    /// in the runtime's queue: with hundreds of them in it, each step of what others do
-    /// would wait for a step of each.
+    /// Runs a call in the line of those of its source.
     pub(super) async fn run<F: Future>(&self, call: F) -> F::Output {
-        let mut call = pin!(call);
-        let mut turns = PollSemaphore::new(Arc::clone(&self.0.ready));
-        poll_fn(move |cx| {
-            // Given back when this step is over: what waits for something holds none.
-            let _turn = ready!(turns.poll_acquire(cx)).expect("it is never closed");
-            call.as_mut().poll(cx)
-        })
-        .await
+        self.0.line.run(call).await
     }
 }
 
@@ -287,34 +275,6 @@ mod tests {
         let _other = now(shares.of(B).turn()).unwrap().unwrap();
         drop(first);
         third.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn calls_of_one_source_leave_the_processor_to_others_at_each_step() {
-        let shares = shares(|_| ());
-        let ready = Sizes::of(&Limits::default()).ready_calls;
-        let steps = Arc::new(Mutex::new(Vec::new()));
-        let call = |source| {
-            let (share, steps) = (shares.of(source), Arc::clone(&steps));
-            tokio::spawn(async move {
-                let call = async {
-                    for _ in 0..3 {
-                        steps.lock().unwrap().push(source);
-                        tokio::task::yield_now().await;
-                    }
-                };
-                share.run(call).await;
-            })
-        };
-        let mut calls: Vec<_> = (0..50 * ready).map(|_| call(A)).collect();
-        calls.push(call(B));
-        for call in calls {
-            call.await.unwrap();
-        }
-        let steps = steps.lock().unwrap();
-        assert_eq!(steps.len(), 3 * (50 * ready + 1));
-        let last = steps.iter().rposition(|source| *source == B).unwrap();
-        assert!(last <= 4 * ready, "{last} of {}", steps.len());
     }
 
     #[tokio::test]
