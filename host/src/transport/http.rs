@@ -319,9 +319,9 @@ impl App {
         if let (Some(limiter), Some(key)) = (&self.limiter, key) {
             match is_refused {
                 true => limiter.forget(&key),
+                false if response.status().is_success() => limiter.learn(key),
                 // The key may not even have been looked at.
-                false if response.status().is_server_error() => {}
-                false => limiter.learn(key),
+                false => {}
             }
         }
         response

@@ -99,12 +99,16 @@ fn logins_that_are_used_up_leave_verifications_and_the_other_way_round() {
 
 #[test]
 fn without_a_good_key_a_verification_is_a_request_like_any_other() {
-    let guarded = start(4, 1000);
+    let guarded = start(5, 1000);
     let good = known_key(&guarded, "service");
     for number in 0..3 {
         let answer = verify(&guarded, &format!("uak_{number}"));
         assert_eq!(answer.status, 401, "{}", answer.text);
     }
+    // A refusal for another reason makes no key good either.
+    let basic = [("x-api-key", "uak_3"), ("authorization", "Basic YTpi")];
+    assert_eq!(guarded.ping(&basic).status, 401);
+    assert_limited(&guarded.ping(&basic), json!(7));
     for number in 3..20 {
         assert_limited(&verify(&guarded, &format!("uak_{number}")), json!(7));
     }
@@ -163,14 +167,11 @@ fn what_is_not_certainly_a_verification_is_a_request_like_any_other() {
 #[test]
 fn verify_counts_for_a_good_key_and_for_nobody_else() {
     let guarded = start(3, 2);
-    let key = guarded.program("robot", &[]);
-    let key = secret(&key);
+    let key = &*known_key(&guarded, "robot");
+    let unknown = guarded.program("other", &[]);
     let ask = |headers: &[(&str, &str)]| guarded.server.get("/verify", headers);
     let bearer = format!("Bearer {key}");
-    // The first time it is not known to be good.
-    for _ in 0..2 {
-        assert_eq!(ask(&[("x-api-key", key)]).status, 200);
-    }
+    assert_eq!(ask(&[("x-api-key", key)]).status, 200);
     assert_eq!(ask(&[("authorization", &bearer)]).status, 200);
     assert_limited(&ask(&[("x-api-key", key)]), Value::Null);
     assert_limited(&verify(&guarded, key), json!(7));
@@ -182,6 +183,11 @@ fn verify_counts_for_a_good_key_and_for_nobody_else() {
         let made_up = format!("uak_{number}");
         assert_eq!(ask(&[("x-api-key", &made_up)]).status, 401);
         assert_eq!(ask(&[]).status, 401);
+        assert_eq!(ask(&[("x-api-key", secret(&unknown))]).status, 200);
     }
-    assert_eq!(guarded.ping(&[]).status, 401, "it counted for no source");
+    // Nothing of it counted for the source, nor has it made a key known.
+    for _ in 0..2 {
+        assert_eq!(guarded.ping(&[("x-api-key", "uak_1")]).status, 401);
+    }
+    assert_limited(&guarded.ping(&[("x-api-key", "uak_1")]), json!(7));
 }

@@ -39,8 +39,8 @@ pub struct Rates {
     pub calls: Rate,
     /// For the messages to `/mcp` by which an API key has tokens and permissions verified
     /// (`verify_token`, `introspect_token` and `check_permission`), and for `/verify` with
-    /// such a key: services do it for each of their own requests. Those of sources count
-    /// as calls, and `/verify` without a key that has been verified not at all.
+    /// a key that has called `/mcp`: services do it for each of their own requests. Those
+    /// of sources count as calls, and `/verify` without such a key not at all.
     pub verifications: Rate,
 }
 
