@@ -20,6 +20,7 @@ mod pages;
 mod rates;
 mod shares;
 mod shedding;
+mod verification;
 mod verify;
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#;

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use user_auth_host::discovery::{Consul, Service};
-use user_auth_host::transport::http::{self, Allowed, Listener, Policy, Proxies, Rate, Tls};
+use user_auth_host::transport::http::{self, Allowed, Listener, Policy, Proxies, Rates, Tls};
 use user_auth_host::{AuditLog, Plugin, PluginBuilder};
 
 use super::Failure;
@@ -186,10 +186,7 @@ pub(super) fn policy(config: &Config, https: bool) -> Result<Policy, Failure> {
             .header
             .parse()
             .map_err(Failure::usage)?,
-        rate: security.rate_limiting.as_ref().map(|rate| Rate {
-            requests_per_minute: rate.requests_per_minute,
-            burst_size: rate.burst_size,
-        }),
+        rates: security.rate_limiting.as_ref().map(Rates::from),
         proxies: Proxies {
             trusted: security.trusted_proxies.clone(),
             header: security.forwarded_header.into(),

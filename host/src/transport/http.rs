@@ -64,7 +64,7 @@ use tracing::{debug, error, info, warn};
 pub use forwarded::{ForwardedHeader, Proxies};
 pub use guard::{Allowed, AllowedError};
 pub use ipnet::IpNet;
-pub use policy::{KeyHeader, Policy, PolicyError, Rate};
+pub use policy::{KeyHeader, Policy, PolicyError, Rate, Rates};
 pub use tls::{Listener, Tls, TlsError};
 
 use crate::api::{McpRequest, Transport};
@@ -107,8 +107,8 @@ pub async fn serve(
     policy.allowed = policy.allowed.listening_on(listener.local_addr()?);
     let app = Arc::new(App {
         limiter: policy
-            .rate
-            .map(|rate| Limiter::new(rate, limits.limited_callers)),
+            .rates
+            .map(|rates| Limiter::new(rates, limits.limited_callers)),
         policy,
         requires_key,
         plugin,
@@ -266,21 +266,38 @@ impl App {
     /// Counts a request for its caller: for the key that it shows, or for where it
     /// comes from. `Err`: it is one too many, for so many seconds.
     fn charge(&self, headers: &HeaderMap, from: IpAddr) -> Result<Option<KeyHash>, u64> {
-        let Some(limiter) = &self.limiter else {
-            return Ok(None);
-        };
+        let key = self.limited_key(headers);
+        self.count(key.as_ref(), from, Limiter::check)?;
+        Ok(key)
+    }
+
+    /// The key that a request counts for, if it turns out to be good.
+    fn limited_key(&self, headers: &HeaderMap) -> Option<KeyHash> {
         // Keys that nobody verifies are worth nothing.
-        let key = match self.requires_key {
-            true => self.policy.key_header.key(headers).map(rate::hash),
-            false => None,
+        let counts = self.limiter.is_some() && self.requires_key;
+        let key = counts.then(|| self.policy.key_header.key(headers));
+        key.flatten().map(rate::hash)
+    }
+
+    /// Whether this key has rates of its own.
+    fn knows(&self, key: &KeyHash) -> bool {
+        let limiter = self.limiter.as_ref();
+        limiter.is_some_and(|limiter| limiter.knows(key))
+    }
+
+    /// Counts a request in this way; `Err`: it is one too many, for so many seconds.
+    fn count(
+        &self,
+        key: Option<&KeyHash>,
+        from: IpAddr,
+        check: impl Fn(&Limiter, Option<&KeyHash>, IpAddr) -> Result<(), u64>,
+    ) -> Result<(), u64> {
+        let Some(limiter) = &self.limiter else {
+            return Ok(());
         };
-        match limiter.check(key.as_ref(), from) {
-            Ok(()) => Ok(key),
-            Err(seconds) => {
-                self.counters.rate_limited.inc();
-                Err(seconds)
-            }
-        }
+        check(limiter, key, from).inspect_err(|_| {
+            self.counters.rate_limited.inc();
+        })
     }
 
     /// Notes what the component's answer says of the key that came with the request,
@@ -303,9 +320,9 @@ impl App {
         if let (Some(limiter), Some(key)) = (&self.limiter, key) {
             match is_refused {
                 true => limiter.forget(&key),
+                false if response.status().is_success() => limiter.learn(key),
                 // The key may not even have been looked at.
-                false if response.status().is_server_error() => {}
-                false => limiter.learn(key),
+                false => {}
             }
         }
         response

@@ -17,6 +17,7 @@ use tracing::warn;
 use crate::api::{Field, McpRequest, Transport};
 use crate::printable::printable_json;
 use crate::sandbox::Plugin;
+use crate::transport::outline::Outline;
 use lines::{Line, Lines};
 use scope::{Request, Scope};
 
@@ -114,7 +115,7 @@ impl Connection {
 
     async fn answer(&self, message: Vec<u8>, is_initialize: bool) {
         let request = Arc::new(Request::new(Arc::clone(&self.scope)));
-        let id = super::id_of(&message);
+        let id = Outline::of(&message).id;
         // As a client over HTTP says it with each message.
         let version = self.scope.protocol_version().map(|value| Field {
             name: "mcp-protocol-version".to_owned(),

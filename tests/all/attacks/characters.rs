@@ -15,7 +15,7 @@ use user_auth_tests::{Options, PASSWORD, Server, Stdio, Webhook, built, command,
 const DECEPTIVE: &str = "eve\u{2028}\u{2029}forged\u{202e}\u{2066}\u{e0041}\u{e0042}\u{85}\
     \u{feff}\u{ad}\u{200b}\u{61c}\u{1b}[2J\r\n{\"level\":\"ERROR\"}";
 
-/// The same without control characters, which names of keys may not have.
+/// The same without control characters.
 const UNSEEN: &str = "eve\u{2028}\u{2029}forged\u{202e}\u{2066}\u{e0041}\u{feff}\u{ad}\u{200b}";
 
 /// Sends the text wherever a caller may choose one.
@@ -68,7 +68,9 @@ fn attack_49_no_line_of_a_log_holds_a_character_that_deceives() {
         say_everywhere(&server, bearer, DECEPTIVE);
         say_everywhere(&server, bearer, UNSEEN);
         let key = json!({"access_token": bearer, "name": UNSEEN});
-        server.call("create_api_key", key).expect("a name of a key");
+        server
+            .call("create_api_key", key)
+            .expect_err("a name that hides something");
         let (_, log) = server.stop();
         assert!(log.lines().count() > 10, "{format}");
         for line in log.lines() {

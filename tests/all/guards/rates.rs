@@ -9,7 +9,7 @@ use user_auth_tests::{Answer, Options};
 use super::{Guarded, burst, keys_only, secret};
 use crate::http::assert_error_object;
 
-fn assert_limited(answer: &Answer, id: Value) {
+pub(super) fn assert_limited(answer: &Answer, id: Value) {
     assert_eq!(answer.status, 429, "{}", answer.text);
     let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&seconds), "{seconds}");

@@ -1,6 +1,7 @@
 //! `security`: who may call over HTTP, how often, and from which pages.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -66,10 +67,24 @@ pub(in crate::cli) enum ForwardedHeader {
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct RateLimiting {
     /// So many requests a minute are let through.
-    pub(in crate::cli) requests_per_minute: std::num::NonZeroU32,
+    pub(in crate::cli) requests_per_minute: NonZeroU32,
     /// So many may come at once. MCP clients send half a dozen before they do anything:
     /// 60 lets them, the default is that of the integration guide.
-    pub(in crate::cli) burst_size: std::num::NonZeroU32,
+    pub(in crate::cli) burst_size: NonZeroU32,
+    /// How often one API key may verify what others show.
+    pub(in crate::cli) verification: Verification,
+}
+
+/// How often one API key may verify what others show, beside its other requests: by
+/// `verify_token`, `introspect_token`, `check_permission` and `/verify`. Services do it
+/// for each of their own requests. Without a key it counts as any other request.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::cli) struct Verification {
+    /// So many verifications a minute are let through.
+    pub(in crate::cli) requests_per_minute: NonZeroU32,
+    /// So many may come at once.
+    pub(in crate::cli) burst_size: NonZeroU32,
 }
 
 /// Which web pages may call (the Fetch standard's CORS protocol).
@@ -133,8 +148,36 @@ impl Default for Authentication {
 impl Default for RateLimiting {
     fn default() -> Self {
         Self {
-            requests_per_minute: const { std::num::NonZeroU32::new(100).unwrap() },
-            burst_size: const { std::num::NonZeroU32::new(10).unwrap() },
+            requests_per_minute: const { NonZeroU32::new(100).unwrap() },
+            burst_size: const { NonZeroU32::new(10).unwrap() },
+            verification: Verification::default(),
+        }
+    }
+}
+
+impl Default for Verification {
+    /// A processor verifies more than a thousand tokens in a second: a service has a
+    /// hundred, so that a few that ask without pause leave room for logins.
+    fn default() -> Self {
+        Self {
+            requests_per_minute: const { NonZeroU32::new(6_000).unwrap() },
+            burst_size: const { NonZeroU32::new(200).unwrap() },
+        }
+    }
+}
+
+impl From<&RateLimiting> for http::Rates {
+    fn from(limiting: &RateLimiting) -> Self {
+        let verification = &limiting.verification;
+        Self {
+            calls: http::Rate {
+                requests_per_minute: limiting.requests_per_minute,
+                burst_size: limiting.burst_size,
+            },
+            verifications: http::Rate {
+                requests_per_minute: verification.requests_per_minute,
+                burst_size: verification.burst_size,
+            },
         }
     }
 }

@@ -86,6 +86,11 @@ fn the_file_of_the_guide_is_taken_as_it_is_written() {
             (rate.requests_per_minute.get(), rate.burst_size.get()),
             (100, 10)
         );
+        let rate = rate.verification;
+        assert_eq!(
+            (rate.requests_per_minute.get(), rate.burst_size.get()),
+            (6_000, 200)
+        );
         assert!(security.cors.is_enabled());
         assert_eq!(security.cors.origins(), ["https://yourdomain.com"]);
     }
@@ -133,6 +138,10 @@ fn an_option_wins_over_the_environment_and_that_over_the_file() {
 fn every_key_can_be_set_in_the_environment() {
     let config = setup()
         .env("USER_AUTH_SECURITY_RATE_LIMITING_BURST_SIZE", "7")
+        .env(
+            "USER_AUTH_SECURITY_RATE_LIMITING_VERIFICATION_REQUESTS_PER_MINUTE",
+            "9000",
+        )
         .env("USER_AUTH_SECURITY_AUTHENTICATION_TYPE", "API_KEY")
         .env("USER_AUTH_ALLOWED_HOSTS", "a.example.com, b.example.com")
         .env("USER_AUTH_NO_CACHE", "yes")
@@ -146,6 +155,11 @@ fn every_key_can_be_set_in_the_environment() {
     assert_eq!(
         (rate.requests_per_minute.get(), rate.burst_size.get()),
         (100, 7)
+    );
+    let rate = rate.verification;
+    assert_eq!(
+        (rate.requests_per_minute.get(), rate.burst_size.get()),
+        (9_000, 200)
     );
     assert_eq!(
         config.security.authentication.kind,

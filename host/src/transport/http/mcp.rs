@@ -13,12 +13,13 @@ use tracing::warn;
 use super::bodies::{self, Kept};
 use super::patience::owed;
 use super::policy::KeyHeader;
+use super::rate::Limiter;
 use super::shares::NoMore;
 use super::{App, Caller, limited, method_not_allowed, refuse, sse, unavailable};
 use crate::api::{Field, McpRequest, McpResponse, Transport};
 use crate::call::CallError;
 use crate::client::NoClient;
-use crate::transport::id_of;
+use crate::transport::outline::Outline;
 
 /// What is kept of the message of somebody who is refused whatever it says: enough
 /// for its id where that can be found. The memory for bodies is for the others.
@@ -41,7 +42,14 @@ pub(super) async fn handle(
         Err(message) => return refuse(StatusCode::BAD_REQUEST, &message),
     };
     let from = app.policy.proxies.client(caller.peer.ip(), &parts.headers);
-    let charged = app.charge(&parts.headers, from);
+    let key = app.limited_key(&parts.headers);
+    // What a key that is known asks for, and so which of its rates that counts for, is in
+    // the body.
+    let is_known = key.as_ref().is_some_and(|key| app.knows(key));
+    let charged = match is_known {
+        true => Ok(()),
+        false => app.count(key.as_ref(), from, Limiter::check),
+    };
     let is_refused = charged.is_err() || app.lacks_key(&parts.headers);
     let keep = match is_refused {
         true => REFUSED_BYTES,
@@ -55,11 +63,16 @@ pub(super) async fn handle(
         Ok(kept) => kept,
         Err(refusal) => return refusal,
     };
-    let id = id_of(&body).unwrap_or(Value::Null);
-    let key = match charged {
-        Ok(key) => key,
-        Err(seconds) => return limited(seconds, id),
+    let outline = Outline::of(&body);
+    let id = outline.id.unwrap_or(Value::Null);
+    let charged = match (is_known, outline.is_verification) {
+        (false, _) => charged,
+        (true, false) => app.count(key.as_ref(), from, Limiter::check),
+        (true, true) => app.count(key.as_ref(), from, Limiter::check_verification),
     };
+    if let Err(seconds) = charged {
+        return limited(seconds, id);
+    }
     let message = McpRequest {
         transport: Transport::Http,
         headers,

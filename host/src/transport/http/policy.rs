@@ -23,7 +23,7 @@ pub struct Policy {
     /// The header that holds the API key of a caller.
     pub key_header: KeyHeader,
     /// How often one caller may call; `None`: as often as they like.
-    pub rate: Option<Rate>,
+    pub rates: Option<Rates>,
     /// The proxies that are believed when they say whom they speak for.
     pub proxies: Proxies,
     /// Whether the listener speaks TLS: then browsers are told to insist on it
@@ -31,9 +31,20 @@ pub struct Policy {
     pub https: bool,
 }
 
-/// How often one caller may call `/mcp`, `/metrics` and `/mcp/server-card`. A
-/// caller is an API key that has been verified, or else a source: an IPv4 address,
-/// or an IPv6 /64, which is what one subscriber has.
+/// How often one caller may call. A caller is an API key that has been verified, or
+/// else a source: an IPv4 address, or an IPv6 /64, which is what one subscriber has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rates {
+    /// For `/mcp`, `/metrics` and `/mcp/server-card`.
+    pub calls: Rate,
+    /// For the messages to `/mcp` by which an API key has tokens and permissions verified
+    /// (`verify_token`, `introspect_token` and `check_permission`), and for `/verify` with
+    /// a key that has called `/mcp`: services do it for each of their own requests. Those
+    /// of sources count as calls, and `/verify` without such a key not at all.
+    pub verifications: Rate,
+}
+
+/// How many requests are let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// So many requests a minute are let through in the long run.

@@ -1,8 +1,8 @@
 //! How often one caller may call.
 //!
-//! A key has a rate of its own only once the component has found it good. Until
-//! then its requests count for the source that they come from, so that nobody gets
-//! more by making keys up.
+//! A key has a rate of its own only once the component has found it good, and one more
+//! for verifying what others show. Until then its requests count for the source that
+//! they come from, so that nobody gets more by making keys up.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -17,7 +17,7 @@ use governor::state::keyed::ShrinkableKeyedStateStore;
 use governor::{Quota, RateLimiter};
 use sha2::{Digest as _, Sha256};
 
-use super::policy::Rate;
+use super::policy::{Rate, Rates};
 use crate::source::Source;
 
 /// A key as it is remembered: whoever reads the memory of this process learns no
@@ -30,10 +30,15 @@ const SHARED: u64 = 1_024;
 /// How often places are looked for among those that are taken.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+type Governor<K> = RateLimiter<K, Places<K>, DefaultClock>;
+
 /// The rates of all callers.
 pub(super) struct Limiter {
-    sources: RateLimiter<Source, Places<Source>, DefaultClock>,
-    keys: RateLimiter<KeyHash, Places<KeyHash>, DefaultClock>,
+    sources: Governor<Source>,
+    /// What keys call for.
+    keys: Governor<KeyHash>,
+    /// What they verify.
+    verifying: Governor<KeyHash>,
     /// Keys that were good when they were last seen.
     known: Mutex<HashSet<KeyHash>>,
     capacity: usize,
@@ -44,11 +49,11 @@ pub(super) struct Limiter {
 
 impl Limiter {
     /// Keeps up to `capacity` sources apart, and as many keys.
-    pub(super) fn new(rate: Rate, capacity: usize) -> Self {
-        let quota = Quota::per_minute(rate.requests_per_minute).allow_burst(rate.burst_size);
+    pub(super) fn new(rates: Rates, capacity: usize) -> Self {
         Self {
-            sources: RateLimiter::new(quota, Places::new(capacity), DefaultClock::default()),
-            keys: RateLimiter::new(quota, Places::new(capacity), DefaultClock::default()),
+            sources: limits(rates.calls, capacity),
+            keys: limits(rates.calls, capacity),
+            verifying: limits(rates.verifications, capacity),
             known: Mutex::default(),
             capacity,
             clock: DefaultClock::default(),
@@ -58,8 +63,32 @@ impl Limiter {
 
     /// Counts a request; `Err` holds how many seconds its caller has to wait.
     pub(super) fn check(&self, key: Option<&KeyHash>, source: IpAddr) -> Result<(), u64> {
-        let checked = match key.filter(|key| lock(&self.known).contains(*key)) {
-            Some(key) => self.keys.check_key(key),
+        self.count(&self.keys, key, source)
+    }
+
+    /// Counts a request that verifies something. Only for a key that is known that is
+    /// another rate: nobody else gets more by naming another tool.
+    pub(super) fn check_verification(
+        &self,
+        key: Option<&KeyHash>,
+        source: IpAddr,
+    ) -> Result<(), u64> {
+        self.count(&self.verifying, key, source)
+    }
+
+    /// Whether this key was good when it was last seen.
+    pub(super) fn knows(&self, key: &KeyHash) -> bool {
+        lock(&self.known).contains(key)
+    }
+
+    fn count(
+        &self,
+        of_keys: &Governor<KeyHash>,
+        key: Option<&KeyHash>,
+        source: IpAddr,
+    ) -> Result<(), u64> {
+        let checked = match key.filter(|key| self.knows(key)) {
+            Some(key) => of_keys.check_key(key),
             None => {
                 self.make_room();
                 self.sources.check_key(&source.into())
@@ -107,7 +136,13 @@ impl Limiter {
     pub(super) fn tidy(&self) {
         self.sources.retain_recent();
         self.keys.retain_recent();
+        self.verifying.retain_recent();
     }
+}
+
+fn limits<K: Group>(rate: Rate, capacity: usize) -> Governor<K> {
+    let quota = Quota::per_minute(rate.requests_per_minute).allow_burst(rate.burst_size);
+    RateLimiter::new(quota, Places::new(capacity), DefaultClock::default())
 }
 
 /// How often [`Limiter::tidy`] is called.
@@ -215,12 +250,23 @@ mod tests {
     use super::*;
     use std::num::NonZeroU32;
 
-    fn limiter(burst: u32, capacity: usize) -> Limiter {
-        let rate = Rate {
+    fn burst(size: u32) -> Rate {
+        Rate {
             requests_per_minute: NonZeroU32::MIN,
-            burst_size: NonZeroU32::new(burst).unwrap(),
-        };
-        Limiter::new(rate, capacity)
+            burst_size: NonZeroU32::new(size).unwrap(),
+        }
+    }
+
+    fn limiter(size: u32, capacity: usize) -> Limiter {
+        Limiter::new(rates(burst(size)), capacity)
+    }
+
+    /// The same for everything.
+    fn rates(rate: Rate) -> Rates {
+        Rates {
+            calls: rate,
+            verifications: rate,
+        }
     }
 
     fn from(limiter: &Limiter, address: &str) -> Result<(), u64> {
@@ -271,6 +317,56 @@ mod tests {
     }
 
     #[test]
+    fn a_known_key_verifies_at_a_rate_that_its_calls_do_not_use_up_nor_use() {
+        let rates = Rates {
+            calls: burst(1),
+            verifications: burst(3),
+        };
+        let limiter = Limiter::new(rates, 10);
+        let source = "192.0.2.1".parse().unwrap();
+        for (name, verifies_first) in [(b"one", true), (b"two", false)] {
+            let key = hash(name);
+            limiter.learn(key);
+            for verifies in [verifies_first, !verifies_first] {
+                let (burst, check): (_, fn(&_, _, _) -> _) = match verifies {
+                    true => (3, Limiter::check_verification),
+                    false => (1, Limiter::check),
+                };
+                for _ in 0..burst {
+                    assert_eq!(check(&limiter, Some(&key), source), Ok(()));
+                }
+                let wait = check(&limiter, Some(&key), source).unwrap_err();
+                assert!((59..=60).contains(&wait), "{wait}");
+            }
+        }
+        assert_eq!(
+            limiter.check(None, source),
+            Ok(()),
+            "it is not the source's"
+        );
+    }
+
+    #[test]
+    fn who_has_no_known_key_has_one_rate_for_everything() {
+        let rates = Rates {
+            calls: burst(2),
+            verifications: burst(100),
+        };
+        let limiter = Limiter::new(rates, 10);
+        let source = "192.0.2.1".parse().unwrap();
+        let key = hash(b"once good");
+        limiter.learn(key);
+        assert_eq!(limiter.check_verification(Some(&key), source), Ok(()));
+        limiter.forget(&key);
+        assert_eq!(limiter.check_verification(None, source), Ok(()));
+        assert_eq!(limiter.check_verification(Some(&key), source), Ok(()));
+        for key in [None, Some(&key), Some(&hash(b"made up"))] {
+            assert!(limiter.check_verification(key, source).is_err());
+            assert!(limiter.check(key, source).is_err());
+        }
+    }
+
+    #[test]
     fn many_sources_and_keys_fill_no_memory_and_get_nothing_uncounted() {
         let limiter = limiter(1, 100);
         assert_eq!(from(&limiter, "192.0.2.1"), Ok(()));
@@ -306,7 +402,7 @@ mod tests {
             requests_per_minute: NonZeroU32::MAX,
             burst_size: NonZeroU32::MIN,
         };
-        let limiter = Limiter::new(rate, 1);
+        let limiter = Limiter::new(rates(rate), 1);
         from(&limiter, "192.0.2.1").unwrap();
         // A fraction of a microsecond later it no longer counts.
         let called = Instant::now();
@@ -323,12 +419,17 @@ mod tests {
             requests_per_minute: NonZeroU32::MAX,
             burst_size: NonZeroU32::MIN,
         };
-        let limiter = Limiter::new(rate, 10);
+        let limiter = Limiter::new(rates(rate), 10);
         from(&limiter, "192.0.2.1").unwrap();
+        let (key, elsewhere) = (hash(b"good"), "192.0.2.3".parse().unwrap());
+        limiter.learn(key);
+        limiter.check(Some(&key), elsewhere).unwrap();
+        limiter.check_verification(Some(&key), elsewhere).unwrap();
         // A fraction of a microsecond later it could call again.
         while from(&limiter, "192.0.2.2").is_err() {}
         std::hint::spin_loop();
-        while !limiter.sources.is_empty() {
+        let keys = [&limiter.keys, &limiter.verifying];
+        while !limiter.sources.is_empty() || keys.iter().any(|keys| !keys.is_empty()) {
             limiter.tidy();
         }
     }

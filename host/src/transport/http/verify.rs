@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use super::mcp::{fields, plain};
 use super::patience::owed;
-use super::{App, Caller, refuse};
+use super::rate::Limiter;
+use super::{App, Caller, limited, refuse};
 
 pub(super) async fn verify(
     State(app): State<Arc<App>>,
@@ -32,6 +33,13 @@ pub(super) async fn verify(
         .policy
         .proxies
         .client(caller.peer.ip(), request.headers());
+    // Without a key that is known there is no limit: a proxy asks for everybody who comes.
+    let key = app.limited_key(request.headers());
+    if let Some(key) = key.filter(|key| app.knows(key))
+        && let Err(seconds) = app.count(Some(&key), from, Limiter::check_verification)
+    {
+        return limited(seconds, Value::Null);
+    }
     let turn = match app.turn(from).await {
         Ok(turn) => turn,
         Err(refusal) => return refusal,
@@ -41,6 +49,7 @@ pub(super) async fn verify(
         .plugin
         .forward_auth(&headers, Some(&from), permission.as_deref());
     let answered = turn.share().run(call).await;
+    // With an access token beside it a key may not have been looked at.
     let response = app.judge(plain(answered, Value::Null), None);
     owed(response, None, Some(turn))
 }
