@@ -83,7 +83,7 @@ fixtures: target sources
 	$(CARGO) build --locked -p user-auth-hostile --target $(TARGET) --profile component --features ways-out --target-dir target/fixtures
 	@cp target/fixtures/$(TARGET)/component/user_auth_hostile.wasm $(RELEASE)/user-auth-intruder.wasm
 
-schemas: ## Write the JSON Schemas of the operations anew
+schemas: ## Write the JSON Schemas of the operations
 	WRITE_SCHEMAS=1 $(CARGO) test --locked --release --workspace --lib the_file_has_the_schemas_of_the_types
 
 docs: build ## Write the tables of operations and configuration keys in the documents

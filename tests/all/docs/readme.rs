@@ -29,13 +29,8 @@ fn the_first_session_is_what_a_shell_shows() {
 
 #[test]
 fn the_configurations_of_mcp_clients_start_a_server_that_answers() {
-    let text = document("README.md");
     let mut starts = 0;
-    for block in blocks(&text, "json") {
-        let configuration: Value = serde_json::from_str(&block).unwrap();
-        let servers = ["servers", "mcpServers"].map(|key| &configuration[key]["user-auth"]);
-        let server = servers.into_iter().find(|server| server.is_object());
-        let server = server.unwrap_or_else(|| panic!("no server: {block}"));
+    for server in servers("README.md") {
         let program = server["command"].as_str().unwrap();
         assert!(program.ends_with("/target/release/user-auth"), "{program}");
         let arguments = server["args"].as_array().unwrap();
@@ -63,6 +58,35 @@ fn the_configurations_of_mcp_clients_start_a_server_that_answers() {
         starts += 1;
     }
     assert_eq!(starts, 2, "VS Code, and Cursor with Claude Desktop");
+}
+
+#[test]
+fn the_configurations_of_mcp_clients_with_a_key_send_it_to_the_endpoint() {
+    let servers = servers("host/docs/deployment.md");
+    assert_eq!(servers.len(), 2, "VS Code, and Cursor");
+    for server in servers {
+        assert!(
+            server["url"].as_str().unwrap().ends_with("/mcp"),
+            "{server}"
+        );
+        assert!(server["headers"]["X-API-Key"].is_string(), "{server}");
+    }
+}
+
+/// The servers in the configurations of MCP clients that a document shows.
+fn servers(path: &str) -> Vec<Value> {
+    let blocks = blocks(&document(path), "json");
+    let blocks = blocks
+        .iter()
+        .map(|block| serde_json::from_str(block).unwrap());
+    let servers = blocks.filter_map(|configuration: Value| {
+        let servers = ["servers", "mcpServers"].map(|key| &configuration[key]["user-auth"]);
+        servers
+            .into_iter()
+            .find(|server| server.is_object())
+            .cloned()
+    });
+    servers.collect()
 }
 
 /// Runs the commands of these blocks in one shell and compares what they print with what

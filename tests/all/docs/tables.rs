@@ -29,7 +29,8 @@ fn the_table_of_operations_is_that_of_the_component() {
 
 #[test]
 fn the_tables_of_configuration_keys_are_those_of_the_schema() {
-    let mut keys = "| key | variable | value | default | meaning |\n|---|---|---|---|---|\n".to_owned();
+    let mut keys =
+        "| key | variable | value | default | meaning |\n|---|---|---|---|---|\n".to_owned();
     let mut limits = "| key | default | meaning |\n|---|---|---|\n".to_owned();
     for (path, schema) in crate::config::all_keys() {
         let meaning = cell(schema["description"].as_str().unwrap());
