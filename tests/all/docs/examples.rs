@@ -4,27 +4,34 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use user_auth_tests::{Server, built, command, folder};
+use serde_json::Value;
+use user_auth_tests::{Options, Server, built, command, folder};
 
 use super::readme::run;
 use super::{blocks, document, repository};
 
-#[test]
-fn the_examples_of_configurations_are_good_ones() {
-    let home = folder();
-    // With files of a certificate that there is.
-    let (certificate, key) = crate::tls::certificate(home.path());
-    let mut examples = Vec::new();
+/// The configurations that documents show, each with its language.
+fn configurations() -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
     for path in ["host/docs/configuration.md", "host/docs/deployment.md"] {
         let text = document(path);
         for language in ["json", "toml"] {
             let blocks = blocks(&text, language);
             // The others are of MCP clients.
             let blocks = blocks.into_iter().filter(|text| text.contains("security"));
-            examples.extend(blocks.map(|text| (language, text)));
+            found.extend(blocks.map(|text| (language, text)));
         }
     }
-    assert!(examples.len() >= 3, "{examples:?}");
+    assert_eq!(found.len(), 3, "{found:?}");
+    found
+}
+
+#[test]
+fn the_examples_of_configurations_are_good_ones() {
+    let home = folder();
+    // With files of a certificate that there is.
+    let (certificate, key) = crate::tls::certificate(home.path());
+    let examples = configurations();
     for (number, (extension, example)) in examples.iter().enumerate() {
         let text = example
             .replace("/etc/user-auth/tls.crt", certificate.to_str().unwrap())
@@ -38,6 +45,35 @@ fn the_examples_of_configurations_are_good_ones() {
             .unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{example}\n{errors}");
+    }
+}
+
+#[test]
+fn a_client_gets_through_its_first_requests_at_the_rate_of_the_examples() {
+    let config_map = document("host/deploy/kubernetes/configmap.yaml");
+    let (_, config_map) = config_map.split_once("config.json: |\n").unwrap();
+    let mut examples: Vec<String> = configurations().into_iter().map(|(_, text)| text).collect();
+    examples.push(config_map.to_owned());
+    let examples: Vec<Value> = examples
+        .iter()
+        .filter(|text| text.contains("burst_size"))
+        .map(|text| serde_json::from_str(text).unwrap())
+        .collect();
+    assert_eq!(examples.len(), 3);
+    for example in examples {
+        let rate = &example["security"]["rate_limiting"];
+        let set = |key: &str| format!("security.rate_limiting.{key}={}", rate[key]);
+        let server = Options::new()
+            .store("memory")
+            .arg("--set")
+            .arg(&set("requests_per_minute"))
+            .arg("--set")
+            .arg(&set("burst_size"))
+            .start();
+        for _ in 0..40 {
+            let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+            assert_eq!(server.post(&[], ping).status, 200, "{rate}");
+        }
     }
 }
 
