@@ -37,7 +37,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak scale hostile build component host schemas variants checksums freeze fixtures clients postgres faketime chromium nginx openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak scale hostile build component host schemas docs variants checksums freeze fixtures clients postgres faketime chromium nginx openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -83,8 +83,11 @@ fixtures: target sources
 	$(CARGO) build --locked -p user-auth-hostile --target $(TARGET) --profile component --features ways-out --target-dir target/fixtures
 	@cp target/fixtures/$(TARGET)/component/user_auth_hostile.wasm $(RELEASE)/user-auth-intruder.wasm
 
-schemas: ## Write the JSON Schemas of the operations anew
+schemas: ## Write the JSON Schemas of the operations
 	WRITE_SCHEMAS=1 $(CARGO) test --locked --release --workspace --lib the_file_has_the_schemas_of_the_types
+
+docs: build ## Write the tables of operations and configuration keys in the documents
+	WRITE_DOCS=1 $(CARGO) test --locked --release --workspace --test all docs::tables
 
 # What hosts run that offer nothing of ours: each with what its features say.
 VARIANTS := self-contained edge keyvalue edge-keyvalue

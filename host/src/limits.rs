@@ -175,7 +175,7 @@ limits! {
     /// Length of one hash.
     hash_output_bytes: u32 = 1_024, "B";
     /// Messages to owners of accounts that wait to be sent, or are being sent; one
-    /// more is refused. Those to addresses that nobody has verified get half of it.
+    /// more is refused. Those to unverified addresses get half of it.
     delivery_queue: usize = 256, "";
     /// One of these messages, before it is put into words.
     delivery_message_bytes: usize = 16 << 10, "B";
@@ -184,7 +184,7 @@ limits! {
     /// Tries for one message. The second comes a quarter of a second after the
     /// first, and each further one after twice as long.
     delivery_attempts: u32 = 10, "";
-    /// Tries for one message to an address that nobody has verified.
+    /// Tries for one message to an unverified address.
     delivery_unverified_attempts: u32 = 3, "";
     /// One try.
     delivery_timeout: Duration = Duration::from_secs(10), "";

@@ -51,7 +51,7 @@ fn components_are_small_and_as_large_as_the_documentation_says() {
     let bytes = |name: &str| fs::metadata(built(name)).unwrap().len();
     assert!(bytes("user-auth.wasm") < 2_000_000, "the component");
     assert!(bytes("user-auth-edge.wasm") < 2_000_000, "the edge build");
-    let text = fs::read_to_string(source().join("guest/docs/variants.md")).unwrap();
+    let text = fs::read_to_string(source().join("guest/docs/builds.md")).unwrap();
     let row = |begin: &str| -> Vec<String> {
         let row = text.lines().find(|line| line.starts_with(begin)).unwrap();
         let cells = row.trim_matches('|').split('|').skip(1);

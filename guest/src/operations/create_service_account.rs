@@ -15,8 +15,8 @@ use crate::domain::records::Batch;
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Creates an account for a program: it has no password, so nobody can log in to
-/// it, and is used by its API keys alone. Make those with `create_api_key`.
+/// Creates an account for a program: it has no password, and is used by its API keys
+/// alone. Make those with `create_api_key`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateServiceAccount {

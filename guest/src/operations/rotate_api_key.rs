@@ -17,8 +17,8 @@ use crate::domain::records::Batch;
 use crate::error::Result;
 use crate::ports::MessageKind;
 
-/// Makes an API key anew, with the same id, name and scopes: the old one is dead
-/// at once. One that ends by itself is good for as long again as it was at first.
+/// Replaces an API key with a new one of the same id, name and scopes: the old one is
+/// dead at once. One that ends by itself is good for as long again as it was at first.
 /// Takes what `create_api_key` takes, and notifies the owner likewise; the new key is
 /// shown this once.
 #[derive(Deserialize, JsonSchema)]

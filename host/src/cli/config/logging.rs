@@ -34,7 +34,7 @@ pub(in crate::cli) enum Level {
     Debug,
     /// What happens.
     Info,
-    /// What somebody should look at.
+    /// What needs attention.
     #[serde(alias = "warning")]
     Warn,
     /// What has failed.

@@ -24,7 +24,7 @@ pub(in crate::cli) struct Security {
     #[schemars(with = "Vec<String>")]
     #[serde(deserialize_with = "networks")]
     pub(in crate::cli) trusted_proxies: Vec<IpNet>,
-    /// The header in which they say it.
+    /// The header in which trusted proxies name the client that they speak for.
     pub(in crate::cli) forwarded_header: ForwardedHeader,
 }
 

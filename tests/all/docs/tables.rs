@@ -1,0 +1,164 @@
+//! The tables that `make docs` writes.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+
+use serde_json::{Value, json};
+use user_auth_tests::Server;
+
+use super::{document, repository};
+
+#[test]
+fn the_table_of_operations_is_that_of_the_component() {
+    let server = Server::start();
+    let answer = server.rpc("tools/list", json!({}));
+    let tools = answer["result"]["tools"].as_array().unwrap();
+    let mut table = "| operation | what it does | input | output |\n|---|---|---|---|\n".to_owned();
+    for tool in tools {
+        let name = tool["name"].as_str().unwrap();
+        let name = name.strip_prefix("user-auth_").unwrap();
+        let description = first_sentence(tool["description"].as_str().unwrap());
+        let input = fields(&tool["inputSchema"]);
+        let output = output(&tool["outputSchema"]);
+        writeln!(table, "| `{name}` | {description} | {input} | {output} |").unwrap();
+    }
+    assert_eq!(table.lines().count(), tools.len() + 2);
+    check("guest/docs/operations.md", &[("operations", table)]);
+}
+
+#[test]
+fn the_tables_of_configuration_keys_are_those_of_the_schema() {
+    let mut keys =
+        "| key | variable | value | default | meaning |\n|---|---|---|---|---|\n".to_owned();
+    let mut limits = "| key | default | meaning |\n|---|---|---|\n".to_owned();
+    for (path, schema) in crate::config::all_keys() {
+        let meaning = cell(schema["description"].as_str().unwrap());
+        let default = match path.as_str() {
+            // As many as the machine has.
+            "limits.hash_workers" => "the number of cores".to_owned(),
+            _ => default(&schema["default"]),
+        };
+        if path.starts_with("limits.") {
+            writeln!(limits, "| `{path}` | {default} | {meaning} |").unwrap();
+            continue;
+        }
+        let variable = schema["x-env"].as_str().unwrap();
+        let value = value(&schema);
+        writeln!(
+            keys,
+            "| `{path}` | `{variable}` | {value} | {default} | {meaning} |"
+        )
+        .unwrap();
+    }
+    let tables = [("keys", keys), ("limits", limits)];
+    check("host/docs/configuration.md", &tables);
+}
+
+/// Compares tables with those between the markers in a document, or writes them there.
+fn check(path: &str, tables: &[(&str, String)]) {
+    let mut text = document(path);
+    for (name, table) in tables {
+        let begin = format!("<!-- {name}: `make docs` writes this table -->\n");
+        let end = format!("<!-- end of {name} -->");
+        let (before, rest) = text.split_once(&begin).expect(&begin);
+        let (written, after) = rest.split_once(&end).expect(&end);
+        if env::var_os("WRITE_DOCS").is_none() {
+            assert_eq!(written, table, "`make docs` writes the table in {path}");
+        }
+        text = [before, &begin, table, &end, after].concat();
+    }
+    if env::var_os("WRITE_DOCS").is_some() {
+        fs::write(repository().join(path), text).unwrap();
+    }
+}
+
+/// A text of several lines in a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('\n', " ").replace('|', "\\|")
+}
+
+fn first_sentence(text: &str) -> String {
+    let text = cell(text);
+    let end = text.find(". ").map_or(text.len(), |dot| dot + 1);
+    text[..end].to_owned()
+}
+
+/// The fields of an object: the required ones first, then with a question mark those
+/// that may be left out.
+fn fields(schema: &Value) -> String {
+    let required = schema["required"].as_array().map_or(&[][..], Vec::as_slice);
+    let required = required.iter().map(|name| name.as_str().unwrap());
+    let mut names: Vec<(&str, &str)> = required.map(|name| (name, "")).collect();
+    for name in schema["properties"].as_object().into_iter().flatten() {
+        let name = name.0.as_str();
+        if !names.iter().any(|(listed, _)| *listed == name) {
+            names.push((name, "?"));
+        }
+    }
+    // Who calls comes after what they ask for.
+    names.sort_by_key(|(name, mark)| (*name == "access_token" && *mark == "?", *mark));
+    let shown = names.iter().map(|(name, mark)| {
+        let items = fields(&schema["properties"][name]["items"]);
+        match items.is_empty() {
+            true => format!("`{name}{mark}`"),
+            false => format!("`{name}{mark}` (each: {items})"),
+        }
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// The fields of an output. It may be one of several objects, besides an error.
+fn output(schema: &Value) -> String {
+    let mut kinds = Vec::new();
+    collect_kinds(schema, &mut kinds);
+    kinds.retain(|kind| fields(kind) != "`error`");
+    let shown = kinds.iter().map(|kind| {
+        let fields = fields(kind);
+        match (fields.is_empty(), kind["additionalProperties"].is_null()) {
+            (false, _) => fields,
+            (true, true) => "nothing".to_owned(),
+            (true, false) => "the output of that operation".to_owned(),
+        }
+    });
+    shown.collect::<Vec<_>>().join("; or ")
+}
+
+fn collect_kinds<'a>(schema: &'a Value, found: &mut Vec<&'a Value>) {
+    match schema["anyOf"].as_array() {
+        Some(kinds) => kinds.iter().for_each(|kind| collect_kinds(kind, found)),
+        None => found.push(schema),
+    }
+}
+
+fn default(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("`{text}`"),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// What the value of a key can be.
+fn value(schema: &Value) -> String {
+    let kinds = [schema, &schema["anyOf"][0]];
+    if let Some(choices) = kinds.iter().find_map(|kind| kind["oneOf"].as_array()) {
+        let choices = choices.iter().map(|choice| {
+            let meaning = cell(choice["description"].as_str().unwrap());
+            let name = choice["const"].as_str().unwrap();
+            format!("`{name}`: {}", meaning.trim_end_matches('.'))
+        });
+        return choices.collect::<Vec<_>>().join("; ");
+    }
+    let kind = match &schema["type"] {
+        Value::Array(kinds) => kinds[0].as_str().unwrap(),
+        kind => kind.as_str().unwrap(),
+    };
+    match (kind, &schema["minimum"], &schema["maximum"]) {
+        ("integer", least, Value::Null) => format!("{least} or more"),
+        ("integer", least, most) => format!("{least} to {most}"),
+        ("boolean", ..) => "`true`, `false`".to_owned(),
+        ("array", ..) => "list".to_owned(),
+        _ => "text".to_owned(),
+    }
+}
