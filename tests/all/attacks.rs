@@ -39,7 +39,7 @@ fn plugin(store: Arc<dyn Store>, keys: Keys, limits: Limits) -> Plugin {
         .unwrap()
 }
 
-/// Returns the attack_numbers of the tests `attack_NN_…` below a folder, each with a file that has
+/// Returns the numbers of the tests `attack_NN_…` below a folder, each with a file that has
 /// such a test.
 fn attack_numbers(folder: &Path, found: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(folder).unwrap() {
