@@ -1,10 +1,10 @@
-//! No secret leaves by a side door.
+//! No secret leaves through a side channel.
 
 use serde_json::json;
 use user_auth_tests::{Options, PASSWORD, Webhook, folder, shown, step};
 
 #[test]
-fn no_secret_is_in_the_log_the_metrics_or_the_store() {
+fn no_secret_appears_in_log_metrics_or_store() {
     let home = folder();
     let webhook = Webhook::start();
     let server = Options::new()
@@ -43,7 +43,7 @@ fn no_secret_is_in_the_log_the_metrics_or_the_store() {
     let (_, log) = server.stop();
     assert!(
         log.contains("refresh_token"),
-        "the log tells of operations: {log}"
+        "the log has lines about operations: {log}"
     );
 
     let mut stored = Vec::new();
