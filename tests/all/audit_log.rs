@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, Server, Webhook, command, folder, shown, step};
+use user_auth_tests::{Options, PASSWORD, Server, Webhook, command, folder, step, totp_code};
 
 fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
@@ -83,7 +83,7 @@ fn live(server: &Server, webhook: &Webhook) -> Vec<String> {
         json!({"access_token": token, "key_id": key["key_id"]}),
     );
     let enrolment = run("enroll_totp", own.clone());
-    let shown = shown(enrolment["secret"].as_str().unwrap(), step());
+    let shown = totp_code(enrolment["secret"].as_str().unwrap(), step());
     let confirm = json!({"access_token": token, "code": shown});
     let confirmed = run("confirm_totp", confirm);
     let asked = run("login", credentials.clone());

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::thread;
 
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, Server, command, folder, shown, step};
+use user_auth_tests::{Options, PASSWORD, Server, command, folder, step, totp_code};
 
 const KEY: &str = ".local/share/user-auth/master.key";
 
@@ -70,7 +70,7 @@ fn a_rotation_keeps_tokens_valid_and_retires_the_old_key() {
     let secret = enrolment["secret"].as_str().unwrap();
     // Uses the previous step, so that the current one is left for later.
     let confirm = |_| {
-        let code = shown(secret, step() - 1);
+        let code = totp_code(secret, step() - 1);
         let input = json!({"access_token": bob["access_token"], "code": code});
         running.call("confirm_totp", input).ok()
     };
@@ -114,7 +114,7 @@ fn a_rotation_keeps_tokens_valid_and_retires_the_old_key() {
     let login = json!({"username": "bob", "password": PASSWORD});
     let challenge = started.call("login", login).unwrap()["challenge"].take();
     let complete = |_| {
-        let input = json!({"challenge": challenge, "code": shown(secret, step())});
+        let input = json!({"challenge": challenge, "code": totp_code(secret, step())});
         started.call("complete_login", input).ok()
     };
     assert!((0..3).find_map(complete).is_some());

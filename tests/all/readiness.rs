@@ -80,7 +80,7 @@ fn a_sqlite_database_without_disk_space_is_not_ready() {
     let store = format!("sqlite:{}", database.display());
     let options = Options::new().home(home.path()).store(&store);
     // A write past the limit fails as a write to a full disk does.
-    let server = options.deaf_to("XFSZ").start();
+    let server = options.ignoring_signal("XFSZ").start();
     assert_writable(&server);
     let limit = |bytes: &str| {
         let pid = server.pid().to_string();

@@ -102,7 +102,7 @@ fn lists_are_tables_that_fit_and_json_on_request() {
     run_piped(home, "create_service_account", json!({"username": "agent"}));
     let role = json!({"role": "clerk", "permissions": ["billing:read", "billing:write"]});
     run_piped(home, "define_role", role);
-    called(
+    run_piped(
         home,
         "assign_role",
         json!({"username": "alice", "role": "clerk"}),

@@ -5,7 +5,7 @@ use std::thread;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, command, folder, shown, step};
+use user_auth_tests::{Options, PASSWORD, command, folder, step, totp_code};
 
 /// Upper bound of the records of one kind of refusal on one account within an hour: twenty,
 /// and then one for each power of ten.
@@ -80,7 +80,7 @@ fn failed_attempts_neither_fill_an_audit_chain_nor_delay_the_owner() {
     let secret = enrolment["secret"].as_str().unwrap();
     let confirm = |_| {
         let mut input = own.clone();
-        input["code"] = json!(shown(secret, step()));
+        input["code"] = json!(totp_code(secret, step()));
         server.call("confirm_totp", input).ok()
     };
     let confirmed: Value = (0..3).find_map(confirm).unwrap();

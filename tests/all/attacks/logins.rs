@@ -8,7 +8,7 @@ use user_auth_host::api::{McpRequest, Transport};
 use user_auth_host::client::NoClient;
 use user_auth_host::store::MemoryStore;
 use user_auth_host::{Keys, Limits};
-use user_auth_tests::{Options, PASSWORD, Server, Stdio, command, folder, shown, step};
+use user_auth_tests::{Options, PASSWORD, Server, Stdio, command, folder, step, totp_code};
 
 fn login(server: &Server, username: &str, password: &str) -> Result<Value, Value> {
     server.call("login", json!({"username": username, "password": password}))
@@ -73,7 +73,7 @@ fn attack_18_a_login_does_the_same_work_for_every_kind_of_account() {
     let secret = server.call("enroll_totp", own.clone()).unwrap()["secret"].take();
     let confirm = |_| {
         let mut input = own.clone();
-        input["code"] = json!(shown(secret.as_str().unwrap(), step()));
+        input["code"] = json!(totp_code(secret.as_str().unwrap(), step()));
         server.call("confirm_totp", input).ok()
     };
     (0..3).find_map(confirm).unwrap();

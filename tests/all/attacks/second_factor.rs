@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use user_auth_host::api::{Caller, LoginOutcome, Principal};
 use user_auth_host::store::{Expect, MemoryStore, Mutation};
 use user_auth_host::{Keys, Plugin};
-use user_auth_tests::{Options, PASSWORD, Server, built, folder, shown, step};
+use user_auth_tests::{Options, PASSWORD, Server, built, folder, step, totp_code};
 
 const NEW_PASSWORD: &str = "another good long password";
 
 /// Returns a code that the app does not show, however long the test takes.
 fn wrong_code(secret: &str) -> String {
     let near: Vec<String> = (step() - 2..step() + 20)
-        .map(|step| shown(secret, step))
+        .map(|step| totp_code(secret, step))
         .collect();
     let mut codes = (0..1_000_000).map(|number| format!("{number:06}"));
     codes.find(|code| !near.contains(code)).unwrap()
@@ -48,7 +48,7 @@ impl<'a> Victim<'a> {
         let secret = enrolment["secret"].as_str().unwrap().to_owned();
         // A step may end in between; then the next code works.
         let confirm = |_| {
-            let code = shown(&secret, confirmed_in());
+            let code = totp_code(&secret, confirmed_in());
             let input = json!({"access_token": tokens["access_token"], "code": code});
             server.call("confirm_totp", input).ok()
         };
@@ -121,7 +121,7 @@ fn assert_refused(result: Result<Value, Value>) {
 fn attack_23_an_observed_code_cannot_be_used_again() {
     let server = Server::start();
     let victim = Victim::new(&server);
-    let code = shown(&victim.secret, step());
+    let code = totp_code(&victim.secret, step());
     victim.login(&code).unwrap();
     assert_refused(victim.login(&code));
 }
@@ -131,7 +131,7 @@ fn attack_23_codes_older_than_the_last_used_step_are_refused() {
     let server = Server::start();
     let victim = Victim::confirmed(&server, "victim", step);
     // This code was never used, and has not expired yet.
-    assert_refused(victim.login(&shown(&victim.secret, step() - 1)));
+    assert_refused(victim.login(&totp_code(&victim.secret, step() - 1)));
 }
 
 /// RFC 6238 section 6: the clocks of phones run slow or fast.
@@ -140,10 +140,10 @@ fn attack_23_the_code_of_the_next_step_works_once_and_ends_earlier_ones() {
     let server = Server::start();
     let victim = Victim::new(&server);
     let (current, next) = (
-        shown(&victim.secret, step()),
-        shown(&victim.secret, step() + 1),
+        totp_code(&victim.secret, step()),
+        totp_code(&victim.secret, step() + 1),
     );
-    assert_refused(victim.login(&shown(&victim.secret, step() + 3)));
+    assert_refused(victim.login(&totp_code(&victim.secret, step() + 3)));
     victim.login(&next).unwrap();
     assert_refused(victim.login(&next));
     assert_refused(victim.login(&current));
@@ -158,13 +158,13 @@ fn codes_are_accepted_with_any_spacing_of_their_digits() {
     {
         let victim = Victim::named(&server, &format!("victim{number}"));
         for ahead in [0, 1] {
-            let code = shown(&victim.secret, step() + ahead);
+            let code = totp_code(&victim.secret, step() + ahead);
             let typed = format!(" {}{between}{}\r\n", &code[..3], &code[3..]);
             let login = victim.login(&typed);
             assert!(login.is_ok(), "{typed:?}: {login:?}");
         }
         // Other separators are not accepted.
-        let code = shown(&victim.secret, step() + 1);
+        let code = totp_code(&victim.secret, step() + 1);
         let typed = format!("{}.{}", &code[..3], &code[3..]);
         assert_eq!(victim.login(&typed).unwrap_err()["code"], -32000);
     }
@@ -176,7 +176,7 @@ fn attack_23_one_code_sent_in_parallel_is_accepted_once() {
         for round in 0..5 {
             let victim = Victim::named(&server, &format!("victim{round}"));
             let challenges: Vec<Value> = (0..8).map(|_| victim.challenge()).collect();
-            let code = shown(&victim.secret, step());
+            let code = totp_code(&victim.secret, step());
             let answers: Vec<_> = challenges
                 .into_iter()
                 .map(|challenge| (challenge, code.as_str()))
@@ -219,7 +219,7 @@ fn attack_23_guessing_codes_with_the_right_password_is_throttled() {
     for _ in 0..5 {
         assert_refused(victim.login(&wrong));
     }
-    let code = shown(&victim.secret, step());
+    let code = totp_code(&victim.secret, step());
     for code in [wrong, code] {
         let error = victim.login(&code).unwrap_err();
         assert_eq!(error["code"], -32003, "{error}");
@@ -267,7 +267,7 @@ fn attack_30_a_session_from_before_the_second_factor_cannot_change_it() {
     let enrolment = server.call("enroll_totp", own).unwrap();
     let secret = enrolment["secret"].as_str().unwrap();
     let confirm = |_| {
-        let code = shown(secret, step());
+        let code = totp_code(secret, step());
         let input = json!({"access_token": owner["access_token"], "code": code});
         server.call("confirm_totp", input).ok()
     };
@@ -357,7 +357,7 @@ async fn attack_30_a_session_of_low_assurance_cannot_change_the_second_factor() 
     let secret = enrolment["secret"].as_str().unwrap();
     let mut confirmed = None;
     while confirmed.is_none() {
-        let code = shown(secret, step());
+        let code = totp_code(secret, step());
         let input = json!({"access_token": tokens.access_token, "code": code});
         confirmed = invoke("confirm_totp", input).await.ok();
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, Server, folder, shown};
+use user_auth_tests::{Options, PASSWORD, Server, folder, totp_code};
 
 /// Places where Linux distributions install the library.
 const LIBRARIES: &[&str] = &[
@@ -103,7 +103,7 @@ fn an_authenticator_code_works_once_across_clock_jumps() {
 
     clock.set("+1h");
     let step = user_auth_tests::step() + 120;
-    let code = shown(&secret, step);
+    let code = totp_code(&secret, step);
     assert!(second_factor(&server, &code).is_ok());
     for offset in ["+1h", "-1h", "+1h"] {
         clock.set(offset);
@@ -127,7 +127,7 @@ fn with_code<T>(
     step: u64,
     mut try_with: impl FnMut(String) -> Result<T, Value>,
 ) -> Result<T, Value> {
-    try_with(shown(secret, step)).or_else(|_| try_with(shown(secret, step + 1)))
+    try_with(totp_code(secret, step)).or_else(|_| try_with(totp_code(secret, step + 1)))
 }
 
 fn refresh(server: &Server, tokens: &Value) -> Result<Value, Value> {

@@ -25,7 +25,7 @@ fn a_full_disk_refuses_changes_and_loses_no_acknowledged_data() {
             .store(&store)
             .for_a_crowd()
             // A write past the limit fails as a write to a full disk does.
-            .deaf_to("XFSZ")
+            .ignoring_signal("XFSZ")
     };
     let server = options().start();
     let acknowledged = Mutex::new(Vec::new());

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use user_auth_tests::{Server, command, handmade};
+use user_auth_tests::{Server, command, component_fixture};
 
 use super::{assert_unharmed, built, folder, options};
 
@@ -46,7 +46,7 @@ fn a_component_that_starts_above_its_limits_is_not_loaded() {
         ("memories", &format!("{memory} (memory 1)")),
     ] {
         let path = home.path().join("large.wasm");
-        fs::write(&path, handmade(declarations, "i32.const 1024")).unwrap();
+        fs::write(&path, component_fixture(declarations, "i32.const 1024")).unwrap();
         let log = refusal(home.path(), &path);
         assert!(
             log.contains("large.wasm is not a valid component"),
