@@ -403,7 +403,7 @@ async fn capabilities(name: &str, value: &str) -> Result<Value, i32> {
         .map_err(|error| {
             assert!(
                 !error.details.contains(name),
-                "only the operator is told which"
+                "only the operator sees which"
             );
             error.code
         })

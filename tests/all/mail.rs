@@ -93,7 +93,7 @@ fn a_message_is_retried_until_the_webhook_is_up_again() {
     let (status, log) = server.stop();
     assert!(status.success());
     assert!(!log.contains("given up"), "{log}");
-    assert!(webhook.is_empty(), "what is delivered is not sent again");
+    assert!(webhook.is_empty(), "a delivered message is not sent again");
 }
 
 #[test]

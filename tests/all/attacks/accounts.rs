@@ -68,9 +68,9 @@ fn attack_31_sessions_and_api_keys_end_when_the_account_is_disabled_or_deleted()
         assert_eq!(by_key()["error"]["code"], -32001, "{end}");
         let credentials = json!({"username": "victim", "password": PASSWORD});
         let login = server.call("login", credentials).unwrap_err();
-        let nobody = json!({"username": "nobody", "password": PASSWORD});
-        let nobody = server.call("login", nobody).unwrap_err();
-        assert_eq!(login["message"], nobody["message"], "{end}");
+        let unknown = json!({"username": "unknown", "password": PASSWORD});
+        let unknown = server.call("login", unknown).unwrap_err();
+        assert_eq!(login["message"], unknown["message"], "{end}");
         assert!(is_active(&server, &admin));
 
         if end == "disable_user" {

@@ -120,7 +120,7 @@ async fn attack_34_every_caller_is_refused_while_the_store_fails() {
         ("register", credentials("bob")),
         ("login", credentials("alice")),
         ("login", wrong.clone()),
-        ("login", credentials("nobody")),
+        ("login", credentials("unknown")),
         ("refresh_token", json!({"refresh_token": refresh})),
         ("change_password", change.clone()),
         ("enroll_totp", own.clone()),
@@ -144,7 +144,7 @@ async fn attack_34_every_caller_is_refused_while_the_store_fails() {
     let guesses = vec![
         ("login", credentials("alice")),
         ("login", wrong),
-        ("login", credentials("nobody")),
+        ("login", credentials("unknown")),
         ("change_password", change),
         ("request_password_reset", json!({"username": "alice"})),
     ];
@@ -201,7 +201,7 @@ async fn attack_34_every_caller_is_refused_while_hashing_fails() {
     for (operation, input) in [
         ("login", credentials("alice")),
         ("login", wrong),
-        ("login", credentials("nobody")),
+        ("login", credentials("unknown")),
         ("register", credentials("bob")),
     ] {
         let answer = invoke(&failing, operation, input).await;

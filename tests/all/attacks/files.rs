@@ -203,7 +203,10 @@ fn attack_43_a_cache_that_is_swapped_repeatedly_is_never_read() {
         is_over.store(true, Ordering::Relaxed);
         refused
     });
-    assert_eq!(refused, 0, "planted code was run in so many of {STARTS}");
+    assert_eq!(
+        refused, 0,
+        "planted code was run in this many of {STARTS} starts"
+    );
 }
 
 /// Asserts that a start that reads the file is refused with a message that names the file

@@ -90,7 +90,7 @@ fn attempts_refused_by_a_full_queue_are_not_counted_as_guesses() {
     // attempts.
     while_flooded(&server, HOME, &["login"], || {
         // Twelve refusals of each kind are more than the allowed failures.
-        for username in ["alice", "nobody"] {
+        for username in ["alice", "unknown"] {
             let mut refused = 0;
             for _ in 0..1000 {
                 let code = match login(&server, HOME, username, PASSWORD) {

@@ -106,7 +106,7 @@ fn attack_17_revoking_an_unknown_token_succeeds_without_effect() {
         let answer = server.post(&[("x-api-key", &key)], body.to_string());
         answer.json()["error"]["code"].take()
     };
-    assert_eq!(by_key(), -32002, "the key is good, and may do nothing");
+    assert_eq!(by_key(), -32002, "the key is valid but has no scopes");
 
     // The answer does not reveal whether there was anything to revoke.
     for _ in 0..2 {

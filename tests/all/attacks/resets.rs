@@ -236,7 +236,7 @@ fn attack_31_sessions_and_api_keys_end_with_a_reset() {
         let header = ("x-api-key", key["api_key"].as_str().unwrap());
         server.post(&[header], body.to_string()).json()["error"]["code"].take()
     };
-    assert_eq!(by_key(), -32002, "the key is good, and may do nothing");
+    assert_eq!(by_key(), -32002, "the key is valid but has no scopes");
 
     request(&server, "alice");
     reset(&server, &webhook.code("password-reset")).unwrap();

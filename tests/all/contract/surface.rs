@@ -270,7 +270,7 @@ mod tests {
                 "record item { name: string, price: u32 }",
                 "type item = string;",
             ),
-            // Worlds and what is in them.
+            // Worlds and their items.
             ("export shop;", "import shop;"),
             ("world buyer", "world client"),
             ("package a:b@0.1.0", "package a:b@0.1.1"),

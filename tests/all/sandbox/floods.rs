@@ -1,4 +1,4 @@
-//! Large amounts of what is allowed in small amounts.
+//! Large amounts of calls and data that are allowed in small amounts.
 
 use std::fs;
 

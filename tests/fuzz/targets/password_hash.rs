@@ -1,5 +1,5 @@
 //! Fuzzes one password hash: a hash of another system, which is imported or refused; or a
-//! stored hash that somebody else may have written, which is read or refused and matches no
+//! stored hash that an attacker may have written, which is read or refused and matches no
 //! password.
 
 #![no_main]
