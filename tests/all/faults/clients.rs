@@ -47,7 +47,7 @@ fn a_disconnect_during_registration_leaves_a_complete_account_or_none() {
         let account = json!({"username": name, "password": PASSWORD});
         if server.call("register", account.clone()).is_err() {
             let login = server.call("login", account);
-            assert!(login.is_ok(), "{name} is there by half: {login:?}");
+            assert!(login.is_ok(), "{name} is incomplete: {login:?}");
         }
     }
 }
