@@ -1,4 +1,4 @@
-# make run and make test are all that a newcomer needs; make help lists the rest.
+# Newcomers need only `make run` and `make test`; `make help` lists the rest.
 
 CARGO   ?= cargo
 PYTHON  ?= python3
@@ -10,26 +10,25 @@ NGINX   := target/tools/nginx
 SOAK_SECONDS ?= 600
 SCALE_USERS  ?= 1000000
 WASM    := target/$(TARGET)/component
-# Writes into a component what it is.
+# Writes name, version, description and licence into a component.
 STAMP   ?= $(CARGO) run --quiet --locked --release -p user-auth-stamp --
 
-# A component is the same bytes wherever it was built, so the folder of its
-# dependencies is cut from the names of files in it. The linker leaves room in each
-# reference for the longest one, unless told to write what is needed: a 14th of it all.
-# And the smallest functions are worth inlining: 1 part in 80 of the size is a tenth of
-# the time of a call.
+# Builds are reproducible, so file names in a component do not contain the folder of its
+# dependencies. By default the linker pads each reference to the longest form;
+# compressing them saves a 14th of the size. Inlining the smallest functions costs
+# 1 part in 80 of the size and saves a tenth of the time of a call.
 CARGO_HOME ?= $(HOME)/.cargo
 SMALL      := -Clink-arg=--compress-relocations -Cllvm-args=-inline-threshold=12
 CARGO_WASM  = RUSTFLAGS="$(SMALL) $$(printf -- '--remap-path-prefix=%s= ' $(CARGO_HOME)/registry/src/*)" $(CARGO)
 
-# The version of the contract, as its package says.
+# The version of the contract, read from its package.
 CONTRACT = $(shell sed -n 's/^package user-auth:plugin@\(.*\);$$/\1/p' wit/world.wit)
 
 FUZZ         := tests/fuzz
 FUZZ_TARGETS := message token password_hash import_line
 FUZZ_SECONDS ?= 600
 FUZZ_HOST     = $(shell rustc --print host-tuple)
-# The instrumentation that libFuzzer feeds on, as options that stable compilers have.
+# The instrumentation for libFuzzer, in options of the stable compiler.
 FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -39,25 +38,25 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 .DEFAULT_GOAL := help
 .PHONY: help run test bench soak scale hostile build component host schemas docs variants checksums freeze fixtures clients postgres faketime chromium nginx openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
 
-help: ## List what can be made
+help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-run: build ## Build all, and serve on http://127.0.0.1:8000
+run: build ## Build everything and serve on http://127.0.0.1:8000
 	$(RELEASE)/user-auth serve
 
-test: build checksums fixtures clients postgres faketime chromium nginx openssl ## Build all, install what the tests call, and run every test
+test: build checksums fixtures clients postgres faketime chromium nginx openssl ## Build everything, install what the tests need, and run all tests
 	$(CARGO) test --release --workspace --locked
 
-bench: build variants postgres ## Measure; prints a table
+bench: build variants postgres ## Run the benchmarks and print a table
 	$(RELEASE)/user-auth-bench
 
-soak: build ## Mixed load for SOAK_SECONDS (600); draws memory and waiting into host/docs/soak.svg
+soak: build ## Run a mixed load for SOAK_SECONDS (600) and plot memory and latency in host/docs/soak.svg
 	$(RELEASE)/user-auth-bench soak $(SOAK_SECONDS) host/docs/soak.svg
 
-scale: build postgres ## Load SCALE_USERS (1000000) users and sessions into each store, and measure
+scale: build postgres ## Load SCALE_USERS (1000000) users and sessions into each store and measure calls
 	$(RELEASE)/user-auth-bench scale $(SCALE_USERS)
 
-hostile: build fixtures ## Measure what others wait for while a component misbehaves
+hostile: build fixtures ## Measure how long other callers wait while a component misbehaves
 	$(RELEASE)/user-auth-bench hostile
 
 build: component host ## Build the component and the program
@@ -67,13 +66,13 @@ component: target sources
 	@mkdir -p $(RELEASE)
 	@$(STAMP) $(WASM)/user_auth_guest.wasm $(RELEASE)/user-auth.wasm
 
-# Always the whole workspace: another selection means other features, and so
-# another build of everything.
+# Always builds the whole workspace: another selection of packages would enable other
+# features and compile everything again.
 host:
 	$(CARGO) build --locked --release --workspace
 
-# In a folder of their own: the component with fixtures has the file name of the
-# one without, and each would make cargo build the other anew.
+# The fixtures have a target folder of their own: the component with fixtures has the same
+# file name as the one without, so in one folder cargo would rebuild both each time.
 fixtures: target sources
 	$(CARGO_WASM) build --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance --target-dir target/fixtures
 	$(CARGO_WASM) build --locked -p user-auth-hostile --target $(TARGET) --profile component --target-dir target/fixtures
@@ -83,20 +82,20 @@ fixtures: target sources
 	$(CARGO) build --locked -p user-auth-hostile --target $(TARGET) --profile component --features ways-out --target-dir target/fixtures
 	@cp target/fixtures/$(TARGET)/component/user_auth_hostile.wasm $(RELEASE)/user-auth-intruder.wasm
 
-schemas: ## Write the JSON Schemas of the operations
+schemas: ## Regenerate the JSON Schemas of the operations
 	WRITE_SCHEMAS=1 $(CARGO) test --locked --release --workspace --lib the_file_has_the_schemas_of_the_types
 
-docs: build ## Write the tables of operations and configuration keys in the documents
+docs: build ## Regenerate the tables of operations and configuration keys in the documents
 	WRITE_DOCS=1 $(CARGO) test --locked --release --workspace --test all docs::tables
 
-# What hosts run that offer nothing of ours: each with what its features say.
+# Builds for hosts without user-auth's own imports, each with its features.
 VARIANTS := self-contained edge keyvalue edge-keyvalue
 features_self-contained := self-contained
 features_keyvalue       := keyvalue
 features_edge           := edge
 features_edge-keyvalue  := edge,keyvalue
 
-variants: $(VARIANTS:%=variant-%) ## Build the components for hosts that know nothing of this
+variants: $(VARIANTS:%=variant-%) ## Build the components for hosts without user-auth's own imports
 
 variant-%: target sources
 	$(CARGO_WASM) build --locked -p user-auth-guest --target $(TARGET) --profile component --features $(features_$*) --target-dir target/variants
@@ -106,12 +105,12 @@ variant-%: target sources
 checksums: component variants ## Write the SHA-256 of each component into target/release/SHA256SUMS
 	cd $(RELEASE) && sha256sum user-auth.wasm $(VARIANTS:%=user-auth-%.wasm) > SHA256SUMS
 
-freeze: ## Keep wit/ as it is now as the released text of its version
+freeze: ## Save the current wit/ as the released text of its version
 	@mkdir -p wit/frozen
 	@awk 'FNR == 1 && NR > 1 { print "" } 1' wit/world.wit $(filter-out wit/world.wit,$(sort $(wildcard wit/*.wit))) > wit/frozen/$(CONTRACT).wit
 	@echo wit/frozen/$(CONTRACT).wit
 
-# What takes version 1 of the Python SDK has an environment of its own.
+# The clients of version 1 of the Python SDK have an environment of their own.
 clients: $(CLIENTS)/node_modules/.installed $(CLIENTS)/.venv/.installed $(CLIENTS)/python1/.venv/.installed \
 	$(EXAMPLES)/javascript/node_modules/.installed $(EXAMPLES)/python/.venv/.installed
 
@@ -119,7 +118,7 @@ $(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
 	cd $(CLIENTS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# Not `npm ci`, which fails for packages of other platforms that a registry does not have.
+# Not `npm ci`, which fails if a registry lacks packages for other platforms.
 $(EXAMPLES)/javascript/node_modules/.installed: $(EXAMPLES)/javascript/package-lock.json
 	cd $(EXAMPLES)/javascript && npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
@@ -129,8 +128,8 @@ $(EXAMPLES)/javascript/node_modules/.installed: $(EXAMPLES)/javascript/package-l
 	$*/.venv/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-# The programs of PostgreSQL, of which the tests start servers of their own. Debian's
-# package would create and start one for all: it is told not to.
+# Installs PostgreSQL, of which the tests start their own servers. The setting keeps
+# Debian's package from creating and starting a system-wide server.
 postgres:
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
 		if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
@@ -143,7 +142,7 @@ postgres:
 		apt-get install -y --no-install-recommends postgresql; \
 	}
 
-# What the tests set clocks with.
+# Installs libfaketime, with which the tests set clocks.
 faketime:
 	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib*/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q . || { \
 		if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
@@ -153,7 +152,7 @@ faketime:
 		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libfaketime; \
 	}
 
-# The browser of a test, and what drives it.
+# Installs Chromium and its driver, which a test uses.
 chromium:
 	@command -v chromedriver >/dev/null && command -v chromium >/dev/null || { \
 		if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
@@ -163,7 +162,7 @@ chromium:
 		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium chromium-driver; \
 	}
 
-# Debian's package would start a server for all: of it only the program is taken.
+# Unpacks only the program, since Debian's package would start a system-wide server.
 nginx:
 	@command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || $(NGINX)/usr/sbin/nginx -v 2>/dev/null || { \
 		if ! command -v apt-get >/dev/null; then \
@@ -175,7 +174,7 @@ nginx:
 		dpkg-deb -x nginx_*.deb . && usr/sbin/nginx -v; \
 	}
 
-# What signs and verifies what is published.
+# Installs openssl, which signs and verifies releases.
 openssl:
 	@command -v openssl >/dev/null || { \
 		if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
@@ -201,7 +200,7 @@ deny: target/tools/bin/cargo-deny ## Check the licences and sources of all depen
 target/tools/bin/cargo-deny:
 	$(CARGO) install cargo-deny --locked --version 0.20.2 --root target/tools
 
-fuzz: fuzz-build ## Fuzz each target for FUZZ_SECONDS (600); a crash shows the file that caused it
+fuzz: fuzz-build ## Fuzz each target for FUZZ_SECONDS (600); a crash prints the file that caused it
 	@set -e; for name in $(FUZZ_TARGETS); do \
 		mkdir -p target/fuzz/corpus/$$name target/fuzz/crashes/$$name; \
 		echo "== $$name"; \
@@ -210,12 +209,12 @@ fuzz: fuzz-build ## Fuzz each target for FUZZ_SECONDS (600); a crash shows the f
 			-artifact_prefix=target/fuzz/crashes/$$name/; \
 	done
 
-# With a target named, so that the flags do not reach build scripts and macros.
+# Names the target so that the flags do not apply to build scripts and macros.
 fuzz-build:
 	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --locked --manifest-path $(FUZZ)/Cargo.toml \
 		--target $(FUZZ_HOST) --target-dir target/fuzz
 
-# Keeps of all that was found what reaches code that nothing else reaches.
+# Reduces the corpus to the inputs that reach code that no other input reaches.
 fuzz-corpus: fuzz-build
 	@set -e; for name in $(FUZZ_TARGETS); do \
 		rm -rf target/fuzz/kept; mkdir -p target/fuzz/kept target/fuzz/corpus/$$name; \
@@ -224,13 +223,13 @@ fuzz-corpus: fuzz-build
 		rm -rf $(FUZZ)/corpus/$$name; mv target/fuzz/kept $(FUZZ)/corpus/$$name; \
 	done
 
-# rustup says so when the target is there already, and does nothing.
+# Installs the target unless it is installed already.
 target:
 	@rustup target list --installed 2>/dev/null | grep -qx $(TARGET) || rustup target add $(TARGET)
 
-# Before the first build there is no folder to be cut from anything.
+# Before the first build the registry folder does not exist, so it could not be remapped.
 sources:
 	@ls -d $(CARGO_HOME)/registry/src/* >/dev/null 2>&1 || $(CARGO) fetch --locked
 
-clean: ## Delete all that was built or installed
+clean: ## Delete everything that was built or installed
 	rm -rf target $(CLIENTS)/node_modules $(CLIENTS)/.venv $(CLIENTS)/python1/.venv $(EXAMPLES)/javascript/node_modules $(EXAMPLES)/python/.venv

@@ -1,4 +1,4 @@
-//! Attacks, each through the real door: the built component in the real host.
+//! Attacks on the built component in the real host.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,7 +27,7 @@ mod sessions;
 mod stops;
 mod tokens;
 
-/// The built component in this process, on a store of the test's own.
+/// Loads the built component in this process, on the given store.
 fn plugin(store: Arc<dyn Store>, keys: Keys, limits: Limits) -> Plugin {
     Plugin::builder()
         .component(built("user-auth.wasm"))
@@ -39,12 +39,13 @@ fn plugin(store: Arc<dyn Store>, keys: Keys, limits: Limits) -> Plugin {
         .unwrap()
 }
 
-/// The numbers in names of tests below a folder, each with a file that has it.
-fn numbers(folder: &Path, found: &mut BTreeMap<String, String>) {
+/// Returns the numbers of the tests `attack_NN_…` below a folder, each with a file that has
+/// such a test.
+fn attack_numbers(folder: &Path, found: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            numbers(&path, found);
+            attack_numbers(&path, found);
             continue;
         }
         if path.extension() != Some("rs".as_ref()) {
@@ -62,7 +63,7 @@ fn numbers(folder: &Path, found: &mut BTreeMap<String, String>) {
 }
 
 #[test]
-fn every_attack_that_a_test_is_named_after_is_in_the_list() {
+fn every_attack_number_in_a_test_name_is_listed() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(tests.join("README.md")).unwrap();
     let rows = text.lines().filter_map(|line| {
@@ -80,13 +81,13 @@ fn every_attack_that_a_test_is_named_after_is_in_the_list() {
     assert!(listed.len() > 40, "{}", listed.len());
     let mut named = BTreeMap::new();
     for folder in ["all", "../guest/src", "../host/src", "../host/tests"] {
-        numbers(&tests.join(folder), &mut named);
+        attack_numbers(&tests.join(folder), &mut named);
     }
     assert!(named.len() > 30, "{named:?}");
     for (number, file) in &named {
         assert!(listed.contains_key(number), "attack_{number} in {file}");
     }
-    // The modules that the list names are there.
+    // Check that the modules named in the list exist.
     for (number, modules) in &listed {
         for module in modules
             .split(',')

@@ -1,5 +1,5 @@
-//! A long audit trail of one account, and what becomes of it when somebody with
-//! access to the database changes it behind the component's back.
+//! The audit trail of one account over thousands of records, and the detection of changes
+//! that are made in the database behind the component's back.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use user_auth_tests::{Options, PASSWORD, Server, folder};
 const RECORDS: u64 = 10_000;
 
 #[test]
-fn in_ten_thousand_records_one_that_was_tampered_with_is_found_and_named() {
+fn tampering_with_one_of_ten_thousand_records_is_found_and_located() {
     let home = folder();
     let options = || Options::new().home(home.path());
     let server = options().start();
@@ -42,12 +42,13 @@ fn in_ten_thousand_records_one_that_was_tampered_with_is_found_and_named() {
         assert_eq!(broken, Some(json!({"seq": seq, "problem": problem})));
         server.stop();
     }
-    // It was the tampering that was found.
+    // The tampering alone caused the failure.
     fs::copy(&whole, &database).unwrap();
     assert_eq!(verify(&options().start(), &tokens), (RECORDS, None));
 }
 
-/// How many records there are, and the first that is not as it was written.
+/// Verifies the chain and returns the number of records and the first one that is not as it
+/// was written.
 fn verify(server: &Server, tokens: &Value) -> (u64, Option<Value>) {
     let mut examined = 0;
     let mut input = json!({"access_token": tokens["access_token"]});
@@ -66,7 +67,7 @@ fn verify(server: &Server, tokens: &Value) -> (u64, Option<Value>) {
     }
 }
 
-/// One word of a record, as an intruder would who wants to have been another.
+/// Changes one word of a record, as an intruder would who wants to pass for another user.
 fn alter(database: &Path, key: &str, _: &str) {
     let connection = Connection::open(database).unwrap();
     let mut record: Value = serde_json::from_slice(&read(&connection, key)).unwrap();
@@ -100,7 +101,7 @@ fn write(connection: &Connection, key: &str, value: &[u8]) {
     assert_eq!(changed.unwrap(), 1);
 }
 
-/// The owner of the account, and how many records their doings have left.
+/// The owner of the account, with the number of records that their actions have left.
 struct Owner<'a> {
     server: &'a Server,
     user_id: String,
@@ -122,14 +123,14 @@ impl Owner<'_> {
         }
     }
 
-    /// Something else each time; what takes a password hash, seldom.
+    /// Does something else each time; operations that hash a password come rarely.
     fn act(&mut self) {
         self.turn += 1;
         if self.turn.is_multiple_of(500) {
-            return self.come_and_go();
+            return self.change_session();
         }
         match self.turn % 8 {
-            0 => self.keys(),
+            0 => self.manage_key(),
             1 => {
                 let own = json!({"access_token": self.tokens["access_token"]});
                 self.server.call("list_sessions", own).unwrap();
@@ -144,8 +145,8 @@ impl Owner<'_> {
         self.records += 1;
     }
 
-    /// A key is made, made anew, and ended.
-    fn keys(&mut self) {
+    /// Creates an API key, rotates it and revokes it.
+    fn manage_key(&mut self) {
         let steps = ["create_api_key", "rotate_api_key", "revoke_api_key"];
         let mut input = json!({"name": "ci"});
         for operation in steps.iter().take((RECORDS - self.records) as usize) {
@@ -156,8 +157,8 @@ impl Owner<'_> {
         }
     }
 
-    /// A slip, a login, and the end of the session before.
-    fn come_and_go(&mut self) {
+    /// Fails a login, logs in, and ends the previous session.
+    fn change_session(&mut self) {
         if RECORDS - self.records < 3 {
             return self.refresh();
         }

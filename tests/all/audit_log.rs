@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, Server, Webhook, command, folder, shown, step};
+use user_auth_tests::{Options, PASSWORD, Server, Webhook, command, folder, step, totp_code};
 
 fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
@@ -28,7 +28,7 @@ fn with_log(path: &Path) -> Options {
         .arg(&path.display().to_string())
 }
 
-/// Everything that is secret in an answer.
+/// Collects all secrets in an answer.
 fn secrets_in(answer: &Value, found: &mut Vec<String>) {
     const NAMES: [&str; 8] = [
         "access_token",
@@ -51,7 +51,7 @@ fn secrets_in(answer: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// A user's life, with every kind of secret. Gives all of these.
+/// Goes through a user's life with every kind of secret, and returns all of these.
 fn live(server: &Server, webhook: &Webhook) -> Vec<String> {
     let mut secrets = vec![PASSWORD.to_owned()];
     let mut run = |operation: &str, input: Value| {
@@ -83,7 +83,7 @@ fn live(server: &Server, webhook: &Webhook) -> Vec<String> {
         json!({"access_token": token, "key_id": key["key_id"]}),
     );
     let enrolment = run("enroll_totp", own.clone());
-    let shown = shown(enrolment["secret"].as_str().unwrap(), step());
+    let shown = totp_code(enrolment["secret"].as_str().unwrap(), step());
     let confirm = json!({"access_token": token, "code": shown});
     let confirmed = run("confirm_totp", confirm);
     let asked = run("login", credentials.clone());
@@ -103,7 +103,7 @@ fn live(server: &Server, webhook: &Webhook) -> Vec<String> {
 }
 
 #[test]
-fn every_operation_leaves_its_line_and_no_secret() {
+fn every_operation_is_logged_without_secrets() {
     let home = folder();
     let path = home.path().join("audit.jsonl");
     let webhook = Webhook::start();
@@ -112,8 +112,8 @@ fn every_operation_leaves_its_line_and_no_secret() {
         .start();
     let secrets = live(&server, &webhook);
 
-    // Each operation with each secret in every field that it has, in some that it
-    // has not, and through the one that runs all others.
+    // Calls each operation with each secret in every field that it has and in some that it
+    // does not have, and through the operation that runs all others.
     let tools = server.rpc("tools/list", json!({}));
     let tools = tools["result"]["tools"].as_array().unwrap();
     let before = lines(&path).len();
@@ -203,7 +203,7 @@ fn every_operation_leaves_its_line_and_no_secret() {
     assert_eq!(sessions[0]["credential"], "access_token");
     let refused = of(&all, "list_users");
     let by_key = refused.iter().find(|line| line["credential"] == "api_key");
-    let by_key = by_key.expect("what a key is refused is told");
+    let by_key = by_key.expect("the refusal of a key is logged");
     assert_eq!(
         (&by_key["code"], &by_key["outcome"]),
         (&json!(-32001), &json!("authentication"))
@@ -211,7 +211,7 @@ fn every_operation_leaves_its_line_and_no_secret() {
 }
 
 #[test]
-fn a_moved_file_is_followed_by_a_new_one_and_the_signal_ends_nothing() {
+fn a_moved_file_is_replaced_by_a_new_one_on_sighup_without_a_restart() {
     let home = folder();
     let (path, old) = (home.path().join("audit"), home.path().join("audit.1"));
     let server = with_log(&path).start();
@@ -231,7 +231,7 @@ fn a_moved_file_is_followed_by_a_new_one_and_the_signal_ends_nothing() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_log_that_cannot_be_written_stops_nobody_and_is_told_once() {
+fn a_log_that_cannot_be_written_is_reported_once_and_stops_nothing() {
     let home = folder();
     let path = home.path().join("audit");
     std::os::unix::fs::symlink("/dev/full", &path).unwrap();
@@ -241,7 +241,8 @@ fn a_log_that_cannot_be_written_stops_nobody_and_is_told_once() {
     let credentials = json!({"username": "alice", "password": PASSWORD});
     server.call("login", credentials).unwrap();
     let written = lines(&path);
-    // get_capabilities, with which the start tries the component, register, login.
+    // The three calls are get_capabilities (the smoke test at the start), register and
+    // login.
     assert_eq!(written[0]["lost_before"], 3);
     assert_eq!(written.len(), 1);
     let (_, log) = server.stop();
@@ -259,7 +260,7 @@ fn a_log_that_cannot_be_written_stops_nobody_and_is_told_once() {
 }
 
 #[test]
-fn the_command_line_and_standard_input_leave_lines_too() {
+fn calls_on_the_command_line_and_over_stdio_are_logged_too() {
     let home = folder();
     let path = home.path().join("audit");
     let output = command(home.path())
@@ -275,14 +276,9 @@ fn the_command_line_and_standard_input_leave_lines_too() {
     );
     assert_eq!(line["input"], json!({"search": "al"}));
 
-    // On standard error, in the order of the file.
+    // The lines on standard error have the same order as those in the file.
     let output = command(home.path())
-        .args([
-            "call",
-            "login",
-            "username=nobody-is-called-so",
-            "password=x",
-        ])
+        .args(["call", "login", "username=unknown-user", "password=x"])
         .args(["--audit-log", "-"])
         .output()
         .unwrap();

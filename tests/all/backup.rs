@@ -29,7 +29,7 @@ fn done(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_default()
 }
 
-/// What it said when it ended with this code.
+/// Returns the error output of a run that ended with this code.
 #[track_caller]
 fn refused(output: &Output, code: i32) -> String {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -38,7 +38,7 @@ fn refused(output: &Output, code: i32) -> String {
     told
 }
 
-/// A home with the key and the database of a server, both at their usual places.
+/// A home directory with the key and the database of a server at their usual places.
 struct Home(TempDir);
 
 impl Home {
@@ -71,7 +71,7 @@ impl Home {
         run(self.path(), &arguments)
     }
 
-    /// Whether the database beside the first can be opened, and if not, why.
+    /// Opens the database beside the first and returns the error if that fails.
     fn open(&self, store: &str) -> Result<(), String> {
         let (store, key) = (self.store(store), self.master_key());
         let arguments = ["call", "list_roles", "--store", &store];
@@ -94,7 +94,7 @@ impl Home {
             .start()
     }
 
-    /// Some users, imported.
+    /// Creates a home with some imported users.
     fn with_users(count: usize) -> Home {
         let home = Home::new();
         let lines: String = (0..count)
@@ -114,7 +114,7 @@ impl Home {
 }
 
 #[test]
-fn a_backup_under_load_has_all_that_was_answered_before_it_and_nothing_by_halves() {
+fn a_backup_under_load_includes_everything_acknowledged_before_it_and_no_partial_writes() {
     let home = Home::new();
     let server = Options::new().home(home.path()).for_a_crowd().start();
     server
@@ -169,7 +169,7 @@ fn a_backup_under_load_has_all_that_was_answered_before_it_and_nothing_by_halves
         input["access_token"] = root["access_token"].clone();
         server.call(operation, input)
     };
-    // What root had is valid in the new place.
+    // The secrets of the first administrator are valid in the restored store.
     let token = json!({"token": root["access_token"]});
     assert_eq!(server.call("verify_token", token).unwrap()["active"], true);
     let refresh = json!({"refresh_token": root["refresh_token"]});
@@ -207,7 +207,7 @@ fn a_backup_under_load_has_all_that_was_answered_before_it_and_nothing_by_halves
 }
 
 #[test]
-fn a_file_that_is_not_as_it_was_written_is_refused_and_leaves_no_database() {
+fn an_altered_backup_is_refused_and_leaves_no_database() {
     let home = Home::with_users(50);
     let file = home.file("users.backup");
     done(&run(home.path(), &["backup", &file]));
@@ -229,7 +229,7 @@ fn a_file_that_is_not_as_it_was_written_is_refused_and_leaves_no_database() {
         assert!(told.contains(says) && told.contains(&file), "{told}");
         assert!(!Path::new(&home.file("other.db")).exists());
     }
-    // Not of another key either.
+    // A backup under another key is refused as well.
     fs::write(&file, &whole).unwrap();
     let other = home.file("other.key");
     fs::write(&other, "00".repeat(32)).unwrap();
@@ -247,7 +247,7 @@ fn a_file_that_is_not_as_it_was_written_is_refused_and_leaves_no_database() {
 }
 
 #[test]
-fn nothing_is_overwritten_unless_that_is_asked_for() {
+fn nothing_is_overwritten_without_being_asked() {
     let home = Home::with_users(20);
     let file = home.file("users.backup");
     fs::write(&file, "mine").unwrap();
@@ -281,7 +281,7 @@ fn nothing_is_overwritten_unless_that_is_asked_for() {
 }
 
 #[test]
-fn a_backup_goes_through_a_pipe() {
+fn a_backup_can_be_piped() {
     let home = Home::with_users(300);
     let backup = run(home.path(), &["backup", "-"]);
     assert!(backup.status.success());
@@ -300,7 +300,7 @@ fn a_backup_goes_through_a_pipe() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // It may have seen enough before the end.
+        // The reader may have closed the pipe early.
         let _ = child.stdin.take().unwrap().write_all(bytes);
         child.wait_with_output().unwrap()
     };
@@ -315,7 +315,7 @@ fn a_backup_goes_through_a_pipe() {
 }
 
 #[test]
-fn a_restore_that_is_stopped_leaves_a_store_that_nothing_opens() {
+fn an_interrupted_restore_leaves_a_store_that_cannot_be_opened() {
     let home = Home::with_users(50);
     let file = home.file("users.backup");
     done(&run(home.path(), &["backup", &file]));
@@ -327,7 +327,7 @@ fn a_restore_that_is_stopped_leaves_a_store_that_nothing_opens() {
     let mut child = child.stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(&whole[..whole.len() - 1]).unwrap();
-    // It waits for the last byte.
+    // The restore waits for the last byte.
     while home.open("other.db").is_ok() {}
     signal("-INT", child.id());
     assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -338,10 +338,11 @@ fn a_restore_that_is_stopped_leaves_a_store_that_nothing_opens() {
 }
 
 #[test]
-fn a_backup_that_is_stopped_or_finds_no_space_leaves_nothing() {
+fn an_interrupted_backup_leaves_no_file() {
     let home = Home::with_users(1500);
     let before = home.names();
-    // The limit stands for a full disk; what is ignored becomes an error.
+    // The size limit stands for a full disk; with the signal ignored the write fails with
+    // an error.
     let script = "trap '' XFSZ; ulimit -f 400; exec \"$0\" backup \"$1\"";
     let mut limited = Command::new("sh");
     limited.args(["-c", script]).arg(built("user-auth"));
@@ -355,7 +356,7 @@ fn a_backup_that_is_stopped_or_finds_no_space_leaves_nothing() {
     child.args(["backup", "-"]).stdout(Stdio::piped());
     let mut child = child.spawn().unwrap();
     let mut pipe = child.stdout.take().unwrap();
-    // It has begun, and waits for somebody to read on.
+    // The backup has begun, and waits for its reader.
     pipe.read_exact(&mut [0; 16]).unwrap();
     signal("-INT", child.id());
     assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -368,7 +369,7 @@ fn a_backup_that_is_stopped_or_finds_no_space_leaves_nothing() {
 }
 
 #[test]
-fn what_a_backup_that_was_killed_has_left_goes_with_the_next_one() {
+fn the_file_of_a_killed_backup_is_removed_by_the_next_one() {
     let home = Home::with_users(1500);
     let folder = home.path().join("backups");
     fs::create_dir(&folder).unwrap();
@@ -378,7 +379,7 @@ fn what_a_backup_that_was_killed_has_left_goes_with_the_next_one() {
         let names = entries.map(|entry| entry.unwrap().file_name());
         names.collect::<Vec<_>>()
     };
-    // It is killed while it writes, unless it was faster.
+    // Kills the backup while it writes; false if it finished first.
     let was_killed = |_| {
         let mut child = command(home.path());
         let mut child = child.arg("backup").arg(&file).spawn().unwrap();

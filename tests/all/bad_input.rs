@@ -1,4 +1,4 @@
-//! What is wrong is told, and nothing else suffers.
+//! Errors for bad input: they say what is wrong, and other requests are not affected.
 
 use serde_json::{Value, json};
 use user_auth_tests::{PASSWORD, Server};
@@ -6,7 +6,7 @@ use user_auth_tests::{PASSWORD, Server};
 use crate::http::assert_error_object;
 
 #[test]
-fn what_is_no_message_is_told_apart() {
+fn malformed_messages_get_distinct_errors() {
     let server = Server::start();
     let nested = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
     for (body, status, code) in [
@@ -16,7 +16,7 @@ fn what_is_no_message_is_told_apart() {
         (nested.as_bytes(), 400, -32700),
         (b"7", 400, -32600),
         (b"[]", 400, -32600),
-        // Not one value of it is looked at.
+        // No value in it is examined.
         (&[b'['; 100_000], 400, -32600),
         (
             br#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#,
@@ -44,7 +44,7 @@ fn what_is_no_message_is_told_apart() {
 }
 
 #[test]
-fn unknown_tools_resources_and_prompts_are_told_with_what_there_is() {
+fn unknown_tools_resources_and_prompts_are_refused_with_the_known_ones() {
     let server = Server::start();
     let answer = server.rpc("tools/call", json!({"name": "login"}));
     assert_eq!(answer["error"]["code"], -32602);
@@ -63,7 +63,7 @@ fn unknown_tools_resources_and_prompts_are_told_with_what_there_is() {
 }
 
 #[test]
-fn wrong_arguments_are_told_by_their_json_path() {
+fn wrong_arguments_are_named_by_json_path() {
     let server = Server::start();
     let error = server
         .call(
@@ -90,7 +90,7 @@ fn wrong_arguments_are_told_by_their_json_path() {
 }
 
 #[test]
-fn the_business_validation_of_the_primary_operation_says_what_is_missing() {
+fn validation_of_the_primary_operation_says_what_is_missing() {
     let server = Server::start();
     for data in [
         json!({}),
@@ -114,7 +114,7 @@ fn the_business_validation_of_the_primary_operation_says_what_is_missing() {
 }
 
 #[test]
-fn http_is_refused_in_http_s_own_words() {
+fn http_mistakes_get_http_statuses() {
     let server = Server::start();
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     let large = format!("{ping}{}", " ".repeat(1024 * 1024));
@@ -141,7 +141,7 @@ fn http_is_refused_in_http_s_own_words() {
 }
 
 #[test]
-fn a_flood_of_logins_is_refused_with_the_time_to_wait_and_passes() {
+fn a_flood_of_logins_is_refused_with_a_retry_time_and_ends() {
     let server = Server::start();
     server.new_session("alice");
     let answers: Vec<Result<Value, Value>> = std::thread::scope(|scope| {

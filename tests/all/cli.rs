@@ -15,7 +15,7 @@ fn run(home: &Path, arguments: &[&str]) -> Output {
     command(home).args(arguments).output().unwrap()
 }
 
-/// The same with something on standard input.
+/// Runs the program with a text on standard input.
 fn run_with(home: &Path, arguments: &[&str], input: &[u8]) -> Output {
     let mut command = command(home);
     command
@@ -24,7 +24,7 @@ fn run_with(home: &Path, arguments: &[&str], input: &[u8]) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // It may end without having read it.
+    // The program may have ended without reading its input.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
@@ -34,7 +34,7 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
-fn one_operation_from_the_shell_gives_json_when_piped() {
+fn a_piped_call_prints_json() {
     let home = folder();
     let password = format!("password={PASSWORD}");
     let output = run(
@@ -55,7 +55,7 @@ fn one_operation_from_the_shell_gives_json_when_piped() {
 }
 
 #[test]
-fn an_operation_that_fails_says_why_and_exits_with_1() {
+fn a_failed_operation_prints_its_error_and_exits_with_1() {
     let home = folder();
     let output = run(
         home.path(),
@@ -68,7 +68,7 @@ fn an_operation_that_fails_says_why_and_exits_with_1() {
 }
 
 #[test]
-fn a_slip_in_the_arguments_is_named_and_exits_with_2() {
+fn a_mistake_in_the_arguments_is_named_and_exits_with_2() {
     let home = folder();
     let output = run(home.path(), &["call", "logn"]);
     assert_eq!(output.status.code(), Some(2));
@@ -92,7 +92,7 @@ fn a_slip_in_the_arguments_is_named_and_exits_with_2() {
 }
 
 #[test]
-fn a_wrong_word_is_answered_in_a_line_or_two_with_the_nearest() {
+fn a_misspelt_word_is_answered_briefly_with_the_nearest_one() {
     let home = folder();
     for (arguments, says) in [
         (
@@ -148,7 +148,7 @@ fn a_wrong_word_is_answered_in_a_line_or_two_with_the_nearest() {
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
-/// What the component says of its operations.
+/// Returns the component's descriptions of its operations.
 fn operations() -> Vec<Value> {
     let plugin = Plugin::builder()
         .component(built("user-auth.wasm"))
@@ -165,7 +165,7 @@ fn operations() -> Vec<Value> {
 }
 
 #[test]
-fn help_on_an_operation_is_that_of_its_schema_and_opens_no_store() {
+fn help_for_an_operation_comes_from_its_schema_and_opens_no_store() {
     let home = folder();
     let help = |arguments: &[&str]| {
         let output = run(home.path(), arguments);
@@ -208,7 +208,7 @@ fn help_on_an_operation_is_that_of_its_schema_and_opens_no_store() {
 }
 
 #[test]
-fn a_secret_is_read_from_a_pipe_when_asked_for_and_missed_otherwise() {
+fn a_secret_is_read_from_a_pipe_only_on_request() {
     let home = folder();
     let home = home.path();
     let line = |text: &str| format!("{text}\n").into_bytes();
@@ -224,7 +224,7 @@ fn a_secret_is_read_from_a_pipe_when_asked_for_and_missed_otherwise() {
 
     let output = run_with(home, &with_flag, &line(PASSWORD));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    // As programs on Windows write it, and without any end.
+    // Windows line ends, and no line end at all.
     for piped in [
         format!("\u{feff}{PASSWORD}\r\n").into_bytes(),
         PASSWORD.into(),
@@ -286,7 +286,7 @@ fn a_secret_is_read_from_a_pipe_when_asked_for_and_missed_otherwise() {
 }
 
 #[test]
-fn scripts_for_shells_ask_the_program_what_can_follow() {
+fn completion_scripts_ask_the_program_for_candidates() {
     let home = folder();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let output = run(home.path(), &["completions", shell]);
@@ -325,7 +325,7 @@ fn scripts_for_shells_ask_the_program_what_can_follow() {
     let register = ["username=", "password=", "email="];
     assert_eq!(complete(&["call", "register", ""])[..3], register);
     assert_eq!(complete(&["call", "register", "us"]), ["username="]);
-    // bash takes words apart at `=`.
+    // bash splits words at `=`.
     let rest = complete(&["call", "register", "username", "=", "alice", ""]);
     assert_eq!(rest[..2], ["password=", "email="], "{rest:?}");
     assert_eq!(complete(&["call", "enroll_totp", "qr", "=", "s"]), ["svg"]);
@@ -339,7 +339,7 @@ fn scripts_for_shells_ask_the_program_what_can_follow() {
 }
 
 #[test]
-fn a_host_that_cannot_start_says_what_and_why_and_exits_with_3() {
+fn a_failed_start_names_the_cause_and_exits_with_3() {
     let home = folder();
     let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
     let other = wat::parse_str(r#"(component (import "acme:widgets/spin@1.0.0" (instance)))"#);
@@ -391,7 +391,7 @@ fn a_host_that_cannot_start_says_what_and_why_and_exits_with_3() {
 }
 
 #[test]
-fn help_names_every_command() {
+fn help_lists_every_command() {
     let home = folder();
     let help = String::from_utf8(run(home.path(), &["--help"]).stdout).unwrap();
     for name in [
@@ -416,7 +416,7 @@ fn help_names_every_command() {
 }
 
 #[test]
-fn a_setting_that_cannot_be_used_stops_everything() {
+fn an_invalid_setting_stops_the_program() {
     let home = folder();
     let output = command(home.path())
         .args(["call", "get_capabilities"])
@@ -432,7 +432,7 @@ fn a_setting_that_cannot_be_used_stops_everything() {
 }
 
 #[test]
-fn parameters_of_a_store_become_no_part_of_the_name_of_a_file() {
+fn store_parameters_never_become_part_of_a_file_name() {
     let home = folder();
     let home = home.path();
     let database = home.join("ua.db");
@@ -456,7 +456,7 @@ fn parameters_of_a_store_become_no_part_of_the_name_of_a_file() {
         let mut made = fs::read_dir(home).unwrap();
         assert!(made.next().is_none(), "{store} made a file");
     }
-    // The URL that others write for an absolute path is understood.
+    // The URL form that other programs write for an absolute path is accepted.
     let store = format!("sqlite://{path}");
     let output = run(home, &["call", "list_roles", "--store", &store]);
     assert!(output.status.success(), "{}", stderr(&output));

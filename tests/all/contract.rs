@@ -1,4 +1,5 @@
-//! The contract: the component is what it says, and it keeps what it has said.
+//! The contract in wit/: the components match it, and it keeps its promises to earlier
+//! versions.
 
 mod surface;
 
@@ -19,14 +20,14 @@ fn wit() -> PathBuf {
 }
 
 #[test]
-fn every_item_says_since_when_it_is_there() {
+fn every_item_has_a_since_version() {
     for (name, item) in Contract::read(&wit()).items {
         assert!(item.since.is_some(), "{name} has no @since");
     }
 }
 
 #[test]
-fn what_was_released_still_holds() {
+fn released_contracts_are_not_broken() {
     let frozen = fs::read_dir(wit().join("frozen")).unwrap();
     let frozen = frozen.map(|file| Contract::read(&file.unwrap().path()));
     let released = frozen.max_by(|a, b| a.version.cmp(&b.version)).unwrap();
@@ -41,7 +42,7 @@ fn what_was_released_still_holds() {
 }
 
 #[test]
-fn the_components_are_what_the_contract_says() {
+fn the_components_match_the_contract() {
     for (component, world) in [
         ("user-auth.wasm", "plugin"),
         ("user-auth-self-contained.wasm", "self-contained"),
@@ -62,7 +63,7 @@ fn the_components_are_what_the_contract_says() {
 fn in_component(file: &Path) -> BTreeMap<String, String> {
     match decode(&fs::read(file).unwrap()).unwrap() {
         DecodedWasm::Component(resolve, world) => world_items(&resolve, world, PACKAGE),
-        DecodedWasm::WitPackage(..) => panic!("{} is no component", file.display()),
+        DecodedWasm::WitPackage(..) => panic!("{} is not a component", file.display()),
     }
 }
 
@@ -73,14 +74,14 @@ fn in_world(name: &str) -> BTreeMap<String, String> {
     world_items(&resolve, world, PACKAGE)
 }
 
-/// What `wkg wit build` does, and what whoever fetches the package gets of it.
+/// Does what `wkg wit build` does, and reads the package back as its users do.
 #[test]
-fn the_package_can_be_encoded_and_read_again() {
+fn the_package_can_be_encoded_and_decoded() {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(wit()).unwrap();
     let bytes = wit_component::encode(&resolve, package).unwrap();
     let DecodedWasm::WitPackage(resolve, package) = decode(&bytes).unwrap() else {
-        panic!("a package");
+        panic!("expected a package");
     };
     let (read, written) = (Contract::of(&resolve, package), Contract::read(&wit()));
     assert_eq!(read.version, written.version);
@@ -92,10 +93,10 @@ fn the_package_can_be_encoded_and_read_again() {
 }
 
 #[test]
-fn the_package_is_published_with_our_licence() {
+fn the_package_has_the_licence_of_the_project() {
     let manifest = fs::read_to_string(wit().join("wkg.toml")).unwrap();
     let manifest: toml::Table = manifest.parse().unwrap();
-    // What `wkg` does not know it refuses.
+    // `wkg` refuses keys that it does not know.
     assert!(manifest.keys().eq(["metadata"]));
     let metadata = manifest["metadata"].as_table().unwrap();
     for key in metadata.keys() {

@@ -1,4 +1,4 @@
-//! The files to deploy with, as far as can be told without deploying.
+//! The deployment files, as far as they can be checked without a deployment.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +25,7 @@ fn text(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The manifest of this name, in which nothing is unknown to its type.
+/// Parses the manifest with this name and rejects fields that its type does not know.
 fn manifest<T: DeserializeOwned + Serialize>(name: &str) -> T {
     let written: Value = serde_saphyr::from_str(&text(&format!("kubernetes/{name}.yaml")))
         .unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -50,7 +50,7 @@ fn configuration() -> String {
     map.data.unwrap()["config.json"].clone()
 }
 
-/// A server as the container starts it, but for the port, the store and the key.
+/// Starts a server as the container does, except for the port, the store and the key.
 fn start() -> (tempfile::TempDir, Server) {
     let folder = folder();
     let file = folder.path().join("config.json");
@@ -66,7 +66,7 @@ fn start() -> (tempfile::TempDir, Server) {
     let file = file.display().to_string();
     for argument in container().args.unwrap() {
         options = match argument.as_str() {
-            // What the helper gives itself.
+            // Variables that the test harness sets itself.
             "serve" | "--listen" | "0.0.0.0:8000" => options,
             "/etc/user-auth/config.json" => options.arg(&file),
             other => options.arg(other),
@@ -76,7 +76,7 @@ fn start() -> (tempfile::TempDir, Server) {
 }
 
 #[test]
-fn every_manifest_has_the_fields_of_its_kind_and_is_listed() {
+fn every_manifest_is_listed_and_has_only_known_fields() {
     let _: Deployment = manifest("deployment");
     let _: Service = manifest("service");
     let _: ConfigMap = manifest("configmap");
@@ -99,11 +99,11 @@ fn every_manifest_has_the_fields_of_its_kind_and_is_listed() {
 }
 
 #[test]
-fn the_manifests_refer_to_what_there_is() {
+fn the_manifests_refer_only_to_existing_objects() {
     let deployment: Deployment = manifest("deployment");
     let name = deployment.metadata.name.clone();
     let spec = deployment.spec.unwrap();
-    // What scales it is not to be set back by the next one who applies this.
+    // Applying the manifest must not undo what an autoscaler has set.
     assert_eq!(spec.replicas, None);
     let labels = spec.template.metadata.unwrap().labels.unwrap();
     let service: Service = manifest("service");
@@ -157,10 +157,10 @@ fn the_manifests_refer_to_what_there_is() {
 }
 
 #[test]
-fn a_pod_may_do_no_more_than_it_has_to() {
+fn a_pod_has_minimal_privileges() {
     let pod = pod();
     assert_eq!(pod.automount_service_account_token, Some(false));
-    // A service called user-auth would set USER_AUTH_PORT, which is no setting.
+    // A service called user-auth would set USER_AUTH_PORT, which is not a setting.
     assert_eq!(pod.enable_service_links, Some(false));
     let of_pod = pod.security_context.unwrap();
     assert_eq!(of_pod.run_as_non_root, Some(true));
@@ -204,7 +204,7 @@ fn the_container_starts_and_answers_its_probes() {
 }
 
 #[test]
-fn what_is_announced_is_so() {
+fn the_announced_server_matches_the_running_one() {
     let service: Service = manifest("service");
     let annotations = service.metadata.annotations.unwrap();
     assert_eq!(annotations["mcp.discovery/enabled"], "true");
@@ -232,7 +232,7 @@ fn what_is_announced_is_so() {
 }
 
 #[test]
-fn the_entry_for_the_registry_is_as_the_registry_wants_it() {
+fn the_registry_entry_follows_the_registry_schema() {
     let entry: Value = serde_json::from_str(&text("server.json")).unwrap();
     assert_eq!(entry["version"], env!("CARGO_PKG_VERSION"));
     assert!(
@@ -252,7 +252,7 @@ fn the_entry_for_the_registry_is_as_the_registry_wants_it() {
         let length = entry[field].as_str().unwrap().len();
         assert!((1..=most).contains(&length), "{field}");
     }
-    // Nothing is published, so that there is no package to name.
+    // Nothing is published yet, so there is no package to name.
     assert_eq!(entry["packages"], Value::Null);
     let remote = &entry["remotes"][0];
     assert_eq!(remote["type"], "streamable-http");
@@ -267,7 +267,7 @@ fn the_entry_for_the_registry_is_as_the_registry_wants_it() {
     assert_eq!(header["isSecret"], true);
 }
 
-/// The lines of a unit, those that are continued put together.
+/// Returns the lines of a unit, with continued lines joined.
 fn unit() -> Vec<(String, String)> {
     let text = text("user-auth.service").replace("\\\n", " ");
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -281,13 +281,13 @@ fn unit() -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_unit_starts_the_program_with_arguments_that_it_takes() {
+fn the_unit_starts_the_program_with_valid_arguments() {
     let unit = unit();
     let value = |key: &str| {
         let found = unit.iter().find(|(known, _)| known == key);
         found.map(|(_, value)| value.as_str())
     };
-    // Code is made while it runs.
+    // The program generates machine code at run time.
     assert_eq!(value("MemoryDenyWriteExecute"), Some("no"));
     for (key, expected) in [
         ("DynamicUser", "yes"),
@@ -302,7 +302,7 @@ fn the_unit_starts_the_program_with_arguments_that_it_takes() {
     let etc = home.path().join("etc");
     fs::create_dir(&etc).unwrap();
     fs::write(etc.join("config.json"), configuration()).unwrap();
-    // As systemd hands it over: readable by the group, which is the service's own.
+    // systemd makes credentials readable by the group, which is the service's own.
     let (credential, source) = value("LoadCredential").unwrap().split_once(':').unwrap();
     assert_eq!(source, "/etc/user-auth/master.key");
     let credential = etc.join(credential);
@@ -329,7 +329,7 @@ fn the_unit_starts_the_program_with_arguments_that_it_takes() {
     }
 }
 
-/// Where there is systemd, it is asked what it thinks.
+/// Asks systemd to verify the unit, where systemd is installed.
 #[test]
 fn systemd_finds_nothing_wrong_with_the_unit() {
     let folder = folder();
@@ -351,13 +351,13 @@ fn systemd_finds_nothing_wrong_with_the_unit() {
         };
         let said = String::from_utf8_lossy(&checked.stderr).into_owned();
         assert!(checked.status.success(), "{arguments:?}: {said}");
-        // Of the units of this machine it may think what it likes.
+        // Findings about other units of this machine do not matter.
         assert!(!said.contains("user-auth.service"), "{said}");
     }
 }
 
 #[test]
-fn the_image_has_what_the_manifests_take_for_granted() {
+fn the_image_provides_what_the_manifests_rely_on() {
     let dockerfile = text("Dockerfile");
     let line = |start: &str| {
         let found = dockerfile.lines().rfind(|line| line.starts_with(start));

@@ -1,5 +1,5 @@
-//! The component in hosts that we did not write, and a proxy that asks us: the
-//! examples, run as a newcomer would.
+//! The component in third-party hosts and behind a third-party proxy: the examples, run as
+//! a newcomer would run them.
 
 mod browser;
 mod edge;
@@ -20,7 +20,7 @@ use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// What each of the hosts says that has a store of its own.
+/// The output of each host that has a store of its own.
 const TOUR: &str = "\
 registered alice
 logged in, with a Bearer token
@@ -35,7 +35,8 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The folder of an example, in which `installed` is there if `make` has been.
+/// Returns the folder of an example, and fails if `make` has not installed its
+/// dependencies.
 fn example(language: &str, installed: &str) -> PathBuf {
     let folder = repository().join("guest/examples").join(language);
     let path = folder.join(installed);
@@ -57,7 +58,7 @@ fn succeed(command: &mut Command) -> String {
     stdout
 }
 
-/// `npm run build`, once for all who need what it makes.
+/// Runs `npm run build`, once for all tests that need its output.
 fn build_javascript() -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     let folder = example("javascript", "node_modules/.installed");
@@ -72,9 +73,9 @@ fn build_javascript() -> PathBuf {
 const MASTER_KEY: [u8; 32] = [7; 32];
 const LABEL: &str = "a label";
 
-/// A password hash with a secret value, and a derived key, in the digits that every
-/// host has to come to: 32 bytes of 1, 16 of 2 and 8 of 3 as password, salt and secret,
-/// 64 KiB, 3 passes, 4 lanes, 32 bytes.
+/// A password hash with a secret value and a derived key, in hexadecimal, which every host
+/// has to compute: 32 bytes of 1, 16 of 2 and 8 of 3 as password, salt and secret, 64 KiB,
+/// 3 passes, 4 lanes, 32 bytes.
 fn hash_and_key() -> String {
     let params = Params::new(64, 3, 4, Some(32)).unwrap();
     let argon2 =
@@ -89,11 +90,11 @@ fn hash_and_key() -> String {
     format!("{} {}\n", HEXLOWER.encode(&hash), HEXLOWER.encode(&key))
 }
 
-/// A program that goes on until this is dropped.
+/// A program that runs until this is dropped.
 struct Running(Child);
 
 impl Running {
-    /// Starts it, and waits for the line that holds `sign`, which is what it gives.
+    /// Starts the program, waits for the line that contains `sign`, and returns that line.
     fn start(command: &mut Command, sign: &str) -> (Running, String) {
         command.stdin(Stdio::null());
         let mut child = command
@@ -108,7 +109,7 @@ impl Running {
         let (sender, lines) = channel();
         for output in outputs {
             let sender = sender.clone();
-            // Reads on to the end, so that the program does not have to wait.
+            // Keeps reading so that the program is never blocked by a full pipe.
             thread::spawn(move || {
                 for line in BufReader::new(output).lines().map_while(Result::ok) {
                     let _ = sender.send(line);
@@ -124,20 +125,20 @@ impl Running {
             }
             seen.push(line);
         }
-        panic!("{command:?} never said '{sign}':\n{}", seen.join("\n"));
+        panic!("{command:?} never printed '{sign}':\n{}", seen.join("\n"));
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Not a kill: those that have children take them along.
+        // A signal instead of a kill: programs with children then end those too.
         let pid = self.0.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &pid]).status();
         let _ = self.0.wait();
     }
 }
 
-/// The number that follows `word` in a line.
+/// Returns the number that follows `word` in a line.
 fn number_after(line: &str, word: &str) -> u16 {
     let (_, rest) = line.split_once(word).unwrap_or_else(|| panic!("{line}"));
     let mut digits = rest.trim_start().split(|c: char| !c.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! Programs that embed the component: the examples, run as their headers say.
+//! Programs that embed the component: the examples, run as their headers document.
 
 use std::io::{BufRead, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use ureq::Agent;
 use user_auth_tests::{PASSWORD, built};
 
-/// What an example prints, run to its end.
-fn printed(name: &str) -> String {
+/// Runs an example to its end and returns its output.
+fn run_example(name: &str) -> String {
     let output = Command::new(built(&format!("examples/{name}")))
         .arg(built("user-auth.wasm"))
         .stdin(Stdio::null())
@@ -20,8 +20,8 @@ fn printed(name: &str) -> String {
 }
 
 #[test]
-fn typed_calls_of_a_plugin() {
-    let printed = printed("embed");
+fn a_plugin_offers_typed_calls() {
+    let printed = run_example("embed");
     let lines: Vec<&str> = printed.lines().collect();
     assert!(
         lines[0].starts_with("alice is logged in until "),
@@ -35,8 +35,8 @@ fn typed_calls_of_a_plugin() {
 }
 
 #[test]
-fn a_linker_of_ones_own() {
-    let printed = printed("linker");
+fn the_component_runs_in_an_embedders_linker() {
+    let printed = run_example("linker");
     let lines: Vec<&str> = printed.lines().collect();
     let expected = [
         "alice has an account",
@@ -55,7 +55,7 @@ fn a_linker_of_ones_own() {
 mod own_store {
     use super::*;
 
-    /// The lines below a heading.
+    /// Returns the lines below a heading.
     fn section<'a>(printed: &'a str, heading: &str) -> Vec<&'a str> {
         let (_, below) = printed.split_once(&format!("{heading}\n")).unwrap();
         let lines = below.lines().map_while(|line| line.strip_prefix("  "));
@@ -63,8 +63,8 @@ mod own_store {
     }
 
     #[test]
-    fn policy_limits_and_numbers() {
-        let printed = printed("own_store");
+    fn an_embedder_sets_policy_and_limits_and_reads_metrics() {
+        let printed = run_example("own_store");
         let policy = [
             "register: the policy says no: accounts are for example.com",
             "register: done",
@@ -77,7 +77,7 @@ mod own_store {
         let limits = ["the first:  done", "the second: too many calls are at work"];
         assert_eq!(section(&printed, "The limits: two logins at once"), limits);
 
-        // What was refused before it reached the component is counted nowhere.
+        // Requests refused before they reach the component are not counted.
         let numbers = section(&printed, "The numbers:");
         for operation in ["list_users", "login", "register"] {
             let counted = format!("{operation}: calls 1, failures 0, ");
@@ -110,7 +110,7 @@ mod axum {
         agent: Agent,
     }
 
-    /// Status, challenge and body.
+    /// Returns status, challenge and body.
     type Answer = (u16, Option<String>, String);
 
     impl Example {
@@ -146,7 +146,7 @@ mod axum {
             answer(request.send(body.to_string()).unwrap())
         }
 
-        /// Logs in, and gives the header field that shows it.
+        /// Logs in, and returns the header field with the token.
         fn log_in(&self, username: &str) -> String {
             let credentials = json!({"username": username, "password": PASSWORD});
             let (status, _, body) = self.post("/login", "", &credentials);
@@ -155,7 +155,7 @@ mod axum {
             format!("Bearer {}", tokens["access_token"].as_str().unwrap())
         }
 
-        /// Has it end by the end of its input, or by a signal: of its own accord.
+        /// Waits for the program to end by itself, after the end of its input or a signal.
         fn end(mut self, signal: Option<&str>) {
             let pid = self.child.id().to_string();
             match signal {
@@ -184,11 +184,11 @@ mod axum {
     }
 
     #[test]
-    fn a_guarded_route_asks_for_a_good_token() {
+    fn a_guarded_route_requires_a_valid_token() {
         let example = Example::start();
         let (status, challenge, _) = example.get("/me", None);
         assert_eq!((status, challenge.as_deref()), (401, Some("Bearer")));
-        // What is no token, and no Bearer token.
+        // Values that are not tokens, and a scheme other than Bearer.
         let (status, challenge, _) = example.get("/me", Some("Bearer eyJhbGciOiJFZERTQSJ9.e30."));
         let invalid = Some(r#"Bearer error="invalid_token""#);
         assert_eq!((status, challenge.as_deref()), (401, invalid));
@@ -206,7 +206,7 @@ mod axum {
     }
 
     #[test]
-    fn a_permission_is_asked_for_where_it_is_needed() {
+    fn a_permission_is_required_where_it_is_needed() {
         let example = Example::start();
         assert_eq!(example.get("/reports", None).0, 401);
         let bob = example.log_in("bob");
@@ -226,9 +226,9 @@ mod axum {
     }
 
     #[test]
-    fn a_wrong_password_is_no_login() {
+    fn a_wrong_password_is_refused() {
         let example = Example::start();
-        let guess = json!({"username": "alice", "password": "a guess of somebody"});
+        let guess = json!({"username": "alice", "password": "some wrong password"});
         let (status, challenge, _) = example.post("/login", "", &guess);
         assert_eq!((status, challenge.as_deref()), (401, Some("Bearer")));
         assert_eq!(example.post("/login", "", &json!("alice")).0, 400);

@@ -1,6 +1,6 @@
-//! What goes wrong where a server runs: full disks, clocks that jump, clients that
-//! hang up or never come to the point. What was acknowledged stays, and whoever
-//! behaves is served.
+//! Faults where a server runs: full disks, clocks that jump, and clients that disconnect or
+//! never complete a request. Acknowledged changes stay, and well-behaved clients are
+//! served.
 
 mod clients;
 mod clock;

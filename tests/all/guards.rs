@@ -1,4 +1,5 @@
-//! What stands between the network and the component.
+//! The HTTP policy between the network and the component: API keys, rates, hosts, origins
+//! and framing.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -25,14 +26,14 @@ mod verify;
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#;
 
-/// A server with a configuration of its own, and the operator of its machine.
+/// A server with its own configuration, and the operator of its machine.
 struct Guarded {
     home: TempDir,
     server: Server,
 }
 
 impl Guarded {
-    /// `security` is that section of the configuration.
+    /// Starts a server with `security` as that section of the configuration.
     fn start(security: Value) -> Guarded {
         Guarded::start_with(security, |options| options)
     }
@@ -57,7 +58,7 @@ impl Guarded {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// A program's account, and a key of it with these scopes.
+    /// Creates a service account and an API key for it with these scopes.
     fn program(&self, name: &str, scopes: &[&str]) -> Value {
         let account = self.operate("create_service_account", json!({"username": name}));
         if !scopes.is_empty() {
@@ -85,17 +86,17 @@ fn secret(key: &Value) -> &str {
     key["api_key"].as_str().unwrap()
 }
 
-/// Asked for an API key.
+/// Security settings that require an API key.
 fn keys_only() -> Value {
     json!({"authentication": {"type": "api_key"}})
 }
 
-/// One request in a minute, after so many at once.
+/// Rate settings of one request per minute after this many at once.
 fn burst(size: u32) -> Value {
     json!({"requests_per_minute": 1, "burst_size": size})
 }
 
-/// The built component in this process, on a store of the test's own.
+/// Loads the built component in this process, on a store of the test's own.
 fn plugin(store: Arc<dyn Store>) -> PluginBuilder {
     Plugin::builder()
         .component(built("user-auth.wasm"))
@@ -104,7 +105,7 @@ fn plugin(store: Arc<dyn Store>) -> PluginBuilder {
         .keys(Keys::ephemeral().unwrap())
 }
 
-/// Serves in this process until the test ends, and says where.
+/// Serves in this process until the test ends, and returns the address.
 async fn serve(plugin: Plugin) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -113,7 +114,7 @@ async fn serve(plugin: Plugin) -> String {
     format!("http://{address}")
 }
 
-/// Gets what is there, or with a key sends a ping.
+/// Gets a path, or with a key sends a ping.
 async fn fetch(url: &str, key: Option<&str>) -> (u16, Value) {
     let (url, key) = (url.to_owned(), key.map(str::to_owned));
     let asked = tokio::task::spawn_blocking(move || {

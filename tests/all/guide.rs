@@ -1,6 +1,6 @@
-//! The integration guide's own ways in, as its readers would type them: its file of
-//! security settings, curl and Python with an API key, a registration with Consul,
-//! a Service of Kubernetes.
+//! The ways of access that the integration guide documents, as its readers would type them:
+//! its file of security settings, curl and Python with an API key, a registration with
+//! Consul, a Service of Kubernetes.
 
 use std::fs;
 use std::path::Path;
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use user_auth_tests::{Consul, ConsulEvent, Options, PASSWORD, Server, command, folder};
 
-/// The guide's, word for word.
+/// The guide's file, word for word.
 const SECURITY: &str = r#"{"security": {
    "authentication": {"type": "api_key", "header": "X-API-Key"},
    "rate_limiting": {"requests_per_minute": 100, "burst_size": 10},
    "cors": {"enabled": true, "allowed_origins": ["https://yourdomain.com"]}}}"#;
 
-/// A client as people write it, with nothing but Python's own library.
+/// A typical client that uses only Python's standard library.
 const CLIENT: &str = r#"
 import json, sys, urllib.error, urllib.request
 
@@ -49,7 +49,7 @@ refused = UserAuthClient(url, "wrong").call("tools/list")
 print(json.dumps([capabilities, registered, refused]))
 "#;
 
-/// A server with the guide's file, and a key for whoever calls it.
+/// A server with the guide's file, and an API key for its callers.
 struct Guide {
     server: Server,
     key: String,
@@ -78,7 +78,7 @@ impl Guide {
         }
     }
 
-    /// The body and the status of `curl` with these arguments.
+    /// Runs `curl` with these arguments and returns body and status.
     fn curl(&self, path: &str, arguments: &[&str]) -> (Value, String) {
         let output = Command::new("curl")
             .args(["-s", "-w", "\n%{http_code}"])
@@ -113,7 +113,7 @@ fn message(method: &str, params: Value) -> Value {
 }
 
 #[test]
-fn curl_with_a_key_reaches_both_tools_the_metrics_and_the_prompts() {
+fn curl_with_a_key_can_call_tools_and_read_metrics_and_prompts() {
     let guide = Guide::start();
     let (health, status) = guide.curl("/health", &[]);
     assert_eq!((status.as_str(), &health["status"]), ("200", &json!("ok")));
@@ -142,7 +142,7 @@ fn curl_with_a_key_reaches_both_tools_the_metrics_and_the_prompts() {
 }
 
 #[test]
-fn curl_without_a_key_gets_the_error_object_of_the_guide() {
+fn curl_without_a_key_gets_the_documented_error() {
     let guide = Guide::start();
     let list = message("tools/list", json!({})).to_string();
     let json = "Content-Type: application/json";
@@ -159,7 +159,7 @@ fn curl_without_a_key_gets_the_error_object_of_the_guide() {
 }
 
 #[test]
-fn python_with_a_key_uses_the_tools() {
+fn python_with_a_key_can_call_tools() {
     let guide = Guide::start();
     let output = Command::new("python3")
         .args(["-c", CLIENT, &guide.server.url, &guide.key, PASSWORD])
@@ -169,7 +169,7 @@ fn python_with_a_key_uses_the_tools() {
     assert!(output.status.success(), "{said}");
     let answers: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     let [capabilities, registered, refused] = &answers[..] else {
-        panic!("three answers");
+        panic!("expected three answers");
     };
     assert_eq!(capabilities["result"]["isError"], false);
     assert!(
@@ -179,9 +179,9 @@ fn python_with_a_key_uses_the_tools() {
     assert_eq!(refused["error"]["code"], -32001);
 }
 
-/// By hand, as the guide has it; `--consul` does the same by itself.
+/// Registers by hand, as in the guide; `--consul` does the same automatically.
 #[test]
-fn a_registration_with_consul_by_hand_is_taken_and_its_check_passes() {
+fn a_manual_registration_with_consul_is_accepted_and_healthy() {
     let guide = Guide::start();
     let agent = Consul::start();
     let port: u16 = guide
@@ -215,7 +215,7 @@ fn a_registration_with_consul_by_hand_is_taken_and_its_check_passes() {
 }
 
 #[test]
-fn the_service_of_the_guide_is_one_that_kubernetes_knows() {
+fn the_kubernetes_service_of_the_guide_is_valid() {
     let manifest = "
 apiVersion: v1
 kind: Service
@@ -235,7 +235,7 @@ spec:
     let written: Value = serde_json::to_value(&service).unwrap();
     let read: Value = serde_saphyr::from_str(manifest).unwrap();
     assert_eq!(written, read, "a field that Kubernetes does not know");
-    // Ours says the same of itself.
+    // Our own manifest has the same annotations.
     let ours = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../host/deploy/kubernetes/service.yaml"

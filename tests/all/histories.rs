@@ -1,9 +1,9 @@
-//! Many clients at once, doing at random what ends and what begins: whatever the
-//! order in which the server took it, no answer may say what cannot have been.
+//! Many clients begin and end sessions at random in parallel. Whatever the order in which
+//! the server took the calls, no answer may contradict the others.
 //!
-//! The scripts of the clients come from a seed, which a failure shows; set
-//! `HISTORY_SEED` to run it again. How the clients overlap is not in the seed, so
-//! run it some times.
+//! The scripts of the clients come from a seed, which a failure shows; set `HISTORY_SEED`
+//! to run it again. The seed does not determine how the clients overlap, so run it several
+//! times.
 
 mod check;
 
@@ -21,7 +21,7 @@ use user_auth_tests::{Options, PASSWORD, Server, command, folder};
 use crate::postgres::{MASTER_KEY, on};
 
 use self::check::Answer::{No, Unknown, Yes};
-use self::check::{Answer, Event, History, Owner, What};
+use self::check::{Action, Answer, Event, History, Owner};
 
 const HISTORIES: u64 = 6;
 const CLIENTS: u64 = 6;
@@ -29,14 +29,14 @@ const STEPS: usize = 60;
 const USERS: usize = 3;
 
 #[test]
-fn no_history_of_parallel_clients_shows_what_cannot_have_been() {
+fn histories_of_parallel_clients_are_consistent() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
     histories(&[server], command(home.path()));
 }
 
 #[test]
-fn no_history_of_clients_of_two_processes_shows_what_cannot_have_been() {
+fn histories_of_clients_of_two_processes_are_consistent() {
     let url = database();
     let home = folder();
     let mut operator = command(home.path());
@@ -45,7 +45,8 @@ fn no_history_of_clients_of_two_processes_shows_what_cannot_have_been() {
     histories(&[on(&url).start(), on(&url).start()], operator);
 }
 
-/// `operator` is the program, in the environment of the servers.
+/// Runs and checks some histories. `operator` starts the program in the environment of the
+/// servers.
 fn histories(servers: &[Server], mut operator: Command) {
     let server = &servers[0];
     let admin = server.new_session("admin");
@@ -60,7 +61,7 @@ fn histories(servers: &[Server], mut operator: Command) {
     server.call("define_role", role).unwrap();
 
     let first_seed = match env::var("HISTORY_SEED") {
-        Ok(seed) => seed.parse().expect("a number in HISTORY_SEED"),
+        Ok(seed) => seed.parse().expect("HISTORY_SEED is a number"),
         Err(_) => SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap()
@@ -72,15 +73,15 @@ fn histories(servers: &[Server], mut operator: Command) {
         if let Err(wrong) = history.check() {
             panic!("HISTORY_SEED={seed}: {wrong}");
         }
-        refreshed += history.count(|what| matches!(what, What::Refresh(_)), Yes);
-        // A history in which nothing ends says nothing.
-        assert!(history.count(|what| matches!(what, What::Verify(_)), No) > 0);
+        refreshed += history.count(|what| matches!(what, Action::Refresh(_)), Yes);
+        // A history in which nothing ends proves nothing.
+        assert!(history.count(|what| matches!(what, Action::Verify(_)), No) > 0);
     }
     assert!(refreshed > 0);
-    chains_are_whole(server, admin);
+    assert_chains_intact(server, admin);
 }
 
-/// One history: its clients, what they hold together, and what was answered.
+/// One history in progress: its clients, the tokens they share, and the answers.
 struct Run<'a> {
     servers: &'a [Server],
     admin: &'a str,
@@ -124,10 +125,10 @@ fn run(servers: &[Server], admin: &str, seed: u64) -> History {
             });
         }
     });
-    // At last, with nobody else about.
+    // Last of all, without parallel calls.
     let tokens = run.tokens.lock().unwrap().len();
     for token in 0..tokens {
-        run.with_token(What::Verify(token), token);
+        run.with_token(Action::Verify(token), token);
     }
     let tokens = run.tokens.into_inner().unwrap();
     History {
@@ -139,27 +140,27 @@ fn run(servers: &[Server], admin: &str, seed: u64) -> History {
 impl Run<'_> {
     fn step(&self, random: &mut Random) {
         let user = random.below(USERS);
-        // The latest are the ones that others use at the same time.
+        // Other clients use the most recent tokens at the same time.
         let count = self.tokens.lock().unwrap().len();
         let token = count - 1 - random.below(count.min(8));
         match random.below(100) {
             0..6 => self.login(user),
-            6..35 => self.with_token(What::Refresh(token), token),
-            35..70 => self.with_token(What::Verify(token), token),
-            70..78 => self.with_token(What::Check(token), token),
-            78..82 => self.with_token(What::Logout(token), token),
-            82..85 => self.with_token(What::RevokeOthers(token), token),
-            85..86 => self.with_token(What::ChangePassword(token), token),
-            86..88 => self.administer(What::Disable(user), user),
-            88..93 => self.administer(What::Enable(user), user),
-            93..97 => self.administer(What::Assign(user), user),
-            _ => self.administer(What::Revoke(user), user),
+            6..35 => self.with_token(Action::Refresh(token), token),
+            35..70 => self.with_token(Action::Verify(token), token),
+            70..78 => self.with_token(Action::Check(token), token),
+            78..82 => self.with_token(Action::Logout(token), token),
+            82..85 => self.with_token(Action::RevokeOthers(token), token),
+            85..86 => self.with_token(Action::ChangePassword(token), token),
+            86..88 => self.administer(Action::Disable(user), user),
+            88..93 => self.administer(Action::Enable(user), user),
+            93..97 => self.administer(Action::Assign(user), user),
+            _ => self.administer(Action::Revoke(user), user),
         }
     }
 
     fn login(&self, user: usize) {
         let input = json!({"username": self.users[user], "password": PASSWORD});
-        let (mut event, output) = self.call(What::Login(user), "login", input);
+        let (mut event, output) = self.call(Action::Login(user), "login", input);
         if let Some(output) = output {
             self.keep(&event, user, None, &output);
             event.answer = Yes;
@@ -167,17 +168,17 @@ impl Run<'_> {
         self.events.lock().unwrap().push(event);
     }
 
-    fn with_token(&self, what: What, number: usize) {
+    fn with_token(&self, what: Action, number: usize) {
         let token = self.tokens.lock().unwrap()[number].clone();
         let (operation, input) = match what {
-            What::Refresh(_) => ("refresh_token", json!({"refresh_token": token.refresh})),
-            What::Logout(_) => ("logout", json!({"access_token": token.access})),
-            What::Verify(_) => ("verify_token", json!({"token": token.access})),
-            What::Check(_) => (
+            Action::Refresh(_) => ("refresh_token", json!({"refresh_token": token.refresh})),
+            Action::Logout(_) => ("logout", json!({"access_token": token.access})),
+            Action::Verify(_) => ("verify_token", json!({"token": token.access})),
+            Action::Check(_) => (
                 "check_permission",
                 json!({"token": token.access, "permission": "billing:read"}),
             ),
-            What::ChangePassword(_) => (
+            Action::ChangePassword(_) => (
                 "change_password",
                 json!({
                     "access_token": token.access,
@@ -193,27 +194,27 @@ impl Run<'_> {
         let (mut event, output) = self.call(what, operation, input);
         if let Some(output) = output {
             let said = match what {
-                What::Verify(_) => output["active"] == true,
-                What::Check(_) => output["allowed"] == true,
+                Action::Verify(_) => output["active"] == true,
+                Action::Check(_) => output["allowed"] == true,
                 _ => true,
             };
             event.answer = if said { Yes } else { No };
-            if let What::Refresh(_) = what {
+            if let Action::Refresh(_) = what {
                 self.keep(&event, token.owner.user, Some(token.owner.session), &output);
             }
         }
         self.events.lock().unwrap().push(event);
     }
 
-    fn administer(&self, what: What, user: usize) {
+    fn administer(&self, what: Action, user: usize) {
         let mut input = json!({"username": self.users[user], "access_token": self.admin});
         let operation = match what {
-            What::Disable(_) => "disable_user",
-            What::Enable(_) => "enable_user",
-            What::Assign(_) => "assign_role",
+            Action::Disable(_) => "disable_user",
+            Action::Enable(_) => "enable_user",
+            Action::Assign(_) => "assign_role",
             _ => "revoke_role",
         };
-        if matches!(what, What::Assign(_) | What::Revoke(_)) {
+        if matches!(what, Action::Assign(_) | Action::Revoke(_)) {
             input["role"] = json!("clerk");
         }
         let (mut event, output) = self.call(what, operation, input);
@@ -223,10 +224,10 @@ impl Run<'_> {
         self.events.lock().unwrap().push(event);
     }
 
-    /// The event, and the output if there is one.
-    fn call(&self, what: What, operation: &str, input: Value) -> (Event, Option<Value>) {
+    /// Returns the event, and the output on success.
+    fn call(&self, what: Action, operation: &str, input: Value) -> (Event, Option<Value>) {
         let invoked = self.clock.fetch_add(1, Ordering::SeqCst);
-        // In turn, whoever it is for.
+        // Each call goes to the next server, whatever it concerns.
         let server = &self.servers[invoked as usize % self.servers.len()];
         let result = server.call(operation, input);
         let answered = self.clock.fetch_add(1, Ordering::SeqCst);
@@ -266,7 +267,7 @@ fn refused(error: &Value) -> Answer {
     }
 }
 
-fn chains_are_whole(server: &Server, admin: &str) {
+fn assert_chains_intact(server: &Server, admin: &str) {
     let mut after = Value::Null;
     loop {
         let mut input = json!({"access_token": admin});
@@ -287,7 +288,7 @@ fn chains_are_whole(server: &Server, admin: &str) {
     }
 }
 
-/// SplitMix64: all that a script needs.
+/// SplitMix64, a generator that is good enough for the scripts.
 struct Random(u64);
 
 impl Random {

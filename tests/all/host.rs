@@ -1,5 +1,5 @@
-//! What the host holds out: clients that do not read, or send half of what they
-//! announce, and whoever starts it in the wrong way.
+//! The limits of the host: clients that do not read or send half of what they announce, and
+//! mistakes in starting it.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -21,8 +21,7 @@ use user_auth_tests::{Options, PASSWORD, built, command, folder};
 
 const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 
-/// Serves in this process, where limits can be set; ends when what it gives is
-/// dropped.
+/// Serves in this process, where limits can be set, until the returned value is dropped.
 async fn serve(limits: Limits) -> (Plugin, SocketAddr, oneshot::Sender<()>) {
     let plugin = Plugin::builder()
         .component(built("user-auth.wasm"))
@@ -56,7 +55,7 @@ fn post(body: &Value, accept: &str) -> String {
     )
 }
 
-/// An answer, on a connection of its own.
+/// Sends a request on a connection of its own and returns the response.
 fn exchange(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
@@ -83,9 +82,9 @@ fn exchange(address: SocketAddr, request: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_nobody_reads_gives_its_instance_back() {
+async fn an_unread_stream_releases_its_instance() {
     let (plugin, address, _stop) = serve(Limits {
-        // The stream holds the only place, and the call after it waits for that.
+        // The stream holds the only slot, and the call after it waits for that.
         concurrent_calls: 1,
         wall_clock_per_call: Duration::from_secs(1),
         call_queue_wait: Duration::from_secs(20),
@@ -98,7 +97,7 @@ async fn a_stream_that_nobody_reads_gives_its_instance_back() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(2048).unwrap();
     let mut unread = socket.connect(address).await.unwrap();
-    // More than both ends of a socket hold.
+    // More than both ends of a socket can buffer.
     let token = "t".repeat(250_000);
     let logins: Vec<Value> = (0..32)
         .map(|id| {
@@ -111,7 +110,7 @@ async fn a_stream_that_nobody_reads_gives_its_instance_back() {
         .collect();
     let request = post(&json!(logins), "application/json, text/event-stream");
     unread.write_all(request.as_bytes()).await.unwrap();
-    // The head of the answer comes with the first event: the call is at work.
+    // The head of the response comes with the first event, so the call is running.
     unread.readable().await.unwrap();
     let ping = McpRequest {
         transport: Transport::Stdio,
@@ -126,7 +125,7 @@ async fn a_stream_that_nobody_reads_gives_its_instance_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_share_a_bounded_memory_and_give_it_back() {
+async fn bodies_share_bounded_memory_and_release_it() {
     let (_plugin, address, _stop) = serve(Limits {
         bodies_bytes: 1_000,
         call_queue_wait: Duration::from_millis(50),
@@ -153,7 +152,7 @@ async fn bodies_share_a_bounded_memory_and_give_it_back() {
 }
 
 #[test]
-fn half_a_request_does_not_hold_up_the_end() {
+fn an_incomplete_request_does_not_delay_the_shutdown() {
     let server = Options::new().store("memory").start();
     let address = server.url.strip_prefix("http://").unwrap();
     let halves: Vec<TcpStream> = [
@@ -161,7 +160,7 @@ fn half_a_request_does_not_hold_up_the_end() {
         "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nab",
     ]
     .map(|half| {
-        // The answer to the first says that the server has the connection.
+        // The first response shows that the server has the connection.
         let mut stream = TcpStream::connect(address).unwrap();
         write!(
             stream,
@@ -177,14 +176,14 @@ fn half_a_request_does_not_hold_up_the_end() {
     assert!(log.contains("stopped") && !log.contains("cut off"), "{log}");
     for mut half in halves {
         let mut rest = String::new();
-        // A connection that is cut may be reset.
+        // A closed connection may be reset.
         let _ = half.read_to_string(&mut rest);
         assert!(!rest.contains("HTTP/1.1 408"), "it was waited for: {rest}");
     }
 }
 
 #[test]
-fn a_clean_end_leaves_everything_in_one_file() {
+fn a_clean_shutdown_leaves_one_database_file() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
     server.new_session("alice");
@@ -211,7 +210,7 @@ fn run(home: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> (Option
 }
 
 #[test]
-fn a_database_is_not_used_under_another_master_key() {
+fn a_database_cannot_be_opened_with_another_master_key() {
     let home = folder();
     let password = format!("password={PASSWORD}");
     let register = ["call", "register", "username=alice", &password];
@@ -228,7 +227,7 @@ fn a_database_is_not_used_under_another_master_key() {
 }
 
 #[test]
-fn a_server_with_a_setting_that_cannot_be_used_does_not_start() {
+fn a_server_with_an_invalid_setting_does_not_start() {
     let home = folder();
     let setting = [("USER_AUTH_PASSWORD_MIN_LENGTH", "three")];
     for command in [&["stdio"][..], &SERVE] {
@@ -242,7 +241,7 @@ fn a_server_with_a_setting_that_cannot_be_used_does_not_start() {
 }
 
 #[test]
-fn an_empty_variable_is_as_good_as_none() {
+fn an_empty_variable_counts_as_unset() {
     let home = folder();
     for name in [
         "USER_AUTH_STORE",
@@ -268,7 +267,7 @@ fn an_empty_variable_is_as_good_as_none() {
 }
 
 #[test]
-fn output_that_cannot_be_written_is_no_panic() {
+fn unwritable_output_causes_no_panic() {
     let home = folder();
     for (redirection, arguments, code) in [
         ("> /dev/full", &["completions", "bash"][..], 3),

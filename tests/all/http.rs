@@ -1,9 +1,9 @@
-//! The main job over HTTP.
+//! The main workflow over HTTP.
 
 use serde_json::{Value, json};
 use user_auth_tests::{Options, PASSWORD, Server};
 
-/// What every failure of an operation looks like.
+/// Asserts the form that every failure of an operation has.
 pub fn assert_error_object(error: &Value, code: i64, operation: &str) {
     assert_eq!(error["code"], code, "{error}");
     assert!(error["message"].is_string(), "{error}");
@@ -62,7 +62,7 @@ fn a_user_registers_logs_in_is_verified_refreshes_and_logs_out() {
 }
 
 #[test]
-fn an_account_and_its_session_outlive_the_server() {
+fn an_account_and_its_session_survive_a_restart() {
     let home = user_auth_tests::folder();
     let options = || Options::new().home(home.path());
     let server = options().start();
@@ -81,7 +81,7 @@ fn an_account_and_its_session_outlive_the_server() {
 }
 
 #[test]
-fn a_request_needs_no_header_but_the_content_type() {
+fn a_request_needs_only_the_content_type_header() {
     let server = Server::start();
     let body = r#"{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{}}"#;
     let answer = server.post(&[], body);
@@ -98,14 +98,14 @@ fn a_request_needs_no_header_but_the_content_type() {
 }
 
 #[test]
-fn a_slash_behind_the_path_changes_nothing() {
+fn a_trailing_slash_makes_no_difference() {
     let server = Server::start();
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     let answer = server.post_to("/mcp/", &[], ping);
     assert_eq!((answer.status, &answer.json()["result"]), (200, &json!({})));
     assert_eq!(server.post_to("/mcp//", &[], ping).status, 404);
     assert_eq!(server.get("/mcp/", &[]).header("allow"), Some("POST"));
-    // It is guarded like the other.
+    // The same policy applies to it.
     let answer = server.post_to("/mcp/", &[("origin", "https://evil.example")], ping);
     assert_eq!(answer.status, 403);
     let metrics = server.get("/metrics", &[]).text;
@@ -113,7 +113,7 @@ fn a_slash_behind_the_path_changes_nothing() {
 }
 
 #[test]
-fn a_body_that_is_compressed_is_refused_with_the_reason() {
+fn a_compressed_body_is_refused_with_the_reason() {
     let server = Server::start();
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     for coding in ["gzip", "br", "GZIP", "identity, gzip"] {
@@ -131,7 +131,7 @@ fn a_body_that_is_compressed_is_refused_with_the_reason() {
 }
 
 #[test]
-fn an_empty_cursor_is_that_of_the_first_page() {
+fn an_empty_cursor_returns_the_first_page() {
     let server = Server::start();
     for method in [
         "tools/list",
@@ -150,7 +150,7 @@ fn an_empty_cursor_is_that_of_the_first_page() {
 }
 
 #[test]
-fn a_version_that_is_not_spoken_is_named_with_its_header() {
+fn an_unsupported_version_is_named_with_its_header() {
     let server = Server::start();
     for method in ["ping", "tools/list", "server/discover"] {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": {}});
@@ -167,14 +167,14 @@ fn a_version_that_is_not_spoken_is_named_with_its_header() {
         assert_eq!(error["data"]["requested"], "2099-01-01", "{method}");
         assert_eq!(error["data"]["supported"][0], "2026-07-28", "{method}");
     }
-    // A client shakes hands with whatever header it has from before.
+    // A client may begin a new handshake with the header of an earlier connection.
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}});
     let headers = [("mcp-protocol-version", "2099-01-01")];
     assert_eq!(server.post(&headers, body.to_string()).status, 200);
 }
 
 #[test]
-fn health_is_told_without_asking_the_component() {
+fn health_does_not_call_the_component() {
     let server = Server::start();
     let answer = server.get("/health", &[]);
     assert_eq!(answer.status, 200);
@@ -182,7 +182,7 @@ fn health_is_told_without_asking_the_component() {
 }
 
 #[test]
-fn the_answer_is_a_stream_only_when_there_is_something_to_tell_before() {
+fn the_response_is_a_stream_only_if_notifications_precede_it() {
     let server = Server::start();
     let register = |username: &str, meta: Value, accept: &str| {
         let body = json!({
@@ -224,7 +224,7 @@ fn the_answer_is_a_stream_only_when_there_is_something_to_tell_before() {
 }
 
 #[test]
-fn a_batch_is_answered_as_a_batch() {
+fn a_batch_gets_a_batch_response() {
     let server = Server::start();
     let batch = json!([
         {"jsonrpc": "2.0", "id": 1, "method": "ping"},
@@ -244,7 +244,7 @@ fn a_batch_is_answered_as_a_batch() {
 }
 
 #[test]
-fn metrics_are_live_numbers() {
+fn metrics_are_current() {
     let server = Server::start();
     let before = server.resource("mcp://user-auth/metrics");
     assert!(before["operations"]["login"].is_null());
@@ -267,13 +267,13 @@ fn metrics_are_live_numbers() {
     assert_eq!(
         created(&after) - created(&before),
         4,
-        "one instance for each call"
+        "each call has an instance of its own"
     );
     assert!(after["instances"]["peak_memory_bytes"].as_u64() > Some(0));
 }
 
 #[test]
-fn a_session_is_a_resource_for_its_owner() {
+fn a_session_is_readable_as_a_resource_by_its_owner() {
     let server = Server::start();
     let tokens = server.new_session("alice");
     let uri = format!(
@@ -311,7 +311,7 @@ fn a_session_is_a_resource_for_its_owner() {
 }
 
 #[test]
-fn a_request_in_flight_is_finished_before_the_server_ends() {
+fn a_request_in_flight_finishes_before_the_shutdown() {
     let server = Server::start();
     let body = json!({
         "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
@@ -320,7 +320,7 @@ fn a_request_in_flight_is_finished_before_the_server_ends() {
             "_meta": {"progressToken": 1},
         },
     });
-    // The first notification says that the request is in flight.
+    // The first notification shows that the request is in flight.
     let mut stream = raw_post(&server, &body.to_string());
     let begun = read_until(&mut stream, "notifications/progress");
     server.terminate();

@@ -1,4 +1,4 @@
-//! `user-auth import`: users of another system, with their password hashes.
+//! `user-auth import`: users of another system with their password hashes.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -60,7 +60,7 @@ fn summary(output: &Output) -> Value {
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Lines such as an export has them.
+/// Lines as another system would export them.
 fn lines(count: usize) -> String {
     (1..=count)
         .map(|number| format!("{}\n", json!({"username": format!("user{number}")})))
@@ -77,7 +77,7 @@ fn call(home: &Path, operation: &str, input: Value) -> Output {
 }
 
 #[test]
-fn imported_users_log_in_with_what_their_old_system_hashed() {
+fn imported_users_log_in_with_their_old_passwords() {
     let home = folder();
     let file = home.path().join("users.jsonl");
     let users = [
@@ -102,7 +102,7 @@ fn imported_users_log_in_with_what_their_old_system_hashed() {
         let wrong = json!({"username": username, "password": "the password of long agx"});
         assert_eq!(call(home.path(), "login", wrong).status.code(), Some(1));
         let right = json!({"username": username, "password": password});
-        // The first login hashes it anew, so that the second is one with ours.
+        // The first login replaces the hash, so the second verifies one of ours.
         for _ in 0..2 {
             let output = call(home.path(), "login", right.clone());
             assert_eq!(output.status.code(), Some(0), "{username}: {output:?}");
@@ -111,7 +111,7 @@ fn imported_users_log_in_with_what_their_old_system_hashed() {
 }
 
 #[test]
-fn bad_lines_are_told_by_their_numbers_and_the_others_imported() {
+fn bad_lines_are_reported_by_number_and_the_others_imported() {
     let home = folder();
     let file = home.path().join("users.jsonl");
     let errors = home.path().join("errors.jsonl");
@@ -163,7 +163,7 @@ fn bad_lines_are_told_by_their_numbers_and_the_others_imported() {
 }
 
 #[test]
-fn a_file_imported_again_changes_nothing() {
+fn importing_a_file_again_changes_nothing() {
     let home = folder();
     let file = home.path().join("users.jsonl");
     fs::write(&file, lines(350)).unwrap();
@@ -183,7 +183,7 @@ fn a_file_imported_again_changes_nothing() {
 }
 
 #[test]
-fn an_import_that_is_stopped_says_where_to_go_on() {
+fn an_interrupted_import_says_where_to_continue() {
     let home = folder();
     let file = home.path().join("users.jsonl");
     let mut text: Vec<String> = lines(250).lines().map(str::to_owned).collect();
@@ -198,7 +198,7 @@ fn an_import_that_is_stopped_says_where_to_go_on() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Its input stays open: it waits for the lines that fill the third call.
+    // The input stays open, so the import waits for the lines that fill the third call.
     let mut input = child.stdin.take().unwrap();
     input.write_all(text.as_bytes()).unwrap();
     input.flush().unwrap();
@@ -226,7 +226,7 @@ fn an_import_that_is_stopped_says_where_to_go_on() {
 }
 
 #[test]
-fn a_file_is_not_overwritten_by_the_errors_of_its_own_import() {
+fn the_error_file_must_not_be_the_imported_file() {
     let home = folder();
     let at = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
     let [file, symbolic, hard] = ["users.jsonl", "symbolic.jsonl", "hard.jsonl"].map(at);
@@ -249,7 +249,7 @@ fn a_file_is_not_overwritten_by_the_errors_of_its_own_import() {
 }
 
 #[test]
-fn errors_of_a_file_that_is_gone_on_with_are_added_to_the_earlier_ones() {
+fn a_continued_import_appends_to_its_error_file() {
     let home = folder();
     let at = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
     let [file, errors] = ["users.jsonl", "errors.jsonl"].map(at);
@@ -268,14 +268,14 @@ fn errors_of_a_file_that_is_gone_on_with_are_added_to_the_earlier_ones() {
     assert_eq!(refused(&[]), [1, 2]);
     fs::write(&file, "{}\nbad\n{}\n\nworse\n").unwrap();
     assert_eq!(refused(&["--from-line", "3"]), [1, 2, 3, 5]);
-    // From the beginning, all are found anew.
+    // An import from the beginning finds all errors again.
     assert_eq!(refused(&[]), [1, 2, 3, 5]);
     fs::write(&file, "{}\n").unwrap();
     assert_eq!(refused(&[]), [1]);
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_missing_file_is_named() {
     let home = folder();
     for arguments in [
         &["absent.jsonl"][..],

@@ -1,4 +1,4 @@
-//! How messages reach the owners of accounts.
+//! Delivery of messages to the owners of accounts.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn ask_for_code(server: &Server, username: &str, email: &str) -> Value {
     server.call("request_email_verification", own).unwrap()
 }
 
-/// Shows the code as who is logged in.
+/// Confirms the address with the code as the logged-in user.
 fn confirm(server: &Server, username: &str, code: &Value) -> Value {
     let credentials = json!({"username": username, "password": PASSWORD});
     let tokens = server.call("login", credentials).unwrap();
@@ -41,7 +41,7 @@ fn by_webhook(webhook: &Webhook) -> Options {
 }
 
 #[test]
-fn a_webhook_gets_each_message_as_signed_json() {
+fn a_webhook_receives_each_message_as_signed_json() {
     let webhook = Webhook::start();
     let server = by_webhook(&webhook)
         .env("USER_AUTH_WEBHOOK_SECRET", SECRET)
@@ -74,7 +74,7 @@ fn a_webhook_gets_each_message_as_signed_json() {
 }
 
 #[test]
-fn a_webhook_that_is_down_gets_the_message_when_it_is_up_again() {
+fn a_message_is_retried_until_the_webhook_is_up_again() {
     let webhook = Webhook::start();
     webhook.hang_up();
     webhook.answer(503);
@@ -93,11 +93,11 @@ fn a_webhook_that_is_down_gets_the_message_when_it_is_up_again() {
     let (status, log) = server.stop();
     assert!(status.success());
     assert!(!log.contains("given up"), "{log}");
-    assert!(webhook.is_empty(), "what is delivered is not sent again");
+    assert!(webhook.is_empty(), "a delivered message is not sent again");
 }
 
 #[test]
-fn messages_that_do_not_get_through_keep_no_others_waiting() {
+fn undeliverable_messages_do_not_delay_others() {
     let webhook = Webhook::start();
     let server = by_webhook(&webhook).start();
     let verify = |username: &str, email: &str| {
@@ -105,7 +105,7 @@ fn messages_that_do_not_get_through_keep_no_others_waiting() {
         let code = webhook.code("email-verification");
         confirm(&server, username, &json!(code));
     };
-    // More than there are tries at one time.
+    // More messages than are tried at one time.
     let undeliverable: Vec<String> = (0..5).map(|number| format!("eve{number}")).collect();
     for username in &undeliverable {
         verify(username, &format!("{username}@down.example"));
@@ -137,7 +137,7 @@ fn messages_that_do_not_get_through_keep_no_others_waiting() {
 }
 
 #[test]
-fn a_message_that_nobody_will_ever_take_is_given_up_and_the_log_does_not_show_it() {
+fn a_permanently_refused_message_is_dropped_and_not_logged() {
     let webhook = Webhook::start();
     webhook.answer(400);
     let server = by_webhook(&webhook).env("LOG_LEVEL", "DEBUG").start();
@@ -145,7 +145,7 @@ fn a_message_that_nobody_will_ever_take_is_given_up_and_the_log_does_not_show_it
     let code = webhook.code("email-verification");
     ask_for_code(&server, "bob", "bob@example.com");
     webhook.code("email-verification");
-    // It ends when all is delivered or given up.
+    // The server ends when all messages are delivered or given up.
     let (_, log) = server.stop();
     assert!(webhook.is_empty(), "it was tried once");
     assert!(log.contains("the webhook answered 400"), "{log}");
@@ -155,7 +155,7 @@ fn a_message_that_nobody_will_ever_take_is_given_up_and_the_log_does_not_show_it
 }
 
 #[test]
-fn what_is_under_way_is_delivered_before_the_server_ends() {
+fn queued_messages_are_delivered_before_the_shutdown() {
     let webhook = Webhook::start();
     webhook.hang_up();
     let server = by_webhook(&webhook).start();
@@ -164,7 +164,7 @@ fn what_is_under_way_is_delivered_before_the_server_ends() {
     let first = webhook.receive();
     assert_eq!(webhook.receive().body, first.body);
 
-    // But a server ends, whatever its messages do.
+    // The shutdown does not wait for ever for messages.
     let webhook = Webhook::start();
     webhook.stall();
     let server = by_webhook(&webhook).start();
@@ -178,7 +178,7 @@ fn what_is_under_way_is_delivered_before_the_server_ends() {
 }
 
 #[test]
-fn a_call_from_the_shell_delivers_before_it_ends() {
+fn a_call_from_the_shell_delivers_before_it_exits() {
     let home = folder();
     let webhook = Webhook::start();
     let server = by_webhook(&webhook).home(home.path()).start();
@@ -211,12 +211,17 @@ fn by_smtp(smtp: &Smtp) -> Options {
 fn code_in(mail: &Mail) -> String {
     let lines = mail.data.lines();
     let mut codes = lines.filter_map(|line| line.trim().strip_prefix("uac_"));
-    format!("uac_{}", codes.next().expect("a code on a line of its own"))
+    format!(
+        "uac_{}",
+        codes
+            .next()
+            .expect("the mail has a code on a line of its own")
+    )
 }
 
 #[test]
-fn mail_is_handed_to_a_server_as_rfc_5321_has_it() {
-    // Which has no time for the first.
+fn mail_is_sent_by_smtp_as_in_rfc_5321() {
+    // The server refuses the first mail temporarily.
     let smtp = Smtp::start(1);
     let server = by_smtp(&smtp).start();
     ask_for_code(&server, "alice", "alice@example.com");
@@ -242,13 +247,13 @@ fn mail_is_handed_to_a_server_as_rfc_5321_has_it() {
             "{header}"
         );
     }
-    // Who names an address chooses no word of what is sent there.
+    // The requester of a mail chooses no word of its text.
     assert!(!body.contains("alice"), "{body}");
     confirm(&server, "alice", &json!(code_in(&mail)));
 }
 
 #[test]
-fn nothing_that_somebody_registers_gets_into_an_envelope_or_a_header() {
+fn registered_values_cannot_change_an_envelope_or_a_header() {
     let smtp = Smtp::start(0);
     let server = by_smtp(&smtp).start();
     for email in [
@@ -260,7 +265,7 @@ fn nothing_that_somebody_registers_gets_into_an_envelope_or_a_header() {
         "e>RCPT@example.com",
         "\"e@example.com",
         "e@exa>mple.com",
-        // For which a server has to offer SMTPUTF8.
+        // Sending to this address would need a server with SMTPUTF8.
         "\u{e8}ve@example.com",
     ] {
         let account = json!({"username": "eve", "password": PASSWORD, "email": email});
@@ -273,9 +278,9 @@ fn nothing_that_somebody_registers_gets_into_an_envelope_or_a_header() {
     assert_eq!(mail.offences, Vec::<String>::new());
 }
 
-/// By a server that does not offer SMTPUTF8 (RFC 6531), as few do.
+/// Uses a server that does not offer SMTPUTF8 (RFC 6531), as most do not.
 #[test]
-fn an_address_in_an_internationalised_domain_gets_its_mail_under_each_spelling() {
+fn an_internationalised_domain_receives_mail_under_each_spelling() {
     const FORM: &str = "Info@xn--mller-kva.example";
     let smtp = Smtp::start(0);
     let server = by_smtp(&smtp).start();
@@ -291,7 +296,7 @@ fn an_address_in_an_internationalised_domain_gets_its_mail_under_each_spelling()
     );
     let confirmed = confirm(&server, "alice", &json!(code_in(&mail)));
     assert_eq!(confirmed["email"], FORM);
-    // They are one address: to ask by any of them sends a code to the owner.
+    // All spellings are one address: a request with any of them sends a code to the owner.
     for spelling in ["info@m\u{fc}ller.example", "INFO@XN--MLLER-KVA.EXAMPLE"] {
         let input = json!({"email": spelling});
         server.call("request_password_reset", input).unwrap();
@@ -309,7 +314,7 @@ fn an_address_in_an_internationalised_domain_gets_its_mail_under_each_spelling()
 }
 
 #[test]
-fn on_ones_own_machine_codes_go_to_the_log_and_the_log_says_so() {
+fn on_a_loopback_address_codes_are_logged_and_a_warning_says_so() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
     ask_for_code(&server, "alice", "alice@example.com");
@@ -323,7 +328,7 @@ fn on_ones_own_machine_codes_go_to_the_log_and_the_log_says_so() {
     let server = Options::new().home(home.path()).start();
     confirm(&server, "alice", code);
 
-    // A start that fails afterwards, so that it ends.
+    // This start fails afterwards, so the process ends.
     let start = |listen: &str| {
         let store = format!("sqlite:{}/absent/a.db", home.path().display());
         let mut command = command(home.path());
@@ -338,7 +343,7 @@ fn on_ones_own_machine_codes_go_to_the_log_and_the_log_says_so() {
 }
 
 #[test]
-fn without_a_delivery_owners_are_told_and_nobody_else_learns_anything() {
+fn without_a_delivery_only_logged_in_owners_get_an_error() {
     let server = Options::new().arg("--delivery").arg("none").start();
     let account = json!({"username": "alice", "password": PASSWORD, "email": "a@example.com"});
     server.call("register", account).unwrap();
@@ -348,13 +353,13 @@ fn without_a_delivery_owners_are_told_and_nobody_else_learns_anything() {
     let error = server.call("request_email_verification", own).unwrap_err();
     assert_eq!(error["code"], -32004);
     let ask = |name: &str| server.call("request_password_reset", json!({"username": name}));
-    assert_eq!(ask("alice"), ask("nobody"));
+    assert_eq!(ask("alice"), ask("unknown"));
     assert!(ask("alice").is_ok());
 }
 
-/// A program of its own, where the queue is short.
+/// Embeds the component in this process, where the queue can be made short.
 #[test]
-fn a_full_queue_refuses_what_comes_next() {
+fn a_full_queue_refuses_further_messages() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

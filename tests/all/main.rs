@@ -1,4 +1,4 @@
-//! End to end: what a user would notice, through the real door.
+//! End-to-end tests: what a user would notice, through the built program.
 
 mod attacks;
 mod audit_chain;

@@ -1,4 +1,4 @@
-//! Where the master key comes from, and how it is rotated.
+//! Sources of the master key, and its rotation.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::thread;
 
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, Server, command, folder, shown, step};
+use user_auth_tests::{Options, PASSWORD, Server, command, folder, step, totp_code};
 
 const KEY: &str = ".local/share/user-auth/master.key";
 
@@ -28,7 +28,7 @@ fn rotate(home: &Path, new: &str, more: &[&str]) -> Output {
     command.args(more).output().unwrap()
 }
 
-/// Whether the store can be opened, and if not, why.
+/// Opens the store and returns the error if that fails.
 fn open(mut command: Command) -> Result<(), String> {
     let output = command.args(["call", "list_roles"]).output().unwrap();
     match output.status.code() {
@@ -57,7 +57,7 @@ fn refresh(server: &Server, tokens: &Value) -> Value {
 }
 
 #[test]
-fn all_that_was_valid_before_a_rotation_is_valid_after_it_and_the_old_key_opens_nothing() {
+fn a_rotation_keeps_tokens_valid_and_retires_the_old_key() {
     let home = folder();
     let home = home.path();
     let running = Options::new().home(home).start();
@@ -68,9 +68,9 @@ fn all_that_was_valid_before_a_rotation_is_valid_after_it_and_the_old_key_opens_
     let own = json!({"access_token": bob["access_token"]});
     let enrolment = running.call("enroll_totp", own).unwrap();
     let secret = enrolment["secret"].as_str().unwrap();
-    // With the step before, so that the one of now can follow it.
+    // Uses the previous step, so that the current one is left for later.
     let confirm = |_| {
-        let code = shown(secret, step() - 1);
+        let code = totp_code(secret, step() - 1);
         let input = json!({"access_token": bob["access_token"], "code": code});
         running.call("confirm_totp", input).ok()
     };
@@ -84,7 +84,7 @@ fn all_that_was_valid_before_a_rotation_is_valid_after_it_and_the_old_key_opens_
     let mode = fs::metadata(&new).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
-    // The server that runs does not notice.
+    // The running server is not affected.
     assert!(is_active(&running, &alice));
     let refreshed = refresh(&running, &alice);
     let told = open(command(home)).unwrap_err();
@@ -114,7 +114,7 @@ fn all_that_was_valid_before_a_rotation_is_valid_after_it_and_the_old_key_opens_
     let login = json!({"username": "bob", "password": PASSWORD});
     let challenge = started.call("login", login).unwrap()["challenge"].take();
     let complete = |_| {
-        let input = json!({"challenge": challenge, "code": shown(secret, step())});
+        let input = json!({"challenge": challenge, "code": totp_code(secret, step())});
         started.call("complete_login", input).ok()
     };
     assert!((0..3).find_map(complete).is_some());
@@ -127,7 +127,7 @@ fn all_that_was_valid_before_a_rotation_is_valid_after_it_and_the_old_key_opens_
 }
 
 #[test]
-fn of_two_rotations_at_once_one_wins() {
+fn of_two_concurrent_rotations_one_wins() {
     let home = folder();
     let home = home.path();
     open(command(home)).unwrap();
@@ -153,18 +153,18 @@ fn of_two_rotations_at_once_one_wins() {
 }
 
 #[test]
-fn a_rotation_that_was_broken_off_before_its_commit_is_run_again() {
+fn an_interrupted_rotation_can_be_repeated() {
     let home = folder();
     let home = home.path();
     open(command(home)).unwrap();
-    // The file is what was left.
+    // Only the new key file remained of it.
     let new = write_key(home, "new.key", "a7");
     assert!(open(command(home)).is_ok());
     assert!(rotate(home, &new, &[]).status.success());
     assert!(open_with(home, &new).is_ok());
     let same = rotate(home, &new, &["--master-key-file", &new]);
     assert!(String::from_utf8_lossy(&same.stderr).contains("in use"));
-    // Nothing is made for a store that is not there.
+    // No key file is created for a store that does not exist.
     let other = at(home, "other.key");
     let store = format!("sqlite:{}", at(home, "absent.db"));
     assert_eq!(
@@ -175,7 +175,7 @@ fn a_rotation_that_was_broken_off_before_its_commit_is_run_again() {
 }
 
 #[test]
-fn the_key_may_come_as_a_systemd_credential() {
+fn the_key_can_be_a_systemd_credential() {
     let home = folder();
     let home = home.path();
     let credentials = home.join("credentials");
@@ -186,13 +186,13 @@ fn the_key_may_come_as_a_systemd_credential() {
         command.env("CREDENTIALS_DIRECTORY", &credentials);
         command
     };
-    // Of a service with a user of its own it shows the bits of the group.
+    // The credential of a service with a user of its own shows the bits of the group.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o440)).unwrap();
     open(with()).unwrap();
     assert!(!Path::new(&at(home, KEY)).exists(), "no other is made");
     assert!(open_with(home, &write_key(home, "same.key", "17")).is_ok());
 
-    // Who names a key means that one.
+    // An explicitly named key takes precedence.
     let other = write_key(home, "other.key", "28");
     let mut by_file = with();
     by_file.env("USER_AUTH_MASTER_KEY_FILE", &other);
@@ -202,7 +202,7 @@ fn the_key_may_come_as_a_systemd_credential() {
     assert!(open(by_text).unwrap_err().contains("another master key"));
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
     assert!(open(with()).unwrap_err().contains("mode 444"));
-    // A folder without it is one with other credentials.
+    // The credentials folder may contain other credentials only.
     fs::remove_file(&file).unwrap();
     assert!(open(with()).unwrap_err().contains("not its master key"));
 }

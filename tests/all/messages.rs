@@ -1,11 +1,12 @@
-//! What clients of many languages send, and what they can make of the answers.
+//! Messages as clients in many languages send them, and the responses these clients can
+//! use.
 
 use std::fs;
 
 use serde_json::{Value, json};
 use user_auth_tests::{Options, PASSWORD, Server, Stdio, command, folder};
 
-/// A call of a tool with these headers, and its answer.
+/// Calls a tool with these headers and returns the answer.
 fn call(server: &Server, headers: &[(&str, &str)], operation: &str, arguments: Value) -> Value {
     let params = json!({"name": format!("user-auth_{operation}"), "arguments": arguments});
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
@@ -16,7 +17,7 @@ fn wrong_password() -> Value {
     json!({"username": "alice", "password": "not the right one"})
 }
 
-/// Whether an answer has a failed login as a result; or else as an error.
+/// Returns whether the answer contains the failed login as a result and not as an error.
 fn is_result(answer: &Value) -> bool {
     let result = &answer["result"];
     let error = match result.is_object() {
@@ -37,7 +38,7 @@ fn is_result(answer: &Value) -> bool {
 }
 
 #[test]
-fn params_of_null_or_an_empty_array_are_as_if_left_out() {
+fn null_or_empty_array_params_count_as_omitted() {
     let server = Server::start();
     for method in [
         "initialize",
@@ -69,7 +70,7 @@ fn params_of_null_or_an_empty_array_are_as_if_left_out() {
 }
 
 #[test]
-fn null_in_an_optional_field_is_as_if_it_was_left_out() {
+fn null_in_an_optional_field_counts_as_omitted() {
     let server = Server::start();
     let tokens = server.new_session("alice");
     let key = json!({
@@ -83,12 +84,12 @@ fn null_in_an_optional_field_is_as_if_it_was_left_out() {
     let fields = &error["data"]["details"]["fields"];
     assert_eq!(
         fields[0]["path"], "$.password",
-        "a secret is never left out so"
+        "a secret cannot be omitted with null"
     );
 }
 
 #[test]
-fn an_integer_may_have_a_fraction_of_zero_and_an_id_comes_back_as_it_was_sent() {
+fn integers_may_have_a_zero_fraction_and_ids_are_echoed_verbatim() {
     let server = Server::start();
     let body = r#"{"jsonrpc":"2.0","id":1.0,"method":"ping"}"#;
     let answer = server.post(&[], body);
@@ -115,7 +116,7 @@ fn an_integer_may_have_a_fraction_of_zero_and_an_id_comes_back_as_it_was_sent() 
 }
 
 #[test]
-fn a_request_with_the_id_1_0_is_cancelled_by_the_id_1() {
+fn a_request_with_id_1_0_is_cancelled_by_id_1() {
     let mut client = Stdio::start(&["--store", "memory"]);
     let params = json!({
         "name": "user-auth_register",
@@ -123,7 +124,7 @@ fn a_request_with_the_id_1_0_is_cancelled_by_the_id_1() {
         "_meta": {"progressToken": "p"},
     });
     client.request(json!(7.0), "tools/call", params);
-    // It has begun to hash, which takes much longer than the next line.
+    // The call has begun to hash, which takes much longer than the next line.
     assert_eq!(client.receive()["method"], "notifications/progress");
     let params = json!({"requestId": 7});
     let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
@@ -133,7 +134,7 @@ fn a_request_with_the_id_1_0_is_cancelled_by_the_id_1() {
 }
 
 #[test]
-fn types_are_named_as_json_names_them() {
+fn errors_use_the_type_names_of_json() {
     let server = Server::start();
     let tokens = server.new_session("alice");
     let problem = |operation: &str, field: &str, value: Value| {
@@ -190,7 +191,7 @@ fn types_are_named_as_json_names_them() {
 }
 
 #[test]
-fn a_failed_operation_over_http_is_a_result_for_clients_that_name_a_version_which_has_it() {
+fn a_failed_operation_over_http_is_a_result_if_the_named_version_supports_that() {
     let server = Server::start();
     for (version, expected) in [
         (None, false),
@@ -213,7 +214,7 @@ fn a_failed_operation_over_http_is_a_result_for_clients_that_name_a_version_whic
 }
 
 #[test]
-fn how_a_failed_operation_is_answered_can_be_set() {
+fn the_form_of_failed_operations_can_be_set() {
     for (setting, expected) in [("result", true), ("error", false)] {
         let server = Options::new()
             .store("memory")
@@ -227,7 +228,7 @@ fn how_a_failed_operation_is_answered_can_be_set() {
 }
 
 #[test]
-fn over_stdio_a_failed_operation_is_answered_as_initialize_agreed() {
+fn over_stdio_a_failed_operation_has_the_form_agreed_by_initialize() {
     for (version, agreed, expected) in [
         ("2024-11-05", "2024-11-05", false),
         ("2025-03-26", "2025-03-26", true),
@@ -257,7 +258,7 @@ fn over_stdio_a_failed_operation_is_answered_as_initialize_agreed() {
 }
 
 #[test]
-fn the_capabilities_have_at_most_4_kb_and_the_schemas_of_one_operation_on_request() {
+fn capabilities_are_at_most_4_kb_and_include_schemas_on_request() {
     let server = Server::start();
     let summary = server.call("get_capabilities", json!({})).unwrap();
     let length = summary.to_string().len();
@@ -287,7 +288,7 @@ fn the_capabilities_have_at_most_4_kb_and_the_schemas_of_one_operation_on_reques
 }
 
 #[test]
-fn a_search_among_many_users_has_all_that_it_finds_on_its_first_page() {
+fn a_search_returns_all_matches_on_its_first_page() {
     let home = folder();
     let lines: Vec<String> = (0..2_500)
         .map(|number| json!({"username": format!("user{number}")}).to_string())
@@ -314,7 +315,7 @@ fn a_search_among_many_users_has_all_that_it_finds_on_its_first_page() {
     let found = page(r#"{"search": "SER2499"}"#);
     assert_eq!(found["users"][0]["username"], "user2499");
     assert_eq!(found["next"], Value::Null, "{found}");
-    let none = page(r#"{"search": "nobody"}"#);
+    let none = page(r#"{"search": "unknown"}"#);
     assert_eq!(none, json!({"users": []}));
     let first = page(r#"{"search": "user1", "limit": 100}"#);
     assert_eq!(first["users"].as_array().unwrap().len(), 100);
@@ -325,7 +326,7 @@ fn a_search_among_many_users_has_all_that_it_finds_on_its_first_page() {
 }
 
 #[test]
-fn the_header_authorization_is_enough_to_show_a_session_and_to_end_it() {
+fn the_authorization_header_suffices_to_read_and_end_a_session() {
     let server = Server::start();
     let tokens = server.new_session("alice");
     let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());

@@ -1,4 +1,4 @@
-//! Many at once: the store decides, and exactly one wins.
+//! Parallel calls: the store decides, and exactly one wins.
 
 use std::sync::Barrier;
 use std::thread;
@@ -16,10 +16,10 @@ fn servers() -> [Server; 2] {
 }
 
 fn at_once(server: &Server, operation: &str, arguments: &Value) -> Vec<Result<Value, Value>> {
-    so_many_at_once(PARALLEL, server, operation, arguments)
+    this_many_at_once(PARALLEL, server, operation, arguments)
 }
 
-fn so_many_at_once(
+fn this_many_at_once(
     parallel: usize,
     server: &Server,
     operation: &str,
@@ -43,7 +43,7 @@ fn so_many_at_once(
 }
 
 #[test]
-fn of_parallel_registrations_of_one_name_exactly_one_wins() {
+fn exactly_one_of_parallel_registrations_of_one_name_wins() {
     for server in servers() {
         for round in 0..3 {
             let account = json!({"username": format!("alice{round}"), "password": PASSWORD});
@@ -59,7 +59,7 @@ fn of_parallel_registrations_of_one_name_exactly_one_wins() {
 }
 
 #[test]
-fn of_parallel_refreshes_of_one_token_exactly_one_wins() {
+fn exactly_one_of_parallel_refreshes_of_one_token_wins() {
     for server in servers() {
         for round in 0..3 {
             let tokens = server.new_session(&format!("alice{round}"));
@@ -73,7 +73,7 @@ fn of_parallel_refreshes_of_one_token_exactly_one_wins() {
             for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
                 assert_eq!(error["code"], -32001, "{error}");
             }
-            // The others used a token that was used: that ends the session.
+            // The other calls replayed a used token, which ends the session.
             let token = json!({"token": won[0]["access_token"]});
             assert_eq!(
                 server.call("verify_token", token).unwrap(),
@@ -84,7 +84,7 @@ fn of_parallel_refreshes_of_one_token_exactly_one_wins() {
 }
 
 #[test]
-fn parallel_guesses_get_no_further_than_guesses_one_by_one() {
+fn parallel_guesses_are_throttled_like_sequential_ones() {
     for server in servers() {
         server.new_session("alice");
         let guess = json!({"username": "alice", "password": "a wrong one"});
@@ -109,8 +109,8 @@ fn parallel_logins_of_one_account_all_succeed() {
     for server in servers() {
         server.new_session("alice");
         let right = json!({"username": "alice", "password": PASSWORD});
-        // More at once are throttled: they could as well be guesses.
-        let answers = so_many_at_once(10, &server, "login", &right);
+        // More parallel logins would be throttled, since they could as well be guesses.
+        let answers = this_many_at_once(10, &server, "login", &right);
         for answer in &answers {
             assert!(answer.is_ok(), "{answer:?}");
         }

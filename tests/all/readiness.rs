@@ -1,4 +1,4 @@
-//! `/ready`, while the store can be read and not written.
+//! `/ready`, while the store can be read but not written.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use user_auth_tests::{Options, PASSWORD, Server, command, folder};
 
 use crate::postgres::on;
 
-/// Longer than an answer is kept, by far; only the end of a test that fails.
+/// Much longer than an answer is cached; it only ends a failing test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks until the answer has this status, and returns it.
@@ -28,7 +28,7 @@ fn ready(server: &Server, status: u16) -> Value {
 }
 
 #[track_caller]
-fn assert_takes_no_writes(server: &Server) {
+fn assert_not_writable(server: &Server) {
     let body = ready(server, 503);
     assert_eq!(body["status"], "unavailable");
     assert_eq!(body["store"], "unavailable");
@@ -38,25 +38,25 @@ fn assert_takes_no_writes(server: &Server) {
     for inside in ["sql", "SQL", "/", "[", "trigger"] {
         assert!(!reason.contains(inside), "{reason}");
     }
-    // It lives: to start it again would not help.
+    // The server is healthy: a restart would not help.
     assert_eq!(server.get("/health", &[]).status, 200);
 }
 
 #[track_caller]
-fn assert_works(server: &Server) {
+fn assert_writable(server: &Server) {
     let expected = json!({"status": "ready", "store": "ok", "component": "ok"});
     assert_eq!(ready(server, 200), expected);
 }
 
 #[test]
-fn a_database_in_sqlite_that_is_read_only_is_not_ready() {
+fn a_read_only_sqlite_database_is_not_ready() {
     let home = folder();
     let database = home.path().join("x.db");
     let store = format!("sqlite:{}", database.display());
     let server = Options::new().home(home.path()).store(&store).start();
-    assert_works(&server);
+    assert_writable(&server);
     let other = Connection::open(&database).unwrap();
-    // As on a file system that was remounted for reading only, which takes root.
+    // Simulates a file system that was remounted read-only, which would require root.
     for event in ["INSERT", "UPDATE", "DELETE"] {
         let trigger = format!(
             "CREATE TRIGGER stop_{event} BEFORE {event} ON entries
@@ -64,62 +64,62 @@ fn a_database_in_sqlite_that_is_read_only_is_not_ready() {
         );
         other.execute_batch(&trigger).unwrap();
     }
-    assert_takes_no_writes(&server);
+    assert_not_writable(&server);
     for event in ["INSERT", "UPDATE", "DELETE"] {
         other
             .execute_batch(&format!("DROP TRIGGER stop_{event}"))
             .unwrap();
     }
-    assert_works(&server);
+    assert_writable(&server);
 }
 
 #[test]
-fn a_database_in_sqlite_without_room_is_not_ready() {
+fn a_sqlite_database_without_disk_space_is_not_ready() {
     let home = folder();
     let database = home.path().join("x.db");
     let store = format!("sqlite:{}", database.display());
     let options = Options::new().home(home.path()).store(&store);
-    // A write past the limit is to fail as one on a full disk does.
-    let server = options.deaf_to("XFSZ").start();
-    assert_works(&server);
+    // A write past the limit fails as a write to a full disk does.
+    let server = options.ignoring_signal("XFSZ").start();
+    assert_writable(&server);
     let limit = |bytes: &str| {
         let pid = server.pid().to_string();
         let mut prlimit = Command::new("prlimit");
         prlimit.args(["--pid", &pid, &format!("--fsize={bytes}:")]);
         assert!(prlimit.status().unwrap().success(), "prlimit of util-linux");
     };
-    // Not another byte.
+    // No byte can be added.
     limit("4096");
-    assert_takes_no_writes(&server);
+    assert_not_writable(&server);
     limit("unlimited");
-    assert_works(&server);
+    assert_writable(&server);
 }
 
 #[test]
-fn a_database_in_postgres_that_is_read_only_is_not_ready() {
+fn a_read_only_postgresql_database_is_not_ready() {
     let postgres = shared();
     let url = postgres.database();
     let name = url.rsplit('/').next().unwrap();
     let server = on(&url).start();
-    assert_works(&server);
+    assert_writable(&server);
     let set = |read_only: &str| {
         let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = {read_only}");
         postgres.sql("postgres", &set);
-        // It holds for new sessions.
+        // The setting applies to new sessions.
         let end = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
         );
         postgres.sql("postgres", &end);
     };
     set("on");
-    // The first that is asked of a session that has ended fails as well.
+    // The first query on a terminated session fails as well.
     let register = |n: usize| {
         let account = json!({"username": format!("alice{n}"), "password": PASSWORD});
         server.call("register", account)
     };
     assert!(
         (0..8).all(|n| register(n).is_err()),
-        "nothing can be written"
+        "the store accepts no writes"
     );
     let began = Instant::now();
     while !ready(&server, 503)["reason"]
@@ -128,19 +128,19 @@ fn a_database_in_postgres_that_is_read_only_is_not_ready() {
     {
         assert!(began.elapsed() < PATIENCE);
     }
-    assert_takes_no_writes(&server);
+    assert_not_writable(&server);
     set("off");
-    assert_works(&server);
+    assert_writable(&server);
 }
 
 #[test]
-fn what_is_asked_of_the_store_for_it_is_in_no_backup_and_in_nobodys_way() {
+fn the_readiness_record_is_not_backed_up_and_does_not_block_a_restore() {
     let home = folder();
     let home = home.path();
     let file = |name: &str| home.join(name).display().to_string();
     let store = |name: &str| format!("sqlite:{}", file(name));
     let server = Options::new().home(home).store(&store("a.db")).start();
-    assert_works(&server);
+    assert_writable(&server);
     server.new_session("alice");
     let run = |arguments: &[&str]| {
         let output = command(home).args(arguments).output().unwrap();
@@ -150,11 +150,11 @@ fn what_is_asked_of_the_store_for_it_is_in_no_backup_and_in_nobodys_way() {
     run(&["backup", &file("x.backup"), "--store", &store("a.db")]);
     drop(server);
 
-    // A server that was asked whether it is ready has written nothing that counts.
+    // Readiness checks alone do not make a store count as used.
     let key = file("master.key");
     let other = Options::new().home(home).store(&store("b.db"));
     let other = other.arg("--master-key-file").arg(&key).start();
-    assert_works(&other);
+    assert_writable(&other);
     other.stop();
     let to = store("b.db");
     run(&[

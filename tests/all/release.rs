@@ -1,4 +1,4 @@
-//! What is published: the same bytes wherever they were built, that anybody can check.
+//! Releases: the same bytes wherever they were built, verifiable by anyone.
 
 use std::env;
 use std::fs;
@@ -9,13 +9,13 @@ use std::process::{Command, Output};
 
 use user_auth_tests::{built, folder};
 
-/// The top of the source.
+/// The root folder of the sources.
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The components that SHA256SUMS lists.
-fn published() -> Vec<PathBuf> {
+/// Returns the components that SHA256SUMS lists.
+fn published_components() -> Vec<PathBuf> {
     let sums = fs::read_to_string(built("SHA256SUMS")).unwrap();
     let names = sums
         .lines()
@@ -33,11 +33,11 @@ fn builds_in_two_folders_give_the_same_component() {
         });
     let expected = fs::read(built("user-auth.wasm")).unwrap();
     let scratch = folder();
-    // Another home of Cargo as well: a name for the same one, since nothing must be
-    // fetched.
+    // A different path for the home of Cargo as well: a link to the same one, since nothing
+    // must be downloaded.
     let other_cargo = scratch.path().join("another-home-of-cargo");
     symlink(&cargo, &other_cargo).unwrap();
-    // One folder is that of the project.
+    // One of the two folders is that of the project.
     let other = "a/much/longer/path/to/the/sources/than/that/of/the/other/one";
     let copy = scratch.path().join(other);
     copy_sources(&source(), &copy).unwrap();
@@ -47,7 +47,7 @@ fn builds_in_two_folders_give_the_same_component() {
 }
 
 #[test]
-fn components_are_small_and_as_large_as_the_documentation_says() {
+fn components_have_the_documented_size() {
     let bytes = |name: &str| fs::metadata(built(name)).unwrap().len();
     assert!(bytes("user-auth.wasm") < 2_000_000, "the component");
     assert!(bytes("user-auth-edge.wasm") < 2_000_000, "the edge build");
@@ -71,28 +71,29 @@ fn components_are_small_and_as_large_as_the_documentation_says() {
     assert_eq!(names.len(), 5);
 }
 
-/// As `make` does, without the network. Writing into the component what it is takes a
-/// program, which need not be built again.
+/// Builds as `make` does, without the network. The program that writes the description into
+/// the component need not be built again.
 fn make_component(folder: &Path, cargo_home: &Path) {
     let mut make = Command::new("make");
     make.current_dir(folder)
         .args(["component", "CARGO=cargo --offline"])
         .arg(format!("STAMP={}", built("user-auth-stamp").display()))
         .env("CARGO_HOME", cargo_home);
-    // Of the `make` and the `cargo` that run this test.
+    // These variables belong to the `make` and the `cargo` that run this test.
     for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RUSTFLAGS"] {
         make.env_remove(name);
     }
     let output = make.output().unwrap();
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", output_of(&output));
 }
 
-fn said(output: &Output) -> String {
+fn output_of(output: &Output) -> String {
     let texts = [&output.stdout[..], &output.stderr].concat();
     String::from_utf8_lossy(&texts).into_owned()
 }
 
-/// Without what was built, installed or kept by other programs.
+/// Copies the sources without build results, installed packages and files of other
+/// programs.
 fn copy_sources(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
@@ -111,7 +112,7 @@ fn copy_sources(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 #[test]
-fn components_do_not_tell_where_they_were_built() {
+fn components_contain_no_build_paths() {
     let mut places = vec![
         source().canonicalize().unwrap().display().to_string(),
         "/registry/src/".to_owned(),
@@ -125,7 +126,7 @@ fn components_do_not_tell_where_they_were_built() {
             places.push(format!("{place}/"));
         }
     }
-    let components = published();
+    let components = published_components();
     assert_eq!(components.len(), 5);
     for component in components {
         let bytes = fs::read(&component).unwrap();
@@ -138,7 +139,7 @@ fn components_do_not_tell_where_they_were_built() {
     }
 }
 
-/// The commands of the section of `wit/README.md` with this title.
+/// Returns the commands of the section of `wit/README.md` with this title.
 fn commands(title: &str) -> String {
     let text = fs::read_to_string(source().join("wit/README.md")).unwrap();
     let (_, section) = text.split_once(&format!("## {title}\n")).expect(title);
@@ -159,22 +160,22 @@ fn run(folder: &Path, commands: &str) -> Output {
 }
 
 #[test]
-fn a_release_is_signed_and_verified_as_written_down() {
+fn a_release_can_be_signed_and_verified_as_documented() {
     let release = folder();
-    let names = published();
+    let names = published_components();
     for file in names.iter().chain([&built("SHA256SUMS")]) {
         fs::copy(file, release.path().join(file.file_name().unwrap())).unwrap();
     }
     let at = |name: &str| release.path().join(name);
     let signed = run(release.path(), &commands("Sign without a registry"));
-    assert!(signed.status.success(), "{}", said(&signed));
+    assert!(signed.status.success(), "{}", output_of(&signed));
     assert!(!at("SHA256SUMS").with_extension("key").exists());
 
     let verify = commands("Verify without a registry");
     let verified = run(release.path(), &verify);
-    assert!(verified.status.success(), "{}", said(&verified));
+    assert!(verified.status.success(), "{}", output_of(&verified));
 
-    // A component that somebody has changed.
+    // An altered component.
     let component = at("user-auth-edge.wasm");
     let genuine = fs::read(&component).unwrap();
     let mut changed = genuine.clone();
@@ -184,18 +185,18 @@ fn a_release_is_signed_and_verified_as_written_down() {
     let refused = run(release.path(), &verify);
     assert!(!refused.status.success());
     assert!(
-        said(&refused).contains("user-auth-edge.wasm: FAILED"),
+        output_of(&refused).contains("user-auth-edge.wasm: FAILED"),
         "{}",
-        said(&refused)
+        output_of(&refused)
     );
 
-    // A list that somebody has changed to fit it.
+    // A list altered to match the component.
     run(release.path(), "sha256sum *.wasm > SHA256SUMS");
     let refused = run(release.path(), &verify);
-    assert!(!refused.status.success(), "{}", said(&refused));
+    assert!(!refused.status.success(), "{}", output_of(&refused));
     fs::write(&component, genuine).unwrap();
 
-    // A signature by somebody else.
+    // A signature by another key.
     let forged = commands("Sign without a registry").replace("signing.pub", "other.pub");
     assert!(run(release.path(), &forged).status.success());
     assert!(!run(release.path(), &verify).status.success());

@@ -1,5 +1,5 @@
-//! A component that misbehaves costs its own request a clear error, and nobody
-//! else's anything.
+//! A component that misbehaves causes a clear error for its own request and affects no
+//! other request.
 
 mod answers;
 mod floods;
@@ -14,7 +14,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use user_auth_tests::{Options, Server, built, folder, table_bomb};
 
-/// What a component can do to a request of its own.
+/// Deeds by which a component harms its own request.
 const DEEDS: [&str; 9] = [
     "loop",
     "memory",
@@ -43,7 +43,7 @@ fn deed(server: &Server, deed: &str) -> (u16, Value) {
     (answer.status, answer.json())
 }
 
-/// The deed has ended with an error that tells nothing of what happened.
+/// Asserts that the deed has ended with an error that reveals nothing of what happened.
 fn assert_ended(server: &Server, bad: &str) {
     let (status, answer) = deed(server, bad);
     assert_eq!(status, 503, "{bad}");
@@ -65,7 +65,7 @@ fn assert_unharmed(server: &Server, by: &str) {
 }
 
 #[test]
-fn whatever_a_component_does_ends_its_request_and_the_next_one_works() {
+fn misbehaviour_ends_the_request_and_the_next_one_works() {
     let server = hostile();
     for bad in DEEDS {
         assert_ended(&server, bad);
@@ -74,7 +74,7 @@ fn whatever_a_component_does_ends_its_request_and_the_next_one_works() {
 }
 
 #[test]
-fn others_are_answered_while_one_misbehaves() {
+fn other_requests_are_answered_while_one_misbehaves() {
     let server = hostile();
     for bad in DEEDS {
         std::thread::scope(|scope| {
@@ -92,7 +92,7 @@ fn others_are_answered_while_one_misbehaves() {
 }
 
 #[test]
-fn a_table_that_grows_without_end_ends_its_request() {
+fn endless_table_growth_ends_the_request() {
     let home = folder();
     let path = home.path().join("table.wasm");
     std::fs::write(&path, table_bomb()).unwrap();
@@ -113,7 +113,7 @@ fn a_table_that_grows_without_end_ends_its_request() {
 }
 
 #[test]
-fn no_call_sees_what_another_left_in_memory() {
+fn no_call_sees_memory_of_another() {
     let server = hostile();
     for _ in 0..50 {
         assert_eq!(deed(&server, "remember").1["remembered"], 1);

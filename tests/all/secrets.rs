@@ -1,10 +1,10 @@
-//! No secret leaves by a side door.
+//! No secret leaves through a side channel.
 
 use serde_json::json;
-use user_auth_tests::{Options, PASSWORD, Webhook, folder, shown, step};
+use user_auth_tests::{Options, PASSWORD, Webhook, folder, step, totp_code};
 
 #[test]
-fn no_secret_is_in_the_log_the_metrics_or_the_store() {
+fn no_secret_appears_in_log_metrics_or_store() {
     let home = folder();
     let webhook = Webhook::start();
     let server = Options::new()
@@ -25,7 +25,7 @@ fn no_secret_is_in_the_log_the_metrics_or_the_store() {
     let renewed = server.call("refresh_token", renewed).unwrap();
     let own = json!({"access_token": renewed["access_token"]});
     let enrolment = server.call("enroll_totp", own).unwrap();
-    let code = shown(enrolment["secret"].as_str().unwrap(), step());
+    let code = totp_code(enrolment["secret"].as_str().unwrap(), step());
     let confirm = json!({"access_token": renewed["access_token"], "code": code});
     let confirmed = server.call("confirm_totp", confirm).unwrap();
     let credentials = json!({"username": "alice", "password": PASSWORD});
@@ -43,7 +43,7 @@ fn no_secret_is_in_the_log_the_metrics_or_the_store() {
     let (_, log) = server.stop();
     assert!(
         log.contains("refresh_token"),
-        "the log tells of operations: {log}"
+        "the log has lines about operations: {log}"
     );
 
     let mut stored = Vec::new();

@@ -1,10 +1,10 @@
-//! The main job over standard input and output.
+//! The main workflow over standard input and output.
 
 use serde_json::{Value, json};
 use user_auth_tests::{PASSWORD, Stdio};
 
 #[test]
-fn a_session_from_the_handshake_to_the_end_of_input() {
+fn a_session_lasts_from_the_handshake_to_the_end_of_input() {
     let mut client = Stdio::start(&[]);
     client.request(0, "initialize", json!({"protocolVersion": "2025-11-25"}));
     assert_eq!(client.receive()["result"]["protocolVersion"], "2025-11-25");
@@ -43,7 +43,7 @@ fn a_modern_client_needs_no_handshake() {
 }
 
 #[test]
-fn what_is_no_message_is_answered_and_the_next_one_works() {
+fn a_malformed_message_gets_an_error_and_the_next_one_works() {
     let mut client = Stdio::start(&["--store", "memory"]);
     for (line, code) in [
         (&b"{"[..], -32700),
@@ -65,7 +65,7 @@ fn what_is_no_message_is_answered_and_the_next_one_works() {
 }
 
 #[test]
-fn what_is_in_flight_at_the_end_of_input_is_answered() {
+fn requests_in_flight_at_the_end_of_input_are_answered() {
     let mut client = Stdio::start(&["--store", "memory"]);
     for id in 0..6 {
         let arguments = json!({"username": format!("user{id}"), "password": PASSWORD});
@@ -97,7 +97,7 @@ fn a_cancelled_request_gets_no_answer_and_leaves_nothing_behind() {
         "_meta": {"progressToken": "p"},
     });
     client.request("slow", "tools/call", params);
-    // It has begun to hash, which takes much longer than the next line.
+    // The call has begun to hash, which takes much longer than the next line.
     assert_eq!(client.receive()["method"], "notifications/progress");
     let cancel = json!({
         "jsonrpc": "2.0",
@@ -112,7 +112,7 @@ fn a_cancelled_request_gets_no_answer_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn log_notifications_come_at_the_level_that_was_set() {
+fn log_notifications_follow_the_level_that_was_set() {
     let reuse = |level: &str| {
         let mut client = Stdio::start(&["--store", "memory"]);
         client.request(0, "logging/setLevel", json!({"level": level}));

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use user_auth_tests::{PASSWORD, Terminal, built, command, folder};
 
-/// Every page of help.
+/// The commands whose help is checked: all of them.
 const PAGES: [&[&str]; 16] = [
     &["--help"],
     &["serve", "--help"],
@@ -34,14 +34,14 @@ fn program(home: &Path, arguments: &[&str]) -> Command {
 }
 
 /// Runs the program at a terminal of 80 columns to its end.
-fn shown(home: &Path, arguments: &[&str]) -> String {
+fn run_at_terminal(home: &Path, arguments: &[&str]) -> String {
     let (code, shown) = Terminal::start(&program(home, arguments), 80).end();
     assert_eq!(code, Some(0), "{arguments:?}: {shown}");
     shown
 }
 
-/// The same where it is piped.
-fn called(home: &Path, operation: &str, input: Value) -> Value {
+/// Runs the program with its output piped.
+fn run_piped(home: &Path, operation: &str, input: Value) -> Value {
     let output = program(home, &["call", operation, "--json", &input.to_string()])
         .output()
         .unwrap();
@@ -61,17 +61,17 @@ fn without_colours(text: &str) -> String {
 
 fn register(home: &Path, username: &str) -> Value {
     let input = json!({"username": username, "password": PASSWORD});
-    called(home, "register", input)
+    run_piped(home, "register", input)
 }
 
 fn log_in(home: &Path, username: &str) -> String {
     let input = json!({"username": username, "password": PASSWORD});
-    let tokens = called(home, "login", input);
+    let tokens = run_piped(home, "login", input);
     format!("access_token={}", tokens["access_token"].as_str().unwrap())
 }
 
 #[test]
-fn help_breaks_lines_at_words_on_any_terminal() {
+fn help_wraps_lines_at_words_at_any_width() {
     let home = folder();
     for page in PAGES {
         let whole = Terminal::start(&program(home.path(), page), 200).end().1;
@@ -93,22 +93,22 @@ fn help_breaks_lines_at_words_on_any_terminal() {
 }
 
 #[test]
-fn lists_are_tables_that_fit_and_are_json_when_asked_for() {
+fn lists_are_tables_that_fit_and_json_on_request() {
     let home = folder();
     let home = home.path();
     let alice = register(home, "alice");
     let wide = register(home, "김철수");
     let token = log_in(home, "alice");
-    called(home, "create_service_account", json!({"username": "agent"}));
+    run_piped(home, "create_service_account", json!({"username": "agent"}));
     let role = json!({"role": "clerk", "permissions": ["billing:read", "billing:write"]});
-    called(home, "define_role", role);
-    called(
+    run_piped(home, "define_role", role);
+    run_piped(
         home,
         "assign_role",
         json!({"username": "alice", "role": "clerk"}),
     );
     let key = json!({"user_id": alice["user_id"], "name": "first", "scopes": ["billing:*"]});
-    called(home, "create_api_key", key);
+    run_piped(home, "create_api_key", key);
 
     let user_id = alice["user_id"].as_str().unwrap();
     let keys_of = format!("user_id={user_id}");
@@ -139,7 +139,7 @@ fn lists_are_tables_that_fit_and_are_json_when_asked_for() {
         (&["get_user", "username=alice"], &["user_id:", "roles:"]),
     ] {
         let all = [&["call"], arguments].concat();
-        let table = shown(home, &all);
+        let table = run_at_terminal(home, &all);
         let plain = without_colours(&table);
         for line in plain.lines() {
             let is_wide = line.contains("김철수");
@@ -153,13 +153,13 @@ fn lists_are_tables_that_fit_and_are_json_when_asked_for() {
         assert!(!plain.lines().any(is_json), "{plain}");
 
         let asked = [&all[..], &["--output", "json"]].concat();
-        let json = shown(home, &asked);
+        let json = run_at_terminal(home, &asked);
         let json: Value = serde_json::from_str(&json).unwrap();
         assert!(json.is_object(), "{arguments:?}: {json}");
     }
 
-    // Columns stand below each other, also below letters that take two.
-    let table = without_colours(&shown(home, &["call", "list_users"]));
+    // Columns are aligned, also below characters that are two columns wide.
+    let table = without_colours(&run_at_terminal(home, &["call", "list_users"]));
     let wide_id = wide["user_id"].as_str().unwrap();
     let place = |id: &str| {
         let line = table.lines().find(|line| line.contains(id)).unwrap();
@@ -170,7 +170,7 @@ fn lists_are_tables_that_fit_and_are_json_when_asked_for() {
 }
 
 #[test]
-fn what_is_to_be_copied_is_whole_and_nothing_is_coloured_against_the_users_will() {
+fn values_to_copy_are_unbroken_and_colours_can_be_turned_off() {
     let home = folder();
     let home = home.path();
     register(home, "alice");
@@ -180,12 +180,12 @@ fn what_is_to_be_copied_is_whole_and_nothing_is_coloured_against_the_users_will(
         "username=alice",
         &format!("password={PASSWORD}"),
     ];
-    let tokens = shown(home, &login);
+    let tokens = run_at_terminal(home, &login);
     assert!(tokens.contains('\x1b'), "{tokens}");
     let plain = without_colours(&tokens);
     let line = plain.lines().find(|line| line.starts_with("access_token:"));
     let token = line.unwrap().split_whitespace().last().unwrap();
-    let verified = called(home, "verify_token", json!({"token": token}));
+    let verified = run_piped(home, "verify_token", json!({"token": token}));
     assert_eq!(verified["active"], true, "{plain}");
 
     for arguments in [
@@ -210,7 +210,7 @@ fn what_is_to_be_copied_is_whole_and_nothing_is_coloured_against_the_users_will(
 }
 
 #[test]
-fn no_value_moves_the_cursor_or_turns_text_around() {
+fn no_value_moves_the_cursor_or_reverses_text() {
     let home = folder();
     let home = home.path();
     let evil = "a\u{1b}[2J\u{202e}b\u{9b}31m\u{2066}";
@@ -244,19 +244,19 @@ fn no_value_moves_the_cursor_or_turns_text_around() {
             assert!(!shown.contains(deceptive), "{arguments:?}: {shown:?}");
         }
     }
-    // At least one of the two got as far as a list.
+    // At least one of the two printed a list.
     assert!(can_be_named || can_be_described, "{output:?}");
 }
 
 #[test]
-fn what_ends_something_asks_first() {
+fn destructive_operations_ask_first() {
     let home = folder();
     let home = home.path();
     for name in ["alice", "bob", "carol", "dave"] {
         register(home, name);
     }
     let is_there = |name: &str| {
-        let users = called(home, "list_users", json!({"search": name}));
+        let users = run_piped(home, "list_users", json!({"search": name}));
         !users["users"].as_array().unwrap().is_empty()
     };
     for answer in ["n\n", "\n", "delete\n"] {
@@ -276,18 +276,18 @@ fn what_ends_something_asks_first() {
     assert_eq!(terminal.end().0, Some(0));
     assert!(!is_there("alice"));
 
-    shown(home, &["call", "delete_user", "username=bob", "--yes"]);
+    run_at_terminal(home, &["call", "delete_user", "username=bob", "--yes"]);
     assert!(!is_there("bob"));
-    // Scripts go on as they were written.
-    called(home, "delete_user", json!({"username": "carol"}));
+    // Scripts continue to run as written.
+    run_piped(home, "delete_user", json!({"username": "carol"}));
     assert!(!is_there("carol"));
-    // What ends nothing asks nothing.
-    shown(home, &["call", "disable_user", "username=dave", "-y"]);
-    shown(home, &["call", "enable_user", "username=dave"]);
+    // Operations that end nothing do not ask.
+    run_at_terminal(home, &["call", "disable_user", "username=dave", "-y"]);
+    run_at_terminal(home, &["call", "enable_user", "username=dave"]);
 }
 
 #[test]
-fn a_new_password_is_asked_for_twice_and_no_secret_is_shown() {
+fn a_new_password_is_typed_twice_and_no_secret_is_echoed() {
     let home = folder();
     let home = home.path();
     let begin = |arguments: &[&str]| Terminal::start(&program(home, arguments), 80);
@@ -311,7 +311,7 @@ fn a_new_password_is_asked_for_twice_and_no_secret_is_shown() {
     assert_eq!(code, Some(0), "{shown}");
     assert!(!shown.contains(PASSWORD), "{shown}");
 
-    // A password that exists is asked for once, and one that takes its place twice.
+    // An existing password is asked for once, and its replacement twice.
     let token = log_in(home, "alice");
     let mut terminal = begin(&["call", "change_password", &token]);
     let new = "a much better battery staple";
@@ -334,19 +334,19 @@ fn a_new_password_is_asked_for_twice_and_no_secret_is_shown() {
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains("access_token"), "{shown}");
 
-    // Nothing is asked where something else is missing.
+    // Nothing is asked where another field is missing.
     let (code, shown) = begin(&["call", "login"]).end();
     assert_eq!(code, Some(2), "{shown}");
     assert!(shown.contains("login needs username=TEXT"), "{shown}");
 }
 
 #[test]
-fn an_authenticator_app_is_enrolled_by_a_qr_code_that_a_terminal_can_show() {
+fn an_authenticator_app_is_enrolled_with_a_qr_code_in_the_terminal() {
     let home = folder();
     let home = home.path();
     register(home, "alice");
     let token = log_in(home, "alice");
-    let screen = shown(home, &["call", "enroll_totp", &token]);
+    let screen = run_at_terminal(home, &["call", "enroll_totp", &token]);
     let plain = without_colours(&screen);
     for part in ["secret:", "otpauth_uri:", "otpauth://totp/", "▀"] {
         assert!(plain.contains(part), "{plain}");
@@ -357,19 +357,19 @@ fn an_authenticator_app_is_enrolled_by_a_qr_code_that_a_terminal_can_show() {
             .lines()
             .all(|line| line.starts_with("otpauth_uri") || line.chars().count() < 80)
     );
-    // Dark on light or light on dark, the code is the same.
+    // The code is the same dark on light and light on dark.
     assert!(screen.contains("\x1b[97;40m█"), "{screen:?}");
 
     let token = token.trim_start_matches("access_token=");
-    let enrolment = called(home, "enroll_totp", json!({"access_token": token}));
+    let enrolment = run_piped(home, "enroll_totp", json!({"access_token": token}));
     assert_eq!(enrolment.as_object().unwrap().len(), 2, "{enrolment}");
     let with_picture = json!({"access_token": token, "qr": "svg"});
-    let enrolment = called(home, "enroll_totp", with_picture);
+    let enrolment = run_piped(home, "enroll_totp", with_picture);
     assert!(enrolment["qr"].as_str().unwrap().contains("<svg"));
 }
 
 #[test]
-fn the_log_is_for_people_at_a_terminal() {
+fn the_log_is_readable_text_at_a_terminal() {
     let home = folder();
     let serve = program(home.path(), &["serve", "--listen", "127.0.0.1:0"]);
     let mut terminal = Terminal::start(&serve, 80);
@@ -407,7 +407,7 @@ fn the_log_is_for_people_at_a_terminal() {
 }
 
 #[test]
-fn completions_in_bash_know_operations_fields_and_values() {
+fn bash_completes_operations_fields_and_values() {
     let home = folder();
     let folder = built("user-auth").parent().unwrap().to_owned();
     let path = format!("{}:/usr/bin:/bin", folder.display());
@@ -426,11 +426,8 @@ fn completions_in_bash_know_operations_fields_and_values() {
     terminal
         .type_in("bind 'set enable-bracketed-paste off'; source <(user-auth completions bash)\n");
     for (typed, shown) in [
-        // A command, an operation and a field, after which there is no blank.
-        (
-            "user-auth ca\tunlock_\tusern\tnobody-of-that-name\n",
-            "error: ",
-        ),
+        // A command, an operation and a field, after which there is no space.
+        ("user-auth ca\tunlock_\tusern\tunknown-user\n", "error: "),
         // The values of a field.
         ("user-auth call enroll_totp q\ts\t\n", "error: "),
         // An option and a field that is not there yet.

@@ -1,4 +1,4 @@
-//! HTTP over TLS, as curl speaks it.
+//! HTTP over TLS, with curl as the client.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use user_auth_tests::{Options, Server, command, folder, write_private};
 
-/// Makes a certificate for 127.0.0.1, and gives its file and that of its key.
+/// Creates a certificate for 127.0.0.1, and returns its file and that of its key.
 pub(crate) fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
     let made = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let CertifiedKey { cert, signing_key } = made;
@@ -62,7 +62,7 @@ fn a_client_that_trusts_the_certificate_is_served() {
 }
 
 #[test]
-fn a_client_that_speaks_no_tls_gets_no_http() {
+fn a_client_without_tls_gets_no_http_response() {
     let folder = folder();
     let (certificate, key) = certificate(folder.path());
     let server = server(&certificate, &key);
@@ -70,7 +70,7 @@ fn a_client_that_speaks_no_tls_gets_no_http() {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
     let mut answer = Vec::new();
-    // A connection that is cut may be reset.
+    // A closed connection may be reset.
     let _ = stream.read_to_end(&mut answer);
     assert!(
         !String::from_utf8_lossy(&answer).contains("HTTP"),
@@ -79,7 +79,7 @@ fn a_client_that_speaks_no_tls_gets_no_http() {
 }
 
 #[test]
-fn who_never_finishes_the_handshake_holds_nobody_up_and_is_cut_off() {
+fn unfinished_handshakes_are_cut_off_and_do_not_delay_others() {
     let folder = folder();
     let (certificate, key) = certificate(folder.path());
     let server = options(&certificate, &key)
@@ -100,7 +100,7 @@ fn who_never_finishes_the_handshake_holds_nobody_up_and_is_cut_off() {
 }
 
 #[test]
-fn a_handshake_that_is_not_done_does_not_hold_up_the_end() {
+fn an_unfinished_handshake_does_not_delay_the_shutdown() {
     let folder = folder();
     let (certificate, key) = certificate(folder.path());
     let server = server(&certificate, &key);
@@ -113,7 +113,7 @@ fn a_handshake_that_is_not_done_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_new_certificate_is_taken_at_sighup_and_a_broken_one_is_not() {
+fn sighup_loads_a_new_certificate_and_rejects_a_broken_one() {
     let folder = folder();
     let (certificate, key) = certificate(folder.path());
     let server = server(&certificate, &key);
@@ -123,7 +123,7 @@ fn a_new_certificate_is_taken_at_sighup_and_a_broken_one_is_not() {
     self::certificate(folder.path());
     assert!(
         curl(&server, &old, &[]).status.success(),
-        "nobody has asked for the new one"
+        "the new certificate is not used before SIGHUP"
     );
     server.hang_up();
     server.wait_for("the certificate was read again");
@@ -137,7 +137,7 @@ fn a_new_certificate_is_taken_at_sighup_and_a_broken_one_is_not() {
 }
 
 #[test]
-fn files_that_make_no_certificate_stop_the_start() {
+fn invalid_certificate_files_stop_the_start() {
     let folder = folder();
     let (certificate, key) = certificate(folder.path());
     let other = folder.path().join("other");

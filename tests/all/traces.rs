@@ -1,4 +1,4 @@
-//! Traces, and what the log says of each request.
+//! Traces, and the log lines about each request.
 
 use std::net::TcpListener;
 
@@ -17,7 +17,7 @@ fn traced(server: &Server, operation: &str, arguments: Value) -> Value {
 }
 
 #[test]
-fn spans_lead_from_the_request_to_the_store_and_hold_no_secret() {
+fn spans_cover_request_to_store_and_contain_no_secret() {
     let collector = Collector::start();
     let server = Options::new()
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url)
@@ -33,7 +33,7 @@ fn spans_lead_from_the_request_to_the_store_and_hold_no_secret() {
     let spans = collector.spans();
     let ours: Vec<&Span> = spans.iter().filter(|span| span.trace_id == TRACE).collect();
     let request = ours.iter().find(|span| span.parent_id == PARENT);
-    let request = request.expect("the client's trace goes on");
+    let request = request.expect("the server continues the client's trace");
     assert_eq!((request.name.as_str(), request.kind), ("POST /mcp", 2));
     assert_eq!(
         request.attribute("http.response.status_code"),
@@ -74,7 +74,7 @@ fn spans_lead_from_the_request_to_the_store_and_hold_no_secret() {
 }
 
 #[test]
-fn a_collector_that_is_away_does_no_harm() {
+fn an_unreachable_collector_does_no_harm() {
     let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", reserved.local_addr().unwrap());
     drop(reserved);
@@ -88,7 +88,7 @@ fn a_collector_that_is_away_does_no_harm() {
 }
 
 #[test]
-fn a_collector_that_never_answers_holds_up_nobody_for_long() {
+fn an_unresponsive_collector_delays_neither_requests_nor_shutdown() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let server = Options::new()
@@ -101,7 +101,7 @@ fn a_collector_that_never_answers_holds_up_nobody_for_long() {
 }
 
 #[test]
-fn the_log_tells_of_each_request_and_of_the_trace_that_it_belongs_to() {
+fn the_log_has_each_request_with_its_trace_id() {
     let server = Options::new().env("LOG_LEVEL", "DEBUG").start();
     let credentials = json!({"username": "alice", "password": PASSWORD});
     server.call("register", credentials.clone()).unwrap();

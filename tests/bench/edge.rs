@@ -1,5 +1,5 @@
-//! The edge build under `wasmtime serve`, beside our own server: the same tokens, each
-//! looked up there, and believed here.
+//! Compares the edge build under `wasmtime serve` with our own server on the same tokens:
+//! the server looks each session up in its store, the edge build trusts the token's claims.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

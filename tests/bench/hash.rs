@@ -1,12 +1,12 @@
-//! Argon2id with nothing around it, as the yardstick of logins.
+//! Measures Argon2id alone, as the reference for the rate of logins.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
-/// Hashes a second on so many threads, each with memory that it keeps, with the
-/// parameters that the component has by default.
+/// Returns the hashes per second on this many threads, with the component's default
+/// parameters. Each thread keeps its memory.
 pub fn rate(threads: usize, duration: Duration) -> f64 {
     let started = Instant::now();
     let hashes: usize = thread::scope(|scope| {

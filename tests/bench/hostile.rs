@@ -1,8 +1,8 @@
-//! `make hostile`: how long others wait while a component misbehaves.
+//! `make hostile`: measures how long other callers wait while a component misbehaves.
 //!
-//! Two callers have a component do something bad over and over, each again when it
-//! has ended. Meanwhile others send requests that do nothing, on four connections to
-//! the same server: each of those takes a fresh instance of the same component.
+//! Two callers make a component misbehave, each again as soon as its call has ended.
+//! Meanwhile others send requests that do nothing, on four connections to the same server:
+//! each of those takes a fresh instance of the same component.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -42,7 +42,7 @@ const CONNECTIONS: usize = 4;
 const BEFORE: Duration = Duration::from_secs(1);
 const DURING: Duration = Duration::from_millis(2_500);
 
-/// Measures, and prints a table.
+/// Measures all deeds, and prints a table.
 pub fn run() -> Result<()> {
     println!("| deed | done | p50 before | p99 before | p50 during | p99 during |");
     println!("|---|---|---|---|---|---|");
@@ -69,7 +69,7 @@ fn measure(server: &Server, deed: &str) -> Result<()> {
     measure_with(server, deed, Some(r#"{"did":"nothing","remembered":0}"#))
 }
 
-/// `expected` is what the others are answered, if anything.
+/// Measures one deed. `expected` is the answer to the other callers, if it is checked.
 fn measure_with(server: &Server, deed: &str, expected: Option<&str>) -> Result<()> {
     let others = Load::new(&server.url, CONNECTIONS, vec![r#""nothing""#.to_owned()]);
     let before = others.run(BEFORE)?;
@@ -79,7 +79,7 @@ fn measure_with(server: &Server, deed: &str, expected: Option<&str>) -> Result<(
         for _ in 0..ATTACKERS {
             scope.spawn(|| {
                 while !is_over.load(Relaxed) {
-                    // What becomes of them is for the tests to say.
+                    // The tests check the outcome of these calls.
                     let _ = server.try_post(&[], format!("{deed:?}"));
                     done.fetch_add(1, Relaxed);
                 }

@@ -1,4 +1,4 @@
-//! What one call in the sandbox costs, without HTTP: a fresh instance, one
+//! Measures the cost of one call in the sandbox without HTTP: a fresh instance, one
 //! message, and its end.
 
 use std::sync::Arc;

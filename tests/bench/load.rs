@@ -1,4 +1,4 @@
-//! Requests over keep-alive connections, each sent when the one before it is
+//! Sends requests over keep-alive connections, each as soon as the one before it is
 //! answered.
 
 use std::io::{Read, Write};
@@ -9,21 +9,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// What to send, over how many connections.
+/// The requests to send, and the number of connections.
 pub struct Load {
     address: String,
     connections: usize,
     requests: Arc<Vec<Vec<u8>>>,
 }
 
-/// How long each request took.
+/// The duration of each request.
 pub struct Report {
     elapsed: Duration,
     sorted: Vec<Duration>,
 }
 
 impl Load {
-    /// Connection number n begins with body number n and takes them in turn.
+    /// Creates a load. Connection n begins with body n and takes the bodies in turn.
     pub fn new(url: &str, connections: usize, bodies: Vec<String>) -> Load {
         let address = url.trim_start_matches("http://").to_owned();
         let requests = bodies.iter().map(|body| request(&address, body)).collect();
@@ -34,9 +34,9 @@ impl Load {
         }
     }
 
-    /// Sends for so long.
+    /// Sends requests for this long.
     pub fn run(&self, duration: Duration) -> Result<Report> {
-        // One thread: the client must leave the machine to the server.
+        // A single thread, so that the client leaves the machine to the server.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -62,18 +62,18 @@ impl Load {
 }
 
 impl Report {
-    /// Answers a second.
+    /// Returns the responses per second.
     pub fn rate(&self) -> f64 {
         self.sorted.len() as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// What so many percent of the requests did not exceed.
+    /// Returns the duration that this percentage of the requests did not exceed.
     pub fn percentile(&self, percent: usize) -> Duration {
         self.sorted[(self.sorted.len() - 1) * percent / 100]
     }
 }
 
-/// One request over a new connection.
+/// Sends one request over a new connection.
 pub fn exchange_once(mut stream: TcpStream, address: &str, body: &str) -> Result<()> {
     stream.set_nodelay(true)?;
     stream.write_all(&request(address, body))?;
@@ -112,7 +112,7 @@ async fn connection(
             );
         };
         times.push(sent.elapsed());
-        // A fast wrong answer is no answer.
+        // A fast wrong answer does not count.
         let answer = String::from_utf8_lossy(&buffer[..answered]);
         ensure!(
             answer.starts_with("HTTP/1.1 200") && !answer.contains(r#""error":"#),
@@ -132,7 +132,7 @@ fn request(address: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// How long the answer in the buffer is, once it is there whole.
+/// Returns the length of the response in the buffer, once it is complete.
 fn length(buffer: &[u8]) -> Result<Option<usize>> {
     let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);
@@ -142,7 +142,7 @@ fn length(buffer: &[u8]) -> Result<Option<usize>> {
         .lines()
         .find_map(|line| line.strip_prefix("content-length:"))
     else {
-        bail!("an answer without a length: {header}");
+        bail!("the response has no content-length: {header}");
     };
     let body: usize = line.trim().parse().context("content-length")?;
     let length = end + 4 + body;

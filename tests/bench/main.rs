@@ -1,7 +1,7 @@
-//! `make bench`: what a user of the program would wait for, measured from outside
-//! through HTTP, and what one call in the sandbox costs, measured inside.
+//! `make bench`: measures the waiting times of a user of the program from outside through
+//! HTTP, and the cost of one call in the sandbox from inside.
 //!
-//! Client and server share the machine, so that rates are of both together.
+//! Client and server share the machine, so the rates are those of both together.
 
 mod edge;
 mod hash;
@@ -25,7 +25,7 @@ use load::{Load, Report};
 const STARTS: usize = 11;
 const FOR: Duration = Duration::from_secs(4);
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
-/// Enough that parallel logins are not all of one account.
+/// Enough accounts that parallel logins are not all of one account.
 const ACCOUNTS: usize = 64;
 
 fn main() -> Result<()> {
@@ -39,7 +39,7 @@ fn main() -> Result<()> {
         ["scale", users] => scale::run(users.parse()?),
         ["hostile"] => hostile::run(),
         _ => bail!(
-            "nothing, or: edge, or: soak SECONDS PLOT.svg [STORE], or: scale USERS, or: hostile"
+            "expected no arguments, or: edge, or: soak SECONDS PLOT.svg [STORE], or: scale USERS, or: hostile"
         ),
     }
 }
@@ -72,8 +72,8 @@ fn rates() -> Result<()> {
     on_postgres()
 }
 
-/// From the start of the process to the answer to its first MCP request, with
-/// compiled code in the cache.
+/// Measures the time from the start of the process to the answer to its first MCP request,
+/// with compiled code in the cache.
 fn first_answer() -> Result<()> {
     let home = folder();
     let mut times = Vec::new();
@@ -102,7 +102,7 @@ fn first_answer() -> Result<()> {
         child.wait()?;
         answered?;
     }
-    // The first may have had to compile.
+    // The first start may have had to compile.
     times.remove(0);
     times.sort();
     let median = times[times.len() / 2];
@@ -115,7 +115,7 @@ fn first_answer() -> Result<()> {
     Ok(())
 }
 
-/// The same on a server that writes a line for each.
+/// Measures the same calls on a server that writes an audit log.
 fn with_audit_log() -> Result<()> {
     let folder = folder();
     let file = folder.path().join("audit.jsonl");
@@ -137,7 +137,7 @@ fn calls(server: &Server, and: &str) -> Result<()> {
     Ok(())
 }
 
-/// What waits for the database, with PostgreSQL on the same machine.
+/// Measures calls that wait for the database, with PostgreSQL on the same machine.
 fn on_postgres() -> Result<()> {
     let server = Options::new()
         .store(&postgres::database())
@@ -156,14 +156,14 @@ fn on_postgres() -> Result<()> {
     Ok(())
 }
 
-/// Logins beside what Argon2id alone gives on all cores, in turn, so that a
-/// machine that changes its speed does so for both.
+/// Measures logins and plain Argon2id on all cores in turn, so that a change of the
+/// machine's speed affects both.
 fn logins(server: &Server, cores: usize) -> Result<()> {
     let bodies = accounts(server)?;
     for connections in CONNECTIONS {
         let mut ratios = Vec::new();
         for _ in 0..3 {
-            // One connection keeps one core busy, at the most.
+            // One connection keeps at most one core busy.
             let native = hash::rate(cores.min(connections), FOR);
             let load = Load::new(&server.url, connections, bodies.clone());
             let report = load.run(FOR)?;
@@ -183,7 +183,7 @@ fn logins(server: &Server, cores: usize) -> Result<()> {
     Ok(())
 }
 
-/// Registers accounts, and gives the requests that log them in.
+/// Registers accounts, and returns the requests that log them in.
 fn accounts(server: &Server) -> Result<Vec<String>> {
     let mut bodies = Vec::new();
     for number in 0..ACCOUNTS {

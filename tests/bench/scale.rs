@@ -1,5 +1,5 @@
-//! `make scale`: whether a million users and a million sessions make anybody wait
-//! longer than a thousand do.
+//! `make scale`: compares waiting times with a million users and sessions with those of a
+//! thousand.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -23,7 +23,7 @@ use user_auth_tests::{Options, PASSWORD, Server, command, folder, postgres};
 use crate::load::{Load, Report};
 
 const SMALL: usize = 1_000;
-/// Accounts whose calls are measured, spread over all.
+/// The number of accounts whose calls are measured, spread over all.
 const SAMPLE: usize = 256;
 const CONNECTIONS: usize = 2;
 const FOR: Duration = Duration::from_secs(15);
@@ -31,10 +31,10 @@ const FOR: Duration = Duration::from_secs(15);
 const SESSIONS: usize = 250;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Loads [`SMALL`] and then `large` users and sessions into a store of each kind,
-/// and measures both.
+/// Loads [`SMALL`] and then `large` users and sessions into a store of each kind, and
+/// measures both.
 pub fn run(large: usize) -> Result<()> {
-    ensure!(large > SMALL, "more than {SMALL} users, please");
+    ensure!(large > SMALL, "the number of users must exceed {SMALL}");
     for kind in ["sqlite", "postgres"] {
         let small = Loaded::new(kind, SMALL)?.measure()?;
         let large = Loaded::new(kind, large)?.measure()?;
@@ -100,7 +100,7 @@ impl Loaded {
             .start()
     }
 
-    /// Through the bulk import, as whoever comes from another system would.
+    /// Imports the users in bulk, as an operator would who comes from another system.
     fn import(&self) -> Result<()> {
         let path = self.home.path().join("users.jsonl");
         write_users(&path, self.users)?;
@@ -115,8 +115,8 @@ impl Loaded {
         Ok(())
     }
 
-    /// Puts a session of each account into the store, all alike but for whose they
-    /// are. No client has their tokens: they are there to be in the way.
+    /// Puts a session of each account into the store. They differ only in their accounts,
+    /// and no client has their tokens: they only add to the size of the store.
     fn add_sessions(&self) -> Result<()> {
         let server = self.start();
         let login = server.call("login", credentials(0));
@@ -128,7 +128,7 @@ impl Loaded {
         runtime.block_on(async {
             let store = self.open().await?;
             let found = store.scan("session/", None, 1).await?;
-            let template = found.entries.first().context("a login makes a session")?;
+            let template = found.entries.first().context("a login creates a session")?;
             let template: Value = serde_json::from_slice(&template.value)?;
             let mut after = None;
             loop {
@@ -160,7 +160,7 @@ impl Loaded {
         })
     }
 
-    /// How long `verify_token` and `login` take.
+    /// Measures how long `verify_token` and `login` take.
     fn measure(&self) -> Result<(Report, Report)> {
         let server = self.start();
         let (mut verify, mut logins) = (Vec::new(), Vec::new());
@@ -189,7 +189,8 @@ impl Loaded {
     }
 }
 
-/// The session of an account, and where it is stored that the account has it.
+/// Returns the session of an account, and the store key of the account's index entry for
+/// it.
 fn session(template: &Value, account: &Value) -> Result<[Mutation; 2]> {
     let user_id = account["user_id"]
         .as_str()
@@ -215,14 +216,14 @@ fn session(template: &Value, account: &Value) -> Result<[Mutation; 2]> {
     ])
 }
 
-/// A master key: with PostgreSQL none is made up.
+/// Writes a master key, since none is generated with PostgreSQL.
 fn write_key(path: &Path) -> Result<()> {
     let mut options = File::options();
     options.write(true).create_new(true).mode(0o600);
     Ok(writeln!(options.open(path)?, "{}", "5c".repeat(32))?)
 }
 
-/// All have the password of the tests, hashed at the cost that we use ourselves.
+/// Writes users with the password of the tests, hashed at the component's default cost.
 fn write_users(path: &Path, users: usize) -> Result<()> {
     let salt = b"salt of all of them";
     let parameters = Params::new(19 * 1024, 2, 1, Some(32)).map_err(|e| anyhow::anyhow!("{e}"))?;

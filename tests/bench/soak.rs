@@ -1,5 +1,5 @@
-//! `make soak`: all kinds of calls at once for minutes, and what becomes of memory
-//! and waiting meanwhile. What leaks or degrades shows as a line that climbs.
+//! `make soak`: sends a mix of calls for minutes and records memory and latency. Leaks and
+//! degradation show as a climbing line.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,14 +18,14 @@ const CLIENTS: usize = 8;
 const ACCOUNTS: usize = 64;
 /// One point of the plot.
 const WINDOW: Duration = Duration::from_secs(10);
-/// What the first windows show is warming up: caches fill, threads start.
+/// The windows that are left out as warm-up: caches fill, threads start.
 const WARM_UP: usize = 3;
 
-/// What was seen in one window.
+/// The measurements of one window.
 struct Point {
     at: Duration,
     memory_mib: f64,
-    /// By operation, in milliseconds.
+    /// Latency by operation, in milliseconds.
     p99: BTreeMap<&'static str, f64>,
     calls: usize,
 }
@@ -33,7 +33,7 @@ struct Point {
 /// The latencies of a window, by operation.
 type Latencies = Mutex<BTreeMap<&'static str, Vec<Duration>>>;
 
-/// Runs for `seconds` on `store`, and draws what it saw into `plot`.
+/// Runs for `seconds` on `store`, and draws the measurements into `plot`.
 pub fn run(seconds: u64, store: Option<&str>, plot: &Path) -> Result<()> {
     let mut options = Options::new().for_a_crowd();
     if let Some(store) = store {
@@ -59,7 +59,7 @@ pub fn run(seconds: u64, store: Option<&str>, plot: &Path) -> Result<()> {
                 let over = &over;
                 scope.spawn(move || {
                     let worked = client.work(over);
-                    // One that failed ends it for all.
+                    // A client that fails ends the run for all.
                     over.store(true, Ordering::Relaxed);
                     worked
                 })
@@ -84,8 +84,8 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// A day of a service in small: mostly tokens are verified, sometimes renewed,
-    /// and now and then somebody logs in, registers, fails or looks around.
+    /// Imitates a day of a service: most calls verify tokens, some refresh them, and a few
+    /// log in, register, fail or list sessions.
     fn work(mut self, over: &AtomicBool) -> Result<()> {
         let mut tokens = self.login()?;
         while !over.load(Ordering::Relaxed) {
@@ -108,7 +108,7 @@ impl Client<'_> {
                     let forged = self.call("verify_token", json!({"token": "eyJ.eyJ.no"}))?;
                     ensure!(
                         forged["active"] == false,
-                        "a token that nobody signed is active"
+                        "a token with an invalid signature is active"
                     );
                 }
                 40 => {
@@ -184,11 +184,14 @@ fn p99(mut times: Vec<Duration>) -> f64 {
     times[(times.len() - 1) * 99 / 100].as_secs_f64() * 1000.0
 }
 
-/// Says how the last third compares with the first after warming up.
+/// Prints how the last third compares with the first after the warm-up.
 fn summarize(points: &[Point]) -> Result<()> {
     let settled = points.get(WARM_UP..).unwrap_or_default();
     let third = settled.len() / 3;
-    ensure!(third > 0, "too short to say anything; give it some minutes");
+    ensure!(
+        third > 0,
+        "the run is too short to compare; give it some minutes"
+    );
     let (early, late) = (&settled[..third], &settled[settled.len() - third..]);
     let compare = |what: &str, of: &dyn Fn(&Point) -> Option<f64>| {
         let (early, late) = (median(early, of), median(late, of));
@@ -242,7 +245,7 @@ fn draw(points: &[Point], path: &Path) -> Result<()> {
     )?;
     chart(
         &areas[2],
-        "Those that hash a password: 99th percentile in windows of 10 s, ms",
+        "login and register (hash a password): 99th percentile in windows of 10 s, ms",
         &[
             ("login", RED, latency("login")),
             ("register", MAGENTA, latency("register")),
@@ -253,7 +256,7 @@ fn draw(points: &[Point], path: &Path) -> Result<()> {
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
-/// Its name, its colour and its points.
+/// The name, colour and points of a line.
 type Series<'a> = (&'a str, RGBColor, Vec<(f64, f64)>);
 
 fn chart(area: &Area<'_>, title: &str, series: &[Series<'_>]) -> Result<()> {

@@ -1,5 +1,5 @@
-// Drives a server with the MCP client of the AI SDK: connects, lists, calls, fails to log
-// in and goes on.
+// Drives a server with the MCP client of the AI SDK: connects, lists, calls, and
+// continues after a failed login.
 //
 // Usage: ai_sdk.mjs (modern|handshake) (URL | PROGRAM ARGUMENT...)
 

@@ -1,5 +1,5 @@
-"""Lets an agent of LangChain log in with a wrong password and go on: a stand-in for
-its model calls the tools, and reads what they answer.
+"""Checks that an agent of LangChain continues after a login with a wrong password. A
+stand-in for its model calls the tools and reads their answers.
 
 Usage: langchain_agent.py (URL | PROGRAM ARGUMENT...)
 """
@@ -18,7 +18,7 @@ from steps import STEPS, check
 
 
 class StandIn(BaseChatModel):
-    """A model that calls one tool after the other, whatever they answer."""
+    """A model that calls one tool after the other, whatever they return."""
 
     @property
     def _llm_type(self) -> str:
@@ -44,7 +44,7 @@ async def main(server: str, *arguments: str) -> None:
         connection = {"transport": "stdio", "command": server, "args": list(arguments)}
     tools = await MultiServerMCPClient({"user-auth": connection}).get_tools()
     if "command" in connection:
-        # Each call starts a process of its own, with the store in common.
+        # Each call starts a process of its own; all share one store.
         assert "--store" in arguments, arguments
     agent = create_agent(StandIn(), tools)
     state = await agent.ainvoke({"messages": [("user", "log me in")]})

@@ -1,5 +1,5 @@
-// Drives a server over HTTP as clients do that only know standard input and output:
-// through mcp-remote.
+// Drives a server over HTTP through mcp-remote, as clients do that only support standard
+// input and output.
 //
 // Usage: mcp_remote.mjs URL
 
@@ -16,7 +16,7 @@ await client.connect(
   new StdioClientTransport({
     command: process.execPath,
     args: [join(folder, "dist/proxy.js"), url, "--allow-http", "--transport", "http-only"],
-    // Where it keeps what it knows of servers.
+    // The folder in which mcp-remote keeps its data about servers.
     env: { HOME: process.env.HOME, MCP_REMOTE_CONFIG_DIR: process.env.HOME },
     stderr: "ignore",
   }),

@@ -1,5 +1,5 @@
-"""Lets an agent of the OpenAI Agents SDK log in with a wrong password and go on: a
-stand-in for its model calls the tools, and reads what they answer.
+"""Checks that an agent of the OpenAI Agents SDK continues after a login with a wrong
+password. A stand-in for its model calls the tools and reads their answers.
 
 Usage: openai_agent.py (URL | PROGRAM ARGUMENT...)
 """
@@ -20,7 +20,7 @@ from steps import STEPS, check
 
 
 class StandIn(Model):
-    """A model that calls one tool after the other, and keeps what they answer."""
+    """A model that calls one tool after the other, and keeps their answers."""
 
     async def get_response(self, system_instructions, input, *_, **__) -> ModelResponse:
         outputs = [] if isinstance(input, str) else input
@@ -47,7 +47,7 @@ class StandIn(Model):
 
 async def main(server: str, *arguments: str) -> None:
     set_tracing_disabled(True)
-    # A first hash takes longer than the five seconds that it waits, on a busy machine.
+    # On a busy machine the first hash can exceed the default timeout of five seconds.
     patience = {"client_session_timeout_seconds": 60}
     if server.startswith("http"):
         connection = MCPServerStreamableHttp({"url": server}, **patience)
@@ -62,7 +62,7 @@ async def main(server: str, *arguments: str) -> None:
 
 
 def text(output) -> str:
-    """What a tool answered: text, or a list of content with one."""
+    """Returns the answer of a tool: text, or a list of content with one item."""
     if isinstance(output, str):
         output = json.loads(output)
     if isinstance(output, list):

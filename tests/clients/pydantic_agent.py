@@ -1,5 +1,5 @@
-"""Lets an agent of Pydantic AI log in with a wrong password and go on: a stand-in for
-its model calls the tools, and reads what they answer.
+"""Checks that an agent of Pydantic AI continues after a login with a wrong password. A
+stand-in for its model calls the tools and reads their answers.
 
 Usage: pydantic_agent.py (URL | PROGRAM ARGUMENT...)
 """
@@ -21,7 +21,7 @@ async def main(server: str, *arguments: str) -> None:
     answers = []
 
     def stand_in(messages, _info) -> ModelResponse:
-        """A model that calls one tool after the other, and keeps what they answer."""
+        """A model that calls one tool after the other, and keeps their answers."""
         parts = [part for message in messages for part in message.parts]
         kinds = (ToolReturnPart, RetryPromptPart)
         answers[:] = [part.content for part in parts if isinstance(part, kinds)]
@@ -32,7 +32,7 @@ async def main(server: str, *arguments: str) -> None:
 
     if not server.startswith("http"):
         server = StdioTransport(server, list(arguments))
-    # A first start takes longer than it would wait, on a busy machine.
+    # On a busy machine the first start can exceed the default timeout.
     toolset = MCPToolset(server, init_timeout=60)
     agent = Agent(FunctionModel(stand_in), toolsets=[toolset])
     result = await agent.run("log me in")

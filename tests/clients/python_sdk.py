@@ -1,5 +1,5 @@
-"""Drives a server with the official Python SDK: discovers, lists, calls each
-tool, reads each resource and gets each prompt.
+"""Drives a server with the official Python SDK: discovers the version, lists and calls
+each tool, reads each resource and gets each prompt.
 
 Usage: python_sdk.py (auto|legacy|2026-07-28) (URL | PROGRAM ARGUMENT...)
 """
@@ -27,7 +27,7 @@ async def main(mode: str, server: str | StdioServerParameters) -> None:
     async with Client(server, mode=mode, cache=None) as client:
         modern = client.protocol_version == "2026-07-28"
         assert modern == (mode != "legacy"), client.protocol_version
-        if mode != "2026-07-28":  # which asks for nothing before its first call
+        if mode != "2026-07-28":  # this mode sends nothing before its first call
             assert client.server_info.name == "user-auth", client.server_info
             assert "user-auth_get_capabilities" in client.instructions
         await tools(client, f"python-{mode}")
@@ -45,7 +45,7 @@ async def tools(client: Client, username: str) -> None:
         uncalled.discard(f"user-auth_{operation}")
         result = await client.call_tool(f"user-auth_{operation}", arguments)
         assert not result.is_error, result
-        # Some clients show the model only the one, some only the other.
+        # Some clients pass only the text to the model, others only the structured content.
         assert json.loads(result.content[0].text) == result.structured_content
         return result.structured_content
 
@@ -71,7 +71,7 @@ async def tools(client: Client, username: str) -> None:
     assert verified == {"active": False}, verified
     tokens = await call("login", username=username, password=PASSWORD)
 
-    # With a second factor a login gives another object, which the schema allows too.
+    # With a second factor a login returns another object, which the schema also allows.
     own = {"access_token": tokens["access_token"]}
     enrolment = await call("enroll_totp", **own)
     code = totp(enrolment["secret"], int(time.time()) // 30)
@@ -95,7 +95,7 @@ async def tools(client: Client, username: str) -> None:
     assert result.is_error, result
     assert result.structured_content["error"]["code"] == -32001, result
 
-    # The others take a caller, or input that is not there: each says so.
+    # The other tools require a caller or input, and each reports what is missing.
     for tool in uncalled:
         result = await client.call_tool(tool, {})
         error = result.structured_content.get("error") if result.is_error else None
@@ -112,7 +112,7 @@ async def tools(client: Client, username: str) -> None:
 
 
 def totp(secret: str, step: int) -> str:
-    """What an authenticator app shows (RFC 6238)."""
+    """Returns the code of an authenticator app (RFC 6238)."""
     digest = hmac.digest(base64.b32decode(secret), step.to_bytes(8, "big"), "sha1")
     at = digest[-1] & 15
     number = int.from_bytes(digest[at : at + 4], "big") & 0x7FFFFFFF

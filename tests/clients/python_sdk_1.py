@@ -1,4 +1,4 @@
-"""Drives a server with version 1 of the official Python SDK, which shakes hands.
+"""Drives a server with version 1 of the official Python SDK, which uses the handshake.
 
 Usage: python_sdk_1.py (URL | PROGRAM ARGUMENT...)
 """

@@ -1,6 +1,6 @@
-// Holds the schemas of the tools of a server against what validators and models take:
-// Ajv in strict mode, and the published rules for functions of OpenAI (other than its
-// strict mode) and Gemini.
+// Checks the schemas of a server's tools against the rules of validators and models: Ajv
+// in strict mode, and the published rules for functions of OpenAI (other than its strict
+// mode) and Gemini.
 //
 // Usage: schemas.mjs URL
 

@@ -1,4 +1,4 @@
-"""What the stand-ins for models do: register, log in with a wrong password, log in."""
+"""The steps of the stand-ins for models: register, log in with a wrong password, log in."""
 
 NAME = "agent"
 PASSWORD = "correct horse battery staple"
@@ -10,7 +10,7 @@ STEPS = [
 
 
 def check(answers: list[dict]) -> None:
-    """Whether the answers to the steps are what a model needs."""
+    """Returns whether the answers to the steps contain what a model needs."""
     registered, refused, tokens = answers
     assert registered["username"] == NAME, registered
     error = refused["error"]

@@ -1,5 +1,5 @@
-// Drives a server with the TypeScript SDK, version 1 or 2: connects, lists, calls, fails
-// to log in and goes on. Neither it nor its validator may have anything to say.
+// Drives a server with the TypeScript SDK, version 1 or 2: connects, lists, calls,
+// and continues after a failed login. Neither it nor its validator may print anything.
 //
 // Usage: typescript.mjs (1|2) (URL | PROGRAM ARGUMENT...)
 
@@ -30,7 +30,7 @@ const client = new sdk.Client({ name: "test", version: "1" });
 await client.connect(transport);
 assert.equal(client.getServerVersion().name, "user-auth");
 
-// Compiles the schemas of all outputs, by which it judges what the calls answer.
+// Compiles the output schemas, against which the SDK validates the answers.
 const { tools } = await client.listTools();
 assert.ok(tools.length > 40);
 assert.ok(tools.every((tool) => tool.inputSchema.properties && tool.outputSchema));
@@ -56,11 +56,11 @@ assert.deepEqual(await call("verify_token", { token: tokens.access_token }), {
   active: false,
   failed: false,
 });
-// Whatever the others answer to no input, it fits their schemas.
+// The answers of the other tools to empty input fit their schemas.
 for (const { name } of tools) {
   if (!name.endsWith("_login")) await call(name.slice("user-auth_".length));
 }
-// Over standard input the caller is the operator, who gets more than refusals.
+// Over standard input the caller is the operator, who is not refused.
 if (args.length) {
   const { users } = await call("import_users", { users: [{ username: "bob" }, {}] });
   assert.deepEqual(users.map((user) => user.status), ["imported", "refused"]);

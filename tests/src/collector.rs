@@ -1,4 +1,4 @@
-//! An OpenTelemetry collector of our own, which takes spans as OTLP over HTTP.
+//! An OpenTelemetry collector for tests, which accepts spans as OTLP over HTTP.
 
 use std::net::TcpListener;
 use std::sync::Mutex;
@@ -12,46 +12,46 @@ use prost::Message as _;
 
 use crate::http::{Request, answer};
 
-/// Takes spans at an address of its own.
+/// Accepts spans at an address of its own.
 pub struct Collector {
-    /// Where it is: `http://127.0.0.1:PORT`.
+    /// The base URL: `http://127.0.0.1:PORT`.
     pub url: String,
     spans: Mutex<Receiver<Span>>,
 }
 
-/// A span, as it came.
+/// A span as it was received.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// In hexadecimal.
+    /// The trace id, in hexadecimal.
     pub trace_id: String,
-    /// In hexadecimal.
+    /// The span id, in hexadecimal.
     pub span_id: String,
-    /// In hexadecimal; empty: it has none.
+    /// The parent span id, in hexadecimal; empty for a root span.
     pub parent_id: String,
-    /// Its name.
+    /// The name of the span.
     pub name: String,
-    /// 1 within a process, 2 the server of a request, 3 its client.
+    /// The kind: 1 within a process, 2 the server of a request, 3 its client.
     pub kind: i32,
-    /// What it says, as text.
+    /// The attributes, as text.
     pub attributes: Vec<(String, String)>,
-    /// What its sender says of itself.
+    /// The attributes of the resource that sent the span.
     pub resource: Vec<(String, String)>,
 }
 
 impl Span {
-    /// An attribute.
+    /// Returns an attribute of the span.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         text_of(&self.attributes, name)
     }
 
-    /// An attribute of its sender.
+    /// Returns an attribute of the sender.
     pub fn resource(&self, name: &str) -> Option<&str> {
         text_of(&self.resource, name)
     }
 }
 
 impl Collector {
-    /// Starts one.
+    /// Starts a collector.
     pub fn start() -> Collector {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -80,7 +80,7 @@ impl Collector {
         }
     }
 
-    /// The spans that have come so far.
+    /// Returns the spans received so far.
     pub fn spans(&self) -> Vec<Span> {
         let spans = self.spans.lock().expect("no thread failed");
         spans.try_iter().collect()

@@ -1,4 +1,4 @@
-//! A Consul agent of our own, which holds its clients to the documented API
+//! A Consul agent for tests, which holds its clients to the documented API
 //! (developer.hashicorp.com/consul/api-docs/agent/service) more strictly than Consul.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::http::{Request, answer};
 
 /// A Consul agent.
 pub struct Consul {
-    /// Where it is: `http://127.0.0.1:PORT`.
+    /// The base URL: `http://127.0.0.1:PORT`.
     pub url: String,
     events: Mutex<Receiver<ConsulEvent>>,
     services: Services,
@@ -22,34 +22,34 @@ pub struct Consul {
 
 type Services = Arc<Mutex<BTreeMap<String, Value>>>;
 
-/// Something that the agent was told, or has found out.
+/// A request that the agent received, or the result of a check.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConsulEvent {
     /// A service was registered, and its health check answered with this status.
     Registered {
-        /// As it was sent.
+        /// The registration as it was sent.
         service: Value,
-        /// Of the HTTP check, which was performed; `None`: there was no answer.
+        /// The status of the HTTP check, or `None` if there was no response.
         health: Option<u16>,
     },
-    /// The service with this id is no more.
+    /// The service with this id was deregistered.
     Deregistered(String),
-    /// A request was refused, with this status.
+    /// A request was refused with this status.
     Refused(u16),
 }
 
 impl Consul {
-    /// One that everybody may write to, on a port of its own.
+    /// Starts an agent without access control, on a port of its own.
     pub fn start() -> Consul {
         Consul::at("127.0.0.1:0", None)
     }
 
-    /// One that takes registrations with this token only.
+    /// Starts an agent that accepts registrations with this token only.
     pub fn with_token(token: &str) -> Consul {
         Consul::at("127.0.0.1:0", Some(token.to_owned()))
     }
 
-    /// One at this address.
+    /// Starts an agent at this address.
     pub fn at(address: &str, token: Option<String>) -> Consul {
         let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -70,21 +70,21 @@ impl Consul {
         }
     }
 
-    /// The next thing that happens.
+    /// Waits for the next event.
     pub fn next(&self) -> ConsulEvent {
         let events = self.events.lock().expect("no thread failed");
         events
             .recv_timeout(Duration::from_secs(60))
-            .expect("something happens")
+            .expect("an event arrives")
     }
 
-    /// The ids of the services that it knows.
+    /// Returns the ids of the registered services.
     pub fn services(&self) -> Vec<String> {
         let services = self.services.lock().expect("no thread failed");
         services.keys().cloned().collect()
     }
 
-    /// Loses its data, as an agent does that is started anew without its folder.
+    /// Loses its data, as an agent does that restarts without its data folder.
     pub fn forget(&self) {
         self.services.lock().expect("no thread failed").clear();
     }
@@ -95,8 +95,8 @@ fn serve(stream: TcpStream, token: Option<&str>, events: &Sender<ConsulEvent>, k
         return;
     };
     let answered = judge(&request, token, known);
-    // What is told is told before the client knows, so that no test waits for the
-    // second before the first; and it may be over.
+    // The event is sent before the client gets its answer, so that no test sees the second
+    // event before the first. The test may be over by then.
     let (status, body) = match answered {
         Ok((event, body)) => {
             if let Some(event) = event {
@@ -105,7 +105,7 @@ fn serve(stream: TcpStream, token: Option<&str>, events: &Sender<ConsulEvent>, k
             (200, body)
         }
         Err((status, reason)) => {
-            // A service that it does not know is asked for all the time.
+            // Clients keep asking for an unknown service.
             if request.method != "GET" {
                 let _ = events.send(ConsulEvent::Refused(status));
             }
@@ -173,7 +173,7 @@ fn check(service: &Value) -> Option<u16> {
     Some(answer.ok()?.status().as_u16())
 }
 
-/// The service that a body describes, or what is wrong with it.
+/// Returns the service that a body describes, or the mistake in it.
 fn registration(body: &[u8]) -> Result<Value, String> {
     let service: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     only(
@@ -207,7 +207,7 @@ fn registration(body: &[u8]) -> Result<Value, String> {
     Ok(service)
 }
 
-/// A field, and what tells whether a value of it is one.
+/// A field, and a predicate for its values.
 type Field<'a> = (&'a str, fn(&Value) -> bool);
 
 fn only(object: &Value, fields: &[Field<'_>]) -> Result<(), String> {
@@ -237,7 +237,7 @@ fn is_meta(value: &Value) -> bool {
     })
 }
 
-/// As Go writes it, with one unit.
+/// A duration as Go writes it, with one unit.
 fn is_duration(value: &Value) -> bool {
     let text = value.as_str().unwrap_or_default();
     let number = text.trim_end_matches(['h', 'm', 's']);
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_agent_is_strict() {
+    fn the_agent_refuses_invalid_registrations() {
         let good = json!({"Name": "a", "ID": "b", "Port": 1, "Check": {"Interval": "10s"}});
         assert!(registration(good.to_string().as_bytes()).is_ok());
         for (field, wrong) in [

@@ -1,4 +1,4 @@
-//! Where things are.
+//! Paths of built files, and temporary folders.
 
 use std::env;
 use std::fs::OpenOptions;
@@ -9,10 +9,10 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Something that `make` puts beside the programs: `user-auth`,
+/// Returns the path of a file that `make` puts beside the programs: `user-auth`,
 /// `user-auth.wasm` and so on.
 pub fn built(name: &str) -> PathBuf {
-    let mut folder = env::current_exe().expect("a test knows where it is");
+    let mut folder = env::current_exe().expect("a test knows its own path");
     folder.pop();
     if folder.ends_with("deps") {
         folder.pop();
@@ -26,12 +26,12 @@ pub fn built(name: &str) -> PathBuf {
     path
 }
 
-/// The program, in an environment that is empty but for `PATH` and a home of
-/// its own.
+/// Returns a command for the program, in an environment that is empty but for `PATH` and a
+/// home of its own.
 pub fn command(home: &Path) -> Command {
     let mut command = Command::new(built("user-auth"));
     command.env_clear().env("HOME", home);
-    // Compiling the component once is enough for all tests.
+    // One shared cache suffices, so the component is compiled once for all tests.
     command.env(
         "XDG_CACHE_HOME",
         built("user-auth").with_file_name("test-cache"),
@@ -42,7 +42,7 @@ pub fn command(home: &Path) -> Command {
     command
 }
 
-/// Writes a file that only its owner may read, as secrets are.
+/// Writes a file that only its owner may read, as secrets are stored.
 pub fn write_private(path: &Path, content: &str) {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
@@ -51,7 +51,7 @@ pub fn write_private(path: &Path, content: &str) {
         .expect("the file can be written");
 }
 
-/// An empty folder that goes when it is dropped.
+/// Creates an empty folder that is deleted when the value is dropped.
 pub fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }

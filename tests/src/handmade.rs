@@ -1,4 +1,4 @@
-//! Components written by hand: what no compiler makes.
+//! Components written by hand, with code that no compiler generates.
 
 use std::path::Path;
 
@@ -6,17 +6,17 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::abi::{AbiVariant, WasmType};
 use wit_parser::{Resolve, WorldItem};
 
-/// A component that fits the contract, of one module with these declarations, which
-/// must include its memory. This is the body of its function `mcp.handle`, which gets
-/// the length of the message as parameter 7 and gives the address of its answer: at
-/// 1024 there is one with the status 200. Its other functions give nothing.
-pub fn handmade(declarations: &str, handle: &str) -> Vec<u8> {
+/// Assembles a component that fits the contract from one module with these declarations,
+/// which must include its memory. `handle` is the body of `mcp.handle`: it receives the
+/// length of the message as parameter 7 and returns the address of its response; at 1024
+/// there is one with the status 200. The other functions do nothing.
+pub fn component_fixture(declarations: &str, handle: &str) -> Vec<u8> {
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(wit).expect("the contract is well-formed");
     let world = resolve
         .select_world(&[package], Some("plugin"))
-        .expect("it has this world");
+        .expect("the contract has the world plugin");
     let mut text = format!(
         r#"(module {declarations}
         (data (i32.const 1024) "\c8\00")
@@ -51,10 +51,10 @@ pub fn handmade(declarations: &str, handle: &str) -> Vec<u8> {
         .expect("the module fits the world")
 }
 
-/// One whose message of 7 bytes, such as `"table"`, lets its table grow until it no
-/// longer does, and then traps.
+/// Returns a component that grows its table until it no longer can and then traps, on a
+/// message of 7 bytes such as `"table"`.
 pub fn table_bomb() -> Vec<u8> {
-    handmade(
+    component_fixture(
         r#"(memory (export "memory") 1) (table $t 0 funcref)"#,
         "(if (i32.eq (local.get 7) (i32.const 7)) (then
             (loop $more (br_if $more

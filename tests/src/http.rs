@@ -1,9 +1,9 @@
-//! Enough of HTTP/1.1 for the servers that stand in for others.
+//! A minimal HTTP/1.1 server side for the fake services of the tests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
-/// A request, as it came.
+/// A request as it was received.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -13,7 +13,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Reads one; `None` when the client has hung up.
+    /// Reads a request, or returns `None` when the client has disconnected.
     pub(crate) fn read(stream: &TcpStream) -> Option<Request> {
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
@@ -41,7 +41,7 @@ impl Request {
         Some(request)
     }
 
-    /// A header field.
+    /// Returns a header field.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut fields = self.headers.iter();
         let (_, value) = fields.find(|(field, _)| field == name)?;
@@ -49,13 +49,13 @@ impl Request {
     }
 }
 
-/// Answers, and hangs up.
+/// Sends a response and closes the connection.
 pub(crate) fn answer(mut stream: TcpStream, status: u16, body: &[u8]) {
     let head = format!(
         "HTTP/1.1 {status} Answer\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
-    // The client may have hung up.
+    // The client may have disconnected.
     let _ = stream.write_all(head.as_bytes());
     let _ = stream.write_all(body);
 }

@@ -1,5 +1,5 @@
-//! What the end-to-end tests have in common: the real binary with the real
-//! component, started on a free port with a store of its own, and stopped again.
+//! The shared harness of the end-to-end tests: starts the real binary with the real
+//! component on a free port with a store of its own, and stops it again.
 
 mod collector;
 mod consul;
@@ -18,12 +18,12 @@ mod webhook;
 pub use collector::{Collector, Span};
 pub use consul::{Consul, ConsulEvent};
 pub use files::{built, command, folder, write_private};
-pub use handmade::{handmade, table_bomb};
+pub use handmade::{component_fixture, table_bomb};
 pub use server::{Answer, Options, Server};
 pub use smtp::{Mail, Smtp};
 pub use stdio::Stdio;
 pub use terminal::Terminal;
-pub use totp::{shown, step};
+pub use totp::{step, totp_code};
 pub use webhook::{Delivered, Webhook};
 
 /// Long enough for the password policy.

@@ -1,6 +1,6 @@
-//! A PostgreSQL server of our own, from what the machine has: on a free port of
-//! 127.0.0.1, with its data in a temporary folder. It ends with the process that
-//! started it, however that ends, and takes its folder with it.
+//! A PostgreSQL server for tests, run from the machine's own installation on a free port of
+//! 127.0.0.1, with its data in a temporary folder. The server ends with the process that
+//! started it, however that ends, and removes its folder.
 
 use std::env;
 use std::fs;
@@ -16,14 +16,14 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// What the superuser `postgres` logs in with.
+/// The password of the superuser `postgres`.
 pub const PASSWORD: &str = "p/w of the tests";
 const PASSWORD_IN_URL: &str = "p%2Fw%20of%20the%20tests";
 
 const MISSING: &str = "PostgreSQL is missing: `make postgres` installs it on Debian and Ubuntu \
      (the package `postgresql`); elsewhere install PostgreSQL 13 or later, with `initdb` in PATH";
 
-/// Runs the server until the word comes how to end it, or nobody is left to say it.
+/// Runs the server until a line says how to end it, or until the pipe closes.
 const SUPERVISE: &str = r#"
 "$1" -D "$3/data" -p "$2" -k "$3" $4 2>&1 &
 pid=$!
@@ -36,13 +36,13 @@ wait $pid
 [ -n "$word" ] || rm -rf "$3"
 "#;
 
-/// The server that all tests of this process share, and that none of them stops.
+/// Returns the server that all tests of this process share, and that none of them stops.
 pub fn shared() -> &'static Postgres {
     static SHARED: OnceLock<Postgres> = OnceLock::new();
     SHARED.get_or_init(Postgres::start_new)
 }
 
-/// The URL of a new, empty database on it.
+/// Creates an empty database on the shared server and returns its URL.
 pub fn database() -> String {
     shared().database()
 }
@@ -59,18 +59,18 @@ pub struct Postgres {
 
 struct Running {
     supervisor: Child,
-    // Closed when this is dropped, which ends the server and its folder.
+    // Closed on drop, which ends the server and removes its folder.
     word: Option<ChildStdin>,
 }
 
 impl Postgres {
-    /// Creates and starts one.
+    /// Creates and starts a server.
     pub fn start_new() -> Postgres {
         Postgres::start_with("", &[])
     }
 
-    /// The same with options of `postgres` (`-c name=value …`), and files that it
-    /// finds in its data folder.
+    /// Creates and starts a server with options of `postgres` (`-c name=value …`) and with
+    /// these files in its data folder.
     pub fn start_with(options: &'static str, files: &[(&str, &str)]) -> Postgres {
         let programs = programs();
         let folder = folder();
@@ -100,8 +100,8 @@ impl Postgres {
         server
     }
 
-    /// Starts it again after [`stop`](Self::stop) or [`crash`](Self::crash), and
-    /// waits until it takes connections.
+    /// Starts the server again after [`stop`](Self::stop) or [`crash`](Self::crash), and
+    /// waits until it accepts connections.
     pub fn start(&self) {
         let mut supervisor = as_server(Path::new("sh"), &self.folder)
             .args(["-c", SUPERVISE, "sh"])
@@ -115,7 +115,8 @@ impl Postgres {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // Ctrl-C in a terminal is for the tests, and their end for this.
+            // Ctrl-C in a terminal is meant for the tests; when they end, the server ends
+            // too.
             .process_group(0)
             .spawn()
             .expect("a shell runs");
@@ -132,19 +133,19 @@ impl Postgres {
         *self.running() = Some(Running { supervisor, word });
     }
 
-    /// Ends it as its operator would: it finishes what it has begun to answer.
+    /// Stops the server as its operator would: it finishes the calls in progress.
     pub fn stop(&self) {
         self.end("stop");
     }
 
-    /// Ends it at once: at the next start it recovers from its log.
+    /// Stops the server at once: the next start recovers from its log.
     pub fn crash(&self) {
         self.end("crash");
     }
 
     fn end(&self, word: &str) {
         let mut running = self.running().take().expect("it runs");
-        let mut pipe = running.word.take().expect("it was not told before");
+        let mut pipe = running.word.take().expect("the server is ended only once");
         writeln!(pipe, "{word}").expect("the supervisor listens");
         running.supervisor.wait().expect("it ends");
     }
@@ -153,7 +154,7 @@ impl Postgres {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The URL of a new, empty database.
+    /// Creates an empty database and returns its URL.
     pub fn database(&self) -> String {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("test{number}");
@@ -161,7 +162,7 @@ impl Postgres {
         self.url(&name)
     }
 
-    /// The URL of a database.
+    /// Returns the URL of a database.
     pub fn url(&self, name: &str) -> String {
         format!(
             "postgres://postgres:{PASSWORD_IN_URL}@127.0.0.1:{}/{name}",
@@ -169,12 +170,12 @@ impl Postgres {
         )
     }
 
-    /// Its port.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What a statement gives, as text.
+    /// Returns the result of a statement as text.
     pub fn sql(&self, database: &str, statement: &str) -> String {
         let output = self
             .psql(database)
@@ -185,8 +186,8 @@ impl Postgres {
         text(&output.stdout).trim().to_owned()
     }
 
-    /// Runs the statements in a session that stays as it is until it is dropped, and
-    /// waits until they are done.
+    /// Runs the statements in a session that stays open until it is dropped, and waits
+    /// until they are done.
     pub fn session(&self, database: &str, statements: &str) -> Session {
         let mut psql = self
             .psql(database)
@@ -235,7 +236,7 @@ impl Drop for Postgres {
     }
 }
 
-/// A session of psql; what it has locked is free again when this is dropped.
+/// A session of psql. Its locks are released when this is dropped.
 pub struct Session {
     psql: Child,
     input: Option<ChildStdin>,
@@ -248,10 +249,10 @@ impl Drop for Session {
     }
 }
 
-/// The folder that has `initdb`, `postgres` and `psql`.
+/// Returns the folder that has `initdb`, `postgres` and `psql`.
 fn programs() -> PathBuf {
     let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-    // Debian keeps them out of PATH, a folder for each version.
+    // Debian keeps them out of PATH, in a folder for each version.
     let mut debian: Vec<PathBuf> = installed
         .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
         .collect();
@@ -265,8 +266,8 @@ fn programs() -> PathBuf {
     candidates.into_iter().find(complete).expect(MISSING)
 }
 
-/// Databases that order text as people do: it must not matter to anybody here. From
-/// PostgreSQL 15 on they need nothing from the system for that.
+/// Selects a collation that orders text as people do, since the store must not depend on
+/// the order. From PostgreSQL 15 on this needs nothing from the system.
 fn collation(programs: &Path) -> &'static [&'static str] {
     let help = Command::new(programs.join("initdb")).arg("--help").output();
     match help.is_ok_and(|help| text(&help.stdout).contains("--icu-locale")) {
@@ -275,7 +276,7 @@ fn collation(programs: &Path) -> &'static [&'static str] {
     }
 }
 
-/// An empty folder that belongs to the user of the server.
+/// Creates an empty folder that belongs to the user of the server.
 fn folder() -> PathBuf {
     let folder = tempfile::Builder::new()
         .prefix("postgres")
@@ -287,7 +288,7 @@ fn folder() -> PathBuf {
     folder
 }
 
-/// PostgreSQL does not run as root, so there it runs as the user `postgres`.
+/// Gives a path to the user `postgres`, since PostgreSQL refuses to run as root.
 fn give_to_server(path: &Path) {
     fs::set_permissions(
         path,
@@ -315,7 +316,7 @@ fn as_server(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// Whom to run the server as, where we are root: user and group.
+/// Returns the user and group to run the server as, if this process is root.
 fn server_user() -> Option<(u32, u32)> {
     if id(&["-u"]) != Some(0) {
         return None;
@@ -335,12 +336,12 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it has an address").port()
 }
 
-/// The lines as they come, for as long as somebody wants them.
+/// Passes the lines on for as long as a receiver exists.
 fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            // Read on, so that whoever writes does not have to wait.
+            // Keeps reading, so that the writer is never blocked.
             let _ = sender.send(line);
         }
     });

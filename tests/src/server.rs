@@ -1,4 +1,4 @@
-//! A server of our own.
+//! A server under test.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ use ureq::Agent;
 
 use crate::files::{command, folder};
 
-/// How to start a server.
+/// Options for starting a server.
 pub struct Options {
     store: Option<String>,
     home: Option<PathBuf>,
@@ -25,7 +25,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// On a store of its own, in SQLite.
+    /// Creates options with a SQLite store of its own.
     pub fn new() -> Options {
         Options {
             store: None,
@@ -36,49 +36,49 @@ impl Options {
         }
     }
 
-    /// On this store: `memory`, or `sqlite:PATH`.
+    /// Sets the store: `memory`, or `sqlite:PATH`.
     pub fn store(mut self, store: &str) -> Options {
         self.store = Some(store.to_owned());
         self
     }
 
-    /// With this home, which a server after it may share.
+    /// Sets the home, which a later server may share.
     pub fn home(mut self, home: &Path) -> Options {
         self.home = Some(home.to_owned());
         self
     }
 
-    /// With one more environment variable.
+    /// Adds an environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Options {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// With as many registrations of one source as can be set: a test has but one, and
-    /// may be a crowd.
+    /// Allows as many registrations per source as can be set, since all clients of a test
+    /// share one address.
     pub fn for_a_crowd(self) -> Options {
         let setting = "USER_AUTH_THROTTLING_REGISTRATIONS_PER_SOURCE";
         self.env(setting, "100000")
     }
 
-    /// With one more argument.
+    /// Adds an argument.
     pub fn arg(mut self, argument: &str) -> Options {
         self.arguments.push(argument.to_owned());
         self
     }
 
-    /// Ignoring this signal: what a process ignores, those it starts ignore too.
-    pub fn deaf_to(mut self, signal: &str) -> Options {
+    /// Starts the server with this signal ignored, which child processes inherit.
+    pub fn ignoring_signal(mut self, signal: &str) -> Options {
         self.ignored_signal = Some(signal.to_owned());
         self
     }
 
-    /// Starts it and waits until it listens.
+    /// Starts the server and waits until it listens.
     pub fn start(self) -> Server {
         let folder = folder();
         let home = self.home.unwrap_or_else(|| folder.path().to_owned());
         let mut command = match &self.ignored_signal {
-            Some(signal) => deaf(&command(&home), signal),
+            Some(signal) => with_signal_ignored(&command(&home), signal),
             None => command(&home),
         };
         command.args(["serve", "--listen", "127.0.0.1:0"]);
@@ -99,34 +99,34 @@ impl Default for Options {
 /// A server that runs until it is dropped.
 pub struct Server {
     child: Child,
-    /// Where it is: `http://127.0.0.1:PORT`, or with TLS `https://…`.
+    /// The base URL: `http://127.0.0.1:PORT`, or with TLS `https://…`.
     pub url: String,
     agent: Agent,
-    // A receiver is for one thread at a time, a server for many.
+    // The mutex lets several threads use one receiver.
     log: Mutex<Receiver<String>>,
     _folder: TempDir,
 }
 
-/// The answer to one HTTP request.
+/// The response to one HTTP request.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
     pub status: u16,
     /// The header fields; names are in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body, as it came.
+    /// The body, unchanged.
     pub text: String,
 }
 
 impl Answer {
-    /// A header field.
+    /// Returns a header field.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut fields = self.headers.iter();
         let (_, value) = fields.find(|(field, _)| field == name)?;
         Some(value)
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text)
             .unwrap_or_else(|error| panic!("{error} in the body: {}", self.text))
@@ -134,7 +134,7 @@ impl Answer {
 }
 
 impl Server {
-    /// On a SQLite store of its own.
+    /// Starts a server on a SQLite store of its own.
     pub fn start() -> Server {
         Options::new().start()
     }
@@ -149,7 +149,7 @@ impl Server {
         let (lines, log) = channel();
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                // Nobody may be left to read it.
+                // The receiver may be gone.
                 let _ = lines.send(line);
             }
         });
@@ -218,8 +218,8 @@ impl Server {
         answer(response)
     }
 
-    /// Sends a request with this one line among its header fields, as it is, and
-    /// gives the whole answer.
+    /// Sends a request with this one raw line among its header fields, and returns the
+    /// whole response.
     pub fn raw(&self, header: &str) -> String {
         let host = self.url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(host).expect("the server listens");
@@ -230,7 +230,7 @@ impl Server {
         )
         .expect("it reads");
         let mut answer = String::new();
-        // A connection that is cut may be reset.
+        // A closed connection may be reset.
         let _ = stream.read_to_string(&mut answer);
         answer
     }
@@ -244,13 +244,13 @@ impl Server {
         answer(request.call().expect("the server answers")).expect("a body")
     }
 
-    /// Sends a request of the handshake era and gives its answer.
+    /// Sends a request of the handshake era and returns its answer.
     pub fn rpc(&self, method: &str, params: Value) -> Value {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         self.post(&[], body.to_string()).json()
     }
 
-    /// Runs an operation by its tool; `Err` holds the error object.
+    /// Calls the tool of an operation; `Err` holds the error object.
     pub fn call(&self, operation: &str, arguments: Value) -> Result<Value, Value> {
         let params = json!({"name": format!("user-auth_{operation}"), "arguments": arguments});
         let mut answer = self.rpc("tools/call", params);
@@ -268,31 +268,32 @@ impl Server {
         self.call("login", credentials).expect("the right password")
     }
 
-    /// What the resource says.
+    /// Returns the content of a resource.
     pub fn resource(&self, uri: &str) -> Value {
         let answer = self.rpc("resources/read", json!({"uri": uri}));
         let text = answer["result"]["contents"][0]["text"].as_str();
         serde_json::from_str(text.unwrap_or_else(|| panic!("no text in {answer}"))).expect("JSON")
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Kills it with no chance to finish anything, and waits until it is gone.
+    /// Kills the server without a chance to finish anything, and waits until it is gone.
     pub fn kill(mut self) {
         self.child.kill().expect("it ran");
         self.child.wait().expect("it is gone");
     }
 
-    /// Asks it to end, and gives its exit status and the rest of its log.
+    /// Stops the server, and returns its exit status and the rest of its log.
     pub fn stop(self) -> (ExitStatus, String) {
         self.terminate();
         self.ended()
     }
 
-    /// Waits until it has ended, and gives its exit status and the rest of its log.
+    /// Waits until the server has ended, and returns its exit status and the rest of its
+    /// log.
     pub fn ended(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().expect("it ends");
         let log = self.log.get_mut().expect("no thread has failed with it");
@@ -310,13 +311,13 @@ impl Server {
         self.signal("-HUP");
     }
 
-    /// Waits until its log has a line with this text.
+    /// Waits until the log has a line with this text.
     pub fn wait_for(&self, text: &str) {
         let log = self.log.lock().expect("no thread has failed with it");
         let lines = std::iter::from_fn(|| log.recv_timeout(Duration::from_secs(60)).ok());
         assert!(
             lines.into_iter().any(|line| line.contains(text)),
-            "the log never said: {text}"
+            "the log has no line with: {text}"
         );
     }
 
@@ -337,8 +338,8 @@ impl Drop for Server {
     }
 }
 
-/// The same command from a shell that ignores the signal.
-fn deaf(command: &Command, signal: &str) -> Command {
+/// Wraps the command in a shell that ignores the signal.
+fn with_signal_ignored(command: &Command, signal: &str) -> Command {
     let mut shell = Command::new("sh");
     shell
         .args(["-c", &format!(r#"trap "" {signal}; exec "$0" "$@""#)])

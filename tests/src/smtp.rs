@@ -1,4 +1,4 @@
-//! A mail server of our own, which holds its clients to RFC 5321.
+//! A mail server for tests, which holds its clients to RFC 5321.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,14 +7,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-/// Takes mail at an address of its own.
+/// Accepts mail at an address of its own.
 pub struct Smtp {
-    /// Where it is: `127.0.0.1:PORT`.
+    /// The address: `127.0.0.1:PORT`.
     pub address: String,
     received: Mutex<Receiver<Mail>>,
 }
 
-/// A mail, as it came.
+/// A mail as it was received.
 #[derive(Clone, Debug, Default)]
 pub struct Mail {
     /// The argument of AUTH PLAIN.
@@ -23,14 +23,14 @@ pub struct Mail {
     pub from: String,
     /// The forward-paths of the envelope.
     pub to: Vec<String>,
-    /// Header and body, lines ended by CRLF, without the dots of section 4.5.2.
+    /// Header and body, with lines ended by CRLF, without the dots of section 4.5.2.
     pub data: String,
-    /// What the client did that the RFC does not allow.
+    /// Violations of the RFC by the client.
     pub offences: Vec<String>,
 }
 
 impl Smtp {
-    /// One that refuses the first so many mails for the time being, and takes all
+    /// Starts a server that refuses this many mails temporarily at first, and accepts all
     /// others.
     pub fn start(refused_at_first: usize) -> Smtp {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -38,7 +38,7 @@ impl Smtp {
         let (sender, received) = channel();
         thread::spawn(move || {
             for (number, stream) in listener.incoming().map_while(Result::ok).enumerate() {
-                // The client may break off.
+                // The client may disconnect.
                 let _ = serve(stream, number < refused_at_first, &sender);
             }
         });
@@ -48,7 +48,7 @@ impl Smtp {
         }
     }
 
-    /// The next mail.
+    /// Waits for the next mail.
     pub fn receive(&self) -> Mail {
         let received = self.received.lock().expect("no thread failed");
         received
@@ -124,7 +124,7 @@ impl Session {
         self.stream.write_all(format!("{reply}\r\n").as_bytes())
     }
 
-    /// Section 2.3.8: a line ends with CRLF, and neither stands alone.
+    /// RFC 5321 section 2.3.8: a line ends with CRLF, and neither character stands alone.
     fn line(&mut self, reader: &mut impl BufRead) -> std::io::Result<Option<String>> {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {

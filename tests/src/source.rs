@@ -8,8 +8,8 @@ use tokio::runtime;
 use crate::Server;
 
 impl Server {
-    /// Calls an operation from `source`, an address such as 127.0.0.3: its output,
-    /// or the error object.
+    /// Calls an operation from `source`, an address such as 127.0.0.3; `Err` holds the
+    /// error object.
     pub fn call_from(
         &self,
         source: &str,

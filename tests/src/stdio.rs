@@ -1,4 +1,4 @@
-//! `user-auth stdio`, as an MCP client starts it.
+//! `user-auth stdio`, started as an MCP client starts it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ExitStatus, Stdio as Pipe};
@@ -20,7 +20,7 @@ pub struct Stdio {
 }
 
 impl Stdio {
-    /// On a SQLite store of its own, with these further arguments.
+    /// Starts the process on a SQLite store of its own, with these further arguments.
     pub fn start(arguments: &[&str]) -> Stdio {
         let folder = folder();
         let mut command = command(folder.path());
@@ -60,31 +60,33 @@ impl Stdio {
         self.send(message.to_string());
     }
 
-    /// The next line that it wrote.
+    /// Reads the next line of its output.
     pub fn line(&self) -> String {
         let line = self.lines.recv_timeout(Duration::from_secs(60));
         line.expect("a line")
     }
 
-    /// The next message that it wrote.
+    /// Reads the next message of its output.
     pub fn receive(&self) -> Value {
         let line = self.line();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("not MCP on stdout: {line}"))
+        serde_json::from_str(&line)
+            .unwrap_or_else(|_| panic!("stdout has a line that is not MCP: {line}"))
     }
 
-    /// Runs an operation by its tool and waits for the result.
+    /// Calls the tool of an operation and waits for the result.
     pub fn call(&mut self, operation: &str, arguments: Value) -> Value {
         let params = json!({"name": format!("user-auth_{operation}"), "arguments": arguments});
         self.request(1, "tools/call", params);
         self.receive()
     }
 
-    /// Ends the input; gives the exit status and what was written until then.
+    /// Closes the input, and returns the exit status and the remaining output.
     pub fn finish(mut self) -> (ExitStatus, Vec<Value>) {
         drop(self.input.take());
         let status = self.child.wait().expect("it ends");
         let rest = self.lines.iter().map(|line| {
-            serde_json::from_str(&line).unwrap_or_else(|_| panic!("not MCP on stdout: {line}"))
+            serde_json::from_str(&line)
+                .unwrap_or_else(|_| panic!("stdout has a line that is not MCP: {line}"))
         });
         (status, rest.collect())
     }

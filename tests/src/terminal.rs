@@ -1,5 +1,5 @@
-//! A terminal of so many columns, with a program in front of it: `script` of util-linux,
-//! which every Linux has, makes the one and starts the other.
+//! A terminal with this many columns and a program in it: `script` of util-linux, which
+//! every Linux has, provides the terminal and starts the program.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -14,15 +14,15 @@ pub struct Terminal {
     child: Child,
     keyboard: ChildStdin,
     screen: Receiver<Vec<u8>>,
-    /// All that was shown.
+    /// The whole output so far.
     shown: Vec<u8>,
-    /// How much of that was expected already.
+    /// The length of the output that was already expected.
     seen: usize,
     device: String,
 }
 
 impl Terminal {
-    /// Starts what `command` would start, at a terminal.
+    /// Starts a command at a terminal.
     pub fn start(command: &Command, columns: u16) -> Terminal {
         let words = iter::once(command.get_program()).chain(command.get_args());
         let line: Vec<String> = words.map(quoted).collect();
@@ -68,8 +68,8 @@ impl Terminal {
         terminal
     }
 
-    /// Waits until this is shown, and returns what was shown since the last time, up to
-    /// its end. What came with it is for the next time.
+    /// Waits until this is shown, and returns the output since the last call, up to the
+    /// end of it. What came with it is for the next call.
     pub fn expect(&mut self, text: &str) -> String {
         loop {
             let new = &self.shown[self.seen..];
@@ -92,7 +92,7 @@ impl Terminal {
         }
     }
 
-    /// Types something.
+    /// Types a text.
     pub fn type_in(&mut self, text: &str) {
         self.keyboard
             .write_all(text.as_bytes())
@@ -100,9 +100,10 @@ impl Terminal {
             .expect("the terminal is there");
     }
 
-    /// Types a secret, once the program has turned off that what is typed is shown.
+    /// Types a secret, once the program has turned the echo off.
     pub fn type_secret(&mut self, text: &str) {
-        // Programs ask first and turn it off then, and nothing tells when they have.
+        // Programs print the prompt before they turn the echo off, and nothing announces
+        // that.
         for _ in 0..2000 {
             let state = Command::new("stty")
                 .args(["-a", "-F", &self.device])
@@ -116,7 +117,7 @@ impl Terminal {
         panic!("the terminal would show the secret");
     }
 
-    /// Waits for the end, and returns the exit code and all that was shown.
+    /// Waits for the end, and returns the exit code and the whole output.
     pub fn end(mut self) -> (Option<i32>, String) {
         while let Ok(more) = self.screen.recv_timeout(Duration::from_secs(60)) {
             self.shown.extend(more);
@@ -130,13 +131,13 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // It may have ended; its program ends with its terminal.
+        // The process may have ended; its program ends with its terminal.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A word for a shell.
+/// Quotes a word for a shell.
 fn quoted(word: &OsStr) -> String {
     let word = word.to_str().expect("arguments of tests are text");
     format!("'{}'", word.replace('\'', r"'\''"))

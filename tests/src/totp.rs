@@ -1,4 +1,4 @@
-//! An authenticator app of our own.
+//! An authenticator app for tests.
 
 use std::time::SystemTime;
 
@@ -6,8 +6,8 @@ use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-/// What the app shows for a secret in this step of 30 seconds (RFC 6238).
-pub fn shown(secret: &str, step: u64) -> String {
+/// Returns the code that the app shows for a secret in this step of 30 seconds (RFC 6238).
+pub fn totp_code(secret: &str, step: u64) -> String {
     let secret = BASE32_NOPAD
         .decode(secret.as_bytes())
         .expect("base32 without padding");
@@ -19,7 +19,7 @@ pub fn shown(secret: &str, step: u64) -> String {
     format!("{:06}", number % 1_000_000)
 }
 
-/// The step that it is now.
+/// Returns the current step.
 pub fn step() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.expect("it is after 1970").as_secs() / 30

@@ -1,4 +1,4 @@
-//! A receiver of webhooks of our own.
+//! A receiver of webhooks for tests.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -10,22 +10,22 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Takes messages at an address of its own.
+/// Accepts messages at an address of its own.
 pub struct Webhook {
-    /// Where it is.
+    /// The URL of the webhook.
     pub url: String,
     received: Mutex<Receiver<Delivered>>,
     answers: Arc<Mutex<Answers>>,
 }
 
-/// What it answers; 204 unless there is more to say.
+/// The status of each response; 204 unless a test has set another.
 #[derive(Default)]
 struct Answers {
     planned: VecDeque<Reply>,
     refused: Option<String>,
 }
 
-/// A request, as it came.
+/// A request as it was received.
 #[derive(Clone, Debug)]
 pub struct Delivered {
     /// The header fields; names are in lower case.
@@ -42,14 +42,14 @@ enum Reply {
 }
 
 impl Delivered {
-    /// A header field.
+    /// Returns a header field.
     pub fn header(&self, name: &str) -> &str {
         let mut fields = self.headers.iter();
         let found = fields.find(|(field, _)| field == name);
         found.map_or("", |(_, value)| value.as_str())
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("JSON")
     }
@@ -67,7 +67,7 @@ impl Answers {
 }
 
 impl Webhook {
-    /// One that takes all that comes.
+    /// Starts a receiver that accepts all messages.
     pub fn start() -> Webhook {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -87,22 +87,22 @@ impl Webhook {
         }
     }
 
-    /// Answers a request to come with this status.
+    /// Answers the next planned request with this status.
     pub fn answer(&self, status: u16) {
         self.plan(Reply::Status(status));
     }
 
-    /// Breaks the connection of a request to come.
+    /// Closes the connection of the next planned request.
     pub fn hang_up(&self) {
         self.plan(Reply::HangUp);
     }
 
-    /// Leaves a request to come without an answer.
+    /// Leaves the next planned request without a response.
     pub fn stall(&self) {
         self.plan(Reply::Never);
     }
 
-    /// Answers 503 to all that is for an address in this domain, from now on.
+    /// From now on answers 503 to all messages for addresses in this domain.
     pub fn refuse(&self, domain: &str) {
         let mut answers = self.answers.lock().expect("no thread failed");
         answers.refused = Some(format!("@{domain}"));
@@ -113,7 +113,7 @@ impl Webhook {
         answers.planned.push_back(reply);
     }
 
-    /// The next request.
+    /// Waits for the next request.
     pub fn receive(&self) -> Delivered {
         let received = self.received.lock().expect("no thread failed");
         received
@@ -121,14 +121,14 @@ impl Webhook {
             .expect("a message comes")
     }
 
-    /// Whether nothing has come that was not received.
+    /// Returns whether all received requests were taken by the test.
     pub fn is_empty(&self) -> bool {
         let received = self.received.lock().expect("no thread failed");
         received.try_recv().is_err()
     }
 
-    /// The code of the next message, which is of this kind. That somebody logged in
-    /// is not of interest here.
+    /// Returns the code of the next message, which must be of this kind. Notices of a login
+    /// are skipped.
     pub fn code(&self, kind: &str) -> String {
         let mut message = self.receive().json();
         while message["kind"] == "login-from-new-source" {
@@ -138,7 +138,7 @@ impl Webhook {
         message["code"].as_str().expect("a code").to_owned()
     }
 
-    /// The next message, which is a notice of this kind, to this address.
+    /// Waits for the next message, which must be a notice of this kind to this address.
     pub fn notice(&self, kind: &str, to: &str) {
         let message = self.receive().json();
         assert_eq!(

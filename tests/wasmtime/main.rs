@@ -1,12 +1,12 @@
-//! `wasmtime serve`, as its makers publish it: to install the whole program would build
-//! wasmtime once more.
+//! `wasmtime serve` as a program of this workspace: to install the published one would
+//! build wasmtime once more.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use wasmtime_cli::commands::ServeCommand;
 
-/// The part of wasmtime's command line that tests call.
+/// The part of wasmtime's command line that the tests call.
 #[derive(Parser)]
 #[command(name = "wasmtime")]
 enum Wasmtime {

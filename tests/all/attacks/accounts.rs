@@ -1,12 +1,12 @@
-//! What must die with an account, and who may end it.
+//! Attacks on the deletion of accounts and on administration without the permission.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 use user_auth_tests::{Options, PASSWORD, Server, command, folder};
 
-/// Makes the first administrator as the README says: from the shell, beside the
-/// server.
+/// Makes a user the first administrator, from the shell beside the running server, as the
+/// README documents it.
 pub(super) fn make_admin(home: &Path, username: &str) {
     let username = format!("username={username}");
     let output = command(home)
@@ -42,7 +42,7 @@ fn is_active(server: &Server, tokens: &Value) -> bool {
 }
 
 #[test]
-fn attack_31_sessions_and_api_keys_die_with_their_account() {
+fn attack_31_sessions_and_api_keys_end_when_the_account_is_disabled_or_deleted() {
     for end in ["disable_user", "delete_user", "force_password_reset"] {
         let home = folder();
         let server = Options::new().home(home.path()).start();
@@ -68,9 +68,9 @@ fn attack_31_sessions_and_api_keys_die_with_their_account() {
         assert_eq!(by_key()["error"]["code"], -32001, "{end}");
         let credentials = json!({"username": "victim", "password": PASSWORD});
         let login = server.call("login", credentials).unwrap_err();
-        let nobody = json!({"username": "nobody", "password": PASSWORD});
-        let nobody = server.call("login", nobody).unwrap_err();
-        assert_eq!(login["message"], nobody["message"], "{end}");
+        let unknown = json!({"username": "unknown", "password": PASSWORD});
+        let unknown = server.call("login", unknown).unwrap_err();
+        assert_eq!(login["message"], unknown["message"], "{end}");
         assert!(is_active(&server, &admin));
 
         if end == "disable_user" {
@@ -89,7 +89,7 @@ fn attack_31_sessions_and_api_keys_die_with_their_account() {
 }
 
 #[test]
-fn attack_29_administration_without_the_permission() {
+fn attack_29_administration_without_the_permission_is_refused() {
     let server = Server::start();
     let mallory = server.new_session("mallory");
     server.new_session("alice");
@@ -119,9 +119,9 @@ fn attack_29_administration_without_the_permission() {
     }
 }
 
-/// CVE-2025-61928: a key that was minted for the user id in the body.
+/// CVE-2025-61928: an API key was created for the user id in the request body.
 #[test]
-fn attack_29_an_api_key_for_somebody_who_may_do_more() {
+fn attack_29_api_keys_of_more_privileged_accounts_cannot_be_created_or_changed() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
     let (root, helper) = (server.new_session("root"), server.new_session("helper"));
@@ -169,7 +169,7 @@ fn attack_29_an_api_key_for_somebody_who_may_do_more() {
 }
 
 #[test]
-fn attack_29_keys_and_records_of_another() {
+fn attack_29_api_keys_and_audit_records_of_other_users_are_out_of_reach() {
     let server = Server::start();
     let alice = server.new_session("alice");
     let mallory = server.new_session("mallory");
@@ -218,7 +218,7 @@ fn attack_29_keys_and_records_of_another() {
 }
 
 #[test]
-fn an_audit_chain_verifies_over_what_happened() {
+fn an_untouched_audit_chain_verifies() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
     let admin = server.new_session("admin");

@@ -1,5 +1,5 @@
-//! Characters that are not seen and change how others are read: in addresses, in logs,
-//! on a terminal.
+//! Invisible characters that change how a text is read, in addresses, in logs and on a
+//! terminal.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use user_auth_host::printable::is_deceptive;
 use user_auth_tests::{Options, PASSWORD, Server, Stdio, Webhook, built, command, folder};
 
-/// Ends a line for some; turns its direction around; hides a text; ends a line as
-/// well; moves a cursor.
+/// A line separator, a right-to-left override, the start of a hidden string, a second kind
+/// of line end, and a cursor movement.
 const DECEPTIVE: &str = "eve\u{2028}\u{2029}forged\u{202e}\u{2066}\u{e0041}\u{e0042}\u{85}\
     \u{feff}\u{ad}\u{200b}\u{61c}\u{1b}[2J\r\n{\"level\":\"ERROR\"}";
 
 /// The same without control characters.
 const UNSEEN: &str = "eve\u{2028}\u{2029}forged\u{202e}\u{2066}\u{e0041}\u{feff}\u{ad}\u{200b}";
 
-/// Sends the text wherever a caller may choose one.
-fn say_everywhere(server: &Server, bearer: &Value, text: &str) {
+/// Sends the text in every place where a caller may choose one.
+fn send_everywhere(server: &Server, bearer: &Value, text: &str) {
     for (operation, arguments) in [
         ("login", json!({"username": text, "password": PASSWORD})),
         ("login", json!({"username": "alice", "password": text})),
@@ -53,7 +53,7 @@ fn say_everywhere(server: &Server, bearer: &Value, text: &str) {
 }
 
 #[test]
-fn attack_49_no_line_of_a_log_holds_a_character_that_deceives() {
+fn attack_49_log_lines_contain_no_deceptive_characters() {
     let home = folder();
     let path = home.path().join("audit.jsonl");
     for format in ["json", "text"] {
@@ -65,8 +65,8 @@ fn attack_49_no_line_of_a_log_holds_a_character_that_deceives() {
             .start();
         let tokens = server.new_session("alice");
         let bearer = &tokens["access_token"];
-        say_everywhere(&server, bearer, DECEPTIVE);
-        say_everywhere(&server, bearer, UNSEEN);
+        send_everywhere(&server, bearer, DECEPTIVE);
+        send_everywhere(&server, bearer, UNSEEN);
         let key = json!({"access_token": bearer, "name": UNSEEN});
         server
             .call("create_api_key", key)
@@ -93,7 +93,7 @@ fn attack_49_no_line_of_a_log_holds_a_character_that_deceives() {
 }
 
 #[test]
-fn attack_49_no_output_of_the_program_holds_a_character_that_deceives() {
+fn attack_49_program_output_contains_no_deceptive_characters() {
     let home = folder();
     let home = home.path();
     let seen = |output: &[u8], what: &str| {
@@ -119,7 +119,7 @@ fn attack_49_no_output_of_the_program_holds_a_character_that_deceives() {
         seen(&output.stdout, &what);
         assert!(!seen(&output.stderr, &what).is_empty(), "{what}");
     }
-    // What a file of users holds.
+    // Errors about a file of users.
     let users = home.join("users.jsonl");
     let bad = json!({"username": "bob", "roles": [DECEPTIVE], DECEPTIVE: 1});
     let mut file = fs::File::create(&users).unwrap();
@@ -135,7 +135,7 @@ fn attack_49_no_output_of_the_program_holds_a_character_that_deceives() {
     let written = seen(&fs::read(errors).unwrap(), "the file of errors");
     assert_eq!(written.lines().count(), 2);
 
-    // On a terminal.
+    // Output on a terminal.
     let script = format!(
         "{} call get_user 'username={}'",
         built("user-auth").display(),
@@ -161,7 +161,7 @@ fn attack_49_no_output_of_the_program_holds_a_character_that_deceives() {
 }
 
 #[test]
-fn attack_49_a_message_on_standard_output_has_no_separator_within() {
+fn attack_49_a_message_on_standard_output_contains_no_line_separator() {
     let mut client = Stdio::start(&["--store", "memory"]);
     let method = "a\u{2028}b\u{85}";
     client.request(DECEPTIVE, method, json!({}));
@@ -172,7 +172,7 @@ fn attack_49_a_message_on_standard_output_has_no_separator_within() {
 }
 
 #[test]
-fn attack_49_addresses_that_mail_programs_read_otherwise_are_refused_with_the_reason() {
+fn attack_49_addresses_that_mail_programs_read_differently_are_refused_with_the_reason() {
     let webhook = Webhook::start();
     let server = Options::new().arg("--delivery").arg(&webhook.url).start();
     let long = format!("{}@example.com", "a".repeat(65));
@@ -227,7 +227,7 @@ fn attack_49_addresses_that_mail_programs_read_otherwise_are_refused_with_the_re
 }
 
 #[test]
-fn the_component_and_the_host_have_one_list_of_characters_that_deceive() {
+fn the_component_and_the_host_agree_on_the_deceptive_characters() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let list = |crate_name: &str| {
         let text = fs::read_to_string(source.join(crate_name).join("src/printable.rs")).unwrap();

@@ -1,7 +1,8 @@
-//! What the service needs fails: then nobody gets in, and nothing is half done.
+//! Failures of what the service depends on: every caller is refused, and no change is left
+//! half done.
 //!
-//! Neither the clock nor randomness can fail in WASI, and keys are derived without
-//! any input or output.
+//! Neither the clock nor the random source can fail in WASI, and key derivation does no
+//! I/O.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use user_auth_tests::PASSWORD;
 
 const NEW_PASSWORD: &str = "another good long password";
 
-/// A store of which one call can be made to fail.
+/// A store in which one kind of call can be made to fail.
 #[derive(Default)]
 pub(crate) struct Fragile {
     store: MemoryStore,
@@ -94,7 +95,7 @@ fn credentials(username: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attack_34_nobody_gets_in_while_the_store_fails() {
+async fn attack_34_every_caller_is_refused_while_the_store_fails() {
     let store = Arc::new(Fragile::default());
     let keys = Keys::ephemeral().unwrap();
     let plugin = super::plugin(store.clone(), keys, Limits::default());
@@ -119,7 +120,7 @@ async fn attack_34_nobody_gets_in_while_the_store_fails() {
         ("register", credentials("bob")),
         ("login", credentials("alice")),
         ("login", wrong.clone()),
-        ("login", credentials("nobody")),
+        ("login", credentials("unknown")),
         ("refresh_token", json!({"refresh_token": refresh})),
         ("change_password", change.clone()),
         ("enroll_totp", own.clone()),
@@ -143,7 +144,7 @@ async fn attack_34_nobody_gets_in_while_the_store_fails() {
     let guesses = vec![
         ("login", credentials("alice")),
         ("login", wrong),
-        ("login", credentials("nobody")),
+        ("login", credentials("unknown")),
         ("change_password", change),
         ("request_password_reset", json!({"username": "alice"})),
     ];
@@ -182,14 +183,14 @@ async fn attack_34_nobody_gets_in_while_the_store_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attack_34_nobody_gets_in_while_hashing_fails() {
+async fn attack_34_every_caller_is_refused_while_hashing_fails() {
     let store = Arc::new(MemoryStore::new());
     let keys = Keys::ephemeral().unwrap();
     let plugin = super::plugin(store.clone(), keys.clone(), Limits::default());
     invoke(&plugin, "register", credentials("alice"))
         .await
         .unwrap();
-    // No hash of ours is allowed so little memory.
+    // No configured hash can run in this little memory.
     let limits = Limits {
         hash_memory_kib: 1024,
         ..Limits::default()
@@ -200,7 +201,7 @@ async fn attack_34_nobody_gets_in_while_hashing_fails() {
     for (operation, input) in [
         ("login", credentials("alice")),
         ("login", wrong),
-        ("login", credentials("nobody")),
+        ("login", credentials("unknown")),
         ("register", credentials("bob")),
     ] {
         let answer = invoke(&failing, operation, input).await;

@@ -1,6 +1,6 @@
-//! What another user of the machine puts into the way of the program: compiled code,
-//! links, and files that they may write. A test that changes the owner of a file has to
-//! be root; elsewhere that part of it does nothing.
+//! Attacks by another user of the machine: planted compiled code, links, and files that
+//! other users may write. Tests that change the owner of a file need root; without it they
+//! skip that part.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
@@ -14,12 +14,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use user_auth_tests::{built, command, folder, write_private};
 
-/// A user who has nothing to do with this.
+/// An unrelated user id.
 const STRANGER: u32 = 65534;
-/// The smallest component there is. It has none of what a plugin has.
+/// The smallest valid component. It implements nothing of the world `plugin`.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// Whether it could be given away.
+/// Gives a file to another user and reports whether that was possible.
 fn give_away(path: &Path) -> bool {
     std::os::unix::fs::lchown(path, Some(STRANGER), None).is_ok()
 }
@@ -34,11 +34,11 @@ fn run(home: &Path, arguments: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-fn told(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A cache of its own, and what another user has compiled in theirs.
+/// A cache directory, and a file that another user has compiled in their own cache.
 struct Cache {
     scratch: TempDir,
     planted: Vec<u8>,
@@ -52,7 +52,7 @@ impl Cache {
         };
         let evil = cache.path("evil.wasm");
         fs::write(&evil, EMPTY).unwrap();
-        // It is compiled, and only then found to be no plugin.
+        // The file is compiled first, and only then rejected as not being a plugin.
         let output = cache.start_with(&cache.path("other"), &evil);
         assert!(!output.status.success());
         let planted = fs::read(compiled(&cache.path("other"))).unwrap();
@@ -64,13 +64,13 @@ impl Cache {
         self.scratch.path().join(name)
     }
 
-    /// The folder above that of the cache.
+    /// The parent folder of the cache.
     fn base(&self) -> PathBuf {
         self.path("mine")
     }
 
-    /// Runs a component that ends at once; with the planted code in its place the
-    /// program would not start.
+    /// Runs the program with a component that ends at once. With the planted code in its
+    /// place the program would not start.
     fn start(&self) -> Output {
         self.start_with(&self.base(), &built("user-auth-hostile.wasm"))
     }
@@ -86,7 +86,7 @@ impl Cache {
     }
 }
 
-/// The only compiled component of a cache.
+/// Returns the only compiled component of a cache.
 fn compiled(base: &Path) -> PathBuf {
     let entries = fs::read_dir(base.join("user-auth")).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -100,7 +100,7 @@ fn compiled(base: &Path) -> PathBuf {
 }
 
 #[test]
-fn attack_43_compiled_code_that_was_planted_is_not_run_and_is_replaced() {
+fn attack_43_planted_compiled_code_is_replaced_and_never_run() {
     let cache = Cache::new();
     let file = compiled(&cache.base());
     let elsewhere = cache.path("elsewhere.cwasm");
@@ -143,41 +143,44 @@ fn attack_43_compiled_code_that_was_planted_is_not_run_and_is_replaced() {
             run.push(how);
             continue;
         }
-        let log = told(&output);
+        let log = stderr(&output);
         assert!(log.contains("is not run"), "{how}: {log}");
         assert!(log.contains(file.to_str().unwrap()), "{how}: {log}");
-        // What lies there now is ours, and good.
+        // The cache now holds our own valid file.
         let metadata = file.symlink_metadata().unwrap();
         assert!(metadata.is_file() && metadata.nlink() == 1, "{how}");
         assert_eq!(metadata.mode() & 0o777, 0o600, "{how}");
         let output = cache.start();
-        assert!(output.status.success() && told(&output).is_empty(), "{how}");
+        assert!(
+            output.status.success() && stderr(&output).is_empty(),
+            "{how}"
+        );
     }
     assert!(run.is_empty(), "planted code was run: {run:?}");
 }
 
 #[test]
-fn attack_43_a_cache_that_is_open_to_all_is_not_used() {
+fn attack_43_a_world_writable_cache_is_not_used() {
     let cache = Cache::new();
     let folder = cache.base().join("user-auth");
     set_mode(&folder, 0o777);
     fs::write(compiled(&cache.base()), &cache.planted).unwrap();
     let output = cache.start();
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     let advice = format!("chmod 700 {}", folder.display());
-    assert!(told(&output).contains(&advice), "{}", told(&output));
-    // As it is advised.
+    assert!(stderr(&output).contains(&advice), "{}", stderr(&output));
+    // Follow the advice in the message.
     set_mode(&folder, 0o700);
     let output = cache.start();
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
 }
 
 #[test]
-fn attack_43_a_cache_that_is_swapped_again_and_again_is_not_looked_into() {
+fn attack_43_a_cache_that_is_swapped_repeatedly_is_never_read() {
     const STARTS: usize = 40;
     let cache = Cache::new();
     let base = cache.base();
-    // Others may write the folder around it.
+    // Other users may write the parent folder.
     set_mode(&base, 0o777);
     let [mine, theirs] = ["user-auth", "theirs"].map(|name| base.join(name));
     fs::create_dir(&theirs).unwrap();
@@ -189,7 +192,7 @@ fn attack_43_a_cache_that_is_swapped_again_and_again_is_not_looked_into() {
     let refused = thread::scope(|scope| {
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
-                // Both at once.
+                // Exchange both names at once.
                 let exchange = rustix::fs::RenameFlags::EXCHANGE;
                 let here = rustix::fs::CWD;
                 rustix::fs::renameat_with(here, &mine, here, &theirs, exchange).unwrap();
@@ -200,23 +203,28 @@ fn attack_43_a_cache_that_is_swapped_again_and_again_is_not_looked_into() {
         is_over.store(true, Ordering::Relaxed);
         refused
     });
-    assert_eq!(refused, 0, "planted code was run in so many of {STARTS}");
+    assert_eq!(
+        refused, 0,
+        "planted code was run in this many of {STARTS} starts"
+    );
 }
 
-/// A start that reads the file is refused, and says what to do.
+/// Asserts that a start that reads the file is refused with a message that names the file
+/// and says what to do.
 #[track_caller]
 fn assert_refused(output: &Output, file: &Path, says: &[&str]) {
-    let log = told(output);
-    assert!(!output.status.success(), "it was used: {log}");
+    let log = stderr(output);
+    assert!(!output.status.success(), "the file was accepted: {log}");
     for says in [&[file.to_str().unwrap()], says].concat() {
         assert!(log.contains(says), "{says}: {log}");
     }
 }
 
-/// Each file that says what is run or whom to trust, and each that holds a secret, as
-/// others may write it, as others may read it, and as a stranger's.
+/// Covers each file that decides what is run or which certificates are trusted, and each
+/// file that holds a secret: writable by others, readable by others, and owned by another
+/// user.
 #[test]
-fn attack_43_files_that_others_have_a_hand_in_are_refused_with_what_to_do() {
+fn attack_43_files_that_other_users_control_are_refused_with_advice() {
     let home = folder();
     let home = home.path();
     let at = |name: &str| home.join(name);
@@ -261,10 +269,10 @@ fn attack_43_files_that_others_have_a_hand_in_are_refused_with_what_to_do() {
     };
     let serve = || check(&config);
     let hook = || check(&by_webhook);
-    assert!(call().status.success(), "{}", told(&call()));
-    assert!(hook().status.success(), "{}", told(&hook()));
-    // It is no component of ours, and nothing else is wrong.
-    let good = told(&serve());
+    assert!(call().status.success(), "{}", stderr(&call()));
+    assert!(hook().status.success(), "{}", stderr(&hook()));
+    // The component is none of ours, but nothing else is wrong.
+    let good = stderr(&serve());
     for file in [&certificate, &key, &password, &config] {
         assert!(!good.contains(file.to_str().unwrap()), "{good}");
     }
@@ -283,7 +291,7 @@ fn attack_43_files_that_others_have_a_hand_in_are_refused_with_what_to_do() {
         let owned = file.metadata().unwrap();
         let mut expect = |how: &str, advice: &str| {
             let output = start();
-            let log = told(&output);
+            let log = stderr(&output);
             let name = file.to_str().unwrap();
             let is_refused = log
                 .lines()
@@ -294,38 +302,38 @@ fn attack_43_files_that_others_have_a_hand_in_are_refused_with_what_to_do() {
         };
         set_mode(file, owned.mode() | 0o022);
         match is_secret {
-            true => expect("written by others", "chmod 600"),
-            false => expect("written by others", "chmod go-w"),
+            true => expect("writable by others", "chmod 600"),
+            false => expect("writable by others", "chmod go-w"),
         }
         if is_secret {
             for mode in [0o644, 0o640, 0o604] {
                 set_mode(file, mode);
-                expect("read by others", "chmod 600");
+                expect("readable by others", "chmod 600");
             }
         }
         set_mode(file, owned.mode());
         if give_away(file) {
-            expect("of a stranger", "belongs to user 65534");
+            expect("owned by another user", "belongs to user 65534");
             chown(file, Some(owned.uid()), Some(owned.gid())).unwrap();
         }
     }
     assert!(
         taken.is_empty(),
-        "{} were used:\n{}",
+        "{} were accepted:\n{}",
         taken.len(),
         taken.join("\n")
     );
-    // Secrets are mounted by links: what counts is what is at their end.
+    // Orchestrators mount secrets as links: the file that the link leads to decides.
     let (real, link) = (at("real.key"), master_key.clone());
     fs::rename(&master_key, &real).unwrap();
     symlink(&real, &link).unwrap();
-    assert!(call().status.success(), "{}", told(&call()));
+    assert!(call().status.success(), "{}", stderr(&call()));
     set_mode(&real, 0o644);
     assert_refused(&call(), &link, &["chmod 600"]);
 }
 
 #[test]
-fn attack_43_a_link_of_another_user_leads_no_output_anywhere() {
+fn attack_43_output_does_not_follow_links_of_other_users() {
     let home = folder();
     let home = home.path();
     let precious = home.join("precious");
@@ -357,7 +365,8 @@ fn attack_43_a_link_of_another_user_leads_no_output_anywhere() {
     };
     let outputs: [(&str, &dyn Fn() -> Output); 2] = [("errors", &import), ("audit log", &log)];
     for (name, start) in outputs {
-        // A folder of the kind of /tmp; and one where others could rename our own link.
+        // A folder with the sticky bit, as /tmp has it; and one in which other users could
+        // rename our own link.
         for (mode, is_strangers) in [(0o1777, true), (0o777, false)] {
             fs::write(&precious, "mine").unwrap();
             let _ = fs::remove_file(&link);
@@ -370,27 +379,27 @@ fn attack_43_a_link_of_another_user_leads_no_output_anywhere() {
             assert_eq!(fs::read(&precious).unwrap(), b"mine", "{name} {mode:o}");
             assert!(!output.status.success(), "{name} {mode:o}");
         }
-        // A file of a stranger, who would read along.
+        // A file of another user, who could read along.
         fs::remove_file(&link).unwrap();
         fs::write(&link, "").unwrap();
         if give_away(&link) {
             assert_refused(&start(), &link, &["belongs to user 65534"]);
             assert_eq!(link.metadata().unwrap().len(), 0, "{name}");
         }
-        // What is created is for its owner alone.
+        // Created files are accessible to their owner only.
         fs::remove_file(&link).unwrap();
-        assert!(start().status.success(), "{name}: {}", told(&start()));
+        assert!(start().status.success(), "{name}: {}", stderr(&start()));
         assert_eq!(link.metadata().unwrap().mode() & 0o777, 0o600, "{name}");
         fs::remove_file(&link).unwrap();
-        // A link of one's own is followed, as /dev/stderr is.
+        // Links of our own are followed, as for /dev/stderr.
         set_mode(&open, 0o700);
         symlink("/dev/stderr", &link).unwrap();
-        assert!(start().status.success(), "{name}: {}", told(&start()));
+        assert!(start().status.success(), "{name}: {}", stderr(&start()));
     }
 }
 
 #[test]
-fn attack_43_a_database_that_others_have_a_hand_in_is_refused() {
+fn attack_43_a_database_that_other_users_control_is_refused() {
     let home = folder();
     let home = home.path();
     let data = home.join("data");
@@ -401,7 +410,7 @@ fn attack_43_a_database_that_others_have_a_hand_in_is_refused() {
         let store = format!("sqlite:{}", database.display());
         run(home, &["call", "list_roles", "--store", &store])
     };
-    assert!(call().status.success(), "{}", told(&call()));
+    assert!(call().status.success(), "{}", stderr(&call()));
     let beside = |suffix: &str| {
         let mut name = database.clone().into_os_string();
         name.push(suffix);
@@ -411,8 +420,8 @@ fn attack_43_a_database_that_others_have_a_hand_in_is_refused() {
     assert_refused(&call(), &database, &["chmod go-w"]);
     set_mode(&database, 0o644);
     let output = call();
-    assert!(output.status.success(), "{}", told(&output));
-    assert!(told(&output).contains("chmod o-r"), "{}", told(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("chmod o-r"), "{}", stderr(&output));
     set_mode(&database, 0o600);
     set_mode(&data, 0o777);
     assert_refused(&call(), &data, &["chmod go-w"]);
@@ -424,18 +433,18 @@ fn attack_43_a_database_that_others_have_a_hand_in_is_refused() {
         fs::remove_file(&planted).unwrap();
         fs::write(&planted, "").unwrap();
         if give_away(&planted) {
-            // Where all may create files, but not rename those of others.
+            // A folder in which everyone may create files but not rename those of others.
             set_mode(&data, 0o1777);
             assert_refused(&call(), &planted, &["belongs to user 65534"]);
             set_mode(&data, 0o700);
         }
         fs::remove_file(&planted).unwrap();
     }
-    // What counts is what lies beside the file that a link leads to.
+    // The folder of the linked file decides.
     let real = home.join("real.db");
     fs::rename(&database, &real).unwrap();
     symlink(&real, &database).unwrap();
-    assert!(call().status.success(), "{}", told(&call()));
+    assert!(call().status.success(), "{}", stderr(&call()));
     let planted = home.join("real.db-wal");
     symlink(&database, &planted).unwrap();
     assert_refused(&call(), &planted, &["no regular file"]);
@@ -448,10 +457,10 @@ fn attack_43_a_database_that_others_have_a_hand_in_is_refused() {
     if give_away(&database) {
         assert_refused(&call(), &database, &["belongs to user 65534"]);
         chown(&database, Some(0), None).unwrap();
-        // An administrator looks after what a service keeps in a folder of its own.
+        // An administrator may maintain files in a service's own folder.
         chown(&data, Some(STRANGER), None).unwrap();
         chown(&database, Some(STRANGER), None).unwrap();
-        assert!(call().status.success(), "{}", told(&call()));
+        assert!(call().status.success(), "{}", stderr(&call()));
     }
     let count = "SELECT count(*) FROM entries";
     let records: i64 = Connection::open(&database)
@@ -461,10 +470,10 @@ fn attack_43_a_database_that_others_have_a_hand_in_is_refused() {
     assert!(records > 0);
 }
 
-/// What killed processes leave is swept by the next that writes the same file; what is
-/// not theirs, or is being written, stays.
+/// Files left by killed processes are removed by the next process that writes the same
+/// file. Files of other programs, and files that are being written, stay.
 #[test]
-fn attack_43_what_a_killed_process_left_is_swept_and_nothing_else() {
+fn attack_43_temporary_files_of_killed_processes_are_removed_and_no_others() {
     let home = folder();
     let home = home.path();
     assert!(run(home, &["call", "list_roles"]).status.success());
@@ -492,26 +501,26 @@ fn attack_43_what_a_killed_process_left_is_swept_and_nothing_else() {
     lock.lock().unwrap();
     let backup = backups.join("users.backup");
     let output = run(home, &["backup", backup.to_str().unwrap()]);
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert!(!left.exists(), "it was left over");
     for path in others.iter().chain([&link, &written]) {
         assert!(path.symlink_metadata().is_ok(), "{}", path.display());
     }
     assert!(!is_theirs || theirs.exists());
 
-    // A secret that was not given its name, beside the master key.
+    // A secret that was not yet renamed, beside the master key.
     let data = home.join(".local/share/user-auth");
     let left = data.join("master.key.0123456789abcdef.new");
     write_private(&left, &"5c".repeat(32));
     let output = run(home, &["call", "list_roles"]);
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert!(!left.exists(), "it was left over");
     let new = home.join("new.key");
     let left = home.join("new.key.0123456789abcdef.new");
     write_private(&left, &"5c".repeat(32));
     let new = new.to_str().unwrap();
     let output = run(home, &["rotate-master-key", "--new-master-key-file", new]);
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert!(!left.exists(), "it was left over");
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(said["master_key_file"], new);

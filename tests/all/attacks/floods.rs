@@ -1,4 +1,4 @@
-//! More than the machine can do at once.
+//! Load beyond what the machine can handle at once.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -26,7 +26,7 @@ fn peak_mib(server: &Server) -> u64 {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn attack_33_a_flood_of_hashes_keeps_memory_bounded() {
+fn attack_33_a_flood_of_hashes_uses_bounded_memory() {
     let server = Options::new().for_a_crowd().start();
     let answers: Vec<Value> = thread::scope(|scope| {
         let threads: Vec<_> = (0..300)
@@ -45,7 +45,7 @@ fn attack_33_a_flood_of_hashes_keeps_memory_bounded() {
         .filter(|answer| answer["error"]["code"] == -32004)
         .count();
     assert!(refused > 0, "300 at once are more than the queue takes");
-    // 300 hashes at once would take 5.7 GiB.
+    // 300 hashes at once would need 5.7 GiB.
     let peak = peak_mib(&server);
     assert!(peak < 512, "{peak} MiB");
 }
@@ -62,7 +62,7 @@ fn wait_until(server: &Server, holds: impl Fn(&Value) -> bool) {
 }
 
 #[test]
-fn attack_33_clients_that_hang_up_free_their_places() {
+fn attack_33_clients_that_disconnect_free_their_queue_slots() {
     let server = Options::new().for_a_crowd().start();
     server.new_session("alice");
     let address = server.url.trim_start_matches("http://");
@@ -80,13 +80,13 @@ fn attack_33_clients_that_hang_up_free_their_places() {
             stream
         })
         .collect();
-    // Who hangs up earlier has not begun anything.
+    // Clients that disconnect earlier than this have not started a hash.
     wait_until(&server, |metrics| {
         let hash = |name: &str| metrics["password_hash"][name].as_u64();
         hash("running") > Some(0) && hash("waiting") > Some(0)
     });
     drop(streams);
-    // The call that asks is one of those that live.
+    // The call that reads the metrics is itself one of the live ones.
     wait_until(&server, |metrics| {
         let hash = |name: &str| metrics["password_hash"][name].as_u64();
         hash("running") == Some(0)
@@ -95,7 +95,7 @@ fn attack_33_clients_that_hang_up_free_their_places() {
     });
     let login = json!({"username": "alice", "password": PASSWORD});
     assert!(server.call("login", login).is_ok());
-    // Who hangs up does not make room for another hash beside the one that was begun.
+    // A disconnect does not admit another hash beside the one that is already running.
     #[cfg(target_os = "linux")]
     {
         let peak = peak_mib(&server);
@@ -103,9 +103,9 @@ fn attack_33_clients_that_hang_up_free_their_places() {
     }
 }
 
-/// Hashes that would keep the host busy for hours or eat its memory.
+/// Hash parameters that would keep the host busy for hours or exhaust its memory.
 #[test]
-fn attack_33_imported_hash_bombs_are_refused() {
+fn attack_33_imported_hashes_with_excessive_costs_are_refused() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
     let salt = "AAAAAAAAAAAAAAAAAAAAAA";
@@ -137,10 +137,10 @@ fn attack_33_imported_hash_bombs_are_refused() {
     assert_eq!(server.call("login", input).unwrap_err()["code"], -32001);
 }
 
-/// The dearest hashes that are allowed, all at once: each takes 128 MiB.
+/// Verifies many hashes of the highest allowed cost in parallel: each takes 128 MiB.
 #[test]
 #[cfg(target_os = "linux")]
-fn attack_33_a_flood_of_imported_hashes_keeps_memory_bounded() {
+fn attack_33_a_flood_of_imported_hashes_uses_bounded_memory() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
     let cores = thread::available_parallelism().unwrap().get();

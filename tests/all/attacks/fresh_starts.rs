@@ -1,4 +1,4 @@
-//! What guesses at a name must not do to who has it next, or to the next password.
+//! Failed guesses at a user name must not affect its next owner or the next password.
 
 use std::path::Path;
 
@@ -7,12 +7,12 @@ use tempfile::TempDir;
 use user_auth_tests::{Options, PASSWORD, Server, command, folder};
 
 const NEW_PASSWORD: &str = "another good long password";
-/// Where the owner is at home.
+/// The owner's usual address.
 const HOME: &str = "127.0.0.1";
-/// Where the owner has not been before.
+/// An address that the owner has not used before.
 const STRANGE: &str = "127.0.7.1";
 
-/// With the least number of guesses that can be set.
+/// Allows the smallest number of guesses that can be configured.
 fn server(home: &Path) -> Server {
     let guesses = "USER_AUTH_THROTTLING_CONSECUTIVE_ATTEMPTS";
     Options::new().home(home).env(guesses, "10").start()
@@ -30,7 +30,7 @@ fn login(server: &Server, source: &str, username: &str, password: &str) -> Resul
     answer.map_err(|error| error["code"].as_i64().unwrap())
 }
 
-/// As many guesses as strangers have, from as many addresses.
+/// Makes as many failed guesses as unknown sources are allowed, from as many addresses.
 fn lock(server: &Server, username: &str) {
     for guess in 1..=10 {
         let source = format!("127.0.9.{guess}");
@@ -47,7 +47,7 @@ fn register(server: &Server, source: &str, username: &str) -> Result<Value, Valu
     server.call_from(source, "register", account)
 }
 
-/// As the operator.
+/// Runs an operation as the operator.
 fn operate(home: &Path, operation: &str, input: Value) -> Value {
     let input = input.to_string();
     let mut command = command(home);
@@ -58,7 +58,7 @@ fn operate(home: &Path, operation: &str, input: Value) -> Value {
 }
 
 #[test]
-fn a_name_that_was_locked_before_it_had_an_account_is_open_to_its_owner() {
+fn guesses_before_an_account_exists_do_not_lock_out_its_owner() {
     let (home, server) = started();
     let names = ["registered", "imported", "program"];
     for name in names {
@@ -74,13 +74,13 @@ fn a_name_that_was_locked_before_it_had_an_account_is_open_to_its_owner() {
         assert_eq!(shown["locked"], false, "{name}");
     }
     assert!(login(&server, STRANGE, "registered", PASSWORD).is_ok());
-    // Who registers is at home where they did, whatever is tried elsewhere.
+    // The address of the registration is a known source, whatever is tried from elsewhere.
     lock(&server, "registered");
     assert!(login(&server, HOME, "registered", PASSWORD).is_ok());
 }
 
 #[test]
-fn a_name_that_is_taken_again_inherits_neither_a_lock_nor_known_sources() {
+fn a_reused_name_inherits_neither_lock_nor_known_sources() {
     let (home, server) = started();
     let former = "127.0.8.1";
     register(&server, former, "alice").unwrap();
@@ -95,7 +95,7 @@ fn a_name_that_is_taken_again_inherits_neither_a_lock_nor_known_sources() {
 }
 
 #[test]
-fn who_registers_a_name_that_is_taken_takes_no_lock_off_it() {
+fn registering_a_taken_name_does_not_unlock_it() {
     let (_home, server) = started();
     register(&server, HOME, "alice").unwrap();
     lock(&server, "alice");
@@ -105,7 +105,7 @@ fn who_registers_a_name_that_is_taken_takes_no_lock_off_it() {
 }
 
 #[test]
-fn a_new_password_takes_the_lock_off_and_makes_a_thief_a_stranger() {
+fn a_new_password_unlocks_the_account_and_forgets_known_sources() {
     let (_home, server) = started();
     register(&server, HOME, "alice").unwrap();
     let thief = "127.0.6.6";

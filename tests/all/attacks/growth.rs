@@ -1,17 +1,17 @@
-//! What strangers can make grow.
+//! Data that unauthenticated callers could make grow.
 
 use std::thread;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, command, folder, shown, step};
+use user_auth_tests::{Options, PASSWORD, command, folder, step, totp_code};
 
-/// Records of one kind of refusal on one account within an hour: twenty, and then one for
-/// each power of ten.
+/// Upper bound of the records of one kind of refusal on one account within an hour: twenty,
+/// and then one for each power of ten.
 const MOST: u64 = 24;
 
-/// What has the form of a code for this account.
+/// Returns a text with the form of a code for this account.
 fn made_up_code(user_id: &str) -> String {
     let mut bytes: Vec<u8> = (0..32)
         .step_by(2)
@@ -22,7 +22,7 @@ fn made_up_code(user_id: &str) -> String {
 }
 
 #[test]
-fn strangers_neither_fill_an_accounts_audit_chain_nor_hold_its_owner_up() {
+fn failed_attempts_neither_fill_an_audit_chain_nor_delay_the_owner() {
     const SOURCES: usize = 8;
     const EACH: usize = 60;
     let home = folder();
@@ -51,7 +51,7 @@ fn strangers_neither_fill_an_accounts_audit_chain_nor_hold_its_owner_up() {
                 }
             });
         }
-        // Its owner goes on meanwhile.
+        // Meanwhile the owner logs in.
         (0..10)
             .map(|_| server.call("login", credentials.clone()).unwrap())
             .last()
@@ -63,7 +63,7 @@ fn strangers_neither_fill_an_accounts_audit_chain_nor_hold_its_owner_up() {
         SOURCES * EACH
     );
 
-    // Who has registered as well, and shows a code that is not their own.
+    // Another registered user shows a code that is not theirs.
     let before = records();
     let stranger = server.new_session("mallory");
     for _ in 0..40 {
@@ -74,13 +74,13 @@ fn strangers_neither_fill_an_accounts_audit_chain_nor_hold_its_owner_up() {
     let grown = records() - before;
     assert!((1..=MOST).contains(&grown), "{grown} records");
 
-    // Who has the password, and neither the phone nor the recovery codes.
+    // An attacker with the password but with neither the phone nor the recovery codes.
     let own = json!({"access_token": tokens.unwrap()["access_token"]});
     let enrolment = server.call("enroll_totp", own.clone()).unwrap();
     let secret = enrolment["secret"].as_str().unwrap();
     let confirm = |_| {
         let mut input = own.clone();
-        input["code"] = json!(shown(secret, step()));
+        input["code"] = json!(totp_code(secret, step()));
         server.call("confirm_totp", input).ok()
     };
     let confirmed: Value = (0..3).find_map(confirm).unwrap();

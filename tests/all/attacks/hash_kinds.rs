@@ -1,4 +1,4 @@
-//! What the time of a hash tells of who has an account.
+//! Login times must not reveal which names have an account.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use user_auth_tests::{Options, PASSWORD, command, folder};
 
 const ITERATIONS: u32 = 10_000;
 
-/// What takes the imported hash from an account.
+/// An action that removes the imported hash from an account.
 type Renewal<'a> = &'a dyn Fn(&Path, &str);
 
 fn call(home: &Path, operation: &str, input: Value) {
@@ -29,9 +29,9 @@ fn import(home: &Path, username: &str) {
     call(home, "import_users", users);
 }
 
-/// How many of some names without an account take the time of a PBKDF2 hash: those that a
-/// server cannot judge whose limits forbid such a hash.
-fn of_that_kind(home: &Path) -> usize {
+/// Counts the unknown names whose login costs as much as a PBKDF2 hash: those that a server
+/// whose limits forbid such a hash cannot process.
+fn count_pbkdf2_decoys(home: &Path) -> usize {
     let limit = format!("--set=limits.hash_pbkdf2_iterations={}", ITERATIONS - 1);
     let failures = "USER_AUTH_THROTTLING_FAILURES_PER_SOURCE";
     let options = Options::new().home(home).arg(&limit);
@@ -45,7 +45,7 @@ fn of_that_kind(home: &Path) -> usize {
 }
 
 #[test]
-fn names_without_an_account_take_the_time_of_a_kind_of_hash_until_no_account_has_it() {
+fn decoy_hashes_use_a_kind_only_while_an_account_has_it() {
     let login = |home: &Path, username: &str| {
         call(
             home,
@@ -67,8 +67,8 @@ fn names_without_an_account_take_the_time_of_a_kind_of_hash_until_no_account_has
         import(home, &first);
         import(home, &last);
         leave(home, &first);
-        assert!(of_that_kind(home) > 0, "{round}: one account has it");
+        assert!(count_pbkdf2_decoys(home) > 0, "{round}: one account has it");
         leave(home, &last);
-        assert_eq!(of_that_kind(home), 0, "{round}: none has it");
+        assert_eq!(count_pbkdf2_decoys(home), 0, "{round}: none has it");
     }
 }

@@ -1,4 +1,4 @@
-//! More passwords than can be hashed: whom that costs what.
+//! More passwords than can be hashed, and who has to wait for them.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -11,8 +11,8 @@ use user_auth_tests::{Options, PASSWORD, Server, command, folder};
 const HOME: &str = "127.0.0.1";
 const QUEUE: usize = 4;
 
-/// A server that hashes slowly, has few places in the queue, and allows so many failures
-/// that what is refused is refused for want of a place.
+/// Starts a server that hashes slowly, has a short queue, and allows so many failures that
+/// refusals come from the full queue alone.
 fn slow() -> Options {
     Options::new()
         .arg("--set=limits.hash_workers=1")
@@ -29,7 +29,7 @@ fn login(server: &Server, source: &str, username: &str, password: &str) -> Resul
     answer.map_err(|error| error["code"].as_i64().unwrap())
 }
 
-/// Runs `then` while `source` keeps the queue full, by each of these operations in turn.
+/// Runs `then` while `source` keeps the queue full with each of these operations in turn.
 fn while_flooded(server: &Server, source: &str, operations: &[&str], then: impl FnOnce()) {
     let (over, names) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
@@ -53,7 +53,7 @@ fn while_flooded(server: &Server, source: &str, operations: &[&str], then: impl 
     });
 }
 
-/// Ends the flood, also when an assertion fails: otherwise its threads would go on.
+/// Ends the flood, also when an assertion fails; otherwise its threads would continue.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -74,7 +74,7 @@ fn until_full(server: &Server) {
 }
 
 #[test]
-fn attempts_that_found_no_place_in_the_queue_are_no_guesses() {
+fn attempts_refused_by_a_full_queue_are_not_counted_as_guesses() {
     let server = slow().start();
     let tokens = server.new_session("alice");
     let change = |current: &str| {
@@ -86,10 +86,11 @@ fn attempts_that_found_no_place_in_the_queue_are_no_guesses() {
         let answer = server.call_from(HOME, "change_password", input);
         answer.unwrap_err()["code"].as_i64().unwrap()
     };
-    // The flood comes from the same source: another's would not keep it out.
+    // The flood comes from the same source, since another's would not displace its
+    // attempts.
     while_flooded(&server, HOME, &["login"], || {
-        // Twelve of each without a place, and so many more than may fail.
-        for username in ["alice", "nobody"] {
+        // Twelve refusals of each kind are more than the allowed failures.
+        for username in ["alice", "unknown"] {
             let mut refused = 0;
             for _ in 0..1000 {
                 let code = match login(&server, HOME, username, PASSWORD) {
@@ -119,7 +120,7 @@ fn attempts_that_found_no_place_in_the_queue_are_no_guesses() {
 }
 
 #[test]
-fn a_source_that_floods_the_queue_keeps_no_other_out() {
+fn a_source_that_floods_the_queue_does_not_block_others() {
     let server = slow().start();
     server.new_session("alice");
     for operations in [&["register"][..], &["login"], &["register", "login"]] {
@@ -136,7 +137,7 @@ fn a_source_that_floods_the_queue_keeps_no_other_out() {
 }
 
 #[test]
-fn registrations_have_a_rate_for_each_source_and_none_for_the_operator() {
+fn registrations_are_limited_per_source_but_not_for_the_operator() {
     let home = folder();
     let server = Options::new()
         .home(home.path())
@@ -166,7 +167,7 @@ fn registrations_have_a_rate_for_each_source_and_none_for_the_operator() {
             .unwrap();
         assert!(called.status.success(), "{called:?}");
     }
-    // All at once they are no more.
+    // Parallel registrations count the same.
     let registered = thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
             .map(|number| {

@@ -1,4 +1,4 @@
-//! What is told of tokens that are good for nothing, and what becomes of them.
+//! Introspection and revocation of invalid tokens.
 
 use serde_json::{Value, json};
 use user_auth_tests::{Options, PASSWORD, Server, command, folder};
@@ -18,15 +18,16 @@ fn revoke(server: &Server, token: &str) -> Result<Value, Value> {
     server.call("revoke_token", json!({"token": token}))
 }
 
-/// The same text with another last character, which still has the form of a token.
-fn altered(token: &str) -> String {
+/// Returns the token with another last character, which still has the form of a token.
+fn with_last_character_changed(token: &str) -> String {
     let (rest, last) = token.split_at(token.len() - 1);
-    // Only the high bits of it count, so that it stays the one spelling of something.
+    // Only the high bits of the last character count, so the result stays the canonical
+    // spelling of some bytes.
     format!("{rest}{}", if last == "A" { "Q" } else { "A" })
 }
 
 #[test]
-fn attack_16_introspection_of_anything_invalid_says_only_that() {
+fn attack_16_introspection_of_an_invalid_token_returns_only_inactive() {
     let home = folder();
     let server = Options::new()
         .home(home.path())
@@ -70,7 +71,7 @@ fn attack_16_introspection_of_anything_invalid_says_only_that() {
     let for_another = server.call("issue_token", input).unwrap();
     invalid.push(text(&for_another["access_token"]));
     let current = text(&current["refresh_token"]);
-    invalid.push(altered(&current));
+    invalid.push(with_last_character_changed(&current));
     invalid.extend(["", "no token", "uar_", "uak_AAAA"].map(str::to_owned));
     for token in &invalid {
         assert_eq!(introspect(token), json!({"active": false}), "{token}");
@@ -79,7 +80,7 @@ fn attack_16_introspection_of_anything_invalid_says_only_that() {
 }
 
 #[test]
-fn attack_17_revoking_an_unknown_token_succeeds_and_ends_nothing() {
+fn attack_17_revoking_an_unknown_token_succeeds_without_effect() {
     let server = Server::start();
     let alice = server.new_session("alice");
     let key = create_key(&server, &alice);
@@ -90,10 +91,10 @@ fn attack_17_revoking_an_unknown_token_succeeds_and_ends_nothing() {
         String::new(),
         "no token".to_owned(),
         "uar_AAAA".to_owned(),
-        altered(&access),
+        with_last_character_changed(&access),
         format!("{signed}."),
-        altered(&refresh),
-        altered(&key),
+        with_last_character_changed(&refresh),
+        with_last_character_changed(&key),
     ] {
         assert_eq!(revoke(&server, &unknown), Ok(json!({})), "{unknown}");
     }
@@ -105,9 +106,9 @@ fn attack_17_revoking_an_unknown_token_succeeds_and_ends_nothing() {
         let answer = server.post(&[("x-api-key", &key)], body.to_string());
         answer.json()["error"]["code"].take()
     };
-    assert_eq!(by_key(), -32002, "the key is good, and may do nothing");
+    assert_eq!(by_key(), -32002, "the key is valid but has no scopes");
 
-    // Whether there was anything to revoke is not told either way.
+    // The answer does not reveal whether there was anything to revoke.
     for _ in 0..2 {
         for token in [&key, &refresh, &access] {
             assert_eq!(revoke(&server, token), Ok(json!({})));

@@ -1,4 +1,4 @@
-//! Guessing, flooding and confusing the way in.
+//! Guessing passwords, flooding logins and confusing their input.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,16 +8,16 @@ use user_auth_host::api::{McpRequest, Transport};
 use user_auth_host::client::NoClient;
 use user_auth_host::store::MemoryStore;
 use user_auth_host::{Keys, Limits};
-use user_auth_tests::{Options, PASSWORD, Server, Stdio, command, folder, shown, step};
+use user_auth_tests::{Options, PASSWORD, Server, Stdio, command, folder, step, totp_code};
 
 fn login(server: &Server, username: &str, password: &str) -> Result<Value, Value> {
     server.call("login", json!({"username": username, "password": password}))
 }
 
-/// The order of the samples is by turns, so that a machine that changes its
-/// speed does so for both; compared are medians, against the spread of one kind.
+/// Samples alternate between the kinds, so that a change of the machine's speed affects
+/// both. The test compares medians against the spread of one kind.
 #[test]
-fn attack_18_a_login_takes_as_long_for_whoever_it_is() {
+fn attack_18_a_failed_login_takes_as_long_for_known_and_unknown_names() {
     // Fewer failures than one source may have.
     const ROUNDS: usize = 45;
     let server = Server::start();
@@ -40,7 +40,7 @@ fn attack_18_a_login_takes_as_long_for_whoever_it_is() {
     };
     let (mut of_known, mut of_unknown) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        // Fewer attempts on each name than are throttled.
+        // Fewer attempts on each name than would be throttled.
         let name = round % known.len();
         of_known.push(measure(&known[name]));
         of_unknown.push(measure(&unknown[name]));
@@ -58,10 +58,10 @@ fn attack_18_a_login_takes_as_long_for_whoever_it_is() {
     );
 }
 
-/// No kind of account takes less than others, or more: a disabled one, a locked one, one
-/// with a second factor, one whose password is worthless, or one that never had any.
+/// Logins cost the same work for every kind of account: disabled, locked, with a second
+/// factor, with a password that was made unusable, or without any password.
 #[test]
-fn attack_18_a_login_is_the_same_work_for_whoever_it_is() {
+fn attack_18_a_login_does_the_same_work_for_every_kind_of_account() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
     for name in ["known", "disabled", "stopped", "forced"] {
@@ -73,7 +73,7 @@ fn attack_18_a_login_is_the_same_work_for_whoever_it_is() {
     let secret = server.call("enroll_totp", own.clone()).unwrap()["secret"].take();
     let confirm = |_| {
         let mut input = own.clone();
-        input["code"] = json!(shown(secret.as_str().unwrap(), step()));
+        input["code"] = json!(totp_code(secret.as_str().unwrap(), step()));
         server.call("confirm_totp", input).ok()
     };
     (0..3).find_map(confirm).unwrap();
@@ -108,17 +108,17 @@ fn attack_18_a_login_is_the_same_work_for_whoever_it_is() {
     for round in 0..12 {
         let is_locked = round >= 10;
         let wrong = "this is not the password";
-        let of_nobody = observe("nobody", wrong);
-        let (error, done) = &of_nobody;
+        let of_unknown = observe("unknown", wrong);
+        let (error, done) = &of_unknown;
         assert_eq!(error["code"], if is_locked { -32003 } else { -32001 });
         assert_eq!(done[2], u64::from(!is_locked), "hashes");
         let right_once_locked = if is_locked { PASSWORD } else { wrong };
-        assert_eq!(observe("known", right_once_locked), of_nobody, "{round}");
-        assert_eq!(observe("disabled", wrong), of_nobody, "{round}");
+        assert_eq!(observe("known", right_once_locked), of_unknown, "{round}");
+        assert_eq!(observe("disabled", wrong), of_unknown, "{round}");
         for name in ["stopped", "forced", "program"] {
-            assert_eq!(observe(name, PASSWORD), of_nobody, "{name} {round}");
+            assert_eq!(observe(name, PASSWORD), of_unknown, "{name} {round}");
         }
-        assert_eq!(observe("guarded", right_once_locked), of_nobody, "{round}");
+        assert_eq!(observe("guarded", right_once_locked), of_unknown, "{round}");
     }
 }
 
@@ -139,13 +139,13 @@ impl Spread {
 }
 
 #[test]
-fn attack_20_nobody_locks_a_user_out_from_elsewhere() {
+fn attack_20_guesses_from_elsewhere_do_not_lock_a_user_out() {
     let server = Server::start();
     server.new_session("victim");
     for _ in 0..12 {
-        login(&server, "victim", "a guess of somebody").unwrap_err();
+        login(&server, "victim", "some wrong password").unwrap_err();
     }
-    // From this machine's address nothing goes any more; the owner is elsewhere.
+    // This machine's address is now throttled; the owner logs in from another.
     assert_eq!(
         login(&server, "victim", PASSWORD).unwrap_err()["code"],
         -32003
@@ -155,7 +155,7 @@ fn attack_20_nobody_locks_a_user_out_from_elsewhere() {
 }
 
 #[test]
-fn attack_20_many_sources_do_not_add_up_and_do_not_lock_the_owner_out_at_home() {
+fn attack_20_guesses_from_many_sources_are_throttled_without_locking_out_the_owner() {
     let server = Server::start();
     server.new_session("victim");
     let from = |source: &str, username: &str, password: &str| {
@@ -163,10 +163,10 @@ fn attack_20_many_sources_do_not_add_up_and_do_not_lock_the_owner_out_at_home() 
         let answer = server.call_from(source, "login", input);
         answer.map_err(|error| error["code"].as_i64().unwrap())
     };
-    for username in ["victim", "nobody"] {
+    for username in ["victim", "unknown"] {
         for guess in 0..100 {
             let source = format!("127.0.{}.{}", username.len(), guess / 10 + 1);
-            let answer = from(&source, username, "a guess of somebody");
+            let answer = from(&source, username, "some wrong password");
             assert_eq!(answer, Err(-32001), "{username} {guess}");
         }
         let answer = from("127.0.2.1", username, PASSWORD);
@@ -176,7 +176,7 @@ fn attack_20_many_sources_do_not_add_up_and_do_not_lock_the_owner_out_at_home() 
 }
 
 #[test]
-fn attack_21_one_password_sprayed_over_many_names() {
+fn attack_21_spraying_one_password_over_many_names_is_throttled() {
     let server = Server::start();
     let codes: Vec<i64> = (0..102)
         .map(|number| {
@@ -189,12 +189,12 @@ fn attack_21_one_password_sprayed_over_many_names() {
 }
 
 #[test]
-fn attack_22_a_forged_source() {
+fn attack_22_forged_source_headers_do_not_avoid_throttling() {
     let server = Server::start();
     server.new_session("alice");
     let params = json!({
         "name": "user-auth_login",
-        "arguments": {"username": "alice", "password": "a guess of somebody"},
+        "arguments": {"username": "alice", "password": "some wrong password"},
     });
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
     let mut codes = Vec::new();
@@ -212,16 +212,16 @@ fn attack_22_a_forged_source() {
     assert_eq!(codes[10..], [-32003, -32003], "{codes:?}");
 }
 
-/// One subscriber has a whole /64 of IPv6 addresses, and an IPv4 address can be
+/// A single subscriber owns a whole /64 of IPv6 addresses, and an IPv4 address can be
 /// written as an IPv6 one.
 #[tokio::test(flavor = "multi_thread")]
-async fn attack_22_a_subnet_and_other_spellings_of_an_address() {
+async fn attack_22_a_subnet_and_all_spellings_of_an_address_count_as_one_source() {
     let store = Arc::new(MemoryStore::new());
     let plugin = super::plugin(store, Keys::ephemeral().unwrap(), Limits::default());
     let guess = async |peer: String, username: &str| {
         let params = json!({
             "name": "user-auth_login",
-            "arguments": {"username": username, "password": "a guess of somebody"},
+            "arguments": {"username": username, "password": "some wrong password"},
         });
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
         let request = McpRequest {
@@ -256,7 +256,7 @@ async fn attack_22_a_subnet_and_other_spellings_of_an_address() {
 }
 
 #[test]
-fn attack_26_passwords_of_every_length() {
+fn attack_26_passwords_are_compared_in_full_at_every_length() {
     let server = Server::start();
     let register = |username: &str, password: &str| {
         server.call(
@@ -264,7 +264,7 @@ fn attack_26_passwords_of_every_length() {
             json!({"username": username, "password": password}),
         )
     };
-    // Squares: neither a repetition nor a row, which are refused whatever their length.
+    // Squares: neither repetitions nor sequences, which are refused at any length.
     let long: String = (10..400_u32)
         .map(|number| format!("{}.", number * number))
         .collect();
@@ -276,7 +276,7 @@ fn attack_26_passwords_of_every_length() {
         let other = format!("{}x", &password[..length - 1]);
         assert!(
             login(&server, &name, &other).is_err(),
-            "{length}: all of it counts"
+            "{length}: every character counts"
         );
         assert!(
             login(&server, &name, &password[..length - 1]).is_err(),
@@ -291,7 +291,7 @@ fn attack_26_passwords_of_every_length() {
 }
 
 #[test]
-fn attack_27_names_and_passwords_that_look_alike() {
+fn attack_27_look_alike_names_do_not_reach_another_account() {
     let server = Server::start();
     let register = |username: &str, password: &str| {
         server.call(
@@ -305,7 +305,7 @@ fn attack_27_names_and_passwords_that_look_alike() {
         register("RENE\u{301}", PASSWORD).unwrap_err()["code"],
         -32000
     );
-    // Each is refused, or another name than the one that it looks like.
+    // Each look-alike is either refused or a name different from the one that it resembles.
     register("kelvin", PASSWORD).unwrap();
     register("strasse", PASSWORD).unwrap();
     register("info", PASSWORD).unwrap();
@@ -331,7 +331,7 @@ fn attack_27_names_and_passwords_that_look_alike() {
 }
 
 #[test]
-fn attack_28_fields_that_are_not_the_callers_to_set() {
+fn attack_28_unknown_and_privileged_fields_are_refused() {
     let server = Server::start();
     for field in [
         "role",
@@ -352,7 +352,7 @@ fn attack_28_fields_that_are_not_the_callers_to_set() {
 }
 
 #[test]
-fn attack_32_line_breaks_and_escapes() {
+fn attack_32_line_breaks_and_escapes_in_names_are_refused() {
     let server = Server::start();
     for name in [
         "eve\r\nadmin",
@@ -379,10 +379,10 @@ fn attack_32_line_breaks_and_escapes() {
     assert_eq!(client.receive()["id"], 7, "one line for each message");
 }
 
-/// Whatever is sent, the log is one JSON object for each line, and no header of an
-/// answer is somebody else's.
+/// Whatever is sent, the log has one JSON object per line, and no header of a response
+/// carries another caller's data.
 #[test]
-fn attack_32_forged_log_lines_and_headers() {
+fn attack_32_log_lines_and_headers_cannot_be_forged() {
     let server = Options::new().env("LOG_LEVEL", "DEBUG").start();
     let tokens = server.new_session("alice");
     let forged = "eve\r\n{\"level\":\"ERROR\",\"message\":\"forged\"}\r\n\u{1b}[2J";

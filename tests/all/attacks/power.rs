@@ -1,4 +1,4 @@
-//! Power over others, and over one's own account by less than one's own session.
+//! Power over other accounts, and over the own account with less than a session.
 
 use serde_json::{Value, json};
 use user_auth_tests::{Options, PASSWORD, Server, Webhook, folder};
@@ -7,7 +7,7 @@ use super::accounts::make_admin;
 
 const KEYS_WRITE: &str = "user-auth:api-keys:write";
 
-/// Runs an operation with what a caller shows; `Err` holds the code.
+/// Calls an operation with this credential; `Err` holds the code.
 fn call(
     server: &Server,
     (name, value): (&str, &str),
@@ -34,7 +34,8 @@ fn bearer(tokens: &Value) -> String {
     format!("Bearer {}", text(&tokens["access_token"]))
 }
 
-/// A user with a role of these permissions, as who is logged in.
+/// Registers a user with a role that has these permissions, and returns the login as a
+/// bearer header.
 fn user(server: &Server, root: &str, username: &str, permissions: &[&str]) -> String {
     let tokens = server.new_session(username);
     let role = format!("role-of-{username}");
@@ -49,7 +50,7 @@ fn user(server: &Server, root: &str, username: &str, permissions: &[&str]) -> St
     bearer(&tokens)
 }
 
-/// A server, and its first administrator.
+/// Starts a server with its first administrator.
 fn start() -> (Server, String, tempfile::TempDir) {
     let home = folder();
     let server = Options::new().home(home.path()).start();
@@ -59,7 +60,7 @@ fn start() -> (Server, String, tempfile::TempDir) {
 }
 
 #[test]
-fn attack_29_junk_roles_for_an_account_that_may_do_more() {
+fn attack_29_a_helper_cannot_give_roles_to_a_more_privileged_account() {
     let (server, root, _home) = start();
     let helper = user(
         &server,
@@ -92,7 +93,7 @@ fn attack_29_junk_roles_for_an_account_that_may_do_more() {
     }
     assert_eq!(scopes(&victim), "self billing:* user-auth:*");
     assert_eq!(scopes(&root), "self *");
-    // By a role that the victim has, neither what it held nor the other roles.
+    // Roles of the victim do not displace its permissions or its other roles.
     let input = json!({"username": "victim", "role": "junk-0"});
     by(&root, "assign_role", input.clone()).unwrap();
     assert_eq!(scopes(&victim), "self billing:* user-auth:*");
@@ -102,12 +103,12 @@ fn attack_29_junk_roles_for_an_account_that_may_do_more() {
     assert_eq!(
         scopes(&root),
         "self *",
-        "what a broader grant covers does not count"
+        "a grant covered by a broader one is not listed"
     );
 }
 
 #[test]
-fn attack_29_the_keys_of_its_own_account_by_a_key_that_may_little() {
+fn attack_29_a_narrow_key_cannot_reach_broader_keys_of_its_account() {
     let (server, root, _home) = start();
     let make = |name: &str, scopes: &[&str]| {
         let input = json!({"name": name, "scopes": scopes});
@@ -138,7 +139,7 @@ fn attack_29_the_keys_of_its_own_account_by_a_key_that_may_little() {
 }
 
 #[test]
-fn attack_31_a_key_that_was_made_with_a_stolen_session() {
+fn attack_31_keys_made_with_a_stolen_session_end_with_it() {
     let webhook = Webhook::start();
     let server = Options::new().arg("--delivery").arg(&webhook.url).start();
     let account = json!({"username": "alice", "password": PASSWORD, "email": "alice@example.com"});
@@ -189,7 +190,7 @@ fn attack_31_a_key_that_was_made_with_a_stolen_session() {
 }
 
 #[test]
-fn attack_31_a_key_that_goes_on_only_because_its_owner_says_so() {
+fn attack_31_keys_outlive_their_session_only_on_the_owners_request() {
     let server = Server::start();
     let other = bearer(&server.new_session("alice"));
     let credentials = json!({"username": "alice", "password": PASSWORD});
@@ -215,7 +216,7 @@ fn attack_31_a_key_that_goes_on_only_because_its_owner_says_so() {
 }
 
 #[test]
-fn tools_that_widen_power_ask_to_be_confirmed() {
+fn tools_that_widen_permissions_are_marked_destructive() {
     let server = Server::start();
     let answer = server.rpc("tools/list", json!({}));
     let tools = answer["result"]["tools"].as_array().unwrap();

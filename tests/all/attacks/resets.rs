@@ -1,4 +1,4 @@
-//! The way around the password: codes by e-mail.
+//! Attacks on the password reset by e-mail.
 
 use std::sync::Barrier;
 use std::thread;
@@ -45,7 +45,7 @@ fn is_active(server: &Server, tokens: &Value) -> bool {
     answer.unwrap()["active"] == true
 }
 
-/// How often the store has been read and written.
+/// Returns how often the store has been read and written.
 fn store_work(server: &Server) -> (u64, u64) {
     let metrics = server.resource("mcp://user-auth/metrics");
     let count = |name: &str| metrics["store"][name].as_u64().unwrap();
@@ -53,7 +53,7 @@ fn store_work(server: &Server) -> (u64, u64) {
 }
 
 #[test]
-fn attack_19_registration_and_reset_tell_no_known_address_from_an_unknown_one() {
+fn attack_19_registration_and_reset_do_not_reveal_which_addresses_are_known() {
     let webhook = Webhook::start();
     let server = server(&webhook);
     verified(&server, &webhook, "alice");
@@ -73,29 +73,28 @@ fn attack_19_registration_and_reset_tell_no_known_address_from_an_unknown_one() 
         (answer, work)
     };
     let known = register("mallory1", "alice@example.com");
-    assert_eq!(register("mallory2", "nobody@example.com"), known);
+    assert_eq!(register("mallory2", "unknown@example.com"), known);
 
     let by_name = observe("request_password_reset", json!({"username": "alice"}));
     let code = webhook.code("password-reset");
     for other in [
-        json!({"username": "nobody"}),
+        json!({"username": "unknown"}),
         json!({"username": "mallory1"}),
-        json!({"email": "nobody@example.com"}),
+        json!({"email": "unknown@example.com"}),
     ] {
         assert_eq!(observe("request_password_reset", other), by_name);
     }
     let by_address = json!({"email": "ALICE@example.com"});
     assert_eq!(observe("request_password_reset", by_address), by_name);
     assert_ne!(webhook.code("password-reset"), code);
-    assert!(webhook.is_empty(), "nobody else gets anything");
+    assert!(webhook.is_empty(), "no other message was sent");
 }
 
-/// As for logins; each kind comes after each kind as often, since a message that is
-/// being delivered slows what comes next.
+/// Samples alternate as for logins. Each kind follows each kind equally often, since a
+/// message that is still being delivered slows down the next request.
 #[test]
-fn attack_19_a_reset_is_asked_for_as_fast_whoever_it_is_for() {
-    // Each account is sent three codes at the most, and one source may ask for a
-    // hundred.
+fn attack_19_a_reset_request_takes_as_long_for_known_and_unknown_accounts() {
+    // Each account is sent at most three codes, and one source may ask for a hundred.
     const ACCOUNTS: usize = 15;
     const ROUNDS: usize = ACCOUNTS * 3;
     let webhook = Webhook::start();
@@ -103,7 +102,7 @@ fn attack_19_a_reset_is_asked_for_as_fast_whoever_it_is_for() {
     for number in 0..ACCOUNTS {
         verified(&server, &webhook, &format!("known{number}"));
     }
-    // Nobody answers from now on: an answer that waited for that would come late.
+    // From now on the webhook does not answer: a response that waited for it would be late.
     for _ in 0..ROUNDS * 2 {
         webhook.stall();
     }
@@ -141,7 +140,7 @@ fn attack_19_a_reset_is_asked_for_as_fast_whoever_it_is_for() {
 }
 
 #[test]
-fn attack_24_a_reset_code_used_twice_in_parallel_or_after_a_newer_one() {
+fn attack_24_a_reset_code_works_once_and_not_after_a_newer_one() {
     const PARALLEL: usize = 8;
     for store in [None, Some("memory")] {
         let webhook = Webhook::start();
@@ -185,11 +184,11 @@ fn attack_24_a_reset_code_used_twice_in_parallel_or_after_a_newer_one() {
 }
 
 #[test]
-fn attack_25_a_reset_code_after_the_address_changed() {
+fn attack_25_a_reset_code_is_invalid_after_the_address_changed() {
     let webhook = Webhook::start();
     let server = server(&webhook);
     let tokens = verified(&server, &webhook, "alice");
-    // Whoever reads the old address asks for a code, and waits.
+    // An attacker who reads the old mailbox asks for a code, and waits.
     request(&server, "alice");
     let stolen = webhook.code("password-reset");
 
@@ -223,7 +222,7 @@ fn attack_25_a_reset_code_after_the_address_changed() {
 }
 
 #[test]
-fn attack_31_sessions_and_api_keys_die_with_a_reset() {
+fn attack_31_sessions_and_api_keys_end_with_a_reset() {
     let webhook = Webhook::start();
     let server = server(&webhook);
     // A thief is logged in as well, and has made a key to come back with.
@@ -237,7 +236,7 @@ fn attack_31_sessions_and_api_keys_die_with_a_reset() {
         let header = ("x-api-key", key["api_key"].as_str().unwrap());
         server.post(&[header], body.to_string()).json()["error"]["code"].take()
     };
-    assert_eq!(by_key(), -32002, "the key is good, and may do nothing");
+    assert_eq!(by_key(), -32002, "the key is valid but has no scopes");
 
     request(&server, "alice");
     reset(&server, &webhook.code("password-reset")).unwrap();

@@ -1,4 +1,4 @@
-//! Getting past a second factor, or rid of it.
+//! Attempts to get past a second factor or to remove it.
 
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -8,20 +8,20 @@ use serde_json::{Value, json};
 use user_auth_host::api::{Caller, LoginOutcome, Principal};
 use user_auth_host::store::{Expect, MemoryStore, Mutation};
 use user_auth_host::{Keys, Plugin};
-use user_auth_tests::{Options, PASSWORD, Server, built, folder, shown, step};
+use user_auth_tests::{Options, PASSWORD, Server, built, folder, step, totp_code};
 
 const NEW_PASSWORD: &str = "another good long password";
 
-/// A code that no app shows, however long the test takes.
+/// Returns a code that the app does not show, however long the test takes.
 fn wrong_code(secret: &str) -> String {
     let near: Vec<String> = (step() - 2..step() + 20)
-        .map(|step| shown(secret, step))
+        .map(|step| totp_code(secret, step))
         .collect();
     let mut codes = (0..1_000_000).map(|number| format!("{number:06}"));
     codes.find(|code| !near.contains(code)).unwrap()
 }
 
-/// An account with an app, and the session that set that up.
+/// An account with an authenticator app, and the session that enrolled it.
 struct Victim<'a> {
     server: &'a Server,
     username: String,
@@ -31,8 +31,8 @@ struct Victim<'a> {
 }
 
 impl<'a> Victim<'a> {
-    /// Confirmed with the code before the one that the app shows now, so that
-    /// there is one left for a login.
+    /// Confirms the app with the code of the previous step, so that the current code is
+    /// left for a login.
     fn new(server: &'a Server) -> Victim<'a> {
         Victim::named(server, "victim")
     }
@@ -46,9 +46,9 @@ impl<'a> Victim<'a> {
         let own = json!({"access_token": tokens["access_token"]});
         let enrolment = server.call("enroll_totp", own).unwrap();
         let secret = enrolment["secret"].as_str().unwrap().to_owned();
-        // A step may end on the way: then the next one will do.
+        // A step may end in between; then the next code works.
         let confirm = |_| {
-            let code = shown(&secret, confirmed_in());
+            let code = totp_code(&secret, confirmed_in());
             let input = json!({"access_token": tokens["access_token"], "code": code});
             server.call("confirm_totp", input).ok()
         };
@@ -63,7 +63,7 @@ impl<'a> Victim<'a> {
         }
     }
 
-    /// The right password is known to whoever attacks here.
+    /// Logs in with the password, which the attacker knows in these tests.
     fn challenge(&self) -> Value {
         let credentials = json!({"username": self.username, "password": PASSWORD});
         let mut outcome = self.server.call("login", credentials).unwrap();
@@ -85,7 +85,7 @@ impl<'a> Victim<'a> {
         self.server.call(operation, input)
     }
 
-    /// Sends all answers at once, and says how many were taken.
+    /// Sends all answers at once, and returns how many were accepted.
     fn at_once(&self, answers: &[(Value, &str)]) -> usize {
         let barrier = &Barrier::new(answers.len());
         thread::scope(|scope| {
@@ -118,39 +118,39 @@ fn assert_refused(result: Result<Value, Value>) {
 }
 
 #[test]
-fn attack_23_a_code_that_was_seen_over_a_shoulder() {
+fn attack_23_an_observed_code_cannot_be_used_again() {
     let server = Server::start();
     let victim = Victim::new(&server);
-    let code = shown(&victim.secret, step());
+    let code = totp_code(&victim.secret, step());
     victim.login(&code).unwrap();
     assert_refused(victim.login(&code));
 }
 
 #[test]
-fn attack_23_a_code_of_a_step_before_the_last_that_was_used() {
+fn attack_23_codes_older_than_the_last_used_step_are_refused() {
     let server = Server::start();
     let victim = Victim::confirmed(&server, "victim", step);
-    // Nobody has used it, and it is not old yet.
-    assert_refused(victim.login(&shown(&victim.secret, step() - 1)));
+    // This code was never used, and has not expired yet.
+    assert_refused(victim.login(&totp_code(&victim.secret, step() - 1)));
 }
 
-/// RFC 6238 section 6: clocks of phones run behind and ahead.
+/// RFC 6238 section 6: the clocks of phones run slow or fast.
 #[test]
-fn attack_23_the_code_of_the_next_step_is_good_once_and_ends_those_before_it() {
+fn attack_23_the_code_of_the_next_step_works_once_and_ends_earlier_ones() {
     let server = Server::start();
     let victim = Victim::new(&server);
     let (current, next) = (
-        shown(&victim.secret, step()),
-        shown(&victim.secret, step() + 1),
+        totp_code(&victim.secret, step()),
+        totp_code(&victim.secret, step() + 1),
     );
-    assert_refused(victim.login(&shown(&victim.secret, step() + 3)));
+    assert_refused(victim.login(&totp_code(&victim.secret, step() + 3)));
     victim.login(&next).unwrap();
     assert_refused(victim.login(&next));
     assert_refused(victim.login(&current));
 }
 
 #[test]
-fn codes_of_an_app_are_taken_however_their_digits_are_spaced() {
+fn codes_are_accepted_with_any_spacing_of_their_digits() {
     let server = Server::start();
     for (number, between) in ["\u{a0}", "-", "\n", "\u{2011}", "\u{2009}"]
         .iter()
@@ -158,25 +158,25 @@ fn codes_of_an_app_are_taken_however_their_digits_are_spaced() {
     {
         let victim = Victim::named(&server, &format!("victim{number}"));
         for ahead in [0, 1] {
-            let code = shown(&victim.secret, step() + ahead);
+            let code = totp_code(&victim.secret, step() + ahead);
             let typed = format!(" {}{between}{}\r\n", &code[..3], &code[3..]);
             let login = victim.login(&typed);
             assert!(login.is_ok(), "{typed:?}: {login:?}");
         }
-        // Other signs are none that people put between digits.
-        let code = shown(&victim.secret, step() + 1);
+        // Other separators are not accepted.
+        let code = totp_code(&victim.secret, step() + 1);
         let typed = format!("{}.{}", &code[..3], &code[3..]);
         assert_eq!(victim.login(&typed).unwrap_err()["code"], -32000);
     }
 }
 
 #[test]
-fn attack_23_one_code_by_many_at_once() {
+fn attack_23_one_code_sent_in_parallel_is_accepted_once() {
     for server in [Options::new().store("memory").start(), Server::start()] {
         for round in 0..5 {
             let victim = Victim::named(&server, &format!("victim{round}"));
             let challenges: Vec<Value> = (0..8).map(|_| victim.challenge()).collect();
-            let code = shown(&victim.secret, step());
+            let code = totp_code(&victim.secret, step());
             let answers: Vec<_> = challenges
                 .into_iter()
                 .map(|challenge| (challenge, code.as_str()))
@@ -187,11 +187,11 @@ fn attack_23_one_code_by_many_at_once() {
 }
 
 #[test]
-fn attack_23_one_challenge_by_many_codes_at_once() {
+fn attack_23_one_challenge_answered_in_parallel_is_accepted_once() {
     for server in [Options::new().store("memory").start(), Server::start()] {
         for round in 0..3 {
             let victim = Victim::named(&server, &format!("victim{round}"));
-            // One of each five is used up; which one, only the server knows.
+            // Exactly one of each five succeeds; which one depends on the server.
             for codes in victim.recovery_codes.chunks(5) {
                 let challenge = victim.challenge();
                 let answers: Vec<_> = codes
@@ -205,21 +205,21 @@ fn attack_23_one_challenge_by_many_codes_at_once() {
 }
 
 #[test]
-fn attack_23_guessing_codes_with_the_right_password() {
+fn attack_23_guessing_codes_with_the_right_password_is_throttled() {
     let server = Server::start();
     let victim = Victim::new(&server);
     let wrong = wrong_code(&victim.secret);
-    // Each challenge takes five, and none more.
+    // Each challenge allows exactly five answers.
     let challenge = victim.challenge();
     for _ in 0..5 {
         assert_refused(victim.complete(&challenge, &wrong));
     }
     assert_refused(victim.complete(&challenge, &victim.recovery_codes[0]));
-    // A right password gives another challenge, and not another ten guesses.
+    // Another login creates a new challenge, but not ten more guesses.
     for _ in 0..5 {
         assert_refused(victim.login(&wrong));
     }
-    let code = shown(&victim.secret, step());
+    let code = totp_code(&victim.secret, step());
     for code in [wrong, code] {
         let error = victim.login(&code).unwrap_err();
         assert_eq!(error["code"], -32003, "{error}");
@@ -228,12 +228,12 @@ fn attack_23_guessing_codes_with_the_right_password() {
 }
 
 #[test]
-fn attack_24_one_recovery_code_by_many_at_once() {
+fn attack_24_one_recovery_code_sent_in_parallel_is_accepted_once() {
     for server in [Options::new().store("memory").start(), Server::start()] {
         let victim = Victim::new(&server);
         for code in &victim.recovery_codes {
-            // With those that fail in one round and those of the next there are
-            // fewer than are throttled.
+            // The failures of one round and those of the next stay below the throttling
+            // limit.
             let answers: Vec<_> = (0..5)
                 .map(|_| (victim.challenge(), code.as_str()))
                 .collect();
@@ -244,7 +244,7 @@ fn attack_24_one_recovery_code_by_many_at_once() {
 }
 
 #[test]
-fn attack_24_a_recovery_code_after_a_newer_set_was_made() {
+fn attack_24_recovery_codes_are_invalid_after_a_newer_set() {
     let server = Server::start();
     let victim = Victim::new(&server);
     let challenge = victim.challenge();
@@ -257,7 +257,7 @@ fn attack_24_a_recovery_code_after_a_newer_set_was_made() {
 }
 
 #[test]
-fn attack_30_a_second_factor_by_a_session_from_before_it() {
+fn attack_30_a_session_from_before_the_second_factor_cannot_change_it() {
     let server = Server::start();
     server.new_session("victim");
     let credentials = json!({"username": "victim", "password": PASSWORD});
@@ -267,7 +267,7 @@ fn attack_30_a_second_factor_by_a_session_from_before_it() {
     let enrolment = server.call("enroll_totp", own).unwrap();
     let secret = enrolment["secret"].as_str().unwrap();
     let confirm = |_| {
-        let code = shown(secret, step());
+        let code = totp_code(secret, step());
         let input = json!({"access_token": owner["access_token"], "code": code});
         server.call("confirm_totp", input).ok()
     };
@@ -283,7 +283,7 @@ fn attack_30_a_second_factor_by_a_session_from_before_it() {
 }
 
 #[test]
-fn attack_30_a_second_factor_by_a_session_that_is_not_fresh() {
+fn attack_30_an_old_session_cannot_change_the_second_factor() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
     let Victim {
@@ -296,7 +296,7 @@ fn attack_30_a_second_factor_by_a_session_that_is_not_fresh() {
         .home(home.path())
         .env("USER_AUTH_FRESH_SESSION_SECONDS", "1")
         .start();
-    // The clock is the server's: ask until it has gone on.
+    // The server's clock decides: repeat until it has advanced.
     let deadline = Instant::now() + Duration::from_secs(30);
     let own = json!({"access_token": tokens["access_token"]});
     let too_short = json!({
@@ -324,10 +324,10 @@ fn attack_30_a_second_factor_by_a_session_that_is_not_fresh() {
     server.call("complete_login", input).unwrap();
 }
 
-/// No session is of low assurance while its account has a second factor, but for
-/// a fault: so one is made by hand.
+/// No session has low assurance while its account has a second factor, except through a
+/// fault. The test therefore writes one into the store.
 #[tokio::test(flavor = "multi_thread")]
-async fn attack_30_a_second_factor_by_a_session_of_low_assurance() {
+async fn attack_30_a_session_of_low_assurance_cannot_change_the_second_factor() {
     let plugin = Plugin::builder()
         .component(built("user-auth.wasm"))
         .cache(built("user-auth").with_file_name("test-cache/user-auth"))
@@ -357,7 +357,7 @@ async fn attack_30_a_second_factor_by_a_session_of_low_assurance() {
     let secret = enrolment["secret"].as_str().unwrap();
     let mut confirmed = None;
     while confirmed.is_none() {
-        let code = shown(secret, step());
+        let code = totp_code(secret, step());
         let input = json!({"access_token": tokens.access_token, "code": code});
         confirmed = invoke("confirm_totp", input).await.ok();
     }

@@ -1,4 +1,4 @@
-//! Sessions that must end, and must not come back.
+//! Sessions that must end and must not come back.
 
 use serde_json::{Value, json};
 use user_auth_tests::{Options, PASSWORD, Server, folder};
@@ -16,7 +16,7 @@ fn is_active(server: &Server, tokens: &Value) -> bool {
 }
 
 #[test]
-fn attack_13_a_replayed_refresh_token_ends_the_whole_family() {
+fn attack_13_a_replayed_refresh_token_ends_its_session() {
     let server = Server::start();
     let stolen = server.new_session("alice");
     let owner = refresh(&server, &stolen).unwrap();
@@ -27,7 +27,7 @@ fn attack_13_a_replayed_refresh_token_ends_the_whole_family() {
 }
 
 #[test]
-fn attack_15_a_replay_after_a_restart() {
+fn attack_15_a_replay_is_detected_after_a_restart() {
     let home = folder();
     let options = || Options::new().home(home.path());
     let server = options().start();
@@ -49,7 +49,7 @@ fn attack_15_a_replay_after_a_restart() {
 }
 
 #[test]
-fn attack_29_what_is_anothers_by_ones_own_token() {
+fn attack_29_a_users_token_does_not_reach_sessions_of_others() {
     let server = Server::start();
     let alice = server.new_session("alice");
     let mallory = server.new_session("mallory");
@@ -82,7 +82,7 @@ fn attack_29_what_is_anothers_by_ones_own_token() {
 }
 
 #[test]
-fn attack_30_a_new_password_by_a_session_that_is_not_fresh() {
+fn attack_30_an_old_session_cannot_change_the_password() {
     let server = Options::new()
         .env("USER_AUTH_FRESH_SESSION_SECONDS", "1")
         .start();
@@ -92,7 +92,7 @@ fn attack_30_a_new_password_by_a_session_that_is_not_fresh() {
         "current_password": PASSWORD,
         "new_password": "another good long password",
     });
-    // The clock is the server's: ask until it has gone on.
+    // The server's clock decides: repeat until it has advanced.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     let wrong = json!({
         "access_token": tokens["access_token"],

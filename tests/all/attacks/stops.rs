@@ -1,5 +1,5 @@
-//! Many threads of one actor at work while another administrator stops it: what was
-//! done is done before the answer of the stop, and nothing after.
+//! Many threads of one actor work while another administrator stops it. The actor's changes
+//! happen before the answer to the stop, and none after it.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -14,16 +14,16 @@ use crate::postgres::{MASTER_KEY, on};
 
 const ROUNDS: usize = 20;
 const THREADS: usize = 32;
-/// What has to have been done in a round before its actor is stopped.
+/// Calls that must have succeeded in a round before its actor is stopped.
 const DONE_BEFORE: usize = 16;
-/// More calls than any thread makes before it is refused.
+/// Exceeds the calls that any thread makes before it is refused.
 const CALLS: usize = 500;
 /// Roles to assign, as many as an account can have.
 const ROLES: usize = 32;
-/// Accounts to assign them to, or to make keys for.
+/// Accounts that get roles or keys.
 const TARGETS: usize = 8;
 
-/// What the actor does, again and again, each time another.
+/// The work of the actor, repeated with a new target each time.
 #[derive(Clone, Copy, Debug)]
 enum Work {
     CreateApiKey,
@@ -33,7 +33,7 @@ enum Work {
     AssignRole,
 }
 
-/// How it is stopped.
+/// The operation that stops the actor.
 #[derive(Clone, Copy, Debug)]
 enum Stop {
     DisableUser,
@@ -50,7 +50,7 @@ enum Stop {
     EndSigningKey,
 }
 
-/// Each kind of work and each kind of stop, some of them twice.
+/// Combines each kind of work with each kind of stop, some of them twice.
 const PAIRS: [(Work, Stop); ROUNDS] = [
     (Work::CreateApiKey, Stop::DisableUser),
     (Work::DefineRole, Stop::RevokeRole),
@@ -75,8 +75,8 @@ const PAIRS: [(Work, Stop); ROUNDS] = [
 ];
 
 impl Stop {
-    /// Whether it stops who acts by a session, and no other.
-    fn is_of_a_session(self) -> bool {
+    /// Returns whether this stops only actors that act by a session.
+    fn is_session_only(self) -> bool {
         matches!(
             self,
             Stop::RevokeUserSessions
@@ -88,20 +88,20 @@ impl Stop {
 }
 
 #[test]
-fn attack_31_a_stopped_actor_does_nothing_after_the_answer() {
+fn attack_31_a_stopped_actor_changes_nothing_after_the_answer() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
     rounds(&[server], command(home.path()));
 }
 
 #[test]
-fn attack_31_a_stopped_actor_does_nothing_after_the_answer_on_postgresql() {
+fn attack_31_a_stopped_actor_changes_nothing_after_the_answer_on_postgresql() {
     let (url, home) = (database(), folder());
     rounds(&[on(&url).start()], operator_of(&url, home.path()));
 }
 
 #[test]
-fn attack_31_a_stopped_actor_does_nothing_after_the_answer_in_another_process() {
+fn attack_31_a_stopped_actor_changes_nothing_after_the_answer_in_another_process() {
     let (url, home) = (database(), folder());
     let servers = [on(&url).start(), on(&url).start()];
     rounds(&servers, operator_of(&url, home.path()));
@@ -114,7 +114,7 @@ fn operator_of(url: &str, home: &std::path::Path) -> Command {
     operator
 }
 
-/// `operator` is the program, in the environment of the servers.
+/// Runs all rounds. `operator` starts the program in the environment of the servers.
 fn rounds(servers: &[Server], mut operator: Command) {
     let credentials = json!({"username": "root", "password": PASSWORD});
     let root = servers[0].call("register", credentials.clone()).unwrap();
@@ -157,7 +157,7 @@ fn text(value: &Value) -> String {
         .to_owned()
 }
 
-/// Who calls, and whom.
+/// Headers of the caller, and the server that it calls.
 struct Caller<'a> {
     server: &'a Server,
     header: (&'static str, String),
@@ -188,13 +188,13 @@ struct Round {
 }
 
 impl Round {
-    /// With an actor of its own, who has a role that permits everything.
+    /// Begins a round with an actor of its own, whose role permits everything.
     fn begin(number: usize, work: Work, stop: Stop, root: &Caller) -> Round {
         let username = format!("actor-{number}");
         let role = format!("role-of-actor-{number}");
         let everything = json!({"role": role, "permissions": ["*"]});
         root.call("define_role", everything).unwrap();
-        let account = if stop.is_of_a_session() {
+        let account = if stop.is_session_only() {
             let credentials = json!({"username": username, "password": PASSWORD});
             root.call("register", credentials).unwrap()
         } else {
@@ -204,7 +204,7 @@ impl Round {
         let user_id = text(&account["user_id"]);
         let input = json!({"user_id": user_id, "role": role});
         root.call("assign_role", input).unwrap();
-        let (credential, key_id) = if stop.is_of_a_session() {
+        let (credential, key_id) = if stop.is_session_only() {
             let credentials = json!({"username": username, "password": PASSWORD});
             let tokens = root.call("login", credentials).unwrap();
             let token = format!("Bearer {}", text(&tokens["access_token"]));
@@ -232,7 +232,7 @@ impl Round {
         }
     }
 
-    /// What was done after the answer of the stop.
+    /// Runs the round and returns the changes made after the answer to the stop.
     fn run(&self, servers: &[Server], root: &Caller) -> BTreeSet<String> {
         let next = AtomicUsize::new(0);
         let done = AtomicUsize::new(0);
@@ -265,13 +265,13 @@ impl Round {
             "{:?}: the actor worked",
             self.work
         );
-        // Whatever the calls were answered: what is there now and was not then.
+        // The answers do not matter here: anything new in the store since then counts.
         let found = self.found(root);
         assert!(all.is_subset(&found), "{:?} {:?}", self.work, self.stop);
         found.difference(&before).cloned().collect()
     }
 
-    /// Works until it is refused, and tells what it made.
+    /// Repeats the work until it is refused, and returns what it made.
     fn work(&self, actor: &Caller, next: &AtomicUsize, done: &AtomicUsize) -> Vec<String> {
         let mut made = Vec::new();
         for _ in 0..CALLS {
@@ -289,11 +289,11 @@ impl Round {
                     });
                 }
                 Err(-32001 | -32002) => return made,
-                // Such as an account that has all that it can have.
+                // For example an account that already has all the roles it can have.
                 Err(_) => {}
             }
         }
-        panic!("{:?}: nothing stops the actor", self.stop);
+        panic!("{:?}: the actor is not stopped", self.stop);
     }
 
     fn target(&self, number: usize) -> usize {
@@ -356,7 +356,7 @@ impl Round {
         );
     }
 
-    /// All that the actor has made so far.
+    /// Returns everything that the actor has made so far.
     fn found(&self, root: &Caller) -> BTreeSet<String> {
         let prefix = format!("made-{}-", self.number);
         match self.work {

@@ -1,7 +1,7 @@
-//! Access tokens that must not be taken.
+//! Access tokens that must be rejected.
 //!
-//! The master key is known here, so that a forged token can have a good
-//! signature: what is refused then is refused for what it says.
+//! The tests know the master key, so a forged token can carry a valid signature and is then
+//! rejected for its content.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -40,7 +40,7 @@ impl Forge {
             server,
             tokens,
         };
-        // What is refused below is refused for its change alone.
+        // Rejections below are caused by the change alone.
         assert!(forge.is_active(&forge.sign(&forge.header, &forge.claims)));
         forge
     }
@@ -59,7 +59,7 @@ impl Forge {
         self.sign_by(kid, &signed)
     }
 
-    /// Any key can be derived, whether it was ever made or not.
+    /// Any signing key can be derived, whether the server ever created it or not.
     fn sign_by(&self, kid: &str, signed: &str) -> String {
         let key = hmac(&[7; 32], format!("access-token/{kid}").as_bytes());
         let signature = URL_SAFE_NO_PAD.encode(hmac(&key, signed.as_bytes()));
@@ -88,7 +88,8 @@ impl Forge {
         self.verify(token)["active"] == true
     }
 
-    /// Nothing is told of it, and no operation takes it.
+    /// Asserts that the server reveals nothing about the token and that no operation
+    /// accepts it.
     fn assert_refused(&self, token: &str) {
         let shown: String = token.chars().take(200).collect();
         assert_eq!(self.verify(token), json!({"active": false}), "{shown}");
@@ -106,7 +107,7 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn attack_01_no_algorithm() {
+fn attack_01_a_token_without_an_algorithm_is_refused() {
     let forge = Forge::new();
     for alg in ["none", "None", "nOnE", "NONE", ""] {
         let mut header = forge.header.clone();
@@ -120,7 +121,7 @@ fn attack_01_no_algorithm() {
 }
 
 #[test]
-fn attack_02_another_algorithm() {
+fn attack_02_a_token_with_another_algorithm_is_refused() {
     let forge = Forge::new();
     for alg in ["HS384", "HS512", "RS256", "ES256", "hs256"] {
         forge.assert_refused(&forge.with_header("alg", json!(alg)));
@@ -128,7 +129,7 @@ fn attack_02_another_algorithm() {
 }
 
 #[test]
-fn attack_03_a_key_id_that_is_not_ours() {
+fn attack_03_a_token_with_an_unknown_key_id_is_refused() {
     let forge = Forge::new();
     for kid in [
         json!("2"),
@@ -153,7 +154,7 @@ fn attack_03_a_key_id_that_is_not_ours() {
 }
 
 #[test]
-fn attack_03_a_key_id_that_is_retired() {
+fn attack_03_a_token_with_a_retired_key_id_is_refused() {
     let home = folder();
     let server = Options::new()
         .home(home.path())
@@ -171,14 +172,14 @@ fn attack_03_a_key_id_that_is_retired() {
 
     before.assert_refused(&kept);
     before.assert_refused(&before.sign(&before.header, &before.claims));
-    // The session goes on, under the new key.
+    // The session continues under the new key.
     let refresh = json!({"refresh_token": before.tokens["refresh_token"]});
     let tokens = before.server.call("refresh_token", refresh).unwrap();
     assert!(before.is_active(tokens["access_token"].as_str().unwrap()));
 }
 
 #[test]
-fn attack_04_headers_that_bring_their_own_keys() {
+fn attack_04_tokens_with_keys_in_their_headers_are_refused() {
     let forge = Forge::new();
     for (name, value) in [
         ("jku", json!("https://attacker.example/keys")),
@@ -193,7 +194,7 @@ fn attack_04_headers_that_bring_their_own_keys() {
 }
 
 #[test]
-fn attack_05_times_of_another_type() {
+fn attack_05_times_of_the_wrong_type_are_refused() {
     let forge = Forge::new();
     let exp = forge.claims["exp"].as_u64().unwrap();
     for name in ["exp", "nbf", "iat"] {
@@ -218,7 +219,7 @@ fn attack_05_times_of_another_type() {
 }
 
 #[test]
-fn attack_06_claims_that_are_missing() {
+fn attack_06_tokens_with_missing_claims_are_refused() {
     let forge = Forge::new();
     for name in ["exp", "nbf", "iat", "aud", "iss", "sub", "sid", "jti"] {
         let mut claims = forge.claims.clone();
@@ -228,7 +229,7 @@ fn attack_06_claims_that_are_missing() {
 }
 
 #[test]
-fn attack_07_one_kind_of_token_for_the_other() {
+fn attack_07_one_kind_of_token_is_not_accepted_as_another() {
     let forge = Forge::new();
     forge.assert_refused(forge.tokens["refresh_token"].as_str().unwrap());
     let refresh = json!({"refresh_token": forge.tokens["access_token"]});
@@ -238,7 +239,7 @@ fn attack_07_one_kind_of_token_for_the_other() {
 }
 
 #[test]
-fn attack_08_a_token_for_another_audience() {
+fn attack_08_a_token_for_another_audience_is_refused() {
     let forge = Forge::new();
     for aud in [
         json!("another"),
@@ -252,7 +253,7 @@ fn attack_08_a_token_for_another_audience() {
 }
 
 #[test]
-fn attack_08_a_token_of_ours_for_another_service() {
+fn attack_08_a_token_issued_for_another_service_is_refused() {
     let server = Options::new()
         .env("USER_AUTH_OTHER_AUDIENCES", "billing, shipping")
         .start();
@@ -272,7 +273,7 @@ fn attack_08_a_token_of_ours_for_another_service() {
 }
 
 #[test]
-fn attack_09_a_key_that_is_there_twice() {
+fn attack_09_tokens_with_duplicate_keys_are_refused() {
     let forge = Forge::new();
     let header = forge.header.to_string();
     let claims = forge.claims.to_string();
@@ -290,7 +291,7 @@ fn attack_09_a_key_that_is_there_twice() {
 }
 
 #[test]
-fn attack_10_another_spelling_of_a_good_token() {
+fn attack_10_other_spellings_of_a_valid_token_are_refused() {
     let forge = Forge::new();
     let token = forge.tokens["access_token"].as_str().unwrap();
     let [header, claims, signature]: [&str; 3] =
@@ -310,8 +311,8 @@ fn attack_10_another_spelling_of_a_good_token() {
     }
 }
 
-/// The last character of the signature with an unused bit set, which a lenient
-/// decoder reads as the same bytes.
+/// Sets an unused bit in the last character of the signature, which a lenient decoder would
+/// read as the same bytes.
 fn trailing_bits(token: &str) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut bytes = token.as_bytes().to_vec();
@@ -323,7 +324,7 @@ fn trailing_bits(token: &str) -> String {
 }
 
 #[test]
-fn attack_11_a_token_that_is_a_burden() {
+fn attack_11_oversized_tokens_are_refused() {
     let forge = Forge::new();
     forge.assert_refused(&"a".repeat(1_000_000));
     forge.assert_refused(&format!(
@@ -339,7 +340,7 @@ fn attack_11_a_token_that_is_a_burden() {
 }
 
 #[test]
-fn attack_12_every_single_bit_flipped() {
+fn attack_12_a_token_with_any_bit_flipped_is_refused() {
     let forge = Forge::new();
     let token = forge.tokens["access_token"].as_str().unwrap();
     let mut flipped = Vec::new();
@@ -350,7 +351,7 @@ fn attack_12_every_single_bit_flipped() {
             flipped.push(String::from_utf8(bytes).unwrap());
         }
     }
-    // In batches: there are some thousands.
+    // There are some thousands of them, so they are sent in batches.
     for tokens in flipped.chunks(64) {
         let batch: Vec<Value> = tokens
             .iter()
@@ -373,7 +374,7 @@ fn attack_12_every_single_bit_flipped() {
 }
 
 #[test]
-fn attack_16_nothing_is_told_of_what_is_not_active() {
+fn attack_16_an_inactive_token_reveals_nothing() {
     let forge = Forge::new();
     let logout = json!({"access_token": forge.tokens["access_token"]});
     let ended = forge.tokens["access_token"].as_str().unwrap();

@@ -1,4 +1,5 @@
-//! What a contract promises, item by item, and whether another still promises it.
+//! Compares contracts item by item and reports which promises of an earlier version a later
+//! one breaks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -16,9 +17,9 @@ pub struct Contract {
     pub items: BTreeMap<String, Item>,
 }
 
-/// Something that it promises.
+/// A promised item.
 pub struct Item {
-    /// As WIT has it, without comments.
+    /// Its WIT text without comments.
     pub text: String,
     pub since: Option<Version>,
 }
@@ -67,8 +68,8 @@ impl Contract {
         }
     }
 
-    /// What no longer holds of `earlier`, a text for each. Before 1.0 the second number
-    /// of the version says what is compatible, from then on the first.
+    /// Returns one text for each item of `earlier` that no longer holds. Before 1.0 the
+    /// second number of the version decides on compatibility, from 1.0 on the first.
     pub fn breaches(&self, earlier: &Self) -> Vec<String> {
         let line = PackageName::version_compat_track;
         if line(&self.version) > line(&earlier.version) {
@@ -99,14 +100,14 @@ impl Contract {
     }
 }
 
-/// What a world imports and exports of the packages that are called `package`, with
-/// all that is inside.
+/// Returns the imports and exports of a world from the packages called `package`, with
+/// everything inside them.
 pub fn world_items(resolve: &Resolve, world: WorldId, package: &str) -> BTreeMap<String, String> {
     let mut items = BTreeMap::new();
     for (direction, key, entry) in entries(resolve, world) {
         let key = unversioned(&resolve.name_world_key(key));
         let WorldItem::Interface { id, .. } = entry else {
-            panic!("{key} is no interface");
+            panic!("{key} is not an interface");
         };
         if !key.starts_with(package) {
             continue;
@@ -164,7 +165,7 @@ fn type_text(resolve: &Resolve, owner: InterfaceId, name: &str, ty: TypeId) -> S
     printer
         .print_types(resolve, owner, [(name, ty)].into_iter(), &HashMap::new())
         .unwrap();
-    // Since when it is there is another matter than what it is.
+    // The version of `@since` is not part of the type.
     let lines = printer.output.to_string();
     let lines = lines.lines().filter(|line| !line.trim().starts_with('@'));
     lines.map(|line| format!("{line}\n")).collect()
@@ -230,7 +231,7 @@ mod tests {
             import shop;
         }";
 
-    /// What is said when in EARLIER one text is replaced by another.
+    /// Returns the breaches after replacing one text in EARLIER by another.
     fn breaches(old: &str, new: &str) -> Vec<String> {
         assert!(EARLIER.contains(old), "{old}");
         let later = Contract::parse(&EARLIER.replacen(old, new, 1));
@@ -238,13 +239,13 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_breaks_nothing_and_comments_are_free() {
+    fn unchanged_items_and_new_comments_break_nothing() {
         assert!(breaches("interface shop", "interface shop").is_empty());
         assert!(breaches("interface shop", "/// Sells.\ninterface shop").is_empty());
     }
 
     #[test]
-    fn what_is_gone_or_changed_is_a_breach() {
+    fn removed_or_changed_items_are_breaches() {
         let since = "@since(version = 0.1.0)";
         for (old, new) in [
             // Functions.
@@ -269,7 +270,7 @@ mod tests {
                 "record item { name: string, price: u32 }",
                 "type item = string;",
             ),
-            // Worlds and what is in them.
+            // Worlds and their items.
             ("export shop;", "import shop;"),
             ("world buyer", "world client"),
             ("package a:b@0.1.0", "package a:b@0.1.1"),
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_added_says_in_which_version() {
+    fn added_items_need_the_new_version() {
         let added = |since: &str, version: &str| {
             let function = format!("{since} sell: func(id: id); @since(version = 0.1.0) drop:");
             let text = EARLIER.replacen("@since(version = 0.1.0)\n            drop:", &function, 1);
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_worlds_and_their_items_can_be_added() {
+    fn interfaces_worlds_and_items_can_be_added() {
         let later = format!(
             "{} @since(version = 0.1.1) interface till {{}}
              @since(version = 0.1.1) world thief {{ @since(version = 0.1.1) import till; }}",
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn another_line_of_versions_owes_nothing_and_an_earlier_one_everything() {
+    fn only_compatible_versions_are_held_to_the_earlier_contract() {
         let empty = |version: &str| Contract::parse(&format!("package a:b@{version};"));
         let earlier = Contract::parse(EARLIER);
         assert!(empty("0.2.0").breaches(&earlier).is_empty());

@@ -1,5 +1,4 @@
-//! `guest/examples/javascript/index.html` in Chromium, which is driven as WebDriver
-//! has it.
+//! `guest/examples/javascript/index.html` in Chromium, driven through WebDriver.
 
 use std::process::Command;
 use std::time::Duration;
@@ -19,7 +18,7 @@ const WAIT: &str = "
     new MutationObserver(look).observe(state, { childList: true });
     look();";
 
-/// A browser with nothing in it yet.
+/// A browser with an empty profile.
 struct Browser {
     agent: Agent,
     session: String,
@@ -41,7 +40,7 @@ impl Browser {
         let profile = home.path().join("profile");
         let arguments = [
             "--headless",
-            // root has no sandbox, and the page is our own.
+            // Chromium has no sandbox for root, and the page is our own.
             "--no-sandbox",
             "--disable-gpu",
             "--disable-dev-shm-usage",
@@ -77,7 +76,8 @@ impl Browser {
         );
     }
 
-    /// Runs a script in the page; what it calls back with, or with `sync` returns.
+    /// Runs a script in the page and returns what it calls back with, or with `sync` its
+    /// return value.
     fn run(&self, how: &str, script: &str) -> Value {
         let url = format!("{}/execute/{how}", self.session);
         post(&self.agent, &url, &json!({"script": script, "args": []}))
@@ -92,13 +92,13 @@ impl Drop for Browser {
 }
 
 fn post(agent: &Agent, url: &str, body: &Value) -> Value {
-    let mut answer = agent.post(url).send_json(body).expect("WebDriver answers");
+    let mut answer = agent.post(url).send_json(body).expect("WebDriver responds");
     let mut answer: Value = answer.body_mut().read_json().expect("JSON");
     answer["value"].take()
 }
 
 #[test]
-fn a_page_is_a_host_with_a_store_of_its_own() {
+fn a_web_page_hosts_the_component_with_its_own_store() {
     build_javascript();
     let mut files = Command::new("python3");
     files

@@ -1,4 +1,4 @@
-//! The edge build in servers that we did not write, beside our own.
+//! The edge build in third-party servers, compared with our own.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ struct Asked {
     body: String,
 }
 
-/// Its answer: what may differ is taken out of it.
+/// The answer to a request, without the parts that may differ.
 #[derive(Debug, PartialEq)]
 struct Answered {
     status: u16,
@@ -31,7 +31,7 @@ struct Answered {
     body: String,
 }
 
-fn asked(what: &'static str, method: &'static str, path: &'static str) -> Asked {
+fn request_of(what: &'static str, method: &'static str, path: &'static str) -> Asked {
     Asked {
         what,
         method,
@@ -42,9 +42,9 @@ fn asked(what: &'static str, method: &'static str, path: &'static str) -> Asked 
 }
 
 fn message(what: &'static str, body: Value) -> Asked {
-    let mut asked = asked(what, "POST", "/mcp").with("content-type", "application/json");
-    asked.body = body.to_string();
-    asked
+    let mut request_of = request_of(what, "POST", "/mcp").with("content-type", "application/json");
+    request_of.body = body.to_string();
+    request_of
 }
 
 fn tool(what: &'static str, name: &str, arguments: Value) -> Asked {
@@ -83,7 +83,7 @@ impl Asked {
             _ => agent.run(request.body(()).unwrap()),
         }
         .unwrap_or_else(|error| panic!("{server}: {}: {error}", self.what));
-        // Those of the connection are each server's own.
+        // Header fields of the connection differ between servers.
         let of_connection = [
             "connection",
             "content-length",
@@ -101,13 +101,13 @@ impl Asked {
         Answered {
             status: response.status().as_u16(),
             headers,
-            body: timeless(&response.body_mut().read_to_string().unwrap()),
+            body: without_time(&response.body_mut().read_to_string().unwrap()),
         }
     }
 }
 
-/// Without the time.
-fn timeless(body: &str) -> String {
+/// Removes the time.
+fn without_time(body: &str) -> String {
     let mut text = body.to_owned();
     for field in ["timestamp\\\":\\\"", "timestamp\":\"", "uptime_seconds\":"] {
         let mut from = 0;
@@ -131,7 +131,7 @@ fn edge() -> PathBuf {
     built("user-auth-edge.wasm")
 }
 
-/// `wasmtime serve`, and where it is.
+/// Starts `wasmtime serve` and returns its address.
 fn wasmtime(component: &str, options: &[&str]) -> (Running, String) {
     let mut serve = Command::new(built("wasmtime"));
     serve.args(["serve", "--addr", "127.0.0.1:0"]).args(options);
@@ -148,7 +148,7 @@ fn wasmtime(component: &str, options: &[&str]) -> (Running, String) {
     (running, format!("http://127.0.0.1:{port}"))
 }
 
-/// `jco serve`, and where it is.
+/// Starts `jco serve` and returns its address.
 fn jco() -> (Running, String) {
     let program = example("javascript", "node_modules/.installed").join("node_modules/.bin/jco");
     let address = free_address();
@@ -164,15 +164,15 @@ fn jco() -> (Running, String) {
     (running, format!("http://{address}"))
 }
 
-/// The table: `token` is a good one of somebody who may read invoices.
+/// Returns the table of requests; `token` is a valid token of a user who may read invoices.
 fn table(token: &str) -> Vec<Asked> {
-    let verify = |what, path| asked(what, "GET", path).bearer(token);
+    let verify = |what, path| request_of(what, "GET", path).bearer(token);
     let rpc = |method: &str| json!({"jsonrpc": "2.0", "id": 7, "method": method});
     vec![
-        asked("health", "GET", "/health"),
-        asked("health by another method", "POST", "/health"),
-        asked("nowhere", "GET", "/nowhere"),
-        asked("another method", "GET", "/mcp"),
+        request_of("health", "GET", "/health"),
+        request_of("health by another method", "POST", "/health"),
+        request_of("nowhere", "GET", "/nowhere"),
+        request_of("another method", "GET", "/mcp"),
         verify("verify", "/verify"),
         verify(
             "verify, permitted",
@@ -185,7 +185,7 @@ fn table(token: &str) -> Vec<Asked> {
         verify("verify, not permitted", "/verify?permission=billing:write"),
         verify("verify, no permission at all", "/verify?permission=A%20B"),
         verify(
-            "verify, the name encoded",
+            "verify, an encoded name",
             "/verify?%70ermission=billing:write",
         ),
         verify("verify, no value", "/verify?permission"),
@@ -194,11 +194,11 @@ fn table(token: &str) -> Vec<Asked> {
         verify("verify, an empty parameter", "/verify?&"),
         verify("verify, no name", "/verify?=billing:invoices:read"),
         verify(
-            "verify, a name with a mistake",
+            "verify, a misspelt name",
             "/verify?permision=billing:invoices:read",
         ),
         verify(
-            "verify, a name in other letters",
+            "verify, a name in upper case",
             "/verify?Permission=billing:invoices:read",
         ),
         verify("verify, an audience", "/verify?audience=notes"),
@@ -228,29 +228,30 @@ fn table(token: &str) -> Vec<Asked> {
             "/verify?permission=a;permission=b",
         ),
         verify("verify, a path below", "/verify/"),
-        asked("verify with two keys", "GET", "/verify")
+        request_of("verify with two keys", "GET", "/verify")
             .with("x-api-key", "a")
             .with("x-api-key", "b"),
-        asked("verify with one method twice", "GET", "/verify")
+        request_of("verify with one method twice", "GET", "/verify")
             .bearer(token)
             .with("mcp-method", "a")
             .with("mcp-method", "b"),
-        asked("verify a key as a token", "GET", "/verify").bearer("uak_made-up"),
-        asked("verify a key in both places", "GET", "/verify")
+        request_of("verify a key as a token", "GET", "/verify").bearer("uak_made-up"),
+        request_of("verify a key in both places", "GET", "/verify")
             .bearer("uak_made-up")
             .with("x-api-key", "uak_made-up"),
-        asked("verify two keys in two places", "GET", "/verify")
+        request_of("verify two keys in two places", "GET", "/verify")
             .bearer("uak_made-up")
             .with("x-api-key", "uak_another"),
-        asked("verify a token and a key", "GET", "/verify")
+        request_of("verify a token and a key", "GET", "/verify")
             .bearer(token)
             .with("x-api-key", "uak_made-up"),
-        asked("verify another scheme", "GET", "/verify").with("authorization", "Basic uak_made-up"),
-        asked("verify nobody", "GET", "/verify"),
-        asked("verify by POST", "POST", "/verify").bearer(token),
-        asked("verify a bad token", "GET", "/verify").bearer("a.b.c"),
-        asked("verify a changed token", "GET", "/verify").bearer(&format!("{token}A")),
-        asked("verify with two tokens", "GET", "/verify")
+        request_of("verify another scheme", "GET", "/verify")
+            .with("authorization", "Basic uak_made-up"),
+        request_of("verify, anonymous", "GET", "/verify"),
+        request_of("verify by POST", "POST", "/verify").bearer(token),
+        request_of("verify a bad token", "GET", "/verify").bearer("a.b.c"),
+        request_of("verify a changed token", "GET", "/verify").bearer(&format!("{token}A")),
+        request_of("verify with two tokens", "GET", "/verify")
             .bearer(token)
             .bearer(token),
         message("ping", rpc("ping")),
@@ -321,7 +322,7 @@ fn table(token: &str) -> Vec<Asked> {
             json!({"token": token, "permission": "billing:write"}),
         ),
         tool(
-            "one's own permission",
+            "the caller's own permission",
             "check_permission",
             json!({"permission": "billing:invoices:read"}),
         )
@@ -344,7 +345,7 @@ fn table(token: &str) -> Vec<Asked> {
         message("a program that asks", rpc("ping"))
             .with("origin", "tauri://localhost")
             .with("access-control-request-method", "POST"),
-        asked("a browser asks", "OPTIONS", "/mcp")
+        request_of("a browser asks", "OPTIONS", "/mcp")
             .with("origin", PAGE)
             .with("access-control-request-method", "POST")
             .with(
@@ -362,7 +363,7 @@ fn table(token: &str) -> Vec<Asked> {
     ]
 }
 
-/// Our own server, and a token of somebody who may read invoices.
+/// Starts our own server and logs in a user who may read invoices.
 fn own() -> (Server, String, tempfile::TempDir) {
     let home = folder();
     let server = Options::new()
@@ -390,22 +391,29 @@ fn own() -> (Server, String, tempfile::TempDir) {
 }
 
 #[test]
-fn every_host_answers_as_our_own_does() {
+fn every_host_responds_like_our_own() {
     let (server, token, _home) = own();
     let (_wasmtime, wasmtime) = wasmtime("user-auth-edge.wasm", &["-S", "cli"]);
     let (_jco, jco) = jco();
-    for asked in table(&token) {
-        let expected = asked.of(&server.url);
-        assert_eq!(asked.of(&wasmtime), expected, "wasmtime: {}", asked.what);
-        assert_eq!(asked.of(&jco), expected, "jco: {}", asked.what);
+    for request_of in table(&token) {
+        let expected = request_of.of(&server.url);
+        assert_eq!(
+            request_of.of(&wasmtime),
+            expected,
+            "wasmtime: {}",
+            request_of.what
+        );
+        assert_eq!(request_of.of(&jco), expected, "jco: {}", request_of.what);
     }
-    let verified = asked("verify", "GET", "/verify").bearer(&token).of(&jco);
+    let verified = request_of("verify", "GET", "/verify")
+        .bearer(&token)
+        .of(&jco);
     let scopes = "x-auth-scopes: self billing:invoices:*".to_owned();
     assert!(verified.headers.contains(&scopes), "{verified:?}");
 }
 
 #[test]
-fn what_takes_state_is_refused_where_there_is_none() {
+fn operations_that_need_state_are_refused_without_a_store() {
     let (_running, url) = wasmtime("user-auth-edge.wasm", &["-S", "cli"]);
     for (name, arguments) in [
         (
@@ -422,7 +430,7 @@ fn what_takes_state_is_refused_where_there_is_none() {
         let answer = tool("", name, arguments).of(&url);
         let error = &serde_json::from_str::<Value>(&answer.body).unwrap()["error"];
         let code = error["code"].as_i64();
-        // What is wrong by itself is told first.
+        // Invalid input is reported before the missing store.
         assert!(
             matches!(code, Some(-32004 | -32001 | -32000)),
             "{name}: {error}"
@@ -436,7 +444,7 @@ fn what_takes_state_is_refused_where_there_is_none() {
 }
 
 #[test]
-fn what_a_build_does_without_is_no_fault_of_it() {
+fn operations_missing_from_a_build_are_not_reported_as_faults() {
     let health = |component: &str, options: &[&str]| -> Value {
         let (_running, url) = wasmtime(component, options);
         let params = json!({"uri": "mcp://user-auth/health"});
@@ -455,7 +463,7 @@ fn what_a_build_does_without_is_no_fault_of_it() {
 }
 
 #[test]
-fn pages_that_may_not_call_are_refused() {
+fn pages_of_other_origins_are_refused() {
     let (_running, url) = wasmtime("user-auth-edge.wasm", &["-S", "cli"]);
     for origin in [
         "https://evil.example",
@@ -487,7 +495,7 @@ fn pages_that_may_not_call_are_refused() {
 }
 
 #[test]
-fn an_origin_that_cannot_be_is_told_in_the_log_and_nothing_is_answered() {
+fn an_invalid_origin_is_logged_and_refuses_all_requests() {
     for origins in ["https://*", "https://app.example.com/", "app.example.com"] {
         let setting = format!("USER_AUTH_ALLOWED_ORIGINS={origins}");
         let options = ["-S", "cli", "--env", &setting];
@@ -500,9 +508,10 @@ fn an_origin_that_cannot_be_is_told_in_the_log_and_nothing_is_answered() {
 }
 
 #[test]
-fn state_in_a_bucket_is_written_only_for_one_writer() {
+fn a_bucket_is_written_only_with_a_single_writer() {
     let credentials = json!({"username": "bob", "password": user_auth_tests::PASSWORD});
-    // One instance for all requests: wasmtime's bucket is gone with it.
+    // One instance serves all requests, because wasmtime's bucket lives only as long as the
+    // instance.
     let options = ["-S", "cli,keyvalue", "--max-instance-reuse-count", "1000"];
     let options = [
         &options[..],

@@ -11,17 +11,17 @@ fn run(program: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn node_is_a_host_with_a_store_of_its_own() {
+fn node_hosts_the_component_with_its_own_store() {
     assert_eq!(run("npm", &["start", "--silent"]), TOUR);
 }
 
 #[test]
-fn the_store_in_javascript_is_what_the_contract_asks_for() {
+fn the_javascript_store_fulfils_the_contract() {
     run("npm", &["test"]);
 }
 
 #[test]
-fn hashes_and_keys_in_javascript_are_those_of_every_host() {
+fn javascript_computes_the_same_hashes_and_keys() {
     let script = format!(
         "import {{ derive, hash }} from './host.js';
 const bytes = (value, length) => new Uint8Array(length).fill(value);

@@ -1,4 +1,4 @@
-//! `host/deploy/nginx`: nginx in front of a page, and our server beside it.
+//! `host/deploy/nginx`: nginx in front of a page, with our server beside it.
 
 use std::fs;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use user_auth_tests::{Options, Server, built, command, folder};
 
 use super::{Running, repository, succeed};
 
-/// A guarded page, and who guards it.
+/// A guarded page, with nginx and the server that guards it.
 struct Guarded {
     server: Server,
     nginx: Nginx,
@@ -25,7 +25,7 @@ struct Nginx {
     _running: Running,
 }
 
-/// What nginx answers.
+/// The response of nginx.
 struct Answer {
     status: u16,
     challenge: Option<String>,
@@ -37,7 +37,7 @@ impl Guarded {
         Guarded::start_with("/billing:read")
     }
 
-    /// The location `/invoices/` asks for this.
+    /// Starts both; the location `/invoices/` requires this permission.
     fn start_with(asked: &str) -> Guarded {
         let home = folder();
         let server = Options::new().home(home.path()).start();
@@ -53,9 +53,9 @@ impl Guarded {
                 .replace("127.0.0.1:8080", &format!("127.0.0.1:{guard}"))
                 .replace("127.0.0.1:9000", &format!("127.0.0.1:{page}"))
                 .replace("/_verify/billing:read", &format!("/_verify{asked}"))
-                // So that it says when it has begun.
+                // Makes nginx report when it has started.
                 .replace("error_log stderr;", "error_log stderr notice;")
-                // So that the page says also what it is not to be told.
+                // Makes the page show also what it must not receive.
                 .replace("You are", "[$http_authorization$http_x_api_key] You are");
             fs::write(folder.join(name), text).unwrap();
         }
@@ -76,7 +76,7 @@ impl Guarded {
         }
     }
 
-    /// Registers a user and logs in: the id and the header field.
+    /// Registers a user, logs in, and returns the id and the header field.
     fn session(&self) -> (String, String) {
         let tokens = self.server.new_session("alice");
         let verified = json!({"token": tokens["access_token"]});
@@ -98,7 +98,7 @@ impl Nginx {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut answer = request.call().expect("nginx answers");
+        let mut answer = request.call().expect("nginx responds");
         let challenge = answer.headers().get("www-authenticate");
         Answer {
             status: answer.status().as_u16(),
@@ -112,7 +112,7 @@ fn id(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// That of the machine, or the one that `make` has unpacked.
+/// Returns the nginx of the machine, or the one that `make` has unpacked.
 fn program() -> PathBuf {
     let unpacked = built("user-auth").with_file_name("../tools/nginx/usr/sbin/nginx");
     let mut places = vec![PathBuf::from("/usr/sbin/nginx"), unpacked];
@@ -123,13 +123,13 @@ fn program() -> PathBuf {
 }
 
 fn free_ports() -> [u16; 2] {
-    // Both are held before one is given back, so that they differ.
+    // Both ports are held before either is released, so that they differ.
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
 #[test]
-fn who_shows_nothing_good_is_told_what_to_show() {
+fn a_request_without_a_valid_credential_gets_a_challenge() {
     let guarded = Guarded::start();
     let answer = guarded.nginx.get("/", &[]);
     assert_eq!(answer.status, 401);
@@ -140,7 +140,7 @@ fn who_shows_nothing_good_is_told_what_to_show() {
         .get("/", &[("authorization", "Bearer made-up")]);
     assert_eq!(answer.status, 401);
     assert!(answer.challenge.unwrap().contains("invalid_token"));
-    // What nginx asks is not for others to ask.
+    // The location that nginx asks internally is closed to clients.
     for path in ["/_verify", "/_verify/billing:read"] {
         let answer = guarded
             .nginx
@@ -150,7 +150,7 @@ fn who_shows_nothing_good_is_told_what_to_show() {
 }
 
 #[test]
-fn the_page_learns_who_it_is_and_not_what_a_client_makes_up() {
+fn the_page_gets_the_verified_identity_and_no_forged_one() {
     let guarded = Guarded::start();
     let (user_id, authorization) = guarded.session();
     let headers = [
@@ -161,13 +161,13 @@ fn the_page_learns_who_it_is_and_not_what_a_client_makes_up() {
     ];
     let answer = guarded.nginx.get("/", &headers);
     assert_eq!(answer.status, 200);
-    // Nor does it see what could act in the client's name.
+    // The page does not see credentials that could act for the client.
     let expected = format!("[] You are {user_id}, with the scopes 'self'.\n");
     assert_eq!(answer.text, expected);
 }
 
 #[test]
-fn a_location_can_ask_for_a_permission() {
+fn a_location_can_require_a_permission() {
     let guarded = Guarded::start();
     let (user_id, authorization) = guarded.session();
     let headers = [("authorization", authorization.as_str())];
@@ -184,10 +184,10 @@ fn a_location_can_ask_for_a_permission() {
     assert_eq!(guarded.nginx.get("/invoices/1", &[]).status, 401);
 }
 
-/// What asks for a permission in another way than the file does lets nobody in,
-/// instead of everybody who is logged in.
+/// A permission that is requested in another way than in the example file admits no client,
+/// instead of every logged-in one.
 #[test]
-fn a_permission_that_is_asked_for_in_a_wrong_way_lets_nobody_in() {
+fn a_wrongly_written_permission_requirement_admits_no_client() {
     for asked in [
         "?permission=billing:read",
         "/?permission=billing:read",
@@ -208,9 +208,9 @@ fn a_permission_that_is_asked_for_in_a_wrong_way_lets_nobody_in() {
     }
 }
 
-/// The query of a client is not that of the question.
+/// The client's query is not part of the query to `/verify`.
 #[test]
-fn a_client_adds_nothing_to_what_is_asked() {
+fn a_client_cannot_change_the_verification_request() {
     let guarded = Guarded::start();
     let (_, authorization) = guarded.session();
     let headers = [("authorization", authorization.as_str())];
@@ -226,7 +226,7 @@ fn a_client_adds_nothing_to_what_is_asked() {
 }
 
 #[test]
-fn a_program_comes_in_with_its_api_key() {
+fn a_program_is_admitted_with_its_api_key() {
     let guarded = Guarded::start();
     let account = guarded.operate(&["create_service_account", "username=robot"]);
     let user_id = id(&account["user_id"]);
@@ -241,7 +241,7 @@ fn a_program_comes_in_with_its_api_key() {
 }
 
 #[test]
-fn a_logout_counts_at_once() {
+fn a_logout_takes_effect_at_once() {
     let guarded = Guarded::start();
     let (_, authorization) = guarded.session();
     let headers = [("authorization", authorization.as_str())];
@@ -255,7 +255,7 @@ fn a_logout_counts_at_once() {
 }
 
 #[test]
-fn nobody_comes_in_while_the_server_is_away() {
+fn no_client_is_admitted_while_the_server_is_down() {
     let guarded = Guarded::start();
     let (_, authorization) = guarded.session();
     guarded.server.stop();

@@ -14,13 +14,13 @@ fn python(arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn python_is_a_host_with_a_store_of_its_own() {
+fn python_hosts_the_component_with_its_own_store() {
     let component = built("user-auth.wasm");
     assert_eq!(succeed(python(&["embed.py"]).arg(component)), TOUR);
 }
 
 #[test]
-fn a_host_that_knows_nothing_of_us_runs_the_self_contained_build() {
+fn a_plain_wasi_host_runs_the_self_contained_build() {
     let mut command = python(&["self_contained.py"]);
     command
         .arg(built("user-auth-self-contained.wasm"))
@@ -35,12 +35,12 @@ fn a_host_that_knows_nothing_of_us_runs_the_self_contained_build() {
 }
 
 #[test]
-fn the_store_in_python_is_what_the_contract_asks_for() {
+fn the_python_store_fulfils_the_contract() {
     succeed(&mut python(&["-m", "unittest"]));
 }
 
 #[test]
-fn hashes_and_keys_in_python_are_those_of_every_host() {
+fn python_computes_the_same_hashes_and_keys() {
     let script = format!(
         "import embed
 parameters = embed.record(memory_kib=64, iterations=3, parallelism=4, output_length=32)

@@ -1,4 +1,4 @@
-//! Clients that hang up, come to no end, or come by the thousand.
+//! Clients that disconnect, never finish, or arrive by the thousand.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 use user_auth_tests::{Options, PASSWORD, Server};
 
-/// The server is asked this often whether it has got over something.
+/// How often the tests ask the server whether it has recovered.
 const LOOKS: usize = 500;
 
 #[test]
-fn whoever_hangs_up_in_the_middle_leaves_a_whole_account_or_none() {
+fn a_disconnect_during_registration_leaves_a_complete_account_or_none() {
     let server = Options::new().for_a_crowd().start();
     let names: Vec<String> = (0..40).map(|number| format!("user{number}")).collect();
     for (number, name) in names.iter().enumerate() {
         let request = registration(&server, name);
         let mut stream = connect(&server);
-        // Some in the middle of the request, some when it is at work.
+        // Some disconnect in the middle of the request, some while the server works on it.
         let sent = match number % 4 {
             0 => request.len() / 2,
             1 => request.len() - 1,
@@ -30,7 +30,7 @@ fn whoever_hangs_up_in_the_middle_leaves_a_whole_account_or_none() {
             stream.shutdown(Shutdown::Write).unwrap();
         }
     }
-    // What they began comes to an end: only the call that asks is at work.
+    // The started calls finish: at the end only the call that asks is live.
     let mut looks = (0..LOOKS).map(|_| {
         let metrics = server.resource("mcp://user-auth/metrics");
         let idle = metrics["instances"]["live"] == 1;
@@ -41,19 +41,19 @@ fn whoever_hangs_up_in_the_middle_leaves_a_whole_account_or_none() {
     });
     assert!(
         looks.any(|idle| idle),
-        "calls of clients that are gone run on"
+        "calls of disconnected clients are still running"
     );
     for name in names {
         let account = json!({"username": name, "password": PASSWORD});
         if server.call("register", account.clone()).is_err() {
             let login = server.call("login", account);
-            assert!(login.is_ok(), "{name} is there by half: {login:?}");
+            assert!(login.is_ok(), "{name} is incomplete: {login:?}");
         }
     }
 }
 
 #[test]
-fn whoever_sends_a_byte_now_and_then_holds_nobody_up_and_is_cut_off() {
+fn slow_senders_are_cut_off_and_do_not_delay_others() {
     const SLOW: usize = 300;
     let server = Options::new()
         .env("USER_AUTH_LIMITS_HEADER_READ_MS", "1000")
@@ -69,28 +69,28 @@ fn whoever_sends_a_byte_now_and_then_holds_nobody_up_and_is_cut_off() {
             stream
         })
         .collect();
-    // Meanwhile everybody else is served.
+    // Meanwhile other clients are served.
     server.new_session("quick");
     for (number, mut stream) in slow.into_iter().enumerate() {
-        // It goes on, byte by byte, for as long as it is let.
+        // Sends byte by byte for as long as the server allows it.
         let _ = stream.write(b"x");
         let mut answer = String::new();
-        // A reset is an end as well.
+        // A reset connection has ended as well.
         let _ = stream.read_to_string(&mut answer);
         let cut = answer.is_empty() || answer.starts_with("HTTP/1.1 408");
         assert!(cut, "slow client {number} got {answer:?}");
     }
 }
 
-/// Ten thousand connections are open and send nothing, or half a request. Who
-/// comes then is served, and memory has a bound.
+/// Ten thousand open connections send nothing, or half a request. New clients are served,
+/// and memory is bounded.
 #[tokio::test]
-async fn ten_thousand_idle_connections_keep_nobody_out() {
+async fn ten_thousand_idle_connections_do_not_block_new_clients() {
     const CONNECTIONS: usize = 10_000;
     const MEMORY_MIB: u64 = 512;
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let server = Options::new()
-        // Idle ones are not cut off while this test runs.
+        // Idle connections are not closed while this test runs.
         .env("USER_AUTH_LIMITS_HEADER_READ_MS", "600000")
         .start();
     let address = server.url.trim_start_matches("http://").parse().unwrap();
@@ -99,9 +99,11 @@ async fn ten_thousand_idle_connections_keep_nobody_out() {
         let socket = TcpSocket::new_v4().unwrap();
         let connection = socket.connect(address);
         let connection = tokio::time::timeout(Duration::from_secs(60), connection).await;
-        let connection = connection.expect("there is place for a newcomer").unwrap();
+        let connection = connection
+            .expect("the server accepts a new connection")
+            .unwrap();
         if number % 2 == 0 {
-            // The server may just have given its place to another.
+            // The server may just have reassigned this connection's slot.
             let _ = connection.try_write(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\n");
         }
         open.push(connection);
@@ -122,7 +124,7 @@ async fn ten_thousand_idle_connections_keep_nobody_out() {
 
 fn resident_mib(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()));
-    // Elsewhere than on Linux there is nowhere to read it.
+    // Only Linux shows the number in `/proc`.
     let Ok(status) = status else { return 0 };
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib: u64 = line

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, Server, folder, shown};
+use user_auth_tests::{Options, PASSWORD, Server, folder, totp_code};
 
-/// Where Linux distributions put it.
+/// Places where Linux distributions install the library.
 const LIBRARIES: &[&str] = &[
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
@@ -18,7 +18,7 @@ const LIBRARIES: &[&str] = &[
 struct Clock(PathBuf);
 
 impl Clock {
-    /// So far from the real time: `+2h`, `-1d`.
+    /// Sets the offset from the real time, such as `+2h` or `-1d`.
     fn set(&self, offset: &str) {
         fs::write(&self.0, format!("{offset}\n")).unwrap();
     }
@@ -33,7 +33,7 @@ impl Clock {
             .env("LD_PRELOAD", library)
             .env("FAKETIME_TIMESTAMP_FILE", &clock.0.display().to_string())
             .env("FAKETIME_NO_CACHE", "1")
-            // Timers run on, as they do when somebody sets a clock.
+            // Timers continue, as they do when an administrator sets a clock.
             .env("DONT_FAKE_MONOTONIC", "1")
             .start();
         (clock, server)
@@ -41,7 +41,7 @@ impl Clock {
 }
 
 #[test]
-fn what_has_ended_stays_ended_and_what_lives_goes_on_when_the_clock_jumps() {
+fn clock_jumps_neither_revive_ended_tokens_nor_end_live_sessions() {
     let home = folder();
     let (clock, server) = Clock::start(home.path());
     let live = server.new_session("alice");
@@ -50,21 +50,21 @@ fn what_has_ended_stays_ended_and_what_lives_goes_on_when_the_clock_jumps() {
     server.call("logout", access).unwrap();
     assert!(is_active(&server, &live));
 
-    // Two hours on: the access token has expired, the session has not.
+    // Two hours ahead: the access token has expired, the session has not.
     clock.set("+2h");
     assert!(!is_active(&server, &live));
     let renewed = refresh(&server, &live).unwrap();
     assert!(is_active(&server, &renewed));
 
-    // A day back: what was issued later is not yet good, and nothing is good for
-    // longer than it was.
+    // One day back: tokens issued later are not valid yet, and nothing is valid for longer
+    // than before.
     clock.set("-1d");
     assert!(!is_active(&server, &renewed));
     assert!(!is_active(&server, &ended));
     let early = server.call("login", account("alice")).unwrap();
     assert!(is_active(&server, &early));
 
-    // Forty days on: beyond the longest life of a session.
+    // Forty days ahead: beyond the longest lifetime of a session.
     clock.set("+40d");
     for dead in [&early, &renewed, &ended] {
         assert!(!is_active(&server, dead));
@@ -73,7 +73,7 @@ fn what_has_ended_stays_ended_and_what_lives_goes_on_when_the_clock_jumps() {
     let late = server.call("login", account("alice")).unwrap();
     assert!(is_active(&server, &late));
 
-    // And the right time again. The token that was used up is not good anew.
+    // The right time again. The used refresh token has not become valid again.
     clock.set("+0");
     let error = refresh(&server, &live).unwrap_err();
     assert_eq!(error["code"], -32001);
@@ -85,14 +85,14 @@ fn what_has_ended_stays_ended_and_what_lives_goes_on_when_the_clock_jumps() {
 }
 
 #[test]
-fn a_code_of_an_authenticator_works_once_whatever_the_clock_does() {
+fn an_authenticator_code_works_once_across_clock_jumps() {
     let home = folder();
     let (clock, server) = Clock::start(home.path());
     let session = server.new_session("bob");
     let access = &session["access_token"];
     let begun = server.call("enroll_totp", json!({"access_token": access}));
     let secret = begun.unwrap()["secret"].as_str().unwrap().to_owned();
-    // Everybody's watch is that of the server.
+    // The authenticator app follows the server's clock.
     let enrolled = with_code(&secret, user_auth_tests::step(), |code| {
         server.call(
             "confirm_totp",
@@ -103,7 +103,7 @@ fn a_code_of_an_authenticator_works_once_whatever_the_clock_does() {
 
     clock.set("+1h");
     let step = user_auth_tests::step() + 120;
-    let code = shown(&secret, step);
+    let code = totp_code(&secret, step);
     assert!(second_factor(&server, &code).is_ok());
     for offset in ["+1h", "-1h", "+1h"] {
         clock.set(offset);
@@ -111,7 +111,7 @@ fn a_code_of_an_authenticator_works_once_whatever_the_clock_does() {
     }
 }
 
-/// A login with the password and then the code.
+/// Logs in with the password and then the code.
 fn second_factor(server: &Server, code: &str) -> Result<Value, Value> {
     let challenge = server.call("login", account("bob")).unwrap();
     let challenge = &challenge["challenge"];
@@ -121,13 +121,13 @@ fn second_factor(server: &Server, code: &str) -> Result<Value, Value> {
     )
 }
 
-/// A step may end while a test is at work: one try more with the next.
+/// Retries once with the next code, since a step may end while a test is at work.
 fn with_code<T>(
     secret: &str,
     step: u64,
     mut try_with: impl FnMut(String) -> Result<T, Value>,
 ) -> Result<T, Value> {
-    try_with(shown(secret, step)).or_else(|_| try_with(shown(secret, step + 1)))
+    try_with(totp_code(secret, step)).or_else(|_| try_with(totp_code(secret, step + 1)))
 }
 
 fn refresh(server: &Server, tokens: &Value) -> Result<Value, Value> {

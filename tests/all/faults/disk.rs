@@ -1,4 +1,4 @@
-//! A disk with no room left.
+//! A full disk.
 
 use std::fs;
 use std::path::Path;
@@ -12,10 +12,10 @@ use user_auth_tests::{Options, PASSWORD, Server, folder};
 const CLIENTS: usize = 4;
 const EACH: usize = 12;
 
-/// Until there is room again, nothing is taken on; what was acknowledged before,
+/// Until there is space again, changes are refused. Everything acknowledged before,
 /// meanwhile and after is there, also after a restart.
 #[test]
-fn a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing() {
+fn a_full_disk_refuses_changes_and_loses_no_acknowledged_data() {
     let home = folder();
     let database = home.path().join("x.db");
     let store = format!("sqlite:{}", database.display());
@@ -24,8 +24,8 @@ fn a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing() {
             .home(home.path())
             .store(&store)
             .for_a_crowd()
-            // A write past the limit is to fail as one on a full disk does.
-            .deaf_to("XFSZ")
+            // A write past the limit fails as a write to a full disk does.
+            .ignoring_signal("XFSZ")
     };
     let server = options().start();
     let acknowledged = Mutex::new(Vec::new());
@@ -57,7 +57,7 @@ fn a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing() {
         .len();
     limit_files(&server, &(wal + 16 * 1024).to_string());
     assert!(register_all("full") > 0);
-    // Reading takes no room.
+    // Reading needs no space.
     assert_eq!(server.get("/health", &[]).status, 200);
     limit_files(&server, "unlimited");
     assert_eq!(register_all("after"), 0);
@@ -80,11 +80,11 @@ fn account(name: &str) -> Value {
     json!({"username": name, "password": PASSWORD})
 }
 
-/// No file of the server may grow beyond so many bytes.
+/// Limits the size of the server's files to this many bytes.
 fn limit_files(server: &Server, bytes: &str) {
     assert!(
         Path::new("/proc/self").exists(),
-        "limits of other processes need Linux"
+        "limiting another process requires Linux"
     );
     let limited = Command::new("prlimit")
         .args([
@@ -95,6 +95,6 @@ fn limit_files(server: &Server, bytes: &str) {
         .status();
     assert!(
         limited.is_ok_and(|status| status.success()),
-        "prlimit of util-linux is needed"
+        "this test requires prlimit of util-linux"
     );
 }

@@ -1,4 +1,4 @@
-//! What whoever runs a server can ask it.
+//! The endpoints for operators: health, readiness, the server card and metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::{Guarded, fetch, keys_only, plugin, secret, serve};
 use crate::attacks::failures::Fragile;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_its_store_lives_and_is_not_ready() {
+async fn a_server_without_its_store_is_healthy_but_not_ready() {
     let store = Arc::new(Fragile::default());
     let plugin = plugin(store.clone()).build().unwrap();
     let url = serve(plugin).await;
@@ -20,7 +20,7 @@ async fn a_server_without_its_store_lives_and_is_not_ready() {
     assert_eq!((status, body), (200, expected));
 
     store.set_broken(Some("get"));
-    // What was found is kept for a second.
+    // The result is cached for a second.
     let (status, body) = loop {
         let (status, body) = get("/ready").await;
         if status != 200 {
@@ -40,7 +40,7 @@ async fn a_server_without_its_store_lives_and_is_not_ready() {
 }
 
 #[test]
-fn a_component_that_says_nothing_of_itself_has_no_card() {
+fn a_component_without_server_info_has_no_server_card() {
     let component = built("user-auth-hostile.wasm");
     let server = Options::new()
         .store("memory")
@@ -51,7 +51,7 @@ fn a_component_that_says_nothing_of_itself_has_no_card() {
 }
 
 #[test]
-fn the_card_says_what_the_server_says() {
+fn the_server_card_matches_the_server_info() {
     let guarded = Guarded::start(keys_only());
     let key = guarded.program("robot", &[]);
     let answer = guarded.server.get("/mcp/server-card", &[]);
@@ -86,7 +86,7 @@ fn the_card_says_what_the_server_says() {
 }
 
 #[test]
-fn the_card_names_the_address_that_clients_of_a_proxy_reach() {
+fn the_server_card_has_the_public_address_behind_a_proxy() {
     for (trusted, scheme) in [(json!(["127.0.0.1"]), "https"), (json!([]), "http")] {
         let guarded = Guarded::start(json!({"trusted_proxies": trusted}));
         let card = guarded
@@ -102,7 +102,8 @@ fn the_card_names_the_address_that_clients_of_a_proxy_reach() {
     }
 }
 
-/// Samples by name and labels, of a text that holds to the format of OpenMetrics.
+/// Returns the samples by name and labels of a text, and asserts that the text follows the
+/// OpenMetrics format.
 fn samples(text: &str) -> BTreeMap<String, f64> {
     let mut types = BTreeMap::new();
     let mut samples = BTreeMap::new();
@@ -157,7 +158,7 @@ fn call(server: &Server, operation: &str, input: Value, key: &str) {
 }
 
 #[test]
-fn the_metrics_are_what_prometheus_reads() {
+fn metrics_have_the_format_of_prometheus() {
     let mut security = keys_only();
     security["rate_limiting"] = json!({"requests_per_minute": 1, "burst_size": 6});
     let guarded = Guarded::start(security);
@@ -226,7 +227,7 @@ fn the_metrics_are_what_prometheus_reads() {
 }
 
 #[test]
-fn the_metrics_are_for_who_may_read_them() {
+fn metrics_are_restricted_to_callers_that_may_read_them() {
     let guarded = Guarded::start(keys_only());
     let get = |headers: &[(&str, &str)]| guarded.server.get("/metrics", headers);
     let none = get(&[]);
@@ -246,15 +247,15 @@ fn the_metrics_are_for_who_may_read_them() {
     assert_eq!(get(&[("x-api-key", secret(&reader))]).status, 200);
 }
 
-/// How many messages went out tells whether there was somebody to send one to.
+/// The number of sent messages would reveal whether a reset request matched an account.
 #[test]
-fn metrics_that_anybody_may_read_do_not_tell_of_messages() {
+fn public_metrics_do_not_reveal_message_counts() {
     let server = Server::start();
     let answer = server.get("/metrics", &[]);
     assert_eq!(answer.status, 200);
     samples(&answer.text);
     assert!(!answer.text.contains("delivery"), "{}", answer.text);
-    // A page whose name points to this address gets nothing.
+    // A page whose host name was rebound to this address gets nothing.
     let rebound = server.get("/metrics", &[("origin", "http://evil.example")]);
     assert_eq!(rebound.status, 403);
     for number in 0..20 {

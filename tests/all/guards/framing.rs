@@ -1,5 +1,5 @@
-//! Where one request ends and the next begins. A proxy in front of the server must not
-//! read other requests in the same bytes than the server does (RFC 9112 section 11.2).
+//! Request boundaries: a proxy in front of the server must not read other requests in the
+//! same bytes than the server does (RFC 9112 section 11.2).
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,8 +15,8 @@ fn start() -> Server {
     Options::new().store("memory").start()
 }
 
-/// All that the server answers on one connection, until it closes that. What comes
-/// after the answers must do so: it has `Connection: close`, or is refused.
+/// Returns everything that the server answers on one connection until it closes it. The
+/// last request must make it close: it has `Connection: close`, or is refused.
 fn exchange(server: &Server, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
     stream
@@ -24,17 +24,17 @@ fn exchange(server: &Server, bytes: &[u8]) -> String {
         .unwrap();
     stream.write_all(bytes).unwrap();
     let mut answer = Vec::new();
-    // A connection that is closed with bytes unread may be reset.
+    // A connection that is closed with unread bytes may be reset.
     match stream.read_to_end(&mut answer) {
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-            panic!("the connection stays open: {}", bytes.escape_ascii())
+            panic!("the connection was not closed: {}", bytes.escape_ascii())
         }
         _ => {}
     }
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The statuses of all answers in there.
+/// Returns the statuses of all responses in the text.
 fn statuses(answers: &str) -> Vec<&str> {
     let parts = answers.split("HTTP/1.").skip(1);
     parts.map(|part| &part[2..5]).collect()
@@ -44,14 +44,14 @@ fn chunked(body: &str) -> String {
     format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
 }
 
-/// A ping with these lines besides, as they are.
+/// Builds a ping with these extra lines, unchanged.
 fn with(lines: &str) -> String {
     let length = PING.len();
     format!("{HEAD}Connection: close\r\n{lines}Content-Length: {length}\r\n\r\n{PING}")
 }
 
 #[test]
-fn attack_49_a_head_that_others_could_read_otherwise_is_refused() {
+fn attack_49_ambiguous_request_heads_are_refused() {
     let server = start();
     assert_eq!(statuses(&exchange(&server, with("").as_bytes())), ["200"]);
     let length = format!("Content-Length: {}\r\n", PING.len());
@@ -68,7 +68,7 @@ fn attack_49_a_head_that_others_could_read_otherwise_is_refused() {
         ),
         ("bare LF in a value", with("X-A: a\nX-B: b\r\n")),
         (
-            "bare LF that hides a length",
+            "bare LF before a length",
             with("X-A: a\nContent-Length: 0\r\n"),
         ),
         ("bare LF at the end", with("").replace("\r\n\r\n", "\r\n\n")),
@@ -85,12 +85,12 @@ fn attack_49_a_head_that_others_could_read_otherwise_is_refused() {
         ("a folded line", with("X-A: a\r\n b\r\n")),
         ("a folded line with a tab", with("X-A: a\r\n\tb\r\n")),
         (
-            "blank before the first field",
+            "space before the first field",
             with("").replacen("Host", " Host", 1),
         ),
         ("blank before the colon", with("X-A : a\r\n")),
         (
-            "blank before the colon of the length",
+            "space before the colon of the length",
             with("").replace("Length:", "Length :"),
         ),
         ("no name", with(": a\r\n")),
@@ -111,7 +111,7 @@ fn attack_49_a_head_that_others_could_read_otherwise_is_refused() {
             chunked.replace("\r\n\r\n", &format!("\r\n{length}\r\n")),
         ),
         (
-            "chunks and a length in other letters",
+            "chunks and a length in another case",
             chunked.replace("\r\n\r\n", "\r\ncONTENT-lENGTH: 3\r\n\r\n"),
         ),
         (
@@ -144,7 +144,7 @@ fn attack_49_a_head_that_others_could_read_otherwise_is_refused() {
             chunked.replace("\r\n0\r\n", "\r\n0\r\nX-A: a\nX-B: b\r\n"),
         ),
         (
-            "two blanks in the request line",
+            "two spaces in the request line",
             with("").replace("POST /", "POST  /"),
         ),
         (
@@ -174,9 +174,9 @@ fn attack_49_a_head_that_others_could_read_otherwise_is_refused() {
     }
 }
 
-/// A byte at a time, and with the next request right behind it.
+/// Sends a byte at a time, and with the next request right behind.
 #[test]
-fn requests_that_come_in_pieces_or_together_are_the_same_requests() {
+fn requests_are_read_the_same_in_pieces_or_pipelined() {
     let server = start();
     let first = with("").replace("Connection: close\r\n", "");
     let get = "GET /health HTTP/1.1\r\nHost: localhost\r\n";
@@ -195,9 +195,10 @@ fn requests_that_come_in_pieces_or_together_are_the_same_requests() {
     assert_eq!(statuses(&answers), ["200"; 2], "{answers}");
 }
 
-/// What is in a body is none of a head: not in the first, nor in any that follows.
+/// Bytes of a body are never taken for a head, neither in the first request nor in a later
+/// one.
 #[test]
-fn a_body_may_hold_what_a_head_may_not() {
+fn a_body_may_contain_bytes_that_a_head_may_not() {
     let server = start();
     let body = "\n\r\n\r\n{\n\"jsonrpc\": \"2.0\",\n\n\"id\": 7, \"method\": \"ping\",\r\n\
                 \"params\": {\"#\": \"Content-Length: 3\"}}\n\r\n\r\n\n";
@@ -206,16 +207,16 @@ fn a_body_may_hold_what_a_head_may_not() {
     let last = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let answers = exchange(&server, [&request, &request, last].concat().as_bytes());
     assert_eq!(statuses(&answers), ["200"; 3], "{answers}");
-    // The second head is looked at like the first.
+    // The second head is checked like the first.
     let smuggled = [&request, "GET /health HTTP/1.1\nHost: localhost\n\n"].concat();
     let answers = exchange(&server, smuggled.as_bytes());
     assert_eq!(statuses(&answers), ["200", "400"], "{answers}");
 }
 
-/// Where chunks end is what servers disagree about most: nothing after them is taken
-/// for a request.
+/// Servers disagree most about where chunks end, so nothing after them is taken for a
+/// request.
 #[test]
-fn a_body_in_chunks_is_the_last_of_its_connection() {
+fn a_chunked_body_ends_its_connection() {
     let server = start();
     for path in ["/mcp", "/health", "/verify", "/nothing"] {
         let head = HEAD.replace("/mcp", path);

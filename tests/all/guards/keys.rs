@@ -1,4 +1,4 @@
-//! Callers that have to show an API key.
+//! Callers that must present an API key.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn assert_refused(answer: &user_auth_tests::Answer, header: &str, id: Value) {
 }
 
 #[test]
-fn nothing_is_answered_without_a_key() {
+fn requests_without_a_key_are_refused() {
     let guarded = Guarded::start(keys_only());
     let initialize = r#"{"jsonrpc":"2.0","id":"a","method":"initialize","params":{}}"#;
     let notification = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
@@ -53,7 +53,7 @@ fn nothing_is_answered_without_a_key() {
 }
 
 #[test]
-fn a_key_that_is_not_good_is_as_none() {
+fn an_invalid_key_is_refused_like_a_missing_one() {
     let guarded = Guarded::start(keys_only());
     let key = guarded.program("robot", &[]);
     let key = secret(&key);
@@ -82,7 +82,7 @@ fn a_key_that_is_not_good_is_as_none() {
 }
 
 #[test]
-fn the_key_is_where_the_file_says_or_a_bearer_token() {
+fn the_key_is_read_from_the_configured_header_or_as_a_bearer_token() {
     let authentication = json!({"type": "api_key", "header": "X-Team-Key"});
     let guarded = Guarded::start(json!({"authentication": authentication}));
     let key = guarded.program("robot", &[]);
@@ -95,9 +95,9 @@ fn the_key_is_where_the_file_says_or_a_bearer_token() {
     assert_eq!(card["remotes"][0]["headers"][0]["name"], "X-Team-Key");
 }
 
-/// Many clients can send nothing but `Authorization: Bearer`.
+/// Many clients can send only `Authorization: Bearer`.
 #[test]
-fn a_key_is_taken_as_a_bearer_token_too() {
+fn a_key_is_accepted_as_a_bearer_token() {
     let mut security = keys_only();
     security["rate_limiting"] = json!({"requests_per_minute": 1, "burst_size": 8});
     security["authentication"]["header"] = json!("X-Team-Key");
@@ -124,12 +124,12 @@ fn a_key_is_taken_as_a_bearer_token_too() {
         verified.header("x-auth-subject"),
         by_header.header("x-auth-subject")
     );
-    // Any letters of the scheme, and the same key in both places.
+    // The scheme is case-insensitive, and the same key may be in both headers.
     let lower = format!("bearer   {key}");
     assert_eq!(guarded.ping(&[("authorization", &lower)]).status, 200);
     let both = [("authorization", &*bearer), ("x-team-key", key)];
     assert_eq!(guarded.ping(&both).status, 200);
-    // Two keys are two programs.
+    // Two different keys belong to two programs.
     let differ = [("authorization", &*bearer), ("x-team-key", other)];
     for answer in [
         guarded.ping(&differ),
@@ -141,7 +141,7 @@ fn a_key_is_taken_as_a_bearer_token_too() {
         let message = answer.json()["error"]["message"].clone();
         assert!(message.as_str().unwrap().contains("API keys"), "{message}");
     }
-    // It has a rate of its own, and made-up ones have not.
+    // A valid key has a rate of its own, and made-up keys do not.
     while guarded.ping(&by_bearer).status == 200 {}
     assert_eq!(guarded.ping(&[("x-team-key", key)]).status, 429);
     let other = format!("Bearer {other}");
@@ -158,9 +158,9 @@ fn a_key_is_taken_as_a_bearer_token_too() {
     assert_eq!(metrics.status, 403, "{}", metrics.text);
 }
 
-/// Where nobody has to have a key, one that is shown acts all the same.
+/// Where no key is required, a presented key still identifies the caller.
 #[test]
-fn a_bearer_key_is_the_caller_where_none_is_required() {
+fn an_optional_bearer_key_identifies_the_caller() {
     let guarded = Guarded::start(json!({}));
     let key = guarded.program("robot", &["user-auth:users:read"]);
     let bearer = format!("Bearer {}", secret(&key));
@@ -171,7 +171,7 @@ fn a_bearer_key_is_the_caller_where_none_is_required() {
     let refused = list(&[("authorization", &format!("{bearer}A"))]);
     assert_error_object(&refused["error"], -32001, "list_users");
     assert_eq!(refused["error"]["message"], "The API key is not valid");
-    // An access token in the place of a key is none, and the other way round.
+    // An access token is not accepted as a key, nor a key as an access token.
     let tokens = guarded.server.new_session("alice");
     let token = tokens["access_token"].as_str().unwrap();
     let refused = list(&[("x-api-key", token)]);
@@ -199,7 +199,7 @@ fn tool(
 #[test]
 fn a_revoked_key_is_refused_at_once() {
     let mut security = keys_only();
-    // With the rates that remember good keys.
+    // Uses rates, which remember valid keys.
     security["rate_limiting"] = json!({"requests_per_minute": 1000, "burst_size": 1000});
     let guarded = Guarded::start(security);
     let key = guarded.program("robot", &[]);
@@ -217,7 +217,7 @@ fn a_revoked_key_is_refused_at_once() {
 }
 
 #[test]
-fn the_key_admits_the_program_and_the_token_says_on_whose_behalf() {
+fn the_key_admits_the_program_and_the_token_names_the_user() {
     let guarded = Guarded::start(keys_only());
     let key = guarded.program("robot", &[]);
     let credentials = json!({"username": "alice", "password": PASSWORD});
@@ -237,7 +237,8 @@ fn the_key_admits_the_program_and_the_token_says_on_whose_behalf() {
     assert_eq!(sessions[0]["session_id"], tokens["session_id"]);
     let alone = call("list_sessions", &json!({}), &[owner]);
     assert_refused(&alone, "X-API-Key", json!(7));
-    // The program is nobody's session, and a bad token is not made good by a key.
+    // The key alone does not give the program a session, and does not make up for a bad
+    // token.
     for headers in [&[program][..], &[program, ("authorization", "Bearer x")]] {
         let answer = call("list_sessions", &json!({}), headers).json();
         assert_error_object(&answer["error"], -32001, "list_sessions");
@@ -247,7 +248,7 @@ fn the_key_admits_the_program_and_the_token_says_on_whose_behalf() {
 }
 
 #[test]
-fn whoever_starts_an_open_server_is_told_so_once() {
+fn an_open_server_logs_one_warning() {
     for (security, warnings) in [(json!({}), 1), (keys_only(), 0)] {
         let guarded = Guarded::start(security);
         guarded.ping(&[]);
@@ -257,7 +258,7 @@ fn whoever_starts_an_open_server_is_told_so_once() {
 }
 
 #[test]
-fn what_cannot_be_the_header_of_keys_is_refused_at_the_start() {
+fn an_invalid_key_header_name_is_refused_at_the_start() {
     for header in ["Authorization", "Host", "X API Key"] {
         let home = user_auth_tests::folder();
         let authentication = json!({"type": "api_key", "header": header});
@@ -273,7 +274,7 @@ fn what_cannot_be_the_header_of_keys_is_refused_at_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_admitted_while_keys_cannot_be_verified() {
+async fn all_callers_are_refused_while_keys_cannot_be_verified() {
     let store = Arc::new(Fragile::default());
     let plugin = plugin(store.clone()).require_api_key(true).build().unwrap();
     let operate = async |operation: &str, input: Value| -> Value {

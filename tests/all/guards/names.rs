@@ -1,4 +1,5 @@
-//! The names by which requests call the server, and those of the pages that call it.
+//! The host names by which requests address the server, and the origins of the pages that
+//! call it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,8 +9,8 @@ use user_auth_tests::{Options, Server, command, folder};
 
 use super::{Guarded, PING};
 
-/// Sends a ping, or with no body gets `target`, with these header lines, and gives
-/// the whole answer.
+/// Sends a ping, or without a body gets `target`, with these header lines, and returns the
+/// whole response.
 fn ask(server: &Server, method: &str, target: &str, fields: &str) -> String {
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
     let body = if method == "POST" { PING } else { "" };
@@ -21,7 +22,7 @@ fn ask(server: &Server, method: &str, target: &str, fields: &str) -> String {
     )
     .unwrap();
     let mut answer = String::new();
-    // A connection that is closed with bytes unread may be reset.
+    // A connection that is closed with unread bytes may be reset.
     let _ = stream.read_to_string(&mut answer);
     answer
 }
@@ -61,7 +62,7 @@ const MALFORMED: [&str; 27] = [
 ];
 
 #[test]
-fn attack_47_a_host_is_read_whole_or_refused() {
+fn attack_47_a_host_is_matched_in_full_or_refused() {
     let server = Options::new().store("memory").start();
     let post = |fields: &str| ask(&server, "POST", "/mcp", fields);
     for host in [
@@ -83,7 +84,7 @@ fn attack_47_a_host_is_read_whole_or_refused() {
         let fields = format!("Host: {host}\r\n");
         let answer = post(&fields);
         assert_eq!(status(&answer), expected, "{host}: {answer}");
-        // RFC 9112 section 3.2: wherever it is sent to.
+        // RFC 9112 section 3.2: whatever the request target.
         for path in [
             "/health",
             "/ready",
@@ -115,7 +116,7 @@ fn attack_47_a_host_is_read_whole_or_refused() {
 }
 
 #[test]
-fn attack_47_a_target_that_names_a_host_names_the_same_as_the_header() {
+fn attack_47_the_host_in_a_target_must_equal_the_header() {
     let server = Options::new().store("memory").start();
     for (target, host, expected) in [
         ("http://localhost/mcp", "localhost", "200"),
@@ -134,7 +135,7 @@ fn attack_47_a_target_that_names_a_host_names_the_same_as_the_header() {
         let answer = ask(&server, "POST", target, &format!("Host: {host}\r\n"));
         assert_eq!(status(&answer), expected, "{target} {host}: {answer}");
     }
-    // Of the other forms there is nothing.
+    // The other forms of request targets are not supported.
     for (method, target) in [("OPTIONS", "*"), ("CONNECT", "localhost:80")] {
         let answer = ask(&server, method, target, "Host: localhost:80\r\n");
         assert_eq!(status(&answer), "404", "{method}: {answer}");
@@ -142,7 +143,7 @@ fn attack_47_a_target_that_names_a_host_names_the_same_as_the_header() {
 }
 
 #[test]
-fn attack_47_the_card_names_no_address_that_is_not_one() {
+fn attack_47_the_server_card_contains_no_invalid_address() {
     let server = Options::new().store("memory").start();
     let card = |host: &str| {
         let answer = ask(
@@ -161,7 +162,7 @@ fn attack_47_the_card_names_no_address_that_is_not_one() {
 }
 
 #[test]
-fn attack_47_an_origin_is_read_whole_or_refused() {
+fn attack_47_an_origin_is_matched_in_full_or_refused() {
     let guarded = Guarded::start(json!({"cors": {"allowed_origins": ["https://app.example.com"]}}));
     let ask = |origin: &str| {
         let fields = format!("Host: localhost\r\nOrigin: {origin}\r\n");
@@ -212,7 +213,7 @@ fn attack_47_an_origin_is_read_whole_or_refused() {
 }
 
 #[test]
-fn a_wildcard_stands_for_one_label() {
+fn a_wildcard_matches_one_label() {
     let server = Options::new()
         .store("memory")
         .arg("--allowed-host")
@@ -254,7 +255,7 @@ fn a_wildcard_stands_for_one_label() {
 }
 
 #[test]
-fn what_can_match_nothing_is_refused_at_the_start() {
+fn patterns_that_cannot_match_are_refused_at_the_start() {
     for (option, value) in [
         ("--allowed-host", "*"),
         ("--allowed-host", "*.com"),
@@ -285,7 +286,7 @@ fn what_can_match_nothing_is_refused_at_the_start() {
         let output = command(home.path())
             .args(["serve", "--listen", "127.0.0.1:0", "--store", "memory"])
             .args([option, value])
-            // What is taken by mistake must not serve for good.
+            // A server that starts despite the refusal must not keep the test waiting.
             .env("USER_AUTH_COMPONENT", "/nowhere.wasm")
             .output()
             .unwrap();
@@ -300,7 +301,7 @@ fn what_can_match_nothing_is_refused_at_the_start() {
 }
 
 #[test]
-fn default_ports_are_as_good_as_none() {
+fn default_ports_may_be_omitted() {
     let server = Options::new()
         .store("memory")
         .arg("--allowed-host")
@@ -332,7 +333,7 @@ fn default_ports_are_as_good_as_none() {
 }
 
 #[test]
-fn origins_of_programs_are_allowed_by_their_names() {
+fn custom_scheme_origins_are_allowed_by_exact_name() {
     let named = [
         "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
         "tauri://localhost",
@@ -370,10 +371,10 @@ fn origins_of_programs_are_allowed_by_their_names() {
     }
 }
 
-/// The scheme in the server card is what the proxy itself says, in the header that is
-/// agreed on, and not what its client has sent along.
+/// The scheme in the server card comes from the agreed header of the proxy itself, and not
+/// from what its client has sent along.
 #[test]
-fn only_the_proxy_says_that_a_request_came_by_https() {
+fn only_a_trusted_proxy_can_state_that_a_request_used_https() {
     let start = |header: &str| {
         Guarded::start(json!({"trusted_proxies": ["127.0.0.1"], "forwarded_header": header}))
     };

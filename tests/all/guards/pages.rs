@@ -14,7 +14,7 @@ fn cors() -> Value {
     json!({"enabled": true, "allowed_origins": [PAGE]})
 }
 
-/// The head of an answer, in lower case.
+/// Returns the head of a response in lower case.
 fn head(server: &Server, method: &str, path: &str, fields: &str) -> String {
     let host = server.url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).unwrap();
@@ -38,7 +38,7 @@ fn preflight(server: &Server, origin: &str) -> String {
 }
 
 #[test]
-fn the_pages_that_are_listed_may_call_and_read_the_answer() {
+fn listed_origins_may_call_and_read_the_response() {
     let mut security = keys_only();
     security["cors"] = cors();
     let guarded = Guarded::start(security);
@@ -46,7 +46,7 @@ fn the_pages_that_are_listed_may_call_and_read_the_answer() {
     assert!(told.starts_with("http/1.1 200"), "{told}");
     let value = |name: &str| {
         let line = told.lines().find_map(|line| line.strip_prefix(name));
-        line.unwrap_or_else(|| panic!("no {name} in {told}"))
+        line.unwrap_or_else(|| panic!("{name} is missing in {told}"))
     };
     assert_eq!(value("access-control-allow-origin: "), PAGE);
     let methods = value("access-control-allow-methods: ");
@@ -66,7 +66,7 @@ fn the_pages_that_are_listed_may_call_and_read_the_answer() {
     assert!(!told.contains("access-control-allow-credentials"), "{told}");
 
     let key = guarded.program("robot", &[]);
-    // A refusal is for the page to read as well.
+    // The page may read a refusal as well.
     for (key, status) in [(secret(&key), 200), ("uak_x", 401)] {
         let answer = guarded.ping(&[("origin", PAGE), ("x-api-key", key)]);
         assert_eq!(answer.status, status);
@@ -80,7 +80,7 @@ fn the_pages_that_are_listed_may_call_and_read_the_answer() {
 }
 
 #[test]
-fn a_page_can_read_that_it_calls_too_often() {
+fn a_page_can_read_a_rate_limit_response() {
     let guarded = Guarded::start(json!({"cors": cors(), "rate_limiting": burst(1)}));
     guarded.ping(&[]);
     let answer = guarded.ping(&[("origin", PAGE)]);
@@ -89,7 +89,7 @@ fn a_page_can_read_that_it_calls_too_often() {
 }
 
 #[test]
-fn other_pages_may_not() {
+fn other_origins_are_refused() {
     let guarded = Guarded::start(json!({"cors": cors()}));
     for origin in [
         "https://evil.example",
@@ -108,7 +108,7 @@ fn other_pages_may_not() {
 }
 
 #[test]
-fn without_cors_no_page_is_told_anything() {
+fn without_cors_no_cors_headers_are_sent() {
     for security in [
         json!({}),
         json!({"cors": {"enabled": false, "allowed_origins": [PAGE]}}),
@@ -122,7 +122,7 @@ fn without_cors_no_page_is_told_anything() {
 }
 
 #[test]
-fn the_option_lists_pages_in_the_place_of_the_file() {
+fn the_option_replaces_the_origins_in_the_file() {
     let other = "https://other.example.com";
     let guarded = Guarded::start_with(json!({"cors": cors()}), |options| {
         options.arg("--allowed-origin").arg(other)
@@ -136,7 +136,7 @@ fn the_option_lists_pages_in_the_place_of_the_file() {
 }
 
 #[test]
-fn the_pages_of_everybody_may_call_only_with_a_key() {
+fn a_wildcard_origin_requires_api_keys() {
     let all = json!({"enabled": true, "allowed_origins": ["*"]});
     let home = folder();
     let file = configure(home.path(), json!({"cors": all}));
@@ -161,7 +161,7 @@ fn the_pages_of_everybody_may_call_only_with_a_key() {
 }
 
 #[test]
-fn every_answer_keeps_browsers_from_misusing_it() {
+fn every_response_has_security_headers() {
     let guarded = Guarded::start(json!({}));
     let server = &guarded.server;
     for (method, path, status) in [

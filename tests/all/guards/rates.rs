@@ -1,4 +1,4 @@
-//! How often one caller may call, and who is one caller.
+//! Rate limits, and what counts as one caller.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ pub(super) fn assert_limited(answer: &Answer, id: Value) {
 }
 
 #[test]
-fn a_burst_is_answered_and_the_next_request_is_not() {
+fn a_burst_is_served_and_the_next_request_is_limited() {
     let guarded = Guarded::start(json!({"rate_limiting": burst(5)}));
     for _ in 0..5 {
         assert_eq!(guarded.ping(&[]).status, 200);
@@ -37,7 +37,7 @@ fn a_burst_is_answered_and_the_next_request_is_not() {
 }
 
 #[test]
-fn without_a_limit_there_is_none() {
+fn without_the_setting_there_is_no_rate_limit() {
     let guarded = Guarded::start(json!({}));
     for _ in 0..200 {
         assert_eq!(guarded.ping(&[]).status, 200);
@@ -45,7 +45,7 @@ fn without_a_limit_there_is_none() {
 }
 
 #[test]
-fn keys_that_are_made_up_get_no_rate_of_their_own() {
+fn made_up_keys_share_the_rate_of_their_source() {
     let mut security = keys_only();
     security["rate_limiting"] = burst(5);
     let guarded = Guarded::start(security);
@@ -60,14 +60,14 @@ fn keys_that_are_made_up_get_no_rate_of_their_own() {
 }
 
 #[test]
-fn a_good_key_has_a_rate_of_its_own() {
+fn a_valid_key_has_a_rate_of_its_own() {
     let mut security = keys_only();
     security["rate_limiting"] = burst(3);
     let guarded = Guarded::start(security);
     let (first, second) = (guarded.program("a", &[]), guarded.program("b", &[]));
     let first = [("x-api-key", secret(&first))];
     let second = [("x-api-key", secret(&second))];
-    // The first time it counts for the source; then three for itself.
+    // The first request counts for the source, the next three for the key.
     for _ in 0..4 {
         assert_eq!(guarded.ping(&first).status, 200);
     }
@@ -83,7 +83,7 @@ fn a_good_key_has_a_rate_of_its_own() {
 }
 
 #[test]
-fn a_revoked_key_counts_for_where_it_comes_from() {
+fn a_revoked_key_counts_for_its_source() {
     let mut security = keys_only();
     security["rate_limiting"] = burst(3);
     let guarded = Guarded::start(security);
@@ -91,7 +91,7 @@ fn a_revoked_key_counts_for_where_it_comes_from() {
     let header = [("x-api-key", secret(&key))];
     assert_eq!(guarded.ping(&header).status, 200);
     guarded.operate("revoke_api_key", json!({"key_id": key["key_id"]}));
-    // Once for itself, and then for the source, which had three.
+    // The first request counts for the key, the next ones for the source, which had three.
     for _ in 0..3 {
         assert_eq!(guarded.ping(&header).status, 401);
     }
@@ -99,7 +99,7 @@ fn a_revoked_key_counts_for_where_it_comes_from() {
 }
 
 #[test]
-fn others_than_proxies_cannot_say_where_they_come_from() {
+fn forwarding_headers_of_untrusted_clients_are_ignored() {
     let guarded = Guarded::start(json!({"rate_limiting": burst(3)}));
     for number in 0..3 {
         let address = format!("192.0.2.{number}");
@@ -119,11 +119,11 @@ fn others_than_proxies_cannot_say_where_they_come_from() {
 }
 
 #[test]
-fn a_proxy_says_where_requests_come_from() {
+fn forwarding_headers_of_trusted_proxies_name_the_client() {
     let security = |header: &str| {
         json!({
             "rate_limiting": burst(2),
-            // One address, and a network.
+            // One address, and one network.
             "trusted_proxies": ["127.0.0.1", "10.0.0.0/8"],
             "forwarded_header": header,
         })
@@ -133,7 +133,7 @@ fn a_proxy_says_where_requests_come_from() {
     for source in ["192.0.2.1", "6.6.6.6, 192.0.2.1, 10.1.2.3"] {
         assert_eq!(from(source).status, 200);
     }
-    // What is left of the client's address, the client has made up.
+    // Entries to the left of the client's address were made up by the client.
     for number in 0..5 {
         assert_limited(&from(&format!("198.51.100.{number}, 192.0.2.1")), json!(7));
     }
@@ -142,7 +142,7 @@ fn a_proxy_says_where_requests_come_from() {
         assert_eq!(from(v6).status, 200);
     }
     assert_limited(&from("2001:db8::3"), json!(7));
-    // What cannot be read counts for the proxy, and so does the other header.
+    // An unreadable header counts for the proxy, and so does the other header.
     assert_eq!(from("192.0.2.3, rubbish").status, 200);
     assert_eq!(guarded.ping(&[("forwarded", "for=192.0.2.4")]).status, 200);
     assert_limited(&from("192.0.2.5, unknown"), json!(7));
@@ -161,7 +161,7 @@ fn a_proxy_says_where_requests_come_from() {
 
 /// The component throttles guesses by the same address.
 #[test]
-fn the_component_learns_where_a_request_behind_a_proxy_comes_from() {
+fn the_component_gets_the_client_address_behind_a_proxy() {
     let guarded = Guarded::start(json!({"trusted_proxies": ["127.0.0.1"]}));
     let login = |address: &str| {
         let input = json!({"username": "alice", "password": "this is not the one"});
@@ -178,7 +178,7 @@ fn the_component_learns_where_a_request_behind_a_proxy_comes_from() {
 }
 
 #[test]
-fn a_proxy_that_cannot_be_read_is_told_at_the_start() {
+fn an_invalid_proxy_setting_is_refused_at_the_start() {
     let home = user_auth_tests::folder();
     let file = super::configure(home.path(), json!({"trusted_proxies": ["10.0.0.0/99"]}));
     let output = user_auth_tests::command(home.path())
@@ -190,9 +190,9 @@ fn a_proxy_that_cannot_be_read_is_told_at_the_start() {
     assert!(log.contains("10.0.0.0/99"), "{log}");
 }
 
-/// Whoever is refused anyway gets no memory for bodies, however many they begin.
+/// Callers that are refused anyway get no memory for bodies, however many they begin.
 #[test]
-fn bodies_of_those_who_call_too_often_take_nothing_from_others() {
+fn bodies_of_rate_limited_callers_use_no_shared_memory() {
     let home = user_auth_tests::folder();
     let file = super::configure(home.path(), json!({"rate_limiting": burst(1)}));
     let server = Options::new()

@@ -1,5 +1,5 @@
-//! What one address can take up, and what is left to others meanwhile. None of these
-//! waits for a time to pass: others are done while the attackers are still there.
+//! What one address can take up, and what remains for others meanwhile. None of these tests
+//! waits for a time to pass: others are served while the attackers are still connected.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,14 +20,16 @@ const ATTACKER: &str = "127.0.0.3";
 const VICTIM: &str = "127.0.0.2";
 /// Longer than any test may take.
 const FOR_GOOD: &str = "600000";
-/// Who waits as long as this is kept out.
+/// A client that waits this long counts as blocked.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn connect(from: &str, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
     let connected = timeout(PATIENCE, socket.connect(to)).await;
-    connected.expect("there is place for a newcomer").unwrap()
+    connected
+        .expect("the server accepts a new connection")
+        .unwrap()
 }
 
 fn post(body: &str, announced: usize) -> String {
@@ -37,13 +39,13 @@ fn post(body: &str, announced: usize) -> String {
     )
 }
 
-/// A ping with so many bytes.
+/// Builds a ping with this many bytes.
 fn ping(bytes: usize) -> String {
     let body = format!("{PING}{}", " ".repeat(bytes - PING.len()));
     post(&body, bytes)
 }
 
-/// The first bytes of the answer to a request.
+/// Returns the first bytes of the response to a request.
 async fn answer(stream: &mut TcpStream, request: &str) -> String {
     let exchange = async {
         stream.write_all(request.as_bytes()).await?;
@@ -53,7 +55,7 @@ async fn answer(stream: &mut TcpStream, request: &str) -> String {
         Ok::<_, std::io::Error>(seen)
     };
     let seen = timeout(PATIENCE, exchange).await;
-    let seen = seen.expect("others are answered").unwrap();
+    let seen = seen.expect("other clients get a response").unwrap();
     String::from_utf8_lossy(&seen).into_owned()
 }
 
@@ -63,7 +65,7 @@ async fn assert_served(from: &str, to: SocketAddr, request: &str) {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
-/// They are there, and have got no answer.
+/// Asserts that these connections are open and have received no response.
 fn assert_unanswered(attackers: &[TcpStream]) {
     for (number, stream) in attackers.iter().enumerate() {
         let read = stream.try_read(&mut [0; 1]);
@@ -72,11 +74,11 @@ fn assert_unanswered(attackers: &[TcpStream]) {
     }
 }
 
-/// Sends all but one byte of a message, as far as it is taken.
+/// Sends all but the last byte of a message, as far as it is accepted.
 async fn begin(from: &str, to: SocketAddr, bytes: usize) -> TcpStream {
     let mut stream = connect(from, to).await;
     let request = post(&" ".repeat(bytes - 1), bytes);
-    // The server need not read it to its end.
+    // The server need not read the message to its end.
     let sent = timeout(Duration::from_secs(1), stream.write_all(request.as_bytes()));
     if let Ok(sent) = sent.await {
         sent.unwrap();
@@ -104,22 +106,22 @@ fn start() -> (Server, SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attack_42_unfinished_messages_of_one_address_leave_memory_to_others() {
+async fn attack_42_unfinished_messages_of_one_address_leave_memory_for_others() {
     let (_server, address) = start();
-    // Two and a half times as much as there is.
+    // Two and a half times the available memory.
     let attackers = begin_all((0..40).map(|_| ATTACKER.to_owned()), address).await;
     for bytes in [PING.len(), 4 << 10, 64 << 10, 1 << 20] {
         for _ in 0..5 {
             assert_served(VICTIM, address, &ping(bytes)).await;
         }
     }
-    // Nor has anybody else behind that address to go without.
+    // Other clients behind the same address are served as well.
     assert_served(ATTACKER, address, &ping(PING.len())).await;
     assert_unanswered(&attackers);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attack_42_unfinished_messages_of_many_addresses_leave_memory_to_small_messages() {
+async fn attack_42_unfinished_messages_of_many_addresses_leave_memory_for_small_messages() {
     let (_server, address) = start();
     let from = (0..40).map(|number| format!("127.0.1.{}", number + 1));
     let attackers = begin_all(from, address).await;
@@ -130,9 +132,9 @@ async fn attack_42_unfinished_messages_of_many_addresses_leave_memory_to_small_m
     assert_unanswered(&attackers);
 }
 
-/// A message that is done gives its memory back to its address.
+/// A complete message returns its memory to its address.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_can_send_as_many_messages_as_it_likes_one_after_the_other() {
+async fn an_address_can_send_any_number_of_messages_in_sequence() {
     let (_server, address) = start();
     let mut stream = connect(ATTACKER, address).await;
     for number in 0..40 {
@@ -143,7 +145,7 @@ async fn an_address_can_send_as_many_messages_as_it_likes_one_after_the_other() 
         let answer = answer(&mut stream, "").await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{number}: {answer}");
     }
-    // And begin some that it does not end.
+    // The address then begins some messages without ending them.
     for _ in 0..10 {
         drop(begin(ATTACKER, address, 1 << 20).await);
     }
@@ -153,7 +155,7 @@ async fn an_address_can_send_as_many_messages_as_it_likes_one_after_the_other() 
 const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attack_42_an_address_that_opens_more_connections_than_there_are_closes_its_own() {
+async fn attack_42_an_address_over_its_connection_share_loses_its_own_connections() {
     const PLACES: usize = 32;
     let server = Options::new()
         .store("memory")
@@ -161,7 +163,7 @@ async fn attack_42_an_address_that_opens_more_connections_than_there_are_closes_
         .env("USER_AUTH_LIMITS_HEADER_READ_MS", FOR_GOOD)
         .start();
     let address = server.url.trim_start_matches("http://").parse().unwrap();
-    // The one that has been of no use for longest, by far.
+    // The connection that has been idle for longest, by far.
     let mut patient = connect(VICTIM, address).await;
     let mut slow = connect(VICTIM, address).await;
     answer(&mut patient, HEALTH).await;
@@ -169,7 +171,7 @@ async fn attack_42_an_address_that_opens_more_connections_than_there_are_closes_
     let mut attackers = Vec::new();
     for _ in 0..5 * PLACES {
         let mut attacker = connect(ATTACKER, address).await;
-        // Its answer says that it has got a place.
+        // The response shows that the connection got a slot.
         answer(&mut attacker, HEALTH).await;
         attackers.push(attacker);
     }
@@ -179,7 +181,7 @@ async fn attack_42_an_address_that_opens_more_connections_than_there_are_closes_
     assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
 }
 
-/// How many calls are at work.
+/// Returns how many calls are being processed.
 async fn live(address: SocketAddr) -> u64 {
     let mut stream = connect(VICTIM, address).await;
     let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -209,7 +211,7 @@ fn endless(id: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attack_42_calls_of_one_address_leave_places_to_others() {
+async fn attack_42_calls_of_one_address_leave_slots_for_others() {
     let address = serve_hostile(Limits {
         concurrent_calls: 4,
         waiting_calls: 16,
@@ -232,7 +234,7 @@ async fn attack_42_calls_of_one_address_leave_places_to_others() {
         assert_served(VICTIM, address, &ping(PING.len())).await;
     }
     assert_unanswered(&attackers);
-    // Two are at work, and half of those that may wait are of one address.
+    // Two calls are running, and half of the queue belongs to one address.
     for id in 6..20 {
         let mut attacker = connect(ATTACKER, address).await;
         attacker.write_all(endless(id).as_bytes()).await.unwrap();
@@ -252,10 +254,10 @@ async fn attack_42_calls_of_one_address_leave_places_to_others() {
     assert!(waiting.try_join_next().is_none(), "no more are refused");
 }
 
-/// An answer is held until its reader has taken it: no address has more of them than
+/// A response is held until its reader has taken it, so no address holds more of them than
 /// it may have calls.
 #[tokio::test(flavor = "multi_thread")]
-async fn attack_42_answers_that_an_address_does_not_read_count_as_its_calls() {
+async fn attack_42_unread_responses_count_as_calls_of_their_address() {
     let address = serve_hostile(Limits {
         concurrent_calls: 4,
         memory_bytes: 128 << 20,
@@ -276,7 +278,7 @@ async fn attack_42_answers_that_an_address_does_not_read_count_as_its_calls() {
             .unwrap();
         let mut stream = socket.connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
-        // Its head has come: it is made.
+        // The head has arrived, so the response is complete on the server.
         stream.readable().await.unwrap();
         unread.push(stream);
     }
@@ -285,7 +287,7 @@ async fn attack_42_answers_that_an_address_does_not_read_count_as_its_calls() {
     for _ in 0..20 {
         assert_served(VICTIM, address, &ping(PING.len())).await;
     }
-    // Nothing is at work that the third could be waiting for.
+    // No call is running that the third could be waiting for.
     while live(address).await > 0 {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! More than a server takes.
+//! Load beyond what a server accepts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use user_auth_tests::built;
 use super::{plugin, serve};
 use crate::http::assert_error_object;
 
-/// Calls that never end by themselves, ten times as many as there are places for.
+/// Sends calls that never end by themselves, ten times as many as there are slots.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_much_is_refused_at_once_with_its_id() {
+async fn calls_beyond_the_limit_are_refused_at_once_with_their_id() {
     let plugin = plugin(Arc::new(MemoryStore::new()))
         .component(built("user-auth-hostile.wasm"))
         .limits(Limits {
             concurrent_calls: 1,
             waiting_calls: 1,
-            // Longer than the test may take: who is refused has not waited.
+            // Longer than the test may take: a refused caller has not waited.
             call_queue_wait: Duration::from_secs(600),
             cpu_per_call: Duration::from_secs(2),
             ..Limits::default()
@@ -39,7 +39,7 @@ async fn what_is_too_much_is_refused_at_once_with_its_id() {
     assert!(refused >= 18, "{refused} of 20, with places for 2");
 }
 
-/// Whether it was refused before it began.
+/// Returns whether the call was refused before it began.
 fn post(url: &str, body: &Value, id: i64) -> bool {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -58,6 +58,6 @@ fn post(url: &str, body: &Value, id: i64) -> bool {
     let body: Value = answer.body_mut().read_json().unwrap();
     assert_eq!(body["id"], id);
     assert_error_object(&body["error"], -32004, "mcp");
-    // A call that was ended says five.
+    // A call that was ended has five seconds in its answer.
     retry_after == "1"
 }

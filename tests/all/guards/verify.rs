@@ -1,12 +1,12 @@
-//! What `/verify` lets pass: it decides for others, and so understands all that it is
-//! asked, or refuses.
+//! The requests that `/verify` admits: it decides for other services, so it refuses every
+//! request that it does not fully understand.
 
 use serde_json::json;
 use user_auth_tests::{Answer, PASSWORD};
 
 use super::{Guarded, keys_only, secret};
 
-/// A server, and the token of a user who may read invoices.
+/// Starts a server and returns it with the token of a user who may read invoices.
 fn start() -> (Guarded, String) {
     let guarded = Guarded::start(json!({}));
     guarded.server.new_session("alice");
@@ -26,7 +26,7 @@ fn message(answer: &Answer) -> String {
 }
 
 #[test]
-fn attack_37_a_parameter_that_is_not_understood_does_not_pass() {
+fn attack_37_unknown_or_malformed_parameters_are_refused() {
     let (guarded, token) = start();
     let ask = |query: &str| {
         let path = format!("/verify{query}");
@@ -94,7 +94,7 @@ fn attack_37_a_parameter_that_is_not_understood_does_not_pass() {
         );
         assert!(answer.header("x-auth-subject").is_none(), "{query}");
     }
-    // What no permission can be called.
+    // Values that cannot be names of permissions.
     for value in [
         "billing:write;permission=billing:read",
         "Billing:Read",
@@ -110,7 +110,7 @@ fn attack_37_a_parameter_that_is_not_understood_does_not_pass() {
             answer.text
         );
     }
-    // Nor is there anything beside that path.
+    // No other path beside it is served.
     for path in [
         "/verify/",
         "//verify",
@@ -123,9 +123,9 @@ fn attack_37_a_parameter_that_is_not_understood_does_not_pass() {
     }
 }
 
-/// Another part of the way could take the other one.
+/// Another component on the way could read the other header.
 #[test]
-fn attack_37_a_header_that_decides_comes_once() {
+fn attack_37_duplicate_deciding_headers_are_refused() {
     let (guarded, token) = start();
     let twice = |name: &'static str, value: &str| {
         let headers = [("authorization", &*token), (name, value), (name, value)];
@@ -155,9 +155,9 @@ fn attack_37_a_header_that_decides_comes_once() {
     assert!(message(&answer).contains("content-type"), "{}", answer.text);
 }
 
-/// Where nothing is decided by it, a query is as good as none.
+/// Where nothing depends on it, a query is ignored.
 #[test]
-fn attack_37_other_paths_take_no_part_of_their_answer_from_a_query() {
+fn attack_37_other_paths_ignore_the_query() {
     let guarded = Guarded::start(keys_only());
     for path in ["/health", "/ready", "/mcp/server-card"] {
         let answer = guarded.server.get(&format!("{path}?a=b&a=c"), &[]);

@@ -1,29 +1,29 @@
-//! What no history may show, whatever the order in which the server took what
-//! overlapped.
+//! Finds contradictions in a history, whatever the order in which the server took
+//! overlapping calls.
 //!
-//! Of two calls the first is the one that was answered before the other was made,
-//! by a counter that all clients share; all others count as simultaneous.
+//! A call precedes another if it was answered before the other was made, by a counter that
+//! all clients share; all other calls count as simultaneous.
 
 /// One call and its answer.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub invoked: u64,
     pub answered: u64,
-    pub what: What,
+    pub what: Action,
     pub answer: Answer,
 }
 
-/// Tokens and users are numbers.
+/// A call; tokens and users are numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// Of a user; gives the token that begins a session.
+pub enum Action {
+    /// The login of a user, which returns the token that begins a session.
     Login(usize),
     Refresh(usize),
     Logout(usize),
     RevokeOthers(usize),
     ChangePassword(usize),
     Verify(usize),
-    /// Whether the owner of the token has what the role grants.
+    /// Asks whether the owner of the token has the permission that the role grants.
     Check(usize),
     Disable(usize),
     Enable(usize),
@@ -33,19 +33,19 @@ pub enum What {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Done, or active, or allowed.
+    /// The call succeeded: done, active, or allowed.
     Yes,
     No,
-    /// Throttled, or the server was too busy.
+    /// The call was throttled, or the server was too busy.
     Unknown,
 }
 
-/// Whose token it is, and which token its session began with.
+/// The owner of a token, and the token that its session began with.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
     pub user: usize,
     pub session: usize,
-    /// When the answer came that brought it.
+    /// The time of the answer that contained the token.
     pub answered: u64,
 }
 
@@ -54,11 +54,11 @@ pub struct History {
     pub tokens: Vec<Owner>,
 }
 
+use Action::*;
 use Answer::{No, Yes};
-use What::*;
 
 impl History {
-    /// The first thing that cannot have been.
+    /// Returns the first contradiction, if any.
     pub fn check(&self) -> Result<(), String> {
         for event in &self.events {
             let wrong = match (event.what, event.answer) {
@@ -67,7 +67,7 @@ impl History {
                     self.ended(event, token).or(self.disabled(event, token))
                 }
                 (Refresh(token) | Verify(token) | RevokeOthers(token), No) => {
-                    self.without_a_reason(event, token)
+                    self.ended_without_cause(event, token)
                 }
                 (Check(token), Yes) => self.ended(event, token).or(self.not_granted(event, token)),
                 (Login(user), Yes) => self.stays_disabled(event, user),
@@ -80,8 +80,8 @@ impl History {
         Ok(())
     }
 
-    /// Those of which the check says something.
-    pub fn count(&self, what: impl Fn(&What) -> bool, answer: Answer) -> usize {
+    /// Counts the events of a kind with this answer.
+    pub fn count(&self, what: impl Fn(&Action) -> bool, answer: Answer) -> usize {
         let events = self.events.iter();
         events
             .filter(|event| what(&event.what) && event.answer == answer)
@@ -98,7 +98,7 @@ impl History {
         ))
     }
 
-    /// It was told before that the session is over, which is for good.
+    /// An earlier answer showed that the session is over, which is final.
     fn ended(&self, event: &Event, token: usize) -> Option<String> {
         let owner = self.tokens[token];
         let ender = self
@@ -108,7 +108,7 @@ impl History {
         Some(format!("a session went on that was ended, by {ender:?}"))
     }
 
-    /// Whether the session is over once this was answered.
+    /// Returns whether this answer shows that the session is over.
     fn shows_ended(&self, event: &Event, owner: Owner) -> bool {
         let own = |token: usize| self.tokens[token].session == owner.session;
         let had_begun = || self.tokens[owner.session].answered < event.invoked;
@@ -129,7 +129,7 @@ impl History {
         self.stays_disabled(event, self.tokens[token].user)
     }
 
-    /// The account was disabled before, and nobody can have enabled it since.
+    /// The account was disabled before, and no call can have enabled it since.
     fn stays_disabled(&self, event: &Event, user: usize) -> Option<String> {
         let disabled = self.events.iter().find(|disable| {
             let enabled_since = || {
@@ -163,11 +163,11 @@ impl History {
                 && assign.invoked < event.answered
                 && !revoked_since()
         });
-        (!granted).then(|| "a permission that nobody had granted".to_owned())
+        (!granted).then(|| "a permission was allowed that was never granted".to_owned())
     }
 
-    /// A session is not over just so.
-    fn without_a_reason(&self, event: &Event, token: usize) -> Option<String> {
+    /// A session does not end without a cause.
+    fn ended_without_cause(&self, event: &Event, token: usize) -> Option<String> {
         let owner = self.tokens[token];
         let own = |token: usize| self.tokens[token].session == owner.session;
         let uses = |token: usize| {
@@ -186,22 +186,22 @@ impl History {
                 Disable(user) => user == owner.user,
                 _ => false,
             };
-            // A replay is refused, and ends the session just so.
+            // A replay is refused and ends the session.
             let happened = other.answer != No || matches!(other.what, Refresh(_));
             may_end && happened && other.invoked < event.answered
         });
-        (!has_reason).then(|| "a session was over that nothing had ended".to_owned())
+        (!has_reason).then(|| "a session was over although no call had ended it".to_owned())
     }
 }
 
-/// The check has to find what it is there to find.
+/// Tests that the check finds contradictions, and nothing else.
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// One after the other, of one user with two sessions: tokens 0 and 1; token 2
-    /// is what a refresh of token 0 gives.
-    fn check(steps: &[(What, Answer)]) -> Result<(), String> {
+    /// Runs the steps one after the other for one user with two sessions: tokens 0 and 1;
+    /// token 2 is the result of refreshing token 0.
+    fn check(steps: &[(Action, Answer)]) -> Result<(), String> {
         let events = steps.iter().enumerate().map(|(number, (what, answer))| {
             let invoked = 10 + 2 * number as u64;
             Event {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_is_not_complained_of() {
+    fn possible_histories_pass() {
         for steps in [
             &[
                 (Refresh(0), Yes),
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_be_is_found() {
+    fn impossible_histories_are_found() {
         for steps in [
             &[(Refresh(0), Yes), (Refresh(0), Yes)][..],
             &[(Logout(0), Yes), (Verify(2), Yes)],

@@ -1,5 +1,5 @@
-//! The server away, locked or full: callers are told so at once, nothing that was
-//! acknowledged is lost, and it goes on by itself.
+//! The database server down, locked or full: callers get an error at once, no acknowledged
+//! change is lost, and the service recovers by itself.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,31 +14,32 @@ use user_auth_tests::{Answer, PASSWORD, Server};
 use super::on;
 
 const CLIENTS: usize = 8;
-/// Longer than all that the store waits for, and so only the end of a test that fails.
+/// Longer than any timeout of the store, so that it only ends a failing test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whether the answer is that something is away; otherwise it is what was asked for.
+/// Returns whether the answer reports an unavailable resource; otherwise asserts that it is
+/// a success.
 #[track_caller]
-fn is_away(answer: &Result<Value, Value>) -> bool {
+fn is_unavailable(answer: &Result<Value, Value>) -> bool {
     let Err(error) = answer else {
         return false;
     };
     assert_eq!(error["code"], -32004, "{error}");
     let seconds = &error["data"]["details"]["retry_after_seconds"];
     assert!(seconds.as_u64() >= Some(1), "{error}");
-    says_nothing_of_the_inside(&error.to_string());
+    assert_no_internals(&error.to_string());
     true
 }
 
 #[track_caller]
-fn says_nothing_of_the_inside(shown: &str) {
+fn assert_no_internals(shown: &str) {
     let shown = shown.to_lowercase();
     for inside in ["select", "postgres", "127.0.0.1", "connection"] {
         assert!(!shown.contains(inside), "{shown}");
     }
 }
 
-/// Reads the session as a resource, where the status of HTTP says how that ended.
+/// Reads the session as a resource, where the HTTP status shows the outcome.
 fn read_session(server: &Server, tokens: &Value) -> Answer {
     let session_id = tokens["session_id"].as_str().unwrap();
     let uri = format!("mcp://user-auth/sessions/{session_id}");
@@ -62,7 +63,7 @@ fn account(client: usize, number: usize) -> Value {
 }
 
 #[test]
-fn a_server_that_goes_away_and_comes_back_loses_nothing_that_was_acknowledged() {
+fn a_restarted_database_server_loses_no_acknowledged_change() {
     for crash in [false, true] {
         let database = Postgres::start_new();
         let url = database.database();
@@ -79,7 +80,8 @@ fn a_server_that_goes_away_and_comes_back_loses_nothing_that_was_acknowledged() 
                             return;
                         }
                         let server = &servers[client % 2];
-                        let away = is_away(&server.call("register", account(client, number)));
+                        let away =
+                            is_unavailable(&server.call("register", account(client, number)));
                         if !away {
                             acknowledged.lock().unwrap().push((client, number));
                         }
@@ -114,7 +116,7 @@ fn a_server_that_goes_away_and_comes_back_loses_nothing_that_was_acknowledged() 
 }
 
 #[test]
-fn while_all_connections_are_busy_callers_are_told_so_and_then_it_goes_on() {
+fn busy_connections_cause_errors_until_they_are_free_again() {
     let database = Postgres::start_new();
     let url = database.database();
     let server = on(&format!("{url}?pool_size=1")).start();
@@ -127,27 +129,30 @@ fn while_all_connections_are_busy_callers_are_told_so_and_then_it_goes_on() {
         );
         thread::scope(|scope| {
             for _ in 0..CLIENTS {
-                scope.spawn(|| assert!(is_away(&server.call("verify_token", verify.clone()))));
+                scope.spawn(|| {
+                    assert!(is_unavailable(&server.call("verify_token", verify.clone())))
+                });
             }
         });
         let answer = read_session(&server, &tokens);
         assert_eq!(answer.status, 503, "{answer:?}");
         assert_eq!(answer.json()["error"]["code"], -32004, "{answer:?}");
         assert!(answer.header("retry-after").is_some(), "{answer:?}");
-        says_nothing_of_the_inside(&answer.text);
-        // What waits for a lock gives up: it does not pile up at the server.
+        assert_no_internals(&answer.text);
+        // Calls that wait for a lock give up, so they do not pile up at the database
+        // server.
         let waiting = "SELECT count(*) <= 1 FROM pg_stat_activity
                        WHERE application_name = 'user-auth' AND state = 'active'";
         assert_eq!(database.sql("postgres", waiting), "t");
     }
     let answer = server.call("verify_token", verify);
-    assert!(!is_away(&answer));
+    assert!(!is_unavailable(&answer));
     assert_eq!(answer.unwrap()["active"], true);
     assert_eq!(read_session(&server, &tokens).status, 200);
 }
 
 #[test]
-fn a_write_that_another_program_holds_up_is_given_up() {
+fn a_write_blocked_by_another_program_times_out() {
     let database = Postgres::start_new();
     let url = database.database();
     let server = on(&url).start();
@@ -158,13 +163,13 @@ fn a_write_that_another_program_holds_up_is_given_up() {
             "test0",
             "BEGIN; LOCK TABLE user_auth.records IN SHARE MODE;",
         );
-        assert!(is_away(&server.call("login", credentials.clone())));
+        assert!(is_unavailable(&server.call("login", credentials.clone())));
     }
-    assert!(!is_away(&server.call("login", credentials.clone())));
+    assert!(!is_unavailable(&server.call("login", credentials.clone())));
 }
 
 #[test]
-fn sessions_that_the_server_ends_are_replaced() {
+fn connections_closed_by_the_database_server_are_replaced() {
     let url = postgres::database();
     let server = on(&url).start();
     let tokens = server.new_session("alice");
@@ -178,9 +183,9 @@ fn sessions_that_the_server_ends_are_replaced() {
                  WHERE datname = '{database}'"
             ),
         );
-        // The news of the end and the next call may cross.
+        // The notice of the end and the next call may cross.
         let mut answers = 0;
-        while is_away(&server.call("verify_token", verify.clone())) {
+        while is_unavailable(&server.call("verify_token", verify.clone())) {
             answers += 1;
             assert!(answers <= 16);
         }

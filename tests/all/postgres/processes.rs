@@ -1,4 +1,4 @@
-//! Four processes on one database are as good as one.
+//! Four processes on one database behave like one.
 
 use std::sync::Barrier;
 use std::thread;
@@ -11,7 +11,8 @@ use super::{MASTER_KEY, four_on, on};
 
 const CALLERS: usize = 24;
 
-/// The answers to one call of all callers at once, over all processes.
+/// Sends one call from all callers in parallel, spread over all processes, and returns the
+/// answers.
 fn at_once(servers: &[Server], operation: &str, arguments: &Value) -> Vec<Result<Value, Value>> {
     let barrier = Barrier::new(CALLERS);
     thread::scope(|scope| {
@@ -39,7 +40,7 @@ fn winners(answers: &[Result<Value, Value>]) -> Vec<&Value> {
 }
 
 #[test]
-fn of_registrations_of_one_name_over_four_processes_exactly_one_wins() {
+fn exactly_one_of_parallel_registrations_over_four_processes_wins() {
     let servers = four_on(&postgres::database());
     for round in 0..3 {
         let account = json!({"username": format!("alice{round}"), "password": PASSWORD});
@@ -55,7 +56,7 @@ fn of_registrations_of_one_name_over_four_processes_exactly_one_wins() {
 }
 
 #[test]
-fn of_refreshes_of_one_token_over_four_processes_exactly_one_wins() {
+fn exactly_one_of_parallel_refreshes_over_four_processes_wins() {
     let servers = four_on(&postgres::database());
     for round in 0..3 {
         let tokens = servers[0].new_session(&format!("alice{round}"));
@@ -66,7 +67,7 @@ fn of_refreshes_of_one_token_over_four_processes_exactly_one_wins() {
         for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
             assert_eq!(error["code"], -32001, "{error}");
         }
-        // The others used a token that was used: that ends the session, everywhere.
+        // The other calls replayed a used token, which ends the session everywhere.
         let token = json!({"token": won[0]["access_token"]});
         for server in &servers {
             let answer = server.call("verify_token", token.clone()).unwrap();
@@ -95,10 +96,10 @@ fn failed_logins_are_counted_over_four_processes() {
 }
 
 #[test]
-fn the_audit_chain_of_an_account_that_all_four_work_on_is_whole() {
+fn an_audit_chain_written_by_four_processes_is_intact() {
     let servers = four_on(&postgres::database());
     let tokens = servers[0].new_session("alice");
-    // The first is the registration, the second the login.
+    // The first record is the registration, the second the login.
     let mut records = 2;
     for _ in 0..4 {
         let login = json!({"username": "alice", "password": PASSWORD});
@@ -131,7 +132,7 @@ fn the_audit_chain_of_an_account_that_all_four_work_on_is_whole() {
 }
 
 #[test]
-fn a_database_belongs_to_the_first_master_key() {
+fn a_database_is_bound_to_the_first_master_key() {
     let url = postgres::database();
     let _server = on(&url).start();
     let home = folder();
@@ -155,7 +156,7 @@ fn a_database_belongs_to_the_first_master_key() {
 }
 
 #[test]
-fn a_key_file_that_is_not_there_is_not_made_up() {
+fn a_missing_key_file_is_not_generated() {
     let home = folder();
     let key = home.path().join("master.key");
     let url = postgres::database();
@@ -175,7 +176,7 @@ fn a_key_file_that_is_not_there_is_not_made_up() {
 }
 
 #[test]
-fn no_message_shows_the_password_of_the_database() {
+fn no_message_contains_the_database_password() {
     let home = folder();
     let server = Postgres::start_new();
     let url = server.database();
@@ -203,7 +204,7 @@ fn no_message_shows_the_password_of_the_database() {
     let (code, text) = run("postgres://me:secret@db.example:secret/x");
     assert_eq!(code, Some(3));
     assert!(text.contains("postgres://USER"), "{text}");
-    // The log of a server says where its state lives.
+    // The log of a server names its database.
     let serving = on(&url).env("RUST_LOG", "trace").start();
     serving.new_session("alice");
     let (_, log) = serving.stop();

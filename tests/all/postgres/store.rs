@@ -1,4 +1,4 @@
-//! What the PostgreSQL store promises beyond the contract that all stores pass.
+//! Guarantees of the PostgreSQL store beyond the contract that all stores fulfil.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ async fn value(store: &dyn Store, key: &str) -> Option<String> {
     Some(String::from_utf8(entry.value).unwrap())
 }
 
-/// Runs so many copies of a task at once and gives what they give.
+/// Runs this many copies of a task in parallel and returns their results.
 async fn at_once<T, F>(count: usize, task: impl Fn(usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
@@ -64,7 +64,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 #[test]
-fn a_new_database_can_be_opened_by_many_at_once() {
+fn a_new_database_can_be_opened_by_many_processes_at_once() {
     runtime().block_on(async {
         for _ in 0..3 {
             let url = postgres::database();
@@ -105,7 +105,7 @@ fn several_stores_share_a_database() {
 }
 
 #[test]
-fn batches_that_name_their_keys_in_other_orders_do_not_wait_for_each_other_for_ever() {
+fn batches_with_the_same_keys_in_different_orders_do_not_deadlock() {
     runtime().block_on(async {
         let stores = stores(&postgres::database(), 2).await;
         let keys: Vec<String> = (0..8).map(|n| format!("key/{n}")).collect();
@@ -128,7 +128,7 @@ fn batches_that_name_their_keys_in_other_orders_do_not_wait_for_each_other_for_e
 }
 
 #[test]
-fn a_commit_and_additions_to_the_same_key_take_turns() {
+fn a_commit_and_additions_to_one_key_are_serialized() {
     runtime().block_on(async {
         let stores = stores(&postgres::database(), 2).await;
         for round in 0..20 {
@@ -145,7 +145,8 @@ fn a_commit_and_additions_to_the_same_key_take_turns() {
                 }
             })
             .await;
-            // Who is first finds nothing; if that is the commit, all is added to it.
+            // The first writer finds nothing; if that is the commit, all additions are
+            // applied to its value.
             let expected = if created[0] { "1008" } else { "8" };
             assert_eq!(value(&*stores[0], &key).await.unwrap(), expected);
         }
@@ -153,7 +154,7 @@ fn a_commit_and_additions_to_the_same_key_take_turns() {
 }
 
 #[test]
-fn a_purge_takes_no_record_that_is_written_anew_meanwhile() {
+fn a_purge_keeps_a_record_that_is_rewritten_meanwhile() {
     runtime().block_on(async {
         let stores = stores(&postgres::database(), 2).await;
         for round in 0..40 {
@@ -187,7 +188,7 @@ fn a_purge_takes_no_record_that_is_written_anew_meanwhile() {
 }
 
 #[test]
-fn callers_who_go_leave_their_connection_in_order() {
+fn cancelled_calls_leave_their_connection_usable() {
     runtime().block_on(async {
         let store = open(&format!("{}?pool_size=1", postgres::database()))
             .await
@@ -206,10 +207,10 @@ fn callers_who_go_leave_their_connection_in_order() {
 }
 
 #[test]
-fn what_is_committed_is_there_after_a_crash_of_the_server() {
+fn commits_survive_a_crash_of_the_database_server() {
     let server = Postgres::start_new();
     let url = server.database();
-    // Even where whoever runs the server has chosen otherwise for everybody.
+    // This holds even where the administrator has chosen another default for everyone.
     server.sql("postgres", "ALTER SYSTEM SET synchronous_commit = off");
     server.sql("postgres", "SELECT pg_reload_conf()");
     runtime().block_on(async {
@@ -227,7 +228,7 @@ fn what_is_committed_is_there_after_a_crash_of_the_server() {
 }
 
 #[test]
-fn a_schema_that_this_program_does_not_know_is_left_alone() {
+fn an_unknown_schema_version_is_left_unchanged() {
     let server = Postgres::start_new();
     let refused = |database: &str| {
         let url = server.url(database);
@@ -261,14 +262,14 @@ fn a_schema_that_this_program_does_not_know_is_left_alone() {
         assert_eq!(server.sql(database, tables), "1");
     }
 
-    // A schema that somebody has prepared for a role that may not make one.
+    // A schema prepared by an administrator for a role that may not create one.
     server.sql("postgres", "CREATE DATABASE prepared");
     server.sql("prepared", "CREATE SCHEMA user_auth");
     runtime().block_on(open(&server.url("prepared"))).unwrap();
 }
 
 #[test]
-fn an_isolation_level_under_which_commits_could_not_be_judged_is_refused() {
+fn an_unsuitable_isolation_level_is_refused() {
     let server = Postgres::start_new();
     let url = server.database();
     let level = "ALTER DATABASE test0 SET default_transaction_isolation = 'repeatable read'";
@@ -284,7 +285,7 @@ fn an_isolation_level_under_which_commits_could_not_be_judged_is_refused() {
 }
 
 #[test]
-fn nothing_stays_behind_in_a_session_that_another_could_get() {
+fn pooled_connections_keep_no_state_of_earlier_users() {
     let server = Postgres::start_new();
     let url = server.database();
     runtime().block_on(async {
@@ -294,7 +295,7 @@ fn nothing_stays_behind_in_a_session_that_another_could_get() {
             .await
             .unwrap();
         store.add("n", 1, None).await.unwrap();
-        // What the one session holds, told by a function that the store calls.
+        // The state of one connection, reported by a function that the store calls.
         server.sql(
             "test0",
             "CREATE TABLE seen AS SELECT ''::text AS what WHERE false;
@@ -319,10 +320,10 @@ fn nothing_stays_behind_in_a_session_that_another_could_get() {
     );
 }
 
-/// Up to PostgreSQL 14 every role may put operators into `public`, which match better
-/// than PostgreSQL's own where those have to convert.
+/// Up to PostgreSQL 14 every role may create operators in `public`, which match better than
+/// PostgreSQL's own where those need a conversion.
 #[tokio::test]
-async fn operators_of_others_are_not_taken_for_those_of_postgresql() {
+async fn operators_of_other_roles_are_not_used() {
     let server = postgres::shared();
     let url = server.database();
     let name = url.rsplit('/').next().unwrap();
@@ -348,7 +349,7 @@ async fn operators_of_others_are_not_taken_for_those_of_postgresql() {
 }
 
 #[tokio::test]
-async fn a_schema_that_another_role_could_drop_is_not_used() {
+async fn a_schema_that_another_role_could_drop_is_refused() {
     let server = postgres::shared();
     let url = server.database();
     let name = url.rsplit('/').next().unwrap();
@@ -358,7 +359,7 @@ async fn a_schema_that_another_role_could_drop_is_not_used() {
         &format!("CREATE ROLE {role}; CREATE SCHEMA user_auth AUTHORIZATION {role}"),
     );
     let Err(error) = open(&url).await else {
-        panic!("it was used");
+        panic!("the schema was accepted");
     };
     assert!(
         error.to_string().contains("belongs to another role"),
@@ -368,9 +369,9 @@ async fn a_schema_that_another_role_could_drop_is_not_used() {
     open(&url).await.unwrap();
 }
 
-/// A page ends with what brings it to a MiB, wherever the records come from.
+/// A page ends with the record that brings it to 1 MiB, wherever the records come from.
 #[tokio::test]
-async fn large_records_come_in_small_pages() {
+async fn large_records_are_read_in_small_pages() {
     let store = open(&postgres::database()).await.unwrap();
     let large = "x".repeat(600 * 1024);
     for number in 0..5 {

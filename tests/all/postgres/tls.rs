@@ -1,4 +1,4 @@
-//! TLS to the server, as `sslmode` asks for it.
+//! TLS to the database server, according to `sslmode`.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use user_auth_host::store::{PostgresStore, Store};
 use user_auth_tests::folder;
 use user_auth_tests::postgres::{self, Postgres};
 
-/// The store, and what keeps its connections open.
+/// Opens the store, and returns it with the runtime that drives its connections.
 fn open(url: &str, parameters: &str) -> Result<(PostgresStore, Runtime), String> {
     let url = format!("{url}?{parameters}").parse().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -35,7 +35,7 @@ fn write(folder: &Path, name: &str, text: &str) -> String {
 }
 
 #[test]
-fn a_server_is_taken_for_what_its_certificate_says_and_no_more() {
+fn a_server_is_trusted_only_as_far_as_its_certificate_verifies() {
     let ours = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let another = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let server = Postgres::start_with(
@@ -45,7 +45,7 @@ fn a_server_is_taken_for_what_its_certificate_says_and_no_more() {
             ("server.key", &ours.signing_key.serialize_pem()),
         ],
     );
-    // As 127.0.0.1 it has not the name that is in its certificate.
+    // The certificate does not name 127.0.0.1.
     let by_address = server.database();
     let by_name = by_address.replace("@127.0.0.1:", "@localhost:");
     let files = folder();
@@ -99,7 +99,7 @@ fn a_server_is_taken_for_what_its_certificate_says_and_no_more() {
         assert!(named, "{parameters}: {error}");
     }
 
-    // Where there is TLS, it is used without being asked for.
+    // Where the server offers TLS, it is used by default.
     let _in_use = open(&by_address, "").unwrap();
     let over_tls = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
                     WHERE application_name = 'user-auth'";
@@ -107,7 +107,7 @@ fn a_server_is_taken_for_what_its_certificate_says_and_no_more() {
 }
 
 #[test]
-fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
+fn a_server_without_tls_is_refused_if_tls_is_required() {
     let url = postgres::database();
     for parameters in [
         "sslmode=require",

@@ -1,4 +1,4 @@
-//! Answers that are none.
+//! Invalid responses of a component.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use user_auth_tests::Stdio;
 use super::{assert_ended, assert_unharmed, built, hostile};
 
 #[test]
-fn an_answer_that_is_none_is_told_as_an_error() {
+fn an_invalid_response_becomes_an_error() {
     let server = hostile();
     for bad in [
         "large-header",
@@ -25,7 +25,7 @@ fn an_answer_that_is_none_is_told_as_an_error() {
 }
 
 #[test]
-fn a_component_cannot_add_header_lines_or_frame_its_answer() {
+fn a_component_cannot_add_header_lines_or_framing() {
     let server = hostile();
     let host = server.url.trim_start_matches("http://");
     let body = r#""split-header""#;
@@ -49,9 +49,9 @@ fn a_component_cannot_add_header_lines_or_frame_its_answer() {
     assert_eq!(body, "{}");
 }
 
-/// Where what is no JSON would mix with the messages of others.
+/// On standard output an invalid message would mix with the messages of other requests.
 #[test]
-fn a_line_of_standard_output_is_a_message_or_is_not_written() {
+fn only_valid_messages_are_written_to_standard_output() {
     let component = built("user-auth-hostile.wasm");
     let arguments = ["--store", "memory", "--component"];
     let mut client = Stdio::start(&[&arguments[..], &[component.to_str().unwrap()]].concat());

@@ -1,11 +1,11 @@
-//! Much of what is allowed in small amounts.
+//! Large amounts of calls and data that are allowed in small amounts.
 
 use std::fs;
 
 use super::{assert_ended, assert_unharmed, built, deed, folder, hostile, options};
 
 #[test]
-fn a_flood_of_log_lines_leaves_most_of_them_out() {
+fn a_flood_of_log_lines_is_truncated() {
     let server = hostile();
     assert_eq!(deed(&server, "log").0, 200);
     assert_unharmed(&server, "log");
@@ -16,7 +16,7 @@ fn a_flood_of_log_lines_leaves_most_of_them_out() {
 }
 
 #[test]
-fn a_flood_of_notifications_is_cut_and_the_answer_comes() {
+fn a_flood_of_notifications_is_cut_and_the_response_arrives() {
     let server = hostile();
     let accept = [("accept", "application/json, text/event-stream")];
     let answer = server.post(&accept, r#""notifications""#);
@@ -28,9 +28,9 @@ fn a_flood_of_notifications_is_cut_and_the_answer_comes() {
     assert_unharmed(&server, "notifications");
 }
 
-/// Names that are counted are kept for as long as the server runs.
+/// The names of counted operations are kept for as long as the server runs.
 #[test]
-fn invented_operations_with_long_names_fill_neither_log_nor_memory() {
+fn unknown_operations_with_long_names_fill_neither_log_nor_memory() {
     let home = folder();
     let audit = home.path().join("audit.jsonl");
     let server = options(&built("user-auth-hostile.wasm"))
@@ -48,9 +48,9 @@ fn invented_operations_with_long_names_fill_neither_log_nor_memory() {
     assert!(written.len() < 200_000, "{} bytes", written.len());
 }
 
-/// Each has a line in the audit log, which is to be read by somebody.
+/// Each counted operation writes a line to the audit log, which people have to read.
 #[test]
-fn a_call_that_counts_operations_without_end_is_ended() {
+fn a_call_that_counts_operations_endlessly_is_ended() {
     let home = folder();
     let audit = home.path().join("audit.jsonl");
     let server = options(&built("user-auth-hostile.wasm"))
@@ -60,12 +60,12 @@ fn a_call_that_counts_operations_without_end_is_ended() {
     assert_ended(&server, "many-operations");
     assert_unharmed(&server, "many-operations");
     let written = fs::read_to_string(&audit).unwrap();
-    // And one for the operation that it was ended in.
+    // One more line is for the operation during which the call was ended.
     assert_eq!(written.lines().count(), 1_000 + 1);
 }
 
 #[test]
-fn a_letter_without_end_does_not_wait_in_the_queue() {
+fn an_oversized_message_is_not_queued() {
     let server = hostile();
     let (_, answer) = deed(&server, "message");
     assert_eq!(answer["taken"], false);

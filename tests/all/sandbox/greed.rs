@@ -1,4 +1,4 @@
-//! What the host holds, logs and waits for when a component asks for too much.
+//! Bounds on what the host holds, logs and waits for when a component asks for too much.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use user_auth_tests::postgres::database;
 use super::{Options, Server, assert_ended, assert_unharmed, built, deed, hostile, options};
 use crate::postgres::on;
 
-/// Deeds that want the host to hold more than it may at one time.
+/// Deeds that would make the host hold more than its limit at one time.
 const GREEDY: [&str; 8] = [
     "one-name",
     "many-names",
@@ -19,8 +19,8 @@ const GREEDY: [&str; 8] = [
     "reads",
 ];
 const ATTACKERS: usize = 3;
-/// What one of them may cost at the most: the memory of its instance, and what passes
-/// between that and the host.
+/// The most memory that one of them may use: the memory of its instance, and the data that
+/// passes between it and the host.
 const MIB: u64 = 64 + 20;
 
 fn with(options: Options) -> Server {
@@ -31,7 +31,7 @@ fn with(options: Options) -> Server {
         .start()
 }
 
-/// A number of `/proc/PID/status`, which are in KiB, in MiB.
+/// Returns a number of `/proc/PID/status`, which are in KiB, in MiB.
 fn mib(server: &Server, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -39,7 +39,7 @@ fn mib(server: &Server, name: &str) -> u64 {
     kib.parse::<u64>().unwrap() / 1024
 }
 
-/// The peak begins again at what is held now, which is this.
+/// Resets the peak to the current memory and returns that.
 fn reset_peak(server: &Server) -> u64 {
     fs::write(format!("/proc/{}/clear_refs", server.pid()), "5").unwrap();
     mib(server, "VmHWM")
@@ -50,7 +50,7 @@ fn assert_grown_at_most(mib: u64, server: &Server, before: u64, by: &str) {
     assert!(grown <= mib, "{by}: {grown} MiB more than {before}");
 }
 
-/// Has several callers do it while others are answered.
+/// Has several callers do the deed while others are answered.
 fn while_others_are_answered(server: &Server, bad: &str) {
     std::thread::scope(|scope| {
         let attacks: Vec<_> = (0..ATTACKERS)
@@ -78,23 +78,23 @@ fn assert_bounded(server: Server) {
 }
 
 #[test]
-fn however_much_is_asked_for_the_host_holds_little_with_a_store_in_memory() {
+fn greedy_requests_use_bounded_memory_with_the_memory_store() {
     assert_bounded(with(Options::new().store("memory")));
 }
 
 #[test]
-fn however_much_is_asked_for_the_host_holds_little_with_sqlite() {
+fn greedy_requests_use_bounded_memory_with_sqlite() {
     assert_bounded(with(Options::new()));
 }
 
 #[test]
-fn however_much_is_asked_for_the_host_holds_little_with_postgres() {
+fn greedy_requests_use_bounded_memory_with_postgresql() {
     assert_bounded(with(on(&database())));
 }
 
-/// A store in memory is the host's memory, too.
+/// A store in memory uses the host's memory.
 #[test]
-fn a_call_that_writes_without_end_is_ended() {
+fn a_call_that_writes_endlessly_is_ended() {
     let bounds = ["--set", "limits.store_bytes_per_call=33554432"];
     let options = bounds
         .iter()
@@ -109,7 +109,7 @@ fn a_call_that_writes_without_end_is_ended() {
 }
 
 #[test]
-fn what_the_host_refuses_costs_no_memory_and_few_lines() {
+fn refused_requests_cost_no_memory_and_few_log_lines() {
     let server = hostile();
     let before = reset_peak(&server);
     assert_eq!(deed(&server, "refusals").0, 200);
@@ -123,12 +123,12 @@ fn what_the_host_refuses_costs_no_memory_and_few_lines() {
     assert_grown_at_most(MIB, &server, before, "refusals");
     let (_, log) = server.stop();
     assert!(log.contains("a call logs too much"), "{log}");
-    // Of two calls that log as much as they can.
+    // Two calls that log as much as they can.
     assert!(log.len() < 300_000, "{} bytes", log.len());
 }
 
 #[test]
-fn a_call_that_waits_for_ever_or_for_too_much_is_ended() {
+fn a_call_that_waits_endlessly_or_for_too_many_events_is_ended() {
     let server = options(&built("user-auth-hostile.wasm"))
         .arg("--set")
         .arg("limits.wall_clock_per_call_ms=1000")

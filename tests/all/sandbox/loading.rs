@@ -1,15 +1,15 @@
-//! What is not run at all, and what lies compiled in the cache.
+//! Components that are not run at all, and compiled code in the cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use user_auth_tests::{Server, command, handmade};
+use user_auth_tests::{Server, command, component_fixture};
 
 use super::{assert_unharmed, built, folder, options};
 
-/// What the program says of a component that it is not to run.
+/// Returns the program's message about a component that it must not run.
 fn refusal(home: &Path, component: &Path) -> String {
-    // With no input it ends in any case.
+    // With no input the program ends in any case.
     let output = command(home)
         .args(["stdio", "--store", "memory"])
         .arg("--component")
@@ -22,7 +22,7 @@ fn refusal(home: &Path, component: &Path) -> String {
 }
 
 #[test]
-fn a_component_that_wants_files_or_network_is_not_loaded() {
+fn a_component_that_imports_files_or_network_is_not_loaded() {
     let home = folder();
     let log = refusal(home.path(), &built("user-auth-intruder.wasm"));
     assert!(
@@ -35,7 +35,7 @@ fn a_component_that_wants_files_or_network_is_not_loaded() {
 }
 
 #[test]
-fn what_begins_larger_than_it_may_become_is_not_loaded() {
+fn a_component_that_starts_above_its_limits_is_not_loaded() {
     let home = folder();
     let memory = r#"(memory (export "memory") 1)"#;
     let tables = format!("{memory}{}", "(table 1 funcref)".repeat(9));
@@ -46,7 +46,7 @@ fn what_begins_larger_than_it_may_become_is_not_loaded() {
         ("memories", &format!("{memory} (memory 1)")),
     ] {
         let path = home.path().join("large.wasm");
-        fs::write(&path, handmade(declarations, "i32.const 1024")).unwrap();
+        fs::write(&path, component_fixture(declarations, "i32.const 1024")).unwrap();
         let log = refusal(home.path(), &path);
         assert!(
             log.contains("large.wasm is not a valid component"),
@@ -57,7 +57,7 @@ fn what_begins_larger_than_it_may_become_is_not_loaded() {
 }
 
 #[test]
-fn a_component_that_was_cut_or_altered_is_not_loaded() {
+fn a_truncated_or_altered_component_is_not_loaded() {
     let home = folder();
     let whole = fs::read(built("user-auth-hostile.wasm")).unwrap();
     let header = &whole[..8];
@@ -83,7 +83,7 @@ fn a_component_that_was_cut_or_altered_is_not_loaded() {
     }
 }
 
-/// The only compiled component in the cache.
+/// Returns the only compiled component in the cache.
 fn compiled(cache: &Path) -> PathBuf {
     let entries = fs::read_dir(cache.join("user-auth")).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -103,7 +103,7 @@ fn serve_with(cache: &Path) -> Server {
 }
 
 #[test]
-fn compiled_code_that_was_altered_in_the_cache_is_never_run() {
+fn altered_compiled_code_in_the_cache_is_never_run() {
     let cache = folder();
     serve_with(cache.path()).stop();
     let path = compiled(cache.path());
@@ -123,7 +123,7 @@ fn compiled_code_that_was_altered_in_the_cache_is_never_run() {
         let server = serve_with(cache.path());
         assert_unharmed(&server, name);
         server.stop();
-        // It was compiled anew, and that is what is kept.
+        // The component was compiled again, and the new code is in the cache.
         let mended = fs::read(compiled(cache.path())).unwrap();
         assert_eq!(mended.len(), whole.len(), "{name}");
         assert!(mended != damaged, "{name}");
@@ -131,7 +131,7 @@ fn compiled_code_that_was_altered_in_the_cache_is_never_run() {
 }
 
 #[test]
-fn compiled_code_is_not_taken_for_a_component() {
+fn compiled_code_is_not_accepted_as_a_component() {
     let cache = folder();
     serve_with(cache.path()).stop();
     let sealed = fs::read(compiled(cache.path())).unwrap();

@@ -1,4 +1,4 @@
-//! What a component finds that looks around.
+//! Everything that a component can find in its environment.
 
 use serde_json::{Value, json};
 use user_auth_host::settings::SETTINGS;
@@ -16,7 +16,8 @@ fn variables(report: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Arguments, input, keys of the host and what only files or network can give.
+/// Asserts that it finds no arguments, no input, no keys of the host, and nothing that only
+/// files or network could provide.
 fn assert_nothing_else(report: &Value) {
     for place in ["arguments", "host_keys", "outside"] {
         assert_eq!(report[place], json!([]), "{place}");
@@ -27,7 +28,7 @@ fn assert_nothing_else(report: &Value) {
 }
 
 #[test]
-fn a_component_finds_its_settings_and_nothing_else_of_the_host() {
+fn a_component_sees_only_its_settings_of_the_host() {
     let server = options(&built("user-auth-hostile.wasm"))
         .env("DATABASE_PASSWORD", CANARY)
         .env("USER_AUTH_MASTER_KEY", MASTER_KEY)
@@ -48,9 +49,9 @@ fn a_component_finds_its_settings_and_nothing_else_of_the_host() {
     assert_nothing_else(&report);
 }
 
-/// Standard input is where the next message comes from: it is the host's.
+/// Standard input carries the next message, and belongs to the host.
 #[test]
-fn a_component_reads_no_standard_input() {
+fn a_component_cannot_read_standard_input() {
     let component = built("user-auth-hostile.wasm");
     let arguments = ["--store", "memory", "--component"];
     let mut client = Stdio::start(&[&arguments[..], &[component.to_str().unwrap()]].concat());

@@ -1,5 +1,5 @@
-//! What a component can do with records: a trap around a commit leaves all of it
-//! behind, or nothing; and the records of the host are not the component's.
+//! What a component can do with records: a trap around a commit leaves all of it or
+//! nothing, and the records of the host are out of reach.
 
 use serde_json::json;
 use user_auth_tests::postgres::database;
@@ -8,7 +8,7 @@ use user_auth_tests::{Options, Server, folder};
 use super::{assert_ended, assert_unharmed, built, deed};
 use crate::postgres::on;
 
-/// On each store that is here: what a call wrote to it.
+/// Starts servers with the hostile component, on the memory store and on SQLite.
 fn servers() -> Vec<Server> {
     let component = built("user-auth-hostile.wasm");
     let start = |options: Options| {
@@ -20,7 +20,7 @@ fn servers() -> Vec<Server> {
     vec![start(Options::new().store("memory")), start(Options::new())]
 }
 
-/// Both records have the same number: that.
+/// Returns the number that both records have.
 fn number(server: &Server) -> u64 {
     let (_, records) = deed(server, "records");
     let of = |name: &str| records[name].as_u64().unwrap();
@@ -29,12 +29,12 @@ fn number(server: &Server) -> u64 {
 }
 
 #[test]
-fn a_trap_after_a_commit_leaves_all_of_it_and_after_none_nothing() {
+fn a_trap_leaves_a_commit_applied_fully_or_not_at_all() {
     for server in servers() {
         assert_eq!(deed(&server, "begin").0, 200);
         assert_eq!(number(&server), 1);
         for round in 1..=3 {
-            // Its caller gets no answer, and what the store confirmed is there.
+            // The caller gets no response, but the confirmed commit is there.
             assert_ended(&server, "commit-trap");
             assert_eq!(number(&server), round + 1);
             assert_ended(&server, "conflict-trap");
@@ -47,7 +47,7 @@ fn a_trap_after_a_commit_leaves_all_of_it_and_after_none_nothing() {
 }
 
 #[test]
-fn nobody_sees_half_of_what_those_write_who_trap() {
+fn readers_never_see_partial_writes_of_trapping_calls() {
     for server in servers() {
         assert_eq!(deed(&server, "begin").0, 200);
         std::thread::scope(|scope| {
@@ -71,14 +71,14 @@ fn nobody_sees_half_of_what_those_write_who_trap() {
                 attack.join().unwrap();
             }
         });
-        // Some lose their races, and none writes twice.
+        // Some calls lose their races, and none writes twice.
         assert!((2..=31).contains(&number(&server)));
         assert_unharmed(&server, "traps");
     }
 }
 
 #[test]
-fn a_component_neither_sees_nor_touches_the_records_of_its_host() {
+fn a_component_cannot_read_or_write_the_records_of_its_host() {
     let component = built("user-auth-hostile.wasm");
     let home = folder();
     let url = database();
@@ -98,7 +98,7 @@ fn a_component_neither_sees_nor_touches_the_records_of_its_host() {
             assert_eq!(answer["done"], json!([]), "{name}");
             let ready = server.get("/ready", &[]);
             assert_eq!(ready.status, 200, "{name}: {}", ready.text);
-            // Whatever it did, the next start finds the store as it was.
+            // Whatever the component did, the next start finds the store unchanged.
             server.stop();
         }
     }

@@ -1,5 +1,5 @@
-//! One line of a file to import: it becomes an account or is refused with a
-//! reason, and the same line once more changes nothing.
+//! Fuzzes one line of a file to import: the line becomes an account or is refused with a
+//! reason, and importing it again changes nothing.
 
 #![no_main]
 
@@ -16,7 +16,7 @@ fuzz_target!(|line: &str| {
     let import = || {
         let input = json!({"users": [user]});
         let answer = world.run_as(Principal::Operator, "import_users", input);
-        answer.expect("each line is answered for itself")["users"][0].clone()
+        answer.expect("each line has its own answer")["users"][0].clone()
     };
     let first = import();
     let again = import();

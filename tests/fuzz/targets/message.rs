@@ -1,5 +1,5 @@
-//! One MCP message: `stdio` or nothing on the first line, header fields on the
-//! next, an empty line, the body.
+//! Fuzzes one MCP message: the first line is `stdio` or empty, the next lines are header
+//! fields, and the body follows after an empty line.
 
 #![no_main]
 

@@ -1,6 +1,6 @@
-//! One password hash: of another system, which is imported or refused; or as a
-//! store may hold it that somebody has written to, which is read or refused and
-//! fits no password.
+//! Fuzzes one password hash: a hash of another system, which is imported or refused; or a
+//! stored hash that an attacker may have written, which is read or refused and matches no
+//! password.
 
 #![no_main]
 
@@ -24,17 +24,17 @@ fn check_foreign(text: &str) {
     let world = World::new();
     let record = PasswordRecord::import(&foreign, &world.ports()).expect("a good hash");
     let stored = serde_json::to_string(&record).expect("a record");
-    let read: PasswordRecord = serde_json::from_str(&stored).expect("what was stored");
-    assert!(!read.is_current(&world.settings), "it is hashed anew");
+    let read: PasswordRecord = serde_json::from_str(&stored).expect("a stored hash");
+    assert!(!read.is_current(&world.settings), "a login replaces it");
 }
 
 fn check_stored(text: &str) {
     let world = World::new();
     let record: PasswordRecord = serde_json::from_value(json!(text)).expect("any text");
-    let password = Password::try_from("a guess of somebody".to_owned()).expect("a password");
+    let password = Password::try_from("some wrong password".to_owned()).expect("a password");
     let fits = record.verify(&password, &world.ports());
     assert!(!fits.is_ok_and(|fits| fits));
-    // A hash with the parameters in force is one that can be read.
+    // A hash with the current parameters must be readable.
     if record.is_current(&world.settings) {
         assert!(record.verify(&password, &world.ports()).is_ok());
     }

@@ -1,5 +1,5 @@
-//! One text in the place of a token: none but the tokens that were issued, letter
-//! for letter, are good for anything.
+//! Fuzzes a text in the place of a token: only the issued tokens, letter for letter, are
+//! valid.
 
 #![no_main]
 

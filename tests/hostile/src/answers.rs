@@ -1,8 +1,8 @@
-//! Answers that no component should give, by their names.
+//! Invalid responses of a component, by their names.
 
 use crate::exports::user_auth::plugin::mcp::{Field, Response};
 
-/// An answer as it should be.
+/// Returns a valid response.
 pub fn json(body: String) -> Response {
     answer(200, Vec::new(), body.into_bytes())
 }

@@ -1,4 +1,4 @@
-//! Deeds that call the host too often, or with too much.
+//! Deeds that call the host too often, or with too much data.
 
 use std::hint::black_box;
 
@@ -12,7 +12,7 @@ pub fn host_calls() -> ! {
     }
 }
 
-/// 4 MiB of lines for the log.
+/// Writes 4 MiB of lines to the log.
 pub fn log() {
     let line = "flood".repeat(200);
     for _ in 0..4_000 {
@@ -20,7 +20,7 @@ pub fn log() {
     }
 }
 
-/// 1 MiB on standard output.
+/// Writes 1 MiB to standard output.
 pub fn print() {
     let line = "flood".repeat(200);
     for _ in 0..1_000 {
@@ -28,7 +28,7 @@ pub fn print() {
     }
 }
 
-/// 4 MiB for the client.
+/// Sends 4 MiB to the client.
 pub fn notifications() {
     let text = "flood".repeat(2_000);
     let flood = format!(r#"{{"jsonrpc":"2.0","method":"flood","params":{{"text":"{text}"}}}}"#);
@@ -37,14 +37,14 @@ pub fn notifications() {
     }
 }
 
-/// Operations that nobody called, with names and callers of 100 KB each.
+/// Reports operations that were never called, with names and callers of 100 KB each.
 pub fn operations() {
     for number in 0..100 {
         operation(format!("flood{number}-{}", "x".repeat(100_000)));
     }
 }
 
-/// One that nobody called, by a caller of the same name.
+/// Reports an operation that was never called, by a caller of the same name.
 pub fn operation(name: String) {
     telemetry::operation_began(&name);
     telemetry::operation_ended(&OperationEvent {
@@ -61,7 +61,7 @@ pub fn operation(name: String) {
     });
 }
 
-/// What the host says to a letter of 1 MB.
+/// Returns the host's answer to a message of 1 MB.
 pub fn message() -> String {
     let told = delivery::deliver(&Message {
         kind: Kind::PasswordChanged,

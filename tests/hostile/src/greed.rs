@@ -1,4 +1,4 @@
-//! Deeds that ask the host for as much as can be named, at one time or altogether.
+//! Deeds that ask the host for as much as a call can name, at one time or in total.
 
 use std::hint::black_box;
 
@@ -7,11 +7,11 @@ use crate::user_auth::plugin::store::{self, Expect, Mutation};
 use crate::user_auth::plugin::{client, keys, telemetry};
 
 const MIB: usize = 1 << 20;
-/// Records that are as large as they may be.
+/// The prefix of the keys of records with the maximum size.
 const LARGE: &str = "hostile/large/";
 const LARGE_RECORDS: usize = 100;
 
-// Some imports as they lie in memory, where one text can stand for many.
+// Some imports with their layout in memory, where one text can stand for many.
 #[link(wasm_import_module = "user-auth:plugin/store@0.1.0")]
 unsafe extern "C" {
     #[link_name = "get"]
@@ -47,14 +47,14 @@ fn put(key: String, value: Vec<u8>) -> Mutation {
     }
 }
 
-/// Records for others to ask for.
+/// Writes records for other deeds to ask for.
 pub fn fill() {
     for number in 0..LARGE_RECORDS {
         let _ = store::commit(&[put(format!("{LARGE}{number}"), vec![1; MIB])]);
     }
 }
 
-/// One record of 1 MiB, six hundred times.
+/// Asks for one record of 1 MiB, six hundred times.
 pub fn one_name() {
     let names = vec![format!("{LARGE}0"); 600];
     let _ = black_box(store::get(&names));
@@ -65,21 +65,21 @@ pub fn many_names() {
     let _ = black_box(store::get(&names));
 }
 
-/// A page of 100 MiB.
+/// Asks for a page of 100 MiB.
 pub fn page() {
     let _ = black_box(store::scan(LARGE, None, 1_000));
 }
 
-/// 120 names of 1 MiB each, all the same one.
+/// Asks for 120 names of 1 MiB each, all of them the same bytes.
 pub fn long_names() {
     let name = vec![b'x'; MIB];
     let names = vec![[name.as_ptr().addr(), name.len()]; 120];
-    // SAFETY: the host reads the names, which live, and writes a result no larger
-    // than this.
+    // SAFETY: the host reads the names, which outlive the call, and writes a result no
+    // larger than this.
     unsafe { raw_get(names.as_ptr(), names.len(), &mut [0; 8]) };
 }
 
-/// 50 MiB in one batch.
+/// Commits 50 MiB in one batch.
 pub fn large_batch() {
     let batch: Vec<Mutation> = (0..50)
         .map(|number| put(format!("hostile/batch/{number}"), vec![1; MIB]))
@@ -87,7 +87,7 @@ pub fn large_batch() {
     let _ = black_box(store::commit(&batch));
 }
 
-/// As much as an answer holds, over and over.
+/// Reads as much as an answer holds, repeatedly.
 pub fn reads() -> ! {
     let names: Vec<String> = (0..3).map(|number| format!("{LARGE}{number}")).collect();
     loop {
@@ -95,7 +95,7 @@ pub fn reads() -> ! {
     }
 }
 
-/// Ever more records.
+/// Writes records endlessly.
 pub fn writes() -> ! {
     let mut number = 0;
     loop {
@@ -104,19 +104,19 @@ pub fn writes() -> ! {
     }
 }
 
-/// A line of 60 MiB, which is one text twice.
+/// Logs a line of 60 MiB, which repeats one text.
 pub fn long_line() {
     let text = "x".repeat(30 * MIB);
     telemetry::log(telemetry::Severity::Error, &text, &text);
 }
 
-/// A label that would take five times as much to be shown.
+/// Derives a key for a label that would be five times as long when escaped.
 pub fn long_label() {
     let label = format!("host/{}", "\u{1}".repeat(15 * MIB));
     let _ = black_box(keys::derive(&label));
 }
 
-/// What the host says to a password of 10 MiB.
+/// Returns the host's answer to a password of 10 MiB.
 pub fn long_password() -> String {
     let parameters = Parameters {
         memory_kib: 8,
@@ -131,14 +131,14 @@ pub fn long_password() -> String {
     }
 }
 
-/// Lines without a word.
+/// Logs empty lines.
 pub fn empty_lines() {
     for _ in 0..9_000 {
         telemetry::log(telemetry::Severity::Error, "", "");
     }
 }
 
-/// What the host refuses, and might complain of each time.
+/// Makes calls that the host refuses, and might complain about each time.
 pub fn refusals() {
     let parameters = Parameters {
         memory_kib: u32::MAX,
@@ -155,35 +155,35 @@ pub fn refusals() {
     }
 }
 
-/// More operations than a call can have begun.
+/// Begins more operations than a call may have.
 pub fn many_operations() -> ! {
     loop {
         crate::floods::operation("flood".to_owned());
     }
 }
 
-/// Ids of requests, each of 1 MiB.
+/// Announces request ids of 1 MiB each.
 pub fn ids() {
     for number in 0..10 {
         client::started(&format!("\"{number}{}\"", "x".repeat(MIB)));
     }
 }
 
-/// An hour.
+/// Sleeps for an hour.
 pub fn sleep() {
-    // SAFETY: takes and gives numbers.
+    // SAFETY: takes and returns numbers.
     unsafe { block(subscribe_duration(3_600_000_000_000)) };
 }
 
-/// One timer, four million times.
+/// Polls one timer, four million times in one list.
 pub fn long_poll() {
-    // SAFETY: takes and gives numbers.
+    // SAFETY: takes and returns numbers.
     let timers = vec![unsafe { subscribe_duration(1) }; 4 << 20];
-    // SAFETY: the host reads the handles, which live, and writes a list.
+    // SAFETY: the host reads the handles, which outlive the call, and writes a list.
     unsafe { poll(timers.as_ptr(), timers.len(), &mut [0; 2]) };
 }
 
-/// 1 GiB.
+/// Asks for 1 GiB of random bytes.
 pub fn random() {
     // SAFETY: the host writes a list.
     unsafe { random_bytes(1 << 30, &mut [0; 2]) };

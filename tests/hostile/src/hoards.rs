@@ -1,11 +1,11 @@
-//! Deeds that take all they can get of processor, memory or handles.
+//! Deeds that take all the processor time, memory or handles they can get.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[link(wasm_import_module = "wasi:clocks/monotonic-clock@0.2.6")]
 unsafe extern "C" {
-    /// Gives a handle, which is never given back here.
+    /// Returns a handle, which is never dropped here.
     #[link_name = "subscribe-duration"]
     fn subscribe_duration(nanoseconds: u64) -> i32;
 }
@@ -34,10 +34,10 @@ fn deeper(depth: u64) -> u64 {
     black_box(deeper(depth + 1)) + frame[63]
 }
 
-/// Each is an object of the host's.
+/// Creates handles, each of which is an object in the host.
 pub fn handles() {
     for _ in 0..100_000 {
-        // SAFETY: takes and gives numbers.
+        // SAFETY: takes and returns numbers.
         black_box(unsafe { subscribe_duration(1) });
     }
 }

@@ -1,5 +1,5 @@
-//! A component that fits the contract and does what a component must not do:
-//! which of it, the body of the request says.
+//! A component that fits the contract and misbehaves: the body of the request names the
+//! deed.
 
 #![cfg(target_family = "wasm")]
 
@@ -45,7 +45,7 @@ impl mcp::Guest for Hostile {
             "begin" => records::begin(),
             "host-records" => return answers::json(records::of_the_host()),
             "fill" => greed::fill(),
-            // Whatever it is answered, it has no answer for its own caller.
+            // Whatever the host answers, the component does not respond to its own caller.
             "one-name" => then_trap(greed::one_name),
             "many-names" => then_trap(greed::many_names),
             "page" => then_trap(greed::page),
@@ -66,7 +66,7 @@ impl mcp::Guest for Hostile {
             "commit-trap" => records::commit_and_trap(),
             "conflict-trap" => records::conflict_and_trap(),
             "refused-trap" => records::refused_and_trap(),
-            // In a message that has an id.
+            // The deed as the method of a message with an id.
             message if message.contains(r#""method":"loop""#) => hoards::endless_loop(),
             _ => {}
         }

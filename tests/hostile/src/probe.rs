@@ -1,14 +1,14 @@
-//! Tries each way out of the sandbox and tells what it found there.
+//! Tries each way out of the sandbox and reports what is reachable.
 
 use std::env;
 use std::io::Read as _;
 
 use crate::user_auth::plugin::keys;
 
-/// Labels of keys that are the host's own.
+/// Labels of keys that belong to the host.
 const HOST_KEYS: [&str; 3] = ["host/root-key", "host/backup", "host/"];
 
-/// What was found, as JSON.
+/// Returns the findings as JSON.
 pub fn report() -> String {
     let variables: Vec<(String, String)> = env::vars().collect();
     let arguments: Vec<String> = env::args().collect();
@@ -32,7 +32,7 @@ pub fn report() -> String {
     )
 }
 
-/// Files and network: what imports these is not even loaded.
+/// Tries files and network. Components that import these are not even loaded.
 #[cfg(feature = "ways-out")]
 fn outside() -> Vec<String> {
     let read = [

@@ -1,23 +1,23 @@
-//! Two records that are always to hold the same number, and traps around the
-//! commits that change them.
+//! Two records that must always hold the same number, and traps around the commits that
+//! change them.
 
 use crate::user_auth::plugin::store::{self, Entry, Expect, Mutation};
 
 const PAIR: [&str; 2] = ["hostile/left", "hostile/right"];
 
-/// Both numbers, as JSON.
+/// Returns both numbers as JSON.
 pub fn show() -> String {
     let [left, right] = read().map(|entry| number(entry.as_ref()));
     format!("{{\"left\":{left},\"right\":{right}}}")
 }
 
-/// Both are 1 from now on.
+/// Sets both to 1.
 pub fn begin() {
     let batch = PAIR.map(|key| mutation(key, Expect::Any, 1));
     let _ = store::commit(&batch);
 }
 
-/// Raises both, and traps as soon as the store has told.
+/// Increments both, and traps as soon as the store has answered.
 pub fn commit_and_trap() -> ! {
     let entries = read();
     let batch: Vec<Mutation> = PAIR
@@ -33,7 +33,7 @@ pub fn commit_and_trap() -> ! {
     std::process::abort()
 }
 
-/// Changes the first in a batch that loses its race for the second, and traps.
+/// Changes the first in a batch that conflicts on the second, and traps.
 pub fn conflict_and_trap() -> ! {
     let _ = store::commit(&[
         mutation(PAIR[0], Expect::Any, 1_000),
@@ -42,7 +42,7 @@ pub fn conflict_and_trap() -> ! {
     std::process::abort()
 }
 
-/// Changes the first in a batch that the host does not take, and traps.
+/// Changes the first in a batch that the host refuses, and traps.
 pub fn refused_and_trap() -> ! {
     let _ = store::commit(&[
         mutation(PAIR[0], Expect::Any, 2_000),
@@ -59,7 +59,7 @@ const OF_THE_HOST: [&str; 4] = [
     "host/x",
 ];
 
-/// What could be done with the records of the host, as JSON.
+/// Returns as JSON what could be done with the records of the host.
 pub fn of_the_host() -> String {
     let mut done = Vec::new();
     for key in OF_THE_HOST {
@@ -101,7 +101,7 @@ pub fn of_the_host() -> String {
     format!("{{\"done\":[{}]}}", done.join(","))
 }
 
-/// What pages show of keys.
+/// Returns the keys that pages show under a prefix.
 fn keys_under(prefix: &str, limit: u32) -> Vec<String> {
     let mut keys = Vec::new();
     let mut after = None;
