@@ -1,22 +1,23 @@
-//! Texts that others chose, on their way into a log or onto a terminal: user
-//! names, header fields, what a component says.
+//! Escapes untrusted text for logs and terminals: user names, header fields, texts of a
+//! component.
 //!
-//! Some characters are not seen and change how what stands around them is read. They
-//! end a line where programs split lines (U+2028, U+0085), move a cursor (ESC), turn
-//! the direction of a line around (U+202E), or hide a text within another (U+E0041).
-//! They are written as escapes, so that a line shows what it holds.
+//! Some characters are invisible and change how the text around them is read. They end
+//! a line where programs split lines (U+2028, U+0085), move the cursor (ESC), reverse
+//! the direction of a line (U+202E), or hide text within other text (U+E0041). They are
+//! written as escapes, so that a line shows what it contains.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a character is one of those: controls (Cc), formats (Cf), separators of
-/// lines and paragraphs (Zl, Zp), and all others that programs show as nothing
+/// Returns whether a character is deceptive: controls (Cc), formats (Cf), line and
+/// paragraph separators (Zl, Zp), and all others that programs display as nothing
 /// (Default_Ignorable_Code_Point).
 pub fn is_deceptive(character: char) -> bool {
     match character {
         ' '..='~' => false,
         '\0'..='\u{9f}' => true,
-        // Of Unicode 17: Cf, Zl and Zp, and what else is ignorable by default.
+        // From Unicode 17: Cf, Zl and Zp, and the other characters that are ignorable
+        // by default.
         '\u{ad}'
         | '\u{34f}'
         | '\u{600}'..='\u{605}'
@@ -46,21 +47,22 @@ pub fn is_deceptive(character: char) -> bool {
     }
 }
 
-/// A text with each such character as Rust escapes it: `\n`, `\u{202e}`.
+/// Returns a text with each such character escaped as in Rust: `\n`, `\u{202e}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |character, out| {
         out.extend(character.escape_default())
     })
 }
 
-/// JSON with each such character as JSON escapes it: `\u202e`. It means the same.
+/// Returns JSON with each such character escaped as in JSON: `\u202e`. It means the
+/// same.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     escaped(json, |character, out| match character {
-        // Between tokens; within strings JSON has none of them.
+        // These stand between tokens; strings in JSON cannot contain them.
         '\n' | '\r' | '\t' => out.push(character),
         _ => {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                // Writing into a text cannot fail.
+                // Writing to a string cannot fail.
                 let _ = write!(out, "\\u{unit:04x}");
             }
         }

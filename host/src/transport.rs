@@ -1,4 +1,4 @@
-//! How messages come in and answers go out.
+//! The transports of MCP: how messages arrive and how responses leave.
 
 pub mod http;
 pub mod stdio;
@@ -8,7 +8,8 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
-/// A message that never reached the component: JSON-RPC's 'Invalid Request'.
+/// Returns JSON-RPC's "Invalid Request" error for a message that never reached the
+/// component.
 fn invalid_request(message: &str) -> Value {
     json!({
         "jsonrpc": "2.0",
@@ -17,8 +18,8 @@ fn invalid_request(message: &str) -> Value {
     })
 }
 
-/// The JSON-RPC id of a message that could not be worked on, for its error;
-/// `None` unless it can be read and has the type of an id.
+/// Returns the JSON-RPC id of a message that could not be processed, for its error
+/// response, or `None` if the id cannot be read or has the wrong type.
 fn id_of(message: &[u8]) -> Option<Value> {
     #[derive(serde::Deserialize)]
     struct Message {
@@ -30,8 +31,8 @@ fn id_of(message: &[u8]) -> Option<Value> {
         .and_then(|message: Message| message.id)
 }
 
-/// A text or a number. Anything else is passed over, and takes no memory: this is
-/// outside of the sandbox.
+/// Deserializes a string or a number. Any other value is skipped without allocating,
+/// since this runs outside the sandbox.
 fn id<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Value>, D::Error> {
     struct Id;
 

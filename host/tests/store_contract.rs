@@ -1284,7 +1284,7 @@ mod sqlite_file {
         .unwrap();
         let missing = folder.path().join("missing").join("db");
         for (path, reason) in [
-            (folder.path(), "no regular file"),
+            (folder.path(), "not a regular file"),
             (&text, "not a database"),
             (&missing, "No such file"),
         ] {

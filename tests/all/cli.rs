@@ -113,7 +113,7 @@ fn a_wrong_word_is_answered_in_a_line_or_two_with_the_nearest() {
         (&["call", "login", "username"], "write username=TEXT"),
         (
             &["call", "login", "username=a", "username=b"],
-            "username is there twice",
+            "username is given twice",
         ),
         (&["call", "list_users", "limit=many"], "a whole number"),
         (&["call", "enroll_totp", "qr=svgg"], "did you mean `svg`?"),
@@ -261,7 +261,7 @@ fn a_secret_is_read_from_a_pipe_when_asked_for_and_missed_otherwise() {
         (
             &["call", "list_users", "--password-stdin"],
             b"x\n",
-            "lacks no secret",
+            "no secret to read",
         ),
         (
             &["call", "login", "--json", "-", "--password-stdin"],

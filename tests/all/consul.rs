@@ -116,5 +116,5 @@ fn an_agent_that_never_answers_holds_nobody_up() {
     server.new_session("alice");
     let (status, log) = server.stop();
     assert!(status.success(), "{status}");
-    assert!(log.contains("it does not answer"), "{log}");
+    assert!(log.contains("the agent does not respond"), "{log}");
 }

@@ -74,7 +74,7 @@ mod own_store {
         ];
         assert_eq!(section(&printed, "The policy:"), policy);
 
-        let limits = ["the first:  done", "the second: too many calls are at work"];
+        let limits = ["the first:  done", "the second: too many calls are running"];
         assert_eq!(section(&printed, "The limits: two logins at once"), limits);
 
         // What was refused before it reached the component is counted nowhere.

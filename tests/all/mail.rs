@@ -148,7 +148,7 @@ fn a_message_that_nobody_will_ever_take_is_given_up_and_the_log_does_not_show_it
     // It ends when all is delivered or given up.
     let (_, log) = server.stop();
     assert!(webhook.is_empty(), "it was tried once");
-    assert!(log.contains("the webhook answered 400"), "{log}");
+    assert!(log.contains("the webhook responded with 400"), "{log}");
     for secret in [code.as_str(), "/hook", "alice@example.com"] {
         assert!(!log.contains(secret), "{secret}");
     }
@@ -172,7 +172,7 @@ fn what_is_under_way_is_delivered_before_the_server_ends() {
     let (status, log) = server.stop();
     assert!(status.success());
     assert!(
-        log.contains("messages to owners of accounts are lost"),
+        log.contains("messages to account owners were lost"),
         "{log}"
     );
 }
@@ -333,7 +333,7 @@ fn on_ones_own_machine_codes_go_to_the_log_and_the_log_says_so() {
     };
     assert!(start("127.0.0.1:0").contains("codes for password resets go to this log"));
     let reachable = start("0.0.0.0:0");
-    assert!(reachable.contains("nobody can verify an address"));
+    assert!(reachable.contains("users cannot verify an address"));
     assert!(!reachable.contains("go to this log"));
 }
 

@@ -445,7 +445,7 @@ fn completions_in_bash_know_operations_fields_and_values() {
             "has no value",
             "no field",
             "unexpected",
-            "takes one of",
+            "must be one of",
             "needs",
         ] {
             assert!(!screen.contains(wrong), "{typed:?}: {screen}");

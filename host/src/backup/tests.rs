@@ -56,7 +56,7 @@ async fn what_was_backed_up_is_what_is_restored() {
     let file = write(&from, &keys).await;
 
     let to = MemoryStore::new();
-    // Somebody has opened it with the same key, and written nothing.
+    // Another process has opened it with the same key, and written nothing.
     let _ = keys.claim(&to).await.unwrap();
     let extent = read(&file, &keys, &to).await.unwrap();
     assert_eq!(extent.records, 2503);
@@ -95,7 +95,7 @@ async fn a_file_of_which_a_byte_is_wrong_or_missing_is_not_restored() {
     assert!(matches!(error, BackupError::Damaged(_)), "{error}");
     assert!(check(&file[..], &keys, |_| {}).is_ok());
 
-    // From a pipe, the end is seen only when all before it is written.
+    // With a pipe, the end is seen only after everything before it has been written.
     let store = MemoryStore::new();
     let error = read(&file[..file.len() - 1], &keys, &store).await;
     assert!(matches!(error, Err(BackupError::Truncated(_))), "{error:?}");
@@ -154,7 +154,7 @@ async fn what_a_store_holds_goes_only_when_that_is_asked_for() {
     let error = read(&file, &keys, &full).await;
     assert!(matches!(error, Err(BackupError::NotEmpty)), "{error:?}");
     assert_eq!(all(&full).await, before);
-    // Of another key, even if there is nothing else.
+    // A store of another key, even if it is otherwise empty.
     let foreign = store_with(0, &Keys::ephemeral().unwrap()).await;
     let error = read(&file, &keys, &foreign).await;
     assert!(matches!(error, Err(BackupError::NotEmpty)), "{error:?}");
@@ -165,7 +165,7 @@ async fn what_a_store_holds_goes_only_when_that_is_asked_for() {
     assert_eq!(all(&full).await.len(), 4, "three records and the check");
 }
 
-/// Waits until a restore has put this into the store.
+/// Waits until a restore has written this key to the store.
 async fn until_there(store: &dyn Store, key: &str) {
     for _ in 0..1_000_000 {
         let found = store.get(&[key.to_owned()]).await.unwrap();
@@ -177,7 +177,7 @@ async fn until_there(store: &dyn Store, key: &str) {
     panic!("{key} was not written");
 }
 
-/// Gives what it holds until it comes to the byte `at`, and then does something.
+/// A reader that returns its content up to byte `at`, and then runs a function.
 struct Disturbed<F>(Cursor<Vec<u8>>, u64, Option<F>);
 
 impl<F: FnOnce()> Read for Disturbed<F> {
@@ -205,7 +205,7 @@ async fn a_store_that_another_writes_to_meanwhile_is_not_taken_for_restored() {
         at,
         Some(move || {
             runtime.block_on(async {
-                // Behind the last look at what was there before.
+                // After the last check of the previous content.
                 until_there(&*writer, "k/00000").await;
                 let batch = vec![put("stranger", "", None)];
                 writer.commit(batch).await.unwrap();
@@ -253,7 +253,7 @@ async fn nothing_opens_a_store_while_it_is_restored() {
     assert!(matches!(header, Err(BackupError::Unfinished)));
 }
 
-/// A store to which something happens at the worst moment.
+/// A store with an interruption at the worst moment.
 struct Interrupted<F> {
     store: MemoryStore,
     /// Called before the mark of a restore is set, or before a snapshot.
@@ -320,7 +320,7 @@ async fn what_is_written_before_the_mark_of_a_restore_is_not_deleted() {
     assert!(matches!(refused, Err(BackupError::NotEmpty)), "{refused:?}");
     let left = to.store.get(&["account/carol".to_owned()]).await.unwrap();
     assert!(left[0].is_some());
-    // And it can be opened as before.
+    // It can be opened as before.
     let _ = keys.claim(&to).await.unwrap();
 }
 

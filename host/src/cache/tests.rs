@@ -8,7 +8,7 @@ use super::*;
 
 /// The smallest component there is: the header and nothing else.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
-/// Of no user who runs tests.
+/// The id of a user who does not run tests.
 const STRANGER: u32 = 65534;
 
 struct Fixture {
@@ -60,7 +60,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// Whether the tests may give files away.
+/// Returns whether the tests may give files away.
 fn is_root() -> bool {
     File::open("/proc/self/status").is_ok() && crate::files::own_id() == 0
 }
@@ -144,12 +144,12 @@ fn what_others_wrote_while_the_cache_was_open_to_all_is_not_used_after_it_was_cl
     let fixture = Fixture::new();
     let (folder, file) = (fixture.folder(), fixture.file());
     let key_file = folder.join(KEY_FILE);
-    // Before: everybody may read and write everything.
+    // Before: everyone may read and write everything.
     set_mode(&folder, 0o777);
     set_mode(&file, 0o666);
     set_mode(&key_file, 0o666);
     assert!(Cache::open(&folder).is_err());
-    // Another user seals code under the key that all can read, in our file.
+    // Another user seals code under the key that everyone can read, in our file.
     let metadata = key_file.metadata().unwrap();
     let forged = Cache {
         path: folder.clone(),
@@ -207,7 +207,7 @@ fn a_folder_that_is_swapped_after_it_was_opened_is_not_looked_into() {
     let folder = fixture.folder();
     let mine = fixture.scratch.path().join("mine");
     fs::rename(&folder, &mine).unwrap();
-    // What lies under the name now would not pass.
+    // The folder that now has the name would not be accepted.
     fs::create_dir(&folder).unwrap();
     fs::write(fixture.file(), b"planted").unwrap();
     assert!(fixture.has(&cache), "that of the folder that was opened");

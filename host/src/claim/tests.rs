@@ -90,7 +90,7 @@ async fn a_wrapped_root_key_that_was_tampered_with_opens_nothing() {
     let wrapped = value(&store, ROOT_KEY).await;
     let check = value(&store, KEY_CHECK).await;
 
-    // The root secret itself stands nowhere.
+    // The root secret itself is not stored anywhere.
     let text = String::from_utf8(wrapped.clone()).unwrap();
     assert!(!text.contains(&hex(old.secret())));
 
@@ -114,7 +114,7 @@ async fn a_wrapped_root_key_that_was_tampered_with_opens_nothing() {
             assert!(matches!(refused, ClaimError::Damaged), "{refused}");
         }
     }
-    // Of another store, under the same master key.
+    // The record of another store, under the same master key.
     let other = MemoryStore::new();
     let other_old = key();
     let _ = other_old.claim(&other).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_wrapped_root_key_that_was_tampered_with_opens_nothing() {
     write(&store, ROOT_KEY, value(&other, ROOT_KEY).await).await;
     let refused = new.claim(&store).await.unwrap_err();
     assert!(matches!(refused, ClaimError::Damaged), "{refused}");
-    // Without its check nobody makes the store their own.
+    // Without its key check the store cannot be claimed.
     write(&store, ROOT_KEY, wrapped.clone()).await;
     let gone = Mutation {
         put: None,

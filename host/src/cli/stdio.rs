@@ -1,4 +1,4 @@
-//! `user-auth stdio`.
+//! The command `user-auth stdio`.
 
 use std::process::ExitCode;
 
@@ -39,7 +39,7 @@ impl Stdio {
         )
         .await;
         plugin.drain().await;
-        served.map_err(|error| Failure::start(format!("the connection broke: {error}")))?;
+        served.map_err(|error| Failure::start(format!("the connection failed: {error}")))?;
         Ok(ExitCode::SUCCESS)
     }
 }

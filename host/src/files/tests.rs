@@ -57,7 +57,7 @@ fn each_guard_is_against_what_it_says() {
     }
 }
 
-/// Who is root may give files away; others skip this.
+/// Only root may give files away; other users skip this test.
 #[test]
 fn a_file_of_another_user_is_refused_and_a_group_of_others_may_not_write() {
     let folder = tempdir().unwrap();
@@ -76,7 +76,7 @@ fn a_file_of_another_user_is_refused_and_a_group_of_others_may_not_write() {
         open(&path, Guard::Trusted),
         Err(FileError::Writable { .. })
     ));
-    // A group of the owner's own has no other members.
+    // The owner's own group has no other members.
     chown(&path, Some(0), Some(0)).unwrap();
     assert!(open(&path, Guard::Trusted).is_ok());
 }
@@ -90,7 +90,7 @@ fn what_counts_is_the_file_that_is_open() {
     fs::write(&path, "planted").unwrap();
     let read = read_all(opened, &path, 100).unwrap();
     assert_eq!(*read, b"secret");
-    // And at the end of a link the file that it leads to.
+    // For a link, the checks apply to its target.
     let link = folder.path().join("link");
     set_mode(&path, 0o644);
     symlink(&path, &link).unwrap();
@@ -108,9 +108,9 @@ fn a_text_may_come_by_a_pipe_and_what_is_run_may_not() {
         .arg(&pipe)
         .status();
     assert!(made.unwrap().success());
-    // Not even one that would have us wait for a writer.
+    // Not even one that would block until there is a writer.
     let told = open(&pipe, Guard::Trusted).unwrap_err().to_string();
-    assert!(told.contains("no regular file"), "{told}");
+    assert!(told.contains("not a regular file"), "{told}");
     // As a shell's process substitution names the output of a program.
     let mut printf = Command::new("printf");
     let mut child = printf.arg("a text").stdout(Stdio::piped()).spawn().unwrap();
@@ -120,7 +120,7 @@ fn a_text_may_come_by_a_pipe_and_what_is_run_may_not() {
     assert!(child.wait().unwrap().success());
     assert_eq!(*read, "a text");
     let told = read_text(folder.path(), Guard::Trusted).unwrap_err();
-    assert!(told.to_string().contains("no regular file"), "{told}");
+    assert!(told.to_string().contains("not a regular file"), "{told}");
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn what_is_being_written_is_not_left_over() {
     let second = Temporary::create(&target).unwrap();
     assert!(first.path().exists() && second.path().exists());
     let left = first.path().to_owned();
-    // As a process that is killed: its lock ends, and its file stays.
+    // As for a killed process: its lock ends, and its file stays.
     let copy = left.with_file_name("target.0123456789abcdef.new");
     fs::copy(&left, &copy).unwrap();
     drop(first);

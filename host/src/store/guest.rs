@@ -1,5 +1,5 @@
-//! A store as a component sees it: without the records of the host, and within what one
-//! call may ask for. Holds for every store, also for one that keeps to none of it.
+//! The store as a component sees it: without the host's records, and within the limits
+//! of a call. Enforces both for every store, even one that enforces nothing itself.
 
 use std::time::Duration;
 
@@ -56,8 +56,8 @@ impl GuestStore<'_> {
         self.around_the_host(page, prefix, limit).await
     }
 
-    /// A page of a scan whose prefix is one of the host's keys as well. Without them, and
-    /// without one for its end, which would name it.
+    /// Returns a page of a scan whose prefix covers the host's keys too, without them,
+    /// and without a cursor that would name one.
     async fn around_the_host(
         &self,
         page: Page,
@@ -70,7 +70,7 @@ impl GuestStore<'_> {
         if !ends_in_host {
             return Ok(cut(Page { entries, next }, limit));
         }
-        // The last key that the host might use: what comes after it is not the host's.
+        // The last key that the host could use: all later keys are the component's.
         let last = format!("{HOST_PREFIX:~<MAX_KEY_BYTES$}");
         let rest = self.0.scan(prefix, Some(&last), limit).await?;
         entries.extend(rest.entries);
@@ -79,7 +79,7 @@ impl GuestStore<'_> {
     }
 }
 
-/// Takes from a page what it may not have, so that the next begins there.
+/// Truncates a page to its limits, so that the next one begins at the cut.
 fn cut(page: Page, limit: u32) -> Page {
     let Page { entries, next } = page;
     let whole = entries.into_iter().map(Ok::<_, std::convert::Infallible>);
@@ -94,11 +94,11 @@ fn is_of_the_host(key: &str) -> bool {
     key.starts_with(HOST_PREFIX)
 }
 
-/// Refuses what begins as the keys of the host do.
+/// Rejects keys with the host's prefix.
 fn require_own(key: &str) -> Result<(), StoreError> {
     match is_of_the_host(key) {
         true => Err(StoreError::Refused(format!(
-            "what begins with {HOST_PREFIX:?} is the host's"
+            "keys that begin with {HOST_PREFIX:?} are reserved for the host"
         ))),
         false => Ok(()),
     }
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!((page.entries.len(), page.next), (0, None));
     }
 
-    /// Looks at nothing, and answers each name and each page with large records.
+    /// A store that checks nothing, and returns large records for every key and page.
     struct Careless;
 
     fn large(key: String) -> Entry {

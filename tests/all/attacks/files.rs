@@ -144,7 +144,7 @@ fn attack_43_compiled_code_that_was_planted_is_not_run_and_is_replaced() {
             continue;
         }
         let log = told(&output);
-        assert!(log.contains("is not run"), "{how}: {log}");
+        assert!(log.contains("is not used"), "{how}: {log}");
         assert!(log.contains(file.to_str().unwrap()), "{how}: {log}");
         // What lies there now is ours, and good.
         let metadata = file.symlink_metadata().unwrap();
@@ -420,7 +420,7 @@ fn attack_43_a_database_that_others_have_a_hand_in_is_refused() {
     for suffix in ["-wal", "-shm", "-journal"] {
         let planted = beside(suffix);
         symlink(&database, &planted).unwrap();
-        assert_refused(&call(), &planted, &["no regular file"]);
+        assert_refused(&call(), &planted, &["not a regular file"]);
         fs::remove_file(&planted).unwrap();
         fs::write(&planted, "").unwrap();
         if give_away(&planted) {
@@ -438,10 +438,10 @@ fn attack_43_a_database_that_others_have_a_hand_in_is_refused() {
     assert!(call().status.success(), "{}", told(&call()));
     let planted = home.join("real.db-wal");
     symlink(&database, &planted).unwrap();
-    assert_refused(&call(), &planted, &["no regular file"]);
+    assert_refused(&call(), &planted, &["not a regular file"]);
     fs::remove_file(&planted).unwrap();
     if give_away(&database) {
-        assert_refused(&call(), &database, &["is a link that user 65534 made"]);
+        assert_refused(&call(), &database, &["is a link created by user 65534"]);
     }
     fs::remove_file(&database).unwrap();
     fs::rename(&real, &database).unwrap();

@@ -1,5 +1,5 @@
-//! All keys of the configuration, taken from its schema: so the schema, the
-//! environment, the errors and what is shown cannot drift apart.
+//! All keys of the configuration, derived from its schema, so that the schema, the
+//! environment, the errors and the display stay consistent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -10,24 +10,24 @@ use serde_json::{Value, json};
 use super::Config;
 use super::kind::Kind;
 
-/// The beginning of the names of all our environment variables.
+/// The prefix of all our environment variables.
 pub(super) const PREFIX: &str = "USER_AUTH_";
 
-/// One key.
+/// A key of the configuration.
 #[derive(Debug)]
 pub(in crate::cli) struct Key {
-    /// Where it stands, such as `security.cors.enabled`.
+    /// Its path, such as `security.cors.enabled`.
     pub(in crate::cli) path: String,
     /// Its environment variable.
     pub(in crate::cli) env: String,
     pub(super) kind: Kind,
-    /// It can be left out for good.
+    /// Whether it may be left out without a default.
     pub(super) nullable: bool,
-    /// A secret may be part of it.
+    /// Whether its value may contain a secret.
     pub(super) secret: bool,
 }
 
-/// All keys, in the order of the schema, and the sections that they stand in.
+/// All keys, in the order of the schema, and their sections.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Keys {
     pub(in crate::cli) all: Vec<Key>,
@@ -35,13 +35,13 @@ pub(in crate::cli) struct Keys {
     sections: BTreeSet<String>,
 }
 
-/// The keys of [`Config`].
+/// Returns the keys of [`Config`].
 pub(in crate::cli) fn keys() -> &'static Keys {
     static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::of(&schema()));
     &KEYS
 }
 
-/// The JSON Schema (2020-12) of the file. Everything stands where it is used: a
+/// Returns the JSON Schema (2020-12) of the file. Definitions are inlined, so that a
 /// reader need not follow references.
 pub(in crate::cli) fn schema() -> Value {
     let settings =
@@ -51,13 +51,13 @@ pub(in crate::cli) fn schema() -> Value {
         .into_root_schema_for::<Config>()
         .to_value();
     schema["title"] = json!("The configuration of user-auth");
-    // `$schema` is for editors, `$sources` what `user-auth config show` adds.
+    // `$schema` is for editors, `$sources` is added by `user-auth config show`.
     schema["patternProperties"] = json!({"^\\$": true});
     name_variables(&mut schema, "");
     schema
 }
 
-/// Gives each key that has none the name of its variable.
+/// Adds the name of its variable to each key that has none.
 fn name_variables(schema: &mut Value, path: &str) {
     for (name, property) in schema["properties"].as_object_mut().into_iter().flatten() {
         let path = join(path, name);
@@ -97,12 +97,12 @@ impl Keys {
         keys
     }
 
-    /// The key that stands there.
+    /// Returns the key with this path.
     pub(in crate::cli) fn get(&self, path: &str) -> Option<&Key> {
         self.by_path.get(path).map(|index| &self.all[*index])
     }
 
-    /// The key of this environment variable.
+    /// Returns the key of this environment variable.
     pub(in crate::cli) fn of_variable(&self, name: &str) -> Option<&Key> {
         self.all.iter().find(|key| key.env == name)
     }
@@ -111,7 +111,7 @@ impl Keys {
         self.sections.contains(path)
     }
 
-    /// The names of what can stand in a section.
+    /// Returns the names of the keys and sections in a section.
     pub(super) fn names_in<'a>(&'a self, section: &str) -> BTreeSet<&'a str> {
         self.paths()
             .filter_map(|path| match section {
@@ -122,7 +122,7 @@ impl Keys {
             .collect()
     }
 
-    /// Where else something has this name.
+    /// Returns the path of another key or section with this name.
     pub(super) fn elsewhere(&self, name: &str) -> Option<&str> {
         self.paths()
             .find(|path| path.rsplit('.').next() == Some(name))
@@ -159,7 +159,7 @@ impl Keys {
     }
 }
 
-/// The schema itself or one of those that it is made of, whichever is meant first.
+/// Returns the schema itself or the first of its variants that fits.
 fn variant(schema: &Value, is_meant: impl Fn(&Value) -> bool) -> Option<&Value> {
     match schema["anyOf"].as_array() {
         Some(variants) => variants.iter().find(|one| is_meant(one)),

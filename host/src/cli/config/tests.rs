@@ -1,4 +1,4 @@
-//! How the layers come together, and what is said when they do not.
+//! Tests of merging the sources, and of the errors that are reported.
 
 use std::ffi::OsString;
 use std::fs;
@@ -56,7 +56,7 @@ impl Setup {
         Config::from_layers(&self.flags(), &self.environment).unwrap()
     }
 
-    /// What is said, without the folder, and the exit code.
+    /// Returns the error message, without the folder, and the exit code.
     fn fail(&self) -> (String, u8) {
         let failure = Config::from_layers(&self.flags(), &self.environment).unwrap_err();
         let folder = format!("{}/", self.folder.path().display());
@@ -120,7 +120,7 @@ fn an_option_wins_over_the_environment_and_that_over_the_file() {
         config.origin("server.listen"),
         Origin::Flag("--listen".into())
     );
-    // What nobody else sets is as the file has it, and the rest as it is by default.
+    // Keys that only the file sets have its values, and the others their defaults.
     assert_eq!(config.limits.0.connections, 1);
     assert_eq!(config.tokens.access_token_ttl_seconds, 900);
     assert_eq!(
@@ -167,12 +167,12 @@ fn a_mistake_in_a_file_is_told_with_its_place_and_what_was_meant() {
         (
             "c.json",
             "{\"security\": {\n  \"rate_limiting\": {\n    \"burst_sise\": 3}}}",
-            "c.json:3:5: security.rate_limiting.burst_sise is no key; did you mean `burst_size`?",
+            "c.json:3:5: security.rate_limiting.burst_sise is not a known key; did you mean `burst_size`?",
         ),
         (
             "c.toml",
             "[security.rate_limiting]\nburst_sise = 3",
-            "c.toml:2:1: security.rate_limiting.burst_sise is no key; did you mean `burst_size`?",
+            "c.toml:2:1: security.rate_limiting.burst_sise is not a known key; did you mean `burst_size`?",
         ),
         (
             "c.json",
@@ -189,17 +189,17 @@ fn a_mistake_in_a_file_is_told_with_its_place_and_what_was_meant() {
         (
             "c.toml",
             "rate_limiting = {}",
-            "c.toml:1:1: rate_limiting is no key; did you mean `security.rate_limiting`?",
+            "c.toml:1:1: rate_limiting is not a known key; did you mean `security.rate_limiting`?",
         ),
         (
             "c.toml",
             "audit = 'x.log'",
-            "c.toml:1:1: audit has to be an object of its own keys",
+            "c.toml:1:1: audit must be an object with its own keys",
         ),
         (
             "c.toml",
             "[store]\nbackend = 1",
-            "c.toml:2:1: store.backend is no key; known there: `url`",
+            "c.toml:2:1: store.backend is not a known key; known keys: `url`",
         ),
         (
             "c.toml",
@@ -212,12 +212,12 @@ fn a_mistake_in_a_file_is_told_with_its_place_and_what_was_meant() {
             "[server.tls]\ncertificate = 'a.pem'",
             "c.toml:2:1: server.tls.certificate of server.tls: missing field `key`",
         ),
-        ("c.json", "[]", "c.json: it has to be an object, `{…}`"),
+        ("c.json", "[]", "c.json: it must be an object, `{…}`"),
         ("c.json", "{\n\"a\" 1}", "c.json:2:5: expected `:`"),
         (
             "c.toml",
             "[tokens]\nother_audiences = ['a,b']",
-            "c.toml:2:1: tokens.other_audiences is [\"a,b\"]; a name of a service has no comma",
+            "c.toml:2:1: tokens.other_audiences is [\"a,b\"]; the name of a service cannot contain a comma",
         ),
     ] {
         assert_eq!(setup().file(name, text).fail(), (expected.to_owned(), 3));
@@ -235,7 +235,7 @@ fn all_mistakes_are_told_at_once() {
         .env("USER_AUTH_SECURITY_AUTHENTICATION_TYPE", "magic");
     let (text, _) = setup.fail();
     for part in [
-        "c.toml:2:1: tokens.issuers is no key; did you mean `issuer`?",
+        "c.toml:2:1: tokens.issuers is not a known key; did you mean `issuer`?",
         "c.toml:3:1: tokens.code_ttl_seconds is 601; expected a whole number from 1 to 600",
         "c.toml:5:1: security.trusted_proxies is",
         "USER_AUTH_PASSWORD_MIN_LENGTH is 'three'; expected a whole number from 8 to 128",
@@ -251,13 +251,13 @@ fn a_wrong_option_is_a_wrong_use_of_the_program() {
     for (pair, expected) in [
         (
             "limits.conections=1",
-            "--set limits.conections is no key; did you mean `connections`?",
+            "--set limits.conections is not a known key; did you mean `connections`?",
         ),
         (
             "limits.connections=0",
             "--set limits.connections is 0; expected a whole number from 1 to 1099511627776",
         ),
-        ("nothing", "--set takes KEY=VALUE, and not 'nothing'"),
+        ("nothing", "--set needs KEY=VALUE, not 'nothing'"),
     ] {
         assert_eq!(setup().set(pair).fail(), (expected.to_owned(), 2));
     }
@@ -295,7 +295,7 @@ fn a_variable_that_means_nothing_is_told_with_what_was_meant() {
         .env("OTHER_LISTN", "x");
     assert_eq!(
         setup.load().warnings,
-        ["the variable USER_AUTH_LISTN means nothing; did you mean USER_AUTH_LISTEN?"]
+        ["the variable USER_AUTH_LISTN is not a known variable; did you mean USER_AUTH_LISTEN?"]
     );
 }
 
@@ -308,10 +308,10 @@ fn a_variable_that_was_to_guard_the_server_and_means_nothing_stops_it() {
         ),
         (
             "USER_AUTH_SECURITY_CORS_ALLOWED_ORIGINS",
-            "that of security.cors.allowed_origins is USER_AUTH_ALLOWED_ORIGINS",
+            "the one of security.cors.allowed_origins is USER_AUTH_ALLOWED_ORIGINS",
         ),
     ] {
-        let expected = format!("{name} means nothing; {said}");
+        let expected = format!("{name} is not a known variable; {said}");
         assert_eq!(setup().env(name, "api_key").fail(), (expected, 3));
     }
 }
