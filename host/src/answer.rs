@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_its_request_and_is_json_of_bounded_size() {
+    fn a_response_must_end_its_request_and_be_bounded_json() {
         let limits = Limits {
             answer_header_bytes: 100,
             answer_bytes: 10,

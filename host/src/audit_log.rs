@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_moved_away_is_followed_by_a_new_one() {
+    fn a_moved_log_file_is_replaced_by_a_new_one() {
         let folder = tempfile::tempdir().unwrap();
         let (path, old) = (folder.path().join("audit"), folder.path().join("audit.1"));
         let log = AuditLog::file(&path).unwrap();
@@ -252,7 +252,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_first_line_after_a_failure_says_how_many_are_missing() {
+    fn the_first_line_after_a_failure_counts_the_lost_lines() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit");
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();

@@ -239,7 +239,7 @@ impl Failure {
             && is_operation(word)
         {
             return Self::usage(format!(
-                "there is no command '{word}'; did you mean `user-auth call {word}`?"
+                "unknown command '{word}'; did you mean `user-auth call {word}`?"
             ));
         }
         let text = error.render().to_string();

@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_was_given_instead_of_a_component() {
+    fn other_file_formats_are_named() {
         assert!(refused(b"\0asm\x01\0\0\0").contains("a core WebAssembly module"));
         assert!(refused(b"(component)").contains("is text"));
         assert!(refused(b"").contains("an empty file"));
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_fits_when_it_is_of_the_same_line() {
+    fn a_version_matches_within_its_compatible_line() {
         assert!(is_offered("wasi:cli/stdout@0.2.6"));
         assert!(!is_offered("wasi:cli/stdout@0.3.0"));
         assert!(!is_offered("wasi:cli/stdout@0.20.0"));

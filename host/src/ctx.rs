@@ -135,7 +135,7 @@ impl UserAuthCtx {
     fn failed(&self, failure: CallError) -> CallError {
         let instances = &self.shared().metrics.instances;
         instances.trapped.fetch_add(1, Relaxed);
-        error!(error = %failure, "a call was ended");
+        error!(error = %failure, "a call was aborted");
         failure
     }
 

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_mail_programs_could_read_otherwise_is_none() {
+    fn an_ambiguous_address_is_rejected() {
         let is_plain = |to: &str| {
             let message = Message {
                 id: "1".to_owned(),

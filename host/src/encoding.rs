@@ -28,7 +28,7 @@ mod tests {
     use super::text;
 
     #[test]
-    fn utf_8_is_read_with_and_without_a_mark() {
+    fn utf_8_is_decoded_with_and_without_a_byte_order_mark() {
         assert_eq!(text(b"{}"), Ok("{}"));
         assert_eq!(text(b"\xef\xbb\xbf{}"), Ok("{}"));
         assert_eq!(text(b""), Ok(""));

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hashes_as_the_reference_does() {
+    async fn hashes_match_the_reference() {
         let hasher = Hasher::start(&Limits::default()).unwrap();
         let hash = async || hasher.hash(request(), Source::Local).await.unwrap();
         let first = hash().await;
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_refuses_and_says_when_to_come_back() {
+    fn a_full_queue_rejects_with_a_retry_time() {
         let pool = stalled(2);
         let (first, _first) = job(&pool);
         let (second, _second) = job(&pool);
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_that_has_gone_gives_its_place_away() {
+    fn a_cancelled_caller_releases_its_place() {
         let pool = stalled(1);
         let (first, gone) = job(&pool);
         pool.enqueue(first, ONE).unwrap();

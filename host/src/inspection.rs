@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sections_say_is_read_from_components_and_modules() {
+    fn metadata_is_read_from_components_and_modules() {
         let sections = [
             section("version", b"1.2.3"),
             section("licenses", b"no licence\x1b that anybody knows"),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_is_no_text_or_no_list_hides_nothing() {
+    fn a_malformed_section_is_ignored() {
         let sections = [
             section("component-name", b"\0\x7f"),
             section("producers", b"\xff\xff"),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_inside_does_not_count() {
+    fn nested_modules_are_ignored() {
         let inner = [b"\0asm\x01\0\0\0", &section("version", b"inner")[..]].concat();
         let module = [&[1, inner.len() as u8], &inner[..]].concat();
         let inspection = file(
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_cut_is_damaged() {
+    fn a_truncated_file_is_damaged() {
         let whole = [&b"\0asm\x0d\0\x01\0"[..], &section("version", b"1.2.3")].concat();
         assert!(Inspection::of(&whole[..whole.len() - 1]).is_err());
     }

@@ -237,7 +237,7 @@ mod tests {
     const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
     #[test]
-    fn a_label_gives_the_hmac_of_rfc_4231() {
+    fn a_derived_key_is_the_hmac_of_rfc_4231() {
         // RFC 4231 test case 6 has a key of 131 bytes 0xaa.
         let keys = Keys::from_bytes(vec![0xaa; 131]).unwrap();
         let key = keys.derive("Test Using Larger Than Block-Size Key - Hash Key First");
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_component_gets_no_key_of_the_hosts_own() {
+    fn the_component_cannot_derive_host_keys() {
         let keys = Keys::from_text(HEX).unwrap();
         assert_eq!(keys.derive_for_component("x"), Some(keys.derive("x")));
         for label in ["host/root-key", "host/backup"] {
@@ -286,13 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_shows_the_secret() {
+    fn debug_output_hides_the_secret() {
         let keys = Keys::from_text(HEX).unwrap();
         assert_eq!(format!("{keys:?}"), "Keys { .. }");
     }
 
     #[test]
-    fn all_that_start_at_once_get_one_key() {
+    fn concurrent_starts_share_one_key() {
         let folder = tempdir().unwrap();
         let path = folder.path().join("master.key");
         let barrier = std::sync::Barrier::new(16);
@@ -313,7 +313,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_others_may_read_is_refused() {
+    fn a_file_readable_by_others_is_rejected() {
         use std::os::unix::fs::PermissionsExt as _;
 
         let folder = tempdir().unwrap();
@@ -329,7 +329,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_is_no_regular_one_is_refused() {
+    fn a_file_that_is_not_regular_is_rejected() {
         let folder = tempdir().unwrap();
         let pipe = folder.path().join("master.key");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_can_be_set_by_its_key_and_none_to_nothing() {
+    fn every_limit_can_be_set_by_its_key_but_not_to_zero() {
         for limit in Limits::default().table() {
             let mut limits = Limits::default();
             assert!(limits.set(&limit.key, 17), "{}", limit.key);

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_by_operation() {
+    fn calls_are_counted_by_operation() {
         let metrics = Metrics::new(8);
         for duration in 1..=100 {
             metrics.operation_ended(event("login", (duration > 90).then_some(-32001), duration));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_that_invents_names_fills_no_memory() {
+    fn invented_operation_names_do_not_fill_memory() {
         let metrics = Metrics::new(2);
         for name in ["a", "b", "c", "a"] {
             metrics.operation_ended(event(name, None, 1));
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_is_live_until_it_leaves_and_its_memory_is_remembered() {
+    fn an_instance_is_live_until_it_leaves_and_its_peak_memory_is_kept() {
         let instances = InstanceCounters::default();
         instances.enter();
         assert_eq!(instances.live.load(Relaxed), 1);

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_deceives_is_escaped_and_all_else_stays() {
+    fn only_deceptive_characters_are_escaped() {
         for (text, shown) in [
             ("a\u{2028}b\u{2029}c", r"a\u{2028}b\u{2029}c"),
             ("a\u{85}b\r\nc\td", r"a\u{85}b\r\nc\td"),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn json_means_the_same_with_its_escapes() {
+    fn escaped_json_has_the_same_meaning() {
         let all: String = ('\0'..=char::MAX).filter(|c| is_deceptive(*c)).collect();
         let value = serde_json::json!({ "a\u{2028}": [all, "é🙂\"\\"] });
         let json = serde_json::to_string_pretty(&value).unwrap();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_escaped_that_rust_would_print_but_what_is_ignorable() {
+    fn escapes_match_rust_except_for_ignorable_characters() {
         let is_escaped = |c: char| format!("x{c}").escape_debug().count() > 2;
         let is_ignorable = |c: char| {
             matches!(

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_goes_on_if_it_is_one() {
+    fn a_valid_trace_is_continued() {
         // The example in the specification (section 3.2.3).
         let id = of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         assert_eq!(id.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");

@@ -18,8 +18,8 @@ fn invalid_request(message: &str) -> Value {
     })
 }
 
-/// Returns the JSON-RPC id of a message that could not be processed, for its error
-/// response, or `None` if the id cannot be read or has the wrong type.
+/// The JSON-RPC id of a message that could not be worked on, for its error;
+/// `None` unless it can be read and has the type of an id.
 fn id_of(message: &[u8]) -> Option<Value> {
     #[derive(serde::Deserialize)]
     struct Message {
@@ -31,8 +31,8 @@ fn id_of(message: &[u8]) -> Option<Value> {
         .and_then(|message: Message| message.id)
 }
 
-/// Deserializes a string or a number. Any other value is skipped without allocating,
-/// since this runs outside the sandbox.
+/// A text or a number. Anything else is passed over, and takes no memory: this is
+/// outside of the sandbox.
 fn id<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Value>, D::Error> {
     struct Id;
 

@@ -248,7 +248,9 @@ fn a_wrong_file_is_told_what_and_where_and_exits_with_2() {
     let file = program.file("c.toml", "[audti]\n");
     let output = self::program().run(&["serve", "--config", &file]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(stderr(&output).contains("c.toml:1:2: audti is not a known key; did you mean `audit`?"));
+    assert!(
+        stderr(&output).contains("c.toml:1:2: audti is not a known key; did you mean `audit`?")
+    );
     let output = self::program().run(&["serve", "--set", "limits.connections=none"]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     let output = self::program().run(&["config", "check", "absent.json"]);

@@ -99,7 +99,7 @@ impl Sealer {
 
     /// Returns the seal of the next block.
     fn next(&mut self, is_end: bool, content: &[u8]) -> Hmac<Sha256> {
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        #[expect(clippy::expect_used, reason = "HMAC accepts keys of any length")]
         let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&*self.key).expect("any length");
         mac.update(&self.header_hash);
         mac.update(&self.block.to_be_bytes());

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_a_table_and_says_how_to_go_on() {
+    fn a_page_is_a_table_with_a_hint_to_continue() {
         let pages = json!({"properties": {"after": {"type": "string"}}});
         let page = json!({"users": [{"username": "a"}, {"username": "b"}], "next": "x"});
         assert_eq!(
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_beside_others_have_headings_and_come_after_the_lines() {
+    fn several_lists_have_headings_and_follow_the_lines() {
         let output = json!({"a": [{"x": 1}], "b": [{"y": 2}], "z": 3});
         assert_eq!(
             shown(output, json!({})),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_comes_last_and_is_painted_where_there_are_colours() {
+    fn a_picture_comes_last_and_is_painted_on_colour_terminals() {
         let output = json!({"qr": "▀▄\n▄▀", "secret": "ABC"});
         let plain = shown(output.clone(), json!({}));
         assert_eq!(plain, "secret: ABC\n\n▀▄\n▄▀\n");

@@ -138,7 +138,9 @@ fn read(field: &Field<'_>, text: &str) -> Result<Value, Failure> {
         return Ok(elements.filter(|element| !element.is_empty()).collect());
     }
     if field.is("array") || field.is("object") {
-        return Err(Failure::usage(format!("{key} takes JSON: write {key}:=…")));
+        return Err(Failure::usage(format!(
+            "{key} must be JSON: write {key}:=…"
+        )));
     }
     Ok(text.into())
 }
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn values_have_the_type_that_the_schema_asks_for() {
+    fn values_have_the_type_in_the_schema() {
         assert_eq!(
             read(&[
                 "username=12=3",
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named_with_what_was_probably_meant() {
+    fn errors_suggest_the_probable_name() {
         for (pairs, says) in [
             (
                 &["usrname=alice"][..],
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_win_over_json() {
+    fn pairs_override_json() {
         let json = r#"{"username": "a", "all": false}"#;
         let input = parse(Some(json), &["username=b".into()], &example());
         assert_eq!(

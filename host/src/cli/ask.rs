@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_question_names_what_is_ended_and_no_secret() {
+    fn the_question_names_the_input_but_no_secret() {
         let schema = json!({"properties": {
             "access_token": {"type": "string", "format": "password"},
             "username": {"type": "string"},
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_and_no_secret_is_named_before_anything_is_asked() {
+    fn missing_fields_are_reported_before_any_prompt() {
         let operation = super::super::catalog::tests::example();
         let failure = complete(&mut Map::new(), &operation, Piped::Nothing).unwrap_err();
         assert!(failure.message.starts_with("register needs username=TEXT;"));

@@ -232,7 +232,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn fields_are_written_as_their_schema_has_them() {
+    fn fields_are_displayed_by_their_schema() {
         let operation = example();
         let fields = operation.fields();
         let usages: Vec<String> = fields.iter().map(Field::usage).collect();
@@ -256,7 +256,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_operation_takes_the_fields_of_its_schema_unless_that_says_otherwise() {
+    fn an_operation_is_closed_unless_its_schema_is_open() {
         let is_closed = |schema| operation("any", schema).is_closed();
         assert!(is_closed(json!({"properties": {}})));
         assert!(is_closed(
@@ -269,7 +269,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn only_what_ends_something_needs_a_confirmation() {
+    fn only_destructive_operations_need_confirmation() {
         for (name, destructive, idempotent, needs) in [
             ("delete_user", true, true, true),
             ("change_password", true, false, false),
@@ -284,7 +284,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_wrong_name_is_answered_in_one_line_with_the_nearest() {
+    fn an_unknown_name_is_answered_with_the_nearest() {
         let operations = [
             operation("login", json!({})),
             operation("logout", json!({})),

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_go_to_the_log_by_themselves_only_on_ones_own_machine() {
+    fn codes_go_to_the_log_by_default_only_on_this_machine() {
         use Reach::{Machine, Network, Operator};
         assert_eq!(kind(None, Machine), Some("log"));
         assert_eq!(kind(None, Operator), Some("log"));
@@ -229,11 +229,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_what_was_given() {
+    fn errors_do_not_show_the_value() {
         let from = Some("accounts@example.com");
         for (delivery, from, says) in [
-            ("carrier-pigeon", from, "takes `log`"),
-            ("ftp://hunter2.example.com/", from, "takes `log`"),
+            ("carrier-pigeon", from, "must be `log`"),
+            ("ftp://hunter2.example.com/", from, "must be `log`"),
             ("smtp://u:hunter2@mail.example.com", from, "password"),
             ("smtp://hunter2@127.0.0.1", from, "needs a password"),
             ("smtp://127.0.0.1", None, "--mail-from"),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn mail_crosses_no_network_in_the_clear() {
+    fn mail_is_never_sent_unencrypted_over_a_network() {
         let is_local = |text: &str| is_loopback(&text.parse().unwrap());
         for local in ["smtp://127.0.0.1", "smtp://localhost:25", "smtp://[::1]"] {
             assert!(is_local(local), "{local}");

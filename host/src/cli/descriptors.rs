@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_descriptors_for_other_things() {
+    fn connections_leave_descriptors_for_other_uses() {
         assert_eq!(places(64), 32);
         assert_eq!(places(1024), 768);
         let limits = limits_for(1024, Limits::default());

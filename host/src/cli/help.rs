@@ -116,7 +116,7 @@ mod tests {
     use super::joined;
 
     #[test]
-    fn paragraphs_become_lines_and_examples_stay() {
+    fn paragraphs_are_joined_and_examples_kept() {
         assert_eq!(
             joined("One\ntwo.\n\nThree:\n  a b\n  c\nfour\nfive"),
             "One two.\n\nThree:\n  a b\n  c\nfour five"

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_shows_what_a_file_says_and_no_control_characters() {
+    fn a_table_escapes_control_characters() {
         let inspection = Inspection {
             kind: Kind::Module,
             size: 8,

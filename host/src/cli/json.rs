@@ -80,7 +80,7 @@ mod tests {
     use super::parse;
 
     #[test]
-    fn a_field_is_there_once() {
+    fn duplicate_fields_are_rejected() {
         let text = r#"{"a": [1, -2, 0.5, null, true, "\u00e9"], "b": {"a": {}}}"#;
         let value = json!({"a": [1, -2, 0.5, null, true, "é"], "b": {"a": {}}});
         assert_eq!(parse(text).unwrap(), value);

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_one_line_that_shows_what_it_holds() {
+    fn an_event_is_one_line_with_escapes() {
         let shown = r"a\n2026 ERROR forged\u{2028}b\u{202e}c\u{85}\u{e0041}";
         let event = format!("{FORGED}\n");
         assert_eq!(line(true, false, &event), format!("{shown}\n"));

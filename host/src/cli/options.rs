@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_programs_take_in_a_url_becomes_no_part_of_a_name() {
+    fn url_extensions_of_other_programs_are_rejected() {
         for (text, says) in [
             ("sqlite:///x/ua.db?mode=rwc", "no parameters"),
             ("sqlite:ua.db?mode=rwc", "no parameters"),

@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_shown_as_aligned_lines() {
+    fn an_object_is_displayed_as_aligned_lines() {
         let object = json!({
             "a": 1, "long": "x\u{1b}[2J\u{2028}", "list": ["b\nc", "d\u{202e}"], "no": null, "o": [],
         });
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_in_lines_of_its_own_and_whole() {
+    fn long_values_have_lines_of_their_own() {
         let object = json!({"qr": "▀▄\n▄▀", "token": "x".repeat(500)});
         let token = "x".repeat(500);
         assert_eq!(
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn prose_is_wrapped_below_itself_and_a_word_that_is_too_long_is_not() {
+    fn prose_is_wrapped_with_an_indent_and_long_words_stay_whole() {
         let screen = Screen {
             width: Some(20),
             has_colour: false,

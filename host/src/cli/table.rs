@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_aligned_also_below_wide_letters() {
+    fn columns_align_with_wide_characters() {
         assert_eq!(
             shown(&users(), 200),
             "\
@@ -340,7 +340,7 @@ alice     19b0e31271e63ed74b9fe886d69f2b46  active    alice@example.com  admin, 
     }
 
     #[test]
-    fn what_does_not_fit_is_wrapped_or_named_and_ids_stay_whole() {
+    fn columns_that_do_not_fit_are_wrapped_or_named() {
         let text = shown(&users(), 80);
         assert!(text.contains("19b0e31271e63ed74b9fe886d69f2b46"), "{text}");
         assert!(text.contains("(not shown: "), "{text}");
@@ -350,7 +350,7 @@ alice     19b0e31271e63ed74b9fe886d69f2b46  active    alice@example.com  admin, 
     }
 
     #[test]
-    fn moments_and_names_take_lines_where_something_essential_would_not_be_shown() {
+    fn times_and_names_are_folded_to_fit_essential_columns() {
         let rows = json!([
             {
                 "at": "2026-11-22T19:13:18.191Z", "operation": "create_service_account",
@@ -380,7 +380,7 @@ at          operation        actor                             outcome
     }
 
     #[test]
-    fn a_screen_that_is_too_narrow_has_a_line_for_each_value() {
+    fn a_narrow_screen_has_one_line_per_value() {
         let rows = users();
         let rows: Vec<_> = rows
             .as_array()
@@ -397,7 +397,7 @@ at          operation        actor                             outcome
     }
 
     #[test]
-    fn prose_is_wrapped_at_words_and_objects_within_objects_are_left_out() {
+    fn prose_is_wrapped_and_nested_objects_are_omitted() {
         let rows =
             json!([{"name": "a", "schema": {"x": {"y": 1}}, "note": "one two three four five"}]);
         let text = shown(&rows, 22);
@@ -409,14 +409,14 @@ at          operation        actor                             outcome
     }
 
     #[test]
-    fn no_cell_holds_what_would_deceive_the_eye() {
+    fn cells_escape_deceptive_characters() {
         let rows = json!([{"username": "a\u{1b}[2J\u{202e}\nb", "user_id": "c"}]);
         let text = shown(&rows, 80);
         assert!(text.contains("a\\u{1b}[2J\\u{202e}\\nb"), "{text}");
     }
 
     #[test]
-    fn only_moments_are_shortened() {
+    fn only_times_are_shortened() {
         assert_eq!(
             time("2026-11-22T19:13:18.191Z").unwrap(),
             "2026-11-22 19:13:18Z"

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_to_addresses_that_nobody_has_verified_get_few_tries() {
+    async fn messages_to_unverified_addresses_get_few_attempts() {
         use MessageKind::{EmailChange, EmailVerification, PasswordReset};
         let limits = Limits {
             delivery_attempts: 4,
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_to_addresses_that_nobody_has_verified_leave_half_of_the_queue() {
+    async fn messages_to_unverified_addresses_leave_half_of_the_queue() {
         use MessageKind::{EmailChange, EmailVerification, PasswordChanged, PasswordReset};
         let (outbox, _tries) = outbox(Limits {
             delivery_queue: 4,
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_is_free_again_when_its_message_is_done() {
+    async fn a_finished_message_releases_its_place() {
         let (outbox, _tries) = outbox(Limits {
             delivery_queue: 2,
             ..Limits::default()
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tries_that_stall_leave_some_for_addresses_that_are_verified() {
+    async fn stalled_attempts_leave_slots_for_verified_addresses() {
         let (outbox, mut tries) = outbox(Limits::default());
         for _ in 0..8 {
             let stalled = message(MessageKind::EmailVerification, "stalled");
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_are_tried_at_one_time_than_may_be() {
+    async fn concurrent_attempts_are_limited() {
         let (outbox, mut tries) = outbox(Limits {
             delivery_workers: 2,
             ..Limits::default()
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_with_its_runtime_leaves_its_place() {
+    fn a_message_lost_with_its_runtime_releases_its_place() {
         let (outbox, _tries) = outbox(Limits::default());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sender_in_an_internationalised_domain_takes_no_smtputf8() {
+    fn a_sender_in_an_internationalised_domain_needs_no_smtputf8() {
         let sent = sender("Accounts <a@m\u{fc}ller.example>").unwrap();
         assert_eq!(sent.email.to_string(), "a@xn--mller-kva.example");
         assert_eq!(sent.name.as_deref(), Some("Accounts"));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_goes_into_the_envelope_as_it_is() {
+    fn an_address_is_used_unchanged_in_the_envelope() {
         let smtp = SmtpDelivery::new(SmtpOptions {
             host: "127.0.0.1".to_owned(),
             port: 25,

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_owns_an_address_is_shown_a_name_that_somebody_chose() {
+    fn user_names_appear_only_in_messages_to_verified_addresses() {
         use MessageKind::*;
         for (kind, shows_name) in [
             (PasswordReset, true),

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_standard_webhooks_has_its_signature() {
+    fn the_standard_webhooks_example_has_its_signature() {
         let secret = parse_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signed = sign(
             &secret,
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_cross_no_network_in_the_clear() {
+    fn codes_are_never_sent_unencrypted_over_a_network() {
         for good in ["http://127.0.0.1:9/x", "http://[::1]/", "http://localhost/"] {
             assert!(WebhookDelivery::new(&url(good), None).is_ok(), "{good}");
         }
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_short_or_damaged_is_refused() {
+    fn a_short_or_malformed_secret_is_rejected() {
         for bad in ["too short", "whsec_MfKQ9r8GKYq", "whsec_&&&&"] {
             let refused = parse_secret(bad).unwrap_err();
             assert!(!refused.contains(bad), "{refused}");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_tried_again() {
+    fn only_temporary_failures_are_retried() {
         let judged = |status: u16| judge(StatusCode::from_u16(status).unwrap());
         assert_eq!(judged(204), Ok(()));
         for status in [408, 429, 500, 503] {

@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn health_is_asked_for_over_tls_where_the_server_speaks_it() {
+    fn the_health_check_uses_tls_if_the_server_does() {
         let agent: Url = "http://127.0.0.1:8500".parse().unwrap();
         let listening = "127.0.0.1:8443".parse().unwrap();
         let service = Service::new(&agent, listening, None, INTERVAL, true).registration();
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_one_that_others_can_use() {
+    fn the_registered_address_is_reachable() {
         let own = service("192.0.2.7:8000", None);
         assert_eq!(own["Address"], "192.0.2.7");
         assert_eq!(own["Check"]["HTTP"], "http://192.0.2.7:8000/health");
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn instances_have_ids_of_their_own() {
+    fn instances_have_distinct_ids() {
         let one = service("127.0.0.1:8000", None)["ID"].clone();
         assert_ne!(one, service("127.0.0.1:8001", None)["ID"]);
         assert!(one.as_str().unwrap().starts_with("user-auth-mcp-server-"));

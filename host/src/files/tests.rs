@@ -23,7 +23,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn each_guard_is_against_what_it_says() {
+fn each_guard_rejects_its_permissions() {
     let folder = tempdir().unwrap();
     for (guard, good, bad) in [
         (
@@ -59,7 +59,7 @@ fn each_guard_is_against_what_it_says() {
 
 /// Only root may give files away; other users skip this test.
 #[test]
-fn a_file_of_another_user_is_refused_and_a_group_of_others_may_not_write() {
+fn a_file_of_another_user_or_writable_by_a_group_is_rejected() {
     let folder = tempdir().unwrap();
     let path = file(&folder, 0o600);
     if chown(&path, Some(STRANGER), Some(0)).is_err() {
@@ -82,7 +82,7 @@ fn a_file_of_another_user_is_refused_and_a_group_of_others_may_not_write() {
 }
 
 #[test]
-fn what_counts_is_the_file_that_is_open() {
+fn the_open_file_is_checked() {
     let folder = tempdir().unwrap();
     let path = file(&folder, 0o600);
     let opened = open(&path, Guard::Secret).unwrap();
@@ -100,7 +100,7 @@ fn what_counts_is_the_file_that_is_open() {
 }
 
 #[test]
-fn a_text_may_come_by_a_pipe_and_what_is_run_may_not() {
+fn text_may_come_from_a_pipe_but_code_may_not() {
     let folder = tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     let made = Command::new("mkfifo")
@@ -138,7 +138,7 @@ fn a_file_is_read_to_its_limit_and_no_further() {
 }
 
 #[test]
-fn a_temporary_file_takes_a_name_once_and_leaves_none() {
+fn a_temporary_file_claims_a_name_once() {
     let folder = tempdir().unwrap();
     let target = folder.path().join("target");
     let write = |text: &str| {
@@ -157,7 +157,7 @@ fn a_temporary_file_takes_a_name_once_and_leaves_none() {
 }
 
 #[test]
-fn what_is_being_written_is_not_left_over() {
+fn a_file_being_written_is_not_left_over() {
     let folder = tempdir().unwrap();
     let target = folder.path().join("target");
     let first = Temporary::create(&target).unwrap();
@@ -173,7 +173,7 @@ fn what_is_being_written_is_not_left_over() {
 }
 
 #[test]
-fn many_that_write_and_sweep_at_once_do_not_take_each_others_files() {
+fn concurrent_writers_do_not_delete_each_others_files() {
     let folder = tempdir().unwrap();
     let target = folder.path().join("target");
     std::thread::scope(|scope| {

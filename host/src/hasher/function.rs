@@ -73,7 +73,7 @@ impl HashRequest {
                 output_length,
             } => {
                 admit_length(output_length, limits)?;
-                // Each further 32 bytes of output repeat all the work.
+                // Each further 32 bytes of output are all the work once more.
                 let blocks = u64::from(output_length.div_ceil(SHA256_BYTES));
                 let work = u64::from(iterations) * blocks;
                 at_most("iterations", work, limits.hash_pbkdf2_iterations.into())?;
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn scrypt_and_pbkdf2_give_what_rfc_7914_says() {
+    fn scrypt_and_pbkdf2_match_rfc_7914() {
         assert_eq!(
             hex(&request(b"password", b"NaCl", scrypt(10, 8, 16))),
             "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162\
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn bcrypt_ends_short_passwords_and_cuts_long_ones() {
+    fn bcrypt_terminates_short_passwords_and_truncates_long_ones() {
         let salt = [
             0x14, 0x4b, 0x3d, 0x69, 0x1a, 0x7b, 0x4e, 0xcf, 0x39, 0xcf, 0x73, 0x5c, 0x7f, 0xa7,
             0xa7, 0x9c,
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn costs_above_the_caps_are_refused_with_the_reason() {
+    fn costs_above_the_limits_are_rejected_with_the_reason() {
         let limits = Limits::default();
         for (function, reason) in [
             (argon2id(limits.hash_memory_kib + 1, 1), "memory in KiB is"),

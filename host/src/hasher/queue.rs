@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_source_with_the_most_gives_way_to_one_that_has_less_and_to_no_other() {
+    fn the_source_with_the_most_items_yields_only_to_one_with_fewer() {
         let mut queue = Queue::default();
         for item in 10..14 {
             queue.push(source(1), item);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_kept_leaves_no_turn_behind() {
+    fn removed_items_leave_no_turn_behind() {
         let mut queue = Queue::default();
         for (from, item) in [(1, 10), (2, 20), (1, 11), (3, 30)] {
             queue.push(source(from), item);

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_records_of_the_host_can_be_neither_named_nor_changed() {
+    async fn host_records_can_be_neither_named_nor_changed() {
         let store = holding(&["host/restoring", "own"]).await;
         let guest = GuestStore(&store);
         for key in ["host/restoring", "host/", "host/none"] {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_scan_shows_the_records_of_the_host() {
+    async fn a_scan_hides_host_records() {
         let keys = [
             "a", "g", "host/1", "host/2", "host/3", "hosu", "host!", "host0", "z",
         ];
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_with_nothing_but_records_of_the_host_looks_empty() {
+    async fn a_store_with_only_host_records_looks_empty() {
         let store = holding(&["host/1", "host/2", "host/3"]).await;
         let page = GuestStore(&store).scan("", None, 1).await.unwrap();
         assert_eq!((page.entries.len(), page.next), (0, None));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_keeps_to_no_limit_is_held_to_them() {
+    async fn limits_are_enforced_for_a_store_that_ignores_them() {
         let guest = GuestStore(&Careless);
         let names = |count: usize| -> Vec<String> { (0..count).map(|n| n.to_string()).collect() };
         assert!(guest.get(&names(3)).await.is_ok());

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_store_takes_what_does_not_make_it_grow_and_nothing_else() {
+    async fn a_full_store_accepts_only_writes_that_do_not_grow_it() {
         let store = MemoryStore {
             capacity: 3 * (RECORD_BYTES + 101),
             ..MemoryStore::new()

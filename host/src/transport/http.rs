@@ -269,7 +269,7 @@ impl App {
         let Some(limiter) = &self.limiter else {
             return Ok(None);
         };
-        // Keys that are not verified carry no weight.
+        // Keys that nobody verifies are worth nothing.
         let key = match self.requires_key {
             true => self.policy.key_header.key(headers).map(rate::hash),
             false => None,

@@ -115,7 +115,7 @@ impl Connection {
     async fn answer(&self, message: Vec<u8>, is_initialize: bool) {
         let request = Arc::new(Request::new(Arc::clone(&self.scope)));
         let id = super::id_of(&message);
-        // Over HTTP, clients send the version in a header of each message.
+        // As a client over HTTP says it with each message.
         let version = self.scope.protocol_version().map(|value| Field {
             name: "mcp-protocol-version".to_owned(),
             value,
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_request_to_initialize_is_one() {
+    fn only_initialize_requests_are_recognised() {
         for (message, expected) in [
             (r#"{"method":"initialize","id":1}"#, true),
             (
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_agrees_on_no_version() {
+    fn an_error_negotiates_no_version() {
         let agreed = r#"{"id":1,"result":{"protocolVersion":"2025-06-18","capabilities":{}}}"#;
         assert_eq!(agreed_version(agreed).as_deref(), Some("2025-06-18"));
         for refusal in [

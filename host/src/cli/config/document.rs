@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_know_where_they_stand() {
+    fn keys_have_their_positions() {
         let json = "{\n  \"é\\n\": {}, \"a\" : {\n\t\"b\":[1, {\"x\": 2}],\"c\":\"}\"}}\n";
         let node = parse(Path::new("x.json"), json).unwrap();
         assert_eq!(at(&node, &["é\n"]), (2, 3));
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_says_nothing_leaves_it_to_the_text() {
+    fn without_a_known_suffix_the_text_determines_the_format() {
         for (name, text) in [
             ("x", "{\"a\": 1}"),
             ("x.conf", "a = 1"),
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_with_its_place() {
+    fn syntax_errors_have_positions() {
         for (name, text, line, column, reason) in [
             ("x.json", "{\n \"a\": 1,\n}", 3, 1, "trailing comma"),
             ("x.json", "{\"a\": 1} x", 1, 10, "trailing characters"),

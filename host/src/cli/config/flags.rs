@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_set_keys_that_there_are() {
+    fn options_set_existing_keys() {
         for (flag, path) in FLAGS {
             assert!(keys().get(path).is_some(), "--{flag} sets {path}");
         }

@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_has_a_name_of_its_own_in_the_environment() {
+    fn every_key_has_a_unique_environment_variable() {
         let mut seen = BTreeSet::new();
         for key in &keys().all {
             assert!(seen.insert(&key.env), "{}", key.env);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rule_for_names_and_the_names_from_before_it() {
+    fn variables_follow_the_rule_except_for_older_names() {
         for (path, env) in [
             (
                 "security.rate_limiting.burst_size",
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_and_section_is_described_and_what_is_no_section_has_a_type() {
+    fn every_key_has_a_description_and_a_type() {
         fn check(schema: &Value, path: &str) {
             assert!(schema["description"].is_string(), "{path} is not described");
             let section = variant(schema, |schema| schema.get("properties").is_some());
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_component_is_told_all_its_settings() {
+    fn every_component_setting_has_a_key() {
         for setting in user_auth_host::settings::SETTINGS {
             assert!(
                 keys().of_variable(setting.name).is_some(),

@@ -135,7 +135,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_text_is_read_as_what_it_is_to_be() {
+    fn text_is_parsed_by_type() {
         let port = Kind::Integer(Some(1), Some(9));
         assert_eq!(port.read(" 7 "), json!(7));
         assert!(port.admits(&json!(7)));

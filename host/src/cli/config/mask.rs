@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_secret_is_left() {
+    fn secrets_are_masked() {
         for (text, is_secret, shown) in [
             ("sqlite:/var/lib/a.db", true, "sqlite:/var/lib/a.db"),
             ("memory", true, "memory"),

@@ -65,7 +65,7 @@ impl Setup {
 }
 
 #[test]
-fn the_file_of_the_guide_is_taken_as_it_is_written() {
+fn the_file_in_the_guide_is_accepted() {
     let toml = r#"
         [security]
         authentication = { type = "api_key", header = "X-API-Key" }
@@ -92,7 +92,7 @@ fn the_file_of_the_guide_is_taken_as_it_is_written() {
 }
 
 #[test]
-fn an_option_wins_over_the_environment_and_that_over_the_file() {
+fn an_option_overrides_the_environment_which_overrides_the_file() {
     let setup = setup().file(
         "c.json",
         r#"{"server": {"listen": "127.0.0.1:1"}, "limits": {"connections": 1}}"#,
@@ -162,7 +162,7 @@ fn every_key_can_be_set_in_the_environment() {
 }
 
 #[test]
-fn a_mistake_in_a_file_is_told_with_its_place_and_what_was_meant() {
+fn an_error_in_a_file_has_a_position_and_a_suggestion() {
     for (name, text, expected) in [
         (
             "c.json",
@@ -225,7 +225,7 @@ fn a_mistake_in_a_file_is_told_with_its_place_and_what_was_meant() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_errors_are_reported_at_once() {
     let setup = setup()
         .file(
             "c.toml",
@@ -247,7 +247,7 @@ fn all_mistakes_are_told_at_once() {
 }
 
 #[test]
-fn a_wrong_option_is_a_wrong_use_of_the_program() {
+fn an_invalid_option_is_a_usage_error() {
     for (pair, expected) in [
         (
             "limits.conections=1",
@@ -264,7 +264,7 @@ fn a_wrong_option_is_a_wrong_use_of_the_program() {
 }
 
 #[test]
-fn what_may_hold_a_secret_is_not_repeated() {
+fn possible_secrets_are_not_shown_in_errors() {
     for name in ["USER_AUTH_STORE", "USER_AUTH_DELIVERY"] {
         let mistake = setup()
             .file("c.json", r#"{"delivery": {"method": ["hunter2"]}}"#)
@@ -285,7 +285,7 @@ fn what_may_hold_a_secret_is_not_repeated() {
 }
 
 #[test]
-fn a_variable_that_means_nothing_is_told_with_what_was_meant() {
+fn an_unknown_variable_gets_a_warning_with_a_suggestion() {
     let setup = setup()
         .env("USER_AUTH_LISTN", "x")
         .env("USER_AUTH_LIMITS_CONECTIONS", "")
@@ -300,7 +300,7 @@ fn a_variable_that_means_nothing_is_told_with_what_was_meant() {
 }
 
 #[test]
-fn a_variable_that_was_to_guard_the_server_and_means_nothing_stops_it() {
+fn an_unknown_security_variable_is_an_error() {
     for (name, said) in [
         (
             "USER_AUTH_SECURITY_AUTHENTICATION_TYP",
@@ -317,7 +317,7 @@ fn a_variable_that_was_to_guard_the_server_and_means_nothing_stops_it() {
 }
 
 #[test]
-fn the_variables_that_kubernetes_sets_for_a_service_are_no_slips() {
+fn kubernetes_service_variables_get_no_warning() {
     let setup = setup()
         .env("USER_AUTH_PORT", "tcp://10.0.0.1:8000")
         .env("USER_AUTH_SERVICE_HOST", "10.0.0.1")
@@ -336,7 +336,7 @@ fn the_variables_that_kubernetes_sets_for_a_service_are_no_slips() {
 }
 
 #[test]
-fn what_is_shown_can_be_read_again() {
+fn the_displayed_configuration_can_be_loaded() {
     let config = setup().file("c.json", GUIDE).load().config;
     let mut shown = config.values();
     shown["$sources"] = json!({"server.listen": "whatever"});
@@ -348,7 +348,7 @@ fn what_is_shown_can_be_read_again() {
 }
 
 #[test]
-fn the_component_is_told_what_somebody_set() {
+fn the_component_gets_only_settings_that_are_set() {
     let config = setup()
         .file(
             "c.toml",

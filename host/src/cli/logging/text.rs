@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_spans_are_shown_without_their_colours() {
+    fn span_fields_lose_their_colours() {
         let coloured = "\x1b[3mtrace_id\x1b[0m\x1b[2m=\x1b[0mee m";
         assert_eq!(without_colours(coloured), "trace_id=ee m");
         assert_eq!(without_colours("plain"), "plain");

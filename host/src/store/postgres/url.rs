@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_elsewhere_must_prove_who_it_is_unless_the_url_says_otherwise() {
+    fn a_remote_server_is_authenticated_unless_the_url_disables_it() {
         let full = (SslMode::Require, Some(Verify::Full));
         let chain = (SslMode::Require, Some(Verify::Chain));
         let any = (SslMode::Require, Some(Verify::Nothing));
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_url_shows_its_password() {
+    fn the_password_of_a_url_is_never_shown() {
         let password = "p?a@s/s".replace('@', "%40");
         let good = url(&format!(
             "postgres://me:{password}@db.example:5433/x?pool_size=3"

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_small_is_read_here_and_what_is_not_elsewhere() {
+    async fn small_reads_run_on_the_calling_thread_and_others_do_not() {
         for (expired, bytes, is_small) in [
             (0, 10, true),
             (0, SMALL_BYTES, true),
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_read_whose_caller_has_gone_is_broken_off() {
+    async fn a_read_is_aborted_when_its_caller_is_gone() {
         let (_folder, _writer, readers) = filled(1_000, 1);
         let range = checks::range("k/", None).unwrap();
         let (began, begins) = oneshot::channel();

@@ -67,7 +67,7 @@ impl Database {
 
     fn prepare(path: &Path) -> Result<(Self, Connection), OpenError> {
         // Absolute, because readers are opened later, perhaps from another folder, and
-        // because SQLite gives a bare `:memory:` a meaning of its own.
+        // because SQLite treats a bare `:memory:` specially.
         let path = std::path::absolute(path)?;
         refuse_exposed_database(&path)?;
         create_private(&path)?;

@@ -172,7 +172,7 @@ pub(super) fn only<'a>(
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(format!("the request has more than one {name} header"));
+        return Err(format!("there is more than one {name} header"));
     }
     match value.to_str() {
         Ok(value) => Ok(Some(value)),
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_read_whole() {
+    fn a_host_is_parsed_completely() {
         for (text, shown) in [
             ("localhost", "localhost"),
             ("LocalHost:8000", "localhost:8000"),
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_is_one_label_below_two() {
+    fn a_wildcard_stands_for_one_label_above_two() {
         let below = Hosts::parse("*.Example.com").unwrap();
         let contain = |name: &str| below.contain(&Host::parse(name).unwrap());
         assert!(contain("a.example.com") && contain("A-1.EXAMPLE.com"));

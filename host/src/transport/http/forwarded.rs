@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_most_address_that_is_no_proxys_is_the_client() {
+    fn the_right_most_address_that_is_not_a_proxy_is_the_client() {
         let client = |values: &[&str]| client(ForwardedHeader::XForwardedFor, "10.0.0.1", values);
         assert_eq!(client(&["192.0.2.1"]), "192.0.2.1");
         assert_eq!(client(&["6.6.6.6, 192.0.2.1"]), "192.0.2.1");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_the_peer() {
+    fn an_unreadable_header_yields_the_peer() {
         for value in [
             "",
             "unknown",
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn others_than_the_proxies_are_not_believed() {
+    fn headers_of_untrusted_peers_are_ignored() {
         for peer in ["192.0.2.9", "::1", "127.0.0.1"] {
             let told = client(ForwardedHeader::XForwardedFor, peer, &["6.6.6.6"]);
             assert_eq!(told, peer);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_as_its_rfc_has_it() {
+    fn forwarded_is_parsed_as_in_rfc_7239() {
         let client = |values: &[&str]| client(ForwardedHeader::Forwarded, "2001:db8::1", values);
         assert_eq!(client(&["for=192.0.2.1"]), "192.0.2.1");
         assert_eq!(
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_word_of_the_proxy_makes_a_request_one_by_https() {
+    fn only_a_trusted_proxy_can_declare_https() {
         let says = |header, name: &'static str, values: &[&str], peer: &str| {
             let proxies = Proxies {
                 trusted: vec!["10.0.0.0/8".parse().unwrap()],

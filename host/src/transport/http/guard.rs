@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_may_be_named_in_every_way() {
+    fn all_names_of_this_machine_are_allowed() {
         for host in [
             "localhost",
             "LOCALHOST:8000",
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_be_allowed_is_advised() {
+    fn only_valid_hosts_and_origins_are_suggested() {
         let told = |fields: &[(&str, &str)]| check(&local(), fields).unwrap_err();
         assert!(told(&[("host", "a.example")]).contains("--allowed-host a.example"));
         assert!(!told(&[("host", "a@b.example")]).contains("--allowed"));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_listed_is_allowed() {
+    fn listed_hosts_and_origins_are_allowed() {
         let allowed = local()
             .host("auth.example.com")
             .and_then(|allowed| allowed.host("other.example.com:8443"))
@@ -259,19 +259,19 @@ mod tests {
     }
 
     #[test]
-    fn the_pages_of_everybody_can_be_allowed() {
+    fn all_web_pages_can_be_allowed() {
         let all = local().origin("*").unwrap();
         let of = |origin| check(&all, &[("host", "localhost"), ("origin", origin)]);
         assert!(of("https://evil.example").is_ok());
         assert!(
             of("null").is_err(),
-            "what has no origin is no page of anybody"
+            "a page without an origin is not a web page with one"
         );
         assert!(check(&all, &[("host", "evil.example")]).is_err());
     }
 
     #[test]
-    fn the_address_of_the_socket_may_be_named() {
+    fn the_listen_address_is_allowed() {
         let one = Allowed::default().listening_on("192.168.1.5:8000".parse().unwrap());
         assert!(check(&one, &[("host", "192.168.1.5:8000")]).is_ok());
         assert!(check(&one, &[("host", "192.168.1.6:8000")]).is_err());
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_or_no_origin_at_all_is_allowed_by_its_name() {
+    fn program_origins_and_null_are_allowed_by_name() {
         let all = local().origin("*").unwrap();
         assert!(!all.admits_null() && !all.admits_page_of("tauri://localhost"));
         let named = all.origin("null").unwrap().origin("tauri://localhost");
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_cannot_be_allowed() {
+    fn malformed_hosts_and_origins_are_rejected() {
         for host in ["https://a.example", "*", "a.example:evil", "a.example."] {
             assert!(Allowed::default().host(host).is_err(), "{host}");
         }

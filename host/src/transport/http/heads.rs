@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_byte_that_must_not_be_there_is_found() {
+    fn the_first_forbidden_byte_is_found() {
         for (good, wrong) in [
             ("", "\n"),
             ("GET / HTTP/1.1", "\n"),
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_follows_a_body_is_a_head_again() {
+    async fn a_body_is_followed_by_a_head() {
         use tokio::io::AsyncReadExt as _;
 
         let head = "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n";
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_that_nothing_was_made_of_is_the_last() {
+    async fn a_head_that_is_not_a_request_is_the_last() {
         use tokio::io::AsyncReadExt as _;
 
         let bytes = "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n";

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn default_ports_and_the_case_of_letters_make_no_difference() {
+    fn default_ports_and_case_are_ignored() {
         let same = |a: &str, b: &str| Origin::parse(a).unwrap() == Origin::parse(b).unwrap();
         assert!(same("https://A.example", "HTTPS://a.example:443"));
         assert!(same("http://a.example:80", "http://a.example"));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_none() {
+    fn invalid_origins_are_rejected() {
         for text in [
             "",
             "*",
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_that_are_listed_are_contained() {
+    fn only_listed_origins_match() {
         for (listed, origin, expected) in [
             ("https://*.a.example", "https://b.a.example:443", true),
             ("https://*.a.example:8443", "https://b.a.example:8443", true),

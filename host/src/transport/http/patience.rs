@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_that_nobody_reads_fails() {
+    async fn an_unread_write_fails() {
         let (stream, _unread) = duplex(16);
         let (mut stream, ..) = patient(stream, Duration::from_millis(20));
         let error = stream.write_all(&[0; 64]).await.unwrap_err();
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_may_be_slow() {
+    async fn a_slow_reader_is_tolerated() {
         let (stream, mut reader) = duplex(1);
         let (mut stream, _, debts) = patient(stream, Duration::from_secs(60));
         let mut read = [0; 64];
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stalled_write_is_owed_and_given_up_when_the_server_stops() {
+    async fn a_stalled_write_is_in_flight_and_aborted_at_shutdown() {
         let (stream, _unread) = duplex(16);
         let (mut stream, stopping, debts) = patient(stream, Duration::from_secs(3600));
         let mut write = Box::pin(async move {

@@ -183,7 +183,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     #[tokio::test]
-    async fn the_idlest_leaves_and_who_is_owed_an_answer_stays() {
+    async fn the_idlest_connection_is_evicted_and_a_busy_one_stays() {
         let slots = ConnectionSlots::new(3);
         let take = || slots.take(None);
         let (first, second, third) = tokio::join!(take(), take(), take());
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_more_than_a_share_leaves_before_who_is_idler() {
+    async fn a_source_above_its_share_is_evicted_before_an_idler_one() {
         let slots = ConnectionSlots::new(6);
         let of = |number| slots.take(Some(Source::V4(number)));
         // A proxy forwards for many clients, however many connections it has.

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn half_of_all_calls_are_the_most_that_one_source_has() {
+    async fn one_source_gets_at_most_half_of_the_calls() {
         let shares = shares(|limits| {
             limits.concurrent_calls = 4;
             limits.waiting_calls = 3;
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_leaves_gives_back_the_place_to_wait_in() {
+    async fn a_cancelled_caller_leaves_the_queue() {
         let shares = shares(|limits| {
             limits.concurrent_calls = 1;
             limits.waiting_calls = 1;
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn memory_of_one_source_is_bounded_and_first_bytes_are_everybodys() {
+    async fn memory_of_one_source_is_bounded_but_first_bytes_are_always_available() {
         let shares = shares(|limits| {
             limits.connections = 10;
             limits.bodies_bytes = 4_000;
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_by_default() {
+    fn default_sizes() {
         let sizes = Sizes::of(&Limits::default());
         assert_eq!(sizes.first_bytes, 8 << 10);
         assert_eq!((sizes.memory, sizes.memory_of_one), (96 << 20, 12 << 20));

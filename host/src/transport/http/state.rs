@@ -176,7 +176,7 @@ mod tests {
     use crate::store::{Entry, MemoryStore, Mutation, Outcome, Page, SqliteStore};
 
     #[tokio::test]
-    async fn a_store_is_ready_that_can_be_read_and_written() {
+    async fn a_readable_and_writable_store_is_ready() {
         let keys = Keys::ephemeral().unwrap();
         assert_eq!(store_ready(&MemoryStore::new(), &keys).await, Ok(()));
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_became_anothers_is_not_ready() {
+    async fn a_store_bound_to_another_key_is_not_ready() {
         let (store, keys) = (MemoryStore::new(), Keys::ephemeral().unwrap());
         let _ = keys.claim(&store).await.unwrap();
         assert_eq!(store_ready(&store, &keys).await, Ok(()));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_takes_no_writes_is_not_ready_and_one_that_is_busy_is() {
+    async fn a_read_only_store_is_not_ready_but_a_busy_one_is() {
         let keys = Keys::ephemeral().unwrap();
         let full = Fixed(StoreError::Unavailable("disk full at /secret/path".into()));
         let reason = store_ready(&full, &keys).await.unwrap_err();

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_cannot_be_cancelled() {
+    fn an_ended_request_cannot_be_cancelled() {
         let [first, again, other] = requests();
         first.started("1".into());
         first.ended();
