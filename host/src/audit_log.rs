@@ -29,14 +29,14 @@ pub struct AuditLog {
 }
 
 struct Sink {
-    place: Place,
+    destination: Destination,
     /// Number of lines that could not be written since the last one that was.
     lost: u64,
     /// Whether the last line was written only in part.
     is_torn: bool,
 }
 
-enum Place {
+enum Destination {
     Stderr,
     File(Rotated),
 }
@@ -82,7 +82,7 @@ pub(crate) struct Line<'a> {
 impl AuditLog {
     /// Returns an audit log that writes to standard error.
     pub fn stderr() -> Self {
-        Self::new(Place::Stderr)
+        Self::new(Destination::Stderr)
     }
 
     /// Returns an audit log that writes to a file, created for its owner only if it
@@ -90,12 +90,12 @@ impl AuditLog {
     pub fn file(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref().to_owned();
         let file = Some(open_output(&path, Existing::Kept)?);
-        Ok(Self::new(Place::File(Rotated { path, file })))
+        Ok(Self::new(Destination::File(Rotated { path, file })))
     }
 
-    fn new(place: Place) -> Self {
+    fn new(destination: Destination) -> Self {
         let sink = Mutex::new(Sink {
-            place,
+            destination,
             lost: 0,
             is_torn: false,
         });
@@ -105,7 +105,7 @@ impl AuditLog {
     /// Reopens the file before the next line.
     pub fn reopen(&self) {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Place::File(rotated) = &mut sink.place {
+        if let Destination::File(rotated) = &mut sink.destination {
             rotated.file = None;
         }
     }
@@ -138,9 +138,9 @@ impl Sink {
         text.push_str(&printable_json(&serde_json::to_string(line)?));
         text.push('\n');
         let text = text.as_bytes();
-        let written = match &mut self.place {
-            Place::Stderr => io::stderr().lock().write(text)?,
-            Place::File(rotated) => rotated.current()?.write(text)?,
+        let written = match &mut self.destination {
+            Destination::Stderr => io::stderr().lock().write(text)?,
+            Destination::File(rotated) => rotated.current()?.write(text)?,
         };
         if written < text.len() {
             self.is_torn = true;

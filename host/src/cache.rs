@@ -36,7 +36,7 @@ use self::folder::{Flaw, Folder, Found};
 use crate::keys::hex;
 
 /// Number of compiled components kept; the least recently written are deleted first.
-const KEPT: usize = 8;
+const MAX_COMPONENTS: usize = 8;
 const ENDING: &str = ".cwasm";
 const KEY_FILE: &str = "seal.key";
 const KEY_BYTES: usize = 32;
@@ -135,7 +135,7 @@ impl Cache {
 
     fn prune(&self) {
         let files = self.folder.files(ENDING);
-        let surplus = files.len().saturating_sub(KEPT);
+        let surplus = files.len().saturating_sub(MAX_COMPONENTS);
         for (_, name) in &files[..surplus] {
             self.folder.delete(name);
         }

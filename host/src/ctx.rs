@@ -12,7 +12,7 @@ use crate::audit_log::Line;
 use crate::bindings::user_auth::plugin::telemetry::OperationAudit;
 use crate::call::CallError;
 use crate::client::ClientHandle;
-use crate::host::{Shared, UserAuthHost};
+use crate::host::{HostState, UserAuthHost};
 use crate::ports::wasi::Wasi;
 use crate::source::Source;
 use crate::time;
@@ -139,7 +139,7 @@ impl UserAuthCtx {
         failure
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<HostState> {
         self.host.shared()
     }
 

@@ -21,11 +21,11 @@ use crate::store::Store;
 /// A [`Plugin`](crate::Plugin) contains one, so programs that use it need no other.
 #[derive(Clone)]
 pub struct UserAuthHost {
-    shared: Arc<Shared>,
+    shared: Arc<HostState>,
 }
 
 /// The state behind a [`UserAuthHost`].
-pub(crate) struct Shared {
+pub(crate) struct HostState {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: Keys,
     pub(crate) hasher: Hasher,
@@ -78,7 +78,7 @@ impl UserAuthHost {
 
     /// Returns the current metrics.
     pub fn metrics(&self) -> Snapshot {
-        let Shared {
+        let HostState {
             hasher,
             outbox,
             store,
@@ -95,7 +95,7 @@ impl UserAuthHost {
         self.shared.outbox.drain(patience).await;
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<HostState> {
         &self.shared
     }
 }
@@ -143,7 +143,7 @@ impl UserAuthHostBuilder {
     /// Starts the threads that hash passwords. Fails without a store or keys, or if the
     /// system cannot start threads.
     pub fn build(self) -> Result<UserAuthHost, BuildError> {
-        let shared = Shared {
+        let shared = HostState {
             store: self.store.ok_or(BuildError::Missing("store"))?,
             keys: self.keys.ok_or(BuildError::Missing("keys"))?,
             hasher: Hasher::start(&self.limits).map_err(BuildError::Hasher)?,

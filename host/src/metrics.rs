@@ -69,7 +69,7 @@ const BOUNDS_US: [u64; 15] = [
 ];
 
 /// The metrics of one operation, for monitoring.
-pub(crate) struct Watched {
+pub(crate) struct OperationStats {
     pub(crate) operation: String,
     /// Number of calls by outcome, without outcomes that never occurred.
     pub(crate) outcomes: Vec<(&'static str, u64)>,
@@ -156,12 +156,12 @@ impl Metrics {
     }
 
     /// Returns the metrics of all operations that have been called.
-    pub(crate) fn watched(&self) -> Vec<Watched> {
+    pub(crate) fn operation_stats(&self) -> Vec<OperationStats> {
         self.operations
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .iter()
-            .map(|(name, operation)| operation.watched(name))
+            .map(|(name, operation)| operation.operation_stats(name))
             .collect()
     }
 
@@ -219,10 +219,10 @@ impl Operation {
         }
     }
 
-    fn watched(&self, name: &str) -> Watched {
+    fn operation_stats(&self, name: &str) -> OperationStats {
         let names = OUTCOMES.iter().map(|(name, _)| *name);
         let outcomes = names.zip(self.outcomes).filter(|(_, calls)| *calls > 0);
-        Watched {
+        OperationStats {
             operation: name.to_owned(),
             outcomes: outcomes.collect(),
             calls: self.calls,
@@ -288,7 +288,7 @@ mod tests {
         ] {
             metrics.operation_ended(event("login", code, duration));
         }
-        let login = metrics.watched().remove(0);
+        let login = metrics.operation_stats().remove(0);
         let outcomes = [("ok", 2), ("authentication", 1), ("other", 1)];
         assert_eq!(login.outcomes, outcomes);
         assert_eq!((login.calls, login.sum_seconds), (4, 60.0404));

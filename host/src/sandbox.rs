@@ -26,12 +26,12 @@ use crate::component::{self, ComponentError, Loaded, Source};
 use crate::ctx::UserAuthCtx;
 use crate::delivery::Delivery;
 use crate::engine;
-use crate::host::{Shared, UserAuthHost, UserAuthHostBuilder};
+use crate::host::{HostState, UserAuthHost, UserAuthHostBuilder};
 use crate::inspection::Inspection;
 use crate::keys::Keys;
 use crate::limits::Limits;
 use crate::linker::{add_to_linker, limit_store};
-use crate::metrics::Watched;
+use crate::metrics::OperationStats;
 use crate::store::Store;
 use crate::trace;
 
@@ -336,8 +336,8 @@ impl Plugin {
     }
 
     /// Returns the metrics by operation, for monitoring.
-    pub(crate) fn watched(&self) -> Vec<Watched> {
-        self.shared().metrics.watched()
+    pub(crate) fn operation_stats(&self) -> Vec<OperationStats> {
+        self.shared().metrics.operation_stats()
     }
 
     /// Waits until all messages to account owners are delivered or given up, for at
@@ -346,7 +346,7 @@ impl Plugin {
         self.inner.host.drain().await;
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &HostState {
         self.inner.host.shared()
     }
 

@@ -47,7 +47,7 @@ mod unix {
     const UNFINISHED: &str = ".new";
     /// Number of attempts to create a file: another process may delete it as left over
     /// between its creation and its lock, but hardly more than once in a row.
-    const TRIES: usize = 8;
+    const MAX_ATTEMPTS: usize = 8;
 
     pub(in super::super) struct Folder(OwnedFd);
 
@@ -163,7 +163,7 @@ mod unix {
             let flags =
                 OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let mode = Mode::RUSR | Mode::WUSR;
-            for _ in 0..TRIES {
+            for _ in 0..MAX_ATTEMPTS {
                 let mut tag = [0; 8];
                 getrandom::fill(&mut tag).map_err(io::Error::other)?;
                 let unfinished = format!("{name}.{}{UNFINISHED}", hex(&tag));

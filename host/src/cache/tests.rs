@@ -261,10 +261,10 @@ fn the_newest_components_are_kept() {
     let fixture = Fixture::new();
     let cache = fixture.open();
     let component = Component::new(&fixture.engine, EMPTY).unwrap();
-    for number in 0..=KEPT as u8 + 2 {
+    for number in 0..=MAX_COMPONENTS as u8 + 2 {
         cache.put(&component, &[number; 32]);
     }
-    assert_eq!(cache.folder.files(ENDING).len(), KEPT);
+    assert_eq!(cache.folder.files(ENDING).len(), MAX_COMPONENTS);
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub(super) async fn open_with(
 
 /// Fails if the component cannot work at all, for example because of an invalid
 /// setting, so that the operator learns it at the start instead of the clients later.
-pub(super) async fn try_out(plugin: &Plugin, config: &Config) -> Result<(), Failure> {
+pub(super) async fn smoke_test(plugin: &Plugin, config: &Config) -> Result<(), Failure> {
     let caller = Caller {
         principal: Principal::Operator,
         source: None,

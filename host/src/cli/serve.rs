@@ -20,12 +20,12 @@ use super::Failure;
 use super::config::{Config, Flags};
 use super::delivery::Reach;
 use super::descriptors;
-use super::open::{open_with, try_out};
+use super::open::{open_with, smoke_test};
 use super::options::{Options, StoreLocation};
 use super::show;
 
 /// Interval at which expired records are deleted.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 const PAGE: u32 = 100;
 const PAGES: u32 = 1000;
 /// Length of the queue of connections to be accepted, if the system permits it: with a
@@ -33,7 +33,7 @@ const PAGES: u32 = 1000;
 /// second.
 const BACKLOG: u32 = 4096;
 /// Exit code of a process that SIGINT ended, as shells report it.
-const KILLED: i32 = 130;
+const INTERRUPTED: i32 = 130;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -107,7 +107,7 @@ impl Serve {
         let limits = descriptors::fit(config.limits.0.clone());
         let adapt = |builder: PluginBuilder| builder.require_api_key(requires_key);
         let (plugin, store) = open_with(&config, limits, Reach::of(address.ip()), adapt).await?;
-        try_out(&plugin, &config).await?;
+        smoke_test(&plugin, &config).await?;
 
         let stopping = CancellationToken::new();
         let registrar = registrar(&config, address)?;
@@ -128,7 +128,7 @@ impl Serve {
             None => listener.into(),
         };
         let messages = plugin.clone();
-        let housekeeping = tokio::spawn(keep_house(plugin.clone()));
+        let maintenance = tokio::spawn(run_maintenance(plugin.clone()));
         let shutdown = async {
             shutdown.await;
             // Load balancers must send no more requests while the last ones end.
@@ -142,10 +142,10 @@ impl Serve {
         messages.drain().await;
         drop(messages);
         reloading.abort();
-        housekeeping.abort();
-        // The housekeeping task has the last plugin: dropping it closes the store and
+        maintenance.abort();
+        // The maintenance task has the last plugin: dropping it closes the store and
         // folds in its log.
-        let _ = housekeeping.await;
+        let _ = maintenance.await;
         served.map_err(Failure::start)?;
         info!("stopped");
         Ok(ExitCode::SUCCESS)
@@ -315,7 +315,7 @@ pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, Failure> {
             info!("finishing the requests in flight");
             tokio::spawn(async move {
                 asked().await;
-                std::process::exit(KILLED);
+                std::process::exit(INTERRUPTED);
             });
         })
     }
@@ -360,8 +360,8 @@ Ctrl-C stops it.\n",
     )));
 }
 
-async fn keep_house(plugin: Plugin) {
-    let mut minutes = interval(HOUSEKEEPING);
+async fn run_maintenance(plugin: Plugin) {
+    let mut minutes = interval(MAINTENANCE_INTERVAL);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first tick is immediate, when the server has other work.
     minutes.tick().await;

@@ -113,10 +113,10 @@ impl Outbox {
             self.lock().refused += 1;
             return Err(Refused::NoDelivery);
         };
-        let place = self.take_place(!message.kind.has_verified_address())?;
+        let permit = self.acquire_permit(!message.kind.has_verified_address())?;
         tokio::spawn(async move {
-            let delivered = place.outbox.deliver(&*delivery, &message).await;
-            place.outbox.count(delivered);
+            let delivered = permit.outbox.deliver(&*delivery, &message).await;
+            permit.outbox.count(delivered);
         });
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Outbox {
         }
     }
 
-    fn take_place(self: &Arc<Self>, is_unverified: bool) -> Result<Place, Refused> {
+    fn acquire_permit(self: &Arc<Self>, is_unverified: bool) -> Result<QueuePermit, Refused> {
         let mut state = self.lock();
         let is_full = state.waiting >= self.capacity
             || is_unverified && state.unverified >= half(self.capacity);
@@ -161,7 +161,7 @@ impl Outbox {
         }
         state.waiting += 1;
         state.unverified += usize::from(is_unverified);
-        Ok(Place {
+        Ok(QueuePermit {
             outbox: Arc::clone(self),
             is_unverified,
         })
@@ -240,12 +240,12 @@ fn half(of: usize) -> usize {
 }
 
 /// The place of one message in the queue, released on drop, also when the runtime ends.
-struct Place {
+struct QueuePermit {
     outbox: Arc<Outbox>,
     is_unverified: bool,
 }
 
-impl Drop for Place {
+impl Drop for QueuePermit {
     fn drop(&mut self) {
         let mut state = self.outbox.lock();
         state.waiting -= 1;

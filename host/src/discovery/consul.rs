@@ -27,7 +27,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Timeout of one request.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the end of the program waits for the agent.
-const FAREWELL: Duration = Duration::from_secs(2);
+const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Timeout of the health check.
 const CHECK_TIMEOUT: &str = "5s";
 const DEREGISTER_AFTER: &str = "10m";
@@ -145,7 +145,7 @@ impl Consul {
             () = self.watch(&service) => {}
         }
         // The agent may have processed a registration whose response did not arrive.
-        match timeout(FAREWELL, self.deregister(&service)).await {
+        match timeout(DEREGISTER_TIMEOUT, self.deregister(&service)).await {
             Ok(Ok(())) => info!(id = service.id, "deregistered from Consul"),
             Ok(Err(problem)) => warn!(problem, "Consul may still list this server"),
             Err(_) => warn!("Consul may still list this server: the agent does not respond"),

@@ -21,7 +21,7 @@ const ENDING: &str = ".new";
 const LEFTOVER_AGE: Duration = Duration::from_hours(24);
 /// Number of attempts to create a file: another process may delete it as left over
 /// between its creation and its lock, but hardly more than once in a row.
-const TRIES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 /// A file being written, for its owner only, under its final name and a temporary
 /// suffix. It is deleted on drop unless it was renamed.
@@ -35,7 +35,7 @@ impl Temporary {
     /// temporary files that killed processes have left there.
     pub fn create(target: &Path) -> io::Result<Self> {
         sweep(target);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let path = beside(target)?;
             let mut options = OpenOptions::new();
             // Never follows a link, and never opens an existing file.

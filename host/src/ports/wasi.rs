@@ -12,7 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use crate::ctx::UserAuthCtx;
-use crate::host::Shared;
+use crate::host::HostState;
 use crate::linker::UserAuthView;
 
 /// Links these interfaces.
@@ -48,7 +48,7 @@ pub(crate) struct Wasi {
 impl Wasi {
     /// No input, no arguments, no files, no network. The settings are its environment;
     /// its output is kept, up to a limit, for the debug log.
-    pub(crate) fn new(host: &Shared) -> Self {
+    pub(crate) fn new(host: &HostState) -> Self {
         let output = MemoryOutputPipe::new(host.limits.output_bytes_per_call);
         let ctx = WasiCtx::builder()
             .envs(&host.settings)

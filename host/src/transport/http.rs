@@ -224,7 +224,7 @@ where
     // The requests in flight change only while the connection is polled, so every
     // change wakes this future too.
     poll_fn(|cx| match connection.as_mut().poll(cx) {
-        Poll::Pending if !debts.are_settled() => Poll::Pending,
+        Poll::Pending if !debts.is_idle() => Poll::Pending,
         Poll::Pending => Poll::Ready(Ok(())),
         ended => ended,
     })

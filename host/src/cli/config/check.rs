@@ -13,7 +13,7 @@ use user_auth_host::store::MemoryStore;
 use super::keys::keys;
 use super::{Config, Flags};
 use crate::cli::delivery::Reach;
-use crate::cli::open::{self, NoKey, component, location, try_out};
+use crate::cli::open::{self, NoKey, component, location, smoke_test};
 use crate::cli::options::StoreLocation;
 use crate::cli::serve::{load_tls, policy, refuse_to_be_open};
 use crate::cli::{Failure, configure, show};
@@ -131,5 +131,5 @@ async fn check_component(config: &Config) -> Result<(), Failure> {
         builder = builder.setting(name, value);
     }
     let plugin = builder.build().map_err(Failure::start)?;
-    try_out(&plugin, config).await
+    smoke_test(&plugin, config).await
 }

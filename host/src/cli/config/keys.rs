@@ -15,7 +15,7 @@ pub(super) const PREFIX: &str = "USER_AUTH_";
 
 /// A key of the configuration.
 #[derive(Debug)]
-pub(in crate::cli) struct Key {
+pub(in crate::cli) struct ConfigOption {
     /// Its path, such as `security.cors.enabled`.
     pub(in crate::cli) path: String,
     /// Its environment variable.
@@ -29,16 +29,16 @@ pub(in crate::cli) struct Key {
 
 /// All keys, in the order of the schema, and their sections.
 #[derive(Debug, Default)]
-pub(in crate::cli) struct Keys {
-    pub(in crate::cli) all: Vec<Key>,
+pub(in crate::cli) struct OptionRegistry {
+    pub(in crate::cli) all: Vec<ConfigOption>,
     by_path: BTreeMap<String, usize>,
     sections: BTreeSet<String>,
 }
 
 /// Returns the keys of [`Config`].
-pub(in crate::cli) fn keys() -> &'static Keys {
-    static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::of(&schema()));
-    &KEYS
+pub(in crate::cli) fn keys() -> &'static OptionRegistry {
+    static REGISTRY: LazyLock<OptionRegistry> = LazyLock::new(|| OptionRegistry::of(&schema()));
+    &REGISTRY
 }
 
 /// Returns the JSON Schema (2020-12) of the file. Definitions are inlined, so that a
@@ -90,7 +90,7 @@ fn join(section: &str, name: &str) -> String {
     }
 }
 
-impl Keys {
+impl OptionRegistry {
     fn of(schema: &Value) -> Self {
         let mut keys = Self::default();
         keys.add_section(schema, "");
@@ -98,12 +98,12 @@ impl Keys {
     }
 
     /// Returns the key with this path.
-    pub(in crate::cli) fn get(&self, path: &str) -> Option<&Key> {
+    pub(in crate::cli) fn get(&self, path: &str) -> Option<&ConfigOption> {
         self.by_path.get(path).map(|index| &self.all[*index])
     }
 
     /// Returns the key of this environment variable.
-    pub(in crate::cli) fn of_variable(&self, name: &str) -> Option<&Key> {
+    pub(in crate::cli) fn of_variable(&self, name: &str) -> Option<&ConfigOption> {
         self.all.iter().find(|key| key.env == name)
     }
 
@@ -149,7 +149,7 @@ impl Keys {
         let env = property["x-env"].as_str().unwrap_or_default().to_owned();
         let is_value = |schema: &Value| schema["type"] != "null";
         self.by_path.insert(path.clone(), self.all.len());
-        self.all.push(Key {
+        self.all.push(ConfigOption {
             path,
             env,
             kind: Kind::of(variant(property, is_value).unwrap_or(property)),

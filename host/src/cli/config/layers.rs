@@ -11,7 +11,7 @@ use serde_path_to_error::Segment;
 
 use super::Config;
 use super::document::{self, Node, Position};
-use super::keys::{Keys, PREFIX, keys};
+use super::keys::{OptionRegistry, PREFIX, keys};
 use super::mistake::Mistakes;
 use super::secrets;
 use crate::cli::nearest::nearest;
@@ -250,7 +250,7 @@ fn shown(value: &Value, is_secret: bool) -> String {
     }
 }
 
-fn unknown(keys: &Keys, section: &str, name: &str) -> String {
+fn unknown(keys: &OptionRegistry, section: &str, name: &str) -> String {
     let names = keys.names_in(section);
     if let Some(meant) = nearest(names.iter().copied(), name) {
         return format!("is not a known key; did you mean `{meant}`?");

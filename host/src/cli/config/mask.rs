@@ -3,13 +3,13 @@
 use serde_json::Value;
 use url::Url;
 
-use super::keys::Key;
+use super::keys::ConfigOption;
 use crate::cli::options::StoreLocation;
 
 const MASK: &str = "***";
 
 /// Returns the value in the form in which it may be shown.
-pub(in crate::cli) fn masked(key: &Key, value: &Value) -> Value {
+pub(in crate::cli) fn masked(key: &ConfigOption, value: &Value) -> Value {
     match value {
         Value::String(text) => masked_text(text, key.secret).into(),
         Value::Array(elements) => elements.iter().map(|one| masked(key, one)).collect(),

@@ -15,12 +15,12 @@ use super::url::PostgresUrl;
 use crate::store::StoreError;
 
 /// How long to wait for a connection while all are busy.
-const WAIT: Duration = Duration::from_secs(2);
+const POOL_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for a new connection.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long to wait for the result of a call. The functions give up waiting for a lock
 /// earlier, after two seconds.
-pub(super) const CALL: Duration = Duration::from_secs(5);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A value and its SQL type.
 pub(super) type Parameter = (Box<dyn ToSql + Send + Sync>, Type);
@@ -49,8 +49,8 @@ impl Connections {
         };
         let pool = Pool::builder(manager)
             .max_size(url.pool_size())
-            .wait_timeout(Some(WAIT))
-            .create_timeout(Some(CONNECT))
+            .wait_timeout(Some(POOL_TIMEOUT))
+            .create_timeout(Some(CONNECT_TIMEOUT))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -96,7 +96,7 @@ async fn answer(
         .iter()
         .map(|(value, sql_type)| (&**value as &(dyn ToSql + Sync), sql_type.clone()))
         .collect();
-    let error = match timeout(CALL, connection.query_typed(statement, &parameters)).await {
+    let error = match timeout(CALL_TIMEOUT, connection.query_typed(statement, &parameters)).await {
         Ok(Ok(rows)) => return Ok(rows),
         Ok(Err(error)) => error.into(),
         Err(_) => StoreError::Unavailable("PostgreSQL did not respond in time".into()),

@@ -29,7 +29,7 @@ const OLDEST_SERVER: i32 = 13_00_00;
 
 /// How long to wait for another process that creates the schema, and then for its
 /// creation.
-const PATIENCE: Duration = Duration::from_secs(30);
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reasons why a database could not be opened; the caller adds which one.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ pub(super) enum OpenError {
         known = MIGRATIONS.len()
     )]
     Newer(i32),
-    #[error("another process has been changing its schema for {} s", PATIENCE.as_secs())]
+    #[error("another process has been changing its schema for {} s", MIGRATION_TIMEOUT.as_secs())]
     Busy,
 }
 
@@ -63,7 +63,7 @@ impl From<tokio_postgres::Error> for OpenError {
 
 /// Creates the schema, migrates it, or recognises it.
 pub(super) async fn install(connections: &Connections) -> Result<(), OpenError> {
-    timeout(PATIENCE, migrate(connections))
+    timeout(MIGRATION_TIMEOUT, migrate(connections))
         .await
         .map_err(|_| OpenError::Busy)??;
     // Reports at startup an error that would make every commit fail.

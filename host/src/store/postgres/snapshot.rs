@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::connections::{CALL, Connections};
+use super::connections::{CALL_TIMEOUT, Connections};
 use super::only;
 use crate::store::clock::Millis;
 use crate::store::{MAX_PAGE, Record, SNAPSHOT_PAGE_BYTES, Snapshot, StoreError, checks};
@@ -38,7 +38,7 @@ impl Reading {
         };
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
              SET LOCAL search_path = pg_catalog, pg_temp";
-        timeout(CALL, reading.connection.batch_execute(begin))
+        timeout(CALL_TIMEOUT, reading.connection.batch_execute(begin))
             .await
             .map_err(|_| no_answer())??;
         // A transaction sees the database as of its first statement.
@@ -54,7 +54,9 @@ impl Reading {
         parameters: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Vec<Row>, StoreError> {
         let rows = self.connection.query_typed(statement, parameters);
-        Ok(timeout(CALL, rows).await.map_err(|_| no_answer())??)
+        Ok(timeout(CALL_TIMEOUT, rows)
+            .await
+            .map_err(|_| no_answer())??)
     }
 }
 

@@ -23,7 +23,7 @@ use super::{App, Caller, limited, method_not_allowed, refuse, respond, unavailab
 use crate::api::{Caller as WitCaller, Principal};
 use crate::bindings::user_auth::plugin::telemetry::Metrics as Snapshot;
 use crate::call::{CallError, error_response};
-use crate::metrics::Watched;
+use crate::metrics::OperationStats;
 
 /// The permission that the account of an API key needs, where keys are required.
 const PERMISSION: &str = "user-auth:metrics:read";
@@ -134,7 +134,7 @@ fn render(app: &App) -> Result<String, fmt::Error> {
     );
     registry.register_collector(Box::new(Scrape {
         snapshot: app.plugin.metrics(),
-        operations: app.plugin.watched(),
+        operations: app.plugin.operation_stats(),
         // Without keys everyone may read the metrics, so delivery counts are withheld,
         // as in the metrics resource.
         tells_delivery: app.requires_key,
@@ -148,7 +148,7 @@ fn render(app: &App) -> Result<String, fmt::Error> {
 /// The metrics of the other parts at one moment.
 struct Scrape {
     snapshot: Snapshot,
-    operations: Vec<Watched>,
+    operations: Vec<OperationStats>,
     tells_delivery: bool,
     resident_bytes: Option<u64>,
 }
@@ -196,9 +196,9 @@ impl Scrape {
             None,
             MetricType::Counter,
         )?;
-        for watched in &self.operations {
-            for (outcome, count) in &watched.outcomes {
-                let labels = [("operation", &*watched.operation), ("outcome", outcome)];
+        for stats in &self.operations {
+            for (outcome, count) in &stats.outcomes {
+                let labels = [("operation", &*stats.operation), ("outcome", outcome)];
                 let metric = calls.encode_family(&labels)?;
                 ConstCounter::new(*count).encode(metric)?;
             }
@@ -209,14 +209,14 @@ impl Scrape {
             Some(&Unit::Seconds),
             MetricType::Histogram,
         )?;
-        for watched in &self.operations {
-            let labels = [("operation", &*watched.operation)];
+        for stats in &self.operations {
+            let labels = [("operation", &*stats.operation)];
             latency
                 .encode_family(&labels)?
                 .encode_histogram::<NoLabelSet>(
-                    watched.sum_seconds,
-                    watched.calls,
-                    &watched.latency,
+                    stats.sum_seconds,
+                    stats.calls,
+                    &stats.latency,
                     None,
                 )?;
         }

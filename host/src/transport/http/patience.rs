@@ -25,10 +25,10 @@ static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The requests in flight on a connection.
 #[derive(Clone)]
-pub(super) struct InFlight(Arc<Account>);
+pub(super) struct InFlight(Arc<State>);
 
-struct Account {
-    owed: AtomicUsize,
+struct State {
+    count: AtomicUsize,
     /// When the last request began or data last arrived, or the connection opened, in
     /// nanoseconds since [`BEGINNING`].
     last_use: AtomicU64,
@@ -51,18 +51,18 @@ pub(super) struct InFlightGuard(InFlight);
 
 impl InFlight {
     pub(super) fn owe(&self) -> InFlightGuard {
-        self.0.owed.fetch_add(1, Relaxed);
+        self.0.count.fetch_add(1, Relaxed);
         InFlightGuard(self.clone())
     }
 
-    pub(super) fn are_settled(&self) -> bool {
-        self.0.owed.load(Relaxed) == 0
+    pub(super) fn is_idle(&self) -> bool {
+        self.0.count.load(Relaxed) == 0
     }
 
     /// Returns the rank for eviction, or `None` while a response is produced or read.
     pub(super) fn eviction_rank(&self) -> Option<Idleness> {
         match self.0.stalled_since.load(Relaxed) {
-            0 if self.are_settled() => Some(Idleness::Idle(self.0.last_use.load(Relaxed))),
+            0 if self.is_idle() => Some(Idleness::Idle(self.0.last_use.load(Relaxed))),
             0 => None,
             since => Some(Idleness::Stalled(since)),
         }
@@ -75,8 +75,8 @@ impl InFlight {
 
 impl Default for InFlight {
     fn default() -> Self {
-        Self(Arc::new(Account {
-            owed: AtomicUsize::new(0),
+        Self(Arc::new(State {
+            count: AtomicUsize::new(0),
             last_use: AtomicU64::new(now()),
             stalled_since: AtomicU64::new(0),
         }))
@@ -85,9 +85,9 @@ impl Default for InFlight {
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        let InFlight(account) = &self.0;
-        account.last_use.store(now(), Relaxed);
-        account.owed.fetch_sub(1, Relaxed);
+        let InFlight(state) = &self.0;
+        state.last_use.store(now(), Relaxed);
+        state.count.fetch_sub(1, Relaxed);
     }
 }
 
@@ -307,7 +307,7 @@ mod tests {
         let (written, _) = tokio::join!(stream.write_all(&[7; 64]), reader.read_exact(&mut read));
         written.unwrap();
         assert_eq!(read, [7; 64]);
-        assert!(debts.are_settled());
+        assert!(debts.is_idle());
     }
 
     #[tokio::test]
@@ -321,7 +321,7 @@ mod tests {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(matches!(debts.eviction_rank(), Some(Idleness::Idle(_))));
         assert!(write.as_mut().poll(&mut cx).is_pending());
-        assert!(!debts.are_settled());
+        assert!(!debts.is_idle());
         // A stalled connection may be evicted, but only after the idle ones.
         let stalled = debts.eviction_rank();
         assert!(matches!(stalled, Some(Idleness::Stalled(_))));

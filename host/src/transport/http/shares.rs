@@ -13,12 +13,12 @@ use crate::limits::Limits;
 use crate::source::Source;
 
 /// Divisor of the call slots: one source may use one half.
-const OF_CALLS: u32 = 2;
+const CALLS_DIVISOR: u32 = 2;
 /// Divisor of the memory for bodies: one source may use one eighth.
-const OF_BODIES: usize = 8;
+const BODIES_DIVISOR: usize = 8;
 /// Divisor of the memory reserved for the first bytes of bodies. This quarter is
 /// divided evenly among the connections, so every connection has its part.
-const OF_FIRST_BYTES: usize = 4;
+const FIRST_BYTES_DIVISOR: usize = 4;
 
 /// The shares of all sources.
 pub(super) struct Shares(Arc<Registry>);
@@ -72,12 +72,12 @@ pub(super) struct NoMore;
 
 impl Sizes {
     fn of(limits: &Limits) -> Self {
-        let part = |whole: u32| (whole / OF_CALLS).max(1) as usize;
+        let part = |whole: u32| (whole / CALLS_DIVISOR).max(1) as usize;
         let connections = limits.connections.max(1);
-        let first_bytes = limits.bodies_bytes / OF_FIRST_BYTES / connections;
+        let first_bytes = limits.bodies_bytes / FIRST_BYTES_DIVISOR / connections;
         let memory = limits.bodies_bytes - first_bytes * connections;
         // At least one whole message has to fit, if the total allows it.
-        let memory_of_one = (memory / OF_BODIES).max(limits.body_bytes).min(memory);
+        let memory_of_one = (memory / BODIES_DIVISOR).max(limits.body_bytes).min(memory);
         Self {
             calls: part(limits.concurrent_calls),
             waiting_calls: part(limits.waiting_calls),

@@ -25,7 +25,7 @@ use crate::client::{Client, ClientHandle};
 use crate::trace;
 
 /// Number of notifications queued for a slow reader; beyond it the component waits.
-const WAITING: usize = 16;
+const QUEUE_LENGTH: usize = 16;
 
 type Answer = Result<McpResponse, CallError>;
 
@@ -35,7 +35,7 @@ pub(super) async fn answer<C>(call: impl FnOnce(ClientHandle) -> C, id: Value) -
 where
     C: Future<Output = Answer> + Send + 'static,
 {
-    let (sender, mut notifications) = mpsc::channel(WAITING);
+    let (sender, mut notifications) = mpsc::channel(QUEUE_LENGTH);
     // A separate task: hyper does not poll the stream while the client is not reading,
     // and the call must reach its time limit regardless.
     let call = AbortOnDropHandle::new(tokio::spawn(trace::continued(call(Arc::new(EventClient(
@@ -132,7 +132,7 @@ mod tests {
     async fn a_call_goes_on_while_the_stream_is_not_read() {
         let (ended, end) = tokio::sync::oneshot::channel();
         let call = async move |client: ClientHandle| {
-            for _ in 0..WAITING {
+            for _ in 0..QUEUE_LENGTH {
                 client.notify(String::new()).await;
             }
             let _ = ended.send(());
