@@ -21,7 +21,7 @@ use super::shares::Turn;
 const STALL_AT_SHUTDOWN: Duration = Duration::from_secs(1);
 
 /// The origin of the recorded times, because an `Instant` does not fit into an atomic.
-static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The requests in flight on a connection.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ pub(super) struct InFlight(Arc<State>);
 struct State {
     count: AtomicUsize,
     /// When the last request began or data last arrived, or the connection opened, in
-    /// nanoseconds since [`BEGINNING`].
+    /// nanoseconds since [`START`].
     last_use: AtomicU64,
     /// Since when the client has not read what is written to it; 0 if it reads.
     stalled_since: AtomicU64,
@@ -92,7 +92,7 @@ impl Drop for InFlightGuard {
 }
 
 fn now() -> u64 {
-    u64::try_from(BEGINNING.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Size of the parts in which a response body is passed to hyper, which asks for the
@@ -285,7 +285,10 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
-    fn patient<S>(stream: S, limit: Duration) -> (WriteTimeout<S>, CancellationToken, InFlight) {
+    fn with_timeout<S>(
+        stream: S,
+        limit: Duration,
+    ) -> (WriteTimeout<S>, CancellationToken, InFlight) {
         let (stopping, debts) = (CancellationToken::new(), InFlight::default());
         let patient = WriteTimeout::new(stream, limit, stopping.clone(), debts.clone());
         (patient, stopping, debts)
@@ -294,7 +297,7 @@ mod tests {
     #[tokio::test]
     async fn an_unread_write_fails() {
         let (stream, _unread) = duplex(16);
-        let (mut stream, ..) = patient(stream, Duration::from_millis(20));
+        let (mut stream, ..) = with_timeout(stream, Duration::from_millis(20));
         let error = stream.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -302,7 +305,7 @@ mod tests {
     #[tokio::test]
     async fn a_slow_reader_is_tolerated() {
         let (stream, mut reader) = duplex(1);
-        let (mut stream, _, debts) = patient(stream, Duration::from_secs(60));
+        let (mut stream, _, debts) = with_timeout(stream, Duration::from_secs(60));
         let mut read = [0; 64];
         let (written, _) = tokio::join!(stream.write_all(&[7; 64]), reader.read_exact(&mut read));
         written.unwrap();
@@ -313,7 +316,7 @@ mod tests {
     #[tokio::test]
     async fn a_stalled_write_is_in_flight_and_aborted_at_shutdown() {
         let (stream, _unread) = duplex(16);
-        let (mut stream, stopping, debts) = patient(stream, Duration::from_secs(3600));
+        let (mut stream, stopping, debts) = with_timeout(stream, Duration::from_secs(3600));
         let mut write = Box::pin(async move {
             let error = stream.write_all(&[0; 64]).await.unwrap_err();
             (stream, error)

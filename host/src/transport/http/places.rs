@@ -18,7 +18,7 @@ use super::patience::InFlight;
 use crate::source::Source;
 
 /// Interval between looks for an idle connection while all have requests in flight.
-const SECOND_LOOK: Duration = Duration::from_millis(20);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A fixed number of slots for open connections.
 pub(super) struct ConnectionSlots {
@@ -44,7 +44,7 @@ struct ActiveConnections {
 struct OpenConnections {
     all: HashMap<u64, ActiveConnection>,
     /// Number of connections of each source, and of all sources.
-    of: HashMap<Source, usize>,
+    per_source: HashMap<Source, usize>,
     of_sources: usize,
 }
 
@@ -92,7 +92,7 @@ impl ConnectionSlots {
         loop {
             self.active.evict();
             let slot = Arc::clone(&self.free).acquire_owned();
-            if let Ok(Ok(permit)) = timeout(SECOND_LOOK, slot).await {
+            if let Ok(Ok(permit)) = timeout(RETRY_INTERVAL, slot).await {
                 return permit;
             }
         }
@@ -120,7 +120,7 @@ impl Drop for ConnectionSlot {
 impl OpenConnections {
     fn insert(&mut self, number: u64, connection: ActiveConnection) {
         if let Some(source) = connection.source {
-            *self.of.entry(source).or_default() += 1;
+            *self.per_source.entry(source).or_default() += 1;
             self.of_sources += 1;
         }
         self.all.insert(number, connection);
@@ -129,7 +129,7 @@ impl OpenConnections {
     fn remove(&mut self, number: u64) {
         let source = self.all.remove(&number).and_then(|gone| gone.source);
         if let Some(source) = source
-            && let Entry::Occupied(mut count) = self.of.entry(source)
+            && let Entry::Occupied(mut count) = self.per_source.entry(source)
         {
             self.of_sources -= 1;
             *count.get_mut() -= 1;
@@ -141,9 +141,11 @@ impl OpenConnections {
 
     /// Returns whether the source of this connection holds more than an equal share of
     /// the slots.
-    fn is_of_too_many(&self, connection: &ActiveConnection) -> bool {
-        let count = connection.source.and_then(|source| self.of.get(&source));
-        count.is_some_and(|count| count * self.of.len() > self.of_sources)
+    fn exceeds_share(&self, connection: &ActiveConnection) -> bool {
+        let count = connection
+            .source
+            .and_then(|source| self.per_source.get(&source));
+        count.is_some_and(|count| count * self.per_source.len() > self.of_sources)
     }
 }
 
@@ -156,7 +158,7 @@ impl ActiveConnections {
         let connections = self.lock();
         let rank = |connection: &ActiveConnection| {
             let eviction_rank = connection.debts.eviction_rank()?;
-            Some((!connections.is_of_too_many(connection), eviction_rank))
+            Some((!connections.exceeds_share(connection), eviction_rank))
         };
         let idlest = connections
             .all
@@ -228,6 +230,6 @@ mod tests {
         assert!(idlest.0.evicted().now_or_never().is_some());
         drop((idlest, third, newcomer, other));
         let connections = slots.active.lock();
-        assert!(connections.all.is_empty() && connections.of.is_empty());
+        assert!(connections.all.is_empty() && connections.per_source.is_empty());
     }
 }
