@@ -271,7 +271,7 @@ fn a_secret_is_read_from_a_pipe_when_asked_for_and_missed_otherwise() {
         (
             &["call", "login", "--json", "-"],
             br#"{"username": "a"}"#,
-            "lacks",
+            "is missing from the JSON",
         ),
     ] {
         let output = run_with(home, arguments, piped);

@@ -205,7 +205,7 @@ fn a_good_file_is_called_good() {
     for (name, text) in [("c.json", GUIDE), ("c.toml", toml), ("c.json", "{}")] {
         let (code, said) = program().check(name, text);
         assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains(&format!("{name} is good")), "{said}");
+        assert!(said.contains(&format!("{name} is valid")), "{said}");
     }
 }
 
