@@ -1,10 +1,10 @@
-//! A web server whose routes are guarded by the plugin: a middleware that asks it
-//! whose a request is, and another that asks what that user may do.
+//! A web server whose routes are guarded by the plugin: one middleware authenticates
+//! requests, and another checks the permissions of the user.
 //!
 //! `cargo run --release -p user-auth-host --example axum target/release/user-auth.wasm`
 //!
-//! Prints its address, and ends on SIGINT, on SIGTERM or with its standard input. alice
-//! may read `/reports` and bob may not; both have the password below.
+//! Prints its address, and ends on SIGINT, on SIGTERM or when its standard input ends.
+//! alice may read `/reports` and bob may not; both have the password below.
 //!
 //! ```sh
 //! TOKEN=$(curl -s $URL/login -d '{"username": "alice", "password": "correct horse battery staple"}' | jq -r .access_token)
@@ -32,7 +32,7 @@ const PASSWORD: &str = "correct horse battery staple";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let component = std::env::args().nth(1).ok_or("name the component")?;
+    let component = std::env::args().nth(1).ok_or("usage: axum COMPONENT")?;
     let plugin = Plugin::builder()
         .component(component)
         .store(Arc::new(MemoryStore::new()))
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     prepare(&plugin).await?;
 
-    // Before anybody knows where it is.
+    // Installed before the address is known to anyone.
     let end = told_to_end()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}", listener.local_addr()?);
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Two users, and a role that one of them has.
+/// Creates two users, and a role that one of them has.
 async fn prepare(plugin: &Plugin) -> Result<(), Box<dyn Error>> {
     let operator = Caller {
         principal: Principal::Operator,
@@ -80,7 +80,7 @@ fn routes(plugin: Plugin) -> Router {
         .route("/me", get(me))
         .route("/reports", get(reports).layer(may_read))
         .route("/logout", post(logout))
-        // The last is asked first: who it is comes before what they may do.
+        // Layers run from last to first: authentication comes before authorization.
         .route_layer(from_fn_with_state(plugin.clone(), authenticated));
     Router::new()
         .route("/login", post(login))
@@ -88,7 +88,7 @@ fn routes(plugin: Plugin) -> Router {
         .with_state(plugin)
 }
 
-/// Whose request it is: what guarded handlers and further layers find among its
+/// The session of a request, which guarded handlers and further layers find among its
 /// extensions.
 #[derive(Clone)]
 struct Session {
@@ -97,7 +97,7 @@ struct Session {
     claims: Claims,
 }
 
-/// Lets those through who show a good access token.
+/// Admits requests with a valid access token.
 async fn authenticated(
     State(plugin): State<Plugin>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -105,7 +105,7 @@ async fn authenticated(
     next: Next,
 ) -> Response {
     let Some(token) = bearer(request.headers()).map(str::to_owned) else {
-        // RFC 6750 section 3.1: who showed nothing is told no more than that.
+        // RFC 6750 section 3.1: a request without credentials gets no error code.
         return unauthorized("Bearer", "log in first");
     };
     let anonymous = caller(Principal::Anonymous, peer);
@@ -123,7 +123,7 @@ async fn authenticated(
     next.run(request).await
 }
 
-/// Lets those through who have the permission.
+/// Admits requests of users with the permission.
 async fn permitted(
     State((plugin, permission)): State<(Plugin, &'static str)>,
     Extension(session): Extension<Session>,
@@ -135,7 +135,7 @@ async fn permitted(
         Ok(Ok(false)) => {
             let challenge = r#"Bearer error="insufficient_scope""#;
             let head = [(header::WWW_AUTHENTICATE, challenge)];
-            (StatusCode::FORBIDDEN, head, "not for you\n").into_response()
+            (StatusCode::FORBIDDEN, head, "you lack the permission\n").into_response()
         }
         Ok(Err(error)) => refused(&error),
         Err(error) => unanswered(&error),
@@ -150,14 +150,19 @@ async fn login(
     let body: Value = serde_json::from_str(&body).unwrap_or_default();
     let (Some(username), Some(password)) = (body["username"].as_str(), body["password"].as_str())
     else {
-        return (StatusCode::BAD_REQUEST, "username and password, please\n").into_response();
+        return (StatusCode::BAD_REQUEST, "send username and password\n").into_response();
     };
     let caller = caller(Principal::Anonymous, peer);
     let tokens = match plugin.login(caller, username, password).await {
         Ok(Ok(LoginOutcome::Tokens(tokens))) => tokens,
-        // A whole server would hand the challenge on, and have a route for the answer.
+        // A complete server would pass the challenge on, and have a route for the
+        // response.
         Ok(Ok(LoginOutcome::Challenge(_))) => {
-            return (StatusCode::NOT_IMPLEMENTED, "no second factor here\n").into_response();
+            return (
+                StatusCode::NOT_IMPLEMENTED,
+                "second factors are not supported\n",
+            )
+                .into_response();
         }
         Ok(Err(error)) => return refused(&error),
         Err(error) => return unanswered(&error),
@@ -197,8 +202,8 @@ fn caller(principal: Principal, peer: SocketAddr) -> Caller {
     }
 }
 
-/// The token of `Authorization: Bearer`, whose name is in any case (RFC 9110 section
-/// 11.1).
+/// Returns the token of `Authorization: Bearer`, whose scheme is case-insensitive (RFC
+/// 9110 section 11.1).
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
@@ -210,10 +215,10 @@ fn unauthorized(challenge: &'static str, advice: &'static str) -> Response {
     (StatusCode::UNAUTHORIZED, head, format!("{advice}\n")).into_response()
 }
 
-/// An operation that failed, with the status that HTTP has for it.
+/// Returns the response for an operation that failed, with the matching HTTP status.
 fn refused(error: &OperationError) -> Response {
     let status = match error.code {
-        -32001 => return unauthorized("Bearer", "user name or password are wrong"),
+        -32001 => return unauthorized("Bearer", "wrong user name or password"),
         -32002 => StatusCode::FORBIDDEN,
         -32003 => StatusCode::TOO_MANY_REQUESTS,
         -32004 => StatusCode::SERVICE_UNAVAILABLE,
@@ -222,17 +227,18 @@ fn refused(error: &OperationError) -> Response {
     (status, format!("{}\n", error.message)).into_response()
 }
 
-/// The component gave no answer.
+/// Returns the response for a call to which the component did not respond.
 fn unanswered(error: &CallError) -> Response {
     let seconds = error.retry_after().as_secs().to_string();
     let head = [(header::RETRY_AFTER, seconds)];
     (StatusCode::SERVICE_UNAVAILABLE, head, "try again later\n").into_response()
 }
 
-/// Begins to listen for what ends the program, and is ready when it has come.
+/// Installs the handlers for the events that end the program, and returns a future that
+/// completes with the first of them.
 fn told_to_end() -> io::Result<impl Future<Output = ()>> {
     let (closed, stdin_ended) = tokio::sync::oneshot::channel();
-    // A thread of its own, since the end of the program does not wait for it.
+    // A thread of its own, since the program does not wait for it to end.
     std::thread::spawn(move || {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         let _ = closed.send(());

@@ -1,5 +1,5 @@
-//! Runs the component inside a program of your own, and calls it with types: an
-//! account, a session, whose a token is, and what its owner may do.
+//! Runs the component inside your own program, with typed calls: registers an account,
+//! logs in, verifies the token, and checks a permission.
 //!
 //! `cargo run --release -p user-auth-host --example embed target/release/user-auth.wasm`
 
@@ -11,11 +11,11 @@ use user_auth_host::{Keys, Plugin};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let component = std::env::args().nth(1).ok_or("name the component")?;
+    let component = std::env::args().nth(1).ok_or("usage: embed COMPONENT")?;
     let folder = tempfile::tempdir()?;
     let store = Arc::new(SqliteStore::open(&folder.path().join("users.db"))?);
     let master_key = Keys::load_or_create(&folder.path().join("master.key"))?;
-    // Another key than that of the database is refused.
+    // A key other than that of the database is refused.
     let keys = master_key.claim(&*store).await?;
     let plugin = Plugin::builder()
         .component(component)
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .setting("USER_AUTH_ISSUER", "https://auth.example.com")
         .build()?;
 
-    // Who calls, and from where: failed logins are throttled by that.
+    // The caller and its address, by which failed logins are throttled.
     let caller = Caller {
         principal: Principal::Anonymous,
         source: Some("203.0.113.7".into()),
@@ -35,12 +35,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         password: password.into(),
         email: None,
     };
-    // The first `?` is for a component that gave no answer, the second for an
+    // The first `?` is for a component that did not respond, the second for an
     // operation that failed.
     let account = plugin.register(caller.clone(), registration).await??;
     let tokens = match plugin.login(caller.clone(), "alice", password).await?? {
         LoginOutcome::Tokens(tokens) => tokens,
-        // The account has a second factor, so its owner is asked for a code.
+        // The account has a second factor, so the login needs a code.
         LoginOutcome::Challenge(asked) => {
             let code = std::io::read_to_string(std::io::stdin())?;
             let code = code.trim();
@@ -54,7 +54,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(claims.sub, account.user_id);
     println!("{} is logged in until {}", claims.username, claims.exp);
 
-    // What has no typed call is called by its name. The operator may do everything.
+    // Operations without a typed method are called by name. The operator may do
+    // everything.
     let operator = Caller {
         principal: Principal::Operator,
         source: None,

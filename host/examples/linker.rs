@@ -1,5 +1,5 @@
-//! Runs the component in an engine, with a linker and in stores of this program's
-//! own, as one would with wasmtime's crates for WASI.
+//! Runs the component in this program's own engine, linker and stores, as with
+//! wasmtime's crates for WASI.
 //!
 //! `cargo run --release -p user-auth-host --example linker target/release/user-auth.wasm`
 
@@ -17,9 +17,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// The data of this program's stores.
 struct MyState {
-    /// For the component.
+    /// The state of the component.
     user_auth: UserAuthCtx,
-    /// For whatever else runs in such a store.
+    /// The program's other data.
     tenant: &'static str,
 }
 
@@ -31,16 +31,16 @@ impl UserAuthView for MyState {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let file = std::env::args().nth(1).ok_or("name the component")?;
+    let file = std::env::args().nth(1).ok_or("usage: linker COMPONENT")?;
     let limits = Limits::default();
-    // With the epoch, a component that loops is interrupted.
+    // With epoch interruption, a component that loops is stopped.
     let engine = Engine::new(Config::new().epoch_interruption(true))?;
     user_auth_host::start_clock(&engine, limits.epoch_tick)?;
     let component = Component::from_file(&engine, file)?;
 
     let mut linker: Linker<MyState> = Linker::new(&engine);
     user_auth_host::add_to_linker(&mut linker)?;
-    // What can be looked up before the first call is.
+    // Imports are resolved once, before the first call.
     let pre = PluginPre::new(linker.instantiate_pre(&component)?)?;
 
     let store = Arc::new(MemoryStore::new());
@@ -57,14 +57,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     beside_all_of_wasi(&engine, &component, &app.host, &token).await
 }
 
-/// What is made once.
+/// The parts that are created once.
 struct App {
     pre: PluginPre<MyState>,
     host: UserAuthHost,
 }
 
 impl App {
-    /// The store of one call, held to the limits.
+    /// Returns the store of one call, with the limits applied.
     fn store(&self, host: &UserAuthHost) -> Store<MyState> {
         let state = MyState {
             user_auth: host.ctx().with_source("203.0.113.7"),
@@ -75,7 +75,8 @@ impl App {
         store
     }
 
-    /// A new instance: what one call leaves in memory, no other finds.
+    /// Returns a new instance, so that a call cannot read memory that another left
+    /// behind.
     async fn instance(&self) -> wasmtime::Result<(Store<MyState>, Plugin)> {
         let mut store = self.store(&self.host);
         let plugin = self.pre.instantiate_async(&mut store).await?;
@@ -124,7 +125,8 @@ impl App {
         Ok(token.clone())
     }
 
-    /// The same component on the same records, under limits that no call keeps to.
+    /// Makes calls to the same component and records, under limits that every call
+    /// exceeds.
     async fn calls_that_want_too_much(
         &self,
         records: Arc<MemoryStore>,
@@ -143,15 +145,14 @@ impl App {
             let host = builder.keys(keys.clone()).limits(limits).build()?;
             match self.login(&host).await {
                 Err(error) => println!("no answer: {error}"),
-                Ok(_) => return Err("the limit does not hold".into()),
+                Ok(_) => return Err("the limit was not enforced".into()),
             }
-            println!("{} call was ended", host.metrics().instances.trapped);
+            println!("{} call was aborted", host.metrics().instances.trapped);
         }
         Ok(())
     }
 
-    /// A call as it should be: with a clock on the wall, and an error that says which
-    /// limit it was.
+    /// A complete call: with a timeout, and an error that names the exceeded limit.
     async fn login(
         &self,
         host: &UserAuthHost,
@@ -212,7 +213,7 @@ async fn beside_all_of_wasi(
     user_auth_host::add_only_user_auth_to_linker(&mut linker)?;
     let state = WithWasi {
         user_auth: host.ctx(),
-        // Here the settings have to be handed on.
+        // The settings have to be passed on here.
         wasi: WasiCtx::builder().envs(host.settings()).build(),
         table: ResourceTable::new(),
     };
@@ -222,8 +223,8 @@ async fn beside_all_of_wasi(
     let auth = plugin.user_auth_plugin_auth();
     let caller = visitor();
     let verified = auth.call_verify_token(&mut store, &caller, token);
-    // Under another issuer it would not be valid.
-    let claims = verified.await??.ok_or("the settings are others")?;
+    // A token of another issuer would not be valid.
+    let claims = verified.await??.ok_or("the settings differ")?;
     println!("beside all of WASI: {} again", claims.username);
     Ok(())
 }

@@ -1,19 +1,19 @@
-//! What a component may answer. Whatever carries the answer, be it HTTP, a stream of
-//! events or a line, can then pass it on as it is.
+//! Checks the responses of a component, so that every transport (HTTP, a stream of
+//! events, or lines) can pass them on unchanged.
 
 use serde::de::IgnoredAny;
 
 use crate::api::McpResponse;
 use crate::limits::Limits;
 
-/// What one header field costs besides its name and its value, as in HTTP/2 (RFC 9113
-/// §6.5.2): so that many small ones are bounded too.
+/// Cost of one header field in addition to its name and its value, as in HTTP/2 (RFC
+/// 9113 §6.5.2), so that many small fields are bounded too.
 const FIELD_BYTES: usize = 32;
 
-/// Why this is no answer, if it is none.
+/// Returns the reason why a response must not be forwarded, if any.
 pub(crate) fn flaw(answer: &McpResponse, limits: &Limits) -> Option<&'static str> {
     if !(200..=599).contains(&answer.status) {
-        return Some("its status is none that ends a request");
+        return Some("its status does not end a request");
     }
     let fields = answer.headers.iter();
     let header: usize = fields
@@ -32,7 +32,7 @@ pub(crate) fn flaw(answer: &McpResponse, limits: &Limits) -> Option<&'static str
     None
 }
 
-/// UTF-8 by itself first: the parser does not look into text that it passes over.
+/// UTF-8 is checked first: the parser does not look into text that it skips.
 fn is_json(body: &[u8]) -> bool {
     std::str::from_utf8(body).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_its_request_and_is_json_of_bounded_size() {
+    fn a_response_must_end_its_request_and_be_bounded_json() {
         let limits = Limits {
             answer_header_bytes: 100,
             answer_bytes: 10,

@@ -1,15 +1,15 @@
-//! The audit log: a line of JSON for every operation that somebody called, reads
-//! and refusals included, besides the audit records in the store.
+//! The audit log: a line of JSON for every operation called, including reads and
+//! refusals, in addition to the audit records in the store.
 //!
-//! A line is written by one call to the system, to a file that is opened for
-//! appending, before the operation is answered: a process that is killed loses no
-//! line of an operation that was answered, and processes may share a file. Lines are
-//! not synced to the disk one by one.
+//! Each line is written by one system call, to a file opened for appending, before the
+//! operation is answered: a process that is killed loses no line of an answered
+//! operation, and processes may share a file. Lines are not synced to the disk one by
+//! one.
 //!
 //! A file that was moved away, as logrotate does, is noticed before the next line,
-//! which goes to a new one. When a line cannot be written the operations go on; that
-//! is logged when it begins and when it is over, and the next line that is written
-//! says in `lost_before` how many are missing.
+//! which goes to a new file. If a line cannot be written, operations continue; the log
+//! reports when that begins and ends, and the next line that is written has the number
+//! of missing lines in `lost_before`.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -23,20 +23,20 @@ use tracing::{error, info};
 use crate::files::{Existing, FileError, open_output};
 use crate::printable::printable_json;
 
-/// Where the lines go.
+/// The destination of the audit lines.
 pub struct AuditLog {
     sink: Mutex<Sink>,
 }
 
 struct Sink {
-    place: Place,
-    /// Lines that could not be written since the last one that could.
+    destination: Destination,
+    /// Number of lines that could not be written since the last one that was.
     lost: u64,
-    /// The last line was written in part.
+    /// Whether the last line was written only in part.
     is_torn: bool,
 }
 
-enum Place {
+enum Destination {
     Stderr,
     File(Rotated),
 }
@@ -47,10 +47,10 @@ struct Rotated {
     file: Option<File>,
 }
 
-/// One operation that has ended.
+/// The audit line of one operation that has ended.
 #[derive(Serialize)]
 pub(crate) struct Line<'a> {
-    /// RFC 3339, UTC, milliseconds.
+    /// The time in RFC 3339, UTC, with milliseconds.
     pub(crate) time: String,
     pub(crate) operation: &'a str,
     pub(crate) outcome: &'static str,
@@ -58,54 +58,54 @@ pub(crate) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<i32>,
     pub(crate) duration_us: u64,
-    /// What the caller showed.
+    /// The kind of credential that the caller presented.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) credential: Option<&'static str>,
-    /// Who that turned out to be.
+    /// The user that it authenticated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) actor: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) session_id: Option<&'a str>,
     /// The address of the caller, or `local`.
     pub(crate) source: &'a str,
-    /// Whom it was about.
+    /// The account that the operation was about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) account: Option<&'a str>,
     pub(crate) trace_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) input: Option<Value>,
-    /// How many lines before this one are missing.
+    /// Number of missing lines before this one.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) lost_before: u64,
 }
 
 impl AuditLog {
-    /// To standard error.
+    /// Returns an audit log that writes to standard error.
     pub fn stderr() -> Self {
-        Self::new(Place::Stderr)
+        Self::new(Destination::Stderr)
     }
 
-    /// To a file, which is created for its owner alone if it is not there. One that
-    /// another user made or may write is refused.
+    /// Returns an audit log that writes to a file, created for its owner only if it
+    /// does not exist. Rejects a file that another user created or may write.
     pub fn file(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref().to_owned();
         let file = Some(open_output(&path, Existing::Kept)?);
-        Ok(Self::new(Place::File(Rotated { path, file })))
+        Ok(Self::new(Destination::File(Rotated { path, file })))
     }
 
-    fn new(place: Place) -> Self {
+    fn new(destination: Destination) -> Self {
         let sink = Mutex::new(Sink {
-            place,
+            destination,
             lost: 0,
             is_torn: false,
         });
         Self { sink }
     }
 
-    /// Opens the file anew before the next line.
+    /// Reopens the file before the next line.
     pub fn reopen(&self) {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Place::File(rotated) = &mut sink.place {
+        if let Destination::File(rotated) = &mut sink.destination {
             rotated.file = None;
         }
     }
@@ -115,7 +115,7 @@ impl AuditLog {
         line.lost_before = sink.lost;
         match sink.write(&line) {
             Ok(()) if sink.lost > 0 => {
-                info!(lost = sink.lost, "the audit log is written again");
+                info!(lost = sink.lost, "the audit log can be written again");
                 sink.lost = 0;
             }
             Ok(()) => {}
@@ -138,9 +138,9 @@ impl Sink {
         text.push_str(&printable_json(&serde_json::to_string(line)?));
         text.push('\n');
         let text = text.as_bytes();
-        let written = match &mut self.place {
-            Place::Stderr => io::stderr().lock().write(text)?,
-            Place::File(rotated) => rotated.current()?.write(text)?,
+        let written = match &mut self.destination {
+            Destination::Stderr => io::stderr().lock().write(text)?,
+            Destination::File(rotated) => rotated.current()?.write(text)?,
         };
         if written < text.len() {
             self.is_torn = true;
@@ -152,7 +152,7 @@ impl Sink {
 }
 
 impl Rotated {
-    /// The file that is there under the path now.
+    /// Returns the file that currently has the path, opening it if necessary.
     fn current(&mut self) -> io::Result<&mut File> {
         let file = match self.file.take().filter(|file| is_at(file, &self.path)) {
             Some(file) => file,
@@ -177,7 +177,7 @@ fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// What became of an operation, by its error code.
+/// Returns the name of an operation's outcome for its error code.
 pub(crate) fn outcome(code: Option<i32>) -> &'static str {
     match code {
         None => "success",
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_moved_away_is_followed_by_a_new_one() {
+    fn a_moved_log_file_is_replaced_by_a_new_one() {
         let folder = tempfile::tempdir().unwrap();
         let (path, old) = (folder.path().join("audit"), folder.path().join("audit.1"));
         let log = AuditLog::file(&path).unwrap();
@@ -252,7 +252,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_first_line_after_a_failure_says_how_many_are_missing() {
+    fn the_first_line_after_a_failure_counts_the_lost_lines() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit");
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();

@@ -1,10 +1,10 @@
-//! All records of a store in one file, and from there into another store, of
-//! whatever kind.
+//! Backs up all records of a store to one file, and restores them into another store of
+//! any kind.
 //!
-//! The file holds password hashes and all else that the store does, and no master
-//! key. It is good only together with the master key that the store had when the
-//! backup was made; under that key it is sealed as well, so that nobody without
-//! the key can change a record in it unnoticed.
+//! The file contains password hashes and everything else in the store, but no master
+//! key. It is useful only together with the master key that the store had when the
+//! backup was made. It is also authenticated under that key, so that a record cannot be
+//! changed unnoticed without it.
 
 mod format;
 mod restore;
@@ -20,81 +20,81 @@ use crate::claim::{ClaimError, KEY_CHECK, Lock, RESTORING};
 use crate::keys::Keys;
 use crate::store::{Record, Store, StoreError};
 
-/// Pages that are read or written ahead.
+/// Number of pages that are read or written ahead.
 const AHEAD: usize = 4;
 
-/// How far a backup or a restore is, and at its end how much there was.
+/// Progress of a backup or restore, and the total at its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
-    /// Records.
+    /// Number of records.
     pub records: u64,
-    /// Bytes of the file.
+    /// Number of bytes in the file.
     pub bytes: u64,
 }
 
-/// Why there is no backup, or why one was not restored.
+/// Errors of backups and restores.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The file begins otherwise than a backup does.
-    #[error("it is no backup of this program")]
+    /// The file does not begin as a backup does.
+    #[error("it is not a backup of this program")]
     Foreign,
     /// The file was written by a later version.
     #[error(
-        "it has version {0}, and this program knows version {version}: use the newer program \
+        "it has version {0}, but this program supports version {version}: use the newer program \
          that wrote it",
         version = format::VERSION
     )]
     Newer(u32),
-    /// The file ends too early.
+    /// The file is truncated.
     #[error("it is cut off after {0} bytes: take another copy of it, or another backup")]
     Truncated(u64),
-    /// The file is not as it was written.
+    /// The file was modified after it was written.
     #[error(
-        "it is damaged, or was changed by somebody, at about byte {0}: take another copy of it, \
+        "it is damaged or was modified, at about byte {0}: take another copy of it, \
          or another backup"
     )]
     Damaged(u64),
-    /// The master key is not that of the backup.
+    /// The master key is not the one of the backup.
     #[error(
-        "it was made under another master key: it takes the one that the database had at that \
-         time, also if the key was rotated since; name it with `--master-key-file FILE` or \
+        "it was made under another master key: use the one that the database had at that time, \
+         even if the key was rotated since; name it with `--master-key-file FILE` or \
          USER_AUTH_MASTER_KEY"
     )]
     OtherKey,
-    /// The store is not empty, and nobody said that what it holds may go.
+    /// The store is not empty, and replacing its contents was not requested.
     #[error(
-        "the database is not empty: restore into another, or add `--replace`, which deletes all \
-         that it holds"
+        "the database is not empty: restore into another, or add `--replace`, which deletes \
+         everything in it"
     )]
     NotEmpty,
-    /// An earlier restore was broken off, or is under way.
+    /// An earlier restore was interrupted, or is still running.
     #[error(
-        "a backup is being restored into this database, or a restore was broken off: add \
-         `--replace` to begin anew"
+        "a backup is being restored into this database, or a restore was interrupted: add \
+         `--replace` to start again"
     )]
     Unfinished,
     /// Another restore has begun since.
-    #[error("another restore into this database has begun: this one has ended")]
+    #[error("another restore into this database has begun, which ended this one")]
     Overtaken,
-    /// What the store holds is not what was restored.
+    /// The store does not contain the restored records.
     #[error(
-        "the database does not hold what was restored, because another process wrote to it: stop \
-         all that use it, and restore again with `--replace`; until then it cannot be opened"
+        "the database does not match the backup, because another process wrote to it: stop all \
+         processes that use it, and restore again with `--replace`; until then it cannot be opened"
     )]
     Disturbed,
     /// The file could not be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The store could not do its part.
+    /// The store reported an error.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Writes all records of a store as they are at this moment; others may go on to
-/// use it. `keys` are those that [`Keys::claim`] gave. `report` is told how far it
-/// is, page by page. Gives `out` back, to which all was written and flushed.
+/// Writes all records of a store as of this moment; other processes may keep using it.
+/// `keys` are the keys that [`Keys::claim`] returned. `report` receives the progress
+/// after each page. Returns `out` after everything was written and flushed.
 ///
-/// Dropped before its end, it writes no more, and the file cannot be restored.
+/// If the future is dropped, writing stops, and the file cannot be restored.
 pub async fn backup<W: Write + Send + 'static>(
     store: &dyn Store,
     keys: &Keys,
@@ -114,7 +114,7 @@ pub async fn backup<W: Write + Send + 'static>(
                 return writer.finish();
             }
             writer.page(&page)?;
-            // Nobody may be left to hear it.
+            // The receiver may have gone.
             let _ = written.send(writer.extent());
         }
         Err(io::ErrorKind::Interrupted.into())
@@ -123,14 +123,14 @@ pub async fn backup<W: Write + Send + 'static>(
         let page = snapshot.page().await?;
         for record in &page {
             match record.key.as_str() {
-                // Another one was put into its place between the header and this.
+                // A restore has replaced the store between the header and this page.
                 RESTORING => return Err(BackupError::Unfinished),
                 KEY_CHECK if record.value != check => return Err(BackupError::Overtaken),
                 _ => {}
             }
         }
         let is_last = page.is_empty();
-        // Without somebody to take it, the reason is in the result.
+        // If the receiver has gone, the reason is in the result.
         if pages.send(page).await.is_err() || is_last {
             break;
         }
@@ -143,8 +143,8 @@ pub async fn backup<W: Write + Send + 'static>(
     Ok((out, extent))
 }
 
-/// Reads a backup to its end: `Ok` says that it is whole, and this the master key
-/// for it.
+/// Reads a backup to its end. `Ok` means that it is complete and that this is its
+/// master key.
 pub fn check(
     input: impl Read,
     master: &Keys,
@@ -157,11 +157,11 @@ pub fn check(
     Ok(reader.extent())
 }
 
-/// Writes the records of a backup into a store that is empty, or with `replace`
-/// into one that is emptied first. Until all is there and compared, the store
-/// cannot be opened.
+/// Writes the records of a backup into a store that is empty or, with `replace`,
+/// emptied first. The store cannot be opened until all records have been written and
+/// compared.
 ///
-/// Dropped before its end, it leaves a store that takes another restore.
+/// If the future is dropped, the store accepts another restore.
 pub async fn restore<R: Read + Send + 'static>(
     input: R,
     master: &Keys,
@@ -196,15 +196,15 @@ pub async fn restore<R: Read + Send + 'static>(
     }
 }
 
-/// What is read of a backup, in this order.
+/// The parts of a backup, in the order in which they are read.
 enum Part {
     Lock(Lock),
     Page(Vec<Record>, Extent),
-    /// All of it is verified.
+    /// The end, after everything has been verified.
     End(Extent),
 }
 
-/// Reads until the end, or until nobody wants more.
+/// Reads to the end, or until the receiver has gone.
 fn read_pages(
     input: impl Read,
     master: &Keys,

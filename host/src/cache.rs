@@ -1,22 +1,23 @@
-//! Compiled code on disk, so that only the first start compiles.
+//! Caches compiled code on disk, so that only the first start compiles.
 //!
-//! Compiled code is run as it is: who can write the cache can run anything as us. So
-//! what is in it is run only if
-//! - it lies in a folder that is this user's alone ([`Folder`]), in a file that this
-//!   user wrote and no other may write;
+//! Compiled code is executed as it is: anyone who can write the cache can run code as
+//! this user. So a file is used only if
+//! - it is in a folder that only this user can access ([`Folder`]), and was written by
+//!   this user with no write permission for others;
 //! - it is sealed, for its name, under a key that only this cache has.
 //!
-//! The first alone does not do for a cache that was open to all for a while, files and
-//! all: once its permissions are mended, what others wrote into our files looks like
-//! ours. The key of the seal tells, since it is made of the key file *and of the moment
-//! at which anything about that file changed last*, its permissions included. To let
-//! others read the key file, and to forbid it again, makes another key of it.
+//! The first check alone is not enough for a cache whose files were open to other users
+//! for a while: once its permissions are corrected, files that others modified look
+//! like ours. The key of the seal reveals this, since it is derived from the key file
+//! *and from the time at which anything about that file last changed*, including its
+//! permissions. Opening the key file to others and closing it again results in a
+//! different key.
 //!
-//! The key is not made of the master key: one cache serves stores with different
-//! master keys, and those in memory, whose keys end with their process; and the
-//! component is compiled before there is a store.
+//! The key is not derived from the master key: one cache serves stores with different
+//! master keys, including stores in memory, whose keys end with their process; and the
+//! component is compiled before a store is opened.
 //!
-//! What is not as it should be is compiled again and replaced.
+//! Files that fail a check are compiled again and replaced.
 
 mod folder;
 
@@ -34,26 +35,26 @@ use zeroize::Zeroizing;
 use self::folder::{Flaw, Folder, Found};
 use crate::keys::hex;
 
-/// How many compiled components are kept; the least recently written go first.
-const KEPT: usize = 8;
+/// Number of compiled components kept; the least recently written are deleted first.
+const MAX_COMPONENTS: usize = 8;
 const ENDING: &str = ".cwasm";
 const KEY_FILE: &str = "seal.key";
 const KEY_BYTES: usize = 32;
 const SEAL_BYTES: usize = 32;
-/// What the key is for. Raise the number with every change of what is sealed.
+/// The purpose of the key. Raise the number with every change of the sealed format.
 const PURPOSE: &[u8] = b"user-auth compiled code 1";
 
 /// A folder of compiled components.
 pub(crate) struct Cache {
-    /// Where it is, for messages alone.
+    /// The path, for messages only.
     path: PathBuf,
     folder: Folder,
     key: Zeroizing<[u8; 32]>,
 }
 
 impl Cache {
-    /// Opens the folder, and creates it if it is not there. Fails when it is not ours
-    /// alone.
+    /// Opens the folder, and creates it if it does not exist. Fails if other users can
+    /// access it.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let folder = Folder::open(path)?;
         let key = key(&folder, path)?;
@@ -64,8 +65,8 @@ impl Cache {
         })
     }
 
-    /// The component whose bytes have this SHA-256, if it is here as this cache wrote
-    /// it.
+    /// Returns the component whose bytes have this SHA-256, if this cache has it and
+    /// wrote it.
     pub(crate) fn get(&self, engine: &Engine, sha256: &[u8; 32]) -> Option<Component> {
         let name = name(engine, sha256);
         let unsealed = self.folder.read(&name).and_then(|found| {
@@ -81,8 +82,8 @@ impl Cache {
                 warn!(
                     file = %file.display(),
                     reason,
-                    "compiled code in the cache is not run; the component is compiled again, and \
-                     the file replaced"
+                    "a file in the cache for compiled code is not used; the component is compiled \
+                     again, and the file replaced"
                 );
                 return None;
             }
@@ -96,8 +97,8 @@ impl Cache {
         }
     }
 
-    /// Keeps a compiled component. The cache is a convenience: a failure is logged and
-    /// changes nothing.
+    /// Stores a compiled component. The cache is only an optimisation: a failure is
+    /// logged and has no other effect.
     pub(crate) fn put(&self, component: &Component, sha256: &[u8; 32]) {
         let name = name(component.engine(), sha256);
         let written = component
@@ -116,8 +117,8 @@ impl Cache {
         }
     }
 
-    /// HMAC-SHA256, which the name is part of: compiled code of one component is not
-    /// taken for that of another.
+    /// Starts the HMAC-SHA256 of a file. It covers the name, so that compiled code of
+    /// one component cannot pass as that of another.
     fn seal(&self, name: &str, code: &[u8]) -> Hmac<Sha256> {
         let mut mac = mac(&*self.key);
         mac.update(name.as_bytes());
@@ -134,15 +135,16 @@ impl Cache {
 
     fn prune(&self) {
         let files = self.folder.files(ENDING);
-        let surplus = files.len().saturating_sub(KEPT);
+        let surplus = files.len().saturating_sub(MAX_COMPONENTS);
         for (_, name) in &files[..surplus] {
             self.folder.delete(name);
         }
     }
 }
 
-/// Compiled code depends on the component, on the compiler and on its settings and the
-/// processor, which the engine's hash covers.
+/// Returns the file name of a compiled component. Compiled code depends on the
+/// component, and on the compiler, its settings and the processor, which the engine's
+/// hash covers.
 fn name(engine: &Engine, sha256: &[u8; 32]) -> String {
     let mut compatibility = DefaultHasher::new();
     engine
@@ -151,8 +153,8 @@ fn name(engine: &Engine, sha256: &[u8; 32]) -> String {
     format!("{}-{:016x}{ENDING}", hex(sha256), compatibility.finish())
 }
 
-/// The key of the seals; without a file of one, or with one that others had to do
-/// with, a new one.
+/// Returns the key of the seals, or a new one if there is no key file or others had
+/// access to it.
 fn key(folder: &Folder, path: &Path) -> io::Result<Zeroizing<[u8; 32]>> {
     let flaw = match folder.read(KEY_FILE) {
         Err(Flaw::Absent) => None,
@@ -166,7 +168,7 @@ fn key(folder: &Folder, path: &Path) -> io::Result<Zeroizing<[u8; 32]>> {
     getrandom::fill(&mut *secret).map_err(io::Error::other)?;
     match flaw {
         None => match folder.write_new(KEY_FILE, [&*secret, b""]) {
-            // Another process was first, and then that one's key counts.
+            // Another process was first, so its key counts.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             written => written?,
         },
@@ -175,7 +177,7 @@ fn key(folder: &Folder, path: &Path) -> io::Result<Zeroizing<[u8; 32]>> {
             warn!(
                 file = %file.display(),
                 reason,
-                "the key of the cache for compiled code is replaced; what is in the cache is \
+                "the key of the cache for compiled code is replaced; cached components are \
                  compiled again"
             );
             folder.write(KEY_FILE, [&*secret, b""])?;
@@ -188,7 +190,7 @@ fn key(folder: &Folder, path: &Path) -> io::Result<Zeroizing<[u8; 32]>> {
     }
 }
 
-/// The key that a key file makes since it was changed last.
+/// Derives the key from a key file and the time of its last change.
 fn derived(found: &Found) -> Result<Zeroizing<[u8; 32]>, &'static str> {
     if found.bytes.len() != KEY_BYTES {
         return Err("it is damaged");
@@ -204,15 +206,15 @@ fn derived(found: &Found) -> Result<Zeroizing<[u8; 32]>, &'static str> {
     Ok(Zeroizing::new(mac.finalize().into_bytes().into()))
 }
 
-#[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+#[expect(clippy::expect_used, reason = "HMAC accepts keys of any length")]
 fn mac(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("any length")
 }
 
 #[allow(unsafe_code)]
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the code must be what `Component::serialize` put out, unaltered. Its seal
-    // was verified by `Cache::unseal`, over these very bytes in memory, under a key
+    // SAFETY: the code must be the unaltered output of `Component::serialize`.
+    // `Cache::unseal` verified its seal, over these very bytes in memory, under a key
     // that only this user can read; and wasmtime itself checks that its own version and
     // settings wrote it.
     unsafe { Component::deserialize(engine, code) }

@@ -1,4 +1,4 @@
-//! How a call into the sandbox can fail.
+//! Errors of calls into the sandbox.
 
 use std::time::Duration;
 
@@ -7,49 +7,50 @@ use serde_json::{Value, json};
 use crate::ctx::Exceeded;
 use crate::time;
 
-/// The call had no answer. The component's own errors are not among these: they
-/// are answers.
+/// The call produced no response. The component's own errors are not among these: they
+/// are responses.
 ///
-/// The variants are for the log of whoever runs the host. A client sees
-/// 'Resource unavailable' for all of them, as [`CallError::to_json_rpc`] says
-/// it: what a component stumbled over is not its business.
+/// The variants are for the log of the host's operator. A client sees 'Resource
+/// unavailable' for all of them, as [`CallError::to_json_rpc`] writes it: internal
+/// failures of the component do not concern it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The component trapped: it panicked, or it is broken.
+    /// The component trapped: it panicked or is broken.
     #[error("the component trapped: {0}")]
     Trapped(String),
-    /// It used up [`Limits::cpu_per_call`](crate::Limits::cpu_per_call).
+    /// The call exceeded [`Limits::cpu_per_call`](crate::Limits::cpu_per_call).
     #[error("the component ran out of processor time")]
     OutOfCpu,
-    /// It took longer than
+    /// The call exceeded
     /// [`Limits::wall_clock_per_call`](crate::Limits::wall_clock_per_call).
-    #[error("the component did not answer in time")]
+    #[error("the component did not respond in time")]
     OutOfTime,
-    /// It wanted more than [`Limits::memory_bytes`](crate::Limits::memory_bytes).
+    /// The component needed more than
+    /// [`Limits::memory_bytes`](crate::Limits::memory_bytes).
     #[error("the component ran out of memory")]
     OutOfMemory,
-    /// It made more than
-    /// [`Limits::host_calls_per_call`](crate::Limits::host_calls_per_call), or counted more
-    /// than [`Limits::operations_per_call`](crate::Limits::operations_per_call).
+    /// The component made more than
+    /// [`Limits::host_calls_per_call`](crate::Limits::host_calls_per_call), or reported
+    /// more than [`Limits::operations_per_call`](crate::Limits::operations_per_call).
     #[error("the component called the host too often")]
     OutOfHostCalls,
-    /// It read and wrote more than
+    /// The component read and wrote more than
     /// [`Limits::store_bytes_per_call`](crate::Limits::store_bytes_per_call).
-    #[error("the component read from the store and wrote to it too much")]
+    #[error("the component read from and wrote to the store too much")]
     OutOfStoreBytes,
-    /// It gave an answer that cannot be passed on: larger than
+    /// The response cannot be forwarded: it is larger than
     /// [`Limits::answer_bytes`](crate::Limits::answer_bytes) or
-    /// [`Limits::answer_header_bytes`](crate::Limits::answer_header_bytes), not JSON, or
-    /// with a status that ends no request.
-    #[error("the component's answer cannot be passed on: {0}")]
+    /// [`Limits::answer_header_bytes`](crate::Limits::answer_header_bytes), not JSON,
+    /// or has a status that does not end a request.
+    #[error("the component's response cannot be forwarded: {0}")]
     Malformed(&'static str),
-    /// Too many other calls were at work.
-    #[error("too many calls are at work")]
+    /// Too many other calls were running.
+    #[error("too many calls are running")]
     Busy,
 }
 
 impl CallError {
-    /// When another try is worth while.
+    /// Returns the time after which a retry is worthwhile.
     pub fn retry_after(&self) -> Duration {
         match self {
             Self::Busy => Duration::from_secs(1),
@@ -57,8 +58,8 @@ impl CallError {
         }
     }
 
-    /// The JSON-RPC error response that a client gets, to the request with this
-    /// id: `null` when there is none to be had.
+    /// Returns the JSON-RPC error response for the request with this id, or `null` if
+    /// there is no id.
     pub fn to_json_rpc(&self, id: Value) -> Value {
         let seconds = self.retry_after().as_secs();
         let details = json!({ "retry_after_seconds": seconds });
@@ -66,8 +67,8 @@ impl CallError {
     }
 }
 
-/// The JSON-RPC error response with the error object that operations have too, for
-/// what never reached one.
+/// Returns a JSON-RPC error response for a request that never reached an operation,
+/// with the same error object as operations use.
 pub(crate) fn error_response(code: i32, message: &str, details: Value, id: Value) -> Value {
     json!({
         "jsonrpc": "2.0",

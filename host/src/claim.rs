@@ -1,11 +1,11 @@
-//! Which master key a store belongs to, and what opens it. Under another key no
-//! password and no token in it would be valid, and what is written then would not
-//! be under the right one: so the two are not brought together at all.
+//! Binds a store to its master key. Opening a store with a different key is refused,
+//! since no password or token in it would verify, and new records would be written
+//! under the wrong key.
 //!
-//! All keys of a store are derived from its *root secret*. In a store whose master
-//! key was never rotated that is the master secret itself. A rotation encrypts the
-//! root secret under the new master secret and keeps that in the store, so that
-//! all that was derived stays as it is, and the old master secret opens nothing.
+//! All keys of a store are derived from its *root secret*. In a store whose master key
+//! was never rotated, that is the master secret itself. A rotation encrypts the root
+//! secret under the new master secret and keeps it in the store, so that all derived
+//! keys stay the same and the old master secret no longer opens the store.
 
 mod wrap;
 
@@ -14,56 +14,56 @@ use crate::store::{Entry, Expect, Mutation, Outcome, Store, StoreError};
 
 use self::wrap::WrappedRoot;
 
-/// Where the store says under which root secret it is written. The component's
-/// own records have other prefixes.
+/// Key of the record that identifies the root secret of the store. The component's own
+/// records have other prefixes.
 pub(crate) const KEY_CHECK: &str = "host/key-check";
-/// Where the root secret is, under the master secret that was rotated to.
+/// Key of the record with the root secret, encrypted under the current master secret.
 pub(crate) const ROOT_KEY: &str = "host/root-key";
-/// There while a restore is under way, or was broken off.
+/// Key of the mark that is present during a restore, or after an interrupted one.
 pub(crate) const RESTORING: &str = "host/restoring";
-/// A counter that is raised to find out whether the store can be written. It says
-/// nothing, and expires.
+/// Key of a counter that is incremented to test whether the store accepts writes. Its
+/// value has no meaning, and it expires.
 pub(crate) const READY: &str = "host/ready";
 
-/// Why a master key cannot be used with a store.
+/// Reasons why a master key cannot be used with a store.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     /// The store belongs to another key.
     #[error(
-        "this database was written under another master key: put that key back, name it with \
-         `--master-key-file FILE` or USER_AUTH_MASTER_KEY, or begin with another database"
+        "this database was written under another master key: restore that key, name it with \
+         `--master-key-file FILE` or USER_AUTH_MASTER_KEY, or start with another database"
     )]
     OtherKey,
-    /// The store belonged to this key until another took its place.
+    /// The store belonged to this key before a rotation.
     #[error(
-        "the master key of this database was rotated, and this is the one from before: put the \
-         new one in its place, or name it with `--master-key-file FILE` or USER_AUTH_MASTER_KEY"
+        "the master key of this database was rotated, and this is an earlier one: replace it with \
+         the new one, or name that with `--master-key-file FILE` or USER_AUTH_MASTER_KEY"
     )]
     Rotated,
-    /// What the store has of its key is not as it was written.
-    #[error("what this database holds of its master key is damaged: restore a backup")]
+    /// The key records of the store are malformed.
+    #[error("the master key record of this database is damaged: restore a backup")]
     Damaged,
-    /// A restore has not come to its end.
+    /// A restore is incomplete.
     #[error(
-        "a backup is being restored into this database, or a restore was broken off: wait for its \
+        "a backup is being restored into this database, or a restore was interrupted: wait for its \
          end, or run `user-auth restore FILE --replace`"
     )]
     Restoring,
-    /// Another process changed the master key at the same moment.
+    /// Another process rotated the master key at the same moment.
     #[error(
         "another process has just rotated the master key of this database: the new key of this \
-         rotation opens nothing"
+         rotation does not open it"
     )]
     LostRotation,
-    /// The new master key is the one that there is.
-    #[error("the new master key is the one in use: a rotation takes another")]
+    /// The new master key equals the current one.
+    #[error("the new master key is the one in use: a rotation needs a different one")]
     SameKey,
-    /// The store could not say.
+    /// The store reported an error.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What a store, or a backup of one, says of its key.
+/// The records that bind a store, or a backup of one, to its key.
 #[derive(Clone)]
 pub(crate) struct Lock {
     /// The value of [`KEY_CHECK`].
@@ -72,7 +72,7 @@ pub(crate) struct Lock {
     pub(crate) root: Option<Vec<u8>>,
 }
 
-/// The records of the host, as one snapshot.
+/// The host's records, read as one snapshot.
 struct Found {
     check: Option<Entry>,
     root: Option<Entry>,
@@ -80,9 +80,9 @@ struct Found {
 }
 
 impl Keys {
-    /// Makes `store` this key's own if it is no other's: the first key to claim
-    /// a store is the only one from then on, until it is rotated. Gives the keys
-    /// to use with the store, which after a rotation are not this master key's.
+    /// Binds `store` to this key unless it is bound to another: the first key to claim
+    /// a store remains the only one until it is rotated. Returns the keys to use with
+    /// the store, which after a rotation are not those of this master key.
     pub async fn claim(&self, store: &dyn Store) -> Result<Keys, ClaimError> {
         loop {
             let found = Found::read(store).await?;
@@ -92,16 +92,16 @@ impl Keys {
             if let Some(lock) = found.lock()? {
                 return self.unlock(&lock);
             }
-            // Of several that find nothing one is first; the next look tells
-            // them which.
+            // Of several processes that find no record one is first; the next read
+            // tells the others which.
             let claim = put(KEY_CHECK, Expect::Absent, self.check());
             store.commit(vec![claim]).await?;
         }
     }
 
-    /// Makes `new` the master key of a store that is this one's: from then on
-    /// this one opens it no more. All that is derived stays as it is, and who has
-    /// the store open need not notice. Of two rotations at once, one is refused.
+    /// Makes `new` the master key of a store that is bound to this one, which from then
+    /// on no longer opens it. All derived keys stay the same, so processes that have
+    /// the store open are unaffected. Of two concurrent rotations, one is refused.
     pub async fn rotate(&self, new: &Keys, store: &dyn Store) -> Result<(), ClaimError> {
         let found = Found::read(store).await?;
         if found.restoring.is_some() {
@@ -117,7 +117,8 @@ impl Keys {
             Some(entry) => Expect::At(entry.version),
             None => Expect::Absent,
         };
-        // The check is written anew as well: whoever read either before has lost.
+        // The check is rewritten too, so that a process that read either record before
+        // loses.
         let batch = vec![
             put(KEY_CHECK, as_found(found.check), lock.check),
             put(ROOT_KEY, as_found(found.root), wrapped.to_bytes()),
@@ -128,15 +129,15 @@ impl Keys {
         }
     }
 
-    /// Whether a store that these keys were used with still is theirs, and not being
-    /// restored into. One that nobody has claimed is anybody's.
+    /// Returns whether a store still belongs to these keys and is not being restored. A
+    /// store that was never claimed belongs to any keys.
     pub(crate) async fn still_open(&self, store: &dyn Store) -> Result<bool, StoreError> {
         let found = Found::read(store).await?;
         let is_ours = found.check.is_none_or(|check| check.value == self.check());
         Ok(is_ours && found.restoring.is_none())
     }
 
-    /// The keys that `lock` is for, if this master key opens it.
+    /// Returns the keys that `lock` is for, if this master key opens it.
     pub(crate) fn unlock(&self, lock: &Lock) -> Result<Keys, ClaimError> {
         let Some(root) = &lock.root else {
             return match self.check() == lock.check {
@@ -153,12 +154,13 @@ impl Keys {
         }
     }
 
-    /// What tells whether a key is this one, and gives nothing of it away.
+    /// Returns a value that identifies this key and reveals nothing about it.
     fn check(&self) -> Vec<u8> {
         hex(&self.derive("key-check")).into_bytes()
     }
 
-    /// Another rotation was first; it may have been to the same key.
+    /// Returns the error for a rotation that lost to another one, which may have been
+    /// to the same key.
     async fn lost(&self, new: &Keys, store: &dyn Store) -> Result<(), ClaimError> {
         match new.claim(store).await {
             Ok(_) => Ok(()),
@@ -169,7 +171,7 @@ impl Keys {
 }
 
 impl Lock {
-    /// Of a store that was claimed.
+    /// Reads the lock of a store that has been claimed.
     pub(crate) async fn read(store: &dyn Store) -> Result<Lock, ClaimError> {
         let found = Found::read(store).await?;
         if found.restoring.is_some() {
@@ -180,7 +182,7 @@ impl Lock {
 }
 
 impl Found {
-    /// `None`: nobody has claimed the store.
+    /// Returns the lock of the store, or `None` if it was never claimed.
     fn lock(&self) -> Result<Option<Lock>, ClaimError> {
         let root = self.root.as_ref().map(|root| root.value.clone());
         match &self.check {

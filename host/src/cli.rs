@@ -43,9 +43,8 @@ use self::show::Screen;
 
 /// Authentication for AI agents and the services around them.
 ///
-/// Serves MCP (the Model Context Protocol) over HTTP or standard input and
-/// output. Everything it decides is decided inside a sandboxed WebAssembly
-/// component.
+/// Serves MCP (the Model Context Protocol) over HTTP or standard input and output. All
+/// decisions are made inside a sandboxed WebAssembly component.
 #[derive(Parser)]
 #[command(name = "user-auth", version, after_help = EXAMPLES)]
 struct Cli {
@@ -56,70 +55,68 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   user-auth serve                  MCP over HTTP on port 8000
-  user-auth stdio                  MCP for a client that starts it
+  user-auth stdio                  MCP for a client that starts this program
   user-auth call register username=alice
   user-auth call list_users
-  user-auth import users.jsonl     users of another system
+  user-auth import users.jsonl     users from another system
   user-auth backup users.backup    all records in one file
   user-auth inspect                what the component may do
   user-auth config show            all settings and their sources
 
 Environment:
   LOG_LEVEL                    DEBUG, INFO, WARN or ERROR
-  RUST_LOG                     the same by module
+  RUST_LOG                     the same per module
   USER_AUTH_CONFIG             the configuration file
   USER_AUTH_MASTER_KEY         64 hexadecimal digits
   CONSUL_HTTP_TOKEN            the ACL token of Consul
-  OTEL_EXPORTER_OTLP_ENDPOINT  where spans go
+  OTEL_EXPORTER_OTLP_ENDPOINT  the destination of spans
   NO_COLOR                     no colours
 
 `user-auth serve --help` names the variables of the secrets for mail and webhooks.
-Each key of the configuration has a variable of its own, such as
-USER_AUTH_LIMITS_BODY_BYTES for limits.body_bytes; `user-auth config schema` shows
-all of them (x-env).
+Each configuration key has its own variable, such as USER_AUTH_LIMITS_BODY_BYTES
+for limits.body_bytes; `user-auth config schema` lists all of them (x-env).
 
-Completions: `source <(user-auth completions bash)`, and the same for the other
-shells.";
+Completions: `source <(user-auth completions bash)`, and likewise for other shells.";
 
-/// After so many tasks a thread looks at sockets and timers. A component that
-/// loops holds its thread for a tick of the epoch at a time, and tokio's default
-/// of 61 would keep everybody else waiting for that many of them.
+/// Number of tasks that a thread runs before it polls sockets and timers. A component
+/// that loops occupies its thread for one epoch tick at a time, and with tokio's
+/// default of 61 everything else would wait for that many ticks.
 const EVENT_INTERVAL: u32 = 8;
 
 #[derive(Subcommand)]
 enum Command {
     /// Serve MCP over HTTP.
     Serve(serve::Serve),
-    /// Serve MCP over standard input and output, one message a line.
+    /// Serve MCP over standard input and output, one message per line.
     Stdio(stdio::Stdio),
     /// Run one operation.
     Call(call::Call),
-    /// Import users of another system, with their password hashes.
+    /// Import users from another system, with their password hashes.
     Import(import::Import),
-    /// Write all that the store holds to one file, while others use it.
+    /// Back up everything in the store to one file, while servers keep using it.
     Backup(backup::Backup),
-    /// Write a backup into a store, of whatever kind.
+    /// Restore a backup into a store of any kind.
     Restore(restore::Restore),
-    /// Put another master key in the place of the one in use; all stays valid.
+    /// Replace the master key; all tokens and passwords stay valid.
     RotateMasterKey(rotate::RotateMasterKey),
     /// Show the component's imports, exports, size and hash, and the limits.
     Inspect(inspect::Inspect),
-    /// Show the configuration, check a file of it, or print its schema.
+    /// Show the configuration, check a file, or print its schema.
     Config(config::ConfigCommand),
-    /// Print the completions for a shell.
+    /// Print the completion script of a shell.
     Completions {
-        /// Which shell.
+        /// The shell.
         shell: Shell,
     },
 }
 
-/// The command line, with the environment variables of its options.
+/// Returns the command line, with the environment variables of its options.
 fn command() -> clap::Command {
     let command = options::without_empty_variables(help::reflow(Cli::command()));
     config::name_variables(command)
 }
 
-/// Runs the command that the arguments ask for.
+/// Runs the command that the arguments name.
 pub(crate) fn main() -> ExitCode {
     match completion::answer() {
         Ok(false) => {}
@@ -129,7 +126,7 @@ pub(crate) fn main() -> ExitCode {
     let matches = command().try_get_matches();
     let done = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => run(cli.command),
-        // Help and the version, which were asked for.
+        // Help and the version were requested, so they are not errors.
         Err(answer) if !answer.use_stderr() => answer.exit(),
         Err(error) => Err(Failure::of_arguments(&error)),
     };
@@ -137,7 +134,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn fail(failure: &Failure) -> ExitCode {
-    // What was given may hold control characters, which are not for the terminal.
+    // Arguments may contain control characters, which must not reach the terminal.
     let text = show::printable_lines(&format!("error: {failure}\n"));
     show::complain(&Screen::of_errors().wrapped(&text));
     ExitCode::from(failure.code)
@@ -168,9 +165,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Loads the configuration, and runs the command, traced if the configuration says
-/// so. What is at least of this level is logged, unless the configuration has
-/// another.
+/// Loads the configuration, and runs the command, with tracing if that is configured.
+/// `level` is the log level unless the configuration sets another.
 fn start<F>(
     flags: &Flags,
     level: Level,
@@ -188,18 +184,18 @@ where
     if let Some(spans) = spans {
         spans.finish();
     }
-    // A thread may be blocked in a read of standard input, which nothing ends.
+    // A thread may be blocked in a read of standard input, which cannot be interrupted.
     runtime.shutdown_background();
     result
 }
 
-/// Loads the configuration for a command that only looks at it.
+/// Loads the configuration for a command that only displays it.
 fn configure(flags: &Flags, level: Level) -> Result<Config, Failure> {
     let (config, _) = begin_log(Config::load(flags)?, level, None)?;
     Ok(config)
 }
 
-/// Begins the log with what there is to say about the configuration.
+/// Starts the log, beginning with the warnings about the configuration.
 fn begin_log(
     loaded: Loaded,
     level: Level,
@@ -221,7 +217,7 @@ fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| Failure::start(format!("the threads cannot be started: {error}")))
 }
 
-/// Why the program ends without having done what it was to do.
+/// The reason why the program ends without having completed its task.
 #[derive(Debug)]
 struct Failure {
     code: u8,
@@ -229,7 +225,7 @@ struct Failure {
 }
 
 impl Failure {
-    /// The arguments make no sense.
+    /// Returns the failure for invalid arguments.
     fn usage(message: impl fmt::Display) -> Self {
         Self {
             code: 2,
@@ -237,13 +233,13 @@ impl Failure {
         }
     }
 
-    /// What clap says of the arguments.
+    /// Returns the failure for arguments that clap rejected.
     fn of_arguments(error: &clap::Error) -> Self {
         if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
             && is_operation(word)
         {
             return Self::usage(format!(
-                "there is no command '{word}'; did you mean `user-auth call {word}`?"
+                "unknown command '{word}'; did you mean `user-auth call {word}`?"
             ));
         }
         let text = error.render().to_string();
@@ -251,12 +247,12 @@ impl Failure {
         Self::usage(text.trim_end())
     }
 
-    /// A call into the sandbox came to nothing.
+    /// Returns the failure for a call into the sandbox without a response.
     fn no_answer(error: CallError) -> Self {
-        Self::start(format!("the component gave no answer: {error}"))
+        Self::start(format!("the component did not respond: {error}"))
     }
 
-    /// The host cannot start, or broke down.
+    /// Returns the failure of a host that cannot start or continue.
     fn start(message: impl fmt::Display) -> Self {
         Self {
             code: 3,
@@ -265,7 +261,8 @@ impl Failure {
     }
 }
 
-/// Whether the component has an operation of this name, as far as it can be read.
+/// Returns whether the component has an operation of this name, or false if the
+/// component cannot be read.
 fn is_operation(name: &str) -> bool {
     Config::load(&Flags::default())
         .and_then(|loaded| catalog::operations_of(&loaded.config.component))

@@ -1,4 +1,4 @@
-//! The client whose request is being answered, as the sandbox sees it.
+//! The client of the current request, as the sandbox sees it.
 
 use std::sync::Arc;
 
@@ -6,41 +6,43 @@ use async_trait::async_trait;
 
 pub use crate::bindings::user_auth::plugin::client::LogLevel;
 
-/// What a transport does for the client of one request.
+/// The functions that a transport provides for the client of one request.
 ///
-/// All but [`notify`](Client::notify) have a default that suits transports on
-/// which no two requests belong together.
+/// All but [`notify`](Client::notify) have defaults that suit transports on which
+/// requests are independent.
 #[async_trait]
 pub trait Client: Send + Sync + 'static {
-    /// Sends one JSON-RPC notification at once; waits while the client reads
-    /// more slowly than the component writes. Lost when the client takes none.
+    /// Sends one JSON-RPC notification immediately; waits if the client reads more
+    /// slowly than the component writes. The notification is dropped if the client
+    /// accepts none.
     async fn notify(&self, notification: String);
 
-    /// The client calls this request by the JSON-RPC id `id`, in its JSON text.
+    /// Called with the JSON-RPC id of this request, as JSON text, when its work begins.
     fn started(&self, id: String) {
         let _ = id;
     }
 
-    /// Stops the work on the request `id` of the same client, if there is one.
+    /// Stops the request `id` of the same client, if it is running.
     fn cancel(&self, id: &str) {
         let _ = id;
     }
 
-    /// The least grave log notification that the client asked for.
+    /// Returns the lowest severity of log notifications that the client asked for.
     fn log_level(&self) -> Option<LogLevel> {
         None
     }
 
-    /// Remembers that for as long as the connection lasts.
+    /// Sets that severity for the rest of the connection.
     fn set_log_level(&self, level: LogLevel) {
         let _ = level;
     }
 }
 
-/// Whose request it is.
+/// A shared handle to the client of a request.
 pub type ClientHandle = Arc<dyn Client>;
 
-/// A client that takes no notifications, for calls that no MCP client made.
+/// A client that accepts no notifications, for calls that do not come from an MCP
+/// client.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoClient;
 

@@ -1,5 +1,5 @@
-//! Loading a component: what is given is checked, compiled once, and kept
-//! compiled in a private cache.
+//! Loads a component: checks it, compiles it once, and keeps the compiled code in a
+//! private cache.
 
 use std::fmt;
 use std::io::{self, Read as _};
@@ -14,8 +14,8 @@ use crate::files::{self, FileError, Guard};
 use crate::inspection::Inspection;
 use crate::limits::Limits;
 
-/// The interfaces that this host offers, without their versions, and the
-/// versions in which it offers them.
+/// The interfaces that this host provides, without versions, and the versions in which
+/// it provides them.
 const OFFERED: &[(&str, &str)] = &[
     ("user-auth:plugin/client", CONTRACT),
     ("user-auth:plugin/delivery", CONTRACT),
@@ -52,95 +52,96 @@ const REQUIRED: &[&str] = &[
     "user-auth:plugin/mcp",
 ];
 
-/// Semantic versioning: before 1.0 the second number is the compatible line.
+/// Semantic versioning: before 1.0, versions with the same second number are
+/// compatible.
 const CONTRACT: &str = "0.1";
 const WASI: &str = "0.2";
 
-/// What a core module begins with.
+/// The first bytes of a core module.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-/// Where a component comes from.
+/// The source of a component.
 #[derive(Clone)]
 pub enum Source {
     /// A file.
     File(PathBuf),
-    /// Its bytes.
+    /// The bytes of the component.
     Bytes(Vec<u8>),
 }
 
-/// Why a component cannot be used.
+/// Reasons why a component cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
-    /// The file cannot be read, or others have a hand in it.
+    /// The file cannot be read, or other users may change it.
     #[error("the component {0}")]
     File(#[from] FileError),
-    /// It is larger than [`Limits::component_bytes`].
-    #[error("{origin} has {size} bytes, and a component may have at most {limit}")]
+    /// The component is larger than [`Limits::component_bytes`].
+    #[error("{origin} has {size} bytes, but a component may have at most {limit}")]
     TooLarge {
-        /// What was given.
+        /// The component that was named.
         origin: Origin,
         /// Its size in bytes.
         size: u64,
         /// The limit in bytes.
         limit: u64,
     },
-    /// It is no WebAssembly component at all.
+    /// The file is not a WebAssembly component.
     #[error("{origin} is {found}, not a WebAssembly component; {advice}")]
     NotAComponent {
-        /// What was given.
+        /// The component that was named.
         origin: Origin,
-        /// What it is instead.
+        /// The kind of file that was found instead.
         found: &'static str,
-        /// What to do.
+        /// Advice for the user.
         advice: &'static str,
     },
-    /// It begins as a component and is damaged, or uses a feature of
-    /// WebAssembly that is switched off.
+    /// The file begins like a component but is damaged, or uses a WebAssembly feature
+    /// that is disabled.
     #[error("{origin} is not a valid component: {reason}")]
     Invalid {
-        /// What was given.
+        /// The component that was named.
         origin: Origin,
-        /// What the compiler says.
+        /// The compiler's error.
         reason: String,
     },
-    /// It wants what a sandboxed component does not get.
+    /// The component imports interfaces that a sandboxed component does not get.
     #[error(
-        "{origin} imports what this host does not offer: {}; `user-auth inspect` lists what it does",
+        "{origin} imports what this host does not offer: {}; `user-auth inspect` lists what it offers",
         names.join(", ")
     )]
     ImportsNotOffered {
-        /// What was given.
+        /// The component that was named.
         origin: Origin,
-        /// The full names.
+        /// Full names of the interfaces.
         names: Vec<String>,
     },
-    /// It does not do what the host is to call.
+    /// The component lacks exports that the host calls.
     #[error(
-        "{origin} does not export {}; it is not built for the world user-auth:plugin/plugin@0.1.0",
+        "{origin} does not export {}; build it for the world user-auth:plugin/plugin@0.1.0",
         names.join(", ")
     )]
     ExportsMissing {
-        /// What was given.
+        /// The component that was named.
         origin: Origin,
-        /// Names without versions.
+        /// Names of the interfaces, without versions.
         names: Vec<String>,
     },
-    /// The names are right and the functions behind them are not.
+    /// The interfaces have the right names but different functions.
     #[error("{origin} does not fit the contract user-auth:plugin@0.1.0: {reason}")]
     Mismatch {
-        /// What was given.
+        /// The component that was named.
         origin: Origin,
-        /// Which function, and how.
+        /// The function, and how it differs.
         reason: String,
     },
 }
 
-/// What an error speaks of.
+/// The component that an error is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A file.
     File(PathBuf),
-    /// Bytes.
+    /// Bytes from memory.
     Bytes,
 }
 
@@ -153,14 +154,14 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A component that has been compiled.
+/// A compiled component.
 pub(crate) struct Loaded {
     pub(crate) component: Component,
     pub(crate) origin: Origin,
     pub(crate) inspection: Inspection,
 }
 
-/// Reads, checks and compiles; takes compiled code from `cache` if it is there.
+/// Reads, checks and compiles a component, or takes the compiled code from `cache`.
 pub(crate) fn load(
     engine: &Engine,
     source: &Source,
@@ -182,7 +183,7 @@ pub(crate) fn load(
     })
 }
 
-/// Reads a component or a core module, and says what it is made of.
+/// Reads a component or a core module, and describes its contents.
 pub(crate) fn inspect(source: &Source, limits: &Limits) -> Result<Inspection, ComponentError> {
     let (origin, bytes) = read(source, limits)?;
     if !bytes.starts_with(CORE_MODULE) {
@@ -199,8 +200,8 @@ fn look(origin: &Origin, bytes: &[u8]) -> Result<Inspection, ComponentError> {
 }
 
 impl Loaded {
-    /// Holds the names of imports and exports against what the host has: that
-    /// says more, and all at once, than linking would.
+    /// Compares the names of imports and exports with those of the host: this reports
+    /// more than linking would, and everything at once.
     pub(crate) fn refuse_foreign_interfaces(&self) -> Result<(), ComponentError> {
         let inspection = &self.inspection;
         let not_offered: Vec<String> = inspection
@@ -256,13 +257,13 @@ fn read(source: &Source, limits: &Limits) -> Result<(Origin, Vec<u8>), Component
         return Err(too_large(origin, size));
     }
     let mut bytes = Vec::new();
-    // It may grow while it is read.
+    // The file may grow while it is read.
     let mut limited = file.take(limits.component_bytes);
     limited.read_to_end(&mut bytes).map_err(problem)?;
     Ok((origin, bytes))
 }
 
-/// Recognises what people give by mistake, by its first bytes.
+/// Recognises files that are named by mistake, by their first bytes.
 fn refuse_other_formats(origin: &Origin, bytes: &[u8]) -> Result<(), ComponentError> {
     let (found, advice) = match bytes {
         [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
@@ -271,20 +272,20 @@ fn refuse_other_formats(origin: &Origin, bytes: &[u8]) -> Result<(), ComponentEr
             "build it for the target wasm32-wasip2",
         ),
         [b'\0', b'a', b's', b'm', ..] => (
-            "WebAssembly of a version that this host does not know",
+            "WebAssembly of a version that this host does not support",
             "build it for the target wasm32-wasip2",
         ),
         [] => ("an empty file", "build it again"),
         bytes if Engine::detect_precompiled(bytes).is_some() => (
             "compiled machine code, which cannot be checked",
-            "give the .wasm file that it was compiled from",
+            "use the .wasm file that it was compiled from",
         ),
         bytes if std::str::from_utf8(bytes).is_ok() => {
-            ("text", "give the .wasm file, in the binary format")
+            ("text", "use the .wasm file, in the binary format")
         }
         _ => (
             "a file of another format",
-            "give a .wasm file built for the target wasm32-wasip2",
+            "use a .wasm file built for the target wasm32-wasip2",
         ),
     };
     Err(ComponentError::NotAComponent {
@@ -312,21 +313,21 @@ fn compile(
     Ok(component)
 }
 
-/// Whether this host offers the interface of this full name.
+/// Returns whether this host provides the interface with this full name.
 pub(crate) fn is_offered(name: &str) -> bool {
     OFFERED
         .iter()
         .any(|(offered, line)| matches(name, offered, line))
 }
 
-/// Whether this host calls the interface of this full name.
+/// Returns whether this host calls the interface with this full name.
 pub(crate) fn is_used(name: &str) -> bool {
     REQUIRED
         .iter()
         .any(|required| matches(name, required, CONTRACT))
 }
 
-/// Whether `name` is the interface `base` in a version of `line`.
+/// Returns whether `name` is the interface `base` in a version compatible with `line`.
 fn matches(name: &str, base: &str, line: &str) -> bool {
     let Some((name, version)) = name.split_once('@') else {
         return false;
@@ -341,8 +342,7 @@ fn base_name(name: &str) -> &str {
     name.split_once('@').map_or(name, |(base, _)| base)
 }
 
-/// Where the component is looked for when nobody says where it is: beside the
-/// executable, under the name `user-auth.wasm`.
+/// Returns the default path of the component: `user-auth.wasm` beside the executable.
 pub fn default_component_path() -> io::Result<PathBuf> {
     let executable = std::env::current_exe()?;
     let folder = executable.parent().unwrap_or(Path::new("."));
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_was_given_instead_of_a_component() {
+    fn other_file_formats_are_named() {
         assert!(refused(b"\0asm\x01\0\0\0").contains("a core WebAssembly module"));
         assert!(refused(b"(component)").contains("is text"));
         assert!(refused(b"").contains("an empty file"));
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_fits_when_it_is_of_the_same_line() {
+    fn a_version_matches_within_its_compatible_line() {
         assert!(is_offered("wasi:cli/stdout@0.2.6"));
         assert!(!is_offered("wasi:cli/stdout@0.3.0"));
         assert!(!is_offered("wasi:cli/stdout@0.20.0"));

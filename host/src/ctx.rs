@@ -1,5 +1,5 @@
-//! What belongs to one call: its context in the wasmtime store, and the meter
-//! that ends it when it uses too much.
+//! The state of one call: its context in the wasmtime store, and the meter that ends it
+//! when it exceeds a limit.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,43 +12,44 @@ use crate::audit_log::Line;
 use crate::bindings::user_auth::plugin::telemetry::OperationAudit;
 use crate::call::CallError;
 use crate::client::ClientHandle;
-use crate::host::{Shared, UserAuthHost};
+use crate::host::{HostState, UserAuthHost};
 use crate::ports::wasi::Wasi;
 use crate::source::Source;
 use crate::time;
 use crate::trace::Trace;
 
-/// Operations that run one another; what is deeper is not followed.
+/// Maximum nesting of operations; deeper ones are not tracked.
 const MAX_DEPTH: usize = 8;
-/// What a line of the log counts for besides its text: time, severity and the like.
+/// Size that a log line counts for in addition to its text: time, severity and the
+/// like.
 const LINE_BYTES: usize = 128;
 
-/// The context of one instance of the component, for one call: what its imports work
-/// on, and a meter that the [`Limits`](crate::Limits) hold. [`UserAuthHost::ctx`]
-/// makes it.
+/// The context of one instance of the component, for one call: the state that its
+/// imports use, and a meter that enforces the [`Limits`](crate::Limits). Created by
+/// [`UserAuthHost::ctx`].
 ///
-/// It lies in the `T` of a [`wasmtime::Store<T>`], where the imports find it through
-/// [`UserAuthView`](crate::UserAuthView); a `Store<UserAuthCtx>` will do as well. The
-/// meter counts from its making on, so an instance that is kept for another call has
-/// less left for that, and what it left in memory lies open to it: make both anew,
-/// which costs some microseconds.
+/// It is part of the `T` of a [`wasmtime::Store<T>`], where the imports find it through
+/// [`UserAuthView`](crate::UserAuthView); a `Store<UserAuthCtx>` works too. The meter
+/// counts from the creation of the context, so an instance that is reused for another
+/// call has less left, and that call can read what the first left in memory: create a
+/// new instance and context for each call, which costs a few microseconds.
 ///
 /// As a [`ResourceLimiter`] it bounds memory, tables and instances:
-/// [`limit_store`](crate::limit_store) makes it that of a store.
+/// [`limit_store`](crate::limit_store) installs it in a store.
 pub struct UserAuthCtx {
     host: UserAuthHost,
     client: ClientHandle,
     /// The address that the call came from.
     source: Option<String>,
     trace: Trace,
-    /// The operations that are going on, each run by the one before it.
+    /// The operations in progress, each called by the one before it.
     running: Vec<Running>,
-    /// Made when it is first asked for: a call need not touch WASI.
+    /// Created on first use, since not every call uses WASI.
     wasi: Option<Wasi>,
     meter: Meter,
 }
 
-/// An operation that has begun.
+/// An operation in progress.
 pub(crate) struct Running {
     name: String,
     began: Instant,
@@ -71,16 +72,16 @@ struct Meter {
     operations: u32,
     notification_bytes: usize,
     log_bytes: usize,
-    /// Ticks of the epoch that the instance has seen.
+    /// Number of epoch ticks that the instance has seen.
     ticks: u32,
-    /// Time waited for the host, which is not the instance's own.
+    /// Time spent waiting for the host, which is not charged to the instance.
     credit: Duration,
     memory_bytes: usize,
     exceeded: Option<Exceeded>,
 }
 
 impl UserAuthCtx {
-    /// One more instance is live until this is dropped.
+    /// Creates a context, which counts as a live instance until it is dropped.
     pub(crate) fn new(host: UserAuthHost, client: ClientHandle, source: Option<String>) -> Self {
         host.shared().metrics.instances.enter();
         Self {
@@ -94,30 +95,28 @@ impl UserAuthCtx {
         }
     }
 
-    /// Sends what the component has for the MCP client of the call to this one:
-    /// notifications on the way. Nowhere unless called.
+    /// Sends the component's notifications for the MCP client of the call to this
+    /// client. They are dropped unless this is called.
     pub fn with_client(mut self, client: ClientHandle) -> Self {
         self.client = client;
         self
     }
 
-    /// Names the IP address that the call comes from, in the audit log, and for its share
-    /// of the work that the host does for all: while passwords wait to be hashed, sources
-    /// take turns. `local` unless called. What the component itself is to know of it, its
-    /// functions are given.
+    /// Sets the IP address that the call comes from, for the audit log and for fair
+    /// scheduling: sources take turns for password hashes. The default is `local`. The
+    /// component learns the address only through the arguments of its functions.
     pub fn with_source(mut self, source: impl Into<String>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// What it shares with all others.
+    /// Returns the state shared by all instances.
     pub fn host(&self) -> &UserAuthHost {
         &self.host
     }
 
-    /// Why a call into the component ended without an answer, by the error that it
-    /// ended with: the limit that it passed, or a trap. Counts it, and logs it; so to
-    /// be asked once for each.
+    /// Returns why a call into the component ended without a response, given its error:
+    /// a limit or a trap. Counts and logs the failure, so call it once for each.
     pub fn failure(&self, error: &wasmtime::Error) -> CallError {
         if let Some(exceeded) = self.meter.exceeded {
             return self.failed(exceeded.into());
@@ -126,8 +125,8 @@ impl UserAuthCtx {
         self.failed(CallError::Trapped(error.root_cause().to_string()))
     }
 
-    /// Counts and logs that a call was given up after
-    /// [`Limits::wall_clock_per_call`](crate::Limits::wall_clock_per_call): gives
+    /// Counts and logs a call that was abandoned after
+    /// [`Limits::wall_clock_per_call`](crate::Limits::wall_clock_per_call), and returns
     /// [`CallError::OutOfTime`].
     pub fn timed_out(&self) -> CallError {
         self.failed(CallError::OutOfTime)
@@ -136,15 +135,15 @@ impl UserAuthCtx {
     fn failed(&self, failure: CallError) -> CallError {
         let instances = &self.shared().metrics.instances;
         instances.trapped.fetch_add(1, Relaxed);
-        error!(error = %failure, "a call was ended");
+        error!(error = %failure, "a call was aborted");
         failure
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<HostState> {
         self.host.shared()
     }
 
-    /// Whose share its work is of.
+    /// Returns the source that is charged for the work.
     pub(crate) fn source(&self) -> Source {
         Source::of(self.source.as_deref())
     }
@@ -158,7 +157,7 @@ impl UserAuthCtx {
         self.wasi.get_or_insert_with(|| Wasi::new(shared))
     }
 
-    /// The span of what is going on now.
+    /// Returns the span of the operation in progress.
     pub(crate) fn span(&self) -> &Span {
         match self.running.last() {
             Some(running) => &running.span,
@@ -166,7 +165,7 @@ impl UserAuthCtx {
         }
     }
 
-    /// An operation begins.
+    /// Records the start of an operation.
     pub(crate) fn begin_operation(&mut self, name: String) {
         if self.running.len() >= MAX_DEPTH {
             return;
@@ -180,7 +179,7 @@ impl UserAuthCtx {
         });
     }
 
-    /// The operation that began last ends, if it has this name.
+    /// Ends the operation that began last, if it has this name.
     pub(crate) fn end_operation(&mut self, name: &str) -> Option<Running> {
         self.running.pop_if(|running| running.name == name)
     }
@@ -199,7 +198,8 @@ impl UserAuthCtx {
         };
         let text =
             |of: fn(&OperationAudit) -> &Option<String>| audit.and_then(|it| of(it).as_deref());
-        // Read and written anew: what comes from the component need not be one line.
+        // Parsed and serialised again, since the component's JSON may span several
+        // lines.
         let input = text(|audit| &audit.input).and_then(|input| serde_json::from_str(input).ok());
         log.write(Line {
             time: time::now(),
@@ -228,14 +228,14 @@ impl UserAuthCtx {
         Err(wasmtime::Error::msg("too many calls to the host"))
     }
 
-    /// Counts bytes that go to the store or come from it; `Err` traps the component.
+    /// Counts bytes sent to or received from the store; `Err` traps the component.
     pub(crate) fn count_store_bytes(&mut self, bytes: usize) -> wasmtime::Result<()> {
         self.meter.store_bytes = self.meter.store_bytes.saturating_add(bytes);
         if self.meter.store_bytes <= self.host.limits().store_bytes_per_call {
             return Ok(());
         }
         self.meter.exceeded = Some(Exceeded::StoreBytes);
-        Err(wasmtime::Error::msg("too much read and written"))
+        Err(wasmtime::Error::msg("too many bytes read and written"))
     }
 
     /// Counts an operation that has ended; `Err` traps the component.
@@ -248,7 +248,7 @@ impl UserAuthCtx {
         Err(wasmtime::Error::msg("too many operations"))
     }
 
-    /// Whether a notification of so many bytes may still be sent.
+    /// Returns whether a notification of this size may still be sent, and counts it.
     pub(crate) fn may_send(&mut self, bytes: usize) -> bool {
         let sent = self.meter.notification_bytes.saturating_add(bytes);
         if sent > self.host.limits().notification_bytes_per_call {
@@ -258,31 +258,31 @@ impl UserAuthCtx {
         true
     }
 
-    /// Whether one more line may be logged, with a text of so many bytes: for what the
-    /// component has logged, and for what it can cause at will.
+    /// Returns whether one more log line with a text of this size may be written, and
+    /// counts it. Limits lines that the component logs or can cause at will.
     pub(crate) fn may_log(&mut self, bytes: usize) -> bool {
         let limit = self.host.limits().log_bytes_per_call;
         let line = bytes.saturating_add(LINE_BYTES);
         let logged = self.meter.log_bytes.saturating_add(line);
         if logged > limit && self.meter.log_bytes <= limit {
-            warn!("a call logs too much; the rest of it is left out");
+            warn!("a call logs too much; the rest is omitted");
         }
         self.meter.log_bytes = logged;
         logged <= limit
     }
 
-    /// Waits for work of the host, at no cost to the instance's processor time.
+    /// Waits for work of the host, without charging the instance's processor time.
     pub(crate) async fn wait<T>(&mut self, work: impl Future<Output = T>) -> T {
         let started = Instant::now();
         let result = work.await;
-        // However long it took, the instance sees one tick at most for it.
+        // The instance sees at most one tick for the wait, however long it took.
         let tick = self.host.limits().epoch_tick;
         self.meter.credit += started.elapsed().min(tick);
         result
     }
 
-    /// The epoch has moved on while the instance was running: lets others run,
-    /// or ends it.
+    /// Handles an epoch tick during the instance's run: yields to other tasks, or ends
+    /// the call at its limit.
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         let limits = self.host.limits();
         self.meter.ticks += 1;

@@ -1,10 +1,9 @@
-//! Messages to the owners of accounts, such as a code to reset a password: what
-//! they say, and the ways to deliver them.
+//! Messages to the owners of accounts, such as codes to reset a password: their texts,
+//! and the ways to deliver them.
 //!
-//! A [`Plugin`](crate::Plugin) takes messages into a bounded queue in memory and
-//! delivers them in the background, with some tries for each. What is still in
-//! the queue when the process ends is lost: whoever waits for a code asks for
-//! another.
+//! A [`Plugin`](crate::Plugin) puts messages into a bounded queue in memory and
+//! delivers them in the background, with several attempts each. Messages still in the
+//! queue when the process ends are lost: users can request another code.
 
 mod log;
 mod outbox;
@@ -22,38 +21,38 @@ pub(crate) use outbox::{Outbox, OutboxMetrics};
 pub use smtp::{SmtpDelivery, SmtpOptions, SmtpSecurity};
 pub use webhook::WebhookDelivery;
 
-/// RFC 5321 section 4.5.3.1.3 leaves so many for an address.
+/// RFC 5321 section 4.5.3.1.3 limits an address to this size.
 const MAX_ADDRESS_BYTES: usize = 254;
 
-/// What a message is about.
+/// The subject of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
     /// A code for `confirm_password_reset`.
     PasswordReset,
     /// A code for `confirm_email`, to verify the address of an account.
     EmailVerification,
-    /// A code for `confirm_email`, to verify the address that an account is to
-    /// have.
+    /// A code for `confirm_email`, to verify the new address of an account.
     EmailChange,
-    /// No code: the account has a new password.
+    /// A notice without a code: the password was changed.
     PasswordChanged,
-    /// No code, to the address as it is: another was asked for.
+    /// A notice without a code, to the current address: a change to another was
+    /// requested.
     EmailChangeRequested,
-    /// No code, to the address as it was: the account has another.
+    /// A notice without a code, to the previous address: the address was changed.
     EmailChanged,
-    /// No code: the account has another second factor, other recovery codes, or
-    /// none.
+    /// A notice without a code: the second factor or the recovery codes were changed or
+    /// removed.
     SecondFactorChanged,
-    /// No code: the right password came from a source that it never came from
-    /// before.
+    /// A notice without a code: the right password was used from a source that was
+    /// never used before.
     LoginFromNewSource,
-    /// No code: an API key was made for the account, or one of its keys was
-    /// rotated.
+    /// A notice without a code: an API key was created for the account, or one of its
+    /// keys was rotated.
     ApiKeyCreated,
 }
 
 impl MessageKind {
-    /// Its name in `wit/delivery.wit`.
+    /// Returns the name of the kind in `wit/delivery.wit`.
     pub fn name(self) -> &'static str {
         match self {
             Self::PasswordReset => "password-reset",
@@ -68,8 +67,8 @@ impl MessageKind {
         }
     }
 
-    /// Whether such messages go only to addresses whose owners have shown that they
-    /// are theirs. All others can go to anybody, at anybody's word.
+    /// Returns whether such messages go only to verified addresses. All others can go
+    /// to any address that anyone enters.
     pub fn has_verified_address(self) -> bool {
         !matches!(self, Self::EmailVerification | Self::EmailChange)
     }
@@ -78,33 +77,33 @@ impl MessageKind {
 /// A message to one person. `Debug` does not show its code.
 #[derive(Clone)]
 pub struct Message {
-    /// Identifies the message, for every try of it; no secret.
+    /// Identifies the message across attempts; not secret.
     pub id: String,
-    /// What it is about.
+    /// The kind of the message.
     pub kind: MessageKind,
-    /// The e-mail address, in the one form in which it is sent: printable ASCII, a
-    /// domain in A-labels, no quotes and no comments. Nothing needs to be parsed in it.
+    /// The e-mail address, in its canonical form: printable ASCII, the domain in
+    /// A-labels, no quotes and no comments. It can be used without parsing.
     pub to: String,
-    /// Whose account it is about, in words that its owner chose: not to be shown at
-    /// an address that nobody has verified
-    /// ([`MessageKind::has_verified_address`]), which may be anybody's.
+    /// User name of the account, chosen by its owner. Do not show it at an unverified
+    /// address ([`MessageKind::has_verified_address`]), which may belong to anyone.
     pub username: String,
-    /// Whose account it is about.
+    /// User id of the account.
     pub user_id: String,
-    /// A secret: whoever has it can do what the message is about.
+    /// The code. It is secret: its holder can do what the message is about.
     pub code: Option<Zeroizing<String>>,
-    /// When the code ends, in RFC 3339.
+    /// Expiry time of the code in RFC 3339.
     pub expires_at: Option<String>,
 }
 
 impl Message {
-    /// A line that says what it is about.
+    /// Returns the subject line.
     pub fn subject(&self) -> &'static str {
         text::subject(self.kind)
     }
 
-    /// Whether it goes to one address in that form. The component makes no others; one
-    /// of another author may have mail programs read what it likes.
+    /// Returns whether the address has the canonical form. Our component creates no
+    /// others; a component by another author could craft one that mail programs
+    /// misread.
     pub(crate) fn has_plain_address(&self) -> bool {
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !br#""(),:;<>[\]"#.contains(&byte);
         let Some((local, domain)) = self.to.split_once('@') else {
@@ -117,7 +116,7 @@ impl Message {
             && local.starts_with(|first| !matches!(first, '-' | '/' | '|' | '.'))
     }
 
-    /// How much it holds.
+    /// Returns the size of the message.
     pub(crate) fn bytes(&self) -> usize {
         let optional = |text: Option<&str>| text.map_or(0, str::len);
         self.to.len()
@@ -127,7 +126,7 @@ impl Message {
             + optional(self.expires_at.as_deref())
     }
 
-    /// The message in plain text, its code included.
+    /// Returns the message as plain text, including its code.
     pub fn text(&self) -> Zeroizing<String> {
         text::body(self)
     }
@@ -143,14 +142,14 @@ impl fmt::Debug for Message {
     }
 }
 
-/// Why a message was not delivered. The texts are for the log: they hold neither
-/// the code nor an address.
+/// Reasons why a message was not delivered. The texts are for the log and contain
+/// neither the code nor an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeliveryError {
-    /// Another try may go through.
+    /// A retry may succeed.
     #[error("{0}")]
     Temporary(String),
-    /// No other try of this message will.
+    /// A retry of this message will not succeed.
     #[error("{0}")]
     Permanent(String),
 }
@@ -158,11 +157,11 @@ pub enum DeliveryError {
 /// A way to deliver messages.
 #[async_trait]
 pub trait Delivery: Send + Sync + 'static {
-    /// `smtp`, `webhook`, …: for metrics and messages.
+    /// Returns the kind of delivery for metrics and messages: `smtp`, `webhook`, ….
     fn kind(&self) -> &'static str;
 
-    /// Delivers one message; called again after a while when that failed for the
-    /// time being. The future is dropped when it takes longer than
+    /// Delivers one message; called again later after a temporary failure. The future
+    /// is dropped if it takes longer than
     /// [`Limits::delivery_timeout`](crate::Limits::delivery_timeout).
     async fn deliver(&self, message: &Message) -> Result<(), DeliveryError>;
 }
@@ -172,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_mail_programs_could_read_otherwise_is_none() {
+    fn an_ambiguous_address_is_rejected() {
         let is_plain = |to: &str| {
             let message = Message {
                 id: "1".to_owned(),

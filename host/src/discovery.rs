@@ -1,4 +1,4 @@
-//! Making the server known to those who look for it.
+//! Service discovery: registers the server so that clients can find it.
 
 mod consul;
 

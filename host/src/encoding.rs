@@ -1,18 +1,19 @@
-//! Text from files and pipes. Programs on Windows put a byte order mark before UTF-8,
-//! and some write UTF-16.
+//! Decodes text from files and pipes. Programs on Windows put a byte order mark before
+//! UTF-8, and some write UTF-16.
 
-/// The byte order mark, as UTF-8 has it.
+/// The byte order mark in UTF-8.
 const MARK: char = '\u{feff}';
 
-/// Returns the text that UTF-8 bytes stand for, without a byte order mark, or says
-/// what the bytes are instead. The reason shows nothing of them.
+/// Returns UTF-8 bytes as text, without a byte order mark, or an error that names the
+/// encoding found. The error shows none of the bytes.
 pub fn text(bytes: &[u8]) -> Result<&str, String> {
-    // The byte order marks of UTF-32 begin or end as these do.
+    // The byte order marks of UTF-32 begin or end with these.
     let is_wide = matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..])
-        // Text begins with ASCII here, of which UTF-16 has a zero byte beside each.
+        // Text begins with ASCII here, which in UTF-16 has a zero byte beside each
+        // character.
         || matches!(bytes, [0, _, ..] | [_, 0, ..]);
     if is_wide {
-        return Err("is UTF-16 and not UTF-8; save it as UTF-8".to_owned());
+        return Err("is UTF-16, not UTF-8; save it as UTF-8".to_owned());
     }
     let text = str::from_utf8(bytes).map_err(|error| {
         let good = &bytes[..error.valid_up_to()];
@@ -27,7 +28,7 @@ mod tests {
     use super::text;
 
     #[test]
-    fn utf_8_is_read_with_and_without_a_mark() {
+    fn utf_8_is_decoded_with_and_without_a_byte_order_mark() {
         assert_eq!(text(b"{}"), Ok("{}"));
         assert_eq!(text(b"\xef\xbb\xbf{}"), Ok("{}"));
         assert_eq!(text(b""), Ok(""));

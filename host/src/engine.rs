@@ -1,5 +1,5 @@
-//! The wasmtime engine: how components are compiled, where their memories lie,
-//! and the clock that interrupts them.
+//! The wasmtime engine: compilation, memory allocation for instances, and the clock
+//! that interrupts them.
 
 use std::io;
 use std::thread;
@@ -13,15 +13,15 @@ use wasmtime::{
 
 use crate::limits::Limits;
 
-/// Makes an engine for `limits` and starts the thread that ticks its epoch,
-/// which ends when the last clone of the engine is dropped.
+/// Creates an engine for `limits` and starts the thread that ticks its epoch, which
+/// ends when the last clone of the engine is dropped.
 pub(crate) fn start(limits: &Limits) -> Result<wasmtime::Engine, EngineError> {
     let engine = reserve(limits)?;
     tick(engine.weak(), limits.epoch_tick).map_err(EngineError::Thread)?;
     Ok(engine)
 }
 
-/// Why there is no engine.
+/// Reasons why the engine could not be started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EngineError {
     #[error("WebAssembly cannot run here: {0}")]
@@ -30,20 +30,21 @@ pub(crate) enum EngineError {
     Thread(io::Error),
 }
 
-/// Where the memories of instances come from, best first.
+/// Sources of memory for instances, best first.
 #[derive(Clone, Copy, Debug)]
 enum Memories {
-    /// A pool of slots of 4 GiB of address space each: no bounds checks in
-    /// compiled code, and an instance costs no system call to map.
+    /// A pool of slots of 4 GiB of address space each: no bounds checks in compiled
+    /// code, and an instance needs no system call to map memory.
     WideSlots,
-    /// A pool of slots of the memory limit: bounds checks, still no mapping.
+    /// A pool of slots of the size of the memory limit: bounds checks, still no
+    /// mapping.
     TightSlots,
-    /// Mapped anew for each instance, no more than it uses.
+    /// Memory mapped for each instance, no more than it uses.
     OnDemand,
 }
 
-/// Takes the best allocation that the address space admits: containers and
-/// `ulimit -v` may leave too little of it for the pool.
+/// Uses the best allocation that the address space permits: containers and `ulimit -v`
+/// may leave too little for the pool.
 fn reserve(limits: &Limits) -> Result<wasmtime::Engine, EngineError> {
     let mut reasons = Vec::new();
     for memories in [
@@ -71,13 +72,13 @@ fn config(limits: &Limits, memories: Memories) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
-        // Each call is alone in its store.
+        // Each call has its own store.
         .concurrency_support(false)
         .epoch_interruption(true)
         .cranelift_opt_level(OptLevel::Speed)
         .memory_init_cow(true)
-        // A trap is reported by its kind and the names of functions; line
-        // numbers would need debug information that components do not ship.
+        // A trap is reported by its kind and the names of functions; line numbers would
+        // need debug information that components do not include.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable);
     match memories {
         Memories::WideSlots => {
@@ -101,7 +102,7 @@ fn config(limits: &Limits, memories: Memories) -> Config {
     config
 }
 
-/// One slot of everything for each call that may run at one time.
+/// Sizes the pool for one instance per concurrent call.
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let calls = limits.concurrent_calls;
     let mut pool = PoolingAllocationConfig::new();
@@ -117,17 +118,16 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_core_instance_size(limits.instance_metadata_bytes)
         .max_memory_size(limits.memory_bytes)
         .table_elements(limits.table_elements)
-        // A slot keeps the pages that its last instance wrote and gets them
-        // back by copying: cheaper than to unmap them and to fault them in
-        // again. The kernel is asked which pages those are, so that none is
-        // copied in vain.
+        // A slot keeps the pages that its last instance wrote and resets them by
+        // copying: cheaper than to unmap them and fault them in again. The kernel
+        // reports which pages those are, so that no others are copied.
         .linear_memory_keep_resident(1 << 20)
         .table_keep_resident(16 << 10)
         .pagemap_scan(Enabled::Auto);
     pool
 }
 
-/// Starts the thread that moves the epoch on, for as long as there is the engine.
+/// Starts the thread that advances the epoch while the engine exists.
 pub(crate) fn tick(engine: EngineWeak, period: Duration) -> io::Result<()> {
     thread::Builder::new()
         .name("epoch".into())

@@ -1,12 +1,11 @@
-//! Files that decide what is run, that hold secrets, or that are written to: who else
-//! has a hand in them.
+//! Checks the permissions of files that decide what is executed, contain secrets, or
+//! are written to.
 //!
-//! What is asked is asked of the file that is open, and what is read is read through
-//! that same handle: a name may lead to another file a moment later. Links are
-//! followed where a file is read, since secrets are mounted by links; what counts is
-//! the file at their end.
+//! The checks apply to the open file, and the content is read through the same handle:
+//! a name may lead to another file a moment later. Links are followed for reading,
+//! since secrets are mounted as links; the checks apply to their target.
 //!
-//! Systems that do not say who owns a file are not asked.
+//! Systems that do not report the owner of a file are not checked.
 
 mod leftovers;
 mod output;
@@ -27,83 +26,83 @@ pub use output::{Existing, open_output};
 pub(crate) use trust::own_id;
 pub(crate) use trust::refuse_exposed_database;
 
-/// No text that is configured is longer; a path given by mistake may lead to anything.
+/// Maximum size of configured text; a path given by mistake may lead to anything.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 
-/// What others must not be able to do with a file.
+/// The access to a file that other users must not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
-    /// To write it: it says what is run, or whom to trust.
+    /// Other users must not write: the file says what is executed, or who is trusted.
     Trusted,
-    /// To read it either. The group may read what belongs to root, as mounted secrets
-    /// do.
+    /// Other users must not read or write. The group may read a file of root's, as for
+    /// mounted secrets.
     Secret,
-    /// The same for a file that the service manager has handed over (`LoadCredential=`
-    /// of systemd): where access is given by an access control list, the bits of the
-    /// group show the mask of that list.
+    /// The same for a file that the service manager passed on (`LoadCredential=` of
+    /// systemd): if access is granted by an access control list, the group bits show
+    /// the mask of that list.
     Credential,
 }
 
-/// Why a file is not used.
+/// Reasons why a file is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It cannot be opened, read or written.
+    /// The file cannot be opened, read or written.
     #[error("{} cannot be used: {source}", path.display())]
     Io {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
-    /// It belongs to another user, who could change it at any time.
+    /// The file belongs to another user, who could change it at any time.
     #[error(
-        "{0} belongs to user {owner}, who could change it at any time: it has to belong to root or \
-         to user {expected}, which runs this program; run `chown {expected} {0}` after a look at \
-         what it holds, or run the program as user {owner}",
+        "{0} belongs to user {owner}, who could change it at any time, but it must belong to root \
+         or to user {expected}, which runs this program: check its content, then run `chown \
+         {expected} {0}`, or run the program as user {owner}",
         path.display()
     )]
     Owner {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Whose it is.
+        /// User id of its owner.
         owner: u32,
-        /// Whose it may be, besides root's.
+        /// User id of the expected owner, besides root.
         expected: u32,
     },
-    /// Others than its owner may write it.
+    /// Users other than the owner may write the file.
     #[error(
-        "{0} may be written by others than its owner (mode {mode:03o}); run `chmod go-w {0}` after \
-         a look at what it holds",
+        "{0} may be written by users other than its owner (mode {mode:03o}): check its content, \
+         then run `chmod go-w {0}`",
         path.display()
     )]
     Writable {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
     },
-    /// Others than its owner may read or write a secret.
+    /// Users other than the owner may read or write a secret.
     #[error(
-        "{0} may be read by others than its owner (mode {mode:03o}); run `chmod 600 {0}`, and \
-         replace what it holds if others may have seen it",
+        "{0} may be read by users other than its owner (mode {mode:03o}): run `chmod 600 {0}`, and \
+         replace the secret if others may have seen it",
         path.display()
     )]
     Exposed {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
     },
-    /// The name is a link that another user made.
+    /// The name is a link that another user created.
     #[error(
-        "{} is a link that user {owner} made, who could have it lead to any file: name the file \
+        "{} is a link created by user {owner}, who could point it to any file: name the file \
          itself",
         path.display()
     )]
     ForeignLink {
-        /// Which name.
+        /// Path of the link.
         path: PathBuf,
-        /// Whose link it is.
+        /// User id of its owner.
         owner: u32,
     },
 }
@@ -116,24 +115,25 @@ impl FileError {
         }
     }
 
-    /// Whether there is no such file.
+    /// Returns whether the file does not exist.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
-/// Opens a regular file that others have no hand in.
+/// Opens a regular file that other users cannot access beyond the guard.
 pub fn open(path: &Path, guard: Guard) -> Result<File, FileError> {
     open_any(path, guard, Kinds::File)
 }
 
-/// Reads all of a file that others have no hand in, of no more than `limit` bytes.
+/// Reads a whole file of at most `limit` bytes that other users cannot access beyond
+/// the guard.
 pub fn read(path: &Path, guard: Guard, limit: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
     read_all(open(path, guard)?, path, limit)
 }
 
-/// Reads a text that others have no hand in, of a file or a pipe of one's own, such
-/// as shells make of `<(command)`.
+/// Reads text from a file that other users cannot access beyond the guard, or from a
+/// pipe of this user, such as shells create for `<(command)`.
 pub fn read_text(path: &Path, guard: Guard) -> Result<Zeroizing<String>, FileError> {
     let file = open_any(path, guard, Kinds::FileOrPipe)?;
     let from_pipe = file.metadata().is_ok_and(|metadata| is_pipe(&metadata));
@@ -153,7 +153,7 @@ pub fn read_text(path: &Path, guard: Guard) -> Result<Zeroizing<String>, FileErr
     }
 }
 
-/// What may be opened.
+/// The kinds of files that may be opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kinds {
     File,
@@ -164,7 +164,7 @@ fn open_any(path: &Path, guard: Guard, kinds: Kinds) -> Result<File, FileError> 
     let problem = |source| FileError::io(path, source);
     let mut options = OpenOptions::new();
     options.read(true);
-    // Opening a pipe would wait for a writer.
+    // Opening a pipe would otherwise wait for a writer.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, trust::NONBLOCKING);
     let file = options.open(path).map_err(problem)?;
@@ -201,7 +201,7 @@ fn is_pipe(metadata: &Metadata) -> bool {
 }
 
 fn no_regular_file(path: &Path) -> FileError {
-    FileError::io(path, io::Error::other("it is no regular file"))
+    FileError::io(path, io::Error::other("it is not a regular file"))
 }
 
 #[cfg(all(test, unix))]

@@ -1,9 +1,10 @@
-//! Password hashes on threads of their own: at most one hash per core, each worker
-//! with block memory that it keeps, and a queue that says no when it is full.
+//! Computes password hashes on threads of its own: at most one hash per core, with
+//! block memory that each worker keeps, and a queue that rejects requests when it is
+//! full.
 //!
-//! Sources take turns, and when the queue is full, the one with the most hashes in it
-//! gives way. So a source may have all of the queue while no other wants any of it, and
-//! however much it sends, another one waits for one of its hashes at a time.
+//! Sources take turns, and when the queue is full, the source with the most hashes in
+//! it loses one. So a source may use the whole queue while no other needs it, but
+//! however much it sends, another source waits for only one of its hashes at a time.
 
 mod function;
 mod queue;
@@ -24,59 +25,59 @@ use crate::source::Source;
 
 pub use function::{Argon2Kind, Digest, Function};
 
-/// How often a full queue is logged.
+/// Minimum interval between log lines about a full queue.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
-/// The pool. Cheap to clone; its threads end with the last clone, after what
-/// they have begun.
+/// The thread pool. Cheap to clone; its threads end with the last clone, after the
+/// hashes that they have begun.
 #[derive(Clone)]
 pub struct Hasher {
     pool: Arc<Pool>,
 }
 
-/// What to hash, how, and at what cost.
+/// A password to hash, and how.
 pub struct HashRequest {
     /// The password.
     pub password: Zeroizing<Vec<u8>>,
     /// The salt.
     pub salt: Vec<u8>,
-    /// How.
+    /// The hash function with its costs.
     pub function: Function,
 }
 
-/// Why there is no hash.
+/// Reasons why a hash was not computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
     /// The queue is full.
-    #[error("{waiting} passwords wait to be hashed, and no more may")]
+    #[error("{waiting} passwords are waiting to be hashed, which is the limit")]
     Full {
-        /// How many wait.
+        /// Number of waiting hashes.
         waiting: usize,
-        /// When the queue will have been worked off, at its present pace.
+        /// Time in which the queue will be empty, at its present pace.
         retry_after: Duration,
     },
-    /// The request is one that this host never serves.
+    /// The parameters are ones that this host always rejects.
     #[error("the host refuses these hash parameters: {0}")]
     Refused(String),
-    /// The pool is shutting down, or the worker broke.
+    /// The pool is shutting down, or the worker panicked.
     #[error("the password hash was abandoned")]
     Abandoned,
 }
 
-/// The pool at one moment.
+/// The state of the pool at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HasherMetrics {
-    /// Threads.
+    /// Number of threads.
     pub workers: usize,
-    /// Hashes in the making.
+    /// Number of hashes being computed.
     pub running: usize,
-    /// Hashes that wait for a worker.
+    /// Number of hashes that wait for a worker.
     pub waiting: usize,
-    /// How many may wait.
+    /// Maximum number of waiting hashes.
     pub capacity: usize,
-    /// Hashes made since the start.
+    /// Number of hashes computed since the start.
     pub completed: u64,
-    /// Requests turned away because the queue was full, since the start.
+    /// Number of requests rejected since the start because the queue was full.
     pub refused: u64,
 }
 
@@ -100,9 +101,9 @@ impl Hasher {
         Ok(Self { pool })
     }
 
-    /// Hashes. A caller that goes away while its request waits gives its place
-    /// to the next; what has begun is finished, since the work of a client that
-    /// hangs up on purpose must not come for free to it.
+    /// Computes a hash. If the caller goes away while its request waits, its place goes
+    /// to the next; a hash that has begun is completed, since a client that hangs up on
+    /// purpose must still be charged for its work.
     pub async fn hash(&self, request: HashRequest, source: Source) -> Result<Vec<u8>, HashError> {
         request.admit(&self.pool.limits)?;
         let (answer, answered) = oneshot::channel();
@@ -110,7 +111,7 @@ impl Hasher {
         answered.await.unwrap_or(Err(HashError::Abandoned))
     }
 
-    /// The pool as it is now.
+    /// Returns the current metrics.
     pub fn metrics(&self) -> HasherMetrics {
         let limits = &self.pool.limits;
         let state = self.pool.shared.lock();
@@ -125,7 +126,7 @@ impl Hasher {
     }
 }
 
-/// Tells the workers to go when nobody can ask them for anything any more.
+/// Stops the workers once all handles are dropped.
 struct Pool {
     shared: Arc<Shared>,
     limits: Limits,
@@ -138,7 +139,7 @@ impl Pool {
             state.jobs.retain(|job| !job.answer.is_closed());
         }
         let workers = self.limits.hash_workers.max(1);
-        // An idle worker takes the job at once, so it does not count as waiting.
+        // An idle worker takes the job immediately, so it does not count as waiting.
         let idle = workers.saturating_sub(state.running);
         if state.jobs.len() >= self.limits.hash_queue + idle {
             state.refused += 1;
@@ -149,7 +150,7 @@ impl Pool {
                 retry_after: state.pace * (waiting / workers + 1) as u32,
             };
             match state.jobs.make_room_for(source) {
-                // Its caller may have gone away.
+                // The evicted caller may have gone away.
                 Some(evicted) => drop(evicted.answer.send(Err(full))),
                 None => return Err(full),
             }
@@ -177,8 +178,8 @@ struct Shared {
 }
 
 impl Shared {
-    /// The state is whole between any two statements, so a worker that panicked
-    /// left nothing half done.
+    /// The state is consistent between any two statements, so a worker that panicked
+    /// left no change half done.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -190,9 +191,9 @@ struct State {
     running: usize,
     completed: u64,
     refused: u64,
-    /// How long a hash takes, as a moving average.
+    /// Duration of a hash, as a moving average.
     pace: Duration,
-    /// When it was last logged that the queue is full.
+    /// When a full queue was last logged.
     warned_at: Option<Instant>,
     closed: bool,
 }
@@ -203,8 +204,8 @@ impl State {
         jobs.filter(|job| !job.answer.is_closed()).count()
     }
 
-    /// Says that the queue is full, unless that was said a moment ago: a flood is not to
-    /// fill the log as well.
+    /// Logs that the queue is full, unless that was logged a moment ago: a flood must
+    /// not fill the log as well.
     fn warn(&mut self, waiting: usize) {
         let now = Instant::now();
         if self.warned_at.is_none_or(|at| now - at >= WARN_EVERY) {
@@ -212,7 +213,7 @@ impl State {
             warn!(
                 waiting,
                 refused = self.refused,
-                "the queue of passwords to be hashed is full"
+                "the queue for password hashes is full"
             );
         }
     }
@@ -240,7 +241,7 @@ fn work(shared: &Shared) {
             pace => (pace * 7 + took) / 8,
         };
         drop(state);
-        // Whoever asked may have gone away.
+        // The caller may have gone away.
         let _ = answer.send(result);
     }
 }
@@ -289,7 +290,7 @@ mod tests {
         }
     }
 
-    /// A pool whose worker never comes, so that its queue can be looked at.
+    /// Returns a pool without a running worker, so that its queue can be inspected.
     fn stalled(hash_queue: usize) -> Pool {
         Pool {
             shared: Arc::new(Shared {
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hashes_as_the_reference_does() {
+    async fn hashes_match_the_reference() {
         let hasher = Hasher::start(&Limits::default()).unwrap();
         let hash = async || hasher.hash(request(), Source::Local).await.unwrap();
         let first = hash().await;
@@ -331,13 +332,13 @@ mod tests {
         .hash_password_into(&[1; 32], &[2; 16], &mut expected)
         .unwrap();
         assert_eq!(first, expected);
-        // The memory of the first is used again.
+        // This reuses the memory of the first.
         assert_eq!(hash().await, expected);
         assert_eq!(hasher.metrics().completed, 2);
     }
 
     #[test]
-    fn a_full_queue_refuses_and_says_when_to_come_back() {
+    fn a_full_queue_rejects_with_a_retry_time() {
         let pool = stalled(2);
         let (first, _first) = job(&pool);
         let (second, _second) = job(&pool);
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_that_has_gone_gives_its_place_away() {
+    fn a_cancelled_caller_releases_its_place() {
         let pool = stalled(1);
         let (first, gone) = job(&pool);
         pool.enqueue(first, ONE).unwrap();
@@ -380,7 +381,7 @@ mod tests {
             "{evicted:?}"
         );
         assert!(of_first.try_recv().is_err() && of_third.try_recv().is_err());
-        // Each has its share now, and neither gets more of it.
+        // Each has its share now, and neither gets more.
         for source in [ONE, OTHER] {
             assert!(pool.enqueue(job(&pool).0, source).is_err());
         }

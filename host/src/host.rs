@@ -1,6 +1,5 @@
-//! What all instances of one component share: where state lives, what keys are
-//! derived from, the threads that hash passwords, the queue of messages, the
-//! numbers.
+//! The state that all instances of one component share: the store, the keys, the
+//! threads that hash passwords, the queue of messages, and the metrics.
 
 use std::sync::Arc;
 
@@ -16,17 +15,17 @@ use crate::metrics::Metrics;
 use crate::sandbox::BuildError;
 use crate::store::Store;
 
-/// What the instances of one component have in common, whoever makes them. Made
-/// once for a program, it gives a [`UserAuthCtx`] for each instance. Cheap to clone.
+/// The shared state of all instances of one component. Create it once per program; it
+/// provides a [`UserAuthCtx`] for each instance. Cheap to clone.
 ///
-/// Whoever uses [`Plugin`](crate::Plugin) has one in there, and needs no other.
+/// A [`Plugin`](crate::Plugin) contains one, so programs that use it need no other.
 #[derive(Clone)]
 pub struct UserAuthHost {
-    shared: Arc<Shared>,
+    shared: Arc<HostState>,
 }
 
-/// What is behind a [`UserAuthHost`].
-pub(crate) struct Shared {
+/// The state behind a [`UserAuthHost`].
+pub(crate) struct HostState {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: Keys,
     pub(crate) hasher: Hasher,
@@ -37,8 +36,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Vec<(String, String)>,
 }
 
-/// Says what a [`UserAuthHost`] is made of. `store` and `keys` must be given; the
-/// rest has defaults.
+/// Builder of a [`UserAuthHost`]. `store` and `keys` are required; everything else has
+/// a default.
 #[derive(Default)]
 pub struct UserAuthHostBuilder {
     store: Option<Arc<dyn Store>>,
@@ -50,36 +49,36 @@ pub struct UserAuthHostBuilder {
 }
 
 impl UserAuthHost {
-    /// Begins to make one.
+    /// Returns a new builder.
     pub fn builder() -> UserAuthHostBuilder {
         UserAuthHostBuilder::default()
     }
 
-    /// The context of one instance, for one call: for the `T` of a
-    /// [`wasmtime::Store<T>`]. It belongs to the trace of the task that asks for it.
+    /// Returns the context of one instance, for one call: for the `T` of a
+    /// [`wasmtime::Store<T>`]. It belongs to the trace of the current task.
     pub fn ctx(&self) -> UserAuthCtx {
         UserAuthCtx::new(self.clone(), Arc::new(NoClient), None)
     }
 
-    /// The limits in force.
+    /// Returns the limits in force.
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
     }
 
-    /// The settings of the component, as names and values of environment variables:
-    /// for those who bring a `WasiCtx` of their own, and have to give it these.
+    /// Returns the component's settings as names and values of environment variables,
+    /// for programs that provide their own `WasiCtx` and have to set these in it.
     pub fn settings(&self) -> &[(String, String)] {
         &self.shared.settings
     }
 
-    /// The store that the component works on.
+    /// Returns the component's store.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.shared.store
     }
 
-    /// All numbers as they are now.
+    /// Returns the current metrics.
     pub fn metrics(&self) -> Snapshot {
-        let Shared {
+        let HostState {
             hasher,
             outbox,
             store,
@@ -89,42 +88,41 @@ impl UserAuthHost {
         metrics.snapshot(store.kind(), hasher.metrics(), outbox.metrics())
     }
 
-    /// Waits until all messages to owners of accounts are delivered or given up,
-    /// for [`Limits::delivery_drain`] at the most. To be called before a program
-    /// ends.
+    /// Waits until all messages to account owners are delivered or given up, for at
+    /// most [`Limits::delivery_drain`]. Call it before the program ends.
     pub async fn drain(&self) {
         let patience = self.shared.limits.delivery_drain;
         self.shared.outbox.drain(patience).await;
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<HostState> {
         &self.shared
     }
 }
 
 impl UserAuthHostBuilder {
-    /// Keeps state here.
+    /// Sets the store.
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
         self
     }
 
-    /// Derives the component's keys from this secret, which stays outside. It is to
-    /// be that which [`Keys::claim`] gives for the store.
+    /// Sets the secret from which the component's keys are derived; it never enters the
+    /// sandbox. Use the keys that [`Keys::claim`] returned for the store.
     pub fn keys(mut self, keys: Keys) -> Self {
         self.keys = Some(keys);
         self
     }
 
-    /// Delivers messages to the owners of accounts in this way. Without one, all
-    /// messages are refused: nobody can verify an address or reset a password.
+    /// Sets the delivery of messages to account owners. Without it all messages are
+    /// refused: users cannot verify an address or reset a password.
     pub fn delivery(mut self, delivery: Arc<dyn Delivery>) -> Self {
         self.delivery = Some(delivery);
         self
     }
 
-    /// Writes a line for each operation here. Without this there is no such log;
-    /// the audit records in the store are there in any case.
+    /// Sets the log to which a line is written for each operation. Without it there is
+    /// no such log; the audit records in the store are always written.
     pub fn audit_log(mut self, log: Arc<AuditLog>) -> Self {
         self.audit_log = Some(log);
         self
@@ -136,16 +134,16 @@ impl UserAuthHostBuilder {
         self
     }
 
-    /// Gives the component a setting: see [`SETTINGS`](crate::settings::SETTINGS).
+    /// Adds a setting for the component: see [`SETTINGS`](crate::settings::SETTINGS).
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
         self
     }
 
-    /// Starts the threads that hash passwords. Fails if it was not given a store and
-    /// keys, or if the system gives no threads.
+    /// Starts the threads that hash passwords. Fails without a store or keys, or if the
+    /// system cannot start threads.
     pub fn build(self) -> Result<UserAuthHost, BuildError> {
-        let shared = Shared {
+        let shared = HostState {
             store: self.store.ok_or(BuildError::Missing("store"))?,
             keys: self.keys.ok_or(BuildError::Missing("keys"))?,
             hasher: Hasher::start(&self.limits).map_err(BuildError::Hasher)?,

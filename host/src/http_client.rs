@@ -1,4 +1,4 @@
-//! Requests of our own, to the few services that the host talks to.
+//! An HTTP client for the few services that the host calls.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -10,18 +10,17 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::TokioExecutor;
 use url::Url;
 
-/// A client for one server. Requests are few and far between, so that each has a
-/// connection of its own.
+/// A client for one server. Requests are rare, so each has a connection of its own.
 pub(crate) enum HttpClient {
-    // Plain HTTP needs no certificates, which a machine may not have.
+    // Plain HTTP needs no certificates, which may be missing on a machine.
     Plain(Client<HttpConnector, Full<Bytes>>),
     Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
 impl HttpClient {
-    /// For the scheme of this URL, which is `http` or `https`.
+    /// Returns a client for the scheme of this URL, `http` or `https`.
     ///
-    /// Fails with a text for people.
+    /// The error is a message for users.
     pub(crate) fn for_url(url: &Url) -> Result<Self, String> {
         let mut builder = Client::builder(TokioExecutor::new());
         builder.pool_max_idle_per_host(0);
@@ -37,7 +36,8 @@ impl HttpClient {
         Ok(Self::Tls(builder.build(connector)))
     }
 
-    /// Sends a request. Whoever shows the error remembers that it may hold the URL.
+    /// Sends a request. The error may contain the URL, so callers must not show it
+    /// where the URL is secret.
     pub(crate) async fn request(
         &self,
         request: Request<Full<Bytes>>,

@@ -1,5 +1,5 @@
-//! What a WebAssembly file says of itself. Nothing is compiled for it, so that files
-//! can be looked at that this host could never run.
+//! Describes WebAssembly files from their own metadata. Nothing is compiled, so files
+//! that this host could never run can be inspected too.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +13,20 @@ use wasmparser::{
 use crate::component::{is_offered, is_used};
 use crate::keys::hex;
 
-/// What a component, or a core module, is made of.
+/// The description of a component or a core module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Inspection {
-    /// Which of the two it is.
+    /// Whether it is a component or a core module.
     pub kind: Kind,
     /// Its size in bytes.
     pub size: u64,
-    /// Its SHA-256 in lower-case hexadecimal digits.
+    /// Its SHA-256 in lower-case hexadecimal.
     pub sha256: String,
-    /// What its sections say of it.
+    /// The metadata in its custom sections.
     pub metadata: Metadata,
-    /// What it imports, sorted by name.
+    /// Its imports, sorted by name.
     pub imports: Vec<Interface>,
-    /// What it exports, sorted by name.
+    /// Its exports, sorted by name.
     pub exports: Vec<Interface>,
 }
 
@@ -37,35 +37,35 @@ pub enum Kind {
     /// A component.
     #[default]
     Component,
-    /// A core module, which no component is around.
+    /// A core module outside of a component.
     Module,
 }
 
-/// What the sections of a file say of it, as far as they are there: the sections that
-/// become annotations where a component is published in an OCI registry, and what it
-/// was made with. Anybody can write anything into them.
+/// The metadata in a file's custom sections, where present: the sections that become
+/// annotations when a component is published in an OCI registry, and the tools that
+/// produced it. Its content is untrusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Metadata {
-    /// By section: `name`, `version`, `description`, `licenses` (an SPDX expression),
-    /// `authors`, `source`, `homepage` and `revision`.
+    /// Texts by section: `name`, `version`, `description`, `licenses` (an SPDX
+    /// expression), `authors`, `source`, `homepage` and `revision`.
     #[serde(flatten)]
     pub texts: BTreeMap<&'static str, String>,
-    /// Languages, tools and their versions, for example `wit-component 0.254.0` under
-    /// `processed-by`.
+    /// Languages and tools with their versions, for example `wit-component 0.254.0`
+    /// under `processed-by`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub producers: BTreeMap<String, Vec<String>>,
 }
 
-/// One import or export.
+/// An import or export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Interface {
-    /// Its full name, for example `wasi:cli/stdout@0.2.6`.
+    /// Full name, for example `wasi:cli/stdout@0.2.6`.
     pub name: String,
-    /// Of an import: the host offers it. Of an export: the host uses it.
+    /// Whether the host provides the import or uses the export.
     pub known: bool,
 }
 
-/// The custom sections whose content is a text.
+/// The custom sections that contain text.
 const TEXTS: [&str; 7] = [
     "version",
     "description",
@@ -77,7 +77,7 @@ const TEXTS: [&str; 7] = [
 ];
 
 impl Inspection {
-    /// Reads the outermost level of `bytes`. An error says that they are damaged.
+    /// Describes the outermost level of `bytes`. Fails if they are damaged.
     pub(crate) fn of(bytes: &[u8]) -> Result<Self, BinaryReaderError> {
         let mut kind = Kind::Component;
         let mut metadata = Metadata::default();
@@ -129,8 +129,8 @@ impl Inspection {
 }
 
 impl Metadata {
-    /// A section that is not as it should be says nothing; whoever wants to see the
-    /// rest of the file is to see that.
+    /// Reads a section. A malformed one is ignored, so that the rest of the file can
+    /// still be described.
     fn read(&mut self, section: &CustomSectionReader<'_>) {
         match section.as_known() {
             KnownCustom::ComponentName(names) => {
@@ -183,7 +183,7 @@ fn interfaces(mut names: Vec<String>, known: fn(&str) -> bool) -> Vec<Interface>
 mod tests {
     use super::*;
 
-    /// A custom section, whose name and data are short.
+    /// Returns a custom section with a short name and short data.
     fn section(name: &str, data: &[u8]) -> Vec<u8> {
         let size = 1 + name.len() + data.len();
         let head = [0, size as u8, name.len() as u8];
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sections_say_is_read_from_components_and_modules() {
+    fn metadata_is_read_from_components_and_modules() {
         let sections = [
             section("version", b"1.2.3"),
             section("licenses", b"no licence\x1b that anybody knows"),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_is_no_text_or_no_list_hides_nothing() {
+    fn a_malformed_section_is_ignored() {
         let sections = [
             section("component-name", b"\0\x7f"),
             section("producers", b"\xff\xff"),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_inside_does_not_count() {
+    fn nested_modules_are_ignored() {
         let inner = [b"\0asm\x01\0\0\0", &section("version", b"inner")[..]].concat();
         let module = [&[1, inner.len() as u8], &inner[..]].concat();
         let inspection = file(
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_cut_is_damaged() {
+    fn a_truncated_file_is_damaged() {
         let whole = [&b"\0asm\x0d\0\x01\0"[..], &section("version", b"1.2.3")].concat();
         assert!(Inspection::of(&whole[..whole.len() - 1]).is_err());
     }

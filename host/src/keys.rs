@@ -1,7 +1,7 @@
-//! The master secret, and the keys derived from it.
+//! The master secret and the keys derived from it.
 //!
-//! The secret never enters the sandbox, the store or a log: the component gets
-//! keys that are derived from it, one for each purpose.
+//! The secret never enters the sandbox, the store or a log: the component gets derived
+//! keys, one for each purpose.
 
 use std::fmt;
 use std::fs::File;
@@ -17,21 +17,20 @@ use zeroize::Zeroizing;
 
 use crate::files::{self, FileError, Guard, Temporary};
 
-/// The fewest bytes that a master secret has: as many as HMAC-SHA256 puts out.
+/// Minimum size of a master secret in bytes: the output size of HMAC-SHA256.
 pub const MIN_SECRET_BYTES: usize = 32;
 const MAX_FILE_BYTES: u64 = 4096;
 
-/// The master secret, or the root secret of a store whose master secret was
-/// rotated. Cheap to clone; the bytes are wiped with the last clone and never
-/// shown.
+/// The master secret, or the root secret of a store whose master secret was rotated.
+/// Cheap to clone; the bytes are wiped with the last clone and never printed.
 #[derive(Clone)]
-#[must_use = "a store is used with the keys that `claim` gives"]
+#[must_use = "use the store with the keys that `claim` returns"]
 pub struct Keys {
     secret: Arc<Zeroizing<Vec<u8>>>,
 }
 
 impl Keys {
-    /// Takes a secret of at least [`MIN_SECRET_BYTES`].
+    /// Returns keys for a secret of at least [`MIN_SECRET_BYTES`].
     pub fn from_bytes(secret: Vec<u8>) -> Result<Self, KeysError> {
         let secret = Zeroizing::new(secret);
         if secret.len() < MIN_SECRET_BYTES {
@@ -44,12 +43,12 @@ impl Keys {
         })
     }
 
-    /// Reads a secret in text: hexadecimal when it has such digits and nothing
-    /// else, otherwise base64 of either alphabet, padded or not.
+    /// Parses a secret from text: hexadecimal if it contains only such digits,
+    /// otherwise base64 of either alphabet, padded or not.
     pub fn from_text(text: &str) -> Result<Self, KeysError> {
         let text = text.trim();
-        // What looks like digits is not taken for base64: it would give another
-        // key than was meant.
+        // Text that looks like hexadecimal is not read as base64, which would result in
+        // a different key.
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let digits = text.len();
             let secret = from_hex(text).ok_or(KeysError::Digits { digits })?;
@@ -62,22 +61,23 @@ impl Keys {
             .and_then(Self::from_bytes)
     }
 
-    /// A random secret that is gone with the process: for stores in memory.
+    /// Returns a random secret that is lost when the process ends, for stores in
+    /// memory.
     pub fn ephemeral() -> Result<Self, KeysError> {
         let mut secret = vec![0; MIN_SECRET_BYTES];
         getrandom::fill(&mut secret).map_err(|error| KeysError::Random(error.to_string()))?;
         Self::from_bytes(secret)
     }
 
-    /// Reads the secret from a file that only its owner may read, who is the user that
-    /// runs this program, or root.
+    /// Reads the secret from a file that only its owner may read; the owner has to be
+    /// the user who runs this program, or root.
     pub fn load(path: &Path) -> Result<Self, KeysError> {
         Self::read(path, Guard::Secret)
     }
 
     fn read(path: &Path, guard: Guard) -> Result<Self, KeysError> {
         let mut text = Zeroizing::new(String::new());
-        // A key file is one line; a path given by mistake may be anything.
+        // A key file is one line; a path given by mistake may lead to anything.
         files::open(path, guard)?
             .take(MAX_FILE_BYTES)
             .read_to_string(&mut text)
@@ -88,12 +88,12 @@ impl Keys {
         })
     }
 
-    /// Reads the secret from `path`, or writes a random one there if there is
-    /// none. Of several processes that start at once one writes, and all read
-    /// what it wrote.
+    /// Reads the secret from `path`, or writes a random one there if the file does not
+    /// exist. If several processes start at once, one writes and all read the same
+    /// secret.
     pub fn load_or_create(path: &Path) -> Result<Self, KeysError> {
-        // A process that was killed in between may have left the secret under another
-        // name.
+        // A process that was killed in the meantime may have left the secret under
+        // another name.
         files::sweep(path);
         match Self::load(path) {
             Err(KeysError::File(error)) if error.is_absent() => {}
@@ -103,28 +103,28 @@ impl Keys {
         Self::load(path)
     }
 
-    /// Reads the secret from a file that the service manager gave this process
-    /// (`LoadCredential=` of systemd). Never creates it. The group may read it:
-    /// where the manager gives access by an access control list, the bits of the
-    /// group show the mask of that list.
+    /// Reads the secret from a file that the service manager passed to this process
+    /// (`LoadCredential=` of systemd). Never creates the file. The group may read it:
+    /// if access is granted by an access control list, the group bits show the mask of
+    /// that list.
     pub fn load_credential(path: &Path) -> Result<Self, KeysError> {
         Self::read(path, Guard::Credential)
     }
 
-    /// The secret itself, to encrypt it.
+    /// Returns the secret itself, to encrypt it.
     pub(crate) fn secret(&self) -> &[u8] {
         &self.secret
     }
 
-    /// HMAC-SHA256 of `label` under the secret, for the component: the labels that
-    /// begin with `host/` are the host's own.
+    /// Returns the HMAC-SHA256 of `label` for the component, or `None` if the label
+    /// begins with `host/`, since those are the host's own.
     pub(crate) fn derive_for_component(&self, label: &str) -> Option<[u8; 32]> {
         (!label.starts_with("host/")).then(|| self.derive(label))
     }
 
-    /// HMAC-SHA256 of `label` under the secret.
+    /// Returns the HMAC-SHA256 of `label` under the secret.
     pub fn derive(&self, label: &str) -> [u8; 32] {
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        #[expect(clippy::expect_used, reason = "HMAC accepts keys of any length")]
         let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.secret).expect("any length");
         mac.update(label.as_bytes());
         mac.finalize().into_bytes().into()
@@ -137,42 +137,42 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// Why there is no master secret.
+/// Errors of reading or creating a master secret.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// The secret has fewer than [`MIN_SECRET_BYTES`].
     #[error(
-        "the master key has {bytes} bytes and needs at least {MIN_SECRET_BYTES}; \
-         `openssl rand -hex 32` makes one"
+        "the master key has {bytes} bytes but needs at least {MIN_SECRET_BYTES}; \
+         `openssl rand -hex 32` creates one"
     )]
     TooShort {
-        /// How many it has.
+        /// Its number of bytes.
         bytes: usize,
     },
-    /// The text is all hexadecimal digits, and too few of them or an odd number.
+    /// The text is hexadecimal, with too few digits or an odd number of them.
     #[error(
-        "the master key has {digits} hexadecimal digits, and needs an even number of at least 64; \
-         `openssl rand -hex 32` makes one"
+        "the master key has {digits} hexadecimal digits but needs an even number of at least 64; \
+         `openssl rand -hex 32` creates one"
     )]
     Digits {
-        /// How many it has.
+        /// Its number of digits.
         digits: usize,
     },
     /// The text is neither hexadecimal nor base64.
     #[error("the master key is neither 64 hexadecimal digits nor base64 of at least 32 bytes")]
     NotText,
-    /// The system gave no random bytes.
-    #[error("the system gives no random numbers: {0}")]
+    /// The system provided no random bytes.
+    #[error("the system provided no random numbers: {0}")]
     Random(String),
-    /// The file cannot be read or written, or others have a hand in it.
+    /// The file cannot be read or written, or other users have access to it.
     #[error("the master key file {0}")]
     File(#[from] FileError),
-    /// The file holds no key.
+    /// The file contains no valid key.
     #[error("the master key file {} is damaged: {reason}", path.display())]
     Content {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with what it holds.
+        /// The error of its content.
         reason: Box<KeysError>,
     },
 }
@@ -194,9 +194,9 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     )
 }
 
-/// Writes a fresh secret beside `path` and links it there. The link fails when
-/// another process was first, and then that one's secret counts: a file under
-/// its final name is always a whole one.
+/// Writes a random secret beside `path` and links it there. The link fails if another
+/// process was first, and then that process's secret counts: a file with the final name
+/// is always complete.
 fn create(path: &Path) -> io::Result<()> {
     let mut secret = Zeroizing::new([0_u8; MIN_SECRET_BYTES]);
     getrandom::fill(&mut *secret).map_err(io::Error::other)?;
@@ -213,7 +213,7 @@ fn create(path: &Path) -> io::Result<()> {
     sync_directory(path)
 }
 
-/// Makes the new name durable: whoever loses the key loses every password.
+/// Makes the new name durable, since losing the key means losing every password.
 fn sync_directory(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
@@ -222,7 +222,7 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// `bytes` in lower-case hexadecimal digits.
+/// Returns `bytes` in lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -237,7 +237,7 @@ mod tests {
     const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
     #[test]
-    fn a_label_gives_the_hmac_of_rfc_4231() {
+    fn a_derived_key_is_the_hmac_of_rfc_4231() {
         // RFC 4231 test case 6 has a key of 131 bytes 0xaa.
         let keys = Keys::from_bytes(vec![0xaa; 131]).unwrap();
         let key = keys.derive("Test Using Larger Than Block-Size Key - Hash Key First");
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_component_gets_no_key_of_the_hosts_own() {
+    fn the_component_cannot_derive_host_keys() {
         let keys = Keys::from_text(HEX).unwrap();
         assert_eq!(keys.derive_for_component("x"), Some(keys.derive("x")));
         for label in ["host/root-key", "host/backup"] {
@@ -286,13 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_shows_the_secret() {
+    fn debug_output_hides_the_secret() {
         let keys = Keys::from_text(HEX).unwrap();
         assert_eq!(format!("{keys:?}"), "Keys { .. }");
     }
 
     #[test]
-    fn all_that_start_at_once_get_one_key() {
+    fn concurrent_starts_share_one_key() {
         let folder = tempdir().unwrap();
         let path = folder.path().join("master.key");
         let barrier = std::sync::Barrier::new(16);
@@ -313,7 +313,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_others_may_read_is_refused() {
+    fn a_file_readable_by_others_is_rejected() {
         use std::os::unix::fs::PermissionsExt as _;
 
         let folder = tempdir().unwrap();
@@ -329,13 +329,13 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_is_no_regular_one_is_refused() {
+    fn a_file_that_is_not_regular_is_rejected() {
         let folder = tempdir().unwrap();
         let pipe = folder.path().join("master.key");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
         assert!(made.unwrap().success());
         let error = Keys::load_or_create(&pipe).unwrap_err().to_string();
-        assert!(error.contains("no regular file"), "{error}");
+        assert!(error.contains("not a regular file"), "{error}");
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! The host of UserAuth: runs the sandboxed authentication component, and does
-//! for it what a sandbox cannot, which is sockets, files, databases and native
-//! password hashing.
+//! The host of UserAuth: runs the sandboxed authentication component, and does for it
+//! what a sandbox cannot: sockets, files, databases and native password hashing.
 //!
-//! The program `user-auth` is made of this library. To embed the component in a
-//! program of your own, give it a store and a master key, and call it:
+//! The program `user-auth` is built on this library. To embed the component in your own
+//! program, provide a store and a master key, and call it:
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -28,25 +27,25 @@
 //! };
 //! match plugin.login(caller, "alice", "correct horse battery").await? {
 //!     Ok(LoginOutcome::Tokens(tokens)) => println!("session {}", tokens.session_id),
-//!     Ok(LoginOutcome::Challenge(_)) => println!("the second factor, please"),
+//!     Ok(LoginOutcome::Challenge(_)) => println!("a second factor is required"),
 //!     Err(error) => println!("{} ({})", error.message, error.code),
 //! }
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Every call runs in an instance of its own, which is gone afterwards, under
-//! the [`Limits`] that the plugin was built with. [`Plugin::metrics`] tells how often
-//! which operation was called, and how long it took.
+//! Every call runs in a fresh instance, which is discarded afterwards, under the
+//! [`Limits`] that the plugin was built with. [`Plugin::metrics`] reports how often
+//! each operation was called, and how long it took.
 //!
-//! # With an engine of your own
+//! # With your own engine
 //!
-//! [`Plugin`] owns a wasmtime engine. A program that has one, and a linker and stores
-//! with data of its own, takes what is beneath, which reads as wasmtime's own crates
-//! for WASI do: a [`UserAuthHost`] for what all instances share, a [`UserAuthCtx`] in
-//! the data of each store, [`UserAuthView`] to find it there, [`add_to_linker`], and
-//! the typed exports of [`bindings`]. This crate's wasmtime and the program's must be
-//! of the same version.
+//! [`Plugin`] owns a wasmtime engine. A program with its own engine, linker and stores
+//! uses the layer below, which works like wasmtime's own crates for WASI: a
+//! [`UserAuthHost`] holds the state that all instances share, a [`UserAuthCtx`] goes
+//! into the data of each store, [`UserAuthView`] finds it there, [`add_to_linker`]
+//! links the imports, and [`bindings`] has the typed exports. This crate and the
+//! program must use the same version of wasmtime.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -93,10 +92,9 @@
 //! # }
 //! ```
 //!
-//! An engine of this kind is as safe as it is configured: processor time is limited
-//! where it has epoch interruption and a clock ([`limit_store`], [`start_clock`]), and
-//! time on the wall where the call is wrapped in a timeout. `host/examples/linker.rs`
-//! does all of it.
+//! Such an engine is as safe as its configuration: processor time is limited only with
+//! epoch interruption and a clock ([`limit_store`], [`start_clock`]), and elapsed time
+//! only if the call is wrapped in a timeout. `host/examples/linker.rs` does all of it.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
@@ -148,7 +146,7 @@ pub use linker::{
 };
 pub use sandbox::{BuildError, Plugin, PluginBuilder};
 
-/// What goes into the component and comes out of it: the records of `wit/`.
+/// The types that go into the component and come out of it: the records of `wit/`.
 pub mod api {
     pub use crate::bindings::exports::user_auth::plugin::auth::{
         Account, Caller, Challenge, Claims, LoginOutcome, Principal, Registration, Tokens,

@@ -7,30 +7,30 @@ use std::time::Duration;
 use crate::bindings::user_auth::plugin::store::Mutation;
 use crate::store::{MAX_BATCH, MAX_BATCH_BYTES};
 
-/// One value of [`Limits`], as [`Limits::table`] shows it.
+/// One entry of [`Limits::table`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// The name of the field.
+    /// Name of the field.
     pub name: &'static str,
-    /// The value with its unit.
+    /// Value with its unit.
     pub value: String,
-    /// What is limited.
+    /// Description of the limit.
     pub description: &'static str,
-    /// Its name where it is a plain number, such as in a file: the name of the
-    /// field, and for a duration `_ms` after that.
+    /// Name for the value as a plain number, for example in a file: the name of the
+    /// field, followed by `_ms` for a duration.
     pub key: String,
-    /// The value as that number.
+    /// Value as that number.
     pub number: u64,
-    /// The largest that such a number can be; the least is 1.
+    /// Maximum of that number; the minimum is 1.
     pub maximum: u64,
 }
 
-/// Declares [`Limits`], its defaults and its table from one list, so that they
-/// cannot drift apart.
+/// Declares [`Limits`], its defaults and its table from one list, so that they stay
+/// consistent.
 macro_rules! limits {
     ($( $(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $unit:literal; )+) => {
-        /// What a component, a client or a caller may use up. Start from
-        /// `Limits::default()` and change what differs.
+        /// The resources that a component, a client or a caller may use. Start from
+        /// `Limits::default()` and change individual values.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Limits {
             $( $(#[doc = $doc])+ pub $name: $type, )+
@@ -43,7 +43,7 @@ macro_rules! limits {
         }
 
         impl Limits {
-            /// All limits in the order of their declaration, for people.
+            /// Returns all limits in the order of their declaration, for display.
             pub fn table(&self) -> Vec<Limit> {
                 vec![ $( Limit {
                     name: stringify!($name),
@@ -55,8 +55,8 @@ macro_rules! limits {
                 }, )+ ]
             }
 
-            /// Sets the limit of this [`Limit::key`]. False: there is none, or it
-            /// cannot be that number.
+            /// Sets the limit with this [`Limit::key`]. Returns false if it does not
+            /// exist or does not accept the number.
             pub fn set(&mut self, key: &str, number: u64) -> bool {
                 $( if Some(stringify!($name)) == key.strip_suffix(<$type as Quantity>::SUFFIX)
                     && (1..=<$type as Quantity>::MAXIMUM).contains(&number)
@@ -82,81 +82,82 @@ limits! {
     table_elements: usize = 20_000, "";
     /// Core module instances inside one component instance.
     core_instances: u32 = 32, "";
-    /// Handles that one call may hold: of what the host gives it, such as timers, and
-    /// of its own.
+    /// Handles that one call may hold, its own and those of host resources such as
+    /// timers.
     handles: usize = 1_000, "";
     /// The host's own bookkeeping for one instance.
     instance_metadata_bytes: usize = 1 << 20, "B";
     /// Size of a component file.
     component_bytes: u64 = 64 << 20, "B";
 
-    /// Processor time of one call, measured to `epoch_tick`.
+    /// Processor time of one call, measured in steps of `epoch_tick`.
     cpu_per_call: Duration = Duration::from_secs(1), "";
     /// How often a running instance is interrupted to let others run.
     epoch_tick: Duration = Duration::from_millis(10), "";
-    /// One call from its start to its answer, waiting for the store included.
+    /// Duration of one call from its start to its response, including waits for the
+    /// store.
     wall_clock_per_call: Duration = Duration::from_secs(30), "";
     /// Calls that one call makes to the host.
     host_calls_per_call: u32 = 10_000, "";
-    /// What one call reads from the store and writes to it, altogether.
+    /// Total bytes that one call reads from the store and writes to it.
     store_bytes_per_call: usize = 256 << 20, "B";
-    /// Operations that one call counts, each with a line in the audit log.
+    /// Operations that one call reports, each with a line in the audit log.
     operations_per_call: u32 = 1_000, "";
-    /// Notifications that one call sends to its client, altogether.
+    /// Total size of the notifications that one call sends to its client.
     notification_bytes_per_call: usize = 1 << 20, "B";
     /// Random bytes that one request for them may ask for.
     random_bytes: u64 = 1 << 20, "B";
-    /// Log and audit lines of one call, altogether, each with 128 bytes besides its own;
-    /// what goes beyond is left out.
+    /// Total size of the log and audit lines of one call, each with 128 bytes in
+    /// addition to its own; further lines are omitted.
     log_bytes_per_call: usize = 64 << 10, "B";
-    /// What is kept of the standard output and error of one call.
+    /// Standard output and error of one call that are kept.
     output_bytes_per_call: usize = 16 << 10, "B";
 
-    /// The body of one answer.
+    /// Body of one response.
     answer_bytes: usize = 16 << 20, "B";
-    /// Header fields that come with one answer, each with 32 bytes besides its own.
+    /// Header fields of one response, each with 32 bytes in addition to its own.
     answer_header_bytes: usize = 32 << 10, "B";
 
-    /// Calls at work at one time. Over HTTP one source has at most half of them.
+    /// Calls that run concurrently. Over HTTP one source has at most half of them.
     concurrent_calls: u32 = 256, "";
-    /// Calls that may wait until one of those ends; one more is refused. Half of so many
-    /// may wait of one source, for its own.
+    /// Calls that may wait for one of those to end; further ones are refused. One
+    /// source may have half of them waiting for its own.
     waiting_calls: u32 = 1_024, "";
-    /// How long a call waits before it is refused, for its turn or for memory.
+    /// How long a call waits for its turn or for memory before it is refused.
     call_queue_wait: Duration = Duration::from_secs(5), "";
-    /// Messages of one stdio client at work at one time.
+    /// Messages of one stdio client that are processed concurrently.
     stdio_concurrent_messages: u32 = 64, "";
 
-    /// One message, be it an HTTP body or a line.
+    /// One message: an HTTP body or a line.
     body_bytes: usize = 1 << 20, "B";
-    /// Bodies of HTTP requests that are being read or worked on, altogether. A quarter is
-    /// divided among the connections, for the first bytes of each body; one source has
-    /// at most an eighth of the rest, or one message.
+    /// Total size of the HTTP request bodies that are being read or processed. A
+    /// quarter is divided among the connections, for the first bytes of each body; one
+    /// source has at most an eighth of the rest, or one message.
     bodies_bytes: usize = 128 << 20, "B";
-    /// What is read of a body that is too large before its sender is cut off.
+    /// Bytes of an oversized body that are read before the connection is closed.
     discarded_body_bytes: usize = 8 << 20, "B";
-    /// Open HTTP connections. When there are no more, a newcomer gets the place of one
-    /// that is idle, first of all of a source that has more than others.
+    /// Open HTTP connections. At the limit a new connection replaces an idle one,
+    /// preferably of a source that has more than others.
     connections: usize = 4_096, "";
-    /// Callers whose rate is limited one by one, if it is: sources, and as many API
-    /// keys. Beyond these they share.
+    /// Callers that are rate-limited individually, where that is configured: sources,
+    /// and as many API keys. Further callers share limits.
     limited_callers: usize = 65_536, "";
-    /// What is read ahead of one connection, the header of a request included; at
-    /// least 8 KiB.
+    /// Bytes read ahead on one connection, including the header of a request; at least
+    /// 8 KiB.
     connection_buffer_bytes: usize = 32 << 10, "B";
     /// How long a connection may be idle, or take to send the header of a request.
     header_read: Duration = Duration::from_secs(30), "";
     /// How long a client may take to send the body of a request.
     body_read: Duration = Duration::from_secs(30), "";
-    /// How long a client may keep a connection waiting that writes to it.
+    /// How long a client may take to read what is written to it.
     response_write: Duration = Duration::from_secs(30), "";
-    /// How long a shutdown waits for what is in flight.
+    /// How long a shutdown waits for requests in flight.
     shutdown: Duration = Duration::from_secs(30), "";
 
-    /// Threads that hash passwords, one for each core.
+    /// Threads that hash passwords, by default one for each core.
     hash_workers: usize = available_parallelism().map_or(2, |cores| cores.get()), "";
-    /// Passwords that may wait for a worker. Of one more, the source that has the most
-    /// waiting loses its latest, or it is refused.
+    /// Passwords that may wait for a worker. When one more arrives, the source with the
+    /// most waiting loses its latest, or the new one is refused.
     hash_queue: usize = 64, "";
     /// Memory of one Argon2 or scrypt hash.
     hash_memory_kib: u32 = 128 << 10, "KiB";
@@ -170,41 +171,42 @@ limits! {
     hash_scrypt_filled_kib: u32 = 512 << 10, "KiB";
     /// Iterations of one PBKDF2 hash, for all of its output.
     hash_pbkdf2_iterations: u32 = 5_000_000, "";
-    /// Password, salt and pepper of one hash, together.
+    /// Total size of password, salt and pepper of one hash.
     hash_input_bytes: usize = 16 << 10, "B";
     /// Length of one hash.
     hash_output_bytes: u32 = 1_024, "B";
-    /// Messages to owners of accounts that wait to be sent, or are being sent; one
-    /// more is refused. Those to unverified addresses get half of it.
+    /// Messages to account owners that are waiting or being sent; further ones are
+    /// refused. Messages to unverified addresses get half of it.
     delivery_queue: usize = 256, "";
-    /// One of these messages, before it is put into words.
+    /// One of these messages, before its text is composed.
     delivery_message_bytes: usize = 16 << 10, "B";
-    /// Messages that are being sent at one time; the same half holds.
+    /// Messages that are sent concurrently; unverified addresses get half of it too.
     delivery_workers: usize = 4, "";
-    /// Tries for one message. The second comes a quarter of a second after the
-    /// first, and each further one after twice as long.
+    /// Attempts at one message. The second comes a quarter of a second after the first,
+    /// and the delay doubles with each attempt.
     delivery_attempts: u32 = 10, "";
-    /// Tries for one message to an unverified address.
+    /// Attempts at one message to an unverified address.
     delivery_unverified_attempts: u32 = 3, "";
-    /// One try.
+    /// Time limit of one attempt.
     delivery_timeout: Duration = Duration::from_secs(10), "";
     /// How long the end of the program waits for messages to be sent.
     delivery_drain: Duration = Duration::from_secs(5), "";
-    /// Operations that are counted one by one; what comes later goes uncounted.
+    /// Operations that are counted individually; later ones go uncounted.
     counted_operations: usize = 256, "";
 }
 
-/// What a batch for the store takes in the host, with all that one may have in it.
+/// Maximum size of a batch for the store in the host's memory.
 const BATCH_BYTES: usize = MAX_BATCH_BYTES + MAX_BATCH * size_of::<Mutation>();
-/// Some room for what comes beside the large part of a transfer.
+/// Room for the small parts of a transfer.
 const MARGIN_BYTES: usize = 64 << 10;
 
 impl Limits {
-    /// What a component hands to the host at one time: the arguments of one call, or its
-    /// answer. The largest that either may be, and no more, since the host has a copy of
-    /// it before it can look at it.
+    /// Returns the maximum size of the data that a component passes to the host at one
+    /// time: the arguments of one call, or its response. The bound is tight, since the
+    /// host copies the data before it can inspect it.
     pub(crate) fn transfer_bytes(&self) -> usize {
-        // A field of a header takes more in memory than it counts for, but not twice.
+        // A header field takes more memory than it counts for, but less than twice as
+        // much.
         let header = self.answer_header_bytes.saturating_mul(2);
         let answer = self.answer_bytes.saturating_add(header);
         let arguments = BATCH_BYTES
@@ -217,9 +219,9 @@ impl Limits {
 
 /// A value that can be written as a whole number.
 trait Quantity: Sized {
-    /// The unit, where the name of a field does not end with one.
+    /// The suffix of the key where the name of the field does not end with a unit.
     const SUFFIX: &'static str = "";
-    /// More makes no sense on any machine, and might overflow further on.
+    /// Larger values make no sense on any machine, and might overflow later.
     const MAXIMUM: u64 = 1 << 40;
 
     fn number(&self) -> u64;
@@ -272,7 +274,7 @@ impl Quantity for Duration {
     }
 }
 
-/// A value and its unit, in the largest unit that leaves it whole.
+/// Displays a value in the largest unit that leaves it whole.
 struct Shown<'a, T>(&'a T, &'static str);
 
 impl<T: fmt::Debug> fmt::Display for Shown<'_, T> {
@@ -311,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_can_be_set_by_its_key_and_none_to_nothing() {
+    fn every_limit_can_be_set_by_its_key_but_not_to_zero() {
         for limit in Limits::default().table() {
             let mut limits = Limits::default();
             assert!(limits.set(&limit.key, 17), "{}", limit.key);

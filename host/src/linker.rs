@@ -1,6 +1,5 @@
-//! For those who have an engine, a linker and stores of their own: what links the
-//! component's imports to a [`UserAuthCtx`] within their data, and what holds an
-//! instance to the limits.
+//! Support for programs with their own engine, linker and stores: links the component's
+//! imports to a [`UserAuthCtx`] in their data, and applies the limits to an instance.
 
 use std::io;
 use std::time::Duration;
@@ -12,14 +11,14 @@ use crate::bindings::user_auth::plugin;
 use crate::ctx::UserAuthCtx;
 use crate::{engine, ports};
 
-/// Gives access to the [`UserAuthCtx`] inside of the `T` of a [`Store<T>`].
+/// Gives access to the [`UserAuthCtx`] in the `T` of a [`Store<T>`].
 ///
 /// ```
 /// use user_auth_host::{UserAuthCtx, UserAuthView};
 ///
 /// struct MyState {
 ///     user_auth: UserAuthCtx,
-///     // and what else the program needs
+///     // the program's other data
 /// }
 ///
 /// impl UserAuthView for MyState {
@@ -29,7 +28,7 @@ use crate::{engine, ports};
 /// }
 /// ```
 pub trait UserAuthView: Send {
-    /// The context of the instance that the store is for.
+    /// Returns the context of the instance in this store.
     fn user_auth(&mut self) -> &mut UserAuthCtx;
 }
 
@@ -45,21 +44,21 @@ impl<T: UserAuthView + ?Sized> UserAuthView for Box<T> {
     }
 }
 
-/// Says that the interfaces of [`bindings`](crate::bindings) are implemented for
+/// Marker that the interfaces of [`bindings`](crate::bindings) are implemented for
 /// `&mut UserAuthCtx`: the type parameter `D` of their `add_to_linker` functions, for
-/// those who link them one by one.
+/// programs that link them individually.
 pub struct UserAuth;
 
 impl HasData for UserAuth {
     type Data<'a> = &'a mut UserAuthCtx;
 }
 
-/// Links all that the component imports: the interfaces of `user-auth:plugin`, and
-/// the part of WASI that Rust's standard library brings along, which is environment,
-/// standard streams, clocks and random numbers. What the component finds there is the
-/// settings and nothing else of this program: no input, no files, no network.
+/// Links everything that the component imports: the interfaces of `user-auth:plugin`,
+/// and the part of WASI that Rust's standard library uses, which is environment,
+/// standard streams, clocks and random numbers. The component sees the settings but
+/// nothing else of this program: no input, no files, no network.
 ///
-/// Fails if one of them is in the linker already. If all of WASI is, take
+/// Fails if one of them is already in the linker. If all of WASI is, use
 /// [`add_only_user_auth_to_linker`].
 ///
 /// ```
@@ -79,10 +78,10 @@ pub fn add_to_linker<T: UserAuthView + 'static>(linker: &mut Linker<T>) -> wasmt
     add_only_user_auth_to_linker(linker)
 }
 
-/// Links the interfaces of `user-auth:plugin` alone, beside
-/// `wasmtime_wasi::p2::add_to_linker_async`, which brings what else the component
-/// imports. It then sees the `WasiCtx` of the embedder, whose environment has to have
-/// the component's [settings](crate::UserAuthHost::settings).
+/// Links only the interfaces of `user-auth:plugin`, in addition to
+/// `wasmtime_wasi::p2::add_to_linker_async`, which links the component's other imports.
+/// The component then sees the `WasiCtx` of the embedder, whose environment must
+/// contain the component's [settings](crate::UserAuthHost::settings).
 pub fn add_only_user_auth_to_linker<T: UserAuthView + 'static>(
     linker: &mut Linker<T>,
 ) -> wasmtime::Result<()> {
@@ -95,15 +94,15 @@ pub fn add_only_user_auth_to_linker<T: UserAuthView + 'static>(
     plugin::delivery::add_to_linker::<T, UserAuth>(linker, T::user_auth)
 }
 
-/// Holds what runs in this store to the limits of its [`UserAuthCtx`] on memory,
-/// tables, instances and handles, on what it hands over at one time, and on processor time if the engine has
-/// [epoch interruption](wasmtime::Config::epoch_interruption) and a clock, such as
-/// [`start_clock`]. To be called before the component is instantiated.
+/// Applies the limits of its [`UserAuthCtx`] to this store: on memory, tables,
+/// instances and handles, on the size of one transfer, and on processor time if the
+/// engine has [epoch interruption](wasmtime::Config::epoch_interruption) and a clock,
+/// such as [`start_clock`]. Call it before instantiating the component.
 ///
-/// Calls to the host, log lines and the like are limited without this. For the time
-/// on the wall, wrap the call in `tokio::time::timeout` with
-/// [`Limits::wall_clock_per_call`](crate::Limits::wall_clock_per_call); how many calls
-/// there are at one time is for the embedder to say.
+/// Calls to the host, log lines and the like are limited without this. For elapsed
+/// time, wrap the call in `tokio::time::timeout` with
+/// [`Limits::wall_clock_per_call`](crate::Limits::wall_clock_per_call); the number of
+/// concurrent calls is up to the embedder.
 pub fn limit_store<T: UserAuthView + 'static>(store: &mut Store<T>) {
     let limits = store.data_mut().user_auth().host().limits();
     let (handles, transfer) = (limits.handles, limits.transfer_bytes());
@@ -114,10 +113,10 @@ pub fn limit_store<T: UserAuthView + 'static>(store: &mut Store<T>) {
     store.epoch_deadline_callback(|mut cx| cx.data_mut().user_auth().tick());
 }
 
-/// Starts the thread that moves the epoch of `engine` on once in `period`, which has
-/// to be [`Limits::epoch_tick`](crate::Limits::epoch_tick): processor time is counted
-/// in those. It ends with the last clone of the engine. Fails if the system gives no
-/// thread.
+/// Starts the thread that advances the epoch of `engine` once per `period`, which must
+/// be [`Limits::epoch_tick`](crate::Limits::epoch_tick), the unit in which processor
+/// time is counted. The thread ends with the last clone of the engine. Fails if the
+/// system cannot start a thread.
 pub fn start_clock(engine: &Engine, period: Duration) -> io::Result<()> {
     engine::tick(engine.weak(), period)
 }

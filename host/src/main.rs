@@ -6,7 +6,7 @@ mod cli;
 
 use std::process::ExitCode;
 
-/// Hashes of many megabytes come and go on several threads: with the system's
+/// Many threads allocate and free megabytes for password hashes: with the system's
 /// allocator the heap grew many times over, with this one it does not.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,4 +1,4 @@
-//! The numbers since the start. Cheap to write, read as one snapshot.
+//! The metrics since the start. Cheap to write, read as one snapshot.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -23,7 +23,7 @@ pub(crate) struct Metrics {
     pub(crate) instances: InstanceCounters,
 }
 
-/// What the store was asked for.
+/// Counters of calls to the store.
 #[derive(Default)]
 pub(crate) struct StoreCounters {
     pub(crate) reads: AtomicU64,
@@ -32,7 +32,7 @@ pub(crate) struct StoreCounters {
     pub(crate) failures: AtomicU64,
 }
 
-/// What became of instances.
+/// Counters of instances.
 #[derive(Default)]
 pub(crate) struct InstanceCounters {
     live: AtomicU32,
@@ -44,13 +44,13 @@ pub(crate) struct InstanceCounters {
 struct Operation {
     calls: u64,
     failures: u64,
-    /// Calls by how they ended, in the order of [`OUTCOMES`].
+    /// Number of calls by outcome, in the order of [`OUTCOMES`].
     outcomes: [u64; OUTCOMES.len()],
     sum_us: u64,
     latency_us: Histogram<u32>,
 }
 
-/// How an operation can end, and the code of the error.
+/// The outcomes of operations, with their error codes.
 const OUTCOMES: [(&str, Option<i32>); 7] = [
     ("ok", None),
     ("application", Some(-32000)),
@@ -61,22 +61,22 @@ const OUTCOMES: [(&str, Option<i32>); 7] = [
     ("other", Some(0)),
 ];
 
-/// Upper bounds of latencies, in microseconds: from a token that is verified to a
-/// password that waits for its turn to be hashed.
+/// Upper bounds of latencies in microseconds: from verifying a token to hashing a
+/// password after a wait.
 const BOUNDS_US: [u64; 15] = [
     250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     2_500_000, 5_000_000, 10_000_000,
 ];
 
-/// The numbers of one operation, for people who watch.
-pub(crate) struct Watched {
+/// The metrics of one operation, for monitoring.
+pub(crate) struct OperationStats {
     pub(crate) operation: String,
-    /// Calls by how they ended; what never happened is left out.
+    /// Number of calls by outcome, without outcomes that never occurred.
     pub(crate) outcomes: Vec<(&'static str, u64)>,
     pub(crate) calls: u64,
     pub(crate) sum_seconds: f64,
-    /// Upper bounds in seconds, and how many calls took no longer than each but
-    /// longer than the one before.
+    /// Upper bounds in seconds, with the number of calls between the previous bound and
+    /// each.
     pub(crate) latency: Vec<(f64, u64)>,
 }
 
@@ -113,7 +113,7 @@ impl Metrics {
         operation.latency_us.saturating_record(event.duration_us);
     }
 
-    /// All numbers as they are now.
+    /// Returns the current metrics.
     pub(crate) fn snapshot(
         &self,
         store_kind: &str,
@@ -155,13 +155,13 @@ impl Metrics {
         }
     }
 
-    /// The numbers of all operations that have been called.
-    pub(crate) fn watched(&self) -> Vec<Watched> {
+    /// Returns the metrics of all operations that have been called.
+    pub(crate) fn operation_stats(&self) -> Vec<OperationStats> {
         self.operations
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .iter()
-            .map(|(name, operation)| operation.watched(name))
+            .map(|(name, operation)| operation.operation_stats(name))
             .collect()
     }
 
@@ -187,17 +187,17 @@ impl Metrics {
 }
 
 impl InstanceCounters {
-    /// Counts an instance as live, until it leaves.
+    /// Counts an instance as live, until [`leave`](Self::leave).
     pub(crate) fn enter(&self) {
         self.live.fetch_add(1, Relaxed);
         self.created.fetch_add(1, Relaxed);
     }
 
-    /// The end of an instance that has had so much linear memory.
+    /// Counts the end of an instance that has used this much linear memory.
     pub(crate) fn leave(&self, memory_bytes: usize) {
         self.live.fetch_sub(1, Relaxed);
-        // A plain read first: the peak seldom rises, and a write would pull the
-        // cache line from the other cores on every call.
+        // A plain read first: the peak seldom rises, and a write would pull the cache
+        // line from the other cores on every call.
         let bytes = memory_bytes as u64;
         if bytes > self.peak_memory_bytes.load(Relaxed) {
             self.peak_memory_bytes.fetch_max(bytes, Relaxed);
@@ -207,7 +207,7 @@ impl InstanceCounters {
 
 impl Operation {
     fn new() -> Self {
-        // 1 µs to 1 minute with two significant digits: 1 % off at most.
+        // 1 µs to 1 minute with two significant digits: at most 1 % off.
         #[expect(clippy::expect_used, reason = "the bounds are constants")]
         let latency_us = Histogram::new_with_bounds(1, 60_000_000, 2).expect("valid bounds");
         Self {
@@ -219,10 +219,10 @@ impl Operation {
         }
     }
 
-    fn watched(&self, name: &str) -> Watched {
+    fn operation_stats(&self, name: &str) -> OperationStats {
         let names = OUTCOMES.iter().map(|(name, _)| *name);
         let outcomes = names.zip(self.outcomes).filter(|(_, calls)| *calls > 0);
-        Watched {
+        OperationStats {
             operation: name.to_owned(),
             outcomes: outcomes.collect(),
             calls: self.calls,
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_by_operation() {
+    fn calls_are_counted_by_operation() {
         let metrics = Metrics::new(8);
         for duration in 1..=100 {
             metrics.operation_ended(event("login", (duration > 90).then_some(-32001), duration));
@@ -288,7 +288,7 @@ mod tests {
         ] {
             metrics.operation_ended(event("login", code, duration));
         }
-        let login = metrics.watched().remove(0);
+        let login = metrics.operation_stats().remove(0);
         let outcomes = [("ok", 2), ("authentication", 1), ("other", 1)];
         assert_eq!(login.outcomes, outcomes);
         assert_eq!((login.calls, login.sum_seconds), (4, 60.0404));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_that_invents_names_fills_no_memory() {
+    fn invented_operation_names_do_not_fill_memory() {
         let metrics = Metrics::new(2);
         for name in ["a", "b", "c", "a"] {
             metrics.operation_ended(event(name, None, 1));
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_is_live_until_it_leaves_and_its_memory_is_remembered() {
+    fn an_instance_is_live_until_it_leaves_and_its_peak_memory_is_kept() {
         let instances = InstanceCounters::default();
         instances.enter();
         assert_eq!(instances.live.load(Relaxed), 1);

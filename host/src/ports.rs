@@ -1,7 +1,7 @@
-//! What the component imports, one file per interface.
+//! Implementations of the component's imports, one file per interface.
 //!
-//! Each call counts against [`Limits::host_calls_per_call`](crate::Limits); a
-//! component that passes it is trapped.
+//! Each call counts against [`Limits::host_calls_per_call`](crate::Limits); a component
+//! that exceeds it is trapped.
 
 mod client;
 mod delivery;

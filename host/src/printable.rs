@@ -1,16 +1,16 @@
-//! Texts that others chose, on their way into a log or onto a terminal: user
-//! names, header fields, what a component says.
+//! Escapes untrusted text for logs and terminals: user names, header fields, texts of a
+//! component.
 //!
-//! Some characters are not seen and change how what stands around them is read. They
-//! end a line where programs split lines (U+2028, U+0085), move a cursor (ESC), turn
-//! the direction of a line around (U+202E), or hide a text within another (U+E0041).
-//! They are written as escapes, so that a line shows what it holds.
+//! Some characters are invisible and change how the text around them is read. They end
+//! a line where programs split lines (U+2028, U+0085), move the cursor (ESC), reverse
+//! the direction of a line (U+202E), or hide text within other text (U+E0041). They are
+//! written as escapes, so that a line shows what it contains.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a character is one of those: controls (Cc), formats (Cf), separators of
-/// lines and paragraphs (Zl, Zp), and all others that programs show as nothing
+/// Returns whether a character is deceptive: controls (Cc), formats (Cf), line and
+/// paragraph separators (Zl, Zp), and all others that programs display as nothing
 /// (Default_Ignorable_Code_Point).
 pub fn is_deceptive(character: char) -> bool {
     match character {
@@ -46,21 +46,22 @@ pub fn is_deceptive(character: char) -> bool {
     }
 }
 
-/// A text with each such character as Rust escapes it: `\n`, `\u{202e}`.
+/// Returns a text with each such character escaped as in Rust: `\n`, `\u{202e}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |character, out| {
         out.extend(character.escape_default())
     })
 }
 
-/// JSON with each such character as JSON escapes it: `\u202e`. It means the same.
+/// Returns JSON with each such character escaped as in JSON: `\u202e`. It means the
+/// same.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     escaped(json, |character, out| match character {
-        // Between tokens; within strings JSON has none of them.
+        // These stand between tokens; strings in JSON cannot contain them.
         '\n' | '\r' | '\t' => out.push(character),
         _ => {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                // Writing into a text cannot fail.
+                // Writing to a string cannot fail.
                 let _ = write!(out, "\\u{unit:04x}");
             }
         }
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_deceives_is_escaped_and_all_else_stays() {
+    fn only_deceptive_characters_are_escaped() {
         for (text, shown) in [
             ("a\u{2028}b\u{2029}c", r"a\u{2028}b\u{2029}c"),
             ("a\u{85}b\r\nc\td", r"a\u{85}b\r\nc\td"),
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn json_means_the_same_with_its_escapes() {
+    fn escaped_json_has_the_same_meaning() {
         let all: String = ('\0'..=char::MAX).filter(|c| is_deceptive(*c)).collect();
         let value = serde_json::json!({ "a\u{2028}": [all, "é🙂\"\\"] });
         let json = serde_json::to_string_pretty(&value).unwrap();
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_escaped_that_rust_would_print_but_what_is_ignorable() {
+    fn escapes_match_rust_except_for_ignorable_characters() {
         let is_escaped = |c: char| format!("x{c}").escape_debug().count() > 2;
         let is_ignorable = |c: char| {
             matches!(

@@ -1,5 +1,5 @@
-//! The sandbox: a fresh instance of the component for every call, so that no
-//! call can read what another left in memory.
+//! The sandbox: a fresh instance of the component for every call, so that no call can
+//! read memory that another left behind.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,16 +26,16 @@ use crate::component::{self, ComponentError, Loaded, Source};
 use crate::ctx::UserAuthCtx;
 use crate::delivery::Delivery;
 use crate::engine;
-use crate::host::{Shared, UserAuthHost, UserAuthHostBuilder};
+use crate::host::{HostState, UserAuthHost, UserAuthHostBuilder};
 use crate::inspection::Inspection;
 use crate::keys::Keys;
 use crate::limits::Limits;
 use crate::linker::{add_to_linker, limit_store};
-use crate::metrics::Watched;
+use crate::metrics::OperationStats;
 use crate::store::Store;
 use crate::trace;
 
-/// A component, ready to be called, on a tokio runtime with its clock enabled.
+/// A component that is ready to be called, on a tokio runtime with its clock enabled.
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Plugin {
@@ -46,16 +46,16 @@ struct Inner {
     host: UserAuthHost,
     pre: PluginPre<UserAuthCtx>,
     inspection: Inspection,
-    /// Places for calls at work, as many as the instance pool has slots.
+    /// Permits for running calls, as many as the instance pool has slots.
     working: Semaphore,
-    /// Those and the places for calls that wait.
+    /// Permits for running and waiting calls.
     admitted: Semaphore,
 }
 
 const REQUIRE_API_KEY: &str = "USER_AUTH_REQUIRE_API_KEY";
 
-/// Says what a [`Plugin`] is made of. `component`, `store` and `keys` must be
-/// given; the rest has defaults.
+/// Builder of a [`Plugin`]. `component`, `store` and `keys` are required; everything
+/// else has a default.
 #[derive(Default)]
 pub struct PluginBuilder {
     source: Option<Source>,
@@ -63,11 +63,11 @@ pub struct PluginBuilder {
     cache: Option<PathBuf>,
 }
 
-/// Why there is no [`Plugin`] or [`UserAuthHost`].
+/// Reasons why a [`Plugin`] or [`UserAuthHost`] could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The builder was not given one of the things that it needs.
-    #[error("the builder was given no {0}: call `{0}` on it")]
+    /// A required part is missing.
+    #[error("the builder has no {0}: call `{0}` on it")]
     Missing(&'static str),
     /// The component cannot be used.
     #[error(transparent)]
@@ -80,7 +80,7 @@ pub enum BuildError {
     Hasher(io::Error),
 }
 
-/// Calls one exported function in a fresh instance. A macro, since a function
+/// Calls one exported function in a fresh instance. This is a macro, since a function
 /// could not take a future that borrows from both the instance and its caller.
 macro_rules! call {
     ($plugin:ident, $client:expr, $source:expr, $interface:ident, $function:ident($($argument:expr),*)) => {{
@@ -96,13 +96,13 @@ macro_rules! call {
 }
 
 impl Plugin {
-    /// Begins to make one.
+    /// Returns a new builder.
     pub fn builder() -> PluginBuilder {
         PluginBuilder::default()
     }
 
-    /// Answers one MCP message. What is wrong with the message is told in the
-    /// response; `Err` means that there is none.
+    /// Handles one MCP message. Errors in the message are reported in the response;
+    /// `Err` means that there is none.
     pub async fn handle(
         &self,
         request: McpRequest,
@@ -120,9 +120,9 @@ impl Plugin {
         self.checked(answered?)
     }
 
-    /// Whose a request with these header fields is, for reverse proxies: 200 with
-    /// `x-auth-subject` and `x-auth-scopes`, 401, or 403 for want of the `permission`.
-    /// `peer` is the IP address that the request came from.
+    /// Verifies a request with these header fields for a reverse proxy: returns 200
+    /// with `x-auth-subject` and `x-auth-scopes`, 401, or 403 if the `permission` is
+    /// missing. `peer` is the IP address that the request came from.
     pub async fn forward_auth(
         &self,
         headers: &[Field],
@@ -139,7 +139,7 @@ impl Plugin {
         self.checked(answered?)
     }
 
-    /// Any operation by its name; input and output are JSON objects.
+    /// Calls any operation by its name; input and output are JSON objects.
     pub async fn invoke(
         &self,
         caller: Caller,
@@ -155,7 +155,7 @@ impl Plugin {
         )
     }
 
-    /// `register`: creates an account.
+    /// Calls `register`, which creates an account.
     pub async fn register(
         &self,
         caller: Caller,
@@ -170,8 +170,8 @@ impl Plugin {
         )
     }
 
-    /// `login`: begins a session, or where the account has a second factor gives
-    /// a challenge for [`Plugin::complete_login`].
+    /// Calls `login`, which begins a session or, if the account has a second factor,
+    /// returns a challenge for [`Plugin::complete_login`].
     pub async fn login(
         &self,
         caller: Caller,
@@ -187,8 +187,8 @@ impl Plugin {
         )
     }
 
-    /// `complete_login`: begins the session that the challenge was given for. The
-    /// code is one of an authenticator app, or a recovery code.
+    /// Calls `complete_login`, which begins the session of a challenge. The code comes
+    /// from an authenticator app, or is a recovery code.
     pub async fn complete_login(
         &self,
         caller: Caller,
@@ -204,8 +204,8 @@ impl Plugin {
         )
     }
 
-    /// `verify_token`: `None` for anything that is not a valid access token of a
-    /// live session.
+    /// Calls `verify_token`. Returns `None` for anything that is not a valid access
+    /// token of a live session.
     pub async fn verify_token(
         &self,
         caller: Caller,
@@ -220,7 +220,8 @@ impl Plugin {
         )
     }
 
-    /// `refresh_token`: new tokens for a refresh token, which is thereby used up.
+    /// Calls `refresh_token`, which exchanges a refresh token for new tokens; it cannot
+    /// be used again.
     pub async fn refresh(
         &self,
         caller: Caller,
@@ -235,7 +236,7 @@ impl Plugin {
         )
     }
 
-    /// `logout`: ends the session of an access or a refresh token.
+    /// Calls `logout`, which ends the session of an access or a refresh token.
     pub async fn logout(
         &self,
         caller: Caller,
@@ -250,7 +251,7 @@ impl Plugin {
         )
     }
 
-    /// `check_permission`: whether the caller may do what this permission names.
+    /// Calls `check_permission`, which returns whether the caller has this permission.
     pub async fn check_permission(
         &self,
         caller: Caller,
@@ -265,7 +266,7 @@ impl Plugin {
         )
     }
 
-    /// All operations: a JSON array of objects with `name`, `title`,
+    /// Returns all operations: a JSON array of objects with `name`, `title`,
     /// `description`, `input_schema` and `output_schema`.
     pub async fn operations(&self) -> Result<String, CallError> {
         call!(
@@ -277,8 +278,8 @@ impl Plugin {
         )
     }
 
-    /// Deletes expired sessions, after looking at no more than `limit` of them
-    /// from `after` on.
+    /// Deletes expired sessions, after looking at no more than `limit` of them,
+    /// starting at `after`.
     pub async fn sweep(
         &self,
         after: Option<&str>,
@@ -293,74 +294,73 @@ impl Plugin {
         )
     }
 
-    /// What the component is made of.
+    /// Returns the description of the component.
     pub fn inspection(&self) -> &Inspection {
         &self.inner.inspection
     }
 
-    /// The limits in force.
+    /// Returns the limits in force.
     pub fn limits(&self) -> &Limits {
         self.inner.host.limits()
     }
 
-    /// The store that the component works on.
+    /// Returns the component's store.
     pub fn store(&self) -> &Arc<dyn Store> {
         self.inner.host.store()
     }
 
-    /// The audit log that it was built with.
+    /// Returns the audit log, if there is one.
     pub fn audit_log(&self) -> Option<&Arc<AuditLog>> {
         self.shared().audit_log.as_ref()
     }
 
-    /// Whether the component asks for an API key over HTTP: see
+    /// Returns whether the component requires an API key over HTTP: see
     /// [`PluginBuilder::require_api_key`].
     pub fn requires_api_key(&self) -> bool {
-        // The component takes the last of two, too.
+        // The component uses the last of two settings, too.
         let mut settings = self.inner.host.settings().iter().rev();
         settings
             .find(|(name, _)| name == REQUIRE_API_KEY)
             .is_some_and(|(_, value)| value == "true")
     }
 
-    /// What the component's keys are derived from.
+    /// Returns the secret from which the component's keys are derived.
     pub(crate) fn keys(&self) -> &Keys {
         &self.shared().keys
     }
 
-    /// All numbers as they are now: calls by operation, password hashes, the store,
-    /// messages and instances. A component is told the same.
+    /// Returns the current metrics: calls by operation, password hashes, the store,
+    /// messages and instances. The component sees the same.
     pub fn metrics(&self) -> Metrics {
         self.inner.host.metrics()
     }
 
-    /// The numbers since the start by operation, for people who watch.
-    pub(crate) fn watched(&self) -> Vec<Watched> {
-        self.shared().metrics.watched()
+    /// Returns the metrics by operation, for monitoring.
+    pub(crate) fn operation_stats(&self) -> Vec<OperationStats> {
+        self.shared().metrics.operation_stats()
     }
 
-    /// Waits until all messages to owners of accounts are delivered or given up,
-    /// for [`Limits::delivery_drain`] at the most. To be called before a program
-    /// ends.
+    /// Waits until all messages to account owners are delivered or given up, for at
+    /// most [`Limits::delivery_drain`]. Call it before the program ends.
     pub async fn drain(&self) {
         self.inner.host.drain().await;
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &HostState {
         self.inner.host.shared()
     }
 
-    /// Passes on an answer that is one.
+    /// Returns the response if it may be forwarded.
     fn checked(&self, answer: McpResponse) -> Result<McpResponse, CallError> {
         let Some(flaw) = flaw(&answer, self.limits()) else {
             return Ok(answer);
         };
         let failure = CallError::Malformed(flaw);
-        error!(error = %failure, "a call was ended");
+        error!(error = %failure, "a call was aborted");
         Err(failure)
     }
 
-    /// Waits for a place and takes it, with an instance to come.
+    /// Waits for a permit, and prepares a call with an instance to be created.
     async fn begin(
         &self,
         client: ClientHandle,
@@ -376,7 +376,7 @@ impl Plugin {
     }
 }
 
-/// One call. Dropped before its end, it takes its instance with it.
+/// One call. Dropping it before its end drops its instance.
 struct Call<'a> {
     store: wasmtime::Store<UserAuthCtx>,
     inner: &'a Inner,
@@ -392,7 +392,7 @@ impl Call<'_> {
         self.inner.pre.instantiate_async(&mut self.store).await
     }
 
-    /// Tells an answer from the ways not to have one.
+    /// Separates a response from the failures to produce one.
     fn finish<T>(self, answer: Result<wasmtime::Result<T>, Elapsed>) -> Result<T, CallError> {
         let ctx = self.store.data();
         match answer {
@@ -404,7 +404,7 @@ impl Call<'_> {
 }
 
 impl Inner {
-    /// Waits for a place, for a while, if there is one to wait in.
+    /// Waits for a permit for a limited time, if the queue is not full.
     async fn admit(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), CallError> {
         let admitted = self.admitted.try_acquire().map_err(|_| CallError::Busy)?;
         if let Ok(working) = self.working.try_acquire() {
@@ -442,27 +442,27 @@ impl PluginBuilder {
         self
     }
 
-    /// Keeps state here.
+    /// Sets the store.
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.host = self.host.store(store);
         self
     }
 
-    /// Derives keys from this secret.
+    /// Sets the secret from which keys are derived.
     pub fn keys(mut self, keys: Keys) -> Self {
         self.host = self.host.keys(keys);
         self
     }
 
-    /// Delivers messages to the owners of accounts in this way. Without one, all
-    /// messages are refused: nobody can verify an address or reset a password.
+    /// Sets the delivery of messages to account owners. Without it all messages are
+    /// refused: users cannot verify an address or reset a password.
     pub fn delivery(mut self, delivery: Arc<dyn Delivery>) -> Self {
         self.host = self.host.delivery(delivery);
         self
     }
 
-    /// Writes a line for each operation here. Without this there is no such log;
-    /// the audit records in the store are there in any case.
+    /// Sets the log to which a line is written for each operation. Without it there is
+    /// no such log; the audit records in the store are always written.
     pub fn audit_log(mut self, log: Arc<AuditLog>) -> Self {
         self.host = self.host.audit_log(log);
         self
@@ -474,34 +474,34 @@ impl PluginBuilder {
         self
     }
 
-    /// Gives the component a setting: see [`SETTINGS`](crate::settings::SETTINGS).
+    /// Adds a setting for the component: see [`SETTINGS`](crate::settings::SETTINGS).
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.host = self.host.setting(name, value);
         self
     }
 
-    /// Whether a message over HTTP has to come with a good API key, whatever it asks
-    /// for; what comes over standard input never has to. `false` unless called.
+    /// Sets whether every message over HTTP needs a valid API key, whatever it asks
+    /// for; messages over standard input never need one. The default is `false`.
     pub fn require_api_key(self, required: bool) -> Self {
         self.setting(REQUIRE_API_KEY, required.to_string())
     }
 
-    /// Keeps compiled code in this folder, which no other user may be able to write,
-    /// sealed under a key that is made there. What is not sealed is not run. Without a
-    /// folder, or with one of another user, nothing is kept, and every start compiles.
+    /// Caches compiled code in this folder, which no other user may be able to write
+    /// to, sealed under a key that is created there. Unsealed code is not run. Without
+    /// a folder, or with one of another user, nothing is cached, and every start
+    /// compiles.
     pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(folder.into());
         self
     }
 
-    /// Reads the component without what is needed to run it, and says what it is
-    /// made of. Unlike [`build`](Self::build) this takes any component, and core
-    /// modules as well.
+    /// Describes the component, without the parts needed to run it. Unlike
+    /// [`build`](Self::build) this accepts any component, and core modules as well.
     pub fn inspect(self) -> Result<Inspection, BuildError> {
         Ok(component::inspect(self.source()?, &self.host.limits)?)
     }
 
-    /// Compiles the component, or takes it compiled from the cache, and links it.
+    /// Compiles the component, or takes it from the cache, and links it.
     pub fn build(self) -> Result<Plugin, BuildError> {
         let engine = start_engine(&self.host.limits)?;
         let loaded = self.load(&engine)?;

@@ -1,16 +1,16 @@
 //! The settings that the component takes from its environment.
 
-/// A setting: its environment variable, and what it sets.
+/// A setting of the component: an environment variable and its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// The name of the variable.
+    /// Name of the variable.
     pub name: &'static str,
-    /// What it sets, in one line.
+    /// Description in one line.
     pub description: &'static str,
 }
 
-/// All settings. No other variable of the host's environment reaches the
-/// component, so a secret in one cannot leak into it.
+/// All settings. No other variable of the host's environment reaches the component, so
+/// a secret in one cannot leak into it.
 pub const SETTINGS: &[Setting] = &[
     setting(
         "USER_AUTH_ISSUER",
@@ -19,7 +19,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("USER_AUTH_AUDIENCE", "`aud` of the tokens"),
     setting(
         "USER_AUTH_OTHER_AUDIENCES",
-        "The services that `issue_token` gives tokens for, separated by commas",
+        "The services for which `issue_token` issues tokens, separated by commas",
     ),
     setting(
         "USER_AUTH_ACCESS_TOKEN_TTL_SECONDS",
@@ -27,23 +27,23 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "USER_AUTH_SESSION_IDLE_SECONDS",
-        "How long a session lives without a refresh",
+        "Lifetime of a session without a refresh",
     ),
     setting(
         "USER_AUTH_SESSION_ABSOLUTE_SECONDS",
-        "How long a session lives at most",
+        "Maximum lifetime of a session",
     ),
     setting(
         "USER_AUTH_FRESH_SESSION_SECONDS",
-        "How old a login may be for what takes a fresh session",
+        "Maximum age of a login for operations that require a recent one",
     ),
     setting(
         "USER_AUTH_PASSWORD_MIN_LENGTH",
-        "The fewest characters of a password",
+        "Minimum number of characters in a password",
     ),
     setting(
         "USER_AUTH_CODE_TTL_SECONDS",
-        "How long a code is good that was sent to an owner",
+        "Lifetime of a code that was sent to an account owner",
     ),
     setting(
         "USER_AUTH_ARGON2_MEMORY_KIB",
@@ -64,15 +64,15 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "USER_AUTH_THROTTLING_WINDOW_SECONDS",
-        "How long these count, from the first",
+        "Length of the window, from the first attempt",
     ),
     setting(
         "USER_AUTH_THROTTLING_CONSECUTIVE_ATTEMPTS",
-        "Attempts on one name without a success, from everywhere",
+        "Attempts on one name without a success, from all sources",
     ),
     setting(
         "USER_AUTH_MCP_TOOL_ERRORS",
-        "Whether a failed operation is a result of its tool or an error of JSON-RPC: `auto`, \
+        "Whether a failed operation is reported as a tool result or as a JSON-RPC error: `auto`, \
          `result` or `error`",
     ),
 ];

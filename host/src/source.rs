@@ -1,21 +1,22 @@
-//! Where a call comes from, for what each source has a share of.
+//! The source of a call, to which its share of common resources is charged.
 
 use std::net::IpAddr;
 
-/// An IPv4 address, the /64 of an IPv6 address, which is what one subscriber has, or
-/// this machine.
+/// An IPv4 address, the /64 network of an IPv6 address, which is what one subscriber
+/// has, or this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Source {
-    /// Standard input, the command line, or what an embedder gave no address for.
+    /// Standard input, the command line, or calls for which an embedder named no
+    /// address.
     Local,
     V4(u32),
-    /// The first 64 bits.
+    /// The first 64 bits of the address.
     V6(u64),
 }
 
 impl Source {
-    /// Of the text of an address; what is none counts as this machine, as it does in the
-    /// component.
+    /// Returns the source for the text of an address; any other text counts as this
+    /// machine, as in the component.
     pub(crate) fn of(address: Option<&str>) -> Self {
         let address = address.and_then(|address| address.parse::<IpAddr>().ok());
         address.map_or(Self::Local, Self::from)
@@ -36,7 +37,7 @@ mod tests {
     use super::Source;
 
     #[test]
-    fn the_spellings_of_one_source_are_one() {
+    fn spellings_of_one_source_are_equal() {
         let of = |address| Source::of(Some(address));
         assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
         assert_eq!(of("2001:db8:0:1::1"), of("2001:0DB8::1:ffff:0:0:2"));

@@ -1,8 +1,7 @@
-//! Where state lives: records under keys, changed in batches that happen whole
-//! or not at all.
+//! Stores keep the state: records under keys, changed in atomic batches.
 //!
-//! The contract is the `store` interface in `wit/store.wit`; every
-//! implementation passes the same suite, `host/tests/store_contract.rs`.
+//! The contract is the `store` interface in `wit/store.wit`; every implementation
+//! passes the same suite, `host/tests/store_contract.rs`.
 
 pub mod checks;
 mod clock;
@@ -20,73 +19,73 @@ pub use memory::MemoryStore;
 pub use postgres::{PostgresStore, PostgresUrl, PostgresUrlError};
 pub use sqlite::SqliteStore;
 
-/// The most bytes that a key may have.
+/// Maximum size of a key in bytes.
 pub const MAX_KEY_BYTES: usize = 512;
-/// The most bytes that a value may have.
+/// Maximum size of a value in bytes.
 pub const MAX_VALUE_BYTES: usize = 1024 * 1024;
-/// The most entries that one page of a scan may have.
+/// Maximum number of entries on one page of a scan.
 pub const MAX_PAGE: u32 = 1000;
-/// The most records that one `get` may name.
+/// Maximum number of records that one `get` may name.
 pub const MAX_KEYS: usize = 1_000;
-/// The most bytes of keys, values and versions that the answer to one `get` or `scan`
-/// may have: see [`Entry::bytes`].
+/// Maximum size in bytes of the keys, values and versions in the response to one `get`
+/// or `scan`: see [`Entry::bytes`].
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
-/// The most mutations that one batch may have.
+/// Maximum number of mutations in one batch.
 pub const MAX_BATCH: usize = 10_000;
-/// The most bytes of keys, values and expected versions that one batch may have: see
+/// Maximum size in bytes of the keys, values and expected versions in one batch: see
 /// [`Mutation::bytes`].
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// The records whose keys begin with this are the host's own. A component can neither
-/// name nor see them, whichever store they lie in.
+/// Prefix of the keys of the host's own records. A component can neither name nor see
+/// them, whatever the store.
 pub const HOST_PREFIX: &str = "host/";
-/// A page of a snapshot ends with the record that brings its keys and values to
-/// so many bytes, if it does not end before.
+/// Size at which a page of a snapshot ends: the record that brings its keys and values
+/// to this many bytes is the last one.
 pub const SNAPSHOT_PAGE_BYTES: usize = 1024 * 1024;
 
-/// A record as it was read.
+/// A record as read from the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What it is stored under.
+    /// The key of the record.
     pub key: String,
-    /// What is stored.
+    /// The value of the record.
     pub value: Vec<u8>,
-    /// Which writing of the key this is. Compare for equality only.
+    /// Version of the record, changed by every write. Compare for equality only.
     pub version: String,
 }
 
 impl Entry {
-    /// What it counts for in an answer.
+    /// Returns the size of the entry as counted in a response.
     pub fn bytes(&self) -> usize {
         self.key.len() + self.value.len() + self.version.len()
     }
 }
 
-/// What must hold for a [`Mutation`] to be allowed.
+/// The precondition of a [`Mutation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// Nothing.
+    /// No condition.
     Any,
-    /// There is no live record under the key.
+    /// The key has no live record.
     Absent,
-    /// The live record under the key has this version.
+    /// The key has a live record of this version.
     At(String),
 }
 
-/// One change of a batch.
+/// One change in a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mutation {
-    /// The key that changes.
+    /// The key to change.
     pub key: String,
-    /// What must hold before.
+    /// The precondition of the change.
     pub expect: Expect,
-    /// The new value; `None` deletes the record.
+    /// The new value, or `None` to delete the record.
     pub put: Option<Vec<u8>>,
-    /// How long the record lives; `None`: for good.
+    /// Lifetime of the record, or `None` if it never expires.
     pub ttl: Option<Duration>,
 }
 
 impl Mutation {
-    /// What it counts for in a batch.
+    /// Returns the size of the mutation as counted in a batch.
     pub fn bytes(&self) -> usize {
         let version = match &self.expect {
             Expect::At(version) => version.len(),
@@ -96,74 +95,74 @@ impl Mutation {
     }
 }
 
-/// How a batch ended. A lost race is an outcome, not an error.
+/// The outcome of a batch. A lost race is an outcome, not an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All of it is durable.
+    /// All mutations were applied and are durable.
     Committed,
-    /// None of it happened; the index is that of the first mutation whose
-    /// expectation failed.
+    /// No mutation was applied; the index is that of the first one whose precondition
+    /// failed.
     Conflict(u32),
 }
 
 /// One page of a scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// In ascending order of their keys.
+    /// The entries in ascending order of their keys.
     pub entries: Vec<Entry>,
-    /// Where the next page begins, for `after`; `None`: this was the last.
+    /// The value of `after` for the next page, or `None` on the last page.
     pub next: Option<String>,
 }
 
-/// A record with the end of its life instead of its version: what a backup keeps.
+/// A record with its expiry time instead of its version, as a backup keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// What it is stored under.
+    /// The key of the record.
     pub key: String,
-    /// What is stored.
+    /// The value of the record.
     pub value: Vec<u8>,
-    /// When it expires, in milliseconds since 1970; `None`: never.
+    /// Expiry time in milliseconds since 1970, or `None` if the record never expires.
     pub expires_at_ms: Option<i64>,
 }
 
-/// The store could not do its work.
+/// Errors of a store.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It is away, full or broken; another try may go through.
+    /// The store is unreachable, full or broken; a retry may succeed.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// It is there, and has more to do than it can; another try may go through.
+    /// The store is overloaded; a retry may succeed.
     #[error("the store is busy: {0}")]
     Busy(String),
-    /// The call breaks the contract: a key or value of the wrong form, one key
-    /// twice in a batch, an `add` to what is no counter, more than one call may ask
-    /// for. Another try will not help.
+    /// The call violates the contract: a malformed key or value, a duplicate key in a
+    /// batch, an `add` to a record that is not a counter, or a call over the size
+    /// limits. A retry will not help.
     #[error("the store refused the call: {0}")]
     Refused(String),
 }
 
-/// What every store does. See `wit/store.wit` for the contract, [`checks`] for the part
-/// of it that is the same for all, and `host/examples/own_store/store.rs` for a small
-/// store that keeps to it.
+/// A store of records. See `wit/store.wit` for the contract, [`checks`] for the rules
+/// that are the same for every store, and `host/examples/own_store/store.rs` for a
+/// small implementation.
 ///
 /// The host keeps records of its own in the store, under keys that begin with
-/// [`HOST_PREFIX`]. To a store they are like all others: that the component does not
-/// reach them is seen to before a call gets here.
+/// [`HOST_PREFIX`]. A store treats them like all others: the host keeps the component
+/// from reaching them before a call gets to the store.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// `sqlite`, `postgres`, …: for metrics and messages.
+    /// Returns the kind of the store for metrics and messages: `sqlite`, `postgres`, ….
     fn kind(&self) -> &'static str;
 
-    /// Reads the records under `keys`, in that order, as one snapshot. Refuses more
-    /// than [`MAX_KEYS`], and an answer of more than [`MAX_ANSWER_BYTES`].
+    /// Reads the records under `keys`, in that order, as one snapshot. Rejects more
+    /// than [`MAX_KEYS`], and a response of more than [`MAX_ANSWER_BYTES`].
     async fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError>;
 
-    /// Applies all mutations or none; returns when the outcome is durable. Refuses more
+    /// Applies all mutations or none; returns when the outcome is durable. Rejects more
     /// than [`MAX_BATCH`], and more than [`MAX_BATCH_BYTES`].
     async fn commit(&self, batch: Vec<Mutation>) -> Result<Outcome, StoreError>;
 
-    /// Adds to a counter and returns its new value. A counter that is absent or
-    /// expired starts at 0 with `ttl`, which later additions do not prolong.
+    /// Adds to a counter and returns its new value. A counter that is absent or expired
+    /// starts at 0 with `ttl`, which later additions do not extend.
     async fn add(&self, key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64, StoreError>;
 
     /// Reads up to `limit` records whose keys begin with `prefix`, after `after`. The
@@ -171,12 +170,12 @@ pub trait Store: Send + Sync + 'static {
     async fn scan(&self, prefix: &str, after: Option<&str>, limit: u32)
     -> Result<Page, StoreError>;
 
-    /// Frees the space of up to `limit` expired records and says how many there
+    /// Frees the space of up to `limit` expired records and returns how many there
     /// were. Expired records are invisible whether purged or not.
     async fn purge(&self, limit: u32) -> Result<u32, StoreError>;
 
-    /// All records that are alive at this moment, as they are at this moment,
-    /// whatever is committed while they are read. Only backups need it.
+    /// Returns a snapshot of all live records as of this moment, unaffected by later
+    /// commits. Only backups need it.
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         Err(StoreError::Refused(format!(
             "backups of a store of the kind {:?} are not supported",
@@ -185,11 +184,10 @@ pub trait Store: Send + Sync + 'static {
     }
 }
 
-/// A store at one moment. Dropping it lets go of what it holds.
+/// A snapshot of a store. Dropping it releases its resources.
 #[async_trait]
 pub trait Snapshot: Send {
-    /// The next records in ascending order of their keys: no more than
-    /// [`MAX_PAGE`], and no more than one beyond [`SNAPSHOT_PAGE_BYTES`]. An empty
-    /// page: there are no more.
+    /// Returns the next records in ascending order of their keys: at most [`MAX_PAGE`],
+    /// and at most one beyond [`SNAPSHOT_PAGE_BYTES`]. An empty page ends the snapshot.
     async fn page(&mut self) -> Result<Vec<Record>, StoreError>;
 }

@@ -1,8 +1,8 @@
-//! Timestamps in RFC 3339, UTC, with milliseconds.
+//! Timestamps in RFC 3339: UTC, with milliseconds.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The present moment.
+/// Returns the current time.
 pub(crate) fn now() -> String {
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -16,8 +16,9 @@ fn format(seconds: u64, millis: u32) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
-/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": counts from
-/// 1 March of the year 0, so that the leap day is the last of its year.
+/// Converts days to a date. Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms": counts from 1 March of the year 0, so that the leap day is the last of
+/// its year.
 fn civil_from_days(days_since_1970: u64) -> (u64, u64, u64) {
     let days = days_since_1970 + 719_468;
     let era = days / 146_097;

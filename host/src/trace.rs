@@ -1,9 +1,9 @@
-//! Traces: which trace a request belongs to (W3C Trace Context), and the spans from
-//! the request over its operations to what they ask of the store.
+//! Traces (W3C Trace Context): the trace of a request, and the spans from the request
+//! over its operations to their calls to the store.
 //!
-//! A request has a span at the level INFO, so that its trace id is in every line that
-//! is logged meanwhile. The spans below it are at DEBUG, and cost nothing unless
-//! somebody takes them.
+//! A request has a span at level INFO, so that its trace id is in every line logged
+//! meanwhile. The spans below it are at DEBUG, and cost nothing unless they are
+//! collected.
 
 pub mod otlp;
 
@@ -18,10 +18,10 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::{Instrument as _, Span, debug, debug_span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// The target of all spans, and of what is logged of each request.
+/// The target of all spans, and of the log line of each request.
 pub const TARGET: &str = "user_auth_host::trace";
 
-/// The methods of MCP. No other is shown: what a client sends as one may be anything.
+/// The methods of MCP. Others are not logged, since a client may send anything.
 const METHODS: &[&str] = &[
     "completion/complete",
     "initialize",
@@ -43,14 +43,14 @@ tokio::task_local! {
     static CURRENT: Trace;
 }
 
-/// The trace of one request, or of one call that came in no other way.
+/// The trace of one request, or of one call outside of a request.
 #[derive(Clone)]
 pub(crate) struct Trace {
     id: TraceId,
     span: Span,
 }
 
-/// What all spans of one trace have in common.
+/// The id shared by all spans of a trace.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TraceId(u128);
 
@@ -63,14 +63,14 @@ impl fmt::Display for TraceId {
 impl TraceId {
     fn random() -> Self {
         let mut bytes = [0; 16];
-        // Without randomness there is no telling requests apart, and no harm done.
+        // Without randomness requests cannot be told apart, which does no harm.
         let _ = getrandom::fill(&mut bytes);
         Self(u128::from_be_bytes(bytes))
     }
 }
 
 impl Trace {
-    /// The trace that is going on, or a new one.
+    /// Returns the current trace, or a new one.
     pub(crate) fn current() -> Self {
         CURRENT.try_with(Self::clone).unwrap_or_else(|_| {
             let id = TraceId::random();
@@ -79,7 +79,8 @@ impl Trace {
         })
     }
 
-    /// That of an HTTP request, which may be part of one that its client has begun.
+    /// Returns the trace of an HTTP request, which may continue one that its client
+    /// began.
     pub(crate) fn of_request(method: &Method, route: &'static str, headers: &HeaderMap) -> Self {
         let remote = headers.get("traceparent").map(|parent| {
             let fields = [
@@ -112,13 +113,13 @@ impl Trace {
             false => info_span!(target: TARGET, "request", %method, route, trace_id = %id),
         };
         if let Some(remote) = remote {
-            // Fails where there is nothing that exports spans.
+            // Fails if no exporter of spans is running.
             let _ = span.set_parent(remote);
         }
         Self { id, span }.adopted()
     }
 
-    /// With the id that the exported span has, if it is exported.
+    /// Takes the id of the exported span, if it is exported.
     fn adopted(mut self) -> Self {
         if !otlp::is_started() {
             return self;
@@ -144,7 +145,8 @@ impl Trace {
         &self.span
     }
 
-    /// The span of an operation, within another if one runs it.
+    /// Returns the span of an operation, within that of another operation that calls
+    /// it.
     pub(crate) fn operation(&self, within: Option<&Span>, name: &str) -> Span {
         debug_span!(
             target: TARGET,
@@ -156,14 +158,14 @@ impl Trace {
         )
     }
 
-    /// Does the work as part of this trace.
+    /// Runs the work as part of this trace.
     async fn scope<F: Future>(self, work: F) -> F::Output {
         let span = self.span.clone();
         CURRENT.scope(self, work).instrument(span).await
     }
 }
 
-/// Answers an HTTP request as part of its trace, and logs how that went.
+/// Answers an HTTP request as part of its trace, and logs the result.
 pub(crate) async fn answered<B>(
     trace: Trace,
     method: Method,
@@ -197,7 +199,7 @@ pub(crate) async fn answered<B>(
     response
 }
 
-/// The work, as part of the trace that is going on, in a task of its own.
+/// Returns the work as part of the current trace, for a task of its own.
 pub(crate) fn continued<F: Future>(work: F) -> impl Future<Output = F::Output> {
     let trace = CURRENT.try_with(Trace::clone).ok();
     async move {
@@ -208,7 +210,7 @@ pub(crate) fn continued<F: Future>(work: F) -> impl Future<Output = F::Output> {
     }
 }
 
-/// Logs which method of MCP a message asks for.
+/// Logs the MCP method of a message.
 pub(crate) fn message(body: &[u8]) {
     #[derive(serde::Deserialize)]
     struct Message {
@@ -238,8 +240,8 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_goes_on_if_it_is_one() {
-        // The example of the specification (section 3.2.3).
+    fn a_valid_trace_is_continued() {
+        // The example in the specification (section 3.2.3).
         let id = of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         assert_eq!(id.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
         for no_trace in [

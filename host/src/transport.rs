@@ -1,4 +1,4 @@
-//! How messages come in and answers go out.
+//! The transports of MCP: how messages arrive and how responses leave.
 
 pub mod http;
 mod outline;
@@ -6,7 +6,8 @@ pub mod stdio;
 
 use serde_json::{Value, json};
 
-/// A message that never reached the component: JSON-RPC's 'Invalid Request'.
+/// Returns JSON-RPC's "Invalid Request" error for a message that never reached the
+/// component.
 fn invalid_request(message: &str) -> Value {
     json!({
         "jsonrpc": "2.0",

@@ -1,9 +1,9 @@
-//! The contract of `wit/store.wit`, as one suite that every store passes, and
-//! what only the SQLite store and only the PostgreSQL store promise.
+//! The contract of `wit/store.wit` as one suite that every store passes, and the
+//! additional guarantees of the SQLite and PostgreSQL stores.
 //!
-//! Another store takes one more line of `contract!`.
+//! To test another store, add a line with `contract!`.
 
-/// By its path: the package that has it depends on this one.
+/// Included by path: the package that contains it depends on this one.
 #[path = "../../tests/src/postgres.rs"]
 #[allow(dead_code, reason = "the tests of the other package use the rest")]
 mod postgres_server;
@@ -24,7 +24,7 @@ use user_auth_host::store::{
     SNAPSHOT_PAGE_BYTES, Snapshot, SqliteStore, Store, StoreError,
 };
 
-/// Runs every case against a new store; `without snapshots` those that need none.
+/// Runs every case against a new store; `without snapshots` omits those that need them.
 macro_rules! contract {
     ($store:ident, $bed:expr) => {
         mod $store {
@@ -50,24 +50,24 @@ macro_rules! contract {
             absent_conflicts_with_a_live_record
             at_conflicts_with_any_other_version
             at_conflicts_with_an_absent_record
-            every_writing_has_its_own_version
+            every_write_has_its_own_version
             a_batch_with_a_conflict_leaves_no_trace
             a_conflict_names_the_first_mutation_that_failed
             an_empty_batch_commits
             a_deleted_record_is_absent
-            deleting_an_absent_record_is_no_error
+            deleting_an_absent_record_succeeds
             a_deletion_can_expect_a_version
             a_recreated_record_has_another_version
-            a_record_expires_when_its_time_is_over
-            a_record_written_again_lives_as_long_as_the_last_writing_says
+            a_record_expires_at_the_end_of_its_ttl
+            a_rewritten_record_has_the_ttl_of_the_last_write
             the_longest_ttl_never_expires
             an_expired_record_counts_as_absent
-            an_expired_record_fills_no_place_on_a_page
+            an_expired_record_takes_no_place_on_a_page
             a_counter_starts_at_0_and_reads_as_decimal_text
-            adding_does_not_prolong_a_counter
+            additions_do_not_extend_a_counter
             an_expired_counter_starts_again
-            adding_gives_a_counter_another_version
-            adding_to_what_is_no_counter_is_refused
+            an_addition_changes_the_version_of_a_counter
+            adding_to_another_record_is_refused
             a_counter_that_would_overflow_is_refused_and_keeps_its_value
             a_scan_is_ordered_by_the_bytes_of_the_keys
             a_scan_covers_nothing_but_its_prefix
@@ -80,18 +80,18 @@ macro_rules! contract {
             malformed_keys_are_refused
             well_formed_keys_at_the_limits_are_accepted
             values_over_the_limit_are_refused
-            one_key_twice_in_a_batch_is_refused
-            a_get_of_more_names_than_it_may_have_is_refused
-            an_answer_with_more_bytes_than_it_may_have_is_refused
-            a_name_that_is_repeated_counts_each_time
-            many_names_are_answered_in_their_order
+            a_duplicate_key_in_a_batch_is_refused
+            a_get_of_too_many_keys_is_refused
+            a_response_over_its_size_limit_is_refused
+            a_repeated_key_counts_each_time
+            many_keys_are_read_in_their_order
             a_batch_over_its_limits_is_refused_and_leaves_no_trace
             a_batch_at_its_limits_is_committed
-            a_page_ends_before_it_has_too_many_bytes
+            a_page_ends_before_its_size_limit
             a_large_record_begins_a_page_of_its_own
-            a_purge_counts_what_it_frees_and_keeps_to_its_limit
-            a_purge_takes_nothing_alive
-            of_many_creators_one_wins
+            a_purge_counts_freed_records_and_respects_its_limit
+            a_purge_keeps_live_records
+            one_of_many_creators_wins
             no_update_is_lost
             concurrent_additions_sum_up
             readers_see_a_batch_whole_or_not_at_all
@@ -100,11 +100,11 @@ macro_rules! contract {
     (@snapshots $bed:expr) => {
         contract! { @cases $bed;
             a_snapshot_has_every_record_once_and_in_order
-            a_snapshot_keeps_the_end_of_each_life_and_leaves_out_what_is_over
-            a_snapshot_does_not_see_what_is_committed_while_it_is_read
+            a_snapshot_keeps_expiry_times_and_omits_expired_records
+            a_snapshot_excludes_later_commits
             a_snapshot_of_an_empty_store_is_empty
             large_records_come_a_few_at_a_time
-            a_snapshot_is_one_moment_of_a_store_that_never_rests
+            a_snapshot_is_consistent_under_constant_writes
         }
     };
     (@cases $bed:expr; $($case:ident)*) => { $(
@@ -115,20 +115,20 @@ macro_rules! contract {
     )* };
 }
 
-contract!(memory, Bed::memory());
-contract!(sqlite, Bed::sqlite());
-contract!(postgres, Bed::postgres());
-contract!(own without snapshots, Bed::own());
+contract!(memory, TestStore::memory());
+contract!(sqlite, TestStore::sqlite());
+contract!(postgres, TestStore::postgres());
+contract!(own without snapshots, TestStore::own());
 
-/// A new store, and the clock that it looks at.
-struct Bed {
+/// A new store with its clock.
+struct TestStore {
     store: Arc<dyn Store>,
     clock: TestClock,
-    /// Goes last: the store has its file in it.
+    /// Dropped last, since it contains the file of the store.
     _folder: Option<TempDir>,
 }
 
-impl Bed {
+impl TestStore {
     async fn memory() -> Self {
         let clock = TestClock::default();
         Self {
@@ -138,7 +138,7 @@ impl Bed {
         }
     }
 
-    /// What the example shows to those who write one of their own.
+    /// Returns the example store for authors of their own stores.
     async fn own() -> Self {
         let clock = TestClock::default();
         Self {
@@ -183,7 +183,7 @@ impl Bed {
         Some(String::from_utf8(entry.value).unwrap())
     }
 
-    /// All that a snapshot of now has.
+    /// Returns all records of a snapshot taken now.
     async fn snapshot(&self) -> Vec<Record> {
         rest(&mut *self.store.snapshot().await.unwrap()).await
     }
@@ -192,7 +192,7 @@ impl Bed {
         self.entry(key).await.unwrap().version
     }
 
-    /// The keys of one page and its `next`.
+    /// Returns the keys of one page and its `next`.
     async fn page(
         &self,
         prefix: &str,
@@ -205,7 +205,7 @@ impl Bed {
     }
 }
 
-/// Stands still until it is told to go on.
+/// A clock that only moves when it is advanced.
 #[derive(Clone, Default)]
 struct TestClock(Arc<AtomicU64>);
 
@@ -224,7 +224,7 @@ impl TestClock {
     }
 }
 
-/// All that a snapshot has yet to give.
+/// Returns the remaining records of a snapshot.
 async fn rest(snapshot: &mut dyn Snapshot) -> Vec<Record> {
     let mut records = Vec::new();
     loop {
@@ -313,11 +313,11 @@ where
 mod cases {
     use super::*;
 
-    pub async fn an_absent_record_reads_as_none(bed: Bed) {
+    pub async fn an_absent_record_reads_as_none(bed: TestStore) {
         assert_eq!(bed.entry("a").await, None);
     }
 
-    pub async fn a_record_reads_as_it_was_written(bed: Bed) {
+    pub async fn a_record_reads_as_it_was_written(bed: TestStore) {
         let value: Vec<u8> = (0..=255).collect();
         let mutation = Mutation {
             put: Some(value.clone()),
@@ -331,7 +331,7 @@ mod cases {
         assert_eq!(bed.value("a").await.unwrap(), "");
     }
 
-    pub async fn get_keeps_the_order_and_the_duplicates_of_its_keys(bed: Bed) {
+    pub async fn get_keeps_the_order_and_the_duplicates_of_its_keys(bed: TestStore) {
         bed.commit([put("a", "1"), put("b", "2")]).await;
         let keys = ["b", "none", "a", "b"].map(String::from);
         let entries = bed.store.get(&keys).await.unwrap();
@@ -344,20 +344,20 @@ mod cases {
         assert_eq!(bed.store.get(&[]).await.unwrap(), []);
     }
 
-    pub async fn any_overwrites(bed: Bed) {
+    pub async fn any_overwrites(bed: TestStore) {
         bed.commit([put("a", "1")]).await;
         assert_eq!(bed.commit([put("a", "2")]).await, Outcome::Committed);
         assert_eq!(bed.value("a").await.unwrap(), "2");
     }
 
-    pub async fn absent_conflicts_with_a_live_record(bed: Bed) {
+    pub async fn absent_conflicts_with_a_live_record(bed: TestStore) {
         let create = |value| put("a", value).expecting(Expect::Absent);
         assert_eq!(bed.commit([create("1")]).await, Outcome::Committed);
         assert_eq!(bed.commit([create("2")]).await, Outcome::Conflict(0));
         assert_eq!(bed.value("a").await.unwrap(), "1");
     }
 
-    pub async fn at_conflicts_with_any_other_version(bed: Bed) {
+    pub async fn at_conflicts_with_any_other_version(bed: TestStore) {
         bed.commit([put("a", "1")]).await;
         let first = bed.version("a").await;
         assert_eq!(
@@ -378,7 +378,7 @@ mod cases {
         assert_eq!(bed.value("a").await.unwrap(), "2");
     }
 
-    pub async fn at_conflicts_with_an_absent_record(bed: Bed) {
+    pub async fn at_conflicts_with_an_absent_record(bed: TestStore) {
         bed.commit([put("a", "1")]).await;
         let version = bed.version("a").await;
         assert_eq!(
@@ -392,7 +392,7 @@ mod cases {
         );
     }
 
-    pub async fn every_writing_has_its_own_version(bed: Bed) {
+    pub async fn every_write_has_its_own_version(bed: TestStore) {
         let mut versions = Vec::new();
         for _ in 0..10 {
             bed.commit([put("a", "same")]).await;
@@ -404,7 +404,7 @@ mod cases {
         assert_eq!(bed.version("a").await, bed.version("a").await);
     }
 
-    pub async fn a_batch_with_a_conflict_leaves_no_trace(bed: Bed) {
+    pub async fn a_batch_with_a_conflict_leaves_no_trace(bed: TestStore) {
         bed.commit([put("kept", "1"), put("there", "1")]).await;
         let before = bed.store.scan("", None, 10).await.unwrap();
         let outcome = bed
@@ -418,7 +418,7 @@ mod cases {
         assert_eq!(bed.store.scan("", None, 10).await.unwrap(), before);
     }
 
-    pub async fn a_conflict_names_the_first_mutation_that_failed(bed: Bed) {
+    pub async fn a_conflict_names_the_first_mutation_that_failed(bed: TestStore) {
         bed.commit([put("a", "1")]).await;
         let outcome = bed
             .commit([
@@ -430,11 +430,11 @@ mod cases {
         assert_eq!(outcome, Outcome::Conflict(1));
     }
 
-    pub async fn an_empty_batch_commits(bed: Bed) {
+    pub async fn an_empty_batch_commits(bed: TestStore) {
         assert_eq!(bed.commit([]).await, Outcome::Committed);
     }
 
-    pub async fn a_deleted_record_is_absent(bed: Bed) {
+    pub async fn a_deleted_record_is_absent(bed: TestStore) {
         bed.commit([put("a", "1")]).await;
         assert_eq!(bed.commit([delete("a")]).await, Outcome::Committed);
         assert_eq!(bed.entry("a").await, None);
@@ -442,13 +442,13 @@ mod cases {
         assert_eq!(bed.commit([create]).await, Outcome::Committed);
     }
 
-    pub async fn deleting_an_absent_record_is_no_error(bed: Bed) {
+    pub async fn deleting_an_absent_record_succeeds(bed: TestStore) {
         assert_eq!(bed.commit([delete("a")]).await, Outcome::Committed);
         let delete = delete("a").expecting(Expect::Absent);
         assert_eq!(bed.commit([delete]).await, Outcome::Committed);
     }
 
-    pub async fn a_deletion_can_expect_a_version(bed: Bed) {
+    pub async fn a_deletion_can_expect_a_version(bed: TestStore) {
         bed.commit([put("a", "1")]).await;
         let version = bed.version("a").await;
         bed.commit([put("a", "2")]).await;
@@ -465,7 +465,7 @@ mod cases {
         assert_eq!(bed.entry("a").await, None);
     }
 
-    pub async fn a_recreated_record_has_another_version(bed: Bed) {
+    pub async fn a_recreated_record_has_another_version(bed: TestStore) {
         bed.commit([put("a", "same")]).await;
         let first = bed.version("a").await;
         bed.commit([delete("a")]).await;
@@ -477,7 +477,7 @@ mod cases {
         );
     }
 
-    pub async fn a_record_expires_when_its_time_is_over(bed: Bed) {
+    pub async fn a_record_expires_at_the_end_of_its_ttl(bed: TestStore) {
         bed.commit([put("a", "1").living(1000), put("at-once", "1").living(0)])
             .await;
         assert_eq!(bed.entry("at-once").await, None);
@@ -487,7 +487,7 @@ mod cases {
         assert_eq!(bed.entry("a").await, None);
     }
 
-    pub async fn a_record_written_again_lives_as_long_as_the_last_writing_says(bed: Bed) {
+    pub async fn a_rewritten_record_has_the_ttl_of_the_last_write(bed: TestStore) {
         bed.commit([put("longer", "1").living(10), put("shorter", "1")])
             .await;
         bed.commit([put("longer", "2"), put("shorter", "2").living(10)])
@@ -497,7 +497,7 @@ mod cases {
         assert_eq!(bed.entry("shorter").await, None);
     }
 
-    pub async fn the_longest_ttl_never_expires(bed: Bed) {
+    pub async fn the_longest_ttl_never_expires(bed: TestStore) {
         bed.commit([put("a", "1").living(u64::MAX)]).await;
         bed.store.add("n", 1, Some(Duration::MAX)).await.unwrap();
         bed.clock.advance(1_000_000_000_000);
@@ -505,7 +505,7 @@ mod cases {
         assert!(bed.entry("n").await.is_some());
     }
 
-    pub async fn an_expired_record_counts_as_absent(bed: Bed) {
+    pub async fn an_expired_record_counts_as_absent(bed: TestStore) {
         bed.commit([put("a", "1").living(10)]).await;
         let version = bed.version("a").await;
         bed.clock.advance(10);
@@ -523,7 +523,7 @@ mod cases {
         assert_ne!(bed.version("a").await, version);
     }
 
-    pub async fn an_expired_record_fills_no_place_on_a_page(bed: Bed) {
+    pub async fn an_expired_record_takes_no_place_on_a_page(bed: TestStore) {
         bed.commit([
             put("a", "1").living(10),
             put("b", "1"),
@@ -534,7 +534,7 @@ mod cases {
         assert_eq!(bed.page("", None, 1).await, (vec!["b".into()], None));
     }
 
-    pub async fn a_counter_starts_at_0_and_reads_as_decimal_text(bed: Bed) {
+    pub async fn a_counter_starts_at_0_and_reads_as_decimal_text(bed: TestStore) {
         assert_eq!(bed.store.add("n", 41, None).await.unwrap(), 41);
         assert_eq!(bed.store.add("n", 1, None).await.unwrap(), 42);
         assert_eq!(bed.value("n").await.unwrap(), "42");
@@ -544,7 +544,7 @@ mod cases {
         assert_eq!(bed.store.add("n", 0, None).await.unwrap(), 7);
     }
 
-    pub async fn adding_does_not_prolong_a_counter(bed: Bed) {
+    pub async fn additions_do_not_extend_a_counter(bed: TestStore) {
         let ttl = Some(Duration::from_millis(100));
         bed.store.add("n", 1, ttl).await.unwrap();
         bed.clock.advance(99);
@@ -558,7 +558,7 @@ mod cases {
         assert_eq!(bed.value("for-good").await.unwrap(), "2");
     }
 
-    pub async fn an_expired_counter_starts_again(bed: Bed) {
+    pub async fn an_expired_counter_starts_again(bed: TestStore) {
         let ttl = Some(Duration::from_millis(100));
         bed.store.add("n", 5, ttl).await.unwrap();
         bed.clock.advance(100);
@@ -569,7 +569,7 @@ mod cases {
         assert_eq!(bed.entry("n").await, None);
     }
 
-    pub async fn adding_gives_a_counter_another_version(bed: Bed) {
+    pub async fn an_addition_changes_the_version_of_a_counter(bed: TestStore) {
         bed.store.add("n", 1, None).await.unwrap();
         let version = bed.version("n").await;
         bed.store.add("n", 0, None).await.unwrap();
@@ -579,7 +579,7 @@ mod cases {
         );
     }
 
-    pub async fn adding_to_what_is_no_counter_is_refused(bed: Bed) {
+    pub async fn adding_to_another_record_is_refused(bed: TestStore) {
         for value in ["", "x", "1.5", " 1", "9223372036854775808"] {
             bed.commit([put("a", value)]).await;
             assert_refused(bed.store.add("a", 1, None).await);
@@ -587,7 +587,7 @@ mod cases {
         }
     }
 
-    pub async fn a_counter_that_would_overflow_is_refused_and_keeps_its_value(bed: Bed) {
+    pub async fn a_counter_that_would_overflow_is_refused_and_keeps_its_value(bed: TestStore) {
         for (limit, delta) in [(i64::MAX, 1), (i64::MIN, -1)] {
             let key = format!("n{delta}");
             assert_eq!(bed.store.add(&key, limit, None).await.unwrap(), limit);
@@ -596,7 +596,7 @@ mod cases {
         }
     }
 
-    pub async fn a_scan_is_ordered_by_the_bytes_of_the_keys(bed: Bed) {
+    pub async fn a_scan_is_ordered_by_the_bytes_of_the_keys(bed: TestStore) {
         let ordered = ["!", "-", "A", "B", "_", "a", "a!", "aa", "b", "~"];
         bed.commit(
             ordered
@@ -609,7 +609,7 @@ mod cases {
         assert_eq!(bed.page("", None, 100).await.0, ordered);
     }
 
-    pub async fn a_scan_covers_nothing_but_its_prefix(bed: Bed) {
+    pub async fn a_scan_covers_nothing_but_its_prefix(bed: TestStore) {
         let keys = [
             "A/1", "a", "a.", "a/", "a/1", "a/~", "a/~~", "a0", "b", "~", "~~", "~~~",
         ];
@@ -626,7 +626,7 @@ mod cases {
         assert_eq!(bed.page(&longest, None, 100).await.0, [longest]);
     }
 
-    pub async fn wildcards_in_a_prefix_stand_for_themselves(bed: Bed) {
+    pub async fn wildcards_in_a_prefix_stand_for_themselves(bed: TestStore) {
         let keys = ["%", "%1", "[a]", "_", "_1", "a", "ab", "*", "*1", "?"];
         bed.commit(keys.map(|key| put(key, ""))).await;
         assert_eq!(bed.page("%", None, 100).await.0, ["%", "%1"]);
@@ -635,7 +635,7 @@ mod cases {
         assert_eq!(bed.page("[a]", None, 100).await.0, ["[a]"]);
     }
 
-    pub async fn an_empty_prefix_covers_everything(bed: Bed) {
+    pub async fn an_empty_prefix_covers_everything(bed: TestStore) {
         let longest = "~".repeat(MAX_KEY_BYTES);
         bed.commit([put("!", ""), put("m", ""), put(&longest, "")])
             .await;
@@ -645,7 +645,7 @@ mod cases {
         );
     }
 
-    pub async fn pages_meet_without_gap_or_overlap(bed: Bed) {
+    pub async fn pages_meet_without_gap_or_overlap(bed: TestStore) {
         let keys: Vec<String> = (0..10).map(|n| format!("p/{n}")).collect();
         bed.commit(keys.iter().map(|key| put(key, "")).collect::<Vec<_>>())
             .await;
@@ -680,14 +680,14 @@ mod cases {
         }
     }
 
-    pub async fn a_page_that_ends_with_the_last_record_has_no_next(bed: Bed) {
+    pub async fn a_page_that_ends_with_the_last_record_has_no_next(bed: TestStore) {
         bed.commit([put("p/1", ""), put("p/2", ""), put("q", "")])
             .await;
         assert_eq!(bed.page("p/", None, 2).await.1, None);
         assert!(bed.page("p/", None, 1).await.1.is_some());
     }
 
-    pub async fn after_need_not_exist_nor_begin_with_the_prefix(bed: Bed) {
+    pub async fn after_need_not_exist_nor_begin_with_the_prefix(bed: TestStore) {
         bed.commit([
             put("b", ""),
             put("p/1", ""),
@@ -702,7 +702,7 @@ mod cases {
         assert_eq!(bed.page("p/", Some("zz"), 9).await, (vec![], None));
     }
 
-    pub async fn the_limit_of_a_page_is_clamped(bed: Bed) {
+    pub async fn the_limit_of_a_page_is_clamped(bed: TestStore) {
         let keys: Vec<_> = (0..=MAX_PAGE)
             .map(|n| put(&format!("{n:05}"), ""))
             .collect();
@@ -713,7 +713,7 @@ mod cases {
         assert_eq!(bed.page("", None, 0).await.0.len(), 1);
     }
 
-    pub async fn malformed_keys_are_refused(bed: Bed) {
+    pub async fn malformed_keys_are_refused(bed: TestStore) {
         let long = "k".repeat(MAX_KEY_BYTES + 1);
         for key in ["", " ", "a b", "a\n", "a\0", "\x7f", "schlüssel", &long] {
             assert_refused(bed.store.get(&["fine".into(), key.into()]).await);
@@ -731,7 +731,7 @@ mod cases {
         assert_eq!(bed.entry("fine").await, None);
     }
 
-    pub async fn well_formed_keys_at_the_limits_are_accepted(bed: Bed) {
+    pub async fn well_formed_keys_at_the_limits_are_accepted(bed: TestStore) {
         let long = "k".repeat(MAX_KEY_BYTES);
         for key in ["!", "~", &long] {
             assert_eq!(bed.commit([put(key, "1")]).await, Outcome::Committed);
@@ -739,14 +739,14 @@ mod cases {
         }
     }
 
-    pub async fn values_over_the_limit_are_refused(bed: Bed) {
+    pub async fn values_over_the_limit_are_refused(bed: TestStore) {
         let longest = "v".repeat(MAX_VALUE_BYTES);
         assert_eq!(bed.commit([put("a", &longest)]).await, Outcome::Committed);
         assert_eq!(bed.value("a").await.unwrap(), longest);
         assert_refused(bed.store.commit(vec![put("a", &(longest + "v"))]).await);
     }
 
-    pub async fn one_key_twice_in_a_batch_is_refused(bed: Bed) {
+    pub async fn a_duplicate_key_in_a_batch_is_refused(bed: TestStore) {
         assert_refused(
             bed.store
                 .commit(vec![put("a", "1"), put("b", "1"), delete("a")])
@@ -755,14 +755,14 @@ mod cases {
         assert_eq!(bed.page("", None, 10).await.0, [""; 0]);
     }
 
-    pub async fn a_get_of_more_names_than_it_may_have_is_refused(bed: Bed) {
+    pub async fn a_get_of_too_many_keys_is_refused(bed: TestStore) {
         let mut names: Vec<String> = (0..MAX_KEYS).map(|n| format!("{n}")).collect();
         assert_eq!(bed.store.get(&names).await.unwrap(), vec![None; MAX_KEYS]);
         names.push("1".into());
         assert_refused(bed.store.get(&names).await);
     }
 
-    pub async fn an_answer_with_more_bytes_than_it_may_have_is_refused(bed: Bed) {
+    pub async fn a_response_over_its_size_limit_is_refused(bed: TestStore) {
         let large = "v".repeat(MAX_VALUE_BYTES);
         let fitting = MAX_ANSWER_BYTES / MAX_VALUE_BYTES - 1;
         let names: Vec<String> = (0..=fitting).map(|n| format!("{n}")).collect();
@@ -776,7 +776,8 @@ mod cases {
             fitting
         );
         assert_refused(bed.store.get(&names).await);
-        // However many are not there, and wherever the last of them stands.
+        // The result is the same whatever the number of missing records and the
+        // position of the last.
         let mut many = vec!["none".to_owned(); 100];
         many[0] = "0".into();
         many[50] = "1".into();
@@ -788,7 +789,7 @@ mod cases {
         assert_refused(bed.store.get(&many).await);
     }
 
-    pub async fn a_name_that_is_repeated_counts_each_time(bed: Bed) {
+    pub async fn a_repeated_key_counts_each_time(bed: TestStore) {
         bed.commit([put("a", &"v".repeat(MAX_VALUE_BYTES))]).await;
         let entries = bed.store.get(&vec!["a".to_owned(); 3]).await.unwrap();
         let read = entries.iter().flatten();
@@ -801,7 +802,7 @@ mod cases {
         }
     }
 
-    pub async fn many_names_are_answered_in_their_order(bed: Bed) {
+    pub async fn many_keys_are_read_in_their_order(bed: TestStore) {
         let value = "v".repeat(2_000);
         let names: Vec<String> = (0..500).map(|n| format!("{n:03}")).collect();
         let batch: Vec<_> = names.iter().map(|name| put(name, &value)).collect();
@@ -816,7 +817,7 @@ mod cases {
         }
     }
 
-    pub async fn a_batch_over_its_limits_is_refused_and_leaves_no_trace(bed: Bed) {
+    pub async fn a_batch_over_its_limits_is_refused_and_leaves_no_trace(bed: TestStore) {
         let many: Vec<_> = (0..=MAX_BATCH).map(|n| delete(&format!("{n}"))).collect();
         assert_refused(bed.store.commit(many).await);
         let large = "v".repeat(MAX_VALUE_BYTES);
@@ -828,7 +829,7 @@ mod cases {
         assert_eq!(bed.page("", None, 1).await.0, [""; 0]);
     }
 
-    pub async fn a_batch_at_its_limits_is_committed(bed: Bed) {
+    pub async fn a_batch_at_its_limits_is_committed(bed: TestStore) {
         let many: Vec<_> = (0..MAX_BATCH)
             .map(|n| put(&format!("{n:05}"), ""))
             .collect();
@@ -840,7 +841,7 @@ mod cases {
         assert_eq!(bed.commit(many).await, Outcome::Committed);
     }
 
-    pub async fn a_page_ends_before_it_has_too_many_bytes(bed: Bed) {
+    pub async fn a_page_ends_before_its_size_limit(bed: TestStore) {
         let value = "v".repeat(MAX_ANSWER_BYTES / 5 - 1_000);
         let names: Vec<String> = (0..12).map(|n| format!("p/{n:02}")).collect();
         for name in &names {
@@ -859,12 +860,13 @@ mod cases {
         }
         assert_eq!(seen, names);
         assert_eq!(pages, [5, 5, 2]);
-        // What fits exactly is the last page, and the number still counts as well.
+        // A page that fits exactly is the last one, and the limit on the number still
+        // applies.
         assert_eq!(bed.page("p/", Some("p/06"), 1_000).await.1, None);
         assert_eq!(bed.page("p/", None, 3).await.0.len(), 3);
     }
 
-    pub async fn a_large_record_begins_a_page_of_its_own(bed: Bed) {
+    pub async fn a_large_record_begins_a_page_of_its_own(bed: TestStore) {
         let large = "v".repeat(MAX_VALUE_BYTES);
         for name in ["b", "c", "d", "e"] {
             bed.commit([put(name, &large)]).await;
@@ -882,7 +884,7 @@ mod cases {
         assert_eq!((page, next), (["e", "f"].map(String::from).into(), None));
     }
 
-    pub async fn a_purge_counts_what_it_frees_and_keeps_to_its_limit(bed: Bed) {
+    pub async fn a_purge_counts_freed_records_and_respects_its_limit(bed: TestStore) {
         bed.commit(
             (0..5)
                 .map(|n| put(&format!("{n}"), "").living(10))
@@ -896,7 +898,7 @@ mod cases {
         assert_eq!(bed.store.purge(2).await.unwrap(), 0);
     }
 
-    pub async fn a_purge_takes_nothing_alive(bed: Bed) {
+    pub async fn a_purge_keeps_live_records(bed: TestStore) {
         bed.commit([
             put("for-good", ""),
             put("longer", "").living(11),
@@ -913,7 +915,7 @@ mod cases {
         );
     }
 
-    pub async fn of_many_creators_one_wins(bed: Bed) {
+    pub async fn one_of_many_creators_wins(bed: TestStore) {
         for round in 0..20 {
             let key = format!("key/{round}");
             let outcomes = at_once(16, |creator| {
@@ -932,7 +934,7 @@ mod cases {
         }
     }
 
-    pub async fn no_update_is_lost(bed: Bed) {
+    pub async fn no_update_is_lost(bed: TestStore) {
         bed.commit([put("n", "0")]).await;
         at_once(8, |_| {
             let store = bed.store.clone();
@@ -946,7 +948,7 @@ mod cases {
         assert_eq!(bed.value("n").await.unwrap(), "200");
     }
 
-    pub async fn concurrent_additions_sum_up(bed: Bed) {
+    pub async fn concurrent_additions_sum_up(bed: TestStore) {
         let sums = at_once(8, |_| {
             let store = bed.store.clone();
             async move {
@@ -963,11 +965,11 @@ mod cases {
         assert_eq!(sums, (1..=400).map(|n| n * 3).collect::<Vec<_>>());
     }
 
-    pub async fn readers_see_a_batch_whole_or_not_at_all(bed: Bed) {
+    pub async fn readers_see_a_batch_whole_or_not_at_all(bed: TestStore) {
         bed.commit([put("left", "1000"), put("right", "1000")])
             .await;
-        // Many reads between those of the two sides, so that a commit falls
-        // between them unless the snapshot keeps it out.
+        // Many reads between those of the two sides, so that a commit would fall
+        // between them if the snapshot did not exclude it.
         let mut keys = vec!["filler".to_owned(); 500];
         keys[0] = "left".into();
         keys[499] = "right".into();
@@ -992,7 +994,7 @@ mod cases {
         );
     }
 
-    pub async fn a_snapshot_has_every_record_once_and_in_order(bed: Bed) {
+    pub async fn a_snapshot_has_every_record_once_and_in_order(bed: TestStore) {
         let names: Vec<String> = (0..2500).map(|n| format!("{n:04}")).collect();
         for names in names.rchunks(500) {
             let batch: Vec<_> = names.iter().map(|name| put(name, name)).collect();
@@ -1011,7 +1013,7 @@ mod cases {
         assert_eq!(records[2501].expires_at_ms, None);
     }
 
-    pub async fn a_snapshot_keeps_the_end_of_each_life_and_leaves_out_what_is_over(bed: Bed) {
+    pub async fn a_snapshot_keeps_expiry_times_and_omits_expired_records(bed: TestStore) {
         bed.commit([put("short", "").living(10), put("long", "").living(2000)])
             .await;
         bed.commit([put("for-good", ""), put("longest", "").living(u64::MAX)])
@@ -1029,7 +1031,7 @@ mod cases {
         );
     }
 
-    pub async fn a_snapshot_does_not_see_what_is_committed_while_it_is_read(bed: Bed) {
+    pub async fn a_snapshot_excludes_later_commits(bed: TestStore) {
         let names: Vec<String> = (0..1500).map(|n| format!("{n:04}")).collect();
         let records = names.iter().map(|name| put(name, "old").living(50));
         bed.commit(records.collect::<Vec<_>>()).await;
@@ -1041,7 +1043,8 @@ mod cases {
         bed.commit([put("1400", "new"), put("~", "new"), delete("1401")])
             .await;
         bed.store.add("9", 1, None).await.unwrap();
-        // What was alive when it began is in it, however long it takes.
+        // A record that was live when the snapshot began is in it, however long it
+        // takes.
         bed.clock.advance(50);
         bed.store.purge(10_000).await.unwrap();
         records.extend(rest(&mut *snapshot).await);
@@ -1050,14 +1053,14 @@ mod cases {
         assert!(records.iter().all(|record| record.value == b"old"));
     }
 
-    pub async fn a_snapshot_of_an_empty_store_is_empty(bed: Bed) {
+    pub async fn a_snapshot_of_an_empty_store_is_empty(bed: TestStore) {
         let mut snapshot = bed.store.snapshot().await.unwrap();
         for _ in 0..2 {
             assert_eq!(snapshot.page().await.unwrap(), []);
         }
     }
 
-    pub async fn large_records_come_a_few_at_a_time(bed: Bed) {
+    pub async fn large_records_come_a_few_at_a_time(bed: TestStore) {
         let large = "x".repeat(MAX_VALUE_BYTES / 2 + 1);
         for key in ["a", "b", "c", "d", "e"] {
             bed.commit([put(key, &large)]).await;
@@ -1073,7 +1076,7 @@ mod cases {
         assert_eq!(pages, [2, 2, 1]);
     }
 
-    pub async fn a_snapshot_is_one_moment_of_a_store_that_never_rests(bed: Bed) {
+    pub async fn a_snapshot_is_consistent_under_constant_writes(bed: TestStore) {
         bed.commit([put("left", "1000"), put("right", "1000")])
             .await;
         let filler: Vec<_> = (0..3000).map(|n| put(&format!("m{n}"), "")).collect();
@@ -1100,7 +1103,7 @@ mod cases {
         .await;
     }
 
-    /// Takes `amount` from `left` to `right`.
+    /// Moves `amount` from `left` to `right`.
     async fn transfer(store: &dyn Store, amount: i64) {
         let keys = ["left", "right"].map(String::from);
         loop {
@@ -1131,7 +1134,7 @@ mod cases {
     }
 }
 
-/// What the SQLite store promises beyond the contract.
+/// Guarantees of the SQLite store beyond the contract.
 mod sqlite_file {
     use std::pin::pin;
     use std::sync::Barrier;
@@ -1167,11 +1170,11 @@ mod sqlite_file {
     }
 
     #[tokio::test]
-    async fn what_is_committed_survives_a_crash() {
+    async fn a_commit_survives_a_crash() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("db")).unwrap();
         store.commit(vec![put("a", "1")]).await.unwrap();
-        // What a killed process leaves behind: the files as they are now.
+        // The files as they are now, as a killed process would leave them.
         for (from, to) in [("db", "copy"), ("db-wal", "copy-wal")] {
             std::fs::copy(folder.path().join(from), folder.path().join(to)).unwrap();
         }
@@ -1181,7 +1184,7 @@ mod sqlite_file {
     }
 
     #[tokio::test]
-    async fn dropping_the_store_finishes_writes_that_nobody_waits_for() {
+    async fn dropping_the_store_finishes_abandoned_writes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
         let store = SqliteStore::open(&path).unwrap();
@@ -1201,7 +1204,7 @@ mod sqlite_file {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
         let store = SqliteStore::open(&path).unwrap();
-        // A debt that is still open at COMMIT makes COMMIT itself fail.
+        // A deferred constraint violation makes COMMIT itself fail.
         let other = Connection::open(&path).unwrap();
         other
             .execute_batch(
@@ -1284,7 +1287,7 @@ mod sqlite_file {
         .unwrap();
         let missing = folder.path().join("missing").join("db");
         for (path, reason) in [
-            (folder.path(), "no regular file"),
+            (folder.path(), "not a regular file"),
             (&text, "not a database"),
             (&missing, "No such file"),
         ] {

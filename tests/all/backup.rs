@@ -221,8 +221,8 @@ fn an_altered_backup_is_refused_and_leaves_no_database() {
         (&whole[..whole.len() - 1], "cut off"),
         (&whole[..whole.len() / 2], "cut off"),
         (&newer, "version 9"),
-        (b"{}", "no backup"),
-        (b"", "no backup"),
+        (b"{}", "not a backup"),
+        (b"", "not a backup"),
     ] {
         fs::write(&file, broken).unwrap();
         let told = refused(&home.restore(&file, "other.db", &[]), 3);

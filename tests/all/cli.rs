@@ -113,7 +113,7 @@ fn a_misspelt_word_is_answered_briefly_with_the_nearest_one() {
         (&["call", "login", "username"], "write username=TEXT"),
         (
             &["call", "login", "username=a", "username=b"],
-            "username is there twice",
+            "username is given twice",
         ),
         (&["call", "list_users", "limit=many"], "a whole number"),
         (&["call", "enroll_totp", "qr=svgg"], "did you mean `svg`?"),
@@ -261,7 +261,7 @@ fn a_secret_is_read_from_a_pipe_only_on_request() {
         (
             &["call", "list_users", "--password-stdin"],
             b"x\n",
-            "lacks no secret",
+            "no secret to read",
         ),
         (
             &["call", "login", "--json", "-", "--password-stdin"],
@@ -271,7 +271,7 @@ fn a_secret_is_read_from_a_pipe_only_on_request() {
         (
             &["call", "login", "--json", "-"],
             br#"{"username": "a"}"#,
-            "lacks",
+            "is missing from the JSON",
         ),
     ] {
         let output = run_with(home, arguments, piped);

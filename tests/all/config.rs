@@ -205,7 +205,7 @@ fn a_valid_file_passes_the_check() {
     for (name, text) in [("c.json", GUIDE), ("c.toml", toml), ("c.json", "{}")] {
         let (code, said) = program().check(name, text);
         assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains(&format!("{name} is good")), "{said}");
+        assert!(said.contains(&format!("{name} is valid")), "{said}");
     }
 }
 
@@ -225,7 +225,7 @@ fn mistakes_in_a_file_are_located_and_exit_with_2() {
             "[passwords]\nmin_length = 7\nmin_lenght = 8",
             &[
                 "c.toml:2:1: passwords.min_length is 7; expected a whole number from 8 to 128",
-                "c.toml:3:1: passwords.min_lenght is no key; did you mean `min_length`?",
+                "c.toml:3:1: passwords.min_lenght is not a known key; did you mean `min_length`?",
             ],
         ),
         ("c.json", "{\"a\": ", &["c.json:1:", "EOF"]),
@@ -248,7 +248,9 @@ fn mistakes_in_a_file_are_located_and_exit_with_2() {
     let file = program.file("c.toml", "[audti]\n");
     let output = self::program().run(&["serve", "--config", &file]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(stderr(&output).contains("c.toml:1:2: audti is no key; did you mean `audit`?"));
+    assert!(
+        stderr(&output).contains("c.toml:1:2: audti is not a known key; did you mean `audit`?")
+    );
     let output = self::program().run(&["serve", "--set", "limits.connections=none"]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     let output = self::program().run(&["config", "check", "absent.json"]);
@@ -270,13 +272,13 @@ fn the_check_finds_what_would_stop_a_start_and_exits_with_3() {
         ),
         (
             "[server]\nlisten = '0.0.0.0:8000'",
-            "without showing who they are",
+            "could call without credentials",
         ),
         (
             "[server.tls]\ncertificate = 'absent.pem'\nkey = 'absent.key'",
             "absent.pem",
         ),
-        ("[server]\nallowed_hosts = ['https://x/y']", "is no host"),
+        ("[server]\nallowed_hosts = ['https://x/y']", "is not a host"),
         ("[component]\nfile = 'absent.wasm'", "absent.wasm"),
         (
             "[store]\nurl = 'sqlite:/no/such/folder/users.db'",
@@ -288,7 +290,7 @@ fn the_check_finds_what_would_stop_a_start_and_exits_with_3() {
         ),
         (
             "[delivery]\nmethod = 'smtp://me@127.0.0.1'\nmail_from = 'a@example.com'",
-            "asks for a password",
+            "needs a password",
         ),
     ] {
         let program = program();
@@ -520,7 +522,7 @@ fn an_unknown_variable_causes_a_warning() {
     assert!(output.status.success());
     let said = stderr(&output);
     assert!(
-        said.contains("USER_AUTH_LISTN means nothing; did you mean USER_AUTH_LISTEN?"),
+        said.contains("USER_AUTH_LISTN is not a known variable; did you mean USER_AUTH_LISTEN?"),
         "{said}"
     );
 }
@@ -549,7 +551,7 @@ fn a_file_is_utf_8_and_may_begin_with_a_byte_order_mark() {
             let said = stderr(&output);
             assert_eq!(output.status.code(), Some(2), "{name}: {said}");
             assert!(said.contains(&shown), "{said}");
-            assert!(said.contains("is UTF-16 and not UTF-8"), "{said}");
+            assert!(said.contains("is UTF-16, not UTF-8"), "{said}");
         }
         fs::write(&file, [text.as_bytes(), b"\n# caf\xe9\n"].concat()).unwrap();
         let said = stderr(&program.run(&["config", "check", &shown]));
@@ -592,7 +594,7 @@ fn a_server_reachable_by_others_does_not_start_without_api_keys() {
         }
         // Setting `required` to false explicitly does not get around this.
         let output = program.env(ASKS, "none").run(&serve);
-        assert!(stderr(&output).contains("without showing who they are"));
+        assert!(stderr(&output).contains("could call without credentials"));
     }
 }
 

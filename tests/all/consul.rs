@@ -116,5 +116,5 @@ fn an_unresponsive_agent_delays_neither_start_nor_stop() {
     server.new_session("alice");
     let (status, log) = server.stop();
     assert!(status.success(), "{status}");
-    assert!(log.contains("it does not answer"), "{log}");
+    assert!(log.contains("the agent does not respond"), "{log}");
 }

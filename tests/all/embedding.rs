@@ -44,9 +44,9 @@ fn the_component_runs_in_an_embedders_linker() {
         "may read invoices: false",
         "4 instances so far",
         "no answer: the component called the host too often",
-        "1 call was ended",
+        "1 call was aborted",
         "no answer: the component ran out of memory",
-        "1 call was ended",
+        "1 call was aborted",
         "beside all of WASI: alice again",
     ];
     assert_eq!(lines, expected);
@@ -66,15 +66,15 @@ mod own_store {
     fn an_embedder_sets_policy_and_limits_and_reads_metrics() {
         let printed = run_example("own_store");
         let policy = [
-            "register: the policy says no: accounts are for example.com",
+            "register: refused by the policy: accounts need an address at example.com",
             "register: done",
-            "delete_user: the policy says no: not for visitors",
-            "list_users: the policy says no: the operator sits at this machine",
+            "delete_user: refused by the policy: visitors may not call this",
+            "list_users: refused by the policy: the operator must call from this machine",
             "list_users: done",
         ];
         assert_eq!(section(&printed, "The policy:"), policy);
 
-        let limits = ["the first:  done", "the second: too many calls are at work"];
+        let limits = ["the first:  done", "the second: too many calls are running"];
         assert_eq!(section(&printed, "The limits: two logins at once"), limits);
 
         // Requests refused before they reach the component are not counted.

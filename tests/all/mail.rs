@@ -148,7 +148,7 @@ fn a_permanently_refused_message_is_dropped_and_not_logged() {
     // The server ends when all messages are delivered or given up.
     let (_, log) = server.stop();
     assert!(webhook.is_empty(), "it was tried once");
-    assert!(log.contains("the webhook answered 400"), "{log}");
+    assert!(log.contains("the webhook responded with 400"), "{log}");
     for secret in [code.as_str(), "/hook", "alice@example.com"] {
         assert!(!log.contains(secret), "{secret}");
     }
@@ -172,7 +172,7 @@ fn queued_messages_are_delivered_before_the_shutdown() {
     let (status, log) = server.stop();
     assert!(status.success());
     assert!(
-        log.contains("messages to owners of accounts are lost"),
+        log.contains("messages to account owners were lost"),
         "{log}"
     );
 }
@@ -338,7 +338,7 @@ fn on_a_loopback_address_codes_are_logged_and_a_warning_says_so() {
     };
     assert!(start("127.0.0.1:0").contains("codes for password resets go to this log"));
     let reachable = start("0.0.0.0:0");
-    assert!(reachable.contains("nobody can verify an address"));
+    assert!(reachable.contains("users cannot verify an address"));
     assert!(!reachable.contains("go to this log"));
 }
 

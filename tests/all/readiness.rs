@@ -34,7 +34,7 @@ fn assert_not_writable(server: &Server) {
     assert_eq!(body["store"], "unavailable");
     assert_eq!(body["component"], "ok");
     let reason = body["reason"].as_str().unwrap();
-    assert!(reason.contains("takes no writes"), "{reason}");
+    assert!(reason.contains("rejects writes"), "{reason}");
     for inside in ["sql", "SQL", "/", "[", "trigger"] {
         assert!(!reason.contains(inside), "{reason}");
     }
@@ -124,7 +124,7 @@ fn a_read_only_postgresql_database_is_not_ready() {
     let began = Instant::now();
     while !ready(&server, 503)["reason"]
         .to_string()
-        .contains("takes no writes")
+        .contains("rejects writes")
     {
         assert!(began.elapsed() < PATIENCE);
     }

@@ -299,7 +299,10 @@ fn a_new_password_is_typed_twice_and_no_secret_is_echoed() {
     terminal.type_secret("another one that is long\n");
     let (code, shown) = terminal.end();
     assert_eq!(code, Some(2), "{shown}");
-    assert!(shown.contains("not the same twice"), "{shown}");
+    assert!(
+        shown.contains("the two entries of password differ"),
+        "{shown}"
+    );
     assert!(!shown.contains(PASSWORD) && !shown.contains("another"));
 
     let mut terminal = begin(&["call", "register", "username=alice"]);
@@ -442,7 +445,7 @@ fn bash_completes_operations_fields_and_values() {
             "has no value",
             "no field",
             "unexpected",
-            "takes one of",
+            "must be one of",
             "needs",
         ] {
             assert!(!screen.contains(wrong), "{typed:?}: {screen}");

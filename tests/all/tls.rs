@@ -126,13 +126,13 @@ fn sighup_loads_a_new_certificate_and_rejects_a_broken_one() {
         "the new certificate is not used before SIGHUP"
     );
     server.hang_up();
-    server.wait_for("the certificate was read again");
+    server.wait_for("the certificate was reloaded");
     assert!(curl(&server, &certificate, &[]).status.success());
     assert!(!curl(&server, &old, &[]).status.success());
 
     fs::write(&key, "nothing").unwrap();
     server.hang_up();
-    server.wait_for("the certificate stays the old one");
+    server.wait_for("the previous one stays in use");
     assert!(curl(&server, &certificate, &[]).status.success());
 }
 
@@ -147,7 +147,7 @@ fn invalid_certificate_files_stop_the_start() {
     write_private(&empty, "");
     for (certificate, key, part) in [
         (&certificate, &other_key, "KeyMismatch"),
-        (&empty, &key, "there is none in the file"),
+        (&empty, &key, "the file contains no certificate"),
         (&certificate, &empty, "the private key"),
         (&folder.path().join("absent.pem"), &key, "absent.pem"),
     ] {

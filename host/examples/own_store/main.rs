@@ -1,5 +1,5 @@
-//! Decides for itself where records are kept, what the component may use up, and who
-//! may call what; and reads the numbers.
+//! Runs the component with this program's own store, limits and policy, and reads the
+//! metrics.
 //!
 //! `cargo run --release -p user-auth-host --example own_store target/release/user-auth.wasm`
 
@@ -19,13 +19,15 @@ const PASSWORD: &str = "correct horse battery staple";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let component = std::env::args().nth(1).ok_or("name the component")?;
+    let component = std::env::args()
+        .nth(1)
+        .ok_or("usage: own_store COMPONENT")?;
     let store = Arc::new(MapStore::new());
     let keys = Keys::ephemeral()?.claim(&*store).await?;
     let limits = Limits {
         memory_bytes: 16 << 20,
         cpu_per_call: Duration::from_millis(250),
-        // One call at a time, and nobody waits: so small only to show it.
+        // One call at a time and no queue: so small only to demonstrate the limit.
         concurrent_calls: 1,
         waiting_calls: 0,
         ..Limits::default()
@@ -88,19 +90,19 @@ fn visitor() -> Caller {
     }
 }
 
-/// The plugin behind a policy of this program's.
+/// The plugin behind this program's policy.
 struct Service {
     plugin: Plugin,
 }
 
-/// Why a call was not answered as it was asked.
+/// The reason why a call did not return a result.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("the policy says no: {0}")]
+    #[error("refused by the policy: {0}")]
     Policy(&'static str),
     #[error("{0}")]
     NoAnswer(#[from] CallError),
-    #[error("the component says no: {0}")]
+    #[error("refused by the component: {0}")]
     Operation(String),
 }
 
@@ -119,7 +121,7 @@ impl Service {
     }
 }
 
-/// The policy: what is not for everybody never reaches the component.
+/// Checks the policy: refused calls never reach the component.
 fn permit(caller: &Caller, operation: &str, input: &Value) -> Result<(), &'static str> {
     const FOR_VISITORS: [&str; 5] = [
         "register",
@@ -130,16 +132,16 @@ fn permit(caller: &Caller, operation: &str, input: &Value) -> Result<(), &'stati
     ];
     match &caller.principal {
         Principal::Operator if caller.source.is_some() => {
-            return Err("the operator sits at this machine");
+            return Err("the operator must call from this machine");
         }
         Principal::Anonymous if !FOR_VISITORS.contains(&operation) => {
-            return Err("not for visitors");
+            return Err("visitors may not call this");
         }
         _ => {}
     }
     let email = input["email"].as_str().unwrap_or_default();
     if operation == "register" && !email.ends_with("@example.com") {
-        return Err("accounts are for example.com");
+        return Err("accounts need an address at example.com");
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! The store: a map in memory. What makes it one is that every call is decided and
-//! done under one lock, so that nobody sees half of it, and that a version is never
-//! given twice. Other stores have transactions for the first and a column for the
+//! A store that is a map in memory. It fulfils the contract because every call runs
+//! under one lock, so that no partial change is visible, and because no version is ever
+//! assigned twice. Other stores use transactions for the first and a column for the
 //! second.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub struct MapStore {
 #[derive(Default)]
 struct Map {
     records: BTreeMap<String, Record>,
-    /// How many writings there were: the number of the last is its version.
+    /// Number of writes; the number of the last write is its version.
     writings: u64,
 }
 
@@ -42,12 +42,12 @@ impl MapStore {
         }
     }
 
-    /// How many records there are, expired ones included.
+    /// Returns the number of records, including expired ones.
     pub fn len(&self) -> usize {
         self.locked().0.records.len()
     }
 
-    /// The records, standing still, and the time that it is for all of them.
+    /// Locks the records, and returns them with one time for all of them.
     fn locked(&self) -> (MutexGuard<'_, Map>, SystemTime) {
         let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
         (map, (self.clock)())
@@ -63,7 +63,7 @@ impl Store for MapStore {
     async fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
         checks::keys(keys)?;
         let (map, now) = self.locked();
-        // Reads each record once, and ends where the answer gets too large.
+        // Reads each record once, and stops when the response gets too large.
         checks::get(keys, |key| {
             Ok(map.live(key, now).map(|record| record.entry(key)))
         })
@@ -80,7 +80,7 @@ impl Store for MapStore {
                 Expect::At(version) => found.is_none_or(|it| it.version.to_string() != *version),
             }
         });
-        // A lost race is no error: the component looks again, and decides anew.
+        // A lost race is not an error: the component reads again and retries.
         if let Some(index) = failed {
             return Ok(Outcome::Conflict(u32::try_from(index).unwrap_or(u32::MAX)));
         }
@@ -98,7 +98,7 @@ impl Store for MapStore {
         let (mut map, now) = self.locked();
         let counter = map.live(key, now);
         let sum = checks::sum(key, counter.map(|it| it.value.as_slice()), delta)?;
-        // What counts already lives no longer for being added to.
+        // Additions do not extend the lifetime of an existing counter.
         let expires_at = counter.map_or_else(|| expiry(now, ttl), |it| it.expires_at);
         map.write(key.to_owned(), sum.to_string().into_bytes(), expires_at);
         Ok(sum)
@@ -113,7 +113,7 @@ impl Store for MapStore {
         let range = checks::range(prefix, after)?;
         let (map, now) = self.locked();
         let live = map.records.range(range).filter(|(_, it)| it.is_live(now));
-        // Takes as many of them as the page has room for.
+        // Takes as many records as fit on the page.
         checks::page(live.map(|(key, it)| Ok(it.entry(key))), limit)
     }
 
@@ -155,7 +155,7 @@ impl Record {
     }
 }
 
-/// A life too long for the calendar is one for good.
+/// Returns the expiry time, or `None` if it is too late for the calendar.
 fn expiry(now: SystemTime, ttl: Option<Duration>) -> Option<SystemTime> {
     now.checked_add(ttl?)
 }

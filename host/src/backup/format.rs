@@ -1,4 +1,4 @@
-//! The file: a header, the records in blocks, and an end that counts them.
+//! The file format: a header, the records in blocks, and an end that counts them.
 //!
 //! ```text
 //! "USER-AUTH-BACKUP"  version: u32  length: u32  header (JSON)  SHA-256 of all this
@@ -6,11 +6,11 @@
 //! 0: u32  records altogether: u64  seal
 //! ```
 //!
-//! Numbers are big-endian. A record is the length of its key (u16), the key, when
-//! it expires (i64, `i64::MAX` for never), the length of its value (u32) and the
-//! value. A seal is HMAC-SHA256 over the hash of the header, the number of the
-//! block and what is in it, so that no block can be changed, left out, moved, or
-//! taken from another backup. A block is verified before anything in it is used.
+//! Numbers are big-endian. A record is the length of its key (u16), the key, its expiry
+//! time (i64, `i64::MAX` for never), the length of its value (u32) and the value. A
+//! seal is HMAC-SHA256 over the hash of the header, the number of the block and its
+//! content, so that no block can be changed, left out, moved, or taken from another
+//! backup. A block is verified before anything in it is used.
 
 use std::io::{self, Read, Write};
 
@@ -26,21 +26,21 @@ use crate::store::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Record, SNAPSHOT_PAGE_BYTES, 
 use crate::time;
 
 const MAGIC: &[u8; 16] = b"USER-AUTH-BACKUP";
-/// Raise it with every change of the format.
+/// Version of the format. Raise it with every change.
 pub(super) const VERSION: u32 = 1;
-/// The label of the key that blocks are sealed under.
+/// The label of the key that seals blocks.
 const LABEL: &str = "host/backup";
 const SEAL_BYTES: usize = 32;
-/// No header is longer, so no length that is damaged is believed.
+/// Maximum size of a header, so that a damaged length is not trusted.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// The same for blocks: a page of a snapshot, one large record more, and what
-/// stands before each key and value.
+/// Maximum size of a block: a page of a snapshot, one more large record, and the fields
+/// before each key and value.
 const MAX_BLOCK_BYTES: usize = SNAPSHOT_PAGE_BYTES + MAX_VALUE_BYTES + MAX_KEY_BYTES + 64 * 1024;
 
-/// What stands first, in the clear.
+/// The header at the start of the file, in plain text.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Header {
-    /// Tells this backup from any other.
+    /// Distinguishes this backup from all others.
     id: String,
     created_at: String,
     /// The program that wrote it.
@@ -52,7 +52,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Of a backup of this store that begins now.
+    /// Returns the header of a backup of this store that begins now.
     pub(super) async fn of(store: &dyn Store) -> Result<Header, BackupError> {
         let lock = Lock::read(store).await?;
         let mut id = [0; 16];
@@ -68,7 +68,7 @@ impl Header {
         })
     }
 
-    /// What tells whose the store was.
+    /// Returns the key check of the store.
     pub(super) fn check(&self) -> &[u8] {
         self.key_check.as_bytes()
     }
@@ -81,7 +81,7 @@ impl Header {
     }
 }
 
-/// Seals one block after the other.
+/// Seals blocks one after the other.
 struct Sealer {
     key: Zeroizing<[u8; 32]>,
     header_hash: [u8; 32],
@@ -97,9 +97,9 @@ impl Sealer {
         }
     }
 
-    /// What the seal of the next block is made with.
+    /// Returns the seal of the next block.
     fn next(&mut self, is_end: bool, content: &[u8]) -> Hmac<Sha256> {
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        #[expect(clippy::expect_used, reason = "HMAC accepts keys of any length")]
         let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&*self.key).expect("any length");
         mac.update(&self.header_hash);
         mac.update(&self.block.to_be_bytes());
@@ -137,7 +137,7 @@ impl<W: Write> Writer<W> {
         })
     }
 
-    /// Writes a page of records. Those of the host are in the header.
+    /// Writes a page of records. The host's records are in the header.
     pub(super) fn page(&mut self, records: &[Record]) -> io::Result<()> {
         let records = records.iter().filter(|record| !is_of_the_host(&record.key));
         let mut block = Vec::with_capacity(SNAPSHOT_PAGE_BYTES);
@@ -167,7 +167,7 @@ impl<W: Write> Writer<W> {
         Ok((self.out, self.extent))
     }
 
-    /// How much was written.
+    /// Returns how much was written.
     pub(super) fn extent(&self) -> Extent {
         self.extent
     }
@@ -188,7 +188,7 @@ pub(super) struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads the header, and compares the master key with that of the backup.
+    /// Reads the header, and checks the master key against that of the backup.
     pub(super) fn open(input: R, master: &Keys) -> Result<Self, BackupError> {
         let mut input = Counted { input, bytes: 0 };
         let magic = input.take(MAGIC.len());
@@ -227,12 +227,13 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    /// Of the store that the backup is of.
+    /// Returns the lock of the store that was backed up.
     pub(super) fn lock(&self) -> &Lock {
         &self.lock
     }
 
-    /// The next records. An empty page: that was all, and all of it is sound.
+    /// Returns the next records. An empty page is the end, after everything has been
+    /// verified.
     pub(super) fn page(&mut self) -> Result<Vec<Record>, BackupError> {
         if self.is_over {
             return Ok(Vec::new());
@@ -269,7 +270,7 @@ impl<R: Read> Reader<R> {
             .map_err(|_| self.input.damaged())
     }
 
-    /// How much was read.
+    /// Returns how much was read.
     pub(super) fn extent(&self) -> Extent {
         Extent {
             records: self.records,
@@ -278,7 +279,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Counts what is read.
+/// Counts the bytes that are read.
 struct Counted<R> {
     input: R,
     bytes: u64,
@@ -312,8 +313,8 @@ impl<R: Read> Counted<R> {
     }
 }
 
-/// Whether a record is one of those that say how the store is opened, or whether it can
-/// be.
+/// Returns whether a record is one of the host's, which say how the store is opened and
+/// whether it can be.
 pub(super) fn is_of_the_host(key: &str) -> bool {
     [KEY_CHECK, ROOT_KEY, READY].contains(&key)
 }
@@ -333,7 +334,7 @@ fn encode(record: &Record, block: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// `None`: the block is no list of records.
+/// Decodes a block, or returns `None` if it is not a list of records.
 fn decode(mut block: &[u8]) -> Option<Vec<Record>> {
     let mut records = Vec::new();
     while !block.is_empty() {

@@ -1,8 +1,8 @@
-//! The store's side of a restore.
+//! The part of a restore that changes the store.
 //!
-//! The first commit puts a mark into the store, with which nothing opens it, and
-//! the last takes it out. Every commit between them is on the mark as this restore
-//! left it, so that of two restores at once one is broken off.
+//! The first commit puts a mark into the store, which prevents opening it, and the last
+//! removes the mark. Every commit in between expects the mark as this restore left it,
+//! so that of two concurrent restores one is aborted.
 
 use std::time::{Duration, SystemTime};
 
@@ -55,7 +55,8 @@ impl<'a> Restore<'a> {
         restore.commit(Vec::new(), expect).await?;
         match replace {
             true => restore.empty().await?,
-            // Whoever came between the first look and the mark is left alone.
+            // A process that opened the store between the first check and the mark is
+            // left alone.
             false if !is_empty(store, &restore.lock).await? => {
                 restore.unmark().await?;
                 return Err(BackupError::NotEmpty);
@@ -75,7 +76,7 @@ impl<'a> Restore<'a> {
             let left_ms = match record.expires_at_ms.map(u128::try_from) {
                 None => None,
                 Some(at_ms) => match at_ms.unwrap_or_default().checked_sub(now_ms) {
-                    // Over since the backup.
+                    // Expired since the backup.
                     None | Some(0) => continue,
                     left_ms => left_ms,
                 },
@@ -86,7 +87,7 @@ impl<'a> Restore<'a> {
         self.step(batch).await
     }
 
-    /// Compares what the store holds with what was loaded, and opens it.
+    /// Compares the content of the store with what was loaded, and opens it.
     pub(super) async fn finish(self) -> Result<(), BackupError> {
         let mut held = Tally::default();
         let mut snapshot = self.store.snapshot().await?;
@@ -115,13 +116,14 @@ impl<'a> Restore<'a> {
         }
     }
 
-    /// Takes away what says whose the store is: that of the backup is to count.
+    /// Deletes the records that bind the store to its key: those of the backup replace
+    /// them.
     async fn unclaim(&mut self) -> Result<(), BackupError> {
         let batch = [KEY_CHECK, ROOT_KEY].map(|key| mutation(key, None, None));
         self.step(batch.into()).await
     }
 
-    /// Takes the mark away again.
+    /// Removes the mark.
     async fn unmark(self) -> Result<(), BackupError> {
         let mark = Mutation {
             expect: Expect::At(self.version),
@@ -133,7 +135,7 @@ impl<'a> Restore<'a> {
         }
     }
 
-    /// Deletes all but the mark.
+    /// Deletes everything but the mark.
     async fn empty(&mut self) -> Result<(), BackupError> {
         loop {
             let page = self.store.scan("", None, MAX_PAGE).await?;
@@ -152,7 +154,7 @@ impl<'a> Restore<'a> {
         self.commit(batch, expect).await
     }
 
-    /// Commits on the mark, and looks how it stands then.
+    /// Commits on the mark, and notes its new version.
     async fn commit(
         &mut self,
         mut batch: Vec<Mutation>,
@@ -173,9 +175,8 @@ impl<'a> Restore<'a> {
     }
 }
 
-/// Whether nothing is in the store but perhaps the check of the same key, which a
-/// program puts there that opens it, what tells whether it can be written, and the
-/// mark.
+/// Returns whether the store is empty except for the mark, the write probe, and the
+/// check of the same key, which any program that opens the store writes.
 async fn is_empty(store: &dyn Store, lock: &Lock) -> Result<bool, BackupError> {
     let page = store.scan("", None, 4).await?;
     let is_ours = |entry: &Entry| match entry.key.as_str() {
@@ -199,8 +200,8 @@ fn mutation(key: &str, put: Option<Vec<u8>>, ttl: Option<Duration>) -> Mutation 
     }
 }
 
-/// What tells one set of records from another, in whatever order they come. Those
-/// that expire are left out: they may do so while one looks.
+/// A digest of a set of records, independent of their order. Records with an expiry
+/// time are left out, since they may expire during the comparison.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
     records: u64,

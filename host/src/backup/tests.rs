@@ -46,7 +46,7 @@ async fn all(store: &dyn Store) -> Vec<Record> {
 }
 
 #[tokio::test]
-async fn what_was_backed_up_is_what_is_restored() {
+async fn a_backup_restores_the_same_records() {
     let keys = Keys::ephemeral().unwrap();
     let from = store_with(2500, &keys).await;
     from.commit(vec![put("life", "", Some(60_000)), put("empty", "", None)])
@@ -56,7 +56,7 @@ async fn what_was_backed_up_is_what_is_restored() {
     let file = write(&from, &keys).await;
 
     let to = MemoryStore::new();
-    // Somebody has opened it with the same key, and written nothing.
+    // Another process has opened it with the same key, and written nothing.
     let _ = keys.claim(&to).await.unwrap();
     let extent = read(&file, &keys, &to).await.unwrap();
     assert_eq!(extent.records, 2503);
@@ -73,7 +73,7 @@ async fn what_was_backed_up_is_what_is_restored() {
 }
 
 #[tokio::test]
-async fn a_file_of_which_a_byte_is_wrong_or_missing_is_not_restored() {
+async fn a_corrupted_or_truncated_backup_is_rejected() {
     let keys = Keys::ephemeral().unwrap();
     let file = write(&store_with(40, &keys).await, &keys).await;
     for at in 0..file.len() {
@@ -95,7 +95,7 @@ async fn a_file_of_which_a_byte_is_wrong_or_missing_is_not_restored() {
     assert!(matches!(error, BackupError::Damaged(_)), "{error}");
     assert!(check(&file[..], &keys, |_| {}).is_ok());
 
-    // From a pipe, the end is seen only when all before it is written.
+    // With a pipe, the end is seen only after everything before it has been written.
     let store = MemoryStore::new();
     let error = read(&file[..file.len() - 1], &keys, &store).await;
     assert!(matches!(error, Err(BackupError::Truncated(_))), "{error:?}");
@@ -109,7 +109,7 @@ async fn a_file_of_which_a_byte_is_wrong_or_missing_is_not_restored() {
 }
 
 #[tokio::test]
-async fn blocks_of_one_backup_do_not_fit_into_another() {
+async fn blocks_of_another_backup_are_rejected() {
     let keys = Keys::ephemeral().unwrap();
     let store = store_with(40, &keys).await;
     let (one, other) = (write(&store, &keys).await, write(&store, &keys).await);
@@ -121,7 +121,7 @@ async fn blocks_of_one_backup_do_not_fit_into_another() {
 }
 
 #[tokio::test]
-async fn a_backup_takes_the_master_key_of_its_time() {
+async fn a_backup_requires_the_master_key_of_its_time() {
     let [old, new, other] = [(); 3].map(|()| Keys::ephemeral().unwrap());
     let store = store_with(3, &old).await;
     let before = write(&store, &old).await;
@@ -145,7 +145,7 @@ async fn a_backup_takes_the_master_key_of_its_time() {
 }
 
 #[tokio::test]
-async fn what_a_store_holds_goes_only_when_that_is_asked_for() {
+async fn a_store_is_emptied_only_on_request() {
     let keys = Keys::ephemeral().unwrap();
     let file = write(&store_with(3, &keys).await, &keys).await;
     let full = store_with(1500, &keys).await;
@@ -154,7 +154,7 @@ async fn what_a_store_holds_goes_only_when_that_is_asked_for() {
     let error = read(&file, &keys, &full).await;
     assert!(matches!(error, Err(BackupError::NotEmpty)), "{error:?}");
     assert_eq!(all(&full).await, before);
-    // Of another key, even if there is nothing else.
+    // A store of another key, even if it is otherwise empty.
     let foreign = store_with(0, &Keys::ephemeral().unwrap()).await;
     let error = read(&file, &keys, &foreign).await;
     assert!(matches!(error, Err(BackupError::NotEmpty)), "{error:?}");
@@ -165,7 +165,7 @@ async fn what_a_store_holds_goes_only_when_that_is_asked_for() {
     assert_eq!(all(&full).await.len(), 4, "three records and the check");
 }
 
-/// Waits until a restore has put this into the store.
+/// Waits until a restore has written this key to the store.
 async fn until_there(store: &dyn Store, key: &str) {
     for _ in 0..1_000_000 {
         let found = store.get(&[key.to_owned()]).await.unwrap();
@@ -177,7 +177,7 @@ async fn until_there(store: &dyn Store, key: &str) {
     panic!("{key} was not written");
 }
 
-/// Gives what it holds until it comes to the byte `at`, and then does something.
+/// A reader that returns its content up to byte `at`, and then runs a function.
 struct Disturbed<F>(Cursor<Vec<u8>>, u64, Option<F>);
 
 impl<F: FnOnce()> Read for Disturbed<F> {
@@ -193,7 +193,7 @@ impl<F: FnOnce()> Read for Disturbed<F> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_another_writes_to_meanwhile_is_not_taken_for_restored() {
+async fn a_restore_fails_if_another_process_writes_meanwhile() {
     let keys = Keys::ephemeral().unwrap();
     let file = write(&store_with(10, &keys).await, &keys).await;
     let to = Arc::new(MemoryStore::new());
@@ -205,7 +205,7 @@ async fn a_store_that_another_writes_to_meanwhile_is_not_taken_for_restored() {
         at,
         Some(move || {
             runtime.block_on(async {
-                // Behind the last look at what was there before.
+                // After the last check of the previous content.
                 until_there(&*writer, "k/00000").await;
                 let batch = vec![put("stranger", "", None)];
                 writer.commit(batch).await.unwrap();
@@ -218,7 +218,7 @@ async fn a_store_that_another_writes_to_meanwhile_is_not_taken_for_restored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_restores_at_once_one_is_broken_off() {
+async fn one_of_two_concurrent_restores_is_aborted() {
     let keys = Keys::ephemeral().unwrap();
     let file = write(&store_with(10, &keys).await, &keys).await;
     let to = Arc::new(MemoryStore::new());
@@ -243,7 +243,7 @@ async fn of_two_restores_at_once_one_is_broken_off() {
 }
 
 #[tokio::test]
-async fn nothing_opens_a_store_while_it_is_restored() {
+async fn a_store_cannot_be_opened_during_a_restore() {
     let keys = Keys::ephemeral().unwrap();
     let store = store_with(0, &keys).await;
     let done = store.commit(vec![put(RESTORING, "", None)]).await.unwrap();
@@ -253,7 +253,7 @@ async fn nothing_opens_a_store_while_it_is_restored() {
     assert!(matches!(header, Err(BackupError::Unfinished)));
 }
 
-/// A store to which something happens at the worst moment.
+/// A store with an interruption at the worst moment.
 struct Interrupted<F> {
     store: MemoryStore,
     /// Called before the mark of a restore is set, or before a snapshot.
@@ -308,7 +308,7 @@ impl<F: Fn() -> Mutation + Send + Sync + 'static> Store for Interrupted<F> {
 }
 
 #[tokio::test]
-async fn what_is_written_before_the_mark_of_a_restore_is_not_deleted() {
+async fn records_written_before_the_restore_mark_are_kept() {
     let keys = Keys::ephemeral().unwrap();
     let file = write(&store_with(10, &keys).await, &keys).await;
     let to = Interrupted {
@@ -320,12 +320,12 @@ async fn what_is_written_before_the_mark_of_a_restore_is_not_deleted() {
     assert!(matches!(refused, Err(BackupError::NotEmpty)), "{refused:?}");
     let left = to.store.get(&["account/carol".to_owned()]).await.unwrap();
     assert!(left[0].is_some());
-    // And it can be opened as before.
+    // It can be opened as before.
     let _ = keys.claim(&to).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_store_that_is_being_restored_into_is_not_backed_up() {
+async fn a_store_cannot_be_backed_up_during_a_restore() {
     let keys = Keys::ephemeral().unwrap();
     let other = Keys::ephemeral().unwrap();
     let elsewhere = MemoryStore::new();

@@ -1,25 +1,25 @@
-//! A folder that is this user's alone, and the files in it. It is opened once, without
-//! following a link, and every file is opened in what is open then: whatever becomes
-//! of its name, no other folder takes its place.
+//! A folder that only this user can access, and the files in it. The folder is opened
+//! once, without following a link, and every file is opened relative to that handle: if
+//! the name changes later, no other folder takes its place.
 
 use std::io;
 use std::path::Path;
 
-/// A file, as it was when it was opened.
+/// A file as it was when it was opened.
 pub(super) struct Found {
     pub(super) bytes: Vec<u8>,
-    /// When anything about it changed last, its permissions and its names included:
-    /// seconds and nanoseconds that no user can set.
+    /// Time at which anything about it last changed, including its permissions and
+    /// names, in seconds and nanoseconds; no user can set it.
     pub(super) changed: (i64, i64),
-    /// Whether others may read it.
+    /// Whether other users may read it.
     pub(super) is_readable_by_others: bool,
 }
 
-/// Why a file is not used.
+/// Reasons why a file is not used.
 pub(super) enum Flaw {
-    /// There is none.
+    /// The file does not exist.
     Absent,
-    /// It is not as this program writes files here; the text says how.
+    /// The file is not as this program writes files here; the text says how.
     Foreign(String),
 }
 
@@ -43,17 +43,17 @@ mod unix {
     use crate::files::own_id;
     use crate::keys::hex;
 
-    /// What the names of files end with that are not whole yet.
+    /// The suffix of files that are still being written.
     const UNFINISHED: &str = ".new";
-    /// Another start may take a file for left over in the moment between its creation
-    /// and its lock; more than once in a row it does not.
-    const TRIES: usize = 8;
+    /// Number of attempts to create a file: another process may delete it as left over
+    /// between its creation and its lock, but hardly more than once in a row.
+    const MAX_ATTEMPTS: usize = 8;
 
     pub(in super::super) struct Folder(OwnedFd);
 
     impl Folder {
-        /// Opens a folder, and creates it if it is not there. Fails when it is not this
-        /// user's alone; the text says what to do.
+        /// Opens a folder, and creates it if it does not exist. Fails if other users
+        /// can access it; the error says what to do.
         pub(in super::super) fn open(path: &Path) -> io::Result<Self> {
             DirBuilder::new().recursive(true).mode(0o700).create(path)?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -81,9 +81,9 @@ mod unix {
             Ok(folder)
         }
 
-        /// Reads a file that this user wrote, and that no other user may write.
+        /// Reads a file that this user wrote and no other user may write.
         pub(in super::super) fn read(&self, name: &str) -> Result<Found, Flaw> {
-            // Not a pipe either, which would have us wait.
+            // Non-blocking, so that opening a pipe does not wait.
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             let file =
                 openat(&self.0, name, flags, Mode::empty()).map_err(|error| match error {
@@ -96,7 +96,7 @@ mod unix {
             let metadata = file.metadata().map_err(unreadable)?;
             let (owner, mode) = (metadata.uid(), metadata.mode() & 0o777);
             let flaw = match () {
-                () if !metadata.is_file() => "it is no regular file".to_owned(),
+                () if !metadata.is_file() => "it is not a regular file".to_owned(),
                 () if owner != own_id() => format!("it belongs to user {owner}"),
                 () if mode & 0o022 != 0 => format!("others may write it (mode {mode:03o})"),
                 () if metadata.nlink() != 1 => "it has another name somewhere".to_owned(),
@@ -113,16 +113,16 @@ mod unix {
             Err(Flaw::Foreign(flaw))
         }
 
-        /// Writes a file beside its final name and renames it: a reader sees all or
-        /// nothing.
+        /// Writes a file under a temporary name and renames it, so that a reader sees
+        /// all of it or nothing.
         pub(in super::super) fn write(&self, name: &str, parts: [&[u8]; 2]) -> io::Result<()> {
             self.write_under(name, parts, |unfinished| {
                 Ok(renameat(&self.0, unfinished, &self.0, name)?)
             })
         }
 
-        /// The same, unless there is a file of that name, as far as the system can tell
-        /// in one step.
+        /// Writes the file in the same way unless its name exists, in one step as far
+        /// as the system supports that.
         pub(in super::super) fn write_new(&self, name: &str, parts: [&[u8]; 2]) -> io::Result<()> {
             self.write_under(name, parts, |unfinished| {
                 #[cfg(any(target_os = "linux", target_os = "macos"))]
@@ -130,7 +130,7 @@ mod unix {
                     use rustix::fs::{RenameFlags, renameat_with};
                     let flags = RenameFlags::NOREPLACE;
                     match renameat_with(&self.0, unfinished, &self.0, name, flags) {
-                        // Not every file system knows this.
+                        // Not every file system supports this.
                         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
                         renamed => return Ok(renamed?),
                     }
@@ -156,32 +156,34 @@ mod unix {
             written
         }
 
-        /// Creates a file that is to become `name`, and locks it, so that other starts can
-        /// tell that it is being written; the lock ends with this process.
+        /// Creates a file that is to become `name`, and locks it, so that other
+        /// processes can tell that it is being written. The lock ends with this
+        /// process.
         fn create(&self, name: &str) -> io::Result<(String, File)> {
             let flags =
                 OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let mode = Mode::RUSR | Mode::WUSR;
-            for _ in 0..TRIES {
+            for _ in 0..MAX_ATTEMPTS {
                 let mut tag = [0; 8];
                 getrandom::fill(&mut tag).map_err(io::Error::other)?;
                 let unfinished = format!("{name}.{}{UNFINISHED}", hex(&tag));
                 let file = File::from(openat(&self.0, &*unfinished, flags, mode)?);
-                // Where the file system has no locks, it may be swept away: it is written
-                // again then, at another start.
+                // Without locks in the file system, the file may be deleted as left
+                // over; another start writes it again.
                 let _ = file.lock();
                 if file.metadata()?.nlink() > 0 {
                     return Ok((unfinished, file));
                 }
             }
-            Err(io::Error::other("another process deletes what is written"))
+            Err(io::Error::other("another process keeps deleting the file"))
         }
 
         pub(in super::super) fn delete(&self, name: &str) {
             let _ = unlinkat(&self.0, name, AtFlags::empty());
         }
 
-        /// The files whose names end so, and when they were written, the oldest first.
+        /// Returns the files whose names end in this way, with their modification
+        /// times, oldest first.
         pub(in super::super) fn files(&self, ending: &str) -> Vec<(SystemTime, String)> {
             let Ok(entries) = Dir::read_from(&self.0) else {
                 return Vec::new();
@@ -205,16 +207,17 @@ mod unix {
             files
         }
 
-        /// Deletes what processes left behind that were killed while they wrote.
+        /// Deletes the files of processes that were killed while they wrote.
         fn sweep(&self) {
             for (_, name) in self.files(UNFINISHED) {
                 let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
                 let Ok(file) = openat(&self.0, &*name, flags, Mode::empty()) else {
-                    // A link, or another thing that is not written here.
+                    // A link, or another entry that this program does not create.
                     self.delete(&name);
                     continue;
                 };
-                // Held until the file is gone: who has just created it waits for that.
+                // The lock is held until the file is deleted: a process that has just
+                // created it waits for that.
                 let file = File::from(file);
                 if file.try_lock().is_ok() {
                     self.delete(&name);
@@ -228,14 +231,14 @@ mod unix {
     }
 }
 
-/// There is none where the system does not say who may write a folder.
+/// Unsupported where the system does not report who may write to a folder.
 #[cfg(not(unix))]
 pub(super) enum Folder {}
 
 #[cfg(not(unix))]
 impl Folder {
     pub(super) fn open(_: &Path) -> io::Result<Self> {
-        let reason = "this system does not say who may write a folder";
+        let reason = "this system does not report who may write to a folder";
         Err(io::Error::other(reason))
     }
 

@@ -8,7 +8,7 @@ use super::*;
 
 /// The smallest component there is: the header and nothing else.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
-/// Of no user who runs tests.
+/// The id of a user who does not run tests.
 const STRANGER: u32 = 65534;
 
 struct Fixture {
@@ -60,13 +60,13 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// Whether the tests may give files away.
+/// Returns whether the tests may give files away.
 fn is_root() -> bool {
     File::open("/proc/self/status").is_ok() && crate::files::own_id() == 0
 }
 
 #[test]
-fn what_was_put_is_found_again() {
+fn a_stored_component_is_found_again() {
     let fixture = Fixture::new();
     let cache = fixture.open();
     assert!(fixture.has(&cache));
@@ -75,7 +75,7 @@ fn what_was_put_is_found_again() {
 }
 
 #[test]
-fn damage_is_found_before_the_code_is_used() {
+fn damaged_code_is_detected_before_use() {
     let fixture = Fixture::new();
     let cache = fixture.open();
     let whole = fs::read(fixture.file()).unwrap();
@@ -90,7 +90,7 @@ fn damage_is_found_before_the_code_is_used() {
 }
 
 #[test]
-fn code_of_one_component_is_not_taken_for_that_of_another() {
+fn code_of_another_component_is_rejected() {
     let fixture = Fixture::new();
     let cache = fixture.open();
     let other = fixture.folder().join(name(&fixture.engine, &[8; 32]));
@@ -99,7 +99,7 @@ fn code_of_one_component_is_not_taken_for_that_of_another() {
 }
 
 #[test]
-fn a_file_that_others_may_write_or_that_is_no_file_is_not_used() {
+fn a_file_that_others_may_write_or_that_is_not_regular_is_not_used() {
     let fixture = Fixture::new();
     let cache = fixture.open();
     let file = fixture.file();
@@ -140,16 +140,16 @@ fn a_file_that_others_may_write_or_that_is_no_file_is_not_used() {
 }
 
 #[test]
-fn what_others_wrote_while_the_cache_was_open_to_all_is_not_used_after_it_was_closed() {
+fn files_written_while_the_cache_was_open_to_others_are_not_used_later() {
     let fixture = Fixture::new();
     let (folder, file) = (fixture.folder(), fixture.file());
     let key_file = folder.join(KEY_FILE);
-    // Before: everybody may read and write everything.
+    // Before: everyone may read and write everything.
     set_mode(&folder, 0o777);
     set_mode(&file, 0o666);
     set_mode(&key_file, 0o666);
     assert!(Cache::open(&folder).is_err());
-    // Another user seals code under the key that all can read, in our file.
+    // Another user seals code under the key that everyone can read, in our file.
     let metadata = key_file.metadata().unwrap();
     let forged = Cache {
         path: folder.clone(),
@@ -186,7 +186,7 @@ fn what_others_wrote_while_the_cache_was_open_to_all_is_not_used_after_it_was_cl
 }
 
 #[test]
-fn a_key_that_others_may_read_is_replaced_and_what_it_sealed_with_it() {
+fn a_key_readable_by_others_is_replaced_with_its_files() {
     let fixture = Fixture::new();
     let key_file = fixture.folder().join(KEY_FILE);
     let before = fs::read(&key_file).unwrap();
@@ -201,13 +201,13 @@ fn a_key_that_others_may_read_is_replaced_and_what_it_sealed_with_it() {
 }
 
 #[test]
-fn a_folder_that_is_swapped_after_it_was_opened_is_not_looked_into() {
+fn a_folder_swapped_after_opening_is_not_read() {
     let fixture = Fixture::new();
     let cache = fixture.open();
     let folder = fixture.folder();
     let mine = fixture.scratch.path().join("mine");
     fs::rename(&folder, &mine).unwrap();
-    // What lies under the name now would not pass.
+    // The folder that now has the name would not be accepted.
     fs::create_dir(&folder).unwrap();
     fs::write(fixture.file(), b"planted").unwrap();
     assert!(fixture.has(&cache), "that of the folder that was opened");
@@ -217,7 +217,7 @@ fn a_folder_that_is_swapped_after_it_was_opened_is_not_looked_into() {
 }
 
 #[test]
-fn a_folder_that_is_not_ours_alone_is_refused() {
+fn a_folder_accessible_to_others_is_rejected() {
     let scratch = tempdir().unwrap();
     let folder = scratch.path().join("cache");
     fs::create_dir(&folder).unwrap();
@@ -244,7 +244,7 @@ fn a_folder_that_is_not_ours_alone_is_refused() {
 }
 
 #[test]
-fn what_killed_processes_left_is_cleared_away_and_what_is_being_written_is_not() {
+fn leftover_files_are_deleted_but_not_files_being_written() {
     let fixture = Fixture::new();
     let left = fixture.folder().join("left.new");
     File::create(&left).unwrap();
@@ -257,18 +257,18 @@ fn what_killed_processes_left_is_cleared_away_and_what_is_being_written_is_not()
 }
 
 #[test]
-fn keeps_the_newest_few() {
+fn the_newest_components_are_kept() {
     let fixture = Fixture::new();
     let cache = fixture.open();
     let component = Component::new(&fixture.engine, EMPTY).unwrap();
-    for number in 0..=KEPT as u8 + 2 {
+    for number in 0..=MAX_COMPONENTS as u8 + 2 {
         cache.put(&component, &[number; 32]);
     }
-    assert_eq!(cache.folder.files(ENDING).len(), KEPT);
+    assert_eq!(cache.folder.files(ENDING).len(), MAX_COMPONENTS);
 }
 
 #[test]
-fn all_that_open_a_new_cache_at_once_have_one_key() {
+fn concurrent_openers_of_a_new_cache_share_one_key() {
     let scratch = tempdir().unwrap();
     let folder = scratch.path().join("cache");
     let barrier = std::sync::Barrier::new(8);

@@ -31,7 +31,7 @@ async fn a_store_belongs_to_the_first_key() {
 }
 
 #[tokio::test]
-async fn after_each_rotation_the_new_key_derives_what_the_first_did_and_no_other_opens() {
+async fn after_a_rotation_only_the_new_key_opens_and_derives_the_same_keys() {
     let store = MemoryStore::new();
     let keys: Vec<Keys> = (0..4).map(|_| key()).collect();
     let derived = keys[0].claim(&store).await.unwrap().derive("x");
@@ -53,7 +53,7 @@ async fn after_each_rotation_the_new_key_derives_what_the_first_did_and_no_other
 }
 
 #[tokio::test]
-async fn of_many_rotations_at_once_one_wins() {
+async fn one_of_many_concurrent_rotations_wins() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("x.db")).unwrap();
     let mut master = key();
@@ -82,7 +82,7 @@ async fn of_many_rotations_at_once_one_wins() {
 }
 
 #[tokio::test]
-async fn a_wrapped_root_key_that_was_tampered_with_opens_nothing() {
+async fn a_tampered_root_key_is_rejected() {
     let store = MemoryStore::new();
     let (old, new) = (key(), key());
     let _ = old.claim(&store).await.unwrap();
@@ -90,7 +90,7 @@ async fn a_wrapped_root_key_that_was_tampered_with_opens_nothing() {
     let wrapped = value(&store, ROOT_KEY).await;
     let check = value(&store, KEY_CHECK).await;
 
-    // The root secret itself stands nowhere.
+    // The root secret itself is not stored anywhere.
     let text = String::from_utf8(wrapped.clone()).unwrap();
     assert!(!text.contains(&hex(old.secret())));
 
@@ -114,7 +114,7 @@ async fn a_wrapped_root_key_that_was_tampered_with_opens_nothing() {
             assert!(matches!(refused, ClaimError::Damaged), "{refused}");
         }
     }
-    // Of another store, under the same master key.
+    // The record of another store, under the same master key.
     let other = MemoryStore::new();
     let other_old = key();
     let _ = other_old.claim(&other).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_wrapped_root_key_that_was_tampered_with_opens_nothing() {
     write(&store, ROOT_KEY, value(&other, ROOT_KEY).await).await;
     let refused = new.claim(&store).await.unwrap_err();
     assert!(matches!(refused, ClaimError::Damaged), "{refused}");
-    // Without its check nobody makes the store their own.
+    // Without its key check the store cannot be claimed.
     write(&store, ROOT_KEY, wrapped.clone()).await;
     let gone = Mutation {
         put: None,
@@ -137,7 +137,7 @@ async fn a_wrapped_root_key_that_was_tampered_with_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_being_restored_is_nobodys() {
+async fn a_store_cannot_be_claimed_during_a_restore() {
     let store = MemoryStore::new();
     let key = key();
     let _ = key.claim(&store).await.unwrap();

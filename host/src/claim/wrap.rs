@@ -8,28 +8,27 @@ use zeroize::Zeroizing;
 use super::{ClaimError, Lock};
 use crate::keys::{Keys, hex};
 
-/// The label of the key that the root secret is encrypted under.
+/// The label of the key that encrypts the root secret.
 const LABEL: &str = "host/root-key";
-/// What the encryption is for, of which version. Raise it with every change.
+/// The purpose and version of the encryption. Raise it with every change.
 const PURPOSE: &str = "user-auth root key 1";
 const NONCE_BYTES: usize = 24;
 
-/// A record of the store.
+/// The record in the store.
 #[derive(Serialize, Deserialize)]
 pub(super) struct WrappedRoot {
-    /// The check of the master key that it is under.
+    /// The check of the master key that encrypts the root secret.
     master: String,
-    /// The checks of those that it was under before, to tell whoever comes with
-    /// one of them.
+    /// The checks of earlier master keys, to recognise an attempt with one of them.
     previous: Vec<String>,
-    /// XChaCha20-Poly1305, in hexadecimal digits as all here: a random nonce of
-    /// 24 bytes is never drawn twice.
+    /// XChaCha20-Poly1305, in hexadecimal like all fields here: a random nonce of 24
+    /// bytes never repeats.
     nonce: String,
     sealed: String,
 }
 
 impl WrappedRoot {
-    /// Encrypts `root` under `new`, which comes after `old` and its predecessors.
+    /// Encrypts `root` under `new`, which replaces `old` and its predecessors.
     pub(super) fn new(
         root: &Keys,
         new: &Keys,
@@ -62,11 +61,11 @@ impl WrappedRoot {
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        // Only maps with keys that are no strings fail.
+        // Only maps with keys other than strings fail.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Decrypts it. `check` is the one that stands beside it.
+    /// Decrypts the root secret. `check` is the value of the check record.
     pub(super) fn unwrap(&self, master: &Keys, check: &[u8]) -> Result<Keys, ClaimError> {
         let given = text(&master.check());
         if given != self.master {
@@ -94,14 +93,14 @@ fn cipher(master: &Keys) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new((&*key).into())
 }
 
-/// Purpose and store are part of what is authenticated: what was encrypted for
-/// one root secret is of no use beside the check of another.
+/// Returns the associated data, which covers purpose and store: a root secret encrypted
+/// for one store is useless with the check of another.
 fn associated_data(check: &[u8]) -> Vec<u8> {
     [PURPOSE.as_bytes(), b"\0", check].concat()
 }
 
 fn random_failed() -> ClaimError {
-    let reason = "the system gives no random numbers".to_owned();
+    let reason = "the system provided no random numbers".to_owned();
     ClaimError::Store(crate::store::StoreError::Unavailable(reason))
 }
 

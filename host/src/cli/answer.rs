@@ -1,4 +1,4 @@
-//! What a call returned, as people read it.
+//! Formats the result of a call for people.
 
 use serde_json::{Map, Value};
 
@@ -6,12 +6,12 @@ use super::catalog::Operation;
 use super::show::{self, Screen};
 use super::table::table;
 
-/// The field of a page of a list that says where the next page begins, and the field
-/// of the input that takes it.
+/// The field of a list page that says where the next page begins, and the input field
+/// that takes its value.
 const NEXT: &str = "next";
 const AFTER: &str = "after";
 
-/// Returns an output as tables for its lists, and lines for all else.
+/// Returns an output with its lists as tables, and everything else as lines.
 pub(super) fn for_people(output: Value, operation: &Operation, screen: Screen) -> String {
     let Value::Object(mut rest) = output else {
         return format!("{}\n", show::inline(&output));
@@ -21,7 +21,7 @@ pub(super) fn for_people(output: Value, operation: &Operation, screen: Screen) -
         None => None,
     };
     let lists: Vec<(String, Value)> = take(&mut rest, is_table);
-    // A picture comes last, so that nothing scrolls it away.
+    // A picture comes last, so that it is not scrolled away.
     let pictures: Vec<(String, Value)> = take(&mut rest, is_picture);
     let mut parts = Vec::new();
     let lines = |object: &Map<String, Value>| screen.lines(object, "");
@@ -47,7 +47,7 @@ pub(super) fn for_people(output: Value, operation: &Operation, screen: Screen) -
     }
     if let Some(Value::String(next)) = next {
         let next = show::printable(&next);
-        parts.push(format!("There are more; go on with {AFTER}={next}\n"));
+        parts.push(format!("There are more; continue with {AFTER}={next}\n"));
     }
     parts.join("\n")
 }
@@ -62,13 +62,13 @@ fn take(object: &mut Map<String, Value>, is_wanted: fn(&Value) -> bool) -> Vec<(
     names.into_iter().filter_map(take).collect()
 }
 
-/// A list of objects.
+/// Returns whether the value is a list of objects.
 fn is_table(value: &Value) -> bool {
     let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
     !items.is_empty() && items.iter().all(Value::is_object)
 }
 
-/// Text that is drawn with blocks, such as a QR code.
+/// Returns whether the value is text drawn with blocks, such as a QR code.
 fn is_picture(value: &Value) -> bool {
     let text = value.as_str().unwrap_or_default();
     text.contains('\n') && text.chars().all(|character| " \n▀▄█".contains(character))
@@ -80,8 +80,8 @@ fn rows(list: &Value, screen: Screen) -> String {
     table(&rows, screen)
 }
 
-/// Light on dark, whatever the colours of the terminal: not every reader of QR codes
-/// takes one that is inverted.
+/// Paints light on dark, whatever the colours of the terminal: not every QR code reader
+/// accepts inverted codes.
 fn painted(picture: &str, screen: Screen) -> String {
     let lines = picture.lines().map(|line| match screen.has_colour {
         true => format!("\x1b[97;40m{line}\x1b[0m\n"),
@@ -107,12 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_a_table_and_says_how_to_go_on() {
+    fn a_page_is_a_table_with_a_hint_to_continue() {
         let pages = json!({"properties": {"after": {"type": "string"}}});
         let page = json!({"users": [{"username": "a"}, {"username": "b"}], "next": "x"});
         assert_eq!(
             shown(page, pages.clone()),
-            "username\n--------\na\nb\n\nThere are more; go on with after=x\n"
+            "username\n--------\na\nb\n\nThere are more; continue with after=x\n"
         );
         assert_eq!(shown(json!({"users": []}), pages), "users: none\n");
         let other = json!({"next": "x"});
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_beside_others_have_headings_and_come_after_the_lines() {
+    fn several_lists_have_headings_and_follow_the_lines() {
         let output = json!({"a": [{"x": 1}], "b": [{"y": 2}], "z": 3});
         assert_eq!(
             shown(output, json!({})),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_comes_last_and_is_painted_where_there_are_colours() {
+    fn a_picture_comes_last_and_is_painted_on_colour_terminals() {
         let output = json!({"qr": "▀▄\n▄▀", "secret": "ABC"});
         let plain = shown(output.clone(), json!({}));
         assert_eq!(plain, "secret: ABC\n\n▀▄\n▄▀\n");

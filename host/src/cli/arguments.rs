@@ -1,4 +1,4 @@
-//! From the arguments of `call` to the input of an operation.
+//! Converts the arguments of `call` to the input of an operation.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read as _};
@@ -9,7 +9,7 @@ use user_auth_host::encoding;
 use super::catalog::{Field, Operation};
 use super::{Failure, json, nearest};
 
-/// Reads `--json` and the `key=value` arguments; the latter win.
+/// Parses `--json` and the `key=value` arguments; the latter take precedence.
 pub(super) fn parse(
     json: Option<&str>,
     pairs: &[String],
@@ -24,7 +24,7 @@ pub(super) fn parse(
     for pair in pairs {
         let (key, value) = self::pair(pair, operation)?;
         if !seen.insert(key.clone()) {
-            return Err(Failure::usage(format!("{key} is there twice")));
+            return Err(Failure::usage(format!("{key} is given twice")));
         }
         input.insert(key, value);
     }
@@ -45,13 +45,13 @@ fn object(text: &str) -> Result<Map<String, Value>, Failure> {
     match json::parse(text) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Failure::usage(
-            "--json takes an object, such as '{\"username\": \"alice\"}'",
+            "--json needs an object, such as '{\"username\": \"alice\"}'",
         )),
         Err(error) => Err(Failure::usage(format!("--json is not valid JSON: {error}"))),
     }
 }
 
-/// `key=value` or `key:=json`, whichever sign comes first.
+/// Parses `key=value` or `key:=json`, whichever operator comes first.
 fn pair(pair: &str, operation: &Operation) -> Result<(String, Value), Failure> {
     let Some((key, value)) = pair.split_once('=') else {
         return Err(no_pair(pair, operation));
@@ -73,8 +73,8 @@ fn pair(pair: &str, operation: &Operation) -> Result<(String, Value), Failure> {
     Ok((key.to_owned(), value))
 }
 
-/// Says what is wrong with an argument without `=`. It may be a secret, and is shown
-/// only if it is like the name of a field.
+/// Returns the failure for an argument without `=`. The argument may be a secret, and
+/// is shown only if it resembles the name of a field.
 fn no_pair(argument: &str, operation: &Operation) -> Failure {
     let (name, hint) = (&operation.name, fields_hint(operation));
     if let Some(field) = operation.field(argument) {
@@ -88,7 +88,7 @@ fn no_pair(argument: &str, operation: &Operation) -> Failure {
             "'{argument}' has no value; did you mean `{meant}=…`? {hint}"
         )),
         None => Failure::usage(format!(
-            "what follows `{name}` is NAME=VALUE, or NAME:=JSON for anything but text; {hint}"
+            "the arguments of `{name}` are NAME=VALUE, or NAME:=JSON for values other than text; {hint}"
         )),
     }
 }
@@ -108,17 +108,17 @@ fn fields_hint(operation: &Operation) -> String {
     )
 }
 
-/// Reads text as the type that the schema asks for.
+/// Parses text as the type in the schema.
 fn read(field: &Field<'_>, text: &str) -> Result<Value, Failure> {
     let key = field.name;
-    let expected = |kind| Failure::usage(format!("{key} takes {kind}, and not '{text}'"));
+    let expected = |kind| Failure::usage(format!("{key} must be {kind}, not '{text}'"));
     let choices = field.choices();
     if !choices.is_empty() && !choices.contains(&text) {
         let meant = nearest::nearest(choices.iter().copied(), text);
         let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
         let choices = choices.join("`, `");
         return Err(Failure::usage(format!(
-            "{key} takes one of `{choices}`, and not '{text}'{}",
+            "{key} must be one of `{choices}`, not '{text}'{}",
             meant.unwrap_or_default()
         )));
     }
@@ -138,7 +138,9 @@ fn read(field: &Field<'_>, text: &str) -> Result<Value, Failure> {
         return Ok(elements.filter(|element| !element.is_empty()).collect());
     }
     if field.is("array") || field.is("object") {
-        return Err(Failure::usage(format!("{key} takes JSON: write {key}:=…")));
+        return Err(Failure::usage(format!(
+            "{key} must be JSON: write {key}:=…"
+        )));
     }
     Ok(text.into())
 }
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn values_have_the_type_that_the_schema_asks_for() {
+    fn values_have_the_type_in_the_schema() {
         assert_eq!(
             read(&[
                 "username=12=3",
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named_with_what_was_probably_meant() {
+    fn errors_suggest_the_probable_name() {
         for (pairs, says) in [
             (
                 &["usrname=alice"][..],
@@ -190,18 +192,15 @@ mod tests {
             (&["nothing_like_it=x"], "--help` lists its fields"),
             (&["username"], "username has no value: write username=TEXT"),
             (&["usernam"], "did you mean `username=…`?"),
-            (
-                &["limit=many"],
-                "limit takes a whole number, and not 'many'",
-            ),
-            (&["all=si"], "all takes true or false"),
+            (&["limit=many"], "limit must be a whole number, not 'many'"),
+            (&["all=si"], "all must be true or false"),
             (
                 &["picture=txt"],
-                "one of `none`, `text`, and not 'txt'; did you mean `text`?",
+                "one of `none`, `text`, not 'txt'; did you mean `text`?",
             ),
-            (&["raw=1"], "raw takes JSON: write raw:=…"),
+            (&["raw=1"], "raw must be JSON: write raw:=…"),
             (&["raw:={"], "the value of raw is not JSON"),
-            (&["all=true", "all=false"], "all is there twice"),
+            (&["all=true", "all=false"], "all is given twice"),
         ] {
             let said = read(pairs).unwrap_err();
             assert!(said.contains(says), "{pairs:?}: {said}");
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_win_over_json() {
+    fn pairs_override_json() {
         let json = r#"{"username": "a", "all": false}"#;
         let input = parse(Some(json), &["username=b".into()], &example());
         assert_eq!(

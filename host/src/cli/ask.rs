@@ -1,4 +1,4 @@
-//! Questions at the terminal: for secrets, and whether something is to be ended.
+//! Prompts at the terminal: for secrets, and to confirm that something is to be ended.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
@@ -8,19 +8,19 @@ use user_auth_host::encoding;
 use super::catalog::{Field, Operation};
 use super::{Failure, show};
 
-/// What of the input comes from standard input.
+/// The part of the input that comes from standard input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piped {
     Nothing,
-    /// All of it, as JSON.
+    /// The whole input, as JSON.
     Input,
-    /// The secrets that are missing, one a line.
+    /// The missing secrets, one per line.
     Secrets,
 }
 
 /// Adds the required secrets that are missing: from standard input if they are piped,
-/// or else as answers at the terminal. Fails if anything else is missing, before it
-/// asks.
+/// otherwise from prompts at the terminal. Fails before any prompt if anything else is
+/// missing.
 pub(super) fn complete(
     input: &mut Map<String, Value>,
     operation: &Operation,
@@ -40,7 +40,7 @@ pub(super) fn complete(
     }
     if secrets.is_empty() && piped == Piped::Secrets {
         return Err(Failure::usage(format!(
-            "{name} lacks no secret that `--password-stdin` could read"
+            "`--password-stdin` has no secret to read: none is missing for {name}"
         )));
     }
     let is_terminal = io::stdin().is_terminal();
@@ -50,13 +50,13 @@ pub(super) fn complete(
             Piped::Secrets => read_line(&field)?,
             Piped::Input => {
                 return Err(Failure::usage(format!(
-                    "{name} needs {}, which the JSON of standard input lacks",
+                    "{name} needs {}, which is missing from the JSON on standard input",
                     field.name
                 )));
             }
             Piped::Nothing => {
                 return Err(Failure::usage(format!(
-                    "{name} needs {}, and standard input is no terminal to ask at: pipe it with \
+                    "{name} needs {}, but standard input is not a terminal for a prompt: pipe it with \
                      `--password-stdin`, or the whole input with `--json -`",
                     field.name
                 )));
@@ -71,12 +71,12 @@ fn prompt(field: &Field<'_>, is_new: bool) -> Result<String, Failure> {
     let key = field.name;
     let ask = |text: String| {
         rpassword::prompt_password(text)
-            .map_err(|error| Failure::usage(format!("{key} could not be asked for: {error}")))
+            .map_err(|error| Failure::usage(format!("cannot prompt for {key}: {error}")))
     };
     let secret = ask(format!("{key}: "))?;
     if is_new && ask(format!("{key} again: "))? != secret {
         return Err(Failure::usage(format!(
-            "{key} was not the same twice; nothing was changed"
+            "the two entries of {key} differ; nothing was changed"
         )));
     }
     Ok(secret)
@@ -95,13 +95,13 @@ fn read_line(field: &Field<'_>) -> Result<String, Failure> {
     let line = line.strip_suffix('\n').unwrap_or(line);
     let line = line.strip_suffix('\r').unwrap_or(line);
     match line {
-        "" => Err(unusable("is missing: it is one line".to_owned())),
+        "" => Err(unusable("is missing: one line is expected".to_owned())),
         line => Ok(line.to_owned()),
     }
 }
 
-/// Asks whether an operation is to be run, and returns whether it is. Without a
-/// terminal to ask at it is: scripts name what they mean.
+/// Asks for confirmation of an operation, and returns the decision. Without a terminal
+/// the answer is yes, since scripts are explicit.
 pub(super) fn confirm(operation: &Operation, input: &Map<String, Value>) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(true);
@@ -114,9 +114,9 @@ pub(super) fn confirm(operation: &Operation, input: &Map<String, Value>) -> Resu
         .and_then(|()| asked.flush())
         .and_then(|()| io::stdin().read_line(&mut answer))
         .map_err(|error| {
-            let problem = "cannot be asked whether to go on";
+            let problem = "cannot ask for confirmation";
             Failure::usage(format!(
-                "{problem}: {error}; `--yes` goes on without asking"
+                "{problem}: {error}; `--yes` runs the operation without asking"
             ))
         })?;
     let answer = answer.trim().to_lowercase();
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_question_names_what_is_ended_and_no_secret() {
+    fn the_question_names_the_input_but_no_secret() {
         let schema = json!({"properties": {
             "access_token": {"type": "string", "format": "password"},
             "username": {"type": "string"},
@@ -171,13 +171,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_and_no_secret_is_named_before_anything_is_asked() {
+    fn missing_fields_are_reported_before_any_prompt() {
         let operation = super::super::catalog::tests::example();
         let failure = complete(&mut Map::new(), &operation, Piped::Nothing).unwrap_err();
         assert!(failure.message.starts_with("register needs username=TEXT;"));
         let mut input =
             Map::from_iter(["username", "password"].map(|key| (key.into(), "x".into())));
         let failure = complete(&mut input, &operation, Piped::Secrets).unwrap_err();
-        assert!(failure.message.contains("lacks no secret"));
+        assert!(failure.message.contains("no secret to read"));
     }
 }

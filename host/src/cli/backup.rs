@@ -1,4 +1,4 @@
-//! `user-auth backup`.
+//! The command `user-auth backup`.
 
 mod target;
 
@@ -22,18 +22,18 @@ use super::options::StateOptions;
 use super::serve::shutdown_signal;
 use super::{Failure, progress, show};
 
-/// Stopped by SIGINT or SIGTERM: as shells say it.
+/// Exit code after SIGINT or SIGTERM, as in shells.
 pub(super) const STOPPED: u8 = 130;
 
 #[derive(Args)]
 #[command(after_help = "\
-Servers may go on to use the store: the backup is of the moment at which it
-begins, and holds all that was answered before. It is written under another name
-beside FILE, for its owner only, and named FILE when it is whole and on the disk.
+Servers may keep using the store: the backup is a snapshot taken when it starts, and
+includes everything acknowledged before that. It is written to a temporary file beside
+FILE, for its owner only, and renamed to FILE when it is complete and on the disk.
 
-The file holds password hashes, names and addresses: keep it as safe as the store.
-It does not hold the master key, without which it cannot be restored: keep that
-apart from it. Keys that were rotated too: a backup takes the one of its time.
+The file contains password hashes, names and addresses: keep it as safe as the store.
+It does not contain the master key, without which it cannot be restored: keep the key
+separately. Keep rotated keys too: a backup needs the key of its time.
 
 The summary is text on a terminal, JSON when piped. Exit codes: 0 done, 2 wrong
 arguments, 3 not done, 130 stopped by a signal.")]
@@ -42,7 +42,7 @@ pub(super) struct Backup {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Replace the file if it is there
+    /// Replace the file if it exists
     #[arg(long)]
     force: bool,
 
@@ -61,7 +61,7 @@ impl Backup {
             target::refuse(&self.file, self.force)?;
         } else if io::stdout().is_terminal() {
             return Err(Failure::usage(
-                "a backup is not for a terminal: name a file, or pipe it somewhere",
+                "a backup cannot be written to a terminal: name a file, or pipe it",
             ));
         }
         let location = location(&config)?;
@@ -84,7 +84,7 @@ impl Backup {
         let summary = summary(extent, began);
         match is_file {
             true => show::print(&summary.for_output())?,
-            // The other one is for the backup.
+            // Standard output is used by the backup.
             false => show::complain(&summary.for_people()),
         }
         Ok(ExitCode::SUCCESS)
@@ -102,7 +102,7 @@ impl Backup {
     }
 }
 
-/// `None`: a signal has stopped it.
+/// Writes the backup, or returns `None` if a signal has stopped it.
 async fn write<W: Write + Send + 'static>(
     store: &dyn Store,
     keys: &Keys,
@@ -123,17 +123,17 @@ fn failed(error: BackupError) -> Failure {
     Failure::start(format!("the backup was not made: {error}"))
 }
 
-/// Says how far it is.
+/// Shows the progress.
 pub(super) fn show_extent(bar: &ProgressBar, extent: Extent) {
     bar.set_position(extent.bytes);
     let bytes = HumanBytes(extent.bytes);
     bar.set_message(format!("{} records, {bytes}", extent.records));
 }
 
-/// What there is to say at the end.
+/// The summary at the end.
 pub(super) struct Summary(Map<String, Value>);
 
-/// What was done since it `began`.
+/// Returns the summary of the work since `began`.
 pub(super) fn summary(extent: Extent, began: Instant) -> Summary {
     let milliseconds = began.elapsed().as_millis() as u64;
     let values = [
@@ -147,7 +147,7 @@ pub(super) fn summary(extent: Extent, began: Instant) -> Summary {
 }
 
 impl Summary {
-    /// For standard output.
+    /// Returns the summary for standard output.
     pub(super) fn for_output(self) -> String {
         match io::stdout().is_terminal() {
             true => self.for_people(),

@@ -1,4 +1,4 @@
-//! `user-auth call`.
+//! The command `user-auth call`.
 
 use std::process::ExitCode;
 
@@ -24,22 +24,22 @@ pub(super) struct Call {
     #[arg(add = ArgValueCompleter::new(completion::operations))]
     pub(super) operation: Option<String>,
 
-    /// Its fields: text as NAME=VALUE, a list as NAME=A,B, anything else as
-    /// NAME:=JSON. A secret that is left out is asked for
+    /// Its fields: text as NAME=VALUE, a list as NAME=A,B, anything else as NAME:=JSON.
+    /// The command asks for a secret that is left out
     #[arg(value_name = "NAME=VALUE", add = ArgValueCompleter::new(completion::fields))]
     pairs: Vec<String>,
 
-    /// Its input as one JSON object; - reads it from standard input, where no other
-    /// user of the machine sees a secret
+    /// Its input as one JSON object; - reads it from standard input, where other users
+    /// of the machine cannot see a secret
     #[arg(long, value_name = "JSON")]
     json: Option<String>,
 
-    /// Read the secret that is left out from standard input: one line, or one for
-    /// each secret
+    /// Read a secret that is left out from standard input: one line, or one for each
+    /// secret
     #[arg(long)]
     password_stdin: bool,
 
-    /// End or delete something without asking whether to
+    /// End or delete something without asking for confirmation
     #[arg(long, short)]
     yes: bool,
 
@@ -49,7 +49,7 @@ pub(super) struct Call {
     #[command(flatten)]
     options: Options,
 
-    /// Print help; after an operation, on that
+    /// Print help; after an operation, on that operation
     #[arg(long, short)]
     pub(super) help: bool,
 }
@@ -60,7 +60,7 @@ const AFTER_HELP: &str = "\
 The caller is the operator of this machine. `user-auth call --help` lists the
 operations, `user-auth call OPERATION --help` the fields of one.
 
-On a terminal, operations that end something ask first; scripts are asked nothing.
+On a terminal, operations that end something ask for confirmation; in scripts they do not.
 Exit codes: 0 done, 1 the operation failed or was not confirmed, 2 wrong arguments,
 3 the host cannot start.
 
@@ -147,7 +147,7 @@ impl Call {
     }
 }
 
-/// Asks for the QR code that a terminal can show, where there is one to be had.
+/// Asks for the QR code as terminal text, if the operation has one.
 fn ask_for_picture(input: &mut Map<String, Value>, operation: &Operation) {
     let field = operation.field("qr");
     let can_be_shown = field.is_some_and(|field| field.choices().contains(&"text"));

@@ -1,5 +1,5 @@
-//! The operations of the component and their fields, read from the component itself:
-//! help, completions and checks of arguments cannot differ from what it accepts.
+//! The operations of the component and their fields, read from the component itself, so
+//! that help, completions and checks of arguments always agree with it.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use super::config::Component;
 use super::open::component;
 use super::{Failure, nearest, runtime};
 
-/// The field that says who calls.
+/// The field that identifies the caller.
 const CALLER: &str = "access_token";
 
-/// Operations that end something and are run without a question: the first two end
-/// only what the caller holds the secret of, the last ends a lock.
+/// Operations that end something but run without confirmation: the first two end only
+/// what the caller holds the secret of, the last ends a lock.
 const UNASKED: [&str; 3] = ["logout", "revoke_token", "unlock_user"];
 
 /// An operation, as `auth.operations` describes it.
@@ -33,7 +33,7 @@ pub(super) struct Operation {
     annotations: Annotations,
 }
 
-/// The hints of MCP on what an operation does.
+/// The annotations of MCP about the effects of an operation.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Annotations {
@@ -52,11 +52,15 @@ pub(super) struct Field<'a> {
 /// Returns the operations of a plugin.
 pub(super) async fn operations(plugin: &Plugin) -> Result<Vec<Operation>, Failure> {
     let operations = plugin.operations().await.map_err(Failure::no_answer)?;
-    serde_json::from_str(&operations)
-        .map_err(|error| Failure::start(format!("the component is broken: {error}")))
+    serde_json::from_str(&operations).map_err(|error| {
+        Failure::start(format!(
+            "the component has an invalid list of operations: {error}"
+        ))
+    })
 }
 
-/// Returns the operations of the configured component, without its store and keys.
+/// Returns the operations of the configured component, without opening its store and
+/// keys.
 pub(super) fn operations_of(config: &Component) -> Result<Vec<Operation>, Failure> {
     let plugin = component(config)?
         .store(Arc::new(MemoryStore::new()))
@@ -69,23 +73,23 @@ pub(super) fn operations_of(config: &Component) -> Result<Vec<Operation>, Failur
     operations
 }
 
-/// Returns the operation of this name, or says which was probably meant.
+/// Returns the operation of this name, or an error that suggests the probable one.
 pub(super) fn find<'a>(operations: &'a [Operation], name: &str) -> Result<&'a Operation, Failure> {
     if let Some(found) = operations.iter().find(|operation| operation.name == name) {
         return Ok(found);
     }
-    // A tool of MCP has the name of its operation after this.
+    // MCP tools have the name of their operation after this prefix.
     let bare = name.strip_prefix("user-auth_").unwrap_or(name);
     let names = operations.iter().map(|operation| operation.name.as_str());
     let meant = nearest::suggestion(names, bare);
     Err(Failure::usage(format!(
-        "there is no operation '{name}'{meant} `user-auth call --help` lists them"
+        "unknown operation '{name}'{meant} `user-auth call --help` lists them"
     )))
 }
 
 impl Operation {
-    /// Returns the fields: first those that are required, in their order, and last
-    /// the one that the operator, who calls here, seldom needs.
+    /// Returns the fields: the required ones first, in their order, and last the one
+    /// that the operator rarely needs here.
     pub(super) fn fields(&self) -> Vec<Field<'_>> {
         let required = self.input_schema["required"].as_array();
         let required: Vec<&str> = required
@@ -115,15 +119,15 @@ impl Operation {
         self.fields().into_iter().find(|field| field.name == name)
     }
 
-    /// Whether there are no other fields than those that are named. Schemas for MCP
-    /// clients do not say so, since some of these take no `additionalProperties`: an
-    /// operation that takes any field says that.
+    /// Returns whether there are no fields other than the named ones. Schemas for MCP
+    /// clients do not say so, since some clients do not accept `additionalProperties`,
+    /// so an operation that accepts any field declares that.
     pub(super) fn is_closed(&self) -> bool {
         let others = &self.input_schema["additionalProperties"];
         self.input_schema["properties"].is_object() && (others.is_null() || *others == false)
     }
 
-    /// Whether running it ends something that another command cannot bring back.
+    /// Returns whether running it ends something that no other command can restore.
     pub(super) fn needs_confirmation(&self) -> bool {
         let Annotations {
             destructive_hint,
@@ -132,25 +136,25 @@ impl Operation {
         destructive_hint && idempotent_hint && !UNASKED.contains(&self.name.as_str())
     }
 
-    /// Whether a field sets a password that its owner has to remember, and so is worth
-    /// typing twice.
+    /// Returns whether a field sets a password that its owner has to remember, which is
+    /// worth typing twice.
     pub(super) fn sets_password(&self, field: &Field<'_>) -> bool {
         field.name == "new_password" || (self.name == "register" && field.name == "password")
     }
 }
 
 impl<'a> Field<'a> {
-    /// Returns what the schema says of it, as one line.
+    /// Returns the description in the schema, as one line.
     pub(super) fn description(&self) -> String {
         one_line(self.schema["description"].as_str().unwrap_or_default())
     }
 
-    /// Whether its values must not be shown.
+    /// Returns whether its values must not be shown.
     pub(super) fn is_secret(&self) -> bool {
         self.schema["format"] == "password"
     }
 
-    /// Whether the schema allows values of this type.
+    /// Returns whether the schema allows values of this type.
     pub(super) fn is(&self, kind: &str) -> bool {
         match &self.schema["type"] {
             Value::String(only) => only == kind,
@@ -159,12 +163,13 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Whether its value is a list of texts.
+    /// Returns whether its value is a list of texts.
     pub(super) fn is_list(&self) -> bool {
         self.is("array") && self.schema["items"]["type"] == "string"
     }
 
-    /// Returns the only values that it can have; empty if there are others.
+    /// Returns the only values that it can have, or an empty list if others are
+    /// possible.
     pub(super) fn choices(&self) -> Vec<&'a str> {
         let words = self.schema["enum"].as_array();
         let constants = self.schema["oneOf"].as_array();
@@ -173,7 +178,7 @@ impl<'a> Field<'a> {
         all.filter_map(Value::as_str).collect()
     }
 
-    /// Returns how it is written on the command line, such as `limit=N`.
+    /// Returns its form on the command line, such as `limit=N`.
     pub(super) fn usage(&self) -> String {
         let name = self.name;
         match self.choices() {
@@ -188,7 +193,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Returns a text without the line breaks of its source.
+/// Joins the lines of a text into one.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -227,7 +232,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn fields_are_written_as_their_schema_has_them() {
+    fn fields_are_displayed_by_their_schema() {
         let operation = example();
         let fields = operation.fields();
         let usages: Vec<String> = fields.iter().map(Field::usage).collect();
@@ -251,7 +256,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_operation_takes_the_fields_of_its_schema_unless_that_says_otherwise() {
+    fn an_operation_is_closed_unless_its_schema_is_open() {
         let is_closed = |schema| operation("any", schema).is_closed();
         assert!(is_closed(json!({"properties": {}})));
         assert!(is_closed(
@@ -264,7 +269,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn only_what_ends_something_needs_a_confirmation() {
+    fn only_destructive_operations_need_confirmation() {
         for (name, destructive, idempotent, needs) in [
             ("delete_user", true, true, true),
             ("change_password", true, false, false),
@@ -279,7 +284,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_wrong_name_is_answered_in_one_line_with_the_nearest() {
+    fn an_unknown_name_is_answered_with_the_nearest() {
         let operations = [
             operation("login", json!({})),
             operation("logout", json!({})),
@@ -287,7 +292,7 @@ pub(super) mod tests {
         let refused = |name| find(&operations, name).err().unwrap().message;
         assert_eq!(
             refused("logn"),
-            "there is no operation 'logn'; did you mean `login`? `user-auth call --help` lists \
+            "unknown operation 'logn'; did you mean `login`? `user-auth call --help` lists \
              them"
         );
         assert!(refused("user-auth_login").contains("did you mean `login`?"));

@@ -1,5 +1,5 @@
-//! Completions for shells. A script asks the program itself for what can follow, and
-//! the program asks the component, so that no script goes out of date.
+//! Completions for shells. A script asks the program itself for candidates, and the
+//! program asks the component, so that no script gets out of date.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -14,12 +14,12 @@ use super::catalog::{self, Field, Operation};
 use super::config::Config;
 use super::{Cli, Command, Failure};
 
-/// What the scripts set, to the name of the shell, when they ask.
+/// The variable that scripts set to the name of the shell when they ask.
 const VARIABLE: &str = "USER_AUTH_COMPLETE";
 
 const SHELLS: Shells<'static> = Shells(&[&Bash, &Elvish, &Fish, &Powershell, &Zsh]);
 
-/// Answers a script that asks what can follow; returns whether one did.
+/// Answers a script that asks for candidates; returns whether one did.
 pub(super) fn answer() -> Result<bool, clap::Error> {
     CompleteEnv::with_factory(Cli::command)
         .var(VARIABLE)
@@ -27,11 +27,11 @@ pub(super) fn answer() -> Result<bool, clap::Error> {
         .try_complete(env::args_os(), env::current_dir().ok().as_deref())
 }
 
-/// Returns the script for a shell, which asks this very program.
+/// Returns the script for a shell, which calls this very program.
 pub(super) fn script(shell: Shell) -> Result<String, Failure> {
     let named = PathBuf::from(env::args_os().next().unwrap_or_default());
     let program = match named.components().count() {
-        // Found by PATH, now and later.
+        // Found through PATH, now and later.
         0 | 1 => named,
         _ => path::absolute(named).map_err(Failure::start)?,
     };
@@ -39,7 +39,7 @@ pub(super) fn script(shell: Shell) -> Result<String, Failure> {
     let name = shell.to_string();
     let completer = SHELLS
         .completer(&name)
-        .ok_or_else(|| Failure::usage(format!("there are no completions for {name}")))?;
+        .ok_or_else(|| Failure::usage(format!("completions for {name} are not supported")))?;
     let mut script = Vec::new();
     completer
         .write_registration(VARIABLE, "user-auth", "user-auth", &program, &mut script)
@@ -47,7 +47,7 @@ pub(super) fn script(shell: Shell) -> Result<String, Failure> {
     String::from_utf8(script).map_err(Failure::start)
 }
 
-/// zsh as clap has it, but without a blank after the `=` of a field.
+/// clap's zsh script, but without a space after the `=` of a field.
 struct Zsh;
 
 impl EnvCompleter for Zsh {
@@ -92,7 +92,7 @@ const ZSH_FIELDS: &str = "\
         [[ -n $other ]] && _describe -V 'values' other
 ";
 
-/// Returns the operations that begin so.
+/// Returns the operations with this prefix.
 pub(super) fn operations(begun: &OsStr) -> Vec<CompletionCandidate> {
     let begun = begun.to_string_lossy();
     let all = known();
@@ -103,8 +103,8 @@ pub(super) fn operations(begun: &OsStr) -> Vec<CompletionCandidate> {
     candidates.map(candidate).collect()
 }
 
-/// Returns the fields of the operation on the command line that begin so, or the
-/// values of the one that is there.
+/// Returns the fields with this prefix of the operation on the command line, or the
+/// values of a field that is already named.
 pub(super) fn fields(begun: &OsStr) -> Vec<CompletionCandidate> {
     let line = line();
     let Some(call) = call_on(&line) else {
@@ -123,7 +123,7 @@ pub(super) fn fields(begun: &OsStr) -> Vec<CompletionCandidate> {
     if let Some((name, value)) = begun.split_once('=') {
         return values(operation.field(name), value, &format!("{name}="));
     }
-    // Bash splits words at `=`, and leaves that out if nothing follows it.
+    // Bash splits words at `=`, and omits it if nothing follows.
     let name = match before {
         [.., name, sign] if sign == "=" => Some(name),
         [.., name] => Some(name),
@@ -142,7 +142,7 @@ pub(super) fn fields(begun: &OsStr) -> Vec<CompletionCandidate> {
         .into_iter()
         .filter(|field| field.name.starts_with(&*begun) && !given(field.name))
         .map(|field| {
-            // Up to the first sentence's end.
+            // The first sentence only.
             let description = field.description();
             let help = description.split_inclusive(". ").next().unwrap_or_default();
             let help = help.trim_end_matches(['.', ' ']).to_owned();
@@ -173,7 +173,7 @@ fn values(field: Option<Field<'_>>, begun: &str, prefix: &str) -> Vec<Completion
 }
 
 /// Returns the operations of the component that the command line or the configuration
-/// names; none if it cannot be read, since there is no place for an error.
+/// names, or none if it cannot be read, since errors cannot be shown here.
 fn known() -> Vec<Operation> {
     let flags = call_on(&line())
         .map(|call| call.flags())
@@ -183,7 +183,7 @@ fn known() -> Vec<Operation> {
         .unwrap_or_default()
 }
 
-/// Returns the command line that is completed, as far as it can be parsed.
+/// Returns the command line being completed, as far as it can be parsed.
 fn call_on(line: &[OsString]) -> Option<super::call::Call> {
     let matches = Cli::command()
         .ignore_errors(true)
@@ -201,7 +201,8 @@ fn line() -> Vec<OsString> {
     words.skip(1).collect()
 }
 
-/// Returns which of the words is completed; scripts that do not say complete the last.
+/// Returns the index of the word to complete; scripts that do not set it complete the
+/// last.
 fn index() -> usize {
     let index = env::var("_CLAP_COMPLETE_INDEX").ok();
     let index = index.and_then(|index| index.parse().ok());

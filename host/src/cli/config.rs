@@ -1,9 +1,9 @@
-//! The configuration, from a file, the environment and the options of the program.
+//! The configuration from a file, the environment and the options of the program.
 //!
-//! One section is one file below, and says all about its keys: what they mean,
-//! their defaults, their bounds. The JSON Schema is made of that, and of the schema
-//! the names in the environment and what is shown. A section or key that is left
-//! out has its default.
+//! Each section is one file below, which defines its keys: meaning, defaults and
+//! bounds. The JSON Schema is derived from that, and the environment names and the
+//! display are derived from the schema. A section or key that is left out has its
+//! default.
 
 mod audit;
 mod check;
@@ -63,49 +63,49 @@ use self::mistake::Mistake;
 use self::security::AuthenticationType;
 use super::Failure;
 
-/// What the program is configured with. An environment variable wins over the
-/// file, and an option over both.
+/// The configuration of the program. An environment variable overrides the file, and an
+/// option overrides both.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Config {
-    /// Where the server listens, and by which names it is known.
+    /// The listen address and the names of the server.
     pub(super) server: Server,
-    /// Who may call over HTTP, how often, and from which pages.
+    /// Who may call over HTTP, how often, and from which web pages.
     pub(super) security: Security,
-    /// Where state lives.
+    /// The store of all records.
     pub(super) store: Store,
     /// The secret that all keys are derived from.
     pub(super) master_key: MasterKey,
-    /// Which component runs.
+    /// The component to run.
     pub(super) component: Component,
     /// Tokens, sessions and codes.
     pub(super) tokens: Tokens,
-    /// What is asked of passwords, and how they are hashed.
+    /// The requirements for passwords, and how they are hashed.
     pub(super) passwords: Passwords,
-    /// How many guesses at passwords and codes there are. They are always counted:
-    /// what can be set is how soon there are too many.
+    /// The number of guesses at passwords and codes. They are always counted: only the
+    /// limits can be set.
     pub(super) throttling: Throttling,
-    /// What MCP clients get to see.
+    /// The presentation to MCP clients.
     pub(super) mcp: Mcp,
-    /// How messages reach the owners of accounts. Secrets are in the environment
+    /// The delivery of messages to account owners. Secrets are in the environment
     /// (`USER_AUTH_SMTP_PASSWORD`, `USER_AUTH_WEBHOOK_SECRET`) or in files of their
-    /// own, and never stand here.
+    /// own, never here.
     pub(super) delivery: Delivery,
-    /// Where audit lines go, besides the store.
+    /// The destination of audit lines, in addition to the store.
     pub(super) audit: Audit,
-    /// Where the server makes itself known.
+    /// The service discovery in which the server registers.
     pub(super) discovery: Discovery,
-    /// What is logged and traced.
+    /// Logs and traces.
     pub(super) logging: Logging,
-    /// What a component, a client or a caller may use up. Whole numbers, with the
-    /// unit in the name: `_bytes`, `_kib` or `_ms`.
+    /// The resources that a component, a client or a caller may use. Whole numbers,
+    /// with the unit in the name: `_bytes`, `_kib` or `_ms`.
     pub(super) limits: Limits,
-    /// Where the keys that somebody set come from.
+    /// Origins of the keys that are set.
     #[serde(skip)]
     origins: BTreeMap<String, Origin>,
 }
 
-/// A configuration, and what its owner should know about it.
+/// A configuration with its warnings.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) config: Config,
@@ -113,7 +113,7 @@ pub(super) struct Loaded {
 }
 
 impl Config {
-    /// Reads the file, if there is one, the environment of this process and the
+    /// Reads the file, if there is one, the environment of this process, and the
     /// options.
     pub(super) fn load(flags: &Flags) -> Result<Loaded, Failure> {
         let environment: Vec<_> = env::vars_os().collect();
@@ -133,12 +133,12 @@ impl Config {
         Ok(Loaded { config, warnings })
     }
 
-    /// Whether callers over HTTP need an API key.
+    /// Returns whether callers over HTTP need an API key.
     pub(super) fn requires_key(&self) -> bool {
         self.security.authentication.kind == AuthenticationType::ApiKey
     }
 
-    /// What of it the component is told: the settings that somebody set.
+    /// Returns the settings for the component: only those that are set.
     pub(super) fn settings(&self) -> Vec<(String, String)> {
         let values = self.values();
         SETTINGS
@@ -146,13 +146,13 @@ impl Config {
             .filter_map(|setting| keys().of_variable(setting.name))
             .filter(|key| self.origins.contains_key(&key.path))
             .map(|key| (key, value_at(&values, &key.path)))
-            // No names at all are not one that is empty.
+            // An empty list counts as not set.
             .filter(|(_, value)| value.as_array().is_none_or(|names| !names.is_empty()))
             .map(|(key, value)| (key.env.clone(), setting_text(value)))
             .collect()
     }
 
-    /// What the component says of a setting, with where that was set.
+    /// Adds to the component's message about a setting where the setting comes from.
     pub(super) fn explain(&self, problem: &str) -> String {
         let (name, rest) = problem.split_once(' ').unwrap_or((problem, ""));
         let Some(key) = keys().of_variable(name) else {
@@ -169,12 +169,12 @@ impl Config {
         }
     }
 
-    /// Where the value of a key comes from.
+    /// Returns where the value of a key comes from.
     fn origin(&self, path: &str) -> Origin {
         self.origins.get(path).cloned().unwrap_or_default()
     }
 
-    /// All values, nested as in a file.
+    /// Returns all values, nested as in a file.
     fn values(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
     }
@@ -184,7 +184,7 @@ fn value_at<'a>(values: &'a Value, path: &str) -> &'a Value {
     path.split('.').fold(values, |value, name| &value[name])
 }
 
-/// As the component takes it.
+/// Converts a value to the text that the component expects.
 fn setting_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -1,4 +1,4 @@
-//! The options for messages to the owners of accounts.
+//! The options for messages to account owners.
 
 use std::env;
 use std::net::IpAddr;
@@ -17,17 +17,17 @@ use zeroize::Zeroizing;
 use super::Failure;
 use super::config::{self, Flags};
 
-const EXPECTED: &str = "`--delivery` takes `log`, `none`, https://… (or http:// on this machine), \
+const EXPECTED: &str = "`--delivery` must be `log`, `none`, https://… (or http:// on this machine), \
     smtp://USER@HOST:PORT or smtps://USER@HOST:PORT";
 
-/// How messages are delivered. No secret is an argument, which every user of the
-/// machine can read.
+/// The delivery of messages. Secrets are not arguments, which every user of the machine
+/// can read.
 #[derive(Args)]
 pub(super) struct DeliveryOptions {
-    /// How codes and notices reach the owners of accounts: `log`, `none`, the
-    /// https:// URL of a webhook (or http:// on this machine), smtp://USER@HOST:PORT
-    /// (with STARTTLS, or in the clear on this machine) or smtps://USER@HOST:PORT
-    /// [default: log, codes included, or none on an address that others can reach]
+    /// How codes and notices reach account owners: `log`, `none`, the https:// URL of a
+    /// webhook (or http:// on this machine), smtp://USER@HOST:PORT (with STARTTLS, or
+    /// unencrypted on this machine) or smtps://USER@HOST:PORT [default: log, including
+    /// codes, or none on an address that other machines can reach]
     #[arg(long, value_name = "DELIVERY")]
     delivery: Option<String>,
 
@@ -35,30 +35,30 @@ pub(super) struct DeliveryOptions {
     #[arg(long, value_name = "ADDRESS")]
     mail_from: Option<String>,
 
-    /// The file that holds the password for the mail server; unused when
+    /// The file with the password for the mail server; ignored if
     /// USER_AUTH_SMTP_PASSWORD is set
     #[arg(long, value_name = "FILE")]
     smtp_password_file: Option<String>,
 
-    /// The file that holds the secret that webhooks are signed with; unused when
+    /// The file with the secret that signs webhook requests; ignored if
     /// USER_AUTH_WEBHOOK_SECRET is set
     #[arg(long, value_name = "FILE")]
     webhook_secret_file: Option<String>,
 }
 
-/// Who can call.
+/// The callers that can reach the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// Who started the program, and reads its log.
+    /// The user who started the program and reads its log.
     Operator,
-    /// Who is on this machine.
+    /// Users of this machine.
     Machine,
-    /// Others too.
+    /// Other machines.
     Network,
 }
 
 impl Reach {
-    /// Of a server that listens there.
+    /// Returns the reach of a server that listens on this address.
     pub(super) fn of(address: IpAddr) -> Self {
         match address.is_loopback() {
             true => Self::Machine,
@@ -77,7 +77,7 @@ impl DeliveryOptions {
 }
 
 impl config::Delivery {
-    /// The delivery that is asked for, or else the one that does for who can call.
+    /// Opens the configured delivery, or the default one for this reach.
     pub(super) fn open(&self, reach: Reach) -> Result<Option<Arc<dyn Delivery>>, Failure> {
         match self.method.as_deref() {
             Some("none") => Ok(None),
@@ -85,7 +85,7 @@ impl config::Delivery {
             None if reach != Reach::Network => Ok(Some(to_log(reach))),
             None => {
                 warn!(
-                    "no delivery: nobody can verify an address or reset a password; choose one \
+                    "no delivery: users cannot verify an address or reset a password; choose one \
                      with --delivery"
                 );
                 Ok(None)
@@ -94,7 +94,7 @@ impl config::Delivery {
         }
     }
 
-    // What is given may hold a secret, and is not shown.
+    // The URL may contain a secret, and is not shown.
     fn by_url(&self, text: &str) -> Result<Arc<dyn Delivery>, Failure> {
         let url: Url = text.parse().map_err(|_| Failure::usage(EXPECTED))?;
         if url.password().is_some() {
@@ -129,7 +129,7 @@ impl config::Delivery {
         let host = url.host_str().filter(|host| !host.is_empty());
         let host = host.ok_or_else(|| Failure::usage(EXPECTED))?;
         let from = self.mail_from.clone().ok_or_else(|| {
-            Failure::usage("mail has a sender: name it with `--mail-from ADDRESS`")
+            Failure::usage("mail needs a sender: name it with `--mail-from ADDRESS`")
         })?;
         let password = secret(
             "USER_AUTH_SMTP_PASSWORD",
@@ -141,7 +141,7 @@ impl config::Delivery {
             (user, Some(password)) => Some((user.to_owned(), password)),
             (_, None) => {
                 return Err(Failure::usage(
-                    "the mail server asks for a password: give it as USER_AUTH_SMTP_PASSWORD or \
+                    "the mail server needs a password: give it as USER_AUTH_SMTP_PASSWORD or \
                      with `--smtp-password-file FILE`",
                 ));
             }
@@ -160,15 +160,16 @@ impl config::Delivery {
 fn to_log(reach: Reach) -> Arc<dyn Delivery> {
     if reach != Reach::Operator {
         warn!(
-            "codes for password resets go to this log, where whoever reads it can use them; choose \
+            "codes for password resets go to this log, where any reader can use them; choose \
              another way with --delivery"
         );
     }
     Arc::new(LogDelivery)
 }
 
-/// Names other than `localhost` may lead anywhere. The parser takes hosts of other
-/// schemes than those of the web as they are.
+/// Returns whether the URL leads to this machine. Names other than `localhost` may lead
+/// anywhere. The parser does not normalise the hosts of schemes other than those of the
+/// web.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_go_to_the_log_by_themselves_only_on_ones_own_machine() {
+    fn codes_go_to_the_log_by_default_only_on_this_machine() {
         use Reach::{Machine, Network, Operator};
         assert_eq!(kind(None, Machine), Some("log"));
         assert_eq!(kind(None, Operator), Some("log"));
@@ -228,15 +229,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_what_was_given() {
+    fn errors_do_not_show_the_value() {
         let from = Some("accounts@example.com");
         for (delivery, from, says) in [
-            ("carrier-pigeon", from, "takes `log`"),
-            ("ftp://hunter2.example.com/", from, "takes `log`"),
+            ("carrier-pigeon", from, "must be `log`"),
+            ("ftp://hunter2.example.com/", from, "must be `log`"),
             ("smtp://u:hunter2@mail.example.com", from, "password"),
-            ("smtp://hunter2@127.0.0.1", from, "asks for a password"),
+            ("smtp://hunter2@127.0.0.1", from, "needs a password"),
             ("smtp://127.0.0.1", None, "--mail-from"),
-            ("smtp://127.0.0.1", Some("no address"), "no e-mail address"),
+            (
+                "smtp://127.0.0.1",
+                Some("no address"),
+                "not an e-mail address",
+            ),
             ("http://hunter2.example.com/", from, "https://"),
         ] {
             let error = options(Some(delivery), from)
@@ -250,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn mail_crosses_no_network_in_the_clear() {
+    fn mail_is_never_sent_unencrypted_over_a_network() {
         let is_local = |text: &str| is_loopback(&text.parse().unwrap());
         for local in ["smtp://127.0.0.1", "smtp://localhost:25", "smtp://[::1]"] {
             assert!(is_local(local), "{local}");

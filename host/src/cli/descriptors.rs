@@ -1,18 +1,18 @@
-//! Every connection takes a descriptor, and the system gives only so many.
+//! Adapts the connection limit to the file descriptors that the system allows.
 
 use user_auth_host::Limits;
 
-/// Descriptors that are kept for other things than connections: the database
-/// and its readers, the log, files of the system.
+/// Descriptors reserved for other uses: the database and its readers, the log, system
+/// files.
 const RESERVE: usize = 256;
 
-/// Has the system allow as many descriptors as it may, and the limits expect no
-/// more connections than that: beyond it not even the store would get any.
+/// Raises the limit of descriptors as far as permitted, and lowers the connection limit
+/// to fit: without a reserve even the store could not open files.
 pub(super) fn fit(limits: Limits) -> Limits {
     #[cfg(unix)]
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(descriptors) => return limits_for(descriptors, limits),
-        Err(error) => tracing::warn!(%error, "the limit of open files is not known"),
+        Err(error) => tracing::warn!(%error, "the limit on open files is unknown"),
     }
     limits
 }
@@ -26,13 +26,13 @@ fn limits_for(descriptors: u64, mut limits: Limits) -> Limits {
             connections = limits.connections,
             wanted,
             descriptors,
-            "the system allows too few open files for all connections; `ulimit -n` raises that"
+            "the system allows too few open files for all connections; raise the limit with `ulimit -n`"
         );
     }
     limits
 }
 
-/// How many connections so many descriptors are enough for.
+/// Returns the number of connections for which the descriptors suffice.
 #[cfg(unix)]
 fn places(descriptors: u64) -> usize {
     let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_descriptors_for_other_things() {
+    fn connections_leave_descriptors_for_other_uses() {
         assert_eq!(places(64), 32);
         assert_eq!(places(1024), 768);
         let limits = limits_for(1024, Limits::default());

@@ -1,5 +1,5 @@
-//! Help: on operations from what the component says of them, and on commands such
-//! that a terminal of any width shows it well.
+//! Help for operations, from the component's descriptions, and for commands, wrapped to
+//! the width of the terminal.
 
 use clap::Command;
 
@@ -7,7 +7,7 @@ use super::catalog::{Field, Operation, one_line};
 use super::show::{Screen, printable};
 use super::table::{grid, wrapped};
 
-/// Lines are no longer than this, as those that clap wraps.
+/// Maximum width of a line, the same as clap's.
 const WIDEST: usize = 100;
 
 /// Returns the help on `call` itself, with all operations.
@@ -36,7 +36,7 @@ pub(super) fn of_call(operations: &[Operation], screen: Screen) -> String {
     )
 }
 
-/// Returns the help on one operation: what it does, and its fields.
+/// Returns the help on one operation: its description and its fields.
 pub(super) fn of_operation(operation: &Operation, screen: Screen) -> String {
     let width = Some(width(screen));
     let fields = operation.fields();
@@ -49,7 +49,7 @@ pub(super) fn of_operation(operation: &Operation, screen: Screen) -> String {
             false => format!(" [{written}]"),
         };
         let asked = match (field.is_required, field.is_secret()) {
-            (true, true) => " Asked for if it is left out.",
+            (true, true) => " The command asks for it if it is left out.",
             (true, false) => " Required.",
             (false, _) => "",
         };
@@ -67,8 +67,8 @@ pub(super) fn of_operation(operation: &Operation, screen: Screen) -> String {
     let is_asked = |field: &Field<'_>| field.is_required && field.is_secret();
     let advice = match fields.iter().any(is_asked) {
         true => {
-            "A secret is best left out here, where other users of the machine could see it: it is \
-             asked for at a terminal, and otherwise read with `--password-stdin` or `--json -`. "
+            "It is best to leave a secret out here, where other users of the machine could see it: \
+             enter it at the prompt, or pass it with `--password-stdin` or `--json -`. "
         }
         false => "",
     };
@@ -77,8 +77,8 @@ pub(super) fn of_operation(operation: &Operation, screen: Screen) -> String {
     text
 }
 
-/// Has the texts below the options wrapped as the screen is wide, and not as their
-/// source is.
+/// Rewraps the texts below the options to the width of the screen instead of that of
+/// the source.
 pub(super) fn reflow(command: Command) -> Command {
     let text = command
         .get_after_help()
@@ -90,7 +90,7 @@ pub(super) fn reflow(command: Command) -> Command {
     command.mut_subcommands(reflow)
 }
 
-/// A text whose paragraphs are one line each. Indented lines stay as they are.
+/// Joins the lines of each paragraph. Indented lines stay as they are.
 fn joined(text: &str) -> String {
     let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
     let mut all = String::new();
@@ -116,7 +116,7 @@ mod tests {
     use super::joined;
 
     #[test]
-    fn paragraphs_become_lines_and_examples_stay() {
+    fn paragraphs_are_joined_and_examples_kept() {
         assert_eq!(
             joined("One\ntwo.\n\nThree:\n  a b\n  c\nfour\nfive"),
             "One two.\n\nThree:\n  a b\n  c\nfour five"

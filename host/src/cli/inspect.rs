@@ -1,4 +1,4 @@
-//! `user-auth inspect`.
+//! The command `user-auth inspect`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,7 +88,7 @@ fn for_people(inspection: &Inspection, limits: &Limits, screen: Screen) -> Strin
     text
 }
 
-/// Whoever made the file chose these words, and they reach a terminal.
+/// Escapes the text: the author of the file chose it, and it goes to a terminal.
 fn row(name: &str, value: &str) -> [String; 2] {
     [printable(name), printable(value)]
 }
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_shows_what_a_file_says_and_no_control_characters() {
+    fn a_table_escapes_control_characters() {
         let inspection = Inspection {
             kind: Kind::Module,
             size: 8,

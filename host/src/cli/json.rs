@@ -1,12 +1,12 @@
-//! JSON that somebody wrote, read as the component reads it: no object has two fields
-//! of one name.
+//! Parses JSON by the component's rules: duplicate field names in an object are
+//! rejected.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Reads a text.
+/// Parses a text.
 pub(super) fn parse(text: &str) -> serde_json::Result<Value> {
     let Strict(value) = serde_json::from_str(text)?;
     Ok(value)
@@ -65,9 +65,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut values = Map::new();
         while let Some((name, Strict(value))) = fields.next_entry::<String, Strict>()? {
             if values.contains_key(&name) {
-                return Err(A::Error::custom(format!(
-                    "the field \"{name}\" is there twice"
-                )));
+                return Err(A::Error::custom(format!("duplicate field \"{name}\"")));
             }
             values.insert(name, value);
         }
@@ -82,13 +80,13 @@ mod tests {
     use super::parse;
 
     #[test]
-    fn a_field_is_there_once() {
+    fn duplicate_fields_are_rejected() {
         let text = r#"{"a": [1, -2, 0.5, null, true, "\u00e9"], "b": {"a": {}}}"#;
         let value = json!({"a": [1, -2, 0.5, null, true, "é"], "b": {"a": {}}});
         assert_eq!(parse(text).unwrap(), value);
         for text in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"c":2,"\u0061":3}}]"#] {
             let problem = parse(text).unwrap_err().to_string();
-            assert!(problem.contains("\"a\" is there twice"), "{problem}");
+            assert!(problem.contains("duplicate field \"a\""), "{problem}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The log, on standard error: for people on a terminal, JSON otherwise.
+//! The log on standard error: readable on a terminal, JSON otherwise.
 
 mod text;
 
@@ -18,12 +18,12 @@ use user_auth_host::trace::{TARGET, otlp::Otlp};
 use super::Failure;
 use super::config::{Format, Logging};
 
-/// What escape sequences of terminals begin with.
+/// The first character of terminal escape sequences.
 const ESCAPE: &str = "\u{1b}";
 
-/// Starts it. `RUST_LOG` says what is logged, or else the configuration, or else
-/// `default`. Spans are sent to `traces`, whatever the level of the log, by tasks of
-/// the runtime beside it.
+/// Starts the log. Its level comes from `RUST_LOG`, or else from the configuration, or
+/// else from `default`. Spans are sent to `traces`, whatever the level, by tasks on the
+/// runtime passed with it.
 pub(super) fn start(
     default: Level,
     config: &Logging,
@@ -43,7 +43,7 @@ pub(super) fn start(
     });
     let log = match is_text {
         true => log.with_ansi(has_colour).event_format(text::Text).boxed(),
-        // The innermost span says whose line it is.
+        // The innermost span identifies the request of a line.
         false => log.json().flatten_event(true).with_span_list(false).boxed(),
     };
     let spans = traces
@@ -52,7 +52,7 @@ pub(super) fn start(
     let layer = spans.as_ref().map(|spans| {
         tracing_opentelemetry::layer()
             .with_tracer(spans.tracer())
-            // Where in the source a span begins is of no use to who operates it.
+            // The source location of a span is of no use to an operator.
             .with_location(false)
             .with_threads(false)
             .with_target(false)
@@ -67,11 +67,11 @@ pub(super) fn start(
     Ok(spans)
 }
 
-/// Standard error, which events come to one by one and whole. What a caller may have
-/// chosen of an event neither ends its line nor changes how it is read.
+/// Standard error, which gets events one by one and complete. Text in an event that a
+/// caller may have chosen can neither end the line nor change how it is read.
 struct Printable {
     is_text: bool,
-    /// There are escape sequences in the event, all of them ours: those in values are
+    /// Whether events contain escape sequences. They are all ours: those in values are
     /// escaped by the formatter.
     has_colour: bool,
 }
@@ -109,14 +109,14 @@ fn filter(default: Level, chosen: Option<Level>) -> Result<EnvFilter, Failure> {
             .map_err(|error| Failure::start(format!("RUST_LOG is '{directives}': {error}")));
     }
     let level = chosen.unwrap_or(default);
-    // Our own code and the component at that level; the libraries below, whose
-    // debug lines drown everything, say only what went wrong.
+    // Our own code and the component log at that level; libraries, whose debug lines
+    // would drown everything else, log only warnings and errors.
     let others = level.min(Level::WARN);
     let mut directives = format!(
         "{others},user_auth={level},user_auth_host={level},component={level},audit={level}"
     );
     if chosen.is_none() {
-        // Where messages are delivered to the log, that is where they must be.
+        // Where messages are delivered to the log, they must appear in it.
         directives += ",user_auth_host::delivery::log=info";
     }
     EnvFilter::try_new(directives).map_err(Failure::start)
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_one_line_that_shows_what_it_holds() {
+    fn an_event_is_one_line_with_escapes() {
         let shown = r"a\n2026 ERROR forged\u{2028}b\u{202e}c\u{85}\u{e0041}";
         let event = format!("{FORGED}\n");
         assert_eq!(line(true, false, &event), format!("{shown}\n"));

@@ -1,4 +1,4 @@
-//! The name that a wrong one probably stands for.
+//! Finds the name that a misspelt one probably stands for.
 
 /// Returns the name that differs in so few letters that it was probably meant.
 pub(super) fn nearest<'a>(
@@ -13,8 +13,8 @@ pub(super) fn nearest<'a>(
         .map(|(_, known)| known)
 }
 
-/// Returns the question whether that name was meant, to stand after an error and
-/// before a hint; the end of a clause if no name is near.
+/// Returns the question whether that name was meant, for use between an error and a
+/// hint, or the end of the clause if no name is near.
 pub(super) fn suggestion<'a>(names: impl IntoIterator<Item = &'a str>, given: &str) -> String {
     match nearest(names, given) {
         Some(meant) => format!("; did you mean `{meant}`?"),

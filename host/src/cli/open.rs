@@ -1,4 +1,4 @@
-//! From the options to a plugin that runs.
+//! Opens everything that a plugin needs, as configured.
 
 use std::env;
 use std::fs::{self, DirBuilder};
@@ -16,16 +16,16 @@ use super::config::{Component, Config};
 use super::delivery::Reach;
 use super::options::{StoreLocation, xdg_folder};
 
-/// The code of an error that no client can do anything about.
+/// The error code for failures that a client cannot fix.
 const RESOURCE_UNAVAILABLE: i32 = -32004;
 
-/// A database that is shared has no folder that is.
+/// A shared PostgreSQL database has no local folder for a key file.
 const NO_KEY_BESIDE_POSTGRES: &str = "with PostgreSQL the master key must be named, and all processes on the database need the \
      same one: set USER_AUTH_MASTER_KEY, or name a file with `--master-key-file FILE`; \
-     `openssl rand -hex 32` makes a key";
+     `openssl rand -hex 32` creates one";
 
-/// Opens the store, the master key, the delivery and the component. `reach` says who
-/// can call.
+/// Opens the store, the master key, the delivery and the component. `reach` is the set
+/// of possible callers.
 pub(super) async fn open(
     config: &Config,
     limits: Limits,
@@ -34,7 +34,7 @@ pub(super) async fn open(
     open_with(config, limits, reach, |builder| builder).await
 }
 
-/// The same, of a plugin to which `adapt` has added something.
+/// Does the same as [`open`], with changes to the builder by `adapt`.
 pub(super) async fn open_with(
     config: &Config,
     limits: Limits,
@@ -42,7 +42,7 @@ pub(super) async fn open_with(
     adapt: impl FnOnce(PluginBuilder) -> PluginBuilder,
 ) -> Result<(Plugin, StoreLocation), Failure> {
     let location = location(config)?;
-    // The component first: a mistake there must leave no files behind.
+    // The component comes first: an error there must leave no files behind.
     let builder = component(&config.component)?;
     let delivery = config.delivery.open(reach)?;
     let audit_log = config.audit.open()?;
@@ -63,9 +63,9 @@ pub(super) async fn open_with(
     Ok((plugin, location))
 }
 
-/// Fails when the component can do nothing at all, as with a setting that cannot
-/// be used: whoever starts a server is to learn that, and not its clients.
-pub(super) async fn try_out(plugin: &Plugin, config: &Config) -> Result<(), Failure> {
+/// Fails if the component cannot work at all, for example because of an invalid
+/// setting, so that the operator learns it at the start instead of the clients later.
+pub(super) async fn smoke_test(plugin: &Plugin, config: &Config) -> Result<(), Failure> {
     let caller = Caller {
         principal: Principal::Operator,
         source: None,
@@ -83,7 +83,7 @@ pub(super) async fn try_out(plugin: &Plugin, config: &Config) -> Result<(), Fail
     }
 }
 
-/// Where state lives.
+/// Returns the location of the store.
 pub(super) fn location(config: &Config) -> Result<StoreLocation, Failure> {
     match &config.store.url {
         Some(url) => url.parse().map_err(Failure::start),
@@ -91,7 +91,7 @@ pub(super) fn location(config: &Config) -> Result<StoreLocation, Failure> {
     }
 }
 
-/// Names the component, and where it is kept compiled.
+/// Returns a builder with the component and the cache of its compiled code.
 pub(super) fn component(config: &Component) -> Result<PluginBuilder, Failure> {
     let path = match &config.file {
         Some(path) => path.clone(),
@@ -99,7 +99,7 @@ pub(super) fn component(config: &Component) -> Result<PluginBuilder, Failure> {
             let path = default_component_path().map_err(Failure::start)?;
             if !path.exists() {
                 return Err(Failure::start(format!(
-                    "there is no component at {}; say where it is with `--component FILE`",
+                    "no component found at {}; name it with `--component FILE`",
                     path.display()
                 )));
             }
@@ -115,24 +115,24 @@ pub(super) fn component(config: &Component) -> Result<PluginBuilder, Failure> {
     Ok(builder)
 }
 
-/// The store at a place that outlives this process and holds something already.
+/// Fails unless the store outlives this process and already contains data.
 pub(super) fn require_data(location: &StoreLocation) -> Result<(), Failure> {
     match location {
         StoreLocation::Memory => Err(Failure::usage(
-            "a store in memory is gone with its process: name another with `--store`",
+            "a store in memory ends with its process: name another with `--store`",
         )),
         StoreLocation::Sqlite(path) if !holds_data(path) => Err(Failure::start(format!(
-            "there is no database at {}; say where it is with `--store sqlite:PATH`",
+            "no database found at {}; name it with `--store sqlite:PATH`",
             path.display()
         ))),
-        // A server says itself when it has no such database.
+        // A PostgreSQL server reports a missing database itself.
         StoreLocation::Sqlite(_) | StoreLocation::Postgres(_) => Ok(()),
     }
 }
 
 fn default_database() -> Result<PathBuf, Failure> {
     let folder = xdg_folder("XDG_DATA_HOME", ".local/share").ok_or_else(|| {
-        Failure::start("there is no home directory to keep the store in; use `--store sqlite:PATH`")
+        Failure::start("no home directory found for the store; use `--store sqlite:PATH`")
     })?;
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -161,17 +161,17 @@ pub(super) async fn store(location: &StoreLocation) -> Result<Arc<dyn Store>, Fa
     }
 }
 
-/// What to do when there is no master key yet.
+/// The treatment of a missing master key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoKey {
-    /// Make one, for a database that begins.
+    /// Create one, for a new database.
     Create,
-    /// Fail: what it is for was made under a key that there must be.
+    /// Fail: the data was written under a key that must exist.
     Fail,
 }
 
-/// The key comes before the database, so that a database without its key is
-/// never left behind by a first start that fails half-way.
+/// Returns the master key. It is opened before the database, so that a first start that
+/// fails never leaves a database without its key behind.
 pub(super) fn keys(
     config: &Config,
     location: &StoreLocation,
@@ -195,8 +195,8 @@ pub(super) fn keys(
             return Keys::load_or_create(file).map_err(Failure::start);
         }
         (StoreLocation::Postgres(_), None) => return Err(Failure::start(NO_KEY_BESIDE_POSTGRES)),
-        // Never a new one: each machine would make its own, and one in a container
-        // would be gone with it.
+        // Never created: each machine would have its own, and one in a container would
+        // be lost with it.
         (StoreLocation::Postgres(_), Some(file)) => {
             return Keys::load(file).map_err(Failure::start);
         }
@@ -218,9 +218,9 @@ pub(super) fn keys(
     };
     if holds_data(database) && !file.exists() {
         return Err(Failure::start(format!(
-            "the database {} is there, but not its master key {}: with another key no password \
-             and no token in it would be valid any more; put the key back, name it with \
-             `--master-key-file FILE` or USER_AUTH_MASTER_KEY, or begin with another database",
+            "the database {} exists, but not its master key {}: with another key no password \
+             or token in it would be valid; restore the key, name it with \
+             `--master-key-file FILE` or USER_AUTH_MASTER_KEY, or start with another database",
             database.display(),
             file.display()
         )));
@@ -232,7 +232,7 @@ pub(super) fn keys(
     .map_err(Failure::start)
 }
 
-/// The master key that the service manager gave, if it did: see
+/// Returns the path of the master key from the service manager, if there is one: see
 /// <https://systemd.io/CREDENTIALS>.
 fn credential() -> Option<PathBuf> {
     let folder = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)?;

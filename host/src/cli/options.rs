@@ -1,4 +1,4 @@
-//! The options that several commands have.
+//! The options shared by several commands.
 
 use std::env;
 use std::fmt;
@@ -12,14 +12,14 @@ use super::config::Flags;
 use super::delivery::DeliveryOptions;
 use super::show::Screen;
 
-/// Which component runs, on which store, under which key.
+/// The component, the store and the key.
 #[derive(Args)]
 pub(super) struct Options {
     #[command(flatten)]
     state: StateOptions,
 
-    /// A file that a line of JSON is appended to for each operation, or `-` for
-    /// standard error; the audit records in the store are there in any case
+    /// A file to which a line of JSON is appended for each operation, or `-` for
+    /// standard error; the audit records in the store are always written
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     audit_log: Option<String>,
 
@@ -30,7 +30,7 @@ pub(super) struct Options {
     component: ComponentOptions,
 }
 
-/// How what a command returns is written.
+/// The form of a command's output.
 #[derive(Args)]
 pub(super) struct OutputOptions {
     /// Text and tables, or JSON [default: text on a terminal, JSON when piped]
@@ -38,19 +38,19 @@ pub(super) struct OutputOptions {
     output: Option<OutputFormat>,
 }
 
-/// A form of output. The names say it all: descriptions would have clap print each on
-/// a line of its own.
+/// A form of output. Its variants have no descriptions, which would make clap print
+/// each on a line of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OutputFormat {
     Table,
     Json,
 }
 
-/// What is configured, and where.
+/// The source of the configuration.
 #[derive(Args)]
 pub(super) struct ConfigOptions {
-    /// The configuration, in JSON or TOML; the environment wins over it, and the
-    /// options over both
+    /// The configuration, in JSON or TOML; the environment overrides it, and options
+    /// override both
     #[arg(
         long,
         env = "USER_AUTH_CONFIG",
@@ -59,44 +59,45 @@ pub(super) struct ConfigOptions {
     )]
     config: Option<PathBuf>,
 
-    /// Set any key of the configuration, such as limits.connections=100; may be
-    /// given several times. `user-auth config show` lists all keys
+    /// Set any key of the configuration, such as limits.connections=100; may be given
+    /// several times. `user-auth config show` lists all keys
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
 
-/// Where state lives, and under which key.
+/// The store and its key.
 #[derive(Args)]
 pub(super) struct StateOptions {
     #[command(flatten)]
     config: ConfigOptions,
 
-    /// Where state lives: `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, or `memory`
-    /// for as long as the process runs [default: sqlite:~/.local/share/user-auth/user-auth.db]
+    /// The store: `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, or `memory`, which
+    /// lasts as long as the process [default:
+    /// sqlite:~/.local/share/user-auth/user-auth.db]
     #[arg(long, value_name = "STORE")]
     store: Option<String>,
 
-    /// The file that holds the master key, created at the first start; unused
-    /// when USER_AUTH_MASTER_KEY is set [default: the systemd credential
+    /// The file with the master key, created at the first start; ignored if
+    /// USER_AUTH_MASTER_KEY is set [default: the systemd credential
     /// user-auth-master-key, or else master.key beside the database]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     master_key_file: Option<String>,
 }
 
-/// Which component runs.
+/// The component to run.
 #[derive(Args)]
 pub(super) struct ComponentOptions {
     /// The component [default: user-auth.wasm beside this program]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     component: Option<String>,
 
-    /// Compile the component at every start instead of keeping it compiled
+    /// Compile the component at every start instead of caching the compiled code
     #[arg(long)]
     no_cache: bool,
 }
 
 impl Options {
-    /// What they set of the configuration.
+    /// Returns the configuration keys that these options set.
     pub(super) fn flags(&self) -> Flags {
         let mut flags = self.state.flags();
         flags.text("audit-log", self.audit_log.as_deref());
@@ -107,7 +108,7 @@ impl Options {
 }
 
 impl OutputOptions {
-    /// Whether what goes to this screen is for programs.
+    /// Returns whether the output on this screen is for programs.
     pub(super) fn is_json(&self, screen: Screen) -> bool {
         match self.output {
             Some(format) => format == OutputFormat::Json,
@@ -140,7 +141,7 @@ impl ComponentOptions {
     }
 }
 
-/// Where state lives.
+/// The location of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StoreLocation {
     /// In this process.
@@ -171,15 +172,15 @@ impl StoreLocation {
     const EXPECTED: &str = "write `sqlite:PATH`, `postgres://USER@HOST/DATABASE` or `memory`";
 }
 
-/// The path of `sqlite:PATH`, which is taken as it is, or of a URL with an absolute one,
-/// `sqlite:///PATH`. Other programs take more in such a place; what is meant by that is
-/// not to become part of the name of a file.
+/// Returns the path of `sqlite:PATH`, which is used as it is, or of a URL with an
+/// absolute path, `sqlite:///PATH`. Other programs accept more there; such extensions
+/// must not become part of a file name.
 fn sqlite_path(text: &str) -> Result<PathBuf, String> {
     let path = match text.strip_prefix("//") {
         Some(path) if path.starts_with('/') => path,
         Some(path) => {
             return Err(format!(
-                "in `sqlite://{path}` what follows `//` would be the name of a machine: write \
+                "in `sqlite://{path}` the part after `//` would be the name of a machine: write \
                  `sqlite:{path}`, or with an absolute path `sqlite:///{path}`"
             ));
         }
@@ -189,29 +190,27 @@ fn sqlite_path(text: &str) -> Result<PathBuf, String> {
     if ["", ":memory:", "/:memory:"].contains(&path) {
         return Err(match path {
             "" => StoreLocation::EXPECTED.to_owned(),
-            _ => "for a store in memory write `memory`".to_owned(),
+            _ => "write `memory` for a store in memory".to_owned(),
         });
     }
     if path.contains('?') {
         return Err(format!(
-            "a store in SQLite takes no parameters: leave out what begins with `?` in `sqlite:{text}`"
+            "an SQLite store has no parameters: leave out the part from `?` in `sqlite:{text}`"
         ));
     }
     if path.contains('#') {
         return Err(format!(
-            "a store in SQLite takes no fragment: leave out what begins with `#` in `sqlite:{text}`"
+            "an SQLite store has no fragment: leave out the part from `#` in `sqlite:{text}`"
         ));
     }
     if is_url && is_percent_encoded(path) {
         return Err(format!(
-            "the path in `sqlite:{text}` is taken as it is: write the characters themselves in the \
+            "the path in `sqlite:{text}` is used as it is: write the characters themselves in \
              place of `%` and two digits"
         ));
     }
     if path.starts_with("file:") {
-        return Err(format!(
-            "`{path}` is a URI of SQLite's own: write `sqlite:PATH`"
-        ));
+        return Err(format!("`{path}` is an SQLite URI: write `sqlite:PATH`"));
     }
     if path == "~" || path.starts_with("~/") {
         return Err(format!(
@@ -232,14 +231,14 @@ impl fmt::Display for StoreLocation {
         match self {
             Self::Memory => f.write_str("memory, gone when this process ends"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            // Without its password.
+            // Shown without its password.
             Self::Postgres(url) => url.fmt(f),
         }
     }
 }
 
-/// Takes an environment variable that is empty for one that is not set, as
-/// deployment tools set it that have no value for it.
+/// Treats an empty environment variable as not set: deployment tools set empty
+/// variables for missing values.
 pub(super) fn without_empty_variables(command: Command) -> Command {
     command
         .mut_args(|argument| {
@@ -252,10 +251,10 @@ pub(super) fn without_empty_variables(command: Command) -> Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// The folder of this program under an XDG base directory: `variable`, or
-/// `fallback` in the home directory. `None`: neither is known.
+/// Returns this program's folder under an XDG base directory: `variable`, or `fallback`
+/// in the home directory. Returns `None` if neither is known.
 pub(super) fn xdg_folder(variable: &str, fallback: &str) -> Option<PathBuf> {
-    // The XDG specification has relative paths ignored.
+    // The XDG specification requires relative paths to be ignored.
     let named = env::var_os(variable)
         .map(PathBuf::from)
         .filter(|path| path.is_absolute());
@@ -313,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_programs_take_in_a_url_becomes_no_part_of_a_name() {
+    fn url_extensions_of_other_programs_are_rejected() {
         for (text, says) in [
             ("sqlite:///x/ua.db?mode=rwc", "no parameters"),
             ("sqlite:ua.db?mode=rwc", "no parameters"),

@@ -1,4 +1,4 @@
-//! How far something is, on a terminal.
+//! Progress on a terminal.
 
 use std::io::{self, IsTerminal as _};
 
@@ -6,8 +6,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Failure;
 
-/// A bar of so many bytes, or something that turns if nobody knows how many there
-/// are. Not there if standard error is no terminal.
+/// Returns a progress bar for this many bytes, or a spinner if the number is unknown.
+/// Hidden if standard error is not a terminal.
 pub(super) fn bar(bytes: Option<u64>) -> Result<ProgressBar, Failure> {
     let target = match io::stderr().is_terminal() {
         true => ProgressDrawTarget::stderr(),
@@ -18,6 +18,6 @@ pub(super) fn bar(bytes: Option<u64>) -> Result<ProgressBar, Failure> {
         None => "{spinner} {msg}",
     };
     let style = ProgressStyle::with_template(template)
-        .map_err(|error| Failure::start(format!("there is no progress bar: {error}")))?;
+        .map_err(|error| Failure::start(format!("the progress bar cannot be shown: {error}")))?;
     Ok(ProgressBar::with_draw_target(bytes, target).with_style(style))
 }

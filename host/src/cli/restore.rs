@@ -1,4 +1,4 @@
-//! `user-auth restore`.
+//! The command `user-auth restore`.
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _};
@@ -22,14 +22,14 @@ use super::{Failure, progress, show};
 
 #[derive(Args)]
 #[command(after_help = "\
-The store may be of another kind than the one that the backup is of: this is also
-the way from one kind to another. It has to be empty. It takes the master key that
-the store of the backup had when the backup was made.
+The store may be of another kind than the one that was backed up, so this is also the
+way to migrate between kinds. It has to be empty. It needs the master key that the
+original store had when the backup was made.
 
-A file is read to its end before anything is written; of standard input what is
-damaged is not written either, but that something is missing is seen only at its
-end. Until all is written and compared nothing opens the store: a restore that is
-broken off is begun anew, with --replace. Stop servers that use the store.
+A file is checked to its end before anything is written. Damaged parts of standard
+input are not written either, but missing ones are noticed only at its end. The store
+cannot be opened until every record has been written and compared: repeat an
+interrupted restore with --replace. Stop servers that use the store.
 
 The summary is text on a terminal, JSON when piped. Exit codes: 0 done, 2 wrong
 arguments, 3 not done, 130 stopped by a signal.")]
@@ -38,8 +38,7 @@ pub(super) struct Restore {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Delete all that the store holds, and what is left of a restore that was
-    /// broken off
+    /// Delete everything in the store, including the remains of an interrupted restore
     #[arg(long)]
     replace: bool,
 
@@ -57,7 +56,7 @@ impl Restore {
         let location = location(&config)?;
         if location == StoreLocation::Memory {
             return Err(Failure::usage(
-                "a store in memory is gone with its process: name another with `--store`",
+                "a store in memory ends with its process: name another with `--store`",
             ));
         }
         let master = keys(&config, &location, NoKey::Fail)?;
@@ -68,7 +67,8 @@ impl Restore {
                 .check(&master)
                 .await
                 .map_err(|error| self.failed(error))?;
-            // Only now: a backup that is of no use is to leave no database behind.
+            // Opened only now, so that an unusable backup does not leave an empty
+            // database behind.
             let store = store(&location).await?;
             let bar = progress::bar(input.bytes)?;
             let done = restore(input.reader, &master, &*store, self.replace, |extent| {
@@ -99,7 +99,7 @@ impl Restore {
     }
 }
 
-/// What is restored.
+/// The backup to restore.
 struct Input {
     reader: Box<dyn Read + Send>,
     /// A file that can be read twice.
@@ -134,7 +134,7 @@ impl Input {
         })
     }
 
-    /// Reads a file to its end, and goes back to its beginning.
+    /// Checks a file to its end, and rewinds it.
     async fn check(mut self, master: &Keys) -> Result<Input, BackupError> {
         let Some(mut file) = self.file.take() else {
             return Ok(self);

@@ -1,4 +1,4 @@
-//! `user-auth rotate-master-key`.
+//! The command `user-auth rotate-master-key`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,17 +18,17 @@ const USAGE: &str = "user-auth rotate-master-key [OPTIONS]
 
 #[derive(Args)]
 #[command(override_usage = USAGE, after_help = "\
-Tokens, passwords, API keys and second factors stay valid, and servers that run
-need not be started anew. What starts from then on takes the new key: put it where
-the old one was. The old key opens the store no more, only backups of its time.
+Tokens, passwords, API keys and second factors stay valid, and running servers need
+not be restarted. Processes that start later need the new key: put it in the place of
+the old one. The old key no longer opens the store, only backups of its time.
 
-It does not help against somebody who had the old key and a copy of the store: they
-have what all keys are derived from. Against what they know from that copy, end all
-sessions, and have passwords reset and second factors enrolled anew.
+Rotation does not help against an attacker who has both the old key and a copy of the
+store, from which all keys can be derived. To invalidate what that copy contains, end
+all sessions, and have passwords reset and second factors enrolled again.
 
 Exit codes: 0 done, 2 wrong arguments, 3 not done.")]
 pub(super) struct RotateMasterKey {
-    /// The file of the new key, created if it is not there
+    /// The file of the new key, created if it does not exist
     #[arg(long, value_name = "FILE")]
     new_master_key_file: PathBuf,
 
@@ -49,18 +49,18 @@ impl RotateMasterKey {
         require_data(&location)?;
         let master = keys(&config, &location, NoKey::Fail)?;
         let store = store(&location).await?;
-        // Before a file is made that would be of no use.
+        // Checked before a file is created that would be of no use.
         let _ = master.claim(&*store).await.map_err(Failure::start)?;
-        // The new key is on the disk before the store takes it: whatever happens
-        // between, one of the two opens it.
+        // The new key is on the disk before the store uses it: whatever happens in
+        // between, one of the two opens the store.
         let new = Keys::load_or_create(&self.new_master_key_file).map_err(Failure::start)?;
         master.rotate(&new, &*store).await.map_err(Failure::start)?;
         let file = self.new_master_key_file.display();
         let screen = Screen::of_output();
         let text = match self.output.is_json(screen) {
             false => screen.wrapped(&show::printable_lines(&format!(
-                "The master key is the one in {file} now. Put it where the old one is, which opens \
-                 the store no more.\n"
+                "The master key is now the one in {file}. Put it in the place of the old one, which \
+                 no longer opens the store.\n"
             ))),
             true => {
                 let file = json!({"master_key_file": self.new_master_key_file});

@@ -1,4 +1,4 @@
-//! `user-auth serve`.
+//! The command `user-auth serve`.
 
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
@@ -20,19 +20,20 @@ use super::Failure;
 use super::config::{Config, Flags};
 use super::delivery::Reach;
 use super::descriptors;
-use super::open::{open_with, try_out};
+use super::open::{open_with, smoke_test};
 use super::options::{Options, StoreLocation};
 use super::show;
 
-/// How often what has expired is deleted, and how much at a time.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// Interval at which expired records are deleted.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 const PAGE: u32 = 100;
 const PAGES: u32 = 1000;
-/// Connections that may wait to be accepted, if the system lets so many: with few,
-/// a crowd that comes at once is told nothing, and tries again after a second.
+/// Length of the queue of connections to be accepted, if the system permits it: with a
+/// short one, connections in a burst are dropped without notice, and retried after a
+/// second.
 const BACKLOG: u32 = 4096;
-/// What a shell reports of a process that SIGINT ended.
-const KILLED: i32 = 130;
+/// Exit code of a process that SIGINT ended, as shells report it.
+const INTERRUPTED: i32 = 130;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -45,7 +46,7 @@ pub(super) struct Serve {
     listen: Listen,
 
     /// The Consul agent to register with, such as http://127.0.0.1:8500; its ACL token
-    /// is taken from CONSUL_HTTP_TOKEN
+    /// comes from CONSUL_HTTP_TOKEN
     #[arg(long, value_name = "URL")]
     consul: Option<String>,
 
@@ -53,16 +54,16 @@ pub(super) struct Serve {
     options: Options,
 }
 
-/// Where to listen, and to whom.
+/// The listen address, and the allowed callers.
 #[derive(Args)]
 pub(super) struct Listen {
-    /// The address and port to listen on; port 0 takes a free one [default:
+    /// The address and port to listen on; port 0 selects a free one [default:
     /// 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
 
-    /// Another name that clients may reach this server by, with or without a
-    /// port, or *.example.com; may be given several times
+    /// Another name by which clients may reach this server, with or without a port, or
+    /// *.example.com; may be given several times
     #[arg(long = "allowed-host", value_name = "HOST", value_delimiter = ',')]
     allowed_hosts: Vec<String>,
 
@@ -95,8 +96,8 @@ impl Serve {
         policy.check(requires_key).map_err(Failure::usage)?;
         if policy.allowed.admits_null() && !requires_key {
             warn!(
-                "the origin null may call: any web page that somebody on this machine looks at can \
-                 have it; set security.authentication.type = \"api_key\" if that is not meant"
+                "the origin null may call: any web page viewed on this machine can \
+                 use it; set security.authentication.type = \"api_key\" if that is not intended"
             );
         }
         let shutdown = shutdown_signal()?;
@@ -106,7 +107,7 @@ impl Serve {
         let limits = descriptors::fit(config.limits.0.clone());
         let adapt = |builder: PluginBuilder| builder.require_api_key(requires_key);
         let (plugin, store) = open_with(&config, limits, Reach::of(address.ip()), adapt).await?;
-        try_out(&plugin, &config).await?;
+        smoke_test(&plugin, &config).await?;
 
         let stopping = CancellationToken::new();
         let registrar = registrar(&config, address)?;
@@ -114,8 +115,8 @@ impl Serve {
         announce(address, &store, tls.is_some());
         if !requires_key {
             warn!(
-                "the server is open: it asks nobody on this machine who they are; set \
-                 `security.authentication.type` to `api_key` to have it ask for API keys"
+                "the server is open: users of this machine need no credentials to call it; set \
+                 `security.authentication.type` to `api_key` to require API keys"
             );
         }
         let registration = registrar.map(|(agent, service)| {
@@ -127,10 +128,10 @@ impl Serve {
             None => listener.into(),
         };
         let messages = plugin.clone();
-        let housekeeping = tokio::spawn(keep_house(plugin.clone()));
+        let maintenance = tokio::spawn(run_maintenance(plugin.clone()));
         let shutdown = async {
             shutdown.await;
-            // Nobody is to be sent here any more while the last requests end.
+            // Load balancers must send no more requests while the last ones end.
             stopping.cancel();
         };
         let served = http::serve(listener, plugin, policy, shutdown).await;
@@ -141,17 +142,17 @@ impl Serve {
         messages.drain().await;
         drop(messages);
         reloading.abort();
-        housekeeping.abort();
-        // Its plugin is the last: the store is closed, and its log folded in, when
-        // that is dropped.
-        let _ = housekeeping.await;
+        maintenance.abort();
+        // The maintenance task has the last plugin: dropping it closes the store and
+        // folds in its log.
+        let _ = maintenance.await;
         served.map_err(Failure::start)?;
         info!("stopped");
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The Consul agent, if there is one, and what it is told.
+/// Returns the Consul agent and the registration, if configured.
 fn registrar(config: &Config, listening: SocketAddr) -> Result<Option<(Consul, Service)>, Failure> {
     let consul = config.discovery.consul.as_ref();
     consul
@@ -159,15 +160,15 @@ fn registrar(config: &Config, listening: SocketAddr) -> Result<Option<(Consul, S
         .transpose()
 }
 
-/// Fails when others than this machine's could call without showing who they are.
+/// Fails if other machines could call without credentials.
 pub(super) fn refuse_to_be_open(address: SocketAddr, config: &Config) -> Result<(), Failure> {
     if config.requires_key() || Reach::of(address.ip()) != Reach::Network {
         return Ok(());
     }
     Err(Failure::start(format!(
-        "on {address} others could call without showing who they are. Set \
+        "on {address} other machines could call without credentials. Set \
          `security.authentication.type` to `api_key` in the configuration (or \
-         USER_AUTH_SECURITY_AUTHENTICATION_TYPE=api_key), and make the first API key on this \
+         USER_AUTH_SECURITY_AUTHENTICATION_TYPE=api_key), and create the first API key on this \
          machine:\n  \
          user-auth call create_service_account username=NAME\n  \
          user-auth call create_api_key name=first user_id=USER_ID\n\
@@ -175,7 +176,7 @@ pub(super) fn refuse_to_be_open(address: SocketAddr, config: &Config) -> Result<
     )))
 }
 
-/// What callers are held to.
+/// Returns the rules for callers.
 pub(super) fn policy(config: &Config, https: bool) -> Result<Policy, Failure> {
     let security = &config.security;
     Ok(Policy {
@@ -195,11 +196,11 @@ pub(super) fn policy(config: &Config, https: bool) -> Result<Policy, Failure> {
     })
 }
 
-/// Whom the server answers.
+/// Returns the allowed hosts and origins.
 fn allowed(config: &Config) -> Result<Allowed, Failure> {
     let mut allowed = Allowed::default();
     let listen = &config.server.listen;
-    // Clients may name the server as whoever started it did.
+    // Clients may use the host name that was given as the listen address.
     if listen.parse::<SocketAddr>().is_err()
         && let Ok(with_name) = allowed.clone().host(listen)
     {
@@ -214,16 +215,15 @@ fn allowed(config: &Config) -> Result<Allowed, Failure> {
     Ok(allowed)
 }
 
-/// The certificate, if there is one to be had.
+/// Loads the certificate, if one is configured.
 pub(super) fn load_tls(config: &Config) -> Result<Option<Tls>, Failure> {
     let tls = config.server.tls.as_ref();
     tls.map(|tls| Tls::load(&tls.certificate, &tls.key).map_err(Failure::start))
         .transpose()
 }
 
-/// Whenever SIGHUP says that there are new files, reads the certificate again, and
-/// opens the audit log anew. With neither there is nothing to do: the signal does not
-/// end the server.
+/// Handles SIGHUP: reloads the certificate and reopens the audit log. With neither
+/// there is nothing to do, and the signal does not end the server.
 fn reload_at_hangup(
     tls: Option<Tls>,
     audit_log: Option<Arc<AuditLog>>,
@@ -239,8 +239,10 @@ fn reload_at_hangup(
                     log.reopen();
                 }
                 match tls.as_ref().map(Tls::reload) {
-                    Some(Ok(())) => info!("the certificate was read again"),
-                    Some(Err(error)) => warn!(%error, "the certificate stays the old one"),
+                    Some(Ok(())) => info!("the certificate was reloaded"),
+                    Some(Err(error)) => {
+                        warn!(%error, "the certificate could not be reloaded; the previous one stays in use")
+                    }
                     None => {}
                 }
             }
@@ -254,19 +256,18 @@ async fn bind(listen: &str) -> Result<TcpListener, Failure> {
     listen_at(listen).await.map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                "; another program listens there: stop it, or take another port with `--listen`"
+                "; another program listens there: stop it, or choose another port with `--listen`"
             }
             io::ErrorKind::PermissionDenied => {
-                "; ports below 1024 are the system's: take another with `--listen`"
+                "; ports below 1024 are reserved for the system: choose another with `--listen`"
             }
-            _ => "; `--listen` takes an address and a port, such as 127.0.0.1:8000",
+            _ => "; `--listen` needs an address and a port, such as 127.0.0.1:8000",
         };
         Failure::start(format!("cannot listen on {listen}: {error}{advice}"))
     })
 }
 
-/// Listens on the first of the addresses that the name stands for and that can be
-/// had.
+/// Listens on the first usable address of the name.
 async fn listen_at(address: &str) -> io::Result<TcpListener> {
     let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in tokio::net::lookup_host(address).await? {
@@ -283,16 +284,16 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // Not to wait, after a restart, for the connections of the time before; on
-    // Windows it would let two programs listen on one port.
+    // Permits a restart while connections of the previous process linger; on Windows
+    // this would let two programs listen on one port.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Completes when the user or the system asks the process to end. Asked twice,
-/// the process ends at once.
+/// Completes when the user or the system asks the process to end. A second request ends
+/// the process immediately.
 pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, Failure> {
     #[cfg(unix)]
     {
@@ -308,10 +309,10 @@ pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, Failure> {
         };
         Ok(async move {
             asked().await;
-            info!("finishing what is in flight");
+            info!("finishing the requests in flight");
             tokio::spawn(async move {
                 asked().await;
-                std::process::exit(KILLED);
+                std::process::exit(INTERRUPTED);
             });
         })
     }
@@ -320,14 +321,14 @@ pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, Failure> {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-        info!("finishing what is in flight");
+        info!("finishing the requests in flight");
     })
 }
 
-/// Says where the server is and how to try it: in words on a terminal, as a
-/// line of the log otherwise.
+/// Reports the address of the server and how to try it: in words on a terminal,
+/// otherwise as a log line.
 fn announce(address: SocketAddr, store: &StoreLocation, has_tls: bool) {
-    // Nobody can connect to 'all addresses'.
+    // Clients cannot connect to the unspecified address.
     let reachable = match address.ip().is_unspecified() {
         true => format!("127.0.0.1:{}", address.port()),
         false => address.to_string(),
@@ -356,10 +357,10 @@ Ctrl-C stops it.\n",
     )));
 }
 
-async fn keep_house(plugin: Plugin) {
-    let mut minutes = interval(HOUSEKEEPING);
+async fn run_maintenance(plugin: Plugin) {
+    let mut minutes = interval(MAINTENANCE_INTERVAL);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first tick comes at once, when there are better things to do.
+    // The first tick is immediate, when the server has other work.
     minutes.tick().await;
     loop {
         minutes.tick().await;
@@ -368,10 +369,10 @@ async fn keep_house(plugin: Plugin) {
     }
 }
 
-/// Has the component delete sessions that have expired, page by page.
+/// Deletes expired sessions through the component, page by page.
 async fn sweep(plugin: &Plugin) {
     let mut after = None;
-    // What is left over has to wait a minute.
+    // The rest has to wait for the next minute.
     for _ in 0..PAGES {
         match plugin.sweep(after.as_deref(), PAGE).await {
             Ok(Ok(swept)) => {
@@ -393,7 +394,7 @@ async fn sweep(plugin: &Plugin) {
     }
 }
 
-/// Has the store free the space of what has expired, page by page.
+/// Frees the space of expired records in the store, page by page.
 async fn purge(plugin: &Plugin) {
     for _ in 0..PAGES {
         match plugin.store().purge(PAGE).await {

@@ -1,4 +1,4 @@
-//! Values on a terminal.
+//! Displays values on a terminal.
 
 use std::env;
 use std::io::{self, IsTerminal, Write as _};
@@ -14,19 +14,20 @@ use user_auth_host::printable;
 use super::Failure;
 use super::table::wrapped;
 
-/// The columns of a terminal that does not say how many it has.
+/// Width of a terminal that does not report its size.
 const USUAL_WIDTH: usize = 80;
-/// A list of no more characters than these stands in one line.
+/// Maximum number of characters in a list that is shown on one line.
 const SHORT: usize = 60;
-/// A list of more elements than these is a paragraph, where lines would take a screen.
+/// Number of elements beyond which a list is shown as a paragraph, since lines would
+/// fill a screen.
 const MANY: usize = 20;
 
-/// Whether to use colours on a terminal: see <https://no-color.org>.
+/// Returns whether to use colours on a terminal: see <https://no-color.org>.
 pub(super) fn wants_colour() -> bool {
     env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Writes to standard output. A reader that has seen enough is no failure.
+/// Writes to standard output. A reader that closes it early is not a failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
     match output
@@ -40,26 +41,27 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes to standard error. There is nobody to tell when that fails.
+/// Writes to standard error. A failure cannot be reported anywhere.
 pub(super) fn complain(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// What something is shown on.
+/// The properties of an output stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Screen {
-    /// Its columns; `None` if it is no terminal, and lines may have any length.
+    /// Width in columns, or `None` if it is not a terminal, so that lines may have any
+    /// length.
     pub(super) width: Option<usize>,
     pub(super) has_colour: bool,
 }
 
 impl Screen {
-    /// Returns what standard output is.
+    /// Returns the properties of standard output.
     pub(super) fn of_output() -> Self {
         Self::of(&io::stdout())
     }
 
-    /// Returns what standard error is.
+    /// Returns the properties of standard error.
     pub(super) fn of_errors() -> Self {
         Self::of(&io::stderr())
     }
@@ -75,7 +77,7 @@ impl Screen {
         }
     }
 
-    /// Returns a text in bold, where there are colours.
+    /// Returns a text in bold, if colours are used.
     pub(super) fn bold(self, text: &str) -> String {
         match self.has_colour {
             true => format!("\x1b[1m{text}\x1b[0m"),
@@ -84,7 +86,7 @@ impl Screen {
     }
 }
 
-/// An object as aligned `key: value` lines of any length, each after `indent`.
+/// Returns an object as aligned `key: value` lines of any length, each after `indent`.
 pub(super) fn lines(object: &Map<String, Value>, indent: &str, colour: bool) -> String {
     let screen = Screen {
         width: None,
@@ -94,8 +96,8 @@ pub(super) fn lines(object: &Map<String, Value>, indent: &str, colour: bool) -> 
 }
 
 impl Screen {
-    /// The same, with prose wrapped at words where the screen ends. Words stay whole:
-    /// they may be what somebody wants to copy.
+    /// Returns the same lines, with prose wrapped at words to the width of the screen.
+    /// Words stay whole, so that they can be copied.
     pub(super) fn lines(self, object: &Map<String, Value>, indent: &str) -> String {
         let width = object.keys().map(|key| printable(key).width()).max();
         let width = width.unwrap_or_default() + 1;
@@ -127,14 +129,15 @@ impl Screen {
             .collect()
     }
 
-    /// A text with those of its lines wrapped at words that are too long.
+    /// Returns a text with its long lines wrapped at words.
     pub(super) fn wrapped(self, text: &str) -> String {
         let lines = text.split('\n');
         let lines = lines.map(|line| self.hanging(line.to_owned(), 0));
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// A text whose first line begins in this column, and its others too.
+    /// Returns a text with all its lines starting at this column, of which the first is
+    /// already there.
     fn hanging(self, text: String, column: usize) -> String {
         let room = match self.width {
             Some(width) => width.saturating_sub(column),
@@ -150,7 +153,7 @@ impl Screen {
     }
 }
 
-/// A value behind its key, or below it.
+/// The form of a value: behind its key, or below it.
 enum Shown<'a> {
     Inline(String),
     Lines(Vec<String>),
@@ -166,7 +169,7 @@ impl Shown<'_> {
             Value::Object(object) if !object.is_empty() => Shown::Object(object),
             Value::Array(items) if items.iter().all(is_scalar) => {
                 let items: Vec<String> = items.iter().map(inline).collect();
-                // What is long is easier to copy from a line of its own.
+                // A long value is easier to copy from a line of its own.
                 match items.iter().map(String::len).sum::<usize>() {
                     0 => Shown::Inline("none".to_owned()),
                     1..=SHORT => Shown::Inline(items.join(", ")),
@@ -180,8 +183,8 @@ impl Shown<'_> {
     }
 }
 
-/// Returns an element of a list as text of one line; of a pair of texts, such as a
-/// field and what is wrong with it, the second behind the first.
+/// Returns an element of a list as text of one line. A pair of texts, such as a field
+/// and its problem, is joined by a colon.
 fn item(value: &Value) -> String {
     let values = value.as_object().map(|fields| fields.values());
     let values: Vec<&Value> = values.into_iter().flatten().collect();
@@ -217,18 +220,19 @@ pub(super) fn is_scalar(value: &Value) -> bool {
     !value.is_array() && !value.is_object()
 }
 
-/// What deceives is escaped: a registered name must not be able to move
-/// the cursor of who looks at it, or to be read as another.
+/// Escapes deceptive characters: a registered name must not be able to move the cursor
+/// of its viewer, or to be read as another.
 pub(super) fn printable(text: &str) -> String {
     printable::printable(text).into_owned()
 }
 
-/// A line of JSON for programs, which may show it as it is.
+/// Returns a line of JSON with deceptive characters escaped, for programs that may
+/// display it.
 pub(super) fn json_line(json: &str) -> String {
     format!("{}\n", printable::printable_json(json))
 }
 
-/// The same for a text of several lines, which stay lines.
+/// Escapes a text of several lines, which stay separate lines.
 pub(super) fn printable_lines(text: &str) -> String {
     let lines: Vec<_> = text.split('\n').map(printable).collect();
     lines.join("\n")
@@ -244,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_shown_as_aligned_lines() {
+    fn an_object_is_displayed_as_aligned_lines() {
         let object = json!({
             "a": 1, "long": "x\u{1b}[2J\u{2028}", "list": ["b\nc", "d\u{202e}"], "no": null, "o": [],
         });
@@ -260,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_in_lines_of_its_own_and_whole() {
+    fn long_values_have_lines_of_their_own() {
         let object = json!({"qr": "▀▄\n▄▀", "token": "x".repeat(500)});
         let token = "x".repeat(500);
         assert_eq!(
@@ -275,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn prose_is_wrapped_below_itself_and_a_word_that_is_too_long_is_not() {
+    fn prose_is_wrapped_with_an_indent_and_long_words_stay_whole() {
         let screen = Screen {
             width: Some(20),
             has_colour: false,

@@ -1,4 +1,4 @@
-//! `user-auth stdio`.
+//! The command `user-auth stdio`.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use user_auth_host::transport::stdio;
 use super::Failure;
 use super::config::{Config, Flags};
 use super::delivery::Reach;
-use super::open::{open, try_out};
+use super::open::{open, smoke_test};
 use super::options::Options;
 use super::serve::shutdown_signal;
 
@@ -30,7 +30,7 @@ impl Stdio {
         let shutdown = shutdown_signal()?;
         let limits = config.limits.0.clone();
         let (plugin, _) = open(&config, limits, Reach::Operator).await?;
-        try_out(&plugin, &config).await?;
+        smoke_test(&plugin, &config).await?;
         let served = stdio::serve(
             tokio::io::stdin(),
             tokio::io::stdout(),
@@ -39,7 +39,7 @@ impl Stdio {
         )
         .await;
         plugin.drain().await;
-        served.map_err(|error| Failure::start(format!("the connection broke: {error}")))?;
+        served.map_err(|error| Failure::start(format!("the connection failed: {error}")))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,4 +1,4 @@
-//! Lists as tables.
+//! Displays lists as tables.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, TableComponent, Width};
@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::show::{Screen, inline, is_scalar, printable};
 
-/// The columns that are of most use, in their order; any other follows by its name.
+/// The most useful columns, in their order; others follow by name.
 const FIRST: [&str; 19] = [
     "session_id",
     "key_id",
@@ -30,21 +30,22 @@ const FIRST: [&str; 19] = [
     "created_at",
 ];
 
-/// Columns without which a row says little: to have them, moments and long names take
+/// Columns without which a row says little: to fit them, times and long names may take
 /// several lines.
 const ESSENTIAL: [&str; 4] = ["at", "operation", "actor", "outcome"];
 
-/// Blanks between two columns.
+/// Number of spaces between two columns.
 const GAP: usize = 2;
-/// Prose is wrapped to no less than this, or than its longest word.
+/// Minimum width to which prose is wrapped, unless its longest word is wider.
 const PROSE: usize = 16;
-/// Words that are longer than this are broken.
+/// Length beyond which words are broken.
 const LONGEST_WORD: usize = 40;
-/// The same of names in essential columns, at their marks, where there is no room.
+/// The same for names in essential columns, broken at their separators, when there is
+/// no room.
 const LONGEST_PART: usize = 16;
 
-/// Rows of columns without a header, each but the last as wide as its longest cell,
-/// after an indent.
+/// Formats rows of columns without a header, each column but the last as wide as its
+/// longest cell, after an indent.
 pub(super) fn grid<const N: usize>(
     rows: &[[String; N]],
     indent: &str,
@@ -68,7 +69,7 @@ pub(super) fn grid<const N: usize>(
         .collect()
 }
 
-/// A text wrapped at words.
+/// Wraps a text at words.
 pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
     let mut table = plain(width);
     table.add_row([text]);
@@ -78,7 +79,7 @@ pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
     format!("{}\n", table.trim_fmt())
 }
 
-/// A table without any lines.
+/// Returns a table without lines.
 fn plain(width: Option<usize>) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING);
@@ -94,8 +95,8 @@ fn plain(width: Option<usize>) -> Table {
     table
 }
 
-/// Rows that are objects, with a column for each field as far as the screen is wide
-/// enough, and a line that names the others.
+/// Formats rows that are objects, with a column for each field that fits on the screen,
+/// and a line that names the others.
 pub(super) fn table(rows: &[&Map<String, Value>], screen: Screen) -> String {
     let columns = columns(rows);
     let (mut shown, mut hidden) = fitting(&columns, screen.width, |column| column.least_width);
@@ -146,7 +147,7 @@ pub(super) fn table(rows: &[&Map<String, Value>], screen: Screen) -> String {
     text
 }
 
-/// The same, each row as lines of its own, for a screen that is too narrow.
+/// Formats each row as separate lines, for a narrow screen.
 fn blocks(rows: &[&Map<String, Value>], screen: Screen) -> String {
     let blocks = rows.iter().map(|row| screen.lines(row, ""));
     blocks.collect::<Vec<_>>().join("\n")
@@ -155,13 +156,13 @@ fn blocks(rows: &[&Map<String, Value>], screen: Screen) -> String {
 struct Column {
     name: String,
     cells: Vec<String>,
-    /// The same, with names in several lines if the column is essential.
+    /// The cells with names in several lines, if the column is essential.
     narrow_cells: Vec<String>,
-    /// Narrower than this it is not worth showing.
+    /// Width below which the column is not worth showing.
     least_width: usize,
     /// The same with the narrow cells.
     narrow_width: usize,
-    /// Its values are objects within objects, for which a cell is no place.
+    /// Whether the values contain nested objects, which do not fit into a cell.
     is_nested: bool,
 }
 
@@ -198,7 +199,7 @@ impl Column {
         column
     }
 
-    /// The name in words, which can be wrapped.
+    /// Returns the name in words, which can be wrapped.
     fn title(&self) -> String {
         self.name.replace('_', " ")
     }
@@ -219,7 +220,7 @@ fn columns(rows: &[&Map<String, Value>]) -> Vec<Column> {
         .collect()
 }
 
-/// Splits the columns into those for which there is room, and the names of the others.
+/// Splits the columns into those that fit, and the names of the others.
 fn fitting(
     columns: &[Column],
     width: Option<usize>,
@@ -254,8 +255,8 @@ fn is_nested(value: &Value) -> bool {
     }
 }
 
-/// A moment of RFC 3339 without its fraction of a second, and with a blank in its
-/// middle where it can be wrapped; `None` if it is none.
+/// Returns an RFC 3339 time without its fraction of a second, with a space in its
+/// middle where it can be wrapped, or `None` if the text is not a time.
 fn time(text: &str) -> Option<String> {
     let (moment, fraction) = text.strip_suffix('Z')?.split_once('.')?;
     let moment = format!("{}Z", moment.replacen('T', " ", 1));
@@ -268,7 +269,7 @@ fn is_time(cell: &str) -> bool {
     cell.replace(is_digit, "0") == "0000-00-00 00:00:00Z"
 }
 
-/// A name in lines of several parts, each part with the mark that ends it.
+/// Splits a name into lines of several parts, each with the separator that ends it.
 fn folded(name: &str) -> String {
     let mut lines = vec![String::new()];
     for part in name.split_inclusive(['_', '/']) {
@@ -326,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_aligned_also_below_wide_letters() {
+    fn columns_align_with_wide_characters() {
         assert_eq!(
             shown(&users(), 200),
             "\
@@ -339,7 +340,7 @@ alice     19b0e31271e63ed74b9fe886d69f2b46  active    alice@example.com  admin, 
     }
 
     #[test]
-    fn what_does_not_fit_is_wrapped_or_named_and_ids_stay_whole() {
+    fn columns_that_do_not_fit_are_wrapped_or_named() {
         let text = shown(&users(), 80);
         assert!(text.contains("19b0e31271e63ed74b9fe886d69f2b46"), "{text}");
         assert!(text.contains("(not shown: "), "{text}");
@@ -349,7 +350,7 @@ alice     19b0e31271e63ed74b9fe886d69f2b46  active    alice@example.com  admin, 
     }
 
     #[test]
-    fn moments_and_names_take_lines_where_something_essential_would_not_be_shown() {
+    fn times_and_names_are_folded_to_fit_essential_columns() {
         let rows = json!([
             {
                 "at": "2026-11-22T19:13:18.191Z", "operation": "create_service_account",
@@ -379,7 +380,7 @@ at          operation        actor                             outcome
     }
 
     #[test]
-    fn a_screen_that_is_too_narrow_has_a_line_for_each_value() {
+    fn a_narrow_screen_has_one_line_per_value() {
         let rows = users();
         let rows: Vec<_> = rows
             .as_array()
@@ -396,7 +397,7 @@ at          operation        actor                             outcome
     }
 
     #[test]
-    fn prose_is_wrapped_at_words_and_objects_within_objects_are_left_out() {
+    fn prose_is_wrapped_and_nested_objects_are_omitted() {
         let rows =
             json!([{"name": "a", "schema": {"x": {"y": 1}}, "note": "one two three four five"}]);
         let text = shown(&rows, 22);
@@ -408,14 +409,14 @@ at          operation        actor                             outcome
     }
 
     #[test]
-    fn no_cell_holds_what_would_deceive_the_eye() {
+    fn cells_escape_deceptive_characters() {
         let rows = json!([{"username": "a\u{1b}[2J\u{202e}\nb", "user_id": "c"}]);
         let text = shown(&rows, 80);
         assert!(text.contains("a\\u{1b}[2J\\u{202e}\\nb"), "{text}");
     }
 
     #[test]
-    fn only_moments_are_shortened() {
+    fn only_times_are_shortened() {
         assert_eq!(
             time("2026-11-22T19:13:18.191Z").unwrap(),
             "2026-11-22 19:13:18Z"

@@ -5,8 +5,8 @@ use tracing::info;
 
 use super::{Delivery, DeliveryError, Message};
 
-/// Writes messages to the log, **their codes included**: whoever can read the log
-/// can take over accounts. Good for one's own machine and for nothing else.
+/// Writes messages to the log, **including their codes**: anyone who can read the log
+/// can take over accounts. Suitable only for development on your own machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogDelivery;
 

@@ -1,4 +1,4 @@
-//! The queue of messages, and the tasks that work it off.
+//! The queue of messages, and the tasks that deliver them.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,16 +11,16 @@ use tracing::{debug, error, warn};
 use super::{Delivery, DeliveryError, Message};
 use crate::limits::Limits;
 
-/// How long after the first try that failed comes the second; each further one
-/// comes after twice as long.
+/// Delay of the second attempt after the first one failed; it doubles with each further
+/// attempt.
 const BACKOFF: Duration = Duration::from_millis(250);
 
-/// The queue. Each message has a task of its own, so that none waits for the next
-/// try of another; only tries are few at one time.
+/// The queue. Each message has a task of its own, so that none waits for the retries of
+/// another; only the number of concurrent attempts is limited.
 ///
-/// Anybody can have messages sent to addresses that are not theirs and take none.
-/// So those to addresses that nobody has verified get half of all there is: places
-/// in the queue, and tries at one time.
+/// Anyone can have messages sent to addresses that belong to others or do not exist. So
+/// messages to unverified addresses get half of the capacity: of the places in the
+/// queue, and of the concurrent attempts.
 pub(crate) struct Outbox {
     delivery: Option<Arc<dyn Delivery>>,
     state: Mutex<State>,
@@ -34,11 +34,11 @@ pub(crate) struct Outbox {
     timeout: Duration,
 }
 
-/// The queue at one moment.
+/// The state of the queue at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OutboxMetrics {
     pub(crate) kind: &'static str,
-    /// Messages that wait, or are being delivered.
+    /// Number of messages that wait or are being delivered.
     pub(crate) waiting: usize,
     pub(crate) capacity: usize,
     pub(crate) delivered: u64,
@@ -46,16 +46,16 @@ pub(crate) struct OutboxMetrics {
     pub(crate) refused: u64,
 }
 
-/// Why a message was not taken.
+/// Reasons why a message was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// As many wait as may.
+    /// The queue is full.
     Full,
-    /// It has more bytes than it may, which is the number.
+    /// The message exceeds the size limit, which is the number.
     TooLarge(usize),
-    /// It is not for one address in the form that the contract names.
+    /// The recipient is not a single address in the form of the contract.
     NoAddress,
-    /// There is no way to deliver anything.
+    /// No way of delivery is configured.
     NoDelivery,
 }
 
@@ -64,8 +64,8 @@ impl fmt::Display for Refused {
         match self {
             Self::Full => f.write_str("the queue of messages is full"),
             Self::TooLarge(limit) => write!(f, "a message may have at most {limit} bytes"),
-            Self::NoAddress => f.write_str("a message goes to one address, in printable ASCII"),
-            Self::NoDelivery => f.write_str("there is no delivery of messages"),
+            Self::NoAddress => f.write_str("a message must have one address, in printable ASCII"),
+            Self::NoDelivery => f.write_str("delivery of messages is not configured"),
         }
     }
 }
@@ -73,7 +73,7 @@ impl fmt::Display for Refused {
 #[derive(Default)]
 struct State {
     waiting: usize,
-    /// Of those, the messages to addresses that nobody has verified.
+    /// Number of these to unverified addresses.
     unverified: usize,
     delivered: u64,
     failed: u64,
@@ -97,9 +97,9 @@ impl Outbox {
         })
     }
 
-    /// Takes a message to be delivered in the background; to be called on a tokio
-    /// runtime, with which the message ends. However it is delivered, this takes
-    /// some microseconds.
+    /// Queues a message for delivery in the background. Must be called on a tokio
+    /// runtime; the message is lost when that ends. Whatever the delivery, this takes a
+    /// few microseconds.
     pub(crate) fn enqueue(self: &Arc<Self>, message: Message) -> Result<(), Refused> {
         if message.bytes() > self.message_bytes {
             self.lock().refused += 1;
@@ -113,15 +113,15 @@ impl Outbox {
             self.lock().refused += 1;
             return Err(Refused::NoDelivery);
         };
-        let place = self.take_place(!message.kind.has_verified_address())?;
+        let permit = self.acquire_permit(!message.kind.has_verified_address())?;
         tokio::spawn(async move {
-            let delivered = place.outbox.deliver(&*delivery, &message).await;
-            place.outbox.count(delivered);
+            let delivered = permit.outbox.deliver(&*delivery, &message).await;
+            permit.outbox.count(delivered);
         });
         Ok(())
     }
 
-    /// Waits until all is delivered or given up, but no longer than `patience`.
+    /// Waits until all messages are delivered or given up, for at most `patience`.
     pub(crate) async fn drain(&self, patience: Duration) {
         let drained = timeout(patience, async {
             loop {
@@ -134,7 +134,7 @@ impl Outbox {
         });
         if drained.await.is_err() {
             let lost = self.metrics().waiting;
-            warn!(lost, "messages to owners of accounts are lost");
+            warn!(lost, "messages to account owners were lost");
         }
     }
 
@@ -151,7 +151,7 @@ impl Outbox {
         }
     }
 
-    fn take_place(self: &Arc<Self>, is_unverified: bool) -> Result<Place, Refused> {
+    fn acquire_permit(self: &Arc<Self>, is_unverified: bool) -> Result<QueuePermit, Refused> {
         let mut state = self.lock();
         let is_full = state.waiting >= self.capacity
             || is_unverified && state.unverified >= half(self.capacity);
@@ -161,13 +161,13 @@ impl Outbox {
         }
         state.waiting += 1;
         state.unverified += usize::from(is_unverified);
-        Ok(Place {
+        Ok(QueuePermit {
             outbox: Arc::clone(self),
             is_unverified,
         })
     }
 
-    /// Tries until it is delivered, or no further try is worth while.
+    /// Attempts delivery until it succeeds or a retry is not worthwhile.
     async fn deliver(&self, delivery: &dyn Delivery, message: &Message) -> bool {
         let attempts = match message.kind.has_verified_address() {
             true => self.attempts,
@@ -191,13 +191,13 @@ impl Outbox {
         }
     }
 
-    /// Tries once, when it is its turn.
+    /// Makes one attempt, once a slot is free.
     async fn attempt(
         &self,
         delivery: &dyn Delivery,
         message: &Message,
     ) -> Result<(), DeliveryError> {
-        // Held to the end of the try and no longer. Nobody closes a semaphore.
+        // Held until the end of the attempt only. The semaphore is never closed.
         let _turn = self
             .turn(message)
             .await
@@ -207,8 +207,8 @@ impl Outbox {
             .unwrap_or_else(|_| Err(DeliveryError::Temporary("it took too long".to_owned())))
     }
 
-    /// Waits for a turn. Who may have fewer waits for one of those first, and does
-    /// not keep others from theirs meanwhile.
+    /// Waits for a slot. Unverified addresses first wait for one of their own slots,
+    /// and do not block others meanwhile.
     async fn turn(
         &self,
         message: &Message,
@@ -228,25 +228,24 @@ impl Outbox {
         }
     }
 
-    /// The state is whole between any two statements.
+    /// The state is consistent between any two statements.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What messages to addresses that nobody has verified may have of so much.
+/// Returns the share of messages to unverified addresses.
 fn half(of: usize) -> usize {
     (of / 2).max(1)
 }
 
-/// The place of one message in the queue; free again when it is dropped, be it
-/// because the runtime ended under it.
-struct Place {
+/// The place of one message in the queue, released on drop, also when the runtime ends.
+struct QueuePermit {
     outbox: Arc<Outbox>,
     is_unverified: bool,
 }
 
-impl Drop for Place {
+impl Drop for QueuePermit {
     fn drop(&mut self) {
         let mut state = self.outbox.lock();
         state.waiting -= 1;
@@ -264,10 +263,11 @@ mod tests {
     use super::*;
     use crate::delivery::MessageKind;
 
-    /// Longer than anything here takes.
+    /// Longer than anything in these tests takes.
     const BOUND: Duration = Duration::from_secs(60);
 
-    /// Refuses or stalls what is for some, takes the rest, and tells of each try.
+    /// Rejects or stalls messages to some addresses, accepts the others, and reports
+    /// each attempt.
     struct Fake {
         tries: UnboundedSender<String>,
     }
@@ -312,11 +312,11 @@ mod tests {
 
     async fn next(tries: &mut UnboundedReceiver<String>) -> String {
         let next = timeout(BOUND, tries.recv()).await;
-        next.expect("another try comes").unwrap()
+        next.expect("another attempt was expected").unwrap()
     }
 
     #[tokio::test]
-    async fn messages_to_addresses_that_nobody_has_verified_get_few_tries() {
+    async fn messages_to_unverified_addresses_get_few_attempts() {
         use MessageKind::{EmailChange, EmailVerification, PasswordReset};
         let limits = Limits {
             delivery_attempts: 4,
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_to_addresses_that_nobody_has_verified_leave_half_of_the_queue() {
+    async fn messages_to_unverified_addresses_leave_half_of_the_queue() {
         use MessageKind::{EmailChange, EmailVerification, PasswordChanged, PasswordReset};
         let (outbox, _tries) = outbox(Limits {
             delivery_queue: 4,
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_is_free_again_when_its_message_is_done() {
+    async fn a_finished_message_releases_its_place() {
         let (outbox, _tries) = outbox(Limits {
             delivery_queue: 2,
             ..Limits::default()
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tries_that_stall_leave_some_for_addresses_that_are_verified() {
+    async fn stalled_attempts_leave_slots_for_verified_addresses() {
         let (outbox, mut tries) = outbox(Limits::default());
         for _ in 0..8 {
             let stalled = message(MessageKind::EmailVerification, "stalled");
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_are_tried_at_one_time_than_may_be() {
+    async fn concurrent_attempts_are_limited() {
         let (outbox, mut tries) = outbox(Limits {
             delivery_workers: 2,
             ..Limits::default()
@@ -391,21 +391,21 @@ mod tests {
         for _ in 0..3 {
             add("taken").unwrap();
         }
-        // One by one, beside the one that stalls.
+        // One at a time, beside the one that stalls.
         for _ in 0..4 {
             next(&mut tries).await;
         }
         add("stalled").unwrap();
         next(&mut tries).await;
         add("taken").unwrap();
-        // All that can go on has done so when a task that came later has.
+        // A task that was spawned later has run, so all that can proceed have done so.
         tokio::spawn(async {}).await.unwrap();
         assert!(tries.try_recv().is_err());
         assert_eq!(outbox.metrics().waiting, 3);
     }
 
     #[test]
-    fn what_ends_with_its_runtime_leaves_its_place() {
+    fn a_message_lost_with_its_runtime_releases_its_place() {
         let (outbox, _tries) = outbox(Limits::default());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

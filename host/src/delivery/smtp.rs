@@ -13,19 +13,19 @@ use zeroize::Zeroizing;
 
 use super::{Delivery, DeliveryError, Message};
 
-/// How the connection to the server is secured.
+/// The security of the connection to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmtpSecurity {
-    /// Not at all: for a server on this machine.
+    /// No encryption: for a server on this machine.
     Plain,
-    /// It begins in the clear and goes on with TLS, or not at all (RFC 3207).
+    /// Starts in plain text and requires an upgrade to TLS (RFC 3207).
     StartTls,
     /// TLS from the first byte (RFC 8314).
     Tls,
 }
 
 impl SmtpSecurity {
-    /// The port that is used unless another is named.
+    /// Returns the default port.
     pub fn default_port(self) -> u16 {
         match self {
             Self::Plain => 25,
@@ -35,30 +35,30 @@ impl SmtpSecurity {
     }
 }
 
-/// Which server sends messages, and in whose name.
+/// The mail server and the sender.
 pub struct SmtpOptions {
     /// The server's name, which its certificate must have, or its address.
     pub host: String,
-    /// Its port.
+    /// The server's port.
     pub port: u16,
-    /// How the connection is secured.
+    /// The security of the connection.
     pub security: SmtpSecurity,
-    /// User name and password, if it asks for them.
+    /// User name and password, if the server requires them.
     pub credentials: Option<(String, Zeroizing<String>)>,
     /// The sender: `name@example.com`, or `A name <name@example.com>`.
     pub from: String,
 }
 
-/// Hands each message to a mail server, on a connection of its own.
+/// Sends each message to a mail server, on a connection of its own.
 pub struct SmtpDelivery {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
 }
 
 impl SmtpDelivery {
-    /// By this server.
+    /// Returns a delivery through this server.
     ///
-    /// Fails with a text for people, which holds no password.
+    /// The error is a message for users, which does not contain the password.
     pub fn new(options: SmtpOptions) -> Result<Self, String> {
         let from = sender(&options.from)?;
         let tls = || {
@@ -74,7 +74,7 @@ impl SmtpDelivery {
             AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(options.host.as_str())
                 .port(options.port)
                 .tls(tls)
-                // The outbox has the time of a try.
+                // The outbox limits the time of an attempt.
                 .timeout(None)
                 .hello_name(ClientId::Domain(from.email.domain().to_owned()));
         if let Some((user, password)) = options.credentials {
@@ -86,14 +86,14 @@ impl SmtpDelivery {
         })
     }
 
-    /// The address is in the form that the component makes of what it was given, and is
-    /// handed on as it is.
+    /// Builds the mail. The address is in the canonical form of the component and is
+    /// used unchanged.
     fn mail(&self, message: &Message) -> Result<Mail, DeliveryError> {
         let permanent = |what: &str| DeliveryError::Permanent(what.to_owned());
         let to: Address = message
             .to
             .parse()
-            .map_err(|_| permanent("the address is none that mail can be sent to"))?;
+            .map_err(|_| permanent("mail cannot be sent to the address"))?;
         Mail::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
@@ -107,19 +107,19 @@ impl SmtpDelivery {
             .header(ContentType::TEXT_PLAIN)
             .header(AutoSubmitted)
             .body(message.text().to_string())
-            .map_err(|_| permanent("the message cannot be written"))
+            .map_err(|_| permanent("the message cannot be composed"))
     }
 }
 
-/// The sender, with the domain in A-labels: otherwise each mail would take a server
-/// with SMTPUTF8 (RFC 6531).
+/// Parses the sender and converts its domain to A-labels: otherwise each mail would
+/// need a server with SMTPUTF8 (RFC 6531).
 fn sender(text: &str) -> Result<Mailbox, String> {
     let given: Mailbox = text
         .parse()
-        .map_err(|_| "the sender is no e-mail address".to_owned())?;
+        .map_err(|_| "the sender is not an e-mail address".to_owned())?;
     let address = &given.email;
     if !address.user().is_ascii() {
-        return Err("the sender has other letters than those of ASCII before the `@`".to_owned());
+        return Err("the sender may contain only ASCII before the `@`".to_owned());
     }
     if address.domain().is_ascii() {
         return Ok(given);
@@ -127,7 +127,7 @@ fn sender(text: &str) -> Result<Mailbox, String> {
     let domain = Host::parse(address.domain())
         .map_err(|error| format!("the domain of the sender cannot be used: {error}"))?;
     let address = Address::new(address.user(), domain.to_string())
-        .map_err(|_| "the sender is no e-mail address".to_owned())?;
+        .map_err(|_| "the sender is not an e-mail address".to_owned())?;
     Ok(Mailbox::new(given.name, address))
 }
 
@@ -146,20 +146,21 @@ impl Delivery for SmtpDelivery {
     }
 }
 
-/// What a server says may hold the address; its code tells enough.
+/// Converts an error. A server's text may contain the address; its code is enough.
 fn judge(error: &SmtpError) -> DeliveryError {
     if let Some(status) = error.status() {
-        let reason = format!("the mail server answered {status}");
+        let reason = format!("the mail server responded with {status}");
         return match error.is_permanent() {
             true => DeliveryError::Permanent(reason),
             false => DeliveryError::Temporary(reason),
         };
     }
     let reason = match error {
-        error if error.is_tls() => "the mail server does not offer the TLS that is asked for",
-        // The server lacks something, as SMTPUTF8 for an address that is not ASCII.
+        error if error.is_tls() => "the mail server does not offer the required TLS",
+        // The server lacks a feature, such as SMTPUTF8 for an address that is not
+        // ASCII.
         error if error.is_client() => {
-            let reason = "the mail server does not take what there is to send";
+            let reason = "the mail server cannot accept this message";
             return DeliveryError::Permanent(reason.to_owned());
         }
         _ => "the mail server cannot be reached",
@@ -167,7 +168,7 @@ fn judge(error: &SmtpError) -> DeliveryError {
     DeliveryError::Temporary(reason.to_owned())
 }
 
-/// RFC 3834 section 5: nobody is to answer, least of all a program.
+/// The header of RFC 3834 section 5, which asks programs not to reply.
 #[derive(Clone)]
 struct AutoSubmitted;
 
@@ -191,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sender_in_an_internationalised_domain_takes_no_smtputf8() {
+    fn a_sender_in_an_internationalised_domain_needs_no_smtputf8() {
         let sent = sender("Accounts <a@m\u{fc}ller.example>").unwrap();
         assert_eq!(sent.email.to_string(), "a@xn--mller-kva.example");
         assert_eq!(sent.name.as_deref(), Some("Accounts"));
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_goes_into_the_envelope_as_it_is() {
+    fn an_address_is_used_unchanged_in_the_envelope() {
         let smtp = SmtpDelivery::new(SmtpOptions {
             host: "127.0.0.1".to_owned(),
             port: 25,

@@ -1,8 +1,8 @@
-//! What messages say: plain text and short.
+//! The texts of messages: plain text and short.
 //!
-//! User names go into bodies only, have no control characters, and go to verified
-//! addresses alone. Anybody can have a message sent to an address that is not
-//! verified, and choose a name that reads as a link: no word there is theirs.
+//! User names appear in bodies only, contain no control characters, and go to verified
+//! addresses alone. Anyone can have a message sent to an unverified address, and choose
+//! a name that reads like a link, so such messages contain no text of theirs.
 
 use zeroize::Zeroizing;
 
@@ -14,11 +14,11 @@ pub(super) fn subject(kind: MessageKind) -> &'static str {
         MessageKind::EmailVerification => "Verify your e-mail address",
         MessageKind::EmailChange => "Verify your new e-mail address",
         MessageKind::PasswordChanged => "Your password was changed",
-        MessageKind::EmailChangeRequested => "A new e-mail address was asked for",
+        MessageKind::EmailChangeRequested => "A new e-mail address was requested",
         MessageKind::EmailChanged => "Your e-mail address was changed",
         MessageKind::SecondFactorChanged => "Your second factor was changed",
         MessageKind::LoginFromNewSource => "A login from somewhere new",
-        MessageKind::ApiKeyCreated => "An API key was made for your account",
+        MessageKind::ApiKeyCreated => "An API key was created for your account",
     }
 }
 
@@ -27,52 +27,51 @@ pub(super) fn body(message: &Message) -> Zeroizing<String> {
     let (what, otherwise) = match message.kind {
         MessageKind::PasswordReset => (
             format!("This code resets the password of the account {username}."),
-            "If you did not ask for it, do nothing, and give the code to nobody: whoever has it \
-             can take over the account.",
+            "If you did not request it, do nothing, and do not share the code: anyone who has it can \
+             take over the account.",
         ),
         MessageKind::EmailVerification | MessageKind::EmailChange => (
             "This code verifies that this address belongs to an account.".to_owned(),
-            "If you did not ask for it, do nothing, and give the code to nobody.",
+            "If you did not request it, do nothing, and do not share the code.",
         ),
         MessageKind::PasswordChanged => (
             format!("The password of the account {username} was changed."),
-            "If that was not you, reset the password now, and tell whoever runs the service.",
+            "If that was not you, reset the password now, and tell the operator of the service.",
         ),
         MessageKind::EmailChangeRequested => (
             format!(
-                "Another e-mail address was asked for the account {username}. Until that is \
+                "A new e-mail address was requested for the account {username}. Until it is \
                  verified, this address remains in use."
             ),
-            "If that was not you, change the password now, and tell whoever runs the service.",
+            "If that was not you, change the password now, and tell the operator of the service.",
         ),
         MessageKind::EmailChanged => (
             format!(
-                "The account {username} has another e-mail address. This one is not in use any \
-                 more."
+                "The account {username} has a new e-mail address. This one is no longer in use."
             ),
-            "If that was not you, tell whoever runs the service.",
+            "If that was not you, tell the operator of the service.",
         ),
         MessageKind::SecondFactorChanged => (
             format!(
                 "The second factor of the account {username}, or its recovery codes, were changed \
                  or removed."
             ),
-            "If that was not you, change the password now, and tell whoever runs the service.",
+            "If that was not you, change the password now, and tell the operator of the service.",
         ),
         MessageKind::LoginFromNewSource => (
             format!(
-                "Somebody used the password of the account {username} from an address that it has \
-                 not been used from lately."
+                "The password of the account {username} was used from an address that has not been \
+                 used recently."
             ),
             "If that was not you, change the password now, and end all other sessions.",
         ),
         MessageKind::ApiKeyCreated => (
             format!(
-                "An API key was made for the account {username}, or one of its keys was rotated. \
+                "An API key was created for the account {username}, or one of its keys was rotated. \
                  A program that has the key can act for the account."
             ),
-            "If that was not you, change the password now, which ends such keys as well, and tell \
-             whoever runs the service.",
+            "If that was not you, change the password now, which also revokes such keys, and tell \
+             the operator of the service.",
         ),
     };
     let mut text = Zeroizing::new(String::with_capacity(512));
@@ -84,7 +83,7 @@ pub(super) fn body(message: &Message) -> Zeroizing<String> {
         text.push_str("\n\n");
     }
     if let Some(expires_at) = &message.expires_at {
-        text.push_str(&format!("It is good once, until {expires_at}.\n\n"));
+        text.push_str(&format!("It can be used once, until {expires_at}.\n\n"));
     }
     text.push_str(otherwise);
     text.push('\n');
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_owns_an_address_is_shown_a_name_that_somebody_chose() {
+    fn user_names_appear_only_in_messages_to_verified_addresses() {
         use MessageKind::*;
         for (kind, shows_name) in [
             (PasswordReset, true),

@@ -1,4 +1,4 @@
-//! Delivery by HTTP, to whatever sends messages in your house.
+//! Delivery by HTTP to a webhook, which sends the messages on.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,18 +17,18 @@ use zeroize::Zeroizing;
 use super::{Delivery, DeliveryError, Message};
 use crate::http_client::HttpClient;
 
-/// What a secret in the form of Standard Webhooks begins with.
+/// The prefix of a secret in the form of Standard Webhooks.
 const SECRET_PREFIX: &str = "whsec_";
 const MIN_SECRET_BYTES: usize = 24;
 
-/// Sends each message as JSON by POST: `kind`, `to`, `username`, `user_id`,
-/// `code`, `expires_at`, and the same in words as `subject` and `text`. Any status
-/// of 2xx means that it is taken; 408, 429 and 5xx that it is to be sent again.
+/// Sends each message as JSON by POST: `kind`, `to`, `username`, `user_id`, `code`,
+/// `expires_at`, and the text of the message as `subject` and `text`. A 2xx status
+/// means that the message was accepted; 408, 429 and 5xx that it has to be sent again.
 ///
-/// With a secret, requests are signed as Standard Webhooks says: `webhook-id`,
-/// which is the same for every try of one message, `webhook-timestamp`, and
-/// `webhook-signature`, which is `v1,` and the base64 of an HMAC-SHA256 over the
-/// three parts `id.timestamp.body`.
+/// With a secret, requests are signed as Standard Webhooks specifies: `webhook-id`,
+/// which is the same for every attempt at one message, `webhook-timestamp`, and
+/// `webhook-signature`, which is `v1,` and the base64 of an HMAC-SHA256 over the three
+/// parts `id.timestamp.body`.
 pub struct WebhookDelivery {
     client: HttpClient,
     uri: Uri,
@@ -36,16 +36,17 @@ pub struct WebhookDelivery {
 }
 
 impl WebhookDelivery {
-    /// To this URL: `https`, or `http` to this machine, since a code must not
-    /// cross a network in the clear. The secret is text, or `whsec_` and base64.
+    /// Returns a delivery to this URL: `https`, or `http` to this machine, since a code
+    /// must not cross a network in plain text. The secret is text, or `whsec_` and
+    /// base64.
     ///
-    /// Fails with a text for people, which holds neither of them.
+    /// The error is a message for users, which contains neither of them.
     pub fn new(url: &Url, secret: Option<&str>) -> Result<Self, String> {
         match url.scheme() {
             "https" => {}
             "http" if is_loopback(url) => {}
-            "http" => return Err("a webhook on another machine takes https://".to_owned()),
-            _ => return Err("a webhook has a URL with https://".to_owned()),
+            "http" => return Err("a webhook on another machine needs an https:// URL".to_owned()),
+            _ => return Err("a webhook needs an https:// URL".to_owned()),
         }
         let client = HttpClient::for_url(url)?;
         Ok(Self {
@@ -101,11 +102,11 @@ impl Delivery for WebhookDelivery {
             .request(message)
             .map_err(|error| DeliveryError::Permanent(error.to_string()))?;
         let response = self.client.request(request).await;
-        // What the error says may hold the URL, and that a secret.
+        // The error's text may contain the URL, and that a secret.
         let response = response.map_err(|error| {
             let what = match error.is_connect() {
                 true => "the webhook cannot be reached",
-                false => "the connection to the webhook broke",
+                false => "the connection to the webhook failed",
             };
             DeliveryError::Temporary(what.to_owned())
         })?;
@@ -117,7 +118,7 @@ fn judge(status: StatusCode) -> Result<(), DeliveryError> {
     if status.is_success() {
         return Ok(());
     }
-    let reason = format!("the webhook answered {}", status.as_u16());
+    let reason = format!("the webhook responded with {}", status.as_u16());
     let may_pass = status.is_server_error()
         || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
     Err(match may_pass {
@@ -126,7 +127,7 @@ fn judge(status: StatusCode) -> Result<(), DeliveryError> {
     })
 }
 
-/// Whether a URL leads no further than this machine.
+/// Returns whether a URL leads to this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -140,20 +141,20 @@ fn parse_secret(text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     let secret = match text.strip_prefix(SECRET_PREFIX) {
         Some(encoded) => STANDARD
             .decode(encoded)
-            .map_err(|_| format!("after {SECRET_PREFIX} the webhook secret is base64"))?,
+            .map_err(|_| format!("after {SECRET_PREFIX} the webhook secret must be base64"))?,
         None => text.as_bytes().to_vec(),
     };
     let secret = Zeroizing::new(secret);
     match secret.len() < MIN_SECRET_BYTES {
         true => Err(format!(
-            "the webhook secret has at least {MIN_SECRET_BYTES} bytes"
+            "the webhook secret needs at least {MIN_SECRET_BYTES} bytes"
         )),
         false => Ok(secret),
     }
 }
 
 fn sign(secret: &[u8], parts: &[&str; 3]) -> String {
-    // HMAC takes keys of any length; the type does not know.
+    // HMAC accepts keys of any length; the type does not express that.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
         return String::new();
     };
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_standard_webhooks_has_its_signature() {
+    fn the_standard_webhooks_example_has_its_signature() {
         let secret = parse_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signed = sign(
             &secret,
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_cross_no_network_in_the_clear() {
+    fn codes_are_never_sent_unencrypted_over_a_network() {
         for good in ["http://127.0.0.1:9/x", "http://[::1]/", "http://localhost/"] {
             assert!(WebhookDelivery::new(&url(good), None).is_ok(), "{good}");
         }
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_short_or_damaged_is_refused() {
+    fn a_short_or_malformed_secret_is_rejected() {
         for bad in ["too short", "whsec_MfKQ9r8GKYq", "whsec_&&&&"] {
             let refused = parse_secret(bad).unwrap_err();
             assert!(!refused.contains(bad), "{refused}");
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_tried_again() {
+    fn only_temporary_failures_are_retried() {
         let judged = |status: u16| judge(StatusCode::from_u16(status).unwrap());
         assert_eq!(judged(204), Ok(()));
         for status in [408, 429, 500, 503] {

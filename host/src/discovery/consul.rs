@@ -1,7 +1,7 @@
 //! Registration with a Consul agent, through its HTTP API.
 //!
-//! The agent forgets what it was told when it loses its data, and may be away for a
-//! while: so it is asked again and again whether it still knows the service.
+//! An agent that loses its data forgets the registration, and it may be unavailable for
+//! a while. So the server asks periodically whether the agent still knows the service.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -17,18 +17,18 @@ use zeroize::Zeroizing;
 
 use crate::http_client::HttpClient;
 
-/// What the service is called.
+/// Name of the service.
 const NAME: &str = "user-auth-mcp-server";
 const TAGS: [&str; 3] = ["mcp", "ai-discoverable", "authentication"];
-/// The wait before the second try while the agent is away, which doubles from try to
-/// try.
+/// Delay of the second attempt while the agent is unavailable; it doubles with each
+/// attempt.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// One request.
+/// Timeout of one request.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the end of the program waits for the agent.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// How long the health check may take, and how long a service that fails it is kept.
+const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Timeout of the health check.
 const CHECK_TIMEOUT: &str = "5s";
 const DEREGISTER_AFTER: &str = "10m";
 
@@ -39,29 +39,30 @@ pub struct Consul {
     token: Option<Zeroizing<String>>,
 }
 
-/// What the agent is told.
+/// The registration of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// One instance of the service.
+    /// Id of this instance of the service.
     id: String,
-    /// The address that others reach it by; none: that of the agent's node.
+    /// The address that clients use, or `None` for the address of the agent's node.
     address: Option<String>,
     port: u16,
-    /// Where the agent finds its health.
+    /// URL of the health check.
     health: String,
-    /// Over TLS.
+    /// Whether the health check uses TLS.
     https: bool,
-    /// How often the agent looks there, and we ask for the agent's memory.
+    /// Interval of the health check, and of our checks of the registration.
     interval: Duration,
 }
 
 impl Service {
-    /// The server that listens on `listening`, as the agent at `agent` is to know it.
+    /// Returns the registration of the server that listens on `listening`, for the
+    /// agent at `agent`.
     ///
-    /// Clients reach it at `address`, if that is given. Else it is the address that
-    /// the server listens on; when those are all, it is the one that the way to the
-    /// agent begins at, or with an agent on this machine that of the agent's node.
-    /// With `https` its health is asked for over TLS.
+    /// Clients use `address` if it is given. The default is the listen address or, when
+    /// the server listens on all interfaces, the local address of the route to the
+    /// agent; for an agent on this machine it is the address of the agent's node. With
+    /// `https` the health check uses TLS.
     pub fn new(
         agent: &Url,
         listening: SocketAddr,
@@ -91,7 +92,7 @@ impl Service {
         }
     }
 
-    /// As `PUT /v1/agent/service/register` takes it.
+    /// Returns the body of `PUT /v1/agent/service/register`.
     fn registration(&self) -> Value {
         let mut registration = json!({
             "ID": self.id,
@@ -114,7 +115,7 @@ impl Service {
             },
         });
         if self.https {
-            // The certificate is for the name that clients know, not for this address.
+            // The certificate is for the name that clients use, not for this address.
             registration["Check"]["TLSSkipVerify"] = json!(true);
         }
         if let Some(address) = &self.address {
@@ -125,29 +126,29 @@ impl Service {
 }
 
 impl Consul {
-    /// The agent at this URL, with an ACL token if it asks for one.
+    /// Returns the agent at this URL, with an ACL token if it requires one.
     ///
-    /// Fails with a text for people, which holds no token.
+    /// The error is a message for users, which does not contain the token.
     pub fn new(url: Url, token: Option<Zeroizing<String>>) -> Result<Self, String> {
         if !["http", "https"].contains(&url.scheme()) || url.host().is_none() {
-            return Err("a Consul agent has a URL such as http://127.0.0.1:8500".to_owned());
+            return Err("a Consul agent needs a URL such as http://127.0.0.1:8500".to_owned());
         }
         let client = HttpClient::for_url(&url)?;
         Ok(Self { url, client, token })
     }
 
-    /// Keeps the service registered until `stop` completes, and then takes it from
-    /// the agent, for two seconds at the most.
+    /// Keeps the service registered until `stop` completes, and then deregisters it,
+    /// for at most two seconds.
     pub async fn keep(self, service: Service, stop: impl Future<Output = ()>) {
         tokio::select! {
             () = stop => {}
             () = self.watch(&service) => {}
         }
-        // It may have got a registration that it had no time to answer.
-        match timeout(FAREWELL, self.deregister(&service)).await {
+        // The agent may have processed a registration whose response did not arrive.
+        match timeout(DEREGISTER_TIMEOUT, self.deregister(&service)).await {
             Ok(Ok(())) => info!(id = service.id, "deregistered from Consul"),
             Ok(Err(problem)) => warn!(problem, "Consul may still list this server"),
-            Err(_) => warn!("Consul may still list this server: it does not answer"),
+            Err(_) => warn!("Consul may still list this server: the agent does not respond"),
         }
     }
 
@@ -163,7 +164,7 @@ impl Consul {
                 }
                 Err(problem) => {
                     if !is_away {
-                        warn!(problem, "not registered with Consul; trying on");
+                        warn!(problem, "not registered with Consul; still trying");
                     }
                     is_away = true;
                     sleep(wait).await;
@@ -173,7 +174,7 @@ impl Consul {
         }
     }
 
-    /// Registers the service, unless the agent knows it.
+    /// Registers the service unless the agent already knows it.
     async fn ensure(&self, service: &Service) -> Result<(), String> {
         let path = format!("/v1/agent/service/{}", service.id);
         let status = self.send(Method::GET, &path, None).await?;
@@ -181,7 +182,7 @@ impl Consul {
             debug!("Consul knows this server");
             return Ok(());
         }
-        // An agent whose policy lets nobody read may still take a registration.
+        // An agent whose policy forbids reading may still accept a registration.
         if status != StatusCode::NOT_FOUND && status != StatusCode::FORBIDDEN {
             return Err(refusal(status));
         }
@@ -198,7 +199,7 @@ impl Consul {
     async fn deregister(&self, service: &Service) -> Result<(), String> {
         let path = format!("/v1/agent/service/deregister/{}", service.id);
         let status = self.send(Method::PUT, &path, None).await?;
-        // What it has never heard of, or forgotten, is not listed either.
+        // A service that the agent does not know is not listed either.
         match status.is_success() || status == StatusCode::NOT_FOUND {
             true => Ok(()),
             false => Err(refusal(status)),
@@ -228,8 +229,8 @@ impl Consul {
             Ok(Err(error)) if error.is_connect() => {
                 Err("the Consul agent cannot be reached".to_owned())
             }
-            Ok(Err(_)) => Err("the connection to the Consul agent broke".to_owned()),
-            Err(_) => Err("the Consul agent does not answer".to_owned()),
+            Ok(Err(_)) => Err("the connection to the Consul agent failed".to_owned()),
+            Err(_) => Err("the Consul agent does not respond".to_owned()),
         }
     }
 }
@@ -237,14 +238,17 @@ impl Consul {
 fn refusal(status: StatusCode) -> String {
     let advice = match status {
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
-            ": set CONSUL_HTTP_TOKEN to a token that may write this service"
+            ": set CONSUL_HTTP_TOKEN to a token with write permission for this service"
         }
         _ => "",
     };
-    format!("the Consul agent answered {}{advice}", status.as_u16())
+    format!(
+        "the Consul agent responded with {}{advice}",
+        status.as_u16()
+    )
 }
 
-/// The address to tell, and the one that the agent reaches us by.
+/// Returns the address to register, and the one for the agent's health check.
 fn own_address(agent: &Url, listening: IpAddr) -> (Option<String>, String) {
     if !listening.is_unspecified() {
         return (Some(listening.to_string()), listening.to_string());
@@ -255,7 +259,7 @@ fn own_address(agent: &Url, listening: IpAddr) -> (Option<String>, String) {
     }
 }
 
-/// The address of ours that the way to the agent begins at. Nothing is sent.
+/// Returns the local address of the route to the agent. Nothing is sent.
 fn way_to(agent: &Url) -> Option<IpAddr> {
     let agent = agent.socket_addrs(|| None).ok()?.into_iter().next()?;
     let any = match agent {
@@ -267,7 +271,7 @@ fn way_to(agent: &Url) -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// A name of this machine, of characters that a path may have.
+/// Returns a name of this machine in characters that are valid in a path.
 fn machine(fallback: &str) -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = name
@@ -295,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn health_is_asked_for_over_tls_where_the_server_speaks_it() {
+    fn the_health_check_uses_tls_if_the_server_does() {
         let agent: Url = "http://127.0.0.1:8500".parse().unwrap();
         let listening = "127.0.0.1:8443".parse().unwrap();
         let service = Service::new(&agent, listening, None, INTERVAL, true).registration();
@@ -304,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_one_that_others_can_use() {
+    fn the_registered_address_is_reachable() {
         let own = service("192.0.2.7:8000", None);
         assert_eq!(own["Address"], "192.0.2.7");
         assert_eq!(own["Check"]["HTTP"], "http://192.0.2.7:8000/health");
@@ -319,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn instances_have_ids_of_their_own() {
+    fn instances_have_distinct_ids() {
         let one = service("127.0.0.1:8000", None)["ID"].clone();
         assert_ne!(one, service("127.0.0.1:8001", None)["ID"]);
         assert!(one.as_str().unwrap().starts_with("user-auth-mcp-server-"));

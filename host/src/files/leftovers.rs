@@ -1,9 +1,9 @@
-//! Files under names of their own until they are whole, and what is left of them by
-//! processes that were killed.
+//! Files that have temporary names until they are complete, and the cleanup of those
+//! left by killed processes.
 //!
-//! Who writes such a file holds a lock on it, which ends with the process. So the next
-//! one that writes for the same name can tell what is left over, however young it is,
-//! from what is being written.
+//! The writer of such a file holds a lock on it, which ends with the process. So the
+//! next process that writes for the same name can tell a leftover file, however recent,
+//! from one being written.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -13,64 +13,64 @@ use std::time::Duration;
 
 use crate::keys::hex;
 
-/// What stands between the name and [`ENDING`], in hexadecimal digits.
+/// Number of hexadecimal digits between the name and [`ENDING`].
 const TAG_BYTES: usize = 8;
 const ENDING: &str = ".new";
-/// Where the file system has no locks, a file that was not finished after so long
-/// never will be.
+/// Age at which an unfinished file counts as left over, where the file system has no
+/// locks.
 const LEFTOVER_AGE: Duration = Duration::from_hours(24);
-/// Another process may take the file for left over in the moment between its creation
-/// and its lock; more than once in a row it does not.
-const TRIES: usize = 8;
+/// Number of attempts to create a file: another process may delete it as left over
+/// between its creation and its lock, but hardly more than once in a row.
+const MAX_ATTEMPTS: usize = 8;
 
-/// A file that is being written, for its owner only, under the name that it is to have
-/// and an ending of its own. Dropped, it is deleted, unless it was renamed.
+/// A file being written, for its owner only, under its final name and a temporary
+/// suffix. It is deleted on drop unless it was renamed.
 pub struct Temporary {
     path: PathBuf,
     file: File,
 }
 
 impl Temporary {
-    /// Creates the file that is to become `target`, in the same folder, and deletes
-    /// what killed processes have left there of theirs.
+    /// Creates the file that is to become `target`, in the same folder, and deletes the
+    /// temporary files that killed processes have left there.
     pub fn create(target: &Path) -> io::Result<Self> {
         sweep(target);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let path = beside(target)?;
             let mut options = OpenOptions::new();
-            // Never through a link, and never what is there.
+            // Never follows a link, and never opens an existing file.
             options.write(true).create_new(true);
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let file = options.open(&path)?;
-            // Who takes it for left over holds the lock until it is gone. Where there are
-            // no locks, age has to do.
+            // A process that considers the file left over holds the lock until it is
+            // deleted. Without locks, the age has to do.
             let _ = file.lock();
             if !is_deleted(&file)? {
                 return Ok(Self { path, file });
             }
         }
-        Err(io::Error::other("another process deletes what is written"))
+        Err(io::Error::other("another process keeps deleting the file"))
     }
 
-    /// Where it is.
+    /// Returns the path of the temporary file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What to write to.
+    /// Returns the file to write to.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Renames it to `target`, in the place of what had that name.
+    /// Renames the file to `target`, replacing any existing file.
     pub fn replace(self, target: &Path) -> io::Result<()> {
         fs::rename(&self.path, target)?;
         self.is_named(target)
     }
 
-    /// Names it `target` if nothing has that name, in one step where the file system has hard
-    /// links. [`io::ErrorKind::AlreadyExists`]: something has it.
+    /// Renames the file to `target` if that does not exist, in one step where the file
+    /// system has hard links. Otherwise returns [`io::ErrorKind::AlreadyExists`].
     pub fn claim(self, target: &Path) -> io::Result<()> {
         match fs::hard_link(&self.path, target) {
             Ok(()) => {}
@@ -83,14 +83,14 @@ impl Temporary {
         self.is_named(target)
     }
 
-    /// Fails when the name leads to a file of another user, who may write the folder
-    /// and has put theirs into the place of ours.
+    /// Fails if the name leads to a file of another user, who can write to the folder
+    /// and has replaced ours.
     fn is_named(&self, target: &Path) -> io::Result<()> {
         let there = target.symlink_metadata()?;
         match there.is_file() && is_ours(&there) {
             true => Ok(()),
             false => Err(io::Error::other(
-                "another user, who may write its folder, has put another file into its place",
+                "another user, who may write to its folder, has replaced it with another file",
             )),
         }
     }
@@ -102,8 +102,8 @@ impl Drop for Temporary {
     }
 }
 
-/// Deletes what killed processes have left that wrote for the same name. Nothing
-/// depends on it.
+/// Deletes the files that killed processes have left for the same name. A failure has
+/// no consequences.
 pub(crate) fn sweep(target: &Path) {
     let Some(name) = target.file_name() else {
         return;
@@ -115,14 +115,15 @@ pub(crate) fn sweep(target: &Path) {
     let of_this_name = |entry: &fs::DirEntry| is_temporary_of(name, &entry.file_name());
     for entry in entries.flatten().filter(of_this_name) {
         let path = entry.path();
-        // Held until the file is gone: who has just created it waits for that.
+        // The lock is held until the file is deleted: a process that has just created
+        // it waits for that.
         if let Some(_lock) = left_over(&path) {
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// A file of ours that no process is writing.
+/// Opens and locks a file of this user that no process is writing.
 fn left_over(path: &Path) -> Option<File> {
     let is_file = path
         .symlink_metadata()
@@ -131,7 +132,7 @@ fn left_over(path: &Path) -> Option<File> {
         return None;
     }
     let mut options = OpenOptions::new();
-    // For writing: some file systems lock nothing else.
+    // Opened for writing, because some file systems lock nothing else.
     options.write(true);
     #[cfg(unix)]
     {
@@ -151,7 +152,7 @@ fn left_over(path: &Path) -> Option<File> {
     }
 }
 
-/// A name for a file that is to become `target`.
+/// Returns a temporary name for a file that is to become `target`.
 fn beside(target: &Path) -> io::Result<PathBuf> {
     let mut tag = [0; TAG_BYTES];
     getrandom::fill(&mut tag).map_err(io::Error::other)?;
@@ -160,7 +161,7 @@ fn beside(target: &Path) -> io::Result<PathBuf> {
     Ok(target.with_file_name(name))
 }
 
-/// Whether `candidate` is a name that [`beside`] makes for a file of this `name`.
+/// Returns whether `candidate` is a temporary name that [`beside`] creates for `name`.
 pub(crate) fn is_temporary_of(name: &OsStr, candidate: &OsStr) -> bool {
     let candidate = candidate.as_encoded_bytes();
     let tag = candidate

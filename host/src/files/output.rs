@@ -1,4 +1,4 @@
-//! Files that are written to under a name that was given.
+//! Opens files for output under a name that the user gave.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -6,18 +6,18 @@ use std::path::Path;
 
 use super::FileError;
 
-/// What becomes of what a file holds already.
+/// The treatment of existing content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// What is written comes after it.
+    /// New output is appended.
     Kept,
-    /// It stays until the caller empties the file, by [`File::set_len`].
+    /// The content stays until the caller empties the file with [`File::set_len`].
     Open,
 }
 
-/// Opens a file to write to, or creates it for its owner alone. A file that another
-/// user made is refused: they would read it, and a link of theirs may lead to any
-/// file of ours.
+/// Opens a file to write to, or creates it for its owner only. Rejects a file that
+/// another user created: that user could read the output, and a link of theirs may lead
+/// to any file of ours.
 pub fn open_output(path: &Path, existing: Existing) -> Result<File, FileError> {
     let problem = |source| FileError::io(path, source);
     let mut options = OpenOptions::new();
@@ -47,8 +47,8 @@ pub fn open_output(path: &Path, existing: Existing) -> Result<File, FileError> {
         .open(path)
         .map_err(|error| cannot_open(path, error))?;
     let metadata = file.metadata().map_err(problem)?;
-    // A terminal keeps nothing, nor does a pipe that a link leads to, such as
-    // `/dev/stderr`. Who made a pipe with a name reads what is written to it.
+    // A terminal retains nothing, nor does a pipe that a link leads to, such as
+    // `/dev/stderr`. Whatever is written to a named pipe can be read by its creator.
     if metadata.is_file() || (super::is_pipe(&metadata) && !is_link) {
         super::trust::refuse(path, &metadata, super::Guard::Trusted)?;
     }
@@ -70,8 +70,8 @@ fn cannot_open(path: &Path, error: io::Error) -> FileError {
     FileError::io(path, error)
 }
 
-/// Whether the name is a link to be followed: one of ours or of root, such as
-/// `/dev/stderr`, in a folder in which no other user can put another into its place.
+/// Returns whether the name is a link that may be followed: one of this user's or of
+/// root's, such as `/dev/stderr`, in a folder in which no other user can replace it.
 #[cfg(unix)]
 fn is_link_of_ours(path: &Path) -> Result<bool, FileError> {
     use std::os::unix::fs::MetadataExt as _;

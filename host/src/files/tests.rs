@@ -23,7 +23,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn each_guard_is_against_what_it_says() {
+fn each_guard_rejects_its_permissions() {
     let folder = tempdir().unwrap();
     for (guard, good, bad) in [
         (
@@ -57,9 +57,9 @@ fn each_guard_is_against_what_it_says() {
     }
 }
 
-/// Who is root may give files away; others skip this.
+/// Only root may give files away; other users skip this test.
 #[test]
-fn a_file_of_another_user_is_refused_and_a_group_of_others_may_not_write() {
+fn a_file_of_another_user_or_writable_by_a_group_is_rejected() {
     let folder = tempdir().unwrap();
     let path = file(&folder, 0o600);
     if chown(&path, Some(STRANGER), Some(0)).is_err() {
@@ -76,13 +76,13 @@ fn a_file_of_another_user_is_refused_and_a_group_of_others_may_not_write() {
         open(&path, Guard::Trusted),
         Err(FileError::Writable { .. })
     ));
-    // A group of the owner's own has no other members.
+    // The owner's own group has no other members.
     chown(&path, Some(0), Some(0)).unwrap();
     assert!(open(&path, Guard::Trusted).is_ok());
 }
 
 #[test]
-fn what_counts_is_the_file_that_is_open() {
+fn the_open_file_is_checked() {
     let folder = tempdir().unwrap();
     let path = file(&folder, 0o600);
     let opened = open(&path, Guard::Secret).unwrap();
@@ -90,7 +90,7 @@ fn what_counts_is_the_file_that_is_open() {
     fs::write(&path, "planted").unwrap();
     let read = read_all(opened, &path, 100).unwrap();
     assert_eq!(*read, b"secret");
-    // And at the end of a link the file that it leads to.
+    // For a link, the checks apply to its target.
     let link = folder.path().join("link");
     set_mode(&path, 0o644);
     symlink(&path, &link).unwrap();
@@ -100,7 +100,7 @@ fn what_counts_is_the_file_that_is_open() {
 }
 
 #[test]
-fn a_text_may_come_by_a_pipe_and_what_is_run_may_not() {
+fn text_may_come_from_a_pipe_but_code_may_not() {
     let folder = tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     let made = Command::new("mkfifo")
@@ -108,9 +108,9 @@ fn a_text_may_come_by_a_pipe_and_what_is_run_may_not() {
         .arg(&pipe)
         .status();
     assert!(made.unwrap().success());
-    // Not even one that would have us wait for a writer.
+    // Not even one that would block until there is a writer.
     let told = open(&pipe, Guard::Trusted).unwrap_err().to_string();
-    assert!(told.contains("no regular file"), "{told}");
+    assert!(told.contains("not a regular file"), "{told}");
     // A pipe without a writer reads as if it were empty.
     let told = read_text(&pipe, Guard::Secret).unwrap_err().to_string();
     assert!(told.contains("start what writes to it"), "{told}");
@@ -123,7 +123,7 @@ fn a_text_may_come_by_a_pipe_and_what_is_run_may_not() {
     assert!(child.wait().unwrap().success());
     assert_eq!(*read, "a text");
     let told = read_text(folder.path(), Guard::Trusted).unwrap_err();
-    assert!(told.to_string().contains("no regular file"), "{told}");
+    assert!(told.to_string().contains("not a regular file"), "{told}");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_file_is_read_to_its_limit_and_no_further() {
 }
 
 #[test]
-fn a_temporary_file_takes_a_name_once_and_leaves_none() {
+fn a_temporary_file_claims_a_name_once() {
     let folder = tempdir().unwrap();
     let target = folder.path().join("target");
     let write = |text: &str| {
@@ -160,14 +160,14 @@ fn a_temporary_file_takes_a_name_once_and_leaves_none() {
 }
 
 #[test]
-fn what_is_being_written_is_not_left_over() {
+fn a_file_being_written_is_not_left_over() {
     let folder = tempdir().unwrap();
     let target = folder.path().join("target");
     let first = Temporary::create(&target).unwrap();
     let second = Temporary::create(&target).unwrap();
     assert!(first.path().exists() && second.path().exists());
     let left = first.path().to_owned();
-    // As a process that is killed: its lock ends, and its file stays.
+    // As for a killed process: its lock ends, and its file stays.
     let copy = left.with_file_name("target.0123456789abcdef.new");
     fs::copy(&left, &copy).unwrap();
     drop(first);
@@ -176,7 +176,7 @@ fn what_is_being_written_is_not_left_over() {
 }
 
 #[test]
-fn many_that_write_and_sweep_at_once_do_not_take_each_others_files() {
+fn concurrent_writers_do_not_delete_each_others_files() {
     let folder = tempdir().unwrap();
     let target = folder.path().join("target");
     std::thread::scope(|scope| {

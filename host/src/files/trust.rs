@@ -1,4 +1,4 @@
-//! What the owner and the permissions of a file say of who may change it.
+//! Checks the owner and the permissions of a file for who may change it.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -13,7 +13,7 @@ pub(crate) use unix::own_id;
 #[cfg(unix)]
 pub(super) use unix::{NONBLOCKING, block_again};
 
-/// Fails when others may do with a file what the guard is against.
+/// Fails if other users have the access that the guard forbids.
 #[cfg(unix)]
 pub(super) fn refuse(path: &Path, metadata: &Metadata, guard: Guard) -> Result<(), FileError> {
     use std::os::unix::fs::MetadataExt as _;
@@ -29,7 +29,7 @@ pub(super) fn refuse(path: &Path, metadata: &Metadata, guard: Guard) -> Result<(
     }
     let is_exposed = match guard {
         Guard::Trusted => false,
-        // As PostgreSQL has it for the key of its certificate.
+        // The rule of PostgreSQL for the key of its certificate.
         Guard::Secret if owner == own_id() => mode & 0o077 != 0,
         Guard::Secret | Guard::Credential => mode & 0o027 != 0,
     };
@@ -53,19 +53,18 @@ pub(super) fn refuse(_: &Path, _: &Metadata, _: Guard) -> Result<(), FileError> 
     Ok(())
 }
 
-/// Fails when another user could put records into a database in SQLite: by its file,
-/// by one of those that SQLite keeps beside it, or by putting others into their
-/// places.
+/// Fails if another user could put records into an SQLite database: through its file,
+/// through one of the files that SQLite keeps beside it, or by replacing them.
 ///
-/// SQLite opens files by their names only. So no other user may be able to give those
-/// names to other files meanwhile; where everybody may create files, as in `/tmp`,
-/// those that are there belong to who made them.
+/// SQLite opens files only by name. So no other user may be able to assign those names
+/// to other files meanwhile; in a folder where everyone may create files, such as
+/// `/tmp`, the existing files belong to their creators.
 #[cfg(unix)]
 pub(crate) fn refuse_exposed_database(path: &Path) -> Result<(), FileError> {
     use std::os::unix::fs::MetadataExt as _;
 
     refuse_open_folder(path)?;
-    // SQLite keeps its files beside the one that a link leads to.
+    // SQLite keeps its files beside the target of a link.
     let real = match path.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
         found => found.map_err(|error| FileError::io(path, error))?,
@@ -73,7 +72,7 @@ pub(crate) fn refuse_exposed_database(path: &Path) -> Result<(), FileError> {
     let around = refuse_open_folder(&real)?;
     let mut trusted = vec![own_id(), ROOT];
     if own_id() == ROOT {
-        // The administrator looks at what a service keeps in a folder of its own.
+        // The administrator may look at the files in a service's own folder.
         trusted.push(around.uid());
     }
     let link = path.symlink_metadata().ok().filter(Metadata::is_symlink);
@@ -104,7 +103,7 @@ pub(crate) fn refuse_exposed_database(path: &Path) -> Result<(), FileError> {
                 expected: own_id(),
             });
         }
-        // A group may share it: volumes of Kubernetes belong to one.
+        // A group may share it: Kubernetes volumes belong to one.
         if mode & 0o002 != 0 {
             return Err(FileError::Writable {
                 path: file.to_owned(),
@@ -115,7 +114,7 @@ pub(crate) fn refuse_exposed_database(path: &Path) -> Result<(), FileError> {
             let database = file.display();
             tracing::warn!(
                 %database,
-                "others may read the database, password hashes and all (mode {mode:03o}); run \
+                "others may read the database, including password hashes (mode {mode:03o}); run \
                  `chmod o-r {database}`"
             );
         }
@@ -123,7 +122,7 @@ pub(crate) fn refuse_exposed_database(path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Fails when everybody may rename and delete what is in the folder around a file.
+/// Fails if everyone may rename and delete files in the folder of a file.
 #[cfg(unix)]
 pub(super) fn refuse_open_folder(file: &Path) -> Result<Metadata, FileError> {
     use std::os::unix::fs::MetadataExt as _;
@@ -149,7 +148,7 @@ pub(crate) fn refuse_exposed_database(_: &Path) -> Result<(), FileError> {
 
 #[cfg(unix)]
 pub(super) const ROOT: u32 = 0;
-/// Only who owns a file in such a folder may rename or delete it.
+/// In a sticky folder only the owner of a file may rename or delete it.
 #[cfg(unix)]
 const STICKY: u32 = 0o1000;
 
@@ -162,25 +161,25 @@ mod unix {
 
     use super::{File, Metadata, io};
 
-    /// For `open`.
+    /// The flag for `open`.
     pub(in super::super) const NONBLOCKING: i32 =
         OFlags::NONBLOCK.union(OFlags::NOCTTY).bits() as i32;
 
-    /// Whom this process acts as.
+    /// Returns the user id of this process.
     pub(crate) fn own_id() -> u32 {
         rustix::process::geteuid().as_raw()
     }
 
-    /// Whether the permissions let others write than the owner, root, and a group
-    /// that is the owner's own, which has their number by convention.
+    /// Returns whether the permissions allow writing by users other than the owner,
+    /// root, and the owner's own group, which by convention has the same number.
     pub(super) fn others_may_write(metadata: &Metadata) -> bool {
         let by_group = metadata.mode() & 0o020 != 0;
         let is_private_group = [super::ROOT, metadata.uid()].contains(&metadata.gid());
         metadata.mode() & 0o002 != 0 || by_group && !is_private_group
     }
 
-    /// Who could put another program into the place of this one, and so needs no
-    /// other way to have something run.
+    /// Returns the owner of this program's file, who could replace it and so needs no
+    /// other way to run code.
     pub(super) fn owner_of_program() -> Option<u32> {
         static OWNER: OnceLock<Option<u32>> = OnceLock::new();
         *OWNER.get_or_init(|| {
@@ -189,7 +188,7 @@ mod unix {
         })
     }
 
-    /// Has reads wait again for what is not there yet.
+    /// Makes reads block again until there is data.
     pub(in super::super) fn block_again(file: &File) -> io::Result<()> {
         let flags = fcntl_getfl(file)?;
         Ok(fcntl_setfl(file, flags - OFlags::NONBLOCK)?)

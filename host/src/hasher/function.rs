@@ -1,4 +1,4 @@
-//! The functions that passwords are hashed with, and what each may cost.
+//! The password hash functions, and the limits of their costs.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use hmac::Hmac;
@@ -9,12 +9,12 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::{HashError, HashRequest};
 use crate::limits::Limits;
 
-/// Of its 24 bytes of output bcrypt's strings hold so many.
+/// bcrypt strings contain this many of the 24 bytes of output.
 const BCRYPT_BYTES: usize = 23;
-/// bcrypt looks at no more of a password.
+/// bcrypt uses at most this many bytes of a password.
 const BCRYPT_PASSWORD_BYTES: usize = 72;
 
-/// How to hash, and at what cost.
+/// A hash function with its cost parameters.
 pub enum Function {
     /// Argon2, version 0x13 (RFC 9106).
     Argon2 {
@@ -24,9 +24,9 @@ pub enum Function {
         secret: Zeroizing<Vec<u8>>,
         /// The memory m in KiB.
         memory_kib: u32,
-        /// The passes t.
+        /// The number of passes t.
         iterations: u32,
-        /// The lanes p.
+        /// The number of lanes p.
         parallelism: u32,
         /// The length T of the hash in bytes.
         output_length: u32,
@@ -89,7 +89,7 @@ impl Digest {
 }
 
 impl HashRequest {
-    /// Fails unless the request is within the limits, and one that can be served.
+    /// Fails unless the parameters are valid and within the limits.
     pub(super) fn admit(&self, limits: &Limits) -> Result<(), HashError> {
         let most = limits.hash_input_bytes as u64;
         at_most("length of password, salt and secret", self.bytes(), most)?;
@@ -97,9 +97,9 @@ impl HashRequest {
             Function::Argon2 { .. } => self.admit_argon2(limits),
             Function::Bcrypt { cost } => {
                 at_most("cost", cost.into(), limits.hash_bcrypt_cost.into())?;
-                // The least that bcrypt strings can say.
-                require(cost >= 4, "the cost is at least 4")?;
-                require(self.salt.len() == 16, "the salt has 16 bytes")
+                // The lowest cost that bcrypt strings can express.
+                require(cost >= 4, "the cost must be at least 4")?;
+                require(self.salt.len() == 16, "the salt must have 16 bytes")
             }
             Function::Scrypt { .. } => self.admit_scrypt(limits),
             Function::Pbkdf2 {
@@ -112,12 +112,12 @@ impl HashRequest {
                 let blocks = u64::from(output_length.div_ceil(digest.bytes()));
                 let work = u64::from(iterations) * blocks;
                 at_most("iterations", work, limits.hash_pbkdf2_iterations.into())?;
-                require(iterations > 0, "there is at least one iteration")
+                require(iterations > 0, "there must be at least one iteration")
             }
         }
     }
 
-    /// What there is to hash.
+    /// Returns the total size of the inputs.
     fn bytes(&self) -> u64 {
         let secret = match &self.function {
             Function::Argon2 { secret, .. } => secret.len(),
@@ -161,21 +161,22 @@ impl HashRequest {
             return Ok(());
         };
         admit_length(output_length, limits)?;
-        require((1..64).contains(&log_n), "log N is from 1 to 63")?;
+        require((1..64).contains(&log_n), "log N must be from 1 to 63")?;
         let block = u64::from(block_size).saturating_mul(128);
         let memory_kib = block.saturating_mul(1 << log_n).div_ceil(1024);
         at_most("memory in KiB", memory_kib, limits.hash_memory_kib.into())?;
         let filled = memory_kib.saturating_mul(parallelism.into());
         let cap = limits.hash_scrypt_filled_kib.into();
         at_most("memory in KiB over all lanes", filled, cap)?;
-        // Also what each lane begins with takes memory, however small N is.
+        // The initial block of each lane takes memory too, however small N is.
         let lanes_kib = block.saturating_mul(parallelism.into()).div_ceil(1024);
         let cap = limits.hash_memory_kib.into();
         at_most("memory in KiB of the lanes", lanes_kib, cap)?;
         scrypt_params(log_n, block_size, parallelism).map(drop)
     }
 
-    /// Hashes. `memory` is that of the hash before, and is kept for the next.
+    /// Computes the hash. `memory` is the buffer of the previous hash, and is kept for
+    /// the next.
     pub(super) fn compute(&self, memory: &mut Vec<Block>) -> Result<Vec<u8>, HashError> {
         let mut hash = Zeroizing::new(Vec::new());
         match self.function {
@@ -187,7 +188,8 @@ impl HashRequest {
                 parallelism,
                 output_length,
             } => {
-                // It takes its own; a worker is to hold that of one hash only.
+                // This function allocates its own; a worker must hold the memory of
+                // only one hash.
                 *memory = Vec::new();
                 hash.resize(output_length as usize, 0);
                 let params = scrypt_params(log_n, block_size, parallelism)?;
@@ -275,13 +277,16 @@ fn scrypt_params(log_n: u8, r: u32, p: u32) -> Result<scrypt::Params, HashError>
 fn admit_length(output_length: u32, limits: &Limits) -> Result<(), HashError> {
     let cap = limits.hash_output_bytes.into();
     at_most("output length", output_length.into(), cap)?;
-    require(output_length > 0, "there is at least one byte of output")
+    require(
+        output_length > 0,
+        "there must be at least one byte of output",
+    )
 }
 
 fn at_most(name: &str, value: u64, cap: u64) -> Result<(), HashError> {
     require(
         value <= cap,
-        &format!("{name} is {value}, and at most {cap} is allowed"),
+        &format!("{name} is {value}; at most {cap} is allowed"),
     )
 }
 
@@ -346,8 +351,8 @@ mod tests {
         }
     }
 
-    /// RFC 9106 section 5.3. The vector has associated data, which no caller of ours
-    /// can give; so it goes in beside the request, and all else is as for any hash.
+    /// RFC 9106 section 5.3. The vector has associated data, which callers cannot pass,
+    /// so the test adds it beside the request; all else is as for any hash.
     #[test]
     fn rfc_9106_argon2id() {
         let params = argon2::ParamsBuilder::new()
@@ -364,7 +369,7 @@ mod tests {
             0x6b, 0x01, 0xe6, 0x59,
         ];
         let mut memory = Vec::new();
-        // The second time in the memory of the first.
+        // The second pass reuses the memory of the first.
         for _ in 0..2 {
             let mut hash = [0; 32];
             let request = request(&[1; 32], &[2; 16], argon2id(32, 3));
@@ -382,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn argon2i_and_pbkdf2_of_other_hashes_give_what_others_say() {
+    fn argon2i_and_pbkdf2_with_other_digests_match_published_vectors() {
         // argon2-cffi, and Python's hashlib.
         let argon2i = Function::Argon2 {
             kind: Argon2Kind::I,
@@ -410,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn scrypt_and_pbkdf2_give_what_rfc_7914_says() {
+    fn scrypt_and_pbkdf2_match_rfc_7914() {
         assert_eq!(
             hex(&request(b"password", b"NaCl", scrypt(10, 8, 16))),
             "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162\
@@ -424,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn bcrypt_ends_short_passwords_and_cuts_long_ones() {
+    fn bcrypt_terminates_short_passwords_and_truncates_long_ones() {
         let salt = [
             0x14, 0x4b, 0x3d, 0x69, 0x1a, 0x7b, 0x4e, 0xcf, 0x39, 0xcf, 0x73, 0x5c, 0x7f, 0xa7,
             0xa7, 0x9c,
@@ -438,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn costs_above_the_caps_are_refused_with_the_reason() {
+    fn costs_above_the_limits_are_rejected_with_the_reason() {
         let limits = Limits::default();
         for (function, reason) in [
             (argon2id(limits.hash_memory_kib + 1, 1), "memory in KiB is"),
@@ -446,7 +451,7 @@ mod tests {
             (argon2id(64, 0), "time cost"),
             (Function::Bcrypt { cost: 15 }, "cost is 15"),
             (Function::Bcrypt { cost: 31 }, "cost is 31"),
-            (Function::Bcrypt { cost: 0 }, "cost is at least 4"),
+            (Function::Bcrypt { cost: 0 }, "cost must be at least 4"),
             (scrypt(18, 8, 1), "memory in KiB is 262144"),
             (scrypt(63, u32::MAX, u32::MAX), "memory in KiB is"),
             (scrypt(255, 8, 1), "log N"),

@@ -4,10 +4,10 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::source::Source;
 
-/// What waits, each source's in its order.
+/// The waiting items, in order within each source.
 pub(super) struct Queue<T> {
     by_source: HashMap<Source, VecDeque<T>>,
-    /// The sources that have something waiting, each once; the first is next.
+    /// The sources with waiting items, each once; the first is next.
     turns: VecDeque<Source>,
 }
 
@@ -37,7 +37,7 @@ impl<T> Queue<T> {
         waiting.push_back(item);
     }
 
-    /// The first of the source whose turn it is.
+    /// Returns the first item of the source whose turn it is.
     pub(super) fn pop(&mut self) -> Option<T> {
         let source = self.turns.pop_front()?;
         let waiting = self.by_source.get_mut(&source)?;
@@ -49,8 +49,9 @@ impl<T> Queue<T> {
         item
     }
 
-    /// Takes out the latest of the source that has the most, so that there is room for
-    /// one more of this source. `None`: this one would then have more than that.
+    /// Removes the latest item of the source with the most, to make room for one more
+    /// of this source. Returns `None` if this source would then have more than that
+    /// one.
     pub(super) fn make_room_for(&mut self, source: Source) -> Option<T> {
         let own = self.by_source.get(&source).map_or(0, VecDeque::len);
         let most = self.by_source.values_mut().max_by_key(|it| it.len())?;
@@ -95,13 +96,13 @@ mod tests {
         }
         assert_eq!(queue.len(), 6);
         assert_eq!(queue.pop(), Some(10));
-        // Who comes later waits for one of each of the others.
+        // A later source waits for one item of each of the others.
         queue.push(source(4), 40);
         assert_eq!(drained(queue), [20, 30, 11, 40, 21, 12]);
     }
 
     #[test]
-    fn the_source_with_the_most_gives_way_to_one_that_has_less_and_to_no_other() {
+    fn the_source_with_the_most_items_yields_only_to_one_with_fewer() {
         let mut queue = Queue::default();
         for item in 10..14 {
             queue.push(source(1), item);
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_kept_leaves_no_turn_behind() {
+    fn removed_items_leave_no_turn_behind() {
         let mut queue = Queue::default();
         for (from, item) in [(1, 10), (2, 20), (1, 11), (3, 30)] {
             queue.push(source(from), item);

@@ -1,9 +1,9 @@
-//! `client`: to the transport that carries the request.
+//! The interface `client`, implemented by the transport that carries the request.
 
 use crate::bindings::user_auth::plugin::client::{Host, LogLevel};
 use crate::ctx::UserAuthCtx;
 
-/// The longest id of a request that is remembered: no client needs more to tell its
+/// Maximum length of a request id that is remembered: no client needs more to tell its
 /// requests apart.
 const ID_BYTES: usize = 4 << 10;
 
@@ -13,8 +13,8 @@ impl Host for UserAuthCtx {
         if !self.may_send(notification.len()) {
             return Ok(());
         }
-        // A line feed would end the message on transports that take one a line.
-        // JSON may have it between tokens only, so a blank means the same.
+        // A line feed would end the message on transports with one message per line.
+        // JSON may have it only between tokens, where a space means the same.
         let notification = notification.replace(['\r', '\n'], " ");
         let client = std::sync::Arc::clone(self.client());
         self.wait(client.notify(notification)).await;
@@ -23,8 +23,8 @@ impl Host for UserAuthCtx {
 
     fn started(&mut self, id: String) -> wasmtime::Result<()> {
         self.count_host_call()?;
-        // A request that is not remembered is answered like all others; only nothing can
-        // cancel it.
+        // A request that is not remembered is answered like all others, but cannot be
+        // cancelled.
         if id.len() <= ID_BYTES {
             self.client().started(id);
         }

@@ -1,4 +1,4 @@
-//! `delivery`: into the queue of messages.
+//! The interface `delivery`, which fills the queue of messages.
 
 use tracing::warn;
 use zeroize::Zeroizing;
@@ -9,7 +9,7 @@ use crate::ctx::UserAuthCtx;
 use crate::delivery::{self, MessageKind};
 use crate::keys::hex;
 
-/// What is advised when the queue is full: long enough for a few messages to go.
+/// Suggested delay when the queue is full: long enough for a few messages to be sent.
 const RETRY_AFTER_MS: u32 = 5_000;
 
 impl Host for UserAuthCtx {
@@ -27,7 +27,7 @@ impl Host for UserAuthCtx {
             });
         Ok(queued.map_err(|reason| {
             if self.may_log(reason.len()) {
-                warn!(reason, "a message to the owner of an account was refused");
+                warn!(reason, "a message to an account owner was refused");
             }
             Unavailable {
                 reason,

@@ -1,10 +1,11 @@
-//! `keys`: derived from the master secret, which stays here.
+//! The interface `keys`, which derives keys from the master secret; that stays in the
+//! host.
 
 use crate::bindings::user_auth::plugin::keys::Host;
 use crate::bindings::user_auth::plugin::types::Unavailable;
 use crate::ctx::UserAuthCtx;
 
-/// The longest label of a key: they name what the key is for.
+/// Maximum length of a label, which names the purpose of a key.
 const LABEL_BYTES: usize = 512;
 
 impl Host for UserAuthCtx {
@@ -12,14 +13,14 @@ impl Host for UserAuthCtx {
         self.count_host_call()?;
         if label.len() > LABEL_BYTES {
             return Ok(Err(refused(format!(
-                "a label has {} bytes, of at most {LABEL_BYTES}",
+                "a label has {} bytes; at most {LABEL_BYTES} are allowed",
                 label.len()
             ))));
         }
         let key = self.shared().keys.derive_for_component(&label);
         Ok(key
             .map(|key| key.to_vec())
-            .ok_or_else(|| refused(format!("the label {label:?} is not the component's"))))
+            .ok_or_else(|| refused(format!("the label {label:?} is reserved for the host"))))
     }
 }
 

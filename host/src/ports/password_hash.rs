@@ -1,4 +1,4 @@
-//! `password-hash`: to the pool of native threads.
+//! The interface `password-hash`, implemented by the pool of native threads.
 
 use std::time::Duration;
 
@@ -10,13 +10,12 @@ use crate::bindings::user_auth::plugin::types::Unavailable;
 use crate::ctx::UserAuthCtx;
 use crate::hasher::{Argon2Kind, Digest, Function, HashError, HashRequest};
 
-/// What is advised when another try will not help until somebody changes the
-/// settings.
+/// Suggested delay when a retry will not help until the settings are changed.
 const REFUSED_RETRY: Duration = Duration::from_secs(60);
-/// What is advised when there is no telling.
+/// Suggested delay when the right one is unknown.
 const UNKNOWN_RETRY: Duration = Duration::from_secs(1);
 
-/// What the component gets: the hash, or when to try again.
+/// The result for the component: the hash, or when to retry.
 type Hashed = wasmtime::Result<Result<Vec<u8>, Unavailable>>;
 
 impl Host for UserAuthCtx {
@@ -130,7 +129,7 @@ async fn hash(
     Ok(hashed.map_err(|error| {
         let unavailable = unavailable(&error);
         match error {
-            // A flood causes any number of these.
+            // A flood can cause any number of these.
             HashError::Full { .. } => debug!(%error, "a password was not hashed"),
             _ if ctx.may_log(unavailable.reason.len()) => {
                 warn!(%error, "a password was not hashed");

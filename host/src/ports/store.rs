@@ -1,4 +1,5 @@
-//! `store`: to whichever store the host was given, as far as it is the component's.
+//! The interface `store`, implemented by the host's store within the component's
+//! limits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,8 +15,8 @@ use crate::ctx::UserAuthCtx;
 use crate::store::{self, GuestStore, StoreError};
 use crate::trace::TARGET;
 
-/// What is advised when the store is away: long enough for a database to come
-/// back or for a lock to be let go.
+/// Suggested delay when the store is unavailable: long enough for a database to come
+/// back or for a lock to be released.
 const RETRY_AFTER_MS: u32 = 1_000;
 
 impl Host for UserAuthCtx {
@@ -107,7 +108,8 @@ impl Host for UserAuthCtx {
 }
 
 impl UserAuthCtx {
-    /// The span of a call to the store. Keys are not in it: names are in them.
+    /// Returns the span of a call to the store. It omits keys, because they contain
+    /// names.
     fn store_span(&self, call: &'static str, records: usize) -> Span {
         debug_span!(
             target: TARGET,
@@ -129,7 +131,7 @@ impl UserAuthCtx {
             let store = self.shared().store.kind();
             match is_refused {
                 true => {
-                    warn!(call, %error, store, "the component asked the store for what it may not")
+                    warn!(call, %error, store, "the component made a call that the store refused")
                 }
                 false => error!(call, %error, store, "the store failed"),
             }

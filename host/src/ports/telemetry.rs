@@ -1,4 +1,5 @@
-//! `telemetry`: to the log, and to and from the metrics.
+//! The interface `telemetry`, which writes to the log and the metrics, and reads the
+//! metrics.
 
 use tracing::{debug, error, field, info, warn};
 
@@ -9,9 +10,9 @@ use crate::bindings::user_auth::plugin::telemetry::{
 use crate::ctx::UserAuthCtx;
 use crate::trace::TARGET;
 
-/// What is kept of the name of an operation: metrics keep it for good.
+/// Maximum length of an operation name that is kept, since metrics keep it forever.
 const NAME_BYTES: usize = 64;
-/// What is kept of an id in a line of the audit log.
+/// Maximum length of an id in a line of the audit log.
 const ID_BYTES: usize = 256;
 
 impl Host for UserAuthCtx {
@@ -44,7 +45,7 @@ impl Host for UserAuthCtx {
             if let Some(code) = code {
                 running.span.record("error.code", code);
             }
-            // Only what is out of order is an error of the service.
+            // Only unavailability is an error of the service.
             if code == Some(-32004) {
                 running.span.record("otel.status_code", "ERROR");
             }
@@ -83,8 +84,8 @@ impl Host for UserAuthCtx {
     }
 }
 
-/// Who called, and whom it was about, in no more bytes than the ids of a component
-/// that means well have.
+/// Truncates the caller and the account to the length that a well-behaved component
+/// uses for ids.
 fn bounded(audit: OperationAudit) -> OperationAudit {
     let short = |id: Option<String>| id.map(|id| shortened(id, ID_BYTES));
     OperationAudit {
@@ -95,14 +96,14 @@ fn bounded(audit: OperationAudit) -> OperationAudit {
     }
 }
 
-/// The beginning of a text, in memory of that size.
+/// Returns the beginning of a text, in memory of that size.
 fn shortened(mut text: String, bytes: usize) -> String {
     text.truncate(text.floor_char_boundary(bytes));
     text.shrink_to_fit();
     text
 }
 
-/// As audit lines name it.
+/// Returns the name of a credential in audit lines.
 pub(crate) fn credential(credential: Credential) -> &'static str {
     match credential {
         Credential::Anonymous => "anonymous",

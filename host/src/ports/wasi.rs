@@ -1,6 +1,6 @@
-//! The part of WASI that Rust's standard library brings into a component:
-//! environment, standard streams, clocks and random numbers. Filesystem and
-//! sockets are not linked at all.
+//! The part of WASI that Rust's standard library uses in a component: environment,
+//! standard streams, clocks and random numbers. Filesystem and sockets are not linked
+//! at all.
 
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
@@ -12,10 +12,10 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use crate::ctx::UserAuthCtx;
-use crate::host::Shared;
+use crate::host::HostState;
 use crate::linker::UserAuthView;
 
-/// Links it.
+/// Links these interfaces.
 pub(crate) fn add_to_linker<T: UserAuthView + 'static>(l: &mut Linker<T>) -> wasmtime::Result<()> {
     io::error::add_to_linker::<T, HasTable>(l, |t| t.user_auth().ctx().table)?;
     io::poll::add_to_linker::<T, HasTable>(l, |t| t.user_auth().ctx().table)?;
@@ -38,7 +38,7 @@ pub(crate) fn add_to_linker<T: UserAuthView + 'static>(l: &mut Linker<T>) -> was
     Ok(())
 }
 
-/// What one instance has of WASI.
+/// The WASI state of one instance.
 pub(crate) struct Wasi {
     ctx: WasiCtx,
     table: ResourceTable,
@@ -46,9 +46,9 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    /// No input, no arguments, no files, no network; the settings as
-    /// environment; what it prints is kept, up to a limit, for the debug log.
-    pub(crate) fn new(host: &Shared) -> Self {
+    /// No input, no arguments, no files, no network. The settings are its environment;
+    /// its output is kept, up to a limit, for the debug log.
+    pub(crate) fn new(host: &HostState) -> Self {
         let output = MemoryOutputPipe::new(host.limits.output_bytes_per_call);
         let ctx = WasiCtx::builder()
             .envs(&host.settings)
@@ -65,7 +65,7 @@ impl Wasi {
         }
     }
 
-    /// What the instance has printed so far.
+    /// Returns the output of the instance so far.
     pub(crate) fn printed(&self) -> bytes::Bytes {
         self.output.contents()
     }

@@ -1,6 +1,6 @@
-//! The rules of `wit/store.wit` that are the same whatever keeps the records:
-//! which calls are refused, where a scan begins and ends, how a counter counts. For
-//! those who write a [`Store`](super::Store) of their own.
+//! The rules of `wit/store.wit` that are the same for every store: which calls are
+//! refused, where a scan begins and ends, and how a counter counts. Helpers for
+//! implementations of [`Store`](super::Store).
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -10,12 +10,11 @@ use super::{
     MAX_VALUE_BYTES, Mutation, Page, Record, SNAPSHOT_PAGE_BYTES, StoreError,
 };
 
-/// Up to this many names are compared with each other, which is faster than to hash
-/// them.
+/// Up to this many keys are compared pairwise, which is faster than hashing them.
 const FEW_KEYS: usize = 8;
 
-/// Accepts keys of the form that the contract names: 1 to [`MAX_KEY_BYTES`] bytes of
-/// printable ASCII without blanks. All others are [`StoreError::Refused`].
+/// Accepts a key as the contract defines it: 1 to [`MAX_KEY_BYTES`] bytes of printable
+/// ASCII without spaces. Rejects any other with [`StoreError::Refused`].
 pub fn key(key: &str) -> Result<(), StoreError> {
     if key.is_empty() {
         return Err(StoreError::Refused("a key is empty".into()));
@@ -23,14 +22,15 @@ pub fn key(key: &str) -> Result<(), StoreError> {
     characters(key, "key")
 }
 
-/// Accepts up to [`MAX_KEYS`] well-formed keys. All else is [`StoreError::Refused`].
+/// Accepts up to [`MAX_KEYS`] well-formed keys. Rejects others with
+/// [`StoreError::Refused`].
 pub fn keys(keys: &[String]) -> Result<(), StoreError> {
     at_most("a call names {} records", keys.len(), MAX_KEYS)?;
     keys.iter().try_for_each(|name| key(name))
 }
 
-/// Accepts batches of bounded size, whose keys and values are well-formed and whose keys
-/// differ. All others are [`StoreError::Refused`].
+/// Accepts a batch of bounded size with distinct well-formed keys and bounded values.
+/// Rejects others with [`StoreError::Refused`].
 pub fn batch(batch: &[Mutation]) -> Result<(), StoreError> {
     batch_size(batch)?;
     let mut seen = HashSet::with_capacity(batch.len());
@@ -38,14 +38,14 @@ pub fn batch(batch: &[Mutation]) -> Result<(), StoreError> {
         key(&mutation.key)?;
         if !seen.insert(mutation.key.as_str()) {
             return Err(StoreError::Refused(format!(
-                "the key {:?} stands twice in a batch",
+                "the key {:?} occurs twice in a batch",
                 mutation.key
             )));
         }
         let bytes = mutation.put.as_ref().map_or(0, Vec::len);
         if bytes > MAX_VALUE_BYTES {
             return Err(StoreError::Refused(format!(
-                "the value of {:?} has {bytes} bytes, of at most {MAX_VALUE_BYTES}",
+                "the value of {:?} has {bytes} bytes; at most {MAX_VALUE_BYTES} are allowed",
                 mutation.key
             )));
         }
@@ -53,21 +53,21 @@ pub fn batch(batch: &[Mutation]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Accepts batches of up to [`MAX_BATCH`] mutations with up to [`MAX_BATCH_BYTES`], which
-/// [`batch`] does as well. All others are [`StoreError::Refused`].
+/// Accepts a batch of up to [`MAX_BATCH`] mutations and [`MAX_BATCH_BYTES`]; [`batch`]
+/// checks this too. Rejects others with [`StoreError::Refused`].
 pub fn batch_size(batch: &[Mutation]) -> Result<(), StoreError> {
     at_most("a batch has {} mutations", batch.len(), MAX_BATCH)?;
     let bytes = batch.iter().map(Mutation::bytes).sum();
     at_most("a batch has {} bytes", bytes, MAX_BATCH_BYTES)
 }
 
-/// The keys that a scan covers, from the first to before the last.
-/// [`StoreError::Refused`] if `prefix` or `after` cannot be of a key.
+/// Returns the range of keys that a scan covers, with an exclusive end. Returns
+/// [`StoreError::Refused`] if no key can begin with `prefix` or be `after`.
 ///
-/// Both bounds lean on the alphabet of keys, `!` to `~`: a blank sorts before
-/// all that may follow in a key, DEL after it. So `after` and a blank is the
-/// first place behind `after`, and `prefix` and DEL is the first place behind
-/// all that begins with `prefix`, the empty prefix included.
+/// Both bounds rely on the alphabet of keys, `!` to `~`: a space sorts before every
+/// character of a key, and DEL after it. So `after` plus a space is the first position
+/// behind `after`, and `prefix` plus DEL the first position behind all keys that begin
+/// with `prefix`, including the empty prefix.
 pub fn range(prefix: &str, after: Option<&str>) -> Result<Range<String>, StoreError> {
     characters(prefix, "prefix")?;
     let end = format!("{prefix}\x7f");
@@ -75,20 +75,20 @@ pub fn range(prefix: &str, after: Option<&str>) -> Result<Range<String>, StoreEr
         return Ok(prefix.to_owned()..end);
     };
     key(after)?;
-    // Not past the end: `BTreeMap::range` panics on a range that runs backwards.
+    // Clamped to the end, since `BTreeMap::range` panics on an inverted range.
     let start = format!("{after} ").max(prefix.to_owned()).min(end.clone());
     Ok(start..end)
 }
 
-/// How many entries a page may have when the caller asks for `limit`: 1 to
+/// Returns the length of a page for which the caller asks for `limit` entries: 1 to
 /// [`MAX_PAGE`].
 pub fn page_len(limit: u32) -> u32 {
     limit.clamp(1, MAX_PAGE)
 }
 
-/// The answer to a `get`. Reads each record once, however often it is named, and ends
-/// with the first error, or with [`StoreError::Refused`] as soon as the answer would
-/// have more than [`MAX_ANSWER_BYTES`].
+/// Builds the response to a `get`. Reads each record once, however often it is named,
+/// and stops at the first error, or with [`StoreError::Refused`] once the response
+/// would exceed [`MAX_ANSWER_BYTES`].
 pub fn get(
     keys: &[String],
     mut read: impl FnMut(&str) -> Result<Option<Entry>, StoreError>,
@@ -96,8 +96,8 @@ pub fn get(
     get_within(MAX_ANSWER_BYTES, keys, |key, _| read(key))
 }
 
-/// The same within `room` bytes. `read` is told how many of them are left, and need
-/// not read a record that has more.
+/// Does the same as [`get`] within `room` bytes. `read` gets the number of bytes left,
+/// and need not read a larger record.
 pub(super) fn get_within<E: From<TooLarge>>(
     mut room: usize,
     keys: &[String],
@@ -111,7 +111,7 @@ pub(super) fn get_within<E: From<TooLarge>>(
             None => read(key, room)?,
             Some(place) => {
                 let bytes = entries[place].as_ref().map_or(0, Entry::bytes);
-                // Before the copy is made.
+                // Checked before the copy is made.
                 room.checked_sub(bytes).ok_or(TooLarge)?;
                 entries[place].clone()
             }
@@ -123,19 +123,19 @@ pub(super) fn get_within<E: From<TooLarge>>(
     Ok(entries)
 }
 
-/// An answer would have more bytes than it may.
+/// Error for a response that would exceed its size limit.
 pub(super) struct TooLarge;
 
 impl From<TooLarge> for StoreError {
     fn from(_: TooLarge) -> Self {
         Self::Refused(format!(
-            "an answer would have more than {MAX_ANSWER_BYTES} bytes: name fewer records"
+            "a response would have more than {MAX_ANSWER_BYTES} bytes: name fewer records"
         ))
     }
 }
 
-/// Where each key stands for the first time, if that is not here. Empty where no key is
-/// repeated.
+/// Returns for each key the position of its first occurrence, if that is an earlier
+/// one. The result is empty if no key is repeated.
 fn earlier_places(keys: &[String]) -> Vec<Option<usize>> {
     if keys.len() <= FEW_KEYS {
         let earlier = |place: usize| keys[..place].iter().position(|key| *key == keys[place]);
@@ -155,9 +155,8 @@ fn earlier_places(keys: &[String]) -> Vec<Option<usize>> {
         .collect()
 }
 
-/// The page that these entries begin: up to `limit` of them, and no more than
-/// [`MAX_ANSWER_BYTES`]. Takes no more of them than belong to it and one, and ends with
-/// the first error.
+/// Builds a page from these entries: up to `limit` of them and [`MAX_ANSWER_BYTES`].
+/// Consumes at most one entry beyond the page, and stops at the first error.
 pub fn page<E>(entries: impl IntoIterator<Item = Result<Entry, E>>, limit: u32) -> Result<Page, E> {
     let len = page_len(limit) as usize;
     let mut room = MAX_ANSWER_BYTES;
@@ -174,8 +173,8 @@ pub fn page<E>(entries: impl IntoIterator<Item = Result<Entry, E>>, limit: u32) 
                 next,
             });
         }
-        // Without room only for the first, if a store holds larger values than it
-        // may: each page has to go on.
+        // Only the first entry can exceed the room, if a store holds values over the
+        // limit: each page has to make progress.
         room = left.unwrap_or_default();
         page.push(entry);
     }
@@ -185,8 +184,8 @@ pub fn page<E>(entries: impl IntoIterator<Item = Result<Entry, E>>, limit: u32) 
     })
 }
 
-/// The first page of a [`Snapshot`](super::Snapshot) that these are the next records
-/// of. Takes no more of them than belong to it, and ends with the first error.
+/// Collects the next page of a [`Snapshot`](super::Snapshot) from `records`. Consumes
+/// no entry beyond the page, and stops at the first error.
 pub fn snapshot_page<E>(
     records: impl Iterator<Item = Result<Record, E>>,
 ) -> Result<Vec<Record>, E> {
@@ -203,9 +202,9 @@ pub fn snapshot_page<E>(
     Ok(page)
 }
 
-/// What the counter under `key` shows after `delta`; `value` is what it shows
-/// now, if it is there. [`StoreError::Refused`] if that is no number, or the sum is
-/// none that 64 bits hold.
+/// Returns the value of the counter under `key` after adding `delta` to its current
+/// `value`, if any. Returns [`StoreError::Refused`] if the record is not a number or
+/// the sum does not fit into 64 bits.
 pub fn sum(key: &str, value: Option<&[u8]>, delta: i64) -> Result<i64, StoreError> {
     let Some(value) = value else {
         return Ok(delta);
@@ -218,32 +217,34 @@ pub fn sum(key: &str, value: Option<&[u8]>, delta: i64) -> Result<i64, StoreErro
 }
 
 pub(super) fn no_counter(key: &str) -> StoreError {
-    StoreError::Refused(format!("the record {key:?} is no counter"))
+    StoreError::Refused(format!("the record {key:?} is not a counter"))
 }
 
 pub(super) fn out_of_range(key: &str) -> StoreError {
-    StoreError::Refused(format!("the counter {key:?} would leave the range of s64"))
+    StoreError::Refused(format!("the counter {key:?} would exceed the range of s64"))
 }
 
-/// `what` has `{}` for the number.
+/// Rejects numbers over `limit`; `{}` in `what` stands for the number.
 fn at_most(what: &str, number: usize, limit: usize) -> Result<(), StoreError> {
     if number <= limit {
         return Ok(());
     }
     let what = what.replace("{}", &number.to_string());
-    Err(StoreError::Refused(format!("{what}, of at most {limit}")))
+    Err(StoreError::Refused(format!(
+        "{what}; at most {limit} are allowed"
+    )))
 }
 
 fn characters(text: &str, what: &str) -> Result<(), StoreError> {
     if text.len() > MAX_KEY_BYTES {
         return Err(StoreError::Refused(format!(
-            "a {what} has {} bytes, of at most {MAX_KEY_BYTES}",
+            "a {what} has {} bytes; at most {MAX_KEY_BYTES} are allowed",
             text.len()
         )));
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(StoreError::Refused(format!(
-            "the {what} {text:?} has other characters than printable ASCII without blanks"
+            "the {what} {text:?} may contain only printable ASCII without spaces"
         )));
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! A store as a component sees it: without the records of the host, and within what one
-//! call may ask for. Holds for every store, also for one that keeps to none of it.
+//! The store as a component sees it: without the host's records, and within the limits
+//! of a call. Enforces both for every store, even one that enforces nothing itself.
 
 use std::time::Duration;
 
@@ -56,8 +56,8 @@ impl GuestStore<'_> {
         self.around_the_host(page, prefix, limit).await
     }
 
-    /// A page of a scan whose prefix is one of the host's keys as well. Without them, and
-    /// without one for its end, which would name it.
+    /// Returns a page of a scan whose prefix covers the host's keys too, without them,
+    /// and without a cursor that would name one.
     async fn around_the_host(
         &self,
         page: Page,
@@ -70,7 +70,7 @@ impl GuestStore<'_> {
         if !ends_in_host {
             return Ok(cut(Page { entries, next }, limit));
         }
-        // The last key that the host might use: what comes after it is not the host's.
+        // The last key that the host could use: all later keys are the component's.
         let last = format!("{HOST_PREFIX:~<MAX_KEY_BYTES$}");
         let rest = self.0.scan(prefix, Some(&last), limit).await?;
         entries.extend(rest.entries);
@@ -79,7 +79,7 @@ impl GuestStore<'_> {
     }
 }
 
-/// Takes from a page what it may not have, so that the next begins there.
+/// Truncates a page to its limits, so that the next one begins at the cut.
 fn cut(page: Page, limit: u32) -> Page {
     let Page { entries, next } = page;
     let whole = entries.into_iter().map(Ok::<_, std::convert::Infallible>);
@@ -94,11 +94,11 @@ fn is_of_the_host(key: &str) -> bool {
     key.starts_with(HOST_PREFIX)
 }
 
-/// Refuses what begins as the keys of the host do.
+/// Rejects keys with the host's prefix.
 fn require_own(key: &str) -> Result<(), StoreError> {
     match is_of_the_host(key) {
         true => Err(StoreError::Refused(format!(
-            "what begins with {HOST_PREFIX:?} is the host's"
+            "keys that begin with {HOST_PREFIX:?} are reserved for the host"
         ))),
         false => Ok(()),
     }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_records_of_the_host_can_be_neither_named_nor_changed() {
+    async fn host_records_can_be_neither_named_nor_changed() {
         let store = holding(&["host/restoring", "own"]).await;
         let guest = GuestStore(&store);
         for key in ["host/restoring", "host/", "host/none"] {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_scan_shows_the_records_of_the_host() {
+    async fn a_scan_hides_host_records() {
         let keys = [
             "a", "g", "host/1", "host/2", "host/3", "hosu", "host!", "host0", "z",
         ];
@@ -187,13 +187,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_with_nothing_but_records_of_the_host_looks_empty() {
+    async fn a_store_with_only_host_records_looks_empty() {
         let store = holding(&["host/1", "host/2", "host/3"]).await;
         let page = GuestStore(&store).scan("", None, 1).await.unwrap();
         assert_eq!((page.entries.len(), page.next), (0, None));
     }
 
-    /// Looks at nothing, and answers each name and each page with large records.
+    /// A store that checks nothing, and returns large records for every key and page.
     struct Careless;
 
     fn large(key: String) -> Entry {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_keeps_to_no_limit_is_held_to_them() {
+    async fn limits_are_enforced_for_a_store_that_ignores_them() {
         let guest = GuestStore(&Careless);
         let names = |count: usize| -> Vec<String> { (0..count).map(|n| n.to_string()).collect() };
         assert!(guest.get(&names(3)).await.is_ok());

@@ -1,5 +1,5 @@
-//! Records in memory: for tests, and gone with the process. No more of them than a
-//! process can well hold, since nothing else bounds what a component writes.
+//! Records in memory: for tests, and lost when the process ends. The size is limited,
+//! since nothing else bounds what a component writes.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -11,27 +11,27 @@ use async_trait::async_trait;
 use super::clock::{self, Clock, Millis};
 use super::{Entry, Expect, Mutation, Outcome, Page, Snapshot, Store, StoreError, checks};
 
-/// The bytes of all records, expired ones included, that a store holds at most.
+/// Maximum size of all records in bytes, including expired ones.
 const CAPACITY: usize = 1 << 30;
-/// What a record takes besides its key and its value, at about.
+/// Approximate size of a record beyond its key and its value.
 const RECORD_BYTES: usize = 128;
 
-/// A store that keeps its records in memory, up to 1 GiB of them. Beyond that it is
-/// [`StoreError::Unavailable`] for all that would make it grow.
+/// A store that keeps its records in memory, up to 1 GiB. Once full, it returns
+/// [`StoreError::Unavailable`] for calls that would make it grow.
 pub struct MemoryStore {
-    // std's mutex and not tokio's: no holder awaits anything.
+    // std's mutex and not tokio's: no holder awaits.
     records: Mutex<Records>,
     clock: Clock,
     capacity: usize,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Returns an empty store.
     pub fn new() -> Self {
         Self::with_clock(clock::system())
     }
 
-    /// An empty store that asks `clock` for the time.
+    /// Returns an empty store that takes the time from `clock`.
     #[doc(hidden)]
     pub fn with_clock(clock: Clock) -> Self {
         Self {
@@ -41,26 +41,25 @@ impl MemoryStore {
         }
     }
 
-    /// The records as they stand now; they stand still while the view is held.
+    /// Locks the records; they do not change while the view is held.
     fn view(&self) -> View<'_> {
-        // No code under the lock panics halfway through a change, so what a
-        // poisoned lock guards is whole.
+        // No code under the lock panics halfway through a change, so the data behind a
+        // poisoned lock is consistent.
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        // The time is read under the lock: of two views, the later never sees
-        // an earlier time.
+        // The time is read under the lock: of two views, the later never sees an
+        // earlier time.
         let now_ms = clock::now_ms(&self.clock);
         View { records, now_ms }
     }
 
-    /// Fails if records that grow by this many bytes, and lose as many as `freed`, are
-    /// more than the store holds.
+    /// Fails if adding `grown` bytes and removing `freed` would exceed the capacity.
     fn make_room(&self, view: &View<'_>, grown: usize, freed: usize) -> Result<(), StoreError> {
         let bytes = (view.records.bytes + grown).saturating_sub(freed);
         if grown <= freed || bytes <= self.capacity {
             return Ok(());
         }
         Err(StoreError::Unavailable(format!(
-            "the store in memory is full: it holds at most {} bytes",
+            "the in-memory store is full: it holds at most {} bytes",
             self.capacity
         )))
     }
@@ -89,8 +88,8 @@ impl Store for MemoryStore {
     async fn commit(&self, batch: Vec<Mutation>) -> Result<Outcome, StoreError> {
         checks::batch(&batch)?;
         let mut view = self.view();
-        // A key stands in a batch once, so no mutation changes what another
-        // expects: all are judged before the first is applied.
+        // A batch contains each key once, so no mutation affects another's
+        // precondition: all are checked before the first is applied.
         for (index, mutation) in (0..).zip(&batch) {
             let holds = match (&mutation.expect, view.live(&mutation.key)) {
                 (Expect::Any, _) | (Expect::Absent, None) => true,
@@ -154,7 +153,7 @@ impl Store for MemoryStore {
         checks::page(entries, limit)
     }
 
-    /// Looks at every record: a store for tests needs no index of expiries.
+    /// Looks at every record: a store for tests needs no index of expiry times.
     async fn purge(&self, limit: u32) -> Result<u32, StoreError> {
         let mut view = self.view();
         let now_ms = view.now_ms;
@@ -191,7 +190,7 @@ impl Store for MemoryStore {
     }
 }
 
-/// The records as they were.
+/// A copy of the records.
 struct Copied(std::vec::IntoIter<super::Record>);
 
 #[async_trait]
@@ -206,14 +205,14 @@ impl Snapshot for Copied {
 #[derive(Default)]
 struct Records {
     by_key: BTreeMap<String, Record>,
-    /// Only ever grows, so that no version comes twice.
+    /// Only ever grows, so that no version occurs twice.
     last_version: u64,
-    /// What they take, all together.
+    /// Total size of the records.
     bytes: usize,
 }
 
 impl Records {
-    /// What the record under this key takes, alive or expired.
+    /// Returns the size of the record under this key, live or expired.
     fn held(&self, key: &str) -> usize {
         let record = self.by_key.get(key);
         record.map_or(0, |record| record_bytes(key, &record.value))
@@ -245,7 +244,7 @@ impl Record {
     }
 }
 
-/// The records, locked, at one point in time.
+/// The locked records at one point in time.
 struct View<'a> {
     records: MutexGuard<'a, Records>,
     now_ms: Millis,
@@ -284,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_store_takes_what_does_not_make_it_grow_and_nothing_else() {
+    async fn a_full_store_accepts_only_writes_that_do_not_grow_it() {
         let store = MemoryStore {
             capacity: 3 * (RECORD_BYTES + 101),
             ..MemoryStore::new()

@@ -1,17 +1,16 @@
-//! Records in PostgreSQL: for several processes on several machines.
+//! Records in PostgreSQL, for several processes on several machines.
 //!
-//! - Every call is one call of one of the functions in
-//!   `migrations/0001_records.sql`: one round trip, one transaction. They are sent
-//!   as unnamed statements, and their plans are kept by the server's session, so
-//!   that nothing is lost by it, and a pooler may give each transaction another
-//!   session.
-//! - A commit first takes a lock for each of its keys, in one order for everybody,
-//!   then judges what it expects, then writes. A lock on the key and not on the row:
-//!   of two who expect that there is no record, neither would find a row to lock.
-//!   Serializable transactions would do it too, but let those who contend for an
-//!   account fail and begin anew, where here they wait some milliseconds.
-//! - The time by which records expire is that of the server, which is one for all
-//!   processes. Their own clocks may differ, and jump.
+//! - Every call is one call of a function in `migrations/0001_records.sql`: one round
+//!   trip, one transaction. The statements are unnamed and their plans are cached in
+//!   the server's session, so this costs nothing, and a pooler may use another session
+//!   for each transaction.
+//! - A commit first locks each of its keys, always in the same order, then checks the
+//!   preconditions, then writes. The lock is on the key and not on the row: two commits
+//!   that expect no record would find no row to lock. Serializable transactions would
+//!   work too, but transactions that contend for an account would fail and have to
+//!   retry, where here they wait a few milliseconds.
+//! - Records expire by the server's clock, which is the same for all processes. Their
+//!   own clocks may differ, and jump.
 
 mod connections;
 mod schema;
@@ -37,19 +36,19 @@ use super::{
     StoreError,
 };
 
-/// Beyond this the server sends no more: it knows the length of a value without reading
+/// The server sends nothing beyond this: it knows the length of a value without reading
 /// it.
 const ANSWER_BYTES: i64 = MAX_ANSWER_BYTES as i64;
-/// So few records as always have room in an answer.
+/// Used for so few records that they always fit into a response.
 const GET_FEW: &str = "SELECT key, value, version FROM user_auth.get($1, $2)";
-/// Without the values where there are too many bytes of them. Names the schema of all that
-/// it uses, as the functions do.
+/// Omits values beyond the size limit. Every name is qualified with its schema, as in
+/// the functions.
 const GET: &str = "
     SELECT key, CASE WHEN total OPERATOR(pg_catalog.<=) $3 THEN value END, version FROM (
         SELECT *, pg_catalog.sum(pg_catalog.length(value)) OVER () AS total
         FROM user_auth.get($1, $2)
     ) AS found";
-/// Up to and with the record that makes it too many bytes.
+/// Ends with the record that exceeds the size limit.
 const SCAN: &str = r#"
     SELECT key, value, version FROM (
         SELECT *, pg_catalog.sum(pg_catalog.length(value)) OVER (
@@ -61,14 +60,14 @@ const SCAN: &str = r#"
     ORDER BY key COLLATE "C"
 "#;
 
-/// A store that keeps its records in the schema `user_auth` of a PostgreSQL
-/// database, of version 13 or later.
+/// A store that keeps its records in the schema `user_auth` of a PostgreSQL database,
+/// version 13 or later.
 ///
-/// Work that was handed to the server is finished although its caller may have
-/// gone. A server that is away is found again by the next call after it is back.
+/// Calls that have reached the server are completed even if the caller has gone. After
+/// an outage the next call reconnects.
 pub struct PostgresStore {
     connections: Connections,
-    /// `None`: that of the server.
+    /// The clock of a test, or `None` for the server's.
     clock: Option<Clock>,
 }
 
@@ -78,7 +77,8 @@ impl PostgresStore {
         Self::start(url, None).await
     }
 
-    /// Like [`PostgresStore::open`], with `clock` to ask for the time.
+    /// Opens the store like [`PostgresStore::open`], with `clock` as the source of the
+    /// time.
     #[doc(hidden)]
     pub async fn with_clock(url: &PostgresUrl, clock: Clock) -> Result<Self, StoreError> {
         Self::start(url, Some(clock)).await
@@ -204,7 +204,7 @@ impl Store for PostgresStore {
         limit: u32,
     ) -> Result<Page, StoreError> {
         let range = checks::range(prefix, after)?;
-        // One more than the page holds, to know whether another follows.
+        // One more than the page holds, to find out whether another page follows.
         let at_most = i64::from(checks::page_len(limit)) + 1;
         let parameters = vec![
             parameter(range.start, Type::TEXT),
@@ -226,7 +226,7 @@ impl Store for PostgresStore {
             )
             .await?;
         let purged: i64 = only(&rows)?.try_get(0)?;
-        // No more than `limit`, so this never saturates.
+        // At most `limit`, so this never saturates.
         Ok(u32::try_from(purged).unwrap_or(u32::MAX))
     }
 
@@ -237,17 +237,18 @@ impl Store for PostgresStore {
     }
 }
 
-/// What the functions take for an expectation.
+/// Returns the precondition in the form that the SQL functions expect.
 fn expectation(expect: Expect) -> Option<String> {
     match expect {
         Expect::Any => None,
         Expect::Absent => Some("absent".to_owned()),
-        // PostgreSQL has no text with NUL in it, and no version has one.
+        // PostgreSQL text cannot contain NUL, and no version does.
         Expect::At(version) => Some(format!("at {}", version.replace('\0', "?"))),
     }
 }
 
-/// A life so long that its end could not be counted is one for good.
+/// Returns the lifetime in milliseconds, or `None` if it is too long to count and so
+/// never ends.
 fn ttl_ms(ttl: Duration) -> Option<Millis> {
     Millis::try_from(ttl.as_millis())
         .ok()
@@ -267,5 +268,5 @@ fn only(rows: &[Row]) -> Result<&Row, StoreError> {
 }
 
 fn unexpected() -> StoreError {
-    StoreError::Unavailable("PostgreSQL answered something unexpected".into())
+    StoreError::Unavailable("PostgreSQL returned an unexpected result".into())
 }

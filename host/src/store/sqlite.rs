@@ -1,9 +1,9 @@
-//! Records in an SQLite file: nothing to install, and durable.
+//! Records in an SQLite file: durable, with nothing to install.
 //!
-//! - Every change goes to one [`writer`] thread, which commits all that is
-//!   waiting at once: one fsync for many callers.
-//! - Reads see the last commit and wait for nobody (WAL). Small ones run where they
-//!   are asked for, all others on [threads](reading) that may wait.
+//! - Every change goes to one [`writer`] thread, which commits all waiting changes at
+//!   once: one fsync for many callers.
+//! - Reads see the last commit and never block (WAL). Small ones run on the calling
+//!   thread, all others on [threads](reading) that may block.
 //! - Several processes may share the file.
 
 mod reading;
@@ -25,23 +25,24 @@ use super::{Entry, Mutation, Outcome, Page, Store, StoreError, checks};
 
 /// A store that keeps its records in an SQLite file.
 ///
-/// Dropping it finishes the writes that were handed to it, and folds the
-/// write-ahead log into the file unless another process has the file open.
+/// Dropping it finishes the pending writes, and folds the write-ahead log into the file
+/// unless another process has the file open.
 pub struct SqliteStore {
-    // Fields are dropped in this order: the writer closes the last connection,
-    // and it is the last connection that folds the log into the file.
+    // Fields are dropped in this order: the writer closes the last connection, and that
+    // folds the log into the file.
     readers: Readers,
     writer: Writer,
     clock: Clock,
 }
 
 impl SqliteStore {
-    /// Opens the database at `path`, or creates it, readable by its owner only.
+    /// Opens the database at `path`, or creates it, accessible to its owner only.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::with_clock(path, clock::system())
     }
 
-    /// Like [`SqliteStore::open`], with `clock` to ask for the time.
+    /// Opens the store like [`SqliteStore::open`], with `clock` as the source of the
+    /// time.
     #[doc(hidden)]
     pub fn with_clock(path: &Path, clock: Clock) -> Result<Self, StoreError> {
         let (database, connection) = Database::open(path)?;
@@ -76,8 +77,8 @@ impl Store for SqliteStore {
     async fn add(&self, key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64, StoreError> {
         checks::key(key)?;
         let key = key.to_owned();
-        // A counter of minutes need not survive a power cut, and an fsync is what
-        // takes time here.
+        // A short-lived counter need not survive a power failure, and most of the time
+        // of a write is the fsync.
         self.writer
             .submit(Durability::Process, 0, move |group| {
                 group.add(&key, delta, ttl)

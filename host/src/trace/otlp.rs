@@ -1,4 +1,4 @@
-//! Spans, sent to an OpenTelemetry collector: OTLP over HTTP, in protobuf.
+//! Exports spans to an OpenTelemetry collector: OTLP over HTTP, in protobuf.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -14,32 +14,32 @@ use tokio::runtime::Handle;
 use tracing::{info, warn};
 use url::Url;
 
-/// How long the collector may take for one batch.
+/// Timeout of the collector for one batch.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the end of the program waits for the last batch.
 const FLUSH: Duration = Duration::from_secs(3);
 
-/// Whether there is anything that takes what only an exported span says.
+/// Whether an exporter is running that uses the details of exported spans.
 static IS_STARTED: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn is_started() -> bool {
     IS_STARTED.load(Relaxed)
 }
 
-/// Sends spans until it is told to end.
+/// Sends spans until it is finished.
 pub struct Otlp {
     provider: SdkTracerProvider,
 }
 
 impl Otlp {
-    /// To this URL, which spans are posted to, by tasks of this runtime.
+    /// Starts an exporter that posts to this URL, with tasks on this runtime.
     ///
-    /// Fails with a text for people.
+    /// The error is a message for users.
     pub fn start(url: &Url, runtime: Handle) -> Result<Self, String> {
         if url.scheme() != "http" {
             return Err(format!(
                 "spans are sent over http only, to a collector on this machine or beside it, \
-                 and not over {}",
+                 not over {}",
                 url.scheme()
             ));
         }
@@ -56,7 +56,7 @@ impl Otlp {
             .build();
         let provider = SdkTracerProvider::builder()
             .with_resource(resource)
-            // Whether a caller samples is not for the caller to say here.
+            // A caller must not decide what is sampled here.
             .with_sampler(Sampler::AlwaysOn)
             .with_batch_exporter(Exporter {
                 inner: Arc::new(exporter),
@@ -68,13 +68,13 @@ impl Otlp {
         Ok(Self { provider })
     }
 
-    /// What makes spans that are sent.
+    /// Returns the tracer whose spans are sent.
     pub fn tracer(&self) -> SdkTracer {
         self.provider.tracer("user-auth")
     }
 
-    /// Sends what is left, for three seconds at the most. Blocks the thread, and
-    /// needs the runtime to be at work.
+    /// Sends the remaining spans, for at most three seconds. Blocks the thread, and
+    /// needs the runtime to be running.
     pub fn finish(&self) {
         if let Err(error) = self.provider.shutdown_with_timeout(FLUSH) {
             warn!(%error, "the last spans may be lost");
@@ -82,8 +82,8 @@ impl Otlp {
     }
 }
 
-/// Batches are made on a thread of their own, and sent by a task: the client needs a
-/// runtime.
+/// Batches are collected on a separate thread and sent by a task, since the client
+/// needs a runtime.
 #[derive(Debug)]
 struct Exporter {
     inner: Arc<opentelemetry_otlp::SpanExporter>,
@@ -102,7 +102,7 @@ impl SpanExporter for Exporter {
         match &sent {
             Ok(()) if self.is_failing.swap(false, Relaxed) => info!("spans are sent again"),
             Err(error) if !self.is_failing.swap(true, Relaxed) => {
-                warn!(%error, "spans cannot be sent; those of this while are lost");
+                warn!(%error, "spans cannot be sent and are lost until this is over");
             }
             _ => {}
         }

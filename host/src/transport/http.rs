@@ -1,12 +1,12 @@
-//! MCP's Streamable HTTP, and what whoever runs it wants to see:
+//! MCP's Streamable HTTP, and the endpoints for operators and reverse proxies:
 //!
-//! - `POST /mcp`: one message in, its answer out.
-//! - `GET /mcp/server-card`: what a client can know before it connects.
-//! - `GET /health`: the process lives. `GET /ready`: it can do its work.
-//! - `GET /metrics`: the numbers, for Prometheus.
-//! - `/verify`: whose a request is, for reverse proxies that guard others' pages.
+//! - `POST /mcp`: one message in, its response out.
+//! - `GET /mcp/server-card`: what a client can learn before it connects.
+//! - `GET /health`: the process is alive. `GET /ready`: it can serve requests.
+//! - `GET /metrics`: metrics for Prometheus.
+//! - `/verify`: verifies requests for reverse proxies that protect other pages.
 //!
-//! What callers are held to is a [`Policy`].
+//! A [`Policy`] holds the rules for callers.
 
 mod authority;
 mod bodies;
@@ -73,25 +73,25 @@ use crate::client::NoClient;
 use crate::sandbox::Plugin;
 use crate::trace::{self, Trace};
 use authority::Authority;
-use card::Facts;
+use card::ServerCard;
 use heads::Heads;
 use metrics::Counters;
-use patience::{Debts, Patient, owed};
-use places::{Place, Places};
+use patience::{InFlight, WriteTimeout, owed};
+use places::{ConnectionSlot, ConnectionSlots};
 use rate::{KeyHash, Limiter, TIDY_EVERY};
 use shares::{NoMore, Share, Shares, Turn};
-use state::Readiness;
+use state::ReadinessCache;
 
-/// How long to wait when the system has no more descriptors for connections.
+/// Pause before accepting again when the system has run out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves MCP over HTTP, or with a [`Listener`] of its own over TLS, until `shutdown`
-/// completes, then takes no more connections and finishes the requests that have
-/// arrived whole, for [`Limits::shutdown`](crate::Limits::shutdown) at most. Nothing
-/// of it runs on when this returns.
+/// Serves MCP over HTTP, or over TLS if the [`Listener`] has it, until `shutdown`
+/// completes. Then accepts no more connections and finishes the requests that have
+/// arrived completely, for at most [`Limits::shutdown`](crate::Limits::shutdown). No
+/// task of the server is left running on return.
 ///
-/// Callers are held to the policy; [`Allowed`] alone is one too. Fails when it is
-/// one that cannot be ([`Policy::check`]).
+/// `policy` holds the rules for callers; an [`Allowed`] alone is a policy too. Returns
+/// an error if the policy is invalid ([`Policy::check`]).
 pub async fn serve(
     listener: impl Into<Listener>,
     plugin: Plugin,
@@ -114,33 +114,33 @@ pub async fn serve(
         plugin,
         shares: Shares::new(&limits),
         counters: Counters::default(),
-        readiness: Readiness::default(),
-        facts: OnceCell::new(),
+        readiness: ReadinessCache::default(),
+        server_card: OnceCell::new(),
         stopping: stopping.clone(),
         started: Instant::now(),
     });
     let router = router(&app);
-    let places = Places::new(limits.connections);
+    let slots = ConnectionSlots::new(limits.connections);
     let mut connections = JoinSet::new();
     let mut server = http1::Builder::new();
     server
         .timer(TokioTimer::new())
-        // hyper panics when it is given less.
+        // hyper panics below this size.
         .max_buf_size(limits.connection_buffer_bytes.max(8 << 10))
         .header_read_timeout(limits.header_read);
 
     let accepting = async {
         let mut failing = false;
         loop {
-            let (stream, peer, place) =
-                accept(&listener, &places, &app.policy.proxies, &mut failing).await;
-            // Those that have ended are let go of.
+            let (stream, peer, slot) =
+                accept(&listener, &slots, &app.policy.proxies, &mut failing).await;
+            // Release the connections that have ended.
             while connections.try_join_next().is_some() {}
             let (server, router, stopping) = (server.clone(), router.clone(), stopping.clone());
             let (app, tls) = (app.clone(), tls.clone());
             connections.spawn(async move {
-                let debts = place.debts().clone();
-                let stream = Patient::new(
+                let debts = slot.debts().clone();
+                let stream = WriteTimeout::new(
                     stream,
                     limits.response_write,
                     stopping.clone(),
@@ -149,12 +149,13 @@ pub async fn serve(
                 let serving = async {
                     let secured = tokio::select! {
                         secured = tls::secure(tls.as_ref(), stream, limits.header_read) => secured,
-                        // It owes nothing yet.
+                        // A connection that is still in its handshake has no request in
+                        // flight.
                         () = stopping.cancelled() => return,
                     };
                     let stream = match secured {
                         Ok(stream) => stream,
-                        Err(error) => return debug!(%peer, %error, "no TLS came about"),
+                        Err(error) => return debug!(%peer, %error, "the TLS handshake failed"),
                     };
                     let caller = Caller {
                         peer,
@@ -163,7 +164,7 @@ pub async fn serve(
                     let stream = Heads::new(stream);
                     let body_length = stream.body_length();
                     let service = service_fn(move |request: Request<Incoming>| {
-                        // At once: the next byte that is read may be of its body.
+                        // Noted immediately: the next byte read may belong to the body.
                         let is_last = !body_length.note(request.body());
                         let answer = answer(app.clone(), router.clone(), caller.clone(), request);
                         async move {
@@ -177,12 +178,12 @@ pub async fn serve(
                     });
                     let connection = server.serve_connection(TokioIo::new(stream), service);
                     if let Err(error) = drive(connection, &debts, &stopping).await {
-                        debug!(%peer, %error, "a connection broke");
+                        debug!(%peer, %error, "a connection failed");
                     }
                 };
                 tokio::select! {
                     biased;
-                    () = place.evicted() => debug!(%peer, "a connection made place for another"),
+                    () = slot.evicted() => debug!(%peer, "a connection was closed to make room for another"),
                     () = serving => {}
                 }
             });
@@ -197,18 +198,17 @@ pub async fn serve(
     stopping.cancel();
     let ended = async { while connections.join_next().await.is_some() {} };
     if timeout(limits.shutdown, ended).await.is_err() {
-        warn!("some requests did not end in time and were cut off");
+        warn!("some requests did not finish in time and were aborted");
         connections.shutdown().await;
     }
     Ok(())
 }
 
-/// Serves a connection to its end; once the server is `stopping`, for as long
-/// as it owes an answer. A client that has not sent a request to its end is not
-/// waited for.
+/// Serves a connection to its end or, once the server is `stopping`, until its last
+/// response is sent. Does not wait for a client that has not sent its whole request.
 async fn drive<I, S>(
     connection: http1::Connection<I, S>,
-    debts: &Debts,
+    debts: &InFlight,
     stopping: &CancellationToken,
 ) -> hyper::Result<()>
 where
@@ -222,10 +222,10 @@ where
         ended = connection.as_mut() => return ended,
         () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-    // The debts change only where the connection is polled, so that whatever
-    // changes them wakes this too.
+    // The requests in flight change only while the connection is polled, so every
+    // change wakes this future too.
     poll_fn(|cx| match connection.as_mut().poll(cx) {
-        Poll::Pending if !debts.are_settled() => Poll::Pending,
+        Poll::Pending if !debts.is_idle() => Poll::Pending,
         Poll::Pending => Poll::Ready(Ok(())),
         ended => ended,
     })
@@ -235,36 +235,37 @@ where
 struct App {
     plugin: Plugin,
     policy: Policy,
-    /// Whether the component asks for an API key.
+    /// Whether the component requires an API key.
     requires_key: bool,
     limiter: Option<Limiter>,
     shares: Shares,
     counters: Counters,
-    readiness: Readiness,
-    facts: OnceCell<Facts>,
+    readiness: ReadinessCache,
+    server_card: OnceCell<ServerCard>,
     stopping: CancellationToken,
     started: Instant,
 }
 
 impl App {
-    /// Whether a key is asked for, and there is not one.
+    /// Returns whether an API key is required but missing.
     fn lacks_key(&self, headers: &HeaderMap) -> bool {
         self.requires_key && self.policy.key_header.key(headers).is_none()
     }
 
-    /// What there is for whoever calls from there.
+    /// Returns the share of this address.
     fn share(&self, from: IpAddr) -> Share {
         self.shares.of(from.into())
     }
 
-    /// A place for a call from there; `Err` is the answer when there is none.
+    /// Acquires a slot for a call from this address; `Err` is the response if there is
+    /// none.
     async fn turn(&self, from: IpAddr) -> Result<Turn, Response> {
         let turn = self.share(from).turn().await;
         turn.map_err(|NoMore| unavailable(&CallError::Busy, Value::Null))
     }
 
-    /// Counts a request for its caller: for the key that it shows, or for where it
-    /// comes from. `Err`: it is one too many, for so many seconds.
+    /// Counts a request against the rate limit of its API key or, without one, of its
+    /// address. `Err` is the number of seconds to wait before the next try.
     fn charge(&self, headers: &HeaderMap, from: IpAddr) -> Result<Option<KeyHash>, u64> {
         let key = self.limited_key(headers);
         self.count(key.as_ref(), from, Limiter::check)?;
@@ -300,8 +301,8 @@ impl App {
         })
     }
 
-    /// Notes what the component's answer says of the key that came with the request,
-    /// and tells who has shown no good one where to put it.
+    /// Records whether the component accepted the API key, and adds the header name to
+    /// the 401 challenge.
     fn judge(&self, mut response: Response, key: Option<KeyHash>) -> Response {
         if !self.requires_key {
             return response;
@@ -321,15 +322,15 @@ impl App {
             match is_refused {
                 true => limiter.forget(&key),
                 false if response.status().is_success() => limiter.learn(key),
-                // The key may not even have been looked at.
+                // The component may not have looked at the key.
                 false => {}
             }
         }
         response
     }
 
-    /// Asks the component whether it takes the key in these headers; `Err` is the
-    /// answer when it does not.
+    /// Asks the component to verify the API key in these headers; `Err` is the response
+    /// if it rejects the key.
     async fn admit(
         &self,
         headers: &HeaderMap,
@@ -353,11 +354,11 @@ impl App {
     }
 }
 
-/// Who sends the requests of a connection.
+/// The client of a connection.
 #[derive(Clone)]
 struct Caller {
     peer: SocketAddr,
-    debts: Debts,
+    debts: InFlight,
 }
 
 fn router(app: &Arc<App>) -> Router {
@@ -369,10 +370,10 @@ fn router(app: &Arc<App>) -> Router {
     if app.policy.cors {
         guarded = guarded.layer(cors::layer(&app.policy));
     }
-    // Outside of CORS: a page that may not call gets no answer to its preflight
-    // either.
+    // Outside of the CORS layer: a page that may not call gets no response to its
+    // preflight either.
     guarded = guarded.layer(from_fn_with_state(Arc::clone(app), guard));
-    // Probes come by address, and learn nothing that is worth a guard.
+    // Probes address the server by its IP address, and learn nothing worth guarding.
     Router::new()
         .route("/health", any(state::health))
         .route("/ready", any(state::ready))
@@ -382,7 +383,7 @@ fn router(app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
 }
 
-/// The host that a request is sent to.
+/// The host that a request is addressed to.
 #[derive(Clone)]
 struct Named(Option<Authority>);
 
@@ -398,7 +399,7 @@ async fn guard(
     }
 }
 
-/// Never completes.
+/// Evicts stale rate-limit entries from time to time. Never completes.
 async fn tidy(limiter: Option<&Limiter>) {
     let Some(limiter) = limiter else {
         return std::future::pending().await;
@@ -410,34 +411,36 @@ async fn tidy(limiter: Option<&Limiter>) {
     }
 }
 
-/// Takes the next connection, and finds a place for it. Failures are logged when
-/// they begin and when they end, which is what `failing` is for.
+/// Accepts the next connection and acquires a slot for it. Failures are logged when
+/// they begin and when they end; `failing` holds that state.
 async fn accept(
     listener: &TcpListener,
-    places: &Places,
+    slots: &ConnectionSlots,
     proxies: &Proxies,
     failing: &mut bool,
-) -> (TcpStream, SocketAddr, Place) {
+) -> (TcpStream, SocketAddr, ConnectionSlot) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // A proxy speaks for many.
+                // A proxy forwards the requests of many clients.
                 let is_proxy = proxies.trusts(peer.ip());
-                let place = places.take((!is_proxy).then(|| peer.ip().into())).await;
+                let slot = slots.take((!is_proxy).then(|| peer.ip().into())).await;
                 if std::mem::take(failing) {
                     info!("connections are accepted again");
                 }
-                // An answer is written whole; waiting to fill a packet only
-                // delays it.
+                // Responses are written whole; waiting to fill a packet would only
+                // delay them.
                 if let Err(error) = stream.set_nodelay(true) {
                     debug!(%peer, %error, "TCP_NODELAY could not be set");
                 }
-                return (stream, peer, place);
+                return (stream, peer, slot);
             }
-            Err(error) if is_peers_fault(&error) => debug!(%error, "a connection was not made"),
+            Err(error) if is_peers_fault(&error) => {
+                debug!(%error, "a connection was not established")
+            }
             Err(error) => {
                 if !std::mem::replace(failing, true) {
-                    error!(%error, "no connection can be accepted; trying on");
+                    error!(%error, "no connection can be accepted; still trying");
                 }
                 sleep(ACCEPT_PAUSE).await;
             }
@@ -460,7 +463,7 @@ async fn answer(
     caller: Caller,
     mut request: Request<Incoming>,
 ) -> Response {
-    // What has a body is owed an answer once that has arrived.
+    // A request with a body counts as in flight once the body has arrived.
     let debt = request.body().is_end_stream().then(|| caller.debts.owe());
     request.extensions_mut().insert(caller);
     let (method, route) = (request.method().clone(), route(request.uri().path()));
@@ -483,13 +486,14 @@ async fn answer(
     trace::answered(trace, method, route, answer).await
 }
 
-/// Refuses what RFC 9112 has every server refuse, wherever it is sent to.
+/// Rejects requests that RFC 9112 requires every server to reject, whatever their
+/// target.
 fn check(request: &mut Request<Incoming>) -> Result<(), (StatusCode, String)> {
     let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
     let is_known = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
     if codings.next().is_some_and(|coding| !is_known(coding)) || codings.next().is_some() {
         // Section 6.1.
-        let message = "the Transfer-Encoding is not chunked, and nothing else is understood";
+        let message = "the Transfer-Encoding is not supported; only chunked is";
         return Err((StatusCode::NOT_IMPLEMENTED, message.to_owned()));
     }
     let named = Authority::of_request(request.uri(), request.headers(), request.version())
@@ -498,7 +502,8 @@ fn check(request: &mut Request<Incoming>) -> Result<(), (StatusCode, String)> {
     Ok(())
 }
 
-/// A path that there is something at. Others are not for logs: they may be anything.
+/// Returns a known path for the logs. Unknown paths are not logged, since they may hold
+/// anything.
 fn route(path: &str) -> &'static str {
     match path {
         "/mcp" | "/mcp/" => "/mcp",
@@ -513,33 +518,33 @@ fn route(path: &str) -> &'static str {
 
 async fn not_found(request: Request) -> Response {
     let message = format!(
-        "there is nothing at {}; MCP is at POST /mcp, and the state of the server at GET /health",
+        "nothing found at {}; MCP is at POST /mcp, and the state of the server at GET /health",
         request.uri().path()
     );
     refuse(StatusCode::NOT_FOUND, &message)
 }
 
 fn method_not_allowed(allow: &'static str) -> Response {
-    let message = format!("this address takes {allow} only");
+    let message = format!("method not allowed; use {allow}");
     let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, &message);
     let allow = HeaderValue::from_static(allow);
     response.headers_mut().insert("allow", allow);
     response
 }
 
-/// An answer to what never reached the component.
+/// Returns the response to a request that never reached the component.
 fn refuse(status: StatusCode, message: &str) -> Response {
     respond(status, &super::invalid_request(message))
 }
 
-/// The answer to whoever calls too often.
+/// Returns the response to a caller over its rate limit.
 fn limited(seconds: u64, id: Value) -> Response {
     let details = json!({ "retry_after_seconds": seconds });
     let body = error_response(-32003, "Too many requests", details, id);
     retry_after(respond(StatusCode::TOO_MANY_REQUESTS, &body), seconds)
 }
 
-/// The answer when the component gave none.
+/// Returns the response for a call to which the component produced none.
 fn unavailable(error: &CallError, id: Value) -> Response {
     let response = respond(StatusCode::SERVICE_UNAVAILABLE, &error.to_json_rpc(id));
     retry_after(response, error.retry_after().as_secs())

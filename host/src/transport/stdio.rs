@@ -1,4 +1,4 @@
-//! MCP over standard input and output: one JSON message a line.
+//! MCP over standard input and output, one JSON message per line.
 
 mod lines;
 mod scope;
@@ -21,12 +21,12 @@ use crate::transport::outline::Outline;
 use lines::{Line, Lines};
 use scope::{Request, Scope};
 
-/// Lines that wait to be written; whoever writes the next waits.
+/// Number of lines that may wait to be written; further writers wait.
 const WAITING: usize = 64;
 
-/// Answers the messages of `input` on `output` until the input ends or
-/// `shutdown` completes, then finishes what is in flight, for
-/// [`Limits::shutdown`](crate::Limits::shutdown) at most.
+/// Answers the messages from `input` on `output` until the input ends or `shutdown`
+/// completes, then finishes the requests in flight, for at most
+/// [`Limits::shutdown`](crate::Limits::shutdown).
 pub async fn serve(
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin + Send + 'static,
@@ -47,15 +47,15 @@ pub async fn serve(
     let read = tokio::select! {
         read = connection.read(&mut lines) => read,
         () = shutdown => Ok(()),
-        // Nobody reads the answers any more.
+        // The client has closed the output.
         () = sender.closed() => Ok(()),
     };
     drop(sender);
     connection.tasks.close();
-    // One deadline for both: a client that does not read holds up either.
+    // One deadline for both: a client that does not read delays either.
     let deadline = Instant::now() + limits.shutdown;
     if timeout_at(deadline, connection.tasks.wait()).await.is_err() {
-        warn!("some messages were not answered in time and were given up");
+        warn!("some messages were not answered in time and were abandoned");
     }
     drop(connection);
     let written = timeout_at(deadline, writer).await;
@@ -95,8 +95,8 @@ impl Connection {
         }
     }
 
-    /// Waits for a place, so that a client that writes faster than it is
-    /// answered has to wait itself.
+    /// Waits for a free slot, so that a client that writes faster than it is answered
+    /// has to wait.
     async fn begin(self: &Arc<Self>, message: Vec<u8>) {
         let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
             return;
@@ -107,7 +107,7 @@ impl Connection {
             connection.answer(message, is_initialize).await;
             drop(place);
         });
-        // What follows it is judged by the version that it agrees on.
+        // The negotiated version applies to every message after it.
         if is_initialize {
             let _ = answered.await;
         }
@@ -148,7 +148,8 @@ impl Connection {
     }
 }
 
-/// Whether a message asks to initialize. Most are not read for that.
+/// Returns whether a message is an `initialize` request. Most messages are not parsed
+/// for that.
 fn is_initialize(message: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Message<'a> {
@@ -161,7 +162,8 @@ fn is_initialize(message: &[u8]) -> bool {
             .is_ok_and(|message: Message| message.method == "initialize")
 }
 
-/// The version that the answer to `initialize` names, unless it is an error.
+/// Returns the version that the response to `initialize` names, or `None` if it is an
+/// error.
 fn agreed_version(answer: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Answer {
@@ -176,16 +178,16 @@ fn agreed_version(answer: &str) -> Option<String> {
     Some(answer.result.protocol_version)
 }
 
-/// Writes what is there, and flushes when nothing more is.
+/// Writes the lines that are queued and flushes once the queue is empty.
 async fn write(
     output: impl AsyncWrite + Unpin,
     mut lines: mpsc::Receiver<String>,
 ) -> io::Result<()> {
     let mut output = BufWriter::new(output);
     while let Some(line) = lines.recv().await {
-        // A line feed ends the message. In JSON it can only stand between
-        // tokens, where a blank means the same. Readers that end lines at U+2028 as
-        // well, as that of Node does, find none.
+        // A line feed ends the message. In JSON it can only stand between tokens, where
+        // a space means the same. Readers that also end lines at U+2028, as Node's
+        // does, find none.
         let line = printable_json(&line).replace(['\r', '\n'], " ");
         output.write_all(line.as_bytes()).await?;
         output.write_all(b"\n").await?;
@@ -201,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_request_to_initialize_is_one() {
+    fn only_initialize_requests_are_recognised() {
         for (message, expected) in [
             (r#"{"method":"initialize","id":1}"#, true),
             (
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_agrees_on_no_version() {
+    fn an_error_negotiates_no_version() {
         let agreed = r#"{"id":1,"result":{"protocolVersion":"2025-06-18","capabilities":{}}}"#;
         assert_eq!(agreed_version(agreed).as_deref(), Some("2025-06-18"));
         for refusal in [

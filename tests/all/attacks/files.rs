@@ -144,7 +144,7 @@ fn attack_43_planted_compiled_code_is_replaced_and_never_run() {
             continue;
         }
         let log = stderr(&output);
-        assert!(log.contains("is not run"), "{how}: {log}");
+        assert!(log.contains("is not used"), "{how}: {log}");
         assert!(log.contains(file.to_str().unwrap()), "{how}: {log}");
         // The cache now holds our own valid file.
         let metadata = file.symlink_metadata().unwrap();
@@ -429,7 +429,7 @@ fn attack_43_a_database_that_other_users_control_is_refused() {
     for suffix in ["-wal", "-shm", "-journal"] {
         let planted = beside(suffix);
         symlink(&database, &planted).unwrap();
-        assert_refused(&call(), &planted, &["no regular file"]);
+        assert_refused(&call(), &planted, &["not a regular file"]);
         fs::remove_file(&planted).unwrap();
         fs::write(&planted, "").unwrap();
         if give_away(&planted) {
@@ -447,10 +447,10 @@ fn attack_43_a_database_that_other_users_control_is_refused() {
     assert!(call().status.success(), "{}", stderr(&call()));
     let planted = home.join("real.db-wal");
     symlink(&database, &planted).unwrap();
-    assert_refused(&call(), &planted, &["no regular file"]);
+    assert_refused(&call(), &planted, &["not a regular file"]);
     fs::remove_file(&planted).unwrap();
     if give_away(&database) {
-        assert_refused(&call(), &database, &["is a link that user 65534 made"]);
+        assert_refused(&call(), &database, &["is a link created by user 65534"]);
     }
     fs::remove_file(&database).unwrap();
     fs::rename(&real, &database).unwrap();
@@ -542,7 +542,7 @@ fn attack_43_a_pipe_without_another_end_is_refused_at_once() {
     );
     for (option, expected) in [
         ("--config", "start what writes to it first"),
-        ("--master-key-file", "no regular file"),
+        ("--master-key-file", "not a regular file"),
         ("--audit-log", "start what reads it first"),
     ] {
         let mut command = command(home.path());

@@ -137,6 +137,6 @@ fn a_call_that_waits_endlessly_or_for_too_many_events_is_ended() {
         while_others_are_answered(&server, bad);
     }
     let (_, log) = server.stop();
-    assert!(log.contains("did not answer in time"), "{log}");
+    assert!(log.contains("did not respond in time"), "{log}");
     assert!(log.contains("called the host too often"), "{log}");
 }

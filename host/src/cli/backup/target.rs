@@ -1,4 +1,4 @@
-//! The file that a backup becomes.
+//! The file that a backup is written to.
 
 use std::fs::File;
 use std::io;
@@ -8,13 +8,13 @@ use user_auth_host::files::Temporary;
 
 use super::super::Failure;
 
-/// A file under a name of its own, which goes if it is not finished.
+/// A file with a temporary name, which is deleted unless it is finished.
 pub(super) struct Target {
     temporary: Temporary,
     path: PathBuf,
 }
 
-/// Refuses a name that is taken, unless what has it may go.
+/// Fails if the file exists, unless it may be replaced.
 pub(super) fn refuse(path: &Path, force: bool) -> Result<(), Failure> {
     match path.symlink_metadata() {
         Ok(_) if !force => Err(taken(path)),
@@ -26,8 +26,8 @@ pub(super) fn refuse(path: &Path, force: bool) -> Result<(), Failure> {
 }
 
 impl Target {
-    /// Creates the file, for its owner only. What a backup of the same name that was
-    /// killed has left is deleted.
+    /// Creates the file, for its owner only. Deletes the temporary files of earlier
+    /// backups of this name that were killed.
     pub(super) fn create(path: &Path) -> Result<(Target, File), Failure> {
         let unwritable = |error| unwritable(path, &error);
         let temporary = Temporary::create(path).map_err(unwritable)?;
@@ -36,7 +36,7 @@ impl Target {
         Ok((Target { temporary, path }, file))
     }
 
-    /// Makes what was written durable, and gives it its name.
+    /// Makes the content durable, and renames the file to its final name.
     pub(super) fn finish(self, file: &File, force: bool) -> Result<(), Failure> {
         let Target { temporary, path } = self;
         let unwritable = |error| unwritable(&path, &error);
@@ -60,7 +60,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 fn taken(path: &Path) -> Failure {
     Failure::usage(format!(
-        "the file {} is there already: take another name, or add `--force` to replace it",
+        "the file {} already exists: choose another name, or add `--force` to replace it",
         path.display()
     ))
 }

@@ -1,4 +1,4 @@
-//! `audit`: where audit lines go, besides the store.
+//! `audit`: the destination of audit lines, in addition to the store.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use user_auth_host::AuditLog;
 
 use crate::cli::Failure;
 
-/// Where audit lines go, besides the store.
+/// The destination of audit lines, in addition to the store.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Audit {
-    /// A file that a line of JSON is appended to for each operation; `-` is
-    /// standard error. Left out: there is no such log.
+    /// A file to which a line of JSON is appended for each operation; `-` is standard
+    /// error. Default: no such log.
     pub(in crate::cli) file: Option<PathBuf>,
 }
 
 impl Audit {
-    /// Opens the log, if there is to be one.
+    /// Opens the log, if one is configured.
     pub(in crate::cli) fn open(&self) -> Result<Option<Arc<AuditLog>>, Failure> {
         let log = match self.file.as_deref() {
             None => return Ok(None),

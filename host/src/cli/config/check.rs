@@ -1,4 +1,5 @@
-//! `user-auth config check`: what a start would trip over, without one.
+//! `user-auth config check` finds the errors that a start would report, without
+//! starting.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,26 +13,26 @@ use user_auth_host::store::MemoryStore;
 use super::keys::keys;
 use super::{Config, Flags};
 use crate::cli::delivery::Reach;
-use crate::cli::open::{self, NoKey, component, location, try_out};
+use crate::cli::open::{self, NoKey, component, location, smoke_test};
 use crate::cli::options::StoreLocation;
 use crate::cli::serve::{load_tls, policy, refuse_to_be_open};
 use crate::cli::{Failure, configure, show};
 
 pub(super) async fn run(file: PathBuf) -> Result<ExitCode, Failure> {
     let shown = file.display().to_string();
-    // It is the argument that is wrong.
+    // An invalid file is an invalid argument here.
     let config = configure(&Flags::of_file(Some(file)), Level::WARN).map_err(Failure::usage)?;
     check(&config).await?;
     let set = config.origins.len();
     let text = format!(
-        "{shown} is good; {set} of {} keys are set\n",
+        "{shown} is valid; {set} of {} keys are set\n",
         keys().all.len()
     );
     show::print(&show::printable_lines(&text))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Everything that can be known before a start; all that is wrong is said at once.
+/// Checks everything that can be known before a start, and reports all errors at once.
 async fn check(config: &Config) -> Result<(), Failure> {
     let reach = reach(config);
     let problems: Vec<String> = [
@@ -67,12 +68,13 @@ fn check_policy(config: &Config) -> Result<(), Failure> {
     policy.check(config.requires_key()).map_err(Failure::usage)
 }
 
-/// Names are looked up by a start, and not here.
+/// Returns the address if it is numeric. Names are resolved only at a start.
 fn address(config: &Config) -> Option<SocketAddr> {
     config.server.listen.parse().ok()
 }
 
-/// On one's own machine there is nothing to warn of before a server runs.
+/// Returns the reach for the delivery. On the operator's own machine no warning is
+/// needed before a server runs.
 fn reach(config: &Config) -> Reach {
     match address(config).map(|address| Reach::of(address.ip())) {
         Some(Reach::Network) => Reach::Network,
@@ -84,7 +86,8 @@ fn check_address(config: &Config) -> Result<(), Failure> {
     address(config).map_or(Ok(()), |address| refuse_to_be_open(address, config))
 }
 
-/// The folders of what a first start makes are there, and what it does not make.
+/// Checks that the folders of files created at the first start exist, and all other
+/// files.
 fn check_files(config: &Config) -> Result<(), Failure> {
     if config.store.url.is_some() {
         match location(config)? {
@@ -118,7 +121,7 @@ fn check_folder(file: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The component judges its settings itself, on a store that is gone afterwards.
+/// Lets the component check its settings, on a temporary store.
 async fn check_component(config: &Config) -> Result<(), Failure> {
     let mut builder = component(&config.component)?
         .store(Arc::new(MemoryStore::new()))
@@ -128,5 +131,5 @@ async fn check_component(config: &Config) -> Result<(), Failure> {
         builder = builder.setting(name, value);
     }
     let plugin = builder.build().map_err(Failure::start)?;
-    try_out(&plugin, config).await
+    smoke_test(&plugin, config).await
 }

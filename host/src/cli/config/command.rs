@@ -1,4 +1,4 @@
-//! `user-auth config`.
+//! The command `user-auth config`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,11 +26,11 @@ pub(in crate::cli) struct ConfigCommand {
 
 #[derive(Subcommand)]
 enum What {
-    /// Show every key, its value, and where that comes from. Readable on a terminal,
-    /// JSON when piped, which can be used as a file to start from. Secrets are masked.
+    /// Show every key with its value and origin. Readable on a terminal; JSON when
+    /// piped, which can serve as a file to start from. Secrets are masked.
     Show(Box<Show>),
-    /// Check a file as a start of the server would, and start nothing. Exit codes: 0
-    /// it is good, 2 it is wrong, 3 the server could not start with it.
+    /// Check a file as a start of the server would, without starting. Exit codes: 0
+    /// valid, 2 invalid, 3 the server could not start with it.
     Check {
         /// The file, in JSON or TOML
         file: PathBuf,
@@ -106,8 +106,8 @@ fn for_people(config: &Config, screen: Screen) -> String {
     grid(&rows, "", screen.width)
 }
 
-/// The values as they would stand in a file, and under `$sources`, which a file may
-/// hold, where each comes from.
+/// Returns the values as in a file, and where each comes from under `$sources`, which a
+/// file may contain.
 fn for_programs(config: &Config) -> Value {
     let mut shown = config.values();
     let mut sources = Map::new();
@@ -139,7 +139,7 @@ fn source(origin: &Origin) -> Value {
     }
 }
 
-/// Those that are set.
+/// Returns the names of the secrets that are set.
 fn secrets() -> impl Iterator<Item = &'static str> {
     let is_set = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     SECRETS.iter().filter(is_set).copied()

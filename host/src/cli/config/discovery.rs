@@ -1,4 +1,4 @@
-//! `discovery`: where the server makes itself known.
+//! `discovery`: the service discovery in which the server registers.
 
 use std::env;
 use std::net::SocketAddr;
@@ -12,31 +12,31 @@ use zeroize::Zeroizing;
 
 use crate::cli::Failure;
 
-/// The agent's ACL token, as Consul's own programs take it.
+/// The agent's ACL token, in the variable that Consul's own programs use.
 const TOKEN: &str = "CONSUL_HTTP_TOKEN";
 
-/// Where the server makes itself known.
+/// The service discovery in which the server registers.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Discovery {
-    /// The Consul agent that the server registers with; left out: none.
+    /// The Consul agent to register with. Default: none.
     pub(in crate::cli) consul: Option<Consul>,
 }
 
-/// A Consul agent, and what it is told. Its ACL token is taken from the environment
+/// A Consul agent, and the registration. The ACL token comes from the environment
 /// variable `CONSUL_HTTP_TOKEN`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::cli) struct Consul {
-    /// Where the agent is, such as `http://127.0.0.1:8500`.
+    /// The URL of the agent, such as `http://127.0.0.1:8500`.
     #[schemars(extend("x-secret" = true))]
     pub(in crate::cli) url: String,
-    /// The address that clients reach this server by; left out: the one that it
-    /// listens on, or where it listens on all, the machine's.
+    /// The address that clients use to reach this server. Default: the listen address
+    /// or, when listening on all interfaces, the address of the machine.
     #[serde(default)]
     pub(in crate::cli) address: Option<String>,
-    /// How often the agent checks `/health`, and is asked whether it still knows the
-    /// server.
+    /// The interval of the agent's checks of `/health`, and of this server's checks
+    /// that it is still registered.
     #[serde(default = "Consul::interval")]
     pub(in crate::cli) interval_seconds: NonZeroU32,
 }
@@ -46,7 +46,8 @@ impl Consul {
         const { NonZeroU32::new(10).unwrap() }
     }
 
-    /// The agent, and what it is told of a server that listens here.
+    /// Returns the agent, and the registration of a server that listens on this
+    /// address.
     pub(in crate::cli) fn open(
         &self,
         listening: SocketAddr,

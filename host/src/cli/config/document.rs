@@ -1,4 +1,4 @@
-//! A file as a tree that knows where its keys stand, from JSON or TOML.
+//! Parses JSON or TOML into a tree that knows the positions of its keys.
 
 use std::cell::Cell;
 use std::fmt;
@@ -24,14 +24,14 @@ pub(super) struct Entry {
     pub(super) node: Node,
 }
 
-/// Where something begins; both are counted from 1.
+/// A position in a text; line and column are counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Position {
     pub(in crate::cli) line: usize,
     pub(in crate::cli) column: usize,
 }
 
-/// Why a text is neither.
+/// The reason why a text is not valid JSON or TOML.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub(super) at: Position,
@@ -39,7 +39,7 @@ pub(super) struct SyntaxError {
 }
 
 impl Node {
-    /// The value, with tables as objects.
+    /// Returns the value, with tables as objects.
     pub(super) fn into_value(self) -> Value {
         match self {
             Self::Value(value) => value,
@@ -52,7 +52,8 @@ impl Node {
     }
 }
 
-/// Reads JSON or TOML, by the end of the file's name or else by how it begins.
+/// Parses JSON or TOML, chosen by the suffix of the file name or else by the first
+/// characters.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Node, SyntaxError> {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let is_json = match extension.map(str::to_ascii_lowercase).as_deref() {
@@ -88,8 +89,8 @@ fn json(text: &str) -> Result<Node, SyntaxError> {
         })
 }
 
-/// Counts what is read. The parser takes one byte at a time, and so has read
-/// exactly to where it is.
+/// Counts the bytes that are read. The parser reads one byte at a time, so the count is
+/// its exact position.
 struct Counted<'a> {
     rest: &'a [u8],
     read: &'a Cell<usize>,
@@ -103,7 +104,7 @@ impl Read for Counted<'_> {
     }
 }
 
-/// Makes a [`Node`] of what the parser finds.
+/// Builds a [`Node`] from the parser's events.
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     text: &'a str,
@@ -117,7 +118,7 @@ impl<'de> DeserializeSeed<'de> for KeyReader<'_> {
     type Value = (String, usize);
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
-        // Its first quote has been read by now.
+        // The opening quote of the key has already been read.
         let offset = self.0.read.get().saturating_sub(1);
         let name = <String as de::Deserialize>::deserialize(input)?;
         Ok((name, offset))
@@ -175,7 +176,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
         let mut entries: Vec<Entry> = Vec::new();
         while let Some((name, offset)) = input.next_key_seed(KeyReader(self))? {
             if entries.iter().any(|entry| entry.name == name) {
-                return Err(de::Error::custom(format!("`{name}` is there twice")));
+                return Err(de::Error::custom(format!("duplicate key `{name}`")));
             }
             entries.push(Entry {
                 name,
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_know_where_they_stand() {
+    fn keys_have_their_positions() {
         let json = "{\n  \"é\\n\": {}, \"a\" : {\n\t\"b\":[1, {\"x\": 2}],\"c\":\"}\"}}\n";
         let node = parse(Path::new("x.json"), json).unwrap();
         assert_eq!(at(&node, &["é\n"]), (2, 3));
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_says_nothing_leaves_it_to_the_text() {
+    fn without_a_known_suffix_the_text_determines_the_format() {
         for (name, text) in [
             ("x", "{\"a\": 1}"),
             ("x.conf", "a = 1"),
@@ -284,17 +285,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_with_its_place() {
+    fn syntax_errors_have_positions() {
         for (name, text, line, column, reason) in [
             ("x.json", "{\n \"a\": 1,\n}", 3, 1, "trailing comma"),
             ("x.json", "{\"a\": 1} x", 1, 10, "trailing characters"),
-            (
-                "x.json",
-                "{\"a\": 1, \"a\": 2}",
-                1,
-                13,
-                "`a` is there twice",
-            ),
+            ("x.json", "{\"a\": 1, \"a\": 2}", 1, 13, "duplicate key `a`"),
             ("x.json", "", 1, 1, "EOF"),
             ("x.toml", "a = 1\nb = \n", 2, 5, "string values"),
             ("x.toml", "a = 1\na = 2\n", 2, 1, "duplicate key"),

@@ -1,4 +1,4 @@
-//! Options of the program that set keys of the configuration.
+//! Command-line options that set keys of the configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::keys::keys;
 use super::layers::{Layers, Origin};
 
-/// Options that set a key, and which.
+/// The options that set a key, with the key.
 const FLAGS: &[(&str, &str)] = &[
     ("listen", "server.listen"),
     ("allowed-host", "server.allowed_hosts"),
@@ -25,7 +25,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("no-cache", "component.no_cache"),
 ];
 
-/// What the options say.
+/// The values of the options.
 #[derive(Clone, Debug, Default)]
 pub(in crate::cli) struct Flags {
     file: Option<PathBuf>,
@@ -34,14 +34,14 @@ pub(in crate::cli) struct Flags {
 
 #[derive(Clone, Debug)]
 enum Given {
-    /// The option of this name, with its value.
+    /// An option of this name, with its value.
     Value(&'static str, Value),
-    /// `--set`.
+    /// The option `--set`.
     Set(String),
 }
 
 impl Flags {
-    /// Of a program that reads this file.
+    /// Returns the options of a program that reads this file.
     pub(in crate::cli) fn of_file(file: Option<PathBuf>) -> Self {
         Self {
             file,
@@ -49,28 +49,28 @@ impl Flags {
         }
     }
 
-    /// The option of this name, if it is there.
+    /// Adds the option of this name, if it is given.
     pub(in crate::cli) fn text(&mut self, flag: &'static str, text: Option<&str>) {
         if let Some(text) = text {
             self.given.push(Given::Value(flag, text.into()));
         }
     }
 
-    /// The option of this name, as often as it is there.
+    /// Adds the option of this name, which may be given several times.
     pub(in crate::cli) fn list(&mut self, flag: &'static str, elements: &[String]) {
         if !elements.is_empty() {
             self.given.push(Given::Value(flag, elements.into()));
         }
     }
 
-    /// The option of this name, which has no value.
+    /// Adds the option of this name, which has no value.
     pub(in crate::cli) fn switch(&mut self, flag: &'static str, is_there: bool) {
         if is_there {
             self.given.push(Given::Value(flag, true.into()));
         }
     }
 
-    /// `--set`, as often as it is there.
+    /// Adds `--set`, which may be given several times.
     pub(in crate::cli) fn set(&mut self, pairs: &[String]) {
         self.given.extend(pairs.iter().cloned().map(Given::Set));
     }
@@ -79,7 +79,7 @@ impl Flags {
         self.file.as_deref()
     }
 
-    /// Options of their own win over `--set`.
+    /// Adds the options to the layers; specific options override `--set`.
     pub(super) fn add_to(&self, layers: &mut Layers) {
         for given in &self.given {
             if let Given::Set(pair) = given {
@@ -100,7 +100,7 @@ fn set(layers: &mut Layers, pair: &str) {
     match pair.split_once('=') {
         Some((path, text)) => layers.add_flag(path.trim(), &format!("--set {path}"), text),
         None => {
-            let problem = format!("takes KEY=VALUE, and not '{pair}'");
+            let problem = format!("needs KEY=VALUE, not '{pair}'");
             let origin = Origin::Flag("--set".to_owned());
             layers.mistakes.add(&origin, "", problem);
         }
@@ -114,7 +114,8 @@ fn path_of(flag: &str) -> Option<&'static str> {
         .map(|(_, path)| *path)
 }
 
-/// Has the help of each option that sets a key name the variable that does as well.
+/// Adds to the help of each option that sets a key the name of the environment variable
+/// for it.
 pub(in crate::cli) fn name_variables(command: Command) -> Command {
     command
         .mut_args(|argument| {
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_set_keys_that_there_are() {
+    fn options_set_existing_keys() {
         for (flag, path) in FLAGS {
             assert!(keys().get(path).is_some(), "--{flag} sets {path}");
         }

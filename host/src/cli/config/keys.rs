@@ -1,5 +1,5 @@
-//! All keys of the configuration, taken from its schema: so the schema, the
-//! environment, the errors and what is shown cannot drift apart.
+//! All keys of the configuration, derived from its schema, so that the schema, the
+//! environment, the errors and the display stay consistent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -10,38 +10,38 @@ use serde_json::{Value, json};
 use super::Config;
 use super::kind::Kind;
 
-/// The beginning of the names of all our environment variables.
+/// The prefix of all our environment variables.
 pub(super) const PREFIX: &str = "USER_AUTH_";
 
-/// One key.
+/// A key of the configuration.
 #[derive(Debug)]
-pub(in crate::cli) struct Key {
-    /// Where it stands, such as `security.cors.enabled`.
+pub(in crate::cli) struct ConfigOption {
+    /// Its path, such as `security.cors.enabled`.
     pub(in crate::cli) path: String,
     /// Its environment variable.
     pub(in crate::cli) env: String,
     pub(super) kind: Kind,
-    /// It can be left out for good.
+    /// Whether it may be left out without a default.
     pub(super) nullable: bool,
-    /// A secret may be part of it.
+    /// Whether its value may contain a secret.
     pub(super) secret: bool,
 }
 
-/// All keys, in the order of the schema, and the sections that they stand in.
+/// All keys, in the order of the schema, and their sections.
 #[derive(Debug, Default)]
-pub(in crate::cli) struct Keys {
-    pub(in crate::cli) all: Vec<Key>,
+pub(in crate::cli) struct OptionRegistry {
+    pub(in crate::cli) all: Vec<ConfigOption>,
     by_path: BTreeMap<String, usize>,
     sections: BTreeSet<String>,
 }
 
-/// The keys of [`Config`].
-pub(in crate::cli) fn keys() -> &'static Keys {
-    static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::of(&schema()));
-    &KEYS
+/// Returns the keys of [`Config`].
+pub(in crate::cli) fn keys() -> &'static OptionRegistry {
+    static REGISTRY: LazyLock<OptionRegistry> = LazyLock::new(|| OptionRegistry::of(&schema()));
+    &REGISTRY
 }
 
-/// The JSON Schema (2020-12) of the file. Everything stands where it is used: a
+/// Returns the JSON Schema (2020-12) of the file. Definitions are inlined, so that a
 /// reader need not follow references.
 pub(in crate::cli) fn schema() -> Value {
     let settings =
@@ -51,13 +51,13 @@ pub(in crate::cli) fn schema() -> Value {
         .into_root_schema_for::<Config>()
         .to_value();
     schema["title"] = json!("The configuration of user-auth");
-    // `$schema` is for editors, `$sources` what `user-auth config show` adds.
+    // `$schema` is for editors, `$sources` is added by `user-auth config show`.
     schema["patternProperties"] = json!({"^\\$": true});
     name_variables(&mut schema, "");
     schema
 }
 
-/// Gives each key that has none the name of its variable.
+/// Adds the name of its variable to each key that has none.
 fn name_variables(schema: &mut Value, path: &str) {
     for (name, property) in schema["properties"].as_object_mut().into_iter().flatten() {
         let path = join(path, name);
@@ -90,20 +90,20 @@ fn join(section: &str, name: &str) -> String {
     }
 }
 
-impl Keys {
+impl OptionRegistry {
     fn of(schema: &Value) -> Self {
         let mut keys = Self::default();
         keys.add_section(schema, "");
         keys
     }
 
-    /// The key that stands there.
-    pub(in crate::cli) fn get(&self, path: &str) -> Option<&Key> {
+    /// Returns the key with this path.
+    pub(in crate::cli) fn get(&self, path: &str) -> Option<&ConfigOption> {
         self.by_path.get(path).map(|index| &self.all[*index])
     }
 
-    /// The key of this environment variable.
-    pub(in crate::cli) fn of_variable(&self, name: &str) -> Option<&Key> {
+    /// Returns the key of this environment variable.
+    pub(in crate::cli) fn of_variable(&self, name: &str) -> Option<&ConfigOption> {
         self.all.iter().find(|key| key.env == name)
     }
 
@@ -111,7 +111,7 @@ impl Keys {
         self.sections.contains(path)
     }
 
-    /// The names of what can stand in a section.
+    /// Returns the names of the keys and sections in a section.
     pub(super) fn names_in<'a>(&'a self, section: &str) -> BTreeSet<&'a str> {
         self.paths()
             .filter_map(|path| match section {
@@ -122,7 +122,7 @@ impl Keys {
             .collect()
     }
 
-    /// Where else something has this name.
+    /// Returns the path of another key or section with this name.
     pub(super) fn elsewhere(&self, name: &str) -> Option<&str> {
         self.paths()
             .find(|path| path.rsplit('.').next() == Some(name))
@@ -149,7 +149,7 @@ impl Keys {
         let env = property["x-env"].as_str().unwrap_or_default().to_owned();
         let is_value = |schema: &Value| schema["type"] != "null";
         self.by_path.insert(path.clone(), self.all.len());
-        self.all.push(Key {
+        self.all.push(ConfigOption {
             path,
             env,
             kind: Kind::of(variant(property, is_value).unwrap_or(property)),
@@ -159,7 +159,7 @@ impl Keys {
     }
 }
 
-/// The schema itself or one of those that it is made of, whichever is meant first.
+/// Returns the schema itself or the first of its variants that fits.
 fn variant(schema: &Value, is_meant: impl Fn(&Value) -> bool) -> Option<&Value> {
     match schema["anyOf"].as_array() {
         Some(variants) => variants.iter().find(|one| is_meant(one)),
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_has_a_name_of_its_own_in_the_environment() {
+    fn every_key_has_a_unique_environment_variable() {
         let mut seen = BTreeSet::new();
         for key in &keys().all {
             assert!(seen.insert(&key.env), "{}", key.env);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rule_for_names_and_the_names_from_before_it() {
+    fn variables_follow_the_rule_except_for_older_names() {
         for (path, env) in [
             (
                 "security.rate_limiting.burst_size",
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_and_section_is_described_and_what_is_no_section_has_a_type() {
+    fn every_key_has_a_description_and_a_type() {
         fn check(schema: &Value, path: &str) {
             assert!(schema["description"].is_string(), "{path} is not described");
             let section = variant(schema, |schema| schema.get("properties").is_some());
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_component_is_told_all_its_settings() {
+    fn every_component_setting_has_a_key() {
         for setting in user_auth_host::settings::SETTINGS {
             assert!(
                 keys().of_variable(setting.name).is_some(),

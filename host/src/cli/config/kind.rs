@@ -1,27 +1,27 @@
-//! What the value of a key can be.
+//! The types of configuration values.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// What the value of a key can be.
+/// The type of a configuration value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
     Text,
-    /// From one to the other, as far as there are bounds.
+    /// A whole number between optional bounds.
     Integer(Option<u64>, Option<u64>),
     Number,
     Boolean,
     /// One of these words.
     Choice(Vec<String>),
-    /// Of text.
+    /// A list of texts.
     List,
-    /// What only a file can say.
+    /// Any value that only a file can express.
     Any,
 }
 
 impl Kind {
-    /// What a schema describes.
+    /// Returns the type that a schema describes.
     pub(super) fn of(schema: &Value) -> Self {
         if let Some(words) = words(schema) {
             return Self::Choice(words);
@@ -49,8 +49,8 @@ impl Kind {
         Self::Any
     }
 
-    /// What a text stands for, as an environment variable or an option is one. What
-    /// it cannot stand for stays text, which [`admits`](Self::admits) says no to.
+    /// Parses the text of an environment variable or option. Text of the wrong form
+    /// stays text, which [`admits`](Self::admits) rejects.
     pub(super) fn read(&self, text: &str) -> Value {
         let text = text.trim();
         match self {
@@ -68,7 +68,7 @@ impl Kind {
         }
     }
 
-    /// Whether a value can be that of the key at all.
+    /// Returns whether the value is of this type.
     pub(super) fn admits(&self, value: &Value) -> bool {
         match self {
             Self::Text | Self::Choice(_) => value.is_string(),
@@ -85,7 +85,7 @@ impl Kind {
     }
 }
 
-/// What is expected.
+/// The description in error messages.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -111,7 +111,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The words that an `enum` or a `oneOf` of constants allows.
+/// Returns the words that an `enum` or a `oneOf` of constants allows.
 fn words(schema: &Value) -> Option<Vec<String>> {
     let word = |value: &Value| value.as_str().map(str::to_owned);
     if let Some(words) = schema["enum"].as_array() {
@@ -135,7 +135,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_text_is_read_as_what_it_is_to_be() {
+    fn text_is_parsed_by_type() {
         let port = Kind::Integer(Some(1), Some(9));
         assert_eq!(port.read(" 7 "), json!(7));
         assert!(port.admits(&json!(7)));

@@ -1,5 +1,5 @@
-//! What is set, from weak to strong: the file, the environment, the options. What
-//! is set nowhere has its default.
+//! Merges the sources of the configuration, from weak to strong: the file, the
+//! environment, the options. A key that is set nowhere has its default.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,18 +11,18 @@ use serde_path_to_error::Segment;
 
 use super::Config;
 use super::document::{self, Node, Position};
-use super::keys::{Keys, PREFIX, keys};
+use super::keys::{OptionRegistry, PREFIX, keys};
 use super::mistake::Mistakes;
 use super::secrets;
 use crate::cli::nearest::nearest;
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::cli) enum Origin {
-    /// Nobody set it.
+    /// The default.
     #[default]
     Default,
-    /// A file, and where in it.
+    /// A file, with the position in it.
     File(String, Option<Position>),
     /// This environment variable.
     Environment(String),
@@ -42,11 +42,11 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A variable that begins so and is none of ours is no trifle: whoever set it thinks
-/// that the server is guarded.
+/// An unknown variable with this prefix is an error, not a warning: its author believes
+/// that the server is protected.
 const SECURITY: &str = "USER_AUTH_SECURITY_";
 
-/// What is set, and where it comes from.
+/// The values that are set, with their origins.
 #[derive(Debug, Default)]
 pub(super) struct Layers {
     set: BTreeMap<String, (Value, Origin)>,
@@ -54,12 +54,12 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// Takes what a file sets.
+    /// Adds the values in a file.
     pub(super) fn add_file(&mut self, path: &Path, text: &str) {
         let file = path.display().to_string();
         match document::parse(path, text) {
             Ok(Node::Table(entries)) => {
-                // For whoever looks at the file, such as an editor.
+                // Entries for readers of the file, such as editors.
                 let ours = entries
                     .into_iter()
                     .filter(|entry| !entry.name.starts_with('$'));
@@ -68,7 +68,7 @@ impl Layers {
             Ok(Node::Value(_)) => {
                 let origin = Origin::File(file, None);
                 self.mistakes
-                    .add(&origin, "", "it has to be an object, `{…}`");
+                    .add(&origin, "", "it must be an object, `{…}`");
             }
             Err(error) => {
                 let origin = Origin::File(file, Some(error.at));
@@ -88,11 +88,11 @@ impl Layers {
                 Node::Table(entries) if keys().is_section(&path) => {
                     self.add_table(file, &path, entries);
                 }
-                // As good as left out.
+                // Equivalent to leaving the section out.
                 Node::Value(Value::Null) if keys().is_section(&path) => {}
                 Node::Value(_) if keys().is_section(&path) => {
                     self.mistakes
-                        .add(&origin, &path, "has to be an object of its own keys");
+                        .add(&origin, &path, "must be an object with its own keys");
                 }
                 node => match keys().get(&path) {
                     Some(_) => self.add(&path, node.into_value(), origin),
@@ -104,12 +104,12 @@ impl Layers {
         }
     }
 
-    /// Takes what environment variables set, and gives warnings of those that are
-    /// like ours and are not.
+    /// Adds the values of environment variables, and returns warnings about unknown
+    /// variables with our prefix.
     pub(super) fn add_environment(&mut self, environment: &[(OsString, OsString)]) -> Vec<String> {
         let mut warnings = Vec::new();
         for (name, text) in environment.iter().filter(|(_, text)| !text.is_empty()) {
-            // Ours are all text.
+            // Our variables are all valid Unicode.
             let Some(name) = name.to_str() else {
                 continue;
             };
@@ -135,7 +135,7 @@ impl Layers {
         warnings
     }
 
-    /// Takes what an option says as text.
+    /// Adds the text of an option.
     pub(super) fn add_flag(&mut self, path: &str, flag: &str, text: &str) {
         let origin = Origin::Flag(flag.to_owned());
         match keys().get(path) {
@@ -148,7 +148,7 @@ impl Layers {
         }
     }
 
-    /// Takes what an option says as a value.
+    /// Adds the value of an option.
     pub(super) fn add(&mut self, path: &str, value: Value, origin: Origin) {
         let Some(key) = keys().get(path) else {
             return;
@@ -163,7 +163,7 @@ impl Layers {
         self.set.insert(path.to_owned(), (value, origin));
     }
 
-    /// The configuration that comes of it.
+    /// Returns the resulting configuration.
     pub(super) fn finish(mut self) -> Result<Config, Mistakes> {
         loop {
             match serde_path_to_error::deserialize::<_, Config>(nested(&self.set)) {
@@ -177,7 +177,7 @@ impl Layers {
                 }
                 Ok(_) => return Err(self.mistakes),
                 Err(error) => {
-                    // The others may have mistakes as well.
+                    // The other values may have errors as well.
                     if !self.drop_mistake(&dotted(error.path()), &error.inner().to_string()) {
                         return Err(self.mistakes);
                     }
@@ -186,7 +186,8 @@ impl Layers {
         }
     }
 
-    /// Takes note of what is wrong there, and takes it out; false: it is nowhere.
+    /// Records an error at this path, and removes the value; returns false if there is
+    /// none.
     fn drop_mistake(&mut self, path: &str, reason: &str) -> bool {
         let inside = format!("{path}.");
         let found = self
@@ -200,7 +201,7 @@ impl Layers {
             return false;
         };
         let problem = match keys().get(path) {
-            // These say it better than the parser.
+            // These types have better messages than the parser.
             Some(key) if !matches!(key.kind, super::kind::Kind::Text | super::kind::Kind::List) => {
                 format!("{}; expected {}", shown(&value, key.secret), key.kind)
             }
@@ -214,7 +215,7 @@ impl Layers {
     }
 }
 
-/// One object of objects.
+/// Nests the values as objects.
 fn nested(set: &BTreeMap<String, (Value, Origin)>) -> Value {
     let mut root = Value::Null;
     for (path, (value, _)) in set {
@@ -226,13 +227,13 @@ fn nested(set: &BTreeMap<String, (Value, Origin)>) -> Value {
     }
 }
 
-/// Puts a value in its place; the sections on the way are made.
+/// Sets the value at a path, creating the sections on the way.
 pub(super) fn put(root: &mut Value, path: &str, value: Value) {
-    // `Null` becomes an object where it is indexed by a name.
+    // Indexing `Null` by a name turns it into an object.
     *path.split('.').fold(root, |table, name| &mut table[name]) = value;
 }
 
-/// The path as far as it has names.
+/// Returns the path as far as it consists of names.
 fn dotted(path: &serde_path_to_error::Path) -> String {
     let names = path.iter().map_while(|segment| match segment {
         Segment::Map { key } => Some(key.as_str()),
@@ -249,34 +250,37 @@ fn shown(value: &Value, is_secret: bool) -> String {
     }
 }
 
-fn unknown(keys: &Keys, section: &str, name: &str) -> String {
+fn unknown(keys: &OptionRegistry, section: &str, name: &str) -> String {
     let names = keys.names_in(section);
     if let Some(meant) = nearest(names.iter().copied(), name) {
-        return format!("is no key; did you mean `{meant}`?");
+        return format!("is not a known key; did you mean `{meant}`?");
     }
     if let Some(elsewhere) = keys.elsewhere(name) {
-        return format!("is no key; did you mean `{elsewhere}`?");
+        return format!("is not a known key; did you mean `{elsewhere}`?");
     }
     let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    format!("is no key; known there: {}", names.join(", "))
+    format!("is not a known key; known keys: {}", names.join(", "))
 }
 
 fn unknown_variable(name: &str) -> String {
-    // Some keys have the name that they had before there was a rule.
+    // Some keys keep the variable names that they had before there was a rule.
     let by_rule = |path: &str| format!("{PREFIX}{}", path.replace('.', "_").to_uppercase());
     if let Some(key) = keys().all.iter().find(|key| by_rule(&key.path) == name) {
-        return format!("means nothing; that of {} is {}", key.path, key.env);
+        return format!(
+            "is not a known variable; the one of {} is {}",
+            key.path, key.env
+        );
     }
     let known = keys().all.iter().map(|key| key.env.as_str());
     let known = known.chain(secrets::names());
     match nearest(known, name) {
-        Some(meant) => format!("means nothing; did you mean {meant}?"),
-        None => "means nothing; `user-auth config show` lists those that do".to_owned(),
+        Some(meant) => format!("is not a known variable; did you mean {meant}?"),
+        None => "is not a known variable; `user-auth config show` lists all".to_owned(),
     }
 }
 
-/// Kubernetes tells each container of every service by variables, and those of a
-/// service called `user-auth` begin like ours.
+/// Returns whether this is one of the variables that Kubernetes sets in each container
+/// for every service; those of a service called `user-auth` have our prefix.
 fn is_link(name: &str) -> bool {
     let is_port = |rest: &str| {
         let mut parts = rest.split('_');

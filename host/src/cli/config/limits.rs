@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, json};
 
-/// What a component, a client or a caller may use up. Whole numbers, with the unit
-/// in the name: `_bytes`, `_kib` or `_ms`.
+/// The resources that a component, a client or a caller may use. Whole numbers, with
+/// the unit in the name: `_bytes`, `_kib` or `_ms`.
 #[derive(Clone, Debug, Default)]
 pub(in crate::cli) struct Limits(pub(in crate::cli) user_auth_host::Limits);
 

@@ -1,4 +1,4 @@
-//! `logging`: what is logged and traced.
+//! `logging`: logs and traces.
 
 use std::env;
 
@@ -8,47 +8,47 @@ use url::Url;
 
 use crate::cli::Failure;
 
-/// What is logged and traced.
+/// Logs and traces.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Logging {
-    /// What is logged: this and what is graver. `RUST_LOG`, which says it by module,
-    /// wins over it. Left out: `info` for a server, else `warn`.
+    /// The minimum severity of logged events. `RUST_LOG`, which sets it per module,
+    /// overrides it. Default: `info` for a server, otherwise `warn`.
     #[schemars(extend("x-env" = "LOG_LEVEL"))]
     pub(in crate::cli) level: Option<Level>,
-    /// How a line of the log is written.
+    /// The format of log lines.
     pub(in crate::cli) format: Format,
-    /// Where spans are sent to: the base URL of an OpenTelemetry collector that
-    /// takes OTLP over HTTP, such as `http://127.0.0.1:4318`. Left out: nowhere.
+    /// The destination of spans: the base URL of an OpenTelemetry collector that
+    /// accepts OTLP over HTTP, such as `http://127.0.0.1:4318`. Default: none.
     #[schemars(extend("x-secret" = true))]
     pub(in crate::cli) otlp_endpoint: Option<String>,
 }
 
-/// How grave something is.
+/// The severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::cli) enum Level {
-    /// The last details.
+    /// The finest details.
     Trace,
-    /// What helps to find a mistake.
+    /// Information for debugging.
     Debug,
-    /// What happens.
+    /// Normal events.
     Info,
-    /// What needs attention.
+    /// Events that need attention.
     #[serde(alias = "warning")]
     Warn,
-    /// What has failed.
+    /// Failures.
     Error,
 }
 
-/// How a line of the log is written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::cli) enum Format {
     /// Text on a terminal, JSON elsewhere.
     #[default]
     Auto,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// Text.
     Text,
@@ -67,8 +67,8 @@ impl From<Level> for tracing::Level {
 }
 
 impl Logging {
-    /// What spans are posted to: what OpenTelemetry's own variables name, or else the
-    /// configuration.
+    /// Returns the URL that spans are posted to, from OpenTelemetry's own variables or
+    /// else the configuration.
     pub(in crate::cli) fn traces_url(&self) -> Result<Option<Url>, Failure> {
         let named = |name| env::var(name).ok().filter(|value| !value.is_empty());
         let parse = |text: String| {

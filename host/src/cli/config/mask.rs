@@ -1,15 +1,15 @@
-//! Values without the secrets in them.
+//! Masks the secrets in values.
 
 use serde_json::Value;
 use url::Url;
 
-use super::keys::Key;
+use super::keys::ConfigOption;
 use crate::cli::options::StoreLocation;
 
 const MASK: &str = "***";
 
-/// The value as it may be shown.
-pub(in crate::cli) fn masked(key: &Key, value: &Value) -> Value {
+/// Returns the value in the form in which it may be shown.
+pub(in crate::cli) fn masked(key: &ConfigOption, value: &Value) -> Value {
     match value {
         Value::String(text) => masked_text(text, key.secret).into(),
         Value::Array(elements) => elements.iter().map(|one| masked(key, one)).collect(),
@@ -17,10 +17,10 @@ pub(in crate::cli) fn masked(key: &Key, value: &Value) -> Value {
     }
 }
 
-/// Passwords in URLs are masked wherever they stand. The URL of a webhook is a
-/// secret by itself but for its host, and so may be what follows a question mark.
+/// Masks passwords in URLs, wherever they stand. Everything in the URL of a webhook but
+/// its host may be secret, and so may be anything after a question mark.
 fn masked_text(text: &str, is_secret: bool) -> String {
-    // What reads it knows best where the password is.
+    // The parser of the URL knows best where the password is.
     if is_secret && let Ok(StoreLocation::Postgres(url)) = text.parse() {
         return url.to_string();
     }
@@ -31,7 +31,7 @@ fn masked_text(text: &str, is_secret: bool) -> String {
         };
     };
     if url.password().is_some() {
-        // It has a host, or it could have no password.
+        // The URL has a host, otherwise it could not have a password.
         let _ = url.set_password(Some(MASK));
     } else if !is_secret || !url.has_host() {
         return text.to_owned();
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_secret_is_left() {
+    fn secrets_are_masked() {
         for (text, is_secret, shown) in [
             ("sqlite:/var/lib/a.db", true, "sqlite:/var/lib/a.db"),
             ("memory", true, "memory"),

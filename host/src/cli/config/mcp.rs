@@ -1,26 +1,26 @@
-//! `mcp`: what MCP clients get to see. The component has the last word on it.
+//! `mcp`: the presentation to MCP clients. The component validates the values.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What MCP clients get to see.
+/// The presentation to MCP clients.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Mcp {
-    /// How a failed operation is answered to clients before 2026-07-28.
+    /// How a failed operation is reported to clients of versions before 2026-07-28.
     pub(in crate::cli) tool_errors: ToolErrors,
 }
 
-/// How a failed operation is answered to clients before 2026-07-28.
+/// How a failed operation is reported to clients of versions before 2026-07-28.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::cli) enum ToolErrors {
-    /// As a result of its tool where the client has named a version from 2025-03-26 on,
-    /// and as an error of JSON-RPC otherwise.
+    /// As a tool result if the client has named a version from 2025-03-26 on, and as a
+    /// JSON-RPC error otherwise.
     #[default]
     Auto,
-    /// As a result of its tool, with `isError`.
+    /// As a tool result with `isError`.
     Result,
-    /// As an error of JSON-RPC.
+    /// As a JSON-RPC error.
     Error,
 }

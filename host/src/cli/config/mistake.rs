@@ -1,21 +1,21 @@
-//! What is wrong with a configuration, and where.
+//! Errors in a configuration, with their positions.
 
 use std::fmt;
 
 use super::layers::Origin;
 use crate::cli::Failure;
 
-/// One thing that is wrong.
+/// An error in a configuration.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Mistake {
     pub(super) origin: Origin,
-    /// Where it stands, for what can stand anywhere; the name of a variable or
-    /// option says it by itself.
+    /// The path of the key, for origins that can set any key; the name of a variable or
+    /// option is enough by itself.
     pub(super) path: String,
     pub(super) problem: String,
 }
 
-/// All that is wrong.
+/// All errors in a configuration.
 #[derive(Clone, Debug, Default)]
 pub(in crate::cli) struct Mistakes(pub(super) Vec<Mistake>);
 

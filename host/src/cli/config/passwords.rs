@@ -1,21 +1,21 @@
-//! `passwords`: what is asked of them, and how they are hashed. The component has
-//! the last word on these.
+//! `passwords`: the requirements for passwords, and how they are hashed. The component
+//! validates the values.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is asked of passwords, and how they are hashed.
+/// The requirements for passwords, and how they are hashed.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Passwords {
-    /// The fewest characters of a new password.
+    /// Minimum number of characters in a new password.
     #[schemars(
         range(min = 8, max = 128),
         extend("x-env" = "USER_AUTH_PASSWORD_MIN_LENGTH")
     )]
     pub(in crate::cli) min_length: u32,
-    /// Memory of a password hash, in KiB; how much at the least depends on the
-    /// passes: 46 MiB for 1, 19 for 2, 12 for 3, 9 for 4, 7 for more.
+    /// Memory of a password hash in KiB. The minimum depends on the passes: 46 MiB for
+    /// 1, 19 for 2, 12 for 3, 9 for 4, 7 for more.
     #[schemars(
         range(min = 7_168, max = 65_536),
         extend("x-env" = "USER_AUTH_ARGON2_MEMORY_KIB")

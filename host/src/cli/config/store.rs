@@ -1,23 +1,23 @@
-//! `store`: where state lives.
+//! `store`: the store of all records.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::cli::options::StoreLocation;
 
-/// Where state lives.
+/// The store of all records.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Store {
-    /// `sqlite:PATH`, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or `memory` for
-    /// as long as the process runs. Left out:
+    /// `sqlite:PATH`, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or `memory`, which
+    /// lasts as long as the process. Default:
     /// `sqlite:~/.local/share/user-auth/user-auth.db`.
     #[serde(deserialize_with = "location")]
     #[schemars(extend("x-env" = "USER_AUTH_STORE", "x-secret" = true))]
     pub(in crate::cli) url: Option<String>,
 }
 
-/// A text that names a store.
+/// Deserializes a text that names a store.
 fn location<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
     let text: Option<String> = Deserialize::deserialize(input)?;
     if let Some(text) = &text {

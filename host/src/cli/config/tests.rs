@@ -1,4 +1,4 @@
-//! How the layers come together, and what is said when they do not.
+//! Tests of merging the sources, and of the errors that are reported.
 
 use std::ffi::OsString;
 use std::fs;
@@ -56,7 +56,7 @@ impl Setup {
         Config::from_layers(&self.flags(), &self.environment).unwrap()
     }
 
-    /// What is said, without the folder, and the exit code.
+    /// Returns the error message, without the folder, and the exit code.
     fn fail(&self) -> (String, u8) {
         let failure = Config::from_layers(&self.flags(), &self.environment).unwrap_err();
         let folder = format!("{}/", self.folder.path().display());
@@ -65,7 +65,7 @@ impl Setup {
 }
 
 #[test]
-fn the_file_of_the_guide_is_taken_as_it_is_written() {
+fn the_file_in_the_guide_is_accepted() {
     let toml = r#"
         [security]
         authentication = { type = "api_key", header = "X-API-Key" }
@@ -97,7 +97,7 @@ fn the_file_of_the_guide_is_taken_as_it_is_written() {
 }
 
 #[test]
-fn an_option_wins_over_the_environment_and_that_over_the_file() {
+fn an_option_overrides_the_environment_which_overrides_the_file() {
     let setup = setup().file(
         "c.json",
         r#"{"server": {"listen": "127.0.0.1:1"}, "limits": {"connections": 1}}"#,
@@ -125,7 +125,7 @@ fn an_option_wins_over_the_environment_and_that_over_the_file() {
         config.origin("server.listen"),
         Origin::Flag("--listen".into())
     );
-    // What nobody else sets is as the file has it, and the rest as it is by default.
+    // Keys that only the file sets have its values, and the others their defaults.
     assert_eq!(config.limits.0.connections, 1);
     assert_eq!(config.tokens.access_token_ttl_seconds, 900);
     assert_eq!(
@@ -176,17 +176,17 @@ fn every_key_can_be_set_in_the_environment() {
 }
 
 #[test]
-fn a_mistake_in_a_file_is_told_with_its_place_and_what_was_meant() {
+fn an_error_in_a_file_has_a_position_and_a_suggestion() {
     for (name, text, expected) in [
         (
             "c.json",
             "{\"security\": {\n  \"rate_limiting\": {\n    \"burst_sise\": 3}}}",
-            "c.json:3:5: security.rate_limiting.burst_sise is no key; did you mean `burst_size`?",
+            "c.json:3:5: security.rate_limiting.burst_sise is not a known key; did you mean `burst_size`?",
         ),
         (
             "c.toml",
             "[security.rate_limiting]\nburst_sise = 3",
-            "c.toml:2:1: security.rate_limiting.burst_sise is no key; did you mean `burst_size`?",
+            "c.toml:2:1: security.rate_limiting.burst_sise is not a known key; did you mean `burst_size`?",
         ),
         (
             "c.json",
@@ -203,17 +203,17 @@ fn a_mistake_in_a_file_is_told_with_its_place_and_what_was_meant() {
         (
             "c.toml",
             "rate_limiting = {}",
-            "c.toml:1:1: rate_limiting is no key; did you mean `security.rate_limiting`?",
+            "c.toml:1:1: rate_limiting is not a known key; did you mean `security.rate_limiting`?",
         ),
         (
             "c.toml",
             "audit = 'x.log'",
-            "c.toml:1:1: audit has to be an object of its own keys",
+            "c.toml:1:1: audit must be an object with its own keys",
         ),
         (
             "c.toml",
             "[store]\nbackend = 1",
-            "c.toml:2:1: store.backend is no key; known there: `url`",
+            "c.toml:2:1: store.backend is not a known key; known keys: `url`",
         ),
         (
             "c.toml",
@@ -226,12 +226,12 @@ fn a_mistake_in_a_file_is_told_with_its_place_and_what_was_meant() {
             "[server.tls]\ncertificate = 'a.pem'",
             "c.toml:2:1: server.tls.certificate of server.tls: missing field `key`",
         ),
-        ("c.json", "[]", "c.json: it has to be an object, `{…}`"),
+        ("c.json", "[]", "c.json: it must be an object, `{…}`"),
         ("c.json", "{\n\"a\" 1}", "c.json:2:5: expected `:`"),
         (
             "c.toml",
             "[tokens]\nother_audiences = ['a,b']",
-            "c.toml:2:1: tokens.other_audiences is [\"a,b\"]; a name of a service has no comma",
+            "c.toml:2:1: tokens.other_audiences is [\"a,b\"]; the name of a service cannot contain a comma",
         ),
     ] {
         assert_eq!(setup().file(name, text).fail(), (expected.to_owned(), 3));
@@ -239,7 +239,7 @@ fn a_mistake_in_a_file_is_told_with_its_place_and_what_was_meant() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_errors_are_reported_at_once() {
     let setup = setup()
         .file(
             "c.toml",
@@ -249,7 +249,7 @@ fn all_mistakes_are_told_at_once() {
         .env("USER_AUTH_SECURITY_AUTHENTICATION_TYPE", "magic");
     let (text, _) = setup.fail();
     for part in [
-        "c.toml:2:1: tokens.issuers is no key; did you mean `issuer`?",
+        "c.toml:2:1: tokens.issuers is not a known key; did you mean `issuer`?",
         "c.toml:3:1: tokens.code_ttl_seconds is 601; expected a whole number from 1 to 600",
         "c.toml:5:1: security.trusted_proxies is",
         "USER_AUTH_PASSWORD_MIN_LENGTH is 'three'; expected a whole number from 8 to 128",
@@ -261,24 +261,24 @@ fn all_mistakes_are_told_at_once() {
 }
 
 #[test]
-fn a_wrong_option_is_a_wrong_use_of_the_program() {
+fn an_invalid_option_is_a_usage_error() {
     for (pair, expected) in [
         (
             "limits.conections=1",
-            "--set limits.conections is no key; did you mean `connections`?",
+            "--set limits.conections is not a known key; did you mean `connections`?",
         ),
         (
             "limits.connections=0",
             "--set limits.connections is 0; expected a whole number from 1 to 1099511627776",
         ),
-        ("nothing", "--set takes KEY=VALUE, and not 'nothing'"),
+        ("nothing", "--set needs KEY=VALUE, not 'nothing'"),
     ] {
         assert_eq!(setup().set(pair).fail(), (expected.to_owned(), 2));
     }
 }
 
 #[test]
-fn what_may_hold_a_secret_is_not_repeated() {
+fn possible_secrets_are_not_shown_in_errors() {
     for name in ["USER_AUTH_STORE", "USER_AUTH_DELIVERY"] {
         let mistake = setup()
             .file("c.json", r#"{"delivery": {"method": ["hunter2"]}}"#)
@@ -299,7 +299,7 @@ fn what_may_hold_a_secret_is_not_repeated() {
 }
 
 #[test]
-fn a_variable_that_means_nothing_is_told_with_what_was_meant() {
+fn an_unknown_variable_gets_a_warning_with_a_suggestion() {
     let setup = setup()
         .env("USER_AUTH_LISTN", "x")
         .env("USER_AUTH_LIMITS_CONECTIONS", "")
@@ -309,12 +309,12 @@ fn a_variable_that_means_nothing_is_told_with_what_was_meant() {
         .env("OTHER_LISTN", "x");
     assert_eq!(
         setup.load().warnings,
-        ["the variable USER_AUTH_LISTN means nothing; did you mean USER_AUTH_LISTEN?"]
+        ["the variable USER_AUTH_LISTN is not a known variable; did you mean USER_AUTH_LISTEN?"]
     );
 }
 
 #[test]
-fn a_variable_that_was_to_guard_the_server_and_means_nothing_stops_it() {
+fn an_unknown_security_variable_is_an_error() {
     for (name, said) in [
         (
             "USER_AUTH_SECURITY_AUTHENTICATION_TYP",
@@ -322,16 +322,16 @@ fn a_variable_that_was_to_guard_the_server_and_means_nothing_stops_it() {
         ),
         (
             "USER_AUTH_SECURITY_CORS_ALLOWED_ORIGINS",
-            "that of security.cors.allowed_origins is USER_AUTH_ALLOWED_ORIGINS",
+            "the one of security.cors.allowed_origins is USER_AUTH_ALLOWED_ORIGINS",
         ),
     ] {
-        let expected = format!("{name} means nothing; {said}");
+        let expected = format!("{name} is not a known variable; {said}");
         assert_eq!(setup().env(name, "api_key").fail(), (expected, 3));
     }
 }
 
 #[test]
-fn the_variables_that_kubernetes_sets_for_a_service_are_no_slips() {
+fn kubernetes_service_variables_get_no_warning() {
     let setup = setup()
         .env("USER_AUTH_PORT", "tcp://10.0.0.1:8000")
         .env("USER_AUTH_SERVICE_HOST", "10.0.0.1")
@@ -350,7 +350,7 @@ fn the_variables_that_kubernetes_sets_for_a_service_are_no_slips() {
 }
 
 #[test]
-fn what_is_shown_can_be_read_again() {
+fn the_displayed_configuration_can_be_loaded() {
     let config = setup().file("c.json", GUIDE).load().config;
     let mut shown = config.values();
     shown["$sources"] = json!({"server.listen": "whatever"});
@@ -362,7 +362,7 @@ fn what_is_shown_can_be_read_again() {
 }
 
 #[test]
-fn the_component_is_told_what_somebody_set() {
+fn the_component_gets_only_settings_that_are_set() {
     let config = setup()
         .file(
             "c.toml",

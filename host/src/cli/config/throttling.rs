@@ -1,11 +1,11 @@
-//! `throttling`: how many guesses there are. The component has the last word on
-//! these, and counts them whatever is set here.
+//! `throttling`: the number of guesses. The component validates the values, and always
+//! counts guesses.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How many guesses at passwords and codes there are. They are always counted:
-/// what can be set is how soon there are too many.
+/// The number of guesses at passwords and codes. They are always counted: only the
+/// limits can be set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Throttling {
@@ -15,15 +15,15 @@ pub(in crate::cli) struct Throttling {
     /// Failures of one source within the window, whatever the name.
     #[schemars(range(min = 10, max = 100_000))]
     pub(in crate::cli) failures_per_source: u32,
-    /// Accounts that one source may register within the window. Who runs the program
-    /// may register any number.
+    /// Accounts that one source may register within the window. The operator may
+    /// register any number.
     #[schemars(range(min = 1, max = 100_000))]
     pub(in crate::cli) registrations_per_source: u32,
-    /// How long these count from the first, in seconds.
+    /// Length of the window in seconds, from the first attempt.
     #[schemars(range(min = 60, max = 86_400))]
     pub(in crate::cli) window_seconds: u32,
-    /// Attempts on one name without a success, of all sources together that never
-    /// had one.
+    /// Attempts on one name without a success, from all sources together that have
+    /// never had one.
     #[schemars(range(min = 10, max = 100))]
     pub(in crate::cli) consecutive_attempts: u32,
 }

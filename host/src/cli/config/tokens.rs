@@ -1,4 +1,4 @@
-//! `tokens`: tokens, sessions and codes. The component has the last word on these.
+//! `tokens`: tokens, sessions and codes. The component validates the values.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -19,35 +19,35 @@ pub(in crate::cli) struct Tokens {
         extend("x-env" = "USER_AUTH_AUDIENCE")
     )]
     pub(in crate::cli) audience: String,
-    /// The services that `issue_token` gives tokens for; each has a name of its own.
+    /// The services for which `issue_token` issues tokens; each has a name of its own.
     #[serde(deserialize_with = "names")]
     #[schemars(extend("x-env" = "USER_AUTH_OTHER_AUDIENCES"))]
     pub(in crate::cli) other_audiences: Vec<String>,
-    /// How long an access token is good, in seconds.
+    /// Lifetime of an access token in seconds.
     #[schemars(
         range(min = 1, max = 86_400),
         extend("x-env" = "USER_AUTH_ACCESS_TOKEN_TTL_SECONDS")
     )]
     pub(in crate::cli) access_token_ttl_seconds: u64,
-    /// A session that is not refreshed for so many seconds is over.
+    /// Lifetime of a session that is not refreshed, in seconds.
     #[schemars(
         range(min = 1, max = 31_622_400),
         extend("x-env" = "USER_AUTH_SESSION_IDLE_SECONDS")
     )]
     pub(in crate::cli) session_idle_seconds: u64,
-    /// No session outlives so many seconds.
+    /// Maximum lifetime of a session in seconds.
     #[schemars(
         range(min = 1, max = 31_622_400),
         extend("x-env" = "USER_AUTH_SESSION_ABSOLUTE_SECONDS")
     )]
     pub(in crate::cli) session_absolute_seconds: u64,
-    /// How old a login may be for what takes a fresh session, in seconds.
+    /// Maximum age of a login for operations that require a recent one, in seconds.
     #[schemars(
         range(min = 1, max = 86_400),
         extend("x-env" = "USER_AUTH_FRESH_SESSION_SECONDS")
     )]
     pub(in crate::cli) fresh_session_seconds: u64,
-    /// How long a code is good that was sent to an owner, in seconds.
+    /// Lifetime of a code that was sent to an account owner, in seconds.
     #[schemars(
         range(min = 1, max = 600),
         extend("x-env" = "USER_AUTH_CODE_TTL_SECONDS")
@@ -70,11 +70,13 @@ impl Default for Tokens {
     }
 }
 
-/// The component takes them as one text, separated by commas.
+/// The component expects one text, separated by commas.
 fn names<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
     let names: Vec<String> = Deserialize::deserialize(input)?;
     match names.iter().any(|name| name.contains(',')) {
-        true => Err(de::Error::custom("a name of a service has no comma")),
+        true => Err(de::Error::custom(
+            "the name of a service cannot contain a comma",
+        )),
         false => Ok(names),
     }
 }

@@ -1,4 +1,4 @@
-//! Lines of the log for people: when, how grave, what happened, and who did it.
+//! Formats log lines for people: time, severity, event and actor.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::show::{inline, printable};
 
-/// What is left of a time of RFC 3339 without its fraction of a second.
+/// Length of an RFC 3339 time without its fraction of a second.
 const SECONDS: usize = "2026-11-22T19:13:18".len();
 
-/// Writes an event as one line.
+/// Formats an event as one line.
 pub(super) struct Text;
 
 impl<S, N> FormatEvent<S, N> for Text
@@ -46,7 +46,7 @@ where
             Some(line) => writer.write_str(&line)?,
             None => writer.write_str(&told.line())?,
         }
-        // Who looks for a fault wants to know which request it was in.
+        // For debugging, the line shows the request that it belongs to.
         if level >= Level::DEBUG
             && let Some(scope) = context.event_scope()
         {
@@ -79,8 +79,7 @@ fn coloured(level: Level) -> String {
     format!("\x1b[{colour}m{level:<5}\x1b[0m")
 }
 
-/// The fields of spans come with colours where there are any; here each would be
-/// escaped.
+/// Removes the colours from the fields of spans, which would be escaped here.
 fn without_colours(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -90,7 +89,7 @@ fn without_colours(text: &str) -> String {
     })
 }
 
-/// What an event says.
+/// The content of an event.
 #[derive(Default)]
 struct Told {
     message: String,
@@ -103,7 +102,7 @@ impl Told {
         field.map(|(_, value)| value.as_str())
     }
 
-    /// The message, and its fields behind it.
+    /// Returns the message followed by its fields.
     fn line(&self) -> String {
         let mut line = printable(&self.message);
         for (name, value) in &self.fields {
@@ -130,13 +129,13 @@ impl Visit for Told {
     }
 }
 
-/// An audit record in words; `None` if it is none.
+/// Returns an audit record in words, or `None` if the text is not a record.
 fn audited(record: &str) -> Option<String> {
     let record: Value = serde_json::from_str(record).ok()?;
     let text = |name: &str| record[name].as_str().map(printable);
     let (account, actor) = (text("account")?, text("actor")?);
     let mut line = format!("{} {}", text("operation")?, text("outcome")?);
-    // Roles and signing keys belong to no account, and have one of zeros.
+    // Records about roles and signing keys have an account of zeros.
     if !account.trim_start_matches('0').is_empty() {
         line += &format!(": account {account}");
     }
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_spans_are_shown_without_their_colours() {
+    fn span_fields_lose_their_colours() {
         let coloured = "\x1b[3mtrace_id\x1b[0m\x1b[2m=\x1b[0mee m";
         assert_eq!(without_colours(coloured), "trace_id=ee m");
         assert_eq!(without_colours("plain"), "plain");

@@ -1,4 +1,4 @@
-//! The connections to the server, and how long a call waits for what.
+//! The connections to the server, with their timeouts.
 
 use std::error::Error;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use super::url::PostgresUrl;
 use crate::store::StoreError;
 
 /// How long to wait for a connection while all are busy.
-const WAIT: Duration = Duration::from_secs(2);
+const POOL_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for a new connection.
-const CONNECT: Duration = Duration::from_secs(3);
-/// How long to wait for the answer to a call. The functions give up waiting for a
-/// lock before, after two seconds.
-pub(super) const CALL: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long to wait for the result of a call. The functions give up waiting for a lock
+/// earlier, after two seconds.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A value and its type in SQL.
+/// A value and its SQL type.
 pub(super) type Parameter = (Box<dyn ToSql + Send + Sync>, Type);
 
 pub(super) fn parameter(value: impl ToSql + Send + Sync + 'static, sql_type: Type) -> Parameter {
@@ -35,11 +35,11 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Prepares the pool, and connects to nothing yet.
+    /// Sets up the pool without connecting.
     pub(super) fn new(url: &PostgresUrl) -> Result<Self, StoreError> {
         let config = url.config().clone();
-        // What only looks alive is found when a call fails on it, so asking the
-        // server each time would cost a round trip for nothing.
+        // A dead connection is detected when a call on it fails; asking the server
+        // before each call would cost a round trip for nothing.
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
@@ -49,15 +49,15 @@ impl Connections {
         };
         let pool = Pool::builder(manager)
             .max_size(url.pool_size())
-            .wait_timeout(Some(WAIT))
-            .create_timeout(Some(CONNECT))
+            .wait_timeout(Some(POOL_TIMEOUT))
+            .create_timeout(Some(CONNECT_TIMEOUT))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self { pool })
     }
 
-    /// A connection that nobody else has.
+    /// Returns a connection for exclusive use.
     pub(super) async fn connection(&self) -> Result<Object, StoreError> {
         self.pool.get().await.map_err(|error| match error {
             PoolError::Timeout(TimeoutType::Wait) => StoreError::Busy(format!(
@@ -65,25 +65,25 @@ impl Connections {
                 self.pool.status().max_size
             )),
             PoolError::Timeout(_) => {
-                StoreError::Unavailable("PostgreSQL takes no connection in time".into())
+                StoreError::Unavailable("PostgreSQL did not accept a connection in time".into())
             }
             PoolError::Backend(error) => error.into(),
             other => StoreError::Unavailable(other.to_string()),
         })
     }
 
-    /// Sends one statement, and gives its rows.
+    /// Sends one statement and returns its rows.
     pub(super) async fn call(
         &self,
         statement: &'static str,
         parameters: Vec<Parameter>,
     ) -> Result<Vec<Row>, StoreError> {
         let connection = self.connection().await?;
-        // In a task of its own: the connection of a caller who has gone would still
-        // be at work, and the next to get it would wait behind that.
+        // A task of its own: if the caller went away, the connection would still be
+        // busy, and its next user would have to wait.
         let call = tokio::spawn(answer(connection, statement, parameters));
         call.await
-            .unwrap_or_else(|_| Err(StoreError::Unavailable("the call was broken off".into())))
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("the call was aborted".into())))
     }
 }
 
@@ -96,12 +96,12 @@ async fn answer(
         .iter()
         .map(|(value, sql_type)| (&**value as &(dyn ToSql + Sync), sql_type.clone()))
         .collect();
-    let error = match timeout(CALL, connection.query_typed(statement, &parameters)).await {
+    let error = match timeout(CALL_TIMEOUT, connection.query_typed(statement, &parameters)).await {
         Ok(Ok(rows)) => return Ok(rows),
         Ok(Err(error)) => error.into(),
-        Err(_) => StoreError::Unavailable("PostgreSQL does not answer in time".into()),
+        Err(_) => StoreError::Unavailable("PostgreSQL did not respond in time".into()),
     };
-    // What has failed once is not used again.
+    // A connection that has failed is not used again.
     drop(Object::take(connection));
     Err(error)
 }
@@ -112,7 +112,7 @@ impl From<tokio_postgres::Error> for StoreError {
             return Self::Unavailable(with_causes(&error));
         };
         let hint = said.hint().map(|hint| format!(" ({hint})"));
-        // Not its details, which may quote a record.
+        // Leaves out the details, which may quote a record.
         Self::Unavailable(format!(
             "PostgreSQL: {} [{}]{}",
             said.message(),

@@ -1,8 +1,8 @@
-//! The schema: how it is created, recognised and brought up to date.
+//! The schema: how it is created, recognised and migrated.
 //!
-//! To change it, add a file to `migrations/` and a line to [`MIGRATIONS`]; a file
-//! that was released stays as it is. Processes of the version before go on while
-//! the first of the next starts, so what they call must stay as well.
+//! To change it, add a file to `migrations/` and a line to [`MIGRATIONS`]; never change
+//! a released file. Processes of the previous version keep running while the first of
+//! the next one starts, so the functions that they call must stay as well.
 
 use std::time::Duration;
 
@@ -18,40 +18,40 @@ struct Migration {
     sql: &'static str,
 }
 
-/// All steps, in their order; version 1 is what the first of them makes.
+/// All steps in order; the first one creates version 1.
 const MIGRATIONS: &[Migration] = &[Migration {
     name: "0001_records",
     sql: include_str!("migrations/0001_records.sql"),
 }];
 
-/// The first version with random UUIDs of its own, as `server_version_num` counts.
+/// The first version with built-in random UUIDs, as `server_version_num` counts.
 const OLDEST_SERVER: i32 = 13_00_00;
 
-/// How long to wait for another process that creates the schema, and then to
-/// create it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for another process that creates the schema, and then for its
+/// creation.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why a database could not be opened; the caller adds which.
+/// Reasons why a database could not be opened; the caller adds which one.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the server is PostgreSQL {0}, and UserAuth needs 13 or later")]
+    #[error("the server is PostgreSQL {0}, but UserAuth needs 13 or later")]
     OldServer(String),
     #[error("its schema `user_auth` belongs to another program")]
     Foreign,
     #[error(
-        "its schema `user_auth` belongs to another role, which could change what is in it: have \
-         it owned by the role that the URL names"
+        "its schema `user_auth` belongs to another role, which could change it: make the role in \
+          the URL its owner"
     )]
     OtherOwner,
     #[error(
-        "its schema has version {0}, and this program knows versions up to {known}: \
+        "its schema has version {0}, but this program supports only versions up to {known}: \
          run the newer program that wrote it",
         known = MIGRATIONS.len()
     )]
     Newer(i32),
-    #[error("another process has been changing its schema for {} s", PATIENCE.as_secs())]
+    #[error("another process has been changing its schema for {} s", MIGRATION_TIMEOUT.as_secs())]
     Busy,
 }
 
@@ -61,12 +61,12 @@ impl From<tokio_postgres::Error> for OpenError {
     }
 }
 
-/// Creates the schema, brings it up to date, or recognises it.
+/// Creates the schema, migrates it, or recognises it.
 pub(super) async fn install(connections: &Connections) -> Result<(), OpenError> {
-    timeout(PATIENCE, migrate(connections))
+    timeout(MIGRATION_TIMEOUT, migrate(connections))
         .await
         .map_err(|_| OpenError::Busy)??;
-    // Says at the start what every commit would fail with.
+    // Reports at startup an error that would make every commit fail.
     let nothing = "SELECT user_auth.lock_keys('{}')";
     connections.call(nothing, Vec::new()).await?;
     Ok(())
@@ -74,14 +74,14 @@ pub(super) async fn install(connections: &Connections) -> Result<(), OpenError> 
 
 async fn migrate(connections: &Connections) -> Result<(), OpenError> {
     let mut connection = connections.connection().await?;
-    // One transaction: no other process sees half of it, and a pooler gives it one
-    // session. Each statement must see what was committed while it waited.
+    // One transaction: no other process sees a partial migration, and a pooler keeps it
+    // on one session. Each statement must see everything committed while it waited.
     let transaction = connection
         .build_transaction()
         .isolation_level(IsolationLevel::ReadCommitted)
         .start()
         .await?;
-    // The number is that of `lock_keys`, with a set of keys that there is not.
+    // The lock number of `lock_keys`, with a set of keys that does not exist.
     transaction
         .batch_execute(
             "SET LOCAL search_path = pg_catalog, pg_temp;
@@ -92,7 +92,7 @@ async fn migrate(connections: &Connections) -> Result<(), OpenError> {
     let version = version(&transaction).await?;
     let known = MIGRATIONS.iter().zip(1..);
     for (migration, number) in known.filter(|(_, number)| *number > version) {
-        tracing::info!(migration = migration.name, "the database gets a new schema");
+        tracing::info!(migration = migration.name, "migrating the database schema");
         transaction.batch_execute(migration.sql).await?;
         let record = format!(
             "INSERT INTO user_auth.migrations (number, name) VALUES ({number}, '{}')",
@@ -113,7 +113,7 @@ async fn require_server(transaction: &Transaction<'_>) -> Result<(), OpenError> 
     }
 }
 
-/// The version of the schema; 0 is one that is there now, but empty.
+/// Returns the version of the schema, or 0 after creating an empty one.
 async fn version(transaction: &Transaction<'_>) -> Result<i32, OpenError> {
     let found = "SELECT to_regnamespace('user_auth') IS NOT NULL,
                         to_regclass('user_auth.migrations') IS NOT NULL,

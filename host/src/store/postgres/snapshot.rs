@@ -1,5 +1,5 @@
-//! All records as they are at one moment: one transaction on a connection of its
-//! own, which sees what was committed before it began.
+//! A snapshot of all records: one transaction on its own connection, which sees what
+//! was committed before it began.
 
 use async_trait::async_trait;
 use deadpool_postgres::{ClientWrapper, Object};
@@ -7,26 +7,26 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::connections::{CALL, Connections};
+use super::connections::{CALL_TIMEOUT, Connections};
 use super::only;
 use crate::store::clock::Millis;
 use crate::store::{MAX_PAGE, Record, SNAPSHOT_PAGE_BYTES, Snapshot, StoreError, checks};
 
-/// The server sends no more values than begin within so many bytes.
+/// The server sends no values that begin after this many bytes.
 const BYTES: i64 = SNAPSHOT_PAGE_BYTES as i64;
 
-/// A transaction that reads.
+/// A read transaction.
 pub(super) struct Reading {
-    /// In no pool: however the reading ends, the connection is closed, and with it
-    /// the server ends the transaction.
+    /// The connection is not pooled: however the read ends, the connection is closed,
+    /// and the server ends the transaction.
     connection: ClientWrapper,
     now_ms: Millis,
-    /// The key that was read last.
+    /// The last key that was read.
     after: String,
 }
 
 impl Reading {
-    /// Begins the transaction. `given_now_ms` is the time of a test.
+    /// Begins the transaction. `given_now_ms` is the time in a test.
     pub(super) async fn begin(
         connections: &Connections,
         given_now_ms: Option<Millis>,
@@ -38,10 +38,10 @@ impl Reading {
         };
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
              SET LOCAL search_path = pg_catalog, pg_temp";
-        timeout(CALL, reading.connection.batch_execute(begin))
+        timeout(CALL_TIMEOUT, reading.connection.batch_execute(begin))
             .await
             .map_err(|_| no_answer())??;
-        // A transaction sees the database as it is at its first statement.
+        // A transaction sees the database as of its first statement.
         let now = "SELECT user_auth.now_ms($1)";
         let rows = reading.rows(now, &[(&given_now_ms, Type::INT8)]).await?;
         reading.now_ms = only(&rows)?.try_get(0)?;
@@ -54,7 +54,9 @@ impl Reading {
         parameters: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Vec<Row>, StoreError> {
         let rows = self.connection.query_typed(statement, parameters);
-        Ok(timeout(CALL, rows).await.map_err(|_| no_answer())??)
+        Ok(timeout(CALL_TIMEOUT, rows)
+            .await
+            .map_err(|_| no_answer())??)
     }
 }
 
@@ -97,5 +99,5 @@ fn record(row: &Row) -> Result<Record, StoreError> {
 }
 
 fn no_answer() -> StoreError {
-    StoreError::Unavailable("PostgreSQL does not answer in time".into())
+    StoreError::Unavailable("PostgreSQL did not respond in time".into())
 }

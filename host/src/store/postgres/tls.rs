@@ -1,4 +1,4 @@
-//! TLS to the server, as far as its URL asks for it.
+//! TLS to the server, as its URL demands.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,33 +14,33 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::files::{self, Guard};
 
-/// The roots of a whole system have half a mebibyte.
+/// The root certificates of a whole system take half a mebibyte.
 const MAX_PEM_BYTES: u64 = 4 << 20;
 
-/// What has to be true of the server's certificate.
+/// The checks of the server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verify {
-    /// Nothing: whoever is in the way may answer in the server's place.
+    /// No check: an attacker on the network may impersonate the server.
     Nothing,
-    /// One of the roots has signed it, for whichever name.
+    /// One of the roots has signed it, for any name.
     Chain,
     /// One of the roots has signed it, for the name in the URL.
     Full,
 }
 
-/// Whose signatures count.
+/// The trusted root certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Roots {
-    /// Those whom the system trusts.
+    /// The roots that the system trusts.
     System,
-    /// The certificates in this file, as PEM.
+    /// The certificates in this PEM file.
     File(PathBuf),
 }
 
-/// How a connection is protected; `None`: it is in the clear.
+/// The protection of a connection, or `None` for plain text.
 pub(super) type Tls = Option<(Verify, Roots)>;
 
-/// What opens connections with TLS.
+/// Returns the connector for TLS, or `None` for plain text.
 pub(super) fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>, String> {
     let Some((verify, roots)) = tls else {
         return Ok(None);
@@ -93,16 +93,16 @@ fn read_file(path: &Path, store: &mut RootCertStore) -> Result<(), String> {
         let certificate =
             certificate.map_err(|error| flawed(format!("cannot be read: {error}")))?;
         let added = store.add(certificate);
-        added.map_err(|error| flawed(format!("has a certificate of no use: {error}")))?;
+        added.map_err(|error| flawed(format!("contains an unusable certificate: {error}")))?;
     }
     match store.is_empty() {
-        true => Err(flawed("has no certificate in it".to_owned())),
+        true => Err(flawed("contains no certificate".to_owned())),
         false => Ok(()),
     }
 }
 
-/// Takes certificates for whichever name: those that a root has signed or, where
-/// there are no roots, any.
+/// Accepts certificates for any name: those signed by one of the roots or, without
+/// roots, all.
 #[derive(Debug)]
 struct AnyName {
     roots: Option<RootCertStore>,

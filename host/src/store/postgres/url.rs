@@ -1,4 +1,4 @@
-//! Where a PostgreSQL database is: the URL that its own tools take.
+//! The URL of a PostgreSQL database, in the form that its own tools use.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,27 +12,27 @@ use tokio_postgres::config::{Host, SslMode};
 
 use super::tls::{Roots, Tls, Verify};
 
-/// How many connections a process has open at the most. Four processes leave a
-/// server some of the hundred that it takes as it comes.
+/// Maximum number of open connections per process. Four processes leave some of the
+/// hundred that a server accepts by default.
 const POOL_SIZE: usize = 16;
 const MAX_POOL_SIZE: usize = 1000;
 
-/// A silent connection is asked for a sign of life after so long, so often.
+/// Keep-alive: a silent connection is probed after this time, at this interval.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
 
 /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or `postgresql://…`.
 ///
-/// What may follow behind `?`:
+/// Supported parameters after `?`:
 /// - `sslmode`: `disable`, `prefer`, `require`, `verify-ca` or `verify-full`. The
-///   default is `verify-full`, and `prefer` for a server on this machine.
-/// - `sslrootcert`: a file with root certificates as PEM, or `system`, the default.
-/// - `pool_size`: how many connections may be open at a time; 16 if it is not given.
-/// - what [`tokio_postgres::Config`] knows: `application_name`, `connect_timeout`,
-///   `target_session_attrs`, `channel_binding` and so on.
+///   default is `verify-full`, or `prefer` for a server on this machine.
+/// - `sslrootcert`: a PEM file of root certificates, or `system`, the default.
+/// - `pool_size`: maximum number of open connections, 16 by default.
+/// - the parameters of [`tokio_postgres::Config`]: `application_name`,
+///   `connect_timeout`, `target_session_attrs`, `channel_binding` and so on.
 ///
-/// It shows itself without the password.
+/// Its display form omits the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl {
     config: Config,
@@ -40,8 +40,8 @@ pub struct PostgresUrl {
     pool_size: usize,
 }
 
-/// Why a text is no [`PostgresUrl`]. It quotes none of it: there may be a password
-/// anywhere.
+/// Error for an invalid [`PostgresUrl`]. It quotes no part of the text, which may
+/// contain a password anywhere.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PostgresUrlError(String);
@@ -65,9 +65,9 @@ impl FromStr for PostgresUrl {
 
     fn from_str(text: &str) -> Result<Self, PostgresUrlError> {
         let (rest, own) = Own::take_from(text)?;
-        // The library would take it for a part of the last name.
+        // The library would read it as part of the last name.
         if rest.contains('#') {
-            return Err(wrong("it has a `#`, and a database has no fragment"));
+            return Err(wrong("it has a `#`, but a database URL has no fragment"));
         }
         let mut config = Config::from_str(&rest).map_err(|error| {
             let reason = std::error::Error::source(&error).map(ToString::to_string);
@@ -101,7 +101,7 @@ impl FromStr for PostgresUrl {
     }
 }
 
-/// The parameters that are read here, and not by the library.
+/// The parameters that are handled here instead of in the library.
 #[derive(Default)]
 struct Own {
     ssl_mode: Option<String>,
@@ -110,9 +110,9 @@ struct Own {
 }
 
 impl Own {
-    /// Takes them off the URL.
+    /// Removes these parameters from the URL and returns them.
     fn take_from(url: &str) -> Result<(String, Self), PostgresUrlError> {
-        // As the library has it: all before the first `@` is user and password.
+        // As in the library: everything before the first `@` is user and password.
         let behind_credentials = url.find('@').unwrap_or_default();
         let Some(mark) = url[behind_credentials..].find('?') else {
             return Ok((url.to_owned(), Self::default()));
@@ -126,9 +126,9 @@ impl Own {
         let mut seen = HashSet::new();
         for parameter in parameters.split('&') {
             let (name, _) = parameter.split_once('=').unwrap_or((parameter, ""));
-            // Which of two would count, few know.
+            // Few people know which of two values would count.
             if !seen.insert(name) {
-                return Err(wrong("a parameter is there twice"));
+                return Err(wrong("a parameter occurs twice"));
             }
             if !own.take(parameter)? {
                 rest.push(separator);
@@ -139,7 +139,7 @@ impl Own {
         Ok((rest, own))
     }
 
-    /// Whether `parameter` is one of them.
+    /// Returns whether `parameter` is one of them, and stores it if so.
     fn take(&mut self, parameter: &str) -> Result<bool, PostgresUrlError> {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = percent_decode_str(value)
@@ -164,17 +164,21 @@ fn pool_size(text: &str) -> Result<usize, PostgresUrlError> {
     text.parse()
         .ok()
         .filter(|size| (1..=MAX_POOL_SIZE).contains(size))
-        .ok_or_else(|| wrong(&format!("pool_size is a number from 1 to {MAX_POOL_SIZE}")))
+        .ok_or_else(|| {
+            wrong(&format!(
+                "pool_size must be a number from 1 to {MAX_POOL_SIZE}"
+            ))
+        })
 }
 
-/// What the library is to do, and how certificates are verified then.
+/// Returns the library's TLS mode and the certificate checks.
 fn protection(
     config: &Config,
     ssl_mode: Option<&str>,
     roots: Option<Roots>,
 ) -> Result<(SslMode, Tls), PostgresUrlError> {
     let local = is_local(config);
-    // What goes over a socket in the file system stays on this machine.
+    // Connections over a Unix socket stay on this machine.
     if config
         .get_hosts()
         .iter()
@@ -182,7 +186,7 @@ fn protection(
     {
         return match (local, ssl_mode) {
             (true, None | Some("disable" | "prefer")) => Ok((SslMode::Disable, None)),
-            _ => Err(wrong("there is no TLS over a socket of the file system")),
+            _ => Err(wrong("TLS is not available over a Unix socket")),
         };
     }
     let named_roots = roots.is_some();
@@ -191,19 +195,19 @@ fn protection(
         Some("disable") => (SslMode::Disable, None),
         Some("prefer") => (SslMode::Prefer, Some((Verify::Nothing, roots))),
         None if local && !named_roots => (SslMode::Prefer, Some((Verify::Nothing, roots))),
-        // As libpq has it: whoever names roots wants them to count.
+        // As in libpq: naming roots means that they have to be checked.
         Some("require") if !named_roots => (SslMode::Require, Some((Verify::Nothing, roots))),
         Some("require" | "verify-ca") => (SslMode::Require, Some((Verify::Chain, roots))),
         Some("verify-full") | None => (SslMode::Require, Some((Verify::Full, roots))),
         Some(_) => {
             return Err(wrong(
-                "sslmode is disable, prefer, require, verify-ca or verify-full",
+                "sslmode must be disable, prefer, require, verify-ca or verify-full",
             ));
         }
     })
 }
 
-/// Whether all servers are on this machine.
+/// Returns whether all servers are on this machine.
 fn is_local(config: &Config) -> bool {
     config.get_hosts().iter().all(|host| match host {
         Host::Tcp(name) => {
@@ -268,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_elsewhere_must_prove_who_it_is_unless_the_url_says_otherwise() {
+    fn a_remote_server_is_authenticated_unless_the_url_disables_it() {
         let full = (SslMode::Require, Some(Verify::Full));
         let chain = (SslMode::Require, Some(Verify::Chain));
         let any = (SslMode::Require, Some(Verify::Nothing));
@@ -300,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_url_shows_its_password() {
+    fn the_password_of_a_url_is_never_shown() {
         let password = "p?a@s/s".replace('@', "%40");
         let good = url(&format!(
             "postgres://me:{password}@db.example:5433/x?pool_size=3"

@@ -1,10 +1,10 @@
-//! Reads, on connections of their own.
+//! Reads, on their own connections.
 //!
-//! A small one runs on the thread of its caller, although that may be one of an async
-//! runtime: it comes from memory and takes some 10 µs, which is less than it takes to
-//! hand it to another thread and back. All others run on threads that may wait, a few
-//! at a time, so that those of the runtime keep their share of the processors; and they
-//! end with whoever asked for them.
+//! A small read runs on the calling thread, although that may belong to an async
+//! runtime: the data comes from memory and takes about 10 µs, less than handing it to
+//! another thread and back. All other reads run on threads that may block, a few at a
+//! time, so that the runtime's threads keep their share of the processors. They are
+//! aborted when their callers go away.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,20 +21,20 @@ use crate::store::checks::{self, TooLarge};
 use crate::store::clock::{self, Clock, Millis};
 use crate::store::{Entry, MAX_ANSWER_BYTES, Page, StoreError};
 
-/// How many connections are kept open for the next read.
+/// Number of idle connections kept open.
 const IDLE: usize = 16;
-/// The most records that a small read looks at, expired ones included: more than a
-/// page of somebody's sessions has.
+/// Maximum number of records that a small read looks at, including expired ones: more
+/// than a page of one user's sessions has.
 const SMALL_RECORDS: usize = 128;
-/// The most bytes that these have.
+/// Maximum size of these records in bytes.
 const SMALL_BYTES: usize = 256 * 1024;
-/// How many other reads run at one time.
+/// Maximum number of concurrent long reads.
 const LONG_READS: usize = 4;
-/// How long each of them may take. A page ends with its bytes, but the records on the
-/// way to it that have expired cost time as well.
+/// Time limit of a long read. The size of a page is limited, but skipping expired
+/// records takes time as well.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The connections that read.
+/// The pool of connections for reading.
 pub(super) struct Readers {
     database: Database,
     clock: Clock,
@@ -52,7 +52,7 @@ impl Readers {
         }
     }
 
-    /// Another connection, which is not kept.
+    /// Opens a connection outside the pool.
     pub(super) fn open(&self) -> rusqlite::Result<Connection> {
         self.database.reader()
     }
@@ -87,13 +87,13 @@ impl Readers {
         result
     }
 
-    /// Runs `query` on one snapshot of the database, on a thread that may wait, once it
-    /// is its turn. Dropped before its end, it is broken off.
+    /// Runs `query` on one snapshot of the database, on a thread that may block, once a
+    /// slot is free. Dropping the future aborts the read.
     async fn elsewhere<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Snapshot<'_>) -> Result<T, Unread> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let ended = || StoreError::Unavailable("a read was broken off".into());
+        let ended = || StoreError::Unavailable("a read was aborted".into());
         let _turn = self.long_reads.acquire().await.map_err(|_| ended())?;
         let mut connection = self.connection()?;
         let clock = self.clock.clone();
@@ -115,7 +115,8 @@ impl Readers {
         idle.map_or_else(|| self.open(), Ok)
     }
 
-    /// Keeps a connection, unless it has failed: the next read opens another.
+    /// Returns a connection to the pool unless it has failed; the next read opens
+    /// another.
     fn keep<T>(&self, connection: Connection, result: &Result<T, Unread>) {
         let mut idle = self.idle();
         if idle.len() < IDLE && !matches!(result, Err(Unread::Failed(_))) {
@@ -124,14 +125,14 @@ impl Readers {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        // Nothing but a push or a pop happens under the lock, so what a
-        // poisoned lock guards is whole.
+        // Only a push or a pop happens under the lock, so the data behind a poisoned
+        // lock is consistent.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a read is still wanted. It looks at every record: to interrupt SQLite would
-/// do nothing to a query that has yet to begin.
+/// Flag that tells whether a read is still wanted, checked at every record:
+/// interrupting SQLite would not affect a query that has yet to begin.
 #[derive(Clone, Default)]
 struct Wanted {
     is_over: Arc<AtomicBool>,
@@ -146,7 +147,7 @@ impl Wanted {
     }
 }
 
-/// Whoever waits for a read. Dropped, it wants it no more.
+/// The caller that waits for a read. Dropping it cancels the read.
 #[derive(Default)]
 struct Caller(Wanted);
 
@@ -156,8 +157,8 @@ impl Drop for Caller {
     }
 }
 
-/// How many records a page may be looked for in, expired ones included, and how many
-/// bytes these may have.
+/// Limits of the search for a page: the number of records looked at, including expired
+/// ones, and their bytes.
 #[derive(Clone, Copy)]
 struct Effort {
     records: usize,
@@ -173,11 +174,11 @@ const ANY: Effort = Effort {
     bytes: usize::MAX,
 };
 
-/// Why there is no answer.
+/// Reasons why a read produced no result.
 enum Unread {
-    /// It has more bytes than it may.
+    /// The result exceeds its size limit.
     Large,
-    /// Nobody waits for it any more.
+    /// The caller has gone.
     Unwanted,
     Failed(rusqlite::Error),
 }
@@ -198,13 +199,13 @@ impl From<Unread> for StoreError {
     fn from(unread: Unread) -> Self {
         match unread {
             Unread::Large => TooLarge.into(),
-            Unread::Unwanted => StoreError::Unavailable("a read was broken off".into()),
+            Unread::Unwanted => StoreError::Unavailable("a read was aborted".into()),
             Unread::Failed(error) => error.into(),
         }
     }
 }
 
-/// The database as the last commit before the read left it.
+/// The database as of the last commit before the read.
 struct Snapshot<'a> {
     transaction: Transaction<'a>,
     now_ms: Millis,
@@ -225,7 +226,7 @@ impl Snapshot<'_> {
         })
     }
 
-    /// The records under these keys, if they have no more than `room` bytes.
+    /// Reads the records under these keys if they have at most `room` bytes.
     fn entries(&self, keys: &[String], room: usize) -> Result<Vec<Option<Entry>>, Unread> {
         checks::get_within(room, keys, |key, room| self.entry(key, room))
     }
@@ -252,7 +253,7 @@ impl Snapshot<'_> {
         }
     }
 
-    /// The page, if it is found with this effort.
+    /// Reads the page if these limits suffice.
     fn page(&self, range: &Range<String>, limit: u32, effort: Effort) -> Result<Page, Unread> {
         let mut query = self.transaction.prepare_cached(
             "SELECT key,
@@ -297,7 +298,7 @@ mod tests {
 
     use super::*;
 
-    /// Names of records that have expired, and then of one that has not.
+    /// Fills a database with records that have expired, followed by one that has not.
     fn filled(expired: usize, bytes: usize) -> (tempfile::TempDir, Connection, Readers) {
         let folder = tempfile::tempdir().unwrap();
         let (database, writer) = Database::open(&folder.path().join("db")).unwrap();
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_small_is_read_here_and_what_is_not_elsewhere() {
+    async fn small_reads_run_on_the_calling_thread_and_others_do_not() {
         for (expired, bytes, is_small) in [
             (0, 10, true),
             (0, SMALL_BYTES, true),
@@ -328,7 +329,7 @@ mod tests {
             let range = checks::range("k/", None).unwrap();
             let here = readers.here(|snapshot| snapshot.page(&range, 10, SMALL));
             assert_eq!(here.is_ok(), is_small, "{expired} records of {bytes} bytes");
-            // Whichever it is, the answer is the same.
+            // The result is the same either way.
             let page = readers.scan(range, 10).await.unwrap();
             let read: Vec<_> = page
                 .entries
@@ -340,14 +341,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_read_whose_caller_has_gone_is_broken_off() {
+    async fn a_read_is_aborted_when_its_caller_is_gone() {
         let (_folder, _writer, readers) = filled(1_000, 1);
         let range = checks::range("k/", None).unwrap();
         let (began, begins) = oneshot::channel();
         let (ended, ends) = oneshot::channel();
         let read = readers.elsewhere(move |snapshot| {
             began.send(()).unwrap();
-            // Looks for the record over and over, until it is not wanted.
+            // Reads the record in a loop until the read is cancelled.
             let unwanted = loop {
                 if let Err(unwanted) = snapshot.page(&range, 1, ANY) {
                     break unwanted;
@@ -357,11 +358,11 @@ mod tests {
             Err::<(), _>(unwanted)
         });
         tokio::select! {
-            _ = read => panic!("it has no end"),
+            _ = read => panic!("the read never ends by itself"),
             begun = begins => begun.unwrap(),
         }
         assert!(ends.await.unwrap());
-        // Its turn is another's now, and the others know nothing of it.
+        // Its slot is free again, and the other reads are unaffected.
         assert_eq!(readers.long_reads.available_permits(), LONG_READS);
         assert_eq!(readers.get(&["none".into()]).await.unwrap(), [None]);
     }

@@ -1,4 +1,4 @@
-//! The file: how it is created, recognised and opened.
+//! The database file: how it is created, recognised and opened.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -11,10 +11,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::files::{FileError, refuse_exposed_database};
 use crate::store::StoreError;
 
-/// Marks a file as ours: `PRAGMA application_id`, "UAut" in ASCII.
+/// `PRAGMA application_id`, which marks a file as ours: "UAut" in ASCII.
 const APPLICATION_ID: i32 = 0x5541_7574;
-/// What this program understands: `PRAGMA user_version`. Raise it with every
-/// change of [`SCHEMA`], and bring older files up to it.
+/// `PRAGMA user_version`, the schema version that this program understands. Raise it
+/// with every change of [`SCHEMA`], and migrate older files.
 const SCHEMA_VERSION: i32 = 1;
 const SCHEMA: &str = "
     CREATE TABLE entries (
@@ -34,21 +34,21 @@ const SCHEMA: &str = "
 /// How long to wait for another process that is writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the writer keeps of the file, negative as SQLite has it for KiB. The keys of
-/// a bulk of new accounts lie all over the file; with SQLite's 2 MiB the writer reads
-/// and writes the same pages again and again.
+/// Page cache of the writer; negative because SQLite counts KiB that way. The keys of
+/// many new accounts are spread over the whole file; with SQLite's default of 2 MiB the
+/// writer would read and write the same pages again and again.
 const WRITER_CACHE_KIB: i32 = -16 * 1024;
-/// How long the write-ahead log gets before it is folded into the file, in pages of
-/// 4 KiB: what is written to one page until then is folded in once.
+/// Length of the write-ahead log, in pages of 4 KiB, at which it is folded into the
+/// file. All writes to one page until then are folded in once.
 const CHECKPOINT_PAGES: i32 = 4096;
 
-/// A database whose schema is the one that this program understands.
+/// A database with the schema that this program understands.
 pub(super) struct Database {
     path: PathBuf,
 }
 
 impl Database {
-    /// Opens or creates the database, and hands out the connection for writing.
+    /// Opens or creates the database, and returns it with the connection for writing.
     pub(super) fn open(path: &Path) -> Result<(Self, Connection), StoreError> {
         Self::prepare(path).map_err(|reason| {
             StoreError::Unavailable(format!(
@@ -58,16 +58,16 @@ impl Database {
         })
     }
 
-    /// Another connection, for reading only.
+    /// Opens another connection, for reading only.
     pub(super) fn reader(&self) -> rusqlite::Result<Connection> {
-        // No `mmap_size`: measured, reads are no faster with it, and a disk
-        // error would be a signal that ends the process instead of an error.
+        // No `mmap_size`: measurements showed no faster reads, and a disk error would
+        // become a signal that kills the process instead of an error.
         connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
     fn prepare(path: &Path) -> Result<(Self, Connection), OpenError> {
-        // Absolute: readers are opened later, perhaps from another folder, and
-        // SQLite takes a bare `:memory:` for something else than a file.
+        // Absolute, because readers are opened later, perhaps from another folder, and
+        // because SQLite treats a bare `:memory:` specially.
         let path = std::path::absolute(path)?;
         refuse_exposed_database(&path)?;
         create_private(&path)?;
@@ -80,7 +80,7 @@ impl Database {
     }
 }
 
-/// Why a database could not be opened; the caller adds which.
+/// Reasons why a database could not be opened; the caller adds which one.
 #[derive(Debug, thiserror::Error)]
 enum OpenError {
     #[error(transparent)]
@@ -92,18 +92,18 @@ enum OpenError {
     #[error("it belongs to another program")]
     Foreign,
     #[error(
-        "it has schema version {0}, and this program knows versions up to {SCHEMA_VERSION}: \
+        "it has schema version {0}, but this program supports only versions up to {SCHEMA_VERSION}: \
          run the newer program that wrote it"
     )]
     Newer(i32),
 }
 
-/// Creates the file for its owner only, unless it is there; `-wal` and `-shm`
-/// get their mode from it.
+/// Creates the file for its owner only, unless it exists; `-wal` and `-shm` inherit its
+/// mode.
 fn create_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    // Never opens what is there: closing a file drops the locks that this
-    // process holds on it, also those of another store on the same file.
+    // Never opens an existing file: closing a file drops all locks that this process
+    // holds on it, including those of another store on the same file.
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -114,15 +114,15 @@ fn create_private(path: &Path) -> io::Result<()> {
 }
 
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    // No mutex: a connection is in the hands of one thread at a time.
+    // No mutex: only one thread uses a connection at a time.
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     Ok(connection)
 }
 
-/// Writes the schema into an empty database, and recognises one that has it.
+/// Writes the schema into an empty database, or recognises an existing one.
 fn install_schema(connection: &mut Connection) -> Result<(), OpenError> {
-    // Immediate: of several processes that find an empty file, one writes.
+    // Immediate: if several processes find an empty file, one of them writes.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let pragma = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let objects: u32 =
@@ -140,12 +140,12 @@ fn install_schema(connection: &mut Connection) -> Result<(), OpenError> {
     }
 }
 
-/// Lets readers and the writer work side by side, across processes too.
+/// Lets readers and the writer run concurrently, across processes too.
 fn switch_to_wal(connection: &Connection) -> rusqlite::Result<()> {
     let deadline = Instant::now() + BUSY_TIMEOUT;
     loop {
-        // SQLite does not apply the busy timeout to this switch when another
-        // process attempts it at the same moment, so the waiting is done here.
+        // SQLite does not apply the busy timeout to this switch when another process
+        // attempts it at the same moment, so the waiting is done here.
         match connection.pragma_update(None, "journal_mode", "WAL") {
             Err(error)
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)

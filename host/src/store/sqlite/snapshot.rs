@@ -1,6 +1,6 @@
-//! All records as they are at one moment: one read transaction, however long it
-//! takes to read them. Commits go on meanwhile; the write-ahead log keeps what
-//! they replace, and so it grows until the end of the snapshot.
+//! A snapshot of all records, in one read transaction, however long reading takes.
+//! Commits continue meanwhile; the write-ahead log keeps the replaced data and grows
+//! until the snapshot ends.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
@@ -8,12 +8,12 @@ use rusqlite::{Connection, params};
 use crate::store::clock::{self, Clock, Millis};
 use crate::store::{MAX_PAGE, Record, Snapshot, StoreError, checks};
 
-/// A read transaction on a connection of its own.
+/// A read transaction on its own connection.
 pub(super) struct Reading {
-    /// Away while a page is being read; gone when reading has failed.
+    /// `None` while a page is being read, and after a read has failed.
     connection: Option<Connection>,
     now_ms: Millis,
-    /// The key that was read last.
+    /// The last key that was read.
     after: String,
 }
 
@@ -21,7 +21,7 @@ impl Reading {
     /// Begins the transaction.
     pub(super) fn begin(connection: Connection, clock: &Clock) -> rusqlite::Result<Self> {
         connection.execute_batch("BEGIN")?;
-        // A transaction sees the database as it is at its first read.
+        // A transaction sees the database as of its first read.
         connection.query_row("SELECT last FROM versions", [], |_| Ok(()))?;
         Ok(Self {
             connection: Some(connection),
@@ -51,7 +51,7 @@ impl Snapshot for Reading {
     }
 }
 
-/// The records behind the key `after`.
+/// Reads the records after the key `after`.
 fn page(connection: &Connection, after: &str, now_ms: Millis) -> rusqlite::Result<Vec<Record>> {
     let mut query = connection.prepare_cached(
         "SELECT key, value, expires_at_ms FROM entries

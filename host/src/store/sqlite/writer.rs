@@ -1,8 +1,7 @@
-//! The one thread that writes.
+//! The writer thread, the only one that changes the database.
 //!
-//! What takes time in a commit is the fsync. So the thread takes all jobs that
-//! are waiting into one transaction, commits them with one fsync, and answers
-//! them only then.
+//! Most of the time of a commit is the fsync. So the thread takes all waiting jobs into
+//! one transaction, commits them with one fsync, and answers them only then.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -14,49 +13,49 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::store::clock::{self, Clock, Millis};
 use crate::store::{Expect, Mutation, Outcome, StoreError, checks};
 
-/// How many jobs share a transaction at most. More would make the first of
-/// them wait without making the fsync much cheaper for each.
+/// Maximum number of jobs in a transaction. More would make the first of them wait
+/// without making the fsync much cheaper for each.
 const MAX_GROUP: usize = 128;
-/// How many jobs may wait; whoever brings another waits for a place.
+/// Number of jobs that may be queued; further callers wait.
 const MAX_WAITING: usize = 1024;
-/// What all jobs together may weigh that wait or are at work, and so what a group may:
-/// jobs stay in the queue when their callers have gone.
+/// Maximum total weight of the jobs that are queued or running, and so of a group: jobs
+/// stay in the queue after their callers have gone.
 const MAX_WEIGHT: usize = 16 << 20;
-/// What a mutation weighs besides its bytes: about what it takes in memory.
+/// Weight of a mutation beyond its bytes: about its size in memory.
 const MUTATION_WEIGHT: usize = 128;
 
-/// What a change has to survive before it is answered.
+/// The failures that a change has to survive before it is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Durability {
-    /// The end of this process: the write-ahead log is with the system.
+    /// A crash of this process: the operating system has the write-ahead log.
     Process,
-    /// The end of the machine: it is on the disk.
+    /// A crash of the machine: the write-ahead log is on the disk.
     Machine,
 }
 
-/// The handle of the thread. Dropping it waits until all jobs are done.
+/// Handle of the thread. Dropping it waits until all jobs are done.
 pub(super) struct Writer {
-    // Both are there until the drop.
+    // Both are present until the drop.
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
     room: Arc<Semaphore>,
 }
 
-/// What a batch weighs while it waits.
+/// Returns the weight of a batch in the queue.
 pub(super) fn weight(batch: &[Mutation]) -> usize {
     let weights = batch.iter().map(Mutation::bytes);
     weights.map(|bytes| bytes + MUTATION_WEIGHT).sum()
 }
 
 impl Writer {
-    /// Starts the thread on a connection that nobody else writes with.
+    /// Starts the thread on a connection that is the only one to write.
     pub(super) fn start(connection: Connection, clock: Clock) -> Result<Self, StoreError> {
         let (jobs, waiting) = mpsc::channel(MAX_WAITING);
         let thread = thread::Builder::new()
             .name("sqlite-writer".into())
             .spawn(move || run(connection, &clock, waiting))
             .map_err(|error| {
-                StoreError::Unavailable(format!("cannot start the thread that writes: {error}"))
+                StoreError::Unavailable(format!("cannot start the writer thread: {error}"))
             })?;
         Ok(Self {
             jobs: Some(jobs),
@@ -65,13 +64,12 @@ impl Writer {
         })
     }
 
-    /// Runs `work` within the transaction of its group, and returns its result once
-    /// that is durable, to this degree at least. A caller that stops waiting for the
-    /// result does not stop the work. Work that weighs much waits until there is room
-    /// for it.
+    /// Runs `work` in the transaction of its group, and returns its result once that
+    /// has at least this durability. A caller that stops waiting does not stop the
+    /// work. Heavy work waits until there is room for it.
     ///
-    /// The outer error of `work` fails the group; the inner one is the refusal
-    /// of this job alone, which then must not have written anything.
+    /// The outer error of `work` fails the group; the inner one rejects this job alone,
+    /// which then must not have written anything.
     pub(super) async fn submit<T, W>(
         &self,
         durability: Durability,
@@ -82,8 +80,8 @@ impl Writer {
         T: Send + 'static,
         W: Fn(&mut Group<'_>) -> rusqlite::Result<Result<T, StoreError>> + Send + 'static,
     {
-        let stopped = || StoreError::Unavailable("the thread that writes has stopped".into());
-        // The largest batch weighs less than there may be.
+        let stopped = || StoreError::Unavailable("the writer thread has stopped".into());
+        // The largest batch weighs less than the maximum.
         let weight = u32::try_from(weight.min(MAX_WEIGHT)).unwrap_or(u32::MAX);
         let room = match Arc::clone(&self.room).try_acquire_many_owned(weight) {
             Ok(room) => room,
@@ -113,7 +111,7 @@ impl Drop for Writer {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread that writes to SQLite has panicked");
+            tracing::error!("the writer thread of SQLite has panicked");
         }
     }
 }
@@ -121,7 +119,7 @@ impl Drop for Writer {
 fn run(mut connection: Connection, clock: &Clock, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
     let mut jobs = Vec::with_capacity(MAX_GROUP);
     let mut durability = None;
-    // Sleeps until there is a job, then takes what is there.
+    // Sleeps until there is a job, then takes all that are waiting.
     while waiting.blocking_recv_many(&mut jobs, MAX_GROUP) > 0 {
         let needed = jobs.iter().map(|job| job.durability()).max();
         let committed = set_durability(&connection, &mut durability, needed)
@@ -138,7 +136,7 @@ fn run(mut connection: Connection, clock: &Clock, mut waiting: mpsc::Receiver<Bo
     }
 }
 
-/// Says when the next commits are answered, if that changes.
+/// Sets the durability of the next commits, if it changes.
 fn set_durability(
     connection: &Connection,
     current: &mut Option<Durability>,
@@ -167,13 +165,13 @@ fn commit_group(
     Ok(group.end()?)
 }
 
-/// A piece of work and somebody who may be waiting for it.
+/// A job and the caller that may be waiting for it.
 trait Job: Send {
     fn durability(&self) -> Durability;
 
     fn run(&mut self, group: &mut Group<'_>) -> rusqlite::Result<()>;
 
-    /// Says how the work ended, now that the group `committed` or failed.
+    /// Reports the result to the caller, now that the group `committed` or failed.
     fn answer(self: Box<Self>, committed: &Result<(), StoreError>);
 }
 
@@ -204,28 +202,28 @@ where
             (Err(error), _) => Err(error.clone()),
             (Ok(()), Some(result)) => result,
             // A group commits only after each of its jobs has run; without a
-            // result the waiting end learns that the reply was dropped.
+            // result the caller learns that the reply was dropped.
             (Ok(()), None) => return,
         };
-        // Whoever has stopped waiting does not want to know.
+        // The caller may have stopped waiting.
         let _ = self.reply.send(answer);
     }
 }
 
-/// The transaction that a group of jobs shares.
+/// The transaction shared by a group of jobs.
 pub(super) struct Group<'a> {
     transaction: Transaction<'a>,
     now_ms: Millis,
-    /// The version that was given out last, by whatever process.
+    /// The last version assigned, by any process.
     last_version: i64,
-    /// Whether the group gave out a version of its own.
+    /// Whether this group has assigned a version.
     versioned: bool,
 }
 
 impl<'a> Group<'a> {
     fn begin(connection: &'a mut Connection, clock: &Clock) -> rusqlite::Result<Self> {
-        // Immediate: what the group reads stays true until it commits, because
-        // no other process can write in between.
+        // Immediate: data that the group reads stays valid until it commits, because no
+        // other process can write in between.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let last_version = transaction
             .prepare_cached("SELECT last FROM versions")?
@@ -247,10 +245,10 @@ impl<'a> Group<'a> {
         self.transaction.commit()
     }
 
-    /// Applies a batch whose keys differ.
+    /// Applies a batch with distinct keys.
     pub(super) fn commit(&mut self, batch: &[Mutation]) -> rusqlite::Result<Outcome> {
-        // A key stands in a batch once, so no mutation changes what another
-        // expects: all are judged before the first is applied, and a conflict
+        // A batch contains each key once, so no mutation affects another's
+        // precondition: all are checked before the first is applied, and a conflict
         // leaves nothing to roll back.
         for (index, mutation) in (0..).zip(batch) {
             let holds = match &mutation.expect {
@@ -315,11 +313,11 @@ impl<'a> Group<'a> {
                      ORDER BY expires_at_ms LIMIT ?2)",
             )?
             .execute(params![self.now_ms, limit])?;
-        // No more than `limit`, so this never saturates.
+        // At most `limit`, so this never saturates.
         Ok(u32::try_from(purged).unwrap_or(u32::MAX))
     }
 
-    /// The version of the live record under `key`.
+    /// Returns the version of the live record under `key`.
     fn version(&self, key: &str) -> rusqlite::Result<Option<i64>> {
         self.transaction
             .prepare_cached(

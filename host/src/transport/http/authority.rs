@@ -1,4 +1,4 @@
-//! Hosts, with or without a port, as requests and settings name them.
+//! Parses hosts with an optional port, from requests and settings.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, HeaderName, Uri, Version, uri};
 const MAX_NAME_BYTES: usize = 253;
 const MAX_LABEL_BYTES: usize = 63;
 
-/// A host and perhaps a port, and nothing else: no user, no empty port, no zone, no dot
-/// at the end, and nothing that two readers could take for two hosts.
+/// A host with an optional port, and nothing else: no user, no empty port, no zone, no
+/// trailing dot, and nothing that two parsers could read as two hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Authority {
     pub(super) host: Host,
@@ -26,16 +26,16 @@ pub(super) enum Host {
     Address(IpAddr),
 }
 
-/// Hosts that may be named.
+/// A set of hosts that are allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Hosts {
     One(Host),
-    /// The names that have one label more than this one: `*.example.com`.
+    /// All names with exactly one label more than this one: `*.example.com`.
     Below(String),
 }
 
 impl Authority {
-    /// `None`: it is something else.
+    /// Parses an authority, or returns `None` if the text is anything else.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (host, port) = split(text)?;
         Some(Self {
@@ -44,8 +44,8 @@ impl Authority {
         })
     }
 
-    /// The host that a request is sent to, which comes in its target or in its header
-    /// (RFC 9112 section 3.2). `Err` says what is wrong with it.
+    /// Returns the host of a request, from its target or its Host header (RFC 9112
+    /// section 3.2). `Err` says what is wrong with it.
     pub(super) fn of_request(
         uri: &Uri,
         headers: &HeaderMap,
@@ -57,7 +57,8 @@ impl Authority {
         };
         let header = only(headers, &HOST)?;
         let header = header.map(|text| parse(text, "Host header")).transpose()?;
-        // The target of a CONNECT names a host as well; there is nothing behind those.
+        // The target of a CONNECT names a host as well; this server has no resource for
+        // those.
         let Some(scheme) = uri.scheme_str() else {
             return match header {
                 None if version >= Version::HTTP_11 => Err("the Host header is missing".into()),
@@ -65,7 +66,7 @@ impl Authority {
             };
         };
         let Some(default_port) = default_port(scheme) else {
-            return Err("the target of the request is no address of HTTP".into());
+            return Err("the target of the request is not an HTTP URL".into());
         };
         let target = uri.authority().map(uri::Authority::as_str);
         let target = parse(target.unwrap_or_default(), "host in the target")?;
@@ -77,7 +78,8 @@ impl Authority {
         }
     }
 
-    /// Whether both are one place, where no port is this one.
+    /// Returns whether both name the same place; a missing port stands for
+    /// `default_port`.
     fn is(&self, other: &Self, default_port: u16) -> bool {
         let port = |of: &Self| of.port.unwrap_or(default_port);
         self.host == other.host && port(self) == port(other)
@@ -111,7 +113,7 @@ impl Host {
         is_name(text).then(|| Self::Name(text.to_ascii_lowercase()))
     }
 
-    /// Whether it is the machine that names it.
+    /// Returns whether the host is this machine itself.
     pub(super) fn is_loopback(&self) -> bool {
         match self {
             Self::Name(name) => name == "localhost",
@@ -121,17 +123,17 @@ impl Host {
 }
 
 impl Hosts {
-    /// `None`: there can be no such host.
+    /// Parses a host or a wildcard, or returns `None` if the text is neither.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let Some(above) = text.strip_prefix("*.") else {
             return Host::parse(text).map(Self::One);
         };
-        // Below a name of one label, such as `com`, everybody is.
+        // Everyone has a name below a single label such as `com`.
         let is_above = is_name(above) && above.contains('.');
         is_above.then(|| Self::Below(above.to_ascii_lowercase()))
     }
 
-    /// With the port that may follow.
+    /// Parses a host or a wildcard with an optional port.
     pub(super) fn parse_with_port(text: &str) -> Option<(Self, Option<u16>)> {
         let (hosts, port) = split(text)?;
         Some((Self::parse(hosts)?, port))
@@ -150,7 +152,7 @@ impl Hosts {
     }
 }
 
-/// The port of an address of HTTP that names none.
+/// Returns the default port of a URL scheme.
 pub(super) fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" => Some(80),
@@ -159,8 +161,8 @@ pub(super) fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// The one value of a header. Two would let one part of the way see another value than
-/// the next.
+/// Returns the only value of a header. With two, a proxy and this server could each use
+/// a different one.
 pub(super) fn only<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -178,12 +180,12 @@ pub(super) fn only<'a>(
     }
 }
 
-/// A host and its port. The type of `http` finds no port in `localhost:80.example`, and
-/// takes it: what follows the host has to be a port, and all of it.
+/// Splits a host and its port. The `http` crate finds no port in `localhost:80.example`
+/// and accepts it, so everything after the host has to be a port here.
 fn split(text: &str) -> Option<(&str, Option<u16>)> {
     let authority: uri::Authority = text.parse().ok()?;
     let host_length = authority.host().len();
-    // Before the host there may be a user, for `http`.
+    // The `http` crate permits a user before the host.
     let (host, rest) = text.split_at_checked(host_length)?;
     if host != authority.host() {
         return None;
@@ -193,13 +195,13 @@ fn split(text: &str) -> Option<(&str, Option<u16>)> {
     }
     let digits = rest.strip_prefix(':')?;
     let port: u16 = digits.parse().ok()?;
-    // No zero, no sign, and no zeros in front.
+    // Zero, signs and leading zeros are rejected.
     (port > 0 && port.to_string() == digits).then_some((host, Some(port)))
 }
 
-/// A name of the domain name system, or one of those of machines with `_`. What ends
-/// with a number is an address to browsers, and an address is not written so here
-/// (the URL standard, section 3.5).
+/// Returns whether this is a DNS name, which may contain `_` as machine names do.
+/// Browsers read a name that ends in a number as an address, and addresses are not
+/// written that way here (the URL standard, section 3.5).
 fn is_name(text: &str) -> bool {
     let is_label = |label: &str| {
         let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
@@ -218,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_read_whole() {
+    fn a_host_is_parsed_completely() {
         for (text, shown) in [
             ("localhost", "localhost"),
             ("LocalHost:8000", "localhost:8000"),
@@ -280,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_is_one_label_below_two() {
+    fn a_wildcard_stands_for_one_label_above_two() {
         let below = Hosts::parse("*.Example.com").unwrap();
         let contain = |name: &str| below.contain(&Host::parse(name).unwrap());
         assert!(contain("a.example.com") && contain("A-1.EXAMPLE.com"));

@@ -1,4 +1,4 @@
-//! Bodies of requests, as far as they are kept.
+//! Reads and limits the bodies of requests.
 
 use axum::body::{Body, HttpBody as _};
 use axum::http::StatusCode;
@@ -12,21 +12,21 @@ use super::{refuse, unavailable};
 use crate::call::CallError;
 use crate::limits::Limits;
 
-/// A body, and its share of the memory for bodies.
+/// A body and its share of the memory for bodies.
 pub(super) struct Kept {
     pub(super) body: Vec<u8>,
     pub(super) memory: Memory,
 }
 
-/// Why a body was not kept.
+/// A reason why a body was not kept.
 enum NotKept {
     TooLarge,
     NoMemory,
     Broken,
 }
 
-/// Reads a body to its end, and keeps it if it has no more bytes than `keep`; `Err` is
-/// the answer to one that does not come, or is too large for anybody.
+/// Reads a body to its end, and keeps it if it has at most `keep` bytes. `Err` is the
+/// response to a body that does not arrive or exceeds the limit for all callers.
 pub(super) async fn read(
     body: Body,
     keep: usize,
@@ -37,7 +37,7 @@ pub(super) async fn read(
         let message = format!("a message may have at most {} bytes", limits.body_bytes);
         refuse(StatusCode::PAYLOAD_TOO_LARGE, &message)
     };
-    // What says beforehand that it is far too large is not waited for.
+    // A body that announces far too many bytes is not read at all.
     if body.size_hint().lower() > limits.discarded_body_bytes as u64 {
         return Err(too_large());
     }
@@ -47,7 +47,7 @@ pub(super) async fn read(
         Ok(Err(NotKept::NoMemory)) => Err(unavailable(&CallError::Busy, Value::Null)),
         Ok(Err(NotKept::Broken)) => Err(refuse(
             StatusCode::BAD_REQUEST,
-            "the body could not be read to its end",
+            "the body could not be read completely",
         )),
         Err(_) => Err(refuse(
             StatusCode::REQUEST_TIMEOUT,
@@ -56,8 +56,8 @@ pub(super) async fn read(
     }
 }
 
-/// One that is too large is still read, for a while: most clients listen for an answer
-/// only once they have sent everything.
+/// Reads a body that is too large too, up to a limit, because most clients read the
+/// response only after they have sent everything.
 async fn collect(
     mut body: Body,
     keep: usize,
@@ -66,7 +66,7 @@ async fn collect(
 ) -> Result<Kept, NotKept> {
     let announced = body.size_hint().exact();
     let announced = announced.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-    // Of one that is too large nothing is needed.
+    // A body that is too large is not stored at all.
     let keep = if announced > Some(keep) { 0 } else { keep };
     let mut kept = Vec::new();
     let mut seen = 0;

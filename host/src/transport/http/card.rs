@@ -1,8 +1,8 @@
-//! `GET /mcp/server-card`: what a client can know of the server before it connects.
+//! `GET /mcp/server-card` describes the server to clients before they connect.
 //!
-//! Server cards are a proposal (SEP-2127, once SEP-1649), whose field names these
-//! are. All that the component knows comes from its own answers, so that the card
-//! says what they do.
+//! Server cards are a proposal (SEP-2127, formerly SEP-1649), which defines the field
+//! names used here. Everything about the component comes from its own responses, so
+//! that the card agrees with them.
 
 use std::sync::Arc;
 
@@ -22,13 +22,14 @@ use crate::sandbox::Plugin;
 const PROTOCOL: &str = "2026-07-28";
 const META: &str = "io.modelcontextprotocol";
 
-/// What the component says of itself, which is always the same.
-pub(super) struct Facts {
+/// The component's description of itself, which never changes.
+pub(super) struct ServerCard {
     discovered: Value,
     tools: Vec<Value>,
 }
 
-/// Takes no key: the card says that one is needed, and in which header.
+/// Returns the server card. Requires no key: the card says whether one is needed, and
+/// in which header.
 pub(super) async fn card(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
@@ -47,30 +48,31 @@ pub(super) async fn card(
         Ok(turn) => turn,
         Err(refusal) => return refusal,
     };
-    let facts = app.facts.get_or_try_init(|| ask(&app.plugin)).await;
-    match facts {
-        Ok(facts) => {
+    let card = app.server_card.get_or_try_init(|| ask(&app.plugin)).await;
+    match card {
+        Ok(card) => {
             let is_https =
                 app.policy.https || app.policy.proxies.says_https(peer, request.headers());
             let url = url(is_https, named.as_ref());
-            let response = respond(StatusCode::OK, &describe(&app, facts, &url));
+            let response = respond(StatusCode::OK, &describe(&app, card, &url));
             owed(response, None, Some(turn))
         }
-        Err(NoFacts::NoAnswer(error)) => unavailable(&error, Value::Null),
-        Err(NoFacts::Strange) => refuse(
+        Err(CardError::Call(error)) => unavailable(&error, Value::Null),
+        Err(CardError::Unexpected) => refuse(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "the component does not say what it is",
+            "the component did not describe itself as expected",
         ),
     }
 }
 
-enum NoFacts {
-    NoAnswer(CallError),
-    /// This host takes any component that fits the contract.
-    Strange,
+enum CardError {
+    Call(CallError),
+    /// The response has an unexpected form: this host accepts any component that fits
+    /// the contract.
+    Unexpected,
 }
 
-async fn ask(plugin: &Plugin) -> Result<Facts, NoFacts> {
+async fn ask(plugin: &Plugin) -> Result<ServerCard, CardError> {
     let discovered = result_of(plugin, "server/discover").await?;
     let tools = result_of(plugin, "tools/list").await?;
     let brief = |tool: &Value| {
@@ -80,14 +82,14 @@ async fn ask(plugin: &Plugin) -> Result<Facts, NoFacts> {
             "description": tool["description"],
         })
     };
-    let tools = tools["tools"].as_array().ok_or(NoFacts::Strange)?;
-    Ok(Facts {
+    let tools = tools["tools"].as_array().ok_or(CardError::Unexpected)?;
+    Ok(ServerCard {
         discovered,
         tools: tools.iter().map(brief).collect(),
     })
 }
 
-async fn result_of(plugin: &Plugin, method: &str) -> Result<Value, NoFacts> {
+async fn result_of(plugin: &Plugin, method: &str) -> Result<Value, CardError> {
     let meta = json!({
         format!("{META}/protocolVersion"): PROTOCOL,
         format!("{META}/clientCapabilities"): {},
@@ -100,26 +102,26 @@ async fn result_of(plugin: &Plugin, method: &str) -> Result<Value, NoFacts> {
         body: body.to_string().into_bytes(),
     };
     let answer = plugin.handle(request, Arc::new(NoClient)).await;
-    let body = answer.map_err(NoFacts::NoAnswer)?.body;
+    let body = answer.map_err(CardError::Call)?.body;
     let answer: Value =
-        serde_json::from_slice(&body.unwrap_or_default()).map_err(|_| NoFacts::Strange)?;
+        serde_json::from_slice(&body.unwrap_or_default()).map_err(|_| CardError::Unexpected)?;
     match answer.get("result") {
         Some(result) => Ok(result.clone()),
-        None => Err(NoFacts::Strange),
+        None => Err(CardError::Unexpected),
     }
 }
 
-fn describe(app: &App, facts: &Facts, url: &str) -> Value {
-    let server = &facts.discovered["_meta"][format!("{META}/serverInfo")];
+fn describe(app: &App, card: &ServerCard, url: &str) -> Value {
+    let server = &card.discovered["_meta"][format!("{META}/serverInfo")];
     let mut remote = json!({
         "type": "streamable-http",
         "url": url,
-        "supportedProtocolVersions": facts.discovered["supportedVersions"],
+        "supportedProtocolVersions": card.discovered["supportedVersions"],
     });
     if app.requires_key {
         remote["headers"] = json!([{
             "name": app.policy.key_header.as_str(),
-            "description": "An API key, which the operator of this server gives out; clients that \
+            "description": "An API key, issued by the operator of this server; clients that \
                             cannot send this header send it as Authorization: Bearer",
             "isRequired": true,
             "isSecret": true,
@@ -130,15 +132,16 @@ fn describe(app: &App, facts: &Facts, url: &str) -> Value {
         "title": server["title"],
         "version": server["version"],
         "description": server["description"],
-        "instructions": facts.discovered["instructions"],
+        "instructions": card.discovered["instructions"],
         "remotes": [remote],
         "authentication": {"required": app.requires_key},
-        "capabilities": facts.discovered["capabilities"],
-        "tools": facts.tools,
+        "capabilities": card.discovered["capabilities"],
+        "tools": card.tools,
     })
 }
 
-/// By the name that the client calls the server, which has been checked.
+/// Returns the URL of the MCP endpoint, with the host name that the client used, which
+/// has been checked.
 fn url(is_https: bool, named: Option<&Authority>) -> String {
     let scheme = if is_https { "https" } else { "http" };
     match named {

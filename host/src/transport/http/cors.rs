@@ -1,5 +1,5 @@
-//! What browsers are told of the web pages that may call (the CORS protocol of the
-//! Fetch standard), and what every answer tells them.
+//! The headers that tell browsers which web pages may call (the CORS protocol of the
+//! Fetch standard), and the security headers of every response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::Policy;
 
-/// How long a browser may keep what it was told.
+/// How long a browser may cache a preflight response.
 const MAX_AGE: Duration = Duration::from_secs(600);
-/// The headers of MCP that clients send and read.
+/// MCP headers that clients send and read.
 const MCP: [HeaderName; 5] = [
     HeaderName::from_static("mcp-protocol-version"),
     HeaderName::from_static("mcp-method"),
@@ -24,15 +24,16 @@ const MCP: [HeaderName; 5] = [
     HeaderName::from_static("last-event-id"),
 ];
 
-/// Of W3C Trace Context and W3C Baggage, which what traces a page adds by itself.
+/// Headers of W3C Trace Context and W3C Baggage, which tracing libraries add to the
+/// requests of a page.
 const TRACE: [HeaderName; 3] = [
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("baggage"),
 ];
 
-/// The same pages as [`Allowed`](super::Allowed) admits, and no cookies: there are
-/// none.
+/// Returns the CORS layer for the pages that [`Allowed`](super::Allowed) admits.
+/// Credentials mode is off, since there are no cookies.
 pub(super) fn layer(policy: &Policy) -> CorsLayer {
     let allowed = Arc::new(policy.allowed.clone());
     let admits = move |origin: &HeaderValue, _: &_| {
@@ -58,8 +59,8 @@ pub(super) fn layer(policy: &Policy) -> CorsLayer {
         .max_age(MAX_AGE)
 }
 
-/// Sets what keeps a browser from taking an answer for a page, from keeping it, and
-/// from telling others of it.
+/// Sets the headers that keep a browser from interpreting a response as a page, from
+/// caching it, and from leaking its address.
 pub(super) fn secure(headers: &mut HeaderMap, is_https: bool) {
     let fields = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -68,7 +69,7 @@ pub(super) fn secure(headers: &mut HeaderMap, is_https: bool) {
             "default-src 'none'; frame-ancestors 'none'",
         ),
         (REFERRER_POLICY, "no-referrer"),
-        // RFC 6749 §5.1: an answer may hold tokens.
+        // RFC 6749 §5.1: a response may contain tokens.
         (CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in fields {

@@ -1,22 +1,22 @@
-//! Whom a request comes from, when a proxy stands in between.
+//! Finds the client of a request that was forwarded by a proxy.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-/// The proxies that are believed when they say whom they speak for. By default:
-/// none, and what such headers say counts for nothing.
+/// The reverse proxies whose forwarding headers are trusted. By default there are none,
+/// and such headers are ignored.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies {
-    /// Their addresses.
+    /// Addresses of the proxies.
     pub trusted: Vec<IpNet>,
-    /// The header in which they say it.
+    /// The header in which they name the client.
     pub header: ForwardedHeader,
 }
 
-/// The header in which proxies say whom they speak for. One of them: a proxy that
-/// writes the one passes on the other as a client wrote it.
+/// The header in which proxies name the client. Only one is read, because a proxy that
+/// writes one of them forwards the other as the client sent it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For`
@@ -31,13 +31,13 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
 impl Proxies {
-    /// The address of whoever sent a request that came from `peer`. Each proxy adds
-    /// the address that it was called from on the right, so this is the right-most
-    /// one that is no proxy's: what is to the left of it, anybody can have written.
-    /// Where that cannot be read it is the peer, and not what somebody made up.
+    /// Returns the address of the client that sent a request received from `peer`. Each
+    /// proxy appends the address that called it, so the client is the right-most
+    /// address that is not a proxy's; anything to its left may be forged. If the header
+    /// cannot be read, the peer counts as the client.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        // An IPv4 client of an IPv6 socket is one and the same address to the
-        // component, whichever way it came.
+        // The component has to see one address for an IPv4 client, whether its socket
+        // was IPv4 or IPv6.
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
             return peer;
@@ -45,8 +45,8 @@ impl Proxies {
         self.outermost(headers).unwrap_or(peer)
     }
 
-    /// Whether a request from this peer came by HTTPS, as far as the proxy says, in one
-    /// word: of several the client may have sent some.
+    /// Returns whether the proxy says that a request from this peer came over HTTPS.
+    /// The header must hold one word: of several, the client may have sent some.
     pub(super) fn says_https(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
         if !self.trusts(peer) {
             return false;
@@ -63,7 +63,7 @@ impl Proxies {
         scheme.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
     }
 
-    /// Whether this is the address of a proxy that is believed.
+    /// Returns whether this is the address of a trusted proxy.
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.trusted
@@ -71,7 +71,8 @@ impl Proxies {
             .any(|network| network.contains(&address))
     }
 
-    /// `None`: there is no such header, or it is malformed.
+    /// Returns the address from the header, or `None` if the header is missing or
+    /// malformed.
     fn outermost(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let (name, parse): (_, fn(&str) -> Option<IpAddr>) = match self.header {
             ForwardedHeader::XForwardedFor => (&X_FORWARDED_FOR, address),
@@ -92,8 +93,8 @@ impl Proxies {
     }
 }
 
-/// All values of a header as the one list that they are (RFC 9110 §5.3). What is no text
-/// a client may have sent: it spoils only the element that it stands in.
+/// Joins all values of a header into one list (RFC 9110 §5.3). Bytes that are not text
+/// may come from the client and only spoil the element that contains them.
 fn values(headers: &HeaderMap, name: &HeaderName) -> String {
     let values = headers.get_all(name).iter();
     let texts: Vec<_> = values
@@ -102,8 +103,8 @@ fn values(headers: &HeaderMap, name: &HeaderName) -> String {
     texts.join(",")
 }
 
-/// Splits where a separator stands outside quotes, from the right: what a proxy wrote
-/// there is read aright, whatever stands to the left of it.
+/// Splits at separators outside quotes, from the right, so that the part written by the
+/// proxy is parsed correctly, whatever is to its left.
 fn split_from_right(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut is_quoted = false;
     text.rsplit(move |c| {
@@ -112,9 +113,10 @@ fn split_from_right(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A parameter of one element of `Forwarded` (RFC 7239 section 4), if there is one. In
-/// an element with a backslash a quote may be one that a client has sent, and then
-/// what is left of it is a part of what is quoted: nothing of it is read.
+/// Returns a parameter of one element of `Forwarded` (RFC 7239 section 4), if it is
+/// there. In an element with a backslash, a quote may come from a client, and
+/// everything to its left could belong to the quoted text, so no parameter of it is
+/// used.
 fn parameter<'a>(element: &'a str, wanted: &str) -> Option<&'a str> {
     if element.contains('\\') {
         return None;
@@ -133,8 +135,8 @@ fn parameter<'a>(element: &'a str, wanted: &str) -> Option<&'a str> {
     Some(quoted.unwrap_or(value))
 }
 
-/// An address with or without a port, and no zone; one of IPv6 with a port is in
-/// brackets.
+/// Parses an address with or without a port, and without a zone; an IPv6 address with a
+/// port is in brackets.
 fn address(text: &str) -> Option<IpAddr> {
     if let Some(rest) = text.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;
@@ -150,7 +152,8 @@ fn address(text: &str) -> Option<IpAddr> {
     is_port(port).then_some(address.into())
 }
 
-/// RFC 7239 section 6: digits, or a name that the proxy has made up.
+/// Returns whether this is a port of RFC 7239 section 6: digits, or an obfuscated name
+/// chosen by the proxy.
 fn is_port(text: &str) -> bool {
     if let Some(name) = text.strip_prefix('_') {
         let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -172,7 +175,7 @@ mod tests {
             header,
         };
         let mut headers = HeaderMap::new();
-        // What the other header says is never looked at.
+        // The other header must be ignored.
         headers.append("x-real-ip", "6.6.6.6".parse().unwrap());
         let (name, other) = match header {
             ForwardedHeader::XForwardedFor => ("x-forwarded-for", "forwarded"),
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_most_address_that_is_no_proxys_is_the_client() {
+    fn the_right_most_address_that_is_not_a_proxy_is_the_client() {
         let client = |values: &[&str]| client(ForwardedHeader::XForwardedFor, "10.0.0.1", values);
         assert_eq!(client(&["192.0.2.1"]), "192.0.2.1");
         assert_eq!(client(&["6.6.6.6, 192.0.2.1"]), "192.0.2.1");
@@ -199,12 +202,12 @@ mod tests {
         assert_eq!(client(&["2001:DEAD::1"]), "2001:dead::1");
         assert_eq!(client(&["::ffff:192.0.2.1"]), "192.0.2.1");
         assert_eq!(client(&["\u{fc}, 192.0.2.1"]), "192.0.2.1");
-        // All of them proxies: one of those has called.
+        // All of them are proxies: one of them sent the request itself.
         assert_eq!(client(&["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
     }
 
     #[test]
-    fn what_cannot_be_read_is_the_peer() {
+    fn an_unreadable_header_yields_the_peer() {
         for value in [
             "",
             "unknown",
@@ -238,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn others_than_the_proxies_are_not_believed() {
+    fn headers_of_untrusted_peers_are_ignored() {
         for peer in ["192.0.2.9", "::1", "127.0.0.1"] {
             let told = client(ForwardedHeader::XForwardedFor, peer, &["6.6.6.6"]);
             assert_eq!(told, peer);
@@ -252,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_as_its_rfc_has_it() {
+    fn forwarded_is_parsed_as_in_rfc_7239() {
         let client = |values: &[&str]| client(ForwardedHeader::Forwarded, "2001:db8::1", values);
         assert_eq!(client(&["for=192.0.2.1"]), "192.0.2.1");
         assert_eq!(
@@ -265,8 +268,8 @@ mod tests {
         );
         assert_eq!(client(&["for=\"", "for=192.0.2.1"]), "192.0.2.1");
         assert_eq!(client(&["for=\"192.0.2.1:_hidden\""]), "192.0.2.1");
-        // A proxy that quotes what its client calls it: the element is one, and only
-        // its quotes are the proxy's.
+        // A proxy that quotes the client's own header: this is one element, and only
+        // the proxy's quotes count.
         let quoted = r#"for=192.0.2.1;host="x\", for=6.6.6.6;y=\"z""#;
         assert_eq!(client(&[quoted]), "2001:db8::1");
         assert_eq!(client(&[&format!("{quoted}, for=192.0.2.1")]), "192.0.2.1");
@@ -285,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_word_of_the_proxy_makes_a_request_one_by_https() {
+    fn only_a_trusted_proxy_can_declare_https() {
         let says = |header, name: &'static str, values: &[&str], peer: &str| {
             let proxies = Proxies {
                 trusted: vec!["10.0.0.0/8".parse().unwrap()],

@@ -1,5 +1,5 @@
-//! Whom the server answers: a web page in somebody's browser must not reach it
-//! by letting its own name point to our address (DNS rebinding), nor by asking
+//! Checks of the Host and Origin headers: a web page in a user's browser must not reach
+//! the server by pointing its own name at our address (DNS rebinding), nor by calling
 //! from another origin.
 
 use std::net::SocketAddr;
@@ -10,38 +10,38 @@ use axum::http::header::ORIGIN;
 use super::authority::{Authority, Host, Hosts, only};
 use super::origin::{Origin, Origins};
 
-/// The hosts and origins that requests may name, beside this machine's own.
+/// The hosts and origins that requests may name, in addition to this machine's own.
 #[derive(Clone, Debug, Default)]
 pub struct Allowed {
     hosts: Vec<(Hosts, Option<u16>)>,
     origins: Vec<Origins>,
-    /// The web pages of everybody.
+    /// Whether every web page may call.
     pub(super) any_origin: bool,
     listening: Option<SocketAddr>,
 }
 
-/// A host or origin of the wrong form.
+/// Error for a malformed host or origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AllowedError {
-    /// Not a host name or address with or without a port.
+    /// The text is not a host name or address with an optional port.
     #[error(
-        "'{0}' is no host that can be allowed: write `auth.example.com` or \
-         `auth.example.com:8443`, or `*.example.com` for the names that have one label more"
+        "'{0}' is not a host that can be allowed: write `auth.example.com` or \
+         `auth.example.com:8443`, or `*.example.com` for all names with one more label"
     )]
     Host(String),
-    /// Not a scheme, a host and perhaps a port.
+    /// The text is not a scheme and a host with an optional port.
     #[error(
-        "'{0}' is no origin that can be allowed: write `https://app.example.com`, with no path, \
-         `https://*.example.com` for the names that have one label more, the origin of a program \
+        "'{0}' is not an origin that can be allowed: write `https://app.example.com`, with no path, \
+         `https://*.example.com` for all names with one more label, the origin of a program \
          such as `tauri://localhost`, `null`, or * for all web pages"
     )]
     Origin(String),
 }
 
 impl Allowed {
-    /// Adds a host: with a port it is allowed with that port only, where a port that is
-    /// the default of HTTP or HTTPS may be left out. `*.example.com` are all names that
-    /// have one label in the place of the `*`.
+    /// Adds a host. A host with a port is allowed with that port only; a request may
+    /// omit a default port of HTTP or HTTPS. `*.example.com` stands for all names with
+    /// exactly one label in place of the `*`.
     pub fn host(mut self, host: &str) -> Result<Self, AllowedError> {
         let parsed = Hosts::parse_with_port(host);
         self.hosts
@@ -49,10 +49,10 @@ impl Allowed {
         Ok(self)
     }
 
-    /// Adds an origin (RFC 6454), as browsers send it; `*` are those of all web
-    /// pages that have one, and `https://*.example.com` those of all names that have
-    /// one label in the place of the `*`. Origins of programs, such as
-    /// `tauri://localhost`, and `null` are allowed by their names only.
+    /// Adds an origin (RFC 6454), as browsers send it. `*` stands for the origins of
+    /// all web pages, and `https://*.example.com` for those of all names with exactly
+    /// one label in place of the `*`. Origins of programs, such as `tauri://localhost`,
+    /// and `null` must be named explicitly.
     pub fn origin(mut self, origin: &str) -> Result<Self, AllowedError> {
         if origin == "*" {
             self.any_origin = true;
@@ -64,18 +64,19 @@ impl Allowed {
         Ok(self)
     }
 
-    /// Whether pages without an origin may call. Any web page can show such a page.
+    /// Returns whether pages without an origin may call. Any web page can embed such a
+    /// page.
     pub fn admits_null(&self) -> bool {
         self.admits_origin(&Origin::Null)
     }
 
-    /// The address that clients may name, because it is the one they reach.
+    /// Sets the address that the server listens on, which clients may name.
     pub(super) fn listening_on(mut self, address: SocketAddr) -> Self {
         self.listening = Some(address);
         self
     }
 
-    /// `Err` says what was wrong with a request that is sent to this host, and what to
+    /// Checks the host and origin of a request. `Err` says what was wrong and what to
     /// do.
     pub(super) fn check(
         &self,
@@ -94,7 +95,7 @@ impl Allowed {
             return Ok(());
         }
         Err(format!(
-            "the Host '{named}' is not one that this server answers to; start it with \
+            "the Host '{named}' is not allowed on this server; start it with \
              `--allowed-host {named}` if it should"
         ))
     }
@@ -107,14 +108,15 @@ impl Allowed {
         let (Some(own), Host::Address(named)) = (self.listening, host) else {
             return false;
         };
-        // Rebinding takes a name, and this is none: on all addresses, any
-        // address will do.
+        // DNS rebinding requires a name, and this is an address: a server that listens
+        // on all addresses accepts any of them.
         own.ip().is_unspecified() || own.ip() == *named
     }
 
     fn is_listed(&self, named: &Authority) -> bool {
-        // Who calls by the default port does not name it. Behind a proxy the server
-        // does not know which of the two that is, and it is the same host.
+        // A client that uses the default port does not name it. Behind a proxy the
+        // server does not know whether that is the port of HTTP or HTTPS, and it is the
+        // same host.
         let is_port = |listed: u16| match named.port {
             Some(port) => port == listed,
             None => listed == 80 || listed == 443,
@@ -132,7 +134,7 @@ impl Allowed {
             return Ok(());
         }
         let advice = match Origin::parse(named) {
-            // Where `null` may call, every page there is may.
+            // Allowing `null` would allow every page there is.
             None | Some(Origin::Null) => String::new(),
             Some(_) => format!("; start it with `--allowed-origin {named}` if it should"),
         };
@@ -141,7 +143,7 @@ impl Allowed {
         ))
     }
 
-    /// Whether web pages of this origin, as browsers send it, may call.
+    /// Returns whether web pages of this origin, as browsers send it, may call.
     pub(super) fn admits_page_of(&self, origin: &str) -> bool {
         Origin::parse(origin).is_some_and(|origin| self.admits_origin(&origin))
     }
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_may_be_named_in_every_way() {
+    fn all_names_of_this_machine_are_allowed() {
         for host in [
             "localhost",
             "LOCALHOST:8000",
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_be_allowed_is_advised() {
+    fn only_valid_hosts_and_origins_are_suggested() {
         let told = |fields: &[(&str, &str)]| check(&local(), fields).unwrap_err();
         assert!(told(&[("host", "a.example")]).contains("--allowed-host a.example"));
         assert!(!told(&[("host", "a@b.example")]).contains("--allowed"));
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_listed_is_allowed() {
+    fn listed_hosts_and_origins_are_allowed() {
         let allowed = local()
             .host("auth.example.com")
             .and_then(|allowed| allowed.host("other.example.com:8443"))
@@ -257,19 +259,19 @@ mod tests {
     }
 
     #[test]
-    fn the_pages_of_everybody_can_be_allowed() {
+    fn all_web_pages_can_be_allowed() {
         let all = local().origin("*").unwrap();
         let of = |origin| check(&all, &[("host", "localhost"), ("origin", origin)]);
         assert!(of("https://evil.example").is_ok());
         assert!(
             of("null").is_err(),
-            "what has no origin is no page of anybody"
+            "a page without an origin is not a web page with one"
         );
         assert!(check(&all, &[("host", "evil.example")]).is_err());
     }
 
     #[test]
-    fn the_address_of_the_socket_may_be_named() {
+    fn the_listen_address_is_allowed() {
         let one = Allowed::default().listening_on("192.168.1.5:8000".parse().unwrap());
         assert!(check(&one, &[("host", "192.168.1.5:8000")]).is_ok());
         assert!(check(&one, &[("host", "192.168.1.6:8000")]).is_err());
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_or_no_origin_at_all_is_allowed_by_its_name() {
+    fn program_origins_and_null_are_allowed_by_name() {
         let all = local().origin("*").unwrap();
         assert!(!all.admits_null() && !all.admits_page_of("tauri://localhost"));
         let named = all.origin("null").unwrap().origin("tauri://localhost");
@@ -305,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_cannot_be_allowed() {
+    fn malformed_hosts_and_origins_are_rejected() {
         for host in ["https://a.example", "*", "a.example:evil", "a.example."] {
             assert!(Allowed::default().host(host).is_err(), "{host}");
         }

@@ -1,12 +1,11 @@
-//! What hyper does not refuse in the head of a request, and has to be refused.
+//! Rejects request heads that hyper accepts but that have to be refused.
 //!
-//! hyper reads as leniently as RFC 9112 lets a server read, and has no option to be
-//! strict: a line may end with a bare LF, and a message may have several lengths. A
-//! proxy that reads otherwise sees other requests in the same bytes, and then one of
-//! its clients can speak for another (RFC 9112 section 11.2, request smuggling). So
-//! each head is looked at before hyper gets it. Where the head after it begins is
-//! hyper's to say, which has read the length of the body: there are no two readings of
-//! that either.
+//! hyper parses as leniently as RFC 9112 permits, and has no strict mode: a line may
+//! end with a bare LF, and a message may have several lengths. A proxy that parses
+//! differently sees other requests in the same bytes, and then one of its clients can
+//! speak for another (RFC 9112 section 11.2, request smuggling). So each head is
+//! checked before hyper gets it. The start of the next head follows from the body
+//! length that hyper has parsed, so that there are no two readings of that either.
 
 use std::io;
 use std::pin::Pin;
@@ -18,76 +17,76 @@ use axum::body::HttpBody;
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What is handed on in the place of a byte that must not be there: hyper takes it
-/// nowhere in a head, and answers 400.
+/// The byte passed on in place of one that must not be there: hyper accepts it nowhere
+/// in a head, and responds with 400.
 const NOWHERE: &[u8] = b"\0";
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
 const LONGEST: usize = TRANSFER_ENCODING.len();
 
-/// A stream on which no byte of a head is read before the head has been found good.
+/// A stream that passes on the bytes of a request head only after checking them.
 pub(super) struct Heads<S> {
     stream: S,
     reading: Reading,
     body: BodyLength,
-    /// What was read behind the end of a head, or of a body.
+    /// Bytes that were read beyond the end of a head or of a body.
     ahead: Bytes,
 }
 
 enum Reading {
     Head(Head),
     Body,
-    /// A head was refused: nothing comes after it.
+    /// A head was refused; no more bytes are passed on.
     Refused,
 }
 
-/// How much of the body of a request is still to be read. Said by the service that
-/// gets the request from hyper.
+/// Number of bytes left in the body of a request, set by the service that gets the
+/// request from hyper.
 #[derive(Clone)]
 pub(super) struct BodyLength(Arc<AtomicU64>);
 
-/// Nothing has been said of the body.
+/// The length of the body is not known yet.
 const UNSAID: u64 = u64::MAX;
-/// All that comes is of the body: where chunks end is not looked for, so that their
-/// connection has to end with them.
+/// All further bytes belong to the body: the ends of chunks are not parsed, so the
+/// connection has to be closed after the request.
 const THE_REST: u64 = u64::MAX - 1;
 
 impl BodyLength {
-    /// Takes note of the body of a request that hyper has read the head of. False: its
-    /// length is not known, and no other request may follow on the connection.
+    /// Notes the body length of a request whose head hyper has parsed. Returns false if
+    /// the length is unknown, so that no other request may follow on the connection.
     pub(super) fn note(&self, body: &impl HttpBody) -> bool {
-        // hyper refuses lengths that come near to these two.
+        // hyper rejects lengths close to these two.
         let length = body.size_hint().exact();
         self.0.store(length.unwrap_or(THE_REST), Relaxed);
         length.is_some()
     }
 }
 
-/// A head, as far as it has been read.
+/// The state of a partly parsed head.
 #[derive(Default)]
 struct Head {
-    /// Complete lines, with those that are empty before the first left out.
+    /// Number of complete lines, without the empty ones before the first.
     lines: usize,
-    /// Bytes of the line.
+    /// Length of the current line in bytes.
     length: usize,
-    /// A CR, which only a LF may follow.
+    /// Whether the last byte was a CR, which only an LF may follow.
     ends: bool,
-    /// The name of the field, in lower case, as long as it may be one of the two.
+    /// The name of the field in lower case, as long as it may be one of the two.
     name: [u8; LONGEST],
     in_name: bool,
     has_length: bool,
     has_coding: bool,
 }
 
-/// What a head comes to with some more of its bytes.
+/// The result of parsing more bytes of a head.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
-    /// It goes on.
+    /// The head is not complete.
     More,
-    /// It ends behind so many of them.
+    /// The head ends after this many of the bytes.
     End(usize),
-    /// The byte behind so many of them must not be there.
+    /// The byte after this many of the bytes is not allowed.
     Wrong(usize),
 }
 
@@ -111,10 +110,10 @@ impl Head {
                 self.ends = true;
                 return Found::More;
             }
-            // RFC 9112 section 2.2 lets a server take it for the end of a line.
+            // RFC 9112 section 2.2 permits a server to accept it as the end of a line.
             b'\n' => return Found::Wrong(0),
-            // Of the target of a request there is no fragment (section 3.2); hyper
-            // leaves it out, and what is behind it too.
+            // The target of a request has no fragment (section 3.2); hyper would drop
+            // it, and everything after it.
             b'#' if self.lines == 0 => return Found::Wrong(0),
             b':' if self.in_name => {
                 self.in_name = false;
@@ -144,8 +143,8 @@ impl Head {
         Found::More
     }
 
-    /// Whether this field says once more how long the body is, or says it in another
-    /// way (section 6.3 lets a server refuse both).
+    /// Returns whether this field repeats the body length, or states it in a second way
+    /// (section 6.3 permits a server to reject both).
     fn is_one_too_many(&mut self) -> bool {
         match &self.name[..self.length] {
             CONTENT_LENGTH => std::mem::replace(&mut self.has_length, true) || self.has_coding,
@@ -168,12 +167,13 @@ impl<S> Heads<S> {
         }
     }
 
-    /// Where to say how long bodies are.
+    /// Returns the handle through which body lengths are set.
     pub(super) fn body_length(&self) -> BodyLength {
         self.body.clone()
     }
 
-    /// How many of these bytes may be handed on; `Err`: so many, and then nothing.
+    /// Returns how many of these bytes may be passed on. `Err` is the number before the
+    /// one that must be refused.
     fn look_at(&mut self, bytes: &[u8]) -> Result<usize, usize> {
         if let Reading::Head(head) = &mut self.reading {
             return match head.read(bytes) {
@@ -198,8 +198,8 @@ impl<S> Heads<S> {
         Ok(length)
     }
 
-    /// Ends a body that has been read; `Err`: hyper wants more of a request that it
-    /// has not made anything of.
+    /// Ends a body that has been read. Fails if hyper wants more bytes although it did
+    /// not accept the head as a request.
     fn turn_to_next(&mut self) -> io::Result<()> {
         if !matches!(self.reading, Reading::Body) {
             return Ok(());
@@ -207,7 +207,7 @@ impl<S> Heads<S> {
         match self.body.0.load(Relaxed) {
             0 => self.reading = Reading::Head(Head::default()),
             UNSAID => {
-                let reason = "there is no request of this head";
+                let reason = "the head is not a valid request";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
             _ => {}
@@ -288,7 +288,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heads<S> {
 mod tests {
     use super::*;
 
-    /// As it is read whole, and byte by byte.
+    /// Parses the head whole and byte by byte, and expects the same result.
     fn found(head: &str) -> Found {
         let whole = Head::default().read(head.as_bytes());
         let mut pieces = Head::default();
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_byte_that_must_not_be_there_is_found() {
+    fn the_first_forbidden_byte_is_found() {
         for (good, wrong) in [
             ("", "\n"),
             ("GET / HTTP/1.1", "\n"),
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_follows_a_body_is_a_head_again() {
+    async fn a_body_is_followed_by_a_head() {
         use tokio::io::AsyncReadExt as _;
 
         let head = "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n";
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_that_nothing_was_made_of_is_the_last() {
+    async fn a_head_that_is_not_a_request_is_the_last() {
         use tokio::io::AsyncReadExt as _;
 
         let bytes = "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n";

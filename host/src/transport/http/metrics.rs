@@ -1,5 +1,5 @@
-//! `GET /metrics`: the numbers since the start, in the text format of OpenMetrics,
-//! which Prometheus reads.
+//! `GET /metrics` returns the metrics since the start in the text format of
+//! OpenMetrics, which Prometheus reads.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ use super::{App, Caller, limited, method_not_allowed, refuse, respond, unavailab
 use crate::api::{Caller as WitCaller, Principal};
 use crate::bindings::user_auth::plugin::telemetry::Metrics as Snapshot;
 use crate::call::{CallError, error_response};
-use crate::metrics::Watched;
+use crate::metrics::OperationStats;
 
-/// What the account of a key has to be permitted, where keys are required.
+/// The permission that the account of an API key needs, where keys are required.
 const PERMISSION: &str = "user-auth:metrics:read";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What the server itself counts.
+/// The counters of the server itself.
 #[derive(Default)]
 pub(super) struct Counters {
     requests: Family<Answered, Counter>,
@@ -44,8 +44,8 @@ struct Answered {
 }
 
 impl Counters {
-    /// Counts an answer. A path that is none of ours is not told apart from others:
-    /// whoever asks for many would fill memory with them.
+    /// Counts a response. Unknown paths are counted as one, so that a client cannot
+    /// fill the memory with paths of its own.
     pub(super) fn answered(&self, path: &'static str, status: StatusCode) {
         let answered = Answered {
             path,
@@ -92,8 +92,8 @@ pub(super) async fn metrics(
     }
 }
 
-/// Whether the account of the key may read the numbers: any user can make a key,
-/// and how many messages went out tells whether there was somebody to send one to.
+/// Checks that the account of the API key may read the metrics: any user can create a
+/// key, and the number of messages sent reveals whether an address has an account.
 async fn permit(app: &App, headers: &HeaderMap, source: String) -> Result<(), Response> {
     let key = app.policy.key_header.key(headers);
     let key = String::from_utf8_lossy(key.unwrap_or_default()).into_owned();
@@ -124,18 +124,19 @@ fn render(app: &App) -> Result<String, fmt::Error> {
     );
     http.register(
         "rate_limited",
-        "Requests that came too often",
+        "Requests rejected by the rate limit",
         counters.rate_limited.clone(),
     );
     http.register(
         "unauthenticated",
-        "Requests without a good API key, where one is required",
+        "Requests without a valid API key, where one is required",
         counters.unauthenticated.clone(),
     );
     registry.register_collector(Box::new(Scrape {
         snapshot: app.plugin.metrics(),
-        operations: app.plugin.watched(),
-        // As in the resource of these numbers, which everybody may read.
+        operations: app.plugin.operation_stats(),
+        // Without keys everyone may read the metrics, so delivery counts are withheld,
+        // as in the metrics resource.
         tells_delivery: app.requires_key,
         resident_bytes: resident_bytes(),
     }));
@@ -144,10 +145,10 @@ fn render(app: &App) -> Result<String, fmt::Error> {
     Ok(text)
 }
 
-/// All that others count, at one moment.
+/// The metrics of the other parts at one moment.
 struct Scrape {
     snapshot: Snapshot,
-    operations: Vec<Watched>,
+    operations: Vec<OperationStats>,
     tells_delivery: bool,
     resident_bytes: Option<u64>,
 }
@@ -163,7 +164,7 @@ impl Collector for Scrape {
         let mut out = Out(encoder);
         out.info(
             "user_auth_build",
-            "The version of the host",
+            "Version of the host",
             &[("version", env!("CARGO_PKG_VERSION"))],
         )?;
         self.operations(&mut out)?;
@@ -174,9 +175,13 @@ impl Collector for Scrape {
         }
         self.instances(&mut out)?;
         let uptime = self.snapshot.uptime_ms as f64 / 1000.0;
-        out.seconds("user_auth_uptime", "Since the start", uptime)?;
+        out.seconds("user_auth_uptime", "Time since the start", uptime)?;
         match self.resident_bytes {
-            Some(bytes) => out.bytes("process_resident_memory", "Of the whole process", bytes),
+            Some(bytes) => out.bytes(
+                "process_resident_memory",
+                "Resident memory of the whole process",
+                bytes,
+            ),
             None => Ok(()),
         }
     }
@@ -191,27 +196,27 @@ impl Scrape {
             None,
             MetricType::Counter,
         )?;
-        for watched in &self.operations {
-            for (outcome, count) in &watched.outcomes {
-                let labels = [("operation", &*watched.operation), ("outcome", outcome)];
+        for stats in &self.operations {
+            for (outcome, count) in &stats.outcomes {
+                let labels = [("operation", &*stats.operation), ("outcome", outcome)];
                 let metric = calls.encode_family(&labels)?;
                 ConstCounter::new(*count).encode(metric)?;
             }
         }
         let mut latency = encoder.encode_descriptor(
             "user_auth_operation_duration",
-            "How long operations took inside the component",
+            "Duration of operations inside the component",
             Some(&Unit::Seconds),
             MetricType::Histogram,
         )?;
-        for watched in &self.operations {
-            let labels = [("operation", &*watched.operation)];
+        for stats in &self.operations {
+            let labels = [("operation", &*stats.operation)];
             latency
                 .encode_family(&labels)?
                 .encode_histogram::<NoLabelSet>(
-                    watched.sum_seconds,
-                    watched.calls,
-                    &watched.latency,
+                    stats.sum_seconds,
+                    stats.calls,
+                    &stats.latency,
                     None,
                 )?;
         }
@@ -221,27 +226,27 @@ impl Scrape {
     fn password_hash(&self, out: &mut Out) -> fmt::Result {
         let hash = &self.snapshot.password_hash;
         let name = |name| format!("user_auth_password_hash_{name}");
-        out.gauge(&name("workers"), "Threads that hash", hash.workers)?;
-        out.gauge(&name("running"), "Hashes at work", hash.running)?;
-        out.gauge(&name("waiting"), "Hashes that wait", hash.waiting)?;
-        out.gauge(&name("capacity"), "Hashes that may wait", hash.capacity)?;
-        out.counter(&name("completed"), "Hashes made", hash.completed)?;
+        out.gauge(&name("workers"), "Hashing threads", hash.workers)?;
+        out.gauge(&name("running"), "Hashes being computed", hash.running)?;
+        out.gauge(&name("waiting"), "Hashes waiting", hash.waiting)?;
+        out.gauge(
+            &name("capacity"),
+            "Most hashes that may wait",
+            hash.capacity,
+        )?;
+        out.counter(&name("completed"), "Hashes computed", hash.completed)?;
         out.counter(&name("refused"), "Hashes refused", hash.refused)
     }
 
     fn store(&self, out: &mut Out) -> fmt::Result {
         let store = &self.snapshot.store;
         let name = |name| format!("user_auth_store_{name}");
-        out.info(
-            "user_auth_store",
-            "The kind of store",
-            &[("kind", &store.kind)],
-        )?;
+        out.info("user_auth_store", "Kind of store", &[("kind", &store.kind)])?;
         out.counter(&name("reads"), "Reads", store.reads)?;
         out.counter(&name("commits"), "Commits", store.commits)?;
         out.counter(
             &name("conflicts"),
-            "Commits that lost a race",
+            "Commits that conflicted with another",
             store.conflicts,
         )?;
         out.counter(&name("failures"), "Failures of the store", store.failures)
@@ -250,10 +255,10 @@ impl Scrape {
     fn delivery(&self, out: &mut Out) -> fmt::Result {
         let delivery = &self.snapshot.delivery;
         let name = |name| format!("user_auth_delivery_{name}");
-        out.gauge(&name("waiting"), "Messages that wait", delivery.waiting)?;
+        out.gauge(&name("waiting"), "Messages waiting", delivery.waiting)?;
         out.gauge(
             &name("capacity"),
-            "Messages that may wait",
+            "Most messages that may wait",
             delivery.capacity,
         )?;
         out.counter(&name("delivered"), "Messages delivered", delivery.delivered)?;
@@ -264,8 +269,8 @@ impl Scrape {
     fn instances(&self, out: &mut Out) -> fmt::Result {
         let instances = &self.snapshot.instances;
         let name = |name| format!("user_auth_instances_{name}");
-        out.gauge(&name("live"), "Instances at work", instances.live)?;
-        out.counter(&name("created"), "Instances made", instances.created)?;
+        out.gauge(&name("live"), "Instances in use", instances.live)?;
+        out.counter(&name("created"), "Instances created", instances.created)?;
         out.counter(
             &name("trapped"),
             "Calls that ended in a trap or at a limit",
@@ -273,13 +278,13 @@ impl Scrape {
         )?;
         out.bytes(
             &name("peak_memory"),
-            "The most memory that one instance has had",
+            "Most memory that one instance has used",
             instances.peak_memory_bytes,
         )
     }
 }
 
-/// Writes metrics that have one value each.
+/// Writes metrics that have a single value.
 struct Out<'a>(DescriptorEncoder<'a>);
 
 impl Out<'_> {
@@ -292,7 +297,7 @@ impl Out<'_> {
     }
 
     fn bytes(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        // Memory fits in 63 bits.
+        // Memory sizes fit into 63 bits.
         let value = i64::try_from(value).unwrap_or(i64::MAX);
         self.one(name, help, Some(&Unit::Bytes), ConstGauge::new(value))
     }
@@ -316,7 +321,7 @@ impl Out<'_> {
     }
 }
 
-/// `None` where the system does not tell.
+/// Returns the resident memory, or `None` if the system does not report it.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

@@ -1,5 +1,4 @@
-//! Origins: which page or program a browser, or what is built on one, speaks for
-//! (RFC 6454).
+//! Origins (RFC 6454): the page or program that a browser or web view acts for.
 
 use super::authority::{Authority, Host, Hosts, default_port};
 
@@ -8,14 +7,14 @@ use super::authority::{Authority, Host, Hosts, default_port};
 pub(super) enum Origin {
     /// A web page.
     Web(Web<Host>),
-    /// A program that shows pages of its own, such as `tauri://localhost`, or an
-    /// extension of a browser.
+    /// A program that shows its own pages, such as `tauri://localhost`, or a browser
+    /// extension.
     Program(String),
-    /// A page that has no origin, or does not tell it.
+    /// A page that has no origin, or does not reveal it.
     Null,
 }
 
-/// Origins that may be named.
+/// A set of origins that are allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origins {
     Web(Web<Hosts>),
@@ -30,7 +29,7 @@ pub(super) struct Web<H> {
 }
 
 impl Origin {
-    /// `None`: it is something else.
+    /// Parses an origin, or returns `None` if the text is anything else.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if text == "null" {
             return Some(Self::Null);
@@ -49,7 +48,7 @@ impl Origin {
 }
 
 impl Origins {
-    /// `None`: there can be no such origin.
+    /// Parses an origin or a wildcard, or returns `None` if no origin can match it.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let web =
             split(text).and_then(|(scheme, rest)| Some((default_port(&scheme)?, scheme, rest)));
@@ -77,7 +76,7 @@ impl Origins {
     }
 }
 
-/// The scheme in lower case, and what follows it (RFC 3986 section 3.1).
+/// Splits the scheme, in lower case, from the rest (RFC 3986 section 3.1).
 fn split(text: &str) -> Option<(String, &str)> {
     let (scheme, rest) = text.split_once("://")?;
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
@@ -85,7 +84,8 @@ fn split(text: &str) -> Option<(String, &str)> {
     (is_scheme && scheme.bytes().all(is_good)).then(|| (scheme.to_ascii_lowercase(), rest))
 }
 
-/// What such hosts mean is for the program to say: their letters stay as they are.
+/// Returns the origin of a program. Programs define what their hosts mean, so the case
+/// of letters is kept.
 fn program(scheme: &str, host: &str) -> Option<Origin> {
     let (name, port) = host.split_once(':').unwrap_or((host, "1"));
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn default_ports_and_the_case_of_letters_make_no_difference() {
+    fn default_ports_and_case_are_ignored() {
         let same = |a: &str, b: &str| Origin::parse(a).unwrap() == Origin::parse(b).unwrap();
         assert!(same("https://A.example", "HTTPS://a.example:443"));
         assert!(same("http://a.example:80", "http://a.example"));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_none() {
+    fn invalid_origins_are_rejected() {
         for text in [
             "",
             "*",
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_that_are_listed_are_contained() {
+    fn only_listed_origins_match() {
         for (listed, origin, expected) in [
             ("https://*.a.example", "https://b.a.example:443", true),
             ("https://*.a.example:8443", "https://b.a.example:8443", true),

@@ -1,4 +1,4 @@
-//! How long a client may leave what is written to it unread.
+//! Write timeouts for slow or stalled readers.
 
 use std::io;
 use std::pin::Pin;
@@ -16,55 +16,55 @@ use tokio_util::sync::CancellationToken;
 
 use super::shares::Turn;
 
-/// How long a client may stall once the server is to stop: enough for a reader
-/// that is slow, and little for whoever waits for the server to end.
+/// Write timeout once the server is stopping: long enough for a slow reader, and short
+/// for the operator who waits for the server to exit.
 const STALL_AT_SHUTDOWN: Duration = Duration::from_secs(1);
 
-/// What times are counted from: an `Instant` fits into no atomic.
-static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// The origin of the recorded times, because an `Instant` does not fit into an atomic.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// What a connection still owes its client.
+/// The requests in flight on a connection.
 #[derive(Clone)]
-pub(super) struct Debts(Arc<Account>);
+pub(super) struct InFlight(Arc<State>);
 
-struct Account {
-    owed: AtomicUsize,
-    /// When something was last owed or came in, or the connection began: in
-    /// nanoseconds of [`BEGINNING`].
+struct State {
+    count: AtomicUsize,
+    /// When the last request began or data last arrived, or the connection opened, in
+    /// nanoseconds since [`START`].
     last_use: AtomicU64,
-    /// Since when what is written is not read; 0: it is.
+    /// Since when the client has not read what is written to it; 0 if it reads.
     stalled_since: AtomicU64,
 }
 
-/// Of how little use a connection is: the least first.
+/// Eviction order: idle connections first, then stalled ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Use {
-    /// It has been owed nothing, and has sent nothing, since then.
+pub(super) enum Idleness {
+    /// No request in flight, and no data received, since this time.
     Idle(u64),
-    /// It has not read what it is owed since then.
+    /// The response has not been read since this time.
     Stalled(u64),
 }
 
-/// A request that was taken on whole and is not yet answered, or an answer that
-/// waits for its reader; settled when it is dropped.
-pub(super) struct Debt(Debts);
+/// A request that has arrived completely and whose response has not yet been read; it
+/// ends on drop.
+pub(super) struct InFlightGuard(InFlight);
 
-impl Debts {
-    pub(super) fn owe(&self) -> Debt {
-        self.0.owed.fetch_add(1, Relaxed);
-        Debt(self.clone())
+impl InFlight {
+    pub(super) fn owe(&self) -> InFlightGuard {
+        self.0.count.fetch_add(1, Relaxed);
+        InFlightGuard(self.clone())
     }
 
-    pub(super) fn are_settled(&self) -> bool {
-        self.0.owed.load(Relaxed) == 0
+    pub(super) fn is_idle(&self) -> bool {
+        self.0.count.load(Relaxed) == 0
     }
 
-    /// `None` while an answer is being made or read.
-    pub(super) fn little_use(&self) -> Option<Use> {
+    /// Returns the rank for eviction, or `None` while a response is produced or read.
+    pub(super) fn eviction_rank(&self) -> Option<Idleness> {
         match self.0.stalled_since.load(Relaxed) {
-            0 if self.are_settled() => Some(Use::Idle(self.0.last_use.load(Relaxed))),
+            0 if self.is_idle() => Some(Idleness::Idle(self.0.last_use.load(Relaxed))),
             0 => None,
-            since => Some(Use::Stalled(since)),
+            since => Some(Idleness::Stalled(since)),
         }
     }
 
@@ -73,37 +73,41 @@ impl Debts {
     }
 }
 
-impl Default for Debts {
+impl Default for InFlight {
     fn default() -> Self {
-        Self(Arc::new(Account {
-            owed: AtomicUsize::new(0),
+        Self(Arc::new(State {
+            count: AtomicUsize::new(0),
             last_use: AtomicU64::new(now()),
             stalled_since: AtomicU64::new(0),
         }))
     }
 }
 
-impl Drop for Debt {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        let Debts(account) = &self.0;
-        account.last_use.store(now(), Relaxed);
-        account.owed.fetch_sub(1, Relaxed);
+        let InFlight(state) = &self.0;
+        state.last_use.store(now(), Relaxed);
+        state.count.fetch_sub(1, Relaxed);
     }
 }
 
 fn now() -> u64 {
-    u64::try_from(BEGINNING.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What is handed to hyper at once of the body of an answer: it takes the next part
-/// when its client has read so much that there is room for it.
+/// Size of the parts in which a response body is passed to hyper, which asks for the
+/// next part once the client has read enough to make room for it.
 const PART_BYTES: usize = 64 << 10;
 
-/// An answer whose body is owed until its last part has been taken, and keeps its place
-/// among the calls until then.
-pub(super) fn owed(response: Response, debt: Option<Debt>, turn: Option<Turn>) -> Response {
+/// Returns a response that counts as in flight, and keeps its call slot, until the last
+/// part of its body has been taken.
+pub(super) fn owed(
+    response: Response,
+    debt: Option<InFlightGuard>,
+    turn: Option<Turn>,
+) -> Response {
     response.map(|body| {
-        Body::new(Owed {
+        Body::new(TrackedBody {
             body,
             rest: Bytes::new(),
             _debt: debt,
@@ -112,15 +116,15 @@ pub(super) fn owed(response: Response, debt: Option<Debt>, turn: Option<Turn>) -
     })
 }
 
-struct Owed {
+struct TrackedBody {
     body: Body,
-    /// What there is of its last frame.
+    /// The rest of the current frame.
     rest: Bytes,
-    _debt: Option<Debt>,
+    _debt: Option<InFlightGuard>,
     _turn: Option<Turn>,
 }
 
-impl HttpBody for Owed {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -159,31 +163,30 @@ impl HttpBody for Owed {
     }
 }
 
-/// A stream on which a write fails that its reader keeps waiting for too long.
-/// hyper has no such limit: without it, whoever never reads keeps a connection
-/// for good.
-pub(super) struct Patient<S> {
+/// A stream whose writes fail if the client does not read for too long. hyper has no
+/// such limit: without it, a client that never reads could keep a connection forever.
+pub(super) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
     stopping: CancellationToken,
-    debts: Debts,
-    /// There while a write is waiting.
+    debts: InFlight,
+    /// Present while a write is waiting.
     stall: Option<Stall>,
 }
 
 struct Stall {
     over: Pin<Box<dyn Future<Output = ()> + Send>>,
-    _debt: Debt,
+    _debt: InFlightGuard,
 }
 
-impl<S> Patient<S> {
-    /// Gives up on a write that waits for `limit`, or for a second once the
-    /// server is `stopping`.
+impl<S> WriteTimeout<S> {
+    /// Fails a write that has waited for `limit`, or for one second once the server is
+    /// `stopping`.
     pub(super) fn new(
         stream: S,
         limit: Duration,
         stopping: CancellationToken,
-        debts: Debts,
+        debts: InFlight,
     ) -> Self {
         Self {
             stream,
@@ -194,7 +197,7 @@ impl<S> Patient<S> {
         }
     }
 
-    /// What `progress` is, unless there is none and has been none for too long.
+    /// Returns `progress`, or an error if it has been pending for too long.
     fn check<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -214,7 +217,7 @@ impl<S> Patient<S> {
             }
         });
         ready!(stall.over.as_mut().poll(cx));
-        let reason = "the client does not read";
+        let reason = "the client is not reading";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)))
     }
 }
@@ -225,7 +228,7 @@ async fn run_out(limit: Duration, stopping: CancellationToken) {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -239,7 +242,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -264,8 +267,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        // Nothing to flush is no sign of a reader: a write that waits goes on
-        // waiting.
+        // A flush with nothing to flush says nothing about the reader: a waiting write
+        // goes on waiting.
         match flushed {
             Poll::Ready(Ok(())) => flushed,
             _ => self.check(cx, flushed),
@@ -282,47 +285,50 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
-    fn patient<S>(stream: S, limit: Duration) -> (Patient<S>, CancellationToken, Debts) {
-        let (stopping, debts) = (CancellationToken::new(), Debts::default());
-        let patient = Patient::new(stream, limit, stopping.clone(), debts.clone());
+    fn with_timeout<S>(
+        stream: S,
+        limit: Duration,
+    ) -> (WriteTimeout<S>, CancellationToken, InFlight) {
+        let (stopping, debts) = (CancellationToken::new(), InFlight::default());
+        let patient = WriteTimeout::new(stream, limit, stopping.clone(), debts.clone());
         (patient, stopping, debts)
     }
 
     #[tokio::test]
-    async fn a_write_that_nobody_reads_fails() {
+    async fn an_unread_write_fails() {
         let (stream, _unread) = duplex(16);
-        let (mut stream, ..) = patient(stream, Duration::from_millis(20));
+        let (mut stream, ..) = with_timeout(stream, Duration::from_millis(20));
         let error = stream.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]
-    async fn a_reader_may_be_slow() {
+    async fn a_slow_reader_is_tolerated() {
         let (stream, mut reader) = duplex(1);
-        let (mut stream, _, debts) = patient(stream, Duration::from_secs(60));
+        let (mut stream, _, debts) = with_timeout(stream, Duration::from_secs(60));
         let mut read = [0; 64];
         let (written, _) = tokio::join!(stream.write_all(&[7; 64]), reader.read_exact(&mut read));
         written.unwrap();
         assert_eq!(read, [7; 64]);
-        assert!(debts.are_settled());
+        assert!(debts.is_idle());
     }
 
     #[tokio::test]
-    async fn a_stalled_write_is_owed_and_given_up_when_the_server_stops() {
+    async fn a_stalled_write_is_in_flight_and_aborted_at_shutdown() {
         let (stream, _unread) = duplex(16);
-        let (mut stream, stopping, debts) = patient(stream, Duration::from_secs(3600));
+        let (mut stream, stopping, debts) = with_timeout(stream, Duration::from_secs(3600));
         let mut write = Box::pin(async move {
             let error = stream.write_all(&[0; 64]).await.unwrap_err();
             (stream, error)
         });
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        assert!(matches!(debts.little_use(), Some(Use::Idle(_))));
+        assert!(matches!(debts.eviction_rank(), Some(Idleness::Idle(_))));
         assert!(write.as_mut().poll(&mut cx).is_pending());
-        assert!(!debts.are_settled());
-        // Who does not read has no claim to a place, though less is worth even less.
-        let stalled = debts.little_use();
-        assert!(matches!(stalled, Some(Use::Stalled(_))));
-        assert!(Some(Use::Idle(u64::MAX)) < stalled);
+        assert!(!debts.is_idle());
+        // A stalled connection may be evicted, but only after the idle ones.
+        let stalled = debts.eviction_rank();
+        assert!(matches!(stalled, Some(Idleness::Stalled(_))));
+        assert!(Some(Idleness::Idle(u64::MAX)) < stalled);
         stopping.cancel();
         assert_eq!(write.await.1.kind(), io::ErrorKind::TimedOut);
     }

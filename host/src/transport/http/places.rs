@@ -1,8 +1,8 @@
-//! The places for connections. When all are taken, a newcomer gets that of the
-//! connection that has been of no use for longest: otherwise whoever opens many
-//! and sends nothing would keep everybody else out. Sources that have more than their
-//! share lose theirs first: otherwise whoever opens many, and sends a byte on each now
-//! and then, would have those of everybody else.
+//! The limit on open connections. When all slots are taken, a new connection replaces
+//! the one that has been idle longest: otherwise a client that opens many connections
+//! and sends nothing could lock out everyone else. Sources above their fair share lose
+//! connections first: otherwise a client that sends a byte on each of many connections
+//! now and then could keep all the slots.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,123 +14,122 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::patience::Debts;
+use super::patience::InFlight;
 use crate::source::Source;
 
-/// When all connections are owed an answer, how soon to look again for one that
-/// has got it and has nothing more to ask.
-const SECOND_LOOK: Duration = Duration::from_millis(20);
+/// Interval between looks for an idle connection while all have requests in flight.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// So many connections may be open at one time.
-pub(super) struct Places {
+/// A fixed number of slots for open connections.
+pub(super) struct ConnectionSlots {
     free: Arc<Semaphore>,
-    taken: Arc<Taken>,
+    active: Arc<ActiveConnections>,
 }
 
-/// The place of one connection, given back when it is dropped.
-pub(super) struct Place {
+/// The slot of one connection, released on drop.
+pub(super) struct ConnectionSlot {
     number: u64,
-    occupant: Occupant,
-    taken: Arc<Taken>,
+    connection: ActiveConnection,
+    active: Arc<ActiveConnections>,
     _permit: OwnedSemaphorePermit,
 }
 
 #[derive(Default)]
-struct Taken {
-    occupants: Mutex<Occupants>,
+struct ActiveConnections {
+    connections: Mutex<OpenConnections>,
     next: AtomicU64,
 }
 
 #[derive(Default)]
-struct Occupants {
-    all: HashMap<u64, Occupant>,
-    /// How many there are of each source, and of all sources.
-    of: HashMap<Source, usize>,
+struct OpenConnections {
+    all: HashMap<u64, ActiveConnection>,
+    /// Number of connections of each source, and of all sources.
+    per_source: HashMap<Source, usize>,
     of_sources: usize,
 }
 
-/// A connection that has a place.
+/// A connection that holds a slot.
 #[derive(Clone)]
-struct Occupant {
-    /// `None`: one that speaks for many.
+struct ActiveConnection {
+    /// The source, or `None` for a proxy, which forwards for many clients.
     source: Option<Source>,
-    debts: Debts,
+    debts: InFlight,
     evicted: CancellationToken,
 }
 
-impl Places {
+impl ConnectionSlots {
     pub(super) fn new(count: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))),
-            taken: Arc::default(),
+            active: Arc::default(),
         }
     }
 
-    /// A place for a new connection from this source, or from one that speaks for many.
-    /// If there is none, somebody has to leave; if all are owed an answer, the newcomer
-    /// waits for one of them.
-    pub(super) async fn take(&self, source: Option<Source>) -> Place {
+    /// Acquires a slot for a new connection from this source, or from a proxy (`None`).
+    /// If no slot is free, evicts a connection; if all have requests in flight, waits
+    /// for one to finish.
+    pub(super) async fn take(&self, source: Option<Source>) -> ConnectionSlot {
         let permit = match Arc::clone(&self.free).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => self.make_room().await,
         };
-        let number = self.taken.next.fetch_add(1, Relaxed);
-        let occupant = Occupant {
+        let number = self.active.next.fetch_add(1, Relaxed);
+        let connection = ActiveConnection {
             source,
-            debts: Debts::default(),
+            debts: InFlight::default(),
             evicted: CancellationToken::new(),
         };
-        self.taken.lock().insert(number, occupant.clone());
-        Place {
+        self.active.lock().insert(number, connection.clone());
+        ConnectionSlot {
             number,
-            occupant,
-            taken: Arc::clone(&self.taken),
+            connection,
+            active: Arc::clone(&self.active),
             _permit: permit,
         }
     }
 
     async fn make_room(&self) -> OwnedSemaphorePermit {
         loop {
-            self.taken.evict();
-            let place = Arc::clone(&self.free).acquire_owned();
-            if let Ok(Ok(permit)) = timeout(SECOND_LOOK, place).await {
+            self.active.evict();
+            let slot = Arc::clone(&self.free).acquire_owned();
+            if let Ok(Ok(permit)) = timeout(RETRY_INTERVAL, slot).await {
                 return permit;
             }
         }
     }
 }
 
-impl Place {
-    /// What the connection in this place owes: while it owes an answer, it stays.
-    pub(super) fn debts(&self) -> &Debts {
-        &self.occupant.debts
+impl ConnectionSlot {
+    /// Returns the requests in flight; a connection with any keeps its slot.
+    pub(super) fn debts(&self) -> &InFlight {
+        &self.connection.debts
     }
 
-    /// Completes when the place is for somebody else.
+    /// Completes when the slot is needed for another connection.
     pub(super) async fn evicted(&self) {
-        self.occupant.evicted.cancelled().await;
+        self.connection.evicted.cancelled().await;
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.taken.lock().remove(self.number);
+        self.active.lock().remove(self.number);
     }
 }
 
-impl Occupants {
-    fn insert(&mut self, number: u64, occupant: Occupant) {
-        if let Some(source) = occupant.source {
-            *self.of.entry(source).or_default() += 1;
+impl OpenConnections {
+    fn insert(&mut self, number: u64, connection: ActiveConnection) {
+        if let Some(source) = connection.source {
+            *self.per_source.entry(source).or_default() += 1;
             self.of_sources += 1;
         }
-        self.all.insert(number, occupant);
+        self.all.insert(number, connection);
     }
 
     fn remove(&mut self, number: u64) {
         let source = self.all.remove(&number).and_then(|gone| gone.source);
         if let Some(source) = source
-            && let Entry::Occupied(mut count) = self.of.entry(source)
+            && let Entry::Occupied(mut count) = self.per_source.entry(source)
         {
             self.of_sources -= 1;
             *count.get_mut() -= 1;
@@ -140,40 +139,41 @@ impl Occupants {
         }
     }
 
-    /// Whether this one is of a source that has more than all would have if each had
-    /// as many.
-    fn is_of_too_many(&self, occupant: &Occupant) -> bool {
-        let count = occupant.source.and_then(|source| self.of.get(&source));
-        count.is_some_and(|count| count * self.of.len() > self.of_sources)
+    /// Returns whether the source of this connection holds more than an equal share of
+    /// the slots.
+    fn exceeds_share(&self, connection: &ActiveConnection) -> bool {
+        let count = connection
+            .source
+            .and_then(|source| self.per_source.get(&source));
+        count.is_some_and(|count| count * self.per_source.len() > self.of_sources)
     }
 }
 
-impl Taken {
-    /// Sends away the connection that has been owed nothing for longest, or else the
-    /// one that has not read what it is owed, of a source that has too many if there is
-    /// one.
+impl ActiveConnections {
+    /// Closes the connection that has been idle longest or, if none is idle, stalled
+    /// longest. Sources above their fair share go first.
     fn evict(&self) {
-        // A look at every connection, but only when all places are taken: that
-        // costs less than an order kept for each request of each connection.
-        let occupants = self.lock();
-        let rank = |occupant: &Occupant| {
-            let little_use = occupant.debts.little_use()?;
-            Some((!occupants.is_of_too_many(occupant), little_use))
+        // This looks at every connection, but only when all slots are taken, which
+        // costs less than maintaining an order on every request.
+        let connections = self.lock();
+        let rank = |connection: &ActiveConnection| {
+            let eviction_rank = connection.debts.eviction_rank()?;
+            Some((!connections.exceeds_share(connection), eviction_rank))
         };
-        let idlest = occupants
+        let idlest = connections
             .all
             .values()
-            .filter(|occupant| !occupant.evicted.is_cancelled())
-            .filter_map(|occupant| Some((rank(occupant)?, occupant)))
+            .filter(|connection| !connection.evicted.is_cancelled())
+            .filter_map(|connection| Some((rank(connection)?, connection)))
             .min_by_key(|(rank, _)| *rank);
-        if let Some((_, occupant)) = idlest {
-            occupant.evicted.cancel();
+        if let Some((_, connection)) = idlest {
+            connection.evicted.cancel();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Occupants> {
-        // Nothing under the lock can panic between two changes.
-        self.occupants
+    fn lock(&self) -> MutexGuard<'_, OpenConnections> {
+        // No code under the lock can panic between two changes.
+        self.connections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -185,12 +185,12 @@ mod tests {
     use futures_util::FutureExt as _;
 
     #[tokio::test]
-    async fn the_idlest_leaves_and_who_is_owed_an_answer_stays() {
-        let places = Places::new(3);
-        let take = || places.take(None);
+    async fn the_idlest_connection_is_evicted_and_a_busy_one_stays() {
+        let slots = ConnectionSlots::new(3);
+        let take = || slots.take(None);
         let (first, second, third) = tokio::join!(take(), take(), take());
         let debt = first.debts().owe();
-        // Not idle for as long as the third, although it came before.
+        // Less idle than the third, although it connected earlier.
         drop(second.debts().owe());
         assert!(take().now_or_never().is_none());
         assert!(third.evicted().now_or_never().is_some());
@@ -210,15 +210,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_more_than_a_share_leaves_before_who_is_idler() {
-        let places = Places::new(6);
-        let of = |number| places.take(Some(Source::V4(number)));
-        // A proxy speaks for many, however many connections it has.
-        let idlest = (
-            of(1).await,
-            places.take(None).await,
-            places.take(None).await,
-        );
+    async fn a_source_above_its_share_is_evicted_before_an_idler_one() {
+        let slots = ConnectionSlots::new(6);
+        let of = |number| slots.take(Some(Source::V4(number)));
+        // A proxy forwards for many clients, however many connections it has.
+        let idlest = (of(1).await, slots.take(None).await, slots.take(None).await);
         let many = [of(2).await, of(2).await, of(2).await];
         assert!(of(3).now_or_never().is_none());
         assert!(many[0].evicted().now_or_never().is_some());
@@ -229,11 +225,11 @@ mod tests {
         assert!(second.evicted().now_or_never().is_some());
         drop(second);
         let other = of(4).now_or_never().unwrap();
-        // Now nobody has more than one: the idlest leaves.
+        // No source holds more than one slot now: the idlest leaves.
         assert!(of(5).now_or_never().is_none());
         assert!(idlest.0.evicted().now_or_never().is_some());
         drop((idlest, third, newcomer, other));
-        let occupants = places.taken.lock();
-        assert!(occupants.all.is_empty() && occupants.of.is_empty());
+        let connections = slots.active.lock();
+        assert!(connections.all.is_empty() && connections.per_source.is_empty());
     }
 }

@@ -1,5 +1,6 @@
-//! What one source may take up of what all share: places for calls, the processor, and
-//! memory for bodies. Without these, a single address could keep everybody else out.
+//! The share that one source may use of common resources: slots for calls, the
+//! processor, and memory for request bodies. Without these limits a single address could
+//! lock out everyone else.
 
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -14,28 +15,28 @@ use super::line::Line;
 use crate::limits::Limits;
 use crate::source::Source;
 
-/// A source has at most one in so many of the places for calls.
-const OF_CALLS: u32 = 2;
-/// How many calls of a source stand in the queue for a processor, for each of them:
-/// one that runs and one that follows it at once.
+/// Divisor of the call slots: one source may use one half.
+const CALLS_DIVISOR: u32 = 2;
+/// Calls of one source in the runtime's queue, per processor: one that runs, and one that
+/// follows it at once.
 const READY_PER_PROCESSOR: usize = 2;
-/// And of the memory for bodies.
-const OF_BODIES: usize = 8;
-/// Of all memory for bodies one in so many is for the first bytes of each: divided
-/// among the connections, it is there for whoever has one.
-const OF_FIRST_BYTES: usize = 4;
+/// Divisor of the memory for bodies: one source may use one eighth.
+const BODIES_DIVISOR: usize = 8;
+/// Divisor of the memory reserved for the first bytes of bodies. This quarter is
+/// divided evenly among the connections, so every connection has its part.
+const FIRST_BYTES_DIVISOR: usize = 4;
 
 /// The shares of all sources.
 pub(super) struct Shares(Arc<Registry>);
 
 struct Registry {
     sizes: Sizes,
-    /// Memory for bodies, a permit for each byte.
+    /// Memory for bodies; a permit is one byte.
     memory: Arc<Semaphore>,
     of: Mutex<HashMap<Source, Weak<State>>>,
 }
 
-/// How much there is, and how much of it for one source.
+/// Sizes of the resources, and of one source's share of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sizes {
     calls: usize,
@@ -47,7 +48,7 @@ struct Sizes {
     wait: Duration,
 }
 
-/// The share of one source; forgotten when nobody holds any of it.
+/// The share of one source, removed once none of it is in use.
 #[derive(Clone)]
 pub(super) struct Share(Arc<State>);
 
@@ -60,31 +61,31 @@ struct State {
     memory: Arc<Semaphore>,
 }
 
-/// A place for a call, given back when it is dropped.
+/// A slot for a call, released on drop.
 pub(super) struct Turn {
     _permit: OwnedSemaphorePermit,
     share: Share,
 }
 
-/// Memory for a body, given back when it is dropped.
+/// Memory for a body, released on drop.
 pub(super) struct Memory {
-    /// Of the source, and of all that there is.
+    /// Permits of the source's share and of the total.
     permits: Option<[OwnedSemaphorePermit; 2]>,
     share: Share,
 }
 
-/// There is no more, neither now nor soon.
+/// Error for a resource that is exhausted and will not be free soon.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoMore;
 
 impl Sizes {
     fn of(limits: &Limits) -> Self {
-        let part = |whole: u32| (whole / OF_CALLS).max(1) as usize;
+        let part = |whole: u32| (whole / CALLS_DIVISOR).max(1) as usize;
         let connections = limits.connections.max(1);
-        let first_bytes = limits.bodies_bytes / OF_FIRST_BYTES / connections;
+        let first_bytes = limits.bodies_bytes / FIRST_BYTES_DIVISOR / connections;
         let memory = limits.bodies_bytes - first_bytes * connections;
-        // One whole message fits, if it does at all.
-        let memory_of_one = (memory / OF_BODIES).max(limits.body_bytes).min(memory);
+        // At least one whole message has to fit, if the total allows it.
+        let memory_of_one = (memory / BODIES_DIVISOR).max(limits.body_bytes).min(memory);
         Self {
             calls: part(limits.concurrent_calls),
             waiting_calls: part(limits.waiting_calls),
@@ -133,7 +134,7 @@ fn semaphore(permits: usize) -> Arc<Semaphore> {
 
 impl Registry {
     fn lock(&self) -> MutexGuard<'_, HashMap<Source, Weak<State>>> {
-        // Nothing under the lock can panic between two changes.
+        // No code under the lock can panic between two changes.
         self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -141,7 +142,7 @@ impl Registry {
 impl Drop for State {
     fn drop(&mut self) {
         let mut all = self.registry.lock();
-        // Another may have come in the meantime.
+        // Another share may have been created in the meantime.
         if all
             .get(&self.source)
             .is_some_and(|state| state.strong_count() == 0)
@@ -152,8 +153,7 @@ impl Drop for State {
 }
 
 impl Share {
-    /// Waits for a place for a call. Who finds more waiting than may wait is refused at
-    /// once.
+    /// Waits for a slot for a call. Fails immediately if the queue is full.
     pub(super) async fn turn(self) -> Result<Turn, NoMore> {
         let Self(state) = &self;
         let permit = match Arc::clone(&state.calls).try_acquire_owned() {
@@ -169,7 +169,7 @@ impl Share {
         })
     }
 
-    /// For a body that is yet to come.
+    /// Returns an empty reservation for a body that is yet to arrive.
     pub(super) fn memory(self) -> Memory {
         Memory {
             permits: None,
@@ -193,15 +193,15 @@ impl Share {
 }
 
 impl Memory {
-    /// Makes sure that there are so many bytes. The first ones are the connection's own.
-    /// Where more are needed, all that the body may ever take is waited for at once:
-    /// bodies that grew bit by bit would wait for each other, each with a part of what
-    /// there is.
+    /// Reserves memory for `bytes` bytes. The first ones come from the connection's own
+    /// part. If more are needed, the most that the body may ever use (`at_most`) is
+    /// reserved at once: bodies that grew bit by bit could deadlock, each holding a
+    /// part of the memory.
     pub(super) async fn hold(&mut self, bytes: usize, at_most: usize) -> Result<(), NoMore> {
         let Share(state) = &self.share;
         let sizes = state.registry.sizes;
         let beyond = |bytes: usize| bytes.saturating_sub(sizes.first_bytes);
-        // So much would never come.
+        // This much memory can never become available.
         if beyond(bytes) > sizes.memory_of_one {
             return Err(NoMore);
         }
@@ -217,7 +217,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Gives back what is not needed for so many bytes.
+    /// Releases the memory beyond `bytes` bytes.
     pub(super) fn shrink(&mut self, bytes: usize) {
         let beyond = bytes.saturating_sub(self.share.0.registry.sizes.first_bytes);
         for permit in self.permits.iter_mut().flatten() {
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn half_of_all_calls_are_the_most_that_one_source_has() {
+    async fn one_source_gets_at_most_half_of_the_calls() {
         let shares = shares(|limits| {
             limits.concurrent_calls = 4;
             limits.waiting_calls = 3;
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_leaves_gives_back_the_place_to_wait_in() {
+    async fn a_cancelled_caller_leaves_the_queue() {
         let shares = shares(|limits| {
             limits.concurrent_calls = 1;
             limits.waiting_calls = 1;
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn memory_of_one_source_is_bounded_and_first_bytes_are_everybodys() {
+    async fn memory_of_one_source_is_bounded_but_first_bytes_are_always_available() {
         let shares = shares(|limits| {
             limits.connections = 10;
             limits.bodies_bytes = 4_000;
@@ -309,18 +309,18 @@ mod tests {
             other.hold(475, 475).await.unwrap();
             others.push(other);
         }
-        // Now nothing is left but first bytes.
+        // Only first bytes are left now.
         let late = || shares.of(B).memory();
         assert_eq!(now(late().hold(100, 100)), Some(Ok(())));
         assert_eq!(now(late().hold(101, 101)), None);
-        // What turns out to be shorter gives back what it does not need.
+        // A body that turns out to be shorter releases the rest.
         large.shrink(474);
         assert_eq!(now(late().hold(101, 101)), Some(Ok(())));
         assert_eq!(now(late().hold(102, 102)), None);
         drop(others);
         large.shrink(0);
         assert_eq!(now(small().hold(475, 475)), Some(Ok(())));
-        // More than there will ever be is not waited for, nor what may be more and is not.
+        // Reservations that can never succeed, or that may not, fail without waiting.
         assert_eq!(now(small().hold(476, 476)), Some(Err(NoMore)));
         let mut unknown = small();
         assert_eq!(now(unknown.hold(101, 1_000)), Some(Ok(())));
@@ -335,7 +335,7 @@ mod tests {
         });
         let mut first = shares.of(A).memory();
         first.hold(1, 600).await.unwrap();
-        // It gets no part, but nor has it one that the first could need.
+        // It gets no part, and holds none that the first could need.
         let mut second = shares.of(A).memory();
         let mut waiting = Box::pin(second.hold(1, 600));
         assert!(waiting.as_mut().now_or_never().is_none());
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_by_default() {
+    fn default_sizes() {
         let sizes = Sizes::of(&Limits::default());
         assert_eq!(sizes.first_bytes, 8 << 10);
         assert_eq!((sizes.memory, sizes.memory_of_one), (96 << 20, 12 << 20));

@@ -1,7 +1,7 @@
-//! The answer as a stream of events, if there is anything to send before it.
+//! Sends a response as a stream of events if notifications precede it.
 //!
-//! Whether there is shows only when the first notification comes: until then
-//! nothing has been sent, and an answer without notifications is plain JSON.
+//! The form is decided when the first notification arrives: nothing has been sent
+//! before, so a response without notifications is plain JSON.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,24 +24,24 @@ use crate::call::CallError;
 use crate::client::{Client, ClientHandle};
 use crate::trace;
 
-/// Notifications that wait for a slow reader; the component waits for the next.
-const WAITING: usize = 16;
+/// Number of notifications queued for a slow reader; beyond it the component waits.
+const QUEUE_LENGTH: usize = 16;
 
 type Answer = Result<McpResponse, CallError>;
 
-/// Answers with what `call` notifies its client of and comes to; `id` is that of
-/// the request, for an error.
+/// Responds with the notifications and the result of `call`; `id` is that of the
+/// request, for an error.
 pub(super) async fn answer<C>(call: impl FnOnce(ClientHandle) -> C, id: Value) -> Response
 where
     C: Future<Output = Answer> + Send + 'static,
 {
-    let (sender, mut notifications) = mpsc::channel(WAITING);
-    // A task of its own: hyper does not poll the stream while the client does
-    // not read, and the call must run into its time limit all the same.
+    let (sender, mut notifications) = mpsc::channel(QUEUE_LENGTH);
+    // A separate task: hyper does not poll the stream while the client is not reading,
+    // and the call must reach its time limit regardless.
     let call = AbortOnDropHandle::new(tokio::spawn(trace::continued(call(Arc::new(EventClient(
         sender,
     ))))));
-    // There are no more once the call has let go of its client.
+    // The channel closes once the call has released its client.
     let Some(first) = notifications.recv().await else {
         return plain(joined(call.await), id);
     };
@@ -54,7 +54,7 @@ where
     let mut response = Response::new(Body::from_stream(events));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    // Reverse proxies that know it would otherwise hold events back.
+    // Reverse proxies that support this header would otherwise buffer events.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
@@ -64,7 +64,7 @@ struct EventClient(mpsc::Sender<String>);
 #[async_trait]
 impl Client for EventClient {
     async fn notify(&self, notification: String) {
-        // The reader may have hung up, and then nobody misses it.
+        // The reader may have hung up, and then the notification is not needed.
         let _ = self.0.send(notification).await;
     }
 }
@@ -72,12 +72,12 @@ impl Client for EventClient {
 struct Events {
     first: Option<String>,
     notifications: mpsc::Receiver<String>,
-    /// `None`: the answer has been sent.
+    /// The running call, or `None` once the response has been sent.
     call: Option<AbortOnDropHandle<Answer>>,
     id: Value,
 }
 
-/// The stream owns the call: a client that hangs up drops both.
+/// Returns the stream of events. It owns the call: a client that hangs up drops both.
 fn events(events: Events) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream::unfold(events, |mut events| async move {
         let data = events.next().await?;
@@ -104,13 +104,13 @@ impl Events {
 
 fn joined(ended: Result<Answer, JoinError>) -> Answer {
     ended.unwrap_or_else(|error| {
-        error!(%error, "a call ended without an answer");
+        error!(%error, "a call ended without a response");
         Err(CallError::Trapped(error.to_string()))
     })
 }
 
-/// A line feed ends a field of an event. In JSON it can only stand between
-/// tokens, where a blank means the same.
+/// Formats an event. A line feed ends a field of an event; in JSON it can only stand
+/// between tokens, where a space means the same.
 fn event(data: &str) -> Bytes {
     let data = data.replace(['\r', '\n'], " ");
     Bytes::from(format!("event: message\ndata: {data}\n\n"))
@@ -132,7 +132,7 @@ mod tests {
     async fn a_call_goes_on_while_the_stream_is_not_read() {
         let (ended, end) = tokio::sync::oneshot::channel();
         let call = async move |client: ClientHandle| {
-            for _ in 0..WAITING {
+            for _ in 0..QUEUE_LENGTH {
                 client.notify(String::new()).await;
             }
             let _ = ended.send(());

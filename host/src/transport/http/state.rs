@@ -1,4 +1,5 @@
-//! `GET /health`: the process lives. `GET /ready`: it can do its work.
+//! `GET /health` reports whether the process is alive, and `GET /ready` whether it can
+//! serve requests.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,29 +21,28 @@ use crate::keys::Keys;
 use crate::sandbox::Plugin;
 use crate::store::{Store, StoreError};
 
-/// How long a store or a component may take that works.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How long an answer holds: who asks more often does not make more work.
-const KEPT: Duration = Duration::from_secs(1);
-/// How long the record lives that is written to find out whether the store can be
-/// written.
+/// Timeout for the store and the component, each.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a result is cached, so that frequent probes cause no additional work.
+const CACHE_TTL: Duration = Duration::from_secs(1);
+/// Lifetime of the record that tests whether the store accepts writes.
 const PROBE_TTL: Duration = Duration::from_hours(1);
 
-/// What was found when somebody last looked.
+/// The result of the last probe.
 #[derive(Default)]
-pub(super) struct Readiness(Mutex<Option<(Instant, Found)>>);
+pub(super) struct ReadinessCache(Mutex<Option<(Instant, Readiness)>>);
 
-/// `Err`: what is wrong, in words for everybody; the log has the details.
+/// `Err` is a public description of the problem; the log has the details.
 type Verdict = Result<(), &'static str>;
 
 #[derive(Clone, Copy)]
-struct Found {
+struct Readiness {
     store: Verdict,
     component: Verdict,
 }
 
-/// Asks nothing of the store: whoever restarts what is not alive would take the
-/// service down for good when the store is away for a while.
+/// Does not touch the store: otherwise an orchestrator would restart the service during
+/// a database outage.
 pub(super) async fn health(State(app): State<Arc<App>>, method: Method) -> Response {
     if method != Method::GET && method != Method::HEAD {
         return method_not_allowed("GET, HEAD");
@@ -60,7 +60,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>, method: Method) -> Respon
     if method != Method::GET && method != Method::HEAD {
         return method_not_allowed("GET, HEAD");
     }
-    let Found { store, component } = app.readiness.look(&app.plugin).await;
+    let Readiness { store, component } = app.readiness.probe(&app.plugin).await;
     let word = |verdict: Verdict| verdict.map_or("unavailable", |()| "ok");
     let mut body = json!({
         "status": "ready",
@@ -82,54 +82,58 @@ pub(super) async fn ready(State(app): State<Arc<App>>, method: Method) -> Respon
     respond(StatusCode::SERVICE_UNAVAILABLE, &body)
 }
 
-impl Readiness {
-    /// Those who ask while somebody looks wait for what that one finds.
-    async fn look(&self, plugin: &Plugin) -> Found {
+impl ReadinessCache {
+    /// Returns the cached or a new result. Concurrent callers wait for one probe and
+    /// share its result.
+    async fn probe(&self, plugin: &Plugin) -> Readiness {
         let mut last = self.0.lock().await;
-        if let Some((when, found)) = *last
-            && when.elapsed() < KEPT
+        if let Some((when, readiness)) = *last
+            && when.elapsed() < CACHE_TTL
         {
-            return found;
+            return readiness;
         }
-        let (store, component) =
-            tokio::join!(works(&**plugin.store(), plugin.keys()), answers(plugin));
-        let found = Found { store, component };
-        *last = Some((Instant::now(), found));
-        found
+        let (store, component) = tokio::join!(
+            store_ready(&**plugin.store(), plugin.keys()),
+            component_ready(plugin)
+        );
+        let readiness = Readiness { store, component };
+        *last = Some((Instant::now(), readiness));
+        readiness
     }
 }
 
-/// Whether the store can be read and written, and is still the one that these keys are
-/// for: another may have been restored into its place. With one that can only be read,
-/// as a standby or one whose disk is full, no login succeeds.
-async fn works(store: &dyn Store, keys: &Keys) -> Verdict {
+/// Checks that the store can be read and written, and still belongs to these keys:
+/// another may have been restored in its place. With a read-only store, such as a
+/// standby or a full disk, no login succeeds.
+async fn store_ready(store: &dyn Store, keys: &Keys) -> Verdict {
     match in_time(keys.still_open(store), "the store cannot be read").await? {
         None | Some(true) => {}
         Some(false) => {
             error!(
                 "the store is not the one that this server was started on: a backup was restored, \
-                 or is being restored; start the server anew"
+                 or is being restored; restart the server"
             );
             return Err("the store is not the one that this server was started on");
         }
     }
-    // Next to no work: a counter need not survive a power cut.
+    // Costs next to nothing: a counter need not survive a power failure.
     let write = store.add(READY, 1, Some(PROBE_TTL));
     in_time(
         write,
-        "the store takes no writes: it is read-only, full or a standby",
+        "the store rejects writes: it is read-only, full or a standby",
     )
     .await?;
     Ok(())
 }
 
-/// What the store answers; `None` if it has too much to do: that is a good one, and the
-/// other servers have no other store. `Err`: it does not do its work, for this reason.
+/// Returns the result of a call to the store, or `None` if the store is busy, which
+/// counts as working: the other servers use the same store. `Err` is the reason why the
+/// store does not work.
 async fn in_time<T>(
     call: impl Future<Output = Result<T, StoreError>>,
     reason: &'static str,
 ) -> Result<Option<T>, &'static str> {
-    match timeout(PATIENCE, call).await {
+    match timeout(PROBE_TIMEOUT, call).await {
         Ok(Ok(answer)) => Ok(Some(answer)),
         Ok(Err(StoreError::Busy(_))) => Ok(None),
         Ok(Err(error)) => {
@@ -137,16 +141,16 @@ async fn in_time<T>(
             Err(reason)
         }
         Err(_) => {
-            let reason = "the store does not answer in time";
+            let reason = "the store did not respond in time";
             warn!("{reason}");
             Err(reason)
         }
     }
 }
 
-/// Whether the component answers. One that has too much to do is a good one: to
-/// send all its callers to the others would only be the end of those.
-async fn answers(plugin: &Plugin) -> Verdict {
+/// Checks that the component responds. A busy component counts as ready: diverting its
+/// callers to the other servers would only overload those too.
+async fn component_ready(plugin: &Plugin) -> Verdict {
     let ping = McpRequest {
         transport: Transport::Stdio,
         headers: Vec::new(),
@@ -155,10 +159,10 @@ async fn answers(plugin: &Plugin) -> Verdict {
             .to_string()
             .into_bytes(),
     };
-    match timeout(PATIENCE, plugin.handle(ping, Arc::new(NoClient))).await {
+    match timeout(PROBE_TIMEOUT, plugin.handle(ping, Arc::new(NoClient))).await {
         Ok(Ok(answer)) if answer.status == 200 => Ok(()),
         Ok(Err(CallError::Busy)) | Err(_) => Ok(()),
-        Ok(Ok(_) | Err(_)) => Err("the component does not answer"),
+        Ok(Ok(_) | Err(_)) => Err("the component does not respond"),
     }
 }
 
@@ -172,27 +176,27 @@ mod tests {
     use crate::store::{Entry, MemoryStore, Mutation, Outcome, Page, SqliteStore};
 
     #[tokio::test]
-    async fn a_store_is_ready_that_can_be_read_and_written() {
+    async fn a_readable_and_writable_store_is_ready() {
         let keys = Keys::ephemeral().unwrap();
-        assert_eq!(works(&MemoryStore::new(), &keys).await, Ok(()));
+        assert_eq!(store_ready(&MemoryStore::new(), &keys).await, Ok(()));
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let store = SqliteStore::open(file.path()).unwrap();
-        assert_eq!(works(&store, &keys).await, Ok(()));
+        assert_eq!(store_ready(&store, &keys).await, Ok(()));
         file.write_all(&[b'x'; 100]).unwrap();
-        let reason = works(&store, &keys).await.unwrap_err();
+        let reason = store_ready(&store, &keys).await.unwrap_err();
         assert_eq!(reason, "the store cannot be read");
     }
 
     #[tokio::test]
-    async fn a_store_that_became_anothers_is_not_ready() {
+    async fn a_store_bound_to_another_key_is_not_ready() {
         let (store, keys) = (MemoryStore::new(), Keys::ephemeral().unwrap());
         let _ = keys.claim(&store).await.unwrap();
-        assert_eq!(works(&store, &keys).await, Ok(()));
-        let other = works(&store, &Keys::ephemeral().unwrap()).await;
+        assert_eq!(store_ready(&store, &keys).await, Ok(()));
+        let other = store_ready(&store, &Keys::ephemeral().unwrap()).await;
         assert!(other.unwrap_err().contains("not the one"));
     }
 
-    /// A store that can be read, and says this of each write.
+    /// A store that can be read, and fails each write with this error.
     struct Fixed(StoreError);
 
     #[async_trait]
@@ -223,12 +227,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_takes_no_writes_is_not_ready_and_one_that_is_busy_is() {
+    async fn a_read_only_store_is_not_ready_but_a_busy_one_is() {
         let keys = Keys::ephemeral().unwrap();
         let full = Fixed(StoreError::Unavailable("disk full at /secret/path".into()));
-        let reason = works(&full, &keys).await.unwrap_err();
-        assert!(reason.contains("takes no writes") && !reason.contains("secret"));
+        let reason = store_ready(&full, &keys).await.unwrap_err();
+        assert!(reason.contains("rejects writes") && !reason.contains("secret"));
         let busy = Fixed(StoreError::Busy("all connections are busy".into()));
-        assert_eq!(works(&busy, &keys).await, Ok(()));
+        assert_eq!(store_ready(&busy, &keys).await, Ok(()));
     }
 }

@@ -1,4 +1,4 @@
-//! TLS on the connections of the server.
+//! TLS for the server's connections.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,17 +18,17 @@ use tokio_util::either::Either;
 
 use crate::files::{self, FileError, Guard};
 
-/// No chain of certificates is longer.
+/// An upper bound that no certificate chain exceeds.
 const MAX_PEM_BYTES: u64 = 1 << 20;
 
-/// Where the server takes connections, and whether it speaks TLS on them.
+/// A socket that accepts connections, with or without TLS.
 pub struct Listener {
     pub(super) tcp: TcpListener,
     pub(super) tls: Option<Tls>,
 }
 
-/// A certificate and its key, which can be replaced while the server runs. TLS 1.2
-/// and 1.3. Cheap to clone; the clones share what is replaced.
+/// A certificate and its private key for TLS 1.2 and 1.3, which can be replaced while
+/// the server runs. Cloning is cheap, and clones share replacements.
 #[derive(Clone)]
 pub struct Tls {
     files: Arc<Files>,
@@ -40,56 +40,56 @@ struct Files {
     key: PathBuf,
 }
 
-/// Why a certificate cannot be used.
+/// Reasons why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file of the certificate cannot be read, or others have a hand in it.
+    /// The certificate file cannot be read, or other users may change it.
     #[error("the certificate {0}")]
     CertificateFile(FileError),
     /// The file of the key cannot be read, or others have a hand in it.
     #[error("the private key {0}")]
     KeyFile(FileError),
-    /// The file is not PEM.
+    /// The certificate file is not PEM.
     #[error("the certificate {path}: {error}", path = .path.display())]
     Certificate {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error of the PEM parser.
         error: pem::Error,
     },
-    /// The file holds something else.
-    #[error("the certificate {0}: there is none in the file")]
+    /// The file contains no certificate.
+    #[error("the certificate {0}: the file contains no certificate")]
     NoCertificate(String),
-    /// The file is not PEM, or holds no private key.
+    /// The key file is not PEM, or contains no private key.
     #[error("the private key {path}: {error}", path = .path.display())]
     Key {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error of the PEM parser.
         error: pem::Error,
     },
-    /// They do not belong together, or are of a kind that nobody takes.
+    /// The certificate and the key do not match, or are of an unsupported kind.
     #[error("the certificate {certificate} and the private key {key}: {error}",
         certificate = .certificate.display(), key = .key.display())]
     Pair {
-        /// The file of the certificate.
+        /// Path of the certificate file.
         certificate: PathBuf,
-        /// The file of the key.
+        /// Path of the key file.
         key: PathBuf,
-        /// What is wrong with them.
+        /// The error of the TLS library.
         error: rustls::Error,
     },
 }
 
 impl From<TcpListener> for Listener {
-    /// Plain HTTP.
+    /// Returns a listener for plain HTTP.
     fn from(tcp: TcpListener) -> Self {
         Self { tcp, tls: None }
     }
 }
 
 impl Listener {
-    /// HTTP over TLS.
+    /// Returns a listener for HTTP over TLS.
     pub fn with_tls(tcp: TcpListener, tls: Tls) -> Self {
         Self {
             tcp,
@@ -99,8 +99,7 @@ impl Listener {
 }
 
 impl Tls {
-    /// Reads the certificate, with those that lead to its root, and its private key,
-    /// both in PEM.
+    /// Reads a certificate chain and its private key, both in PEM.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let files = Files {
             certificate: certificate.to_owned(),
@@ -113,8 +112,8 @@ impl Tls {
         })
     }
 
-    /// Reads both files again, for connections from now on. After an error all stays
-    /// as it is.
+    /// Reads both files again, for new connections. After an error the previous
+    /// certificate stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         let config = self.files.read()?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
@@ -160,7 +159,7 @@ fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, rustls::Error> {
-    // Whether they belong together is checked as well.
+    // This also checks that the certificate and the key match.
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
@@ -169,8 +168,8 @@ fn server_config(
     Ok(config)
 }
 
-/// The connection as HTTP is spoken on it: over TLS if there is any, once both sides
-/// have agreed, for which they have this long.
+/// Completes the TLS handshake within the time limit, if TLS is on, and returns the
+/// stream for HTTP.
 pub(super) async fn secure<S>(
     tls: Option<&Tls>,
     stream: S,

@@ -1,4 +1,4 @@
-//! Lines of bounded length.
+//! Reads lines of bounded length.
 
 use std::io;
 
@@ -10,14 +10,14 @@ pub(super) struct Lines<R> {
     limit: usize,
 }
 
-/// What [`Lines::next`] finds.
+/// A result of [`Lines::next`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// A line without its line feed.
     Whole(Vec<u8>),
-    /// A line over the limit; it has been read to its end and thrown away.
+    /// A line over the limit, read to its end and discarded.
     TooLong,
-    /// There is no more.
+    /// The end of the input.
     End,
 }
 

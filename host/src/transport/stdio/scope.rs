@@ -1,5 +1,5 @@
-//! What the requests of one stdio client have in common: the output, the version that
-//! `initialize` agreed on, the log level, and the ids by which one may cancel another.
+//! State shared by the requests of one stdio client: the output, the negotiated
+//! version, the log level, and the ids by which one request can cancel another.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::{Client, LogLevel};
 
-/// One client, for as long as the process lives.
+/// State of one client, kept for the life of the process.
 pub(super) struct Scope {
     output: mpsc::Sender<String>,
     inner: Mutex<Inner>,
@@ -23,21 +23,21 @@ struct Inner {
     running: HashMap<String, CancellationToken>,
 }
 
-/// One message of it.
+/// A message of the client.
 pub(super) struct Request {
     scope: Arc<Scope>,
     cancelled: CancellationToken,
     began: Mutex<Began>,
 }
 
-/// Which requests of a message the component has begun.
+/// The requests of a message that the component has started.
 #[derive(Default)]
 enum Began {
     #[default]
     None,
-    /// One, under this id, by which it can be cancelled.
+    /// One request, with the id by which it can be cancelled.
     One(String),
-    /// One that cannot be cancelled: a batch, or an id in use already.
+    /// A request that cannot be cancelled: a batch, or an id already in use.
     Uncancellable,
 }
 
@@ -49,12 +49,13 @@ impl Scope {
         }
     }
 
-    /// Writes one line. Lost when the output is gone: then the input ends soon.
+    /// Writes one line. The line is lost if the output is closed; the input then ends
+    /// soon.
     pub(super) async fn write(&self, line: String) {
         let _ = self.output.send(line).await;
     }
 
-    /// The version that `initialize` has agreed on, if it has.
+    /// Returns the version that `initialize` negotiated, if it has run.
     pub(super) fn protocol_version(&self) -> Option<String> {
         self.lock().protocol_version.clone()
     }
@@ -82,7 +83,7 @@ impl Request {
         self.cancelled.cancelled().await;
     }
 
-    /// Nothing is left to cancel.
+    /// Marks the request as ended, so that nothing is left to cancel.
     pub(super) fn ended(&self) {
         let mut inner = self.scope.lock();
         if let Began::One(id) = std::mem::replace(&mut *self.began(), Began::Uncancellable) {
@@ -101,9 +102,9 @@ impl Client for Request {
         self.scope.write(notification).await;
     }
 
-    /// A client that uses an id twice at one time can cancel only the first of
-    /// the two; in a batch nothing can be cancelled once its second request has
-    /// begun, since the answers to the others would be lost.
+    /// A client that uses one id for two concurrent requests can cancel only the first.
+    /// A batch cannot be cancelled once its second request has started, since the
+    /// responses to the others would be lost.
     fn started(&self, id: String) {
         let mut inner = self.scope.lock();
         let mut began = self.began();
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_cannot_be_cancelled() {
+    fn an_ended_request_cannot_be_cancelled() {
         let [first, again, other] = requests();
         first.started("1".into());
         first.ended();

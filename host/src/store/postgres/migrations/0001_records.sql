@@ -1,21 +1,21 @@
--- The records, and all that is done to them: the program calls these five
--- functions and nothing else.
+-- The records and the five functions through which the program uses them; it calls
+-- nothing else.
 --
--- * One call is one statement and so one transaction: one round trip, no state
---   left in the session, and nothing for a transaction-mode pooler to break.
--- * A session plans what is inside a function once. The options after each one
---   make that plan the one that is right for large tables, since it may be made
---   while the table is empty.
+-- * One call is one statement and so one transaction: one round trip, no state left in
+--   the session, and nothing for a transaction-mode pooler to break.
+-- * A session plans the statements in a function once. The options after each function
+--   make that plan suit large tables, since it may be made while the table is empty.
 -- * `search_path`: an operator or a function that another role puts into some other
---   schema is never taken for PostgreSQL's own. (`now_ms` has that of its callers.)
--- * `lock_timeout`: what waits for a lock gives up before its caller does.
+--   schema is never mistaken for PostgreSQL's own. (`now_ms` inherits that of its
+--   callers.)
+-- * `lock_timeout`: a call that waits for a lock gives up before its caller does.
 
 CREATE TABLE user_auth.records (
-    -- Ordered by its bytes, whatever the collation of the database.
+    -- Ordered by bytes, whatever the collation of the database.
     key text COLLATE "C" PRIMARY KEY,
     value bytea NOT NULL,
-    -- Random, so that nothing can turn it back to one that was given out: no
-    -- deletion, no crash that loses the end of the log, no backup put back.
+    -- Random, so that no value is ever reused: not after a deletion, not after a crash
+    -- that loses the end of the log, not after a restored backup.
     version uuid NOT NULL,
     expires_at_ms bigint
 );
@@ -23,21 +23,21 @@ CREATE TABLE user_auth.records (
 CREATE INDEX records_by_expiry ON user_auth.records (expires_at_ms)
     WHERE expires_at_ms IS NOT NULL;
 
--- Milliseconds since 1970 by the clock of this server, which is the same for all
--- processes; `given` takes its place in tests. Not the time of the start of the
--- transaction: that may have waited for a lock since.
+-- Returns milliseconds since 1970 by the clock of this server, which is the same for
+-- all processes; `given` replaces it in tests. Not the start time of the transaction,
+-- which may have waited for a lock since.
 CREATE FUNCTION user_auth.now_ms(given bigint) RETURNS bigint
 LANGUAGE sql VOLATILE AS $$
     SELECT coalesce(given, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
 $$;
 
--- Makes this transaction the only one that changes these keys, whether or not
--- there are records under them. Always in ascending order, so that no two
--- transactions wait for each other. The lock is on one of 1,024 sets of keys: the
--- server has room for some thousands of locks, and a batch may be large.
+-- Makes this transaction the only one that changes these keys, whether or not they have
+-- records. Locks are always taken in ascending order, so that no two transactions
+-- deadlock. The lock is on one of 1,024 sets of keys: the server has room for a few
+-- thousand locks, and a batch may be large.
 --
--- What is read afterwards must be read by another statement: at this isolation
--- level each sees what was committed before it began.
+-- Later reads must be in another statement: at this isolation level each statement sees
+-- what was committed before it began.
 CREATE FUNCTION user_auth.lock_keys(keys text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -52,13 +52,13 @@ BEGIN
     FOR set_of_keys IN
         SELECT DISTINCT hashtext(k) & 1023 AS id FROM unnest(keys) AS k ORDER BY id
     LOOP
-        -- "UAut" in ASCII: other programs may have locks of their own here.
+        -- "UAut" in ASCII: other programs may have advisory locks of their own here.
         PERFORM pg_advisory_xact_lock(1430353268, set_of_keys);
     END LOOP;
 END
 $$;
 
--- The live records under the keys, in any order: one statement, one snapshot.
+-- Returns the live records under the keys, in any order: one statement, one snapshot.
 CREATE FUNCTION user_auth.get(keys text[], given_now_ms bigint)
 RETURNS TABLE (key text, value bytea, version text)
 LANGUAGE plpgsql VOLATILE
@@ -75,11 +75,12 @@ BEGIN
 END
 $$;
 
--- Changes all records of the batch or none. Gives NULL when it did, else the index
--- of the first mutation whose expectation failed, counted from 0.
+-- Changes all records of the batch or none. Returns NULL if it did, else the index of
+-- the first mutation whose precondition failed, counted from 0.
 --
--- A mutation expects nothing (NULL), `absent`, or `at ` and a version. It puts a
--- value, or deletes (NULL); its record lives for so long, or for good (NULL).
+-- A mutation has no precondition (NULL), or expects `absent`, or `at ` and a version.
+-- It puts a value, or deletes (NULL); its record has a lifetime, or never expires
+-- (NULL).
 CREATE FUNCTION user_auth.commit(
     keys text[], expectations text[], puts bytea[], ttls_ms bigint[], given_now_ms bigint
 ) RETURNS bigint
@@ -94,7 +95,8 @@ DECLARE
     conflict bigint;
 BEGIN
     PERFORM user_auth.lock_keys(keys);
-    -- Behind the locks: of two commits to a key, the later never sees an earlier time.
+    -- Read after locking: of two commits to a key, the later never sees an earlier
+    -- time.
     now_ms := user_auth.now_ms(given_now_ms);
 
     SELECT min(place) - 1 INTO conflict
@@ -117,8 +119,8 @@ BEGIN
     USING unnest(keys, puts) AS m (key, put)
     WHERE m.put IS NULL AND r.key = m.key;
 
-    -- What is answered is durable, even where the default is another. The other
-    -- values (`local`, `remote_apply`) are for whoever runs the server to choose.
+    -- A reported commit is durable, even if the default is another. The other values
+    -- (`local`, `remote_apply`) are the server operator's choice.
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
@@ -126,9 +128,9 @@ BEGIN
 END
 $$;
 
--- Adds to a counter, and gives its new value or why it was refused: `no counter`,
--- or `range`. Does not wait for the disk: a crash of the server may lose the
--- additions of its last second.
+-- Adds to a counter, and returns its new value or why it was refused: `no counter`, or
+-- `range`. Does not wait for the disk: a crash of the server may lose the additions of
+-- its last second.
 CREATE FUNCTION user_auth.add(
     counter text, delta bigint, ttl_ms bigint, given_now_ms bigint,
     OUT total bigint, OUT refused text
@@ -177,7 +179,8 @@ BEGIN
 END
 $$;
 
--- Up to so many live records from `first` to before `past`, in the order of their keys.
+-- Returns up to `at_most` live records from `first` to before `past`, in the order of
+-- their keys.
 CREATE FUNCTION user_auth.scan(first text, past text, at_most bigint, given_now_ms bigint)
 RETURNS TABLE (key text, value bytea, version text)
 LANGUAGE plpgsql VOLATILE
@@ -195,9 +198,9 @@ BEGIN
 END
 $$;
 
--- Deletes up to so many expired records, the longest expired first, and gives their
--- number. It needs no lock on their keys: it waits for nobody, and whoever writes
--- to a key meanwhile takes the record for absent already.
+-- Deletes up to `at_most` expired records, the longest expired first, and returns their
+-- number. It needs no lock on their keys: it waits for no transaction, and a concurrent
+-- write to such a key treats the record as absent already.
 CREATE FUNCTION user_auth.purge(at_most bigint, given_now_ms bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
