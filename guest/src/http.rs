@@ -243,14 +243,14 @@ fn other_content_type(value: &[u8]) -> Option<String> {
 
 fn not_found(path: &str) -> Response {
     let message = format!(
-        "there is nothing at {path}; MCP is at POST /mcp, and the state of the server at GET \
+        "nothing found at {path}; MCP is at POST /mcp, and the state of the server at GET \
          /health"
     );
     refuse(404, &message)
 }
 
 fn method_not_allowed(allow: &str) -> Response {
-    let mut response = refuse(405, &format!("this address takes {allow} only"));
+    let mut response = refuse(405, &format!("method not allowed; use {allow}"));
     response
         .headers
         .push(("allow".to_owned(), allow.to_owned()));

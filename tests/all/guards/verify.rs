@@ -233,7 +233,7 @@ fn a_users_token_passes_verify_where_messages_require_a_key() {
         "arguments": {"username": "zoe", "password": PASSWORD}}});
     let tokens = guarded
         .server
-        .post_to("/mcp", &by_key, &login.to_string())
+        .post_to("/mcp", &by_key, login.to_string())
         .json();
     let token = &tokens["result"]["structuredContent"]["access_token"];
     let bearer = format!("Bearer {}", token.as_str().expect("a token"));
