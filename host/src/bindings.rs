@@ -12,7 +12,7 @@
 //! use user_auth_host::{UserAuthCtx, UserAuthHost, limit_store};
 //! use wasmtime::{Result, Store};
 //!
-//! Each call has an instance of its own.
+//! // Each call has an instance of its own.
 //! async fn operations(pre: &PluginPre<UserAuthCtx>, host: &UserAuthHost) -> Result<String> {
 //!     let mut store = Store::new(pre.engine(), host.ctx());
 //!     limit_store(&mut store);

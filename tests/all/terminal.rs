@@ -217,18 +217,11 @@ fn no_value_moves_the_cursor_or_reverses_text() {
     let role = json!({"role": "clerk", "permissions": ["a"], "description": evil});
     let alice = register(home, "alice");
     let named = json!({"user_id": alice["user_id"], "name": "n\u{202e}x"});
-    let can_be_named = program(
-        home,
-        &["call", "create_api_key", "--json", &named.to_string()],
-    )
-    .output()
-    .unwrap()
-    .status
-    .success();
-    let output = program(home, &["call", "define_role", "--json", &role.to_string()])
-        .output()
-        .unwrap();
-    let can_be_described = output.status.success();
+    for (operation, input) in [("create_api_key", &named), ("define_role", &role)] {
+        let arguments = ["call", operation, "--json", &input.to_string()];
+        let output = program(home, &arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{operation}: {output:?}");
+    }
     let keys_of = format!("user_id={}", alice["user_id"].as_str().unwrap());
     for arguments in [
         &["call", "list_roles"][..],
@@ -244,8 +237,6 @@ fn no_value_moves_the_cursor_or_reverses_text() {
             assert!(!shown.contains(deceptive), "{arguments:?}: {shown:?}");
         }
     }
-    // At least one of the two printed a list.
-    assert!(can_be_named || can_be_described, "{output:?}");
 }
 
 #[test]

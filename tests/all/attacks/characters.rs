@@ -28,6 +28,10 @@ fn send_everywhere(server: &Server, bearer: &Value, text: &str) {
             json!({"username": "eve", "password": PASSWORD, "email": text}),
         ),
         ("request_password_reset", json!({"username": text})),
+        (
+            "list_users",
+            json!({"access_token": bearer, "search": text}),
+        ),
         ("verify_token", json!({"token": "x", "audience": text})),
         ("get_session", json!({"access_token": text})),
         (

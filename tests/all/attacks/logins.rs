@@ -356,7 +356,7 @@ fn attack_32_line_breaks_and_escapes_in_names_are_refused() {
     let server = Server::start();
     for name in [
         "eve\r\nadmin",
-        "eve\n",
+        "eve\nadmin",
         "\u{1b}[2Jeve",
         "eve\u{0}",
         "eve\u{202e}",

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
 
-/// The calls of a source that could run.
+/// The calls of a source that are ready to run.
 pub(super) struct Line {
     most: usize,
     state: Mutex<State>,
@@ -22,12 +22,12 @@ pub(super) struct Line {
 
 #[derive(Default)]
 struct State {
-    /// How many are in the runtime's queue, or run.
+    /// The number of calls in the runtime's queue or running.
     admitted: usize,
     waiting: VecDeque<Arc<Call>>,
 }
 
-/// A call, and the waker that what it waits for is given.
+/// A call. It is the waker of whatever the call waits for.
 struct Call {
     line: Arc<Line>,
     task: AtomicWaker,
@@ -37,20 +37,20 @@ struct Call {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It waits for something else than its turn.
+    /// It waits for an event.
     Asleep,
-    /// It could run, and stands in the line.
+    /// It is ready, and stands in the line.
     Waiting,
-    /// Its task has been woken to run it.
+    /// Its task was woken and stands in the runtime's queue.
     Admitted,
     Running,
-    /// It runs, and was woken meanwhile.
+    /// It runs, and was woken in the meantime.
     RunningAndWoken,
     Over,
 }
 
 impl Line {
-    /// Admits so many calls at once.
+    /// Admits at most this number of calls at once.
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
@@ -58,7 +58,7 @@ impl Line {
         }
     }
 
-    /// Runs a call, each of its steps when it is its turn.
+    /// Runs a call, each step when its turn comes.
     pub(super) async fn run<F: Future>(self: &Arc<Self>, call: F) -> F::Output {
         let place = Place(Arc::new(Call {
             line: Arc::clone(self),
@@ -86,12 +86,12 @@ impl Line {
 }
 
 impl State {
-    /// Lets the first in the line follow one that is done with its step.
+    /// Ends a step, and returns the call that may begin the next one.
     fn follow(&mut self) -> Option<Arc<Call>> {
         self.admitted -= 1;
         while let Some(next) = self.waiting.pop_front() {
             let stage = &mut *lock(&next.stage);
-            // Another is over: its task has been dropped.
+            // Any other stage belongs to a call that was dropped.
             if *stage == Stage::Waiting {
                 *stage = Stage::Admitted;
                 self.admitted += 1;
@@ -127,11 +127,11 @@ impl Wake for Call {
     }
 }
 
-/// Gives back what the call holds of the line when it is dropped.
+/// The place of a call in the line, released on drop.
 struct Place(Arc<Call>);
 
 impl Place {
-    /// Whether it is the call's turn.
+    /// Begins a step if the call was admitted, and returns whether it was.
     fn begin_step(&self) -> bool {
         let Self(call) = self;
         let _line = call.line.lock();
@@ -193,7 +193,20 @@ mod tests {
     use super::*;
     use futures_util::FutureExt as _;
     use tokio::sync::oneshot;
-    use tokio::task::{JoinHandle, yield_now};
+    use tokio::task::JoinHandle;
+
+    /// Wakes itself and ends its step, as a component does that has run for a while.
+    async fn end_step() {
+        let mut is_over = false;
+        poll_fn(|cx| {
+            if std::mem::replace(&mut is_over, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
 
     fn steps(line: &Arc<Line>, name: u8, log: &Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
         let (line, log) = (Arc::clone(line), Arc::clone(log));
@@ -201,7 +214,7 @@ mod tests {
             let call = async {
                 for _ in 0..3 {
                     log.lock().unwrap().push(name);
-                    yield_now().await;
+                    end_step().await;
                 }
             };
             line.run(call).await;
@@ -225,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_for_something_else_holds_nobody_up() {
+    async fn a_call_that_waits_for_something_else_takes_no_place() {
         let line = Arc::new(Line::new(1));
         let (sender, receiver) = oneshot::channel::<u8>();
         let mut asleep = Box::pin(line.run(receiver));

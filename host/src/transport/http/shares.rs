@@ -179,14 +179,14 @@ impl Share {
 }
 
 impl Turn {
-    /// The share that the place is of.
+    /// Returns the share that the slot belongs to.
     pub(super) fn share(&self) -> Share {
         self.share.clone()
     }
 }
 
 impl Share {
-    /// Runs a call in the line of those of its source.
+    /// Runs a call, in the line of the calls of its source.
     pub(super) async fn run<F: Future>(&self, call: F) -> F::Output {
         self.0.line.run(call).await
     }
