@@ -53,6 +53,19 @@ pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, Mismatch> {
     T::deserialize(Input(&node))
 }
 
+/// Reads the text of an object that is to be of a type, if none of its own fields is a
+/// number with a fraction or an exponent: 30.0 would be a second spelling of 30.
+pub fn from_plain_object<T: DeserializeOwned>(json: &[u8]) -> Result<T, Mismatch> {
+    let node = serde_json::from_slice(json).map_err(Mismatch::custom)?;
+    let is_float = |node: &Node| matches!(node, Node::Number(number) if number.is_f64());
+    match &node {
+        Node::Object(fields) if !fields.iter().any(|(_, value)| is_float(value)) => {
+            T::deserialize(Input(&node))
+        }
+        _ => Err(Mismatch::custom("expected an object without fractions")),
+    }
+}
+
 /// Reads a JSON value.
 pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Mismatch> {
     T::deserialize(Input(&value.into()))

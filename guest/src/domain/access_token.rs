@@ -262,9 +262,7 @@ fn decode(part: &str) -> Option<Vec<u8>> {
 /// it twice. Its numbers are integers as this service writes them: 30.0, which callers
 /// may write for 30, would be a second spelling.
 fn parse<T: DeserializeOwned>(part: &str) -> Option<T> {
-    let part = json::parse(&decode(part)?).ok()?;
-    let is_plain = part.as_object()?.values().all(|value| !value.is_f64());
-    is_plain.then(|| json::from_value(&part).ok())?
+    json::from_plain_object(&decode(part)?).ok()
 }
 
 fn signature_mac(kid: Id, message: &[u8], ports: &Ports) -> Result<HmacSha256> {
