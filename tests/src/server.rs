@@ -223,12 +223,13 @@ impl Server {
     pub fn raw(&self, header: &str) -> String {
         let host = self.url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(host).expect("the server listens");
-        write!(
-            stream,
+        // In one piece: a part that arrived after the server has refused and closed would
+        // reset the connection before the answer is read.
+        let request = format!(
             "POST /mcp HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{header}\r\n\
              Content-Type: application/json\r\nContent-Length: 0\r\n\r\n"
-        )
-        .expect("it reads");
+        );
+        stream.write_all(request.as_bytes()).expect("it reads");
         let mut answer = String::new();
         // A closed connection may be reset.
         let _ = stream.read_to_string(&mut answer);
