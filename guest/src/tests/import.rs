@@ -429,7 +429,7 @@ fn a_password_with_two_forms_is_tried_twice_on_foreign_hashes_of_accounts_and_of
         assert_eq!(work("bob", password), [ours], "{password:?}");
         assert_eq!(work(&like_ours[0], password), [ours], "{password:?}");
     }
-    // The right password takes what a wrong one takes until it is hashed anew.
+    // Until it is rehashed, the right password costs as much work as a wrong one.
     let right = json!({"username": "alice", "password": "an old\u{a0}password"});
     world.hashes.take();
     world.run("login", right).unwrap();

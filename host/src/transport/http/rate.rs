@@ -2,7 +2,7 @@
 //!
 //! A key has a rate of its own only once the component has found it good, and one more
 //! for verifying what others show. Until then its requests count for the source that
-//! they come from, so that nobody gets more by making keys up.
+//! they come from, so inventing keys gains nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -67,7 +67,7 @@ impl Limiter {
     }
 
     /// Counts a request that verifies something. Only for a key that is known that is
-    /// another rate: nobody else gets more by naming another tool.
+    /// another rate: other callers gain nothing by naming another tool.
     pub(super) fn check_verification(
         &self,
         key: Option<&KeyHash>,
