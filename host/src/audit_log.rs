@@ -111,9 +111,14 @@ impl AuditLog {
     }
 
     pub(crate) fn write(&self, mut line: Line) {
+        // Rendered before the lock is taken: lines of other calls wait only for the write.
+        let mut text = rendered(&line);
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        line.lost_before = sink.lost;
-        match sink.write(&line) {
+        if sink.lost > 0 {
+            line.lost_before = sink.lost;
+            text = rendered(&line);
+        }
+        match text.and_then(|text| sink.write(&text)) {
             Ok(()) if sink.lost > 0 => {
                 info!(lost = sink.lost, "the audit log can be written again");
                 sink.lost = 0;
@@ -130,13 +135,12 @@ impl AuditLog {
 }
 
 impl Sink {
-    fn write(&mut self, line: &Line) -> io::Result<()> {
-        let mut text = String::with_capacity(512);
-        if self.is_torn {
-            text.push('\n');
-        }
-        text.push_str(&printable_json(&serde_json::to_string(line)?));
-        text.push('\n');
+    fn write(&mut self, line: &str) -> io::Result<()> {
+        let text = if self.is_torn {
+            &format!("\n{line}")
+        } else {
+            line
+        };
         let text = text.as_bytes();
         let written = match &mut self.destination {
             Destination::Stderr => io::stderr().lock().write(text)?,
@@ -175,6 +179,13 @@ fn is_at(file: &File, path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
+}
+
+/// Returns an audit line as text, with the line feed at its end.
+fn rendered(line: &Line) -> io::Result<String> {
+    let mut text = printable_json(&serde_json::to_string(line)?).into_owned();
+    text.push('\n');
+    Ok(text)
 }
 
 /// Returns the name of an operation's outcome for its error code.

@@ -16,7 +16,7 @@ use crate::packed::{Packed, packed};
 static SCHEMAS: Packed = packed!("schemas.jsonl");
 
 /// The names, types and secrecy of the fields of inputs: a line for each operation.
-static SHAPES: Packed = packed!("shapes.jsonl");
+const SHAPES: &str = include_str!(concat!(env!("OUT_DIR"), "/shapes.jsonl"));
 
 /// What an operation takes and gives.
 pub struct Schemas {
@@ -49,18 +49,18 @@ pub fn all() -> impl Iterator<Item = Schemas> {
 
 /// Those of one operation, which there is.
 pub fn of(operation: &str) -> Schemas {
-    read(find(&SCHEMAS, operation).unwrap_or_default())
+    read(find(SCHEMAS.text(), operation).unwrap_or_default())
 }
 
 /// Of what an operation takes: the names, types and secrecy of the fields, and which
 /// are required.
 pub fn shape(operation: &str) -> Value {
-    find(&SHAPES, operation).map_or(Value::Null, parse)
+    find(SHAPES, operation).map_or(Value::Null, parse)
 }
 
 /// What stands in the line that begins with this name.
-fn find(file: &'static Packed, operation: &str) -> Option<&'static str> {
-    let mut lines = file.text().lines().filter_map(|line| line.split_once(' '));
+fn find(file: &'static str, operation: &str) -> Option<&'static str> {
+    let mut lines = file.lines().filter_map(|line| line.split_once(' '));
     let (_, found) = lines.find(|(name, _)| *name == operation)?;
     Some(found)
 }
