@@ -68,7 +68,9 @@ impl Kind {
                 "The caller is not authenticated: wrong credentials, or a bad or expired token."
             }
             Kind::Authorization => "The caller is authenticated but may not do this.",
-            Kind::RateLimit => "Too many requests or attempts; wait as long as `details` says, then try again.",
+            Kind::RateLimit => {
+                "Too many requests or attempts; wait as long as `details` says, then try again."
+            }
             Kind::ResourceUnavailable => {
                 "A resource is temporarily unavailable; try again as `details` says."
             }

@@ -23,7 +23,7 @@ use crate::ports::MessageKind;
 /// Confirms the authenticator app of `enroll_totp` with a code, and makes it the caller's
 /// second factor in place of any previous one. Returns recovery codes, which are shown
 /// only once. Ends all other sessions of the account and the API keys that they may have
-/// created. Requires a recent login.
+/// created. Requires a recent login, with the second factor if the account has one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmTotp {

@@ -110,7 +110,10 @@ pub fn is_built_in() -> AuthError {
 pub fn unknown_role(role: &RoleName) -> AuthError {
     AuthError::new(Kind::Application, "There is no such role")
         .detail("role", role.as_str())
-        .detail("action", "define it with define_role, or choose one from list_roles")
+        .detail(
+            "action",
+            "define it with define_role, or choose one from list_roles",
+        )
 }
 
 impl RoleView {
