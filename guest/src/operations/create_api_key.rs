@@ -19,10 +19,10 @@ use crate::ports::MessageKind;
 
 /// Creates an API key that acts for an account in the header `X-API-Key`. The key may do
 /// what both its scopes and the account's roles permit. Returns the key itself, which is
-/// shown only once; the owner is notified at the verified address. For the caller's own
-/// account this requires a recent login, with the second factor if the account has one.
-/// For another account it requires `user-auth:api-keys:write`, and neither the scopes nor
-/// the roles of that account may exceed what the caller may do.
+/// shown only once; the owner is notified at the verified address. A session must come
+/// from a recent login, with the second factor if the account has one. A key for another
+/// account also requires `user-auth:api-keys:write`, and neither its scopes nor the roles
+/// of that account may exceed what the caller may do.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateApiKey {

@@ -15,9 +15,9 @@ use crate::error::{AuthError, FieldError, Kind, Result};
 const MAX_GRANTS: usize = 100;
 
 /// Defines a role, which is a named set of permissions to assign to users. An existing
-/// role with this name is replaced for all its holders. Requires `user-auth:roles:write`.
-/// Callers can only add or remove permissions that they have themselves, and `admin`
-/// cannot be redefined.
+/// role with this name is replaced for all its holders. Requires `user-auth:roles:write`,
+/// and every permission that the role grants before and after; `admin` cannot be
+/// redefined.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefineRole {

@@ -16,10 +16,10 @@ use crate::domain::username::Username;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::MessageKind;
 
-/// Sends a code for `confirm_password_reset` to the verified address of an account. At
-/// most three codes an hour are sent for one source and ten for all sources together. The
-/// result is the same whether or not the account exists, has a verified address and is
-/// active.
+/// Sends a code for `confirm_password_reset` to the verified address of an account. An
+/// account is sent at most three codes an hour for one source and ten for all sources
+/// together. The result is the same whether or not the account exists, has a verified
+/// address and is active. Returns the lifetime of the code.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestPasswordReset {
