@@ -426,7 +426,8 @@ fn input_schema<O: Operation>() -> Value {
         schema["properties"][input::CALLER] = json!({
             "type": "string",
             "format": "password",
-            "description": "The caller's access token; leave it out if it is in the Authorization header.",
+            "description": "The caller's access token; leave it out if it is in the Authorization \
+                header.",
         });
     }
     schema

@@ -68,7 +68,7 @@ pub struct OperationView {
     pub tool: String,
     /// The name for people.
     pub title: &'static str,
-    /// What it does.
+    /// The description of its MCP tool.
     pub description: String,
     /// The JSON Schema of its input.
     pub input_schema: Map<String, Value>,
@@ -167,7 +167,8 @@ impl Summary {
             module: "UserAuth",
             version: env!("CARGO_PKG_VERSION"),
             domain: "authentication",
-            description: "Registers users, logs them in, and lets other services verify who a token belongs to",
+            description: "Registers users, logs them in, and lets other services verify who a \
+                token belongs to",
             operations: TABLE.iter().map(|definition| definition.name).collect(),
             tool_prefix: mcp::TOOL_PREFIX,
             policies: Policies {
