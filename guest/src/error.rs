@@ -1,4 +1,4 @@
-//! The one error type of the operations.
+//! Error type of the operations.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -8,17 +8,17 @@ use serde_json::{Map, Value, json};
 use crate::domain::time::Timestamp;
 use crate::ports::Unavailable;
 
-/// The result of whatever may fail as an operation does.
+/// Result of anything that can fail with an [`AuthError`].
 pub type Result<T> = std::result::Result<T, AuthError>;
 
-/// What sort of failure it is; each has a stable code.
+/// Category of a failure. Each has a stable code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The request breaks a rule of the business: invalid input, a conflict.
+    /// The request breaks a business rule: invalid input or a conflict.
     Application,
-    /// The caller is not who it must be: wrong password, bad or expired token.
+    /// The caller is not authenticated: wrong password, invalid or expired token.
     Authentication,
-    /// The caller is known and may not do this.
+    /// The caller is authenticated but may not do this.
     Authorization,
     /// Too many requests or attempts.
     RateLimit,
@@ -27,7 +27,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind, in the order of the codes.
+    /// All kinds, in the order of their codes.
     pub const ALL: [Kind; 5] = [
         Kind::Application,
         Kind::Authentication,
@@ -36,7 +36,7 @@ impl Kind {
         Kind::ResourceUnavailable,
     ];
 
-    /// The code in the error object.
+    /// Returns the code for the error object.
     pub fn code(self) -> i32 {
         match self {
             Kind::Application => -32000,
@@ -47,7 +47,7 @@ impl Kind {
         }
     }
 
-    /// The HTTP status, where the failure is one of the transport.
+    /// Returns the HTTP status for failures that are answered by the transport.
     pub fn status(self) -> u16 {
         match self {
             Kind::Application => 200,
@@ -58,7 +58,7 @@ impl Kind {
         }
     }
 
-    /// What it means, in one sentence.
+    /// Returns a one-sentence description.
     pub fn meaning(self) -> &'static str {
         match self {
             Kind::Application => {
@@ -67,26 +67,28 @@ impl Kind {
             Kind::Authentication => {
                 "The caller is not authenticated: wrong credentials, or a bad or expired token."
             }
-            Kind::Authorization => "The caller is authenticated and may not do this.",
-            Kind::RateLimit => "Too many requests or attempts; wait as long as `details` says.",
+            Kind::Authorization => "The caller is authenticated but may not do this.",
+            Kind::RateLimit => {
+                "Too many requests or attempts; wait as long as `details` says, then try again."
+            }
             Kind::ResourceUnavailable => {
-                "A resource is unavailable for the moment; try again as `details` says."
+                "A resource is temporarily unavailable; try again as `details` says."
             }
         }
     }
 }
 
-/// Why an operation failed, as its caller may see it: no secret, no path, and
-/// nothing that tells whether an account exists.
+/// Failure of an operation, as its caller may see it. It contains no secrets and no
+/// paths, and does not reveal whether an account exists.
 #[derive(Clone, Debug)]
 pub struct AuthError(Box<Reason>);
 
-/// What there is to say of a failure.
+/// Contents of an [`AuthError`].
 #[derive(Clone, Debug)]
 pub struct Reason {
-    /// What sort of failure it is.
+    /// Category of the failure.
     pub kind: Kind,
-    /// The operation that failed, once that is known.
+    /// The operation that failed, once known.
     pub operation: Option<&'static str>,
     /// One sentence for people.
     pub message: String,
@@ -95,7 +97,7 @@ pub struct Reason {
 }
 
 impl AuthError {
-    /// A failure with nothing more to say than its message.
+    /// Creates an error without details.
     pub fn new(kind: Kind, message: impl Into<String>) -> AuthError {
         AuthError(Box::new(Reason {
             kind,
@@ -111,60 +113,62 @@ impl AuthError {
         self
     }
 
-    /// Says which operation failed, unless a deeper one has said so already.
+    /// Records which operation failed, unless an inner operation has been recorded
+    /// already.
     pub fn during(mut self, operation: &'static str) -> AuthError {
         self.operation.get_or_insert(operation);
         self
     }
 
-    /// The input breaks rules; `fields` says field by field what is wrong.
+    /// Reports an invalid input; `fields` lists the problem of each field.
     pub fn invalid(fields: Vec<FieldError>) -> AuthError {
         let fields: Vec<Value> = fields.iter().map(FieldError::to_json).collect();
         AuthError::new(Kind::Application, "Business validation failed").detail("fields", fields)
     }
 
-    /// A session or token that is not, or no longer, good for anything. One
-    /// text for every reason, so that none can be told from another.
+    /// Reports a session or token that is invalid, expired or revoked. The text is the
+    /// same for every reason, so that callers cannot tell them apart.
     pub fn invalid_token() -> AuthError {
         AuthError::new(Kind::Authentication, "The token is not valid")
             .detail("action", "log in again")
     }
 
-    /// A code that is not, or no longer, good for anything. One text for every
+    /// Reports a code that is invalid, expired or used. The text is the same for every
     /// reason.
     pub fn invalid_code() -> AuthError {
         AuthError::new(Kind::Authentication, "The code is not valid")
             .detail("action", "ask for a new one")
     }
 
-    /// The caller tried too often.
+    /// Reports that the caller has made too many attempts.
     pub fn too_many(retry_after_seconds: u64) -> AuthError {
         AuthError::new(Kind::RateLimit, "Too many attempts")
             .detail("retry_after_seconds", retry_after_seconds)
     }
 
-    /// Something that the service needs is away. One text for every reason.
+    /// Reports that a required resource is temporarily unavailable. The text is the same
+    /// for every reason.
     pub fn unavailable(retry_after_seconds: u64) -> AuthError {
         AuthError::new(
             Kind::ResourceUnavailable,
-            "The service is unavailable for the moment",
+            "The service is temporarily unavailable",
         )
         .detail("retry_after_seconds", retry_after_seconds)
     }
 
-    /// This deployment does not have what it takes, now or later.
+    /// Reports that this deployment permanently lacks a capability that the call needs.
     pub fn not_offered() -> AuthError {
         AuthError::new(
             Kind::ResourceUnavailable,
-            "This deployment does not have what that takes",
+            "This deployment lacks a capability that the call needs",
         )
         .detail(
             "action",
-            "call the service that issues the tokens; the documentation tells what each build offers",
+            "call the service that issues the tokens; the documentation lists what each build offers",
         )
     }
 
-    /// The error object: `{code, message, data: {operation, module, timestamp,
+    /// Returns the error object: `{code, message, data: {operation, module, timestamp,
     /// details}}`.
     pub fn to_object(&self, now: Timestamp) -> Value {
         json!({
@@ -179,7 +183,7 @@ impl AuthError {
         })
     }
 
-    /// How long the caller should wait, where it should.
+    /// Returns how long the caller should wait before trying again, if it should.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.details.get("retry_after_seconds")?.as_u64()
     }
@@ -204,7 +208,7 @@ impl From<Unavailable> for AuthError {
         if unavailable.retry_after_ms == 0 {
             return AuthError::not_offered();
         }
-        // The reason has gone to the host's log; here it could tell of paths.
+        // The reason is in the host's log; here it could reveal paths.
         AuthError::unavailable(u64::from(unavailable.retry_after_ms).div_ceil(1000).max(1))
     }
 }
@@ -217,17 +221,17 @@ impl fmt::Display for AuthError {
 
 impl std::error::Error for AuthError {}
 
-/// What is wrong with one field of an input.
+/// Problem with one field of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// Where: a JSON path such as `$.username`.
+    /// JSON path of the field, such as `$.username`.
     pub path: String,
     /// What is wrong, and what was expected.
     pub problem: String,
 }
 
 impl FieldError {
-    /// At the top level of the input.
+    /// Creates an error for a field at the top level of the input.
     pub fn new(field: &str, problem: impl Into<String>) -> FieldError {
         FieldError {
             path: format!("$.{field}"),

@@ -1,10 +1,11 @@
-//! The operations: the unit of the system.
+//! The operations of the service.
 //!
-//! Each is one file with its documentation, its input (the struct itself), its
-//! output and its `run`. The MCP tool with its description and JSON Schemas, the
-//! typed and the `invoke` call of `wit/auth.wit`, the CLI subcommand and the
-//! listing of capabilities are all made of that. To add an operation, add its
-//! file, its `mod` and its line in [`TABLE`].
+//! Each operation is one file with its documentation, its input (the struct itself), its
+//! output and its `run`. The MCP tool with its description and JSON Schemas, the typed
+//! calls and `invoke` of `wit/auth.wit`, the CLI subcommand and the list of capabilities
+//! are all derived from it. The documentation of the struct and its fields is what
+//! language models read. To add an operation, add its file, its `mod` and its line in
+//! [`TABLE`].
 
 mod assign_role;
 mod audited;
@@ -67,7 +68,11 @@ use std::rc::Rc;
 
 use schemars::JsonSchema;
 #[cfg(test)]
+use schemars::Schema;
+#[cfg(test)]
 use schemars::generate::SchemaSettings;
+#[cfg(test)]
+use schemars::transform::RecursiveTransform;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -131,8 +136,8 @@ use crate::domain::trail::Trail;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::Ended;
 
-/// All operations, in the order in which they are listed. The first one has no
-/// effect and needs no input: some clients try what comes first.
+/// All operations, in the order in which they are listed. The first one changes nothing
+/// and needs no input, because some clients try the first tool.
 pub static TABLE: &[Definition] = &[
     define::<GetCapabilities>(),
     define::<ExecutePrimaryOperation>(),
@@ -187,43 +192,45 @@ pub static TABLE: &[Definition] = &[
     define::<VerifyAuditChain>(),
 ];
 
-/// One operation. The type itself is its input.
+/// An operation. The implementing type is its input.
 pub trait Operation: DeserializeOwned + JsonSchema {
-    /// Its name: `user-auth_<name>` is the tool.
+    /// The name; the MCP tool is `user-auth_<name>`.
     const NAME: &'static str;
-    /// Its name for people.
+    /// The name for people.
     const TITLE: &'static str;
-    /// What it does to the world.
+    /// The effect on stored data.
     const EFFECT: Effect;
-    /// What it requires of its caller.
+    /// The requirement on the caller.
     const REQUIRES: Requirement;
-    /// What it gives.
+    /// The output.
     type Output: Serialize + JsonSchema;
 
-    /// Does it.
+    /// Runs the operation.
     fn run(self, context: &Context) -> Result<Self::Output>;
 }
 
-/// What an operation does to the world: the hints of an MCP tool. An operation is
-/// called destructive if it ends or replaces something, or lets an account or a key do
-/// more than before: a client should ask its user first. No operation reaches beyond
-/// this service and the owners of its accounts (`openWorldHint`).
+/// Effect of an operation, from which the hints of its MCP tool are derived. An operation
+/// is destructive if it ends or replaces something, or lets an account or a key do more
+/// than before: clients should ask their user first. No operation reaches beyond this
+/// service and the owners of its accounts (`openWorldHint`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It changes nothing.
+    /// Changes nothing.
     Reads,
-    /// It adds something at each call, and no account or key can do more than before.
+    /// Adds something on every call, without letting any account or key do more than
+    /// before.
     Adds,
-    /// It lets an account do more than before, or makes a credential that acts for one.
+    /// Lets an account do more than before, or creates a credential that acts for an
+    /// account.
     Widens,
-    /// It ends or replaces something, each time anew.
+    /// Ends or replaces something on every call.
     Replaces,
-    /// It ends something; doing so twice is doing so once.
+    /// Ends something; repeating the call has no further effect.
     Ends,
 }
 
 impl Effect {
-    /// As the annotations of an MCP tool.
+    /// Returns the annotations of the MCP tool.
     pub fn annotations(self, title: &str) -> Value {
         json!({
             "title": title,
@@ -235,7 +242,7 @@ impl Effect {
     }
 }
 
-/// An operation as a value.
+/// An operation as an entry of [`TABLE`].
 pub struct Definition {
     /// [`Operation::NAME`]
     pub name: &'static str,
@@ -243,23 +250,23 @@ pub struct Definition {
     pub title: &'static str,
     /// [`Operation::EFFECT`]
     pub effect: Effect,
-    /// The schemas of input and output, made of the types.
+    /// Generates the schemas of input and output from the types.
     #[cfg(test)]
     schemas: fn() -> (Value, Value),
     /// [`Operation::REQUIRES`]
     pub requires: Requirement,
-    /// Runs it on an input that is yet to be parsed.
+    /// Parses an input and runs the operation on it.
     pub invoke: fn(Value, &Context) -> Result<Value>,
 }
 
 #[cfg(test)]
 impl Definition {
-    /// JSON Schema (2020-12) of the input, with what is secret in it.
+    /// Returns the JSON Schema (2020-12) of the input, including which fields are secret.
     pub fn input_schema(&self) -> Value {
         (self.schemas)().0
     }
 
-    /// JSON Schema (2020-12) of the output.
+    /// Returns the JSON Schema (2020-12) of the output.
     pub fn output_schema(&self) -> Value {
         (self.schemas)().1
     }
@@ -280,15 +287,15 @@ const fn define<O: Operation>() -> Definition {
     }
 }
 
-/// The operation of this name.
+/// Returns the operation with this name.
 pub fn find(name: &str) -> Option<&'static Definition> {
     TABLE.iter().find(|definition| definition.name == name)
 }
 
-/// Runs the operation of this name.
+/// Runs the operation with this name.
 ///
-/// Fails with -32000 when there is none, or when the input does not fit it, and
-/// says field by field what is wrong.
+/// Fails with -32000 if there is no such operation or if the input does not fit it; the
+/// error then lists the problem of each field.
 pub fn invoke(name: &str, input: Value, context: &Context) -> Result<Value> {
     match find(name) {
         Some(definition) => (definition.invoke)(input, context),
@@ -296,8 +303,8 @@ pub fn invoke(name: &str, input: Value, context: &Context) -> Result<Value> {
     }
 }
 
-/// Runs an operation, if the caller may, and counts it. `input` is what it was called
-/// with, for the audit log; secrets are best left out.
+/// Runs an operation if the caller may, and records the call. `input` is the input for
+/// the audit log; it need not contain secrets.
 pub fn call<O: Operation>(operation: O, input: &Value, context: &Context) -> Result<O::Output> {
     counted(O::NAME, context, |context| {
         let trail = &context.trail;
@@ -310,7 +317,7 @@ pub fn call<O: Operation>(operation: O, input: &Value, context: &Context) -> Res
     })
 }
 
-/// The error for a name that no operation has.
+/// Returns the error for an unknown operation name.
 pub fn unknown(name: &str) -> AuthError {
     let known: Vec<&str> = TABLE.iter().map(|definition| definition.name).collect();
     AuthError::new(Kind::Application, "Unknown operation")
@@ -322,8 +329,8 @@ fn invoke_one<O: Operation>(input: Value, context: &Context) -> Result<Value> {
     invoke_any(O::NAME, O::REQUIRES, input, context, run_one::<O>)
 }
 
-/// What is the same for all operations is not made once more for each: `run` is all
-/// that differs. It is told what of the input may be shown.
+/// Does everything that is the same for all operations, so that it is compiled only once;
+/// `run` is the rest. It receives the part of the input that the audit log may show.
 fn invoke_any(
     name: &'static str,
     requires: Requirement,
@@ -348,10 +355,11 @@ fn invoke_any(
 
 fn run_one<O: Operation>(input: Value, shown: Option<String>, context: &Context) -> Result<Value> {
     let operation = input::parse::<O>(input)?;
-    // Where fields are wrong, a secret may stand in one that is for none.
+    // Recorded only once all fields are valid: in an invalid input, a secret may stand in
+    // the wrong field.
     context.trail.took(shown);
     let output = authorized(operation, context)?;
-    // Outputs are plain structs, which JSON can always say.
+    // Outputs are plain structs, which always serialize.
     Ok(serde_json::to_value(output).unwrap_or_default())
 }
 
@@ -370,7 +378,7 @@ fn counted<T>(
     result
 }
 
-/// One call of an operation, from its beginning to its end.
+/// One call of an operation, measured from begin to end.
 struct Counted<'a> {
     name: &'static str,
     began_us: u64,
@@ -404,13 +412,13 @@ impl<'a> Counted<'a> {
 }
 
 fn shown(input: &Value, operation: &str, trail: &Trail) -> Option<String> {
-    // The schema is costly to read.
+    // Reading the schema is expensive.
     let is_wanted = trail.is_wanted();
     is_wanted.then(|| shown::of(input, &schemas::shape(operation)))?
 }
 
-/// What an operation takes: its own fields, and where it requires a caller a
-/// field to say who that is, for clients that cannot set headers.
+/// Returns the schema of an input: the operation's own fields and, if it requires a
+/// caller, the field for the access token, for clients that cannot set headers.
 #[cfg(test)]
 fn input_schema<O: Operation>() -> Value {
     let mut schema = schema::<O>(SchemaSettings::draft2020_12());
@@ -418,25 +426,34 @@ fn input_schema<O: Operation>() -> Value {
         schema["properties"][input::CALLER] = json!({
             "type": "string",
             "format": "password",
-            "description": "The access token of who calls; leave it out where a header says so.",
+            "description": "The caller's access token; leave it out if it is in the Authorization \
+                header.",
         });
     }
     schema
 }
 
-/// With all types in place, for clients that do not follow references.
+/// Returns a schema with all types inlined, for clients that do not follow references.
+/// Doc comments are wrapped, but descriptions are not: their lines are joined.
 #[cfg(test)]
 fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
-    let settings = settings.with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-    });
+    let join_lines = |schema: &mut Schema| {
+        if let Some(Value::String(description)) = schema.get_mut("description") {
+            *description = description.replace('\n', " ");
+        }
+    };
+    let settings = settings
+        .with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        })
+        .with_transform(RecursiveTransform(join_lines));
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     schema.remove("title");
     schema.to_value()
 }
 
-/// Enough of what somebody sent to recognise it.
+/// Returns the beginning of a caller's text, long enough to recognise it.
 pub fn shortened(text: &str) -> String {
     text.chars().take(64).collect()
 }

@@ -1,5 +1,5 @@
-//! Settings: environment variables whose names begin with `USER_AUTH_`, the
-//! one configuration channel that every WASI 0.2 runtime has.
+//! Settings, read from environment variables whose names begin with `USER_AUTH_`: the one
+//! configuration channel that every WASI 0.2 runtime has.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::ports::HashParameters;
 
 const DAY: u64 = 24 * 60 * 60;
-/// NIST SP 800-63B-4 section 3.2.2.
+/// Upper limit by NIST SP 800-63B-4 section 3.2.2.
 const MAX_CONSECUTIVE_ATTEMPTS: u64 = 100;
 
-/// What can be set, with its defaults.
+/// All settings of the component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// `USER_AUTH_ISSUER`: the `iss` of access tokens, and the name under which
@@ -18,67 +18,68 @@ pub struct Settings {
     pub issuer: String,
     /// `USER_AUTH_AUDIENCE`: the `aud` of access tokens.
     pub audience: String,
-    /// `USER_AUTH_OTHER_AUDIENCES`, separated by commas: the services that
-    /// `issue_token` gives tokens for.
+    /// `USER_AUTH_OTHER_AUDIENCES`, separated by commas: the services that `issue_token`
+    /// issues tokens for.
     pub other_audiences: Vec<String>,
     /// `USER_AUTH_ACCESS_TOKEN_TTL_SECONDS`.
     pub access_token_ttl: Duration,
-    /// `USER_AUTH_SESSION_IDLE_SECONDS`: a session that is not refreshed for so
-    /// long is over.
+    /// `USER_AUTH_SESSION_IDLE_SECONDS`: a session ends if it is not refreshed for this
+    /// long.
     pub session_idle: Duration,
-    /// `USER_AUTH_SESSION_ABSOLUTE_SECONDS`: no session outlives this.
+    /// `USER_AUTH_SESSION_ABSOLUTE_SECONDS`: the maximum lifetime of a session.
     pub session_absolute: Duration,
-    /// `USER_AUTH_FRESH_SESSION_SECONDS`: how old a login may be for what takes a
-    /// fresh session.
+    /// `USER_AUTH_FRESH_SESSION_SECONDS`: the maximum age of a login for operations that
+    /// require a recent one.
     pub fresh_session: Duration,
-    /// `USER_AUTH_PASSWORD_MIN_LENGTH`: in code points.
+    /// `USER_AUTH_PASSWORD_MIN_LENGTH`: the minimum length of a new password, in code
+    /// points.
     pub password_min_length: usize,
-    /// `USER_AUTH_CODE_TTL_SECONDS`: how long a code that was sent to an owner is
-    /// good.
+    /// `USER_AUTH_CODE_TTL_SECONDS`: the lifetime of a code sent to an owner.
     pub code_ttl: Duration,
     /// `USER_AUTH_ARGON2_MEMORY_KIB`.
     pub argon2_memory_kib: u32,
     /// `USER_AUTH_ARGON2_ITERATIONS`.
     pub argon2_iterations: u32,
-    /// How many guesses there are.
+    /// Limits on guesses and registrations.
     pub throttling: Throttling,
-    /// `USER_AUTH_REQUIRE_API_KEY`, `true` or `false`: whether a message over HTTP
-    /// has to come with an API key.
+    /// `USER_AUTH_REQUIRE_API_KEY`, `true` or `false`: whether every message over HTTP
+    /// requires an API key.
     pub require_api_key: bool,
-    /// `USER_AUTH_MCP_TOOL_ERRORS`, `auto`, `result` or `error`.
+    /// `USER_AUTH_MCP_TOOL_ERRORS`: `auto`, `result` or `error`.
     pub tool_errors: ToolErrors,
 }
 
-/// How a failed operation is answered to MCP clients before 2026-07-28, which has only
-/// results.
+/// Form of a failed operation for MCP clients before 2026-07-28, a version that has
+/// results only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ToolErrors {
-    /// A result where a version from 2025-03-26 on is named, an error otherwise.
+    /// A result if the client names version 2025-03-26 or later, and an error otherwise.
     #[default]
     Auto,
-    /// A result of the tool, with `isError`.
+    /// A tool result with `isError`.
     Result,
-    /// An error of JSON-RPC.
+    /// A JSON-RPC error.
     Error,
 }
 
-/// How many guesses and registrations there are. They are always counted; what can be
-/// set is how soon there are too many.
+/// Limits on guesses and registrations. They are always enforced; the settings only
+/// choose the thresholds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throttling {
-    /// `USER_AUTH_THROTTLING_ATTEMPTS_PER_SOURCE`: attempts on one secret from one
-    /// source within the window.
+    /// `USER_AUTH_THROTTLING_ATTEMPTS_PER_SOURCE`: attempts on one secret from one source
+    /// per window.
     pub attempts_per_source: i64,
-    /// `USER_AUTH_THROTTLING_FAILURES_PER_SOURCE`: failures of one source, whatever
-    /// the secret, within the window.
+    /// `USER_AUTH_THROTTLING_FAILURES_PER_SOURCE`: failures of one source per window, on
+    /// any secret.
     pub failures_per_source: i64,
     /// `USER_AUTH_THROTTLING_REGISTRATIONS_PER_SOURCE`: accounts that one source may
-    /// register within the window.
+    /// register per window.
     pub registrations_per_source: i64,
-    /// `USER_AUTH_THROTTLING_WINDOW_SECONDS`: how long these count, from the first.
+    /// `USER_AUTH_THROTTLING_WINDOW_SECONDS`: the length of the window, counted from the
+    /// first attempt.
     pub window: Duration,
     /// `USER_AUTH_THROTTLING_CONSECUTIVE_ATTEMPTS`: attempts on one secret without a
-    /// success, of all strangers together or from one known source.
+    /// success, from all unknown sources together or from one known source.
     pub consecutive_attempts: i64,
 }
 
@@ -89,7 +90,7 @@ impl Default for Throttling {
             failures_per_source: 100,
             registrations_per_source: 100,
             window: Duration::from_secs(15 * 60),
-            // NIST SP 800-63B-4 section 3.2.2 allows no more.
+            // The maximum that NIST SP 800-63B-4 section 3.2.2 allows.
             consecutive_attempts: MAX_CONSECUTIVE_ATTEMPTS as i64,
         }
     }
@@ -105,11 +106,12 @@ impl Default for Settings {
             session_idle: Duration::from_secs(14 * DAY),
             session_absolute: Duration::from_secs(30 * DAY),
             fresh_session: Duration::from_secs(5 * 60),
-            // NIST SP 800-63B-4 section 3.1.1.2, for a password that is the only factor.
+            // NIST SP 800-63B-4 section 3.1.1.2: minimum for a password that is the only
+            // factor.
             password_min_length: 15,
-            // NIST SP 800-63B-4 section 3.1.3: ten minutes at most, out of band.
+            // NIST SP 800-63B-4 section 3.1.3: at most ten minutes, out of band.
             code_ttl: Duration::from_secs(10 * 60),
-            // OWASP's second choice: 19 MiB, 2 passes, 1 lane.
+            // OWASP's second recommendation: 19 MiB, 2 passes, 1 lane.
             argon2_memory_kib: 19 * 1024,
             argon2_iterations: 2,
             throttling: Throttling::default(),
@@ -119,7 +121,7 @@ impl Default for Settings {
     }
 }
 
-/// A setting that cannot be used.
+/// A setting with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidSetting {
     name: String,
@@ -139,8 +141,8 @@ impl fmt::Display for InvalidSetting {
 }
 
 impl Settings {
-    /// Reads the variables; one that is not there has its default, one that
-    /// cannot be used is an error rather than a guess.
+    /// Reads the variables. A variable that is not set has its default; an invalid value
+    /// is an error, never a guess.
     pub fn from_variables(
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Settings, InvalidSetting> {
@@ -171,7 +173,7 @@ impl Settings {
                 "FRESH_SESSION_SECONDS" => {
                     settings.fresh_session = Duration::from_secs(number(1, DAY)?);
                 }
-                // NIST SP 800-63B-4: never below 8, whatever else protects the account.
+                // NIST SP 800-63B-4: never below 8, even with other factors.
                 "PASSWORD_MIN_LENGTH" => settings.password_min_length = number(8, 128)? as usize,
                 "CODE_TTL_SECONDS" => {
                     settings.code_ttl = Duration::from_secs(number(1, 10 * 60)?);
@@ -181,7 +183,7 @@ impl Settings {
                 }
                 "ARGON2_ITERATIONS" => settings.argon2_iterations = number(1, 10)? as u32,
                 "MCP_TOOL_ERRORS" => settings.tool_errors = tool_errors(&name, &value)?,
-                "REQUIRE_API_KEY" => settings.require_api_key = truth(&name, &value)?,
+                "REQUIRE_API_KEY" => settings.require_api_key = boolean(&name, &value)?,
                 _ => settings.throttling.read(setting, number)?,
             }
         }
@@ -205,8 +207,8 @@ impl Settings {
         ))
     }
 
-    /// A token that `issue_token` makes for another service must not be good here,
-    /// as it would be if that service had our own name.
+    /// Requires distinct audiences. If another service had this service's own name,
+    /// tokens issued for it would be accepted here.
     fn check_audiences(&self) -> Result<(), InvalidSetting> {
         let mut others = self.other_audiences.iter().enumerate();
         let is_new = |(index, other): (usize, &String)| {
@@ -225,7 +227,7 @@ impl Settings {
         ))
     }
 
-    /// The cost of a new password hash.
+    /// Returns the cost parameters of a new password hash.
     pub fn argon2_parameters(&self, output_length: u32) -> HashParameters {
         HashParameters {
             memory_kib: self.argon2_memory_kib,
@@ -237,9 +239,9 @@ impl Settings {
 }
 
 impl Throttling {
-    /// Reads one variable, if it is of these. `number` gives its value within bounds:
-    /// at the lower ones a slip or two are forgiven, at the upper ones guesses come
-    /// to nothing still.
+    /// Reads one variable if it is one of these. `number` returns its value within
+    /// bounds: the lower bounds still forgive a typing error or two, and the upper bounds
+    /// still make guessing pointless.
     fn read(
         &mut self,
         setting: &str,
@@ -247,7 +249,7 @@ impl Throttling {
     ) -> Result<(), InvalidSetting> {
         match setting {
             "THROTTLING_ATTEMPTS_PER_SOURCE" => self.attempts_per_source = number(3, 100)? as i64,
-            // Behind a proxy whose word is not taken, many clients are one source.
+            // Many clients behind an untrusted proxy are one source.
             "THROTTLING_FAILURES_PER_SOURCE" => {
                 self.failures_per_source = number(10, 100_000)? as i64;
             }
@@ -266,8 +268,8 @@ impl Throttling {
     }
 }
 
-/// The least memory of an Argon2id hash with so many passes, in KiB. Less memory
-/// takes more passes: OWASP's choices are equally strong.
+/// Returns the least memory of an Argon2id hash with this many passes, in KiB. Less
+/// memory needs more passes: OWASP's recommendations are equally strong.
 pub fn argon2_floor_kib(iterations: u32) -> u32 {
     let mib = match iterations {
         0 | 1 => 46,
@@ -306,7 +308,7 @@ fn tool_errors(name: &str, value: &str) -> Result<ToolErrors, InvalidSetting> {
     }
 }
 
-fn truth(name: &str, value: &str) -> Result<bool, InvalidSetting> {
+fn boolean(name: &str, value: &str) -> Result<bool, InvalidSetting> {
     value
         .parse()
         .map_err(|_| invalid(name, value, "true or false"))
@@ -329,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_be_used_is_named_with_what_was_expected() {
+    fn an_invalid_value_is_reported_with_what_was_expected() {
         let error = read("USER_AUTH_PASSWORD_MIN_LENGTH", "7").unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -338,13 +340,13 @@ mod tests {
         assert!(read("USER_AUTH_ACCESS_TOKEN_TTL_SECONDS", "15m").is_err());
         assert!(read("USER_AUTH_ISSUER", "").is_err());
         assert!(read("USER_AUTH_CODE_TTL_SECONDS", "601").is_err());
-        // What is meant to shut a door does not leave it open by mistake.
+        // A typing error must not switch a protection off.
         assert!(read("USER_AUTH_REQUIRE_API_KEY", "yes").is_err());
         assert!(read("USER_AUTH_MCP_TOOL_ERRORS", "results").is_err());
     }
 
     #[test]
-    fn guesses_can_be_made_fewer_and_never_without_bound() {
+    fn throttling_limits_are_accepted_within_their_bounds_only() {
         for (name, low, high) in [
             ("ATTEMPTS_PER_SOURCE", 3, 100),
             ("FAILURES_PER_SOURCE", 10, 100_000),
@@ -364,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn other_services_have_names_of_their_own() {
+    fn audiences_that_are_not_distinct_are_rejected() {
         let read = |variables: &[(&str, &str)]| {
             let variables = variables.iter();
             Settings::from_variables(
@@ -373,7 +375,7 @@ mod tests {
         };
         let own = ("USER_AUTH_AUDIENCE", "auth");
         let others = ("USER_AUTH_OTHER_AUDIENCES", "billing, auth");
-        // In whichever order they are read.
+        // The order of the variables does not matter.
         for variables in [[own, others], [others, own]] {
             let error = read(&variables).unwrap_err().to_string();
             assert!(error.starts_with("USER_AUTH_OTHER_AUDIENCES is 'billing, auth'"));
@@ -387,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_is_used_and_the_rest_has_its_default() {
+    fn variables_that_are_not_set_have_their_defaults() {
         let settings = read("USER_AUTH_ACCESS_TOKEN_TTL_SECONDS", "60").unwrap();
         assert_eq!(settings.access_token_ttl, Duration::from_secs(60));
         assert_eq!(settings.session_idle, Settings::default().session_idle);

@@ -16,20 +16,20 @@ use crate::domain::role::RoleName;
 use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
 
-/// What a user may do is looked up role by role at every check.
+/// Every permission check reads all roles of a user, so their number is bounded.
 pub(super) const MAX_ROLES: usize = 32;
 
-/// Assigns a role to a user, who has its permissions from then on. Assigning it
-/// again changes nothing. Neither the role nor the user may do more than the caller;
-/// the operator of the host can assign any role to any user, and so makes the first
-/// `admin`.
+/// Assigns a role to a user, who has its permissions from then on. Returns the user;
+/// assigning a role again changes nothing. Requires `user-auth:roles:write`; neither the
+/// role nor the user may have permissions that the caller lacks. Only the operator of the
+/// host is exempt, and so appoints the first `admin`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AssignRole {
-    /// Whose it shall be; or give the username.
+    /// The user, by id; or use `username`.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// Whose it shall be; or give the user_id.
+    /// The user, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
     /// The name of the role.

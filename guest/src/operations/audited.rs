@@ -1,4 +1,4 @@
-//! Whose audit trail an operation is about.
+//! Selects the account whose audit trail an operation is about.
 
 use super::input;
 use crate::domain::account::Account;
@@ -10,8 +10,8 @@ use crate::domain::permission::AUDIT_READ;
 use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
 
-/// The account that is named, if one is and the actor may read its trail: their
-/// own, or with the permission any, one that is deleted included.
+/// Returns the named account, if one is named and the actor may read its trail: the
+/// actor's own or, with the permission, that of any account, deleted ones included.
 pub fn named(
     user_id: Option<Id>,
     username: Option<&Username>,
@@ -29,7 +29,8 @@ pub fn named(
     }
 }
 
-/// Who may not read the trails of others does not learn which names there are.
+/// Requires the permission before the lookup, so that callers without it cannot find out
+/// which user names exist.
 fn of_name(username: &Username, context: &Context) -> Result<Id> {
     if let Actor::User(session) = context.actor()
         && session.username == *username

@@ -19,37 +19,36 @@ use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
-/// Changes the password of the account that calls, and ends all its other
-/// sessions, API keys that these may have made, and the codes that were sent for it.
-/// Takes the current password, and a session that began lately, with the second factor
-/// if the account has one.
+/// Changes the caller's password. Ends all other sessions of the account, the API keys
+/// that they may have created, and all codes sent for the account. Requires the current
+/// password and a recent login, with the second factor if the account has one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
-    /// The password as it is.
+    /// The current password.
     pub current_password: TypedPassword,
-    /// The password as it shall be.
+    /// The new password.
     pub new_password: Password,
-    /// Which API keys end as well: `recent` (the default) those that another session
-    /// made or rotated while it can still have been alive, by default within 30 days;
-    /// `all` of the account; `none`.
+    /// Which API keys to end as well: `recent` (the default) ends those that another
+    /// session created or rotated within a session's maximum lifetime, 30 days by
+    /// default; `all` ends all keys of the account; `none` ends none.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }
 
-/// That the password is changed.
+/// The result of a password change.
 #[derive(Serialize, JsonSchema)]
 pub struct ChangedPassword {
-    /// The one session that goes on.
+    /// The only session that continues.
     pub session_id: Id,
-    /// The API keys that have ended with it; not there: none.
+    /// The API keys that were ended; absent if there were none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended_api_keys: Vec<Id>,
 }
 
 impl Operation for ChangePassword {
     const NAME: &'static str = "change_password";
-    const TITLE: &'static str = "Change one's password";
+    const TITLE: &'static str = "Change the password";
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::FreshSession;
     type Output = ChangedPassword;
@@ -61,10 +60,12 @@ impl Operation for ChangePassword {
             email: account.email.as_ref(),
         };
         password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
-        // A stolen token must not be a way around the throttle of logins.
+        // Without throttling, a stolen token would be a way to guess the password without
+        // limit.
         let attempt = Attempt::admit(Authenticator::password_of(&account), context)?;
         KnownCosts::learn_own(context)?;
-        // Both hashes before the count: without either there is no verdict.
+        // Both hashes come before the count: if either fails, there is no verdict to
+        // count.
         let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
         let mut verdict = Verdict::on(account.password, &self.current_password, context)?;
         attempt.count(context)?;
@@ -74,12 +75,12 @@ impl Operation for ChangePassword {
     }
 }
 
-/// Whose password is to be changed, and in which session.
+/// Reads the account and the session in which the password is changed.
 fn read(context: &Context) -> Result<Own> {
     Own::read(context)
 }
 
-/// Whether what was given is the password that this record keeps.
+/// Whether the password that was sent matches this record.
 struct Verdict {
     password: PasswordRecord,
     is_right: bool,
@@ -93,7 +94,7 @@ impl Verdict {
 }
 
 impl ChangePassword {
-    /// `None`: something happened to the account meanwhile.
+    /// Returns `None` if the account changed concurrently.
     fn exchange(
         &self,
         verdict: &mut Verdict,
@@ -105,7 +106,7 @@ impl ChangePassword {
             account,
             head,
         } = read(context)?;
-        // A login may have hashed it once more meanwhile.
+        // A concurrent login may have rehashed the password.
         if verdict.password != account.value.password {
             let password = account.value.password.clone();
             *verdict = Verdict::on(password, &self.current_password, context)?;
@@ -117,7 +118,7 @@ impl ChangePassword {
             audit::record_refusal(event, whom, context)?;
             return Err(AuthError::new(
                 Kind::Authentication,
-                "The current password is not right",
+                "The current password is wrong",
             ));
         }
         let mut batch = Batch::new();
@@ -125,8 +126,8 @@ impl ChangePassword {
         let change = |account: &mut Account| account.set_password(new.clone());
         let mut changed = account.value.clone();
         change(&mut changed);
-        // Guesses at the old password are none at this one, and the sources that the old
-        // one came from are strange, but for this one.
+        // Guesses at the old password do not count for the new one, and sources known by
+        // the old password become unknown, except this one.
         throttle::know_source(Authenticator::password_of(&changed), &mut batch, context)?;
         let keys = self.end_api_keys;
         let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;

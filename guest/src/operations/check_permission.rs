@@ -11,28 +11,29 @@ use crate::domain::permission::Permission;
 use crate::domain::secret::Secret;
 use crate::error::{AuthError, FieldError, Result};
 
-/// Tells whether the owner of an access token may do something; without a token,
-/// whether the caller may. A token that is not valid permits nothing.
+/// Checks whether the owner of an access token has a permission or, without a token,
+/// whether the caller has it. Returns `allowed` and, if known, the user id. An invalid
+/// token has no permissions.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckPermission {
-    /// What they would do, such as `billing:invoices:read`.
+    /// The permission to check, such as `billing:invoices:read`.
     pub permission: Permission,
-    /// The access token of who would do it; leave it out to ask for yourself.
+    /// The access token to check; leave it out to check the caller.
     #[serde(default)]
     pub token: Option<Secret>,
-    /// Whom that token has to be for, if not this service: a service that was shown
-    /// one of `issue_token` names itself here.
+    /// The audience that the token must have, if not this service. A service that
+    /// received a token made by `issue_token` names itself here.
     #[serde(default)]
     pub audience: Option<String>,
 }
 
-/// Whether they may.
+/// The outcome of a permission check.
 #[derive(Serialize, JsonSchema)]
 pub struct Decision {
-    /// Whether they may.
+    /// Whether the permission is granted.
     pub allowed: bool,
-    /// The user id of who would do it, where that is known.
+    /// The user id that was checked, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sub: Option<Id>,
 }
@@ -47,7 +48,7 @@ impl Operation for CheckPermission {
     fn run(self, context: &Context) -> Result<Decision> {
         let actor = match &self.token {
             Some(token) => owner_of(token, self.audience.as_deref(), context)?,
-            // What a caller shows for itself is good for this service alone.
+            // A caller's own credential is valid for this service only.
             None if self.audience.is_some() => return Err(audience_of_nothing()),
             None => caller(context)?,
         };
@@ -58,7 +59,7 @@ impl Operation for CheckPermission {
     }
 }
 
-/// Whoever calls: nobody in particular, if what they show is worth nothing.
+/// Returns the caller, which is anonymous if its credential is invalid.
 fn caller(context: &Context) -> Result<Actor> {
     match &context.caller.principal {
         Principal::Anonymous => Ok(Actor::Anonymous),
@@ -72,7 +73,7 @@ fn caller(context: &Context) -> Result<Actor> {
 }
 
 fn audience_of_nothing() -> AuthError {
-    let problem = "is missing: an audience is that of a token";
+    let problem = "is missing; it is required if `audience` is set";
     AuthError::invalid(vec![FieldError::new("token", problem)])
 }
 

@@ -16,22 +16,22 @@ use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::LogLevel;
 
-/// Begins the session that `login` gave a challenge for, with a code of the second
-/// factor. A challenge takes five codes at the most, and none after five minutes;
-/// every code is good once. Too many wrong codes are throttled, whatever the
-/// password.
+/// Completes a login with a code of the second factor, for which `login` returned a
+/// challenge. Returns the tokens of the new session. A challenge accepts at most five
+/// codes within five minutes, and each code works once. Too many wrong codes are
+/// throttled, even with the correct password.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompleteLogin {
-    /// The challenge of the login.
+    /// The challenge that `login` returned.
     pub challenge: Secret,
-    /// The six digits that the app shows, or a recovery code.
+    /// The six digits that the authenticator app shows, or a recovery code.
     pub code: Code,
 }
 
 impl Operation for CompleteLogin {
     const NAME: &'static str = "complete_login";
-    const TITLE: &'static str = "Log in: the second factor";
+    const TITLE: &'static str = "Complete a login with the second factor";
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Tokens;
@@ -66,7 +66,8 @@ impl CompleteLogin {
             _ => Authenticator::RecoveryCode(challenge.user_id),
         };
         let attempt = Attempt::admit(authenticator, context)?;
-        // After that: a code that is not looked at takes none of the challenge's.
+        // Only now: a code that is not checked must not use up one of the challenge's
+        // attempts.
         if !challenge.count_code(&context.ports)? {
             return self.refuse(context);
         }
@@ -77,14 +78,15 @@ impl CompleteLogin {
         }
     }
 
-    /// The challenge and the account as they are now; `None`: no code can answer it.
+    /// Returns the challenge and the account as they are now, or `None` if no code can
+    /// answer the challenge.
     fn read(&self, context: &Context) -> Result<Option<Asked>> {
         let ports = &context.ports;
         let Some(found) = LoginChallenge::read(self.challenge.expose(), ports)? else {
             return Ok(None);
         };
         let (account, head) = Account::read(found.value.user_id, ports)?;
-        // After the head: meanwhile it may have been answered.
+        // Read again after the head, since it may have been answered in between.
         let challenge = LoginChallenge::read(self.challenge.expose(), ports)?;
         let (Some(account), Some(challenge)) = (account, challenge) else {
             return Ok(None);
@@ -97,7 +99,7 @@ impl CompleteLogin {
         }))
     }
 
-    /// `None`: a race was lost; `Some(None)`: it does not begin a session.
+    /// Returns `None` if a race was lost, and `Some(None)` if no session begins.
     fn settle(&self, attempt: &Counted, context: &Context) -> Result<Option<Option<Tokens>>> {
         let Some(asked) = self.read(context)? else {
             return Ok(Some(None));
@@ -134,8 +136,8 @@ impl CompleteLogin {
         Ok(batch.commit(context)?.then_some(Some(tokens)))
     }
 
-    /// One text for every reason: a wrong code, one that was used before, and a
-    /// challenge that is not good for anything.
+    /// Returns the same error for every reason: a wrong code, a used code or an invalid
+    /// challenge.
     fn refuse(&self, context: &Context) -> Result<Tokens> {
         throttle::count_failure(context)?;
         Err(AuthError::new(
@@ -156,8 +158,8 @@ fn success(account: &Account, tokens: &Tokens, proof: Proof) -> Event<'static> {
         .detail("amr", proof.amr())
 }
 
-/// A challenge that may be answered, the account that it is for, and the head of its
-/// audit chain.
+/// A challenge that can be answered, its account, and the head of the account's audit
+/// chain.
 struct Asked {
     challenge: Stored<LoginChallenge>,
     account: Stored<Account>,

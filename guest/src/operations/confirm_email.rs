@@ -17,20 +17,20 @@ use crate::domain::secret::Secret;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
-/// Shows with a code that one reads what is sent to an address, which thereby is
-/// the verified address of one's account, and no other's. Who read the verified
-/// address that the account had before is told.
+/// Verifies an email address with the code that was sent to it. It becomes the verified
+/// address of the caller's account and of no other account. The previously verified
+/// address is notified of the change. Requires a session of the account.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmEmail {
-    /// The code. It is good once, and only until a newer one is sent.
+    /// The code. It works once, and only until a newer one is sent.
     pub code: Secret,
 }
 
-/// The address that is verified.
+/// The verified address.
 #[derive(Serialize, JsonSchema)]
 pub struct ConfirmedEmail {
-    /// Whose it is.
+    /// The account that owns the address.
     pub user_id: Id,
     /// The address.
     pub email: Email,
@@ -45,8 +45,8 @@ impl Operation for ConfirmEmail {
 
     fn run(self, context: &Context) -> Result<ConfirmedEmail> {
         let code = begin(&self.code, context)?;
-        // The code alone is not enough: whoever got it by a slip of the owner's, or
-        // had it sent by a session that is over, is not the owner.
+        // The code alone is not enough: a person who got it by the owner's mistake, or
+        // had it sent from a session that has ended, is not the owner.
         if code.user_id() != context.actor().session()?.user_id {
             return Err(refuse(Self::NAME, &code, context)?);
         }
@@ -54,7 +54,7 @@ impl Operation for ConfirmEmail {
     }
 }
 
-/// `None`: something happened to the account, or the address, meanwhile.
+/// Returns `None` if the account or the address changed concurrently.
 fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
     let (account, head) = Account::read(code.user_id(), &context.ports)?;
     let slot = code.find(Purpose::Email, context)?;
@@ -73,7 +73,7 @@ fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
     };
     let mut batch = Batch::new();
     batch.change(&found, &account);
-    // Only how it is written may be new.
+    // A change in spelling alone leaves the address record as it is.
     let held = old.verified_email().map(Email::canonical);
     if held != Some(email.canonical()) {
         if Account::id_of_email(&email, context)?.is_some() {
@@ -93,7 +93,7 @@ fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
     Ok(batch.commit(context)?.then_some(confirmed))
 }
 
-/// Only who reads what is sent to the address gets to see this.
+/// Only a caller that can read messages to the address receives this error.
 fn taken() -> AuthError {
     AuthError::new(
         Kind::Application,

@@ -18,22 +18,22 @@ use crate::domain::throttle::{self, Authenticator};
 use crate::error::{AuthError, Result};
 use crate::ports::MessageKind;
 
-/// Sets a new password with a code that was sent to the verified address of the
-/// account. All its sessions and API keys end, and none begins: log in with the
-/// new password.
+/// Sets a new password with the code that `request_password_reset` or
+/// `force_password_reset` sent to the account's verified address. Ends all sessions and
+/// API keys of the account. No session begins: log in with the new password.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmPasswordReset {
-    /// The code. It is good once, and only until a newer one is sent.
+    /// The code. It works once, and only until a newer one is sent.
     pub code: Secret,
-    /// The password as it shall be.
+    /// The new password.
     pub new_password: Password,
 }
 
-/// Whose password is new.
+/// The account with the new password.
 #[derive(Serialize, JsonSchema)]
 pub struct PasswordReset {
-    /// Whose password it is.
+    /// The id of the account.
     pub user_id: Id,
 }
 
@@ -46,7 +46,7 @@ impl Operation for ConfirmPasswordReset {
 
     fn run(self, context: &Context) -> Result<PasswordReset> {
         let code = begin(&self.code, context)?;
-        // Before the hash, which is dear; what decides is the batch below.
+        // Checked before the hash, which is expensive; the batch below decides.
         let Some(redeemable) = Redeemable::read(&code, context)? else {
             return Err(refuse(Self::NAME, &code, context)?);
         };
@@ -65,9 +65,10 @@ impl Operation for ConfirmPasswordReset {
     }
 }
 
-/// What has the form of a code, from a source that may still try one.
+/// Parses a code from a source that may still try one.
 ///
-/// Fails with -32001, or with -32003 when it was one failure too many.
+/// Fails with -32001 if it is malformed, and with -32003 if the source has failed too
+/// often.
 pub(super) fn begin(code: &Secret, context: &Context) -> Result<Code> {
     throttle::check_source(context)?;
     match Code::parse(code.expose()) {
@@ -79,21 +80,21 @@ pub(super) fn begin(code: &Secret, context: &Context) -> Result<Code> {
     }
 }
 
-/// Counts and records a code that is not good, and gives the error to return.
+/// Counts and records an invalid code, and returns the error for it.
 pub(super) fn refuse(operation: &str, code: &Code, context: &Context) -> Result<AuthError> {
     throttle::count_failure(context)?;
     let user_id = code.user_id();
-    let nobody = Nobody::new("code", &user_id.to_string(), &context.ports)?;
+    let unknown = Nobody::new("code", &user_id.to_string(), &context.ports)?;
     let (account, _) = Account::read(user_id, &context.ports)?;
     let whom = match account {
         Some(account) => Whom::Account(account.value.user_id),
-        None => Whom::Nobody(nobody),
+        None => Whom::Nobody(unknown),
     };
     audit::record_refusal(Event::refused(operation, "invalid_code"), whom, context)?;
     Ok(AuthError::invalid_code())
 }
 
-/// A code that is good, and what it is good for.
+/// A valid code, with the account it was sent for.
 struct Redeemable {
     account: Stored<Account>,
     head: Found<Head>,
@@ -101,8 +102,8 @@ struct Redeemable {
 }
 
 impl Redeemable {
-    /// `None`: the code is not good, or the address that it was sent to is not
-    /// the account's any more.
+    /// Returns `None` if the code is invalid, or if the address it was sent to is no
+    /// longer the account's verified address.
     fn read(code: &Code, context: &Context) -> Result<Option<Redeemable>> {
         let (account, head) = Account::read(code.user_id(), &context.ports)?;
         let slot = code.find(Purpose::PasswordReset, context)?;
@@ -120,15 +121,15 @@ impl Redeemable {
         }))
     }
 
-    /// `None`: something happened to the account meanwhile.
+    /// Returns `None` if the account changed concurrently.
     fn reset(self, new: PasswordRecord, context: &Context) -> Result<Option<PasswordReset>> {
         let old = &self.account.value;
         let mut account = Account {
             session_epoch: old.session_epoch.saturating_add(1),
             ..old.clone()
         };
-        // Guesses at the old password are none at this one, and the sources that it came
-        // from are strange, but for this one.
+        // Guesses at the old password do not count for the new one, and sources known by
+        // the old password become unknown, except this one.
         account.set_password(new);
         let user_id = account.user_id;
         let mut batch = Batch::new();

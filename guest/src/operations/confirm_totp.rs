@@ -20,30 +20,30 @@ use crate::domain::totp::TotpCode;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
-/// Makes the app of `enroll_totp` the second factor of the account that calls, in
-/// the place of the one before, if there was one. Ends all other sessions and API keys
-/// that these may have made, and gives recovery codes, which are shown this once. Takes
-/// a session that began lately.
+/// Confirms the authenticator app of `enroll_totp` with a code, and makes it the caller's
+/// second factor in place of any previous one. Returns recovery codes, which are shown
+/// only once. Ends all other sessions of the account and the API keys that they may have
+/// created. Requires a recent login, with the second factor if the account has one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmTotp {
     /// The six digits that the app shows.
     pub code: TotpCode,
-    /// Which API keys end as well: `recent` (the default) those that another session
-    /// made or rotated while it can still have been alive, by default within 30 days;
-    /// `all` of the account; `none`.
+    /// Which API keys to end as well: `recent` (the default) ends those that another
+    /// session created or rotated within a session's maximum lifetime, 30 days by
+    /// default; `all` ends all keys of the account; `none` ends none.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }
 
-/// What is there to be kept for the day that the app is lost.
+/// Recovery codes, for when the app is lost.
 #[derive(Serialize, JsonSchema)]
 pub struct RecoveryCodes {
-    /// Each does once what a code of the app does. Keep them secret.
+    /// Each works once in place of a code of the app. Keep them secret.
     pub recovery_codes: Vec<Secret>,
-    /// The session that goes on.
+    /// The session that continues.
     pub session_id: Id,
-    /// The API keys that have ended with it; not there: none.
+    /// The API keys that were ended; absent if there were none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended_api_keys: Vec<Id>,
 }
@@ -66,7 +66,7 @@ impl Operation for ConfirmTotp {
     }
 }
 
-/// What is to be confirmed, and by whom.
+/// Reads the enrolment to confirm, with its account and session.
 fn read(context: &Context) -> Result<(Own, Enrolment)> {
     let own = Own::read(context)?;
     match own.account.value.enrolment.clone() {
@@ -80,7 +80,7 @@ fn read(context: &Context) -> Result<(Own, Enrolment)> {
 }
 
 impl ConfirmTotp {
-    /// `None`: a race was lost.
+    /// Returns `None` if a race was lost.
     fn confirm(&self, attempt: &Counted, context: &Context) -> Result<Option<RecoveryCodes>> {
         let (own, enrolment) = read(context)?;
         let Own {
@@ -100,10 +100,10 @@ impl ConfirmTotp {
             )
             .detail(
                 "action",
-                "check that the clock of the phone is right, and try the next code",
+                "check that the phone's clock is correct, and try the next code",
             ));
         };
-        // Its owner has proved both by now.
+        // The owner has now proved both factors.
         session.value.amr = Proof::Totp.amr();
         let mut batch = Batch::new();
         let change = |account: &mut Account| {

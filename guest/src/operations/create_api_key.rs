@@ -17,41 +17,41 @@ use crate::domain::secret::Secret;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
-/// Makes an API key, which acts for its account (`X-API-Key`) and may do what
-/// both its scopes and the account's roles permit. For one's own account this
-/// takes a session that began lately, with the second factor if the account has one;
-/// for another's a permission, and then neither the scopes nor the roles of that
-/// account go beyond what the maker may do. The owner of the account is notified at
-/// its verified address. The key itself is shown this once.
+/// Creates an API key that acts for an account in the header `X-API-Key`. The key may do
+/// what both its scopes and the account's roles permit. Returns the key itself, which is
+/// shown only once; the owner is notified at the verified address. A session must come
+/// from a recent login, with the second factor if the account has one. A key for another
+/// account also requires `user-auth:api-keys:write`, and neither its scopes nor the roles
+/// of that account may exceed what the caller may do.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateApiKey {
-    /// What to call it.
+    /// A name for the key.
     pub name: KeyName,
-    /// What it may do at the most, such as `billing:read` or `billing:*`; nothing
-    /// unless given.
+    /// The most that the key may do, such as `billing:read` or `billing:*`; nothing by
+    /// default.
     #[serde(default)]
     pub scopes: Scopes,
-    /// How long it is good; for good unless given.
+    /// The lifetime of the key in days; unlimited by default.
     #[serde(default)]
     pub expires_in_days: Option<Days>,
-    /// Whom it acts for, if not for who calls.
+    /// The account that the key acts for; the caller's own by default.
     #[serde(default)]
     pub user_id: Option<Id>,
 }
 
-/// A key that has just been made.
+/// A newly created key.
 #[derive(Serialize, JsonSchema)]
 pub struct NewApiKey {
     /// The key itself, which is not shown again. Keep it secret.
     pub api_key: Secret,
-    /// Identifies the key; no secret.
+    /// The id of the key, which is not secret.
     pub key_id: Id,
-    /// What it is called.
+    /// The name of the key.
     pub name: KeyName,
-    /// What it may do at the most.
+    /// The most that the key may do.
     pub scopes: Vec<Grant>,
-    /// When it ends (RFC 3339); not there: not by itself.
+    /// The time at which it expires (RFC 3339); absent if it does not expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
@@ -69,7 +69,7 @@ impl Operation for CreateApiKey {
 }
 
 impl CreateApiKey {
-    /// Returns `None` when a race was lost.
+    /// Returns `None` if a race was lost.
     fn create(&self, context: &Context) -> Result<Option<NewApiKey>> {
         let ports = &context.ports;
         let user_id = authority::subject(self.user_id, API_KEYS_WRITE, context)?;
@@ -88,7 +88,7 @@ impl CreateApiKey {
         if api_key::ids_of(user_id, ports)?.len() >= places as usize {
             return Err(AuthError::new(
                 Kind::Application,
-                "The account has as many API keys as it can have",
+                "The account has reached its maximum number of API keys",
             )
             .detail("max_api_keys", places)
             .detail("action", "revoke some with revoke_api_key"));
@@ -112,7 +112,7 @@ impl CreateApiKey {
     }
 }
 
-/// How many keys the account can have when the actor makes one more.
+/// Returns the number of keys that the account may reach by this actor creating one.
 fn places(user_id: Id, context: &Context) -> u32 {
     match context.actor() {
         Actor::ApiKey(own) if own.user_id == user_id => {
@@ -134,8 +134,8 @@ impl NewApiKey {
     }
 }
 
-/// Fails with -32002 when the scopes go beyond what the actor may do, unless it is
-/// logged in to the account: a session can do all that a key of its account ever could.
+/// Fails with -32002 if the scopes exceed what the actor may do, unless it is logged in
+/// to the account: a session can already do all that any key of its account ever could.
 /// Any other actor could do more with the key than before.
 pub(super) fn require_scopes(user_id: Id, scopes: &Scopes, context: &Context) -> Result<()> {
     match context.actor() {
@@ -144,8 +144,8 @@ pub(super) fn require_scopes(user_id: Id, scopes: &Scopes, context: &Context) ->
     }
 }
 
-/// Fails with -32002 when this is the account of another that may do more than the
-/// actor. Of its own account an API key reaches the keys that [`is_in_reach`] says.
+/// Fails with -32002 if the account is another's and has permissions that the actor
+/// lacks. Which keys of its own account an API key reaches is up to [`is_in_reach`].
 pub(super) fn require_owner_governed(account: &Account, context: &Context) -> Result<()> {
     if context.actor().user_id() == Some(account.user_id) {
         return Ok(());
@@ -153,8 +153,9 @@ pub(super) fn require_owner_governed(account: &Account, context: &Context) -> Re
     authority::require_governed(account, context)
 }
 
-/// Whether the actor may see and end this key, as far as its own account is concerned:
-/// with a session any, with an API key that one and those that it could make itself.
+/// Returns whether the actor may see and end this key, as far as its own account is
+/// concerned: a session reaches every key, and an API key itself and those that it could
+/// create.
 pub(super) fn is_in_reach(key: &ApiKey, context: &Context) -> Result<bool> {
     let Actor::ApiKey(own) = context.actor() else {
         return Ok(true);

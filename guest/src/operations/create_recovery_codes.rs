@@ -14,16 +14,15 @@ use crate::domain::session::Own;
 use crate::error::Result;
 use crate::ports::MessageKind;
 
-/// Makes new recovery codes for the account that calls, which are shown this once;
-/// the old ones are dead. Takes a session that began lately with the second
-/// factor.
+/// Creates new recovery codes for the caller's account, and invalidates the old ones. The
+/// codes are shown only once. Requires a recent login with the second factor.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateRecoveryCodes {}
 
 impl Operation for CreateRecoveryCodes {
     const NAME: &'static str = "create_recovery_codes";
-    const TITLE: &'static str = "Make new recovery codes";
+    const TITLE: &'static str = "Create new recovery codes";
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::FreshSession;
     type Output = RecoveryCodes;
@@ -33,7 +32,7 @@ impl Operation for CreateRecoveryCodes {
     }
 }
 
-/// `None`: a race was lost.
+/// Returns `None` if a race was lost.
 fn create(context: &Context) -> Result<Option<RecoveryCodes>> {
     let Own {
         session,

@@ -15,12 +15,12 @@ use crate::domain::records::Batch;
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Creates an account for a program: it has no password, and is used by its API keys
-/// alone. Make those with `create_api_key`.
+/// Creates an account for a program. It has no password and is used only by its API keys;
+/// create those with `create_api_key`. Requires `user-auth:api-keys:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateServiceAccount {
-    /// What the program is called: a user name like all others.
+    /// The name of the program, unique among all user names.
     pub username: Username,
 }
 

@@ -11,22 +11,23 @@ use crate::domain::records::Batch;
 use crate::domain::role::{Description, Role, RoleName};
 use crate::error::{AuthError, FieldError, Kind, Result};
 
-/// With this many, a role is a page of the store, and a check stays cheap.
+/// Keeps a role within one page of the store, and checks cheap.
 const MAX_GRANTS: usize = 100;
 
-/// Defines a role: a named set of permissions to assign to users. One of this
-/// name is replaced, for all who have it. Nobody can put into a role, or take out
-/// of one, what they may not do themselves; `admin` cannot be redefined.
+/// Defines a role, which is a named set of permissions to assign to users. An existing
+/// role with this name is replaced for all its holders. Requires `user-auth:roles:write`,
+/// and every permission that the role grants before and after; `admin` cannot be
+/// redefined.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefineRole {
     /// The name of the role.
     pub role: RoleName,
-    /// What it permits: permissions such as `billing:read`, `billing:*` for all
-    /// below `billing`, `*` for everything. At most 100.
+    /// The permissions that it grants: `billing:read` for one, `billing:*` for all below
+    /// `billing`, `*` for everything. At most 100.
     #[schemars(extend("maxItems" = MAX_GRANTS))]
     pub permissions: Vec<Grant>,
-    /// What it is for.
+    /// The purpose of the role.
     #[serde(default)]
     pub description: Description,
 }
@@ -36,11 +37,11 @@ pub struct DefineRole {
 pub struct RoleView {
     /// Its name.
     pub role: RoleName,
-    /// What it permits.
+    /// The permissions that it grants.
     pub permissions: Vec<Grant>,
-    /// What it is for.
+    /// The purpose of the role.
     pub description: Description,
-    /// When it was defined last (RFC 3339); none: it is always there.
+    /// When it was last defined (RFC 3339); absent for `admin`, which is built in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub defined_at: Option<String>,
 }
@@ -85,7 +86,7 @@ impl Operation for DefineRole {
     }
 }
 
-/// In order, each once.
+/// Returns the permissions in order and without duplicates.
 fn distinct(mut permissions: Vec<Grant>) -> Result<Vec<Grant>> {
     permissions.sort_unstable();
     permissions.dedup();
@@ -99,21 +100,24 @@ fn distinct(mut permissions: Vec<Grant>) -> Result<Vec<Grant>> {
     Ok(permissions)
 }
 
-/// The error for who would change the role that is always there.
+/// Returns the error for a change of the built-in role.
 pub fn is_built_in() -> AuthError {
-    let problem = "this role is always there, and always permits everything";
+    let problem = "this role is built in, and always permits everything";
     AuthError::invalid(vec![FieldError::new("role", problem)])
 }
 
-/// The error for a role that is not defined.
+/// Returns the error for a role that is not defined.
 pub fn unknown_role(role: &RoleName) -> AuthError {
     AuthError::new(Kind::Application, "There is no such role")
         .detail("role", role.as_str())
-        .detail("action", "define it first; list_roles tells what there is")
+        .detail(
+            "action",
+            "define it with define_role, or choose one from list_roles",
+        )
 }
 
 impl RoleView {
-    /// The role that is always there.
+    /// Returns the built-in role.
     pub fn admin(role: RoleName) -> RoleView {
         RoleView {
             role,

@@ -12,9 +12,9 @@ use crate::domain::records::Batch;
 use crate::domain::role::{Role, RoleName};
 use crate::error::Result;
 
-/// Deletes a role: at once it grants nothing any more to those who have it. They
-/// keep its name, and have it again should it be defined anew. A role that
-/// permits more than the caller may do cannot be deleted, nor can `admin`.
+/// Deletes a role, which stops granting its permissions at once. Users keep its name, so
+/// they have the role again if it is defined again. Requires `user-auth:roles:write`. The
+/// role must not permit more than the caller may do, and `admin` cannot be deleted.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteRole {
@@ -22,7 +22,7 @@ pub struct DeleteRole {
     pub role: RoleName,
 }
 
-/// The role that is gone.
+/// The deleted role.
 #[derive(Serialize, JsonSchema)]
 pub struct DeletedRole {
     /// Its name.

@@ -18,26 +18,27 @@ use crate::domain::username::Username;
 use crate::error::Result;
 use crate::ports::Expect;
 
-/// Deletes a user for good: all sessions and API keys are dead at once, and the
-/// name and the address are free for another. What happened to the account stays in the audit
-/// trail. Nobody can delete themselves, or a user who may do more than they.
+/// Deletes a user permanently, and ends all their sessions and API keys at once. The user
+/// name and the email address can then be used for another account; the audit trail
+/// remains. Requires `user-auth:users:write`. Callers cannot delete themselves or a user
+/// with permissions that they lack.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteUser {
-    /// Whom to delete; or give the username.
+    /// The user, by id; or use `username`.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// Whom to delete; or give the user_id.
+    /// The user, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
 }
 
-/// The user who is gone.
+/// The deleted user.
 #[derive(Serialize, JsonSchema)]
 pub struct DeletedUser {
-    /// The id, which nobody will ever have again.
+    /// The id, which is never used again.
     pub user_id: Id,
-    /// The name, which is free.
+    /// The user name, which is available again.
     pub username: Username,
 }
 
@@ -55,7 +56,7 @@ impl Operation for DeleteUser {
             let Account {
                 user_id, username, ..
             } = governed.account.value.clone();
-            // Sessions are nothing without the account; the sweep takes them away.
+            // Sessions are worthless without their account; the sweep removes them.
             let mut batch = Batch::new();
             api_key::end_all(user_id, &mut batch, &context.ports)?;
             batch.end(&governed.account);

@@ -15,32 +15,32 @@ use crate::domain::session::{self, Own};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
-/// Removes the second factor of the account that calls, recovery codes included,
-/// and ends all its other sessions and API keys that these may have made. Takes a
-/// session that began lately with that second factor.
+/// Removes the caller's second factor, including its recovery codes. Ends all other
+/// sessions of the account and the API keys that they may have created. Requires a recent
+/// login with that second factor.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DisableTotp {
-    /// Which API keys end as well: `recent` (the default) those that another session
-    /// made or rotated while it can still have been alive, by default within 30 days;
-    /// `all` of the account; `none`.
+    /// Which API keys to end as well: `recent` (the default) ends those that another
+    /// session created or rotated within a session's maximum lifetime, 30 days by
+    /// default; `all` ends all keys of the account; `none` ends none.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }
 
-/// That there is no second factor any more.
+/// The result of removing the second factor.
 #[derive(Serialize, JsonSchema)]
 pub struct DisabledTotp {
-    /// The one session that goes on.
+    /// The only session that continues.
     pub session_id: Id,
-    /// The API keys that have ended with it; not there: none.
+    /// The API keys that were ended; absent if there were none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended_api_keys: Vec<Id>,
 }
 
 impl Operation for DisableTotp {
     const NAME: &'static str = "disable_totp";
-    const TITLE: &'static str = "Remove one's authenticator app";
+    const TITLE: &'static str = "Remove the authenticator app";
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::FreshSession;
     type Output = DisabledTotp;
@@ -50,7 +50,7 @@ impl Operation for DisableTotp {
     }
 }
 
-/// `None`: a race was lost.
+/// Returns `None` if a race was lost.
 fn disable(keys: EndApiKeys, context: &Context) -> Result<Option<DisabledTotp>> {
     let Own {
         session,
@@ -75,7 +75,8 @@ fn disable(keys: EndApiKeys, context: &Context) -> Result<Option<DisabledTotp>> 
     }))
 }
 
-/// The account has nothing of the kind. Only its owner learns that.
+/// Returns the error for an account without a second factor, which only its owner
+/// receives.
 pub(super) fn none() -> AuthError {
     AuthError::new(Kind::Application, "The account has no second factor")
         .detail("action", "set one up with enroll_totp and confirm_totp")

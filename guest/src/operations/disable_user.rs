@@ -17,16 +17,17 @@ use crate::domain::records::Batch;
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Disables a user: all sessions and API keys end at once and for good, and logins
-/// fail as with a wrong password until `enable_user`. Nobody can disable
-/// themselves, or a user who may do more than they.
+/// Disables a user, and ends all their sessions and API keys permanently and at once.
+/// Logins then fail as with a wrong password until `enable_user`. Requires
+/// `user-auth:users:write`. Callers cannot disable themselves or a user with permissions
+/// that they lack.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DisableUser {
-    /// Whom to disable; or give the username.
+    /// The user, by id; or use `username`.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// Whom to disable; or give the user_id.
+    /// The user, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
 }

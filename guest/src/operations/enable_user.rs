@@ -15,15 +15,16 @@ use crate::domain::records::Batch;
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Enables a user who was disabled: logins work again. Sessions and API keys that
-/// were ended stay so. Nobody can enable a user who may do more than they.
+/// Enables a disabled user, who can then log in again. Sessions and API keys that were
+/// ended stay ended. Requires `user-auth:users:write`. Callers cannot enable a user with
+/// permissions that they lack.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnableUser {
-    /// Whom to enable; or give the username.
+    /// The user, by id; or use `username`.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// Whom to enable; or give the user_id.
+    /// The user, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
 }

@@ -15,43 +15,43 @@ use crate::domain::session::Own;
 use crate::domain::totp::TotpSecret;
 use crate::error::Result;
 
-/// Gives the account that calls a secret for an authenticator app, as a step
-/// towards a second factor: that counts once `confirm_totp` has shown that the app
-/// has it. Until then all stays as it is. Takes a session that began lately, with
+/// Creates a secret for an authenticator app, as the first step to a second factor.
+/// Nothing changes until `confirm_totp` has confirmed a code of the app. Returns the
+/// secret as text, as a URI and, on request, as a QR code. Requires a recent login, with
 /// the second factor if the account has one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrollTotp {
-    /// Also draw the URI as a QR code: `svg` as a picture, `text` in block characters
-    /// for light text on a dark ground. `none`, which is the default, draws nothing:
-    /// clients that can should draw it themselves, since either takes kilobytes.
+    /// Whether to draw the URI as a QR code as well: `svg` as a picture, `text` in block
+    /// characters for light text on a dark background, `none` (the default) not at all.
+    /// Either form takes kilobytes, so clients that can should draw it themselves.
     #[serde(default)]
     pub qr: QrForm,
 }
 
-/// How a QR code is drawn.
+/// Form of a QR code.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(with = "String", extend("enum" = ["none", "text", "svg"]))]
 pub enum QrForm {
-    /// Not at all.
+    /// No QR code.
     #[default]
     None,
-    /// In block characters.
+    /// Block characters.
     Text,
-    /// As a picture.
+    /// A picture.
     Svg,
 }
 
-/// The secret for the app, in the forms that apps take. Shown this once; keep
-/// every one of them secret.
+/// The secret for the app, in the forms that apps accept. It is shown only once; keep
+/// every form secret.
 #[derive(Serialize, JsonSchema)]
 pub struct TotpEnrolment {
-    /// To be typed: base32 (RFC 4648 section 6) without padding.
+    /// For typing: base32 (RFC 4648 section 6) without padding.
     pub secret: Secret,
-    /// To be followed on the phone itself.
+    /// For opening on the phone itself.
     pub otpauth_uri: Secret,
-    /// The same to be scanned, in the form that was asked for.
+    /// For scanning, in the requested form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qr: Option<Secret>,
 }
@@ -80,7 +80,7 @@ impl Operation for EnrollTotp {
     }
 }
 
-/// `None`: a race was lost.
+/// Returns `None` if a race was lost.
 fn begin(context: &Context) -> Result<Option<TotpSecret>> {
     let Own { account, head, .. } = Own::read(context)?;
     let (enrolment, secret) = Enrolment::begin(account.value.user_id, context)?;

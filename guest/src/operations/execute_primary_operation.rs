@@ -8,30 +8,32 @@ use crate::domain::context::Context;
 use crate::error::{AuthError, FieldError, Result};
 use crate::json;
 
-/// Runs any operation, named in `data.operation`, with the rest of `data` as its
-/// input. With `username` and `password` and no operation it logs in. For
-/// clients that want one tool for all; `get_capabilities` tells what there is.
+/// Runs any operation by its name, for clients that want a single tool. Put the name into
+/// `data.operation` and the operation's input into the other fields of `data`. With
+/// `username` and `password` but no operation, it logs in. `get_capabilities` lists the
+/// operations.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-// `data` is required: the error for a call without it lists the operations.
+// `data` is required in the schema only: the error for a call without it lists the
+// operations.
 #[schemars(extend("required" = ["data"]))]
 pub struct ExecutePrimaryOperation {
-    /// `operation`, and the input of that operation beside it.
-    // What it holds is shown by the record of the operation that it runs.
+    /// `operation`, and beside it the input of that operation.
+    // The record of the operation that runs shows what it holds.
     #[serde(default)]
     #[schemars(schema_with = "data", extend("writeOnly" = true))]
     pub data: Value,
 }
 
-/// What stands in `data`, as far as that is the same for all operations.
+/// Returns the schema of `data`, as far as it is the same for all operations.
 fn data(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "properties": {
             "operation": {
                 "type": "string",
-                "description": "The name of the operation, such as register; its other fields \
-                    stand beside it.",
+                "description": "The name of the operation, such as register; put its input into \
+                    the other fields.",
             },
             "username": {
                 "type": "string",
@@ -50,7 +52,7 @@ fn data(_: &mut SchemaGenerator) -> Schema {
 impl Operation for ExecutePrimaryOperation {
     const NAME: &'static str = "execute_primary_operation";
     const TITLE: &'static str = "Run an operation";
-    // It may be any of the others.
+    // The most severe effect, since it may run any other operation.
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Map<String, Value>;
@@ -80,14 +82,14 @@ impl Operation for ExecutePrimaryOperation {
         };
         match (definition.invoke)(Value::Object(data), context) {
             Ok(Value::Object(output)) => Ok(output),
-            // No operation gives anything but an object.
+            // Every operation returns an object.
             Ok(other) => Ok(json::fields([("result", other)])),
             Err(error) => Err(within_data(error)),
         }
     }
 }
 
-/// The paths of wrong fields, as they are in the input of this operation.
+/// Adjusts the paths of invalid fields to the input of this operation.
 fn within_data(mut error: AuthError) -> AuthError {
     let fields = error
         .details
@@ -110,7 +112,7 @@ fn no_operation(data: &Map<String, Value>, wrong_type: bool) -> AuthError {
         if wrong_type {
             "expected the name of an operation"
         } else {
-            "is missing; without it, username and password log in"
+            "is missing; without it, only a login with username and password is possible"
         },
     )];
     for field in ["username", "password"] {
@@ -122,7 +124,7 @@ fn no_operation(data: &Map<String, Value>, wrong_type: bool) -> AuthError {
 }
 
 fn unknown_operation(name: &str) -> AuthError {
-    let problem = format!("'{}' is no operation", super::shortened(name));
+    let problem = format!("'{}' is not an operation", super::shortened(name));
     with_operations(AuthError::invalid(vec![FieldError::new(
         "data.operation",
         problem,

@@ -13,56 +13,55 @@ use crate::domain::role::{self, Granted, RoleName};
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Tells what a user may do and which role grants it; for one permission, what
-/// gives it or why it is withheld. Without `user_id` and `username` it tells of
-/// the caller, whom that takes a session; for others it takes the permission
-/// `user-auth:roles:read`. An API key may have less than its user: its scopes.
+/// Explains what a user may do: every grant with the role it comes from, and for one
+/// permission why it is granted or denied. Without `user_id` and `username` it explains
+/// the caller's permissions, which requires a session; for other users it requires
+/// `user-auth:roles:read`. An API key may be further limited by its scopes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainPermissions {
-    /// Of whom to tell, or the username; leave out both for yourself.
+    /// The user, by id; leave out both this and `username` for yourself.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// Of whom to tell, or the user_id; leave out both for yourself.
+    /// The user, by user name; leave out both this and `user_id` for yourself.
     #[serde(default)]
     pub username: Option<Username>,
-    /// What to explain, such as `billing:invoices:read`.
+    /// The permission to explain, such as `billing:invoices:read`.
     #[serde(default)]
     pub permission: Option<Permission>,
 }
 
-/// What a user may do, and why.
+/// The permissions of a user, and where they come from.
 #[derive(Serialize, JsonSchema)]
 pub struct Explanation {
-    /// Who.
+    /// The id of the user.
     pub user_id: Id,
-    /// All that is granted, role by role. It counts only while the account is
-    /// active.
+    /// Every grant, role by role. Grants have effect only while the account is active.
     pub grants: Vec<GrantedBy>,
-    /// What was asked about.
+    /// The explanation of the requested permission.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Explained>,
 }
 
-/// A grant, and the role that it is from.
+/// A grant, and the role it comes from.
 #[derive(Clone, Serialize, JsonSchema)]
 pub struct GrantedBy {
-    /// What is granted.
+    /// The grant.
     pub grant: Grant,
-    /// By which role.
+    /// The role that contains it.
     pub role: RoleName,
 }
 
-/// What became of one permission.
+/// The decision on one permission.
 #[derive(Serialize, JsonSchema)]
 pub struct Explained {
-    /// Which.
+    /// The permission.
     pub permission: Permission,
     /// Whether the user has it.
     pub allowed: bool,
-    /// The grants that give it.
+    /// The grants that include it.
     pub given_by: Vec<GrantedBy>,
-    /// Why it is not given.
+    /// The reason why it is denied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub withheld: Option<String>,
 }
@@ -88,11 +87,11 @@ impl Operation for ExplainPermissions {
 }
 
 impl ExplainPermissions {
-    /// The account to tell of, if the caller may know.
+    /// Returns the account to explain, if the caller may know about it.
     fn account(&self, context: &Context) -> Result<Account> {
         let target = match (self.user_id, self.username.clone()) {
             (None, Some(username)) if !is_own(&username, context) => {
-                // Only who may know learns whether there is such a user.
+                // Only callers with the permission learn whether the user exists.
                 authority::require_permission(ROLES_READ, context)?;
                 Target::Username(username)
             }
@@ -128,7 +127,7 @@ fn explain(permission: Permission, account: &Account, granted: &[Granted]) -> Ex
     } else if given_by.is_empty() {
         let roles: Vec<&str> = account.roles.iter().map(RoleName::as_str).collect();
         Some(format!(
-            "no role of the user grants it: {}",
+            "none of the user's roles grants it: {}",
             roles.join(", ")
         ))
     } else {

@@ -20,30 +20,31 @@ use crate::domain::username::Username;
 use crate::error::Result;
 use crate::ports::{Expect, MessageKind};
 
-/// Makes the password of a user worthless: all sessions and API keys end at once,
-/// and a code for `confirm_password_reset` goes to the user's verified address, if
-/// there is one. Nobody else gets to see the code. Nobody can do this to
-/// themselves, or to a user who may do more than they.
+/// Invalidates the password of a user, and ends all their sessions and API keys at once.
+/// A code for `confirm_password_reset` goes to the user's verified address, if there is
+/// one; no other person sees the code. Returns whether the code was sent. Requires
+/// `user-auth:users:write`. Callers cannot do this to themselves or to a user with
+/// permissions that they lack.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForcePasswordReset {
-    /// Whose password to reset; or give the username.
+    /// The user, by id; or use `username`.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// Whose password to reset; or give the user_id.
+    /// The user, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
 }
 
-/// Whose password is worthless.
+/// The account whose password was invalidated.
 #[derive(Serialize, JsonSchema)]
 pub struct ForcedReset {
-    /// Identifies the account.
+    /// The id of the account.
     pub user_id: Id,
-    /// The name of the account.
+    /// The user name of the account.
     pub username: Username,
-    /// Whether a code is on its way. If not, there is no verified address, the
-    /// user is disabled, or nothing can be sent.
+    /// Whether a code is on its way. If not, the account has no verified address or is
+    /// disabled, or messages cannot be sent.
     pub delivered: bool,
 }
 
@@ -62,7 +63,7 @@ impl Operation for ForcePasswordReset {
     }
 }
 
-/// `None`: something happened to the account meanwhile.
+/// Returns `None` if the account changed concurrently.
 fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
     let old = &governed.account.value;
     let user_id = old.user_id;

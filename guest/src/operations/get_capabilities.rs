@@ -12,143 +12,141 @@ use crate::error::{Kind, Result};
 use crate::json;
 use crate::mcp;
 
-/// Tells in short what this service is and does: the names of its operations, the
-/// policies and limits in force, its errors and the protocol versions that it speaks.
-/// With `operation` it describes that one instead, with the schemas of its input and
-/// output. Changes nothing.
+/// Returns a summary of this service: its operations, the policies and limits in force,
+/// its error codes and protocol versions. With `operation`, it instead returns the
+/// description and the input and output schemas of that operation. Changes nothing.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetCapabilities {
-    /// The operation to describe, such as login; leave it out for the summary.
+    /// The operation to describe, such as `login`; leave it out for the summary.
     #[serde(default)]
     pub operation: Option<String>,
 }
 
-/// What this service is and does, or one of its operations.
+/// The summary of this service, or the description of one operation.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(extend("type" = "object"))]
 pub enum Capabilities {
-    /// All of it in short.
+    /// The summary of this service.
     Summary(Box<Summary>),
-    /// One operation.
+    /// The description of one operation.
     Operation(Box<OperationView>),
 }
 
-/// What this service is and does.
+/// The summary of this service.
 #[derive(Serialize, JsonSchema)]
 pub struct Summary {
     /// The name of the module.
     pub module: &'static str,
-    /// Its version.
+    /// The version of the module.
     pub version: &'static str,
-    /// What it is concerned with.
+    /// The subject of the module.
     pub domain: &'static str,
-    /// What it is for.
+    /// The purpose of the module.
     pub description: &'static str,
-    /// The names of what it can do, for `invoke`, the command line and
-    /// `data.operation`.
+    /// The names of the operations, for `invoke`, the command line and `data.operation`.
     pub operations: Vec<&'static str>,
-    /// What stands before the name of an operation in that of its MCP tool.
+    /// The prefix that turns the name of an operation into that of its MCP tool.
     pub tool_prefix: &'static str,
-    /// The rules in force.
+    /// The policies in force.
     pub policies: Policies,
     /// The limits in force.
     pub limits: Limits,
-    /// What can go wrong.
+    /// The error codes.
     pub errors: Vec<ErrorView>,
-    /// The versions of MCP that it speaks, newest first.
+    /// The supported versions of MCP, newest first.
     pub protocol_versions: Vec<&'static str>,
 }
 
-/// An operation.
+/// The description of an operation.
 #[derive(Serialize, JsonSchema)]
 pub struct OperationView {
-    /// Its name, for `invoke`, the command line and `data.operation`.
+    /// The name, for `invoke`, the command line and `data.operation`.
     pub name: &'static str,
     /// The MCP tool that runs it.
     pub tool: String,
-    /// Its name for people.
+    /// The name for people.
     pub title: &'static str,
-    /// What it does.
+    /// The description of its MCP tool.
     pub description: String,
-    /// JSON Schema of its input.
+    /// The JSON Schema of its input.
     pub input_schema: Map<String, Value>,
-    /// JSON Schema of its output.
+    /// The JSON Schema of its output.
     pub output_schema: Map<String, Value>,
 }
 
-/// The rules in force.
+/// The policies in force.
 #[derive(Serialize, JsonSchema)]
 pub struct Policies {
-    /// The fewest characters that a new password has.
+    /// The minimum length of a new password, in characters.
     pub password_min_length: usize,
-    /// The most bytes that a password has.
+    /// The maximum length of a password, in bytes.
     pub password_max_bytes: usize,
-    /// How passwords are hashed.
+    /// The algorithm and parameters of password hashes.
     pub password_hash: String,
-    /// What there is for a second factor, for those who want one.
+    /// The optional second factors.
     pub second_factor: &'static str,
-    /// How access tokens are signed.
+    /// The signature algorithm of access tokens.
     pub access_token_algorithm: &'static str,
-    /// How long an access token is good.
+    /// The lifetime of an access token.
     pub access_token_ttl_seconds: u64,
-    /// Each refresh token is good for one use; a second use ends the session.
+    /// Whether refresh tokens work only once; a second use ends the session.
     pub refresh_token_rotation: bool,
-    /// A session that is not refreshed for so long is over.
+    /// A session ends if it is not refreshed for this long.
     pub session_idle_seconds: u64,
-    /// No session outlives this.
+    /// The maximum lifetime of a session.
     pub session_absolute_seconds: u64,
-    /// How long a code is good that was sent to an owner.
+    /// The lifetime of a code sent to an owner.
     pub code_ttl_seconds: u64,
     /// The `iss` of access tokens.
     pub issuer: String,
     /// The `aud` of access tokens.
     pub audience: String,
-    /// The services that `issue_token` gives tokens for.
+    /// The services that `issue_token` issues tokens for.
     pub other_audiences: Vec<String>,
 }
 
 /// The limits in force.
 #[derive(Serialize, JsonSchema)]
 pub struct Limits {
-    /// Failed logins for one user name from one source within the window, those
-    /// under way included.
+    /// Failed logins for one user name from one source per window, including logins in
+    /// progress.
     pub login_attempts_per_username_and_source: i64,
-    /// Attempts on one password, or on the codes of one app, that may follow each
-    /// other without a success, of all sources together that never had one.
+    /// Consecutive attempts on one password, or on the codes of one app, without a
+    /// success, by all sources together that have never succeeded.
     pub attempts_without_success: i64,
-    /// Failed logins from one source within the window.
+    /// Failed logins from one source per window.
     pub login_failures_per_source: i64,
-    /// Accounts that one source may register within the window.
+    /// Accounts that one source may register per window.
     pub registrations_per_source: i64,
-    /// The window.
+    /// The length of the window.
     pub login_failure_window_seconds: u64,
-    /// Codes of a second factor that may be tried on one account from one source
-    /// within the window, until one is right.
+    /// Codes of a second factor that one source may try on one account per window, until
+    /// one is correct.
     pub second_factor_attempts_per_user_and_source: i64,
     /// Codes that may be tried on one challenge.
     pub codes_per_challenge: i64,
-    /// How long a challenge can be answered.
+    /// The lifetime of a challenge.
     pub challenge_ttl_seconds: u64,
-    /// Codes that are sent for one account, or to one address, within an hour.
+    /// Codes sent for one account, or to one address, per hour.
     pub codes_per_account_and_hour: i64,
     /// Messages in one JSON-RPC batch.
     pub batch_messages: usize,
 }
 
-/// An error.
+/// An error code.
 #[derive(Serialize, JsonSchema)]
 pub struct ErrorView {
-    /// Its code.
+    /// The code.
     pub code: i32,
-    /// What it means.
+    /// Its meaning.
     pub meaning: &'static str,
 }
 
 impl Operation for GetCapabilities {
     const NAME: &'static str = "get_capabilities";
-    const TITLE: &'static str = "What this service can do";
+    const TITLE: &'static str = "Describe this service";
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Capabilities;
@@ -169,7 +167,8 @@ impl Summary {
             module: "UserAuth",
             version: env!("CARGO_PKG_VERSION"),
             domain: "authentication",
-            description: "Registers users, logs them in, and tells other services whose a token is",
+            description: "Registers users, logs them in, and lets other services verify who a \
+                token belongs to",
             operations: TABLE.iter().map(|definition| definition.name).collect(),
             tool_prefix: mcp::TOOL_PREFIX,
             policies: Policies {
@@ -214,7 +213,7 @@ impl Summary {
     }
 }
 
-/// The operation of this name, or of the tool of this name.
+/// Describes the operation with this name, or with this tool name.
 fn describe(name: &str) -> Result<OperationView> {
     let own = name.strip_prefix(mcp::TOOL_PREFIX).unwrap_or(name);
     let Some(definition) = super::find(own) else {
@@ -223,8 +222,8 @@ fn describe(name: &str) -> Result<OperationView> {
     Ok(OperationView::new(definition, schemas::of(own)))
 }
 
-/// All operations, as `auth.operations` lists them: what is secret in an input has
-/// there the format `password`, for programs that ask people for it.
+/// Returns all operations as `auth.operations` lists them: secret inputs have the format
+/// `password`, for programs that ask people for them.
 pub fn operations() -> Vec<OperationView> {
     TABLE
         .iter()

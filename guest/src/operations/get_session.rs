@@ -9,8 +9,8 @@ use crate::domain::session::Session;
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Shows the session of an access token: whose it is, how and when it began, and
-/// when it ends.
+/// Returns the session of the caller's access token: its user, how and when it began, and
+/// when it ends. Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetSession {}
@@ -18,24 +18,25 @@ pub struct GetSession {}
 /// A session as its owner sees it. Times are in RFC 3339.
 #[derive(Serialize, JsonSchema)]
 pub struct SessionView {
-    /// Identifies the session (`sid`).
+    /// The id of the session (`sid`).
     pub session_id: Id,
-    /// Whose it is.
+    /// The id of its user.
     pub user_id: Id,
-    /// Whose it is.
+    /// The name of its user.
     pub username: Username,
-    /// When it began, and its owner proved who they are.
+    /// The time at which the user logged in and the session began.
     pub auth_time: String,
-    /// How they did (RFC 8176): `pwd` with a password, `otp` with a code of their
-    /// app, `mfa` with a second factor of any kind.
+    /// The authentication methods of the login (RFC 8176): `pwd` for a password, `otp`
+    /// for a code of the app, `mfa` for a second factor of any kind.
     pub amr: Vec<String>,
-    /// How surely they did: `aal1`, or with a second factor `aal2` (NIST SP 800-63B).
+    /// The authenticator assurance level: `aal1` or, with a second factor, `aal2` (NIST
+    /// SP 800-63B).
     pub acr: &'static str,
-    /// When its tokens were last refreshed.
+    /// The time at which its tokens were last refreshed.
     pub refreshed_at: String,
-    /// When it ends if it is not refreshed before.
+    /// The time at which it ends unless it is refreshed before.
     pub idle_expires_at: String,
-    /// When it ends in any case.
+    /// The time at which it ends in any case.
     pub expires_at: String,
 }
 

@@ -16,20 +16,21 @@ use crate::domain::throttle::{self, Authenticator};
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Sessions are counted up to this.
+/// The maximum number of sessions counted.
 const MAX_COUNTED: u32 = 100;
-/// As many are looked at, those that are over and not yet swept among them.
+/// The maximum number of sessions examined, including those that have ended but are not
+/// yet swept.
 const MAX_EXAMINED: u32 = 500;
 
-/// Shows a user: name, address, status, roles, whether there is a second factor,
-/// and how many sessions are alive.
+/// Returns a user: name, address, status, roles, whether a second factor is set up, and
+/// how many sessions are alive. Requires `user-auth:users:read`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetUser {
-    /// Whom to show; or give the username.
+    /// The user, by id; or use `username`.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// Whom to show; or give the user_id.
+    /// The user, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
 }
@@ -37,31 +38,30 @@ pub struct GetUser {
 /// A user as administrators see them.
 #[derive(Serialize, JsonSchema)]
 pub struct UserView {
-    /// Identifies the account; never changes.
+    /// The id of the account, which never changes.
     pub user_id: Id,
     /// The name to log in with.
     pub username: Username,
-    /// Where its owner may be reached.
+    /// The email address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
-    /// Whether its owner has shown that the address is theirs.
+    /// Whether the user has proved that the address is theirs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email_verified: Option<bool>,
-    /// Whether the account may be used.
+    /// Whether the account is active or disabled.
     pub status: Status,
-    /// What it may do.
+    /// The roles of the user.
     pub roles: Vec<RoleName>,
-    /// Whether a login takes a second factor.
+    /// Whether a login requires a second factor.
     pub second_factor: bool,
-    /// When it was registered (RFC 3339).
+    /// The time of registration (RFC 3339).
     pub created_at: String,
-    /// Whether so many attempts to guess the password, or the codes of the app,
-    /// failed that these can only be tried from where their owner has logged in
-    /// before. Only `get_user` tells it.
+    /// Whether too many guesses at the password or the codes of the app have failed. If
+    /// so, attempts are accepted only from where the user has logged in before. Only
+    /// `get_user` returns it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locked: Option<bool>,
-    /// How many of its sessions are alive, counted up to 100. Only `get_user`
-    /// tells it.
+    /// The number of live sessions, counted up to 100. Only `get_user` returns it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<u32>,
 }

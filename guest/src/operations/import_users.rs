@@ -24,29 +24,30 @@ use crate::domain::username::Username;
 use crate::error::{Kind, Result};
 use crate::ports::Ports;
 
-/// More in one call would take long without an answer.
+/// More users in one call would take too long without a response.
 const MAX_USERS: usize = 100;
 const NO_ROLE: &str = "there is no such role; define it with define_role, or leave it out";
 
-/// Imports users of another system, each by itself: a bad one does not stop the
-/// others. Passwords come as hashes (bcrypt, scrypt, PBKDF2, Argon2) and are hashed
-/// again at the first login. To repeat a call does no harm: a user who
-/// was imported from the same entry before is `unchanged`. Nobody can give roles
-/// that permit more than they may do themselves.
+/// Imports up to 100 users of another system, each independently: an invalid entry does
+/// not stop the others. Passwords come as hashes (bcrypt, scrypt, PBKDF2, Argon2) and are
+/// rehashed at the first login. Returns the outcome of each entry. Repeating a call is
+/// safe: users imported from the same entry before are `unchanged`. Requires
+/// `user-auth:users:write`; roles also require `user-auth:roles:write` and must not
+/// permit more than the caller may do.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportUsers {
     /// The users: 1 to 100.
-    // Each is read by itself, so that what is no user may be anything, and is not for
-    // the audit log.
+    // Each entry is parsed on its own, so an invalid one may contain anything, and is not
+    // shown in the audit log.
     #[schemars(extend("writeOnly" = true))]
     pub users: Entries,
-    /// Only say what would happen, and change nothing.
+    /// Report what would happen without changing anything.
     #[serde(default)]
     pub dry_run: bool,
 }
 
-/// Entries that are yet to be read, each by itself.
+/// Entries that are yet to be parsed, each on its own.
 #[derive(Deserialize)]
 #[serde(try_from = "Vec<Value>")]
 pub struct Entries(Vec<Value>);
@@ -77,42 +78,42 @@ impl JsonSchema for Entries {
     }
 }
 
-/// What came of the entries.
+/// The outcome of an import.
 #[derive(Serialize, JsonSchema)]
 pub struct Imports {
-    /// Entry by entry, in their order.
+    /// The outcomes in the order of the entries.
     pub users: Vec<Import>,
 }
 
-/// What came of one entry.
+/// The outcome of one entry.
 #[derive(Serialize, JsonSchema)]
 pub struct Import {
-    /// The user name in its canonical form; not there if it could not be read.
+    /// The user name in its canonical form; absent if it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Username>,
-    /// What came of it.
+    /// The outcome.
     pub status: ImportStatus,
-    /// Identifies the account; not there if the entry was refused.
+    /// The id of the account; absent if the entry was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<Id>,
-    /// Why it was refused.
+    /// The reason why the entry was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Whether the password hash is weaker than OWASP asks for: until the first
-    /// login it stays so.
+    /// Whether the password hash is weaker than OWASP recommends. It remains so until the
+    /// first login.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub weak_hash: bool,
 }
 
-/// What came of one entry.
+/// The outcome of one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImportStatus {
-    /// There is a new account.
+    /// A new account was created.
     Imported,
-    /// There would be a new account, if this were not a dry run.
+    /// A new account would be created if this were not a dry run.
     WouldImport,
-    /// There is an account that was imported from the same entry before.
+    /// An account that was imported from the same entry exists.
     Unchanged,
     /// The entry has a problem.
     Refused,
@@ -139,7 +140,8 @@ impl Operation for ImportUsers {
             importer.import_together(&entries)
         })?;
         let mut users = Vec::with_capacity(entries.len());
-        // After the batch: what kept one of these out of it may be an entry in it.
+        // Comes after the batch, because an entry in the batch may be what kept one of
+        // these out of it.
         for (index, entry) in entries.iter().enumerate() {
             let imported = together.imports.remove(&index);
             users.push(match (entry, imported) {
@@ -158,7 +160,7 @@ impl Operation for ImportUsers {
     }
 }
 
-/// An entry, or all that is wrong with it.
+/// An entry, or all of its problems.
 type Parsed = std::result::Result<Entry, String>;
 
 fn parse(value: Value) -> Parsed {
@@ -166,19 +168,19 @@ fn parse(value: Value) -> Parsed {
     input::read(value.clone(), entry_schema).map_err(|errors| entry::problem(&errors, &value))
 }
 
-/// The import of one call's entries.
+/// The import of the entries of one call.
 struct Importer<'a> {
-    /// The costs that accounts have, as far as is known, and those of the entries seen
-    /// so far.
+    /// The known hash costs of accounts, and those of the entries processed so far.
     costs: KnownCosts,
-    /// Of the roles that were asked for so far, why they cannot be given.
+    /// The roles requested so far, each with the reason why it cannot be assigned, if
+    /// any.
     roles: Vec<(RoleName, Option<&'static str>)>,
     dry_run: bool,
     context: Context<'a>,
 }
 
-/// What one batch has imported, by the index of the entry, and the accounts that have
-/// the user names of others.
+/// The outcomes of one batch by the index of the entry, and the accounts that own the
+/// user names of the other entries.
 struct Together {
     imports: BTreeMap<usize, Import>,
     owners: BTreeMap<usize, Id>,
@@ -194,8 +196,8 @@ impl<'a> Importer<'a> {
         })
     }
 
-    /// Begins again, if the authority is another: what was decided under the one
-    /// before does not count.
+    /// Starts over if the authority has changed, since decisions under the previous one
+    /// do not count.
     fn renew(&mut self, context: &Context<'a>) -> Result<()> {
         if !Rc::ptr_eq(&self.context.authority, &context.authority) {
             *self = Importer::new(self.dry_run, context)?;
@@ -203,8 +205,8 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    /// Creates the accounts of the entries that nothing is known against in one batch.
-    /// Returns `None` when a race was lost, and none of them was created.
+    /// Creates the accounts of all entries without a known problem in one batch. Returns
+    /// `None` if a race was lost and none of them was created.
     fn import_together(&mut self, entries: &[Parsed]) -> Result<Option<Together>> {
         let mut together = Together {
             imports: BTreeMap::new(),
@@ -232,8 +234,9 @@ impl<'a> Importer<'a> {
         Ok(None)
     }
 
-    /// The account of an entry that can be created together with the others whose
-    /// names and addresses are `claimed`; `None`: it has to be seen to by itself.
+    /// Returns the account of an entry that can be created together with the others,
+    /// whose names and addresses are `claimed`, or `None` if it has to be imported
+    /// individually.
     fn draft(&mut self, entry: &Entry, claimed: &mut BTreeSet<String>) -> Result<Option<Account>> {
         if self.dry_run || self.problem(entry)?.is_some() {
             return Ok(None);
@@ -248,25 +251,26 @@ impl<'a> Importer<'a> {
         Ok(Some(account))
     }
 
-    /// Imports an entry by itself; `owner` has its user name, as far as is known.
-    /// Returns `None` when a race was lost.
+    /// Imports one entry individually; `owner` is the account that has its user name, as
+    /// far as known. Returns `None` if a race was lost.
     fn import(&mut self, entry: &Entry, owner: &mut Option<Id>) -> Result<Option<Import>> {
         let ports = self.context.ports;
         let fingerprint = entry.fingerprint(&ports)?;
         if let Some(user_id) = *owner {
             let existing = existing(user_id, entry, &fingerprint, &ports)?;
-            // Deleted meanwhile, and perhaps registered anew.
+            // The account was deleted concurrently, and its name may have been registered
+            // again.
             if existing.is_none() {
                 *owner = Account::id_of(&entry.username, &ports)?;
             }
             return Ok(existing);
         }
         if !self.dry_run {
-            // Others may have taken the last place for a cost, or left one.
+            // Other calls may have taken the last place for a cost, or freed one.
             self.costs = KnownCosts::read(&ports)?;
         }
         if let Some(problem) = self.problem(entry)? {
-            // The problem may be that the same entry has just been imported.
+            // The same entry may have just been imported, which then is the problem.
             *owner = Account::id_of(&entry.username, &ports)?;
             if owner.is_some() {
                 return Ok(None);
@@ -285,7 +289,7 @@ impl<'a> Importer<'a> {
         Ok(None)
     }
 
-    /// Why the entry cannot become an account, its name apart.
+    /// Returns the reason why the entry cannot become an account, other than its name.
     fn problem(&mut self, entry: &Entry) -> Result<Option<String>> {
         let about = |field: &str, value: &str, problem: &str| {
             Ok(Some(entry::about(field, &Value::from(value), problem)))
@@ -293,7 +297,7 @@ impl<'a> Importer<'a> {
         if entry.email_verified {
             match &entry.email {
                 None => {
-                    let problem = "there is no email";
+                    let problem = "requires an email";
                     return Ok(Some(entry::about(
                         "email_verified",
                         &Value::from(true),
@@ -307,7 +311,7 @@ impl<'a> Importer<'a> {
             }
         }
         if let Some(at) = entry.created_at().filter(|at| *at > self.context.now()) {
-            return about("created_at", &at.to_string(), "lies in the future");
+            return about("created_at", &at.to_string(), "is in the future");
         }
         for role in &entry.roles {
             if let Some(problem) = self.role_problem(role)? {
@@ -325,22 +329,22 @@ impl<'a> Importer<'a> {
         let problem = match self.require_may_give(role) {
             Ok(Some(_)) => None,
             Ok(None) => Some(NO_ROLE),
-            Err(error) if error.kind == Kind::Authorization => Some("you may not give this role"),
+            Err(error) if error.kind == Kind::Authorization => Some("you may not assign this role"),
             Err(error) => return Err(error),
         };
         self.roles.push((role.clone(), problem));
         Ok(problem)
     }
 
-    /// As with `assign_role`.
+    /// Requires what `assign_role` requires.
     fn require_may_give(&self, role: &RoleName) -> Result<Option<Vec<Grant>>> {
         authority::require_permission(ROLES_WRITE, &self.context)?;
         authority::require_role(role, &self.context)
     }
 }
 
-/// The accounts that have the user names of entries, by the index of the entry, all
-/// looked up at once. What decides is the batch of each entry.
+/// Returns the accounts that own the user names of entries, by the index of the entry, in
+/// a single lookup. The batch of each entry decides.
 fn owners(entries: &[Parsed], ports: &Ports) -> Result<BTreeMap<usize, Id>> {
     let readable = entries.iter().enumerate();
     let (indexes, keys): (Vec<usize>, Vec<String>) = readable
@@ -358,7 +362,8 @@ fn owners(entries: &[Parsed], ports: &Ports) -> Result<BTreeMap<usize, Id>> {
     Ok(owners)
 }
 
-/// What to say when the user name is taken; `None`: it is not any more.
+/// Returns the outcome of an entry whose user name is taken, or `None` if it no longer
+/// is.
 fn existing(
     user_id: Id,
     entry: &Entry,
@@ -378,8 +383,8 @@ fn existing(
     }))
 }
 
-/// What no two accounts may have: where the name is stored, and the address if it is
-/// verified.
+/// Returns the store keys that no two accounts may share: that of the name and, if the
+/// address is verified, that of the address.
 fn claims(account: &Account, context: &Context) -> Result<Vec<String>> {
     let mut keys = vec![Account::username_key(&account.username)];
     if let Some(email) = account.verified_email() {
@@ -388,9 +393,9 @@ fn claims(account: &Account, context: &Context) -> Result<Vec<String>> {
     Ok(keys)
 }
 
-/// Creates accounts in one batch, each with an audit chain of its own. False: a race
-/// was lost, for a name, an address or the last place for a cost, and there is none of
-/// them.
+/// Creates accounts in one batch, each with its own audit chain. Returns false if a race
+/// was lost for a name, an address or the last place for a cost; then none of them
+/// exists.
 fn create<'a>(
     accounts: impl IntoIterator<Item = &'a Account> + Clone,
     context: &Context,
@@ -410,7 +415,8 @@ fn create<'a>(
         if batch.commit(context)? {
             return Ok(Some(true));
         }
-        // A race for the costs is lost to another import, or to a login with such a hash.
+        // The race for the costs is lost to another import, or to a login with such a
+        // hash.
         Ok(costs.is_current(&context.ports)?.then_some(false))
     })
 }

@@ -1,4 +1,4 @@
-//! From JSON to the input of an operation, or to a list of what is wrong with it.
+//! Parses JSON into the input of an operation, or lists the problems of its fields.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -10,17 +10,15 @@ use crate::domain::secret::Secret;
 use crate::error::{AuthError, FieldError, Result};
 use crate::json::{self, Mismatch};
 
-/// No more problems than these are told of one input.
+/// Maximum number of problems reported for one input.
 const MAX_PROBLEMS: usize = 20;
 
-/// The input, or -32000 with every field that is missing, unknown or of the
-/// wrong form.
+/// Returns the input, or -32000 with every field that is missing, unknown or malformed.
 pub fn parse<O: Operation>(input: Value) -> Result<O> {
     read(input, || schemas::shape(O::NAME)).map_err(AuthError::invalid)
 }
 
-/// A value of the type that has this schema, or what is wrong with it field by
-/// field.
+/// Returns a value of the type with this schema, or the problem of each field.
 pub fn read<T: DeserializeOwned>(
     input: Value,
     schema: impl FnOnce() -> Value,
@@ -29,8 +27,8 @@ pub fn read<T: DeserializeOwned>(
         return Err(vec![whole("expected an object")]);
     };
     let mut input = Value::Object(fields);
-    // The common case first: the schema is costly to read, and needed only for what is
-    // not in order.
+    // The common case first: the schema is expensive to read, and only needed for invalid
+    // input.
     if let Ok(read) = json::from_value(&input) {
         return Ok(read);
     }
@@ -42,8 +40,8 @@ pub fn read<T: DeserializeOwned>(
     })
 }
 
-/// Takes away the fields that may be left out and are null: many callers send all fields
-/// that they know of. What is required, or not known, stays and is reported.
+/// Removes optional fields that are null, because many callers send every field they
+/// know. Null in required or unknown fields stays and is reported.
 fn drop_nulls(input: &mut Value, schema: &Value) {
     match input {
         Value::Object(fields) => {
@@ -74,10 +72,10 @@ fn required_fields(schema: &Value) -> Vec<&str> {
     required.filter_map(Value::as_str).collect()
 }
 
-/// The field that says who calls, of operations that require it.
+/// The input field for the caller's access token, in operations that require a caller.
 pub const CALLER: &str = "access_token";
 
-/// Takes the field that says who calls out of the input.
+/// Removes the caller's access token from the input, and returns the caller it names.
 pub fn take_caller(
     requires: Requirement,
     input: &mut Value,
@@ -95,8 +93,8 @@ pub fn take_caller(
             principal: Principal::AccessToken(Secret::new(token)),
             source: caller.source.clone(),
         })),
-        // A token that was not there where it was looked for must not make its owner
-        // the operator.
+        // A caller that looked for its token in the wrong place and sends null must not
+        // become the operator.
         Some(Value::Null) if !matches!(caller.principal, Principal::Operator) => Ok(None),
         Some(_) => Err(AuthError::invalid(vec![FieldError::new(
             CALLER,
@@ -105,7 +103,8 @@ pub fn take_caller(
     }
 }
 
-/// The error for an input with none or both of two fields, of which it takes one.
+/// Returns the error for an input with neither or both of two fields, of which exactly
+/// one is required.
 pub fn not_one_of(first: &str, second: &str) -> AuthError {
     let problem = format!("expected either {first} or {second}");
     let fields = [first, second];
@@ -168,8 +167,8 @@ fn take_unknown(fields: &mut Map<String, Value>, schema: &Value) -> Vec<FieldErr
     problems
 }
 
-/// Parsing stops at the first field that it cannot read, so this takes that away
-/// and tries again.
+/// Parsing stops at the first malformed field, so this removes that field and parses
+/// again.
 fn take_malformed(
     mut fields: Map<String, Value>,
     again: &dyn Fn(&Value) -> Option<Mismatch>,
@@ -193,7 +192,7 @@ fn take_malformed(
     }
 }
 
-/// What was expected, without what was given: that may be a password.
+/// Returns what was expected, without the value that was sent, which may be a password.
 fn without_value(mismatch: &Mismatch) -> String {
     match mismatch.problem.rsplit_once(", expected ") {
         Some((_, expected)) => format!("expected {expected}"),

@@ -15,26 +15,27 @@ use crate::domain::secret::Secret;
 use crate::domain::session::Session;
 use crate::error::Result;
 
-/// Tells a service what a token that it was shown is worth: an access token, a
-/// refresh token or an API key (RFC 7662). Of anything that is not good, or not
-/// any more, it says only `{"active": false}`. Changes nothing.
+/// Checks a token that a service has received: an access token, a refresh token or an API
+/// key (RFC 7662). Returns whether it is active, and if so its claims; for any invalid,
+/// expired or revoked token only `{"active": false}`. Changes nothing. Requires
+/// `user-auth:tokens:introspect`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IntrospectToken {
     /// The token.
     pub token: Secret,
-    /// Whom an access token has to be for, if not this service.
+    /// The audience that an access token must have, if not this service.
     #[serde(default)]
     pub audience: Option<String>,
 }
 
-/// What the token says, if it is good.
+/// The claims of an active token.
 #[derive(Default, Serialize, JsonSchema)]
 pub struct Introspection {
-    /// As `verify_token` tells it.
+    /// The same fields as in `verify_token`.
     #[serde(flatten)]
     pub verification: Verification,
-    /// What it is: `access_token`, `refresh_token` or `api_key`.
+    /// The kind of token: `access_token`, `refresh_token` or `api_key`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_type: Option<&'static str>,
     /// The id of the API key.
@@ -67,7 +68,7 @@ impl Operation for IntrospectToken {
     }
 }
 
-/// Only of the one that can still be used; to ask does not use it up.
+/// Answers only for the current refresh token; introspection does not use it up.
 fn of_refresh_token(token: &str, context: &Context) -> Result<Option<Introspection>> {
     let ports = &context.ports;
     let Some(token) = RefreshToken::parse(token, ports)? else {
@@ -94,8 +95,8 @@ fn of_refresh_token(token: &str, context: &Context) -> Result<Option<Introspecti
     }))
 }
 
-/// What the API key that a caller shows for itself is worth: that takes no permission,
-/// and is a use of it.
+/// Introspects the API key that the caller authenticates with. This requires no
+/// permission, and counts as a use of the key.
 pub fn introspect_own_key(key: &Secret, context: &Context) -> Result<Verification> {
     counted(IntrospectToken::NAME, context, |context| {
         let Some((own, _)) = actor::api_key(key, context)? else {
@@ -107,7 +108,7 @@ pub fn introspect_own_key(key: &Secret, context: &Context) -> Result<Verificatio
     })
 }
 
-/// Its `scope` is what it may do now: services go by that.
+/// The `scope` is what the key may do now, since services rely on it.
 fn of_api_key(secret: &str, context: &Context) -> Result<Option<Introspection>> {
     let ports = &context.ports;
     let Some(key) = ApiKey::authenticate(secret, ports)? else {

@@ -8,10 +8,10 @@ use crate::domain::context::Context;
 use crate::domain::secret::Secret;
 use crate::error::{AuthError, FieldError, Result};
 
-/// Gives an access token of one's own session for another service, which then
+/// Issues an access token of the caller's session for another service. That service
 /// verifies it with `verify_token` or `introspect_token` and its own name as the
-/// audience. It is good for nothing here, so that a service cannot use the tokens
-/// that it is shown. For which services there are tokens is a setting.
+/// audience. The token is not accepted by this service, so the other one cannot misuse it
+/// here. The available services are set in the configuration. Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssueToken {
@@ -22,11 +22,11 @@ pub struct IssueToken {
 /// An access token for another service.
 #[derive(Serialize, JsonSchema)]
 pub struct IssuedToken {
-    /// Says who its bearer is, for a short time. Keep it secret.
+    /// The short-lived access token. Keep it secret.
     pub access_token: Secret,
-    /// How to use it: `Bearer` (RFC 6750).
+    /// The type of the token: `Bearer` (RFC 6750).
     pub token_type: &'static str,
-    /// How long it is good, in seconds.
+    /// The lifetime of the token in seconds.
     pub expires_in: u64,
 }
 
@@ -40,7 +40,7 @@ impl Operation for IssueToken {
     fn run(self, context: &Context) -> Result<IssuedToken> {
         if !context.settings.other_audiences.contains(&self.audience) {
             let problem = match context.settings.other_audiences.as_slice() {
-                [] => "is not known; USER_AUTH_OTHER_AUDIENCES names none".to_owned(),
+                [] => "is not known; USER_AUTH_OTHER_AUDIENCES lists no other service".to_owned(),
                 known => format!("is not known; expected one of: {}", known.join(", ")),
             };
             return Err(AuthError::invalid(vec![FieldError::new(

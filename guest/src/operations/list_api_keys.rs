@@ -12,40 +12,40 @@ use crate::domain::id::Id;
 use crate::domain::permission::{API_KEYS_WRITE, Grant};
 use crate::error::Result;
 
-/// Lists the API keys of an account, expired ones included: one's own with a
-/// session, another's with a permission, unless the other may do more than who
-/// calls. An API key sees itself and those of its own account that it could make. The
-/// keys themselves nobody can show.
+/// Lists the API keys of an account, including expired ones, without the keys themselves.
+/// The caller's own keys require a session. Those of another account require
+/// `user-auth:api-keys:write`, and the account must not have permissions that the caller
+/// lacks. An API key sees itself and those keys of its account that it could create.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListApiKeys {
-    /// Whose, if not those of who calls.
+    /// The account whose keys to list; the caller's own by default.
     #[serde(default)]
     pub user_id: Option<Id>,
 }
 
-/// The keys of an account.
+/// The API keys of an account.
 #[derive(Serialize, JsonSchema)]
 pub struct ApiKeys {
-    /// The keys, in no meaningful order; 100 at the most.
+    /// The keys in no particular order, at most 100.
     pub api_keys: Vec<ApiKeyView>,
 }
 
-/// A key as its owner sees it. Times are in RFC 3339.
+/// An API key as its owner sees it. Times are in RFC 3339.
 #[derive(Serialize, JsonSchema)]
 pub struct ApiKeyView {
-    /// Identifies the key; no secret.
+    /// The id of the key, which is not secret.
     pub key_id: Id,
-    /// What it is called.
+    /// The name of the key.
     pub name: KeyName,
-    /// What it may do at the most.
+    /// The most that the key may do.
     pub scopes: Vec<Grant>,
-    /// When it was made, or rotated.
+    /// The time at which it was created or last rotated.
     pub created_at: String,
-    /// When it ends; not there: not by itself.
+    /// The time at which it expires; absent if it does not expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
-    /// When it was last used, to the minute; not there: never.
+    /// The time of its last use, to the minute; absent if it was never used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<String>,
 }

@@ -10,10 +10,11 @@ use crate::domain::records;
 use crate::domain::role::{Role, RoleName};
 use crate::error::Result;
 
-/// How many are read at a time.
+/// The number of roles read at a time.
 const PAGE: u32 = 200;
 
-/// Lists all roles and what they permit, `admin` first, which is always there.
+/// Lists all roles and the permissions that they grant, beginning with the built-in role
+/// `admin`. Requires `user-auth:roles:read`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListRoles {}
@@ -21,7 +22,7 @@ pub struct ListRoles {}
 /// All roles.
 #[derive(Serialize, JsonSchema)]
 pub struct Roles {
-    /// In the order of their names, after `admin`.
+    /// The roles: `admin`, then the others by name.
     pub roles: Vec<RoleView>,
 }
 

@@ -7,30 +7,30 @@ use crate::domain::context::Context;
 use crate::domain::session;
 use crate::error::Result;
 
-/// Lists the live sessions of the account that calls, so that its owner can see
-/// one that is not theirs.
+/// Lists the live sessions of the caller's account, so that its owner can spot one that
+/// is not theirs. Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListSessions {
-    /// Where to go on: `next` of the page before.
+    /// The `next` of the previous page, to get the page after it.
     #[serde(default)]
     pub after: Option<String>,
 }
 
-/// One page of sessions.
+/// A page of sessions.
 #[derive(Serialize, JsonSchema)]
 pub struct Sessions {
-    /// The sessions, in no meaningful order.
+    /// The sessions, in no particular order.
     pub sessions: Vec<ListedSession>,
-    /// Where the next page begins; not there on the last one.
+    /// The `after` of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
-/// A session, and whether it is the one that asks.
+/// A session, and whether it is the caller's.
 #[derive(Serialize, JsonSchema)]
 pub struct ListedSession {
-    /// Whether it is the session of the access token that this call came with.
+    /// Whether this is the session of the caller's access token.
     pub current: bool,
     /// The session.
     #[serde(flatten)]
@@ -39,7 +39,7 @@ pub struct ListedSession {
 
 impl Operation for ListSessions {
     const NAME: &'static str = "list_sessions";
-    const TITLE: &'static str = "List one's sessions";
+    const TITLE: &'static str = "List your sessions";
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Session;
     type Output = Sessions;

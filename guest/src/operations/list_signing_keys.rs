@@ -10,8 +10,8 @@ use crate::domain::signing_key::{SigningKey, SigningKeys};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 
-/// Lists the keys that sign access tokens, by their ids and ages; the keys
-/// themselves never leave the host.
+/// Lists the keys that sign access tokens, with their ids and ages. The keys themselves
+/// never leave the host. Requires `user-auth:signing-keys:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListSigningKeys {}
@@ -19,36 +19,35 @@ pub struct ListSigningKeys {}
 /// The signing keys.
 #[derive(Serialize, JsonSchema)]
 pub struct SigningKeyList {
-    /// The one that signs first, then those before it.
+    /// The current signing key, then the previous ones, newest first.
     pub signing_keys: Vec<SigningKeyView>,
 }
 
 /// A signing key.
 #[derive(Serialize, JsonSchema)]
 pub struct SigningKeyView {
-    /// What tokens call it (RFC 7515 section 4.1.4).
+    /// The key id in tokens (RFC 7515 section 4.1.4).
     pub kid: Id,
-    /// Whether it signs new tokens, only verifies those that it signed, or
-    /// neither.
+    /// Whether the key signs new tokens, only verifies older ones, or does neither.
     pub status: KeyStatus,
-    /// Since when it is there (RFC 3339).
+    /// The time at which it was created (RFC 3339).
     pub created_at: String,
-    /// How long that is ago, in seconds.
+    /// The age of the key in seconds.
     pub age_seconds: u64,
-    /// Until when tokens that it signed are good (RFC 3339).
+    /// The time until which tokens that it signed are valid (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retires_at: Option<String>,
 }
 
-/// What a signing key is good for.
+/// The use of a signing key.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyStatus {
-    /// It signs, and verifies.
+    /// It signs and verifies.
     Signing,
-    /// It verifies what it has signed.
+    /// It only verifies tokens that it has signed.
     Verifying,
-    /// Nothing.
+    /// It does neither.
     Retired,
 }
 
@@ -66,7 +65,7 @@ impl Operation for ListSigningKeys {
 }
 
 impl SigningKeyList {
-    /// The keys as they are at this time.
+    /// Returns the keys with their status at this time.
     pub fn new(keys: &SigningKeys, now: Timestamp) -> SigningKeyList {
         let newest_first = keys.as_slice().iter().rev();
         SigningKeyList {

@@ -15,35 +15,35 @@ use crate::error::{AuthError, FieldError, Result};
 use crate::ports::{Entry, Ports};
 use crate::unicode::{trimmed, username_case_mapped};
 
-/// A search looks at no more names for one page: a tenth of the processor time that a
-/// call has.
+/// Maximum number of names that a search examines for one page, which takes a tenth of a
+/// call's processor time.
 const MAX_EXAMINED: usize = 100_000;
-/// How many names are read at a time, which is all that the store allows.
+/// Number of names read at a time, which is the maximum that the store allows.
 const CHUNK: usize = 1_000;
-/// As many bytes as a key has after the prefix at most (`wit/store.wit`).
+/// Maximum bytes of a key after the prefix (`wit/store.wit`).
 const MAX_POSITION_BYTES: usize = 512 - Account::USERNAME_PREFIX.len();
-/// As long as a user name can be.
+/// Maximum length of a user name.
 const MAX_SEARCH_CHARS: usize = 254;
 
-/// Lists users, page by page: with `next` there are more, to be asked for with
-/// `after`. A search goes on until a page is full or all names have been seen; only
-/// with more than 100,000 users a page may hold fewer than `limit` and still have a
-/// next one.
+/// Lists users page by page, all of them or those whose user name contains `search`. If
+/// there are more, `next` is present: pass it as `after`. Only in a search among more
+/// than 100,000 users may a page with a `next` have fewer than `limit` users. Requires
+/// `user-auth:users:read`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListUsers {
     /// A part of the user name, in upper or lower case.
     #[serde(default)]
     pub search: Option<Search>,
-    /// The `next` of the page before, of the same search.
+    /// The `next` of the previous page of the same search.
     #[serde(default)]
     pub after: Option<String>,
-    /// How many users at most, 1 to 100; 50 if it is left out.
+    /// The maximum number of users, 1 to 100; 50 by default.
     #[serde(default)]
     pub limit: Limit,
 }
 
-/// A part of a user name: 1 to 254 characters, in the form that names have.
+/// A part of a user name: 1 to 254 characters, in the form of user names.
 #[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_SEARCH_CHARS))]
@@ -58,9 +58,9 @@ pub struct Limit(usize);
 /// A page of users.
 #[derive(Serialize, JsonSchema)]
 pub struct Users {
-    /// In the order of their ids, or with a search in another one that stays the same.
+    /// The users in the order of their ids or, in a search, in another stable order.
     pub users: Vec<UserView>,
-    /// Where to go on; not there on the last page.
+    /// The `after` of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -81,7 +81,7 @@ impl Operation for ListUsers {
 }
 
 impl ListUsers {
-    /// In the order of the ids, which are in the keys of the accounts.
+    /// Lists by id, which is the order of the accounts' keys.
     fn list(&self, ports: &Ports) -> Result<Users> {
         let mut after = match &self.after {
             None => None,
@@ -106,8 +106,8 @@ impl ListUsers {
         }
     }
 
-    /// In the order of the records of the names: these are small, and their keys have
-    /// the names in them.
+    /// Searches the records of the names in their order, since these are small and have
+    /// the names in their keys.
     fn find(&self, search: &Search, ports: &Ports) -> Result<Users> {
         let mut after = match &self.after {
             None => None,
@@ -151,8 +151,8 @@ impl ListUsers {
 }
 
 impl Search {
-    /// Whether the name in the key of this record has the text in it, or cannot be read
-    /// from the key.
+    /// Returns whether the name in the key of this record contains the text, or cannot be
+    /// read from the key.
     fn may_be_in(&self, entry: &Entry) -> bool {
         let encoded = position_in_key(&entry.key);
         let name = encoded.and_then(|encoded| URL_SAFE_NO_PAD.decode(encoded).ok());
@@ -165,13 +165,13 @@ fn account(entry: Option<Entry>, ports: &Ports) -> Result<Option<Account>> {
     Ok(records::parse::<Account>(entry, ports)?.map(|account| account.value))
 }
 
-/// Where a search is: the end of the key of a record of a name.
+/// Returns the position of a search, which is the end of the key of a name's record.
 fn position_in_key(key: &str) -> Option<&str> {
     key.strip_prefix(Account::USERNAME_PREFIX)
 }
 
 fn key_of_position(position: &str) -> Result<String> {
-    // A dot is before the hash of a name that is too long for a key.
+    // A dot precedes the hash of a name that is too long for a key.
     let digits = position.strip_prefix('.').unwrap_or(position);
     let is_one = (1..=MAX_POSITION_BYTES).contains(&position.len())
         && digits
@@ -184,7 +184,7 @@ fn key_of_position(position: &str) -> Result<String> {
 }
 
 fn not_a_page() -> AuthError {
-    let problem = "expected what `next` of the page before said";
+    let problem = "expected the `next` of the previous page";
     AuthError::invalid(vec![FieldError::new("after", problem)])
 }
 
@@ -192,12 +192,12 @@ impl TryFrom<String> for Search {
     type Error = &'static str;
 
     fn try_from(text: String) -> std::result::Result<Search, Self::Error> {
-        // No name has blanks.
+        // User names have no blanks.
         let text = trimmed(&text);
         if text.is_empty() || text.chars().count() > MAX_SEARCH_CHARS {
             return Err("expected 1 to 254 characters");
         }
-        // A part of a name need not be a name itself.
+        // A part of a name need not be a valid name.
         let canonical = username_case_mapped(text);
         Ok(Search(canonical.unwrap_or_else(|_| text.to_lowercase())))
     }

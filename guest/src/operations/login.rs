@@ -25,55 +25,54 @@ use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::{LogLevel, MessageKind};
 
-/// Begins a session with a user name and a password, and gives an access token
-/// for it and a refresh token to renew that with. Where the account has a second
-/// factor it gives a challenge instead, for `complete_login`. Whether the name or
-/// the password was wrong is never told, and too many failures are throttled.
+/// Logs in with a user name and a password. Returns an access token and a refresh token
+/// to renew it; if the account has a second factor, it instead returns a challenge for
+/// `complete_login`. An error does not reveal whether the name or the password was wrong.
+/// Too many failures are throttled.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
-    /// The name of the account.
+    /// The user name.
     pub username: Username,
-    /// Its password.
+    /// The password.
     pub password: TypedPassword,
 }
 
-/// The tokens of a new session, or a challenge where the account has a second
-/// factor.
+/// The tokens of a new session, or a challenge if the account has a second factor.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(extend("type" = "object"))]
 pub enum LoginOutcome {
-    /// The tokens of the session.
+    /// The tokens of the new session.
     Tokens(Tokens),
-    /// What is left to be done.
+    /// The challenge for the second step of the login.
     Challenge(Challenge),
 }
 
-/// What `complete_login` takes beside a code of the second factor.
+/// The challenge that `complete_login` requires with a code of the second factor.
 #[derive(Serialize, JsonSchema)]
 pub struct Challenge {
-    /// Shows that the password was right. Keep it secret.
+    /// Proves that the password was correct. Keep it secret.
     pub challenge: Secret,
-    /// How long it can be answered, in seconds.
+    /// The lifetime of the challenge in seconds.
     pub expires_in: u64,
-    /// What it can be answered with: `totp` is the code of an authenticator app,
-    /// `recovery_code` one of those that are kept for when that is lost.
+    /// The methods that can answer it: `totp` for a code of the authenticator app,
+    /// `recovery_code` for one of the recovery codes, which are for when the app is lost.
     pub methods: Vec<&'static str>,
 }
 
 /// The tokens of a session (RFC 6749 section 5.1).
 #[derive(Serialize, JsonSchema)]
 pub struct Tokens {
-    /// Says who its bearer is, for a short time. Keep it secret.
+    /// Identifies its user, for a short time. Keep it secret.
     pub access_token: Secret,
-    /// How to use it: `Bearer` (RFC 6750).
+    /// The type of the access token: `Bearer` (RFC 6750).
     pub token_type: &'static str,
-    /// How long the access token is good, in seconds.
+    /// The lifetime of the access token in seconds.
     pub expires_in: u64,
-    /// Good for one use of `refresh_token`. Keep it secret.
+    /// Works once, for `refresh_token`. Keep it secret.
     pub refresh_token: Secret,
-    /// The session that both belong to.
+    /// The session that both tokens belong to.
     pub session_id: Id,
 }
 
@@ -85,8 +84,8 @@ impl Operation for Login {
     type Output = LoginOutcome;
 
     fn run(self, context: &Context) -> Result<LoginOutcome> {
-        // Until the outcome is decided nothing may tell a right password from a
-        // wrong one: no progress, no log, no other answer.
+        // Until the outcome is decided, nothing may distinguish a correct password from a
+        // wrong one: no progress, no log, no different answer.
         let result = self.attempt(context);
         match &result {
             Ok(_) => context.progress(1, 1, "done"),
@@ -109,7 +108,7 @@ impl Login {
         let subject = Subject::read(&self.username, context)?;
         let attempt = Attempt::admit(subject.authenticator(), context)?;
         let verdict = self.judge(subject, context)?;
-        // From here on the verdict may be seen, and before here it was not.
+        // Nothing before this line may depend on the verdict; everything after it may.
         let attempt = attempt.count(context)?;
         let mut verdict = Some(verdict);
         records::settle(|| {
@@ -129,27 +128,27 @@ impl Login {
         })
     }
 
-    /// Hashes the password, with the same work for a name without an account as for any
-    /// other. Records nothing, so that nothing tells the verdict yet.
+    /// Verifies the password, with the same work for a name without an account as for any
+    /// other. Records nothing, so that nothing reveals the verdict yet.
     fn judge(&self, subject: Subject, context: &Context) -> Result<Verdict> {
         let ports = &context.ports;
         let account = match subject {
             Subject::Account(account) => account,
-            Subject::Nobody(nobody, cost) => {
+            Subject::Unknown(unknown, cost) => {
                 PasswordRecord::verify_nobody(&self.password, cost, context.settings, ports)?;
-                return Ok(Verdict::Wrong(Whom::Nobody(nobody)));
+                return Ok(Verdict::Wrong(Whom::Nobody(unknown)));
             }
         };
         let is_right = account.password.verify(&self.password, ports)?;
-        // A disabled account is no good, and no caller learns that from here.
+        // A disabled account fails like a wrong password, so that callers cannot tell.
         Ok(match is_right && account.is_active() {
             true => Verdict::Right(account),
             false => Verdict::Wrong(Whom::Account(account.user_id)),
         })
     }
 
-    /// The password hashed once more if it has to be: it may have been imported, or the
-    /// parameters raised since. If the host has no place for that, the next login does it.
+    /// Returns a new hash of the password if it was imported or if the parameters have
+    /// been raised since. If the host has no capacity for it, the next login tries again.
     fn rehash(&self, account: &Account, context: &Context) -> Option<PasswordRecord> {
         if account.password.is_current(context.settings) {
             return None;
@@ -160,30 +159,30 @@ impl Login {
     }
 }
 
-/// Whose the user name is.
+/// The account that a user name belongs to, if any.
 enum Subject {
     Account(Box<Account>),
-    /// The name has no account, and a login to it takes the time of this cost.
-    Nobody(Nobody, Option<Cost>),
+    /// The name is unknown. A login with it takes the time of this cost.
+    Unknown(Nobody, Option<Cost>),
 }
 
 impl Subject {
     fn read(username: &Username, context: &Context) -> Result<Subject> {
         let ports = &context.ports;
-        let nobody = Nobody::new("username", username.as_str(), ports)?;
-        let user_id = Account::id_of(username, ports)?.unwrap_or(nobody.id());
+        let unknown = Nobody::new("username", username.as_str(), ports)?;
+        let user_id = Account::id_of(username, ports)?.unwrap_or(unknown.id());
         let keys = [Account::key(user_id), KnownCosts::key()];
         let (account, costs) = records::read_both::<Account, KnownCosts>(keys, ports)?;
         Ok(match account {
             Some(account) => Subject::Account(Box::new(account.value)),
-            None => Subject::Nobody(nobody, KnownCosts::of(costs).of_nobody(nobody)),
+            None => Subject::Unknown(unknown, KnownCosts::of(costs).of_nobody(unknown)),
         })
     }
 
     fn authenticator(&self) -> Authenticator {
         match self {
             Subject::Account(account) => Authenticator::password_of(account),
-            Subject::Nobody(nobody, _) => Authenticator::password_of_nobody(*nobody),
+            Subject::Unknown(unknown, _) => Authenticator::password_of_nobody(*unknown),
         }
     }
 }
@@ -193,7 +192,7 @@ enum Verdict {
     Wrong(Whom),
 }
 
-/// Counts and records a failure, and returns the error to answer with.
+/// Counts and records a failure, and returns the error for it.
 fn refuse(whom: Whom, context: &Context) -> Result<AuthError> {
     let event = Event::refused(Login::NAME, "invalid_credentials");
     audit::record_refusal(event, whom, context)?;
@@ -202,15 +201,15 @@ fn refuse(whom: Whom, context: &Context) -> Result<AuthError> {
     Ok(error.detail("action", "check both, and try again"))
 }
 
-/// An account whose password was right, and the password hashed once more if it has
-/// to be.
+/// An account whose password was correct, and the new hash of the password if it has to
+/// be rehashed.
 struct Authenticated {
     account: Box<Account>,
     rehashed: Option<PasswordRecord>,
 }
 
-/// `None`: the account has another password by now, or is disabled, and has to be
-/// checked again.
+/// Returns `None` if the account has since been disabled or got another password, and has
+/// to be checked again.
 fn settle_outcome(
     authenticated: &Authenticated,
     attempt: &Counted,
@@ -218,8 +217,8 @@ fn settle_outcome(
 ) -> Result<Option<LoginOutcome>> {
     let Authenticated { account, rehashed } = authenticated;
     let whom = Whom::Account(account.user_id);
-    // Who has the password is not yet known to be its owner: they are recorded as others
-    // are that are refused.
+    // Knowing the password does not yet prove ownership of an account with a second
+    // factor, so this is recorded as a refusal.
     let challenged = Event::refused(Login::NAME, "second_factor_required");
     let challenged = match account.second_factor {
         None => Some(challenged),
@@ -235,8 +234,8 @@ fn settle_outcome(
         throttle::check_source(context)?;
         let mut batch = Batch::new();
         attempt.succeed(&mut batch);
-        // The account as it is on this head: a second factor that was confirmed
-        // while the password was being checked counts.
+        // Uses the account as it is on this head, so that a second factor confirmed while
+        // the password was being checked counts.
         let (outcome, event) = match current.value.second_factor {
             None => with_tokens(&current.value, &mut batch, context)?,
             Some(_) => with_challenge(&current.value, challenged.clone(), &mut batch, context)?,
@@ -271,8 +270,8 @@ fn with_tokens(
     Ok((LoginOutcome::Tokens(tokens), Some(event)))
 }
 
-/// Without an event it does not hold on to the head of the chain. It need not: a
-/// challenge is good for the account as it was, and for none after that.
+/// Without an event, the commit does not depend on the head of the chain. It need not: a
+/// challenge is valid only for the account as it was.
 fn with_challenge(
     account: &Account,
     event: Option<Event<'static>>,
@@ -295,7 +294,7 @@ fn with_challenge(
 }
 
 impl Tokens {
-    /// Begins a session in the batch, and gives its first tokens.
+    /// Begins a session in the batch, and returns its first tokens.
     pub(super) fn of_new_session(
         account: &Account,
         proof: Proof,
@@ -311,7 +310,7 @@ impl Tokens {
         Tokens::new(&session, &refresh_token, context)
     }
 
-    /// The tokens of a session as it is now.
+    /// Returns tokens for the current state of a session.
     pub fn new(
         session: &Session,
         refresh_token: &refresh_token::RefreshToken,
@@ -338,7 +337,7 @@ mod tests {
     use crate::testing::World;
 
     #[test]
-    fn a_second_factor_that_comes_while_the_password_is_checked_counts() {
+    fn a_second_factor_confirmed_during_the_password_check_is_required() {
         let world = World::new();
         world.alice();
         let credentials = json!({"username": "alice", "password": "correct horse battery staple"});
@@ -347,7 +346,7 @@ mod tests {
         let subject = Subject::read(&login.username, &context).unwrap();
         let attempt = Attempt::admit(subject.authenticator(), &context).unwrap();
         let Verdict::Right(account) = login.judge(subject, &context).unwrap() else {
-            panic!("it is the right password");
+            panic!("the password is correct");
         };
         let attempt = attempt.count(&context).unwrap();
         let authenticated = Authenticated {

@@ -13,26 +13,26 @@ use crate::domain::secret::Secret;
 use crate::domain::session::{self, Session};
 use crate::error::{AuthError, Result};
 
-/// Ends the session of an access token or of a refresh token, for good: all
-/// tokens of the session are worthless from then on. A token that has expired
-/// will do, and so will one whose session is over already. Without either field it
-/// ends the session of the access token in the header.
+/// Ends the session of an access token or a refresh token permanently, and invalidates
+/// all tokens of the session. Expired tokens and tokens of ended sessions are accepted.
+/// Without a field, it ends the session of the access token in the header. Returns the id
+/// of the session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logout {
-    /// The access token; leave it out when there is a refresh token, or where a header
-    /// says who calls.
+    /// The access token; leave it out if you send a refresh token, or if it is in the
+    /// header.
     #[serde(default)]
     pub access_token: Option<Secret>,
-    /// The refresh token; leave it out when there is an access token.
+    /// The refresh token; leave it out if you send an access token.
     #[serde(default)]
     pub refresh_token: Option<Secret>,
 }
 
-/// The session that is over.
+/// The session that has ended.
 #[derive(Serialize, JsonSchema)]
 pub struct LoggedOut {
-    /// Its id.
+    /// The id of the session.
     pub session_id: Id,
 }
 
@@ -59,8 +59,8 @@ impl Operation for Logout {
 }
 
 impl Logout {
-    /// The session of a token that was issued here, be it expired or used up: to
-    /// end a session is safe for whoever has ever held its token.
+    /// Returns the session of a token that was issued here, even if it has expired or
+    /// been used: anyone who ever held a token of the session may end it.
     fn session_id(&self, context: &Context) -> Result<Option<Id>> {
         let access_token = match (&self.access_token, &self.refresh_token) {
             (Some(token), None) => token,

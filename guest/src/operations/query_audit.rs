@@ -14,79 +14,80 @@ use crate::domain::records;
 use crate::domain::username::Username;
 use crate::error::{AuthError, FieldError, Result};
 
-/// How many records one call looks at, whether they are asked for or not.
+/// Maximum number of records that one call examines, whether or not they match.
 const EXAMINED: u32 = 500;
 
-/// Reads the audit trail: one's own with a session, those of others with a
-/// permission. Without an account, whoever has that permission reads all trails,
-/// one account after the other. A page may be short, even empty, and have a next.
+/// Reads the audit trail of an account, page by page. Your own trail requires a session,
+/// and those of others `user-auth:audit:read`; with that permission and without an
+/// account, all trails are read one after the other. A page may be short or even empty
+/// and still have a `next`: pass it as `after` to continue.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QueryAudit {
-    /// Whose trail; or give the username.
+    /// The account whose trail to read, by id; or use `username`.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// Whose trail; or give the user_id.
+    /// The account whose trail to read, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
-    /// Only what this operation did.
+    /// Only records of this operation.
     #[serde(default)]
     pub operation: Option<String>,
-    /// Only what they did: a user id, `api-key/` and a key id, `operator` or
+    /// Only records of this actor: a user id, `api-key/` and a key id, `operator` or
     /// `anonymous`.
     #[serde(default)]
     pub actor: Option<String>,
-    /// Only from then on.
+    /// Only records at or after this time.
     #[serde(default)]
     pub since: Option<Moment>,
-    /// Only before then.
+    /// Only records before this time.
     #[serde(default)]
     pub until: Option<Moment>,
-    /// Where to go on: `next` of the page before.
+    /// The `next` of the previous page, to get the page after it.
     #[serde(default)]
     pub after: Option<String>,
-    /// How many records to give at the most; 50 unless given.
+    /// The maximum number of records to return, 1 to 100; 50 by default.
     #[serde(default)]
     pub limit: Limit,
 }
 
-/// 1 to 100.
+/// The maximum number of records, 1 to 100.
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(try_from = "u64")]
 #[schemars(with = "u64", extend("minimum" = 1, "maximum" = 100))]
 pub struct Limit(usize);
 
-/// One page of records.
+/// A page of audit records.
 #[derive(Serialize, JsonSchema)]
 pub struct AuditPage {
-    /// The records of an account in the order of what happened.
+    /// The records of an account, in the order in which they were written.
     pub records: Vec<AuditRecordView>,
-    /// Where the next page begins; not there on the last one.
+    /// The `after` of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
-/// One thing that happened to an account.
+/// An event in the audit trail of an account.
 #[derive(Serialize, JsonSchema)]
 pub struct AuditRecordView {
-    /// Whose trail it is in; for a failed login with a name that nobody has, a
-    /// pseudonym of that, and for roles and signing keys all zeros.
+    /// The account whose trail contains the record; a pseudonym for a failed login with
+    /// an unknown user name, and all zeros for roles and signing keys.
     pub user_id: Id,
-    /// Counted from 1 in each trail.
+    /// The number of the record in its trail, counted from 1.
     pub seq: u64,
-    /// When (RFC 3339).
+    /// The time (RFC 3339).
     pub at: String,
-    /// The operation that made the change.
+    /// The operation that was called.
     pub operation: String,
-    /// `success`, or what was refused.
+    /// `success`, or the reason for the refusal.
     pub outcome: String,
-    /// Who did it: `anonymous`, `operator`, `api-key/…`, or a user id.
+    /// The actor: `anonymous`, `operator`, `api-key/…`, or a user id.
     pub actor: String,
-    /// From where.
+    /// The source of the call: the caller's address, or this machine.
     pub source: String,
-    /// What else is of use.
+    /// Further details.
     pub details: Map<String, Value>,
-    /// The seal of the record before this; empty for the first.
+    /// The seal of the previous record; empty for the first.
     pub previous: String,
     /// The seal of this record.
     pub seal: String,
@@ -125,7 +126,7 @@ impl Operation for QueryAudit {
 }
 
 impl QueryAudit {
-    /// What all keys begin with that the actor asks for, and may.
+    /// Returns the common prefix of all keys that the actor asks for and may read.
     fn prefix(&self, context: &Context) -> Result<String> {
         let named = audited::named(self.user_id, self.username.as_ref(), context)?;
         if named.is_none() && authority::may(&Permission::own(AUDIT_READ), context)? {
@@ -148,7 +149,7 @@ impl QueryAudit {
     }
 }
 
-/// The key of a cursor: an account and a number.
+/// Returns the store key of a cursor, which is an account and a number.
 fn key_of(cursor: &str) -> Result<String> {
     let parts = cursor.split_once('/').and_then(|(account, seq)| {
         let is_number = seq.len() == 12 && seq.bytes().all(|b| b.is_ascii_digit());
@@ -157,7 +158,7 @@ fn key_of(cursor: &str) -> Result<String> {
         Some(Chain::record_key(account, seq))
     });
     parts.ok_or_else(|| {
-        let problem = "expected what `next` of the page before said";
+        let problem = "expected the `next` of the previous page";
         AuthError::invalid(vec![FieldError::new("after", problem)])
     })
 }

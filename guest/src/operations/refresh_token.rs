@@ -13,9 +13,9 @@ use crate::domain::session::{self, Session};
 use crate::error::{AuthError, Result};
 use crate::ports::LogLevel;
 
-/// Gives new tokens for a refresh token, which is thereby used up. A refresh
-/// token that is used a second time ends its session at once, for everyone: one
-/// of the two users of it is not its owner (RFC 9700 section 4.14.2).
+/// Exchanges a refresh token for new tokens of its session. A refresh token works once: a
+/// second use ends the session at once, because one of its two users is not the owner
+/// (RFC 9700 section 4.14.2).
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefreshToken {
@@ -53,7 +53,7 @@ impl Operation for RefreshToken {
     }
 }
 
-/// `None`: a race was lost.
+/// Returns `None` if a race was lost.
 fn refresh(token: &refresh_token::RefreshToken, context: &Context) -> Result<Option<Settled>> {
     let ports = &context.ports;
     let Some(session) = Session::read(token.session_id(), ports)? else {
@@ -67,7 +67,7 @@ fn refresh(token: &refresh_token::RefreshToken, context: &Context) -> Result<Opt
     let current = token.generation() == session.value.generation
         && token.matches(&session.value.refresh_token, ports)?;
     if !current {
-        // By whom, is just what is not known.
+        // The actor is left out: which of the two users this is, is unknown.
         let event = Event::refused(RefreshToken::NAME, "reused");
         let ended = session::end(&session, event, context)?;
         return Ok(ended.then_some(Settled::Reused));

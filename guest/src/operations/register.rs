@@ -15,21 +15,22 @@ use crate::domain::throttle::{self, Authenticator};
 use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
 
-/// Creates an account. User names are unique; case and ways to write one letter
-/// make no difference. The password needs length, 15 characters unless set
-/// otherwise, and must not be a common one, or made of the names of its owner or of
-/// this service. How many accounts one source may create within a while is limited.
+/// Creates an account with a user name and a password. User names are unique, regardless
+/// of case and of different encodings of the same letters. The password must have at
+/// least 15 characters by default, and must not be common or built from the names of its
+/// owner or this service. The number of accounts that one source may create is limited.
+/// Returns the user id and the canonical user name.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
-    /// The name to log in with: 1 to 254 characters without blanks; an e-mail address may
-    /// be one.
+    /// The name to log in with: 1 to 254 characters without blanks; an email address is
+    /// allowed.
     pub username: Username,
     /// The password.
     pub password: Password,
-    /// Where the owner of the account may be reached. Of use once it is verified
-    /// with `request_email_verification`; whether it is another account's is not
-    /// told here.
+    /// The owner's email address. It takes effect once verified with
+    /// `request_email_verification`. Whether another account uses it is not revealed
+    /// here.
     #[serde(default)]
     pub email: Option<Email>,
 }
@@ -37,11 +38,11 @@ pub struct Register {
 /// The new account.
 #[derive(Serialize, JsonSchema)]
 pub struct Registered {
-    /// Identifies the account; never changes.
+    /// The id of the account, which never changes.
     pub user_id: Id,
     /// The user name in its canonical form.
     pub username: Username,
-    /// When the account was created (RFC 3339).
+    /// The time at which the account was created (RFC 3339).
     pub created_at: String,
 }
 
@@ -60,7 +61,7 @@ impl Operation for Register {
             email: self.email.as_ref(),
         };
         password::check_policy("password", &self.password, &owner, context.settings)?;
-        // Spares the hash; what decides is the batch below.
+        // Saves the hash; the batch below decides.
         if Account::id_of(&self.username, ports)?.is_some() {
             return Err(taken(context)?);
         }
@@ -83,7 +84,8 @@ impl Operation for Register {
         throttle::know_source(Authenticator::password_of(&account), &mut batch, context)?;
         let event = Event::success(Self::NAME).by(account.user_id);
         Chain::new(account.user_id).append(event, &mut batch, context)?;
-        // All other keys come from the new random id: a lost race is one for the name.
+        // All other keys derive from the new random id, so a lost race is one for the
+        // name.
         if !batch.commit(context)? {
             return Err(taken(context)?);
         }
@@ -96,13 +98,14 @@ impl Operation for Register {
     }
 }
 
-/// Who registers learns that a name is taken; who asks for many is throttled.
+/// Registration has to reveal that a name is taken; a source that asks for many is
+/// throttled.
 fn taken(context: &Context) -> Result<AuthError> {
     throttle::count_failure(context)?;
     Ok(username_taken())
 }
 
-/// The error for a new account with the user name of another.
+/// Returns the error for a new account with a user name that is taken.
 pub(super) fn username_taken() -> AuthError {
     AuthError::new(Kind::Application, "The user name is taken")
         .detail("action", "choose another user name")

@@ -9,19 +9,20 @@ use crate::domain::email::Email;
 use crate::error::Result;
 use crate::ports::MessageKind;
 
-/// Sends a code for `confirm_email` to an address that the account that calls is
-/// to have; until it is confirmed, the account keeps the one that it has, and who
-/// reads that is told. Takes a session that began lately.
+/// Sends a code to a new email address for the caller's account. The account keeps its
+/// current address until `confirm_email` confirms the new one; the current verified
+/// address is notified of the request. Returns the lifetime of the code. Requires a
+/// recent login, with the second factor if the account has one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestEmailChange {
-    /// The address as it shall be.
+    /// The new address.
     pub email: Email,
 }
 
 impl Operation for RequestEmailChange {
     const NAME: &'static str = "request_email_change";
-    const TITLE: &'static str = "Ask for a code to change one's address";
+    const TITLE: &'static str = "Request a code to change the email address";
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::FreshSession;
     type Output = CodeSent;

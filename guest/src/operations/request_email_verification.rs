@@ -15,24 +15,25 @@ use crate::domain::throttle;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
-/// Sends a code for `confirm_email` to the address of the account that calls. An
-/// address is of use, such as to reset the password, once it is verified.
+/// Sends a code for `confirm_email` to the email address of the caller's account. Only a
+/// verified address can be used, such as to reset the password. Returns the lifetime of
+/// the code. Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestEmailVerification {}
 
-/// That a code is on its way.
+/// The confirmation that a code is on its way.
 #[derive(Serialize, JsonSchema)]
 pub struct CodeSent {
-    /// Where it goes.
+    /// The address that it is sent to.
     pub email: Email,
-    /// How long it is good, in seconds.
+    /// The lifetime of the code in seconds.
     pub expires_in: u64,
 }
 
 impl Operation for RequestEmailVerification {
     const NAME: &'static str = "request_email_verification";
-    const TITLE: &'static str = "Ask for a code to verify one's address";
+    const TITLE: &'static str = "Request a code to verify the email address";
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Session;
     type Output = CodeSent;
@@ -50,16 +51,16 @@ impl Operation for RequestEmailVerification {
 fn no_address() -> AuthError {
     AuthError::new(
         Kind::Application,
-        "The account has no address that messages can go to",
+        "The account has no address that messages can be sent to",
     )
     .detail("action", "set one with request_email_change")
 }
 
-/// Puts a code for this address into the slot of the account that calls, and
-/// sends it there. Whether the address is another account's already is not told
-/// here: who can read what is sent to it will learn it.
+/// Stores a code for this address with the caller's account, and sends it. Whether the
+/// address belongs to another account is not revealed here, but only to a caller that can
+/// read messages to the address.
 ///
-/// Fails with -32003 when there were too many, and with -32004 when nothing can be
+/// Fails with -32003 if too many codes were sent, and with -32004 if messages cannot be
 /// sent.
 pub(super) fn send(
     operation: &str,
@@ -68,7 +69,7 @@ pub(super) fn send(
     context: &Context,
 ) -> Result<CodeSent> {
     let user_id = context.actor().session()?.user_id;
-    // Nothing is counted for what is refused in any case.
+    // Calls that are rejected anyway do not count.
     recipient(kind, email, context)?;
     let user = user_id.to_string();
     let address = email.canonical();
@@ -91,7 +92,7 @@ pub(super) fn send(
             return Ok(None);
         }
         if let Err(error) = message::send_code(kind, &account, email, (&code, &slot), context) {
-            // What was not sent does not count.
+            // Codes that were not sent do not count.
             for quota in &quotas {
                 throttle::give_code_back(quota, context)?;
             }
@@ -104,8 +105,8 @@ pub(super) fn send(
     })
 }
 
-/// The account that calls, if it may be sent a code to this address, and the head of its
-/// audit chain.
+/// Returns the caller's account and the head of its audit chain, if the account may be
+/// sent a code to this address.
 fn recipient(
     kind: MessageKind,
     email: &Email,
@@ -117,7 +118,7 @@ fn recipient(
     if kind == MessageKind::EmailVerification && account.email.as_ref() != Some(email) {
         return Err(AuthError::new(
             Kind::Application,
-            "The address of the account has changed meanwhile",
+            "The address of the account has changed in the meantime",
         ));
     }
     if account.verified_email() == Some(email) {

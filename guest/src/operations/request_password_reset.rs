@@ -16,31 +16,31 @@ use crate::domain::username::Username;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::MessageKind;
 
-/// Sends a code for `confirm_password_reset` to the verified address of an
-/// account: three an hour at the most for one who asks, ten for all together.
-/// Answers the same whether there is such an account, whether it has a verified
-/// address, and whether it may be used.
+/// Sends a code for `confirm_password_reset` to the verified address of an account. An
+/// account is sent at most three codes an hour for one source and ten for all sources
+/// together. The result is the same whether or not the account exists, has a verified
+/// address and is active. Returns the lifetime of the code.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestPasswordReset {
-    /// Whose password to reset; or give the email.
+    /// The account, by user name; or use `email`.
     #[serde(default)]
     pub username: Option<Username>,
-    /// The verified address of whose password to reset; or give the username.
+    /// The account, by its verified address; or use `username`.
     #[serde(default)]
     pub email: Option<Email>,
 }
 
-/// What is so if there is such an account. Whether there is, is not told.
+/// The result, which does not reveal whether the account exists.
 #[derive(Serialize, JsonSchema)]
 pub struct ResetRequested {
-    /// How long the code is good, in seconds.
+    /// The lifetime of the code in seconds, if one is sent.
     pub expires_in: u64,
 }
 
 impl Operation for RequestPasswordReset {
     const NAME: &'static str = "request_password_reset";
-    const TITLE: &'static str = "Ask for a code to reset a password";
+    const TITLE: &'static str = "Request a code to reset a password";
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = ResetRequested;
@@ -49,30 +49,30 @@ impl Operation for RequestPasswordReset {
         let who = Who::new(self.username, self.email)?;
         let name = who.name();
         throttle::count_reset(&name, context)?;
-        let nobody = Nobody::new("reset", &name, &context.ports)?;
-        let user_id = who.user_id(context)?.unwrap_or(nobody.id());
+        let unknown = Nobody::new("reset", &name, &context.ports)?;
+        let user_id = who.user_id(context)?.unwrap_or(unknown.id());
         let quota = ["reset-codes", &user_id.to_string()];
         let may_send = throttle::may_send_code(&quota, context)?;
-        records::settle(|| send(user_id, nobody, may_send, context))?;
+        records::settle(|| send(user_id, unknown, may_send, context))?;
         Ok(ResetRequested {
             expires_in: context.settings.code_ttl.as_secs(),
         })
     }
 }
 
-/// Puts a code into the slot of the account and sends it. With nobody to send one
-/// to, the same work is done on the slot and the chain of nobody, where it means
-/// nothing. `None`: a race was lost.
-fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &Context) -> Result<Option<()>> {
+/// Stores a code with the account and sends it. If there is no recipient, the same work
+/// is done on the code and the audit chain of the unknown account, where it has no
+/// effect. Returns `None` if a race was lost.
+fn send(user_id: Id, unknown: Nobody, may_send: bool, context: &Context) -> Result<Option<()>> {
     let ports = &context.ports;
     let (account, head) = Account::read(user_id, ports)?;
-    let nobodys_head = records::read(Chain::head_key(nobody.id()), ports)?;
+    let unknown_head = records::read(Chain::head_key(unknown.id()), ports)?;
     let account = account.map(|account| account.value);
     let recipient = account
         .filter(|account| may_send && account.is_active())
         .and_then(|account| Some((account.verified_email()?.clone(), account)));
 
-    let whose = recipient.as_ref().map_or(nobody.id(), |_| user_id);
+    let whose = recipient.as_ref().map_or(unknown.id(), |_| user_id);
     let email = recipient.as_ref().map(|(email, _)| email);
     let (code, slot) = Code::create(Purpose::PasswordReset, whose, email, context)?;
     let mut batch = Batch::new();
@@ -80,7 +80,7 @@ fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &Context) -> Resul
     let name = RequestPasswordReset::NAME;
     match recipient {
         Some(_) => Chain::at(user_id, head).append(Event::success(name), &mut batch, context)?,
-        None => Chain::of_nobody(nobody, nobodys_head).append(
+        None => Chain::of_nobody(unknown, unknown_head).append(
             Event::refused(name, "no_recipient"),
             &mut batch,
             context,
@@ -91,14 +91,14 @@ fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &Context) -> Resul
     }
     if let Some((email, account)) = &recipient {
         let kind = MessageKind::PasswordReset;
-        // A queue that is full would tell that there was something to send. The
-        // failure is in the log.
+        // A full queue would reveal that there was something to send. The failure is
+        // logged.
         let _ = message::send_code(kind, account, email, (&code, &slot), context);
     }
     Ok(Some(()))
 }
 
-/// Of the two fields `username` and `email`, the one that is there.
+/// The input field that names the account.
 enum Who {
     Username(Username),
     Email(Email),
@@ -119,7 +119,8 @@ impl Who {
         }
     }
 
-    /// What is counted under: a name may look like an address.
+    /// Returns the name for counting. The prefix keeps user names that look like
+    /// addresses apart from addresses.
     fn name(&self) -> String {
         match self {
             Who::Username(username) => format!("username {username}"),

@@ -19,22 +19,23 @@ use crate::domain::username::Username;
 use crate::error::Result;
 use crate::ports::MessageKind;
 
-/// Removes the second factor of a user who has lost both app and recovery codes, and
-/// ends all their sessions and API keys that these may have made; from then on the password alone is enough. Make
-/// sure first that it is they who ask. Nobody can do this to themselves, or to a
-/// user who may do more than they.
+/// Removes the second factor of a user who has lost both the app and the recovery codes.
+/// Ends all their sessions and the API keys that these may have created; from then on the
+/// password alone is enough. First make sure that the request really comes from the user.
+/// Requires `user-auth:users:write`. Callers cannot do this to themselves or to a user
+/// with permissions that they lack.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResetSecondFactor {
-    /// Whose to remove; or give the username.
+    /// The user, by id; or use `username`.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// Whose to remove; or give the user_id.
+    /// The user, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
-    /// Which API keys end as well: `recent` (the default) those that a session of the
-    /// user made or rotated while it can still have been alive, by default within 30
-    /// days; `all` of the user; `none`.
+    /// Which API keys to end as well: `recent` (the default) ends those that a session of
+    /// the user created or rotated within a session's maximum lifetime, 30 days by
+    /// default; `all` ends all keys of the user; `none` ends none.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }
@@ -62,7 +63,7 @@ impl Operation for ResetSecondFactor {
             };
             let mut batch = Batch::new();
             batch.change(found, &account);
-            // Those of an app go with the app.
+            // The attempts on the app's codes are dropped with the app.
             let recovery_codes = Authenticator::RecoveryCode(account.user_id);
             throttle::forget(recovery_codes, &mut batch, &context.ports)?;
             let ended = api_key::end_with_sessions(

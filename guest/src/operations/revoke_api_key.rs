@@ -14,21 +14,22 @@ use crate::domain::permission::{API_KEYS_WRITE, Permission};
 use crate::domain::records::{self, Stored};
 use crate::error::{AuthError, Kind, Result};
 
-/// Ends an API key for good: one's own with a session, another's with a
-/// permission. One that is not there, or is not yours to end, is not found. Nobody
-/// can end a key of a user who may do more than they, and of the keys of its own
-/// account an API key can end those that it could make itself.
+/// Ends an API key permanently. The caller's own keys require a session. Those of another
+/// account require `user-auth:api-keys:write`, and the account must not have permissions
+/// that the caller lacks. An API key can end itself and those keys of its account that it
+/// could create. A key that does not exist or that the caller may not end is reported as
+/// not found.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeApiKey {
-    /// Which key, as `list_api_keys` shows it.
+    /// The id of the key, as listed by `list_api_keys`.
     pub key_id: Id,
 }
 
-/// The key that is no more.
+/// The key that has ended.
 #[derive(Serialize, JsonSchema)]
 pub struct RevokedApiKey {
-    /// Its id.
+    /// The id of the key.
     pub key_id: Id,
 }
 
@@ -55,8 +56,9 @@ impl Operation for RevokeApiKey {
     }
 }
 
-/// The key with this id, if it is the actor's own or they may deal with those of
-/// others. If not, the work and the answer are those for a key that is not there.
+/// Returns the key with this id if it is the actor's own, or if the actor may manage
+/// those of others. Otherwise the work and the error are those for a key that does not
+/// exist.
 pub(super) fn find(key_id: Id, context: &Context) -> Result<Stored<ApiKey>> {
     let found = records::read::<ApiKey>(ApiKey::key(key_id), &context.ports)?;
     let is_own = |key: &Stored<ApiKey>| match context.actor() {

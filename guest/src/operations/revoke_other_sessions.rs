@@ -12,31 +12,31 @@ use crate::domain::records::Batch;
 use crate::domain::session::{self, Own};
 use crate::error::Result;
 
-/// Ends all sessions of the account that calls but the one that calls, and API keys
-/// that these may have made, at once and for good.
+/// Ends all sessions of the caller's account except the current one, and the API keys
+/// that they may have created, permanently and at once. Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeOtherSessions {
-    /// Which API keys end as well: `recent` (the default) those that another session
-    /// made or rotated while it can still have been alive, by default within 30 days;
-    /// `all` of the account; `none`.
+    /// Which API keys to end as well: `recent` (the default) ends those that another
+    /// session created or rotated within a session's maximum lifetime, 30 days by
+    /// default; `all` ends all keys of the account; `none` ends none.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }
 
-/// That they are over.
+/// The result of ending the other sessions.
 #[derive(Serialize, JsonSchema)]
 pub struct RevokedOthers {
-    /// The one session that goes on.
+    /// The only session that continues.
     pub session_id: Id,
-    /// The API keys that have ended with it; not there: none.
+    /// The API keys that were ended; absent if there were none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended_api_keys: Vec<Id>,
 }
 
 impl Operation for RevokeOtherSessions {
     const NAME: &'static str = "revoke_other_sessions";
-    const TITLE: &'static str = "End all of one's other sessions";
+    const TITLE: &'static str = "End all your other sessions";
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Session;
     type Output = RevokedOthers;

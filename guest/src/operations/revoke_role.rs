@@ -16,17 +16,18 @@ use crate::domain::role::RoleName;
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Takes a role from a user, who loses its permissions at once. Taking one that
-/// the user does not have changes nothing. Nobody can take a role from themselves, and
-/// neither the role nor the user may do more than the caller; the operator of the host
-/// can take any role from any user.
+/// Revokes a role from a user, who loses its permissions at once. Returns the user;
+/// revoking a role that the user does not have changes nothing. Requires
+/// `user-auth:roles:write`. Callers cannot revoke a role of their own, and neither the
+/// role nor the user may have permissions that the caller lacks; only the operator of the
+/// host is exempt.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeRole {
-    /// Whose it is; or give the username.
+    /// The user, by id; or use `username`.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// Whose it is; or give the user_id.
+    /// The user, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
     /// The name of the role.
@@ -48,7 +49,7 @@ impl Operation for RevokeRole {
             let found = &governed.account;
             let mut account = found.value.clone();
             let is_held = account.roles.contains(&self.role);
-            // A role may have been deleted since it was assigned.
+            // A role may have been deleted after it was assigned.
             if grants.is_none() && !is_held {
                 return Err(unknown_role(&self.role));
             }

@@ -11,32 +11,33 @@ use crate::domain::id::Id;
 use crate::domain::session::{self, Session};
 use crate::error::{AuthError, Kind, Result};
 
-/// Ends one session of the account that calls, and API keys that it made, for good.
-/// One that is over already, or is somebody else's, is not found.
+/// Ends one session of the caller's account permanently, and the API keys that it
+/// created. A session that has ended or belongs to another account is reported as not
+/// found. Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeSession {
-    /// The session to end, as `list_sessions` shows it.
+    /// The session to end, as listed by `list_sessions`.
     pub session_id: Id,
-    /// Which API keys end as well: `recent` (the default) those that this session made
-    /// or rotated; `all` of the account; `none`.
+    /// Which API keys to end as well: `recent` (the default) ends those that this session
+    /// created or rotated; `all` ends all keys of the account; `none` ends none.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }
 
-/// The session that is over.
+/// The session that has ended.
 #[derive(Serialize, JsonSchema)]
 pub struct RevokedSession {
-    /// Its id.
+    /// The id of the session.
     pub session_id: Id,
-    /// The API keys that have ended with it; not there: none.
+    /// The API keys that were ended; absent if there were none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended_api_keys: Vec<Id>,
 }
 
 impl Operation for RevokeSession {
     const NAME: &'static str = "revoke_session";
-    const TITLE: &'static str = "End one of one's sessions";
+    const TITLE: &'static str = "End one of your sessions";
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Session;
     type Output = RevokedSession;

@@ -15,9 +15,9 @@ use crate::domain::secret::Secret;
 use crate::domain::session::{self, Session};
 use crate::error::Result;
 
-/// Ends what a token is good for (RFC 7009): the whole session of an access or
-/// refresh token, or an API key. Whoever holds a token may give it up, so nothing
-/// else is asked for, and one that is worth nothing already is no error.
+/// Revokes a token (RFC 7009): the whole session of an access or refresh token, or an API
+/// key. Possession of the token is the only requirement. A token that is already invalid
+/// is not an error.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeToken {
@@ -25,7 +25,7 @@ pub struct RevokeToken {
     pub token: Secret,
 }
 
-/// Nothing: what the token was is not told.
+/// An empty object, which does not reveal what the token was.
 #[derive(Serialize, JsonSchema)]
 pub struct RevokedToken {}
 
@@ -46,8 +46,8 @@ impl Operation for RevokeToken {
     }
 }
 
-/// The session of a token that was issued here, be it expired or used up, as
-/// `logout` has it.
+/// Returns the session of a token that was issued here, even if it has expired or been
+/// used, as in `logout`.
 fn session_of(token: &str, context: &Context) -> Result<Option<Id>> {
     if let Some(session_id) = AccessToken::session_id(token, context)? {
         return Ok(Some(session_id));

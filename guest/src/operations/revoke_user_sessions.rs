@@ -16,20 +16,21 @@ use crate::domain::records::Batch;
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Ends all sessions of a user, and API keys that these may have made, at once and for
-/// good; they may log in again. Nobody can do so to a user who may do more than they.
+/// Ends all sessions of a user and the API keys that they may have created, permanently
+/// and at once. The user can log in again. Requires `user-auth:users:write`. Callers
+/// cannot do this to themselves or to a user with permissions that they lack.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeUserSessions {
-    /// Whose to end; or give the username.
+    /// The user, by id; or use `username`.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// Whose to end; or give the user_id.
+    /// The user, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
-    /// Which API keys end as well: `recent` (the default) those that a session of the
-    /// user made or rotated while it can still have been alive, by default within 30
-    /// days; `all` of the user; `none`.
+    /// Which API keys to end as well: `recent` (the default) ends those that a session of
+    /// the user created or rotated within a session's maximum lifetime, 30 days by
+    /// default; `all` ends all keys of the user; `none` ends none.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }

@@ -17,14 +17,14 @@ use crate::domain::records::Batch;
 use crate::error::Result;
 use crate::ports::MessageKind;
 
-/// Replaces an API key with a new one of the same id, name and scopes: the old one is
-/// dead at once. One that ends by itself is good for as long again as it was at first.
-/// Takes what `create_api_key` takes, and notifies the owner likewise; the new key is
-/// shown this once.
+/// Replaces an API key by a new one with the same id, name and scopes. The old key stops
+/// working at once; a limited lifetime begins again with its original length. Returns the
+/// new key, which is shown only once. The requirements are those of `create_api_key`, and
+/// the owner is notified likewise.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateApiKey {
-    /// Which key, as `list_api_keys` shows it.
+    /// The id of the key, as listed by `list_api_keys`.
     pub key_id: Id,
 }
 
@@ -40,14 +40,14 @@ impl Operation for RotateApiKey {
     }
 }
 
-/// Returns `None` when a race was lost.
+/// Returns `None` if a race was lost.
 fn rotate(key_id: Id, context: &Context) -> Result<Option<NewApiKey>> {
     let user_id = find(key_id, context)?.value.user_id;
     let (account, head) = Account::read(user_id, &context.ports)?;
     if let Some(account) = &account {
         require_owner_governed(&account.value, context)?;
     }
-    // Read again, now that the head settles what comes between.
+    // Read again after the head, which settles any concurrent change.
     let old = find(key_id, context)?;
     require_scopes(user_id, &old.value.scopes, context)?;
     let lifetime = old

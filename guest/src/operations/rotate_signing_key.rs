@@ -12,14 +12,15 @@ use crate::domain::records::Batch;
 use crate::domain::signing_key::SigningKeys;
 use crate::error::Result;
 
-/// Has access tokens signed by a new key from now on. Tokens that the key before
-/// it signed stay good until they expire, unless it is to end at once, as after a
-/// leak. Sessions go on in either case: `refresh_token` gives a new access token.
-/// Fails while 20 keys are still good, unless they end at once.
+/// Creates a new key that signs access tokens from now on. Existing tokens remain valid
+/// until they expire, unless `end_previous` invalidates them at once, such as after a
+/// leak. Sessions continue in either case: `refresh_token` returns a new access token.
+/// Fails while 20 keys are still valid, unless `end_previous` is set. Requires
+/// `user-auth:signing-keys:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateSigningKey {
-    /// Whether all keys before it end at once, and all access tokens with them.
+    /// Whether to end all previous keys at once, and with them all access tokens.
     #[serde(default)]
     pub end_previous: bool,
 }

@@ -1,10 +1,10 @@
-//! The JSON Schemas (2020-12) of what operations take and give.
+//! JSON Schemas (2020-12) of the inputs and outputs of operations.
 //!
-//! They are made of the types, but not in the component: the code for that would be a
-//! sixth of it. A file holds them, and a test holds the file against the types;
-//! `make schemas` writes it. What the component carries are two extracts that
-//! the build script makes: the schemas as clients take them, which say nothing of
-//! secrets, and the shapes of the inputs, which do.
+//! They are derived from the types, but not in the component: that code would be a sixth
+//! of it. Instead a file holds them; `make schemas` writes it, and a test compares it
+//! with the types. The component embeds two extracts that the build script makes: the
+//! schemas for clients, which do not mark secrets, and the shapes of the inputs, which
+//! do.
 
 use serde_json::Value;
 
@@ -12,34 +12,34 @@ use super::shown;
 use crate::json;
 use crate::packed::{Packed, packed};
 
-/// A line for each operation, in the order of the table.
+/// One line for each operation, in the order of the table.
 static SCHEMAS: Packed = packed!("schemas.jsonl");
 
-/// The names, types and secrecy of the fields of inputs: a line for each operation.
+/// Names, types and secrecy of the fields of inputs: one line for each operation.
 const SHAPES: &str = include_str!(concat!(env!("OUT_DIR"), "/shapes.jsonl"));
 
-/// What an operation takes and gives.
+/// Schemas of the input and output of an operation.
 pub struct Schemas {
-    /// Its own fields, and where it requires a caller a field to say who that is, for
-    /// clients that cannot set headers.
+    /// The operation's own fields and, if it requires a caller, the field for the access
+    /// token, for clients that cannot set headers.
     pub input: Value,
-    /// What it gives.
+    /// The output.
     pub output: Value,
 }
 
 impl Schemas {
-    /// What the operation does, from the documentation of its type.
+    /// Returns the description of the operation, from the documentation of its type.
     pub fn description(&self) -> &str {
         self.input["description"].as_str().unwrap_or_default()
     }
 
-    /// Marks every secret text of the input by the format `password`.
+    /// Marks every secret string of the input with the format `password`.
     pub fn mark_secrets(&mut self, operation: &str) {
         mark_secrets(&mut self.input, &shape(operation));
     }
 }
 
-/// Those of all operations, in the order of the table.
+/// Returns the schemas of all operations, in the order of the table.
 pub fn all() -> impl Iterator<Item = Schemas> {
     SCHEMAS.text().lines().map(|line| {
         let (_, schemas) = line.split_once(' ').unwrap_or_default();
@@ -47,18 +47,18 @@ pub fn all() -> impl Iterator<Item = Schemas> {
     })
 }
 
-/// Those of one operation, which there is.
+/// Returns the schemas of an operation, which must exist.
 pub fn of(operation: &str) -> Schemas {
     read(find(SCHEMAS.text(), operation).unwrap_or_default())
 }
 
-/// Of what an operation takes: the names, types and secrecy of the fields, and which
+/// Returns the shape of an input: the names, types and secrecy of its fields, and which
 /// are required.
 pub fn shape(operation: &str) -> Value {
     find(SHAPES, operation).map_or(Value::Null, parse)
 }
 
-/// What stands in the line that begins with this name.
+/// Returns the rest of the line that begins with this name.
 fn find(file: &'static str, operation: &str) -> Option<&'static str> {
     let mut lines = file.lines().filter_map(|line| line.split_once(' '));
     let (_, found) = lines.find(|(name, _)| *name == operation)?;
@@ -73,7 +73,7 @@ fn read(schemas: &str) -> Schemas {
     }
 }
 
-// A test sees to it that there is a line for each operation, and that it can be read.
+// A test checks that every operation has a line that can be parsed.
 fn parse(line: &str) -> Value {
     json::parse(line.as_bytes()).unwrap_or_default()
 }
@@ -101,7 +101,7 @@ mod tests {
     use super::super::TABLE;
     use super::{SCHEMAS, all, of, shape};
 
-    /// As the build script found it.
+    /// The file as the build script reads it.
     const FILE: &str = include_str!("schemas.jsonl");
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_that_ask_people_learn_what_is_secret() {
+    fn secret_fields_are_marked_for_programs_that_ask_people() {
         let mut login = of("login");
         assert_eq!(login.input["properties"]["password"]["format"], json!(null));
         login.mark_secrets("login");
@@ -199,7 +199,7 @@ mod tests {
         let mut any = of("execute_primary_operation");
         any.mark_secrets("execute_primary_operation");
         let data = &any.input["properties"]["data"];
-        assert_eq!(data["format"], json!(null), "it is not asked for as a text");
+        assert_eq!(data["format"], json!(null), "it is not a secret string");
         assert_eq!(data["properties"]["password"]["format"], "password");
         assert!(shape("no_such").is_null());
     }

@@ -1,32 +1,30 @@
-//! What of an input may be shown in an audit log: the fields that its schema
-//! declares, without those that are secret, and of everything a bounded length.
+//! Redacts operation inputs for the audit log: only fields that the schema declares are
+//! shown, secrets are replaced, and lengths are bounded.
 
 use serde_json::{Map, Value};
 
 use crate::json;
 use crate::printable::is_deceptive;
 
-/// What a secret is replaced by.
+/// Replacement for a secret.
 const SECRET: &str = "[secret]";
-/// What our own secrets and access tokens begin with. They are secret wherever
-/// somebody puts them.
+/// Prefixes of this service's secrets and access tokens, which are secret in any field.
 const SECRETS_BEGIN: [&str; 5] = ["eyJ", "uac_", "uak_", "uar_", "uax_"];
-/// The most characters of one text.
+/// Maximum characters of one string.
 const MAX_CHARS: usize = 100;
-/// The most elements of one list.
+/// Maximum elements of one list.
 const MAX_ITEMS: usize = 20;
-/// The most bytes of names and values altogether; what comes after that is left
-/// out.
+/// Maximum bytes of all names and values together; the rest is omitted.
 const MAX_BYTES: usize = 2048;
 
-/// What may be shown of an input with this schema, as a JSON object.
+/// Returns the part of an input with this schema that may be shown, as a JSON object.
 pub fn of(input: &Value, schema: &Value) -> Option<String> {
     let mut left = MAX_BYTES;
     let shown = value(input, schema, &mut left)?;
     shown.is_object().then(|| json::text(&shown))
 }
 
-/// Whether the schema says that its values are secret.
+/// Returns whether the schema marks its values as secret.
 pub fn is_secret(schema: &Value) -> bool {
     schema["format"] == "password"
         || schema["writeOnly"] == true
@@ -92,7 +90,8 @@ fn text(given: &str, left: &mut usize) -> Option<Value> {
     take(shown.len(), left).then(|| shown.into())
 }
 
-/// Nothing that a terminal acts upon, or that has text read otherwise than it is.
+/// Replaces characters that a terminal acts on, or that make text read differently from
+/// what it is.
 fn printable(character: char) -> char {
     match is_deceptive(character) {
         true => char::REPLACEMENT_CHARACTER,
@@ -128,8 +127,8 @@ mod tests {
     use super::*;
     use crate::operations::{TABLE, schemas};
 
-    /// The fields that are text and no secret. Whoever adds one decides here whether
-    /// the audit log may show it; a secret one has the format `password` instead.
+    /// The string fields that are not secret. Adding a field here is the decision that
+    /// the audit log may show it; secret fields have the format `password` instead.
     const HARMLESS: &[&str] = &[
         "actor",
         "after",
@@ -156,7 +155,7 @@ mod tests {
         "username",
     ];
 
-    /// Every text in a schema: its path, and whether it is secret.
+    /// Collects the path of every string in a schema, and whether it is secret.
     fn texts(path: &str, schema: &Value, found: &mut Vec<(String, bool)>) {
         if is_secret(schema) || allows(schema, "string") {
             found.push((path.to_owned(), is_secret(schema)));
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_that_an_operation_takes_is_secret_or_known_to_be_harmless() {
+    fn every_string_field_is_either_secret_or_listed_as_harmless() {
         let mut shown = Vec::new();
         for operation in TABLE {
             let mut found = Vec::new();
@@ -187,7 +186,7 @@ mod tests {
             );
             assert_eq!(
                 found, of_shape,
-                "the shape tells what is secret as the schema does"
+                "shape and schema mark the same fields as secret"
             );
             shown.extend(found.into_iter().filter(|(_, is_secret)| !is_secret));
         }
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_declared_and_no_secret_is_shown() {
+    fn undeclared_fields_and_secrets_are_not_shown() {
         let schema = json!({
             "type": "object",
             "properties": {
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_of_ours_is_secret_in_any_field() {
+    fn secrets_of_this_service_are_redacted_in_any_field() {
         let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}});
         for secret in ["uar_x", "Bearer eyJx.y.z", "key: uak_x"] {
             let shown = of(&json!({"name": secret}), &schema).unwrap();
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_cut() {
+    fn long_inputs_are_truncated() {
         let schema = json!({
             "type": "object",
             "properties": {"names": {"type": "array", "items": {"type": "string"}}},

@@ -1,4 +1,4 @@
-//! The account that an operation is about, by its id or by its name.
+//! Selects the account that an operation is about, by its id or its user name.
 
 use super::input;
 use crate::domain::account::Account;
@@ -11,16 +11,16 @@ use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::Ports;
 
-/// Of the two fields `user_id` and `username` of an input, the one that is there.
+/// An account named by either of the input fields `user_id` and `username`.
 pub enum Target {
-    /// By its id.
+    /// Named by its id.
     UserId(Id),
-    /// By its name.
+    /// Named by its user name.
     Username(Username),
 }
 
 impl Target {
-    /// Fails with -32000 unless it is exactly one.
+    /// Fails with -32000 unless exactly one of the two is present.
     pub fn new(user_id: Option<Id>, username: Option<Username>) -> Result<Target> {
         match (user_id, username) {
             (Some(user_id), None) => Ok(Target::UserId(user_id)),
@@ -29,9 +29,9 @@ impl Target {
         }
     }
 
-    /// The account and the head of its audit chain, as one snapshot.
+    /// Returns the account and the head of its audit chain, as one snapshot.
     ///
-    /// Fails with -32000 when there is none.
+    /// Fails with -32000 if there is no such account.
     pub fn read(&self, ports: &Ports) -> Result<(Stored<Account>, Found<Head>)> {
         let user_id = match self {
             Target::UserId(user_id) => Some(*user_id),
@@ -46,18 +46,19 @@ impl Target {
         }
     }
 
-    /// The same, for an actor that is about to stop or start the account, or to take
-    /// something from it: the account of another, which may do no more than the
-    /// actor. So an administrator can only be stopped by another, who remains.
+    /// Does the same as [`Target::read`] for an actor that is about to disable or enable
+    /// the account, or to take something from it. The account must be another's and have
+    /// no permission that the actor lacks. An administrator can thus only be disabled by
+    /// another one, who remains.
     ///
-    /// Fails with -32000 when it is the actor's own, and with -32002 when it may do
-    /// more.
+    /// Fails with -32000 if it is the actor's own account, and with -32002 if it has
+    /// permissions that the actor lacks.
     pub fn read_governed(&self, context: &Context) -> Result<Governed> {
         let (account, head) = self.read(&context.ports)?;
         if context.actor().user_id() == Some(account.value.user_id) {
             return Err(AuthError::new(
                 Kind::Application,
-                "Nobody can do this to their own account",
+                "You cannot do this to your own account",
             )
             .detail("action", "ask another administrator, or the operator"));
         }
@@ -74,7 +75,7 @@ impl Target {
     }
 }
 
-/// An account that the actor is about to stop or start, or to take something from.
+/// An account that the actor may disable, enable or take something from.
 pub struct Governed {
     /// The account.
     pub account: Stored<Account>,

@@ -16,16 +16,16 @@ use crate::domain::throttle::{self, Authenticator};
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Forgets all attempts to guess a user's password or second factor, so that both
-/// may be tried again from everywhere. Nobody can unlock themselves, or a user
-/// who may do more than they.
+/// Clears the failed attempts to guess a user's password or second factor, so that both
+/// can be tried again from anywhere. Returns the user. Requires `user-auth:users:write`.
+/// Callers cannot unlock themselves or a user with permissions that they lack.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UnlockUser {
-    /// Whom to unlock; or give the username.
+    /// The user, by id; or use `username`.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// Whom to unlock; or give the user_id.
+    /// The user, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
 }
@@ -44,7 +44,7 @@ impl Operation for UnlockUser {
     }
 }
 
-/// `None`: a race was lost.
+/// Returns `None` if a race was lost.
 fn unlock(target: &Target, context: &Context) -> Result<Option<Account>> {
     let ports = &context.ports;
     let governed = target.read_governed(context)?;

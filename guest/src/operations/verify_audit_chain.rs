@@ -12,43 +12,44 @@ use crate::domain::permission::AUDIT_READ;
 use crate::domain::username::Username;
 use crate::error::{AuthError, FieldError, Kind, Result};
 
-/// Verifies that the audit trail of an account is as it was written: every seal,
-/// every link and the end. Names the first record that was altered, dropped,
-/// reordered or cut off. One's own trail with a session, others with a permission;
-/// 500 records a call, so go on until there is no `next_seq`.
+/// Verifies that the audit trail of an account is unaltered: every seal, every link and
+/// the end. Reports the first record that was altered, dropped, reordered or cut off. A
+/// call examines up to 500 records: repeat it with `next_seq` and `next_previous` until
+/// they are absent. Your own trail requires a session, and those of others
+/// `user-auth:audit:read`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyAuditChain {
-    /// Whose trail, if not that of who calls; or give the username.
+    /// The account whose trail to verify, by id; the caller's own by default.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// Whose trail, if not that of who calls; or give the user_id.
+    /// The account whose trail to verify, by user name; the caller's own by default.
     #[serde(default)]
     pub username: Option<Username>,
-    /// After which record to go on: `next_seq` of the call before.
+    /// The record after which to continue: `next_seq` of the previous call.
     #[serde(default)]
     pub after_seq: Option<u64>,
-    /// The seal of that record: `next_previous` of the call before.
+    /// The seal of that record: `next_previous` of the previous call.
     #[serde(default)]
     pub previous: Option<String>,
 }
 
-/// What the records that this call looked at have shown.
+/// The result for the records that this call examined.
 #[derive(Serialize, JsonSchema)]
 pub struct ChainVerification {
-    /// Whose trail.
+    /// The account that owns the trail.
     pub user_id: Id,
-    /// How many records this call looked at.
+    /// The number of records that this call examined.
     pub examined: u64,
-    /// Whether all of them are as they were written.
+    /// Whether all of them are unaltered.
     pub intact: bool,
     /// The first record that is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<Broken>,
-    /// There is more: the `after_seq` of the next call.
+    /// The `after_seq` of the next call; absent if there are no more records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_seq: Option<u64>,
-    /// There is more: the `previous` of the next call.
+    /// The `previous` of the next call; absent if there are no more records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_previous: Option<String>,
 }
@@ -84,7 +85,7 @@ impl Operation for VerifyAuditChain {
     }
 }
 
-/// What is found of an id that never was an account's, too.
+/// The finding for an id that never belonged to an account, among others.
 const NOTHING_THERE: Broken = Broken {
     seq: 1,
     problem: Problem::Truncated,

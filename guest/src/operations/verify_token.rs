@@ -10,23 +10,23 @@ use crate::domain::secret::Secret;
 use crate::domain::username::Username;
 use crate::error::Result;
 
-/// Tells whether an access token is good: issued here, not expired, and its
-/// session alive. Of anything else it says only `{"active": false}` (RFC 7662
-/// section 2.2).
+/// Verifies an access token: that it was issued here, has not expired, and its session is
+/// alive. Returns the claims of a valid token, and only `{"active": false}` for anything
+/// else (RFC 7662 section 2.2).
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyToken {
     /// The access token.
     pub token: Secret,
-    /// Whom it has to be for, if not this service.
+    /// The audience that the token must have, if not this service.
     #[serde(default)]
     pub audience: Option<String>,
 }
 
-/// What the token says, if it is good.
+/// The claims of a valid token.
 #[derive(Default, Serialize, JsonSchema)]
 pub struct Verification {
-    /// Whether the token is good. If not, nothing else is told.
+    /// Whether the token is valid. If not, no other field is present.
     pub active: bool,
     /// The user id.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,36 +34,37 @@ pub struct Verification {
     /// The user name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Username>,
-    /// Who issued the token.
+    /// The issuer of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
-    /// Whom it is for.
+    /// The audience of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aud: Option<String>,
-    /// Until when it is good, in seconds since 1970.
+    /// The expiry of the token, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exp: Option<u64>,
-    /// When it was issued, in seconds since 1970.
+    /// The time of issue, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iat: Option<u64>,
-    /// Identifies the token.
+    /// The id of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jti: Option<Id>,
-    /// The session that it belongs to.
+    /// The id of the session that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<Id>,
-    /// What its owner may do now, separated by blanks: `self`, and what their roles
-    /// grant, without what a broader grant covers. Of more than 1,024 bytes whole roles
-    /// are left out, the largest first; `check_permission` knows all.
+    /// The current permissions of the owner, separated by blanks: `self`, and what the
+    /// roles grant, without grants that a broader one covers. If there are more than
+    /// 1,024 bytes, whole roles are left out, the largest first; `check_permission`
+    /// considers all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
-    /// When its owner proved who they are, in seconds since 1970.
+    /// The time of the login, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<u64>,
-    /// How surely they did: `aal1`, or with a second factor `aal2`.
+    /// The authenticator assurance level: `aal1` or, with a second factor, `aal2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
-    /// How they did (RFC 8176).
+    /// The authentication methods of the login (RFC 8176).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amr: Option<Vec<String>>,
 }
@@ -84,8 +85,8 @@ impl Operation for VerifyToken {
 }
 
 impl Verification {
-    /// How its owner proved who they are, is told of the session as it is: that may
-    /// have got a second factor since the token was issued.
+    /// Takes time, level and methods from the session as it is now, because it may have
+    /// gained a second factor after the token was issued.
     pub(super) fn active(bearer: Bearer) -> Verification {
         let Bearer { claims, session } = bearer;
         let (auth_time, acr, amr) = match session {

@@ -483,7 +483,7 @@ fn an_explanation_names_role_and_grant_or_the_reason() {
     };
     assert_eq!(
         withheld("bob", "sales:write"),
-        "no role of the user grants it: role-of-bob"
+        "none of the user's roles grants it: role-of-bob"
     );
     world.user("carol", &[]);
     assert_eq!(withheld("carol", "sales:read"), "the user has no role");

@@ -528,7 +528,7 @@ fn entries_stand_each_for_itself_and_come_back_in_order() {
     );
     assert_eq!(
         problem(6),
-        r#"created_at "2999-01-01T00:00:00.000Z": lies in the future"#
+        r#"created_at "2999-01-01T00:00:00.000Z": is in the future"#
     );
     let all = serde_json::to_string(&output).unwrap();
     assert!(!all.contains("hunter2"), "{all}");
@@ -708,7 +708,7 @@ fn nobody_imports_a_user_who_may_do_more_than_they() {
     ];
     let giver = world.with_permissions("giver", &both);
     let user = |name: &str, role: &str| json!({"username": name, "roles": [role]});
-    let may_not = |role: &str| json!(format!("roles \"{role}\": you may not give this role"));
+    let may_not = |role: &str| json!(format!("roles \"{role}\": you may not assign this role"));
 
     let given = world.import_as(&giver, user("a", "clerks"));
     assert_eq!(given["status"], "imported", "{given}");
@@ -927,7 +927,7 @@ fn the_value_of_a_field_is_told_unless_it_may_be_a_secret() {
         ),
         (
             json!({"username": "a", "email_verified": true}),
-            "email_verified true: there is no email",
+            "email_verified true: requires an email",
         ),
         (json!({"username": {"secret": 1}}), "username: "),
         (

@@ -1,4 +1,4 @@
-//! One user of another system.
+//! A user in an export of another system.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,34 +19,34 @@ use crate::json;
 use crate::operations::assign_role::MAX_ROLES;
 use crate::ports::Ports;
 
-/// One user of another system.
+/// A user of another system.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// The name to log in with.
     pub username: Username,
-    /// The password as the other system hashed it. Without it nobody can log in
+    /// The password as the other system hashed it. Without it, the user cannot log in
     /// with a password.
     #[serde(default)]
     pub password_hash: Option<ForeignHash>,
-    /// Where the user may be reached.
+    /// The email address.
     #[serde(default)]
     pub email: Option<Email>,
-    /// Whether the user has shown that the address is theirs.
+    /// Whether the user has proved that the address is theirs.
     #[serde(default)]
     pub email_verified: bool,
-    /// What the user may do; takes the permission for assign_role.
+    /// The roles to assign, which requires the permission for assign_role.
     #[serde(default)]
     pub roles: Roles,
-    /// Whether the account is not to be used for now.
+    /// Whether the account is disabled for now.
     #[serde(default)]
     pub disabled: bool,
-    /// When the account was created, if not now.
+    /// The time at which the account was created; now by default.
     #[serde(default)]
     pub created_at: Option<CreatedAt>,
 }
 
-/// The names of at most 32 roles, each once.
+/// Names of at most 32 roles, without duplicates.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<RoleName>")]
 #[schemars(with = "Vec<RoleName>", extend("maxItems" = MAX_ROLES))]
@@ -75,8 +75,8 @@ impl<'a> IntoIterator for &'a Roles {
 }
 
 impl Entry {
-    /// What tells this entry from any other, and nothing else: the password hash
-    /// in it cannot be had from it.
+    /// Returns a value that identifies exactly this entry, and from which its password
+    /// hash cannot be recovered.
     pub fn fingerprint(&self, ports: &Ports) -> Result<String> {
         let hash = self.password_hash.as_ref();
         let text = serde_json::to_vec(&(
@@ -88,12 +88,12 @@ impl Entry {
             self.disabled,
             self.created_at(),
         ));
-        // Only maps with keys that are no strings fail.
+        // Serialization fails only for maps with keys that are not strings.
         let mac = mac::of("import-fingerprint", &text.unwrap_or_default(), ports)?;
         Ok(mac::to_hex(&mac))
     }
 
-    /// The account that it becomes.
+    /// Returns the account that the entry becomes.
     pub fn account(&self, fingerprint: &str, context: &Context) -> Result<Account> {
         let ports = &context.ports;
         let password = match &self.password_hash {
@@ -115,19 +115,19 @@ impl Entry {
         })
     }
 
-    /// When it was created, if it says so.
+    /// Returns when the account was created, if the entry says so.
     pub fn created_at(&self) -> Option<Timestamp> {
         self.created_at.map(CreatedAt::timestamp)
     }
 
-    /// What its password hash costs, if it has one.
+    /// Returns the cost of its password hash, if it has one.
     pub fn cost(&self) -> Option<Cost> {
         self.password_hash.as_ref().map(|hash| hash.cost)
     }
 }
 
-/// The fields whose value may be shown. All else, also what has no name of these, may hold
-/// a password or a hash of one.
+/// Fields whose values may be shown. Any other field, known or not, may hold a password
+/// or its hash.
 const SHOWN: [&str; 6] = [
     "username",
     "email",
@@ -136,10 +136,10 @@ const SHOWN: [&str; 6] = [
     "disabled",
     "created_at",
 ];
-/// More of a value would hide what is wrong with it.
+/// A longer value would hide the problem with it.
 const MAX_SHOWN_CHARS: usize = 100;
 
-/// Takes away the optional fields without a value: a table has an empty text where other
+/// Removes optional fields without a value: a table has an empty string where other
 /// exports have no field.
 pub fn drop_empty(mut entry: Value) -> Value {
     const OPTIONAL: [&str; 6] = [
@@ -159,7 +159,7 @@ pub fn drop_empty(mut entry: Value) -> Value {
     entry
 }
 
-/// All that is wrong with an entry, on one line, with the values that are wrong.
+/// Returns all problems of an entry on one line, with the invalid values.
 pub fn problem(errors: &[FieldError], entry: &Value) -> String {
     let problems = errors.iter().map(|error| {
         let path = error.path.trim_start_matches("$.");
@@ -171,7 +171,7 @@ pub fn problem(errors: &[FieldError], entry: &Value) -> String {
     problems.collect::<Vec<_>>().join("; ")
 }
 
-/// What is wrong with the value of a field: the field, the value as JSON, and why.
+/// Returns the problem of a field: its name, its value as JSON, and the reason.
 pub fn about(field: &str, value: &Value, problem: &str) -> String {
     let text = json::text(value);
     match text.char_indices().nth(MAX_SHOWN_CHARS) {
@@ -180,7 +180,8 @@ pub fn about(field: &str, value: &Value, problem: &str) -> String {
     }
 }
 
-/// The field at the path, such as `roles[2]`, and its value, if that may be shown.
+/// Returns the field at the path, such as `roles[2]`, with its value, if that may be
+/// shown.
 fn value_at<'a>(path: &'a str, entry: &'a Value) -> Option<(&'a str, &'a Value)> {
     let (field, index) = match path.split_once('[') {
         Some((field, index)) => (field, Some(index.strip_suffix(']')?.parse::<usize>().ok()?)),
