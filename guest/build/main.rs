@@ -1,5 +1,5 @@
-//! Packs what the component carries about and seldom looks at: a twentieth of it
-//! packed, and as it is a sixth.
+//! Compresses assets that the component embeds and rarely reads: uncompressed they are a
+//! sixth of the component, compressed a twentieth.
 
 mod public;
 mod shapes;
@@ -7,9 +7,9 @@ mod shapes;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// A file to pack, below `src`.
+/// A file to compress, below `src`.
 const PASSWORDS: &str = "domain/blocklist/common-passwords.txt";
-/// A file to pack extracts of, below `src`.
+/// A file to compress extracts of, below `src`.
 const SCHEMAS: &str = "operations/schemas.jsonl";
 
 fn main() -> io::Result<()> {
@@ -30,7 +30,7 @@ fn read(file: &str) -> io::Result<String> {
         .map_err(|error| io::Error::other(format!("{} cannot be read: {error}", path.display())))
 }
 
-/// As `packed::Packed` of the component reads it.
+/// Compresses bytes for `packed::Packed` of the component.
 fn pack(bytes: &[u8], to: &Path) -> io::Result<()> {
     fs::write(to, miniz_oxide::deflate::compress_to_vec(bytes, 10))
 }

@@ -517,7 +517,7 @@ fn entries_stand_each_for_itself_and_come_back_in_order() {
         "{}",
         problem(1)
     );
-    let name = r#"; username "not a name": U+0020 at position 4 is a blank"#;
+    let name = r#"; username "not a name": U+0020 at position 4 is a space"#;
     assert!(problem(1).contains(name), "{}", problem(1));
     assert!(problem(2).contains("expected an object"));
     assert_eq!(problem(3), "username: is missing");
@@ -906,7 +906,7 @@ fn the_milliseconds_since_1970_say_when_an_account_was_created() {
     ] {
         let output = &world.import(json!([{"username": "x", "created_at": at}]))[0];
         let problem = output["problem"].as_str().unwrap();
-        let expected = format!("created_at {at}: expected a moment in RFC 3339");
+        let expected = format!("created_at {at}: expected a date and time in RFC 3339");
         assert!(problem.starts_with(&expected), "{problem}");
     }
 }
