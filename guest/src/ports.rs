@@ -82,7 +82,7 @@ pub enum Outcome {
 pub struct Page {
     /// The records in ascending order of their keys.
     pub entries: Vec<Entry>,
-    /// Where the next page begins; `None` on the last page.
+    /// The start of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 

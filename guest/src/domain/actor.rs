@@ -17,7 +17,7 @@ use crate::error::{AuthError, Kind, Result};
 /// The precision of an API key's `last_used_at`, which avoids a write for every use.
 const LAST_USED_EVERY: Duration = Duration::from_secs(60);
 
-/// What an operation requires of its caller.
+/// The requirement of an operation on its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
     /// Nothing: the operation depends only on its input.

@@ -39,7 +39,7 @@ pub struct Authority {
     absent: RefCell<BTreeSet<String>>,
 }
 
-/// What an actor may do.
+/// The permissions of an actor.
 enum Power {
     Nothing,
     Everything,

@@ -80,7 +80,7 @@ pub struct Context<'a> {
     pub caller: &'a Caller,
     /// The verified actor of the operation, and what its authority depends on.
     pub authority: Rc<Authority>,
-    /// What the audit log records about the operation.
+    /// The recorder for the audit log.
     pub trail: Rc<Trail>,
     /// `None` if the client did not ask for progress.
     pub progress: Option<Progress>,

@@ -88,7 +88,7 @@ pub struct Role {
     pub role: RoleName,
     /// The grants of the role.
     pub permissions: Vec<Grant>,
-    /// What the role is for.
+    /// The purpose of the role.
     pub description: Description,
     /// When the role was last defined.
     pub defined_at: Timestamp,

@@ -319,7 +319,7 @@ pub fn end_all_but(
 pub struct SessionPage {
     /// The sessions.
     pub sessions: Vec<Session>,
-    /// Where the next page begins; `None` on the last page.
+    /// The start of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
@@ -388,7 +388,7 @@ pub struct Swept {
     pub examined: u32,
     /// The number of expired sessions that were deleted.
     pub deleted: u32,
-    /// Where to continue; `None` if all sessions have been examined.
+    /// The key to continue after; `None` if all sessions have been examined.
     pub next: Option<String>,
 }
 

@@ -470,7 +470,7 @@ fn telling() -> impl Strategy<Value = char> {
         "\u{e9}\u{1e69}\u{1e0b}\u{1fb7}\u{2adc}\u{958}\u{915}\u{93c}\u{f71}\u{f72}\u{f73}\u{f81}",
         "\u{1100}\u{1112}\u{1161}\u{1175}\u{11a7}\u{11a8}\u{11c2}\u{ac00}\u{ac01}\u{d7a3}",
         "\u{9c7}\u{9be}\u{9d7}\u{1025}\u{102e}\u{11131}\u{11127}\u{1d15e}\u{1d165}",
-        // Where contexts and directions count.
+        // Characters that contexts and directions depend on.
         "\u{5d0}\u{5d1}\u{5b7}\u{5f3}\u{5f4}\u{fb1d}\u{627}\u{628}\u{62f}\u{64e}\u{653}\u{622}",
         "\u{660}\u{669}\u{6f0}\u{6f9}\u{66b}\u{200c}\u{200d}\u{94d}\u{1039}\u{a872}\u{712}\u{70f}",
         "\u{b7}\u{375}\u{3b1}\u{30fb}\u{30a2}\u{3042}\u{4e00}\u{3007}\u{202e}\u{61c}.,+#!",
