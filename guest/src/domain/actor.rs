@@ -26,14 +26,14 @@ pub enum Requirement {
     Session,
     /// A session that began so recently that its owner must be present (ASVS 7.5.1), with
     /// the second factor if the account has one.
-    FreshSession,
+    RecentLogin,
     /// This permission.
     Permission(&'static str),
     /// A session for operations on the caller's own account, or this permission for
     /// operations on other accounts; [`super::authority::subject`] decides which applies.
     SessionOr(&'static str),
     /// The same, and a session has to be recent in either case.
-    FreshSessionOr(&'static str),
+    RecentLoginOr(&'static str),
 }
 
 impl Requirement {
@@ -41,7 +41,7 @@ impl Requirement {
     pub fn is_of_a_fresh_session(self) -> bool {
         matches!(
             self,
-            Requirement::FreshSession | Requirement::FreshSessionOr(_)
+            Requirement::RecentLogin | Requirement::RecentLoginOr(_)
         )
     }
 }

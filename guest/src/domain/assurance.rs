@@ -13,7 +13,7 @@ const MFA: &str = "mfa";
 
 /// How the owner of an account authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum AuthMethod {
     /// With the password.
     Password,
     /// With the password and a one-time password.
@@ -22,15 +22,15 @@ pub enum Proof {
     RecoveryCode,
 }
 
-impl Proof {
+impl AuthMethod {
     /// Returns the authentication method references of RFC 8176. The RFC has no name for a
     /// recovery code (`otp` is a one-time password of RFC 4226 or 6238), so a recovery
     /// code appears only as multiple factors.
     pub fn amr(self) -> Vec<String> {
         let names: &[&str] = match self {
-            Proof::Password => &["pwd"],
-            Proof::Totp => &["pwd", "otp", MFA],
-            Proof::RecoveryCode => &["pwd", MFA],
+            AuthMethod::Password => &["pwd"],
+            AuthMethod::Totp => &["pwd", "otp", MFA],
+            AuthMethod::RecoveryCode => &["pwd", MFA],
         };
         names.iter().map(|name| (*name).to_owned()).collect()
     }

@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::ports::{Expect, Ports};
 
 /// How long the records of attempts on an unknown name are kept.
-const NOBODY_TTL_MS: u64 = 24 * 60 * 60 * 1000;
+const UNKNOWN_TTL_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The refusals of one operation on one account that are recorded one by one, within an
 /// hour of the first. After that, only the hundredth, the thousandth and so on are
@@ -131,13 +131,13 @@ pub struct Head {
 /// Stands for the account of a name, or of another input, that belongs to no account. It
 /// is a pseudonym, so that no input can choose the chain that it is recorded in.
 #[derive(Clone, Copy, Debug)]
-pub struct Nobody(Id);
+pub struct UnknownAccount(Id);
 
-impl Nobody {
+impl UnknownAccount {
     /// Returns the same pseudonym for the same kind of input and the same text.
-    pub fn new(kind: &str, text: &str, ports: &Ports) -> Result<Nobody> {
+    pub fn new(kind: &str, text: &str, ports: &Ports) -> Result<UnknownAccount> {
         let pseudonym = throttle::pseudonym(&["nobody", kind, text], ports)?;
-        Ok(Nobody(Id::from_bytes(pseudonym)))
+        Ok(UnknownAccount(Id::from_bytes(pseudonym)))
     }
 
     /// Returns the pseudonymous id, which no account has.
@@ -192,10 +192,10 @@ impl Chain {
 
     /// Returns the chain of an unknown name: the same work for the store, but kept only
     /// for a day.
-    pub fn of_nobody(nobody: Nobody, head: Found<Head>) -> Chain {
+    pub fn of_unknown(unknown: UnknownAccount, head: Found<Head>) -> Chain {
         Chain {
-            ttl_ms: Some(NOBODY_TTL_MS),
-            ..Chain::at(nobody.id(), head)
+            ttl_ms: Some(UNKNOWN_TTL_MS),
+            ..Chain::at(unknown.id(), head)
         }
     }
 
@@ -251,18 +251,18 @@ impl Chain {
 
 /// The subject of an operation that was refused.
 #[derive(Clone, Copy, Debug)]
-pub enum Whom {
+pub enum AuditSubject {
     /// The owner of this account.
     Account(Id),
     /// No account.
-    Nobody(Nobody),
+    Unknown(UnknownAccount),
 }
 
-impl Whom {
+impl AuditSubject {
     fn id(self) -> Id {
         match self {
-            Whom::Account(user_id) => user_id,
-            Whom::Nobody(nobody) => nobody.id(),
+            AuditSubject::Account(user_id) => user_id,
+            AuditSubject::Unknown(unknown) => unknown.id(),
         }
     }
 }
@@ -271,13 +271,13 @@ impl Whom {
 /// within the hour to record this one.
 pub fn count_refusal<'a>(
     event: Event<'a>,
-    whom: Whom,
+    subject: AuditSubject,
     context: &Context,
 ) -> Result<Option<Event<'a>>> {
-    if let Whom::Account(user_id) = whom {
+    if let AuditSubject::Account(user_id) = subject {
         context.trail.concerns(user_id);
     }
-    let counter = format!("refusals/{}/{}", whom.id(), event.operation);
+    let counter = format!("refusals/{}/{}", subject.id(), event.operation);
     let store = context.ports.store;
     let refused = store.add(&counter, 1, Some(REFUSALS_WINDOW_MS))?;
     Ok(match refused {
@@ -295,16 +295,16 @@ fn is_power_of_ten(number: i64) -> bool {
 /// Records a refusal in the chain of the account. For an unknown account the work is the
 /// same, and the chain is kept for a day. Frequent refusals within an hour are not all
 /// recorded.
-pub fn record_refusal(event: Event, whom: Whom, context: &Context) -> Result<()> {
-    let Some(event) = count_refusal(event, whom, context)? else {
+pub fn record_refusal(event: Event, subject: AuditSubject, context: &Context) -> Result<()> {
+    let Some(event) = count_refusal(event, subject, context)? else {
         return Ok(());
     };
-    let id = whom.id();
-    authority::settle(context, |context| {
+    let id = subject.id();
+    authority::retry_on_conflict(context, |context| {
         let head = records::read(Chain::head_key(id), &context.ports)?;
-        let chain = match whom {
-            Whom::Account(user_id) => Chain::at(user_id, head),
-            Whom::Nobody(nobody) => Chain::of_nobody(nobody, head),
+        let chain = match subject {
+            AuditSubject::Account(user_id) => Chain::at(user_id, head),
+            AuditSubject::Unknown(unknown) => Chain::of_unknown(unknown, head),
         };
         let mut batch = Batch::new();
         chain.append(event.clone(), &mut batch, context)?;

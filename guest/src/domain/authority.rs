@@ -6,10 +6,10 @@
 //! actor expects that nothing is stored under these keys ([`super::ground`]): a change
 //! that stops the actor writes a marker there.
 //!
-//! [`authorize`] creates an authority, [`settle`] creates another for each new attempt,
-//! and [`Batch::commit`](super::records::Batch::commit) checks it for every batch. An
-//! operation that loops by itself instead of calling [`settle`] cannot bypass it: once its
-//! actor has been stopped, none of its batches is committed.
+//! [`authorize`] creates an authority, [`retry_on_conflict`] creates another for each new
+//! attempt, and [`Batch::commit`](super::records::Batch::commit) checks it for every batch.
+//! An operation that loops by itself instead of calling [`retry_on_conflict`] cannot bypass
+//! it: once its actor has been stopped, none of its batches is committed.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
@@ -204,13 +204,13 @@ pub fn authorize<'a>(requirement: Requirement, context: &Context<'a>) -> Result<
             Principal::Operator => operator(requirement),
             _ => Authority::default(),
         },
-        Requirement::Session | Requirement::FreshSession => {
+        Requirement::Session | Requirement::RecentLogin => {
             let Principal::AccessToken(token) = &context.caller.principal else {
                 return Err(actor::session_required());
             };
             of_token(token.expose(), requirement, context)?
         }
-        Requirement::Permission(_) | Requirement::SessionOr(_) | Requirement::FreshSessionOr(_) => {
+        Requirement::Permission(_) | Requirement::SessionOr(_) | Requirement::RecentLoginOr(_) => {
             authenticate(requirement, context)?
         }
     };
@@ -221,11 +221,11 @@ pub fn authorize<'a>(requirement: Requirement, context: &Context<'a>) -> Result<
     };
     match (requirement, acting.actor()) {
         (Requirement::Permission(name), _) => require_permission(name, &acting)?,
-        (Requirement::SessionOr(_) | Requirement::FreshSessionOr(_), Actor::User(_)) => {}
-        (Requirement::SessionOr(name) | Requirement::FreshSessionOr(name), _) => {
+        (Requirement::SessionOr(_) | Requirement::RecentLoginOr(_), Actor::User(_)) => {}
+        (Requirement::SessionOr(name) | Requirement::RecentLoginOr(name), _) => {
             require_permission(name, &acting)?;
         }
-        (Requirement::Nothing | Requirement::Session | Requirement::FreshSession, _) => {}
+        (Requirement::Nothing | Requirement::Session | Requirement::RecentLogin, _) => {}
     }
     Ok(acting)
 }
@@ -276,12 +276,12 @@ fn of_token(token: &str, requirement: Requirement, context: &Context) -> Result<
 
 /// Repeats an attempt until it wins its race; an attempt returns `None` when it lost. Each
 /// further attempt begins with [`authorize`], and receives the context to act in.
-pub fn settle<'a, T>(
+pub fn retry_on_conflict<'a, T>(
     context: &Context<'a>,
     mut attempt: impl FnMut(&Context<'a>) -> Result<Option<T>>,
 ) -> Result<T> {
     let mut acting = context.clone();
-    records::settle(|| {
+    records::retry_on_conflict(|| {
         let settled = attempt(&acting)?;
         if settled.is_none() {
             acting = again(context)?;

@@ -21,7 +21,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::audit::Nobody;
+use super::audit::UnknownAccount;
 use super::authority;
 use super::context::Context;
 use super::foreign_hash::Cost;
@@ -42,7 +42,7 @@ pub const TOO_MANY: &str = "password_hash: accounts have imported hashes of 32 k
 /// hashes of this service need not be distinguished.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Lists", into = "Lists")]
-pub struct KnownCosts {
+pub struct HashCosts {
     costs: Vec<CostEntry>,
 }
 
@@ -65,11 +65,11 @@ struct Lists {
     accounts: Vec<Option<u64>>,
 }
 
-impl From<Lists> for KnownCosts {
-    fn from(lists: Lists) -> KnownCosts {
+impl From<Lists> for HashCosts {
+    fn from(lists: Lists) -> HashCosts {
         let counts = lists.accounts.into_iter().chain(std::iter::repeat(None));
         let entries = lists.costs.into_iter().zip(counts);
-        KnownCosts {
+        HashCosts {
             costs: entries
                 .map(|(cost, accounts)| CostEntry { cost, accounts })
                 .collect(),
@@ -77,8 +77,8 @@ impl From<Lists> for KnownCosts {
     }
 }
 
-impl From<KnownCosts> for Lists {
-    fn from(known: KnownCosts) -> Lists {
+impl From<HashCosts> for Lists {
+    fn from(known: HashCosts) -> Lists {
         let entries = known.costs.into_iter();
         let (costs, accounts) = entries.map(|entry| (entry.cost, entry.accounts)).unzip();
         Lists { costs, accounts }
@@ -91,29 +91,29 @@ impl CostEntry {
     }
 }
 
-impl KnownCosts {
+impl HashCosts {
     /// Returns the store key of the record.
     pub fn key() -> String {
         "known-costs".to_owned()
     }
 
     /// Reads the record.
-    pub fn read(ports: &Ports) -> Result<KnownCosts> {
-        Ok(KnownCosts::of(records::read(KnownCosts::key(), ports)?))
+    pub fn read(ports: &Ports) -> Result<HashCosts> {
+        Ok(HashCosts::of(records::read(HashCosts::key(), ports)?))
     }
 
     /// Returns the costs of a record that was read.
-    pub fn of(found: Found<KnownCosts>) -> KnownCosts {
+    pub fn of(found: Found<HashCosts>) -> HashCosts {
         found.map(|found| found.value).unwrap_or_default()
     }
 
     /// Returns the cost assigned to an unknown name; `None` stands for this service's own
     /// hashes. A further cost takes over its share of the names, and leaves the others
     /// unchanged.
-    pub fn of_nobody(&self, nobody: Nobody) -> Option<Cost> {
+    pub fn decoy_for(&self, unknown: UnknownAccount) -> Option<Cost> {
         let mut chosen = None;
         for (index, entry) in self.costs.iter().enumerate() {
-            if !entry.is_vacant() && draw(nobody, index).is_multiple_of(index as u64 + 2) {
+            if !entry.is_vacant() && draw(unknown, index).is_multiple_of(index as u64 + 2) {
                 chosen = Some(entry.cost);
             }
         }
@@ -123,7 +123,7 @@ impl KnownCosts {
     /// Adds the cost of this service's own hashes before an account has one, so that it is
     /// still known after the settings change.
     pub fn learn_own(context: &Context) -> Result<()> {
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             let mut held = Held::read(&context.ports)?;
             held.known.add_own(context.settings);
             if held.is_as_it_was() {
@@ -182,16 +182,16 @@ impl KnownCosts {
 /// The record as it was read, to be stored in the batch of the change that updates it.
 pub struct Held {
     /// The new state.
-    pub known: KnownCosts,
-    was: Found<KnownCosts>,
+    pub known: HashCosts,
+    was: Found<HashCosts>,
 }
 
 impl Held {
     /// Reads the record.
     pub fn read(ports: &Ports) -> Result<Held> {
-        let was = records::read::<KnownCosts>(KnownCosts::key(), ports)?;
+        let was = records::read::<HashCosts>(HashCosts::key(), ports)?;
         Ok(Held {
-            known: KnownCosts::of(was.clone()),
+            known: HashCosts::of(was.clone()),
             was,
         })
     }
@@ -206,7 +206,7 @@ impl Held {
             Some(was) => Expect::At(was.version.clone()),
             None => Expect::Absent,
         };
-        batch.put(KnownCosts::key(), expect, &self.known, None);
+        batch.put(HashCosts::key(), expect, &self.known, None);
     }
 
     fn is_as_it_was(&self) -> bool {
@@ -218,8 +218,8 @@ impl Held {
 
     /// Reports whether the stored record is still as it was read.
     pub fn is_current(&self, ports: &Ports) -> Result<bool> {
-        let now = records::read::<KnownCosts>(KnownCosts::key(), ports)?;
-        let version = |found: &Found<KnownCosts>| found.as_ref().map(|it| it.version.clone());
+        let now = records::read::<HashCosts>(HashCosts::key(), ports)?;
+        let version = |found: &Found<HashCosts>| found.as_ref().map(|it| it.version.clone());
         Ok(version(&now) == version(&self.was))
     }
 }
@@ -238,9 +238,9 @@ pub fn release(password: &PasswordRecord, batch: &mut Batch, ports: &Ports) -> R
 
 /// Returns a number that is always the same for the same name and index, and reveals
 /// nothing about the number for another index.
-fn draw(nobody: Nobody, entry: usize) -> u64 {
+fn draw(unknown: UnknownAccount, entry: usize) -> u64 {
     let mut hash = Sha256::new();
-    hash.update(nobody.id().as_bytes());
+    hash.update(unknown.id().as_bytes());
     hash.update((entry as u64).to_be_bytes());
     let hash: [u8; 32] = hash.finalize().into();
     let mut number = [0; 8];

@@ -25,10 +25,10 @@ pub fn send_code(
     deliver(message(kind, account, to, code), context)
 }
 
-/// Adds a notice to the batch that tells the owner about the change, regardless of who made it (ASVS
-/// 5.0 section 6.3.7). It is sent to the account's address after the batch is committed,
-/// and only if that address is verified.
-pub fn add_notice(kind: MessageKind, account: &Account, batch: &mut Batch) {
+/// Adds a notice to the batch that tells the owner about the change, regardless of who
+/// made it (ASVS 5.0 section 6.3.7). It is sent to the account's address after the batch is
+/// committed, and only if that address is verified.
+pub fn queue_notice(kind: MessageKind, account: &Account, batch: &mut Batch) {
     if let Some(email) = account
         .verified_email()
         .filter(|email| email.is_deliverable())

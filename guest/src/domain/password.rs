@@ -314,7 +314,7 @@ impl PasswordRecord {
 
     /// Does the work of `verify` for an account that does not exist, so that the time does
     /// not reveal it: that of a foreign hash of this cost, or of this service's own.
-    pub fn verify_nobody(
+    pub fn verify_decoy(
         password: &TypedPassword,
         cost: Option<Cost>,
         settings: &Settings,

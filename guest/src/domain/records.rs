@@ -246,7 +246,7 @@ fn to_bytes<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 /// Repeats an attempt until it wins its race; an attempt returns `None` when it lost.
-pub fn settle<T>(mut attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub fn retry_on_conflict<T>(mut attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     for _ in 0..MAX_ATTEMPTS {
         if let Some(settled) = attempt()? {
             return Ok(settled);

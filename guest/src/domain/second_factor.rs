@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::assurance::Proof;
+use super::assurance::AuthMethod;
 use super::context::Context;
 use super::id::Id;
 use super::recovery_code::{self, RecoveryCode, RecoveryCodeHash};
@@ -113,7 +113,7 @@ impl SecondFactor {
         code: &Code,
         user_id: Id,
         context: &Context,
-    ) -> Result<Option<(SecondFactor, Proof)>> {
+    ) -> Result<Option<(SecondFactor, AuthMethod)>> {
         let mut used = self.clone();
         match code {
             Code::Totp(code) => {
@@ -123,7 +123,7 @@ impl SecondFactor {
                     return Ok(None);
                 };
                 used.last_step = step;
-                Ok(Some((used, Proof::Totp)))
+                Ok(Some((used, AuthMethod::Totp)))
             }
             Code::Recovery(code) => {
                 let set = &self.recovery_codes;
@@ -132,7 +132,7 @@ impl SecondFactor {
                     return Ok(None);
                 };
                 used.recovery_codes = rest;
-                Ok(Some((used, Proof::RecoveryCode)))
+                Ok(Some((used, AuthMethod::RecoveryCode)))
             }
         }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::access_token::{AccessToken, Claims};
 use super::account::Account;
 use super::api_key::{self, EndApiKeys, EndedSessions};
-use super::assurance::{self, Proof};
+use super::assurance::{self, AuthMethod};
 use super::audit::{Chain, Event, Head};
 use super::context::Context;
 use super::ground::AuthoritySource;
@@ -77,7 +77,7 @@ impl Session {
     /// refresh token.
     pub fn begin(
         account: &Account,
-        proof: Proof,
+        proof: AuthMethod,
         context: &Context,
     ) -> Result<(Session, RefreshToken)> {
         let now = context.now();
@@ -211,7 +211,7 @@ pub struct LiveSession {
 }
 
 /// The session and the account of the actor, to be changed together.
-pub struct Own {
+pub struct CurrentLogin {
     /// The session.
     pub session: Stored<Session>,
     /// The account.
@@ -220,12 +220,12 @@ pub struct Own {
     pub head: Found<Head>,
 }
 
-impl Own {
+impl CurrentLogin {
     /// Reads all three as one snapshot. Committing on this head proves that the session
     /// was still alive at that time.
     ///
     /// Fails with -32001 if the session has ended.
-    pub fn read(context: &Context) -> Result<Own> {
+    pub fn read(context: &Context) -> Result<CurrentLogin> {
         let own = context.actor().session()?;
         let (session, account, head) =
             read_with_account(own.session_id, own.user_id, &context.ports)?;
@@ -235,7 +235,7 @@ impl Own {
         if !session.value.is_alive(&account.value, context.now()) {
             return Err(AuthError::invalid_token());
         }
-        Ok(Own {
+        Ok(CurrentLogin {
             session,
             account,
             head,

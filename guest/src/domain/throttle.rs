@@ -27,7 +27,7 @@ use hmac::Mac;
 
 use super::account::Account;
 use super::actor::Actor;
-use super::audit::Nobody;
+use super::audit::UnknownAccount;
 use super::context::Context;
 use super::id::Id;
 use super::mac;
@@ -190,9 +190,9 @@ impl Authenticator {
     }
 
     /// Returns the password of a name without an account.
-    pub fn password_of_nobody(nobody: Nobody) -> Authenticator {
+    pub fn password_of_unknown(unknown: UnknownAccount) -> Authenticator {
         Authenticator::Password {
-            of: nobody.id(),
+            of: unknown.id(),
             epoch: 0,
         }
     }

@@ -5,16 +5,16 @@ use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::api_key::EndApiKeys;
-use crate::domain::audit::{self, Chain, Event, Whom};
+use crate::domain::audit::{self, AuditSubject, Chain, Event};
 use crate::domain::authority;
 use crate::domain::code;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
-use crate::domain::known_costs::{self, KnownCosts};
+use crate::domain::known_costs::{self, HashCosts};
 use crate::domain::message;
 use crate::domain::password::{self, Owner, Password, PasswordRecord, TypedPassword};
 use crate::domain::records::Batch;
-use crate::domain::session::{self, Own};
+use crate::domain::session::{self, CurrentLogin};
 use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
@@ -51,7 +51,7 @@ impl Operation for ChangePassword {
     const NAME: &'static str = "change_password";
     const TITLE: &'static str = "Change one's password";
     const EFFECT: Effect = Effect::Replaces;
-    const REQUIRES: Requirement = Requirement::FreshSession;
+    const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = ChangedPassword;
 
     fn run(self, context: &Context) -> Result<ChangedPassword> {
@@ -63,20 +63,20 @@ impl Operation for ChangePassword {
         password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
         // A stolen token must not be a way around the throttle of logins.
         let attempt = Attempt::admit(Authenticator::password_of(&account), context)?;
-        KnownCosts::learn_own(context)?;
+        HashCosts::learn_own(context)?;
         // Both hashes before the count: without either there is no verdict.
         let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
         let mut verdict = Verdict::on(account.password, &self.current_password, context)?;
         attempt.count(context)?;
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             self.exchange(&mut verdict, &new, context)
         })
     }
 }
 
 /// Whose password is to be changed, and in which session.
-fn read(context: &Context) -> Result<Own> {
-    Own::read(context)
+fn read(context: &Context) -> Result<CurrentLogin> {
+    CurrentLogin::read(context)
 }
 
 /// Whether what was given is the password that this record keeps.
@@ -100,7 +100,7 @@ impl ChangePassword {
         new: &PasswordRecord,
         context: &Context,
     ) -> Result<Option<ChangedPassword>> {
-        let Own {
+        let CurrentLogin {
             session,
             account,
             head,
@@ -113,7 +113,7 @@ impl ChangePassword {
         if !verdict.is_right {
             throttle::count_failure(context)?;
             let event = Event::refused(Self::NAME, "invalid_credentials");
-            let whom = Whom::Account(account.value.user_id);
+            let whom = AuditSubject::Account(account.value.user_id);
             audit::record_refusal(event, whom, context)?;
             return Err(AuthError::new(
                 Kind::Authentication,
@@ -133,7 +133,7 @@ impl ChangePassword {
         code::end_all(account.value.user_id, &mut batch);
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-        message::add_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
+        message::queue_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
         Ok(batch.commit(context)?.then_some(ChangedPassword {
             session_id: session.value.session_id,
             ended_api_keys: ended,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
-use crate::domain::audit::{Chain, Event, Nobody};
+use crate::domain::audit::{Chain, Event, UnknownAccount};
 use crate::domain::code::{Code, Purpose};
 use crate::domain::context::Context;
 use crate::domain::email::Email;
@@ -49,11 +49,11 @@ impl Operation for RequestPasswordReset {
         let who = Who::new(self.username, self.email)?;
         let name = who.name();
         throttle::count_reset(&name, context)?;
-        let nobody = Nobody::new("reset", &name, &context.ports)?;
+        let nobody = UnknownAccount::new("reset", &name, &context.ports)?;
         let user_id = who.user_id(context)?.unwrap_or(nobody.id());
         let quota = ["reset-codes", &user_id.to_string()];
         let may_send = throttle::may_send_code(&quota, context)?;
-        records::settle(|| send(user_id, nobody, may_send, context))?;
+        records::retry_on_conflict(|| send(user_id, nobody, may_send, context))?;
         Ok(ResetRequested {
             expires_in: context.settings.code_ttl.as_secs(),
         })
@@ -63,7 +63,12 @@ impl Operation for RequestPasswordReset {
 /// Puts a code into the slot of the account and sends it. With nobody to send one
 /// to, the same work is done on the slot and the chain of nobody, where it means
 /// nothing. `None`: a race was lost.
-fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &Context) -> Result<Option<()>> {
+fn send(
+    user_id: Id,
+    nobody: UnknownAccount,
+    may_send: bool,
+    context: &Context,
+) -> Result<Option<()>> {
     let ports = &context.ports;
     let (account, head) = Account::read(user_id, ports)?;
     let nobodys_head = records::read(Chain::head_key(nobody.id()), ports)?;
@@ -80,7 +85,7 @@ fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &Context) -> Resul
     let name = RequestPasswordReset::NAME;
     match recipient {
         Some(_) => Chain::at(user_id, head).append(Event::success(name), &mut batch, context)?,
-        None => Chain::of_nobody(nobody, nobodys_head).append(
+        None => Chain::of_unknown(nobody, nobodys_head).append(
             Event::refused(name, "no_recipient"),
             &mut batch,
             context,
