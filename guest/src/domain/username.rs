@@ -127,7 +127,7 @@ mod tests {
             ),
             (
                 "henry\u{2163}",
-                "U+2163 at position 6 is a character that cannot",
+                "U+2163 at position 6 is a character that is not allowed",
             ),
             ("\u{265a}", "U+265A at position 1 is a symbol; expected"),
             (
