@@ -8,9 +8,9 @@ mod shapes;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// A file to pack, below `src`.
+/// A file to compress, below `src`.
 const PASSWORDS: &str = "domain/blocklist/common-passwords.txt";
-/// A file to pack extracts of, below `src`.
+/// A file to compress extracts of, below `src`.
 const SCHEMAS: &str = "operations/schemas.jsonl";
 
 fn main() -> io::Result<()> {
@@ -31,7 +31,7 @@ fn read(file: &str) -> io::Result<String> {
         .map_err(|error| io::Error::other(format!("{} cannot be read: {error}", path.display())))
 }
 
-/// As `packed::Packed` of the component reads it.
+/// Compresses bytes for `packed::Packed` of the component.
 fn pack(bytes: &[u8], to: &Path) -> io::Result<()> {
     fs::write(to, miniz_oxide::deflate::compress_to_vec(bytes, 10))
 }

@@ -1,22 +1,22 @@
-//! The schemas as clients take them.
+//! The schemas for clients.
 //!
-//! Clients hand them on to validators and to models, each of which knows its own part of
-//! JSON Schema. Left here is what all of them know:
-//! - Ajv, which the TypeScript SDKs use, warns of each format that it does not know, and in
-//!   strict mode fails; `email` would moreover refuse addresses with other than ASCII
-//!   letters, which we take.
-//! - OpenAI refuses a list in which one input has no `properties`.
-//! - Gemini takes one type a schema, a type in every schema, and no
-//!   `additionalProperties` in inputs. That fields which are not known are refused, a
-//!   caller learns as it happens.
-//! - What is secret is for us to know. It stays in the shapes.
+//! Clients pass them to validators and to models, each of which supports a different part
+//! of JSON Schema. These schemas keep what all of them support:
+//! - Ajv, which the TypeScript SDKs use, warns about each format that it does not know,
+//!   and fails in strict mode; `email` would also reject addresses with non-ASCII letters,
+//!   which this service accepts.
+//! - OpenAI rejects a list in which one input has no `properties`.
+//! - Gemini accepts one type per schema, requires a type in every schema, and does not
+//!   accept `additionalProperties` in inputs. Callers learn that unknown fields are
+//!   rejected when it happens.
+//! - Which fields are secret is not for clients. It stays in the shapes.
 
 use std::io;
 
 use serde_json::{Map, Value, json};
 
-/// A line for each line of the schemas: the name of the operation, a blank, an object
-/// of `input` and `output`.
+/// Returns a line for each line of the schemas: the name of the operation, a space, and an
+/// object with `input` and `output`.
 pub fn of(schemas: &str) -> io::Result<String> {
     let mut public = String::new();
     for (number, line) in (1..).zip(schemas.lines()) {
@@ -56,7 +56,7 @@ fn simplify(schema: &mut Value, side: Side) {
     if keywords.get("format").is_some_and(|it| it != "date-time") {
         keywords.remove("format");
     }
-    // It is said by leaving the field out.
+    // Leaving the field out means the same.
     if keywords.get("default").is_some_and(Value::is_null) {
         keywords.remove("default");
     }
@@ -91,7 +91,7 @@ fn simplify(schema: &mut Value, side: Side) {
     }
 }
 
-/// A field that may be left out need not be null.
+/// Removes `null` from the types of an optional field.
 fn drop_null(schema: &mut Value) {
     let Value::Object(keywords) = schema else {
         return;
@@ -115,8 +115,8 @@ fn drop_null(schema: &mut Value) {
     }
 }
 
-/// Words that are described one by one become an `enum`, and what is said of each goes
-/// to the description of all.
+/// Replaces words that are described one by one with an `enum`, and adds their
+/// descriptions to that of the whole.
 fn name_words(keywords: &mut Map<String, Value>) {
     let Some(Value::Array(alternatives)) = keywords.get("oneOf") else {
         return;

@@ -1,12 +1,13 @@
-//! What is asked of the schemas of inputs at many calls: which fields there are, what
-//! they are made of, which are required and which are secret. The words for people,
-//! nine tenths of the schemas, are left out.
+//! The parts of the input schemas that many calls need: the fields, their types, and which
+//! are required and which are secret. The descriptions, nine tenths of the schemas, are
+//! left out.
 
 use std::io;
 
 use serde_json::{Map, Value};
 
-/// A line for each line of the schemas: the name of the operation, a blank, the shape.
+/// Returns a line for each line of the schemas: the name of the operation, a space, and
+/// the shape.
 pub fn of(schemas: &str) -> io::Result<String> {
     let mut shapes = String::new();
     for (number, line) in (1..).zip(schemas.lines()) {

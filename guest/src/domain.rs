@@ -1,4 +1,4 @@
-//! The rules of authentication. Nothing here knows of MCP, WIT or a database.
+//! The rules of authentication. Nothing here depends on MCP, WIT or a particular database.
 
 pub mod access_token;
 pub mod account;

@@ -77,7 +77,7 @@ fn subject(permission: Option<String>, context: &Context) -> Result<Subject> {
         Principal::Anonymous | Principal::Operator => {
             return Err(AuthError::new(
                 Kind::Authentication,
-                "This takes an access token or an API key",
+                "An access token or an API key is required",
             )
             .detail(
                 "expected",

@@ -1,5 +1,5 @@
-//! What the domain asks of the world around it. In the component the imports
-//! of `wit/` stand behind these traits, in native tests plain memory does.
+//! The capabilities that the domain requires from its host. In the component, these traits
+//! are implemented by the imports of `wit/`; in native tests, by plain memory.
 
 use std::fmt;
 
@@ -10,17 +10,18 @@ use crate::domain::id::Id;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
-/// A capability of the host could not do its work (`types.unavailable`).
+/// A capability of the host failed to do its work (`types.unavailable`).
 #[derive(Clone, Debug)]
 pub struct Unavailable {
-    /// For the log of whoever runs the host; never for the caller.
+    /// The reason for the operator's log; never shown to the caller.
     pub reason: String,
-    /// How long to wait before another try, in milliseconds; 0: no try will help.
+    /// How long to wait before the next attempt, in milliseconds; 0 if retrying will not
+    /// help.
     pub retry_after_ms: u32,
 }
 
 impl Unavailable {
-    /// It will not be there later either.
+    /// Creates an error that retrying will not help.
     pub fn for_good(reason: &str) -> Unavailable {
         Unavailable {
             reason: reason.to_owned(),
@@ -29,24 +30,24 @@ impl Unavailable {
     }
 }
 
-/// Which writing of a record this is. Compare for equality only.
+/// The version of a record, changed by every write. Compare for equality only.
 pub type Version = String;
 
 /// A record as it was read.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// What it is stored under.
+    /// The key of the record.
     pub key: String,
-    /// What is stored.
+    /// The stored value.
     pub value: Vec<u8>,
-    /// Which writing of the key this is.
+    /// The version of the record.
     pub version: Version,
 }
 
-/// What must hold for a mutation to be allowed.
+/// The condition for a mutation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// Nothing.
+    /// No condition.
     Any,
     /// There is no live record under the key.
     Absent,
@@ -57,38 +58,38 @@ pub enum Expect {
 /// One change of a batch.
 #[derive(Clone, Debug)]
 pub struct Mutation {
-    /// The key that changes.
+    /// The key to change.
     pub key: String,
-    /// What must hold before.
+    /// The condition that must hold before the change.
     pub expect: Expect,
-    /// The new value; `None` deletes.
+    /// The new value; `None` deletes the record.
     pub put: Option<Vec<u8>>,
-    /// How long the record lives, in milliseconds; `None`: for good.
+    /// The lifetime of the record in milliseconds; `None` if it does not expire.
     pub ttl_ms: Option<u64>,
 }
 
-/// How a batch ended.
+/// The result of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All of it is durable.
+    /// All mutations are durable.
     Committed,
-    /// None of it happened; the index of the first expectation that failed.
+    /// Nothing was changed; the index of the first mutation whose condition failed.
     Conflict(u32),
 }
 
 /// One page of a scan.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// In ascending order of their keys.
+    /// The records in ascending order of their keys.
     pub entries: Vec<Entry>,
-    /// Where the next page begins; `None`: this was the last.
+    /// The start of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// Records; the contract is `wit/store.wit`.
+/// The store of records; the contract is `wit/store.wit`.
 pub trait Store {
-    /// Whether there is one at all. Where there is none every call fails, and what can
-    /// be told without state goes by what callers show.
+    /// Reports whether there is a store at all. Without one every call fails, and
+    /// operations that need no state trust what callers present.
     fn is_there(&self) -> bool {
         true
     }
@@ -128,10 +129,10 @@ pub struct ScryptParameters {
     pub output_length: u32,
 }
 
-/// Password hashes; the contract is `wit/password-hash.wit`. All but Argon2id are
-/// there to verify what was made elsewhere.
+/// Password hash functions; the contract is `wit/password-hash.wit`. All except Argon2id
+/// serve only to verify hashes of other systems.
 pub trait PasswordHash {
-    /// Argon2id (RFC 9106) of `password` with `salt` and the pepper `secret`.
+    /// Computes Argon2id (RFC 9106) of `password` with `salt` and the pepper `secret`.
     fn argon2id(
         &self,
         password: &[u8],
@@ -139,17 +140,17 @@ pub trait PasswordHash {
         secret: &[u8],
         parameters: HashParameters,
     ) -> Result<Vec<u8>, Unavailable>;
-    /// bcrypt of the first 72 bytes of `password`, with 2^`cost` rounds and a salt
-    /// of 16 bytes: the 23 bytes that are stored of it.
+    /// Computes bcrypt of the first 72 bytes of `password`, with 2^`cost` rounds and a
+    /// salt of 16 bytes. Returns the 23 bytes that bcrypt hashes contain.
     fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable>;
-    /// scrypt (RFC 7914).
+    /// Computes scrypt (RFC 7914).
     fn scrypt(
         &self,
         password: &[u8],
         salt: &[u8],
         parameters: ScryptParameters,
     ) -> Result<Vec<u8>, Unavailable>;
-    /// PBKDF2 with HMAC-SHA256 (RFC 8018 section 5.2).
+    /// Computes PBKDF2 with HMAC-SHA256 (RFC 8018 section 5.2).
     fn pbkdf2_sha256(
         &self,
         password: &[u8],
@@ -157,7 +158,7 @@ pub trait PasswordHash {
         iterations: u32,
         output_length: u32,
     ) -> Result<Vec<u8>, Unavailable>;
-    /// PBKDF2 with HMAC-SHA512.
+    /// Computes PBKDF2 with HMAC-SHA512.
     fn pbkdf2_sha512(
         &self,
         password: &[u8],
@@ -165,7 +166,7 @@ pub trait PasswordHash {
         iterations: u32,
         output_length: u32,
     ) -> Result<Vec<u8>, Unavailable>;
-    /// PBKDF2 with HMAC-SHA1.
+    /// Computes PBKDF2 with HMAC-SHA1.
     fn pbkdf2_sha1(
         &self,
         password: &[u8],
@@ -173,7 +174,7 @@ pub trait PasswordHash {
         iterations: u32,
         output_length: u32,
     ) -> Result<Vec<u8>, Unavailable>;
-    /// Argon2i (RFC 9106), without a pepper.
+    /// Computes Argon2i (RFC 9106) without a pepper.
     fn argon2i(
         &self,
         password: &[u8],
@@ -184,93 +185,94 @@ pub trait PasswordHash {
 
 /// Keys that the host derives from its master secret.
 pub trait Keys {
-    /// The key of this label.
+    /// Derives the key with this label.
     fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable>;
 }
 
 /// Wall-clock time.
 pub trait Clock {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
-    /// Microseconds from a fixed but unknown moment; never goes back.
+    /// Returns microseconds since a fixed but unknown time; never decreases.
     fn monotonic_us(&self) -> u64;
 }
 
 /// A cryptographically secure source of random bytes.
 pub trait Random {
-    /// Fills `buffer`.
+    /// Fills `buffer` with random bytes.
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable>;
 }
 
-/// How grave a line of the operator's log is.
+/// The severity of a line in the operator's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// Of use to who looks for a fault.
+    /// Useful for debugging.
     Debug,
-    /// Normal.
+    /// Normal operation.
     Info,
-    /// Somebody should look at it some time.
+    /// The operator should look into it at some time.
     Warn,
-    /// Somebody should look at it now.
+    /// The operator should look into it immediately.
     Error,
 }
 
 /// An operation that has ended (`telemetry.operation-event`).
 #[derive(Clone, Debug)]
 pub struct Ended<'a> {
-    /// Its name.
+    /// The name of the operation.
     pub operation: &'a str,
-    /// The error code; none: it succeeded.
+    /// The error code; `None` if it succeeded.
     pub code: Option<i32>,
-    /// How long it took, in microseconds.
+    /// The duration in microseconds.
     pub duration_us: u64,
-    /// Who called and with what, if that was asked for.
+    /// The facts for the audit log, if they were requested.
     pub audit: Option<Audit>,
 }
 
-/// Who called an operation, whom it was about, and with what it was called.
+/// The caller, the subject and the input of an operation, for the audit log.
 #[derive(Clone, Debug)]
 pub struct Audit {
-    /// What the caller showed.
+    /// The kind of credential that the caller presented.
     pub credential: Credential,
-    /// Who that turned out to be.
+    /// The actor that the credential authenticated.
     pub actor: Option<String>,
     /// The session of an access token.
     pub session_id: Option<Id>,
-    /// Whom it was about.
+    /// The account that the operation was about.
     pub account: Option<Id>,
-    /// A JSON object without secrets; none: it is not to be shown.
+    /// A JSON object without secrets; `None` if the input must not be shown.
     pub input: Option<String>,
 }
 
-/// What a caller showed to say who they are.
+/// The kind of credential that a caller presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// Nothing.
+    /// No credential.
     Anonymous,
     /// An access token.
     AccessToken,
     /// An API key.
     ApiKey,
-    /// Nothing, and nothing is asked of them.
+    /// No credential, since the operator needs none.
     Operator,
 }
 
-/// Counters, log and audit lines out; the numbers in.
+/// Counters, log lines and audit lines to the host, and metrics from it.
 pub trait Telemetry {
-    /// A line for the operator's log.
+    /// Writes a line to the operator's log.
     fn log(&self, severity: Severity, message: &str, fields: &Map<String, Value>);
-    /// An operation begins; whether to tell who called when it has ended.
+    /// Reports the start of an operation. Returns whether its end should include audit
+    /// facts.
     fn operation_began(&self, operation: &str) -> bool;
-    /// Counts the operation that has begun last, which has ended.
+    /// Counts the end of the operation that began last.
     fn operation_ended(&self, ended: &Ended);
-    /// An audit record that has been committed.
+    /// Reports an audit record that was committed.
     fn audited(&self, record: &str);
-    /// The numbers as they are now, as the JSON of `mcp://user-auth/metrics`.
+    /// Returns the current metrics as the JSON of `mcp://user-auth/metrics`.
     fn snapshot(&self) -> Value;
 }
 
-/// The severities of RFC 5424 that MCP uses, least grave first.
+/// The severities of RFC 5424 that MCP uses, least severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
@@ -302,19 +304,19 @@ impl fmt::Display for LogLevel {
 
 /// The MCP client whose request is being answered.
 pub trait Client {
-    /// Sends one JSON-RPC notification at once; lost when the client takes none.
+    /// Sends one JSON-RPC notification immediately; it is lost if the client accepts none.
     fn notify(&self, notification: &str);
-    /// From now on `cancel` finds this request by its id.
+    /// Registers this request, so that `cancel` finds it by its id.
     fn started(&self, id: &str);
     /// Stops the work on another request of the same client.
     fn cancel(&self, id: &str);
-    /// What this connection asked to be told of.
+    /// Returns the log level that this connection requested.
     fn log_level(&self) -> Option<LogLevel>;
-    /// Remembers that for the connection.
+    /// Sets the log level for the connection.
     fn set_log_level(&self, level: LogLevel);
 }
 
-/// What a message to the owner of an account is about.
+/// The subject of a message to the owner of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
     /// A code to reset the password.
@@ -325,13 +327,13 @@ pub enum MessageKind {
     EmailChange,
     /// The account has a new password.
     PasswordChanged,
-    /// Another address was asked for; this one is still the account's.
+    /// A change to another address was requested; the message goes to the current one.
     EmailChangeRequested,
-    /// The account has another address; this one was the account's.
+    /// The account has another address; the message goes to the previous one.
     EmailChanged,
-    /// The account has another second factor, other recovery codes, or none.
+    /// The account has another second factor, other recovery codes, or no second factor.
     SecondFactorChanged,
-    /// The right password came from a source that it never came from before.
+    /// The correct password came from a source that was not known before.
     LoginFromNewSource,
     /// An API key was made for the account, or one of its keys was rotated.
     ApiKeyCreated,
@@ -340,21 +342,21 @@ pub enum MessageKind {
 /// A message to the owner of an account.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// What it is about.
+    /// The subject of the message.
     pub kind: MessageKind,
     /// The e-mail address.
     pub to: String,
-    /// Whose account it is about.
+    /// The user name of the account.
     pub username: String,
-    /// Whose account it is about.
+    /// The id of the account.
     pub user_id: Id,
-    /// What the owner is to show, and when it ends; a notice has none.
+    /// The code for the owner to enter, and when it expires; a notice has none.
     pub code: Option<(Secret, Timestamp)>,
 }
 
 /// Messages to the owners of accounts; the contract is `wit/delivery.wit`.
 pub trait Delivery {
-    /// Takes a message to be delivered, and returns before it is.
+    /// Accepts a message for delivery, and returns before it is delivered.
     fn deliver(&self, message: &Message) -> Result<(), Unavailable>;
 }
 

@@ -1,15 +1,16 @@
-//! Characters that are not seen and change how what stands around them is read: they
-//! end a line, move a cursor, turn the direction of a line around, hide a text within
-//! another. The host has the same list, in `host/src/printable.rs`.
+//! Invisible characters that change how the surrounding text is read: they end a line,
+//! move a cursor, reverse the direction of a line, or hide a text within another. The host
+//! has the same list, in `host/src/printable.rs`.
 
-/// Whether a character is one of those: controls (Cc), formats (Cf), separators of
+/// Reports whether a character is deceptive: controls (Cc), formats (Cf), separators of
 /// lines and paragraphs (Zl, Zp), and all others that programs show as nothing
 /// (Default_Ignorable_Code_Point).
 pub fn is_deceptive(character: char) -> bool {
     match character {
         ' '..='~' => false,
         '\0'..='\u{9f}' => true,
-        // Of Unicode 17: Cf, Zl and Zp, and what else is ignorable by default.
+        // Unicode 17: Cf, Zl and Zp, and the other characters that are ignorable by
+        // default.
         '\u{ad}'
         | '\u{34f}'
         | '\u{600}'..='\u{605}'
@@ -39,11 +40,11 @@ pub fn is_deceptive(character: char) -> bool {
     }
 }
 
-/// What is wrong with a text of one line that others read, if anything. The joiner and
-/// the selector of which emoji are made are no deception.
+/// Returns what is wrong with a one-line text that others read, if anything. The joiner
+/// and the selector that emoji consist of are not deceptive.
 pub fn problem_of_line(text: &str) -> Option<&'static str> {
     let is_of_emoji = |character| matches!(character, '\u{200d}' | '\u{fe0f}');
     let is_refused = |character| is_deceptive(character) && !is_of_emoji(character);
     text.contains(is_refused)
-        .then_some("expected one line, without control characters and characters that are not seen")
+        .then_some("expected one line without control characters and invisible characters")
 }

@@ -1,5 +1,5 @@
 //! The text rules of user names and passwords: the profiles of RFC 8265, over the tables
-//! of ICU4X. A text in ASCII is judged without any table.
+//! of ICU4X. ASCII text is checked without tables.
 
 mod bidi;
 mod classes;
@@ -15,15 +15,15 @@ use zeroize::Zeroizing;
 pub use profiles::{opaque_string, username_case_mapped};
 pub use unfit::Unfit;
 
-/// The version of Unicode that the tables are of.
+/// The version of Unicode that the tables implement.
 pub const VERSION: &str = "18.0";
 
-// How many times as many bytes a text can have in these forms: the FAQ of the Unicode
-// Consortium on normalization.
+// The factors by which the bytes of a text can grow in these forms, from the FAQ of the
+// Unicode Consortium on normalization.
 const NFC_GROWTH: usize = 3;
 const NFKC_GROWTH: usize = 11;
 
-/// Normalization Form KC (UAX #15), wiped when dropped.
+/// Returns the Normalization Form KC (UAX #15), wiped when dropped.
 pub fn nfkc(text: &str) -> Zeroizing<String> {
     if text.is_ascii() {
         return Zeroizing::new(text.to_owned());
@@ -32,15 +32,16 @@ pub fn nfkc(text: &str) -> Zeroizing<String> {
     normalized(normalizer, text.len() * NFKC_GROWTH, &mut text.chars())
 }
 
-/// Normalization Form C of characters that were made of a text of so many bytes, one of
-/// each or fewer.
+/// Returns the Normalization Form C of characters made from a text of this many bytes,
+/// with at most one character for each of the text's.
 fn nfc(bytes: usize, characters: &mut dyn Iterator<Item = char>) -> Zeroizing<String> {
     let normalizer = ComposingNormalizerBorrowed::new_nfc();
     normalized(normalizer, bytes * NFC_GROWTH, characters)
 }
 
-/// In a buffer that does not grow and leave copies behind: it may be a password. One
-/// function for all, since the normalizer is code once more for each kind of iterator.
+/// Normalizes into a buffer that does not grow and leave copies behind, since the text may
+/// be a password. All callers share this function, because the normalizer is compiled once
+/// for each kind of iterator.
 fn normalized(
     normalizer: ComposingNormalizerBorrowed<'static>,
     most_bytes: usize,
@@ -51,8 +52,8 @@ fn normalized(
     text
 }
 
-/// A text without the blanks around it, also those without width, which come with what
-/// is copied from pages and files.
+/// Removes surrounding spaces, including those without width, which come with text copied
+/// from pages and files.
 pub fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'))
 }
@@ -62,7 +63,7 @@ mod tests {
     use super::trimmed;
 
     #[test]
-    fn blanks_of_every_kind_are_trimmed() {
+    fn spaces_of_every_kind_are_trimmed() {
         for text in [
             " a b",
             "a b\r\n",

@@ -137,7 +137,7 @@ fn bad_lines_are_reported_by_number_and_the_others_imported() {
     );
     let told = String::from_utf8(output.stderr).unwrap();
     let starts = [
-        "line 3: username \"no name at all\": U+0020 at position 3 is a blank",
+        "line 3: username \"no name at all\": U+0020 at position 3 is a space",
         "line 4: is not a JSON object",
         "line 5: password: is not known",
         "line 6: is longer than 64 KiB",

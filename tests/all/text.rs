@@ -112,11 +112,11 @@ fn a_character_that_a_password_cannot_have_is_named_with_its_place() {
         ),
         (
             "correct horse \u{378} battery",
-            "U+0378 at position 15 is no character of Unicode",
+            "U+0378 at position 15 is not a character of Unicode",
         ),
         (
             "correct horse \u{1ffff} battery",
-            "U+1FFFF at position 15 is no character of Unicode",
+            "U+1FFFF at position 15 is not a character of Unicode",
         ),
     ] {
         let error = register(&server, "alice", password).unwrap_err();
@@ -187,10 +187,10 @@ fn user_names_in_current_scripts_and_both_normal_forms_are_taken() {
         ("henry\u{2163}", "U+2163 at position 6"),
         ("smile\u{1f642}", "U+1F642 at position 6 is a symbol"),
         ("user\u{5d3}", "it mixes letters"),
-        ("a b", "U+0020 at position 2 is a blank"),
+        ("a b", "U+0020 at position 2 is a space"),
         (
             "a\u{378}",
-            "U+0378 at position 2 is no character of Unicode",
+            "U+0378 at position 2 is not a character of Unicode",
         ),
     ] {
         let error = register(&server, name, PASSWORD).unwrap_err();

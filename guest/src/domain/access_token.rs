@@ -1,8 +1,8 @@
-//! Access tokens: JWTs (RFC 7519, RFC 9068) signed with HS256, under the rules of
-//! RFC 8725.
+//! Access tokens: JWTs (RFC 7519, RFC 9068) signed with HS256, under the rules of RFC
+//! 8725.
 //!
-//! The algorithm is ours to say, never the token's. With HS256 whoever can
-//! verify can also mint, so no key ever leaves: other services ask
+//! The service determines the algorithm, never the token. Anyone who can verify an HS256
+//! token can also mint one, so no key ever leaves the service: other services call
 //! `verify_token` or `introspect_token`.
 
 use base64::Engine;
@@ -27,16 +27,16 @@ use crate::error::Result;
 use crate::json;
 use crate::ports::Ports;
 
-/// What every token permits: its subject's own account and sessions.
+/// The scope of every token: the account and the sessions of its subject.
 const SCOPE: &str = "self";
 const ALGORITHM: &str = "HS256";
 /// RFC 9068 section 2.1.
 const TYPE: &str = "at+jwt";
-/// Longer than any token of ours; nothing longer is looked at.
+/// Longer than any token that this service issues; longer texts are rejected unread.
 const MAX_BYTES: usize = 6144;
 
-/// What the header of a token says: this and nothing else, so that `crit`,
-/// `jku`, `jwk` and the like are refused.
+/// The header of a token. It allows exactly these fields, so that `crit`, `jku`, `jwk` and
+/// the like are rejected.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -45,46 +45,46 @@ struct Header {
     kid: Id,
 }
 
-/// What a token says. The times are NumericDates: whole seconds since 1970.
+/// The claims of a token. The times are NumericDates: whole seconds since 1970.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claims {
-    /// Who issued it.
+    /// The issuer.
     pub iss: String,
-    /// Whom it is for.
+    /// The audience.
     pub aud: String,
-    /// Whose it is: the user id.
+    /// The subject: the user id.
     pub sub: Id,
-    /// The session that it belongs to.
+    /// The session that the token belongs to.
     pub sid: Id,
-    /// Its own id.
+    /// The id of the token.
     pub jti: Id,
-    /// When it was issued.
+    /// When the token was issued.
     pub iat: u64,
-    /// From when it is good.
+    /// When the token becomes valid.
     pub nbf: u64,
-    /// Until when it is good.
+    /// When the token expires.
     pub exp: u64,
-    /// What it permits (RFC 6749 section 3.3): [`scope`] of its owner's roles when it
-    /// was issued.
+    /// The scope (RFC 6749 section 3.3): the [`scope`] of the user's roles at the time of
+    /// issue.
     pub scope: String,
-    /// The name of whose it is.
+    /// The user name of the subject.
     pub username: Username,
-    /// When its owner proved who they are (RFC 9068 section 2.2.1).
+    /// When the user authenticated (RFC 9068 section 2.2.1).
     pub auth_time: u64,
-    /// How surely they did.
+    /// The authentication context class (`acr`): `aal1` or `aal2`.
     pub acr: String,
-    /// How they did (RFC 8176).
+    /// The authentication methods that the user completed (RFC 8176).
     pub amr: Vec<String>,
 }
 
 impl Claims {
-    /// Whether it is good at this time.
+    /// Reports whether the token is valid at this time.
     pub fn is_current(&self, now: Timestamp) -> bool {
         self.nbf <= now.seconds() && now.seconds() < self.exp
     }
 
-    /// Whether the scope has this permission in it.
+    /// Reports whether the scope contains this permission.
     pub fn permits(&self, permission: &Permission) -> bool {
         let mut grants = self.scope.split(' ').filter(|grant| *grant != SCOPE);
         grants.any(|grant| {
@@ -93,10 +93,10 @@ impl Claims {
     }
 }
 
-/// The scope of an account with these roles: `self`, and what the roles grant, as it is
-/// now, as far as a token has room for it.
+/// Returns the scope of an account with these roles: `self`, followed by what the roles
+/// grant now, as far as it fits into a token.
 pub fn scope(roles: &[RoleName], ports: &Ports) -> Result<String> {
-    // Most have none, and that takes no look at the store.
+    // Most accounts have no roles, and need no read of the store.
     if roles.is_empty() {
         return Ok(SCOPE.to_owned());
     }
@@ -110,53 +110,54 @@ pub fn scope(roles: &[RoleName], ports: &Ports) -> Result<String> {
     Ok(scope)
 }
 
-/// An access token that has been issued.
+/// An access token that was issued.
 pub struct AccessToken {
-    /// The token.
+    /// The token as text.
     pub token: Secret,
-    /// How long it is good, in seconds.
+    /// The lifetime of the token in seconds.
     pub expires_in: u64,
 }
 
-/// What a token says that has the right signature of the key that it names.
-/// Whether that key is good is yet to be seen, so its claims cannot be had
-/// without the keys.
+/// The claims of a token with a correct signature under the key that it names. Whether
+/// that key is valid has not been checked yet, so the claims are not accessible without
+/// the signing keys.
 pub struct Signed {
     kid: Id,
     claims: Claims,
 }
 
 impl Signed {
-    /// The session that it says it belongs to.
+    /// Returns the session that the token claims to belong to.
     pub fn session_id(&self) -> Id {
         self.claims.sid
     }
 
-    /// The key that it says it was signed by.
+    /// Returns the key that the token claims to be signed with.
     pub fn kid(&self) -> Id {
         self.kid
     }
 
-    /// Whose it says it is.
+    /// Returns the user that the token claims to belong to.
     pub fn user_id(&self) -> Id {
         self.claims.sub
     }
 
-    /// What it says, if it is good at this time.
-    pub fn current(self, keys: &SigningKeys, now: Timestamp) -> Option<Claims> {
-        let is_good = keys.accept(self.kid, now) && self.claims.is_current(now);
+    /// Returns the claims if the key is valid and the token is current at this time.
+    pub fn verify(self, keys: &SigningKeys, now: Timestamp) -> Option<Claims> {
+        let is_good = keys.is_valid(self.kid, now) && self.claims.is_current(now);
         is_good.then_some(self.claims)
     }
 
-    /// The same where no store tells which keys are good: those that nobody has made
-    /// sign nothing, and of those that were ended nothing is known.
-    pub fn stated(self, now: Timestamp) -> Option<Claims> {
+    /// Returns the claims if the token is current, without a check of the key. For hosts
+    /// without a store: keys that were never created sign nothing there, and keys that
+    /// were ended cannot be known.
+    pub fn verify_stateless(self, now: Timestamp) -> Option<Claims> {
         self.claims.is_current(now).then_some(self.claims)
     }
 }
 
 impl AccessToken {
-    /// A token of a session for an audience. It does not outlive the session.
+    /// Issues a token of a session for an audience. It does not outlive the session.
     pub fn issue(session: &Session, audience: &str, context: &Context) -> Result<AccessToken> {
         let now = context.now();
         let keys = SigningKeys::load(context)?;
@@ -200,8 +201,9 @@ impl AccessToken {
         })
     }
 
-    /// What a token says, if it was signed here for this audience; whether its
-    /// key is good, it is current and its session alive is the caller's to ask.
+    /// Returns the signed claims of a token, or `None` unless it was signed here for this
+    /// audience. The caller must check that the key is valid, that the token is current,
+    /// and that its session is alive.
     pub fn verify(token: &str, audience: &str, context: &Context) -> Result<Option<Signed>> {
         let Some((signed, header, claims, signature)) = split(token) else {
             return Ok(None);
@@ -227,17 +229,18 @@ impl AccessToken {
         }))
     }
 
-    /// The session of a token that was issued here for ourselves, be it expired.
+    /// Returns the session of a token that was issued here for this service itself, even
+    /// if the token has expired.
     pub fn session_id(token: &str, context: &Context) -> Result<Option<Id>> {
         let Some(signed) = AccessToken::verify(token, &context.settings.audience, context)? else {
             return Ok(None);
         };
         let keys = SigningKeys::load(context)?;
-        Ok(keys.know(signed.kid).then_some(signed.claims.sid))
+        Ok(keys.contains(signed.kid).then_some(signed.claims.sid))
     }
 }
 
-/// What is signed, the header, the claims and the signature.
+/// Splits a token into the signed part, the header, the claims and the signature.
 fn split(token: &str) -> Option<(&str, &str, &str, &str)> {
     if token.len() > MAX_BYTES {
         return None;
@@ -248,19 +251,19 @@ fn split(token: &str) -> Option<(&str, &str, &str, &str)> {
 }
 
 fn encode<T: Serialize>(part: &T) -> String {
-    // Neither part has anything in it that JSON cannot say.
+    // Neither part contains anything that JSON cannot represent.
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).unwrap_or_default())
 }
 
-/// Strict: no padding, no white space, and the unused bits of the last
-/// character are zero, so that a token has one spelling only.
+/// Decodes strictly: no padding, no white space, and zero in the unused bits of the last
+/// character, so that each token has exactly one spelling.
 fn decode(part: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(part).ok()
 }
 
-/// What a part of a token says: a JSON object (RFC 7519 section 7.2), with nothing in
-/// it twice. Its numbers are integers as this service writes them: 30.0, which callers
-/// may write for 30, would be a second spelling.
+/// Parses a part of a token: a JSON object (RFC 7519 section 7.2) without duplicate
+/// fields. Its numbers must be integers as this service writes them: 30.0, which callers
+/// may write instead of 30, would be a second spelling.
 fn parse<T: DeserializeOwned>(part: &str) -> Option<T> {
     json::from_plain_object(&decode(part)?).ok()
 }

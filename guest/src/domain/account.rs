@@ -1,4 +1,4 @@
-//! Accounts.
+//! Accounts, and the records that map user names and verified addresses to them.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::audit::{Chain, Head};
 use super::context::Context;
 use super::email::{self, Email};
-use super::ground::{self, Ground};
+use super::ground::{self, AuthoritySource};
 use super::id::Id;
 use super::mac;
 use super::password::PasswordRecord;
@@ -22,52 +22,54 @@ use super::username::Username;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
 
-/// As many as the store takes (`wit/store.wit`).
+/// The longest key that the store accepts (`wit/store.wit`).
 const MAX_KEY_BYTES: usize = 512;
 
-/// An account, as it is stored.
+/// An account, as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Account {
-    /// The `sub` of its tokens; never changes.
+    /// The `sub` of the account's tokens; never changes.
     pub user_id: Id,
     /// The name to log in with.
     pub username: Username,
-    /// Where its owner may be reached.
+    /// The owner's e-mail address.
     #[serde(default, deserialize_with = "email::stored")]
     pub email: Option<Email>,
-    /// Its owner has shown that the address is theirs; it is no other account's.
+    /// Whether the owner has proved that the address is theirs. A verified address belongs
+    /// to no other account.
     #[serde(default)]
     pub email_verified: bool,
-    /// How its owner is known.
+    /// The stored form of the password.
     pub password: PasswordRecord,
-    /// Counts the passwords that it has had before: guesses at one of them say nothing
-    /// of the next. The same password hashed once more is no other.
+    /// The number of passwords that the account had before: guesses at an earlier password
+    /// say nothing about the current one. Hashing the same password again does not count.
     #[serde(default)]
     pub password_epoch: u64,
-    /// When it was registered.
+    /// When the account was registered.
     pub created_at: Timestamp,
-    /// Whether it may be used.
+    /// Whether the account may be used.
     pub status: Status,
-    /// What it may do.
+    /// The roles of the account.
     pub roles: Vec<RoleName>,
-    /// Counts the times that all its sessions were ended: those begun before are
-    /// over, however many there are.
+    /// The number of times that all sessions of the account were ended: sessions with an
+    /// earlier epoch are over, however many there are.
     pub session_epoch: u64,
-    /// What a login takes beside the password.
+    /// The second factor that a login requires in addition to the password.
     pub second_factor: Option<SecondFactor>,
-    /// What shall become the second factor, once its owner has confirmed it.
+    /// An enrolment that becomes the second factor once the owner has confirmed it.
     pub enrolment: Option<Enrolment>,
-    /// Of an account that was imported, the fingerprint of what it was made of.
+    /// The fingerprint of the data that an imported account was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<String>,
 }
 
-impl Ground for Account {
+impl AuthoritySource for Account {
     fn record_key(&self) -> String {
         Account::key(self.user_id)
     }
 
-    /// Whether it may be used, what it may do, and which of its sessions are alive.
+    /// Whether the account may be used, which roles it has, and which of its sessions are
+    /// alive.
     fn basis(&self) -> String {
         ground::digest(&(self.status, &self.roles, self.session_epoch))
     }
@@ -77,30 +79,30 @@ impl Ground for Account {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It may.
+    /// The account may be used.
     Active,
-    /// Somebody who may do so has stopped it.
+    /// An administrator has disabled the account.
     Disabled,
 }
 
-/// Which account a user name belongs to. That this record is there at most once
-/// is what makes user names unique.
+/// The record that maps a user name to its account. Because at most one such record exists
+/// per name, user names are unique.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UsernameRecord {
-    /// Whose it is.
+    /// The account with this user name.
     pub user_id: Id,
 }
 
-/// Which account a verified address belongs to. That this record is there at most
-/// once is what makes verified addresses unique.
+/// The record that maps a verified address to its account. Because at most one such record
+/// exists per address, verified addresses are unique.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EmailRecord {
-    /// Whose it is.
+    /// The account with this address.
     pub user_id: Id,
 }
 
 impl Account {
-    /// An account that nobody has used yet.
+    /// Creates an account that has not been used yet.
     pub fn new(username: Username, password: PasswordRecord, context: &Context) -> Result<Account> {
         Ok(Account {
             user_id: Id::random(context.ports.random)?,
@@ -119,36 +121,36 @@ impl Account {
         })
     }
 
-    /// Replaces its password with another.
+    /// Replaces the password.
     pub fn set_password(&mut self, password: PasswordRecord) {
         self.password = password;
         self.password_epoch = self.password_epoch.saturating_add(1);
     }
 
-    /// The address, if its owner has shown that it is theirs.
+    /// Returns the address if the owner has proved that it is theirs.
     pub fn verified_email(&self) -> Option<&Email> {
         self.email.as_ref().filter(|_| self.email_verified)
     }
 
-    /// Whether it may be used.
+    /// Reports whether the account may be used.
     pub fn is_active(&self) -> bool {
         self.status == Status::Active
     }
 
-    /// All accounts.
+    /// The prefix of all accounts.
     pub const PREFIX: &'static str = "account/";
 
-    /// Where an account is stored.
+    /// Returns the store key of an account.
     pub fn key(user_id: Id) -> String {
         format!("{}{user_id}", Account::PREFIX)
     }
 
-    /// The records of all user names.
+    /// The prefix of the records of all user names.
     pub const USERNAME_PREFIX: &'static str = "username/";
 
-    /// Where it is stored whose a user name is. Names are not all ASCII, keys are; and of
-    /// a name that is too long for a key there is its SHA-256, after a dot, which is no
-    /// digit of base64.
+    /// Returns the store key of the record that maps a user name to its account. Keys are
+    /// ASCII and names are not, so the name is encoded in base64. A name that is too long
+    /// for a key is replaced by its SHA-256 after a dot, which is not a digit of base64.
     pub fn username_key(username: &Username) -> String {
         let prefix = Account::USERNAME_PREFIX;
         let name = username.as_str();
@@ -159,27 +161,27 @@ impl Account {
         }
     }
 
-    /// Whose the user name is.
+    /// Looks up the account with this user name.
     pub fn id_of(username: &Username, ports: &Ports) -> Result<Option<Id>> {
         let record = records::read::<UsernameRecord>(Account::username_key(username), ports)?;
         Ok(record.map(|record| record.value.user_id))
     }
 
-    /// Where it is stored whose a verified address is. The store need not tell
-    /// which addresses there are.
+    /// Returns the store key of the record that maps a verified address to its account.
+    /// The address is pseudonymised, so that the store does not reveal it.
     pub fn email_key(email: &Email, context: &Context) -> Result<String> {
         let pseudonym = throttle::pseudonym(&["email", &email.canonical()], &context.ports)?;
         Ok(format!("email/{}", mac::to_hex(&pseudonym)))
     }
 
-    /// Whose the verified address is.
+    /// Looks up the account with this verified address.
     pub fn id_of_email(email: &Email, context: &Context) -> Result<Option<Id>> {
         let key = Account::email_key(email, context)?;
         let record = records::read::<EmailRecord>(key, &context.ports)?;
         Ok(record.map(|record| record.value.user_id))
     }
 
-    /// Gives the verified address free, in the batch of a change of the account.
+    /// Releases the verified address, in the batch of a change to the account.
     pub fn release_email(&self, batch: &mut Batch, context: &Context) -> Result<()> {
         if let Some(email) = self.verified_email() {
             batch.delete(Account::email_key(email, context)?, Expect::Any);
@@ -187,7 +189,7 @@ impl Account {
         Ok(())
     }
 
-    /// An account and the head of its audit chain, as one snapshot.
+    /// Reads an account and the head of its audit chain, as one snapshot.
     pub fn read(user_id: Id, ports: &Ports) -> Result<(Found<Account>, Found<Head>)> {
         records::read_both([Account::key(user_id), Chain::head_key(user_id)], ports)
     }

@@ -1,4 +1,4 @@
-//! Who acts, and what each operation requires of them.
+//! Actors, and what each operation requires of them.
 
 use std::time::Duration;
 
@@ -14,55 +14,55 @@ use super::secret::Secret;
 use super::session::Session;
 use crate::error::{AuthError, Kind, Result};
 
-/// `last_used_at` of an API key is kept to this, to spare a write for every use.
+/// The precision of an API key's `last_used_at`, which avoids a write for every use.
 const LAST_USED_EVERY: Duration = Duration::from_secs(60);
 
-/// What an operation requires of its caller.
+/// The requirement of an operation on its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
-    /// Nothing: what counts is in the input.
+    /// Nothing: the operation depends only on its input.
     Nothing,
-    /// A session, of the account that the operation is about.
+    /// A session of the account that the operation is about.
     Session,
-    /// The same, begun so lately that its owner must be there (ASVS 7.5.1), with the
-    /// second factor if the account has one.
-    FreshSession,
+    /// A session that began so recently that its owner must be present (ASVS 7.5.1), with
+    /// the second factor if the account has one.
+    RecentLogin,
     /// This permission.
     Permission(&'static str),
-    /// A session for what concerns one's own account, this permission for what
-    /// concerns others; which of them it is, [`super::authority::subject`] decides.
+    /// A session for operations on the caller's own account, or this permission for
+    /// operations on other accounts; [`super::authority::subject`] decides which applies.
     SessionOr(&'static str),
-    /// The same, and a session has to be fresh in either case.
-    FreshSessionOr(&'static str),
+    /// The same, and a session has to be recent in either case.
+    RecentLoginOr(&'static str),
 }
 
 impl Requirement {
-    /// Whether a session has to be fresh.
+    /// Reports whether a session has to be recent.
     pub fn is_of_a_fresh_session(self) -> bool {
         matches!(
             self,
-            Requirement::FreshSession | Requirement::FreshSessionOr(_)
+            Requirement::RecentLogin | Requirement::RecentLoginOr(_)
         )
     }
 }
 
-/// Who acts, once that has been verified.
+/// The verified actor of an operation.
 #[derive(Clone, Debug)]
 pub enum Actor {
-    /// Nobody in particular.
+    /// An unauthenticated caller.
     Anonymous,
     /// The owner of a session.
     User(Box<Session>),
-    /// The owner of an access token, by its own word: there is no store to ask.
+    /// The subject of an access token, trusted without a check, because there is no store.
     Bearer(Box<Claims>),
     /// The account of an API key.
     ApiKey(Box<ApiKey>),
-    /// Who runs the host.
+    /// The operator who runs the host.
     Operator,
 }
 
 impl Actor {
-    /// How audit records call them.
+    /// Returns the name of the actor in audit records.
     pub fn name(&self) -> String {
         match self {
             Actor::Anonymous => "anonymous".to_owned(),
@@ -73,7 +73,7 @@ impl Actor {
         }
     }
 
-    /// Whose account acts.
+    /// Returns the account that acts, if there is one.
     pub fn user_id(&self) -> Option<Id> {
         match self {
             Actor::User(session) => Some(session.user_id),
@@ -83,7 +83,7 @@ impl Actor {
         }
     }
 
-    /// The session of who acts; operations that require one have one.
+    /// Returns the session of the actor; operations that require a session have one.
     pub fn session(&self) -> Result<&Session> {
         match self {
             Actor::User(session) => Ok(session),
@@ -92,8 +92,8 @@ impl Actor {
     }
 }
 
-/// Whether an actor has a permission. Of an account other than the caller's it is
-/// read afresh; what is asked of the caller is [`super::authority::may`].
+/// Reports whether an actor has a permission. This reads the account again; to check the
+/// actor of the current call, use [`super::authority::may`].
 pub fn may(actor: &Actor, permission: &Permission, context: &Context) -> Result<bool> {
     let (user_id, scopes) = match actor {
         Actor::Operator => return Ok(true),
@@ -117,7 +117,7 @@ pub(super) fn require_fresh(session: &Session, context: &Context) -> Result<()> 
     }
     Err(AuthError::new(
         Kind::Authentication,
-        "This takes a session that began lately",
+        "A session that began recently is required",
     )
     .detail(
         "action",
@@ -126,8 +126,8 @@ pub(super) fn require_fresh(session: &Session, context: &Context) -> Result<()> 
     .detail("max_age_seconds", context.settings.fresh_session.as_secs()))
 }
 
-/// The API key with this secret and its account, if the key is good and the account is
-/// active; the key is noted as used.
+/// Returns the API key with this secret and its account, or `None` unless the key is valid
+/// and the account is active. Records the use of the key.
 pub fn api_key(
     secret: &Secret,
     context: &Context,
@@ -143,7 +143,8 @@ pub fn api_key(
     Ok(Some((found, account)))
 }
 
-/// A lost race means that the key was noted as used, or is gone.
+/// Records the use of a key. If the write loses a race, another call has recorded its use
+/// or the key is gone.
 fn note_use(key: &Stored<ApiKey>, context: &Context) -> Result<()> {
     let now = context.now();
     let noted = key.value.last_used_at;
@@ -159,7 +160,7 @@ fn note_use(key: &Stored<ApiKey>, context: &Context) -> Result<()> {
 }
 
 pub(super) fn session_required() -> AuthError {
-    AuthError::new(Kind::Authentication, "This takes an access token").detail(
+    AuthError::new(Kind::Authentication, "An access token is required").detail(
         "expected",
         "the header Authorization: Bearer, or the field access_token",
     )

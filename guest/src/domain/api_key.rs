@@ -1,5 +1,5 @@
-//! API keys: what a program shows to be known (`X-API-Key`). A key acts for its
-//! account, and may do what both its scopes and the account's roles permit.
+//! API keys: the credentials of programs (`X-API-Key`). A key acts for its account, and
+//! may do only what both its scopes and the account's roles permit.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::actor::Actor;
 use super::audit::{Chain, Event, Head};
 use super::context::Context;
-use super::ground::Ground;
+use super::ground::AuthoritySource;
 use super::id::Id;
 use super::mac;
 use super::permission::Grant;
@@ -25,47 +25,47 @@ use crate::error::Result;
 use crate::ports::{Expect, Ports};
 use crate::printable::problem_of_line;
 
-/// So that secret scanners can tell what they have found.
+/// Lets secret scanners identify the key.
 const PREFIX: &str = "uak_";
 const LENGTH: usize = 16 + 32;
-/// An account has no more keys than these, expired ones included.
+/// The most keys that an account can have, including expired ones.
 pub const MAX_PER_ACCOUNT: u32 = 100;
-/// Of these places, API keys of the account leave so many to its sessions: a key that
-/// may do little must not keep the owner from making one.
+/// The number of those keys that only the account's sessions can create: a key with few
+/// permissions must not prevent the owner from creating one.
 pub const RESERVED_FOR_SESSIONS: u32 = 10;
 const MAX_NAME_CHARS: usize = 100;
 const MAX_SCOPES: usize = 64;
 const MAX_DAYS: u64 = 3650;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What the owner of a key calls it: 1 to 100 characters on one line.
+/// The name of an API key: 1 to 100 characters on one line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_NAME_CHARS))]
 pub struct KeyName(String);
 
-/// What a key may do at the most: 64 grants, each once.
+/// The upper bound of what an API key may do: at most 64 different grants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<Grant>", into = "Vec<Grant>")]
 #[schemars(with = "Vec<Grant>", extend("maxItems" = MAX_SCOPES))]
 pub struct Scopes(Vec<Grant>);
 
-/// How long a key is good: 1 to 3,650 days.
+/// The lifetime of an API key: 1 to 3,650 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "u64")]
 #[schemars(with = "u64", extend("minimum" = 1, "maximum" = MAX_DAYS))]
 pub struct Days(u64);
 
-/// Who made a key.
+/// The creator of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// The account itself. A key that an API key made goes back to what that one goes
-    /// back to.
+    /// The account itself. A key that was created with an API key inherits the origin of
+    /// that key.
     Account {
-        /// The session, where it is known.
+        /// The session that created the key, if known.
         session_id: Option<Id>,
-        /// When.
+        /// When it was created.
         at: Timestamp,
     },
     /// Another account, or the operator.
@@ -73,10 +73,11 @@ pub enum Origin {
 }
 
 /// Which API keys end together with sessions of their account: all, none, or by default
-/// those that a session which ends has made or rotated, itself or by an API key that it
-/// had made, no longer ago than a session can live.
-// Without comments on the variants its schema is a plain list, for each operation that
-// takes it.
+/// the recent ones. Recent keys are those that an ended session created or rotated, either
+/// itself or through an API key that it had created, no longer ago than the maximum
+/// lifetime of a session.
+// Without comments on the variants, the schema is a plain list in every operation that
+// takes this type.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -87,63 +88,65 @@ pub enum EndApiKeys {
     None,
 }
 
-/// Which sessions of an account end.
+/// The sessions of an account that end.
 #[derive(Clone, Copy, Debug)]
 pub enum EndedSessions {
-    /// All.
+    /// All sessions.
     All,
-    /// All but this one.
+    /// All sessions except this one.
     AllBut(Id),
-    /// This one.
+    /// Only this session.
     Only(Id),
 }
 
-/// An API key, as it is stored.
+/// An API key, as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApiKey {
-    /// Identifies the key; no secret.
+    /// The id of the key, which is not secret.
     pub key_id: Id,
-    /// Whom it acts for.
+    /// The account that the key acts for.
     pub user_id: Id,
-    /// What its owner calls it.
+    /// The name that the owner chose.
     pub name: KeyName,
-    /// What it may do at the most.
+    /// The upper bound of what the key may do.
     pub scopes: Scopes,
-    /// When it was made, or made anew.
+    /// When the key was created or last rotated.
     pub created_at: Timestamp,
-    /// When it ends; none: not by itself.
+    /// When the key expires; `None` if it does not.
     pub expires_at: Option<Timestamp>,
-    /// When it was last used, to the minute.
+    /// When the key was last used, to the minute.
     pub last_used_at: Option<Timestamp>,
-    /// Who made it, or rotated it last; `None` where that was not recorded.
+    /// The creator of the key, or the actor who last rotated it; `None` if that was not
+    /// recorded.
     #[serde(default)]
     origin: Option<Origin>,
-    /// The keyed hash of its secret.
+    /// The keyed hash of the secret.
     hash: String,
 }
 
-/// Whether this is an API key, good or not, and no access token.
+/// Reports whether the text has the form of an API key, valid or not, rather than of an
+/// access token.
 pub fn is_key(text: &str) -> bool {
     text.starts_with(PREFIX)
 }
 
 impl ApiKey {
-    /// Where a key is stored.
+    /// Returns the store key of an API key.
     pub fn key(key_id: Id) -> String {
         format!("api-key/{key_id}")
     }
 
-    /// Where it is stored that an account has this key.
+    /// Returns the store key of the index entry that lists this key under its account.
     pub fn index_key(user_id: Id, key_id: Id) -> String {
         format!("{}{key_id}", ApiKey::index_prefix(user_id))
     }
 
-    /// All keys of an account.
+    /// Returns the prefix of the index entries of all keys of an account.
     pub fn index_prefix(user_id: Id) -> String {
         format!("account-api-key/{user_id}/")
     }
 
-    /// A new key, and the secret that its owner gets to see once.
+    /// Creates a key, and the secret that its owner sees once.
     pub fn create(
         key_id: Id,
         user_id: Id,
@@ -165,13 +168,13 @@ impl ApiKey {
             created_at: ports.clock.now(),
             expires_at,
             last_used_at: None,
-            origin: Some(Origin::of_a_new_key(user_id, context)),
+            origin: Some(Origin::of_new_key(user_id, context)),
             hash: hash(bytes.as_slice(), ports)?,
         };
         Ok((key, Secret::new(format!("{PREFIX}{}", *encoded))))
     }
 
-    /// The key that this secret belongs to, if it is a good one.
+    /// Returns the key that this secret belongs to, or `None` if it is not valid.
     pub fn authenticate(secret: &str, ports: &Ports) -> Result<Found<ApiKey>> {
         let Some(encoded) = secret.strip_prefix(PREFIX) else {
             return Ok(None);
@@ -190,14 +193,14 @@ impl ApiKey {
         }))
     }
 
-    /// Whether it has expired.
+    /// Reports whether the key has expired.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|expires_at| now >= expires_at)
     }
 
-    /// What it may do now, role by role: what its scopes and what the role grants
-    /// have in common. Of two grants one holds the other whole, or they have nothing
-    /// in common.
+    /// Returns what the key may do now, role by role: the intersection of its scopes and
+    /// what the role grants. Of two grants, either one covers the other completely or they
+    /// have nothing in common.
     pub fn effective(&self, granted: &[Granted]) -> Vec<Vec<Grant>> {
         let in_common = |granted: &Granted| {
             let mut common = Vec::new();
@@ -222,7 +225,7 @@ impl ApiKey {
         })
     }
 
-    /// Whether a session that ends may have made it.
+    /// Reports whether one of the ending sessions may have created the key.
     fn is_of(&self, ended: EndedSessions, context: &Context) -> bool {
         let Origin::Account { session_id, at } = self.origin() else {
             return false;
@@ -236,20 +239,20 @@ impl ApiKey {
     }
 }
 
-impl Ground for ApiKey {
+impl AuthoritySource for ApiKey {
     fn record_key(&self) -> String {
         ApiKey::key(self.key_id)
     }
 
-    /// The secret that it is shown by.
+    /// The hash of the secret, which changes with each rotation.
     fn basis(&self) -> String {
         self.hash.clone()
     }
 }
 
 impl Origin {
-    /// Of a key that the actor is about to make for this account.
-    fn of_a_new_key(user_id: Id, context: &Context) -> Origin {
+    /// Returns the origin of a key that the actor is about to create for this account.
+    fn of_new_key(user_id: Id, context: &Context) -> Origin {
         match context.actor() {
             Actor::User(session) if session.user_id == user_id => Origin::Account {
                 session_id: Some(session.session_id),
@@ -261,9 +264,8 @@ impl Origin {
     }
 }
 
-/// Ends a key for good: the key, its place in the account's list, and the record
-/// of it go in one batch, on this head of the account's audit chain. False: a race
-/// was lost.
+/// Ends a key permanently: one batch on this head of the account's audit chain deletes the
+/// key and its index entry and records the event. Returns `false` if a race was lost.
 pub fn end(
     key: &Stored<ApiKey>,
     head: Found<Head>,
@@ -280,8 +282,8 @@ pub fn end(
     batch.commit(context)
 }
 
-/// The ids of all keys of an account. Whoever has read the head of the account's
-/// audit chain before, and commits on it, has seen them all.
+/// Returns the ids of all keys of an account. A caller that read the head of the account's
+/// audit chain first, and commits on it, has seen all of them.
 pub fn ids_of(user_id: Id, ports: &Ports) -> Result<Vec<Id>> {
     let prefix = ApiKey::index_prefix(user_id);
     let page = ports.store.scan(&prefix, None, MAX_PER_ACCOUNT)?;
@@ -292,8 +294,8 @@ pub fn ids_of(user_id: Id, ports: &Ports) -> Result<Vec<Id>> {
     ids.collect()
 }
 
-/// The keys of an account. To see all that there are when a batch is committed, read the
-/// head of the account's audit chain before, and commit on it.
+/// Returns the keys of an account. To be sure that none is missing when a batch is
+/// committed, read the head of the account's audit chain first, and commit on it.
 pub fn all_of(user_id: Id, ports: &Ports) -> Result<Vec<Stored<ApiKey>>> {
     let keys: Vec<String> = ids_of(user_id, ports)?
         .into_iter()
@@ -301,14 +303,14 @@ pub fn all_of(user_id: Id, ports: &Ports) -> Result<Vec<Stored<ApiKey>>> {
         .collect();
     let mut all = Vec::with_capacity(keys.len());
     for entry in ports.store.get(&keys)? {
-        // One that has been revoked since is not there any more.
+        // A key that was revoked in the meantime is absent.
         all.extend(records::parse::<ApiKey>(entry, ports)?);
     }
     Ok(all)
 }
 
-/// Ends all keys of an account, in the batch of a change of the account that goes
-/// on with its audit chain, such as a reset of its password or its deletion.
+/// Ends all keys of an account, in the batch of a change to the account that extends its
+/// audit chain, such as a password reset or a deletion.
 pub fn end_all(user_id: Id, batch: &mut Batch, ports: &Ports) -> Result<()> {
     for key in all_of(user_id, ports)? {
         end_in(batch, &key);
@@ -316,10 +318,10 @@ pub fn end_all(user_id: Id, batch: &mut Batch, ports: &Ports) -> Result<()> {
     Ok(())
 }
 
-/// Ends keys of an account together with sessions of it, in the batch of a change that
-/// goes on with its audit chain. Returns the ids of the keys.
+/// Ends API keys of an account together with its sessions, in the batch of a change that
+/// extends the account's audit chain. Returns the ids of the keys.
 ///
-/// A thief with a session can have made keys, which would outlive it.
+/// A thief who had a session may have created keys, which would outlive it.
 pub fn end_with_sessions(
     which: EndApiKeys,
     ended: EndedSessions,
@@ -367,7 +369,7 @@ impl From<KeyName> for String {
 }
 
 impl Scopes {
-    /// One by one.
+    /// Returns the grants as a slice.
     pub fn as_slice(&self) -> &[Grant] {
         &self.0
     }
@@ -378,7 +380,7 @@ impl TryFrom<Vec<Grant>> for Scopes {
 
     fn try_from(mut grants: Vec<Grant>) -> std::result::Result<Scopes, Self::Error> {
         if grants.len() > MAX_SCOPES {
-            return Err("expected 64 scopes at the most");
+            return Err("expected at most 64 scopes");
         }
         grants.sort_unstable();
         grants.dedup();
@@ -393,7 +395,7 @@ impl From<Scopes> for Vec<Grant> {
 }
 
 impl Days {
-    /// That many days after `now`.
+    /// Returns the time this many days after `now`.
     pub fn after(self, now: Timestamp) -> Timestamp {
         now + DAY * u32::try_from(self.0).unwrap_or(u32::MAX)
     }

@@ -1,11 +1,11 @@
-//! The audit trail: for each account a chain of records, each sealed together
-//! with the one before it under a derived key. The record of a change is part of
-//! the batch that makes the change, so nothing happens unaudited and nothing is
-//! audited that did not happen.
+//! The audit trail: each account has a chain of records, and each record is sealed
+//! together with the previous one under a derived key. The record of a change is part of
+//! the batch that makes the change, so no change goes unrecorded, and no record exists for
+//! a change that did not happen.
 //!
-//! Every change of an account, its sessions included, moves the head of its
-//! chain, and so the head is what settles races between them: who has read the
-//! head before all else, and commits on it, has seen the account as it is.
+//! Every change to an account, including its sessions, moves the head of its chain, so the
+//! head decides races between changes: a caller that reads the head first, and commits on
+//! it, has seen the account as it is.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -20,70 +20,70 @@ use super::time::Timestamp;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
 
-/// How long is kept what was tried on a name that nobody has.
-const NOBODY_TTL_MS: u64 = 24 * 60 * 60 * 1000;
+/// How long the records of attempts on an unknown name are kept.
+const UNKNOWN_TTL_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Refusals of one operation on one account that are recorded one by one, within an hour
-/// from the first. Of those that follow, the hundredth, the thousandth and so on are
-/// recorded, with how many there were.
+/// The refusals of one operation on one account that are recorded one by one, within an
+/// hour of the first. After that, only the hundredth, the thousandth and so on are
+/// recorded, with the number so far.
 ///
-/// Strangers can be refused as often as they like. They must not fill the chain, nor
-/// move its head so often that an operation of its owner loses all its races
-/// (`records::TRIES`): in a whole hour, all operations that refuse strangers together
-/// move it less often than that.
+/// Unauthenticated callers can be refused as often as they like. They must not fill the
+/// chain, nor move its head so often that an operation of the owner loses all its races
+/// (`records::MAX_ATTEMPTS`): in an hour, all operations that reject such callers move the
+/// head less often than that.
 pub const REFUSALS_IN_FULL: i64 = 20;
 const REFUSALS_WINDOW_MS: u64 = 60 * 60 * 1000;
-/// The detail of a record that says how many refusals there were, itself included.
+/// The detail of a record that states the number of refusals, including this one.
 const REFUSALS: &str = "refusals_within_the_hour";
 
-/// All records of all chains.
+/// The prefix of all records of all chains.
 pub const RECORDS: &str = "audit/";
 
-/// One thing that happened to an account.
+/// A recorded event of an account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AuditRecord {
-    /// Counted from 1 in each account's chain.
+    /// The number of the record, counted from 1 in each account's chain.
     pub seq: u64,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// Whose chain it is in.
+    /// The account whose chain contains the record.
     pub account: Id,
     /// The operation that made the change.
     pub operation: String,
     /// `success`, or what was refused.
     pub outcome: String,
-    /// Who did it: `anonymous`, `operator`, `api-key/…`, or a user id.
+    /// The actor: `anonymous`, `operator`, `api-key/…`, or a user id.
     pub actor: String,
-    /// From where.
+    /// The source of the call.
     pub source: String,
-    /// What else is of use; never a secret.
+    /// Further useful details; never a secret.
     pub details: Map<String, Value>,
-    /// The seal of the record before this; empty for the first.
+    /// The seal of the previous record; empty for the first.
     pub previous: String,
-    /// HMAC-SHA256 over all of the above, in hexadecimal.
+    /// HMAC-SHA256 over all fields above, in hexadecimal.
     pub seal: String,
 }
 
-/// What there is to say of an event.
+/// The description of an event to be recorded.
 #[derive(Clone)]
 pub struct Event<'a> {
     /// The operation.
     pub operation: &'a str,
     /// `success`, or what was refused.
     pub outcome: &'a str,
-    /// Who did it, where the operation knows better than its context.
+    /// The actor, if the operation knows it better than its context.
     pub actor: Option<Id>,
-    /// What else is of use; never a secret.
+    /// Further useful details; never a secret.
     pub details: Map<String, Value>,
 }
 
 impl<'a> Event<'a> {
-    /// Something that went well.
+    /// Creates an event for a success.
     pub fn success(operation: &'a str) -> Event<'a> {
         Event::new(operation, "success")
     }
 
-    /// Something that did not.
+    /// Creates an event for a refusal.
     pub fn refused(operation: &'a str, outcome: &'a str) -> Event<'a> {
         Event::new(operation, outcome)
     }
@@ -97,13 +97,13 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Says who did it.
+    /// Sets the actor.
     pub fn by(mut self, user_id: Id) -> Event<'a> {
         self.actor = Some(user_id);
         self
     }
 
-    /// Adds which API keys ended with it, if there were any.
+    /// Adds the API keys that ended together with it, if any.
     pub fn with_ended_keys(self, key_ids: &[Id]) -> Event<'a> {
         if key_ids.is_empty() {
             return self;
@@ -119,34 +119,34 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Where a chain ends.
+/// The end of a chain.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Head {
-    /// Of the last record.
+    /// The number of the last record.
     pub seq: u64,
-    /// Of the last record.
+    /// The seal of the last record.
     pub seal: String,
 }
 
-/// Stands for the account of a name, or of whatever else somebody sent, that
-/// nobody has. It is a pseudonym, so that no input can say whose chain it is.
+/// Stands for the account of a name, or of another input, that belongs to no account. It
+/// is a pseudonym, so that no input can choose the chain that it is recorded in.
 #[derive(Clone, Copy, Debug)]
-pub struct Nobody(Id);
+pub struct UnknownAccount(Id);
 
-impl Nobody {
-    /// The same for the same kind of input and the same text.
-    pub fn new(kind: &str, text: &str, ports: &Ports) -> Result<Nobody> {
+impl UnknownAccount {
+    /// Returns the same pseudonym for the same kind of input and the same text.
+    pub fn new(kind: &str, text: &str, ports: &Ports) -> Result<UnknownAccount> {
         let pseudonym = throttle::pseudonym(&["nobody", kind, text], ports)?;
-        Ok(Nobody(Id::from_bytes(pseudonym)))
+        Ok(UnknownAccount(Id::from_bytes(pseudonym)))
     }
 
-    /// Of an account that there is not.
+    /// Returns the pseudonymous id, which no account has.
     pub fn id(self) -> Id {
         self.0
     }
 }
 
-/// The chain of one account, as far as it is needed to go on with it.
+/// The chain of one account, as far as needed to append to it.
 #[derive(Clone, Debug)]
 pub struct Chain {
     account: Id,
@@ -155,33 +155,33 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Whose chain records what belongs to no account, which is roles and signing
-    /// keys: that of the id that is all zeros.
+    /// The id of the chain that records changes that belong to no account, such as those
+    /// of roles and signing keys: all zeros.
     pub fn shared() -> Id {
         Id::from_bytes([0; 16])
     }
 
-    /// Where the head of an account's chain is stored.
+    /// Returns the store key of the head of an account's chain.
     pub fn head_key(account: Id) -> String {
         format!("audit-head/{account}")
     }
 
-    /// Where a record of an account's chain is stored.
+    /// Returns the store key of a record of an account's chain.
     pub fn record_key(account: Id, seq: u64) -> String {
         format!("{}{seq:012}", Chain::record_prefix(account))
     }
 
-    /// All records of an account's chain, in their order.
+    /// Returns the prefix of all records of an account's chain, which sort in their order.
     pub fn record_prefix(account: Id) -> String {
         format!("{RECORDS}{account}/")
     }
 
-    /// A chain that begins.
+    /// Begins a chain.
     pub fn new(account: Id) -> Chain {
         Chain::at(account, None)
     }
 
-    /// A chain with its head as it was read.
+    /// Returns a chain with the head that was read.
     pub fn at(account: Id, head: Found<Head>) -> Chain {
         Chain {
             account,
@@ -190,12 +190,12 @@ impl Chain {
         }
     }
 
-    /// The chain of a name that nobody has: the same work for the store, kept
+    /// Returns the chain of an unknown name: the same work for the store, but kept only
     /// for a day.
-    pub fn of_nobody(nobody: Nobody, head: Found<Head>) -> Chain {
+    pub fn of_unknown(unknown: UnknownAccount, head: Found<Head>) -> Chain {
         Chain {
-            ttl_ms: Some(NOBODY_TTL_MS),
-            ..Chain::at(nobody.id(), head)
+            ttl_ms: Some(UNKNOWN_TTL_MS),
+            ..Chain::at(unknown.id(), head)
         }
     }
 
@@ -203,8 +203,8 @@ impl Chain {
         self.ttl_ms.is_none() && self.account != Chain::shared()
     }
 
-    /// Adds the record of an event to the batch, and with it the condition that
-    /// nothing else happened to the account since the head was read.
+    /// Adds the record of an event to the batch, on the condition that nothing else has
+    /// happened to the account since the head was read.
     pub fn append(&self, event: Event, batch: &mut Batch, context: &Context) -> Result<()> {
         if self.is_of_account() {
             context.trail.concerns(self.account);
@@ -249,35 +249,35 @@ impl Chain {
     }
 }
 
-/// Whom something that was refused was about.
+/// The subject of an operation that was refused.
 #[derive(Clone, Copy, Debug)]
-pub enum Whom {
+pub enum AuditSubject {
     /// The owner of this account.
     Account(Id),
-    /// Nobody.
-    Nobody(Nobody),
+    /// No account.
+    Unknown(UnknownAccount),
 }
 
-impl Whom {
+impl AuditSubject {
     fn id(self) -> Id {
         match self {
-            Whom::Account(user_id) => user_id,
-            Whom::Nobody(nobody) => nobody.id(),
+            AuditSubject::Account(user_id) => user_id,
+            AuditSubject::Unknown(unknown) => unknown.id(),
         }
     }
 }
 
-/// Counts a refusal, and returns the event as it is to be recorded; `None` when there
-/// were so many within the hour that this one is not.
+/// Counts a refusal, and returns the event to record, or `None` if there were too many
+/// within the hour to record this one.
 pub fn count_refusal<'a>(
     event: Event<'a>,
-    whom: Whom,
+    subject: AuditSubject,
     context: &Context,
 ) -> Result<Option<Event<'a>>> {
-    if let Whom::Account(user_id) = whom {
+    if let AuditSubject::Account(user_id) = subject {
         context.trail.concerns(user_id);
     }
-    let counter = format!("refusals/{}/{}", whom.id(), event.operation);
+    let counter = format!("refusals/{}/{}", subject.id(), event.operation);
     let store = context.ports.store;
     let refused = store.add(&counter, 1, Some(REFUSALS_WINDOW_MS))?;
     Ok(match refused {
@@ -292,19 +292,19 @@ fn is_power_of_ten(number: i64) -> bool {
     number > 0 && 10_i64.pow(number.ilog10()) == number
 }
 
-/// Records that something was refused: in the chain of the account, or for an
-/// account that there is not, with the same work, in one that is kept for a day. Of
-/// many within one hour not each is recorded.
-pub fn record_refusal(event: Event, whom: Whom, context: &Context) -> Result<()> {
-    let Some(event) = count_refusal(event, whom, context)? else {
+/// Records a refusal in the chain of the account. For an unknown account the work is the
+/// same, and the chain is kept for a day. Frequent refusals within an hour are not all
+/// recorded.
+pub fn record_refusal(event: Event, subject: AuditSubject, context: &Context) -> Result<()> {
+    let Some(event) = count_refusal(event, subject, context)? else {
         return Ok(());
     };
-    let id = whom.id();
-    authority::settle(context, |context| {
+    let id = subject.id();
+    authority::retry_on_conflict(context, |context| {
         let head = records::read(Chain::head_key(id), &context.ports)?;
-        let chain = match whom {
-            Whom::Account(user_id) => Chain::at(user_id, head),
-            Whom::Nobody(nobody) => Chain::of_nobody(nobody, head),
+        let chain = match subject {
+            AuditSubject::Account(user_id) => Chain::at(user_id, head),
+            AuditSubject::Unknown(unknown) => Chain::of_unknown(unknown, head),
         };
         let mut batch = Batch::new();
         chain.append(event.clone(), &mut batch, context)?;
@@ -312,7 +312,7 @@ pub fn record_refusal(event: Event, whom: Whom, context: &Context) -> Result<()>
     })
 }
 
-/// The seal that belongs to a record; the one that it carries does not count.
+/// Returns the seal that a record should have, regardless of the seal that it carries.
 pub(super) fn seal_of(record: &AuditRecord, context: &Context) -> Result<String> {
     let unsealed = AuditRecord {
         seal: String::new(),

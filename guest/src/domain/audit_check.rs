@@ -1,10 +1,10 @@
-//! Whether a chain of audit records is as it was written.
+//! Verification of a chain of audit records.
 //!
-//! Each record carries its number and the seal of the one before it, under a seal
-//! that only the component can make, and the head says which is the last. So no
-//! record can be altered, moved or left out unnoticed, be it the last. Only who
-//! puts back the tail and the head together, to what both once were, is not found
-//! out by the chain itself, but by the audit lines that the host has kept.
+//! Each record carries its number and the seal of the previous one, under a seal that only
+//! the component can make, and the head states which record is the last. So no record, not
+//! even the last, can be altered, moved or removed unnoticed. If an attacker restores the
+//! tail and the head together to an earlier state, the chain itself does not reveal that,
+//! but the audit lines that the host has kept do.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,67 +17,68 @@ use crate::error::Result;
 use crate::json;
 use crate::ports::Entry;
 
-/// How many records one call looks at.
+/// The number of records that one call examines.
 pub const PAGE: u32 = 500;
 
-/// What is wrong with a record.
+/// A defect of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Problem {
-    /// It is not what was sealed.
+    /// The record is not what was sealed.
     Altered,
-    /// It is not there, and later ones are.
+    /// The record is missing, and later ones exist.
     Dropped,
-    /// It is a genuine record from another place.
+    /// The record is genuine, but belongs to another place.
     Reordered,
-    /// It is genuine, and does not follow the one before it.
+    /// The record is genuine, but does not follow the previous one.
     Unlinked,
-    /// It is not there, nor any after it, and the head of the chain knows of it.
+    /// The record and all later ones are missing, although the head of the chain counts
+    /// them.
     Truncated,
-    /// It is the last one, and the head of the chain is gone.
+    /// The record is the last one, and the head of the chain is missing.
     HeadMissing,
-    /// It is the last one, and the head of the chain says otherwise.
+    /// The record is the last one, and the head of the chain contradicts it.
     HeadAltered,
 }
 
-/// Where a chain is broken.
+/// The place where a chain is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Broken {
-    /// The number of the first record that is not as it should be.
+    /// The number of the first defective record.
     pub seq: u64,
-    /// What is wrong with it.
+    /// The defect.
     pub problem: Problem,
 }
 
-/// A record that was found genuine, which the next one has to follow.
+/// A record that was verified, which the next one has to follow.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// Its number; 0: none, the chain begins.
+    /// The number of the record; 0 at the beginning of a chain.
     pub seq: u64,
-    /// Its seal; empty: none.
+    /// The seal of the record; empty at the beginning of a chain.
     pub seal: String,
 }
 
-/// What one page has shown.
+/// The result of checking one page.
 pub struct Checked {
-    /// How many records it looked at.
+    /// The number of records that were examined.
     pub examined: u64,
-    /// How that ended.
+    /// How the check ended.
     pub found: Found,
 }
 
 /// How the check of a page ended.
 #[derive(Debug)]
 pub enum Found {
-    /// The chain ends here, and is as it was written.
+    /// The chain ends here, and is intact.
     End,
-    /// So far it is; it goes on after this record.
+    /// The chain is intact up to this record, and continues after it.
     More(Link),
-    /// Something is wrong.
+    /// The chain is broken.
     Broken(Broken),
 }
 
-/// Checks up to [`PAGE`] records of an account's chain after a genuine one.
+/// Checks up to [`PAGE`] records of an account's chain after a verified one.
 pub fn check(account: Id, after: Link, context: &Context) -> Result<Checked> {
     let prefix = Chain::record_prefix(account);
     let from = Chain::record_key(account, after.seq);
@@ -101,7 +102,7 @@ pub fn check(account: Id, after: Link, context: &Context) -> Result<Checked> {
     Ok(Checked { examined, found })
 }
 
-/// Holds the record of an entry against the one before it.
+/// Checks that the record of an entry follows the previous one.
 fn follow(
     account: Id,
     last: &Link,
@@ -114,8 +115,8 @@ fn follow(
     if entry.key > key {
         return broken(Problem::Dropped);
     }
-    // Byte by byte as it was written: what is read out of it need not be all
-    // that somebody put in.
+    // Compares the bytes as they were written, because parsing could ignore something that
+    // was added.
     let record = json::from_slice::<AuditRecord>(&entry.value)
         .ok()
         .filter(|record| serde_json::to_vec(record).is_ok_and(|bytes| bytes == entry.value));
@@ -135,8 +136,8 @@ fn follow(
     Ok(Ok(Link { seq, seal }))
 }
 
-/// Whether the chain ends with this record. It may have grown since that was
-/// read, so the head and the record after it are read together.
+/// Checks that the chain ends with this record. The chain may have grown since the record
+/// was read, so the head and the next record are read together.
 fn end(account: Id, last: Link, context: &Context) -> Result<Found> {
     let broken = |seq, problem| Ok(Found::Broken(Broken { seq, problem }));
     let seq = last.seq.saturating_add(1);

@@ -1,15 +1,15 @@
-//! What an actor's power rests on, as it was read.
+//! The authority of an actor, and the records that it depends on.
 //!
-//! An operation decides by records that others may change while it runs: the actor's
-//! account, its session or API key, the roles that permit what it does. The authority
-//! notes the mark of each that a decision rested on, and every batch of the actor expects
-//! that nothing is stored under these marks ([`super::ground`]): what stops the actor
-//! stores something there.
+//! An operation decides based on records that others may change while it runs: the actor's
+//! account, its session or API key, and the roles that permit the action. The authority
+//! notes the marker key of each record that a decision depended on, and every batch of the
+//! actor expects that nothing is stored under these keys ([`super::ground`]): a change
+//! that stops the actor writes a marker there.
 //!
-//! [`authorize`] begins an authority, [`settle`] begins another for each new attempt,
-//! and [`Batch::commit`](super::records::Batch::commit) takes it into account for every
-//! batch. An operation that loops by itself instead of calling [`settle`] does not get
-//! around it: once its actor has been stopped, none of its batches is committed.
+//! [`authorize`] creates an authority, [`retry_on_conflict`] creates another for each new
+//! attempt, and [`Batch::commit`](super::records::Batch::commit) checks it for every batch.
+//! An operation that loops by itself instead of calling [`retry_on_conflict`] cannot bypass
+//! it: once its actor has been stopped, none of its batches is committed.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
@@ -20,40 +20,40 @@ use super::actor::{self, Actor, Requirement};
 use super::api_key::{ApiKey, Scopes};
 use super::assurance;
 use super::context::{Context, Principal};
-use super::ground::Ground;
+use super::ground::AuthoritySource;
 use super::id::Id;
 use super::permission::{Grant, Permission};
 use super::records;
 use super::role::{self, Granted, RoleName};
-use super::session::{Live, Session};
+use super::session::{LiveSession, Session};
 use super::signing_key;
 use crate::error::{AuthError, FieldError, Kind, Result};
 use crate::ports::{Expect, Mutation, Ports};
 
-/// Who acts, what they were required to show, and the records that this rested on.
+/// An actor, the requirement that it had to meet, and the records that this depended on.
 pub struct Authority {
     requirement: Requirement,
     actor: Actor,
     power: Power,
-    /// Store keys under which nothing may be stored when something is committed.
+    /// Store keys that must be absent when a batch is committed.
     absent: RefCell<BTreeSet<String>>,
 }
 
-/// What an actor may do.
+/// The permissions of an actor.
 enum Power {
     Nothing,
     Everything,
     OfRoles {
         roles: Vec<RoleName>,
-        /// What the roles are defined as; read when it is first asked for.
+        /// The definitions of the roles, read when first needed.
         granted: OnceCell<Vec<Granted>>,
-        /// What an API key may do at most; `None` for a session.
+        /// The upper bound set by an API key; `None` for a session.
         scopes: Option<Scopes>,
     },
 }
 
 impl Default for Authority {
-    /// The authority of an anonymous caller.
+    /// Returns the authority of an anonymous caller.
     fn default() -> Authority {
         Authority::without_account(Requirement::Nothing, Actor::Anonymous, Power::Nothing)
     }
@@ -69,7 +69,7 @@ impl Authority {
         }
     }
 
-    fn of_session(requirement: Requirement, live: Live) -> Authority {
+    fn of_session(requirement: Requirement, live: LiveSession) -> Authority {
         let session = live.session.value;
         let account = live.account.value;
         let absent = [
@@ -95,20 +95,20 @@ impl Authority {
         }
     }
 
-    /// The authority of an actor that is not the one who calls, to ask what they may
-    /// do.
+    /// Returns the authority of an actor other than the caller, to check what that actor
+    /// may do.
     pub(super) fn of_another(account: &Account, scopes: Option<&Scopes>) -> Authority {
         let power = Power::of(account.roles.clone(), scopes.cloned());
         Authority::without_account(Requirement::Nothing, Actor::Anonymous, power)
     }
 
-    /// Who acts.
+    /// Returns the actor.
     pub fn actor(&self) -> &Actor {
         &self.actor
     }
 
-    /// Whether the actor may do everything, by the built-in role, whatever roles are
-    /// defined as.
+    /// Reports whether the actor may do everything through the built-in role, regardless
+    /// of how other roles are defined.
     fn is_unlimited(&self) -> bool {
         match &self.power {
             Power::Nothing => false,
@@ -123,8 +123,8 @@ impl Authority {
         }
     }
 
-    /// Whether one of the actor's grants is enough, within the scopes of an API key.
-    /// From then on the authority rests on the role that grants it.
+    /// Reports whether one of the actor's grants is enough, within the scopes of an API
+    /// key. From then on the authority depends on the role with that grant.
     pub(super) fn allows(&self, is_enough: &dyn Fn(&Grant) -> bool, ports: &Ports) -> Result<bool> {
         let (roles, granted, scopes) = match &self.power {
             Power::Nothing => return Ok(false),
@@ -143,7 +143,7 @@ impl Authority {
             return Ok(true);
         }
         if granted.get().is_none() {
-            // It is empty, so that this cannot fail.
+            // The cell is empty, so this cannot fail.
             let _ = granted.set(role::granted(roles, ports)?);
         }
         let mut granted = granted.get().into_iter().flatten();
@@ -154,22 +154,21 @@ impl Authority {
         Ok(role.is_some())
     }
 
-    /// From then on the authority rests on what this role is defined as, or on that it
-    /// is not defined.
+    /// Makes the authority depend on the definition of this role, or on its absence.
     fn rest_on(&self, role: &Granted) {
         self.absent.borrow_mut().extend(role.mark());
     }
 
-    /// Whether it rests on what has this mark.
+    /// Reports whether the authority depends on the record with this marker.
     pub(super) fn rests_on(&self, mark: &str) -> bool {
         self.absent.borrow().contains(mark)
     }
 
-    /// Makes a batch expect that nothing is stored where nothing may be. Returns `false`
-    /// when the batch itself expects something there.
+    /// Makes a batch expect that no marker exists. Returns `false` if the batch itself
+    /// expects a record there.
     pub(super) fn join(&self, mutations: &mut Vec<Mutation>) -> bool {
         for key in &*self.absent.borrow() {
-            // A key stands in a batch once.
+            // A key may occur only once in a batch.
             match mutations.iter_mut().find(|mutation| mutation.key == *key) {
                 Some(own) if own.expect == Expect::Any => own.expect = Expect::Absent,
                 Some(own) if own.expect == Expect::Absent => {}
@@ -196,22 +195,22 @@ impl Power {
     }
 }
 
-/// Verifies who calls, and that they may do what requires this. Returns the context to
-/// do it in.
+/// Authenticates the caller, and checks that it meets the requirement. Returns the context
+/// to act in.
 pub fn authorize<'a>(requirement: Requirement, context: &Context<'a>) -> Result<Context<'a>> {
     let authority = match requirement {
-        // Who calls is worth looking at only where it counts.
+        // The caller is only verified where it matters.
         Requirement::Nothing => match context.caller.principal {
             Principal::Operator => operator(requirement),
             _ => Authority::default(),
         },
-        Requirement::Session | Requirement::FreshSession => {
+        Requirement::Session | Requirement::RecentLogin => {
             let Principal::AccessToken(token) = &context.caller.principal else {
                 return Err(actor::session_required());
             };
             of_token(token.expose(), requirement, context)?
         }
-        Requirement::Permission(_) | Requirement::SessionOr(_) | Requirement::FreshSessionOr(_) => {
+        Requirement::Permission(_) | Requirement::SessionOr(_) | Requirement::RecentLoginOr(_) => {
             authenticate(requirement, context)?
         }
     };
@@ -222,11 +221,11 @@ pub fn authorize<'a>(requirement: Requirement, context: &Context<'a>) -> Result<
     };
     match (requirement, acting.actor()) {
         (Requirement::Permission(name), _) => require_permission(name, &acting)?,
-        (Requirement::SessionOr(_) | Requirement::FreshSessionOr(_), Actor::User(_)) => {}
-        (Requirement::SessionOr(name) | Requirement::FreshSessionOr(name), _) => {
+        (Requirement::SessionOr(_) | Requirement::RecentLoginOr(_), Actor::User(_)) => {}
+        (Requirement::SessionOr(name) | Requirement::RecentLoginOr(name), _) => {
             require_permission(name, &acting)?;
         }
-        (Requirement::Nothing | Requirement::Session | Requirement::FreshSession, _) => {}
+        (Requirement::Nothing | Requirement::Session | Requirement::RecentLogin, _) => {}
     }
     Ok(acting)
 }
@@ -250,7 +249,7 @@ fn authenticate(requirement: Requirement, context: &Context) -> Result<Authority
         },
         Principal::Anonymous => Err(AuthError::new(
             Kind::Authentication,
-            "This takes an access token or an API key",
+            "An access token or an API key is required",
         )
         .detail(
             "expected",
@@ -259,14 +258,14 @@ fn authenticate(requirement: Requirement, context: &Context) -> Result<Authority
     }
 }
 
-/// A session that is required to be fresh is also required to have begun with the
-/// second factor, if the account has one: each is a proof that its owner is there.
+/// A session that is required to be recent must also have begun with the second factor, if
+/// the account has one: both prove that its owner is present.
 fn of_token(token: &str, requirement: Requirement, context: &Context) -> Result<Authority> {
     let audience = &context.settings.audience;
     let live = Session::of_access_token_for(audience, token, context)?;
     let live = live.ok_or_else(AuthError::invalid_token)?;
     if requirement.is_of_a_fresh_session() {
-        // The audit log names who was refused.
+        // The audit log names the actor that was refused.
         let actor = Actor::User(Box::new(live.session.value.clone()));
         context.trail.acts(&actor);
         actor::require_fresh(&live.session.value, context)?;
@@ -275,14 +274,14 @@ fn of_token(token: &str, requirement: Requirement, context: &Context) -> Result<
     Ok(Authority::of_session(requirement, live))
 }
 
-/// Tries until an attempt is not overtaken: `None` says that it lost a race. Each new
-/// attempt begins with [`authorize`], and gets the context to act in.
-pub fn settle<'a, T>(
+/// Repeats an attempt until it wins its race; an attempt returns `None` when it lost. Each
+/// further attempt begins with [`authorize`], and receives the context to act in.
+pub fn retry_on_conflict<'a, T>(
     context: &Context<'a>,
     mut attempt: impl FnMut(&Context<'a>) -> Result<Option<T>>,
 ) -> Result<T> {
     let mut acting = context.clone();
-    records::settle(|| {
+    records::retry_on_conflict(|| {
         let settled = attempt(&acting)?;
         if settled.is_none() {
             acting = again(context)?;
@@ -299,7 +298,7 @@ fn again<'a>(context: &Context<'a>) -> Result<Context<'a>> {
     authorize(context.authority.requirement, &afresh)
 }
 
-/// Whether the actor has a permission.
+/// Reports whether the actor has a permission.
 pub fn may(permission: &Permission, context: &Context) -> Result<bool> {
     let is_enough = |grant: &Grant| grant.permits(permission);
     context.authority.allows(&is_enough, &context.ports)
@@ -313,14 +312,14 @@ pub fn require_permission(name: &'static str, context: &Context) -> Result<()> {
     Err(AuthError::new(Kind::Authorization, "Not permitted").detail("permission", name))
 }
 
-/// Whether the actor may itself do all that this grant permits.
+/// Reports whether the actor itself may do everything that this grant permits.
 pub fn covers(grant: &Grant, context: &Context) -> Result<bool> {
     let is_enough = |own: &Grant| own.covers(grant);
     context.authority.allows(&is_enough, &context.ports)
 }
 
-/// Fails with -32002 unless the actor may itself do all that these grants permit: an
-/// actor that could hand out more than it has, would have more than it has.
+/// Fails with -32002 unless the actor itself may do everything that these grants permit:
+/// an actor that could confer more than it has would effectively have it.
 pub fn require_covered(grants: &[Grant], context: &Context) -> Result<()> {
     for grant in grants {
         if !covers(grant, context)? {
@@ -334,12 +333,12 @@ pub fn require_covered(grants: &[Grant], context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Fails with -32002 when the roles of this account permit more than the actor may do,
-/// unless the actor is logged in to the account. An API key may do less than its
-/// account, and has no power over it for being its own.
+/// Fails with -32002 if the roles of this account permit more than the actor may do,
+/// unless the actor is logged in to the account. An API key may do less than its account,
+/// and gets no authority over its own account.
 ///
-/// Call it with an account that was read together with the head of its audit chain:
-/// committing on that head shows that its roles have not changed since.
+/// Call this with an account that was read together with the head of its audit chain:
+/// committing on that head proves that its roles have not changed since.
 pub fn require_governed(account: &Account, context: &Context) -> Result<()> {
     let is_own = matches!(context.actor(), Actor::User(own) if own.user_id == account.user_id);
     if is_own || context.authority.is_unlimited() {
@@ -352,9 +351,10 @@ pub fn require_governed(account: &Account, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// What a role that is to be given or taken grants, or `None` if it is not defined.
+/// Returns the grants of a role that is to be assigned or removed, or `None` if it is not
+/// defined.
 ///
-/// Fails with -32002 when it permits more than the actor may do.
+/// Fails with -32002 if the role permits more than the actor may do.
 pub fn require_role(role: &RoleName, context: &Context) -> Result<Option<Vec<Grant>>> {
     let mut granted = role::granted(std::slice::from_ref(role), &context.ports)?;
     let Some(role) = granted.pop() else {
@@ -368,8 +368,9 @@ pub fn require_role(role: &RoleName, context: &Context) -> Result<Option<Vec<Gra
     Ok(is_defined.then_some(role.permissions))
 }
 
-/// The account that an operation is about which requires a session or else a
-/// permission: one's own, or the `named` one for an actor that has the permission.
+/// Returns the account that an operation is about when it requires either a session or a
+/// permission: the caller's own account, or the `named` one for an actor with the
+/// permission.
 pub fn subject(named: Option<Id>, permission: &'static str, context: &Context) -> Result<Id> {
     let actor = context.actor();
     if let Actor::User(session) = actor

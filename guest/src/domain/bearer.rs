@@ -1,6 +1,6 @@
-//! The bearer of an access token: whose it is and what they may do, as the store has
-//! it now. Where there is no store, the token is believed: what was ended since it was
-//! issued is then known only when it expires.
+//! The bearer of an access token: the user, and what the store permits them now. Without a
+//! store the token is trusted, and a session that has ended since it was issued is noticed
+//! only when the token expires.
 
 use super::access_token::{self, AccessToken, Claims};
 use super::actor::Actor;
@@ -8,20 +8,21 @@ use super::context::Context;
 use super::session::Session;
 use crate::error::Result;
 
-/// Who shows a good access token.
+/// The bearer of a valid access token.
 pub struct Bearer {
-    /// What the token says; its scope is what its owner may do now.
+    /// The claims of the token; the scope is what its user may do now.
     pub claims: Claims,
-    /// The live session that it belongs to; none: there is no store to have it.
+    /// The live session of the token; `None` if there is no store to read it from.
     pub session: Option<Session>,
 }
 
 impl Bearer {
-    /// Of a token for this audience; `None`: it is not good.
+    /// Returns the bearer of a token for this audience, or `None` if the token is not
+    /// valid.
     pub fn of(audience: &str, token: &str, context: &Context) -> Result<Option<Bearer>> {
         if !context.ports.store.is_there() {
             let signed = AccessToken::verify(token, audience, context)?;
-            let claims = signed.and_then(|signed| signed.stated(context.now()));
+            let claims = signed.and_then(|signed| signed.verify_stateless(context.now()));
             return Ok(claims.map(|claims| Bearer {
                 claims,
                 session: None,
@@ -40,7 +41,7 @@ impl Bearer {
         }))
     }
 
-    /// Who acts with it.
+    /// Returns the actor that the token authenticates.
     pub fn into_actor(self) -> Actor {
         match self.session {
             Some(session) => Actor::User(Box::new(session)),

@@ -1,10 +1,10 @@
-//! Passwords that are to be expected, and so are not good: common ones, and what
-//! anybody would try who knows the name of the owner or of the service.
+//! Guessable passwords: common ones, and those that an attacker would try who knows the
+//! name of the owner or of the service.
 //!
-//! NIST SP 800-63B-4 section 3.1.1.2 has whole passwords compared, not their parts:
-//! a common word in a sentence does no harm. So what is refused here is made of
-//! nothing but one such word, repeated or with digits and punctuation around it, or
-//! of nothing but rows of keys and repetitions.
+//! NIST SP 800-63B-4 section 3.1.1.2 requires comparing whole passwords, not their parts:
+//! a common word in a sentence does no harm. So a password is rejected only if it consists
+//! of one such word, repeated or surrounded by digits and punctuation, or of runs of
+//! adjacent keys and repetitions.
 
 use zeroize::Zeroizing;
 
@@ -14,14 +14,14 @@ use crate::packed::{Packed, packed};
 use crate::settings::Settings;
 use crate::unicode::nfkc;
 
-/// Common passwords in lower case and NFKC, sorted by their bytes, one a line: the
-/// most frequent ones of at least 8 characters of the list in zxcvbn (MIT, see
-/// `blocklist/common-passwords.LICENSE`), and the most frequent words of 5 to 7
-/// letters, which are as bad repeated.
+/// Common passwords in lower case and NFKC, sorted by bytes, one per line: the most
+/// frequent ones with at least 8 characters of the list in zxcvbn (MIT, see
+/// `blocklist/common-passwords.LICENSE`), and the most frequent words of 5 to 7 letters,
+/// which are as bad when repeated.
 static COMMON: Packed = packed!("common-passwords.txt");
 
-/// What lies in a row for a finger or for the alphabet. From the end of a row
-/// fingers go back to its beginning.
+/// Sequences of adjacent keys and of the alphabet. A run may continue from the end of a
+/// row at its beginning.
 const ROWS: [&str; 8] = [
     "abcdefghijklmnopqrstuvwxyz",
     "1234567890",
@@ -32,34 +32,34 @@ const ROWS: [&str; 8] = [
     "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,9ol.0p;/",
     "!@#$%^&*()",
 ];
-/// Fewer keys in a row may be a word.
+/// A shorter run of adjacent keys may be part of a word.
 const SHORTEST_RUN: usize = 4;
-/// Fewer letters make no word that says anything of anybody.
+/// A shorter word is not characteristic of its owner or the service.
 const SHORTEST_WORD: usize = 3;
 
-/// Why a password is to be expected; `None`: it is not.
+/// Returns why the password is guessable, or `None` if it is acceptable.
 pub fn find(password: &str, owner: &Owner, settings: &Settings) -> Option<&'static str> {
     let password = canonical(password);
     if is_rows_of_keys(&password) || is_common_repeated(&password) {
         return Some(
-            "a password is not one of the most common ones, a row of keys or a repetition",
+            "a password must not be one of the most common ones, a row of keys or a repetition",
         );
     }
     let words = context_words(owner, settings);
     if words.iter().any(|word| is_nothing_but(word, &password)) {
-        return Some("a password is not made of the name of its owner or of this service");
+        return Some("a password must not consist of the name of its owner or of this service");
     }
     None
 }
 
 fn canonical(text: &str) -> Zeroizing<String> {
-    // What is one letter in one case may be two in the other, and compose anew.
+    // One letter may become two in the other case, which may compose again.
     let lower = Zeroizing::new(nfkc(text).to_lowercase());
     nfkc(&lower)
 }
 
-/// Whether it falls whole into runs of one key or along a row, but for what digits
-/// and punctuation are left at the end.
+/// Reports whether the password consists of runs of one key or along a row, apart from
+/// remaining digits and punctuation.
 fn is_rows_of_keys(password: &str) -> bool {
     let keys: Vec<char> = password.chars().collect();
     let mut rest = &keys[..];
@@ -74,7 +74,7 @@ fn is_rows_of_keys(password: &str) -> bool {
     (has_run && !rest.iter().any(|key| key.is_alphabetic())) || has_short_period(&keys)
 }
 
-/// How many keys from the first on are one key, or lie in a row.
+/// Returns the length of the longest prefix that repeats one key or follows a row.
 fn longest_run(keys: &[char]) -> usize {
     let first = keys[0];
     let same = keys.iter().take_while(|key| **key == first).count();
@@ -97,14 +97,14 @@ fn common_prefix(keys: &[char], row: impl Iterator<Item = char>) -> usize {
         .count()
 }
 
-/// Whether it repeats a few keys over and over.
+/// Reports whether the password repeats a few keys over and over.
 fn has_short_period(keys: &[char]) -> bool {
     let longest = SHORTEST_RUN.min(keys.len() / 3);
     (1..=longest).any(|period| keys[period..] == keys[..keys.len() - period])
 }
 
-/// Whether it is a common password, perhaps repeated, and perhaps with digits and
-/// punctuation around it.
+/// Reports whether the password is a common one, possibly repeated, and possibly
+/// surrounded by digits and punctuation.
 fn is_common_repeated(password: &str) -> bool {
     let stem = password.trim_matches(|c: char| !c.is_alphabetic());
     if is_common(password) || is_common(unit(password)) || is_common(unit(stem)) {
@@ -118,7 +118,8 @@ fn is_common_repeated(password: &str) -> bool {
     is_common(first) && words.all(|word| word == first)
 }
 
-/// What a text is a repetition of; itself, if of nothing shorter.
+/// Returns the shortest text that this one is a repetition of, which may be the text
+/// itself.
 fn unit(text: &str) -> &str {
     let lengths = (1..=text.len() / 2).filter(|length| text.len().is_multiple_of(*length));
     for length in lengths {
@@ -131,7 +132,7 @@ fn unit(text: &str) -> &str {
     text
 }
 
-/// Looks a word up by halves.
+/// Looks up a word by binary search.
 fn is_common(word: &str) -> bool {
     let common = COMMON.text();
     let (mut low, mut high) = (0, common.len());
@@ -153,7 +154,7 @@ fn is_common(word: &str) -> bool {
     false
 }
 
-/// What anybody would think of who knows whose password it is, and for what.
+/// Returns the words that an attacker would try who knows the owner and the service.
 fn context_words(owner: &Owner, settings: &Settings) -> Vec<Zeroizing<String>> {
     let mut texts = vec![
         owner.username.as_str(),
@@ -178,19 +179,19 @@ fn context_words(owner: &Owner, settings: &Settings) -> Vec<Zeroizing<String>> {
         .collect()
 }
 
-/// The labels of a domain name but the last, which says nothing.
+/// Returns the labels of a domain name except the last, which is not characteristic.
 fn names(domain: &str) -> impl Iterator<Item = &str> {
     domain.rsplit('.').skip(1)
 }
 
-/// The host of a URL; the whole text if it is none.
+/// Returns the host of a URL, or the whole text if it is not a URL.
 fn host(issuer: &str) -> &str {
     let rest = issuer.split_once("://").map_or(issuer, |(_, rest)| rest);
     rest.split(['/', ':', '?', '#']).next().unwrap_or_default()
 }
 
-/// Whether a password is one word, as often as you like, and otherwise digits and
-/// punctuation only.
+/// Reports whether a password consists of one word, any number of times, and otherwise of
+/// digits and punctuation.
 fn is_nothing_but(word: &str, password: &str) -> bool {
     let mut rest = password;
     let mut found = false;
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_common_is_refused_whatever_its_spelling() {
+    fn common_passwords_are_rejected_in_any_spelling() {
         for password in [
             "Password",
             "ＰＡＳＳＷＯＲＤ",
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_keys_and_repetitions_are_refused() {
+    fn rows_of_keys_and_repetitions_are_rejected() {
         for password in [
             "aaaaaaaaaaaaaaa",
             "ababababababababa",
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_of_owner_and_service_are_refused() {
+    fn the_names_of_owner_and_service_are_rejected() {
         for password in [
             "kevin.flynn12345",
             "flynnflynnflynn",
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_may_hold_any_of_it() {
+    fn a_sentence_may_contain_common_words_and_names() {
         for password in [
             "correct horse battery staple",
             "kevin likes his password",

@@ -1,5 +1,5 @@
-//! Login challenges: what stands between a right password and a session where
-//! the account has a second factor.
+//! Login challenges: the step between the password and the session of an account with a
+//! second factor.
 
 use std::time::Duration;
 
@@ -19,30 +19,30 @@ use super::time::Timestamp;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
 
-/// So that secret scanners can tell what they have found.
+/// Lets secret scanners identify the challenge.
 const PREFIX: &str = "uax_";
 const LENGTH: usize = 16 + 32;
-/// How long there is to answer one.
+/// How long a challenge can be answered.
 pub const TTL: Duration = Duration::from_secs(300);
-/// Codes that may be tried on one.
+/// The number of codes that may be tried on one challenge.
 pub const MAX_CODES: i64 = 5;
 
-/// A challenge, as it is stored.
+/// A challenge, as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LoginChallenge {
-    /// Identifies the challenge; no secret.
+    /// The id of the challenge, which is not secret.
     pub challenge_id: Id,
-    /// Whose password was right.
+    /// The account whose password was correct.
     pub user_id: Id,
-    /// The account's at that time. It goes on with every new password, with every
-    /// change of the second factor, and with the end of all sessions.
+    /// The session epoch of the account at that time. It changes with every new password,
+    /// every change of the second factor, and when all sessions end.
     epoch: u64,
     expires_at: Timestamp,
     hash: String,
 }
 
 impl LoginChallenge {
-    /// A challenge for the account, and the text that its owner gets.
+    /// Creates a challenge for the account, and the text that its owner receives.
     pub fn create(account: &Account, context: &Context) -> Result<(LoginChallenge, Secret)> {
         let challenge_id = Id::random(context.ports.random)?;
         let mut bytes = Zeroizing::new([0; LENGTH]);
@@ -59,13 +59,13 @@ impl LoginChallenge {
         Ok((challenge, Secret::new(format!("{PREFIX}{}", *encoded))))
     }
 
-    /// Stores it, in the batch of the login that gives it.
+    /// Stores the challenge, in the batch of the login that returns it.
     pub fn store(&self, batch: &mut Batch) {
         batch.put(self.key(), Expect::Absent, self, Some(ttl_ms()));
     }
 
-    /// The challenge with this text, if it is one of ours that has not been
-    /// answered.
+    /// Returns the challenge with this text, or `None` unless this service issued it and
+    /// it has not been answered.
     pub fn read(text: &str, ports: &Ports) -> Result<Found<LoginChallenge>> {
         let Some(encoded) = text.trim().strip_prefix(PREFIX) else {
             return Ok(None);
@@ -81,7 +81,8 @@ impl LoginChallenge {
         Ok(found.filter(|found| found.value.hash.as_bytes().ct_eq(hash.as_bytes()).into()))
     }
 
-    /// Whether it may still be answered, as far as the account is concerned.
+    /// Reports whether the challenge may still be answered, given the state of the
+    /// account.
     pub fn is_alive(&self, account: &Account, now: Timestamp) -> bool {
         now < self.expires_at
             && account.is_active()
@@ -89,7 +90,7 @@ impl LoginChallenge {
             && self.epoch == account.session_epoch
     }
 
-    /// Counts a code that is about to be tried on it; false: it is one too many.
+    /// Counts a code that is about to be tried; returns `false` if it is one too many.
     pub fn count_code(&self, ports: &Ports) -> Result<bool> {
         let tried = ports.store.add(&self.counter_key(), 1, Some(ttl_ms()))?;
         Ok(tried <= MAX_CODES)
@@ -104,7 +105,7 @@ impl LoginChallenge {
     }
 }
 
-/// Uses it up, in the batch of the login that it completes.
+/// Uses up the challenge, in the batch of the login that it completes.
 pub fn use_up(challenge: &Stored<LoginChallenge>, batch: &mut Batch) {
     let expect = Expect::At(challenge.version.clone());
     batch.delete(challenge.value.key(), expect);

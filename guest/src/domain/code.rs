@@ -1,10 +1,9 @@
-//! Codes that are sent to the owner of an account, who shows by them that they
-//! read what is sent to its address. Each is good for one use and for a few
-//! minutes.
+//! Codes that are sent to an account's address. Entering a code proves that the user can
+//! read messages sent there. Each code is valid for one use and for a few minutes.
 //!
-//! An account has one slot for each purpose, so that a newer code replaces the
-//! one before it. To use a code is to delete its slot as it was read: of many who
-//! try at once, the store lets one.
+//! An account has one record for each purpose, so a newer code replaces the previous one.
+//! Using a code deletes its record as it was read, so the store allows only one of several
+//! concurrent uses.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,31 +21,31 @@ use super::time::Timestamp;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
 
-/// So that secret scanners can tell what they have found.
+/// Lets secret scanners identify the code.
 const PREFIX: &str = "uac_";
 const LENGTH: usize = 16 + 32;
 
-/// What a code is for. One is no good for the other.
+/// The purpose of a code, which is not valid for any other purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To set a new password.
+    /// Setting a new password.
     PasswordReset,
-    /// To verify an address.
+    /// Verifying an address.
     Email,
 }
 
-/// A code, as its owner has it: the account, and 256 random bits.
+/// A code as its owner receives it: the account, and 256 random bits.
 pub struct Code {
     user_id: Id,
     bytes: Zeroizing<[u8; LENGTH]>,
 }
 
-/// What is stored of a code.
+/// The stored form of a code.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Slot {
-    /// The address that it was sent to.
+    /// The address that the code was sent to.
     pub email: Option<Email>,
-    /// When it ends.
+    /// When the code expires.
     pub expires_at: Timestamp,
     /// The keyed hash of the code.
     hash: String,
@@ -67,14 +66,14 @@ impl Purpose {
         }
     }
 
-    /// Where an account's code for this is stored.
+    /// Returns the store key of an account's code for this purpose.
     pub fn key(self, user_id: Id) -> String {
         format!("code/{}/{user_id}", self.name())
     }
 }
 
 impl Code {
-    /// A new code for an account, and what to store of it.
+    /// Creates a code for an account, and the record to store.
     pub fn create(
         purpose: Purpose,
         user_id: Id,
@@ -93,9 +92,9 @@ impl Code {
         Ok((code, slot))
     }
 
-    /// What has the form of a code.
+    /// Parses a text that has the form of a code.
     pub fn parse(text: &str) -> Option<Code> {
-        // Copied out of a message, it may bring the end of its line along.
+        // A code copied from a message may include the end of its line.
         let encoded = text.trim().strip_prefix(PREFIX)?;
         let mut bytes = Zeroizing::new([0; LENGTH]);
         if URL_SAFE_NO_PAD.decode_slice(encoded, bytes.as_mut_slice()) != Ok(LENGTH) {
@@ -107,12 +106,13 @@ impl Code {
         Some(Code { user_id, bytes })
     }
 
-    /// The account that it says it is for.
+    /// Returns the account that the code claims to be for.
     pub fn user_id(&self) -> Id {
         self.user_id
     }
 
-    /// Its slot, if it is the code in it and still good.
+    /// Returns the record of the code, or `None` unless the code matches it and is still
+    /// valid.
     pub fn find(&self, purpose: Purpose, context: &Context) -> Result<Option<Stored<Slot>>> {
         let hash = self.hash(purpose, &context.ports)?;
         let slot = records::read::<Slot>(purpose.key(self.user_id), &context.ports)?;
@@ -122,7 +122,7 @@ impl Code {
         }))
     }
 
-    /// The text that its owner gets.
+    /// Returns the text that the owner receives.
     pub fn to_secret(&self) -> Secret {
         let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(self.bytes.as_slice()));
         Secret::new(format!("{PREFIX}{}", *encoded))
@@ -135,16 +135,15 @@ impl Code {
 }
 
 impl Slot {
-    /// Puts it into the place of whatever code there was, in the batch of the
-    /// request for it.
+    /// Replaces any earlier code with this one, in the batch of the request for it.
     pub fn put(&self, purpose: Purpose, user_id: Id, batch: &mut Batch, context: &Context) {
         let ttl_ms = u64::try_from(context.settings.code_ttl.as_millis()).unwrap_or(u64::MAX);
         batch.put(purpose.key(user_id), Expect::Any, self, Some(ttl_ms));
     }
 }
 
-/// Uses a code up, and ends what other codes the account has, in the batch of
-/// what the code was for.
+/// Uses up a code and ends the account's other code, in the batch of the change that the
+/// code permits.
 pub fn use_up(purpose: Purpose, user_id: Id, slot: &Stored<Slot>, batch: &mut Batch) {
     batch.delete(purpose.key(user_id), Expect::At(slot.version.clone()));
     let other = match purpose {
@@ -154,8 +153,8 @@ pub fn use_up(purpose: Purpose, user_id: Id, slot: &Stored<Slot>, batch: &mut Ba
     batch.delete(other.key(user_id), Expect::Any);
 }
 
-/// Ends all codes of an account, in the batch of a change that makes them wrong:
-/// of its password, its address or its status.
+/// Ends all codes of an account, in the batch of a change to its password, address or
+/// status that invalidates them.
 pub fn end_all(user_id: Id, batch: &mut Batch) {
     for purpose in [Purpose::PasswordReset, Purpose::Email] {
         batch.delete(purpose.key(user_id), Expect::Any);

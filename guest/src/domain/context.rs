@@ -1,4 +1,4 @@
-//! What an operation runs with.
+//! The context that an operation runs in.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -14,26 +14,27 @@ use crate::json;
 use crate::ports::{LogLevel, Ports};
 use crate::settings::Settings;
 
-/// Who calls.
+/// The credential of a caller.
 #[derive(Clone, Debug)]
 pub enum Principal {
-    /// Nobody in particular.
+    /// No credential.
     Anonymous,
-    /// Whoever this access token was issued to; it is yet to be verified.
+    /// An access token that has yet to be verified.
     AccessToken(Secret),
-    /// Whoever this API key belongs to; it is yet to be verified.
+    /// An API key that has yet to be verified.
     ApiKey(Secret),
-    /// Who runs the host: standard input and the command line.
+    /// The operator who runs the host: standard input and the command line.
     Operator,
 }
 
-/// Where a call comes from, as far as throttling is concerned: an address, or
-/// for IPv6 its /64, which is what one subscriber has; or this machine.
+/// The origin of a call for throttling: an IPv4 address, the /64 of an IPv6 address, which
+/// is what one subscriber has, or this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source(String);
 
 impl Source {
-    /// The source of a peer's address; what is no address counts as this machine.
+    /// Returns the source of a peer's address; text that is not an address counts as this
+    /// machine.
     pub fn from_peer(peer: Option<&str>) -> Source {
         let address = peer.and_then(|peer| peer.parse::<IpAddr>().ok());
         Source(match address.map(|address| address.to_canonical()) {
@@ -46,62 +47,61 @@ impl Source {
         })
     }
 
-    /// As text.
+    /// Returns the source as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Who calls, and from where.
+/// A caller: a credential and a source.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Who.
+    /// The credential.
     pub principal: Principal,
-    /// From where.
+    /// The source of the call.
     pub source: Source,
 }
 
-/// The means to tell a waiting client how far a request is.
+/// The means to report the progress of a request to a waiting client.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// What the client called it (`_meta.progressToken`).
+    /// The client's token for the request (`_meta.progressToken`).
     pub token: Value,
 }
 
-/// What an operation runs with.
+/// The context that an operation runs in.
 #[derive(Clone)]
 pub struct Context<'a> {
-    /// The world around.
+    /// The capabilities of the host.
     pub ports: Ports<'a>,
     /// The settings in force.
     pub settings: &'a Settings,
-    /// Who calls, by their own word.
+    /// The caller, not yet verified.
     pub caller: &'a Caller,
-    /// Who acts, as far as the operation had it verified, and what their power
-    /// rests on.
+    /// The verified actor of the operation, and what its authority depends on.
     pub authority: Rc<Authority>,
-    /// What the audit log is to be told of the operation.
+    /// The recorder for the audit log.
     pub trail: Rc<Trail>,
-    /// None: the client did not ask.
+    /// `None` if the client did not ask for progress.
     pub progress: Option<Progress>,
-    /// The least grave log notification that the client takes; none: it takes
-    /// none at all.
+    /// The lowest level of log notifications that the client accepts; `None` if it accepts
+    /// none.
     pub log_level: Option<LogLevel>,
 }
 
 impl Context<'_> {
-    /// Who acts, as far as the operation had it verified.
+    /// Returns the actor, as far as the operation had it verified.
     pub fn actor(&self) -> &Actor {
         self.authority.actor()
     }
 
-    /// The time now.
+    /// Returns the time now.
     pub fn now(&self) -> Timestamp {
         self.ports.clock.now()
     }
 
-    /// Tells the client, if it asked, that `done` of `total` steps are done and
-    /// what comes next.
+    /// Notifies the client, if it asked for progress, that `done` of `total` steps are
+    /// done and what comes next.
     pub fn progress(&self, done: u32, total: u32, next: &str) {
         let Some(progress) = &self.progress else {
             return;
@@ -119,7 +119,7 @@ impl Context<'_> {
         self.ports.client.notify(&json::text(&notification));
     }
 
-    /// Sends the client a log notification, if it takes one of this level.
+    /// Sends the client a log notification, if it accepts this level.
     pub fn log(&self, level: LogLevel, data: Value) {
         if self.log_level.is_none_or(|least| level < least) {
             return;

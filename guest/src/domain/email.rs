@@ -11,17 +11,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 const MAX_BYTES: usize = 254;
 /// RFC 5321 section 4.5.3.1.1.
 const MAX_LOCAL_BYTES: usize = 64;
-/// A domain of so many bytes has an A-label form that is longer than a domain may be,
-/// so that there is no need to compute it.
+/// The A-label form of a domain with this many bytes is longer than a domain may be, so it
+/// need not be computed.
 const MAX_WRITTEN_BYTES: usize = 1024;
-/// What may stand in the local part besides letters, digits and dots: `atext` of
-/// RFC 5322 section 3.2.3.
+/// The characters that a local part may contain in addition to letters, digits and dots:
+/// `atext` of RFC 5322 section 3.2.3.
 const MARKS: &str = "!#$%&'*+-/=?^_`{|}~";
-/// What mail programs take for something else than an address when it comes first: an
-/// option, a file, a command.
+/// Characters at the beginning of an address that mail programs mistake for an option, a
+/// file or a command.
 const MISLEADING_FIRST: [char; 3] = ['-', '/', '|'];
-/// The code points that UTS #46 drops without a trace (status `ignored`), as ranges.
-/// Who sees the address does not see them, so they have no business in it.
+/// The code points that UTS #46 silently drops (status `ignored`), as ranges. Readers do
+/// not see them, so an address must not contain them.
 const IGNORED: [(char, char); 11] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -36,57 +36,57 @@ const IGNORED: [(char, char); 11] = [
     ('\u{e0100}', '\u{e01ef}'),
 ];
 
-/// The address of a mailbox, in the one form in which it is compared, stored, shown and
-/// sent: the local part as it was written, and the domain in lower case, in A-labels
-/// where it is an internationalised one (UTS #46, nontransitional). It is printable
-/// ASCII, has one `@`, no quotes, no comments and no route, so that no mail program
-/// reads two addresses, an option or a display name in it. Whether it is anybody's
-/// mailbox, only a message that arrives can show.
+/// The address of a mailbox in the one form in which it is compared, stored, shown and
+/// sent: the local part as written, and the domain in lower case, with A-labels if it is
+/// internationalised (UTS #46, nontransitional). The form is printable ASCII with exactly
+/// one `@` and without quotes, comments or a route, so that no mail program reads two
+/// addresses, an option or a display name in it. Only a delivered message can show whether
+/// the mailbox exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("format" = "email", "maxLength" = 254))]
 pub struct Email(String);
 
-/// Why a text is not taken for an [`Email`].
+/// The reason why a text is not accepted as an [`Email`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmailError {
     /// There is no `@`.
     NoAt,
-    /// Nothing stands before the `@`.
+    /// There is nothing before the `@`.
     NoLocalPart,
-    /// The local part has this character, which is not of ASCII.
+    /// The local part contains this character, which is not ASCII.
     NotAscii(char),
     /// The local part is a quoted string.
     Quoted,
     /// There is a second `@`.
     TwoAts,
-    /// The local part has this other character that mailboxes do not have.
+    /// The local part contains this other character, which mailboxes do not have.
     LocalCharacter(char),
-    /// A dot is the first or the last character of the local part, or follows a dot.
+    /// A dot is the first or last character of the local part, or follows another dot.
     Dots,
     /// The address begins with this character.
     First(char),
     /// The local part has more than 64 characters.
     LongLocalPart,
-    /// The domain has this character, which is not seen.
+    /// The domain contains this invisible character.
     Unseen(char),
     /// The domain is an IP address.
     IpAddress,
-    /// The domain is none.
+    /// The domain is not valid.
     Domain,
-    /// The domain has one label only.
+    /// The domain has only one label.
     OneLabel,
-    /// The whole has more than 254 characters.
+    /// The address has more than 254 characters.
     Long,
 }
 
 impl Email {
-    /// The part before the `@`, and the domain.
+    /// Returns the local part and the domain.
     pub fn parts(&self) -> (&str, &str) {
         self.0.rsplit_once('@').unwrap_or((&self.0, ""))
     }
 
-    /// The domain as people read it, with the letters that its A-labels stand for.
+    /// Returns the domain for readers, with the letters that its A-labels encode.
     pub fn domain_as_read(&self) -> Cow<'_, str> {
         let (_, domain) = self.parts();
         let hyphens = Hyphens::CheckFirstLast;
@@ -94,28 +94,28 @@ impl Email {
         read
     }
 
-    /// The address: where messages go.
+    /// Returns the address that messages are sent to.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What is the same for two ways to write one address. RFC 5321 section 2.4
-    /// lets a host tell the cases of a local part apart; next to none does, and
-    /// messages go to the address as its owner wrote it in any case.
+    /// Returns the same text for all spellings of an address. RFC 5321 section 2.4 lets a
+    /// host distinguish the case of a local part, but hardly any host does, and messages
+    /// are sent to the address as its owner wrote it in any case.
     pub fn canonical(&self) -> String {
         self.0.to_ascii_lowercase()
     }
 
-    /// Whether messages may go there. Only a stored address that [`stored`] has kept
-    /// as it was may be another.
+    /// Reports whether messages may be sent to the address. Only an old address that
+    /// [`stored`] kept unchanged may be undeliverable.
     pub fn is_deliverable(&self) -> bool {
         parse(&self.0).is_ok_and(|parsed| parsed == self.0)
     }
 }
 
-/// Reads the address of a record. One that was accepted when less was asked of
-/// addresses is kept as it is, so that its account goes on: it is shown, and no
-/// message goes there.
+/// Deserialises the address of a record. An address that was accepted under earlier,
+/// weaker rules is kept as it is, so that its account remains usable: it is shown, but no
+/// messages are sent to it.
 pub fn stored<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Email>, D::Error> {
     let text: Option<String> = Deserialize::deserialize(input)?;
     Ok(text.map(|text| Email(parse(&text).unwrap_or(text))))
@@ -135,7 +135,7 @@ impl From<Email> for String {
     }
 }
 
-/// The form of [`Email`], of a text that may have blanks around it.
+/// Parses a text into the form of [`Email`], ignoring surrounding spaces.
 fn parse(text: &str) -> Result<String, EmailError> {
     let text = text.trim();
     if text.len() > MAX_WRITTEN_BYTES {
@@ -150,8 +150,8 @@ fn parse(text: &str) -> Result<String, EmailError> {
     }
 }
 
-/// A dot-atom of RFC 5322 section 3.2.3 is what passes: quoted strings are a second
-/// way to write the same mailbox, and one that programs disagree about.
+/// Accepts a dot-atom of RFC 5322 section 3.2.3. Quoted strings are rejected because they
+/// are a second spelling of the same mailbox that programs disagree about.
 fn check_local_part(local: &str) -> Result<(), EmailError> {
     let first = local.chars().next().ok_or(EmailError::NoLocalPart)?;
     if first == '"' {
@@ -176,7 +176,7 @@ fn check_local_part(local: &str) -> Result<(), EmailError> {
     }
 }
 
-/// The domain in lower case, in A-labels.
+/// Returns the domain in lower case, with A-labels.
 fn ascii_domain(domain: &str) -> Result<String, EmailError> {
     if domain.starts_with('[') {
         return Err(EmailError::IpAddress);
@@ -194,8 +194,8 @@ fn ascii_domain(domain: &str) -> Result<String, EmailError> {
             DnsLength::Verify,
         )
         .map_err(|_| EmailError::Domain)?;
-    // No top-level domain is a number (RFC 3696 section 2): such a name is an IP
-    // address, in one of its spellings.
+    // No top-level domain is a number (RFC 3696 section 2): such a name is an IP address
+    // in one of its spellings.
     match ascii.rsplit_once('.') {
         None => Err(EmailError::OneLabel),
         Some((_, top)) if top.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -209,43 +209,43 @@ impl fmt::Display for EmailError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("expected an e-mail address such as name@example.com: ")?;
         match self {
-            EmailError::NoAt => f.write_str("this has no '@'"),
-            EmailError::NoLocalPart => f.write_str("nothing stands before the '@'"),
+            EmailError::NoAt => f.write_str("it has no '@'"),
+            EmailError::NoLocalPart => f.write_str("there is nothing before the '@'"),
             EmailError::NotAscii(c) => write!(
                 f,
-                "before the '@' stands {}, and few mail servers take other letters than those of \
-                 ASCII there",
+                "it contains {} before the '@', where few mail servers accept anything but \
+                 ASCII",
                 Shown(*c)
             ),
-            EmailError::Quoted => f.write_str("what stands before the '@' may have no quotes"),
-            EmailError::TwoAts => f.write_str("it has more than one '@'; give one address alone"),
+            EmailError::Quoted => f.write_str("the part before the '@' must not contain quotes"),
+            EmailError::TwoAts => f.write_str("it has more than one '@'; enter a single address"),
             EmailError::LocalCharacter(c) => write!(
                 f,
-                "before the '@' stands {}; letters, digits, dots and {MARKS} may stand there",
+                "it contains {} before the '@', where only letters, digits, dots and {MARKS} are allowed",
                 Shown(*c)
             ),
             EmailError::Dots => {
-                f.write_str("before the '@' no dot comes first, last or after another dot")
+                f.write_str("before the '@' a dot must not come first, last or after another dot")
             }
-            EmailError::First(c) => write!(f, "it may not begin with '{c}'"),
+            EmailError::First(c) => write!(f, "it must not begin with '{c}'"),
             EmailError::LongLocalPart => {
                 write!(
                     f,
-                    "at most {MAX_LOCAL_BYTES} characters may stand before the '@'"
+                    "at most {MAX_LOCAL_BYTES} characters are allowed before the '@'"
                 )
             }
             EmailError::Unseen(c) => {
                 write!(
                     f,
-                    "the domain has {}, which is not seen; leave it out",
+                    "the domain contains {}, which is invisible; remove it",
                     Shown(*c)
                 )
             }
             EmailError::IpAddress => {
-                f.write_str("behind the '@' stands an IP address; give the name of a domain")
+                f.write_str("there is an IP address after the '@'; use a domain name")
             }
             EmailError::Domain => f.write_str(
-                "what stands behind the '@' is no domain: labels of letters, digits and inner \
+                "the part after the '@' is not a domain name: labels of letters, digits and inner \
                  hyphens, at most 63 characters each, with dots between them",
             ),
             EmailError::OneLabel => f.write_str("the domain has no dot"),
@@ -254,13 +254,13 @@ impl fmt::Display for EmailError {
     }
 }
 
-/// A character in a message: by its number as well, where it may not be seen.
+/// A character in an error message, with its number unless it is plain ASCII.
 struct Shown(char);
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            ' ' => f.write_str("a blank"),
+            ' ' => f.write_str("a space"),
             c if c.is_ascii_graphic() => write!(f, "'{c}'"),
             c if c.is_alphanumeric() => write!(f, "'{c}' (U+{:04X})", u32::from(c)),
             c => write!(f, "U+{:04X}", u32::from(c)),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ways_to_write_one_address_are_one() {
+    fn spellings_of_one_address_are_equal() {
         assert_eq!(
             canonical("Alice@Example.COM"),
             canonical("alice@example.com")
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_mailers_could_read_otherwise_is_refused_with_the_reason() {
+    fn addresses_that_mailers_could_misread_are_rejected_with_the_reason() {
         use EmailError::*;
         let label = |length| format!("a@{}.example", "b".repeat(length));
         for (text, reason) in [
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_shows_no_character_that_is_not_seen() {
+    fn a_reason_contains_no_invisible_character() {
         for text in [
             "a\u{202e}@example.com",
             "a@exam\u{ad}ple.com",
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_address_that_is_not_taken_any_more_is_kept_and_not_sent_to() {
+    fn a_stored_address_that_is_no_longer_accepted_is_kept_but_not_deliverable() {
         #[derive(serde::Deserialize)]
         struct Record {
             #[serde(default, deserialize_with = "super::stored")]
@@ -449,7 +449,8 @@ mod tests {
     }
 
     proptest! {
-        /// What is accepted is in the form in which it is sent, whatever was written.
+        /// An accepted address is already in the form in which it is sent, however it was
+        /// written.
         #[test]
         fn the_form_is_its_own_form(
             text in "[a-zA-Z0-9.!#'+/=?^_`{|}~\"@ ,-]{1,12}@\\PC{0,12}\\.[\\PC]{1,4}",

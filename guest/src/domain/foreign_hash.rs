@@ -1,6 +1,6 @@
-//! Password hashes that were made elsewhere, for users who come from another
-//! system: bcrypt, scrypt, PBKDF2 and Argon2. None of them is made here, and each is
-//! replaced by one of ours at the first login with the right password.
+//! Password hashes of other systems, for imported users: bcrypt, scrypt, PBKDF2 and
+//! Argon2. This service creates none of them, and replaces each with its own hash at the
+//! first login with the correct password.
 
 mod firebase;
 mod formats;
@@ -16,12 +16,12 @@ use crate::error::Result;
 use crate::ports::{HashParameters, Ports, ScryptParameters};
 use crate::settings;
 
-/// No known form of a hash is longer.
+/// No supported format is longer.
 pub const MAX_BYTES: usize = 512;
 
-// To verify one hash takes two seconds at the most, and the memory that the host
-// gives to one: otherwise a line of an imported file would be a way to keep it
-// busy. The host has bounds of its own (`wit/password-hash.wit`).
+// Verifying one hash takes at most two seconds and the memory that the host allows for one
+// hash; otherwise a line of an imported file could be used to keep the host busy. The host
+// has its own limits (`wit/password-hash.wit`).
 const MAX_BCRYPT_COST: u32 = 14;
 const MAX_PBKDF2_ITERATIONS: u64 = 5_000_000;
 const MAX_MEMORY_KIB: u64 = 128 * 1024;
@@ -30,86 +30,86 @@ const MAX_SCRYPT_BLOCK_SIZE: u32 = 32;
 const MAX_ARGON2_ITERATIONS: u32 = 16;
 const MAX_PARALLELISM: u32 = 16;
 
-// What OWASP's Password Storage Cheat Sheet asks for. Argon2id: see the settings.
+// The recommendations of OWASP's Password Storage Cheat Sheet. Those for Argon2id are in
+// the settings.
 const GOOD_BCRYPT_COST: u32 = 10;
 const GOOD_PBKDF2_SHA256_ITERATIONS: u32 = 600_000;
 const GOOD_PBKDF2_SHA512_ITERATIONS: u32 = 210_000;
 const GOOD_PBKDF2_SHA1_ITERATIONS: u32 = 1_300_000;
-/// N = 2^17, r = 8, p = 1, and the choices that are as good.
+/// N = 2^17, r = 8, p = 1, and equivalent choices.
 const GOOD_SCRYPT_WORK: u64 = 8 << 17;
 
-/// A password hash of another system, in one of the forms that `import_users`
-/// knows.
+/// A password hash of another system, in one of the formats that `import_users` accepts.
 #[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(with = "String", extend("writeOnly" = true, "maxLength" = MAX_BYTES))]
 pub struct ForeignHash {
-    /// How it was made, and at what cost.
+    /// The algorithm and the cost of the hash.
     pub cost: Cost,
-    /// Its salt.
+    /// The salt.
     pub salt: Vec<u8>,
     /// The hash itself.
     pub hash: Vec<u8>,
 }
 
-/// How a hash was made, and at what cost: all that its time depends on.
+/// The algorithm and the cost of a hash: everything that its time depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cost {
     /// bcrypt.
     Bcrypt {
-        /// The binary logarithm of its rounds.
+        /// The binary logarithm of the number of rounds.
         cost: u32,
     },
     /// scrypt.
     Scrypt(ScryptParameters),
     /// PBKDF2 with HMAC-SHA256.
     Pbkdf2Sha256 {
-        /// Its iterations.
+        /// The number of iterations.
         iterations: u32,
         /// Length of the hash in bytes.
         output_length: u32,
     },
-    /// Argon2id without our pepper.
+    /// Argon2id without this service's pepper.
     Argon2id(HashParameters),
     /// PBKDF2 with HMAC-SHA512.
     Pbkdf2Sha512 {
-        /// Its iterations.
+        /// The number of iterations.
         iterations: u32,
         /// Length of the hash in bytes.
         output_length: u32,
     },
     /// PBKDF2 with HMAC-SHA1.
     Pbkdf2Sha1 {
-        /// Its iterations.
+        /// The number of iterations.
         iterations: u32,
         /// Length of the hash in bytes.
         output_length: u32,
     },
     /// Argon2i.
     Argon2i(HashParameters),
-    /// bcrypt of the SHA-256 of the password in hexadecimal, as Django has it.
+    /// bcrypt of the SHA-256 of the password in hexadecimal, as in Django.
     BcryptSha256 {
-        /// The binary logarithm of its rounds.
+        /// The binary logarithm of the number of rounds.
         cost: u32,
     },
-    /// scrypt of Firebase, of which `firebase.rs` makes the hash.
+    /// Firebase's scrypt, whose hash `firebase.rs` computes.
     FirebaseScrypt(ScryptParameters),
 }
 
 impl ForeignHash {
-    /// Reads a hash in any of the forms that `foreign_hash/formats.rs` lists. What it returns can
-    /// be verified within the bounds above.
+    /// Parses a hash in any of the formats that `foreign_hash/formats.rs` lists. The
+    /// result can be verified within the limits above.
     ///
-    /// Fails with what was expected; that never holds any of the text.
+    /// Fails with what was expected; the message never contains any of the text.
     pub fn parse(text: &str) -> std::result::Result<ForeignHash, &'static str> {
         let text = text.trim_ascii();
         if text.len() > MAX_BYTES || !text.is_ascii() {
             return Err(formats::EXPECTED);
         }
         let foreign = formats::parse(text)?;
-        // With a very short hash a wrong password is soon right, and with an empty
-        // one each is.
+        // With a very short hash, wrong passwords soon match; with an empty one, every
+        // password does.
         if !(16..=64).contains(&foreign.hash.len()) {
             return Err("a password hash has 16 to 64 bytes");
         }
@@ -136,8 +136,8 @@ impl fmt::Debug for ForeignHash {
 }
 
 impl Cost {
-    /// Fails with what was expected if a hash of this cost cannot be verified, or
-    /// must not be because it takes too much.
+    /// Fails with what was expected if a hash of this cost cannot be verified, or would
+    /// take too much time or memory.
     fn check(self) -> std::result::Result<(), &'static str> {
         match self {
             Cost::Bcrypt { cost } | Cost::BcryptSha256 { cost } => match cost {
@@ -162,7 +162,7 @@ impl Cost {
         }
     }
 
-    /// Whether OWASP would have it made again at a higher cost.
+    /// Reports whether OWASP recommends a higher cost.
     pub fn is_weak(self) -> bool {
         match self {
             Cost::Bcrypt { cost } | Cost::BcryptSha256 { cost } => cost < GOOD_BCRYPT_COST,
@@ -173,7 +173,8 @@ impl Cost {
             Cost::Pbkdf2Sha256 { iterations, .. } => iterations < GOOD_PBKDF2_SHA256_ITERATIONS,
             Cost::Pbkdf2Sha512 { iterations, .. } => iterations < GOOD_PBKDF2_SHA512_ITERATIONS,
             Cost::Pbkdf2Sha1 { iterations, .. } => iterations < GOOD_PBKDF2_SHA1_ITERATIONS,
-            // OWASP has Argon2id in its place; with few passes there are short cuts.
+            // OWASP recommends Argon2id instead; there are shortcuts for Argon2i with few
+            // passes.
             Cost::Argon2i(_) => true,
             Cost::Argon2id(parameters) => {
                 parameters.memory_kib < settings::argon2_floor_kib(parameters.iterations)
@@ -183,9 +184,9 @@ impl Cost {
 
     /// Hashes a form of a password as the other system did.
     ///
-    /// bcrypt looks at the first 72 bytes of a password and no more, and so does
-    /// the login with a hash of it; the whole password counts from then on, since
-    /// that login hashes it again.
+    /// bcrypt uses only the first 72 bytes of a password, so only they count at the first
+    /// login with an imported bcrypt hash. That login hashes the password again, and from
+    /// then on all of it counts.
     pub fn hash(self, password: &[u8], salt: &[u8], ports: &Ports) -> Result<Vec<u8>> {
         let functions = ports.password_hash;
         let hash = match self {

@@ -1,55 +1,55 @@
-//! The records that power rests on: accounts, sessions, API keys and roles.
+//! The records that authority depends on: accounts, sessions, API keys and roles.
 //!
-//! Each has a mark: a key under which nothing is stored for as long as the power is what
-//! it was. A change that takes some of it stores something there, in its own batch and
-//! for longer than any call lasts. What an actor does is committed only if nothing is
-//! stored under the marks of what its power was found to rest on. So of a change that
-//! stops an actor and what that actor does at the same time, the store puts one before
-//! the other, and after the answer of the stop nothing of the actor's is committed.
+//! Each has a marker key, under which nothing is stored while the authority is unchanged.
+//! A change that takes authority away writes a marker there, in its own batch and for
+//! longer than any call lasts. The batches of an actor are committed only if there are no
+//! markers for the records that its authority was found to depend on. So the store orders
+//! a change that stops an actor before or after any concurrent batch of that actor, and
+//! once the change has been answered, nothing of the actor's is committed.
 //!
-//! An actor writes no mark of its own, and so its calls get in the way neither of each
-//! other nor of what stops it.
+//! An actor does not write its own markers, so its calls interfere neither with each other
+//! nor with a change that stops it.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::id::Id;
 
-/// How long a mark is kept: longer than any call lasts that began before.
+/// The lifetime of a marker: longer than any call that began before it.
 pub const MARK_TTL_MS: u64 = 60 * 60 * 1000;
-/// How long one is kept of a change that is yet to be made.
+/// The lifetime of a marker of a change that has yet to be made.
 pub const ANNOUNCED_TTL_MS: u64 = 5 * 1000;
-/// The records that no batch changes without their marks.
+/// The prefixes of the records that no batch may change without writing their markers.
 const PREFIXES: [&str; 4] = ["account/", "session/", "api-key/", "role/"];
 
-/// A record that power rests on.
-pub trait Ground: Serialize {
-    /// Store key of the record.
+/// A record that authority depends on.
+pub trait AuthoritySource: Serialize {
+    /// Returns the store key of the record.
     fn record_key(&self) -> String;
 
-    /// What in it the power depends on, as text without blanks: as long as that stays,
-    /// so does the mark.
+    /// Returns the part of the record that authority depends on, as text without spaces:
+    /// while it is unchanged, so is the marker key.
     fn basis(&self) -> String;
 
-    /// Store key of its mark.
+    /// Returns the marker key of the record.
     fn mark(&self) -> String {
         mark(&self.record_key(), &self.basis())
     }
 }
 
-/// Store key of the mark of a record with this basis.
+/// Returns the marker key of a record with this basis.
 pub fn mark(record_key: &str, basis: &str) -> String {
     format!("superseded/{record_key}/{basis}")
 }
 
-/// Whether power rests on what is stored under this key.
-pub fn is_ground(key: &str) -> bool {
+/// Reports whether authority depends on the record with this key.
+pub fn is_authority_source(key: &str) -> bool {
     PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
-/// The same for the same values: a basis of several fields.
+/// Condenses several fields into a basis, which is the same for the same values.
 pub fn digest<T: Serialize>(values: &T) -> String {
-    // Only a map with keys that are no strings fails here.
+    // Only maps whose keys are not strings fail here.
     let bytes = serde_json::to_vec(values).unwrap_or_default();
     let mut digest = [0; 16];
     digest.copy_from_slice(&Sha256::digest(bytes)[..16]);

@@ -1,4 +1,4 @@
-//! Identifiers.
+//! Random identifiers of users, sessions, tokens and other records.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::ports::Random;
 
-/// 128 random bits as 32 lower-case hexadecimal digits: a user, a session, a
-/// token.
+/// The id of a user, a session or a token: 128 random bits as 32 lower-case hexadecimal
+/// digits.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -18,19 +18,19 @@ use crate::ports::Random;
 pub struct Id([u8; 16]);
 
 impl Id {
-    /// A new one, like no other.
+    /// Creates a random id.
     pub fn random(random: &dyn Random) -> Result<Id> {
         let mut bytes = [0; 16];
         random.fill(&mut bytes)?;
         Ok(Id(bytes))
     }
 
-    /// From its bytes.
+    /// Creates an id from its bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Id {
         Id(bytes)
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the id.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }

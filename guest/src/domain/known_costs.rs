@@ -1,28 +1,27 @@
-//! Which kinds and costs of password hashes there are: those of imported hashes, each
-//! for as long as an account has one, and our own, which the settings may have changed
-//! since.
+//! The kinds and costs of password hashes that accounts may have: those of imported
+//! hashes, each for as long as an account has one, and those of this service, which the
+//! settings may have changed over time.
 //!
-//! A login to an account takes the time of the hash that it has. For a name that
-//! nobody has, a login must take a time that an account could take as well: so each
-//! such name is given one of these costs, or that of a new hash, always the same
-//! one, and its login does that work.
+//! Verifying a password takes as long as that account's hash demands. To hide whether an
+//! account exists, a login with an unknown name must take a plausible time too: each such
+//! name is assigned one of these costs, or that of a new hash, always the same one, and
+//! its login does that work.
 //!
-//! A cost goes with its last account, or a name that takes a time which no account
-//! takes would have no owner for sure. So accounts are counted by the cost of their
-//! imported hash, in the batch that stores the hash or replaces it. Those with a hash of
-//! ours are not: every registration would contend for the count. A cost of ours from
-//! before the settings changed therefore stays.
+//! A cost is removed with its last account; otherwise a name that takes a time that no
+//! account takes would be known to be unused. So accounts are counted by the cost of their
+//! imported hash, in the batch that stores or replaces the hash. Accounts with a hash of
+//! this service are not counted, because every registration would contend for the count. A
+//! cost of this service from before a change of the settings therefore stays.
 //!
-//! What this does not hide: a name whose logins change from a foreign time to ours
-//! either had an owner, who has logged in between, or its cost has gone; and of the
-//! names that take over a cost at the moment when it is imported for the first time,
-//! those that were not imported have no owner. An attacker would have had to time them
-//! before.
+//! This does not hide two things. If the logins of a name change from a foreign time to
+//! ours, the name either had an owner, who has logged in since, or its cost was removed.
+//! And of the names that take over a cost when it is first imported, those that were not
+//! imported have no owner. In both cases an attacker must have timed the names before.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::audit::Nobody;
+use super::audit::UnknownAccount;
 use super::authority;
 use super::context::Context;
 use super::foreign_hash::Cost;
@@ -32,32 +31,33 @@ use crate::error::Result;
 use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
 
-/// Imported costs at a time. A name without an account can take only the time of what is
-/// in the record, so that what is not in it cannot be imported.
+/// The most imported costs at a time. A name without an account can only take the time of
+/// a recorded cost, so a cost that cannot be recorded cannot be imported.
 const MAX: usize = 32;
-/// What to say of one more.
+/// The error for one more cost.
 pub const TOO_MANY: &str = "password_hash: accounts have imported hashes of 32 kinds and costs, \
      and of no other can one be imported until the last account of one of these has logged in";
 
-/// The record. Argon2id takes the same time with our pepper and without, so that
-/// what is ours need not be told apart.
+/// The stored record of costs. Argon2id takes the same time with and without a pepper, so
+/// hashes of this service need not be distinguished.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Lists", into = "Lists")]
-pub struct KnownCosts {
-    costs: Vec<Place>,
+pub struct HashCosts {
+    costs: Vec<CostEntry>,
 }
 
-/// A cost in its place, which says which names are given it. A place that has become
-/// vacant is kept, so that the names of the others stay theirs.
+/// A cost at its index, which determines the names that it is assigned to. A vacant entry
+/// is kept, so that the names of the others do not change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
+struct CostEntry {
     cost: Cost,
-    /// How many accounts have an imported hash of it. `None`: it is one of ours, or was
-    /// stored before there was a count, and stays.
+    /// The number of accounts with an imported hash of this cost. `None` for a cost of
+    /// this service, or one that was stored before accounts were counted; such a cost
+    /// stays.
     accounts: Option<u64>,
 }
 
-/// The places as they are stored.
+/// The entries as stored.
 #[derive(Serialize, Deserialize)]
 struct Lists {
     costs: Vec<Cost>,
@@ -65,64 +65,65 @@ struct Lists {
     accounts: Vec<Option<u64>>,
 }
 
-impl From<Lists> for KnownCosts {
-    fn from(lists: Lists) -> KnownCosts {
+impl From<Lists> for HashCosts {
+    fn from(lists: Lists) -> HashCosts {
         let counts = lists.accounts.into_iter().chain(std::iter::repeat(None));
-        let places = lists.costs.into_iter().zip(counts);
-        KnownCosts {
-            costs: places
-                .map(|(cost, accounts)| Place { cost, accounts })
+        let entries = lists.costs.into_iter().zip(counts);
+        HashCosts {
+            costs: entries
+                .map(|(cost, accounts)| CostEntry { cost, accounts })
                 .collect(),
         }
     }
 }
 
-impl From<KnownCosts> for Lists {
-    fn from(known: KnownCosts) -> Lists {
-        let places = known.costs.into_iter();
-        let (costs, accounts) = places.map(|place| (place.cost, place.accounts)).unzip();
+impl From<HashCosts> for Lists {
+    fn from(known: HashCosts) -> Lists {
+        let entries = known.costs.into_iter();
+        let (costs, accounts) = entries.map(|entry| (entry.cost, entry.accounts)).unzip();
         Lists { costs, accounts }
     }
 }
 
-impl Place {
+impl CostEntry {
     fn is_vacant(&self) -> bool {
         self.accounts == Some(0)
     }
 }
 
-impl KnownCosts {
-    /// Where it is stored.
+impl HashCosts {
+    /// Returns the store key of the record.
     pub fn key() -> String {
         "known-costs".to_owned()
     }
 
-    /// As it is stored now.
-    pub fn read(ports: &Ports) -> Result<KnownCosts> {
-        Ok(KnownCosts::of(records::read(KnownCosts::key(), ports)?))
+    /// Reads the record.
+    pub fn read(ports: &Ports) -> Result<HashCosts> {
+        Ok(HashCosts::of(records::read(HashCosts::key(), ports)?))
     }
 
-    /// Of the record as it was found.
-    pub fn of(found: Found<KnownCosts>) -> KnownCosts {
+    /// Returns the costs of a record that was read.
+    pub fn of(found: Found<HashCosts>) -> HashCosts {
         found.map(|found| found.value).unwrap_or_default()
     }
 
-    /// The cost of a name that nobody has; `None`: as our own hashes. One more cost
-    /// takes over its share of the names, and leaves the others where they were.
-    pub fn of_nobody(&self, nobody: Nobody) -> Option<Cost> {
+    /// Returns the cost assigned to an unknown name; `None` stands for this service's own
+    /// hashes. A further cost takes over its share of the names, and leaves the others
+    /// unchanged.
+    pub fn decoy_for(&self, unknown: UnknownAccount) -> Option<Cost> {
         let mut chosen = None;
-        for (index, place) in self.costs.iter().enumerate() {
-            if !place.is_vacant() && draw(nobody, index).is_multiple_of(index as u64 + 2) {
-                chosen = Some(place.cost);
+        for (index, entry) in self.costs.iter().enumerate() {
+            if !entry.is_vacant() && draw(unknown, index).is_multiple_of(index as u64 + 2) {
+                chosen = Some(entry.cost);
             }
         }
         chosen
     }
 
-    /// Adds the cost of our own hashes, before an account has one: it will still be
-    /// there when the settings have changed.
+    /// Adds the cost of this service's own hashes before an account has one, so that it is
+    /// still known after the settings change.
     pub fn learn_own(context: &Context) -> Result<()> {
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             let mut held = Held::read(&context.ports)?;
             held.known.add_own(context.settings);
             if held.is_as_it_was() {
@@ -134,26 +135,26 @@ impl KnownCosts {
         })
     }
 
-    /// The same, where the record is held.
+    /// Adds the same cost to this record, without storing it.
     pub fn add_own(&mut self, settings: &Settings) {
-        self.put(Place {
+        self.put(CostEntry {
             cost: Cost::Argon2id(settings.argon2_parameters(HASH_BYTES)),
             accounts: None,
         });
     }
 
-    /// Counts one more account with an imported hash of this cost. False: there are as
-    /// many costs as there may be.
+    /// Counts one more account with an imported hash of this cost. Returns `false` if the
+    /// maximum number of costs is reached.
     pub fn add(&mut self, cost: Cost) -> bool {
-        if let Some(place) = self.costs.iter_mut().find(|place| place.cost == cost) {
-            place.accounts = place.accounts.map(|accounts| accounts.saturating_add(1));
+        if let Some(entry) = self.costs.iter_mut().find(|entry| entry.cost == cost) {
+            entry.accounts = entry.accounts.map(|accounts| accounts.saturating_add(1));
             return true;
         }
-        let is_imported = |place: &&Place| place.accounts.is_some_and(|accounts| accounts > 0);
+        let is_imported = |entry: &&CostEntry| entry.accounts.is_some_and(|accounts| accounts > 0);
         if self.costs.iter().filter(is_imported).count() >= MAX {
             return false;
         }
-        self.put(Place {
+        self.put(CostEntry {
             cost,
             accounts: Some(1),
         });
@@ -161,16 +162,16 @@ impl KnownCosts {
     }
 
     fn remove(&mut self, cost: Cost) {
-        if let Some(place) = self.costs.iter_mut().find(|place| place.cost == cost) {
-            place.accounts = place.accounts.map(|accounts| accounts.saturating_sub(1));
+        if let Some(entry) = self.costs.iter_mut().find(|entry| entry.cost == cost) {
+            entry.accounts = entry.accounts.map(|accounts| accounts.saturating_sub(1));
         }
     }
 
-    /// In the place of the same cost, or else in one that is vacant.
-    fn put(&mut self, new: Place) {
-        let mut places = self.costs.iter();
-        let same = places.position(|place| place.cost == new.cost);
-        let index = same.or_else(|| self.costs.iter().position(Place::is_vacant));
+    /// Stores an entry at the index of the same cost, or else at a vacant one.
+    fn put(&mut self, new: CostEntry) {
+        let mut entries = self.costs.iter();
+        let same = entries.position(|entry| entry.cost == new.cost);
+        let index = same.or_else(|| self.costs.iter().position(CostEntry::is_vacant));
         match index {
             Some(index) => self.costs[index] = new,
             None => self.costs.push(new),
@@ -178,25 +179,25 @@ impl KnownCosts {
     }
 }
 
-/// The record as it was read, to be stored in the batch of what changes it.
+/// The record as it was read, to be stored in the batch of the change that updates it.
 pub struct Held {
-    /// As it is to be.
-    pub known: KnownCosts,
-    was: Found<KnownCosts>,
+    /// The new state.
+    pub known: HashCosts,
+    was: Found<HashCosts>,
 }
 
 impl Held {
-    /// Reads it.
+    /// Reads the record.
     pub fn read(ports: &Ports) -> Result<Held> {
-        let was = records::read::<KnownCosts>(KnownCosts::key(), ports)?;
+        let was = records::read::<HashCosts>(HashCosts::key(), ports)?;
         Ok(Held {
-            known: KnownCosts::of(was.clone()),
+            known: HashCosts::of(was.clone()),
             was,
         })
     }
 
-    /// Stores it in the batch, which fails if it was changed since it was read. If it
-    /// is to stay as it was, the batch has nothing to do with it.
+    /// Stores the record in the batch, which fails if the record has changed since it was
+    /// read. Adds nothing to the batch if the record is unchanged.
     pub fn store(&self, batch: &mut Batch) {
         if self.is_as_it_was() {
             return;
@@ -205,7 +206,7 @@ impl Held {
             Some(was) => Expect::At(was.version.clone()),
             None => Expect::Absent,
         };
-        batch.put(KnownCosts::key(), expect, &self.known, None);
+        batch.put(HashCosts::key(), expect, &self.known, None);
     }
 
     fn is_as_it_was(&self) -> bool {
@@ -215,16 +216,16 @@ impl Held {
         }
     }
 
-    /// Whether it was not changed since it was read.
+    /// Reports whether the stored record is still as it was read.
     pub fn is_current(&self, ports: &Ports) -> Result<bool> {
-        let now = records::read::<KnownCosts>(KnownCosts::key(), ports)?;
-        let version = |found: &Found<KnownCosts>| found.as_ref().map(|it| it.version.clone());
+        let now = records::read::<HashCosts>(HashCosts::key(), ports)?;
+        let version = |found: &Found<HashCosts>| found.as_ref().map(|it| it.version.clone());
         Ok(version(&now) == version(&self.was))
     }
 }
 
-/// Counts one account less with a hash of the cost of this one, in the batch that takes
-/// it from the account. A hash of ours is not counted.
+/// Counts one account less with the cost of this hash, in the batch that removes the hash
+/// from the account. Hashes of this service are not counted.
 pub fn release(password: &PasswordRecord, batch: &mut Batch, ports: &Ports) -> Result<()> {
     let Some(cost) = password.imported_cost() else {
         return Ok(());
@@ -235,12 +236,12 @@ pub fn release(password: &PasswordRecord, batch: &mut Batch, ports: &Ports) -> R
     Ok(())
 }
 
-/// A number that is the same for the same name and place, and tells nothing of
-/// the one for another place.
-fn draw(nobody: Nobody, place: usize) -> u64 {
+/// Returns a number that is always the same for the same name and index, and reveals
+/// nothing about the number for another index.
+fn draw(unknown: UnknownAccount, entry: usize) -> u64 {
     let mut hash = Sha256::new();
-    hash.update(nobody.id().as_bytes());
-    hash.update((place as u64).to_be_bytes());
+    hash.update(unknown.id().as_bytes());
+    hash.update((entry as u64).to_be_bytes());
     let hash: [u8; 32] = hash.finalize().into();
     let mut number = [0; 8];
     number.copy_from_slice(&hash[..8]);

@@ -10,15 +10,16 @@ use crate::ports::{Ports, Unavailable};
 /// HMAC-SHA256 (RFC 2104).
 pub type HmacSha256 = Hmac<Sha256>;
 
-/// An HMAC-SHA256 that is yet to be fed, under the key of this label.
+/// Returns an HMAC-SHA256 without input yet, under the key that the host derives for this
+/// label.
 pub fn keyed(label: &str, ports: &Ports) -> Result<HmacSha256> {
     let key = Zeroizing::new(ports.keys.derive(label)?);
     under(key.as_slice())
 }
 
-/// An HMAC-SHA256 that is yet to be fed, under this key.
+/// Returns an HMAC-SHA256 without input yet, under this key.
 pub(crate) fn under(key: &[u8]) -> Result<HmacSha256> {
-    // HMAC takes keys of any length; the type does not know.
+    // HMAC accepts keys of any length, but the type of the constructor does not say so.
     let mac = HmacSha256::new_from_slice(key).map_err(|error| Unavailable {
         reason: error.to_string(),
         retry_after_ms: 1000,
@@ -26,14 +27,15 @@ pub(crate) fn under(key: &[u8]) -> Result<HmacSha256> {
     Ok(mac)
 }
 
-/// The HMAC-SHA256 of a message under the key of this label.
+/// Returns the HMAC-SHA256 of a message under the key that the host derives for this
+/// label.
 pub fn of(label: &str, message: &[u8], ports: &Ports) -> Result<[u8; 32]> {
     let mut mac = keyed(label, ports)?;
     mac.update(message);
     Ok(mac.finalize().into_bytes().into())
 }
 
-/// As lower-case hexadecimal digits.
+/// Encodes bytes as lower-case hexadecimal digits.
 pub fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

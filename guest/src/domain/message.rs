@@ -1,4 +1,4 @@
-//! What the owners of accounts are told, by way of their addresses.
+//! Messages to the owners of accounts, sent to their e-mail addresses.
 
 use super::account::Account;
 use super::code::{Code, Slot};
@@ -8,7 +8,7 @@ use super::records::Batch;
 use crate::json;
 use crate::ports::{Message, MessageKind, Severity, Unavailable};
 
-/// Sends a code, once its slot is committed.
+/// Sends a code after its record has been committed.
 pub fn send_code(
     kind: MessageKind,
     account: &Account,
@@ -18,17 +18,17 @@ pub fn send_code(
 ) -> Result<(), Unavailable> {
     if !to.is_deliverable() {
         return Err(Unavailable::for_good(
-            "the stored address of the account is not one that messages can go to",
+            "messages cannot be sent to the stored address of the account",
         ));
     }
     let code = Some((code.to_secret(), slot.expires_at));
     deliver(message(kind, account, to, code), context)
 }
 
-/// Tells the owner, at the address of the account as it is given, what the batch
-/// does, once it has done it: whoever did it, they will know (ASVS 5.0 section
-/// 6.3.7). Nothing goes to an address that nobody has verified.
-pub fn add_notice(kind: MessageKind, account: &Account, batch: &mut Batch) {
+/// Adds a notice to the batch that tells the owner about the change, regardless of who
+/// made it (ASVS 5.0 section 6.3.7). It is sent to the account's address after the batch is
+/// committed, and only if that address is verified.
+pub fn queue_notice(kind: MessageKind, account: &Account, batch: &mut Batch) {
     if let Some(email) = account
         .verified_email()
         .filter(|email| email.is_deliverable())
@@ -52,7 +52,7 @@ fn message(
     }
 }
 
-/// Hands a message to the host; if that does not take it, its log says so.
+/// Hands a message to the host, and logs a warning if the host does not accept it.
 pub fn deliver(message: Message, context: &Context) -> Result<(), Unavailable> {
     let delivered = context.ports.delivery.deliver(&message);
     delivered.inspect_err(|unavailable| {
@@ -61,7 +61,7 @@ pub fn deliver(message: Message, context: &Context) -> Result<(), Unavailable> {
             ("kind", format!("{:?}", message.kind).into()),
             ("user_id", message.user_id.to_string().into()),
         ]);
-        let text = "a message was not taken for delivery";
+        let text = "a message was not accepted for delivery";
         context.ports.telemetry.log(Severity::Warn, text, &fields);
     })
 }

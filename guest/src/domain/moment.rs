@@ -1,4 +1,4 @@
-//! Moments, as callers name them.
+//! Dates and times in the input of operations.
 
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::time::Timestamp;
 
-/// A moment in RFC 3339, such as `2026-07-28T09:00:00Z` or
+/// A date and time in RFC 3339, such as `2026-07-28T09:00:00Z` or
 /// `2026-07-28T11:00:00.5+02:00`, not before 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
@@ -17,7 +17,7 @@ use super::time::Timestamp;
 pub struct Moment(Timestamp);
 
 impl Moment {
-    /// As the domain counts it.
+    /// Returns the time as a timestamp.
     pub fn timestamp(self) -> Timestamp {
         self.0
     }
@@ -29,24 +29,24 @@ impl TryFrom<String> for Moment {
     fn try_from(text: String) -> Result<Moment, Self::Error> {
         parse(&text)
             .map(Moment)
-            .ok_or("expected a moment in RFC 3339, such as 2026-07-28T09:00:00Z")
+            .ok_or("expected a date and time in RFC 3339, such as 2026-07-28T09:00:00Z")
     }
 }
 
-/// A moment as other systems write it: as [`Moment`] has it, or as the milliseconds since
-/// 1970.
+/// A date and time as other systems write it: RFC 3339 as in [`Moment`], or milliseconds
+/// since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String", extend("format" = "date-time"))]
 pub struct CreatedAt(Timestamp);
 
-/// March 1973 in milliseconds, and a year that is far away in seconds: what is less does
-/// not count milliseconds.
+/// The smallest number accepted as milliseconds. As milliseconds it is March 1973, as
+/// seconds a year in the far future, so smaller numbers are probably not milliseconds.
 const LEAST_MS: u64 = 100_000_000_000;
 const CREATED_AT: &str =
-    "a moment in RFC 3339, such as 2026-07-28T09:00:00Z, or the milliseconds since 1970";
+    "a date and time in RFC 3339, such as 2026-07-28T09:00:00Z, or the milliseconds since 1970";
 
 impl CreatedAt {
-    /// As the domain counts it.
+    /// Returns the time as a timestamp.
     pub fn timestamp(self) -> Timestamp {
         self.0
     }
@@ -68,7 +68,7 @@ impl Visitor<'_> for CreatedAtVisitor {
     }
 
     fn visit_u64<E: de::Error>(self, ms: u64) -> Result<CreatedAt, E> {
-        // The clock of the domain, and with it what is written of it, ends in 9999.
+        // Timestamps, and their written form, end with the year 9999.
         match ms {
             LEAST_MS..=253_402_300_799_999 => Ok(CreatedAt(Timestamp::from_ms(ms))),
             _ => Err(E::custom(format_args!("expected {CREATED_AT}"))),
@@ -96,7 +96,7 @@ impl Visitor<'_> for CreatedAtVisitor {
 
 fn parse(text: &str) -> Option<Timestamp> {
     const LONGEST: usize = "2026-07-28T09:00:00.123456789+02:00".len();
-    // What is ASCII may be cut anywhere.
+    // ASCII text can be split at any byte.
     if !text.is_ascii() || text.len() > LONGEST {
         return None;
     }
@@ -114,7 +114,7 @@ fn parse(text: &str) -> Option<Timestamp> {
             (local, ahead, Duration::from_secs(minutes * 60))
         }
     };
-    // The parser at hand takes UTC only, and whatever follows its first Z.
+    // `humantime` accepts UTC only, and ignores what follows its first Z.
     if local.contains('Z') {
         return None;
     }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_the_same_in_every_zone() {
+    fn a_time_is_the_same_in_every_time_zone() {
         for text in [
             "2026-07-28T09:00:00Z",
             "2026-07-28T09:00:00.000z",
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_moment_is_refused() {
+    fn invalid_times_are_rejected() {
         for text in [
             "",
             "Z",

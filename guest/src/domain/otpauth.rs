@@ -1,5 +1,4 @@
-//! How a TOTP secret gets into an app: the `otpauth` URI, and that as a QR code
-//! to be scanned.
+//! Transfers a TOTP secret to an app: the `otpauth` URI, also as a QR code.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::render::{svg, unicode::Dense1x2};
@@ -10,17 +9,17 @@ use super::totp::{DIGITS, STEP_SECONDS, TotpSecret};
 use super::username::Username;
 use crate::error::{AuthError, Result};
 
-/// All but the unreserved characters of RFC 3986 section 2.3.
+/// All characters except the unreserved ones of RFC 3986 section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// So much of the issuer is shown; with more the URI could outgrow a QR code.
+/// The longest issuer shown; with a longer one the URI might not fit into a QR code.
 const MAX_ISSUER_CHARS: usize = 64;
 
-/// The URI that apps agree on, though no standard says so: the label is
-/// `issuer:account`, and the issuer stands in a parameter once more.
+/// Returns the URI that apps agree on, although no standard defines it: the label is
+/// `issuer:account`, and a parameter repeats the issuer.
 pub fn uri(issuer: &str, username: &Username, secret: &TotpSecret) -> Secret {
     let issuer = label(issuer.split_once("://").map_or(issuer, |(_, rest)| rest));
     let account = label(username.as_str());
@@ -32,7 +31,8 @@ pub fn uri(issuer: &str, username: &Username, secret: &TotpSecret) -> Secret {
     ))
 }
 
-/// A colon, encoded or not, would end the issuer, so there is none in either part.
+/// Escapes a part of the label. A colon, encoded or not, would end the issuer, so colons
+/// are replaced in both parts.
 fn label(text: &str) -> String {
     let shown: String = text
         .chars()
@@ -42,8 +42,8 @@ fn label(text: &str) -> String {
     utf8_percent_encode(&shown, RESERVED).to_string()
 }
 
-/// Draws a QR code of the text in block characters, two rows of the code in each
-/// line, for a terminal with light text on a dark ground.
+/// Draws a QR code of the text in block characters, two rows of the code per line, for a
+/// terminal with light text on a dark background.
 pub fn qr_text(text: &Secret) -> Result<Secret> {
     let blocks = code(text)?
         .render::<Dense1x2>()
@@ -60,7 +60,7 @@ pub fn qr_svg(text: &Secret) -> Result<Secret> {
     Ok(Secret::new(svg))
 }
 
-// It is read from a screen: nothing has to be mended.
+// The lowest level of error correction suffices, since the code is read from a screen.
 fn code(text: &Secret) -> Result<QrCode> {
     QrCode::with_error_correction_level(text.expose(), EcLevel::L)
         .map_err(|_| AuthError::unavailable(60))

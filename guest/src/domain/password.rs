@@ -1,4 +1,4 @@
-//! Passwords: what may be one, and how it is kept.
+//! Passwords: which are acceptable, and how they are stored.
 
 use std::fmt;
 
@@ -22,16 +22,16 @@ use crate::ports::{HashParameters, Ports};
 use crate::settings::Settings;
 use crate::unicode::{Unfit, opaque_string};
 
-/// Above this no password is hashed at all.
+/// Longer passwords are not hashed at all.
 pub const MAX_BYTES: usize = 1024;
 const TOO_LONG: &str = "a password has at most 1,024 bytes";
-const EMPTY: &str = "a password is not empty";
+const EMPTY: &str = "a password must not be empty";
 const SALT_BYTES: usize = 16;
-/// Length of our own hashes.
+/// The length of hashes that this service creates.
 pub const HASH_BYTES: u32 = 32;
 
 /// A new password in its canonical form: RFC 8265 section 4.2 (OpaqueString), so that the
-/// two ways to type `é` are one password. At most 1,024 bytes.
+/// two ways to type `é` are the same password. At most 1,024 bytes.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "Zeroizing<String>")]
 #[schemars(with = "String", extend("format" = "password", "writeOnly" = true, "minLength" = 1))]
@@ -70,8 +70,8 @@ impl fmt::Debug for Password {
     }
 }
 
-/// What was typed as the password that an account has. It need not be one that would be
-/// taken as a new password: other systems have hashed tabs and line breaks.
+/// A password as typed by the user of an account. It may be one that would not be accepted
+/// as a new password: other systems have hashed tabs and line breaks.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "Zeroizing<String>")]
 #[schemars(with = "String", extend("format" = "password", "writeOnly" = true, "minLength" = 1))]
@@ -81,15 +81,16 @@ pub struct TypedPassword {
 }
 
 impl TypedPassword {
-    /// What is hashed here: the canonical form. A text that has none is hashed as it was
-    /// typed, which is the canonical form of no other.
+    /// Returns the form that this service hashes: the canonical form. A text without a
+    /// canonical form is hashed as it was typed, which is not the canonical form of any
+    /// other text.
     fn own_form(&self) -> &[u8] {
         let canonical = self.canonical.as_ref().map(|password| &password.0);
         canonical.unwrap_or(&self.typed).as_bytes()
     }
 
-    /// What another system may have hashed: as it was typed, or the canonical form where
-    /// that is another.
+    /// Returns the forms that another system may have hashed: as typed, and the canonical
+    /// form if it differs.
     pub(super) fn foreign_forms(&self) -> impl Iterator<Item = &[u8]> {
         let typed = self.typed.as_bytes();
         let canonical = Some(self.own_form()).filter(|canonical| *canonical != typed);
@@ -107,9 +108,10 @@ impl TryFrom<Zeroizing<String>> for TypedPassword {
         if typed.is_empty() {
             return Err(EMPTY);
         }
-        // bcrypt ends a password with a zero byte: with one inside, two are the same.
+        // bcrypt terminates a password with a zero byte, so two passwords with one inside
+        // could be equal.
         if typed.contains('\0') {
-            return Err("U+0000 is in no password");
+            return Err("a password must not contain U+0000");
         }
         let canonical = Password::try_from(typed.clone()).ok();
         Ok(TypedPassword { typed, canonical })
@@ -130,20 +132,19 @@ impl fmt::Debug for TypedPassword {
     }
 }
 
-/// Whose password it is, as far as it must not be made of that.
+/// The owner of a password, whose names must not be used as the password.
 pub struct Owner<'a> {
     /// The user name.
     pub username: &'a Username,
-    /// Where the owner may be reached.
+    /// The owner's e-mail address.
     pub email: Option<&'a Email>,
 }
 
-/// Holds a new password against the policy: NIST SP 800-63B-4 section 3.1.1.2
-/// asks for a length, counted in code points, for a list of passwords that are
-/// common or to be expected, and for no composition rules. `field` is what the
-/// caller calls it.
+/// Checks a new password against the policy: NIST SP 800-63B-4 section 3.1.1.2 requires a
+/// minimum length, counted in code points, and a list of common and guessable passwords,
+/// and forbids composition rules. `field` is the name of the input field.
 ///
-/// Fails with -32000, and says why.
+/// Fails with -32000 and the reason.
 pub fn check_policy(
     field: &str,
     password: &Password,
@@ -163,64 +164,65 @@ pub fn check_policy(
     Err(AuthError::invalid(vec![FieldError::new(field, problem)]))
 }
 
-/// A password as it is stored.
+/// A password as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PasswordRecord(Kept);
+pub struct PasswordRecord(StoredHash);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-enum Kept {
-    /// An Argon2id string in PHC form (`$argon2id$v=19$m=…,t=…,p=…$salt$hash`),
-    /// hashed under the derived pepper.
+enum StoredHash {
+    /// An Argon2id string in PHC form (`$argon2id$v=19$m=…,t=…,p=…$salt$hash`), hashed
+    /// with the derived pepper.
     Own(String),
-    /// What another system hashed, until the first login.
+    /// A hash of another system, until the first login.
     Imported(Imported),
 }
 
-/// A foreign hash, of which not the hash itself is stored but a MAC over it under
-/// a derived key: whoever steals the database cannot try passwords on it either.
+/// A foreign hash. It is stored as a MAC over the hash under a derived key, so that a
+/// thief of the database cannot test passwords against it either.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Imported {
     imported: Cost,
-    /// In base64.
+    /// The salt in base64.
     salt: String,
-    /// In base64.
+    /// The MAC in base64.
     seal: String,
 }
 
-// Not derived: that would keep a copy of what is read, and try it on each variant.
-impl<'de> Deserialize<'de> for Kept {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> std::result::Result<Kept, D::Error> {
-        input.deserialize_any(KeptVisitor)
+// Not derived: a derived implementation would buffer the input, and try it on each
+// variant.
+impl<'de> Deserialize<'de> for StoredHash {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> std::result::Result<StoredHash, D::Error> {
+        input.deserialize_any(StoredHashVisitor)
     }
 }
 
-struct KeptVisitor;
+struct StoredHashVisitor;
 
-impl<'de> Visitor<'de> for KeptVisitor {
-    type Value = Kept;
+impl<'de> Visitor<'de> for StoredHashVisitor {
+    type Value = StoredHash;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a stored password")
     }
 
-    fn visit_str<E>(self, phc: &str) -> std::result::Result<Kept, E> {
-        Ok(Kept::Own(phc.to_owned()))
+    fn visit_str<E>(self, phc: &str) -> std::result::Result<StoredHash, E> {
+        Ok(StoredHash::Own(phc.to_owned()))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> std::result::Result<Kept, A::Error> {
-        Imported::deserialize(MapAccessDeserializer::new(fields)).map(Kept::Imported)
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> std::result::Result<StoredHash, A::Error> {
+        Imported::deserialize(MapAccessDeserializer::new(fields)).map(StoredHash::Imported)
     }
 }
 
 impl PasswordRecord {
-    /// Hashes a new password with a salt of its own.
+    /// Hashes a new password with a new salt.
     pub fn create(password: &Password, settings: &Settings, ports: &Ports) -> Result<Self> {
         PasswordRecord::hashed(password.0.as_bytes(), settings, ports)
     }
 
-    /// Hashes a password that was right once more, with the parameters now in force.
+    /// Hashes a password that was verified again, with the parameters now in force.
     pub fn renew(password: &TypedPassword, settings: &Settings, ports: &Ports) -> Result<Self> {
         PasswordRecord::hashed(password.own_form(), settings, ports)
     }
@@ -234,7 +236,7 @@ impl PasswordRecord {
     }
 
     fn of(parameters: HashParameters, salt: &[u8], hash: &[u8]) -> PasswordRecord {
-        PasswordRecord(Kept::Own(format!(
+        PasswordRecord(StoredHash::Own(format!(
             "$argon2id$v=19$m={},t={},p={}${}${}",
             parameters.memory_kib,
             parameters.iterations,
@@ -244,19 +246,20 @@ impl PasswordRecord {
         )))
     }
 
-    /// The password that another system hashed. The first login with it hashes it
-    /// anew, since it is never current.
+    /// Stores a hash of another system. It is never current, so the first login hashes the
+    /// password again.
     pub fn import(foreign: &ForeignHash, ports: &Ports) -> Result<Self> {
-        Ok(PasswordRecord(Kept::Imported(Imported {
+        Ok(PasswordRecord(StoredHash::Imported(Imported {
             imported: foreign.cost,
             salt: STANDARD_NO_PAD.encode(&foreign.salt),
             seal: STANDARD_NO_PAD.encode(seal(&foreign.hash, ports)?),
         })))
     }
 
-    /// For an account that nobody logs in to with a password: 256 random bits in
-    /// the place of a hash, which no password has. To verify one is the same work
-    /// as with any other record, and ends the same way as with a wrong password.
+    /// Creates the record of an account that never logs in with a password, such as a
+    /// service account: 256 random bits in place of a hash, which match no password.
+    /// Verifying it takes the same work as any other record, and fails in the same way as
+    /// a wrong password.
     pub fn unusable(settings: &Settings, ports: &Ports) -> Result<Self> {
         let mut salt = [0; SALT_BYTES];
         ports.random.fill(&mut salt)?;
@@ -266,22 +269,24 @@ impl PasswordRecord {
         Ok(PasswordRecord::of(parameters, &salt, &hash))
     }
 
-    /// Whether this is the password. Takes as long for a right password as for a wrong one
-    /// that is written the same way: a foreign hash may take two tries.
+    /// Reports whether this is the correct password. It takes the same time for a correct
+    /// and a wrong password of the same spelling, since a foreign hash may need two
+    /// attempts.
     pub fn verify(&self, password: &TypedPassword, ports: &Ports) -> Result<bool> {
         let unreadable = || records::unreadable("a stored password", ports);
         match &self.0 {
-            Kept::Own(text) => {
+            StoredHash::Own(text) => {
                 let phc = Phc::parse(text).ok_or_else(unreadable)?;
                 let hash = argon2id(password.own_form(), &phc.salt, phc.parameters, ports)?;
                 Ok(hash.ct_eq(&phc.hash).into())
             }
-            Kept::Imported(imported) => {
+            StoredHash::Imported(imported) => {
                 let decode = |text| STANDARD_NO_PAD.decode(text).map_err(|_| unreadable());
                 let (salt, expected) = (decode(&imported.salt)?, decode(&imported.seal)?);
                 let mut is_right = Choice::from(0);
-                // Each form, also after the right one: until the caller has counted the
-                // attempt, nothing may tell a right password from a wrong one.
+                // Every form is tried, even after a match: until the caller has counted
+                // the attempt, nothing may distinguish a correct password from a wrong
+                // one.
                 for form in password.foreign_forms() {
                     let hash = Zeroizing::new(imported.imported.hash(form, &salt, ports)?);
                     is_right |= seal(&hash, ports)?.ct_eq(&expected);
@@ -291,26 +296,25 @@ impl PasswordRecord {
         }
     }
 
-    /// What it costs to verify, if another system hashed it.
+    /// Returns the cost of verifying the password if another system hashed it.
     pub fn imported_cost(&self) -> Option<Cost> {
         match &self.0 {
-            Kept::Own(_) => None,
-            Kept::Imported(imported) => Some(imported.imported),
+            StoredHash::Own(_) => None,
+            StoredHash::Imported(imported) => Some(imported.imported),
         }
     }
 
-    /// Whether it is ours, and was hashed with the parameters that are now in
-    /// force.
+    /// Reports whether this service hashed the password with the parameters now in force.
     pub fn is_current(&self, settings: &Settings) -> bool {
-        let Kept::Own(text) = &self.0 else {
+        let StoredHash::Own(text) = &self.0 else {
             return false;
         };
         Phc::parse(text).is_some_and(|phc| phc.parameters == settings.argon2_parameters(HASH_BYTES))
     }
 
-    /// Does the work of `verify` for an account that does not exist, so that
-    /// time does not tell: that of a foreign hash of this cost, or of one of ours.
-    pub fn verify_nobody(
+    /// Does the work of `verify` for an account that does not exist, so that the time does
+    /// not reveal it: that of a foreign hash of this cost, or of this service's own.
+    pub fn verify_decoy(
         password: &TypedPassword,
         cost: Option<Cost>,
         settings: &Settings,
@@ -390,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn one_password_typed_two_ways_is_one() {
+    fn two_spellings_of_one_password_are_equal() {
         let world = World::new();
         let record = PasswordRecord::create(
             &password("cafe\u{301} au lait"),
@@ -411,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_after_byte_72_differs() {
+    fn passwords_that_differ_after_byte_72_are_different() {
         let world = World::new();
         let long = "x".repeat(100);
         let record =
@@ -432,9 +436,9 @@ mod tests {
     }
 
     #[test]
-    fn a_character_that_is_refused_is_named_and_the_password_is_not() {
+    fn an_error_names_the_rejected_character_but_not_the_password() {
         for (text, problem) in [
-            ("", "a password is not empty"),
+            ("", "a password must not be empty"),
             (
                 "a secret \u{7} text",
                 "U+0007 at position 10 is a control character; expected",
@@ -451,11 +455,11 @@ mod tests {
             ("\u{fe0f}a secret", "U+FE0F at position 1 is a mark"),
             (
                 "a secret\u{378}",
-                "U+0378 at position 9 is no character of Unicode 18.0",
+                "U+0378 at position 9 is not a character of Unicode 18.0",
             ),
             (
                 "a secret\u{fffe}",
-                "U+FFFE at position 9 is no character of Unicode",
+                "U+FFFE at position 9 is not a character of Unicode",
             ),
         ] {
             let error = Password::try_from(text.to_owned()).unwrap_err();
@@ -465,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_a_new_password_can_be_an_old_one() {
+    fn a_stored_password_may_break_the_rules_for_new_ones() {
         let world = World::new();
         let ports = world.ports();
         let of_tab = PasswordRecord::renew(&typed("an old\tpassword"), &world.settings, &ports);

@@ -1,72 +1,72 @@
-//! Permissions: names of what may be done, in segments such as
-//! `user-auth:users:read`. What they mean is for those to say who check them;
-//! those that begin with `user-auth:` are this service's own.
+//! Permissions: names of permitted actions, in segments such as `user-auth:users:read`.
+//! Their meaning is defined by the services that check them; those that begin with
+//! `user-auth:` belong to this service.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// See every account.
+/// Read all accounts.
 pub const USERS_READ: &str = "user-auth:users:read";
 /// Disable, enable, unlock, delete and import accounts, and reset passwords.
 pub const USERS_WRITE: &str = "user-auth:users:write";
-/// See roles and whose they are.
+/// Read roles and who has them.
 pub const ROLES_READ: &str = "user-auth:roles:read";
-/// Define roles, and give and take them.
+/// Define roles, and assign and remove them.
 pub const ROLES_WRITE: &str = "user-auth:roles:write";
-/// Make and end API keys of others, and make service accounts.
+/// Create and end API keys of others, and create service accounts.
 pub const API_KEYS_WRITE: &str = "user-auth:api-keys:write";
-/// See the signing keys, and rotate them.
+/// Read the signing keys, and rotate them.
 pub const SIGNING_KEYS_WRITE: &str = "user-auth:signing-keys:write";
 /// Read and verify the audit trail.
 pub const AUDIT_READ: &str = "user-auth:audit:read";
-/// Ask whose any token is, and revoke it.
+/// Introspect and revoke any token.
 pub const TOKENS_INTROSPECT: &str = "user-auth:tokens:introspect";
 
-/// The longest scope: it travels in a header of each request.
+/// The longest scope, since it is sent in a header of each request.
 pub const MAX_SCOPE_BYTES: usize = 1024;
 const MAX_BYTES: usize = 128;
 const PATTERN: &str = "^[a-z0-9._-]+(:[a-z0-9._-]+)*$";
 const GRANT_PATTERN: &str = r"^(\*|[a-z0-9._-]+(:[a-z0-9._-]+)*(:\*)?)$";
 
-/// The name of one thing that may be done.
+/// The name of one permitted action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = PATTERN, "maxLength" = MAX_BYTES))]
 pub struct Permission(String);
 
-/// What is granted: one permission, or with `:*` at its end all below it, or
-/// with `*` everything.
+/// A grant: one permission, all permissions below a prefix that ends with `:*`, or all
+/// permissions with `*`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = GRANT_PATTERN, "maxLength" = MAX_BYTES))]
 pub struct Grant(String);
 
 impl Permission {
-    /// One of the constants above.
+    /// Returns one of the permissions defined above.
     pub fn own(name: &'static str) -> Permission {
         Permission(name.to_owned())
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Grant {
-    /// Everything.
+    /// Returns the grant of all permissions.
     pub fn everything() -> Grant {
         Grant("*".to_owned())
     }
 
-    /// Whether this permits it.
+    /// Reports whether this grant includes the permission.
     pub fn permits(&self, permission: &Permission) -> bool {
         self.contains(permission.as_str())
     }
 
-    /// Whether this grants all that the other does.
+    /// Reports whether this grant includes everything that the other does.
     pub fn covers(&self, other: &Grant) -> bool {
         match (self.0.strip_suffix('*'), other.0.strip_suffix('*')) {
             (Some(prefix), Some(other)) => other.starts_with(prefix),
@@ -75,12 +75,12 @@ impl Grant {
         }
     }
 
-    /// The grant as text.
+    /// Returns the grant as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// `a:*` holds what is below `a`, not `a` itself.
+    /// `a:*` contains the names below `a`, not `a` itself.
     fn contains(&self, name: &str) -> bool {
         match self.0.strip_suffix('*') {
             Some(prefix) => name.starts_with(prefix),
@@ -130,10 +130,10 @@ impl fmt::Display for Grant {
     }
 }
 
-/// What several groups grant, each the grants of one role, without grants that others
-/// cover. A blank before each, it takes no more than `max_bytes`: of more, whole groups
-/// are left out, the largest first, so that what swells one role takes nothing from a
-/// smaller one.
+/// Merges several groups of grants, one per role, without grants that others cover. Each
+/// grant preceded by a space, the result has at most `max_bytes`. If it would be longer,
+/// whole groups are left out, the largest first, so that a role with many grants takes
+/// nothing away from a smaller one.
 pub fn summary(groups: Vec<Vec<Grant>>, max_bytes: usize) -> Vec<Grant> {
     let all = without_covered(groups.concat());
     if len(&all) <= max_bytes {
@@ -152,8 +152,8 @@ pub fn summary(groups: Vec<Vec<Grant>>, max_bytes: usize) -> Vec<Grant> {
     summary
 }
 
-/// No character of a grant sorts before `*`, so a grant stands right before all those
-/// that it covers.
+/// Removes the grants that others cover. No character of a grant sorts before `*`, so a
+/// grant comes right before all grants that it covers.
 fn without_covered(mut grants: Vec<Grant>) -> Vec<Grant> {
     grants.sort_unstable();
     grants.dedup_by(|grant, before| before.covers(grant));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_covers_only_what_it_holds_whole() {
+    fn a_grant_covers_only_what_it_contains_completely() {
         for (granted, other, expected) in [
             ("*", "*", true),
             ("*", "billing:*", true),
@@ -254,13 +254,13 @@ mod tests {
     }
 
     #[test]
-    fn what_swells_one_group_takes_nothing_from_a_smaller_one() {
+    fn a_large_group_takes_nothing_from_a_smaller_one() {
         let small = ["billing:*", "ops:run"];
         let middle = ["shop:read", "shop:write", "shop:list"];
         let large = ["wiki:0123456789", "wiki:abcdefghij", "wiki:klmnopqrst"];
         let groups: [&[&str]; 3] = [&large, &small, &middle];
         let all = summary_of(&groups, 1000);
-        // A blank stands before each.
+        // Each grant is preceded by a space.
         assert_eq!(summary_of(&groups, all.len() + 1), all);
         let without_large = "billing:* ops:run shop:list shop:read shop:write";
         assert_eq!(summary_of(&groups, all.len()), without_large);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_permission_is_refused() {
+    fn invalid_permissions_and_grants_are_rejected() {
         for text in [
             "", ":", "a:", ":a", "A", "a b", "a:*", "a*", "a::b", "ä", "*",
         ] {

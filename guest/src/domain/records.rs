@@ -1,29 +1,29 @@
-//! Typed records over the store, and batches that are committed whole.
+//! Typed records over the store, and batches that are committed atomically.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::context::Context;
-use super::ground::{self, Ground};
+use super::ground::{self, AuthoritySource};
 use super::message;
 use crate::error::{AuthError, Result};
 use crate::json;
 use crate::ports::{Entry, Expect, Message, Mutation, Outcome, Ports, Severity, Version};
 
-/// Each lost race means that another change went through, so that this is the
-/// number of changes that may overtake one operation on one account.
-const TRIES: usize = 100;
+/// The most changes that may overtake one operation on one account: each lost race means
+/// that another change succeeded.
+const MAX_ATTEMPTS: usize = 100;
 
-/// A record, and which writing of it this is.
+/// A record and its version.
 #[derive(Clone, Debug)]
 pub struct Stored<T> {
     /// The record.
     pub value: T,
-    /// For `Expect::At`.
+    /// The version, for `Expect::At`.
     pub version: Version,
 }
 
-/// A record as it was found; `None`: there is none.
+/// A record with its version, or `None` if it does not exist.
 pub type Found<T> = Option<Stored<T>>;
 
 /// Reads one record.
@@ -59,8 +59,8 @@ pub fn read_three<A: DeserializeOwned, B: DeserializeOwned, C: DeserializeOwned>
     ))
 }
 
-/// Makes a record of an entry. One that cannot be read is a fault of the
-/// store, and never the same as one that is not there.
+/// Parses the record of an entry. A record that cannot be parsed is a fault of the store,
+/// and never treated as one that does not exist.
 pub fn parse<T: DeserializeOwned>(entry: Option<Entry>, ports: &Ports) -> Result<Found<T>> {
     let Some(entry) = entry else {
         return Ok(None);
@@ -74,7 +74,8 @@ pub fn parse<T: DeserializeOwned>(entry: Option<Entry>, ports: &Ports) -> Result
     }
 }
 
-/// What is stored cannot be read. The log says what, the caller learns nothing.
+/// Logs that a stored record cannot be read, and returns an error that tells the caller
+/// nothing about it.
 pub fn unreadable(what: &str, ports: &Ports) -> AuthError {
     let fields = json::fields([("what", what.into())]);
     ports
@@ -83,69 +84,69 @@ pub fn unreadable(what: &str, ports: &Ports) -> AuthError {
     AuthError::unavailable(60)
 }
 
-/// Changes that happen together or not at all.
+/// Changes that are all committed or not at all.
 #[derive(Default)]
 pub struct Batch {
     mutations: Vec<Mutation>,
-    /// The marks of what it takes from what power rests on.
+    /// The markers of the authority that the batch takes away.
     marks: Vec<String>,
-    /// Whether it changes such a record without saying what it takes.
+    /// Whether the batch changes an authority record without writing its marker.
     is_unmarked: bool,
     audit_lines: Vec<String>,
     notices: Vec<Message>,
 }
 
 impl Batch {
-    /// An empty one.
+    /// Creates an empty batch.
     pub fn new() -> Batch {
         Batch::default()
     }
 
-    /// A record that must not be there yet.
+    /// Creates a record that must not exist yet.
     pub fn create<T: Serialize>(&mut self, key: String, value: &T) -> &mut Batch {
         self.put(key, Expect::Absent, value, None)
     }
 
-    /// A record that must be as it was read.
+    /// Replaces a record that must be as it was read.
     pub fn replace<T: Serialize>(&mut self, key: String, version: &str, value: &T) -> &mut Batch {
         self.put(key, Expect::At(version.to_owned()), value, None)
     }
 
-    /// A record that power rests on, which must not be there, and may have been.
-    pub fn create_again<T: Ground>(&mut self, new: &T) -> &mut Batch {
+    /// Creates an authority record that must not exist now, but may have existed before.
+    pub fn create_again<T: AuthoritySource>(&mut self, new: &T) -> &mut Batch {
         self.delete(new.mark(), Expect::Any);
         self.create(new.record_key(), new)
     }
 
-    /// A record that power rests on, which must be as it was read. If less rests on it
-    /// than before, so that actors are stopped, its mark says so.
-    pub fn change<T: Ground>(&mut self, old: &Stored<T>, new: &T) -> &mut Batch {
+    /// Changes an authority record that must be as it was read. If the change takes
+    /// authority away, its marker is written, which stops the actors that depend on it.
+    pub fn change<T: AuthoritySource>(&mut self, old: &Stored<T>, new: &T) -> &mut Batch {
         let (before, after) = (old.value.mark(), new.mark());
         if before != after {
             self.mark(before);
-            // It may be what it was before the last change.
+            // The record may return to its state before the last change.
             self.delete(after, Expect::Any);
         }
         let expect = Expect::At(old.version.clone());
         self.write(new.record_key(), expect, Some(to_bytes(new)), None)
     }
 
-    /// Deletes a record that power rests on, which must be as it was read.
-    pub fn end<T: Ground>(&mut self, old: &Stored<T>) -> &mut Batch {
+    /// Deletes an authority record that must be as it was read.
+    pub fn end<T: AuthoritySource>(&mut self, old: &Stored<T>) -> &mut Batch {
         self.mark(old.value.mark());
         let expect = Expect::At(old.version.clone());
         self.write(old.value.record_key(), expect, None, None)
     }
 
-    /// Stores something under a mark, for as long as a call can last.
+    /// Writes a marker that lives longer than any call.
     pub fn mark(&mut self, mark: String) -> &mut Batch {
         self.marks.push(mark.clone());
         let put = Some(to_bytes(&()));
         self.write(mark, Expect::Any, put, Some(ground::MARK_TTL_MS))
     }
 
-    /// A record, with all that can be said of it. One that power rests on is created
-    /// this way at most.
+    /// Writes a record with all options. An authority record can only be created in this
+    /// way, not changed.
     pub fn put<T: Serialize>(
         &mut self,
         key: String,
@@ -153,13 +154,13 @@ impl Batch {
         value: &T,
         ttl_ms: Option<u64>,
     ) -> &mut Batch {
-        self.is_unmarked |= ground::is_ground(&key) && expect != Expect::Absent;
+        self.is_unmarked |= ground::is_authority_source(&key) && expect != Expect::Absent;
         self.write(key, expect, Some(to_bytes(value)), ttl_ms)
     }
 
-    /// Deletes a record, if the expectation holds.
+    /// Deletes a record if the expectation holds.
     pub fn delete(&mut self, key: String, expect: Expect) -> &mut Batch {
-        self.is_unmarked |= ground::is_ground(&key);
+        self.is_unmarked |= ground::is_authority_source(&key);
         self.write(key, expect, None, None)
     }
 
@@ -179,21 +180,22 @@ impl Batch {
         self
     }
 
-    /// A line to hand to the host once the batch is committed.
+    /// Adds a line to pass to the host after the batch is committed.
     pub fn audit_line(&mut self, line: String) {
         self.audit_lines.push(line);
     }
 
-    /// A message to send once the batch is committed.
+    /// Adds a message to send after the batch is committed.
     pub fn notice(&mut self, message: Message) {
         self.notices.push(message);
     }
 
-    /// Commits, if the authority of the actor is what it was. Returns `false` when a race
-    /// was lost: nothing happened, and all that was read has to be read again.
+    /// Commits the batch if the authority of the actor is unchanged. Returns `false` if a
+    /// race was lost: nothing was changed, and everything that was read must be read
+    /// again.
     pub fn commit(mut self, context: &Context) -> Result<bool> {
         if self.is_unmarked {
-            let text = "a batch would change what power rests on without its mark";
+            let text = "a batch would change an authority record without writing its marker";
             let telemetry = context.ports.telemetry;
             telemetry.log(Severity::Error, text, &Default::default());
             return Err(AuthError::unavailable(60));
@@ -209,16 +211,16 @@ impl Batch {
             context.ports.telemetry.audited(line);
         }
         for notice in self.notices {
-            // What has happened does not depend on the message.
+            // The change is committed even if the message fails.
             let _ = message::deliver(notice, context);
         }
         Ok(true)
     }
 
-    /// After a lost race: stores what the batch would under the marks, so that the
-    /// actors that it stops do not overtake it for ever. Those that the actor's own power
-    /// rests on are left out, which would stop this change too. Where a mark is there
-    /// already, it was overtaken by another stop, and leaves all as it is.
+    /// Writes the markers of the batch after a lost race, so that the actors that it stops
+    /// cannot overtake it forever. Markers that the actor's own authority depends on are
+    /// left out, since they would stop this change too. If a marker already exists,
+    /// another stop overtook this one, and nothing is written.
     fn announce(&self, context: &Context) -> Result<()> {
         let marks = self.marks.iter();
         let of_others = marks.filter(|mark| !context.authority.rests_on(mark));
@@ -237,15 +239,15 @@ impl Batch {
     }
 }
 
-/// What is stored of a value.
+/// Serialises a value for the store.
 fn to_bytes<T: Serialize>(value: &T) -> Vec<u8> {
-    // Only a map with keys that are no strings fails here, and no record has one.
+    // Only maps whose keys are not strings fail here, and no record contains one.
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// Tries until an attempt is not overtaken: `None` says that it lost a race.
-pub fn settle<T>(mut attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    for _ in 0..TRIES {
+/// Repeats an attempt until it wins its race; an attempt returns `None` when it lost.
+pub fn retry_on_conflict<T>(mut attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    for _ in 0..MAX_ATTEMPTS {
         if let Some(settled) = attempt()? {
             return Ok(settled);
         }

@@ -1,6 +1,6 @@
-//! Recovery codes: what the owner of an account keeps in a drawer for the day
-//! that the phone is lost. Look-up secrets, as NIST SP 800-63B-4 section 3.1.2
-//! calls them; each is good for one login.
+//! Recovery codes, which the owner of an account keeps in a safe place in case the phone
+//! is lost. They are look-up secrets in the terms of NIST SP 800-63B-4 section 3.1.2; each
+//! is valid for one login.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,11 +15,12 @@ use super::secret::Secret;
 use crate::error::Result;
 use crate::ports::Ports;
 
-/// How many there are in a set.
+/// The number of codes in a set.
 pub const SET: usize = 10;
-/// Crockford's base32, which leaves out what is mistaken for something else.
+/// Crockford's base32, which omits symbols that are easily confused.
 const SYMBOLS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// Of five bits each: 140 bits, which nobody guesses, however fast.
+/// The number of symbols, of five bits each: 140 bits, which cannot be guessed at any
+/// rate.
 const LENGTH: usize = 28;
 const GROUP: usize = 4;
 
@@ -27,7 +28,7 @@ const GROUP: usize = 4;
 #[derive(Clone)]
 pub struct RecoveryCode(Zeroizing<String>);
 
-/// What is stored of a recovery code.
+/// The stored form of a recovery code: a keyed hash.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RecoveryCodeHash(String);
@@ -36,13 +37,13 @@ impl RecoveryCode {
     fn random(ports: &Ports) -> Result<RecoveryCode> {
         let mut bytes = Zeroizing::new([0; LENGTH]);
         ports.random.fill(bytes.as_mut_slice())?;
-        // 32 divides 256: every symbol is as likely as any other.
+        // 32 divides 256, so all symbols are equally likely.
         let symbols = bytes.iter().map(|byte| symbol(byte & 31));
         Ok(RecoveryCode(Zeroizing::new(symbols.collect())))
     }
 
-    /// What somebody typed: in either case, with hyphens and blanks wherever they
-    /// like, and with the letters o, i and l for the digits that they look like.
+    /// Parses what a user typed: in either case, with hyphens and spaces anywhere, and
+    /// with the letters o, i and l in place of similar digits.
     pub fn parse(text: &str) -> Option<RecoveryCode> {
         let mut canonical = Zeroizing::new(String::with_capacity(LENGTH));
         for character in without_separators(text) {
@@ -60,7 +61,7 @@ impl RecoveryCode {
         (canonical.len() == LENGTH).then_some(RecoveryCode(canonical))
     }
 
-    /// In groups of four, as its owner gets it.
+    /// Formats the code in groups of four, as its owner receives it.
     fn to_secret(&self) -> Secret {
         let mut text = String::with_capacity(LENGTH + LENGTH / GROUP);
         for (index, character) in self.0.chars().enumerate() {
@@ -83,7 +84,7 @@ fn symbol(bits: u8) -> char {
     char::from(SYMBOLS[usize::from(bits) % SYMBOLS.len()])
 }
 
-/// A new set: the codes, for their owner to see once, and what to store of them.
+/// Creates a set: the codes, which their owner sees once, and the hashes to store.
 pub fn new_set(user_id: Id, ports: &Ports) -> Result<(Vec<Secret>, Vec<RecoveryCodeHash>)> {
     let (mut codes, mut hashes) = (Vec::new(), Vec::new());
     for _ in 0..SET {
@@ -94,8 +95,8 @@ pub fn new_set(user_id: Id, ports: &Ports) -> Result<(Vec<Secret>, Vec<RecoveryC
     Ok((codes, hashes))
 }
 
-/// What is left of a set once this code of it has been used; `None`: it is none
-/// of them.
+/// Returns the rest of a set after this code was used, or `None` if the code is not in the
+/// set.
 pub fn without(
     code: &RecoveryCode,
     set: &[RecoveryCodeHash],
@@ -103,7 +104,7 @@ pub fn without(
     ports: &Ports,
 ) -> Result<Option<Vec<RecoveryCodeHash>>> {
     let hash = code.hash(user_id, ports)?;
-    // All are compared, so that time does not tell which one it was.
+    // All are compared, so that the time taken does not reveal which one matched.
     let matches: Vec<Choice> = set
         .iter()
         .map(|stored| stored.0.as_bytes().ct_eq(hash.0.as_bytes()))
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_has_ten_codes_of_seven_groups_no_two_alike() {
+    fn a_set_has_ten_different_codes_of_seven_groups() {
         let (codes, hashes) = new_set(OWNER, &World::new().ports()).unwrap();
         assert_eq!((codes.len(), hashes.len()), (10, 10));
         let mut texts: Vec<&str> = codes.iter().map(Secret::expose).collect();
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_taken_as_people_type_it() {
+    fn a_code_is_accepted_as_people_type_it() {
         let world = World::new();
         let canonical = "0123456789abcdefghjkmnpqrst1";
         let code = RecoveryCode::parse(canonical).unwrap();
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_code_that_was_used_goes_and_only_for_its_owner() {
+    fn only_the_used_code_is_removed_and_only_for_its_owner() {
         let world = World::new();
         let (codes, set) = new_set(OWNER, &world.ports()).unwrap();
         let third = codes[2].expose();

@@ -1,9 +1,8 @@
-//! Refresh tokens: opaque to everyone else, and good for one use.
+//! Refresh tokens, which are opaque to clients and valid for one use.
 //!
-//! A token carries the session and the generation that it belongs to, 256 random
-//! bits, and a MAC over all three. The MAC is what tells a token of ours that
-//! has been used (which ends the session: somebody has a copy) from a made-up
-//! one (which must not end anybody's session).
+//! A token contains its session and generation, 256 random bits, and a MAC over all three.
+//! The MAC distinguishes a genuine token that was used before (which ends the session,
+//! since someone holds a copy) from a forged one (which must not end any session).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,26 +16,26 @@ use super::secret::Secret;
 use crate::error::Result;
 use crate::ports::Ports;
 
-/// So that secret scanners can tell what they have found.
+/// Lets secret scanners identify the token.
 const PREFIX: &str = "uar_";
 const SECRET_AT: usize = 20;
 const MAC_AT: usize = SECRET_AT + 32;
 const LENGTH: usize = MAC_AT + 32;
 
-/// A refresh token that was issued here, whether it is still good or not.
+/// A refresh token that this service issued, valid or not.
 pub struct RefreshToken {
     session_id: Id,
     generation: u32,
     bytes: Zeroizing<[u8; LENGTH]>,
 }
 
-/// What is stored of a refresh token.
+/// The stored form of a refresh token: a keyed hash.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RefreshTokenHash(String);
 
 impl RefreshToken {
-    /// The token of a session's generation.
+    /// Creates the token of a session's generation.
     pub fn create(session_id: Id, generation: u32, ports: &Ports) -> Result<RefreshToken> {
         let mut bytes = Zeroizing::new([0; LENGTH]);
         bytes[..16].copy_from_slice(session_id.as_bytes());
@@ -51,7 +50,7 @@ impl RefreshToken {
         })
     }
 
-    /// The token, if it was issued here.
+    /// Returns the token, or `None` if this service did not issue it.
     pub fn parse(text: &str, ports: &Ports) -> Result<Option<RefreshToken>> {
         let Some(encoded) = text.strip_prefix(PREFIX) else {
             return Ok(None);
@@ -75,29 +74,29 @@ impl RefreshToken {
         }))
     }
 
-    /// The session that it belongs to.
+    /// Returns the session that the token belongs to.
     pub fn session_id(&self) -> Id {
         self.session_id
     }
 
-    /// How many came before it in its session.
+    /// Returns the number of tokens that came before this one in its session.
     pub fn generation(&self) -> u32 {
         self.generation
     }
 
-    /// What to store of it.
+    /// Returns the hash to store in place of the token.
     pub fn hash(&self, ports: &Ports) -> Result<RefreshTokenHash> {
         let hash = mac::of("refresh-token-hash", self.bytes.as_slice(), ports)?;
         Ok(RefreshTokenHash(URL_SAFE_NO_PAD.encode(hash)))
     }
 
-    /// Whether this is the token that was stored.
+    /// Reports whether the stored hash is that of this token.
     pub fn matches(&self, stored: &RefreshTokenHash, ports: &Ports) -> Result<bool> {
         let hash = self.hash(ports)?;
         Ok(hash.0.as_bytes().ct_eq(stored.0.as_bytes()).into())
     }
 
-    /// The text that its owner gets.
+    /// Returns the text that the user receives.
     pub fn to_secret(&self) -> Secret {
         let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(self.bytes.as_slice()));
         Secret::new(format!("{PREFIX}{}", *encoded))

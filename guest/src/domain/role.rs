@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{Chain, Head};
-use super::ground::{self, Ground};
+use super::ground::{self, AuthoritySource};
 use super::permission::Grant;
 use super::records::{self, Found};
 use super::time::Timestamp;
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::ports::Ports;
 use crate::printable::problem_of_line;
 
-/// The role that is always there: it may do everything.
+/// The built-in role, which permits everything.
 pub const ADMIN: &str = "admin";
 
 /// The name of a role: 1 to 64 lower-case letters, digits, `-` and `_`.
@@ -22,17 +22,17 @@ pub const ADMIN: &str = "admin";
 pub struct RoleName(String);
 
 impl RoleName {
-    /// The role that is always there.
+    /// Returns the name of the built-in role.
     pub fn admin() -> RoleName {
         RoleName(ADMIN.to_owned())
     }
 
-    /// As text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is the role that is always there.
+    /// Reports whether this is the built-in role.
     pub fn is_admin(&self) -> bool {
         self.0 == ADMIN
     }
@@ -58,7 +58,7 @@ impl From<RoleName> for String {
     }
 }
 
-/// What a role is for: at most 256 characters on one line.
+/// The description of a role: at most 256 characters on one line.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("maxLength" = 256))]
@@ -81,35 +81,35 @@ impl From<Description> for String {
     }
 }
 
-/// A role, as it is stored.
+/// A role, as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Role {
-    /// Its name.
+    /// The name of the role.
     pub role: RoleName,
-    /// What it grants.
+    /// The grants of the role.
     pub permissions: Vec<Grant>,
-    /// What it is for.
+    /// The purpose of the role.
     pub description: Description,
-    /// When it was defined last.
+    /// When the role was last defined.
     pub defined_at: Timestamp,
 }
 
 impl Role {
-    /// All stored roles.
+    /// The prefix of all stored roles.
     pub const PREFIX: &'static str = "role/";
 
-    /// Where a role is stored.
+    /// Returns the store key of a role.
     pub fn key(name: &RoleName) -> String {
         format!("{}{}", Role::PREFIX, name.as_str())
     }
 
-    /// A role and the head of the chain that records its changes, as one snapshot.
+    /// Reads a role and the head of the chain that records its changes, as one snapshot.
     pub fn read(name: &RoleName, ports: &Ports) -> Result<(Found<Role>, Found<Head>)> {
         records::read_both([Role::key(name), Chain::head_key(Chain::shared())], ports)
     }
 }
 
-impl Ground for Role {
+impl AuthoritySource for Role {
     fn record_key(&self) -> String {
         Role::key(&self.role)
     }
@@ -119,26 +119,26 @@ impl Ground for Role {
     }
 }
 
-/// Power rests on what a role grants, and on nothing else of it.
+/// The authority that a role confers depends only on its grants.
 fn basis(permissions: &[Grant]) -> String {
     ground::digest(&permissions)
 }
 
-/// What one role grants to its holder.
+/// The grants that one role confers on its holder.
 #[derive(Clone, Debug)]
 pub struct Granted {
-    /// The role.
+    /// The name of the role.
     pub role: RoleName,
-    /// What it grants; empty when the role is not defined any more.
+    /// The grants of the role; empty if the role is no longer defined.
     pub permissions: Vec<Grant>,
     /// Whether the role is defined.
     pub is_defined: bool,
 }
 
 impl Granted {
-    /// Store key under which something is stored once the role is defined as something
-    /// else: the mark of the definition, or if there is none the role itself. The role
-    /// that is always there has none.
+    /// Returns the store key that receives a record when the definition of the role
+    /// changes: the marker of the definition or, for an undefined role, the key of the
+    /// role itself. The built-in role has none.
     pub(super) fn mark(&self) -> Option<String> {
         if self.role.is_admin() {
             return None;
@@ -150,7 +150,7 @@ impl Granted {
     }
 }
 
-/// What these roles grant, role by role.
+/// Returns the grants of these roles, role by role.
 pub fn granted(roles: &[RoleName], ports: &Ports) -> Result<Vec<Granted>> {
     let keys: Vec<String> = roles.iter().map(Role::key).collect();
     let entries = ports.store.get(&keys)?;

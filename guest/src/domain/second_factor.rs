@@ -1,15 +1,14 @@
-//! The second factor of an account: an app that shows one-time passwords, and
-//! recovery codes for when it is lost.
+//! The second factor of an account: an app that shows one-time passwords, and recovery
+//! codes for when the app is lost.
 //!
-//! A code is used up by the write that stores what is left after it. That write
-//! holds on to the account as it was read, so of two who use one code at once
-//! only one succeeds.
+//! A code is used up by the write that stores the remaining state. That write expects the
+//! account as it was read, so only one of two concurrent uses of a code succeeds.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::assurance::Proof;
+use super::assurance::AuthMethod;
 use super::context::Context;
 use super::id::Id;
 use super::recovery_code::{self, RecoveryCode, RecoveryCodeHash};
@@ -17,11 +16,11 @@ use super::secret::Secret;
 use super::totp::{TotpCode, TotpSecret};
 use crate::error::Result;
 
-/// The names of the methods, as a challenge offers them.
+/// The names of the methods that a challenge offers.
 const TOTP: &str = "totp";
 const RECOVERY_CODE: &str = "recovery_code";
 
-/// A second factor that counts.
+/// A confirmed second factor.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SecondFactor {
     nonce: Id,
@@ -29,21 +28,20 @@ pub struct SecondFactor {
     recovery_codes: Vec<RecoveryCodeHash>,
 }
 
-/// One whose owner has yet to show that their app has the secret.
+/// A second factor whose owner has yet to prove that their app has the secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Enrolment {
     nonce: Id,
 }
 
-/// What answers a challenge: the six digits that the app shows, or a recovery
-/// code.
+/// The answer to a challenge: the six digits that the app shows, or a recovery code.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "Zeroizing<String>")]
 #[schemars(with = "String", extend("format" = "password", "writeOnly" = true))]
 pub enum Code {
-    /// Of the app.
+    /// A one-time password of the app.
     Totp(TotpCode),
-    /// Of the drawer.
+    /// A recovery code.
     Recovery(RecoveryCode),
 }
 
@@ -57,9 +55,9 @@ impl TryFrom<Zeroizing<String>> for Code {
     }
 }
 
-/// What people typed or copied, without what may stand between the characters of a
-/// code: blanks and line breaks of any kind, and hyphens, which word processors make
-/// others of (U+2010 to U+2015).
+/// Removes what may separate the characters of a code that was typed or copied: spaces and
+/// line breaks of any kind, and hyphens, which word processors replace with other dashes
+/// (U+2010 to U+2015).
 pub(super) fn without_separators(typed: &str) -> impl Iterator<Item = char> {
     let is_hyphen = |c: char| c == '-' || ('\u{2010}'..='\u{2015}').contains(&c);
     typed
@@ -68,20 +66,20 @@ pub(super) fn without_separators(typed: &str) -> impl Iterator<Item = char> {
 }
 
 impl Enrolment {
-    /// Which app it is to become.
+    /// Returns the id that the app will have.
     pub fn app(&self) -> Id {
         self.nonce
     }
 
-    /// Begins one, with the secret for its owner's app.
+    /// Begins an enrolment, and returns the secret for the owner's app.
     pub fn begin(user_id: Id, context: &Context) -> Result<(Enrolment, TotpSecret)> {
         let nonce = Id::random(context.ports.random)?;
         let secret = TotpSecret::derive(user_id, nonce, &context.ports)?;
         Ok((Enrolment { nonce }, secret))
     }
 
-    /// The factor, and its recovery codes to be shown once, if the code is one
-    /// that the app shows now.
+    /// Returns the factor, and its recovery codes to be shown once, or `None` if the app
+    /// does not show this code now.
     pub fn confirm(
         &self,
         code: &TotpCode,
@@ -103,19 +101,19 @@ impl Enrolment {
 }
 
 impl SecondFactor {
-    /// Which app it is, of those that the account has had.
+    /// Returns the id of the app, which distinguishes it from earlier apps of the account.
     pub fn app(&self) -> Id {
         self.nonce
     }
 
-    /// What the code proves, and the factor once that code has been used up;
-    /// `None`: it is not good, or not any more.
+    /// Returns the method that the code proves, and the factor with that code used up, or
+    /// `None` if the code is not valid or no longer valid.
     pub fn accept(
         &self,
         code: &Code,
         user_id: Id,
         context: &Context,
-    ) -> Result<Option<(SecondFactor, Proof)>> {
+    ) -> Result<Option<(SecondFactor, AuthMethod)>> {
         let mut used = self.clone();
         match code {
             Code::Totp(code) => {
@@ -125,7 +123,7 @@ impl SecondFactor {
                     return Ok(None);
                 };
                 used.last_step = step;
-                Ok(Some((used, Proof::Totp)))
+                Ok(Some((used, AuthMethod::Totp)))
             }
             Code::Recovery(code) => {
                 let set = &self.recovery_codes;
@@ -134,13 +132,13 @@ impl SecondFactor {
                     return Ok(None);
                 };
                 used.recovery_codes = rest;
-                Ok(Some((used, Proof::RecoveryCode)))
+                Ok(Some((used, AuthMethod::RecoveryCode)))
             }
         }
     }
 
-    /// With a new set of recovery codes, to be shown once, in the place of the
-    /// old one.
+    /// Returns the factor with a new set of recovery codes, to be shown once, which
+    /// replaces the old set.
     pub fn with_new_codes(
         &self,
         user_id: Id,
@@ -154,7 +152,7 @@ impl SecondFactor {
         Ok((renewed, codes))
     }
 
-    /// What a challenge can be answered with.
+    /// Returns the methods that can answer a challenge.
     pub fn methods(&self) -> Vec<&'static str> {
         match self.recovery_codes.is_empty() {
             true => vec![TOTP],

@@ -1,4 +1,4 @@
-//! Text that must not be shown.
+//! Secret text that must not be shown.
 
 use std::fmt;
 
@@ -6,20 +6,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// A secret that a caller hands over or is handed: a token. Zeroed when
-/// dropped, and not shown by `Debug`.
+/// A secret such as a token. It is zeroed when dropped, and not shown by `Debug`.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(with = "String", extend("format" = "password"))]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over.
+    /// Takes ownership of the text.
     pub fn new(text: String) -> Secret {
         Secret(Zeroizing::new(text))
     }
 
-    /// The text itself.
+    /// Returns the text itself.
     pub fn expose(&self) -> &str {
         &self.0
     }

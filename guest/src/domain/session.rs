@@ -1,5 +1,5 @@
-//! Sessions: what a login begins and a logout ends. A session that is over is
-//! not there any more, and so cannot come back.
+//! Sessions, which a login begins and a logout ends. Ending a session deletes its record,
+//! so it can never be revived.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::access_token::{AccessToken, Claims};
 use super::account::Account;
 use super::api_key::{self, EndApiKeys, EndedSessions};
-use super::assurance::{self, Proof};
+use super::assurance::{self, AuthMethod};
 use super::audit::{Chain, Event, Head};
 use super::context::Context;
-use super::ground::Ground;
+use super::ground::AuthoritySource;
 use super::id::Id;
 use super::records::{self, Batch, Found, Stored};
 use super::refresh_token::{RefreshToken, RefreshTokenHash};
@@ -22,63 +22,62 @@ use crate::error::{AuthError, FieldError, Result};
 use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
 
-/// Sessions on one page of a list.
+/// The number of sessions on one page of a list.
 const PAGE: u32 = 100;
-/// How far the clocks of several hosts may lie apart.
+/// The largest accepted difference between the clocks of several hosts.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
-/// A session, as it is stored.
+/// A session, as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
-    /// The `sid` of its tokens.
+    /// The `sid` of the session's tokens.
     pub session_id: Id,
-    /// Whose it is.
+    /// The account of the session.
     pub user_id: Id,
-    /// Of the account, which cannot change it.
+    /// The user name of the account, which never changes.
     pub username: Username,
-    /// The account's when the session began.
+    /// The session epoch of the account when the session began.
     pub epoch: u64,
-    /// When it began, and its owner proved who they are (`auth_time`).
+    /// When the session began, which is when its owner authenticated (`auth_time`).
     pub auth_time: Timestamp,
-    /// How they did (RFC 8176).
+    /// The methods that the owner authenticated with (RFC 8176).
     pub amr: Vec<String>,
-    /// When its tokens were last refreshed.
+    /// When the session's tokens were last refreshed.
     pub refreshed_at: Timestamp,
-    /// When it ends if it is not refreshed before.
+    /// When the session ends unless it is refreshed before.
     pub idle_expires_at: Timestamp,
-    /// When it ends in any case.
+    /// When the session ends in any case.
     pub expires_at: Timestamp,
-    /// How often it was refreshed: the generation of the one refresh token that
-    /// is good.
+    /// The number of refreshes: the generation of the only valid refresh token.
     pub generation: u32,
     /// The keyed hash of that refresh token.
     pub refresh_token: RefreshTokenHash,
 }
 
 impl Session {
-    /// All sessions.
+    /// The prefix of all sessions.
     pub const PREFIX: &'static str = "session/";
 
-    /// Where a session is stored.
+    /// Returns the store key of a session.
     pub fn key(session_id: Id) -> String {
         format!("{}{session_id}", Session::PREFIX)
     }
 
-    /// Where it is stored that an account has this session.
+    /// Returns the store key of the index entry that lists this session under its account.
     pub fn index_key(user_id: Id, session_id: Id) -> String {
         format!("{}{session_id}", Session::index_prefix(user_id))
     }
 
-    /// All sessions of an account.
+    /// Returns the prefix of the index entries of all sessions of an account.
     pub fn index_prefix(user_id: Id) -> String {
         format!("account-session/{user_id}/")
     }
 
-    /// A session of an account whose owner has just proved who they are, with
-    /// its first refresh token.
+    /// Begins a session of an account whose owner has just authenticated, with its first
+    /// refresh token.
     pub fn begin(
         account: &Account,
-        proof: Proof,
+        proof: AuthMethod,
         context: &Context,
     ) -> Result<(Session, RefreshToken)> {
         let now = context.now();
@@ -101,7 +100,7 @@ impl Session {
         Ok((session, refresh_token))
     }
 
-    /// The session after a refresh, with its next refresh token.
+    /// Returns the session after a refresh, with its next refresh token.
     pub fn refreshed(&self, context: &Context) -> Result<(Session, RefreshToken)> {
         let now = context.now();
         let generation = self.generation.saturating_add(1);
@@ -116,38 +115,39 @@ impl Session {
         Ok((session, refresh_token))
     }
 
-    /// How surely it is its owner's (`acr`): `aal1`, or with a second factor `aal2`.
+    /// Returns the authentication context class (`acr`): `aal1`, or `aal2` with a second
+    /// factor.
     pub fn acr(&self) -> &'static str {
         assurance::acr(&self.amr)
     }
 
-    /// Whether it has expired, or the clock stands so far before its beginning
-    /// that nothing can be said of it.
+    /// Reports whether the session has expired, or the clock is so far before its
+    /// beginning that its state cannot be judged.
     pub fn is_over(&self, now: Timestamp) -> bool {
         now >= self.idle_expires_at
             || now >= self.expires_at
             || now + CLOCK_TOLERANCE < self.auth_time
     }
 
-    /// The session with this id, expired or not.
+    /// Reads the session with this id, expired or not.
     pub fn read(session_id: Id, ports: &Ports) -> Result<Found<Session>> {
         records::read(Session::key(session_id), ports)
     }
 
-    /// The live session of a valid access token for ourselves; `None` for any other
-    /// token.
+    /// Returns the live session of a valid access token for this service itself, or `None`
+    /// for any other token.
     pub fn of_access_token(token: &str, context: &Context) -> Result<Option<Session>> {
         let live = Session::of_access_token_for(&context.settings.audience, token, context)?;
         Ok(live.map(|live| live.session.value))
     }
 
-    /// The same, for a token that was issued for this audience, with all that it
-    /// stands for.
+    /// Returns the same for a token that was issued for this audience, together with its
+    /// claims and account.
     pub fn of_access_token_for(
         audience: &str,
         token: &str,
         context: &Context,
-    ) -> Result<Option<Live>> {
+    ) -> Result<Option<LiveSession>> {
         let now = context.now();
         let Some(signed) = AccessToken::verify(token, audience, context)? else {
             return Ok(None);
@@ -163,13 +163,13 @@ impl Session {
             return Ok(None);
         };
         let kid = signed.kid();
-        let Some(claims) = signed.current(&keys.value, now) else {
+        let Some(claims) = signed.verify(&keys.value, now) else {
             return Ok(None);
         };
         if !session.value.is_alive(&account.value, now) {
             return Ok(None);
         }
-        Ok(Some(Live {
+        Ok(Some(LiveSession {
             claims,
             kid,
             session,
@@ -177,7 +177,7 @@ impl Session {
         }))
     }
 
-    /// Whether it is a session of this account that is good for something.
+    /// Reports whether this is a usable session of this account.
     pub fn is_alive(&self, account: &Account, now: Timestamp) -> bool {
         !self.is_over(now)
             && account.is_active()
@@ -186,22 +186,23 @@ impl Session {
     }
 }
 
-impl Ground for Session {
+impl AuthoritySource for Session {
     fn record_key(&self) -> String {
         Session::key(self.session_id)
     }
 
-    /// That it is there: a refresh takes nothing from it.
+    /// Empty: authority depends only on the session's existence, which a refresh does not
+    /// affect.
     fn basis(&self) -> String {
         String::new()
     }
 }
 
-/// What a valid access token stands for, as one snapshot.
-pub struct Live {
-    /// What the token says.
+/// A verified access token with its session and account, read as one snapshot.
+pub struct LiveSession {
+    /// The claims of the token.
     pub claims: Claims,
-    /// The key that signed it.
+    /// The key that signed the token.
     pub kid: Id,
     /// The session.
     pub session: Stored<Session>,
@@ -209,8 +210,8 @@ pub struct Live {
     pub account: Stored<Account>,
 }
 
-/// The session and the account of who acts, to be changed together.
-pub struct Own {
+/// The session and the account of the actor, to be changed together.
+pub struct CurrentLogin {
     /// The session.
     pub session: Stored<Session>,
     /// The account.
@@ -219,11 +220,12 @@ pub struct Own {
     pub head: Found<Head>,
 }
 
-impl Own {
-    /// Reads them. Whoever commits on the head was still logged in as they did.
+impl CurrentLogin {
+    /// Reads all three as one snapshot. Committing on this head proves that the session
+    /// was still alive at that time.
     ///
-    /// Fails with -32001 when the session is over by now.
-    pub fn read(context: &Context) -> Result<Own> {
+    /// Fails with -32001 if the session has ended.
+    pub fn read(context: &Context) -> Result<CurrentLogin> {
         let own = context.actor().session()?;
         let (session, account, head) =
             read_with_account(own.session_id, own.user_id, &context.ports)?;
@@ -233,7 +235,7 @@ impl Own {
         if !session.value.is_alive(&account.value, context.now()) {
             return Err(AuthError::invalid_token());
         }
-        Ok(Own {
+        Ok(CurrentLogin {
             session,
             account,
             head,
@@ -241,9 +243,10 @@ impl Own {
     }
 }
 
-/// A session, its account and the head of that one's audit chain, as one snapshot.
-/// Read one after the other they may be of two epochs, when the session itself
-/// changes the password in between: it goes on, and would look as if it were over.
+/// Reads a session, its account and the head of the account's audit chain as one snapshot.
+/// If they were read one after the other, they could belong to two epochs, when the
+/// session itself changes the password in between: it continues, but would appear to be
+/// over.
 pub fn read_with_account(
     session_id: Id,
     user_id: Id,
@@ -257,15 +260,15 @@ pub fn read_with_account(
     records::read_three(keys, ports)
 }
 
-/// Ends a session for good: the session, its place in the account's list, and
-/// the record of it go in one batch. False: a race was lost.
+/// Ends a session permanently: one batch deletes the session and its index entry and
+/// records the event. Returns `false` if a race was lost.
 pub fn end(session: &Stored<Session>, event: Event, context: &Context) -> Result<bool> {
     let ended = end_with_keys(session, EndApiKeys::None, event, context)?;
     Ok(ended.is_some())
 }
 
-/// The same, together with the API keys that the session made. Returns their ids, or
-/// `None` when a race was lost.
+/// Ends a session together with the API keys that it created. Returns the ids of the keys,
+/// or `None` if a race was lost.
 pub fn end_with_keys(
     session: &Stored<Session>,
     keys: EndApiKeys,
@@ -290,9 +293,9 @@ pub fn end_with_keys(
     Ok(batch.commit(context)?.then_some(ended_keys))
 }
 
-/// Ends all sessions of an account but one, and the API keys that go with them, in the
-/// batch of a change of the account: its epoch goes on, and only that one session goes
-/// along. Returns the ids of the keys.
+/// Ends all sessions of an account but one, and the API keys that end with them, in the
+/// batch of a change to the account: the account gets a new epoch, and only the kept
+/// session moves to it. Returns the ids of the keys.
 pub fn end_all_but(
     kept: &Stored<Session>,
     account: &Stored<Account>,
@@ -316,11 +319,11 @@ pub fn end_all_but(
 pub struct SessionPage {
     /// The sessions.
     pub sessions: Vec<Session>,
-    /// Where the next page begins; `None`: this was the last.
+    /// The start of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// The live sessions of an account, after the session id `after`.
+/// Returns a page of the account's live sessions, after the session id `after`.
 pub fn list(user_id: Id, after: Option<&str>, context: &Context) -> Result<SessionPage> {
     let ports = &context.ports;
     let prefix = Session::index_prefix(user_id);
@@ -347,7 +350,7 @@ pub fn list(user_id: Id, after: Option<&str>, context: &Context) -> Result<Sessi
     })
 }
 
-/// The live session that an access token names.
+/// Returns the live session of an access token.
 ///
 /// Fails with -32001 for any token that is not valid.
 pub fn require(token: &str, context: &Context) -> Result<Session> {
@@ -357,7 +360,7 @@ pub fn require(token: &str, context: &Context) -> Result<Session> {
     }
 }
 
-/// The session with this id, if it is alive.
+/// Returns the session with this id if it is alive.
 pub fn read_alive(session_id: Id, context: &Context) -> Result<Option<Session>> {
     let Some(session) = Session::read(session_id, &context.ports)? else {
         return Ok(None);
@@ -379,18 +382,18 @@ fn is_dead(session: &Session, context: &Context) -> Result<bool> {
     Ok(!account.is_some_and(|account| session.is_alive(&account.value, now)))
 }
 
-/// What one call of [`sweep`] did.
+/// The result of one call of [`sweep`].
 pub struct Swept {
-    /// How many sessions it looked at.
+    /// The number of sessions that were examined.
     pub examined: u32,
-    /// How many of them had expired, and are gone.
+    /// The number of expired sessions that were deleted.
     pub deleted: u32,
-    /// Where to go on; `None`: all has been seen.
+    /// The key to continue after; `None` if all sessions have been examined.
     pub next: Option<String>,
 }
 
-/// Deletes expired sessions among the first `limit` after the key `after`. What
-/// cannot be read or was changed meanwhile is left to the next sweep.
+/// Deletes the expired sessions among the first `limit` after the key `after`. Sessions
+/// that cannot be read or have changed in the meantime are left for the next sweep.
 pub fn sweep(after: Option<&str>, limit: u32, context: &Context) -> Result<Swept> {
     let ports = &context.ports;
     let page = ports.store.scan(Session::PREFIX, after, limit)?;

@@ -1,9 +1,8 @@
 //! The keys that sign access tokens.
 //!
-//! A key is derived from the host's master secret under its id (`kid`, RFC 7515
-//! section 4.1.4), so that what is stored of it tells only that it is there. A
-//! key that is not stored signs nothing and verifies nothing, whatever could be
-//! derived for its id.
+//! A key is derived from the host's master secret under its id (`kid`, RFC 7515 section
+//! 4.1.4), so the stored record only shows that the key exists. A key that is not stored
+//! neither signs nor verifies anything, although it could be derived from its id.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,35 +16,35 @@ use super::time::Timestamp;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::Ports;
 
-/// The first digits of session ids. Each has a mark of its own that a key was ended: a
-/// store that locks what a batch expects then makes no queue of all sessions.
+/// The first digits of session ids. Each has its own marker that a key was ended, so that
+/// stores that lock the expected keys of a batch do not serialise all sessions.
 const LANES: &str = "0123456789abcdef";
-/// No more keys than these are kept; those that verify nothing any more go first.
+/// The most keys that are kept; those that no longer verify anything are removed first.
 const MAX_KEYS: usize = 20;
 
-/// A signing key, as it is stored.
+/// A signing key, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SigningKey {
-    /// What tokens call it.
+    /// The key id in tokens.
     pub kid: Id,
-    /// Since when it is there.
+    /// When the key was created.
     pub created_at: Timestamp,
-    /// Until when tokens that it signed are good; none: it signs.
+    /// When the last token that it signed expires; `None` while it is the key that signs.
     pub retires_at: Option<Timestamp>,
 }
 
-/// All signing keys, the one that signs last.
+/// All signing keys; the last one signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SigningKeys(Vec<SigningKey>);
 
 impl SigningKeys {
-    /// Where they are stored.
+    /// The store key of the signing keys.
     pub const KEY: &'static str = "signing-keys";
 
-    /// The keys; the first one is made when there is none.
+    /// Loads the keys, and creates the first one if there is none.
     pub fn load(context: &Context) -> Result<SigningKeys> {
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             let found = records::read(SigningKeys::KEY.to_owned(), &context.ports)?;
             if let Some(Stored { value, .. }) = found {
                 return Ok(Some(value));
@@ -57,15 +56,15 @@ impl SigningKeys {
         })
     }
 
-    /// The keys and the head of the chain that records their changes, as one
+    /// Reads the keys and the head of the chain that records their changes, as one
     /// snapshot.
     pub fn read(ports: &Ports) -> Result<(Found<SigningKeys>, Found<Head>)> {
         let head = Chain::head_key(Chain::shared());
         records::read_both([SigningKeys::KEY.to_owned(), head], ports)
     }
 
-    /// Marks all of them as ended, in the batch of a rotation that ends them: an actor
-    /// with a token that one of them signed commits nothing after that.
+    /// Marks all keys as ended, in the batch of a rotation that ends them: an actor with a
+    /// token signed by one of them commits nothing after that.
     pub fn end_all(&self, batch: &mut Batch) {
         for key in &self.0 {
             for lane in LANES.chars() {
@@ -74,33 +73,34 @@ impl SigningKeys {
         }
     }
 
-    /// One by one, the one that signs last.
+    /// Returns the keys as a slice; the last one signs.
     pub fn as_slice(&self) -> &[SigningKey] {
         &self.0
     }
 
-    /// The key that signs.
+    /// Returns the key that signs.
     pub fn current(&self) -> Option<&SigningKey> {
         self.0.last().filter(|key| key.retires_at.is_none())
     }
 
-    /// Whether tokens that this key signed are good at this time.
-    pub fn accept(&self, kid: Id, now: Timestamp) -> bool {
+    /// Reports whether tokens signed by this key are valid at this time.
+    pub fn is_valid(&self, kid: Id, now: Timestamp) -> bool {
         let mut keys = self.0.iter();
         keys.any(|key| key.kid == kid && !key.is_retired(now))
     }
 
-    /// Whether this key is or was one of ours that nobody has ended.
-    pub fn know(&self, kid: Id) -> bool {
+    /// Reports whether this is a key of this service, active or retired, that was not
+    /// ended.
+    pub fn contains(&self, kid: Id) -> bool {
         self.0.iter().any(|key| key.kid == kid)
     }
 
-    /// The keys after a rotation: a new one signs, and the one before it verifies
-    /// for as long as its last token lives. With `end_previous` all others are
-    /// gone, and with them every token that they signed.
+    /// Returns the keys after a rotation: a new key signs, and the previous one verifies
+    /// for as long as its last token lives. With `end_previous` all other keys are
+    /// removed, and every token that they signed becomes invalid.
     ///
-    /// Fails with -32000 when as many as can be kept still sign or verify: none of
-    /// them may go before its tokens have expired.
+    /// Fails with -32000 if the maximum number of keys still sign or verify: none of them
+    /// may be removed before its tokens have expired.
     pub fn rotated(&self, end_previous: bool, context: &Context) -> Result<SigningKeys> {
         let now = context.now();
         let mut keys = match end_previous {
@@ -115,7 +115,7 @@ impl SigningKeys {
         Ok(SigningKeys(keys))
     }
 
-    /// The keys without those that had to go for another one, the oldest first.
+    /// Returns the keys without the oldest retired ones that must make room for a new key.
     fn with_room_for_one(&self, now: Timestamp) -> Result<Vec<SigningKey>> {
         let mut keys = self.0.clone();
         let mut surplus = (keys.len() + 1).saturating_sub(MAX_KEYS);
@@ -130,7 +130,7 @@ impl SigningKeys {
         let frees = keys.iter().filter_map(|key| key.retires_at).min();
         Err(AuthError::new(
             Kind::Application,
-            "There are as many signing keys with live tokens as there can be",
+            "The maximum number of signing keys with live tokens is reached",
         )
         .detail("max_signing_keys", MAX_KEYS)
         .detail("next_retires_at", frees.map(Timestamp::to_rfc3339))
@@ -141,8 +141,8 @@ impl SigningKeys {
     }
 }
 
-/// Store key of the mark that the signing key of a session's token was ended before its
-/// time.
+/// Returns the store key of the marker that the signing key of a session's token was ended
+/// early.
 pub fn ended_key(kid: Id, session_id: Id) -> String {
     let lane = session_id.to_string().chars().next();
     ended_mark(kid, lane.unwrap_or_default())
@@ -161,7 +161,7 @@ impl SigningKey {
         })
     }
 
-    /// Whether tokens that it signed are no good any more.
+    /// Reports whether tokens signed by this key are no longer valid.
     fn is_retired(&self, now: Timestamp) -> bool {
         self.retires_at.is_some_and(|end| now >= end)
     }

@@ -1,24 +1,25 @@
-//! The throttle of guesses.
+//! Throttling of attempts to guess secrets.
 //!
-//! Attempts on a secret are counted for each source, so that an attacker elsewhere
-//! cannot lock its owner out; all attempts of strangers together, so that many
-//! sources do not add up; and failures for each source over all secrets, against
-//! one password tried on many names. A source is no stranger once its owner has
-//! proved themselves from there. Names that nobody has are counted like all others.
+//! Three kinds of counters limit attempts on a secret: those of each source, so that an
+//! attacker elsewhere cannot lock the owner out; those of all unknown sources together, so
+//! that using many sources gains nothing; and the failures of each source over all
+//! secrets, against one password tried on many names. A source becomes known after a
+//! successful login from it. Unknown names are counted like all others.
 //!
-//! Counters belong to the one secret that an account has now, not to its name: a new
-//! account, a new password and a new app begin with none, and know no source. What
-//! counted before goes with its time.
+//! Counters belong to the current secret of an account, not to its name: a new account, a
+//! new password and a new app begin without counts and without known sources. Earlier
+//! counters expire.
 //!
-//! An attempt is counted once all is there that its verdict takes, and before
-//! anything depends on the verdict. So many that are made at once count as many, and one
-//! that could not be judged, because the host had no place for its hash, does not count.
-//! What fails after that stays counted: it was judged, and how long the answer took may
-//! tell the verdict.
+//! An attempt is counted once everything is available to judge it, and before anything
+//! depends on the result. So concurrent attempts are all counted, and an attempt that
+//! could not be judged, because the host had no capacity for its hash, is not. An attempt
+//! that fails for another reason after that stays counted: it was judged, and the response
+//! time may reveal the result.
 //!
-//! Codes of a second factor have counters of their own, which a right password
-//! does not touch; recovery codes others than those of an app, so that who has
-//! another's password and guesses cannot keep them from using one.
+//! Codes of a second factor have separate counters, which a correct password does not
+//! reset. Recovery codes have separate counters from those of an app, so that an attacker
+//! with the password who guesses app codes cannot prevent the owner from using a recovery
+//! code.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use hmac::Mac;
 
 use super::account::Account;
 use super::actor::Actor;
-use super::audit::Nobody;
+use super::audit::UnknownAccount;
 use super::context::Context;
 use super::id::Id;
 use super::mac;
@@ -36,64 +37,64 @@ use crate::ports::{Entry, Expect, Ports};
 
 /// How long attempts without a success count, from the first.
 const CONSECUTIVE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How long a source is known after a success.
+/// How long a source stays known after a success.
 const KNOWN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// Records that are looked for to be forgotten.
+/// The number of counters on one page that a reset deletes.
 const PAGE: u32 = 500;
 
-/// Codes that are sent for one account, or to one address, within an hour.
+/// The most codes that are sent for one account, or to one address, within an hour.
 pub const MAX_CODES: i64 = 10;
-/// The same, as long as one source asks for them.
+/// The most of those codes that are sent at the request of one source.
 pub const MAX_CODES_PER_SOURCE: i64 = 3;
-/// The hour.
+/// The length of the hour in seconds.
 pub const CODES_WINDOW_SECONDS: u64 = 60 * 60;
 
 /// A secret that can be guessed.
 #[derive(Clone, Copy)]
 pub enum Authenticator {
-    /// The password that an account has now.
+    /// The current password of an account.
     Password {
-        /// Whose.
+        /// The account.
         of: Id,
-        /// Which of those that the account has had.
+        /// The epoch of the password, which distinguishes it from earlier ones.
         epoch: u64,
     },
     /// The one-time passwords of an app.
     Totp {
-        /// Whose.
+        /// The account.
         of: Id,
-        /// Which of those that the account has had.
+        /// The id of the app, which distinguishes it from earlier ones.
         app: Id,
     },
     /// The recovery codes of this account.
     RecoveryCode(Id),
 }
 
-/// One attempt on a secret that may be made. It is not counted yet.
+/// A permitted attempt on a secret, which is not counted yet.
 pub struct Attempt {
     authenticator: Authenticator,
     keys: AttemptKeys,
     is_known: bool,
 }
 
-/// One attempt on a secret, counted.
+/// An attempt on a secret that was counted.
 pub struct Counted {
     keys: AttemptKeys,
     is_known: bool,
 }
 
 impl Attempt {
-    /// Whether one may be made from here.
+    /// Checks whether an attempt may be made from the caller's source.
     ///
-    /// Fails with -32003 when there were too many. Nothing is counted: what is
-    /// refused leaves nothing behind.
+    /// Fails with -32003 if there were too many attempts. Nothing is counted: a rejected
+    /// attempt leaves no trace.
     pub fn admit(authenticator: Authenticator, context: &Context) -> Result<Attempt> {
         let limits = &context.settings.throttling;
         let keys = AttemptKeys::new(authenticator, context)?;
         let wanted = [
             source_key(context)?,
             keys.known_source.clone(),
-            keys.of_strangers.clone(),
+            keys.of_unknown_sources.clone(),
             keys.of_known_source.clone(),
             keys.window.clone(),
         ];
@@ -101,13 +102,13 @@ impl Attempt {
         let mut next = || entries.next().flatten();
         let failures = count(next().as_ref());
         let is_known = next().is_some();
-        let of_strangers = count(next().as_ref());
+        let of_unknown_sources = count(next().as_ref());
         let of_known_source = count(next().as_ref());
         let in_window = count(next().as_ref());
         if failures >= limits.failures_per_source {
             return Err(too_many(context));
         }
-        if !is_known && of_strangers >= limits.consecutive_attempts {
+        if !is_known && of_unknown_sources >= limits.consecutive_attempts {
             return Err(authenticator.locked());
         }
         if in_window >= limits.attempts_per_source {
@@ -123,10 +124,9 @@ impl Attempt {
         })
     }
 
-    /// Counts it.
+    /// Counts the attempt.
     ///
-    /// Fails with -32003 when it is one too many, since others were made at the same
-    /// time.
+    /// Fails with -32003 if concurrent attempts have exceeded the limit.
     pub fn count(self, context: &Context) -> Result<Counted> {
         let Attempt {
             authenticator,
@@ -141,12 +141,12 @@ impl Attempt {
         if authenticator.can_be_guessed() {
             let consecutive = match is_known {
                 true => &keys.of_known_source,
-                false => &keys.of_strangers,
+                false => &keys.of_unknown_sources,
             };
             let tried = match store.add(consecutive, 1, ttl(CONSECUTIVE)) {
                 Ok(tried) => tried,
                 Err(error) => {
-                    // If that fails too, the attempt stays counted.
+                    // If this fails too, the attempt stays counted.
                     let _ = give_back(&keys.window, window(context), context);
                     return Err(error.into());
                 }
@@ -160,16 +160,20 @@ impl Attempt {
 }
 
 impl Counted {
-    /// Whether the owner has proved themselves from this source before.
+    /// Reports whether the owner has authenticated from this source before.
     pub fn is_from_known_source(&self) -> bool {
         self.is_known
     }
 
-    /// Forgets all attempts but those from other known sources, in the batch of
-    /// one that went well, and knows its source from then on.
+    /// Resets all counters except those of other known sources, and makes the caller's
+    /// source known, in the batch of a successful attempt.
     pub fn succeed(&self, batch: &mut Batch) {
         let keys = &self.keys;
-        for counter in [&keys.window, &keys.of_known_source, &keys.of_strangers] {
+        for counter in [
+            &keys.window,
+            &keys.of_known_source,
+            &keys.of_unknown_sources,
+        ] {
             batch.delete(counter.clone(), Expect::Any);
         }
         keys.know_source(batch);
@@ -177,7 +181,7 @@ impl Counted {
 }
 
 impl Authenticator {
-    /// The password of an account.
+    /// Returns the password of an account.
     pub fn password_of(account: &Account) -> Authenticator {
         Authenticator::Password {
             of: account.user_id,
@@ -185,15 +189,15 @@ impl Authenticator {
         }
     }
 
-    /// The password of a name without an account.
-    pub fn password_of_nobody(nobody: Nobody) -> Authenticator {
+    /// Returns the password of a name without an account.
+    pub fn password_of_unknown(unknown: UnknownAccount) -> Authenticator {
         Authenticator::Password {
-            of: nobody.id(),
+            of: unknown.id(),
             epoch: 0,
         }
     }
 
-    /// The app of an account; `None`: it has none that counts.
+    /// Returns the app of an account, or `None` if it has no confirmed app.
     pub fn totp_of(account: &Account) -> Option<Authenticator> {
         let factor = account.second_factor.as_ref()?;
         Some(Authenticator::Totp {
@@ -202,13 +206,13 @@ impl Authenticator {
         })
     }
 
-    /// A recovery code has 140 bits: to count attempts of strangers on it would
-    /// help nobody but who wants to keep its owner from using it.
+    /// A recovery code has 140 bits: counting attempts from unknown sources would only let
+    /// an attacker lock the owner out.
     fn can_be_guessed(self) -> bool {
         !matches!(self, Authenticator::RecoveryCode(_))
     }
 
-    /// The error when waiting will not help for long.
+    /// Returns the error for a lock that lasts longer than the window.
     fn locked(self) -> AuthError {
         let action = match self {
             Authenticator::Password { .. } => {
@@ -223,11 +227,11 @@ impl Authenticator {
     }
 }
 
-/// Where the counters of one secret, tried from one source, are stored.
+/// The store keys of the counters of one secret, tried from one source.
 struct AttemptKeys {
     window: String,
     of_known_source: String,
-    of_strangers: String,
+    of_unknown_sources: String,
     known_source: String,
 }
 
@@ -236,9 +240,9 @@ impl AttemptKeys {
         let secret = secret_name(authenticator, &context.ports)?;
         let source = name(&[context.caller.source.as_str()], &context.ports)?;
         Ok(AttemptKeys {
-            window: format!("{}{source}", windows_of(&secret)),
-            of_known_source: format!("{}{source}", known_of(&secret)),
-            of_strangers: strangers_of(&secret),
+            window: format!("{}{source}", window_prefix(&secret)),
+            of_known_source: format!("{}{source}", known_source_prefix(&secret)),
+            of_unknown_sources: unknown_sources_key(&secret),
             known_source: format!("known-source/{secret}/{source}"),
         })
     }
@@ -248,7 +252,7 @@ impl AttemptKeys {
     }
 }
 
-/// Knows the caller's source from then on, in the batch of what makes the secret.
+/// Makes the caller's source known, in the batch of the change that creates the secret.
 pub fn know_source(
     authenticator: Authenticator,
     batch: &mut Batch,
@@ -258,20 +262,20 @@ pub fn know_source(
     Ok(())
 }
 
-/// Whether strangers may not even try this secret any more.
+/// Reports whether attempts from unknown sources are locked out.
 pub fn is_locked(authenticator: Authenticator, context: &Context) -> Result<bool> {
-    let key = strangers_of(&secret_name(authenticator, &context.ports)?);
+    let key = unknown_sources_key(&secret_name(authenticator, &context.ports)?);
     let counter = context.ports.store.get(&[key])?.pop().flatten();
     Ok(count(counter.as_ref()) >= context.settings.throttling.consecutive_attempts)
 }
 
-/// Forgets attempts on this secret, from wherever, in a batch. With a flood of
-/// sources some may be left that are forgotten at the end of the window anyway.
+/// Resets the counters of this secret for all sources, in a batch. If there are very many
+/// sources, some counters may remain, which expire at the end of the window anyway.
 pub fn forget(authenticator: Authenticator, batch: &mut Batch, ports: &Ports) -> Result<()> {
     let secret = secret_name(authenticator, ports)?;
-    batch.delete(strangers_of(&secret), Expect::Any);
-    delete_page(&known_of(&secret), batch, ports)?;
-    delete_page(&windows_of(&secret), batch, ports)
+    batch.delete(unknown_sources_key(&secret), Expect::Any);
+    delete_page(&known_source_prefix(&secret), batch, ports)?;
+    delete_page(&window_prefix(&secret), batch, ports)
 }
 
 fn delete_page(prefix: &str, batch: &mut Batch, ports: &Ports) -> Result<()> {
@@ -281,10 +285,10 @@ fn delete_page(prefix: &str, batch: &mut Batch, ports: &Ports) -> Result<()> {
     Ok(())
 }
 
-/// Counts a request to reset the password of whoever has this name or address,
-/// for the pair of name and source and for the source.
+/// Counts a request to reset the password of the account with this name or address, for
+/// the pair of name and source and for the source.
 ///
-/// Fails with -32003 when it is one too many.
+/// Fails with -32003 if it is one too many.
 pub fn count_reset(whose: &str, context: &Context) -> Result<()> {
     check_source(context)?;
     let key = counter_key(&["reset", whose, context.caller.source.as_str()], context)?;
@@ -295,15 +299,16 @@ pub fn count_reset(whose: &str, context: &Context) -> Result<()> {
     count_failure(context)
 }
 
-/// Counts a code for what `parts` name; false: it is one too many, and must not
-/// be sent. A mailbox is not to be filled by whoever knows its address; and who
-/// asks for a code of somebody else's cannot soon keep them from getting one.
+/// Counts a code for the target that `parts` name. Returns `false` if it is one too many
+/// and must not be sent: no caller may flood a mailbox whose address it knows, and
+/// requests by one source must not soon prevent the owner from getting a code.
 pub fn may_send_code(parts: &[&str], context: &Context) -> Result<bool> {
     let from_here = [parts, &[context.caller.source.as_str()]].concat();
     let hour = ttl(Duration::from_secs(CODES_WINDOW_SECONDS));
     let store = context.ports.store;
     let here = store.add(&counter_key(&from_here, context)?, 1, hour)? <= MAX_CODES_PER_SOURCE;
-    // The same work in either case; but what is not sent does not count for others.
+    // The work is the same in either case, but a code that is not sent does not count for
+    // other sources.
     let delta = i64::from(here);
     let anywhere = store.add(&counter_key(parts, context)?, delta, hour)? <= MAX_CODES;
     Ok(here && anywhere)
@@ -319,8 +324,8 @@ pub fn give_code_back(parts: &[&str], context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Takes one off a counter. A counter that has ended meanwhile is not left below zero,
-/// which would allow one attempt more than the limit.
+/// Decrements a counter. A counter that has expired in the meantime is not left below
+/// zero, which would allow one attempt more than the limit.
 fn give_back(counter: &str, ttl_ms: Option<u64>, context: &Context) -> Result<()> {
     let store = context.ports.store;
     if store.add(counter, -1, ttl_ms)? < 0 {
@@ -329,7 +334,7 @@ fn give_back(counter: &str, ttl_ms: Option<u64>, context: &Context) -> Result<()
     Ok(())
 }
 
-/// Fails with -32003 when there were too many failures from the caller's source.
+/// Fails with -32003 if there were too many failures from the caller's source.
 pub fn check_source(context: &Context) -> Result<()> {
     let key = source_key(context)?;
     let counter = context.ports.store.get(&[key])?.pop().flatten();
@@ -339,8 +344,8 @@ pub fn check_source(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Fails with -32003 when there were too many failures, or registrations, from the
-/// caller's source. As with attempts, what counts is [`count_registration`].
+/// Fails with -32003 if there were too many failures, or registrations, from the caller's
+/// source. As with attempts, the binding check is [`count_registration`].
 pub fn admit_registration(context: &Context) -> Result<()> {
     let limits = &context.settings.throttling;
     let keys = [source_key(context)?, registrations_key(context)?];
@@ -356,9 +361,9 @@ pub fn admit_registration(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Counts a registration that has been paid for with its hash, before it is made.
+/// Counts a registration whose hash has been computed, before the account is created.
 ///
-/// Fails with -32003 when it is one too many.
+/// Fails with -32003 if it is one too many.
 pub fn count_registration(context: &Context) -> Result<()> {
     if !has_registration_rate(context) {
         return Ok(());
@@ -371,15 +376,15 @@ pub fn count_registration(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The operator registers any number of accounts.
+/// The operator may register any number of accounts.
 fn has_registration_rate(context: &Context) -> bool {
     !matches!(context.actor(), Actor::Operator)
 }
 
 /// Counts a failure of the caller's source.
 ///
-/// Fails with -32003 when it was one too many: then the caller does not even
-/// learn that it was one.
+/// Fails with -32003 if it was one too many: then the caller does not even learn that the
+/// attempt failed.
 pub fn count_failure(context: &Context) -> Result<()> {
     let key = source_key(context)?;
     let failed = context.ports.store.add(&key, 1, window(context))?;
@@ -389,7 +394,8 @@ pub fn count_failure(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The store need not tell which names were tried, or from where.
+/// Returns a pseudonym, so that the store does not reveal which names were tried, or from
+/// where.
 pub fn pseudonym(parts: &[&str], ports: &Ports) -> Result<[u8; 16]> {
     let mut mac = mac::keyed("pseudonym", ports)?;
     for part in parts {
@@ -418,15 +424,15 @@ fn secret_name(authenticator: Authenticator, ports: &Ports) -> Result<String> {
     }
 }
 
-fn strangers_of(secret: &str) -> String {
+fn unknown_sources_key(secret: &str) -> String {
     format!("throttle/strangers/{secret}")
 }
 
-fn windows_of(secret: &str) -> String {
+fn window_prefix(secret: &str) -> String {
     format!("throttle/window/{secret}/")
 }
 
-fn known_of(secret: &str) -> String {
+fn known_source_prefix(secret: &str) -> String {
     format!("throttle/known/{secret}/")
 }
 
@@ -446,7 +452,7 @@ fn window(context: &Context) -> Option<u64> {
     ttl(context.settings.throttling.window)
 }
 
-/// The error until the window is over.
+/// Returns the error for a limit that lasts until the end of the window.
 fn too_many(context: &Context) -> AuthError {
     AuthError::too_many(context.settings.throttling.window.as_secs())
 }
@@ -456,7 +462,7 @@ fn ttl(duration: Duration) -> Option<u64> {
 }
 
 fn count(counter: Option<&Entry>) -> i64 {
-    // A counter that cannot be read is a full one: fail closed.
+    // A counter that cannot be read counts as full: fail closed.
     counter.map_or(0, |entry| {
         std::str::from_utf8(&entry.value)
             .ok()

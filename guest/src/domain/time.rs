@@ -1,4 +1,4 @@
-//! Time as the domain counts it.
+//! Timestamps.
 
 use std::fmt;
 use std::ops::Add;
@@ -6,36 +6,36 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// RFC 3339 has four digits for the year and no more.
+/// The last time that RFC 3339 can represent, since its years have four digits.
 const END_OF_YEAR_9999_MS: u64 = 253_402_300_799_999;
 
-/// Milliseconds since 1970-01-01T00:00:00Z.
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// From milliseconds since 1970.
+    /// Creates a timestamp from milliseconds since 1970.
     pub fn from_ms(ms: u64) -> Timestamp {
         Timestamp(ms)
     }
 
-    /// Milliseconds since 1970.
+    /// Returns milliseconds since 1970.
     pub fn ms(self) -> u64 {
         self.0
     }
 
-    /// Whole seconds since 1970: the NumericDate of RFC 7519 section 2.
+    /// Returns whole seconds since 1970: the NumericDate of RFC 7519 section 2.
     pub fn seconds(self) -> u64 {
         self.0 / 1000
     }
 
-    /// How long it is from `earlier` to this; zero when that lies in the future.
+    /// Returns the time elapsed since `earlier`, or zero if that is in the future.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// RFC 3339 in UTC with milliseconds: `2026-07-28T09:00:00.000Z`.
+    /// Formats the time as RFC 3339 in UTC with milliseconds: `2026-07-28T09:00:00.000Z`.
     pub fn to_rfc3339(self) -> String {
         let moment = UNIX_EPOCH + Duration::from_millis(self.0.min(END_OF_YEAR_9999_MS));
         humantime::format_rfc3339_millis(moment).to_string()

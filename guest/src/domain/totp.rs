@@ -1,6 +1,6 @@
-//! Time-based one-time passwords (RFC 6238, which is RFC 4226 counted by the
-//! clock): HMAC-SHA1, six digits, steps of 30 seconds. Other choices are allowed,
-//! but many apps take only these, and show wrong codes without a word for others.
+//! Time-based one-time passwords (RFC 6238, that is RFC 4226 with a counter driven by the
+//! clock): HMAC-SHA1, six digits, steps of 30 seconds. The RFC allows other choices, but
+//! many apps support only these and silently show wrong codes for others.
 
 use base32ct::{Base32UpperUnpadded, Encoding as _};
 use hmac::{Hmac, KeyInit, Mac};
@@ -18,14 +18,14 @@ use super::time::Timestamp;
 use crate::error::Result;
 use crate::ports::Ports;
 
-/// How long a code is shown.
+/// How long an app shows a code.
 pub const STEP_SECONDS: u64 = 30;
-/// How many digits a code has.
+/// The number of digits of a code.
 pub const DIGITS: usize = 6;
-/// RFC 4226 section 4 recommends 160 bits.
+/// The length of a secret: RFC 4226 section 4 recommends 160 bits.
 const SECRET_BYTES: usize = 20;
 
-/// Six digits, as an app shows them.
+/// A one-time password: the six digits that the app shows.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "Zeroizing<String>")]
 #[schemars(with = "String", extend("format" = "password", "writeOnly" = true))]
@@ -40,22 +40,22 @@ impl TryFrom<Zeroizing<String>> for TotpCode {
 }
 
 impl TotpCode {
-    /// Apps show the digits in two groups, and people type what they see, or copy it
-    /// with what stands between them.
+    /// Parses what a user typed. Apps show the digits in two groups, and users type or
+    /// copy the separators too.
     pub fn parse(text: &str) -> Option<TotpCode> {
         let digits: Zeroizing<String> = Zeroizing::new(without_separators(text).collect());
-        // A parse alone would take a sign.
+        // `parse` alone would accept a sign.
         let is_code = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
         is_code.then(|| digits.parse().ok().map(TotpCode))?
     }
 }
 
-/// What the app and this service share.
+/// The secret that the app and this service share.
 pub struct TotpSecret(Zeroizing<[u8; SECRET_BYTES]>);
 
 impl TotpSecret {
-    /// The secret is stored nowhere: it follows from the key that the host
-    /// derives, the account, and the nonce of the one enrolment.
+    /// Derives the secret of an enrolment. It is not stored: it follows from a key that
+    /// the host derives, the account, and the nonce of the enrolment.
     pub fn derive(user_id: Id, nonce: Id, ports: &Ports) -> Result<TotpSecret> {
         let message = [*user_id.as_bytes(), *nonce.as_bytes()].concat();
         let derived = Zeroizing::new(mac::of("totp-secret", &message, ports)?);
@@ -64,14 +64,15 @@ impl TotpSecret {
         Ok(TotpSecret(secret))
     }
 
-    /// As apps take it: base32 (RFC 4648 section 6) without padding.
+    /// Encodes the secret for apps: base32 (RFC 4648 section 6) without padding.
     pub fn to_base32(&self) -> Secret {
         Secret::new(Base32UpperUnpadded::encode_string(self.0.as_slice()))
     }
 
-    /// The step that the code belongs to, if that is the current one, the one before
-    /// it or the next (RFC 6238 section 6: clocks of phones run behind and ahead), and
-    /// comes after the last that was accepted: a code is good once.
+    /// Returns the step that the code belongs to, or `None` if the code is wrong. Only the
+    /// current, the previous and the next step are accepted, because the clocks of phones
+    /// are slow or fast (RFC 6238 section 6), and only steps after the last accepted one,
+    /// because a code is valid once.
     pub fn step_of(&self, code: &TotpCode, last: Option<u64>, now: Timestamp) -> Option<u64> {
         let current = step_at(now);
         let steps = [
@@ -79,7 +80,8 @@ impl TotpSecret {
             current,
             current.saturating_add(1),
         ];
-        // All are always compared, so that time does not tell which one was near.
+        // All three are always compared, so that the time taken does not reveal which one
+        // was close.
         let right = steps.map(|step| {
             let expected = truncated(self.0.as_slice(), step)? % 1_000_000;
             bool::from(expected.ct_eq(&code.0)).then_some(step)
@@ -89,12 +91,12 @@ impl TotpSecret {
     }
 }
 
-/// The number of whole steps since 1970.
+/// Returns the number of whole steps since 1970.
 pub fn step_at(now: Timestamp) -> u64 {
     now.seconds() / STEP_SECONDS
 }
 
-/// 31 bits for a counter: the dynamic truncation of RFC 4226 section 5.3.
+/// Returns 31 bits for a counter: the dynamic truncation of RFC 4226 section 5.3.
 fn truncated(secret: &[u8], counter: u64) -> Option<u32> {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret).ok()?;
     mac.update(&counter.to_be_bytes());
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_good_in_its_step_and_those_beside_it_and_in_no_other() {
+    fn a_code_is_accepted_only_in_its_step_and_the_adjacent_ones() {
         let secret = secret();
         let code = code(&secret, 100);
         assert_eq!(secret.step_of(&code, None, at(99 * 30 - 1)), None, "early");
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn no_step_is_accepted_that_does_not_come_after_the_last() {
+    fn a_step_not_after_the_last_accepted_one_is_rejected() {
         let secret = secret();
         let (earlier, current, next) = (code(&secret, 99), code(&secret, 100), code(&secret, 101));
         let now = at(100 * 30);
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn six_digits_are_a_code_and_nothing_else_is() {
+    fn only_six_digits_are_a_code() {
         for good in [
             "012345",
             "012 345",
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn each_account_and_each_enrolment_has_a_secret_of_its_own() {
+    fn each_account_and_each_enrolment_has_its_own_secret() {
         let world = World::new();
         let secret = |user: u8, nonce: u8| {
             let id = |byte| Id::from_bytes([byte; 16]);

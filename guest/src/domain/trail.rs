@@ -1,4 +1,4 @@
-//! What becomes known of an operation while it runs, for the host's audit log.
+//! Records what becomes known about an operation while it runs, for the host's audit log.
 
 use std::cell::{Cell, RefCell};
 
@@ -9,7 +9,7 @@ use super::context::Principal;
 use super::id::Id;
 use crate::ports::{Audit, Credential};
 
-/// What is known so far of one operation.
+/// The facts known so far about one operation.
 #[derive(Default)]
 pub struct Trail {
     is_wanted: bool,
@@ -19,7 +19,7 @@ pub struct Trail {
     input: RefCell<Option<String>>,
 }
 
-/// An actor, without what is not needed here.
+/// The facts about an actor that the audit log needs.
 #[derive(Clone, Copy)]
 enum Who {
     User { user_id: Id, session_id: Id },
@@ -28,8 +28,8 @@ enum Who {
 }
 
 impl Trail {
-    /// Of an operation that begins; if nobody wants to know, nothing is kept that
-    /// costs anything.
+    /// Begins to record an operation; unless a record is wanted, nothing is kept that
+    /// costs time or memory.
     pub fn new(is_wanted: bool) -> Trail {
         Trail {
             is_wanted,
@@ -37,12 +37,12 @@ impl Trail {
         }
     }
 
-    /// Whether somebody wants to know.
+    /// Reports whether a record is wanted.
     pub fn is_wanted(&self) -> bool {
         self.is_wanted
     }
 
-    /// The caller has shown this.
+    /// Records the kind of credential that the caller presented.
     pub fn shown(&self, principal: &Principal) {
         self.credential.set(Some(match principal {
             Principal::Anonymous => Credential::Anonymous,
@@ -52,8 +52,8 @@ impl Trail {
         }));
     }
 
-    /// The caller has turned out to be this actor, whether or not they may do what
-    /// they want to.
+    /// Records the actor that the caller turned out to be, whether or not it is permitted
+    /// to do what it asked for.
     pub fn acts(&self, actor: &Actor) {
         self.who.set(match actor {
             Actor::Anonymous => None,
@@ -70,19 +70,17 @@ impl Trail {
         });
     }
 
-    /// The operation is about this account, which there is. What was said first
-    /// counts.
+    /// Records the existing account that the operation is about. The first call counts.
     pub fn concerns(&self, account: Id) {
         self.account.set(self.account.get().or(Some(account)));
     }
 
-    /// The operation has been called with this, which is what it takes.
+    /// Records the input of the operation.
     pub fn took(&self, input: Option<String>) {
         self.input.replace(input);
     }
 
-    /// The operation has given this answer, which may name the account that it was
-    /// about.
+    /// Records the account that the result of the operation names, if any.
     pub fn names(&self, answer: &Value) {
         let id = answer.get("user_id").or(answer.get("sub"));
         let id = id.and_then(Value::as_str);
@@ -91,10 +89,10 @@ impl Trail {
         }
     }
 
-    /// What there is to tell of it, now that it has ended.
+    /// Returns the audit facts of the operation after it has ended.
     ///
-    /// What nobody in particular sent about no account that there is, is not told: a
-    /// name that nobody has may be a password that was typed into the wrong field.
+    /// The input of unauthenticated calls about unknown accounts is omitted: an unknown
+    /// user name may be a password that was typed into the wrong field.
     pub fn audit(&self) -> Audit {
         let who = self.who.get();
         let account = self.account.get();

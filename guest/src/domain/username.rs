@@ -7,20 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::unicode::{trimmed, username_case_mapped};
 
-/// As many as an e-mail address can have (RFC 5321 section 4.5.3.1.3).
+/// The maximum length of an e-mail address (RFC 5321 section 4.5.3.1.3).
 const MAX_CHARS: usize = 254;
 
-/// A user name in its canonical form: RFC 8265 section 3.3 (case-mapped), so
-/// that `Alice` and `alice`, full-width and plain letters, and the two ways to
-/// write `é` are one name. 1 to 254 characters, no blanks; those around it are not part
-/// of it.
+/// A user name in its canonical form: RFC 8265 section 3.3 (case-mapped), so that `Alice`
+/// and `alice`, full-width and plain letters, and the two ways to write `é` are the same
+/// name. 1 to 254 characters without spaces; surrounding spaces are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_CHARS))]
 pub struct Username(String);
 
 impl Username {
-    /// The canonical form.
+    /// Returns the canonical form.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -31,9 +30,10 @@ impl TryFrom<String> for Username {
 
     fn try_from(text: String) -> Result<Username, Self::Error> {
         const EXPECTED: &str = "expected 1 to 254 letters, digits, or marks such as '.', '-', '_' \
-            and '@', without blanks and control characters (RFC 8265 UsernameCaseMapped)";
+            and '@', without spaces and control characters (RFC 8265 UsernameCaseMapped)";
         let text = trimmed(&text);
-        // Before the tables are asked: NFC makes one character of no more than four.
+        // Checked before the tables are consulted: NFC composes at most four characters
+        // into one.
         if text.chars().nth(MAX_CHARS * 4).is_some() {
             return Err(format!("it is too long; {EXPECTED}"));
         }
@@ -42,8 +42,8 @@ impl TryFrom<String> for Username {
         if canonical.chars().count() > MAX_CHARS {
             return Err(format!("it is too long; {EXPECTED}"));
         }
-        // RFC 8264 section 7: a canonical form need not be its own canonical form, and
-        // such a name could never be typed.
+        // RFC 8264 section 7: the canonical form of a name is not always stable under the
+        // same rules, and a user could never type such a name.
         match username_case_mapped(&canonical) {
             Ok(again) if again == canonical => Ok(Username(canonical)),
             _ => Err(format!("it has no canonical form; {EXPECTED}")),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_taken_is_taken_again_as_it_is_stored() {
+    fn a_stored_name_is_its_own_canonical_form() {
         for c in '\0'..=char::MAX {
             if let Some(name) = canonical(&format!("a{c}")) {
                 assert_eq!(canonical(&name).as_ref(), Some(&name), "{c:?}");
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_around_a_name_are_not_part_of_it() {
+    fn surrounding_spaces_are_not_part_of_a_name() {
         for text in [
             " alice",
             "alice\n",
@@ -114,12 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_name_is_named() {
+    fn an_error_names_the_character_that_is_wrong() {
         for (text, problem) in [
             ("", "it is empty"),
             (
                 "al ice",
-                "U+0020 at position 3 is a blank; expected 1 to 254",
+                "U+0020 at position 3 is a space; expected 1 to 254",
             ),
             (
                 "al\u{7}ice",
@@ -127,7 +127,7 @@ mod tests {
             ),
             (
                 "henry\u{2163}",
-                "U+2163 at position 6 is a character that cannot",
+                "U+2163 at position 6 is a character that is not allowed",
             ),
             ("\u{265a}", "U+265A at position 1 is a symbol; expected"),
             (
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn invalid_names_are_rejected() {
         for text in ["", " ", "a b", "a\nb", "a\0", "a\u{1b}[0m", "\u{200b}"] {
             assert_eq!(canonical(text), None, "{text:?}");
         }

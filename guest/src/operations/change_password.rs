@@ -5,16 +5,16 @@ use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::api_key::EndApiKeys;
-use crate::domain::audit::{self, Chain, Event, Whom};
+use crate::domain::audit::{self, AuditSubject, Chain, Event};
 use crate::domain::authority;
 use crate::domain::code;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
-use crate::domain::known_costs::{self, KnownCosts};
+use crate::domain::known_costs::{self, HashCosts};
 use crate::domain::message;
 use crate::domain::password::{self, Owner, Password, PasswordRecord, TypedPassword};
 use crate::domain::records::Batch;
-use crate::domain::session::{self, Own};
+use crate::domain::session::{self, CurrentLogin};
 use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
@@ -50,7 +50,7 @@ impl Operation for ChangePassword {
     const NAME: &'static str = "change_password";
     const TITLE: &'static str = "Change the password";
     const EFFECT: Effect = Effect::Replaces;
-    const REQUIRES: Requirement = Requirement::FreshSession;
+    const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = ChangedPassword;
 
     fn run(self, context: &Context) -> Result<ChangedPassword> {
@@ -69,7 +69,7 @@ impl Operation for ChangePassword {
         let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
         let mut verdict = Verdict::on(account.password, &self.current_password, context)?;
         attempt.count(context)?;
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             self.exchange(&mut verdict, &new, context)
         })
     }
@@ -101,7 +101,7 @@ impl ChangePassword {
         new: &PasswordRecord,
         context: &Context,
     ) -> Result<Option<ChangedPassword>> {
-        let Own {
+        let CurrentLogin {
             session,
             account,
             head,
@@ -114,7 +114,7 @@ impl ChangePassword {
         if !verdict.is_right {
             throttle::count_failure(context)?;
             let event = Event::refused(Self::NAME, "invalid_credentials");
-            let whom = Whom::Account(account.value.user_id);
+            let whom = AuditSubject::Account(account.value.user_id);
             audit::record_refusal(event, whom, context)?;
             return Err(AuthError::new(
                 Kind::Authentication,
@@ -134,7 +134,7 @@ impl ChangePassword {
         code::end_all(account.value.user_id, &mut batch);
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-        message::add_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
+        message::queue_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
         Ok(batch.commit(context)?.then_some(ChangedPassword {
             session_id: session.value.session_id,
             ended_api_keys: ended,

@@ -50,7 +50,7 @@ impl Operation for ConfirmEmail {
         if code.user_id() != context.actor().session()?.user_id {
             return Err(refuse(Self::NAME, &code, context)?);
         }
-        authority::settle(context, |context| confirm(&code, context))
+        authority::retry_on_conflict(context, |context| confirm(&code, context))
     }
 }
 
@@ -87,7 +87,7 @@ fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
     let event = Event::success(ConfirmEmail::NAME);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
     if old.verified_email() != Some(&email) {
-        message::add_notice(MessageKind::EmailChanged, old, &mut batch);
+        message::queue_notice(MessageKind::EmailChanged, old, &mut batch);
     }
     let confirmed = ConfirmedEmail { user_id, email };
     Ok(batch.commit(context)?.then_some(confirmed))

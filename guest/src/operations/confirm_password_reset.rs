@@ -5,11 +5,11 @@ use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::api_key;
-use crate::domain::audit::{self, Chain, Event, Head, Nobody, Whom};
+use crate::domain::audit::{self, AuditSubject, Chain, Event, Head, UnknownAccount};
 use crate::domain::code::{self, Code, Purpose, Slot};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
-use crate::domain::known_costs::{self, KnownCosts};
+use crate::domain::known_costs::{self, HashCosts};
 use crate::domain::message;
 use crate::domain::password::{self, Owner, Password, PasswordRecord};
 use crate::domain::records::{self, Batch, Found, Stored};
@@ -56,9 +56,9 @@ impl Operation for ConfirmPasswordReset {
             email: account.email.as_ref(),
         };
         password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
-        KnownCosts::learn_own(context)?;
+        HashCosts::learn_own(context)?;
         let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
-        records::settle(|| match Redeemable::read(&code, context)? {
+        records::retry_on_conflict(|| match Redeemable::read(&code, context)? {
             Some(redeemable) => redeemable.reset(new.clone(), context),
             None => Err(refuse(Self::NAME, &code, context)?),
         })
@@ -140,7 +140,7 @@ impl Redeemable {
         code::use_up(Purpose::PasswordReset, user_id, &self.slot, &mut batch);
         let event = Event::success(ConfirmPasswordReset::NAME).by(user_id);
         Chain::at(user_id, self.head).append(event, &mut batch, context)?;
-        message::add_notice(MessageKind::PasswordChanged, &account, &mut batch);
+        message::queue_notice(MessageKind::PasswordChanged, &account, &mut batch);
         Ok(batch.commit(context)?.then_some(PasswordReset { user_id }))
     }
 }

@@ -5,8 +5,8 @@ use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
 use crate::domain::api_key::EndApiKeys;
-use crate::domain::assurance::Proof;
-use crate::domain::audit::{self, Chain, Event, Whom};
+use crate::domain::assurance::AuthMethod;
+use crate::domain::audit::{self, AuditSubject, Chain, Event};
 use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
@@ -14,7 +14,7 @@ use crate::domain::message;
 use crate::domain::records::Batch;
 use crate::domain::second_factor::Enrolment;
 use crate::domain::secret::Secret;
-use crate::domain::session::{self, Own};
+use crate::domain::session::{self, CurrentLogin};
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
 use crate::domain::totp::TotpCode;
 use crate::error::{AuthError, Kind, Result};
@@ -52,7 +52,7 @@ impl Operation for ConfirmTotp {
     const NAME: &'static str = "confirm_totp";
     const TITLE: &'static str = "Confirm an authenticator app";
     const EFFECT: Effect = Effect::Replaces;
-    const REQUIRES: Requirement = Requirement::FreshSession;
+    const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = RecoveryCodes;
 
     fn run(self, context: &Context) -> Result<RecoveryCodes> {
@@ -62,7 +62,7 @@ impl Operation for ConfirmTotp {
             app: enrolment.app(),
         };
         let attempt = Attempt::admit(authenticator, context)?.count(context)?;
-        authority::settle(context, |context| self.confirm(&attempt, context))
+        authority::retry_on_conflict(context, |context| self.confirm(&attempt, context))
     }
 }
 
@@ -83,7 +83,7 @@ impl ConfirmTotp {
     /// Returns `None` if a race was lost.
     fn confirm(&self, attempt: &Counted, context: &Context) -> Result<Option<RecoveryCodes>> {
         let (own, enrolment) = read(context)?;
-        let Own {
+        let CurrentLogin {
             mut session,
             account,
             head,
@@ -93,7 +93,7 @@ impl ConfirmTotp {
         else {
             throttle::count_failure(context)?;
             let event = Event::refused(Self::NAME, "invalid_code");
-            audit::record_refusal(event, Whom::Account(user_id), context)?;
+            audit::record_refusal(event, AuditSubject::Account(user_id), context)?;
             return Err(AuthError::new(
                 Kind::Authentication,
                 "The code is not the one that the app should show now",
@@ -115,7 +115,7 @@ impl ConfirmTotp {
         attempt.succeed(&mut batch);
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(user_id, head).append(event, &mut batch, context)?;
-        message::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
+        message::queue_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
         Ok(batch.commit(context)?.then_some(RecoveryCodes {
             recovery_codes,
             session_id: session.value.session_id,

@@ -10,7 +10,7 @@ use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::message;
 use crate::domain::records::Batch;
-use crate::domain::session::Own;
+use crate::domain::session::CurrentLogin;
 use crate::error::Result;
 use crate::ports::MessageKind;
 
@@ -24,21 +24,21 @@ impl Operation for CreateRecoveryCodes {
     const NAME: &'static str = "create_recovery_codes";
     const TITLE: &'static str = "Create new recovery codes";
     const EFFECT: Effect = Effect::Replaces;
-    const REQUIRES: Requirement = Requirement::FreshSession;
+    const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = RecoveryCodes;
 
     fn run(self, context: &Context) -> Result<RecoveryCodes> {
-        authority::settle(context, |context| create(context))
+        authority::retry_on_conflict(context, |context| create(context))
     }
 }
 
 /// Returns `None` if a race was lost.
 fn create(context: &Context) -> Result<Option<RecoveryCodes>> {
-    let Own {
+    let CurrentLogin {
         session,
         account,
         head,
-    } = Own::read(context)?;
+    } = CurrentLogin::read(context)?;
     let Some(factor) = &account.value.second_factor else {
         return Err(disable_totp::none());
     };
@@ -51,7 +51,7 @@ fn create(context: &Context) -> Result<Option<RecoveryCodes>> {
     batch.change(&account, &changed);
     let event = Event::success(CreateRecoveryCodes::NAME);
     Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
-    message::add_notice(MessageKind::SecondFactorChanged, &changed, &mut batch);
+    message::queue_notice(MessageKind::SecondFactorChanged, &changed, &mut batch);
     Ok(batch.commit(context)?.then_some(RecoveryCodes {
         recovery_codes,
         session_id: session.value.session_id,

@@ -8,7 +8,7 @@ use crate::domain::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::known_costs::KnownCosts;
+use crate::domain::known_costs::HashCosts;
 use crate::domain::password::PasswordRecord;
 use crate::domain::permission::API_KEYS_WRITE;
 use crate::domain::records::Batch;
@@ -33,13 +33,13 @@ impl Operation for CreateServiceAccount {
 
     fn run(self, context: &Context) -> Result<Registered> {
         let ports = &context.ports;
-        KnownCosts::learn_own(context)?;
+        HashCosts::learn_own(context)?;
         let password = PasswordRecord::unusable(context.settings, ports)?;
         let account = Account::new(self.username, password, context)?;
         let username_record = UsernameRecord {
             user_id: account.user_id,
         };
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             if Account::id_of(&account.username, ports)?.is_some() {
                 return Err(username_taken());
             }

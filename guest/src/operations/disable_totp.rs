@@ -11,7 +11,7 @@ use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::message;
 use crate::domain::records::Batch;
-use crate::domain::session::{self, Own};
+use crate::domain::session::{self, CurrentLogin};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 
@@ -42,21 +42,21 @@ impl Operation for DisableTotp {
     const NAME: &'static str = "disable_totp";
     const TITLE: &'static str = "Remove the authenticator app";
     const EFFECT: Effect = Effect::Ends;
-    const REQUIRES: Requirement = Requirement::FreshSession;
+    const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = DisabledTotp;
 
     fn run(self, context: &Context) -> Result<DisabledTotp> {
-        authority::settle(context, |context| disable(self.end_api_keys, context))
+        authority::retry_on_conflict(context, |context| disable(self.end_api_keys, context))
     }
 }
 
 /// Returns `None` if a race was lost.
 fn disable(keys: EndApiKeys, context: &Context) -> Result<Option<DisabledTotp>> {
-    let Own {
+    let CurrentLogin {
         session,
         account,
         head,
-    } = Own::read(context)?;
+    } = CurrentLogin::read(context)?;
     if account.value.second_factor.is_none() {
         return Err(none());
     }
@@ -68,7 +68,7 @@ fn disable(keys: EndApiKeys, context: &Context) -> Result<Option<DisabledTotp>> 
     let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
     let event = Event::success(DisableTotp::NAME).with_ended_keys(&ended);
     Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-    message::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
+    message::queue_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
     Ok(batch.commit(context)?.then_some(DisabledTotp {
         session_id: session.value.session_id,
         ended_api_keys: ended,

@@ -11,7 +11,7 @@ use crate::domain::otpauth;
 use crate::domain::records::Batch;
 use crate::domain::second_factor::Enrolment;
 use crate::domain::secret::Secret;
-use crate::domain::session::Own;
+use crate::domain::session::CurrentLogin;
 use crate::domain::totp::TotpSecret;
 use crate::error::Result;
 
@@ -60,11 +60,11 @@ impl Operation for EnrollTotp {
     const NAME: &'static str = "enroll_totp";
     const TITLE: &'static str = "Enroll an authenticator app";
     const EFFECT: Effect = Effect::Replaces;
-    const REQUIRES: Requirement = Requirement::FreshSession;
+    const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = TotpEnrolment;
 
     fn run(self, context: &Context) -> Result<TotpEnrolment> {
-        let secret = authority::settle(context, |context| begin(context))?;
+        let secret = authority::retry_on_conflict(context, |context| begin(context))?;
         let username = &context.actor().session()?.username;
         let uri = otpauth::uri(&context.settings.issuer, username, &secret);
         let qr = match self.qr {
@@ -82,7 +82,7 @@ impl Operation for EnrollTotp {
 
 /// Returns `None` if a race was lost.
 fn begin(context: &Context) -> Result<Option<TotpSecret>> {
-    let Own { account, head, .. } = Own::read(context)?;
+    let CurrentLogin { account, head, .. } = CurrentLogin::read(context)?;
     let (enrolment, secret) = Enrolment::begin(account.value.user_id, context)?;
     let changed = Account {
         enrolment: Some(enrolment),

@@ -11,7 +11,7 @@ use crate::domain::authority;
 use crate::domain::code::{Code, Purpose};
 use crate::domain::context::Context;
 use crate::domain::id::Id;
-use crate::domain::known_costs::{self, KnownCosts};
+use crate::domain::known_costs::{self, HashCosts};
 use crate::domain::message;
 use crate::domain::password::PasswordRecord;
 use crate::domain::permission::USERS_WRITE;
@@ -57,7 +57,7 @@ impl Operation for ForcePasswordReset {
 
     fn run(self, context: &Context) -> Result<ForcedReset> {
         let target = Target::new(self.user_id, self.username)?;
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             reset(target.read_governed(context)?, context)
         })
     }
@@ -71,7 +71,7 @@ fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
         session_epoch: old.session_epoch.saturating_add(1),
         ..old.clone()
     };
-    KnownCosts::learn_own(context)?;
+    HashCosts::learn_own(context)?;
     account.set_password(PasswordRecord::unusable(context.settings, &context.ports)?);
     let recipient = account.verified_email().filter(|_| account.is_active());
 

@@ -16,7 +16,7 @@ use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::foreign_hash::Cost;
 use crate::domain::id::Id;
-use crate::domain::known_costs::{self, Held, KnownCosts};
+use crate::domain::known_costs::{self, HashCosts, Held};
 use crate::domain::permission::{Grant, ROLES_WRITE, USERS_WRITE};
 use crate::domain::records::{self, Batch};
 use crate::domain::role::RoleName;
@@ -135,7 +135,7 @@ impl Operation for ImportUsers {
         let entries = self.users.0.into_iter();
         let entries: Vec<Parsed> = entries.map(parse).collect();
         let mut importer = Importer::new(self.dry_run, context)?;
-        let mut together = authority::settle(context, |context| {
+        let mut together = authority::retry_on_conflict(context, |context| {
             importer.renew(context)?;
             importer.import_together(&entries)
         })?;
@@ -149,7 +149,7 @@ impl Operation for ImportUsers {
                 (Err(problem), None) => Import::refused(None, problem.clone()),
                 (Ok(entry), None) => {
                     let mut owner = together.owners.get(&index).copied();
-                    authority::settle(context, |context| {
+                    authority::retry_on_conflict(context, |context| {
                         importer.renew(context)?;
                         importer.import(entry, &mut owner)
                     })?
@@ -189,7 +189,7 @@ struct Together {
 impl<'a> Importer<'a> {
     fn new(dry_run: bool, context: &Context<'a>) -> Result<Importer<'a>> {
         Ok(Importer {
-            costs: KnownCosts::read(&context.ports)?,
+            costs: HashCosts::read(&context.ports)?,
             roles: Vec::new(),
             dry_run,
             context: context.clone(),
@@ -400,7 +400,7 @@ fn create<'a>(
     accounts: impl IntoIterator<Item = &'a Account> + Clone,
     context: &Context,
 ) -> Result<bool> {
-    records::settle(|| {
+    records::retry_on_conflict(|| {
         let mut costs = Held::read(&context.ports)?;
         let mut batch = Batch::new();
         for account in accounts.clone() {

@@ -6,13 +6,13 @@ use super::{Effect, Operation};
 use crate::domain::access_token::AccessToken;
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
-use crate::domain::assurance::Proof;
-use crate::domain::audit::{self, Chain, Event, Nobody, Whom};
+use crate::domain::assurance::AuthMethod;
+use crate::domain::audit::{self, AuditSubject, Chain, Event, UnknownAccount};
 use crate::domain::challenge::{self, LoginChallenge};
 use crate::domain::context::Context;
 use crate::domain::foreign_hash::Cost;
 use crate::domain::id::Id;
-use crate::domain::known_costs::{self, KnownCosts};
+use crate::domain::known_costs::{self, HashCosts};
 use crate::domain::message;
 use crate::domain::password::{PasswordRecord, TypedPassword};
 use crate::domain::records::{self, Batch};
@@ -111,7 +111,7 @@ impl Login {
         // Nothing before this line may depend on the verdict; everything after it may.
         let attempt = attempt.count(context)?;
         let mut verdict = Some(verdict);
-        records::settle(|| {
+        records::retry_on_conflict(|| {
             let verdict = match verdict.take() {
                 Some(verdict) => verdict,
                 None => self.judge(Subject::read(&self.username, context)?, context)?,
@@ -143,7 +143,7 @@ impl Login {
         // A disabled account fails like a wrong password, so that callers cannot tell.
         Ok(match is_right && account.is_active() {
             true => Verdict::Right(account),
-            false => Verdict::Wrong(Whom::Account(account.user_id)),
+            false => Verdict::Wrong(AuditSubject::Account(account.user_id)),
         })
     }
 
@@ -153,7 +153,7 @@ impl Login {
         if account.password.is_current(context.settings) {
             return None;
         }
-        let rehashed = KnownCosts::learn_own(context)
+        let rehashed = HashCosts::learn_own(context)
             .and_then(|()| PasswordRecord::renew(&self.password, context.settings, &context.ports));
         rehashed.ok()
     }
@@ -189,7 +189,7 @@ impl Subject {
 
 enum Verdict {
     Right(Box<Account>),
-    Wrong(Whom),
+    Wrong(AuditSubject),
 }
 
 /// Counts and records a failure, and returns the error for it.
@@ -224,7 +224,7 @@ fn settle_outcome(
         None => Some(challenged),
         Some(_) => audit::count_refusal(challenged, whom, context)?,
     };
-    records::settle(|| {
+    records::retry_on_conflict(|| {
         let (found, head) = Account::read(account.user_id, &context.ports)?;
         let Some(current) = found
             .filter(|found| found.value.password == account.password && found.value.is_active())
@@ -241,7 +241,7 @@ fn settle_outcome(
             Some(_) => with_challenge(&current.value, challenged.clone(), &mut batch, context)?,
         };
         if !attempt.is_from_known_source() {
-            message::add_notice(MessageKind::LoginFromNewSource, &current.value, &mut batch);
+            message::queue_notice(MessageKind::LoginFromNewSource, &current.value, &mut batch);
         }
         if let Some(password) = rehashed {
             known_costs::release(&account.password, &mut batch, &context.ports)?;
@@ -263,7 +263,7 @@ fn with_tokens(
     batch: &mut Batch,
     context: &Context,
 ) -> Result<(LoginOutcome, Option<Event<'static>>)> {
-    let tokens = Tokens::of_new_session(account, Proof::Password, batch, context)?;
+    let tokens = Tokens::of_new_session(account, AuthMethod::Password, batch, context)?;
     let event = Event::success(Login::NAME)
         .by(account.user_id)
         .detail("session_id", tokens.session_id.to_string());
@@ -297,7 +297,7 @@ impl Tokens {
     /// Begins a session in the batch, and returns its first tokens.
     pub(super) fn of_new_session(
         account: &Account,
-        proof: Proof,
+        proof: AuthMethod,
         batch: &mut Batch,
         context: &Context,
     ) -> Result<Tokens> {

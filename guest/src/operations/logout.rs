@@ -47,7 +47,7 @@ impl Operation for Logout {
         let Some(session_id) = self.session_id(context)? else {
             return Err(AuthError::invalid_token());
         };
-        records::settle(|| {
+        records::retry_on_conflict(|| {
             let Some(session) = Session::read(session_id, &context.ports)? else {
                 return Ok(Some(()));
             };

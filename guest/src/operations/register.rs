@@ -8,7 +8,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
 use crate::domain::email::Email;
 use crate::domain::id::Id;
-use crate::domain::known_costs::KnownCosts;
+use crate::domain::known_costs::HashCosts;
 use crate::domain::password::{self, Owner, Password, PasswordRecord};
 use crate::domain::records::Batch;
 use crate::domain::throttle::{self, Authenticator};
@@ -66,7 +66,7 @@ impl Operation for Register {
             return Err(taken(context)?);
         }
         context.progress(0, 2, "hashing the password");
-        KnownCosts::learn_own(context)?;
+        HashCosts::learn_own(context)?;
         let password = PasswordRecord::create(&self.password, context.settings, ports)?;
         let account = Account {
             email: self.email,

@@ -24,7 +24,7 @@ impl Operation for RequestEmailChange {
     const NAME: &'static str = "request_email_change";
     const TITLE: &'static str = "Request a code to change the email address";
     const EFFECT: Effect = Effect::Adds;
-    const REQUIRES: Requirement = Requirement::FreshSession;
+    const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = CodeSent;
 
     fn run(self, context: &Context) -> Result<CodeSent> {

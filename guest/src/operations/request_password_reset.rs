@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::domain::account::Account;
 use crate::domain::actor::Requirement;
-use crate::domain::audit::{Chain, Event, Nobody};
+use crate::domain::audit::{Chain, Event, UnknownAccount};
 use crate::domain::code::{Code, Purpose};
 use crate::domain::context::Context;
 use crate::domain::email::Email;

@@ -49,7 +49,7 @@ impl Operation for ResetSecondFactor {
 
     fn run(self, context: &Context) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = authority::settle(context, |context| {
+        let account = authority::retry_on_conflict(context, |context| {
             let governed = target.read_governed(context)?;
             let found = &governed.account;
             if found.value.second_factor.is_none() && found.value.enrolment.is_none() {
@@ -75,7 +75,7 @@ impl Operation for ResetSecondFactor {
             )?;
             let event = Event::success(Self::NAME).with_ended_keys(&ended);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            message::add_notice(MessageKind::SecondFactorChanged, &account, &mut batch);
+            message::queue_notice(MessageKind::SecondFactorChanged, &account, &mut batch);
             Ok(batch.commit(context)?.then_some(account))
         })?;
         Ok(UserView::from(account))

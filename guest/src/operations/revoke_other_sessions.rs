@@ -9,7 +9,7 @@ use crate::domain::authority;
 use crate::domain::context::Context;
 use crate::domain::id::Id;
 use crate::domain::records::Batch;
-use crate::domain::session::{self, Own};
+use crate::domain::session::{self, CurrentLogin};
 use crate::error::Result;
 
 /// Ends all sessions of the caller's account except the current one, and the API keys
@@ -42,12 +42,12 @@ impl Operation for RevokeOtherSessions {
     type Output = RevokedOthers;
 
     fn run(self, context: &Context) -> Result<RevokedOthers> {
-        authority::settle(context, |context| {
-            let Own {
+        authority::retry_on_conflict(context, |context| {
+            let CurrentLogin {
                 session,
                 account,
                 head,
-            } = Own::read(context)?;
+            } = CurrentLogin::read(context)?;
             let mut batch = Batch::new();
             let keys = self.end_api_keys;
             let ended =

@@ -39,8 +39,8 @@ impl Operation for RevokeToken {
     fn run(self, context: &Context) -> Result<RevokedToken> {
         let token = self.token.expose();
         match session_of(token, context)? {
-            Some(session_id) => records::settle(|| end_session(session_id, context))?,
-            None => records::settle(|| end_api_key(token, context))?,
+            Some(session_id) => records::retry_on_conflict(|| end_session(session_id, context))?,
+            None => records::retry_on_conflict(|| end_api_key(token, context))?,
         }
         Ok(RevokedToken {})
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::domain::audit::Nobody;
+use crate::domain::audit::UnknownAccount;
 use crate::domain::context::Principal;
 use crate::domain::foreign_hash::{Cost, ForeignHash};
-use crate::domain::known_costs::KnownCosts;
+use crate::domain::known_costs::HashCosts;
 use crate::domain::secret::Secret;
 use crate::testing::World;
 
@@ -456,10 +456,11 @@ fn one_more_cost_moves_its_share_of_the_names_and_no_more() {
     let world = World::new();
     let of = |costs: u32| -> Vec<Option<Cost>> {
         let costs: Vec<Cost> = (0..costs).map(|cost| Cost::Bcrypt { cost }).collect();
-        let known: KnownCosts = serde_json::from_value(json!({"costs": costs})).unwrap();
-        let nobody = |number: u32| Nobody::new("username", &number.to_string(), &world.ports());
+        let known: HashCosts = serde_json::from_value(json!({"costs": costs})).unwrap();
+        let nobody =
+            |number: u32| UnknownAccount::new("username", &number.to_string(), &world.ports());
         (0..1000)
-            .map(|number| known.of_nobody(nobody(number).unwrap()))
+            .map(|number| known.decoy_for(nobody(number).unwrap()))
             .collect()
     };
     for costs in [0, 1, 3, 9] {
@@ -517,7 +518,7 @@ fn entries_stand_each_for_itself_and_come_back_in_order() {
         "{}",
         problem(1)
     );
-    let name = r#"; username "not a name": U+0020 at position 4 is a blank"#;
+    let name = r#"; username "not a name": U+0020 at position 4 is a space"#;
     assert!(problem(1).contains(name), "{}", problem(1));
     assert!(problem(2).contains("expected an object"));
     assert_eq!(problem(3), "username: is missing");
@@ -906,7 +907,7 @@ fn the_milliseconds_since_1970_say_when_an_account_was_created() {
     ] {
         let output = &world.import(json!([{"username": "x", "created_at": at}]))[0];
         let problem = output["problem"].as_str().unwrap();
-        let expected = format!("created_at {at}: expected a moment in RFC 3339");
+        let expected = format!("created_at {at}: expected a date and time in RFC 3339");
         assert!(problem.starts_with(&expected), "{problem}");
     }
 }

@@ -3,8 +3,8 @@
 use icu_properties::CodePointMapData;
 use icu_properties::props::BidiClass;
 
-/// Whether a text is all from left to right, or satisfies the rule for one from right
-/// to left. One that mixes them satisfies neither.
+/// Reports whether a text is entirely left-to-right, or satisfies the rule for a
+/// right-to-left one. A text that mixes directions does neither.
 pub fn is_satisfied(text: &str) -> bool {
     use BidiClass as Class;
     let classes: Vec<Class> = text.chars().map(class).collect();

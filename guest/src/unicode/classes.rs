@@ -1,4 +1,4 @@
-//! What each character may be used for: the classes of RFC 8264.
+//! The use that each character is allowed for: the classes of RFC 8264.
 
 use icu_properties::props::{
     DefaultIgnorableCodePoint, GeneralCategory, GraphemeExtend, HangulSyllableType,
@@ -7,19 +7,19 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 
 use super::nfkc;
 
-/// Whether a character may stand in a text.
+/// Whether a character is allowed in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Anywhere.
+    /// It is allowed anywhere.
     Allowed,
-    /// Where its rule in RFC 5892 appendix A lets it, and only there.
+    /// It is allowed only where its rule in RFC 5892 appendix A permits it.
     ByContext,
-    /// Nowhere.
+    /// It is not allowed.
     Refused,
 }
 
-/// The IdentifierClass, by the algorithm of RFC 8264 section 8. What it calls UNASSIGNED,
-/// DISALLOWED and ID_DIS is refused.
+/// Derives the IdentifierClass by the algorithm of RFC 8264 section 8. Characters that are
+/// UNASSIGNED, DISALLOWED or ID_DIS there are refused.
 pub fn in_names(c: char) -> Standing {
     use GeneralCategory as Category;
     if let Some(standing) = exception(c) {
@@ -48,7 +48,7 @@ pub fn in_names(c: char) -> Standing {
     }
 }
 
-/// Exceptions: RFC 5892 section 2.6, which RFC 8264 section 9.6 refers to.
+/// Returns the exceptions of RFC 5892 section 2.6, which RFC 8264 section 9.6 refers to.
 fn exception(c: char) -> Option<Standing> {
     match c {
         '\u{df}' | '\u{3c2}' | '\u{6fd}' | '\u{6fe}' | '\u{f0b}' | '\u{3007}' => {
@@ -63,13 +63,13 @@ fn exception(c: char) -> Option<Standing> {
     }
 }
 
-/// Whether a character may stand in a password after those before it.
+/// Reports whether a character is allowed in a password after those before it.
 ///
-/// The FreeformClass of RFC 8264 leaves out what people have on their keyboards and
-/// write: the variation selector and the joiner in emoji, Arabic's tatweel, the middle
-/// dot outside Catalan. A password is compared and never shown, so here is all that is
-/// assigned but control characters and line breaks; of what is invisible, only what
-/// changes the character before it.
+/// The FreeformClass of RFC 8264 excludes characters that people have on their keyboards
+/// and use: the variation selector and the joiner in emoji, Arabic's tatweel, the middle
+/// dot outside Catalan. A password is compared and never shown, so all assigned characters
+/// are allowed here except control characters and line breaks; of the invisible
+/// characters, only those that change the preceding character are allowed.
 pub fn in_passwords(c: char, before: &str) -> bool {
     use GeneralCategory as Category;
     match category(c) {
@@ -82,12 +82,13 @@ pub fn in_passwords(c: char, before: &str) -> bool {
     }
 }
 
-/// Whether it is a blank other than that of ASCII (RFC 8265 section 4.2: Zs).
+/// Reports whether the character is a space other than that of ASCII (RFC 8265 section
+/// 4.2: Zs).
 pub fn is_blank(c: char) -> bool {
     category(c) == GeneralCategory::SpaceSeparator
 }
 
-/// Whether it still has a lower case.
+/// Reports whether the character still has a lower-case form.
 pub fn is_upper_case(c: char) -> bool {
     use GeneralCategory as Category;
     matches!(
@@ -96,7 +97,7 @@ pub fn is_upper_case(c: char) -> bool {
     )
 }
 
-/// OldHangulJamo.
+/// Reports whether the character is an OldHangulJamo.
 pub fn is_conjoining_jamo(c: char) -> bool {
     use HangulSyllableType as Kind;
     let kind = CodePointMapData::<Kind>::new().get(c);
@@ -110,7 +111,8 @@ fn category(c: char) -> GeneralCategory {
     CodePointMapData::<GeneralCategory>::new().get(c)
 }
 
-/// PrecisIgnorableProperties. Noncharacters are not assigned, and refused as such.
+/// Reports whether the character has PrecisIgnorableProperties. Noncharacters are not
+/// assigned, and refused as such.
 fn is_ignorable(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
@@ -119,7 +121,7 @@ fn is_extending(c: char) -> bool {
     c == '\u{200d}' || CodePointSetData::new::<GraphemeExtend>().contains(c)
 }
 
-/// HasCompat.
+/// Reports whether the character has HasCompat.
 fn has_compatibility_form(c: char) -> bool {
     !nfkc(c.encode_utf8(&mut [0; 4])).chars().eq([c])
 }

@@ -1,14 +1,14 @@
-//! Where characters may stand that need a context: RFC 5892 appendix A.
+//! The characters that are allowed only in certain contexts: RFC 5892 appendix A.
 
 use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
 use icu_properties::CodePointMapData;
 use icu_properties::props::{JoiningType, Script};
 
-/// Canonical_Combining_Class of a virama.
+/// The Canonical_Combining_Class of a virama.
 const VIRAMA: u8 = 9;
 
-/// Whether this one may stand between what is before and what is after it, if all that
-/// is before may stand there.
+/// Reports whether `c` is allowed between `before` and `after`, given that all of `before`
+/// is allowed.
 pub fn allows(before: &[char], c: char, after: &[char]) -> bool {
     let previous = before.last().copied();
     let has = |allowed: &dyn Fn(char) -> bool| before.iter().chain(after).any(|c| allowed(*c));
@@ -18,7 +18,8 @@ pub fn allows(before: &[char], c: char, after: &[char]) -> bool {
         '\u{b7}' => previous == Some('l') && after.first() == Some(&'l'),
         '\u{375}' => after.first().is_some_and(|c| script(*c) == Script::Greek),
         '\u{5f3}' | '\u{5f4}' => previous.is_some_and(|c| script(c) == Script::Hebrew),
-        // One of many was let in for the sake of the whole text.
+        // One of several: the first was allowed because of the whole text, so the others
+        // are too.
         '\u{30fb}' => before.contains(&c) || has(&is_kana_or_han),
         '\u{660}'..='\u{669}' => !has(&|c| matches!(c, '\u{6f0}'..='\u{6f9}')),
         '\u{6f0}'..='\u{6f9}' => !has(&|c| matches!(c, '\u{660}'..='\u{669}')),
@@ -26,7 +27,7 @@ pub fn allows(before: &[char], c: char, after: &[char]) -> bool {
     }
 }
 
-/// Whether two letters would join across what is transparent.
+/// Reports whether two letters would join across transparent characters.
 fn joins(before: &[char], after: &[char]) -> bool {
     use JoiningType as Joins;
     let opaque = |c: &&char| joining(**c) != Joins::Transparent;

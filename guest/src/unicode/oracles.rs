@@ -1,5 +1,5 @@
-//! Held against other sources of the same tables, against an implementation of the same
-//! RFCs over the tables of Unicode 6.3, and against the examples of the RFCs.
+//! Compares the rules with other sources of the same tables, with an implementation of the
+//! same RFCs over the tables of Unicode 6.3, and with the examples of the RFCs.
 
 use std::collections::BTreeSet;
 
@@ -140,7 +140,7 @@ fn names_in_the_scripts_of_people() {
 }
 
 #[test]
-fn passwords_of_what_is_on_keyboards() {
+fn passwords_of_characters_on_keyboards() {
     for text in [
         "\u{1f642}\u{1f914}\u{1f44d}\u{1f3fd}",
         "\u{2764}\u{fe0f}",
@@ -198,7 +198,7 @@ fn passwords_of_what_is_on_keyboards() {
     }
 }
 
-/// Default_Ignorable_Code_Point, as DerivedCoreProperties.txt lists it.
+/// Returns Default_Ignorable_Code_Point, as listed in DerivedCoreProperties.txt.
 fn is_ignorable(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
@@ -208,8 +208,8 @@ fn is_ignorable(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// RFC 8264 section 8, over the tables of `unicode-properties`, `unicode-normalization`
-/// and this file.
+/// Derives the class of RFC 8264 section 8 from the tables of `unicode-properties`,
+/// `unicode-normalization` and this file.
 fn identifier_class(c: char) -> Standing {
     use GeneralCategory as Category;
     let category = c.general_category();
@@ -301,7 +301,7 @@ fn every_code_point_has_the_normal_forms_of_other_tables() {
     }
 }
 
-/// A name is what it was made of once more: no upper case is left that a later version
+/// A canonical name is its own canonical form: no upper case remains that a later version
 /// of the compiler's tables would change.
 #[test]
 fn every_code_point_has_a_canonical_form_that_stays() {
@@ -314,7 +314,7 @@ fn every_code_point_has_a_canonical_form_that_stays() {
     }
 }
 
-/// RFC 5893 section 2, over the tables of `unicode-bidi`.
+/// Applies RFC 5893 section 2 with the tables of `unicode-bidi`.
 fn bidi_rule(text: &str) -> bool {
     use BidiClass::{AL, AN, B, BN, CS, EN, ES, ET, L, NSM, ON, R};
     let classes: Vec<BidiClass> = text.chars().map(unicode_bidi::bidi_class).collect();
@@ -337,8 +337,8 @@ fn bidi_rule(text: &str) -> bool {
         && numbers.len() < 2
 }
 
-/// The tables of `unicode-bidi` are of Unicode 16: of what was assigned since, 254
-/// characters have another direction than it takes for granted.
+/// The tables of `unicode-bidi` are of Unicode 16: 254 characters assigned since then have
+/// another direction than its default.
 #[test]
 fn every_code_point_has_the_direction_of_other_tables() {
     let mut newer = Vec::new();
@@ -363,7 +363,7 @@ fn every_code_point_has_the_direction_of_other_tables() {
     assert_eq!(newer.len(), 254, "{newer:?}");
 }
 
-/// Of a library with the tables of Unicode 6.3.
+/// Returns the standing according to a library with the tables of Unicode 6.3.
 fn old_standing(c: char) -> Option<Standing> {
     use DerivedPropertyValue::{ContextJ, ContextO, PValid, SpecClassPval, Unassigned};
     match IdentifierClass::default().get_value_from_char(c) {
@@ -374,7 +374,7 @@ fn old_standing(c: char) -> Option<Standing> {
     }
 }
 
-/// Whether both have the same tables of all of a text, as far as names ask for them.
+/// Reports whether both have the same tables for all of a text, as far as names need them.
 fn is_unchanged(text: &str) -> bool {
     text.chars().all(|c| {
         let lower = c.to_lowercase();
@@ -382,15 +382,15 @@ fn is_unchanged(text: &str) -> bool {
     })
 }
 
-/// Whether we and that library agree on a text, or the tables or what we have decided
-/// otherwise are why not.
+/// Reports whether both agree on a text, or disagree only because of the tables or because
+/// of deliberate deviations.
 fn agrees_with_old(text: &str) -> bool {
     if let Ok(old) = OpaqueString::enforce(text)
         && password(text).as_deref() != Some(&*old)
     {
         return false;
     }
-    // Here the class is asked after NFC.
+    // Here the class is checked after NFC.
     let narrow = UsernameCaseMapped::new().width_mapping_rule(text);
     let Ok(narrow) = narrow else {
         return name(text).is_none();
@@ -400,7 +400,7 @@ fn agrees_with_old(text: &str) -> bool {
         return true;
     }
     let old = UsernameCaseMapped::enforce(&*normal).ok();
-    // It wants marks at the end of what is written from right to left.
+    // The library requires marks at the end of right-to-left text.
     if old.is_none() && has_marks_inside(&normal) {
         return true;
     }
@@ -420,7 +420,7 @@ fn has_marks_inside(text: &str) -> bool {
 }
 
 #[test]
-fn an_earlier_version_of_unicode_says_the_same_of_what_has_not_changed() {
+fn an_earlier_version_of_unicode_agrees_on_unchanged_characters() {
     let (mut unassigned, mut changed, mut differing) = (0, 0, String::new());
     for c in all() {
         match old_standing(c) {
@@ -454,11 +454,11 @@ fn an_earlier_version_of_unicode_says_the_same_of_what_has_not_changed() {
     }
     // Surrogates are not among the first.
     assert_eq!((unassigned, changed), (864_343, 0));
-    // Mandaic letters, whose Joining_Type was another then.
+    // Mandaic letters, whose Joining_Type has changed since.
     assert_eq!(differing, "\u{847}\u{84f}\u{856}\u{857}\u{858}");
 }
 
-/// What decides something somewhere, and is rare among all code points.
+/// Generates characters that matter to some rule and are rare among all code points.
 fn telling() -> impl Strategy<Value = char> {
     let telling: Vec<char> = [
         // Plain, upper case, sigmas, title case, dotted and dotless i.
@@ -470,7 +470,7 @@ fn telling() -> impl Strategy<Value = char> {
         "\u{e9}\u{1e69}\u{1e0b}\u{1fb7}\u{2adc}\u{958}\u{915}\u{93c}\u{f71}\u{f72}\u{f73}\u{f81}",
         "\u{1100}\u{1112}\u{1161}\u{1175}\u{11a7}\u{11a8}\u{11c2}\u{ac00}\u{ac01}\u{d7a3}",
         "\u{9c7}\u{9be}\u{9d7}\u{1025}\u{102e}\u{11131}\u{11127}\u{1d15e}\u{1d165}",
-        // Where contexts and directions count.
+        // Characters that contexts and directions depend on.
         "\u{5d0}\u{5d1}\u{5b7}\u{5f3}\u{5f4}\u{fb1d}\u{627}\u{628}\u{62f}\u{64e}\u{653}\u{622}",
         "\u{660}\u{669}\u{6f0}\u{6f9}\u{66b}\u{200c}\u{200d}\u{94d}\u{1039}\u{a872}\u{712}\u{70f}",
         "\u{b7}\u{375}\u{3b1}\u{30fb}\u{30a2}\u{3042}\u{4e00}\u{3007}\u{202e}\u{61c}.,+#!",
@@ -510,7 +510,7 @@ proptest! {
     }
 }
 
-/// Texts of which more than a few are names.
+/// Generates texts that are often valid names.
 fn one_script() -> impl Strategy<Value = String> {
     prop_oneof![
         "[\u{5d0}\u{5d1}\u{5b7}\u{5bc}\u{5f3}\u{5f4}1\\-\u{fb1d}]{1,6}",

@@ -1,4 +1,4 @@
-//! The PRECIS profiles that names and passwords follow: RFC 8265.
+//! The PRECIS profiles of user names and passwords: RFC 8265.
 
 use std::iter;
 
@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 use super::classes::{self, Standing};
 use super::{Unfit, bidi, context, nfc, nfkc};
 
-/// The profile UsernameCaseMapped, section 3.3.
+/// Applies the profile UsernameCaseMapped, section 3.3.
 ///
-/// Its class is asked after NFC, not before: a keyboard or a file system that writes
-/// `김` as three jamo, or `য়` as one character and not as two, writes the same name.
+/// The class is checked after NFC, not before: a keyboard or a file system that writes `김`
+/// as three jamo, or `য়` as one character instead of two, writes the same name.
 pub fn username_case_mapped(text: &str) -> Result<String, Unfit> {
     if text.is_ascii() {
         all_allowed(text, |_, c| c.is_ascii_graphic())?;
@@ -19,10 +19,12 @@ pub fn username_case_mapped(text: &str) -> Result<String, Unfit> {
     all_allowed(text, |_, c| !becomes_ascii(c))?;
     let normal = nfc(text.len(), &mut text.chars().map(width_mapped));
     in_names(&normal)?;
-    // Each letter by itself, so that no sigma is a final one: a name may go on.
+    // Each letter is mapped by itself, so that no sigma becomes a final one: the name may
+    // continue.
     let mut lower = normal.chars().flat_map(char::to_lowercase);
     let canonical = nfc(normal.len() * 2, &mut lower).to_string();
-    // The compiler's tables may be of an earlier version, and not know this one's case.
+    // The compiler's tables may be of an earlier version and lack the case of a newer
+    // character.
     all_allowed(&canonical, |_, c| !classes::is_upper_case(c))?;
     match bidi::is_satisfied(&canonical) {
         true => Ok(canonical),
@@ -30,7 +32,8 @@ pub fn username_case_mapped(text: &str) -> Result<String, Unfit> {
     }
 }
 
-/// The profile OpaqueString, section 4.2, with the class of `classes::in_passwords`.
+/// Applies the profile OpaqueString, section 4.2, with the class of
+/// `classes::in_passwords`.
 pub fn opaque_string(text: &str) -> Result<Zeroizing<String>, Unfit> {
     if text.is_ascii() {
         all_allowed(text, |_, c| c == ' ' || c.is_ascii_graphic())?;
@@ -44,7 +47,7 @@ pub fn opaque_string(text: &str) -> Result<Zeroizing<String>, Unfit> {
     Ok(nfc(text.len(), &mut spaced))
 }
 
-/// Fails at the first character that may not stand after those before it, and for an
+/// Fails at the first character that is not allowed after those before it, and for an
 /// empty text.
 fn all_allowed(text: &str, allowed: impl Fn(&str, char) -> bool) -> Result<(), Unfit> {
     if text.is_empty() {
@@ -75,15 +78,15 @@ fn in_names(text: &str) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// Whether NFC makes ASCII of it, as of the Kelvin sign. What a person sees as something
-/// else must not become another's name.
+/// Reports whether NFC turns the character into ASCII, like the Kelvin sign. A character
+/// that looks different to people must not produce the name of another user.
 fn becomes_ascii(c: char) -> bool {
     !c.is_ascii() && nfc(c.len_utf8(), &mut iter::once(c)).contains(|c: char| c.is_ascii())
 }
 
-/// What a full-width or half-width form maps to (section 3.3.1, UAX #11); any other
-/// character as it is. A half-width jamo maps to what is no letter of a name, and as it is
-/// it is none either.
+/// Returns what a full-width or half-width form maps to (section 3.3.1, UAX #11), and any
+/// other character unchanged. A half-width jamo maps to a letter that names must not
+/// contain, and is not allowed in its original form either.
 fn width_mapped(c: char) -> char {
     if !matches!(c, '\u{ff00}'..='\u{ffef}') {
         return c;

@@ -1,4 +1,4 @@
-//! Why a text is no user name or password.
+//! The reasons why a text is not a valid user name or password.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use icu_properties::props::GeneralCategory;
 
 use super::VERSION;
 
-/// Why a text is no user name or password, in words for those who typed it: of the text
-/// itself they hold the one character that cannot stand there.
+/// The reason why a text is not a valid user name or password, for the user who typed it.
+/// The only part of the text that it shows is the one character that is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// There is nothing.
+    /// The text is empty.
     Empty,
-    /// A character cannot stand where it does.
+    /// A character is not allowed at its position.
     Character {
-        /// Which.
+        /// The character.
         character: char,
-        /// Where, counted in characters from 1.
+        /// The position, counted in characters from 1.
         position: usize,
     },
     /// The text mixes directions.
@@ -25,7 +25,7 @@ pub enum Unfit {
 }
 
 impl Unfit {
-    /// The character at this index.
+    /// Returns the error for the character at this index.
     pub(super) fn at(index: usize, character: char) -> Unfit {
         Unfit::Character {
             character,
@@ -54,22 +54,22 @@ impl fmt::Display for Unfit {
     }
 }
 
-/// What to call a character that cannot be shown, or that looks as if it could stand.
+/// Returns the name of the kind of a character that is invisible or not allowed.
 fn kind(character: char) -> impl fmt::Display {
     use GeneralCategory as Category;
     let name = match CodePointMapData::<Category>::new().get(character) {
         Category::Control => "a control character",
         Category::LineSeparator | Category::ParagraphSeparator => "a line break",
-        Category::SpaceSeparator => "a blank",
+        Category::SpaceSeparator => "a space",
         Category::Format => "an invisible character",
         Category::PrivateUse => "a character for private use",
-        Category::Unassigned => return format!("no character of Unicode {VERSION}"),
+        Category::Unassigned => return format!("not a character of Unicode {VERSION}"),
         Category::MathSymbol
         | Category::CurrencySymbol
         | Category::ModifierSymbol
         | Category::OtherSymbol => "a symbol",
         Category::NonspacingMark | Category::SpacingMark | Category::EnclosingMark => "a mark",
-        _ => "a character that cannot stand there",
+        _ => "a character that is not allowed there",
     };
     name.to_owned()
 }

@@ -316,7 +316,7 @@ fn attack_30_an_old_session_cannot_change_the_second_factor() {
     for operation in ["disable_totp", "create_recovery_codes", "enroll_totp"] {
         let error = server.call(operation, own.clone()).unwrap_err();
         assert_eq!(error["code"], -32001, "{operation}: {error}");
-        assert!(error.to_string().contains("began lately"), "{error}");
+        assert!(error.to_string().contains("began recently"), "{error}");
     }
     let credentials = json!({"username": "victim", "password": PASSWORD});
     let outcome = server.call("login", credentials).unwrap();

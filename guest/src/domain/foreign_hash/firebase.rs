@@ -1,8 +1,8 @@
-//! What Firebase makes of scrypt (<https://github.com/firebase/scrypt>): the key of the
-//! project, encrypted by AES-256 in counter mode under what scrypt made of the password.
+//! Firebase's variant of scrypt (<https://github.com/firebase/scrypt>): the key of the
+//! project, encrypted by AES-256 in counter mode under the scrypt output of the password.
 //!
-//! Who knows the key of the project knows from the hash what it was encrypted with. That
-//! stands for the hash here, so that the key need not be kept.
+//! The key of the project and the hash together determine the keystream. The keystream
+//! replaces the hash here, so that the key need not be stored.
 
 use aes::Aes256;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
@@ -12,7 +12,7 @@ use crate::ports::ScryptParameters;
 const KEY_BYTES: usize = 32;
 const BLOCK_BYTES: usize = 16;
 
-/// The cost of the key of AES, for a hash of this cost.
+/// Returns the scrypt parameters that derive the AES key for a hash with these parameters.
 pub fn key_parameters(of_hash: ScryptParameters) -> ScryptParameters {
     ScryptParameters {
         output_length: KEY_BYTES as u32,
@@ -20,8 +20,8 @@ pub fn key_parameters(of_hash: ScryptParameters) -> ScryptParameters {
     }
 }
 
-/// The first bytes that AES-256 in counter mode encrypts with; the counter begins with 0.
-/// Without a key of 32 bytes there are none, which are no hash.
+/// Returns the first bytes of the AES-256 keystream in counter mode, with a counter that
+/// begins at 0. Returns no bytes, which match no hash, unless the key has 32 bytes.
 pub fn keystream(key: &[u8], bytes: u32) -> Vec<u8> {
     let Ok(cipher) = Aes256::new_from_slice(key) else {
         return Vec::new();
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn the_stream_is_that_of_aes_256_over_a_counter_from_0() {
-        // NIST, AESAVS appendix B.1 has the key of zeros over the block of zeros.
+        // NIST AESAVS appendix B.1: the zero key over the zero block.
         let stream = keystream(&[0; 32], 20);
         assert_eq!(
             base16ct::lower::encode_string(&stream[..16]),

@@ -1,9 +1,9 @@
-//! The forms in which other systems write password hashes down:
+//! The formats in which other systems write password hashes:
 //!
-//! - bcrypt: `$2a$10$…`, `$2b$…`, `$2y$…`, in Django with `bcrypt$` before it, or
-//!   `bcrypt_sha256$` over the SHA-256 of the password;
-//! - the PHC strings `$argon2id$v=19$m=…,t=…,p=…$salt$hash` and `$argon2i$…` (in Django
-//!   with `argon2` before it), `$scrypt$ln=…,r=…,p=…$salt$hash` and
+//! - bcrypt: `$2a$10$…`, `$2b$…`, `$2y$…`; Django writes `bcrypt$` before it, or
+//!   `bcrypt_sha256$` for bcrypt over the SHA-256 of the password;
+//! - PHC strings: `$argon2id$v=19$m=…,t=…,p=…$salt$hash` and `$argon2i$…` (with `argon2`
+//!   before it in Django), `$scrypt$ln=…,r=…,p=…$salt$hash` and
 //!   `$pbkdf2-sha256$i=…[,l=…]$salt$hash`;
 //! - passlib: `$pbkdf2-sha256$600000$salt$hash`, and `$pbkdf2$…` for SHA-1;
 //! - Django: `pbkdf2_sha256$600000$salt$hash`, `scrypt$16384$salt$8$5$hash`;
@@ -11,9 +11,9 @@
 //! - Firebase, as Supabase writes it:
 //!   `$fbscrypt$v=1,n=14,r=8,p=1,ss=separator,sk=key of the project$salt$hash`.
 //!
-//! PBKDF2 may be of SHA-1 and SHA-512 as well. Before what begins with `$` there may be
-//! the name of its encoder in braces, as Spring Security and LDAP have it: `{bcrypt}$2b$…`.
-//! Base64 may end with `=` or not.
+//! PBKDF2 may also use SHA-1 or SHA-512. A format that begins with `$` may be preceded by
+//! the name of its encoder in braces, as Spring Security and LDAP write it:
+//! `{bcrypt}$2b$…`. Base64 may or may not be padded with `=`.
 
 use base64::alphabet;
 use base64::engine::general_purpose::{NO_PAD, PAD};
@@ -30,8 +30,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// 16 bytes take 128 bits of 22 digits, and there are writers that leave something
-/// in the four bits beyond.
+/// Accepts trailing bits: 16 bytes take 128 bits of 22 digits, and some writers leave data
+/// in the four remaining bits.
 const BCRYPT_BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::BCRYPT,
     NO_PAD.with_decode_allow_trailing_bits(true),
@@ -39,15 +39,15 @@ const BCRYPT_BASE64: GeneralPurpose = GeneralPurpose::new(
 const BCRYPT_SALT_DIGITS: usize = 22;
 const BCRYPT_HASH_DIGITS: usize = 31;
 
-/// The hash, if the text has one of the forms. Of its cost nothing is known yet.
+/// Parses a hash in any of these formats. Its cost has not been checked yet.
 pub(super) fn parse(text: &str) -> Result<ForeignHash, &'static str> {
     if text.starts_with("$2x$") {
-        return Err("a bcrypt hash of the kind $2x$ is of a broken implementation");
+        return Err("a bcrypt hash of the kind $2x$ comes from a broken implementation");
     }
     read(without_encoder(text)).ok_or(EXPECTED)
 }
 
-/// Without the name of an encoder that is before a form that says what it is by itself.
+/// Removes the name of an encoder before a format that identifies itself.
 fn without_encoder(text: &str) -> &str {
     let rest = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
     match rest {
@@ -170,7 +170,7 @@ fn scrypt(rest: &str) -> Option<ForeignHash> {
 
 fn pbkdf2(rest: &str, prf: Prf) -> Option<ForeignHash> {
     let [parameters, salt, hash] = parts(rest, '$')?;
-    // Passlib writes '.' for '+'.
+    // Passlib writes '.' instead of '+'.
     let salt = phc_bytes(&salt.replace('.', "+"))?;
     let hash = phc_bytes(&hash.replace('.', "+"))?;
     let iterations = match named(parameters, ["i", "l"]) {
@@ -198,7 +198,8 @@ fn werkzeug_pbkdf2(rest: &str, prf: Prf) -> Option<ForeignHash> {
     prf.of(number(iterations)?, salt.into(), hex(hash)?)
 }
 
-/// The salt comes with its separator, and the hash without the key of the project.
+/// Parses Firebase's format: the salt gets its separator appended, and the hash loses the
+/// project's key.
 fn firebase(rest: &str) -> Option<ForeignHash> {
     let [parameters, salt, hash] = parts(rest, '$')?;
     let [version, log_n, block_size, parallelism, separator, key] = parts(parameters, ',')?;
@@ -264,7 +265,7 @@ fn of_scrypt(
     })
 }
 
-/// What PBKDF2 hashes with.
+/// The pseudorandom function of PBKDF2.
 #[derive(Clone, Copy)]
 enum Prf {
     Sha1,
@@ -293,13 +294,13 @@ impl Prf {
     }
 }
 
-/// Exactly so many parts.
+/// Splits a text into exactly `N` parts.
 fn parts<const N: usize>(text: &str, separator: char) -> Option<[&str; N]> {
     let parts: Vec<&str> = text.split(separator).collect();
     parts.try_into().ok()
 }
 
-/// The numbers of `a=1,b=2`, with exactly these names in this order.
+/// Parses the numbers of `a=1,b=2`, with exactly these names in this order.
 fn named<const N: usize>(text: &str, names: [&str; N]) -> Option<[u32; N]> {
     let mut numbers = [0; N];
     let parts: [&str; N] = parts(text, ',')?;
@@ -309,7 +310,7 @@ fn named<const N: usize>(text: &str, names: [&str; N]) -> Option<[u32; N]> {
     Some(numbers)
 }
 
-/// A number in its one spelling: no sign, no zeros before it.
+/// Parses a number in its only spelling: without a sign or leading zeros.
 fn number(text: &str) -> Option<u32> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
     let has_zeros = text.len() > 1 && text.starts_with('0');
@@ -318,7 +319,7 @@ fn number(text: &str) -> Option<u32> {
         .flatten()
 }
 
-/// The binary logarithm of a power of two.
+/// Returns the binary logarithm of a power of two.
 fn logarithm(text: &str) -> Option<u8> {
     let n = number(text)?;
     n.is_power_of_two().then(|| n.trailing_zeros() as u8)

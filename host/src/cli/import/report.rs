@@ -297,8 +297,8 @@ mod tests {
     fn problems_of_one_kind_differ_in_values_only() {
         for (one, other) in [
             (
-                r#"username "a b": U+0020 at position 2 is a blank"#,
-                r#"username "a \" c": U+00A0 at position 10 is a blank"#,
+                r#"username "a b": U+0020 at position 2 is a space"#,
+                r#"username "a \" c": U+00A0 at position 10 is a space"#,
             ),
             (
                 r#"roles "a": there is no such role"#,
