@@ -63,7 +63,7 @@ impl Operation for ChangePassword {
         // Without throttling, a stolen token would be a way to guess the password without
         // limit.
         let attempt = Attempt::admit(Authenticator::password_of(&account), context)?;
-        KnownCosts::learn_own(context)?;
+        HashCosts::learn_own(context)?;
         // Both hashes come before the count: if either fails, there is no verdict to
         // count.
         let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
@@ -76,8 +76,8 @@ impl Operation for ChangePassword {
 }
 
 /// Reads the account and the session in which the password is changed.
-fn read(context: &Context) -> Result<Own> {
-    Own::read(context)
+fn read(context: &Context) -> Result<CurrentLogin> {
+    CurrentLogin::read(context)
 }
 
 /// Whether the password that was sent matches this record.

@@ -84,11 +84,11 @@ pub(super) fn begin(code: &Secret, context: &Context) -> Result<Code> {
 pub(super) fn refuse(operation: &str, code: &Code, context: &Context) -> Result<AuthError> {
     throttle::count_failure(context)?;
     let user_id = code.user_id();
-    let unknown = Nobody::new("code", &user_id.to_string(), &context.ports)?;
+    let unknown = UnknownAccount::new("code", &user_id.to_string(), &context.ports)?;
     let (account, _) = Account::read(user_id, &context.ports)?;
     let whom = match account {
-        Some(account) => Whom::Account(account.value.user_id),
-        None => Whom::Nobody(unknown),
+        Some(account) => AuditSubject::Account(account.value.user_id),
+        None => AuditSubject::Unknown(unknown),
     };
     audit::record_refusal(Event::refused(operation, "invalid_code"), whom, context)?;
     Ok(AuthError::invalid_code())

@@ -67,8 +67,8 @@ impl Operation for ConfirmTotp {
 }
 
 /// Reads the enrolment to confirm, with its account and session.
-fn read(context: &Context) -> Result<(Own, Enrolment)> {
-    let own = Own::read(context)?;
+fn read(context: &Context) -> Result<(CurrentLogin, Enrolment)> {
+    let own = CurrentLogin::read(context)?;
     match own.account.value.enrolment.clone() {
         Some(enrolment) => Ok((own, enrolment)),
         None => Err(AuthError::new(
@@ -104,7 +104,7 @@ impl ConfirmTotp {
             ));
         };
         // The owner has now proved both factors.
-        session.value.amr = Proof::Totp.amr();
+        session.value.amr = AuthMethod::Totp.amr();
         let mut batch = Batch::new();
         let change = |account: &mut Account| {
             account.second_factor = Some(factor);

@@ -171,7 +171,7 @@ fn parse(value: Value) -> Parsed {
 /// The import of the entries of one call.
 struct Importer<'a> {
     /// The known hash costs of accounts, and those of the entries processed so far.
-    costs: KnownCosts,
+    costs: HashCosts,
     /// The roles requested so far, each with the reason why it cannot be assigned, if
     /// any.
     roles: Vec<(RoleName, Option<&'static str>)>,
@@ -267,7 +267,7 @@ impl<'a> Importer<'a> {
         }
         if !self.dry_run {
             // Other calls may have taken the last place for a cost, or freed one.
-            self.costs = KnownCosts::read(&ports)?;
+            self.costs = HashCosts::read(&ports)?;
         }
         if let Some(problem) = self.problem(entry)? {
             // The same entry may have just been imported, which then is the problem.

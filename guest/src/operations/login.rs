@@ -135,8 +135,8 @@ impl Login {
         let account = match subject {
             Subject::Account(account) => account,
             Subject::Unknown(unknown, cost) => {
-                PasswordRecord::verify_nobody(&self.password, cost, context.settings, ports)?;
-                return Ok(Verdict::Wrong(Whom::Nobody(unknown)));
+                PasswordRecord::verify_decoy(&self.password, cost, context.settings, ports)?;
+                return Ok(Verdict::Wrong(AuditSubject::Unknown(unknown)));
             }
         };
         let is_right = account.password.verify(&self.password, ports)?;
@@ -163,26 +163,26 @@ impl Login {
 enum Subject {
     Account(Box<Account>),
     /// The name is unknown. A login with it takes the time of this cost.
-    Unknown(Nobody, Option<Cost>),
+    Unknown(UnknownAccount, Option<Cost>),
 }
 
 impl Subject {
     fn read(username: &Username, context: &Context) -> Result<Subject> {
         let ports = &context.ports;
-        let unknown = Nobody::new("username", username.as_str(), ports)?;
+        let unknown = UnknownAccount::new("username", username.as_str(), ports)?;
         let user_id = Account::id_of(username, ports)?.unwrap_or(unknown.id());
-        let keys = [Account::key(user_id), KnownCosts::key()];
-        let (account, costs) = records::read_both::<Account, KnownCosts>(keys, ports)?;
+        let keys = [Account::key(user_id), HashCosts::key()];
+        let (account, costs) = records::read_both::<Account, HashCosts>(keys, ports)?;
         Ok(match account {
             Some(account) => Subject::Account(Box::new(account.value)),
-            None => Subject::Unknown(unknown, KnownCosts::of(costs).of_nobody(unknown)),
+            None => Subject::Unknown(unknown, HashCosts::of(costs).decoy_for(unknown)),
         })
     }
 
     fn authenticator(&self) -> Authenticator {
         match self {
             Subject::Account(account) => Authenticator::password_of(account),
-            Subject::Unknown(unknown, _) => Authenticator::password_of_nobody(*unknown),
+            Subject::Unknown(unknown, _) => Authenticator::password_of_unknown(*unknown),
         }
     }
 }
@@ -193,7 +193,7 @@ enum Verdict {
 }
 
 /// Counts and records a failure, and returns the error for it.
-fn refuse(whom: Whom, context: &Context) -> Result<AuthError> {
+fn refuse(whom: AuditSubject, context: &Context) -> Result<AuthError> {
     let event = Event::refused(Login::NAME, "invalid_credentials");
     audit::record_refusal(event, whom, context)?;
     throttle::count_failure(context)?;
@@ -216,7 +216,7 @@ fn settle_outcome(
     context: &Context,
 ) -> Result<Option<LoginOutcome>> {
     let Authenticated { account, rehashed } = authenticated;
-    let whom = Whom::Account(account.user_id);
+    let whom = AuditSubject::Account(account.user_id);
     // Knowing the password does not yet prove ownership of an account with a second
     // factor, so this is recorded as a refusal.
     let challenged = Event::refused(Login::NAME, "second_factor_required");

@@ -49,11 +49,11 @@ impl Operation for RequestPasswordReset {
         let who = Who::new(self.username, self.email)?;
         let name = who.name();
         throttle::count_reset(&name, context)?;
-        let unknown = Nobody::new("reset", &name, &context.ports)?;
+        let unknown = UnknownAccount::new("reset", &name, &context.ports)?;
         let user_id = who.user_id(context)?.unwrap_or(unknown.id());
         let quota = ["reset-codes", &user_id.to_string()];
         let may_send = throttle::may_send_code(&quota, context)?;
-        records::settle(|| send(user_id, unknown, may_send, context))?;
+        records::retry_on_conflict(|| send(user_id, unknown, may_send, context))?;
         Ok(ResetRequested {
             expires_in: context.settings.code_ttl.as_secs(),
         })
@@ -63,7 +63,12 @@ impl Operation for RequestPasswordReset {
 /// Stores a code with the account and sends it. If there is no recipient, the same work
 /// is done on the code and the audit chain of the unknown account, where it has no
 /// effect. Returns `None` if a race was lost.
-fn send(user_id: Id, unknown: Nobody, may_send: bool, context: &Context) -> Result<Option<()>> {
+fn send(
+    user_id: Id,
+    unknown: UnknownAccount,
+    may_send: bool,
+    context: &Context,
+) -> Result<Option<()>> {
     let ports = &context.ports;
     let (account, head) = Account::read(user_id, ports)?;
     let unknown_head = records::read(Chain::head_key(unknown.id()), ports)?;
@@ -80,7 +85,7 @@ fn send(user_id: Id, unknown: Nobody, may_send: bool, context: &Context) -> Resu
     let name = RequestPasswordReset::NAME;
     match recipient {
         Some(_) => Chain::at(user_id, head).append(Event::success(name), &mut batch, context)?,
-        None => Chain::of_nobody(unknown, unknown_head).append(
+        None => Chain::of_unknown(unknown, unknown_head).append(
             Event::refused(name, "no_recipient"),
             &mut batch,
             context,
