@@ -17,6 +17,7 @@ mod docs;
 mod elsewhere;
 mod embedding;
 mod faults;
+mod features;
 mod guards;
 mod guide;
 mod histories;
