@@ -4,6 +4,11 @@ CARGO   ?= cargo
 PYTHON  ?= python3
 TARGET  := wasm32-wasip2
 RELEASE := target/release
+DIST    := target/dist
+# The folder to install into; DESTDIR comes before it, for packages. Not every shell expands
+# `~` in an argument.
+PREFIX  ?= /usr/local
+prefix   = $(patsubst ~/%,$(HOME)/%,$(PREFIX))
 CLIENTS := tests/clients
 EXAMPLES := guest/examples
 NGINX   := target/tools/nginx
@@ -42,7 +47,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak scale hostile build component host everything schemas docs variants checksums freeze fixtures clients postgres faketime chromium nginx openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak scale hostile build component host everything install dist schemas docs variants checksums freeze fixtures clients postgres faketime chromium nginx openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -81,6 +86,38 @@ host:
 # Also the benchmark and what else the tests run.
 everything:
 	$(CARGO) build --locked --release --workspace
+
+# The component is installed beside the program, which looks for it there. Names the program
+# without a path in the completion scripts, so that shells find it through PATH.
+define install_into
+@set -e; umask 022; PATH="$(abspath $(RELEASE)):$$PATH"; into="$(1)"; share="$$into/share"; \
+	install -d "$$into/bin" "$$share/man/man1" "$$share/bash-completion/completions" \
+		"$$share/zsh/site-functions" "$$share/fish/vendor_completions.d"; \
+	install -m 755 "$(RELEASE)/user-auth" "$$into/bin/"; \
+	install -m 644 "$(RELEASE)/user-auth.wasm" "$$into/bin/"; \
+	user-auth man "$$share/man/man1"; \
+	user-auth completions bash > "$$share/bash-completion/completions/user-auth"; \
+	user-auth completions zsh > "$$share/zsh/site-functions/_user-auth"; \
+	user-auth completions fish > "$$share/fish/vendor_completions.d/user-auth.fish"
+endef
+
+install: build ## Install the program, the component, completions and manual pages into PREFIX (/usr/local)
+	$(call install_into,$(DESTDIR)$(prefix))
+	@echo "== Installed $(DESTDIR)$(prefix)/bin/user-auth"
+
+# The name of the archive, and the time of its files, which makes its bytes reproducible.
+ARCHIVE    = user-auth-$(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1/p' Cargo.toml)-$(shell rustc --print host-tuple)
+CHANGED_AT = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+
+dist: build ## Write an archive with all that `make install` installs, and its SHA-256, into target/dist
+	@rm -rf "$(DIST)/$(ARCHIVE)"
+	$(call install_into,$(DIST)/$(ARCHIVE))
+	@install -m 644 README.md LICENSE "$(DIST)/$(ARCHIVE)/"
+	@cd "$(DIST)" && tar --sort=name --mtime=@$(CHANGED_AT) --owner=0 --group=0 --numeric-owner \
+		-I 'gzip -n' -cf $(ARCHIVE).tar.gz $(ARCHIVE)
+	@rm -r "$(DIST)/$(ARCHIVE)"
+	@cd "$(DIST)" && sha256sum $(ARCHIVE).tar.gz > SHA256SUMS
+	@echo "== Wrote $(DIST)/$(ARCHIVE).tar.gz and $(DIST)/SHA256SUMS"
 
 # The fixtures have a target folder of their own: the component with fixtures has the same
 # file name as the one without, so in one folder cargo would rebuild both each time.

@@ -24,6 +24,7 @@ mod histories;
 mod host;
 mod http;
 mod import;
+mod install;
 mod mail;
 mod master_key;
 mod messages;
