@@ -4,12 +4,20 @@ CARGO   ?= cargo
 PYTHON  ?= python3
 TARGET  := wasm32-wasip2
 RELEASE := target/release
+DIST    := target/dist
+# The folder to install into; DESTDIR comes before it, for packages. Not every shell expands
+# `~` in an argument.
+PREFIX  ?= /usr/local
+prefix   = $(patsubst ~/%,$(HOME)/%,$(PREFIX))
 CLIENTS := tests/clients
 EXAMPLES := guest/examples
 NGINX   := target/tools/nginx
 SOAK_SECONDS ?= 600
 SCALE_USERS  ?= 1000000
 WASM    := target/$(TARGET)/component
+# What `make run` compiles besides the component. Its Cargo.toml names the features that the
+# tests need too, so that they do not compile everything again.
+PROGRAM := -p user-auth-host
 # Writes name, version, description and licence into a component.
 STAMP   ?= $(CARGO) run --quiet --locked --release -p user-auth-stamp --
 
@@ -19,6 +27,9 @@ STAMP   ?= $(CARGO) run --quiet --locked --release -p user-auth-stamp --
 CARGO_HOME ?= $(HOME)/.cargo
 LINK       := -Clink-arg=--compress-relocations
 CARGO_WASM  = RUSTFLAGS="$(LINK) $$(printf -- '--remap-path-prefix=%s= ' $(CARGO_HOME)/registry/src/*)" $(CARGO)
+
+# Names a step; the second argument says how long it takes as long as the first is missing.
+step = @echo "== $(1)$(if $(wildcard $(2)),,; the first time this takes $(3))"
 
 # The version of the contract, read from its package.
 CONTRACT = $(shell sed -n 's/^package user-auth:plugin@\(.*\);$$/\1/p' wit/world.wit)
@@ -35,44 +46,82 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak scale hostile build component host schemas docs variants checksums freeze fixtures clients postgres faketime chromium nginx openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak scale hostile build component host everything install dist schemas docs variants checksums freeze fixtures clients postgres faketime chromium nginx openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-run: build ## Build everything and serve on http://127.0.0.1:8000
+run: build ## Build the component and the program, and serve on http://127.0.0.1:8000
 	$(RELEASE)/user-auth serve
 
 test: build checksums fixtures clients postgres faketime chromium nginx openssl ## Build everything, install what the tests need, and run all tests
+	$(call step,Building and running the tests,$(RELEASE)/user-auth-bench,5 to 15 minutes)
 	$(CARGO) test --release --workspace --locked
 
-bench: build variants postgres ## Run the benchmarks and print a table
+bench: build everything variants postgres ## Run the benchmarks and print a table
 	$(RELEASE)/user-auth-bench
 
-soak: build ## Run a mixed load for SOAK_SECONDS (600) and plot memory and latency in host/docs/soak.svg
+soak: build everything ## Run a mixed load for SOAK_SECONDS (600) and plot memory and latency in host/docs/soak.svg
 	$(RELEASE)/user-auth-bench soak $(SOAK_SECONDS) host/docs/soak.svg
 
-scale: build postgres ## Load SCALE_USERS (1000000) users and sessions into each store and measure calls
+scale: build everything postgres ## Load SCALE_USERS (1000000) users and sessions into each store and measure calls
 	$(RELEASE)/user-auth-bench scale $(SCALE_USERS)
 
-hostile: build fixtures ## Measure how long other callers wait while a component misbehaves
+hostile: build everything fixtures ## Measure how long other callers wait while a component misbehaves
 	$(RELEASE)/user-auth-bench hostile
 
 build: component host ## Build the component and the program
 
 component: target sources
+	$(call step,Building the component,$(WASM)/user_auth_guest.wasm,1 to 3 minutes)
 	$(CARGO_WASM) build --locked -p user-auth-guest --target $(TARGET) --profile component
 	@mkdir -p $(RELEASE)
 	@$(STAMP) $(WASM)/user_auth_guest.wasm $(RELEASE)/user-auth.wasm
 
-# Always builds the whole workspace: another selection of packages would enable other
-# features and compile everything again.
 host:
+	$(call step,Building the program,$(RELEASE)/user-auth,5 to 15 minutes)
+	$(CARGO) build --locked --release $(PROGRAM)
+
+# Also the benchmark and what else the tests run.
+everything:
 	$(CARGO) build --locked --release --workspace
+
+# The component is installed beside the program, which looks for it there. Names the program
+# without a path in the completion scripts, so that shells find it through PATH.
+define install_into
+@set -e; umask 022; PATH="$(abspath $(RELEASE)):$$PATH"; into="$(1)"; share="$$into/share"; \
+	install -d "$$into/bin" "$$share/man/man1" "$$share/bash-completion/completions" \
+		"$$share/zsh/site-functions" "$$share/fish/vendor_completions.d"; \
+	install -m 755 "$(RELEASE)/user-auth" "$$into/bin/"; \
+	install -m 644 "$(RELEASE)/user-auth.wasm" "$$into/bin/"; \
+	user-auth man "$$share/man/man1"; \
+	user-auth completions bash > "$$share/bash-completion/completions/user-auth"; \
+	user-auth completions zsh > "$$share/zsh/site-functions/_user-auth"; \
+	user-auth completions fish > "$$share/fish/vendor_completions.d/user-auth.fish"
+endef
+
+install: build ## Install the program, the component, completions and manual pages into PREFIX (/usr/local)
+	$(call install_into,$(DESTDIR)$(prefix))
+	@echo "== Installed $(DESTDIR)$(prefix)/bin/user-auth"
+
+# The name of the archive, and the time of its files, which makes its bytes reproducible.
+ARCHIVE    = user-auth-$(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1/p' Cargo.toml)-$(shell rustc --print host-tuple)
+CHANGED_AT = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+
+dist: build ## Write an archive with all that `make install` installs, and its SHA-256, into target/dist
+	@rm -rf "$(DIST)/$(ARCHIVE)"
+	$(call install_into,$(DIST)/$(ARCHIVE))
+	@install -m 644 README.md LICENSE "$(DIST)/$(ARCHIVE)/"
+	@cd "$(DIST)" && tar --sort=name --mtime=@$(CHANGED_AT) --owner=0 --group=0 --numeric-owner \
+		-I 'gzip -n' -cf $(ARCHIVE).tar.gz $(ARCHIVE)
+	@rm -r "$(DIST)/$(ARCHIVE)"
+	@cd "$(DIST)" && sha256sum $(ARCHIVE).tar.gz > SHA256SUMS
+	@echo "== Wrote $(DIST)/$(ARCHIVE).tar.gz and $(DIST)/SHA256SUMS"
 
 # The fixtures have a target folder of their own: the component with fixtures has the same
 # file name as the one without, so in one folder cargo would rebuild both each time.
 fixtures: target sources
+	$(call step,Building components that only tests use,$(RELEASE)/user-auth-intruder.wasm,1 to 3 minutes)
 	$(CARGO_WASM) build --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance --target-dir target/fixtures
 	$(CARGO_WASM) build --locked -p user-auth-hostile --target $(TARGET) --profile component --target-dir target/fixtures
 	@mkdir -p $(RELEASE)
@@ -97,6 +146,7 @@ features_edge-keyvalue  := edge,keyvalue
 variants: $(VARIANTS:%=variant-%) ## Build the components for hosts without user-auth's own imports
 
 variant-%: target sources
+	$(call step,Building the component for other hosts ($*),$(RELEASE)/user-auth-$*.wasm,1 minute)
 	$(CARGO_WASM) build --locked -p user-auth-guest --target $(TARGET) --profile component --features $(features_$*) --target-dir target/variants
 	@mkdir -p $(RELEASE)
 	@$(STAMP) target/variants/$(TARGET)/component/user_auth_guest.wasm $(RELEASE)/user-auth-$*.wasm

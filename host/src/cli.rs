@@ -15,6 +15,7 @@ mod import;
 mod inspect;
 mod json;
 mod logging;
+mod man;
 mod nearest;
 mod open;
 mod options;
@@ -108,6 +109,8 @@ enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Print the manual page, or write the pages of all commands into a folder.
+    Man(man::Manual),
 }
 
 /// Returns the command line, with the environment variables of its options.
@@ -162,6 +165,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             show::print(&completion::script(shell)?)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Man(manual) => manual.run().map(|()| ExitCode::SUCCESS),
     }
 }
 

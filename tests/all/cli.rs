@@ -405,6 +405,7 @@ fn help_lists_every_command() {
         "inspect",
         "config",
         "completions",
+        "man",
     ] {
         assert!(help.contains(name), "{name} in --help");
         let output = run(home.path(), &[name, "--help"]);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use user_auth_tests::{PASSWORD, Terminal, built, command, folder};
 
 /// The commands whose help is checked: all of them.
-const PAGES: [&[&str]; 16] = [
+const PAGES: [&[&str]; 17] = [
     &["--help"],
     &["serve", "--help"],
     &["stdio", "--help"],
@@ -25,6 +25,7 @@ const PAGES: [&[&str]; 16] = [
     &["config", "check", "--help"],
     &["config", "schema", "--help"],
     &["completions", "--help"],
+    &["man", "--help"],
 ];
 
 fn program(home: &Path, arguments: &[&str]) -> Command {

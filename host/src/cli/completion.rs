@@ -47,7 +47,8 @@ pub(super) fn script(shell: Shell) -> Result<String, Failure> {
     String::from_utf8(script).map_err(Failure::start)
 }
 
-/// clap's zsh script, but without a space after the `=` of a field.
+/// clap's zsh script, but without a space after the `=` of a field, and complete from the
+/// first time on if it is a file in a folder of `fpath`.
 struct Zsh;
 
 impl EnvCompleter for Zsh {
@@ -70,7 +71,8 @@ impl EnvCompleter for Zsh {
         let mut script = Vec::new();
         clap_complete::env::Zsh.write_registration(var, name, bin, completer, &mut script)?;
         let script = String::from_utf8_lossy(&script).replace(ZSH_ALL, ZSH_FIELDS);
-        buf.write_all(script.as_bytes())
+        buf.write_all(script.as_bytes())?;
+        buf.write_all(ZSH_LOADED.as_bytes())
     }
 
     fn write_complete(
@@ -90,6 +92,13 @@ const ZSH_FIELDS: &str = "\
         other=(${other:|fields})
         [[ -n $fields ]] && _describe -V 'fields' fields -S ''
         [[ -n $other ]] && _describe -V 'values' other
+";
+
+/// zsh loads such a file by calling it as a function, with the command line to complete.
+const ZSH_LOADED: &str = "\
+if [[ ${funcstack[1]} == _user-auth ]]; then
+    _clap_dynamic_completer_user_auth
+fi
 ";
 
 /// Returns the operations with this prefix.
@@ -225,6 +234,10 @@ mod tests {
             let script = script(shell).unwrap();
             assert!(script.contains(VARIABLE), "{shell}: {script}");
         }
-        assert!(script(Shell::Zsh).unwrap().contains(ZSH_FIELDS));
+        let zsh = script(Shell::Zsh).unwrap();
+        assert!(
+            zsh.contains(ZSH_FIELDS) && zsh.ends_with(ZSH_LOADED),
+            "{zsh}"
+        );
     }
 }
