@@ -5,8 +5,8 @@ use std::ops::{Deref, DerefMut};
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::time::Timestamp;
 use crate::ports::Unavailable;
+use crate::types::time::Timestamp;
 
 /// The result of whatever may fail as an operation does.
 pub type Result<T> = std::result::Result<T, AuthError>;

@@ -5,36 +5,33 @@
 //! is stateless (the modern era). Clients mix the two, so each message is judged
 //! by itself, in [`era`].
 
-mod admission;
-mod completion;
+mod api_key_gate;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod credentials;
 mod era;
-mod failure;
-mod lifecycle;
+mod error;
 mod message;
-mod prompts;
-mod resources;
-mod tools;
+mod methods;
 
 use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
 use crate::domain::context::{Caller, Context, Principal, Progress, Source};
-use crate::domain::secret::Secret;
 use crate::error::AuthError;
 use crate::json;
 use crate::operations;
 use crate::ports::{LogLevel, Ports};
 use crate::settings::Settings;
+use crate::types::secret::Secret;
 
 use credentials::Credentials;
 use era::Era;
-pub(crate) use failure::retry_after;
-use failure::{Failure, RpcError};
+pub(crate) use error::retry_after;
+use error::{Failure, RpcError};
 use message::{Message, RequestMessage};
+use methods::{completion, lifecycle, prompts, resources, tools};
 
 /// The versions that are spoken, newest first.
 pub const SUPPORTED_VERSIONS: [&str; 5] = [
@@ -93,7 +90,7 @@ pub fn tool_name(operation: &str) -> String {
 
 /// Answers one message. What is wrong is told in the response.
 pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response {
-    if let Err(refusal) = admission::check(request, settings, ports) {
+    if let Err(refusal) = api_key_gate::check(request, settings, ports) {
         return refusal;
     }
     let caller = caller(request);
@@ -132,7 +129,7 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
 
 /// Whether a request says clearly who calls; `Err` is its answer when it does not.
 pub(crate) fn check_credentials(request: &Request, ports: Ports) -> Result<(), Response> {
-    admission::credentials(request, ports).map(drop)
+    api_key_gate::credentials(request, ports).map(drop)
 }
 
 /// Answers any message, when nothing can run, with the reason.
@@ -148,7 +145,7 @@ pub fn refuse(body: &[u8], error: &AuthError, ports: Ports) -> Response {
     };
     let object = error.to_object(ports.clock.now());
     let body = response(id, "error", object);
-    json_response(error.kind.status(), failure::headers(error), &body)
+    json_response(error.kind.status(), error::headers(error), &body)
 }
 
 /// One body that came in, with all that is needed to answer it.
@@ -262,9 +259,9 @@ impl Exchange<'_> {
             Err(Failure::Auth(error)) => {
                 let object = error.to_object(self.ports.clock.now());
                 Answer {
-                    status: failure::status(&error, era),
-                    headers: failure::headers(&error),
-                    body: response(request.id.clone(), "error", failure::in_era(object, era)),
+                    status: error::status(&error, era),
+                    headers: error::headers(&error),
+                    body: response(request.id.clone(), "error", error::in_era(object, era)),
                 }
             }
         }

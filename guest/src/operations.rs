@@ -7,7 +7,6 @@
 //! file, its `mod` and its line in [`TABLE`].
 
 mod assign_role;
-mod audited;
 mod change_password;
 mod check_permission;
 mod complete_login;
@@ -31,7 +30,6 @@ mod get_capabilities;
 mod get_session;
 mod get_user;
 mod import_users;
-mod input;
 mod introspect_token;
 mod issue_token;
 mod list_api_keys;
@@ -56,9 +54,6 @@ mod revoke_token;
 mod revoke_user_sessions;
 mod rotate_api_key;
 mod rotate_signing_key;
-pub mod schemas;
-mod shown;
-mod target;
 mod unlock_user;
 mod verify_audit_chain;
 mod verify_token;
@@ -124,8 +119,9 @@ pub use unlock_user::UnlockUser;
 pub use verify_audit_chain::VerifyAuditChain;
 pub use verify_token::{Verification, VerifyToken};
 
-use crate::domain::actor::Requirement;
-use crate::domain::authority;
+use crate::dispatch::{input, redact, schemas};
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
 use crate::domain::context::Context;
 use crate::domain::trail::Trail;
 use crate::error::{AuthError, Kind, Result};
@@ -245,7 +241,7 @@ pub struct Definition {
     pub effect: Effect,
     /// The schemas of input and output, made of the types.
     #[cfg(test)]
-    schemas: fn() -> (Value, Value),
+    pub(crate) schemas: fn() -> (Value, Value),
     /// [`Operation::REQUIRES`]
     pub requires: Requirement,
     /// Runs it on an input that is yet to be parsed.
@@ -406,7 +402,7 @@ impl<'a> Counted<'a> {
 fn shown(input: &Value, operation: &str, trail: &Trail) -> Option<String> {
     // The schema is costly to read.
     let is_wanted = trail.is_wanted();
-    is_wanted.then(|| shown::of(input, &schemas::shape(operation)))?
+    is_wanted.then(|| redact::of(input, &schemas::shape(operation)))?
 }
 
 /// What an operation takes: its own fields, and where it requires a caller a

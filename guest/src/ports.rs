@@ -6,9 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::domain::id::Id;
-use crate::domain::secret::Secret;
-use crate::domain::time::Timestamp;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
+use crate::types::time::Timestamp;
 
 /// A capability of the host could not do its work (`types.unavailable`).
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ mod classes;
 mod context;
 #[cfg(test)]
 mod oracles;
+pub mod printable;
 mod profiles;
 mod unfit;
 

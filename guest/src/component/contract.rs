@@ -1,8 +1,8 @@
 //! The exports of `wit/`.
 
-use super::{context, operator, ports, settings};
+use super::select::{context, operator, ports, settings};
 use crate::domain::context::Principal;
-use crate::domain::session;
+use crate::domain::sessions::session;
 use crate::{forward_auth, mcp};
 
 pub use bindings::exports::user_auth::plugin as exports;

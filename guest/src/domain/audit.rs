@@ -7,18 +7,20 @@
 //! chain, and so the head is what settles races between them: who has read the
 //! head before all else, and commits on it, has seen the account as it is.
 
+pub mod verify;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::authority;
+use super::access::authority;
 use super::context::Context;
-use super::id::Id;
-use super::mac;
-use super::records::{self, Batch, Found, Stored};
 use super::throttle;
-use super::time::Timestamp;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
+use crate::storage::batch::{self, Batch, Found, Stored};
+use crate::types::id::Id;
+use crate::types::mac;
+use crate::types::time::Timestamp;
 
 /// How long is kept what was tried on a name that nobody has.
 const NOBODY_TTL_MS: u64 = 24 * 60 * 60 * 1000;
@@ -301,7 +303,7 @@ pub fn record_refusal(event: Event, whom: Whom, context: &Context) -> Result<()>
     };
     let id = whom.id();
     authority::settle(context, |context| {
-        let head = records::read(Chain::head_key(id), &context.ports)?;
+        let head = batch::read(Chain::head_key(id), &context.ports)?;
         let chain = match whom {
             Whom::Account(user_id) => Chain::at(user_id, head),
             Whom::Nobody(nobody) => Chain::of_nobody(nobody, head),

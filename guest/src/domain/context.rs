@@ -5,14 +5,14 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::actor::Actor;
-use super::authority::Authority;
-use super::secret::Secret;
-use super::time::Timestamp;
+use super::access::actor::Actor;
+use super::access::authority::Authority;
 use super::trail::Trail;
 use crate::json;
 use crate::ports::{LogLevel, Ports};
 use crate::settings::Settings;
+use crate::types::secret::Secret;
+use crate::types::time::Timestamp;
 
 /// Who calls.
 #[derive(Clone, Debug)]

@@ -24,15 +24,15 @@ use std::time::Duration;
 
 use hmac::Mac;
 
-use super::account::Account;
-use super::actor::Actor;
+use super::access::actor::Actor;
+use super::accounts::account::Account;
 use super::audit::Nobody;
 use super::context::Context;
-use super::id::Id;
-use super::mac;
-use super::records::Batch;
 use crate::error::{AuthError, Result};
 use crate::ports::{Entry, Expect, Ports};
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
+use crate::types::mac;
 
 /// How long attempts without a success count, from the first.
 const CONSECUTIVE: Duration = Duration::from_secs(30 * 24 * 60 * 60);

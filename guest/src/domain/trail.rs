@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 
 use serde_json::Value;
 
-use super::actor::Actor;
+use super::access::actor::Actor;
 use super::context::Principal;
-use super::id::Id;
 use crate::ports::{Audit, Credential};
+use crate::types::id::Id;
 
 /// What is known so far of one operation.
 #[derive(Default)]

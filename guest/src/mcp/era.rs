@@ -4,9 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::failure::RpcError;
+use super::error::RpcError;
 use super::message::RequestMessage;
-use super::{Request, SUPPORTED_VERSIONS, Transport, lifecycle};
+use super::methods::lifecycle;
+use super::{Request, SUPPORTED_VERSIONS, Transport};
 use crate::json;
 use crate::operations;
 use crate::settings::ToolErrors;

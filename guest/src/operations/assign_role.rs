@@ -3,18 +3,18 @@ use serde::Deserialize;
 
 use super::define_role::unknown_role;
 use super::get_user::UserView;
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::permission::ROLES_WRITE;
+use crate::domain::accounts::role::RoleName;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::ROLES_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::role::RoleName;
-use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// What a user may do is looked up role by role at every check.
 pub(super) const MAX_ROLES: usize = 32;

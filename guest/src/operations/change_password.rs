@@ -2,22 +2,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::EndApiKeys;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, Chain, Event, Whom};
-use crate::domain::authority;
-use crate::domain::code;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::known_costs::{self, KnownCosts};
-use crate::domain::message;
-use crate::domain::password::{self, Owner, Password, PasswordRecord, TypedPassword};
-use crate::domain::records::Batch;
-use crate::domain::session::{self, Own};
+use crate::domain::credentials::api_key::EndApiKeys;
+use crate::domain::credentials::email_code;
+use crate::domain::credentials::hash_costs::{self, KnownCosts};
+use crate::domain::credentials::password::{self, Owner, Password, PasswordRecord, TypedPassword};
+use crate::domain::notify;
+use crate::domain::sessions::session::{self, Own};
 use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Changes the password of the account that calls, and ends all its other
 /// sessions, API keys that these may have made, and the codes that were sent for it.
@@ -121,7 +121,7 @@ impl ChangePassword {
             ));
         }
         let mut batch = Batch::new();
-        known_costs::release(&account.value.password, &mut batch, &context.ports)?;
+        hash_costs::release(&account.value.password, &mut batch, &context.ports)?;
         let change = |account: &mut Account| account.set_password(new.clone());
         let mut changed = account.value.clone();
         change(&mut changed);
@@ -130,10 +130,10 @@ impl ChangePassword {
         throttle::know_source(Authenticator::password_of(&changed), &mut batch, context)?;
         let keys = self.end_api_keys;
         let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
-        code::end_all(account.value.user_id, &mut batch);
+        email_code::end_all(account.value.user_id, &mut batch);
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-        message::add_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
+        notify::add_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
         Ok(batch.commit(context)?.then_some(ChangedPassword {
             session_id: session.value.session_id,
             ended_api_keys: ended,

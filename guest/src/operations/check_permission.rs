@@ -2,14 +2,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::{self, Actor, Requirement};
-use crate::domain::api_key::ApiKey;
-use crate::domain::bearer::Bearer;
+use crate::domain::access::actor::{self, Actor, Requirement};
+use crate::domain::accounts::permission::Permission;
 use crate::domain::context::{Context, Principal};
-use crate::domain::id::Id;
-use crate::domain::permission::Permission;
-use crate::domain::secret::Secret;
+use crate::domain::credentials::api_key::ApiKey;
+use crate::domain::sessions::bearer::Bearer;
 use crate::error::{AuthError, FieldError, Result};
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Tells whether the owner of an access token may do something; without a token,
 /// whether the caller may. A token that is not valid permits nothing.

@@ -3,18 +3,18 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Effect, Operation, Tokens};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::assurance::Proof;
+use crate::domain::access::actor::Requirement;
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, Chain, Event, Head, Whom};
-use crate::domain::challenge::{self, LoginChallenge};
 use crate::domain::context::Context;
-use crate::domain::records::{self, Batch, Found, Stored};
-use crate::domain::second_factor::Code;
-use crate::domain::secret::Secret;
+use crate::domain::credentials::second_factor::Code;
+use crate::domain::sessions::auth_method::Proof;
+use crate::domain::sessions::login_challenge::{self, LoginChallenge};
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::LogLevel;
+use crate::storage::batch::{self, Batch, Found, Stored};
+use crate::types::secret::Secret;
 
 /// Begins the session that `login` gave a challenge for, with a code of the second
 /// factor. A challenge takes five codes at the most, and none after five minutes;
@@ -71,7 +71,7 @@ impl CompleteLogin {
             return self.refuse(context);
         }
         let attempt = attempt.count(context)?;
-        match records::settle(|| self.settle(&attempt, context))? {
+        match batch::settle(|| self.settle(&attempt, context))? {
             Some(tokens) => Ok(tokens),
             None => self.refuse(context),
         }
@@ -122,7 +122,7 @@ impl CompleteLogin {
         if let (Proof::RecoveryCode, Some(totp)) = (proof, Authenticator::totp_of(account)) {
             throttle::forget(totp, &mut batch, &context.ports)?;
         }
-        challenge::use_up(&challenge, &mut batch);
+        login_challenge::use_up(&challenge, &mut batch);
         let tokens = Tokens::of_new_session(account, proof, &mut batch, context)?;
         let event = success(account, &tokens, proof).detail("challenge_id", id);
         let changed = Account {

@@ -3,19 +3,19 @@ use serde::{Deserialize, Serialize};
 
 use super::confirm_password_reset::{begin, refuse};
 use super::{Effect, Operation};
-use crate::domain::account::{Account, EmailRecord};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::{Account, EmailRecord};
+use crate::domain::accounts::email::Email;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::code::{self, Code, Purpose};
 use crate::domain::context::Context;
-use crate::domain::email::Email;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::records::Batch;
-use crate::domain::secret::Secret;
+use crate::domain::credentials::email_code::{self, Code, Purpose};
+use crate::domain::notify;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Shows with a code that one reads what is sent to an address, which thereby is
 /// the verified address of one's account, and no other's. Who read the verified
@@ -83,11 +83,11 @@ fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
         let record = EmailRecord { user_id };
         batch.create(Account::email_key(&email, context)?, &record);
     }
-    code::use_up(Purpose::Email, user_id, &slot, &mut batch);
+    email_code::use_up(Purpose::Email, user_id, &slot, &mut batch);
     let event = Event::success(ConfirmEmail::NAME);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
     if old.verified_email() != Some(&email) {
-        message::add_notice(MessageKind::EmailChanged, old, &mut batch);
+        notify::add_notice(MessageKind::EmailChanged, old, &mut batch);
     }
     let confirmed = ConfirmedEmail { user_id, email };
     Ok(batch.commit(context)?.then_some(confirmed))

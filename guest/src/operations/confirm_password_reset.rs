@@ -2,21 +2,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key;
+use crate::domain::access::actor::Requirement;
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, Chain, Event, Head, Nobody, Whom};
-use crate::domain::code::{self, Code, Purpose, Slot};
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::known_costs::{self, KnownCosts};
-use crate::domain::message;
-use crate::domain::password::{self, Owner, Password, PasswordRecord};
-use crate::domain::records::{self, Batch, Found, Stored};
-use crate::domain::secret::Secret;
+use crate::domain::credentials::api_key;
+use crate::domain::credentials::email_code::{self, Code, Purpose, Slot};
+use crate::domain::credentials::hash_costs::{self, KnownCosts};
+use crate::domain::credentials::password::{self, Owner, Password, PasswordRecord};
+use crate::domain::notify;
 use crate::domain::throttle::{self, Authenticator};
 use crate::error::{AuthError, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::{self, Batch, Found, Stored};
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Sets a new password with a code that was sent to the verified address of the
 /// account. All its sessions and API keys end, and none begins: log in with the
@@ -58,7 +58,7 @@ impl Operation for ConfirmPasswordReset {
         password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
         KnownCosts::learn_own(context)?;
         let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
-        records::settle(|| match Redeemable::read(&code, context)? {
+        batch::settle(|| match Redeemable::read(&code, context)? {
             Some(redeemable) => redeemable.reset(new.clone(), context),
             None => Err(refuse(Self::NAME, &code, context)?),
         })
@@ -132,14 +132,14 @@ impl Redeemable {
         account.set_password(new);
         let user_id = account.user_id;
         let mut batch = Batch::new();
-        known_costs::release(&old.password, &mut batch, &context.ports)?;
+        hash_costs::release(&old.password, &mut batch, &context.ports)?;
         throttle::know_source(Authenticator::password_of(&account), &mut batch, context)?;
         batch.change(&self.account, &account);
         api_key::end_all(user_id, &mut batch, &context.ports)?;
-        code::use_up(Purpose::PasswordReset, user_id, &self.slot, &mut batch);
+        email_code::use_up(Purpose::PasswordReset, user_id, &self.slot, &mut batch);
         let event = Event::success(ConfirmPasswordReset::NAME).by(user_id);
         Chain::at(user_id, self.head).append(event, &mut batch, context)?;
-        message::add_notice(MessageKind::PasswordChanged, &account, &mut batch);
+        notify::add_notice(MessageKind::PasswordChanged, &account, &mut batch);
         Ok(batch.commit(context)?.then_some(PasswordReset { user_id }))
     }
 }

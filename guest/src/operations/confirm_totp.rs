@@ -2,23 +2,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::EndApiKeys;
-use crate::domain::assurance::Proof;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, Chain, Event, Whom};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::records::Batch;
-use crate::domain::second_factor::Enrolment;
-use crate::domain::secret::Secret;
-use crate::domain::session::{self, Own};
+use crate::domain::credentials::api_key::EndApiKeys;
+use crate::domain::credentials::second_factor::Enrolment;
+use crate::domain::credentials::totp::TotpCode;
+use crate::domain::notify;
+use crate::domain::sessions::auth_method::Proof;
+use crate::domain::sessions::session::{self, Own};
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
-use crate::domain::totp::TotpCode;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Makes the app of `enroll_totp` the second factor of the account that calls, in
 /// the place of the one before, if there was one. Ends all other sessions and API keys
@@ -115,7 +115,7 @@ impl ConfirmTotp {
         attempt.succeed(&mut batch);
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(user_id, head).append(event, &mut batch, context)?;
-        message::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
+        notify::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
         Ok(batch.commit(context)?.then_some(RecoveryCodes {
             recovery_codes,
             session_id: session.value.session_id,

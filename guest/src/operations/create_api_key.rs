@@ -3,19 +3,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::{Actor, Requirement};
-use crate::domain::api_key::{self, ApiKey, Days, KeyName, Scopes};
+use crate::domain::access::actor::{Actor, Requirement};
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::permission::{API_KEYS_WRITE, Grant};
-use crate::domain::records::Batch;
-use crate::domain::secret::Secret;
+use crate::domain::credentials::api_key::{self, ApiKey, Days, KeyName, Scopes};
+use crate::domain::notify;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Makes an API key, which acts for its account (`X-API-Key`) and may do what
 /// both its scopes and the account's roles permit. For one's own account this
@@ -106,7 +106,7 @@ impl CreateApiKey {
         batch.create(ApiKey::index_key(user_id, key.key_id), &json!({}));
         let event = Event::success(Self::NAME).detail("key_id", key.key_id.to_string());
         Chain::at(user_id, head).append(event, &mut batch, context)?;
-        message::add_notice(MessageKind::ApiKeyCreated, &account, &mut batch);
+        notify::add_notice(MessageKind::ApiKeyCreated, &account, &mut batch);
         let new = NewApiKey::new(key, secret);
         Ok(batch.commit(context)?.then_some(new))
     }

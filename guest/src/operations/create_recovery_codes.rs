@@ -3,16 +3,16 @@ use serde::Deserialize;
 
 use super::confirm_totp::RecoveryCodes;
 use super::{Effect, Operation, disable_totp};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::message;
-use crate::domain::records::Batch;
-use crate::domain::session::Own;
+use crate::domain::notify;
+use crate::domain::sessions::session::Own;
 use crate::error::Result;
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
 
 /// Makes new recovery codes for the account that calls, which are shown this once;
 /// the old ones are dead. Takes a session that began lately with the second
@@ -52,7 +52,7 @@ fn create(context: &Context) -> Result<Option<RecoveryCodes>> {
     batch.change(&account, &changed);
     let event = Event::success(CreateRecoveryCodes::NAME);
     Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
-    message::add_notice(MessageKind::SecondFactorChanged, &changed, &mut batch);
+    notify::add_notice(MessageKind::SecondFactorChanged, &changed, &mut batch);
     Ok(batch.commit(context)?.then_some(RecoveryCodes {
         recovery_codes,
         session_id: session.value.session_id,

@@ -3,17 +3,17 @@ use serde::Deserialize;
 
 use super::register::username_taken;
 use super::{Effect, Operation, Registered};
-use crate::domain::account::{Account, UsernameRecord};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::{Account, UsernameRecord};
+use crate::domain::accounts::permission::API_KEYS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::known_costs::KnownCosts;
-use crate::domain::password::PasswordRecord;
-use crate::domain::permission::API_KEYS_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::username::Username;
+use crate::domain::credentials::hash_costs::KnownCosts;
+use crate::domain::credentials::password::PasswordRecord;
 use crate::error::Result;
+use crate::storage::batch::Batch;
 
 /// Creates an account for a program: it has no password, and is used by its API keys
 /// alone. Make those with `create_api_key`.

@@ -2,14 +2,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::permission::{Grant, ROLES_WRITE};
+use crate::domain::accounts::role::{Description, Role, RoleName};
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::permission::{Grant, ROLES_WRITE};
-use crate::domain::records::Batch;
-use crate::domain::role::{Description, Role, RoleName};
 use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::storage::batch::Batch;
 
 /// With this many, a role is a page of the store, and a check stays cheap.
 const MAX_GRANTS: usize = 100;

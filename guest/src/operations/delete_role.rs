@@ -3,14 +3,14 @@ use serde::{Deserialize, Serialize};
 
 use super::define_role::{is_built_in, unknown_role};
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::permission::ROLES_WRITE;
+use crate::domain::accounts::role::{Role, RoleName};
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::permission::ROLES_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::role::{Role, RoleName};
 use crate::error::Result;
+use crate::storage::batch::Batch;
 
 /// Deletes a role: at once it grants nothing any more to those who have it. They
 /// keep its name, and have it again should it be defined anew. A role that

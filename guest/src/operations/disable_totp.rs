@@ -2,18 +2,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::EndApiKeys;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::records::Batch;
-use crate::domain::session::{self, Own};
+use crate::domain::credentials::api_key::EndApiKeys;
+use crate::domain::notify;
+use crate::domain::sessions::session::{self, Own};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Removes the second factor of the account that calls, recovery codes included,
 /// and ends all its other sessions and API keys that these may have made. Takes a
@@ -68,7 +68,7 @@ fn disable(keys: EndApiKeys, context: &Context) -> Result<Option<DisabledTotp>> 
     let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
     let event = Event::success(DisableTotp::NAME).with_ended_keys(&ended);
     Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-    message::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
+    notify::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
     Ok(batch.commit(context)?.then_some(DisabledTotp {
         session_id: session.value.session_id,
         ended_api_keys: ended,

@@ -2,20 +2,20 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::get_user::UserView;
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::{Account, Status};
-use crate::domain::actor::Requirement;
-use crate::domain::api_key;
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::{Account, Status};
+use crate::domain::accounts::permission::USERS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::code;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::username::Username;
+use crate::domain::credentials::api_key;
+use crate::domain::credentials::email_code;
 use crate::error::Result;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Disables a user: all sessions and API keys end at once and for good, and logins
 /// fail as with a wrong password until `enable_user`. Nobody can disable
@@ -54,7 +54,7 @@ impl Operation for DisableUser {
             let mut batch = Batch::new();
             batch.change(found, &account);
             api_key::end_all(account.user_id, &mut batch, &context.ports)?;
-            code::end_all(account.user_id, &mut batch);
+            email_code::end_all(account.user_id, &mut batch);
             let event = Event::success(Self::NAME);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
             Ok(batch.commit(context)?.then_some(account))

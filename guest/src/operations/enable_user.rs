@@ -2,18 +2,18 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::get_user::UserView;
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::{Account, Status};
-use crate::domain::actor::Requirement;
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::{Account, Status};
+use crate::domain::accounts::permission::USERS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::username::Username;
 use crate::error::Result;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Enables a user who was disabled: logins work again. Sessions and API keys that
 /// were ended stay so. Nobody can enable a user who may do more than they.

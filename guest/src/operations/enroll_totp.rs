@@ -2,18 +2,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::otpauth;
-use crate::domain::records::Batch;
-use crate::domain::second_factor::Enrolment;
-use crate::domain::secret::Secret;
-use crate::domain::session::Own;
-use crate::domain::totp::TotpSecret;
+use crate::domain::credentials::otpauth;
+use crate::domain::credentials::second_factor::Enrolment;
+use crate::domain::credentials::totp::TotpSecret;
+use crate::domain::sessions::session::Own;
 use crate::error::Result;
+use crate::storage::batch::Batch;
+use crate::types::secret::Secret;
 
 /// Gives the account that calls a secret for an authenticator app, as a step
 /// towards a second factor: that counts once `confirm_totp` has shown that the app

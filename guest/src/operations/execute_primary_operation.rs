@@ -3,7 +3,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Effect, Operation, TABLE};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
 use crate::domain::context::Context;
 use crate::error::{AuthError, FieldError, Result};
 use crate::json;

@@ -1,17 +1,17 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::{Actor, Requirement};
-use crate::domain::authority;
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::{Actor, Requirement};
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::{Grant, Permission, ROLES_READ};
+use crate::domain::accounts::role::{self, Granted, RoleName};
+use crate::domain::accounts::username::Username;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::{Grant, Permission, ROLES_READ};
-use crate::domain::role::{self, Granted, RoleName};
-use crate::domain::username::Username;
 use crate::error::Result;
+use crate::types::id::Id;
 
 /// Tells what a user may do and which role grants it; for one permission, what
 /// gives it or why it is withheld. Without `user_id` and `username` it tells of

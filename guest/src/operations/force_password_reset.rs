@@ -1,24 +1,24 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::{Governed, Target};
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key;
+use crate::dispatch::target::{Governed, Target};
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::USERS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::code::{Code, Purpose};
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::known_costs::{self, KnownCosts};
-use crate::domain::message;
-use crate::domain::password::PasswordRecord;
-use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::username::Username;
+use crate::domain::credentials::api_key;
+use crate::domain::credentials::email_code::{Code, Purpose};
+use crate::domain::credentials::hash_costs::{self, KnownCosts};
+use crate::domain::credentials::password::PasswordRecord;
+use crate::domain::notify;
 use crate::error::Result;
 use crate::ports::{Expect, MessageKind};
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Makes the password of a user worthless: all sessions and API keys end at once,
 /// and a code for `confirm_password_reset` goes to the user's verified address, if
@@ -78,7 +78,7 @@ fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
     batch.change(&governed.account, &account);
     api_key::end_all(user_id, &mut batch, &context.ports)?;
     batch.delete(Purpose::Email.key(user_id), Expect::Any);
-    known_costs::release(&old.password, &mut batch, &context.ports)?;
+    hash_costs::release(&old.password, &mut batch, &context.ports)?;
     let code = match recipient {
         None => {
             batch.delete(Purpose::PasswordReset.key(user_id), Expect::Any);
@@ -98,7 +98,7 @@ fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
     }
     let delivered = code.is_some_and(|(email, (code, slot))| {
         let kind = MessageKind::PasswordReset;
-        message::send_code(kind, &account, email, (&code, &slot), context).is_ok()
+        notify::send_code(kind, &account, email, (&code, &slot), context).is_ok()
     });
     Ok(Some(ForcedReset {
         user_id,

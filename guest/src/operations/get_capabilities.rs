@@ -2,11 +2,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::schemas::{self, Schemas};
 use super::{Definition, Effect, Operation, TABLE};
-use crate::domain::actor::Requirement;
-use crate::domain::challenge;
+use crate::dispatch::schemas::{self, Schemas};
+use crate::domain::access::actor::Requirement;
 use crate::domain::context::Context;
+use crate::domain::sessions::login_challenge;
 use crate::domain::throttle;
 use crate::error::{Kind, Result};
 use crate::json;
@@ -174,7 +174,7 @@ impl Summary {
             tool_prefix: mcp::TOOL_PREFIX,
             policies: Policies {
                 password_min_length: settings.password_min_length,
-                password_max_bytes: crate::domain::password::MAX_BYTES,
+                password_max_bytes: crate::domain::credentials::password::MAX_BYTES,
                 password_hash: format!(
                     "argon2id, {} KiB, {} passes",
                     settings.argon2_memory_kib, settings.argon2_iterations
@@ -197,8 +197,8 @@ impl Summary {
                 registrations_per_source: throttling.registrations_per_source,
                 login_failure_window_seconds: throttling.window.as_secs(),
                 second_factor_attempts_per_user_and_source: throttling.attempts_per_source,
-                codes_per_challenge: challenge::MAX_CODES,
-                challenge_ttl_seconds: challenge::TTL.as_secs(),
+                codes_per_challenge: login_challenge::MAX_CODES,
+                challenge_ttl_seconds: login_challenge::TTL.as_secs(),
                 codes_per_account_and_hour: throttle::MAX_CODES,
                 batch_messages: mcp::MAX_BATCH,
             },

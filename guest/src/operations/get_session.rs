@@ -2,12 +2,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::accounts::username::Username;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::session::Session;
-use crate::domain::username::Username;
+use crate::domain::sessions::session::Session;
 use crate::error::Result;
+use crate::types::id::Id;
 
 /// Shows the session of an access token: whose it is, how and when it began, and
 /// when it ends.

@@ -1,20 +1,20 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::{Account, Status};
-use crate::domain::actor::Requirement;
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::Requirement;
+use crate::domain::accounts::account::{Account, Status};
+use crate::domain::accounts::email::Email;
+use crate::domain::accounts::permission::USERS_READ;
+use crate::domain::accounts::role::RoleName;
+use crate::domain::accounts::username::Username;
 use crate::domain::context::Context;
-use crate::domain::email::Email;
-use crate::domain::id::Id;
-use crate::domain::permission::USERS_READ;
-use crate::domain::records;
-use crate::domain::role::RoleName;
-use crate::domain::session::Session;
+use crate::domain::sessions::session::Session;
 use crate::domain::throttle::{self, Authenticator};
-use crate::domain::username::Username;
 use crate::error::Result;
+use crate::storage::batch;
+use crate::types::id::Id;
 
 /// Sessions are counted up to this.
 const MAX_COUNTED: u32 = 100;
@@ -119,7 +119,7 @@ fn live_sessions(account: &Account, context: &Context) -> Result<u32> {
     let keys: Vec<String> = ids.map(Session::key).collect();
     let mut alive = 0;
     for entry in ports.store.get(&keys)? {
-        let session = records::parse::<Session>(entry, ports)?;
+        let session = batch::parse::<Session>(entry, ports)?;
         let is_alive = session.is_some_and(|it| it.value.is_alive(account, context.now()));
         alive += u32::from(is_alive);
     }

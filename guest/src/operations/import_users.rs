@@ -8,21 +8,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::entry::Entry;
-use super::{Effect, Operation, input, schemas};
-use crate::domain::account::{Account, EmailRecord, UsernameRecord};
-use crate::domain::actor::Requirement;
+use super::{Effect, Operation};
+use crate::dispatch::{input, schemas};
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::{Account, EmailRecord, UsernameRecord};
+use crate::domain::accounts::permission::{Grant, ROLES_WRITE, USERS_WRITE};
+use crate::domain::accounts::role::RoleName;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::foreign_hash::Cost;
-use crate::domain::id::Id;
-use crate::domain::known_costs::{self, Held, KnownCosts};
-use crate::domain::permission::{Grant, ROLES_WRITE, USERS_WRITE};
-use crate::domain::records::{self, Batch};
-use crate::domain::role::RoleName;
-use crate::domain::username::Username;
+use crate::domain::credentials::foreign_hash::Cost;
+use crate::domain::credentials::hash_costs::{self, Held, KnownCosts};
 use crate::error::{Kind, Result};
 use crate::ports::Ports;
+use crate::storage::batch::{self, Batch};
+use crate::types::id::Id;
 
 /// More in one call would take long without an answer.
 const MAX_USERS: usize = 100;
@@ -315,7 +316,7 @@ impl<'a> Importer<'a> {
             }
         }
         let has_place = entry.cost().is_none_or(|cost| self.costs.add(cost));
-        Ok((!has_place).then(|| known_costs::TOO_MANY.to_owned()))
+        Ok((!has_place).then(|| hash_costs::TOO_MANY.to_owned()))
     }
 
     fn role_problem(&mut self, role: &RoleName) -> Result<Option<&'static str>> {
@@ -352,7 +353,7 @@ fn owners(entries: &[Parsed], ports: &Ports) -> Result<BTreeMap<usize, Id>> {
     let found = indexes.into_iter().zip(ports.store.get(&keys)?);
     let mut owners = BTreeMap::new();
     for (index, entry) in found {
-        let record = records::parse::<UsernameRecord>(entry, ports)?;
+        let record = batch::parse::<UsernameRecord>(entry, ports)?;
         owners.extend(record.map(|record| (index, record.value.user_id)));
     }
     Ok(owners)
@@ -395,7 +396,7 @@ fn create<'a>(
     accounts: impl IntoIterator<Item = &'a Account> + Clone,
     context: &Context,
 ) -> Result<bool> {
-    records::settle(|| {
+    batch::settle(|| {
         let mut costs = Held::read(&context.ports)?;
         let mut batch = Batch::new();
         for account in accounts.clone() {

@@ -2,18 +2,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation, Verification, counted};
-use crate::domain::account::Account;
-use crate::domain::actor::{self, Actor, Requirement};
-use crate::domain::api_key::ApiKey;
-use crate::domain::bearer::Bearer;
+use crate::domain::access::actor::{self, Actor, Requirement};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::{self, Grant, MAX_SCOPE_BYTES, TOKENS_INTROSPECT};
+use crate::domain::accounts::role;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::{self, Grant, MAX_SCOPE_BYTES, TOKENS_INTROSPECT};
-use crate::domain::refresh_token::RefreshToken;
-use crate::domain::role;
-use crate::domain::secret::Secret;
-use crate::domain::session::Session;
+use crate::domain::credentials::api_key::ApiKey;
+use crate::domain::sessions::bearer::Bearer;
+use crate::domain::sessions::refresh_token::RefreshToken;
+use crate::domain::sessions::session::Session;
 use crate::error::Result;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Tells a service what a token that it was shown is worth: an access token, a
 /// refresh token or an API key (RFC 7662). Of anything that is not good, or not

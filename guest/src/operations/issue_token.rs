@@ -2,11 +2,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::access_token::AccessToken;
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
 use crate::domain::context::Context;
-use crate::domain::secret::Secret;
+use crate::domain::sessions::access_token::AccessToken;
 use crate::error::{AuthError, FieldError, Result};
+use crate::types::secret::Secret;
 
 /// Gives an access token of one's own session for another service, which then
 /// verifies it with `verify_token` or `introspect_token` and its own name as the

@@ -3,14 +3,14 @@ use serde::{Deserialize, Serialize};
 
 use super::create_api_key::{is_in_reach, require_owner_governed};
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::{self, ApiKey, KeyName};
-use crate::domain::authority;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::{API_KEYS_WRITE, Grant};
+use crate::domain::credentials::api_key::{self, ApiKey, KeyName};
 use crate::error::Result;
+use crate::types::id::Id;
 
 /// Lists the API keys of an account, expired ones included: one's own with a
 /// session, another's with a permission, unless the other may do more than who

@@ -3,12 +3,12 @@ use serde::{Deserialize, Serialize};
 
 use super::define_role::RoleView;
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::accounts::permission::ROLES_READ;
+use crate::domain::accounts::role::{Role, RoleName};
 use crate::domain::context::Context;
-use crate::domain::permission::ROLES_READ;
-use crate::domain::records;
-use crate::domain::role::{Role, RoleName};
 use crate::error::Result;
+use crate::storage::batch;
 
 /// How many are read at a time.
 const PAGE: u32 = 200;
@@ -39,7 +39,7 @@ impl Operation for ListRoles {
         loop {
             let page = ports.store.scan(Role::PREFIX, after.as_deref(), PAGE)?;
             for entry in page.entries {
-                let role = records::parse::<Role>(Some(entry), ports)?;
+                let role = batch::parse::<Role>(Some(entry), ports)?;
                 roles.extend(role.map(|role| RoleView::from(role.value)));
             }
             after = page.next;

@@ -2,9 +2,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation, SessionView};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
 use crate::domain::context::Context;
-use crate::domain::session;
+use crate::domain::sessions::session;
 use crate::error::Result;
 
 /// Lists the live sessions of the account that calls, so that its owner can see

@@ -2,13 +2,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::accounts::permission::SIGNING_KEYS_WRITE;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::SIGNING_KEYS_WRITE;
-use crate::domain::signing_key::{SigningKey, SigningKeys};
-use crate::domain::time::Timestamp;
+use crate::domain::sessions::signing_key::{SigningKey, SigningKeys};
 use crate::error::Result;
+use crate::types::id::Id;
+use crate::types::time::Timestamp;
 
 /// Lists the keys that sign access tokens, by their ids and ages; the keys
 /// themselves never leave the host.

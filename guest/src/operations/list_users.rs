@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::get_user::UserView;
 use super::{Effect, Operation};
-use crate::domain::account::{Account, UsernameRecord};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::accounts::account::{Account, UsernameRecord};
+use crate::domain::accounts::permission::USERS_READ;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::USERS_READ;
-use crate::domain::records;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::{Entry, Ports};
+use crate::storage::batch;
+use crate::types::id::Id;
 use crate::unicode::{trimmed, username_case_mapped};
 
 /// A search looks at no more names for one page: a tenth of the processor time that a
@@ -126,7 +126,7 @@ impl ListUsers {
                 examined += 1;
                 after = Some(entry.key.clone());
                 if search.may_be_in(&entry) {
-                    found.extend(records::parse::<UsernameRecord>(Some(entry), ports)?);
+                    found.extend(batch::parse::<UsernameRecord>(Some(entry), ports)?);
                 }
             }
             let ids = found.iter().map(|record| record.value.user_id);
@@ -162,7 +162,7 @@ impl Search {
 }
 
 fn account(entry: Option<Entry>, ports: &Ports) -> Result<Option<Account>> {
-    Ok(records::parse::<Account>(entry, ports)?.map(|account| account.value))
+    Ok(batch::parse::<Account>(entry, ports)?.map(|account| account.value))
 }
 
 /// Where a search is: the end of the key of a record of a name.

@@ -3,27 +3,27 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Effect, Operation};
-use crate::domain::access_token::AccessToken;
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::assurance::Proof;
+use crate::domain::access::actor::Requirement;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{self, Chain, Event, Nobody, Whom};
-use crate::domain::challenge::{self, LoginChallenge};
 use crate::domain::context::Context;
-use crate::domain::foreign_hash::Cost;
-use crate::domain::id::Id;
-use crate::domain::known_costs::{self, KnownCosts};
-use crate::domain::message;
-use crate::domain::password::{PasswordRecord, TypedPassword};
-use crate::domain::records::{self, Batch};
-use crate::domain::refresh_token;
-use crate::domain::second_factor::SecondFactor;
-use crate::domain::secret::Secret;
-use crate::domain::session::Session;
+use crate::domain::credentials::foreign_hash::Cost;
+use crate::domain::credentials::hash_costs::{self, KnownCosts};
+use crate::domain::credentials::password::{PasswordRecord, TypedPassword};
+use crate::domain::credentials::second_factor::SecondFactor;
+use crate::domain::notify;
+use crate::domain::sessions::access_token::AccessToken;
+use crate::domain::sessions::auth_method::Proof;
+use crate::domain::sessions::login_challenge::{self, LoginChallenge};
+use crate::domain::sessions::refresh_token;
+use crate::domain::sessions::session::Session;
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
-use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::{LogLevel, MessageKind};
+use crate::storage::batch::{self, Batch};
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Begins a session with a user name and a password, and gives an access token
 /// for it and a refresh token to renew that with. Where the account has a second
@@ -112,7 +112,7 @@ impl Login {
         // From here on the verdict may be seen, and before here it was not.
         let attempt = attempt.count(context)?;
         let mut verdict = Some(verdict);
-        records::settle(|| {
+        batch::settle(|| {
             let verdict = match verdict.take() {
                 Some(verdict) => verdict,
                 None => self.judge(Subject::read(&self.username, context)?, context)?,
@@ -173,7 +173,7 @@ impl Subject {
         let nobody = Nobody::new("username", username.as_str(), ports)?;
         let user_id = Account::id_of(username, ports)?.unwrap_or(nobody.id());
         let keys = [Account::key(user_id), KnownCosts::key()];
-        let (account, costs) = records::read_both::<Account, KnownCosts>(keys, ports)?;
+        let (account, costs) = batch::read_both::<Account, KnownCosts>(keys, ports)?;
         Ok(match account {
             Some(account) => Subject::Account(Box::new(account.value)),
             None => Subject::Nobody(nobody, KnownCosts::of(costs).of_nobody(nobody)),
@@ -225,7 +225,7 @@ fn settle_outcome(
         None => Some(challenged),
         Some(_) => audit::count_refusal(challenged, whom, context)?,
     };
-    records::settle(|| {
+    batch::settle(|| {
         let (found, head) = Account::read(account.user_id, &context.ports)?;
         let Some(current) = found
             .filter(|found| found.value.password == account.password && found.value.is_active())
@@ -242,10 +242,10 @@ fn settle_outcome(
             Some(_) => with_challenge(&current.value, challenged.clone(), &mut batch, context)?,
         };
         if !attempt.is_from_known_source() {
-            message::add_notice(MessageKind::LoginFromNewSource, &current.value, &mut batch);
+            notify::add_notice(MessageKind::LoginFromNewSource, &current.value, &mut batch);
         }
         if let Some(password) = rehashed {
-            known_costs::release(&account.password, &mut batch, &context.ports)?;
+            hash_costs::release(&account.password, &mut batch, &context.ports)?;
             let rehashed = Account {
                 password: password.clone(),
                 ..current.value.clone()
@@ -284,7 +284,7 @@ fn with_challenge(
     let methods = account.second_factor.as_ref();
     let outcome = LoginOutcome::Challenge(Challenge {
         challenge: secret,
-        expires_in: challenge::TTL.as_secs(),
+        expires_in: login_challenge::TTL.as_secs(),
         methods: methods.map_or_else(Vec::new, SecondFactor::methods),
     });
     let challenge_id = challenge.challenge_id.to_string();
@@ -333,7 +333,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{Authenticated, Login, LoginOutcome, Subject, Verdict, settle_outcome};
-    use crate::domain::account::Account;
+    use crate::domain::accounts::account::Account;
     use crate::domain::throttle::Attempt;
     use crate::testing::World;
 

@@ -1,17 +1,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation, input};
-use crate::domain::access_token::AccessToken;
-use crate::domain::actor::Requirement;
+use super::{Effect, Operation};
+use crate::dispatch::input;
+use crate::domain::access::actor::Requirement;
 use crate::domain::audit::Event;
 use crate::domain::context::{Context, Principal};
-use crate::domain::id::Id;
-use crate::domain::records;
-use crate::domain::refresh_token::RefreshToken;
-use crate::domain::secret::Secret;
-use crate::domain::session::{self, Session};
+use crate::domain::sessions::access_token::AccessToken;
+use crate::domain::sessions::refresh_token::RefreshToken;
+use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Result};
+use crate::storage::batch;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Ends the session of an access token or of a refresh token, for good: all
 /// tokens of the session are worthless from then on. A token that has expired
@@ -47,7 +48,7 @@ impl Operation for Logout {
         let Some(session_id) = self.session_id(context)? else {
             return Err(AuthError::invalid_token());
         };
-        records::settle(|| {
+        batch::settle(|| {
             let Some(session) = Session::read(session_id, &context.ports)? else {
                 return Ok(Some(()));
             };

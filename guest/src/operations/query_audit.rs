@@ -2,17 +2,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Effect, Operation, audited};
-use crate::domain::actor::Requirement;
+use super::{Effect, Operation};
+use crate::dispatch::audited;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::permission::{AUDIT_READ, Permission};
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{self, AuditRecord, Chain};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::moment::Moment;
-use crate::domain::permission::{AUDIT_READ, Permission};
-use crate::domain::records;
-use crate::domain::username::Username;
 use crate::error::{AuthError, FieldError, Result};
+use crate::storage::batch;
+use crate::types::id::Id;
+use crate::types::moment::Moment;
 
 /// How many records one call looks at, whether they are asked for or not.
 const EXAMINED: u32 = 500;
@@ -109,7 +110,7 @@ impl Operation for QueryAudit {
         let mut found = Vec::new();
         while let Some(entry) = entries.next() {
             let key = entry.key.clone();
-            let record = records::parse::<AuditRecord>(Some(entry), ports)?;
+            let record = batch::parse::<AuditRecord>(Some(entry), ports)?;
             let wanted = record.filter(|record| self.wants(&record.value));
             found.extend(wanted.map(|record| AuditRecordView::from(record.value)));
             if found.len() == self.limit.0 && (entries.peek().is_some() || last.is_some()) {

@@ -3,15 +3,15 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Effect, Operation, Tokens};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
-use crate::domain::records::{self, Batch};
-use crate::domain::refresh_token;
-use crate::domain::secret::Secret;
-use crate::domain::session::{self, Session};
+use crate::domain::sessions::refresh_token;
+use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Result};
 use crate::ports::LogLevel;
+use crate::storage::batch::{self, Batch};
+use crate::types::secret::Secret;
 
 /// Gives new tokens for a refresh token, which is thereby used up. A refresh
 /// token that is used a second time ends its session at once, for everyone: one
@@ -40,7 +40,7 @@ impl Operation for RefreshToken {
         let Some(token) = refresh_token::RefreshToken::parse(text, &context.ports)? else {
             return Err(AuthError::invalid_token());
         };
-        match records::settle(|| refresh(&token, context))? {
+        match batch::settle(|| refresh(&token, context))? {
             Settled::Refreshed(tokens) => Ok(tokens),
             Settled::Reused => {
                 context.log(

@@ -2,18 +2,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::{Account, UsernameRecord};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::accounts::account::{Account, UsernameRecord};
+use crate::domain::accounts::email::Email;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::Context;
-use crate::domain::email::Email;
-use crate::domain::id::Id;
-use crate::domain::known_costs::KnownCosts;
-use crate::domain::password::{self, Owner, Password, PasswordRecord};
-use crate::domain::records::Batch;
+use crate::domain::credentials::hash_costs::KnownCosts;
+use crate::domain::credentials::password::{self, Owner, Password, PasswordRecord};
 use crate::domain::throttle::{self, Authenticator};
-use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Creates an account. User names are unique; case and ways to write one letter
 /// make no difference. The password needs length, 15 characters unless set

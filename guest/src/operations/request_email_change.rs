@@ -3,9 +3,9 @@ use serde::Deserialize;
 
 use super::request_email_verification::{self, CodeSent};
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::accounts::email::Email;
 use crate::domain::context::Context;
-use crate::domain::email::Email;
 use crate::error::Result;
 use crate::ports::MessageKind;
 

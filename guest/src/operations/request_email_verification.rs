@@ -2,18 +2,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::email::Email;
 use crate::domain::audit::{Chain, Event, Head};
-use crate::domain::authority;
-use crate::domain::code::{Code, Purpose};
 use crate::domain::context::Context;
-use crate::domain::email::Email;
-use crate::domain::message;
-use crate::domain::records::{Batch, Found};
+use crate::domain::credentials::email_code::{Code, Purpose};
+use crate::domain::notify;
 use crate::domain::throttle;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::{Batch, Found};
 
 /// Sends a code for `confirm_email` to the address of the account that calls. An
 /// address is of use, such as to reset the password, once it is verified.
@@ -85,12 +85,12 @@ pub(super) fn send(
         slot.put(Purpose::Email, user_id, &mut batch, context);
         Chain::at(user_id, head).append(Event::success(operation), &mut batch, context)?;
         if kind == MessageKind::EmailChange {
-            message::add_notice(MessageKind::EmailChangeRequested, &account, &mut batch);
+            notify::add_notice(MessageKind::EmailChangeRequested, &account, &mut batch);
         }
         if !batch.commit(context)? {
             return Ok(None);
         }
-        if let Err(error) = message::send_code(kind, &account, email, (&code, &slot), context) {
+        if let Err(error) = notify::send_code(kind, &account, email, (&code, &slot), context) {
             // What was not sent does not count.
             for quota in &quotas {
                 throttle::give_code_back(quota, context)?;

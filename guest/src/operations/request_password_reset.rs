@@ -2,19 +2,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::email::Email;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event, Nobody};
-use crate::domain::code::{Code, Purpose};
 use crate::domain::context::Context;
-use crate::domain::email::Email;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::records::{self, Batch};
+use crate::domain::credentials::email_code::{Code, Purpose};
+use crate::domain::notify;
 use crate::domain::throttle;
-use crate::domain::username::Username;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::{self, Batch};
+use crate::types::id::Id;
 
 /// Sends a code for `confirm_password_reset` to the verified address of an
 /// account: three an hour at the most for one who asks, ten for all together.
@@ -53,7 +53,7 @@ impl Operation for RequestPasswordReset {
         let user_id = who.user_id(context)?.unwrap_or(nobody.id());
         let quota = ["reset-codes", &user_id.to_string()];
         let may_send = throttle::may_send_code(&quota, context)?;
-        records::settle(|| send(user_id, nobody, may_send, context))?;
+        batch::settle(|| send(user_id, nobody, may_send, context))?;
         Ok(ResetRequested {
             expires_in: context.settings.code_ttl.as_secs(),
         })
@@ -66,7 +66,7 @@ impl Operation for RequestPasswordReset {
 fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &Context) -> Result<Option<()>> {
     let ports = &context.ports;
     let (account, head) = Account::read(user_id, ports)?;
-    let nobodys_head = records::read(Chain::head_key(nobody.id()), ports)?;
+    let nobodys_head = batch::read(Chain::head_key(nobody.id()), ports)?;
     let account = account.map(|account| account.value);
     let recipient = account
         .filter(|account| may_send && account.is_active())
@@ -93,7 +93,7 @@ fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &Context) -> Resul
         let kind = MessageKind::PasswordReset;
         // A queue that is full would tell that there was something to send. The
         // failure is in the log.
-        let _ = message::send_code(kind, account, email, (&code, &slot), context);
+        let _ = notify::send_code(kind, account, email, (&code, &slot), context);
     }
     Ok(Some(()))
 }

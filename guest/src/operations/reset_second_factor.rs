@@ -2,22 +2,22 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::get_user::UserView;
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::{self, EndApiKeys, EndedSessions};
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::USERS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::Batch;
+use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
+use crate::domain::notify;
 use crate::domain::throttle::{self, Authenticator};
-use crate::domain::username::Username;
 use crate::error::Result;
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Removes the second factor of a user who has lost both app and recovery codes, and
 /// ends all their sessions and API keys that these may have made; from then on the password alone is enough. Make
@@ -74,7 +74,7 @@ impl Operation for ResetSecondFactor {
             )?;
             let event = Event::success(Self::NAME).with_ended_keys(&ended);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            message::add_notice(MessageKind::SecondFactorChanged, &account, &mut batch);
+            notify::add_notice(MessageKind::SecondFactorChanged, &account, &mut batch);
             Ok(batch.commit(context)?.then_some(account))
         })?;
         Ok(UserView::from(account))

@@ -3,16 +3,16 @@ use serde::{Deserialize, Serialize};
 
 use super::create_api_key::{is_in_reach, require_owner_governed};
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::{Actor, Requirement};
-use crate::domain::api_key::{self, ApiKey};
+use crate::domain::access::actor::{Actor, Requirement};
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::{API_KEYS_WRITE, Permission};
 use crate::domain::audit::Event;
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::{API_KEYS_WRITE, Permission};
-use crate::domain::records::{self, Stored};
+use crate::domain::credentials::api_key::{self, ApiKey};
 use crate::error::{AuthError, Kind, Result};
+use crate::storage::batch::{self, Stored};
+use crate::types::id::Id;
 
 /// Ends an API key for good: one's own with a session, another's with a
 /// permission. One that is not there, or is not yours to end, is not found. Nobody
@@ -58,7 +58,7 @@ impl Operation for RevokeApiKey {
 /// The key with this id, if it is the actor's own or they may deal with those of
 /// others. If not, the work and the answer are those for a key that is not there.
 pub(super) fn find(key_id: Id, context: &Context) -> Result<Stored<ApiKey>> {
-    let found = records::read::<ApiKey>(ApiKey::key(key_id), &context.ports)?;
+    let found = batch::read::<ApiKey>(ApiKey::key(key_id), &context.ports)?;
     let is_own = |key: &Stored<ApiKey>| match context.actor() {
         Actor::User(session) => session.user_id == key.value.user_id,
         _ => false,

@@ -2,15 +2,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::EndApiKeys;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::records::Batch;
-use crate::domain::session::{self, Own};
+use crate::domain::credentials::api_key::EndApiKeys;
+use crate::domain::sessions::session::{self, Own};
 use crate::error::Result;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Ends all sessions of the account that calls but the one that calls, and API keys
 /// that these may have made, at once and for good.

@@ -2,14 +2,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::EndApiKeys;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
 use crate::domain::audit::Event;
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::session::{self, Session};
+use crate::domain::credentials::api_key::EndApiKeys;
+use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Kind, Result};
+use crate::types::id::Id;
 
 /// Ends one session of the account that calls, and API keys that it made, for good.
 /// One that is over already, or is somebody else's, is not found.

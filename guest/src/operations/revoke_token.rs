@@ -2,18 +2,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::access_token::AccessToken;
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::{self, ApiKey};
+use crate::domain::access::actor::Requirement;
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::Event;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::records;
-use crate::domain::refresh_token::RefreshToken;
-use crate::domain::secret::Secret;
-use crate::domain::session::{self, Session};
+use crate::domain::credentials::api_key::{self, ApiKey};
+use crate::domain::sessions::access_token::AccessToken;
+use crate::domain::sessions::refresh_token::RefreshToken;
+use crate::domain::sessions::session::{self, Session};
 use crate::error::Result;
+use crate::storage::batch;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Ends what a token is good for (RFC 7009): the whole session of an access or
 /// refresh token, or an API key. Whoever holds a token may give it up, so nothing
@@ -39,8 +39,8 @@ impl Operation for RevokeToken {
     fn run(self, context: &Context) -> Result<RevokedToken> {
         let token = self.token.expose();
         match session_of(token, context)? {
-            Some(session_id) => records::settle(|| end_session(session_id, context))?,
-            None => records::settle(|| end_api_key(token, context))?,
+            Some(session_id) => batch::settle(|| end_session(session_id, context))?,
+            None => batch::settle(|| end_api_key(token, context))?,
         }
         Ok(RevokedToken {})
     }

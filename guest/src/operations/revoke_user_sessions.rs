@@ -2,19 +2,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::get_user::UserView;
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::{self, EndApiKeys, EndedSessions};
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::USERS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::username::Username;
+use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
 use crate::error::Result;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Ends all sessions of a user, and API keys that these may have made, at once and for
 /// good; they may log in again. Nobody can do so to a user who may do more than they.

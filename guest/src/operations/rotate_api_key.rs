@@ -4,18 +4,18 @@ use serde::Deserialize;
 use super::create_api_key::{NewApiKey, require_owner_governed, require_scopes};
 use super::revoke_api_key::find;
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::ApiKey;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::API_KEYS_WRITE;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::permission::API_KEYS_WRITE;
-use crate::domain::records::Batch;
+use crate::domain::credentials::api_key::ApiKey;
+use crate::domain::notify;
 use crate::error::Result;
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Replaces an API key with a new one of the same id, name and scopes: the old one is
 /// dead at once. One that ends by itself is good for as long again as it was at first.
@@ -67,7 +67,7 @@ fn rotate(key_id: Id, context: &Context) -> Result<Option<NewApiKey>> {
     let event = Event::success(RotateApiKey::NAME).detail("key_id", key_id.to_string());
     Chain::at(user_id, head).append(event, &mut batch, context)?;
     if let Some(account) = &account {
-        message::add_notice(MessageKind::ApiKeyCreated, &account.value, &mut batch);
+        notify::add_notice(MessageKind::ApiKeyCreated, &account.value, &mut batch);
     }
     let new = NewApiKey::new(key, secret);
     Ok(batch.commit(context)?.then_some(new))

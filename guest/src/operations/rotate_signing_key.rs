@@ -3,14 +3,14 @@ use serde::Deserialize;
 
 use super::list_signing_keys::SigningKeyList;
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::permission::SIGNING_KEYS_WRITE;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::permission::SIGNING_KEYS_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::signing_key::SigningKeys;
+use crate::domain::sessions::signing_key::SigningKeys;
 use crate::error::Result;
+use crate::storage::batch::Batch;
 
 /// Has access tokens signed by a new key from now on. Tokens that the key before
 /// it signed stay good until they expire, unless it is to end at once, as after a

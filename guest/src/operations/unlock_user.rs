@@ -2,19 +2,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::get_user::UserView;
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::USERS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::Batch;
 use crate::domain::throttle::{self, Authenticator};
-use crate::domain::username::Username;
 use crate::error::Result;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Forgets all attempts to guess a user's password or second factor, so that both
 /// may be tried again from everywhere. Nobody can unlock themselves, or a user

@@ -1,16 +1,17 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation, audited};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::audit_check::{self, Broken, Found, Link, Problem};
-use crate::domain::authority;
+use super::{Effect, Operation};
+use crate::dispatch::audited;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::AUDIT_READ;
+use crate::domain::accounts::username::Username;
+use crate::domain::audit::verify::{self, Broken, Found, Link, Problem};
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::AUDIT_READ;
-use crate::domain::username::Username;
 use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::types::id::Id;
 
 /// Verifies that the audit trail of an account is as it was written: every seal,
 /// every link and the end. Names the first record that was altered, dropped,
@@ -63,7 +64,7 @@ impl Operation for VerifyAuditChain {
     fn run(self, context: &Context) -> Result<ChainVerification> {
         let named = audited::named(self.user_id, self.username.as_ref(), context)?;
         let user_id = authority::subject(named, AUDIT_READ, context)?;
-        let checked = audit_check::check(user_id, self.after()?, context)?;
+        let checked = verify::check(user_id, self.after()?, context)?;
         let (broken, next) = match checked.found {
             Found::End => (None, None),
             Found::More(link) => (None, Some(link)),

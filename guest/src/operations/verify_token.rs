@@ -2,13 +2,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
-use crate::domain::bearer::Bearer;
+use crate::domain::access::actor::Requirement;
+use crate::domain::accounts::username::Username;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::secret::Secret;
-use crate::domain::username::Username;
+use crate::domain::sessions::bearer::Bearer;
 use crate::error::Result;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Tells whether an access token is good: issued here, not expired, and its
 /// session alive. Of anything else it says only `{"active": false}` (RFC 7662

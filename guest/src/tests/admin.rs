@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::account::Account;
-use crate::domain::api_key::ApiKey;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::username::Username;
 use crate::domain::context::Principal;
-use crate::domain::id::Id;
-use crate::domain::records::Batch;
-use crate::domain::secret::Secret;
-use crate::domain::username::Username;
+use crate::domain::credentials::api_key::ApiKey;
 use crate::operations;
+use crate::storage::batch::Batch;
 use crate::testing::World;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
 

@@ -4,10 +4,10 @@ use std::cell::Cell;
 
 use serde_json::{Value, json};
 
-use crate::domain::account::Account;
+use crate::domain::accounts::account::Account;
 use crate::domain::context::Context;
-use crate::domain::session;
-use crate::domain::session::Session;
+use crate::domain::sessions::session;
+use crate::domain::sessions::session::Session;
 use crate::domain::throttle::{Attempt, Authenticator};
 use crate::operations;
 use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};

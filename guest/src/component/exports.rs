@@ -1,0 +1,10 @@
+//! The exports of `wit/` in front of the operations and of MCP, or of `wasi:http` in
+//! front of both.
+//!
+//! No rule belongs here: an export translates between the types of its interface and those
+//! of the component.
+
+#[cfg(not(feature = "edge"))]
+mod auth;
+#[cfg(feature = "edge")]
+mod http;

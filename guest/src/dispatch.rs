@@ -1,0 +1,11 @@
+//! What every operation shares: how its input is parsed, what of it may be logged, its
+//! schemas, and the account that it is about.
+//!
+//! An operation itself belongs to [`operations`](crate::operations), a rule of
+//! authentication to [`domain`](crate::domain).
+
+pub mod audited;
+pub mod input;
+pub mod redact;
+pub mod schemas;
+pub mod target;

@@ -1,0 +1,44 @@
+//! Whose audit trail an operation is about.
+
+use super::input;
+use crate::domain::access::actor::Actor;
+use crate::domain::access::authority;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::AUDIT_READ;
+use crate::domain::accounts::username::Username;
+use crate::domain::context::Context;
+use crate::error::{AuthError, Kind, Result};
+use crate::types::id::Id;
+
+/// The account that is named, if one is and the actor may read its trail: their
+/// own, or with the permission any, one that is deleted included.
+pub fn named(
+    user_id: Option<Id>,
+    username: Option<&Username>,
+    context: &Context,
+) -> Result<Option<Id>> {
+    match (user_id, username) {
+        (None, None) => Ok(None),
+        (Some(user_id), None) => Ok(Some(authority::subject(
+            Some(user_id),
+            AUDIT_READ,
+            context,
+        )?)),
+        (None, Some(username)) => of_name(username, context).map(Some),
+        (Some(_), Some(_)) => Err(input::not_one_of("user_id", "username")),
+    }
+}
+
+/// Who may not read the trails of others does not learn which names there are.
+fn of_name(username: &Username, context: &Context) -> Result<Id> {
+    if let Actor::User(session) = context.actor()
+        && session.username == *username
+    {
+        return Ok(session.user_id);
+    }
+    authority::require_permission(AUDIT_READ, context)?;
+    Account::id_of(username, &context.ports)?.ok_or_else(|| {
+        AuthError::new(Kind::Application, "There is no such user")
+            .detail("username", username.as_str())
+    })
+}

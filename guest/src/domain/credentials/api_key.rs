@@ -1,0 +1,415 @@
+//! API keys: what a program shows to be known (`X-API-Key`). A key acts for its
+//! account, and may do what both its scopes and the account's roles permit.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::domain::access::actor::Actor;
+use crate::domain::accounts::permission::Grant;
+use crate::domain::accounts::role::Granted;
+use crate::domain::audit::{Chain, Event, Head};
+use crate::domain::context::Context;
+use crate::error::Result;
+use crate::ports::{Expect, Ports};
+use crate::storage::batch::{self, Batch, Found, Stored};
+use crate::storage::ground::Ground;
+use crate::types::id::Id;
+use crate::types::mac;
+use crate::types::secret::Secret;
+use crate::types::time::Timestamp;
+use crate::unicode::printable::problem_of_line;
+
+/// So that secret scanners can tell what they have found.
+const PREFIX: &str = "uak_";
+const LENGTH: usize = 16 + 32;
+/// An account has no more keys than these, expired ones included.
+pub const MAX_PER_ACCOUNT: u32 = 100;
+/// Of these places, API keys of the account leave so many to its sessions: a key that
+/// may do little must not keep the owner from making one.
+pub const RESERVED_FOR_SESSIONS: u32 = 10;
+const MAX_NAME_CHARS: usize = 100;
+const MAX_SCOPES: usize = 64;
+const MAX_DAYS: u64 = 3650;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What the owner of a key calls it: 1 to 100 characters on one line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_NAME_CHARS))]
+pub struct KeyName(String);
+
+/// What a key may do at the most: 64 grants, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Vec<Grant>", into = "Vec<Grant>")]
+#[schemars(with = "Vec<Grant>", extend("maxItems" = MAX_SCOPES))]
+pub struct Scopes(Vec<Grant>);
+
+/// How long a key is good: 1 to 3,650 days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "u64")]
+#[schemars(with = "u64", extend("minimum" = 1, "maximum" = MAX_DAYS))]
+pub struct Days(u64);
+
+/// Who made a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The account itself. A key that an API key made goes back to what that one goes
+    /// back to.
+    Account {
+        /// The session, where it is known.
+        session_id: Option<Id>,
+        /// When.
+        at: Timestamp,
+    },
+    /// Another account, or the operator.
+    Another,
+}
+
+/// Which API keys end together with sessions of their account: all, none, or by default
+/// those that a session which ends has made or rotated, itself or by an API key that it
+/// had made, no longer ago than a session can live.
+// Without comments on the variants its schema is a plain list, for each operation that
+// takes it.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndApiKeys {
+    #[default]
+    Recent,
+    All,
+    None,
+}
+
+/// Which sessions of an account end.
+#[derive(Clone, Copy, Debug)]
+pub enum EndedSessions {
+    /// All.
+    All,
+    /// All but this one.
+    AllBut(Id),
+    /// This one.
+    Only(Id),
+}
+
+/// An API key, as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Identifies the key; no secret.
+    pub key_id: Id,
+    /// Whom it acts for.
+    pub user_id: Id,
+    /// What its owner calls it.
+    pub name: KeyName,
+    /// What it may do at the most.
+    pub scopes: Scopes,
+    /// When it was made, or made anew.
+    pub created_at: Timestamp,
+    /// When it ends; none: not by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// Who made it, or rotated it last; `None` where that was not recorded.
+    #[serde(default)]
+    origin: Option<Origin>,
+    /// The keyed hash of its secret.
+    hash: String,
+}
+
+/// Whether this is an API key, good or not, and no access token.
+pub fn is_key(text: &str) -> bool {
+    text.starts_with(PREFIX)
+}
+
+impl ApiKey {
+    /// Where a key is stored.
+    pub fn key(key_id: Id) -> String {
+        format!("api-key/{key_id}")
+    }
+
+    /// Where it is stored that an account has this key.
+    pub fn index_key(user_id: Id, key_id: Id) -> String {
+        format!("{}{key_id}", ApiKey::index_prefix(user_id))
+    }
+
+    /// All keys of an account.
+    pub fn index_prefix(user_id: Id) -> String {
+        format!("account-api-key/{user_id}/")
+    }
+
+    /// A new key, and the secret that its owner gets to see once.
+    pub fn create(
+        key_id: Id,
+        user_id: Id,
+        name: KeyName,
+        scopes: Scopes,
+        expires_at: Option<Timestamp>,
+        context: &Context,
+    ) -> Result<(ApiKey, Secret)> {
+        let ports = &context.ports;
+        let mut bytes = Zeroizing::new([0; LENGTH]);
+        bytes[..16].copy_from_slice(key_id.as_bytes());
+        ports.random.fill(&mut bytes[16..])?;
+        let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
+        let key = ApiKey {
+            key_id,
+            user_id,
+            name,
+            scopes,
+            created_at: ports.clock.now(),
+            expires_at,
+            last_used_at: None,
+            origin: Some(Origin::of_a_new_key(user_id, context)),
+            hash: hash(bytes.as_slice(), ports)?,
+        };
+        Ok((key, Secret::new(format!("{PREFIX}{}", *encoded))))
+    }
+
+    /// The key that this secret belongs to, if it is a good one.
+    pub fn authenticate(secret: &str, ports: &Ports) -> Result<Found<ApiKey>> {
+        let Some(encoded) = secret.strip_prefix(PREFIX) else {
+            return Ok(None);
+        };
+        let mut bytes = Zeroizing::new([0; LENGTH]);
+        if URL_SAFE_NO_PAD.decode_slice(encoded, bytes.as_mut_slice()) != Ok(LENGTH) {
+            return Ok(None);
+        }
+        let mut key_id = [0; 16];
+        key_id.copy_from_slice(&bytes[..16]);
+        let hash = hash(bytes.as_slice(), ports)?;
+        let found = batch::read::<ApiKey>(ApiKey::key(Id::from_bytes(key_id)), ports)?;
+        let now = ports.clock.now();
+        Ok(found.filter(|key| {
+            bool::from(key.value.hash.as_bytes().ct_eq(hash.as_bytes())) && !key.value.is_over(now)
+        }))
+    }
+
+    /// Whether it has expired.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expires_at| now >= expires_at)
+    }
+
+    /// What it may do now, role by role: what its scopes and what the role grants
+    /// have in common. Of two grants one holds the other whole, or they have nothing
+    /// in common.
+    pub fn effective(&self, granted: &[Granted]) -> Vec<Vec<Grant>> {
+        let in_common = |granted: &Granted| {
+            let mut common = Vec::new();
+            for grant in &granted.permissions {
+                for scope in self.scopes.as_slice() {
+                    if grant.covers(scope) {
+                        common.push(scope.clone());
+                    } else if scope.covers(grant) {
+                        common.push(grant.clone());
+                    }
+                }
+            }
+            common
+        };
+        granted.iter().map(in_common).collect()
+    }
+
+    fn origin(&self) -> Origin {
+        self.origin.unwrap_or(Origin::Account {
+            session_id: None,
+            at: self.created_at,
+        })
+    }
+
+    /// Whether a session that ends may have made it.
+    fn is_of(&self, ended: EndedSessions, context: &Context) -> bool {
+        let Origin::Account { session_id, at } = self.origin() else {
+            return false;
+        };
+        context.now().since(at) <= context.settings.session_absolute
+            && match ended {
+                EndedSessions::All => true,
+                EndedSessions::AllBut(kept) => session_id != Some(kept),
+                EndedSessions::Only(ended) => session_id == Some(ended),
+            }
+    }
+}
+
+impl Ground for ApiKey {
+    fn record_key(&self) -> String {
+        ApiKey::key(self.key_id)
+    }
+
+    /// The secret that it is shown by.
+    fn basis(&self) -> String {
+        self.hash.clone()
+    }
+}
+
+impl Origin {
+    /// Of a key that the actor is about to make for this account.
+    fn of_a_new_key(user_id: Id, context: &Context) -> Origin {
+        match context.actor() {
+            Actor::User(session) if session.user_id == user_id => Origin::Account {
+                session_id: Some(session.session_id),
+                at: context.now(),
+            },
+            Actor::ApiKey(maker) if maker.user_id == user_id => maker.origin(),
+            _ => Origin::Another,
+        }
+    }
+}
+
+/// Ends a key for good: the key, its place in the account's list, and the record
+/// of it go in one batch, on this head of the account's audit chain. False: a race
+/// was lost.
+pub fn end(
+    key: &Stored<ApiKey>,
+    head: Found<Head>,
+    event: Event,
+    context: &Context,
+) -> Result<bool> {
+    let ApiKey {
+        key_id, user_id, ..
+    } = key.value;
+    let event = event.detail("key_id", key_id.to_string());
+    let mut batch = Batch::new();
+    end_in(&mut batch, key);
+    Chain::at(user_id, head).append(event, &mut batch, context)?;
+    batch.commit(context)
+}
+
+/// The ids of all keys of an account. Whoever has read the head of the account's
+/// audit chain before, and commits on it, has seen them all.
+pub fn ids_of(user_id: Id, ports: &Ports) -> Result<Vec<Id>> {
+    let prefix = ApiKey::index_prefix(user_id);
+    let page = ports.store.scan(&prefix, None, MAX_PER_ACCOUNT)?;
+    let ids = page.entries.iter().map(|entry| {
+        Id::try_from(entry.key[prefix.len()..].to_owned())
+            .map_err(|_| batch::unreadable(&entry.key, ports))
+    });
+    ids.collect()
+}
+
+/// The keys of an account. To see all that there are when a batch is committed, read the
+/// head of the account's audit chain before, and commit on it.
+pub fn all_of(user_id: Id, ports: &Ports) -> Result<Vec<Stored<ApiKey>>> {
+    let keys: Vec<String> = ids_of(user_id, ports)?
+        .into_iter()
+        .map(ApiKey::key)
+        .collect();
+    let mut all = Vec::with_capacity(keys.len());
+    for entry in ports.store.get(&keys)? {
+        // One that has been revoked since is not there any more.
+        all.extend(batch::parse::<ApiKey>(entry, ports)?);
+    }
+    Ok(all)
+}
+
+/// Ends all keys of an account, in the batch of a change of the account that goes
+/// on with its audit chain, such as a reset of its password or its deletion.
+pub fn end_all(user_id: Id, batch: &mut Batch, ports: &Ports) -> Result<()> {
+    for key in all_of(user_id, ports)? {
+        end_in(batch, &key);
+    }
+    Ok(())
+}
+
+/// Ends keys of an account together with sessions of it, in the batch of a change that
+/// goes on with its audit chain. Returns the ids of the keys.
+///
+/// A thief with a session can have made keys, which would outlive it.
+pub fn end_with_sessions(
+    which: EndApiKeys,
+    ended: EndedSessions,
+    user_id: Id,
+    batch: &mut Batch,
+    context: &Context,
+) -> Result<Vec<Id>> {
+    if which == EndApiKeys::None {
+        return Ok(Vec::new());
+    }
+    let mut ids = Vec::new();
+    for key in all_of(user_id, &context.ports)? {
+        if which == EndApiKeys::All || key.value.is_of(ended, context) {
+            end_in(batch, &key);
+            ids.push(key.value.key_id);
+        }
+    }
+    Ok(ids)
+}
+
+fn end_in(batch: &mut Batch, key: &Stored<ApiKey>) {
+    let ApiKey {
+        key_id, user_id, ..
+    } = key.value;
+    batch.end(key);
+    batch.delete(ApiKey::index_key(user_id, key_id), Expect::Any);
+}
+
+impl TryFrom<String> for KeyName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> std::result::Result<KeyName, Self::Error> {
+        let is_long = text.chars().nth(MAX_NAME_CHARS).is_some();
+        if text.trim().is_empty() || is_long {
+            return Err("expected 1 to 100 characters");
+        }
+        problem_of_line(&text).map_or(Ok(KeyName(text)), Err)
+    }
+}
+
+impl From<KeyName> for String {
+    fn from(name: KeyName) -> String {
+        name.0
+    }
+}
+
+impl Scopes {
+    /// One by one.
+    pub fn as_slice(&self) -> &[Grant] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<Grant>> for Scopes {
+    type Error = &'static str;
+
+    fn try_from(mut grants: Vec<Grant>) -> std::result::Result<Scopes, Self::Error> {
+        if grants.len() > MAX_SCOPES {
+            return Err("expected 64 scopes at the most");
+        }
+        grants.sort_unstable();
+        grants.dedup();
+        Ok(Scopes(grants))
+    }
+}
+
+impl From<Scopes> for Vec<Grant> {
+    fn from(scopes: Scopes) -> Vec<Grant> {
+        scopes.0
+    }
+}
+
+impl Days {
+    /// That many days after `now`.
+    pub fn after(self, now: Timestamp) -> Timestamp {
+        now + DAY * u32::try_from(self.0).unwrap_or(u32::MAX)
+    }
+}
+
+impl TryFrom<u64> for Days {
+    type Error = &'static str;
+
+    fn try_from(days: u64) -> std::result::Result<Days, Self::Error> {
+        match days {
+            1..=MAX_DAYS => Ok(Days(days)),
+            _ => Err("expected 1 to 3650 days"),
+        }
+    }
+}
+
+fn hash(secret: &[u8], ports: &Ports) -> Result<String> {
+    Ok(mac::to_hex(&mac::of("api-key-hash", secret, ports)?))
+}

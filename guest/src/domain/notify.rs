@@ -1,0 +1,67 @@
+//! What the owners of accounts are told, by way of their addresses.
+
+use super::accounts::account::Account;
+use super::accounts::email::Email;
+use super::context::Context;
+use super::credentials::email_code::{Code, Slot};
+use crate::json;
+use crate::ports::{Message, MessageKind, Severity, Unavailable};
+use crate::storage::batch::Batch;
+
+/// Sends a code, once its slot is committed.
+pub fn send_code(
+    kind: MessageKind,
+    account: &Account,
+    to: &Email,
+    (code, slot): (&Code, &Slot),
+    context: &Context,
+) -> Result<(), Unavailable> {
+    if !to.is_deliverable() {
+        return Err(Unavailable::for_good(
+            "the stored address of the account is not one that messages can go to",
+        ));
+    }
+    let code = Some((code.to_secret(), slot.expires_at));
+    deliver(message(kind, account, to, code), context)
+}
+
+/// Tells the owner, at the address of the account as it is given, what the batch
+/// does, once it has done it: whoever did it, they will know (ASVS 5.0 section
+/// 6.3.7). Nothing goes to an address that nobody has verified.
+pub fn add_notice(kind: MessageKind, account: &Account, batch: &mut Batch) {
+    if let Some(email) = account
+        .verified_email()
+        .filter(|email| email.is_deliverable())
+    {
+        batch.notice(message(kind, account, email, None));
+    }
+}
+
+fn message(
+    kind: MessageKind,
+    account: &Account,
+    to: &Email,
+    code: Option<(crate::types::secret::Secret, crate::types::time::Timestamp)>,
+) -> Message {
+    Message {
+        kind,
+        to: to.as_str().to_owned(),
+        username: account.username.to_string(),
+        user_id: account.user_id,
+        code,
+    }
+}
+
+/// Hands a message to the host; if that does not take it, its log says so.
+pub fn deliver(message: Message, context: &Context) -> Result<(), Unavailable> {
+    let delivered = context.ports.delivery.deliver(&message);
+    delivered.inspect_err(|unavailable| {
+        let fields = json::fields([
+            ("reason", unavailable.reason.as_str().into()),
+            ("kind", format!("{:?}", message.kind).into()),
+            ("user_id", message.user_id.to_string().into()),
+        ]);
+        let text = "a message was not taken for delivery";
+        context.ports.telemetry.log(Severity::Warn, text, &fields);
+    })
+}

@@ -1,0 +1,63 @@
+//! How surely a session is its owner's: what they proved when it began.
+
+use super::session::Session;
+use crate::domain::accounts::account::Account;
+use crate::error::{AuthError, Kind, Result};
+
+/// One factor (NIST SP 800-63B-4 section 2.1).
+const AAL1: &str = "aal1";
+/// Two different ones (section 2.2).
+const AAL2: &str = "aal2";
+/// RFC 8176: more than one factor was used.
+const MFA: &str = "mfa";
+
+/// How the owner of an account proved who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// With the password.
+    Password,
+    /// With that and a one-time password.
+    Totp,
+    /// With that and a recovery code.
+    RecoveryCode,
+}
+
+impl Proof {
+    /// The authentication method references of RFC 8176. That has no name for a
+    /// recovery code (`otp` is a one-time password of RFC 4226 or 6238), so of
+    /// one is told only that it was a second factor.
+    pub fn amr(self) -> Vec<String> {
+        let names: &[&str] = match self {
+            Proof::Password => &["pwd"],
+            Proof::Totp => &["pwd", "otp", MFA],
+            Proof::RecoveryCode => &["pwd", MFA],
+        };
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+}
+
+/// The authentication context class (`acr`) of a session with these methods.
+pub fn acr(amr: &[String]) -> &'static str {
+    match amr.iter().any(|method| method == MFA) {
+        true => AAL2,
+        false => AAL1,
+    }
+}
+
+/// Fails with -32001 unless the session began with a second factor, if the account
+/// has one: the first factor alone must not be enough to be rid of the second, or
+/// to change the first (ASVS 7.5.1). RFC 9470 calls it insufficient.
+pub fn require(account: &Account, session: &Session) -> Result<()> {
+    if account.second_factor.is_none() || session.acr() == AAL2 {
+        return Ok(());
+    }
+    Err(AuthError::new(
+        Kind::Authentication,
+        "This takes a session that began with a second factor",
+    )
+    .detail(
+        "action",
+        "log in again with the second factor, and repeat the call with the new access token",
+    )
+    .detail("acr_values", AAL2))
+}

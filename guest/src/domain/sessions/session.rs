@@ -1,0 +1,415 @@
+//! Sessions: what a login begins and a logout ends. A session that is over is
+//! not there any more, and so cannot come back.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::access_token::{AccessToken, Claims};
+use super::auth_method::{self, Proof};
+use super::refresh_token::{RefreshToken, RefreshTokenHash};
+use super::signing_key::SigningKeys;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::username::Username;
+use crate::domain::audit::{Chain, Event, Head};
+use crate::domain::context::Context;
+use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
+use crate::error::{AuthError, FieldError, Result};
+use crate::ports::{Expect, Ports};
+use crate::settings::Settings;
+use crate::storage::batch::{self, Batch, Found, Stored};
+use crate::storage::ground::Ground;
+use crate::types::id::Id;
+use crate::types::time::Timestamp;
+
+/// Sessions on one page of a list.
+const PAGE: u32 = 100;
+/// How far the clocks of several hosts may lie apart.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// A session, as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Session {
+    /// The `sid` of its tokens.
+    pub session_id: Id,
+    /// Whose it is.
+    pub user_id: Id,
+    /// Of the account, which cannot change it.
+    pub username: Username,
+    /// The account's when the session began.
+    pub epoch: u64,
+    /// When it began, and its owner proved who they are (`auth_time`).
+    pub auth_time: Timestamp,
+    /// How they did (RFC 8176).
+    pub amr: Vec<String>,
+    /// When its tokens were last refreshed.
+    pub refreshed_at: Timestamp,
+    /// When it ends if it is not refreshed before.
+    pub idle_expires_at: Timestamp,
+    /// When it ends in any case.
+    pub expires_at: Timestamp,
+    /// How often it was refreshed: the generation of the one refresh token that
+    /// is good.
+    pub generation: u32,
+    /// The keyed hash of that refresh token.
+    pub refresh_token: RefreshTokenHash,
+}
+
+impl Session {
+    /// All sessions.
+    pub const PREFIX: &'static str = "session/";
+
+    /// Where a session is stored.
+    pub fn key(session_id: Id) -> String {
+        format!("{}{session_id}", Session::PREFIX)
+    }
+
+    /// Where it is stored that an account has this session.
+    pub fn index_key(user_id: Id, session_id: Id) -> String {
+        format!("{}{session_id}", Session::index_prefix(user_id))
+    }
+
+    /// All sessions of an account.
+    pub fn index_prefix(user_id: Id) -> String {
+        format!("account-session/{user_id}/")
+    }
+
+    /// A session of an account whose owner has just proved who they are, with
+    /// its first refresh token.
+    pub fn begin(
+        account: &Account,
+        proof: Proof,
+        context: &Context,
+    ) -> Result<(Session, RefreshToken)> {
+        let now = context.now();
+        let session_id = Id::random(context.ports.random)?;
+        let refresh_token = RefreshToken::create(session_id, 0, &context.ports)?;
+        let expires_at = now + context.settings.session_absolute;
+        let session = Session {
+            session_id,
+            user_id: account.user_id,
+            username: account.username.clone(),
+            epoch: account.session_epoch,
+            auth_time: now,
+            amr: proof.amr(),
+            refreshed_at: now,
+            idle_expires_at: idle_expiry(now, expires_at, context.settings),
+            expires_at,
+            generation: 0,
+            refresh_token: refresh_token.hash(&context.ports)?,
+        };
+        Ok((session, refresh_token))
+    }
+
+    /// The session after a refresh, with its next refresh token.
+    pub fn refreshed(&self, context: &Context) -> Result<(Session, RefreshToken)> {
+        let now = context.now();
+        let generation = self.generation.saturating_add(1);
+        let refresh_token = RefreshToken::create(self.session_id, generation, &context.ports)?;
+        let session = Session {
+            refreshed_at: now,
+            idle_expires_at: idle_expiry(now, self.expires_at, context.settings),
+            generation,
+            refresh_token: refresh_token.hash(&context.ports)?,
+            ..self.clone()
+        };
+        Ok((session, refresh_token))
+    }
+
+    /// How surely it is its owner's (`acr`): `aal1`, or with a second factor `aal2`.
+    pub fn acr(&self) -> &'static str {
+        auth_method::acr(&self.amr)
+    }
+
+    /// Whether it has expired, or the clock stands so far before its beginning
+    /// that nothing can be said of it.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.idle_expires_at
+            || now >= self.expires_at
+            || now + CLOCK_TOLERANCE < self.auth_time
+    }
+
+    /// The session with this id, expired or not.
+    pub fn read(session_id: Id, ports: &Ports) -> Result<Found<Session>> {
+        batch::read(Session::key(session_id), ports)
+    }
+
+    /// The live session of a valid access token for ourselves; `None` for any other
+    /// token.
+    pub fn of_access_token(token: &str, context: &Context) -> Result<Option<Session>> {
+        let live = Session::of_access_token_for(&context.settings.audience, token, context)?;
+        Ok(live.map(|live| live.session.value))
+    }
+
+    /// The same, for a token that was issued for this audience, with all that it
+    /// stands for.
+    pub fn of_access_token_for(
+        audience: &str,
+        token: &str,
+        context: &Context,
+    ) -> Result<Option<Live>> {
+        let now = context.now();
+        let Some(signed) = AccessToken::verify(token, audience, context)? else {
+            return Ok(None);
+        };
+        let keys = [
+            SigningKeys::KEY.to_owned(),
+            Session::key(signed.session_id()),
+            Account::key(signed.user_id()),
+        ];
+        let (keys, session, account) =
+            batch::read_three::<SigningKeys, Session, Account>(keys, &context.ports)?;
+        let (Some(keys), Some(session), Some(account)) = (keys, session, account) else {
+            return Ok(None);
+        };
+        let kid = signed.kid();
+        let Some(claims) = signed.current(&keys.value, now) else {
+            return Ok(None);
+        };
+        if !session.value.is_alive(&account.value, now) {
+            return Ok(None);
+        }
+        Ok(Some(Live {
+            claims,
+            kid,
+            session,
+            account,
+        }))
+    }
+
+    /// Whether it is a session of this account that is good for something.
+    pub fn is_alive(&self, account: &Account, now: Timestamp) -> bool {
+        !self.is_over(now)
+            && account.is_active()
+            && self.user_id == account.user_id
+            && self.epoch == account.session_epoch
+    }
+}
+
+impl Ground for Session {
+    fn record_key(&self) -> String {
+        Session::key(self.session_id)
+    }
+
+    /// That it is there: a refresh takes nothing from it.
+    fn basis(&self) -> String {
+        String::new()
+    }
+}
+
+/// What a valid access token stands for, as one snapshot.
+pub struct Live {
+    /// What the token says.
+    pub claims: Claims,
+    /// The key that signed it.
+    pub kid: Id,
+    /// The session.
+    pub session: Stored<Session>,
+    /// The account.
+    pub account: Stored<Account>,
+}
+
+/// The session and the account of who acts, to be changed together.
+pub struct Own {
+    /// The session.
+    pub session: Stored<Session>,
+    /// The account.
+    pub account: Stored<Account>,
+    /// The head of the account's audit chain.
+    pub head: Found<Head>,
+}
+
+impl Own {
+    /// Reads them. Whoever commits on the head was still logged in as they did.
+    ///
+    /// Fails with -32001 when the session is over by now.
+    pub fn read(context: &Context) -> Result<Own> {
+        let own = context.actor().session()?;
+        let (session, account, head) =
+            read_with_account(own.session_id, own.user_id, &context.ports)?;
+        let (Some(account), Some(session)) = (account, session) else {
+            return Err(AuthError::invalid_token());
+        };
+        if !session.value.is_alive(&account.value, context.now()) {
+            return Err(AuthError::invalid_token());
+        }
+        Ok(Own {
+            session,
+            account,
+            head,
+        })
+    }
+}
+
+/// A session, its account and the head of that one's audit chain, as one snapshot.
+/// Read one after the other they may be of two epochs, when the session itself
+/// changes the password in between: it goes on, and would look as if it were over.
+pub fn read_with_account(
+    session_id: Id,
+    user_id: Id,
+    ports: &Ports,
+) -> Result<(Found<Session>, Found<Account>, Found<Head>)> {
+    let keys = [
+        Session::key(session_id),
+        Account::key(user_id),
+        Chain::head_key(user_id),
+    ];
+    batch::read_three(keys, ports)
+}
+
+/// Ends a session for good: the session, its place in the account's list, and
+/// the record of it go in one batch. False: a race was lost.
+pub fn end(session: &Stored<Session>, event: Event, context: &Context) -> Result<bool> {
+    let ended = end_with_keys(session, EndApiKeys::None, event, context)?;
+    Ok(ended.is_some())
+}
+
+/// The same, together with the API keys that the session made. Returns their ids, or
+/// `None` when a race was lost.
+pub fn end_with_keys(
+    session: &Stored<Session>,
+    keys: EndApiKeys,
+    event: Event,
+    context: &Context,
+) -> Result<Option<Vec<Id>>> {
+    let Session {
+        user_id,
+        session_id,
+        ..
+    } = session.value;
+    let head = batch::read::<Head>(Chain::head_key(user_id), &context.ports)?;
+    let mut batch = Batch::new();
+    let ended = EndedSessions::Only(session_id);
+    let ended_keys = api_key::end_with_sessions(keys, ended, user_id, &mut batch, context)?;
+    let event = event
+        .detail("session_id", session_id.to_string())
+        .with_ended_keys(&ended_keys);
+    batch.end(session);
+    batch.delete(Session::index_key(user_id, session_id), Expect::Any);
+    Chain::at(user_id, head).append(event, &mut batch, context)?;
+    Ok(batch.commit(context)?.then_some(ended_keys))
+}
+
+/// Ends all sessions of an account but one, and the API keys that go with them, in the
+/// batch of a change of the account: its epoch goes on, and only that one session goes
+/// along. Returns the ids of the keys.
+pub fn end_all_but(
+    kept: &Stored<Session>,
+    account: &Stored<Account>,
+    keys: EndApiKeys,
+    change: impl FnOnce(&mut Account),
+    batch: &mut Batch,
+    context: &Context,
+) -> Result<Vec<Id>> {
+    let mut changed = account.value.clone();
+    changed.session_epoch = changed.session_epoch.saturating_add(1);
+    change(&mut changed);
+    let mut session = kept.value.clone();
+    session.epoch = changed.session_epoch;
+    batch.change(account, &changed);
+    batch.change(kept, &session);
+    let ended = EndedSessions::AllBut(session.session_id);
+    api_key::end_with_sessions(keys, ended, changed.user_id, batch, context)
+}
+
+/// One page of an account's live sessions.
+pub struct SessionPage {
+    /// The sessions.
+    pub sessions: Vec<Session>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<String>,
+}
+
+/// The live sessions of an account, after the session id `after`.
+pub fn list(user_id: Id, after: Option<&str>, context: &Context) -> Result<SessionPage> {
+    let ports = &context.ports;
+    let prefix = Session::index_prefix(user_id);
+    let after = after
+        .map(|after| Id::try_from(after.to_owned()))
+        .transpose()
+        .map_err(|problem| AuthError::invalid(vec![FieldError::new("after", problem)]))?
+        .map(|after| Session::index_key(user_id, after));
+    let page = ports.store.scan(&prefix, after.as_deref(), PAGE)?;
+    let ids = page.entries.iter().map(|entry| &entry.key[prefix.len()..]);
+    let keys: Vec<String> = ids.map(|id| format!("{}{id}", Session::PREFIX)).collect();
+    let (account, _) = Account::read(user_id, ports)?;
+    let mut sessions = Vec::new();
+    for entry in ports.store.get(&keys)? {
+        let session = batch::parse::<Session>(entry, ports)?;
+        let alive = session
+            .zip(account.as_ref())
+            .filter(|(session, account)| session.value.is_alive(&account.value, context.now()));
+        sessions.extend(alive.map(|(session, _)| session.value));
+    }
+    Ok(SessionPage {
+        sessions,
+        next: page.next.map(|key| key[prefix.len()..].to_owned()),
+    })
+}
+
+/// The live session that an access token names.
+///
+/// Fails with -32001 for any token that is not valid.
+pub fn require(token: &str, context: &Context) -> Result<Session> {
+    match Session::of_access_token(token, context)? {
+        Some(session) => Ok(session),
+        None => Err(AuthError::invalid_token()),
+    }
+}
+
+/// The session with this id, if it is alive.
+pub fn read_alive(session_id: Id, context: &Context) -> Result<Option<Session>> {
+    let Some(session) = Session::read(session_id, &context.ports)? else {
+        return Ok(None);
+    };
+    let session = session.value;
+    Ok((!is_dead(&session, context)?).then_some(session))
+}
+
+fn idle_expiry(now: Timestamp, expires_at: Timestamp, settings: &Settings) -> Timestamp {
+    (now + settings.session_idle).min(expires_at)
+}
+
+fn is_dead(session: &Session, context: &Context) -> Result<bool> {
+    let now = context.now();
+    if session.is_over(now) {
+        return Ok(true);
+    }
+    let account = batch::read::<Account>(Account::key(session.user_id), &context.ports)?;
+    Ok(!account.is_some_and(|account| session.is_alive(&account.value, now)))
+}
+
+/// What one call of [`sweep`] did.
+pub struct Swept {
+    /// How many sessions it looked at.
+    pub examined: u32,
+    /// How many of them had expired, and are gone.
+    pub deleted: u32,
+    /// Where to go on; `None`: all has been seen.
+    pub next: Option<String>,
+}
+
+/// Deletes expired sessions among the first `limit` after the key `after`. What
+/// cannot be read or was changed meanwhile is left to the next sweep.
+pub fn sweep(after: Option<&str>, limit: u32, context: &Context) -> Result<Swept> {
+    let ports = &context.ports;
+    let page = ports.store.scan(Session::PREFIX, after, limit)?;
+    let mut swept = Swept {
+        examined: 0,
+        deleted: 0,
+        next: page.next,
+    };
+    for entry in page.entries {
+        swept.examined += 1;
+        let Ok(session) = batch::parse::<Session>(Some(entry), ports) else {
+            continue;
+        };
+        if let Some(session) = session
+            && is_dead(&session.value, context)?
+        {
+            let event = Event::success("session_expiry");
+            swept.deleted += u32::from(end(&session, event, context)?);
+        }
+    }
+    Ok(swept)
+}
