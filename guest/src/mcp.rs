@@ -259,9 +259,9 @@ impl Exchange<'_> {
             Err(Failure::Auth(error)) => {
                 let object = error.to_object(self.ports.clock.now());
                 Answer {
-                    status: error::status(&error, era),
+                    status: era::status(&error, era),
                     headers: error::headers(&error),
-                    body: response(request.id.clone(), "error", error::in_era(object, era)),
+                    body: response(request.id.clone(), "error", era::in_era(object, era)),
                 }
             }
         }

@@ -200,6 +200,13 @@ pub trait Clock {
 pub trait Random {
     /// Fills `buffer`.
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable>;
+
+    /// A new id, like no other.
+    fn id(&self) -> Result<Id, Unavailable> {
+        let mut bytes = [0; 16];
+        self.fill(&mut bytes)?;
+        Ok(Id::from_bytes(bytes))
+    }
 }
 
 /// How grave a line of the operator's log is.

@@ -5,3 +5,5 @@
 
 pub mod batch;
 pub mod ground;
+pub mod record;
+pub mod retry;

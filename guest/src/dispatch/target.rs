@@ -8,7 +8,7 @@ use crate::domain::audit::Head;
 use crate::domain::context::Context;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::Ports;
-use crate::storage::batch::{Found, Stored};
+use crate::storage::record::{Found, Stored};
 use crate::types::id::Id;
 
 /// Of the two fields `user_id` and `username` of an input, the one that is there.

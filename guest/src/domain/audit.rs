@@ -14,10 +14,10 @@ use serde_json::{Map, Value};
 
 use super::access::authority;
 use super::context::Context;
-use super::throttle;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
-use crate::storage::batch::{self, Batch, Found, Stored};
+use crate::storage::batch::Batch;
+use crate::storage::record::{self, Found, Stored};
 use crate::types::id::Id;
 use crate::types::mac;
 use crate::types::time::Timestamp;
@@ -138,7 +138,7 @@ pub struct Nobody(Id);
 impl Nobody {
     /// The same for the same kind of input and the same text.
     pub fn new(kind: &str, text: &str, ports: &Ports) -> Result<Nobody> {
-        let pseudonym = throttle::pseudonym(&["nobody", kind, text], ports)?;
+        let pseudonym = mac::pseudonym(&["nobody", kind, text], ports)?;
         Ok(Nobody(Id::from_bytes(pseudonym)))
     }
 
@@ -303,7 +303,7 @@ pub fn record_refusal(event: Event, whom: Whom, context: &Context) -> Result<()>
     };
     let id = whom.id();
     authority::settle(context, |context| {
-        let head = batch::read(Chain::head_key(id), &context.ports)?;
+        let head = record::read(Chain::head_key(id), &context.ports)?;
         let chain = match whom {
             Whom::Account(user_id) => Chain::at(user_id, head),
             Whom::Nobody(nobody) => Chain::of_nobody(nobody, head),

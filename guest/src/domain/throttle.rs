@@ -22,8 +22,6 @@
 
 use std::time::Duration;
 
-use hmac::Mac;
-
 use super::access::actor::Actor;
 use super::accounts::account::Account;
 use super::audit::Nobody;
@@ -389,21 +387,8 @@ pub fn count_failure(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The store need not tell which names were tried, or from where.
-pub fn pseudonym(parts: &[&str], ports: &Ports) -> Result<[u8; 16]> {
-    let mut mac = mac::keyed("pseudonym", ports)?;
-    for part in parts {
-        mac.update(&(part.len() as u64).to_be_bytes());
-        mac.update(part.as_bytes());
-    }
-    let mac: [u8; 32] = mac.finalize().into_bytes().into();
-    let mut pseudonym = [0; 16];
-    pseudonym.copy_from_slice(&mac[..16]);
-    Ok(pseudonym)
-}
-
 fn name(parts: &[&str], ports: &Ports) -> Result<String> {
-    Ok(mac::to_hex(&pseudonym(parts, ports)?))
+    Ok(mac::to_hex(&mac::pseudonym(parts, ports)?))
 }
 
 fn secret_name(authenticator: Authenticator, ports: &Ports) -> Result<String> {

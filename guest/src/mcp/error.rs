@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::era::Era;
 use crate::error::{AuthError, Kind};
 
 /// A violation of JSON-RPC or MCP, or a failure of the service.
@@ -56,15 +55,6 @@ impl RpcError {
         self
     }
 
-    /// Handshake clients read the bodies of successful HTTP answers only, so an
-    /// error of a request that was understood is none of HTTP's there.
-    pub fn in_era(mut self, era: Era) -> RpcError {
-        if era != Era::Modern {
-            self.status = 200;
-        }
-        self
-    }
-
     pub fn to_object(&self) -> Value {
         let mut object = json!({"code": self.code, "message": self.message});
         if let Some(data) = &self.data {
@@ -72,23 +62,6 @@ impl RpcError {
         }
         object
     }
-}
-
-/// The HTTP status of a failure of the service, where it is the transport's to
-/// tell: not to handshake clients, for the same reason as above.
-pub fn status(error: &AuthError, era: Era) -> u16 {
-    match era {
-        Era::Modern => error.kind.status(),
-        Era::Handshake(_) => 200,
-    }
-}
-
-/// The error object, without the code that 2026-07-28 forbids.
-pub fn in_era(mut object: Value, era: Era) -> Value {
-    if era == Era::Modern && object["code"] == Kind::Authorization.code() {
-        object["code"] = Kind::Application.code().into();
-    }
-    object
 }
 
 /// The header fields that go with the HTTP status of a failure.

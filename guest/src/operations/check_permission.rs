@@ -2,7 +2,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::access::actor::{self, Actor, Requirement};
+use crate::domain::access::actor::{Actor, Requirement};
+use crate::domain::access::authority;
 use crate::domain::accounts::permission::Permission;
 use crate::domain::context::{Context, Principal};
 use crate::domain::credentials::api_key::ApiKey;
@@ -52,7 +53,7 @@ impl Operation for CheckPermission {
             None => caller(context)?,
         };
         Ok(Decision {
-            allowed: actor::may(&actor, &self.permission, context)?,
+            allowed: authority::is_permitted(&actor, &self.permission, context)?,
             sub: actor.user_id(),
         })
     }
@@ -79,5 +80,5 @@ fn audience_of_nothing() -> AuthError {
 fn owner_of(token: &Secret, audience: Option<&str>, context: &Context) -> Result<Actor> {
     let audience = audience.unwrap_or(&context.settings.audience);
     let bearer = Bearer::of(audience, token.expose(), context)?;
-    Ok(bearer.map_or(Actor::Anonymous, Bearer::into_actor))
+    Ok(bearer.map_or(Actor::Anonymous, Actor::from))
 }

@@ -13,7 +13,9 @@ use crate::domain::sessions::login_challenge::{self, LoginChallenge};
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::LogLevel;
-use crate::storage::batch::{self, Batch, Found, Stored};
+use crate::storage::batch::Batch;
+use crate::storage::record::{Found, Stored};
+use crate::storage::retry;
 use crate::types::secret::Secret;
 
 /// Begins the session that `login` gave a challenge for, with a code of the second
@@ -71,7 +73,7 @@ impl CompleteLogin {
             return self.refuse(context);
         }
         let attempt = attempt.count(context)?;
-        match batch::settle(|| self.settle(&attempt, context))? {
+        match retry::settle(|| self.settle(&attempt, context))? {
             Some(tokens) => Ok(tokens),
             None => self.refuse(context),
         }

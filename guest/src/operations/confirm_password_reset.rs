@@ -7,14 +7,17 @@ use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, Chain, Event, Head, Nobody, Whom};
 use crate::domain::context::Context;
 use crate::domain::credentials::api_key;
+use crate::domain::credentials::blocklist::Owner;
 use crate::domain::credentials::email_code::{self, Code, Purpose, Slot};
 use crate::domain::credentials::hash_costs::{self, KnownCosts};
-use crate::domain::credentials::password::{self, Owner, Password, PasswordRecord};
+use crate::domain::credentials::password::{self, Password, PasswordRecord};
 use crate::domain::notify;
 use crate::domain::throttle::{self, Authenticator};
 use crate::error::{AuthError, Result};
 use crate::ports::MessageKind;
-use crate::storage::batch::{self, Batch, Found, Stored};
+use crate::storage::batch::Batch;
+use crate::storage::record::{Found, Stored};
+use crate::storage::retry;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -58,7 +61,7 @@ impl Operation for ConfirmPasswordReset {
         password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
         KnownCosts::learn_own(context)?;
         let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
-        batch::settle(|| match Redeemable::read(&code, context)? {
+        retry::settle(|| match Redeemable::read(&code, context)? {
             Some(redeemable) => redeemable.reset(new.clone(), context),
             None => Err(refuse(Self::NAME, &code, context)?),
         })

@@ -94,7 +94,7 @@ impl CreateApiKey {
             .detail("action", "revoke some with revoke_api_key"));
         }
         let (key, secret) = ApiKey::create(
-            Id::random(ports.random)?,
+            ports.random.id()?,
             user_id,
             self.name.clone(),
             self.scopes.clone(),

@@ -13,7 +13,7 @@ use crate::domain::context::Context;
 use crate::domain::sessions::session::Session;
 use crate::domain::throttle::{self, Authenticator};
 use crate::error::Result;
-use crate::storage::batch;
+use crate::storage::record;
 use crate::types::id::Id;
 
 /// Sessions are counted up to this.
@@ -119,7 +119,7 @@ fn live_sessions(account: &Account, context: &Context) -> Result<u32> {
     let keys: Vec<String> = ids.map(Session::key).collect();
     let mut alive = 0;
     for entry in ports.store.get(&keys)? {
-        let session = batch::parse::<Session>(entry, ports)?;
+        let session = record::parse::<Session>(entry, ports)?;
         let is_alive = session.is_some_and(|it| it.value.is_alive(account, context.now()));
         alive += u32::from(is_alive);
     }

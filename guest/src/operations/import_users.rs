@@ -22,7 +22,9 @@ use crate::domain::credentials::foreign_hash::Cost;
 use crate::domain::credentials::hash_costs::{self, Held, KnownCosts};
 use crate::error::{Kind, Result};
 use crate::ports::Ports;
-use crate::storage::batch::{self, Batch};
+use crate::storage::batch::Batch;
+use crate::storage::record;
+use crate::storage::retry;
 use crate::types::id::Id;
 
 /// More in one call would take long without an answer.
@@ -353,7 +355,7 @@ fn owners(entries: &[Parsed], ports: &Ports) -> Result<BTreeMap<usize, Id>> {
     let found = indexes.into_iter().zip(ports.store.get(&keys)?);
     let mut owners = BTreeMap::new();
     for (index, entry) in found {
-        let record = batch::parse::<UsernameRecord>(entry, ports)?;
+        let record = record::parse::<UsernameRecord>(entry, ports)?;
         owners.extend(record.map(|record| (index, record.value.user_id)));
     }
     Ok(owners)
@@ -396,7 +398,7 @@ fn create<'a>(
     accounts: impl IntoIterator<Item = &'a Account> + Clone,
     context: &Context,
 ) -> Result<bool> {
-    batch::settle(|| {
+    retry::settle(|| {
         let mut costs = Held::read(&context.ports)?;
         let mut batch = Batch::new();
         for account in accounts.clone() {

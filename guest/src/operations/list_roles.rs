@@ -8,7 +8,7 @@ use crate::domain::accounts::permission::ROLES_READ;
 use crate::domain::accounts::role::{Role, RoleName};
 use crate::domain::context::Context;
 use crate::error::Result;
-use crate::storage::batch;
+use crate::storage::record;
 
 /// How many are read at a time.
 const PAGE: u32 = 200;
@@ -39,7 +39,7 @@ impl Operation for ListRoles {
         loop {
             let page = ports.store.scan(Role::PREFIX, after.as_deref(), PAGE)?;
             for entry in page.entries {
-                let role = batch::parse::<Role>(Some(entry), ports)?;
+                let role = record::parse::<Role>(Some(entry), ports)?;
                 roles.extend(role.map(|role| RoleView::from(role.value)));
             }
             after = page.next;

@@ -11,7 +11,7 @@ use crate::domain::accounts::permission::USERS_READ;
 use crate::domain::context::Context;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::{Entry, Ports};
-use crate::storage::batch;
+use crate::storage::record;
 use crate::types::id::Id;
 use crate::unicode::{trimmed, username_case_mapped};
 
@@ -126,7 +126,7 @@ impl ListUsers {
                 examined += 1;
                 after = Some(entry.key.clone());
                 if search.may_be_in(&entry) {
-                    found.extend(batch::parse::<UsernameRecord>(Some(entry), ports)?);
+                    found.extend(record::parse::<UsernameRecord>(Some(entry), ports)?);
                 }
             }
             let ids = found.iter().map(|record| record.value.user_id);
@@ -162,7 +162,7 @@ impl Search {
 }
 
 fn account(entry: Option<Entry>, ports: &Ports) -> Result<Option<Account>> {
-    Ok(batch::parse::<Account>(entry, ports)?.map(|account| account.value))
+    Ok(record::parse::<Account>(entry, ports)?.map(|account| account.value))
 }
 
 /// Where a search is: the end of the key of a record of a name.

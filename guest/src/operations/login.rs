@@ -21,7 +21,9 @@ use crate::domain::sessions::session::Session;
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::{LogLevel, MessageKind};
-use crate::storage::batch::{self, Batch};
+use crate::storage::batch::Batch;
+use crate::storage::record;
+use crate::storage::retry;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -112,7 +114,7 @@ impl Login {
         // From here on the verdict may be seen, and before here it was not.
         let attempt = attempt.count(context)?;
         let mut verdict = Some(verdict);
-        batch::settle(|| {
+        retry::settle(|| {
             let verdict = match verdict.take() {
                 Some(verdict) => verdict,
                 None => self.judge(Subject::read(&self.username, context)?, context)?,
@@ -173,7 +175,7 @@ impl Subject {
         let nobody = Nobody::new("username", username.as_str(), ports)?;
         let user_id = Account::id_of(username, ports)?.unwrap_or(nobody.id());
         let keys = [Account::key(user_id), KnownCosts::key()];
-        let (account, costs) = batch::read_both::<Account, KnownCosts>(keys, ports)?;
+        let (account, costs) = record::read_both::<Account, KnownCosts>(keys, ports)?;
         Ok(match account {
             Some(account) => Subject::Account(Box::new(account.value)),
             None => Subject::Nobody(nobody, KnownCosts::of(costs).of_nobody(nobody)),
@@ -225,7 +227,7 @@ fn settle_outcome(
         None => Some(challenged),
         Some(_) => audit::count_refusal(challenged, whom, context)?,
     };
-    batch::settle(|| {
+    retry::settle(|| {
         let (found, head) = Account::read(account.user_id, &context.ports)?;
         let Some(current) = found
             .filter(|found| found.value.password == account.password && found.value.is_active())

@@ -10,7 +10,7 @@ use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::refresh_token::RefreshToken;
 use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Result};
-use crate::storage::batch;
+use crate::storage::retry;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -48,7 +48,7 @@ impl Operation for Logout {
         let Some(session_id) = self.session_id(context)? else {
             return Err(AuthError::invalid_token());
         };
-        batch::settle(|| {
+        retry::settle(|| {
             let Some(session) = Session::read(session_id, &context.ports)? else {
                 return Ok(Some(()));
             };

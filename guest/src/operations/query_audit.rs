@@ -11,7 +11,7 @@ use crate::domain::accounts::username::Username;
 use crate::domain::audit::{self, AuditRecord, Chain};
 use crate::domain::context::Context;
 use crate::error::{AuthError, FieldError, Result};
-use crate::storage::batch;
+use crate::storage::record;
 use crate::types::id::Id;
 use crate::types::moment::Moment;
 
@@ -110,7 +110,7 @@ impl Operation for QueryAudit {
         let mut found = Vec::new();
         while let Some(entry) = entries.next() {
             let key = entry.key.clone();
-            let record = batch::parse::<AuditRecord>(Some(entry), ports)?;
+            let record = record::parse::<AuditRecord>(Some(entry), ports)?;
             let wanted = record.filter(|record| self.wants(&record.value));
             found.extend(wanted.map(|record| AuditRecordView::from(record.value)));
             if found.len() == self.limit.0 && (entries.peek().is_some() || last.is_some()) {

@@ -10,7 +10,8 @@ use crate::domain::sessions::refresh_token;
 use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Result};
 use crate::ports::LogLevel;
-use crate::storage::batch::{self, Batch};
+use crate::storage::batch::Batch;
+use crate::storage::retry;
 use crate::types::secret::Secret;
 
 /// Gives new tokens for a refresh token, which is thereby used up. A refresh
@@ -40,7 +41,7 @@ impl Operation for RefreshToken {
         let Some(token) = refresh_token::RefreshToken::parse(text, &context.ports)? else {
             return Err(AuthError::invalid_token());
         };
-        match batch::settle(|| refresh(&token, context))? {
+        match retry::settle(|| refresh(&token, context))? {
             Settled::Refreshed(tokens) => Ok(tokens),
             Settled::Reused => {
                 context.log(

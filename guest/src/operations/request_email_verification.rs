@@ -13,7 +13,8 @@ use crate::domain::notify;
 use crate::domain::throttle;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
-use crate::storage::batch::{Batch, Found};
+use crate::storage::batch::Batch;
+use crate::storage::record::Found;
 
 /// Sends a code for `confirm_email` to the address of the account that calls. An
 /// address is of use, such as to reset the password, once it is verified.

@@ -13,7 +13,9 @@ use crate::domain::notify;
 use crate::domain::throttle;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::MessageKind;
-use crate::storage::batch::{self, Batch};
+use crate::storage::batch::Batch;
+use crate::storage::record;
+use crate::storage::retry;
 use crate::types::id::Id;
 
 /// Sends a code for `confirm_password_reset` to the verified address of an
@@ -53,7 +55,7 @@ impl Operation for RequestPasswordReset {
         let user_id = who.user_id(context)?.unwrap_or(nobody.id());
         let quota = ["reset-codes", &user_id.to_string()];
         let may_send = throttle::may_send_code(&quota, context)?;
-        batch::settle(|| send(user_id, nobody, may_send, context))?;
+        retry::settle(|| send(user_id, nobody, may_send, context))?;
         Ok(ResetRequested {
             expires_in: context.settings.code_ttl.as_secs(),
         })
@@ -66,7 +68,7 @@ impl Operation for RequestPasswordReset {
 fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &Context) -> Result<Option<()>> {
     let ports = &context.ports;
     let (account, head) = Account::read(user_id, ports)?;
-    let nobodys_head = batch::read(Chain::head_key(nobody.id()), ports)?;
+    let nobodys_head = record::read(Chain::head_key(nobody.id()), ports)?;
     let account = account.map(|account| account.value);
     let recipient = account
         .filter(|account| may_send && account.is_active())

@@ -11,7 +11,7 @@ use crate::domain::audit::Event;
 use crate::domain::context::Context;
 use crate::domain::credentials::api_key::{self, ApiKey};
 use crate::error::{AuthError, Kind, Result};
-use crate::storage::batch::{self, Stored};
+use crate::storage::record::{self, Stored};
 use crate::types::id::Id;
 
 /// Ends an API key for good: one's own with a session, another's with a
@@ -58,7 +58,7 @@ impl Operation for RevokeApiKey {
 /// The key with this id, if it is the actor's own or they may deal with those of
 /// others. If not, the work and the answer are those for a key that is not there.
 pub(super) fn find(key_id: Id, context: &Context) -> Result<Stored<ApiKey>> {
-    let found = batch::read::<ApiKey>(ApiKey::key(key_id), &context.ports)?;
+    let found = record::read::<ApiKey>(ApiKey::key(key_id), &context.ports)?;
     let is_own = |key: &Stored<ApiKey>| match context.actor() {
         Actor::User(session) => session.user_id == key.value.user_id,
         _ => false,

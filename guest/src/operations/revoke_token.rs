@@ -11,7 +11,7 @@ use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::refresh_token::RefreshToken;
 use crate::domain::sessions::session::{self, Session};
 use crate::error::Result;
-use crate::storage::batch;
+use crate::storage::retry;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -39,8 +39,8 @@ impl Operation for RevokeToken {
     fn run(self, context: &Context) -> Result<RevokedToken> {
         let token = self.token.expose();
         match session_of(token, context)? {
-            Some(session_id) => batch::settle(|| end_session(session_id, context))?,
-            None => batch::settle(|| end_api_key(token, context))?,
+            Some(session_id) => retry::settle(|| end_session(session_id, context))?,
+            None => retry::settle(|| end_api_key(token, context))?,
         }
         Ok(RevokedToken {})
     }

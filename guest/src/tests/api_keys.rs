@@ -12,7 +12,8 @@ use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::credentials::api_key::{self, ApiKey};
 use crate::operations;
 use crate::ports::{Entry, MessageKind, Mutation, Outcome, Page, Ports, Store, Unavailable};
-use crate::storage::batch::{self, Batch};
+use crate::storage::batch::Batch;
+use crate::storage::record;
 use crate::testing::World;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
@@ -251,7 +252,7 @@ fn all_keys_of_an_account_end_in_one_batch() {
     let other = create(&world, &mallory, &["*"]);
     let user_id = Id::try_from(alice["user_id"].as_str().unwrap().to_owned()).unwrap();
     let context = world.context();
-    let head = batch::read(Chain::head_key(user_id), &context.ports).unwrap();
+    let head = record::read(Chain::head_key(user_id), &context.ports).unwrap();
     let mut batch = Batch::new();
     api_key::end_all(user_id, &mut batch, &context.ports).unwrap();
     let chain = Chain::at(user_id, head);

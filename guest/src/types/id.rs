@@ -5,9 +5,6 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
-use crate::ports::Random;
-
 /// 128 random bits as 32 lower-case hexadecimal digits: a user, a session, a
 /// token.
 #[derive(
@@ -18,13 +15,6 @@ use crate::ports::Random;
 pub struct Id([u8; 16]);
 
 impl Id {
-    /// A new one, like no other.
-    pub fn random(random: &dyn Random) -> Result<Id> {
-        let mut bytes = [0; 16];
-        random.fill(&mut bytes)?;
-        Ok(Id(bytes))
-    }
-
     /// From its bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Id {
         Id(bytes)

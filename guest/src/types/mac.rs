@@ -33,6 +33,19 @@ pub fn of(label: &str, message: &[u8], ports: &Ports) -> Result<[u8; 32]> {
     Ok(mac.finalize().into_bytes().into())
 }
 
+/// The store need not tell which names were tried, or from where.
+pub fn pseudonym(parts: &[&str], ports: &Ports) -> Result<[u8; 16]> {
+    let mut mac = keyed("pseudonym", ports)?;
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part.as_bytes());
+    }
+    let mac: [u8; 32] = mac.finalize().into_bytes().into();
+    let mut pseudonym = [0; 16];
+    pseudonym.copy_from_slice(&mac[..16]);
+    Ok(pseudonym)
+}
+
 /// As lower-case hexadecimal digits.
 pub fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

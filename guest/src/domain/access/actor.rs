@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::authority::Authority;
 use crate::domain::accounts::account::Account;
-use crate::domain::accounts::permission::Permission;
 use crate::domain::context::Context;
 use crate::domain::credentials::api_key::ApiKey;
 use crate::domain::sessions::access_token::Claims;
-use crate::domain::sessions::session::Session;
+use crate::domain::sessions::bearer::Bearer;
+use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Kind, Result};
-use crate::storage::batch::{Batch, Stored};
+use crate::storage::batch::Batch;
+use crate::storage::record::Stored;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -87,27 +87,19 @@ impl Actor {
     pub fn session(&self) -> Result<&Session> {
         match self {
             Actor::User(session) => Ok(session),
-            _ => Err(session_required()),
+            _ => Err(session::session_required()),
         }
     }
 }
 
-/// Whether an actor has a permission. Of an account other than the caller's it is
-/// read afresh; what is asked of the caller is [`super::authority::may`].
-pub fn may(actor: &Actor, permission: &Permission, context: &Context) -> Result<bool> {
-    let (user_id, scopes) = match actor {
-        Actor::Operator => return Ok(true),
-        Actor::Anonymous => return Ok(false),
-        Actor::Bearer(claims) => return Ok(claims.permits(permission)),
-        Actor::User(session) => (session.user_id, None),
-        Actor::ApiKey(key) => (key.user_id, Some(&key.scopes)),
-    };
-    let (account, _) = Account::read(user_id, &context.ports)?;
-    let Some(account) = account.filter(|account| account.value.is_active()) else {
-        return Ok(false);
-    };
-    let authority = Authority::of_another(&account.value, scopes);
-    authority.allows(&|grant| grant.permits(permission), &context.ports)
+impl From<Bearer> for Actor {
+    /// Who acts with it.
+    fn from(bearer: Bearer) -> Actor {
+        match bearer.session {
+            Some(session) => Actor::User(Box::new(session)),
+            None => Actor::Bearer(Box::new(bearer.claims)),
+        }
+    }
 }
 
 /// Fails with -32001 unless the session began recently.
@@ -156,11 +148,4 @@ fn note_use(key: &Stored<ApiKey>, context: &Context) -> Result<()> {
     batch.change(key, &used);
     batch.commit(context)?;
     Ok(())
-}
-
-pub(crate) fn session_required() -> AuthError {
-    AuthError::new(Kind::Authentication, "This takes an access token").detail(
-        "expected",
-        "the header Authorization: Bearer, or the field access_token",
-    )
 }

@@ -21,13 +21,13 @@ use crate::domain::accounts::permission::{Grant, Permission};
 use crate::domain::accounts::role::{self, Granted, RoleName};
 use crate::domain::context::{Context, Principal};
 use crate::domain::credentials::api_key::{ApiKey, Scopes};
-use crate::domain::sessions::auth_method;
-use crate::domain::sessions::session::{Live, Session};
+use crate::domain::sessions::bearer::{self, Live};
+use crate::domain::sessions::session;
 use crate::domain::sessions::signing_key;
 use crate::error::{AuthError, FieldError, Kind, Result};
 use crate::ports::{Expect, Mutation, Ports};
-use crate::storage::batch;
 use crate::storage::ground::Ground;
+use crate::storage::retry;
 use crate::types::id::Id;
 
 /// Who acts, what they were required to show, and the records that this rested on.
@@ -207,7 +207,7 @@ pub fn authorize<'a>(requirement: Requirement, context: &Context<'a>) -> Result<
         },
         Requirement::Session | Requirement::FreshSession => {
             let Principal::AccessToken(token) = &context.caller.principal else {
-                return Err(actor::session_required());
+                return Err(session::session_required());
             };
             of_token(token.expose(), requirement, context)?
         }
@@ -263,14 +263,14 @@ fn authenticate(requirement: Requirement, context: &Context) -> Result<Authority
 /// second factor, if the account has one: each is a proof that its owner is there.
 fn of_token(token: &str, requirement: Requirement, context: &Context) -> Result<Authority> {
     let audience = &context.settings.audience;
-    let live = Session::of_access_token_for(audience, token, context)?;
+    let live = bearer::live(audience, token, context)?;
     let live = live.ok_or_else(AuthError::invalid_token)?;
     if requirement.is_of_a_fresh_session() {
         // The audit log names who was refused.
         let actor = Actor::User(Box::new(live.session.value.clone()));
         context.trail.acts(&actor);
         actor::require_fresh(&live.session.value, context)?;
-        auth_method::require(&live.account.value, &live.session.value)?;
+        session::require_second_factor(&live.account.value, &live.session.value)?;
     }
     Ok(Authority::of_session(requirement, live))
 }
@@ -282,7 +282,7 @@ pub fn settle<'a, T>(
     mut attempt: impl FnMut(&Context<'a>) -> Result<Option<T>>,
 ) -> Result<T> {
     let mut acting = context.clone();
-    batch::settle(|| {
+    retry::settle(|| {
         let settled = attempt(&acting)?;
         if settled.is_none() {
             acting = again(context)?;
@@ -303,6 +303,24 @@ fn again<'a>(context: &Context<'a>) -> Result<Context<'a>> {
 pub fn may(permission: &Permission, context: &Context) -> Result<bool> {
     let is_enough = |grant: &Grant| grant.permits(permission);
     context.authority.allows(&is_enough, &context.ports)
+}
+
+/// Whether an actor has a permission. Of an account other than the caller's it is
+/// read afresh; what is asked of the caller is [`may`].
+pub fn is_permitted(actor: &Actor, permission: &Permission, context: &Context) -> Result<bool> {
+    let (user_id, scopes) = match actor {
+        Actor::Operator => return Ok(true),
+        Actor::Anonymous => return Ok(false),
+        Actor::Bearer(claims) => return Ok(claims.permits(permission)),
+        Actor::User(session) => (session.user_id, None),
+        Actor::ApiKey(key) => (key.user_id, Some(&key.scopes)),
+    };
+    let (account, _) = Account::read(user_id, &context.ports)?;
+    let Some(account) = account.filter(|account| account.value.is_active()) else {
+        return Ok(false);
+    };
+    let authority = Authority::of_another(&account.value, scopes);
+    authority.allows(&|grant| grant.permits(permission), &context.ports)
 }
 
 /// Fails with -32002 unless the actor has the permission.

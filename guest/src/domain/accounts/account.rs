@@ -13,11 +13,11 @@ use crate::domain::audit::{Chain, Head};
 use crate::domain::context::Context;
 use crate::domain::credentials::password::PasswordRecord;
 use crate::domain::credentials::second_factor::{Enrolment, SecondFactor};
-use crate::domain::throttle;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
-use crate::storage::batch::{self, Batch, Found};
+use crate::storage::batch::Batch;
 use crate::storage::ground::{self, Ground};
+use crate::storage::record::{self, Found};
 use crate::types::id::Id;
 use crate::types::mac;
 use crate::types::time::Timestamp;
@@ -103,7 +103,7 @@ impl Account {
     /// An account that nobody has used yet.
     pub fn new(username: Username, password: PasswordRecord, context: &Context) -> Result<Account> {
         Ok(Account {
-            user_id: Id::random(context.ports.random)?,
+            user_id: context.ports.random.id()?,
             username,
             email: None,
             email_verified: false,
@@ -161,21 +161,21 @@ impl Account {
 
     /// Whose the user name is.
     pub fn id_of(username: &Username, ports: &Ports) -> Result<Option<Id>> {
-        let record = batch::read::<UsernameRecord>(Account::username_key(username), ports)?;
+        let record = record::read::<UsernameRecord>(Account::username_key(username), ports)?;
         Ok(record.map(|record| record.value.user_id))
     }
 
     /// Where it is stored whose a verified address is. The store need not tell
     /// which addresses there are.
     pub fn email_key(email: &Email, context: &Context) -> Result<String> {
-        let pseudonym = throttle::pseudonym(&["email", &email.canonical()], &context.ports)?;
+        let pseudonym = mac::pseudonym(&["email", &email.canonical()], &context.ports)?;
         Ok(format!("email/{}", mac::to_hex(&pseudonym)))
     }
 
     /// Whose the verified address is.
     pub fn id_of_email(email: &Email, context: &Context) -> Result<Option<Id>> {
         let key = Account::email_key(email, context)?;
-        let record = batch::read::<EmailRecord>(key, &context.ports)?;
+        let record = record::read::<EmailRecord>(key, &context.ports)?;
         Ok(record.map(|record| record.value.user_id))
     }
 
@@ -189,6 +189,6 @@ impl Account {
 
     /// An account and the head of its audit chain, as one snapshot.
     pub fn read(user_id: Id, ports: &Ports) -> Result<(Found<Account>, Found<Head>)> {
-        batch::read_both([Account::key(user_id), Chain::head_key(user_id)], ports)
+        record::read_both([Account::key(user_id), Chain::head_key(user_id)], ports)
     }
 }

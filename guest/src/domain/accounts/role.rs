@@ -7,8 +7,8 @@ use super::permission::Grant;
 use crate::domain::audit::{Chain, Head};
 use crate::error::Result;
 use crate::ports::Ports;
-use crate::storage::batch::{self, Found};
 use crate::storage::ground::{self, Ground};
+use crate::storage::record::{self, Found};
 use crate::types::time::Timestamp;
 use crate::unicode::printable::problem_of_line;
 
@@ -105,7 +105,7 @@ impl Role {
 
     /// A role and the head of the chain that records its changes, as one snapshot.
     pub fn read(name: &RoleName, ports: &Ports) -> Result<(Found<Role>, Found<Head>)> {
-        batch::read_both([Role::key(name), Chain::head_key(Chain::shared())], ports)
+        record::read_both([Role::key(name), Chain::head_key(Chain::shared())], ports)
     }
 }
 
@@ -156,7 +156,7 @@ pub fn granted(roles: &[RoleName], ports: &Ports) -> Result<Vec<Granted>> {
     let entries = ports.store.get(&keys)?;
     let mut granted = Vec::with_capacity(roles.len());
     for (role, entry) in roles.iter().zip(entries) {
-        let defined = batch::parse::<Role>(entry, ports)?;
+        let defined = record::parse::<Role>(entry, ports)?;
         let (is_defined, permissions) = match defined {
             _ if role.is_admin() => (true, vec![Grant::everything()]),
             Some(defined) => (true, defined.value.permissions),

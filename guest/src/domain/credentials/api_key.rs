@@ -17,8 +17,9 @@ use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::context::Context;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
-use crate::storage::batch::{self, Batch, Found, Stored};
+use crate::storage::batch::Batch;
 use crate::storage::ground::Ground;
+use crate::storage::record::{self, Found, Stored};
 use crate::types::id::Id;
 use crate::types::mac;
 use crate::types::secret::Secret;
@@ -183,7 +184,7 @@ impl ApiKey {
         let mut key_id = [0; 16];
         key_id.copy_from_slice(&bytes[..16]);
         let hash = hash(bytes.as_slice(), ports)?;
-        let found = batch::read::<ApiKey>(ApiKey::key(Id::from_bytes(key_id)), ports)?;
+        let found = record::read::<ApiKey>(ApiKey::key(Id::from_bytes(key_id)), ports)?;
         let now = ports.clock.now();
         Ok(found.filter(|key| {
             bool::from(key.value.hash.as_bytes().ct_eq(hash.as_bytes())) && !key.value.is_over(now)
@@ -287,7 +288,7 @@ pub fn ids_of(user_id: Id, ports: &Ports) -> Result<Vec<Id>> {
     let page = ports.store.scan(&prefix, None, MAX_PER_ACCOUNT)?;
     let ids = page.entries.iter().map(|entry| {
         Id::try_from(entry.key[prefix.len()..].to_owned())
-            .map_err(|_| batch::unreadable(&entry.key, ports))
+            .map_err(|_| record::unreadable(&entry.key, ports))
     });
     ids.collect()
 }
@@ -302,7 +303,7 @@ pub fn all_of(user_id: Id, ports: &Ports) -> Result<Vec<Stored<ApiKey>>> {
     let mut all = Vec::with_capacity(keys.len());
     for entry in ports.store.get(&keys)? {
         // One that has been revoked since is not there any more.
-        all.extend(batch::parse::<ApiKey>(entry, ports)?);
+        all.extend(record::parse::<ApiKey>(entry, ports)?);
     }
     Ok(all)
 }

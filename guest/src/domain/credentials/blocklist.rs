@@ -8,9 +8,9 @@
 
 use zeroize::Zeroizing;
 
-use super::password::Owner;
 use crate::assets::{Packed, packed};
 use crate::domain::accounts::email::Email;
+use crate::domain::accounts::username::Username;
 use crate::settings::Settings;
 use crate::unicode::nfkc;
 
@@ -36,6 +36,14 @@ const ROWS: [&str; 8] = [
 const SHORTEST_RUN: usize = 4;
 /// Fewer letters make no word that says anything of anybody.
 const SHORTEST_WORD: usize = 3;
+
+/// Whose password it is, as far as it must not be made of that.
+pub struct Owner<'a> {
+    /// The user name.
+    pub username: &'a Username,
+    /// Where the owner may be reached.
+    pub email: Option<&'a Email>,
+}
 
 /// Why a password is to be expected; `None`: it is not.
 pub fn find(password: &str, owner: &Owner, settings: &Settings) -> Option<&'static str> {
@@ -212,7 +220,6 @@ fn is_nothing_but(word: &str, password: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::accounts::username::Username;
 
     fn reason(password: &str) -> Option<&'static str> {
         let username = Username::try_from("kevin.flynn".to_owned()).unwrap();

@@ -16,7 +16,8 @@ use crate::domain::accounts::email::Email;
 use crate::domain::context::Context;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
-use crate::storage::batch::{self, Batch, Stored};
+use crate::storage::batch::Batch;
+use crate::storage::record::{self, Stored};
 use crate::types::id::Id;
 use crate::types::mac;
 use crate::types::secret::Secret;
@@ -115,7 +116,7 @@ impl Code {
     /// Its slot, if it is the code in it and still good.
     pub fn find(&self, purpose: Purpose, context: &Context) -> Result<Option<Stored<Slot>>> {
         let hash = self.hash(purpose, &context.ports)?;
-        let slot = batch::read::<Slot>(purpose.key(self.user_id), &context.ports)?;
+        let slot = record::read::<Slot>(purpose.key(self.user_id), &context.ports)?;
         Ok(slot.filter(|slot| {
             bool::from(slot.value.hash.as_bytes().ct_eq(hash.as_bytes()))
                 && context.now() < slot.value.expires_at

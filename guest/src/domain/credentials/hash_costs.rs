@@ -30,7 +30,8 @@ use crate::domain::context::Context;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
-use crate::storage::batch::{self, Batch, Found};
+use crate::storage::batch::Batch;
+use crate::storage::record::{self, Found};
 
 /// Imported costs at a time. A name without an account can take only the time of what is
 /// in the record, so that what is not in it cannot be imported.
@@ -99,7 +100,7 @@ impl KnownCosts {
 
     /// As it is stored now.
     pub fn read(ports: &Ports) -> Result<KnownCosts> {
-        Ok(KnownCosts::of(batch::read(KnownCosts::key(), ports)?))
+        Ok(KnownCosts::of(record::read(KnownCosts::key(), ports)?))
     }
 
     /// Of the record as it was found.
@@ -188,7 +189,7 @@ pub struct Held {
 impl Held {
     /// Reads it.
     pub fn read(ports: &Ports) -> Result<Held> {
-        let was = batch::read::<KnownCosts>(KnownCosts::key(), ports)?;
+        let was = record::read::<KnownCosts>(KnownCosts::key(), ports)?;
         Ok(Held {
             known: KnownCosts::of(was.clone()),
             was,
@@ -217,7 +218,7 @@ impl Held {
 
     /// Whether it was not changed since it was read.
     pub fn is_current(&self, ports: &Ports) -> Result<bool> {
-        let now = batch::read::<KnownCosts>(KnownCosts::key(), ports)?;
+        let now = record::read::<KnownCosts>(KnownCosts::key(), ports)?;
         let version = |found: &Found<KnownCosts>| found.as_ref().map(|it| it.version.clone());
         Ok(version(&now) == version(&self.was))
     }

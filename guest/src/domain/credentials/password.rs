@@ -11,14 +11,12 @@ use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::blocklist;
+use super::blocklist::{self, Owner};
 use super::foreign_hash::{Cost, ForeignHash};
-use crate::domain::accounts::email::Email;
-use crate::domain::accounts::username::Username;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::{HashParameters, Ports};
 use crate::settings::Settings;
-use crate::storage::batch;
+use crate::storage::record;
 use crate::types::mac;
 use crate::unicode::{Unfit, opaque_string};
 
@@ -128,14 +126,6 @@ impl fmt::Debug for TypedPassword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TypedPassword(…)")
     }
-}
-
-/// Whose password it is, as far as it must not be made of that.
-pub struct Owner<'a> {
-    /// The user name.
-    pub username: &'a Username,
-    /// Where the owner may be reached.
-    pub email: Option<&'a Email>,
 }
 
 /// Holds a new password against the policy: NIST SP 800-63B-4 section 3.1.1.2
@@ -269,7 +259,7 @@ impl PasswordRecord {
     /// Whether this is the password. Takes as long for a right password as for a wrong one
     /// that is written the same way: a foreign hash may take two tries.
     pub fn verify(&self, password: &TypedPassword, ports: &Ports) -> Result<bool> {
-        let unreadable = || batch::unreadable("a stored password", ports);
+        let unreadable = || record::unreadable("a stored password", ports);
         match &self.0 {
             Kept::Own(text) => {
                 let phc = Phc::parse(text).ok_or_else(unreadable)?;
@@ -379,6 +369,7 @@ impl Phc {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::accounts::username::Username;
     use crate::testing::World;
 
     fn password(text: &str) -> Password {

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::second_factor::without_separators;
 use crate::error::Result;
 use crate::ports::Ports;
 use crate::types::id::Id;
 use crate::types::mac;
 use crate::types::secret::Secret;
+use crate::unicode::without_separators;
 
 /// How many there are in a set.
 pub const SET: usize = 10;

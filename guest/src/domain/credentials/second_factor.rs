@@ -57,16 +57,6 @@ impl TryFrom<Zeroizing<String>> for Code {
     }
 }
 
-/// What people typed or copied, without what may stand between the characters of a
-/// code: blanks and line breaks of any kind, and hyphens, which word processors make
-/// others of (U+2010 to U+2015).
-pub(super) fn without_separators(typed: &str) -> impl Iterator<Item = char> {
-    let is_hyphen = |c: char| c == '-' || ('\u{2010}'..='\u{2015}').contains(&c);
-    typed
-        .chars()
-        .filter(move |c| !c.is_whitespace() && !is_hyphen(*c))
-}
-
 impl Enrolment {
     /// Which app it is to become.
     pub fn app(&self) -> Id {
@@ -75,7 +65,7 @@ impl Enrolment {
 
     /// Begins one, with the secret for its owner's app.
     pub fn begin(user_id: Id, context: &Context) -> Result<(Enrolment, TotpSecret)> {
-        let nonce = Id::random(context.ports.random)?;
+        let nonce = context.ports.random.id()?;
         let secret = TotpSecret::derive(user_id, nonce, &context.ports)?;
         Ok((Enrolment { nonce }, secret))
     }

@@ -10,13 +10,13 @@ use sha1::Sha1;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::second_factor::without_separators;
 use crate::error::Result;
 use crate::ports::Ports;
 use crate::types::id::Id;
 use crate::types::mac;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
+use crate::unicode::without_separators;
 
 /// How long a code is shown.
 pub const STEP_SECONDS: u64 = 30;

@@ -21,7 +21,7 @@ use crate::domain::context::Context;
 use crate::error::Result;
 use crate::json;
 use crate::ports::Ports;
-use crate::storage::batch;
+use crate::storage::record;
 use crate::types::id::Id;
 use crate::types::mac::{self, HmacSha256};
 use crate::types::secret::Secret;
@@ -161,17 +161,17 @@ impl AccessToken {
         let now = context.now();
         let keys = SigningKeys::load(context)?;
         let Some(key) = keys.current() else {
-            return Err(batch::unreadable(SigningKeys::KEY, &context.ports));
+            return Err(record::unreadable(SigningKeys::KEY, &context.ports));
         };
         let expires_at = (now + context.settings.access_token_ttl).min(session.expires_at);
-        let account = batch::read::<Account>(Account::key(session.user_id), &context.ports)?;
+        let account = record::read::<Account>(Account::key(session.user_id), &context.ports)?;
         let roles = account.map_or_else(Vec::new, |account| account.value.roles);
         let claims = Claims {
             iss: context.settings.issuer.clone(),
             aud: audience.to_owned(),
             sub: session.user_id,
             sid: session.session_id,
-            jti: Id::random(context.ports.random)?,
+            jti: context.ports.random.id()?,
             iat: now.seconds(),
             nbf: now.seconds(),
             exp: expires_at.seconds(),

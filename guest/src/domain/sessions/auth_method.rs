@@ -1,13 +1,9 @@
 //! How surely a session is its owner's: what they proved when it began.
 
-use super::session::Session;
-use crate::domain::accounts::account::Account;
-use crate::error::{AuthError, Kind, Result};
-
 /// One factor (NIST SP 800-63B-4 section 2.1).
 const AAL1: &str = "aal1";
 /// Two different ones (section 2.2).
-const AAL2: &str = "aal2";
+pub const AAL2: &str = "aal2";
 /// RFC 8176: more than one factor was used.
 const MFA: &str = "mfa";
 
@@ -42,22 +38,4 @@ pub fn acr(amr: &[String]) -> &'static str {
         true => AAL2,
         false => AAL1,
     }
-}
-
-/// Fails with -32001 unless the session began with a second factor, if the account
-/// has one: the first factor alone must not be enough to be rid of the second, or
-/// to change the first (ASVS 7.5.1). RFC 9470 calls it insufficient.
-pub fn require(account: &Account, session: &Session) -> Result<()> {
-    if account.second_factor.is_none() || session.acr() == AAL2 {
-        return Ok(());
-    }
-    Err(AuthError::new(
-        Kind::Authentication,
-        "This takes a session that began with a second factor",
-    )
-    .detail(
-        "action",
-        "log in again with the second factor, and repeat the call with the new access token",
-    )
-    .detail("acr_values", AAL2))
 }

@@ -4,9 +4,12 @@
 
 use super::access_token::{self, AccessToken, Claims};
 use super::session::Session;
-use crate::domain::access::actor::Actor;
+use super::signing_key::SigningKeys;
+use crate::domain::accounts::account::Account;
 use crate::domain::context::Context;
-use crate::error::Result;
+use crate::error::{AuthError, Result};
+use crate::storage::record::{self, Stored};
+use crate::types::id::Id;
 
 /// Who shows a good access token.
 pub struct Bearer {
@@ -27,7 +30,7 @@ impl Bearer {
                 session: None,
             }));
         }
-        let Some(live) = Session::of_access_token_for(audience, token, context)? else {
+        let Some(live) = live(audience, token, context)? else {
             return Ok(None);
         };
         let scope = access_token::scope(&live.account.value.roles, &context.ports)?;
@@ -39,12 +42,65 @@ impl Bearer {
             session: Some(live.session.value),
         }))
     }
+}
 
-    /// Who acts with it.
-    pub fn into_actor(self) -> Actor {
-        match self.session {
-            Some(session) => Actor::User(Box::new(session)),
-            None => Actor::Bearer(Box::new(self.claims)),
-        }
+/// What a valid access token stands for, as one snapshot.
+pub struct Live {
+    /// What the token says.
+    pub claims: Claims,
+    /// The key that signed it.
+    pub kid: Id,
+    /// The session.
+    pub session: Stored<Session>,
+    /// The account.
+    pub account: Stored<Account>,
+}
+
+/// The live session of a valid access token for ourselves; `None` for any other
+/// token.
+pub fn live_session(token: &str, context: &Context) -> Result<Option<Session>> {
+    let live = live(&context.settings.audience, token, context)?;
+    Ok(live.map(|live| live.session.value))
+}
+
+/// The same, for a token that was issued for this audience, with all that it
+/// stands for.
+pub fn live(audience: &str, token: &str, context: &Context) -> Result<Option<Live>> {
+    let now = context.now();
+    let Some(signed) = AccessToken::verify(token, audience, context)? else {
+        return Ok(None);
+    };
+    let keys = [
+        SigningKeys::KEY.to_owned(),
+        Session::key(signed.session_id()),
+        Account::key(signed.user_id()),
+    ];
+    let (keys, session, account) =
+        record::read_three::<SigningKeys, Session, Account>(keys, &context.ports)?;
+    let (Some(keys), Some(session), Some(account)) = (keys, session, account) else {
+        return Ok(None);
+    };
+    let kid = signed.kid();
+    let Some(claims) = signed.current(&keys.value, now) else {
+        return Ok(None);
+    };
+    if !session.value.is_alive(&account.value, now) {
+        return Ok(None);
+    }
+    Ok(Some(Live {
+        claims,
+        kid,
+        session,
+        account,
+    }))
+}
+
+/// The live session that an access token names.
+///
+/// Fails with -32001 for any token that is not valid.
+pub fn require_session(token: &str, context: &Context) -> Result<Session> {
+    match live_session(token, context)? {
+        Some(session) => Ok(session),
+        None => Err(AuthError::invalid_token()),
     }
 }

@@ -13,7 +13,8 @@ use crate::domain::accounts::account::Account;
 use crate::domain::context::Context;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
-use crate::storage::batch::{self, Batch, Found, Stored};
+use crate::storage::batch::Batch;
+use crate::storage::record::{self, Found, Stored};
 use crate::types::id::Id;
 use crate::types::mac;
 use crate::types::secret::Secret;
@@ -44,7 +45,7 @@ pub struct LoginChallenge {
 impl LoginChallenge {
     /// A challenge for the account, and the text that its owner gets.
     pub fn create(account: &Account, context: &Context) -> Result<(LoginChallenge, Secret)> {
-        let challenge_id = Id::random(context.ports.random)?;
+        let challenge_id = context.ports.random.id()?;
         let mut bytes = Zeroizing::new([0; LENGTH]);
         bytes[..16].copy_from_slice(challenge_id.as_bytes());
         context.ports.random.fill(&mut bytes[16..])?;
@@ -77,7 +78,7 @@ impl LoginChallenge {
         let mut challenge_id = [0; 16];
         challenge_id.copy_from_slice(&bytes[..16]);
         let hash = hash(bytes.as_slice(), ports)?;
-        let found = batch::read::<LoginChallenge>(key(Id::from_bytes(challenge_id)), ports)?;
+        let found = record::read::<LoginChallenge>(key(Id::from_bytes(challenge_id)), ports)?;
         Ok(found.filter(|found| found.value.hash.as_bytes().ct_eq(hash.as_bytes()).into()))
     }
 

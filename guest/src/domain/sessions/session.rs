@@ -5,20 +5,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::access_token::{AccessToken, Claims};
 use super::auth_method::{self, Proof};
 use super::refresh_token::{RefreshToken, RefreshTokenHash};
-use super::signing_key::SigningKeys;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::context::Context;
 use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
-use crate::error::{AuthError, FieldError, Result};
+use crate::error::{AuthError, FieldError, Kind, Result};
 use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
-use crate::storage::batch::{self, Batch, Found, Stored};
+use crate::storage::batch::Batch;
 use crate::storage::ground::Ground;
+use crate::storage::record::{self, Found, Stored};
 use crate::types::id::Id;
 use crate::types::time::Timestamp;
 
@@ -82,7 +81,7 @@ impl Session {
         context: &Context,
     ) -> Result<(Session, RefreshToken)> {
         let now = context.now();
-        let session_id = Id::random(context.ports.random)?;
+        let session_id = context.ports.random.id()?;
         let refresh_token = RefreshToken::create(session_id, 0, &context.ports)?;
         let expires_at = now + context.settings.session_absolute;
         let session = Session {
@@ -131,50 +130,7 @@ impl Session {
 
     /// The session with this id, expired or not.
     pub fn read(session_id: Id, ports: &Ports) -> Result<Found<Session>> {
-        batch::read(Session::key(session_id), ports)
-    }
-
-    /// The live session of a valid access token for ourselves; `None` for any other
-    /// token.
-    pub fn of_access_token(token: &str, context: &Context) -> Result<Option<Session>> {
-        let live = Session::of_access_token_for(&context.settings.audience, token, context)?;
-        Ok(live.map(|live| live.session.value))
-    }
-
-    /// The same, for a token that was issued for this audience, with all that it
-    /// stands for.
-    pub fn of_access_token_for(
-        audience: &str,
-        token: &str,
-        context: &Context,
-    ) -> Result<Option<Live>> {
-        let now = context.now();
-        let Some(signed) = AccessToken::verify(token, audience, context)? else {
-            return Ok(None);
-        };
-        let keys = [
-            SigningKeys::KEY.to_owned(),
-            Session::key(signed.session_id()),
-            Account::key(signed.user_id()),
-        ];
-        let (keys, session, account) =
-            batch::read_three::<SigningKeys, Session, Account>(keys, &context.ports)?;
-        let (Some(keys), Some(session), Some(account)) = (keys, session, account) else {
-            return Ok(None);
-        };
-        let kid = signed.kid();
-        let Some(claims) = signed.current(&keys.value, now) else {
-            return Ok(None);
-        };
-        if !session.value.is_alive(&account.value, now) {
-            return Ok(None);
-        }
-        Ok(Some(Live {
-            claims,
-            kid,
-            session,
-            account,
-        }))
+        record::read(Session::key(session_id), ports)
     }
 
     /// Whether it is a session of this account that is good for something.
@@ -195,18 +151,6 @@ impl Ground for Session {
     fn basis(&self) -> String {
         String::new()
     }
-}
-
-/// What a valid access token stands for, as one snapshot.
-pub struct Live {
-    /// What the token says.
-    pub claims: Claims,
-    /// The key that signed it.
-    pub kid: Id,
-    /// The session.
-    pub session: Stored<Session>,
-    /// The account.
-    pub account: Stored<Account>,
 }
 
 /// The session and the account of who acts, to be changed together.
@@ -254,7 +198,7 @@ pub fn read_with_account(
         Account::key(user_id),
         Chain::head_key(user_id),
     ];
-    batch::read_three(keys, ports)
+    record::read_three(keys, ports)
 }
 
 /// Ends a session for good: the session, its place in the account's list, and
@@ -277,7 +221,7 @@ pub fn end_with_keys(
         session_id,
         ..
     } = session.value;
-    let head = batch::read::<Head>(Chain::head_key(user_id), &context.ports)?;
+    let head = record::read::<Head>(Chain::head_key(user_id), &context.ports)?;
     let mut batch = Batch::new();
     let ended = EndedSessions::Only(session_id);
     let ended_keys = api_key::end_with_sessions(keys, ended, user_id, &mut batch, context)?;
@@ -335,7 +279,7 @@ pub fn list(user_id: Id, after: Option<&str>, context: &Context) -> Result<Sessi
     let (account, _) = Account::read(user_id, ports)?;
     let mut sessions = Vec::new();
     for entry in ports.store.get(&keys)? {
-        let session = batch::parse::<Session>(entry, ports)?;
+        let session = record::parse::<Session>(entry, ports)?;
         let alive = session
             .zip(account.as_ref())
             .filter(|(session, account)| session.value.is_alive(&account.value, context.now()));
@@ -347,16 +291,6 @@ pub fn list(user_id: Id, after: Option<&str>, context: &Context) -> Result<Sessi
     })
 }
 
-/// The live session that an access token names.
-///
-/// Fails with -32001 for any token that is not valid.
-pub fn require(token: &str, context: &Context) -> Result<Session> {
-    match Session::of_access_token(token, context)? {
-        Some(session) => Ok(session),
-        None => Err(AuthError::invalid_token()),
-    }
-}
-
 /// The session with this id, if it is alive.
 pub fn read_alive(session_id: Id, context: &Context) -> Result<Option<Session>> {
     let Some(session) = Session::read(session_id, &context.ports)? else {
@@ -364,6 +298,32 @@ pub fn read_alive(session_id: Id, context: &Context) -> Result<Option<Session>> 
     };
     let session = session.value;
     Ok((!is_dead(&session, context)?).then_some(session))
+}
+
+/// Fails with -32001 unless the session began with a second factor, if the account
+/// has one: the first factor alone must not be enough to be rid of the second, or
+/// to change the first (ASVS 7.5.1). RFC 9470 calls it insufficient.
+pub fn require_second_factor(account: &Account, session: &Session) -> Result<()> {
+    if account.second_factor.is_none() || session.acr() == auth_method::AAL2 {
+        return Ok(());
+    }
+    Err(AuthError::new(
+        Kind::Authentication,
+        "This takes a session that began with a second factor",
+    )
+    .detail(
+        "action",
+        "log in again with the second factor, and repeat the call with the new access token",
+    )
+    .detail("acr_values", auth_method::AAL2))
+}
+
+/// The error where only a session will do.
+pub fn session_required() -> AuthError {
+    AuthError::new(Kind::Authentication, "This takes an access token").detail(
+        "expected",
+        "the header Authorization: Bearer, or the field access_token",
+    )
 }
 
 fn idle_expiry(now: Timestamp, expires_at: Timestamp, settings: &Settings) -> Timestamp {
@@ -375,7 +335,7 @@ fn is_dead(session: &Session, context: &Context) -> Result<bool> {
     if session.is_over(now) {
         return Ok(true);
     }
-    let account = batch::read::<Account>(Account::key(session.user_id), &context.ports)?;
+    let account = record::read::<Account>(Account::key(session.user_id), &context.ports)?;
     Ok(!account.is_some_and(|account| session.is_alive(&account.value, now)))
 }
 
@@ -401,7 +361,7 @@ pub fn sweep(after: Option<&str>, limit: u32, context: &Context) -> Result<Swept
     };
     for entry in page.entries {
         swept.examined += 1;
-        let Ok(session) = batch::parse::<Session>(Some(entry), ports) else {
+        let Ok(session) = record::parse::<Session>(Some(entry), ports) else {
             continue;
         };
         if let Some(session) = session

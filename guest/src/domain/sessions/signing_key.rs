@@ -12,8 +12,9 @@ use crate::domain::audit::{Chain, Head};
 use crate::domain::context::Context;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::Ports;
-use crate::storage::batch::{self, Batch, Found, Stored};
+use crate::storage::batch::Batch;
 use crate::storage::ground;
+use crate::storage::record::{self, Found, Stored};
 use crate::types::id::Id;
 use crate::types::time::Timestamp;
 
@@ -46,7 +47,7 @@ impl SigningKeys {
     /// The keys; the first one is made when there is none.
     pub fn load(context: &Context) -> Result<SigningKeys> {
         authority::settle(context, |context| {
-            let found = batch::read(SigningKeys::KEY.to_owned(), &context.ports)?;
+            let found = record::read(SigningKeys::KEY.to_owned(), &context.ports)?;
             if let Some(Stored { value, .. }) = found {
                 return Ok(Some(value));
             }
@@ -61,7 +62,7 @@ impl SigningKeys {
     /// snapshot.
     pub fn read(ports: &Ports) -> Result<(Found<SigningKeys>, Found<Head>)> {
         let head = Chain::head_key(Chain::shared());
-        batch::read_both([SigningKeys::KEY.to_owned(), head], ports)
+        record::read_both([SigningKeys::KEY.to_owned(), head], ports)
     }
 
     /// Marks all of them as ended, in the batch of a rotation that ends them: an actor
@@ -155,7 +156,7 @@ fn ended_mark(kid: Id, lane: char) -> String {
 impl SigningKey {
     fn new(context: &Context) -> Result<SigningKey> {
         Ok(SigningKey {
-            kid: Id::random(context.ports.random)?,
+            kid: context.ports.random.id()?,
             created_at: context.now(),
             retires_at: None,
         })

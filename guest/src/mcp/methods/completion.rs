@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{prompts, resources};
 use crate::domain::context::{Context, Principal};
+use crate::domain::sessions::bearer;
 use crate::domain::sessions::session::Session;
 use crate::error::Result;
 use crate::mcp::error::RpcError;
@@ -65,7 +66,7 @@ fn own_sessions(begun: &str, context: &Context) -> Result<Vec<String>> {
     let prefix = match &context.caller.principal {
         Principal::Anonymous | Principal::ApiKey(_) => return Ok(Vec::new()),
         Principal::Operator => Session::PREFIX.to_owned(),
-        Principal::AccessToken(token) => match Session::of_access_token(token.expose(), context)? {
+        Principal::AccessToken(token) => match bearer::live_session(token.expose(), context)? {
             Some(session) => Session::index_prefix(session.user_id),
             None => return Ok(Vec::new()),
         },

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::json;
+use crate::mcp::era;
 use crate::mcp::error::RpcError;
 use crate::mcp::{Call, MethodResult, STATIC_TTL_MS, SUPPORTED_VERSIONS};
 use crate::ports::LogLevel;
@@ -16,16 +17,6 @@ const INSTRUCTIONS: &str = "UserAuth registers users, logs them in, and tells wh
     and what to do. Access tokens live for minutes: keep the \
     refresh token, use it once with user-auth_refresh_token, and keep the new one. Passwords and \
     tokens are secrets: do not repeat them to anybody, and log out when the work is done.";
-
-/// `serverInfo`.
-pub fn server_info() -> Value {
-    json!({
-        "name": "user-auth",
-        "title": "UserAuth",
-        "version": env!("CARGO_PKG_VERSION"),
-        "description": "Authentication for AI agents and the services around them",
-    })
-}
 
 fn capabilities() -> Value {
     json!({
@@ -58,7 +49,7 @@ pub fn initialize(call: &Call) -> MethodResult {
     Ok(json!({
         "protocolVersion": version,
         "capabilities": capabilities(),
-        "serverInfo": server_info(),
+        "serverInfo": era::server_info(),
         "instructions": INSTRUCTIONS,
     }))
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::context::{Context, Principal};
-use crate::domain::sessions::session;
+use crate::domain::sessions::{bearer, session};
 use crate::error::{AuthError, Kind};
 use crate::mcp::era::Era;
 use crate::mcp::error::{Failure, RpcError};
@@ -141,7 +141,9 @@ fn session(id: &str, uri: &str, call: &Call) -> Result<Value, Failure> {
     let context = &call.context;
     let reader = match &context.caller.principal {
         Principal::Operator => None,
-        Principal::AccessToken(token) => Some(session::require(token.expose(), context)?.user_id),
+        Principal::AccessToken(token) => {
+            Some(bearer::require_session(token.expose(), context)?.user_id)
+        }
         Principal::Anonymous | Principal::ApiKey(_) => {
             return Err(AuthError::new(
                 Kind::Authentication,
