@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod actor_id;
 pub mod audit;
 pub mod context;
 pub mod credentials;

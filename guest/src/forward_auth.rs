@@ -49,7 +49,7 @@ pub fn verify(
         ports,
         settings,
         caller: &caller,
-        authority: Rc::default(),
+        standing: None,
         trail: Rc::default(),
         progress: None,
         log_level: None,

@@ -281,7 +281,7 @@ impl Exchange<'_> {
             ports: self.ports,
             settings: self.settings,
             caller: self.caller,
-            authority: Rc::default(),
+            standing: None,
             trail: Rc::default(),
             progress: token.filter(message::is_id).map(|token| Progress { token }),
             log_level,

@@ -121,7 +121,7 @@ pub use verify_token::{Verification, VerifyToken};
 
 use crate::dispatch::{input, redact, schemas};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::context::Context;
 use crate::domain::trail::Trail;
 use crate::error::{AuthError, Kind, Result};
@@ -197,7 +197,7 @@ pub trait Operation: DeserializeOwned + JsonSchema {
     type Output: Serialize + JsonSchema;
 
     /// Does it.
-    fn run(self, context: &Context) -> Result<Self::Output>;
+    fn run(self, context: &ActorContext) -> Result<Self::Output>;
 }
 
 /// What an operation does to the world: the hints of an MCP tool. An operation is
@@ -334,7 +334,7 @@ fn invoke_any(
             ..context.clone()
         };
         let trail = &context.trail;
-        trail.shown(&context.caller.principal);
+        trail.shown(context.caller.principal.credential());
         let shown = shown(&input, name, trail);
         let output = run(input, shown, &context)?;
         trail.names(&output);
@@ -377,7 +377,7 @@ impl<'a> Counted<'a> {
     fn begin(name: &'static str, context: &Context<'a>) -> Counted<'a> {
         let ports = context.ports;
         let trail = Trail::new(ports.telemetry.operation_began(name));
-        trail.shown(&context.caller.principal);
+        trail.shown(context.caller.principal.credential());
         Counted {
             name,
             began_us: ports.clock.monotonic_us(),

@@ -134,7 +134,7 @@ impl World {
             ports: self.ports(),
             settings: &self.settings,
             caller: &self.caller,
-            authority: Rc::default(),
+            standing: None,
             trail: Rc::default(),
             progress: None,
             log_level: None,

@@ -48,7 +48,7 @@ pub fn context<'a>(settings: &'a Settings, caller: &'a Caller) -> Context<'a> {
         ports: ports::all(),
         settings,
         caller,
-        authority: Rc::default(),
+        standing: None,
         trail: Rc::default(),
         progress: None,
         log_level: None,

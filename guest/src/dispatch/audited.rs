@@ -2,11 +2,10 @@
 
 use super::input;
 use crate::domain::access::actor::Actor;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::AUDIT_READ;
 use crate::domain::accounts::username::Username;
-use crate::domain::context::Context;
 use crate::error::{AuthError, Kind, Result};
 use crate::types::id::Id;
 
@@ -15,7 +14,7 @@ use crate::types::id::Id;
 pub fn named(
     user_id: Option<Id>,
     username: Option<&Username>,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<Option<Id>> {
     match (user_id, username) {
         (None, None) => Ok(None),
@@ -30,7 +29,7 @@ pub fn named(
 }
 
 /// Who may not read the trails of others does not learn which names there are.
-fn of_name(username: &Username, context: &Context) -> Result<Id> {
+fn of_name(username: &Username, context: &ActorContext) -> Result<Id> {
     if let Actor::User(session) = context.actor()
         && session.username == *username
     {

@@ -1,11 +1,10 @@
 //! The account that an operation is about, by its id or by its name.
 
 use super::input;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::Head;
-use crate::domain::context::Context;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::Ports;
 use crate::storage::record::{Found, Stored};
@@ -52,7 +51,7 @@ impl Target {
     ///
     /// Fails with -32000 when it is the actor's own, and with -32002 when it may do
     /// more.
-    pub fn read_governed(&self, context: &Context) -> Result<Governed> {
+    pub fn read_governed(&self, context: &ActorContext) -> Result<Governed> {
         let (account, head) = self.read(&context.ports)?;
         if context.actor().user_id() == Some(account.value.user_id) {
             return Err(AuthError::new(

@@ -12,8 +12,7 @@ pub mod verify;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::access::authority;
-use super::context::Context;
+use super::context::{self, Context};
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
 use crate::storage::batch::Batch;
@@ -227,7 +226,7 @@ impl Chain {
             outcome: event.outcome.to_owned(),
             actor: match event.actor {
                 Some(user_id) => user_id.to_string(),
-                None => context.actor().name(),
+                None => context.actor_id().name(),
             },
             source: context.caller.source.as_str().to_owned(),
             details: event.details,
@@ -302,7 +301,7 @@ pub fn record_refusal(event: Event, whom: Whom, context: &Context) -> Result<()>
         return Ok(());
     };
     let id = whom.id();
-    authority::settle(context, |context| {
+    context::settle(context, |context| {
         let head = record::read(Chain::head_key(id), &context.ports)?;
         let chain = match whom {
             Whom::Account(user_id) => Chain::at(user_id, head),
@@ -310,7 +309,7 @@ pub fn record_refusal(event: Event, whom: Whom, context: &Context) -> Result<()>
         };
         let mut batch = Batch::new();
         chain.append(event.clone(), &mut batch, context)?;
-        Ok(batch.commit(context)?.then_some(()))
+        Ok(context.commit(batch)?.then_some(()))
     })
 }
 

@@ -5,7 +5,7 @@ use super::accounts::email::Email;
 use super::context::Context;
 use super::credentials::email_code::{Code, Slot};
 use crate::json;
-use crate::ports::{Message, MessageKind, Severity, Unavailable};
+use crate::ports::{Message, MessageKind, Ports, Severity, Unavailable};
 use crate::storage::batch::Batch;
 
 /// Sends a code, once its slot is committed.
@@ -22,7 +22,7 @@ pub fn send_code(
         ));
     }
     let code = Some((code.to_secret(), slot.expires_at));
-    deliver(message(kind, account, to, code), context)
+    deliver(message(kind, account, to, code), &context.ports)
 }
 
 /// Tells the owner, at the address of the account as it is given, what the batch
@@ -33,7 +33,11 @@ pub fn add_notice(kind: MessageKind, account: &Account, batch: &mut Batch) {
         .verified_email()
         .filter(|email| email.is_deliverable())
     {
-        batch.notice(message(kind, account, email, None));
+        let notice = message(kind, account, email, None);
+        batch.after_commit(move |ports| {
+            // What has happened does not depend on the message.
+            let _ = deliver(notice, ports);
+        });
     }
 }
 
@@ -53,8 +57,8 @@ fn message(
 }
 
 /// Hands a message to the host; if that does not take it, its log says so.
-pub fn deliver(message: Message, context: &Context) -> Result<(), Unavailable> {
-    let delivered = context.ports.delivery.deliver(&message);
+fn deliver(message: Message, ports: &Ports) -> Result<(), Unavailable> {
+    let delivered = ports.delivery.deliver(&message);
     delivered.inspect_err(|unavailable| {
         let fields = json::fields([
             ("reason", unavailable.reason.as_str().into()),
@@ -62,6 +66,6 @@ pub fn deliver(message: Message, context: &Context) -> Result<(), Unavailable> {
             ("user_id", message.user_id.to_string().into()),
         ]);
         let text = "a message was not taken for delivery";
-        context.ports.telemetry.log(Severity::Warn, text, &fields);
+        ports.telemetry.log(Severity::Warn, text, &fields);
     })
 }

@@ -22,8 +22,8 @@
 
 use std::time::Duration;
 
-use super::access::actor::Actor;
 use super::accounts::account::Account;
+use super::actor_id::ActorId;
 use super::audit::Nobody;
 use super::context::Context;
 use crate::error::{AuthError, Result};
@@ -371,7 +371,7 @@ pub fn count_registration(context: &Context) -> Result<()> {
 
 /// The operator registers any number of accounts.
 fn has_registration_rate(context: &Context) -> bool {
-    !matches!(context.actor(), Actor::Operator)
+    context.actor_id() != ActorId::Operator
 }
 
 /// Counts a failure of the caller's source.

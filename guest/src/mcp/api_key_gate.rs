@@ -87,7 +87,7 @@ fn require_key(
         ports,
         settings,
         caller: &caller,
-        authority: Rc::default(),
+        standing: None,
         progress: None,
         log_level: None,
         trail: Rc::default(),

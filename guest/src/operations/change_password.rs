@@ -3,10 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, Chain, Event, Whom};
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::credentials::blocklist::Owner;
 use crate::domain::credentials::email_code;
@@ -55,7 +54,7 @@ impl Operation for ChangePassword {
     const REQUIRES: Requirement = Requirement::FreshSession;
     type Output = ChangedPassword;
 
-    fn run(self, context: &Context) -> Result<ChangedPassword> {
+    fn run(self, context: &ActorContext) -> Result<ChangedPassword> {
         let account = read(context)?.account.value;
         let owner = Owner {
             username: &account.username,
@@ -76,7 +75,7 @@ impl Operation for ChangePassword {
 }
 
 /// Whose password is to be changed, and in which session.
-fn read(context: &Context) -> Result<Own> {
+fn read(context: &ActorContext) -> Result<Own> {
     Own::read(context)
 }
 
@@ -87,7 +86,11 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn on(password: PasswordRecord, given: &TypedPassword, context: &Context) -> Result<Verdict> {
+    fn on(
+        password: PasswordRecord,
+        given: &TypedPassword,
+        context: &ActorContext,
+    ) -> Result<Verdict> {
         let is_right = password.verify(given, &context.ports)?;
         Ok(Verdict { password, is_right })
     }
@@ -99,7 +102,7 @@ impl ChangePassword {
         &self,
         verdict: &mut Verdict,
         new: &PasswordRecord,
-        context: &Context,
+        context: &ActorContext,
     ) -> Result<Option<ChangedPassword>> {
         let Own {
             session,
@@ -135,7 +138,7 @@ impl ChangePassword {
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
         notify::add_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
-        Ok(batch.commit(context)?.then_some(ChangedPassword {
+        Ok(context.commit(batch)?.then_some(ChangedPassword {
             session_id: session.value.session_id,
             ended_api_keys: ended,
         }))

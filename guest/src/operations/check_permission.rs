@@ -3,9 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::{Actor, Requirement};
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::permission::Permission;
-use crate::domain::context::{Context, Principal};
+use crate::domain::context::Principal;
 use crate::domain::credentials::api_key::ApiKey;
 use crate::domain::sessions::bearer::Bearer;
 use crate::error::{AuthError, FieldError, Result};
@@ -45,7 +45,7 @@ impl Operation for CheckPermission {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Decision;
 
-    fn run(self, context: &Context) -> Result<Decision> {
+    fn run(self, context: &ActorContext) -> Result<Decision> {
         let actor = match &self.token {
             Some(token) => owner_of(token, self.audience.as_deref(), context)?,
             // What a caller shows for itself is good for this service alone.
@@ -60,7 +60,7 @@ impl Operation for CheckPermission {
 }
 
 /// Whoever calls: nobody in particular, if what they show is worth nothing.
-fn caller(context: &Context) -> Result<Actor> {
+fn caller(context: &ActorContext) -> Result<Actor> {
     match &context.caller.principal {
         Principal::Anonymous => Ok(Actor::Anonymous),
         Principal::AccessToken(token) => owner_of(token, None, context),
@@ -77,7 +77,7 @@ fn audience_of_nothing() -> AuthError {
     AuthError::invalid(vec![FieldError::new("token", problem)])
 }
 
-fn owner_of(token: &Secret, audience: Option<&str>, context: &Context) -> Result<Actor> {
+fn owner_of(token: &Secret, audience: Option<&str>, context: &ActorContext) -> Result<Actor> {
     let audience = audience.unwrap_or(&context.settings.audience);
     let bearer = Bearer::of(audience, token.expose(), context)?;
     Ok(bearer.map_or(Actor::Anonymous, Actor::from))

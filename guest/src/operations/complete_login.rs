@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::{Effect, Operation, Tokens};
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, Chain, Event, Head, Whom};
-use crate::domain::context::Context;
 use crate::domain::credentials::second_factor::Code;
 use crate::domain::sessions::auth_method::Proof;
 use crate::domain::sessions::login_challenge::{self, LoginChallenge};
@@ -38,7 +38,7 @@ impl Operation for CompleteLogin {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Tokens;
 
-    fn run(self, context: &Context) -> Result<Tokens> {
+    fn run(self, context: &ActorContext) -> Result<Tokens> {
         let result = self.attempt(context);
         if let Err(error) = &result
             && error.kind == Kind::RateLimit
@@ -56,7 +56,7 @@ impl Operation for CompleteLogin {
 }
 
 impl CompleteLogin {
-    fn attempt(&self, context: &Context) -> Result<Tokens> {
+    fn attempt(&self, context: &ActorContext) -> Result<Tokens> {
         throttle::check_source(context)?;
         let Some(asked) = self.read(context)? else {
             return self.refuse(context);
@@ -80,7 +80,7 @@ impl CompleteLogin {
     }
 
     /// The challenge and the account as they are now; `None`: no code can answer it.
-    fn read(&self, context: &Context) -> Result<Option<Asked>> {
+    fn read(&self, context: &ActorContext) -> Result<Option<Asked>> {
         let ports = &context.ports;
         let Some(found) = LoginChallenge::read(self.challenge.expose(), ports)? else {
             return Ok(None);
@@ -100,7 +100,7 @@ impl CompleteLogin {
     }
 
     /// `None`: a race was lost; `Some(None)`: it does not begin a session.
-    fn settle(&self, attempt: &Counted, context: &Context) -> Result<Option<Option<Tokens>>> {
+    fn settle(&self, attempt: &Counted, context: &ActorContext) -> Result<Option<Option<Tokens>>> {
         let Some(asked) = self.read(context)? else {
             return Ok(Some(None));
         };
@@ -133,12 +133,12 @@ impl CompleteLogin {
         };
         batch.change(&stored, &changed);
         Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
-        Ok(batch.commit(context)?.then_some(Some(tokens)))
+        Ok(context.commit(batch)?.then_some(Some(tokens)))
     }
 
     /// One text for every reason: a wrong code, one that was used before, and a
     /// challenge that is not good for anything.
-    fn refuse(&self, context: &Context) -> Result<Tokens> {
+    fn refuse(&self, context: &ActorContext) -> Result<Tokens> {
         throttle::count_failure(context)?;
         Err(AuthError::new(
             Kind::Authentication,

@@ -4,11 +4,10 @@ use serde::{Deserialize, Serialize};
 use super::confirm_password_reset::{begin, refuse};
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::{Account, EmailRecord};
 use crate::domain::accounts::email::Email;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::credentials::email_code::{self, Code, Purpose};
 use crate::domain::notify;
 use crate::error::{AuthError, Kind, Result};
@@ -43,7 +42,7 @@ impl Operation for ConfirmEmail {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = ConfirmedEmail;
 
-    fn run(self, context: &Context) -> Result<ConfirmedEmail> {
+    fn run(self, context: &ActorContext) -> Result<ConfirmedEmail> {
         let code = begin(&self.code, context)?;
         // The code alone is not enough: whoever got it by a slip of the owner's, or
         // had it sent by a session that is over, is not the owner.
@@ -55,7 +54,7 @@ impl Operation for ConfirmEmail {
 }
 
 /// `None`: something happened to the account, or the address, meanwhile.
-fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
+fn confirm(code: &Code, context: &ActorContext) -> Result<Option<ConfirmedEmail>> {
     let (account, head) = Account::read(code.user_id(), &context.ports)?;
     let slot = code.find(Purpose::Email, context)?;
     let (Some(found), Some(slot)) = (account.filter(|found| found.value.is_active()), slot) else {
@@ -90,7 +89,7 @@ fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
         notify::add_notice(MessageKind::EmailChanged, old, &mut batch);
     }
     let confirmed = ConfirmedEmail { user_id, email };
-    Ok(batch.commit(context)?.then_some(confirmed))
+    Ok(context.commit(batch)?.then_some(confirmed))
 }
 
 /// Only who reads what is sent to the address gets to see this.

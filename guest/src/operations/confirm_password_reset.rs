@@ -3,9 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, Chain, Event, Head, Nobody, Whom};
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key;
 use crate::domain::credentials::blocklist::Owner;
 use crate::domain::credentials::email_code::{self, Code, Purpose, Slot};
@@ -47,7 +47,7 @@ impl Operation for ConfirmPasswordReset {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = PasswordReset;
 
-    fn run(self, context: &Context) -> Result<PasswordReset> {
+    fn run(self, context: &ActorContext) -> Result<PasswordReset> {
         let code = begin(&self.code, context)?;
         // Before the hash, which is dear; what decides is the batch below.
         let Some(redeemable) = Redeemable::read(&code, context)? else {
@@ -71,7 +71,7 @@ impl Operation for ConfirmPasswordReset {
 /// What has the form of a code, from a source that may still try one.
 ///
 /// Fails with -32001, or with -32003 when it was one failure too many.
-pub(super) fn begin(code: &Secret, context: &Context) -> Result<Code> {
+pub(super) fn begin(code: &Secret, context: &ActorContext) -> Result<Code> {
     throttle::check_source(context)?;
     match Code::parse(code.expose()) {
         Some(code) => Ok(code),
@@ -83,7 +83,7 @@ pub(super) fn begin(code: &Secret, context: &Context) -> Result<Code> {
 }
 
 /// Counts and records a code that is not good, and gives the error to return.
-pub(super) fn refuse(operation: &str, code: &Code, context: &Context) -> Result<AuthError> {
+pub(super) fn refuse(operation: &str, code: &Code, context: &ActorContext) -> Result<AuthError> {
     throttle::count_failure(context)?;
     let user_id = code.user_id();
     let nobody = Nobody::new("code", &user_id.to_string(), &context.ports)?;
@@ -106,7 +106,7 @@ struct Redeemable {
 impl Redeemable {
     /// `None`: the code is not good, or the address that it was sent to is not
     /// the account's any more.
-    fn read(code: &Code, context: &Context) -> Result<Option<Redeemable>> {
+    fn read(code: &Code, context: &ActorContext) -> Result<Option<Redeemable>> {
         let (account, head) = Account::read(code.user_id(), &context.ports)?;
         let slot = code.find(Purpose::PasswordReset, context)?;
         let (Some(account), Some(slot)) = (account, slot) else {
@@ -124,7 +124,7 @@ impl Redeemable {
     }
 
     /// `None`: something happened to the account meanwhile.
-    fn reset(self, new: PasswordRecord, context: &Context) -> Result<Option<PasswordReset>> {
+    fn reset(self, new: PasswordRecord, context: &ActorContext) -> Result<Option<PasswordReset>> {
         let old = &self.account.value;
         let mut account = Account {
             session_epoch: old.session_epoch.saturating_add(1),
@@ -143,6 +143,6 @@ impl Redeemable {
         let event = Event::success(ConfirmPasswordReset::NAME).by(user_id);
         Chain::at(user_id, self.head).append(event, &mut batch, context)?;
         notify::add_notice(MessageKind::PasswordChanged, &account, &mut batch);
-        Ok(batch.commit(context)?.then_some(PasswordReset { user_id }))
+        Ok(context.commit(batch)?.then_some(PasswordReset { user_id }))
     }
 }

@@ -3,10 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, Chain, Event, Whom};
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::credentials::second_factor::Enrolment;
 use crate::domain::credentials::totp::TotpCode;
@@ -55,7 +54,7 @@ impl Operation for ConfirmTotp {
     const REQUIRES: Requirement = Requirement::FreshSession;
     type Output = RecoveryCodes;
 
-    fn run(self, context: &Context) -> Result<RecoveryCodes> {
+    fn run(self, context: &ActorContext) -> Result<RecoveryCodes> {
         let (own, enrolment) = read(context)?;
         let authenticator = Authenticator::Totp {
             of: own.account.value.user_id,
@@ -67,7 +66,7 @@ impl Operation for ConfirmTotp {
 }
 
 /// What is to be confirmed, and by whom.
-fn read(context: &Context) -> Result<(Own, Enrolment)> {
+fn read(context: &ActorContext) -> Result<(Own, Enrolment)> {
     let own = Own::read(context)?;
     match own.account.value.enrolment.clone() {
         Some(enrolment) => Ok((own, enrolment)),
@@ -81,7 +80,7 @@ fn read(context: &Context) -> Result<(Own, Enrolment)> {
 
 impl ConfirmTotp {
     /// `None`: a race was lost.
-    fn confirm(&self, attempt: &Counted, context: &Context) -> Result<Option<RecoveryCodes>> {
+    fn confirm(&self, attempt: &Counted, context: &ActorContext) -> Result<Option<RecoveryCodes>> {
         let (own, enrolment) = read(context)?;
         let Own {
             mut session,
@@ -116,7 +115,7 @@ impl ConfirmTotp {
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(user_id, head).append(event, &mut batch, context)?;
         notify::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
-        Ok(batch.commit(context)?.then_some(RecoveryCodes {
+        Ok(context.commit(batch)?.then_some(RecoveryCodes {
             recovery_codes,
             session_id: session.value.session_id,
             ended_api_keys: ended,

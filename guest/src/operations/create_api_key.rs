@@ -4,11 +4,10 @@ use serde_json::json;
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::{Actor, Requirement};
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key::{self, ApiKey, Days, KeyName, Scopes};
 use crate::domain::notify;
 use crate::error::{AuthError, Kind, Result};
@@ -63,14 +62,14 @@ impl Operation for CreateApiKey {
     const REQUIRES: Requirement = Requirement::FreshSessionOr(API_KEYS_WRITE);
     type Output = NewApiKey;
 
-    fn run(self, context: &Context) -> Result<NewApiKey> {
+    fn run(self, context: &ActorContext) -> Result<NewApiKey> {
         authority::settle(context, |context| self.create(context))
     }
 }
 
 impl CreateApiKey {
     /// Returns `None` when a race was lost.
-    fn create(&self, context: &Context) -> Result<Option<NewApiKey>> {
+    fn create(&self, context: &ActorContext) -> Result<Option<NewApiKey>> {
         let ports = &context.ports;
         let user_id = authority::subject(self.user_id, API_KEYS_WRITE, context)?;
         require_scopes(user_id, &self.scopes, context)?;
@@ -99,7 +98,8 @@ impl CreateApiKey {
             self.name.clone(),
             self.scopes.clone(),
             self.expires_in_days.map(|days| days.after(context.now())),
-            context,
+            context.actor().origin_of_new_key(user_id, context.now()),
+            &context.ports,
         )?;
         let mut batch = Batch::new();
         batch.create(ApiKey::key(key.key_id), &key);
@@ -108,12 +108,12 @@ impl CreateApiKey {
         Chain::at(user_id, head).append(event, &mut batch, context)?;
         notify::add_notice(MessageKind::ApiKeyCreated, &account, &mut batch);
         let new = NewApiKey::new(key, secret);
-        Ok(batch.commit(context)?.then_some(new))
+        Ok(context.commit(batch)?.then_some(new))
     }
 }
 
 /// How many keys the account can have when the actor makes one more.
-fn places(user_id: Id, context: &Context) -> u32 {
+fn places(user_id: Id, context: &ActorContext) -> u32 {
     match context.actor() {
         Actor::ApiKey(own) if own.user_id == user_id => {
             api_key::MAX_PER_ACCOUNT - api_key::RESERVED_FOR_SESSIONS
@@ -137,7 +137,7 @@ impl NewApiKey {
 /// Fails with -32002 when the scopes go beyond what the actor may do, unless it is
 /// logged in to the account: a session can do all that a key of its account ever could.
 /// Any other actor could do more with the key than before.
-pub(super) fn require_scopes(user_id: Id, scopes: &Scopes, context: &Context) -> Result<()> {
+pub(super) fn require_scopes(user_id: Id, scopes: &Scopes, context: &ActorContext) -> Result<()> {
     match context.actor() {
         Actor::User(session) if session.user_id == user_id => Ok(()),
         _ => authority::require_covered(scopes.as_slice(), context),
@@ -146,7 +146,7 @@ pub(super) fn require_scopes(user_id: Id, scopes: &Scopes, context: &Context) ->
 
 /// Fails with -32002 when this is the account of another that may do more than the
 /// actor. Of its own account an API key reaches the keys that [`is_in_reach`] says.
-pub(super) fn require_owner_governed(account: &Account, context: &Context) -> Result<()> {
+pub(super) fn require_owner_governed(account: &Account, context: &ActorContext) -> Result<()> {
     if context.actor().user_id() == Some(account.user_id) {
         return Ok(());
     }
@@ -155,7 +155,7 @@ pub(super) fn require_owner_governed(account: &Account, context: &Context) -> Re
 
 /// Whether the actor may see and end this key, as far as its own account is concerned:
 /// with a session any, with an API key that one and those that it could make itself.
-pub(super) fn is_in_reach(key: &ApiKey, context: &Context) -> Result<bool> {
+pub(super) fn is_in_reach(key: &ApiKey, context: &ActorContext) -> Result<bool> {
     let Actor::ApiKey(own) = context.actor() else {
         return Ok(true);
     };

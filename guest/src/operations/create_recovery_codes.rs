@@ -4,10 +4,9 @@ use serde::Deserialize;
 use super::confirm_totp::RecoveryCodes;
 use super::{Effect, Operation, disable_totp};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::notify;
 use crate::domain::sessions::session::Own;
 use crate::error::Result;
@@ -28,13 +27,13 @@ impl Operation for CreateRecoveryCodes {
     const REQUIRES: Requirement = Requirement::FreshSession;
     type Output = RecoveryCodes;
 
-    fn run(self, context: &Context) -> Result<RecoveryCodes> {
+    fn run(self, context: &ActorContext) -> Result<RecoveryCodes> {
         authority::settle(context, |context| create(context))
     }
 }
 
 /// `None`: a race was lost.
-fn create(context: &Context) -> Result<Option<RecoveryCodes>> {
+fn create(context: &ActorContext) -> Result<Option<RecoveryCodes>> {
     let Own {
         session,
         account,
@@ -53,7 +52,7 @@ fn create(context: &Context) -> Result<Option<RecoveryCodes>> {
     let event = Event::success(CreateRecoveryCodes::NAME);
     Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
     notify::add_notice(MessageKind::SecondFactorChanged, &changed, &mut batch);
-    Ok(batch.commit(context)?.then_some(RecoveryCodes {
+    Ok(context.commit(batch)?.then_some(RecoveryCodes {
         recovery_codes,
         session_id: session.value.session_id,
         ended_api_keys: Vec::new(),

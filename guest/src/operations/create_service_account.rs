@@ -4,12 +4,11 @@ use serde::Deserialize;
 use super::register::username_taken;
 use super::{Effect, Operation, Registered};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::{Account, UsernameRecord};
 use crate::domain::accounts::permission::API_KEYS_WRITE;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::credentials::hash_costs::KnownCosts;
 use crate::domain::credentials::password::PasswordRecord;
 use crate::error::Result;
@@ -31,7 +30,7 @@ impl Operation for CreateServiceAccount {
     const REQUIRES: Requirement = Requirement::Permission(API_KEYS_WRITE);
     type Output = Registered;
 
-    fn run(self, context: &Context) -> Result<Registered> {
+    fn run(self, context: &ActorContext) -> Result<Registered> {
         let ports = &context.ports;
         KnownCosts::learn_own(context)?;
         let password = PasswordRecord::unusable(context.settings, ports)?;
@@ -48,7 +47,7 @@ impl Operation for CreateServiceAccount {
             batch.create(Account::key(account.user_id), &account);
             let event = Event::success(Self::NAME);
             Chain::new(account.user_id).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(()))
+            Ok(context.commit(batch)?.then_some(()))
         })?;
         Ok(Registered {
             user_id: account.user_id,

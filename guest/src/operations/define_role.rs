@@ -3,11 +3,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::permission::{Grant, ROLES_WRITE};
 use crate::domain::accounts::role::{Description, Role, RoleName};
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::error::{AuthError, FieldError, Kind, Result};
 use crate::storage::batch::Batch;
 
@@ -52,7 +51,7 @@ impl Operation for DefineRole {
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = RoleView;
 
-    fn run(self, context: &Context) -> Result<RoleView> {
+    fn run(self, context: &ActorContext) -> Result<RoleView> {
         if self.role.is_admin() {
             return Err(is_built_in());
         }
@@ -79,7 +78,7 @@ impl Operation for DefineRole {
                 Some(old) => batch.change(old, &role),
             };
             Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(role))
+            Ok(context.commit(batch)?.then_some(role))
         })?;
         Ok(RoleView::from(role))
     }

@@ -4,12 +4,11 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::USERS_WRITE;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key;
 use crate::domain::credentials::email_code;
 use crate::domain::credentials::hash_costs;
@@ -48,7 +47,7 @@ impl Operation for DeleteUser {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = DeletedUser;
 
-    fn run(self, context: &Context) -> Result<DeletedUser> {
+    fn run(self, context: &ActorContext) -> Result<DeletedUser> {
         let target = Target::new(self.user_id, self.username)?;
         authority::settle(context, |context| {
             let governed = target.read_governed(context)?;
@@ -67,7 +66,7 @@ impl Operation for DeleteUser {
             let event = Event::success(Self::NAME).detail("username", username.as_str());
             Chain::at(user_id, governed.head).append(event, &mut batch, context)?;
             let deleted = DeletedUser { user_id, username };
-            Ok(batch.commit(context)?.then_some(deleted))
+            Ok(context.commit(batch)?.then_some(deleted))
         })
     }
 }

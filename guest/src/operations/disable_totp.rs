@@ -3,10 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::notify;
 use crate::domain::sessions::session::{self, Own};
@@ -45,13 +44,13 @@ impl Operation for DisableTotp {
     const REQUIRES: Requirement = Requirement::FreshSession;
     type Output = DisabledTotp;
 
-    fn run(self, context: &Context) -> Result<DisabledTotp> {
+    fn run(self, context: &ActorContext) -> Result<DisabledTotp> {
         authority::settle(context, |context| disable(self.end_api_keys, context))
     }
 }
 
 /// `None`: a race was lost.
-fn disable(keys: EndApiKeys, context: &Context) -> Result<Option<DisabledTotp>> {
+fn disable(keys: EndApiKeys, context: &ActorContext) -> Result<Option<DisabledTotp>> {
     let Own {
         session,
         account,
@@ -69,7 +68,7 @@ fn disable(keys: EndApiKeys, context: &Context) -> Result<Option<DisabledTotp>> 
     let event = Event::success(DisableTotp::NAME).with_ended_keys(&ended);
     Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
     notify::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
-    Ok(batch.commit(context)?.then_some(DisabledTotp {
+    Ok(context.commit(batch)?.then_some(DisabledTotp {
         session_id: session.value.session_id,
         ended_api_keys: ended,
     }))

@@ -3,10 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::credentials::otpauth;
 use crate::domain::credentials::second_factor::Enrolment;
 use crate::domain::credentials::totp::TotpSecret;
@@ -63,7 +62,7 @@ impl Operation for EnrollTotp {
     const REQUIRES: Requirement = Requirement::FreshSession;
     type Output = TotpEnrolment;
 
-    fn run(self, context: &Context) -> Result<TotpEnrolment> {
+    fn run(self, context: &ActorContext) -> Result<TotpEnrolment> {
         let secret = authority::settle(context, |context| begin(context))?;
         let username = &context.actor().session()?.username;
         let uri = otpauth::uri(&context.settings.issuer, username, &secret);
@@ -81,7 +80,7 @@ impl Operation for EnrollTotp {
 }
 
 /// `None`: a race was lost.
-fn begin(context: &Context) -> Result<Option<TotpSecret>> {
+fn begin(context: &ActorContext) -> Result<Option<TotpSecret>> {
     let Own { account, head, .. } = Own::read(context)?;
     let (enrolment, secret) = Enrolment::begin(account.value.user_id, context)?;
     let changed = Account {
@@ -92,5 +91,5 @@ fn begin(context: &Context) -> Result<Option<TotpSecret>> {
     batch.change(&account, &changed);
     let event = Event::success(EnrollTotp::NAME);
     Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
-    Ok(batch.commit(context)?.then_some(secret))
+    Ok(context.commit(batch)?.then_some(secret))
 }

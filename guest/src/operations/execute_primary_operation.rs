@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{Effect, Operation, TABLE};
 use crate::domain::access::actor::Requirement;
-use crate::domain::context::Context;
+use crate::domain::access::authority::ActorContext;
 use crate::error::{AuthError, FieldError, Result};
 use crate::json;
 
@@ -55,7 +55,7 @@ impl Operation for ExecutePrimaryOperation {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Map<String, Value>;
 
-    fn run(self, context: &Context) -> Result<Map<String, Value>> {
+    fn run(self, context: &ActorContext) -> Result<Map<String, Value>> {
         let Value::Object(mut data) = self.data else {
             return Err(with_operations(AuthError::invalid(vec![FieldError::new(
                 "data",

@@ -4,12 +4,11 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::{Actor, Requirement};
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{Grant, Permission, ROLES_READ};
 use crate::domain::accounts::role::{self, Granted, RoleName};
 use crate::domain::accounts::username::Username;
-use crate::domain::context::Context;
 use crate::error::Result;
 use crate::types::id::Id;
 
@@ -74,7 +73,7 @@ impl Operation for ExplainPermissions {
     const REQUIRES: Requirement = Requirement::SessionOr(ROLES_READ);
     type Output = Explanation;
 
-    fn run(self, context: &Context) -> Result<Explanation> {
+    fn run(self, context: &ActorContext) -> Result<Explanation> {
         let account = self.account(context)?;
         let granted = role::granted(&account.roles, &context.ports)?;
         let permission = self.permission;
@@ -89,7 +88,7 @@ impl Operation for ExplainPermissions {
 
 impl ExplainPermissions {
     /// The account to tell of, if the caller may know.
-    fn account(&self, context: &Context) -> Result<Account> {
+    fn account(&self, context: &ActorContext) -> Result<Account> {
         let target = match (self.user_id, self.username.clone()) {
             (None, Some(username)) if !is_own(&username, context) => {
                 // Only who may know learns whether there is such a user.
@@ -104,7 +103,7 @@ impl ExplainPermissions {
     }
 }
 
-fn is_own(username: &Username, context: &Context) -> bool {
+fn is_own(username: &Username, context: &ActorContext) -> bool {
     matches!(context.actor(), Actor::User(session) if session.username == *username)
 }
 

@@ -4,12 +4,11 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::dispatch::target::{Governed, Target};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::USERS_WRITE;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key;
 use crate::domain::credentials::email_code::{Code, Purpose};
 use crate::domain::credentials::hash_costs::{self, KnownCosts};
@@ -54,7 +53,7 @@ impl Operation for ForcePasswordReset {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = ForcedReset;
 
-    fn run(self, context: &Context) -> Result<ForcedReset> {
+    fn run(self, context: &ActorContext) -> Result<ForcedReset> {
         let target = Target::new(self.user_id, self.username)?;
         authority::settle(context, |context| {
             reset(target.read_governed(context)?, context)
@@ -63,7 +62,7 @@ impl Operation for ForcePasswordReset {
 }
 
 /// `None`: something happened to the account meanwhile.
-fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
+fn reset(governed: Governed, context: &ActorContext) -> Result<Option<ForcedReset>> {
     let old = &governed.account.value;
     let user_id = old.user_id;
     let mut account = Account {
@@ -93,7 +92,7 @@ fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
     };
     let event = Event::success(ForcePasswordReset::NAME);
     Chain::at(user_id, governed.head).append(event, &mut batch, context)?;
-    if !batch.commit(context)? {
+    if !context.commit(batch)? {
         return Ok(None);
     }
     let delivered = code.is_some_and(|(email, (code, slot))| {

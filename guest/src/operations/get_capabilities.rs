@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Definition, Effect, Operation, TABLE};
 use crate::dispatch::schemas::{self, Schemas};
 use crate::domain::access::actor::Requirement;
-use crate::domain::context::Context;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::sessions::login_challenge;
 use crate::domain::throttle;
 use crate::error::{Kind, Result};
@@ -153,7 +153,7 @@ impl Operation for GetCapabilities {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Capabilities;
 
-    fn run(self, context: &Context) -> Result<Capabilities> {
+    fn run(self, context: &ActorContext) -> Result<Capabilities> {
         match self.operation {
             None => Ok(Capabilities::Summary(Box::new(Summary::new(context)))),
             Some(name) => describe(&name).map(|it| Capabilities::Operation(Box::new(it))),
@@ -162,7 +162,7 @@ impl Operation for GetCapabilities {
 }
 
 impl Summary {
-    fn new(context: &Context) -> Summary {
+    fn new(context: &ActorContext) -> Summary {
         let settings = context.settings;
         let throttling = &settings.throttling;
         Summary {

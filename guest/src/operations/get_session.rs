@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::username::Username;
-use crate::domain::context::Context;
 use crate::domain::sessions::session::Session;
 use crate::error::Result;
 use crate::types::id::Id;
@@ -46,7 +46,7 @@ impl Operation for GetSession {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = SessionView;
 
-    fn run(self, context: &Context) -> Result<SessionView> {
+    fn run(self, context: &ActorContext) -> Result<SessionView> {
         Ok(SessionView::from(context.actor().session()?.clone()))
     }
 }

@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::{Account, Status};
 use crate::domain::accounts::email::Email;
 use crate::domain::accounts::permission::USERS_READ;
 use crate::domain::accounts::role::RoleName;
 use crate::domain::accounts::username::Username;
-use crate::domain::context::Context;
 use crate::domain::sessions::session::Session;
 use crate::domain::throttle::{self, Authenticator};
 use crate::error::Result;
@@ -73,7 +73,7 @@ impl Operation for GetUser {
     const REQUIRES: Requirement = Requirement::Permission(USERS_READ);
     type Output = UserView;
 
-    fn run(self, context: &Context) -> Result<UserView> {
+    fn run(self, context: &ActorContext) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
         let (account, _) = target.read(&context.ports)?;
         let sessions = live_sessions(&account.value, context)?;
@@ -108,7 +108,7 @@ impl From<Account> for UserView {
     }
 }
 
-fn live_sessions(account: &Account, context: &Context) -> Result<u32> {
+fn live_sessions(account: &Account, context: &ActorContext) -> Result<u32> {
     let ports = &context.ports;
     let prefix = Session::index_prefix(account.user_id);
     let index = ports.store.scan(&prefix, None, MAX_EXAMINED)?;

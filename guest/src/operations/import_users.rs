@@ -1,7 +1,6 @@
 mod entry;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,13 +10,12 @@ use self::entry::Entry;
 use super::{Effect, Operation};
 use crate::dispatch::{input, schemas};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::{Account, EmailRecord, UsernameRecord};
 use crate::domain::accounts::permission::{Grant, ROLES_WRITE, USERS_WRITE};
 use crate::domain::accounts::role::RoleName;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::credentials::foreign_hash::Cost;
 use crate::domain::credentials::hash_costs::{self, Held, KnownCosts};
 use crate::error::{Kind, Result};
@@ -133,7 +131,7 @@ impl Operation for ImportUsers {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = Imports;
 
-    fn run(self, context: &Context) -> Result<Imports> {
+    fn run(self, context: &ActorContext) -> Result<Imports> {
         let entries = self.users.0.into_iter();
         let entries: Vec<Parsed> = entries.map(parse).collect();
         let mut importer = Importer::new(self.dry_run, context)?;
@@ -177,7 +175,7 @@ struct Importer<'a> {
     /// Of the roles that were asked for so far, why they cannot be given.
     roles: Vec<(RoleName, Option<&'static str>)>,
     dry_run: bool,
-    context: Context<'a>,
+    context: ActorContext<'a>,
 }
 
 /// What one batch has imported, by the index of the entry, and the accounts that have
@@ -188,7 +186,7 @@ struct Together {
 }
 
 impl<'a> Importer<'a> {
-    fn new(dry_run: bool, context: &Context<'a>) -> Result<Importer<'a>> {
+    fn new(dry_run: bool, context: &ActorContext<'a>) -> Result<Importer<'a>> {
         Ok(Importer {
             costs: KnownCosts::read(&context.ports)?,
             roles: Vec::new(),
@@ -199,8 +197,8 @@ impl<'a> Importer<'a> {
 
     /// Begins again, if the authority is another: what was decided under the one
     /// before does not count.
-    fn renew(&mut self, context: &Context<'a>) -> Result<()> {
-        if !Rc::ptr_eq(&self.context.authority, &context.authority) {
+    fn renew(&mut self, context: &ActorContext<'a>) -> Result<()> {
+        if !self.context.is_of_same_authority(context) {
             *self = Importer::new(self.dry_run, context)?;
         }
         Ok(())
@@ -383,7 +381,7 @@ fn existing(
 
 /// What no two accounts may have: where the name is stored, and the address if it is
 /// verified.
-fn claims(account: &Account, context: &Context) -> Result<Vec<String>> {
+fn claims(account: &Account, context: &ActorContext) -> Result<Vec<String>> {
     let mut keys = vec![Account::username_key(&account.username)];
     if let Some(email) = account.verified_email() {
         keys.push(Account::email_key(email, context)?);
@@ -396,7 +394,7 @@ fn claims(account: &Account, context: &Context) -> Result<Vec<String>> {
 /// them.
 fn create<'a>(
     accounts: impl IntoIterator<Item = &'a Account> + Clone,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<bool> {
     retry::settle(|| {
         let mut costs = Held::read(&context.ports)?;
@@ -410,7 +408,7 @@ fn create<'a>(
             add(account, &mut batch, context)?;
         }
         costs.store(&mut batch);
-        if batch.commit(context)? {
+        if context.commit(batch)? {
             return Ok(Some(true));
         }
         // A race for the costs is lost to another import, or to a login with such a hash.
@@ -418,7 +416,7 @@ fn create<'a>(
     })
 }
 
-fn add(account: &Account, batch: &mut Batch, context: &Context) -> Result<()> {
+fn add(account: &Account, batch: &mut Batch, context: &ActorContext) -> Result<()> {
     let user_id = account.user_id;
     batch.create(
         Account::username_key(&account.username),

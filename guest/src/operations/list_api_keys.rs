@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 use super::create_api_key::{is_in_reach, require_owner_governed};
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key::{self, ApiKey, KeyName};
 use crate::error::Result;
 use crate::types::id::Id;
@@ -57,7 +56,7 @@ impl Operation for ListApiKeys {
     const REQUIRES: Requirement = Requirement::SessionOr(API_KEYS_WRITE);
     type Output = ApiKeys;
 
-    fn run(self, context: &Context) -> Result<ApiKeys> {
+    fn run(self, context: &ActorContext) -> Result<ApiKeys> {
         let ports = &context.ports;
         let user_id = authority::subject(self.user_id, API_KEYS_WRITE, context)?;
         let (account, _) = Account::read(user_id, ports)?;

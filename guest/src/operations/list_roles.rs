@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use super::define_role::RoleView;
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::permission::ROLES_READ;
 use crate::domain::accounts::role::{Role, RoleName};
-use crate::domain::context::Context;
 use crate::error::Result;
 use crate::storage::record;
 
@@ -32,7 +32,7 @@ impl Operation for ListRoles {
     const REQUIRES: Requirement = Requirement::Permission(ROLES_READ);
     type Output = Roles;
 
-    fn run(self, context: &Context) -> Result<Roles> {
+    fn run(self, context: &ActorContext) -> Result<Roles> {
         let ports = &context.ports;
         let mut roles = vec![RoleView::admin(RoleName::admin())];
         let mut after = None;

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::permission::SIGNING_KEYS_WRITE;
-use crate::domain::context::Context;
 use crate::domain::sessions::signing_key::{SigningKey, SigningKeys};
 use crate::error::Result;
 use crate::types::id::Id;
@@ -59,7 +59,7 @@ impl Operation for ListSigningKeys {
     const REQUIRES: Requirement = Requirement::Permission(SIGNING_KEYS_WRITE);
     type Output = SigningKeyList;
 
-    fn run(self, context: &Context) -> Result<SigningKeyList> {
+    fn run(self, context: &ActorContext) -> Result<SigningKeyList> {
         let keys = SigningKeys::load(context)?;
         Ok(SigningKeyList::new(&keys, context.now()))
     }

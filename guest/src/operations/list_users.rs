@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::get_user::UserView;
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::{Account, UsernameRecord};
 use crate::domain::accounts::permission::USERS_READ;
-use crate::domain::context::Context;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::{Entry, Ports};
 use crate::storage::record;
@@ -72,7 +72,7 @@ impl Operation for ListUsers {
     const REQUIRES: Requirement = Requirement::Permission(USERS_READ);
     type Output = Users;
 
-    fn run(self, context: &Context) -> Result<Users> {
+    fn run(self, context: &ActorContext) -> Result<Users> {
         match &self.search {
             None => self.list(&context.ports),
             Some(search) => self.find(search, &context.ports),

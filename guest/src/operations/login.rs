@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{self, Chain, Event, Nobody, Whom};
-use crate::domain::context::Context;
 use crate::domain::credentials::foreign_hash::Cost;
 use crate::domain::credentials::hash_costs::{self, KnownCosts};
 use crate::domain::credentials::password::{PasswordRecord, TypedPassword};
@@ -86,7 +86,7 @@ impl Operation for Login {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = LoginOutcome;
 
-    fn run(self, context: &Context) -> Result<LoginOutcome> {
+    fn run(self, context: &ActorContext) -> Result<LoginOutcome> {
         // Until the outcome is decided nothing may tell a right password from a
         // wrong one: no progress, no log, no other answer.
         let result = self.attempt(context);
@@ -106,7 +106,7 @@ impl Operation for Login {
 }
 
 impl Login {
-    fn attempt(&self, context: &Context) -> Result<LoginOutcome> {
+    fn attempt(&self, context: &ActorContext) -> Result<LoginOutcome> {
         context.progress(0, 1, "checking the password");
         let subject = Subject::read(&self.username, context)?;
         let attempt = Attempt::admit(subject.authenticator(), context)?;
@@ -133,7 +133,7 @@ impl Login {
 
     /// Hashes the password, with the same work for a name without an account as for any
     /// other. Records nothing, so that nothing tells the verdict yet.
-    fn judge(&self, subject: Subject, context: &Context) -> Result<Verdict> {
+    fn judge(&self, subject: Subject, context: &ActorContext) -> Result<Verdict> {
         let ports = &context.ports;
         let account = match subject {
             Subject::Account(account) => account,
@@ -152,7 +152,7 @@ impl Login {
 
     /// The password hashed once more if it has to be: it may have been imported, or the
     /// parameters raised since. If the host has no place for that, the next login does it.
-    fn rehash(&self, account: &Account, context: &Context) -> Option<PasswordRecord> {
+    fn rehash(&self, account: &Account, context: &ActorContext) -> Option<PasswordRecord> {
         if account.password.is_current(context.settings) {
             return None;
         }
@@ -170,7 +170,7 @@ enum Subject {
 }
 
 impl Subject {
-    fn read(username: &Username, context: &Context) -> Result<Subject> {
+    fn read(username: &Username, context: &ActorContext) -> Result<Subject> {
         let ports = &context.ports;
         let nobody = Nobody::new("username", username.as_str(), ports)?;
         let user_id = Account::id_of(username, ports)?.unwrap_or(nobody.id());
@@ -196,7 +196,7 @@ enum Verdict {
 }
 
 /// Counts and records a failure, and returns the error to answer with.
-fn refuse(whom: Whom, context: &Context) -> Result<AuthError> {
+fn refuse(whom: Whom, context: &ActorContext) -> Result<AuthError> {
     let event = Event::refused(Login::NAME, "invalid_credentials");
     audit::record_refusal(event, whom, context)?;
     throttle::count_failure(context)?;
@@ -216,7 +216,7 @@ struct Authenticated {
 fn settle_outcome(
     authenticated: &Authenticated,
     attempt: &Counted,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<Option<LoginOutcome>> {
     let Authenticated { account, rehashed } = authenticated;
     let whom = Whom::Account(account.user_id);
@@ -257,14 +257,14 @@ fn settle_outcome(
         if let Some(event) = event {
             Chain::at(account.user_id, head).append(event, &mut batch, context)?;
         }
-        Ok(batch.commit(context)?.then_some(Some(outcome)))
+        Ok(context.commit(batch)?.then_some(Some(outcome)))
     })
 }
 
 fn with_tokens(
     account: &Account,
     batch: &mut Batch,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<(LoginOutcome, Option<Event<'static>>)> {
     let tokens = Tokens::of_new_session(account, Proof::Password, batch, context)?;
     let event = Event::success(Login::NAME)
@@ -279,7 +279,7 @@ fn with_challenge(
     account: &Account,
     event: Option<Event<'static>>,
     batch: &mut Batch,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<(LoginOutcome, Option<Event<'static>>)> {
     let (challenge, secret) = LoginChallenge::create(account, context)?;
     challenge.store(batch);
@@ -302,7 +302,7 @@ impl Tokens {
         account: &Account,
         proof: Proof,
         batch: &mut Batch,
-        context: &Context,
+        context: &ActorContext,
     ) -> Result<Tokens> {
         let (session, refresh_token) = Session::begin(account, proof, context)?;
         batch.create(Session::key(session.session_id), &session);
@@ -317,7 +317,7 @@ impl Tokens {
     pub fn new(
         session: &Session,
         refresh_token: &refresh_token::RefreshToken,
-        context: &Context,
+        context: &ActorContext,
     ) -> Result<Tokens> {
         let access_token = AccessToken::issue(session, &context.settings.audience, context)?;
         Ok(Tokens {
@@ -334,7 +334,8 @@ impl Tokens {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Authenticated, Login, LoginOutcome, Subject, Verdict, settle_outcome};
+    use super::{Authenticated, Login, LoginOutcome, Operation, Subject, Verdict, settle_outcome};
+    use crate::domain::access::authority;
     use crate::domain::accounts::account::Account;
     use crate::domain::throttle::Attempt;
     use crate::testing::World;
@@ -345,7 +346,7 @@ mod tests {
         world.alice();
         let credentials = json!({"username": "alice", "password": "correct horse battery staple"});
         let login: Login = serde_json::from_value(credentials).unwrap();
-        let context = world.context();
+        let context = authority::authorize(Login::REQUIRES, &world.context()).unwrap();
         let subject = Subject::read(&login.username, &context).unwrap();
         let attempt = Attempt::admit(subject.authenticator(), &context).unwrap();
         let Verdict::Right(account) = login.judge(subject, &context).unwrap() else {

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::audit::Event;
-use crate::domain::context::{Context, Principal};
+use crate::domain::context::Principal;
 use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::refresh_token::RefreshToken;
 use crate::domain::sessions::session::{self, Session};
@@ -44,7 +45,7 @@ impl Operation for Logout {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = LoggedOut;
 
-    fn run(self, context: &Context) -> Result<LoggedOut> {
+    fn run(self, context: &ActorContext) -> Result<LoggedOut> {
         let Some(session_id) = self.session_id(context)? else {
             return Err(AuthError::invalid_token());
         };
@@ -62,7 +63,7 @@ impl Operation for Logout {
 impl Logout {
     /// The session of a token that was issued here, be it expired or used up: to
     /// end a session is safe for whoever has ever held its token.
-    fn session_id(&self, context: &Context) -> Result<Option<Id>> {
+    fn session_id(&self, context: &ActorContext) -> Result<Option<Id>> {
         let access_token = match (&self.access_token, &self.refresh_token) {
             (Some(token), None) => token,
             (None, Some(token)) => {

@@ -5,11 +5,10 @@ use serde_json::{Map, Value};
 use super::{Effect, Operation};
 use crate::dispatch::audited;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::permission::{AUDIT_READ, Permission};
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{self, AuditRecord, Chain};
-use crate::domain::context::Context;
 use crate::error::{AuthError, FieldError, Result};
 use crate::storage::record;
 use crate::types::id::Id;
@@ -100,7 +99,7 @@ impl Operation for QueryAudit {
     const REQUIRES: Requirement = Requirement::SessionOr(AUDIT_READ);
     type Output = AuditPage;
 
-    fn run(self, context: &Context) -> Result<AuditPage> {
+    fn run(self, context: &ActorContext) -> Result<AuditPage> {
         let ports = &context.ports;
         let prefix = self.prefix(context)?;
         let after = self.after.as_deref().map(key_of).transpose()?;
@@ -127,7 +126,7 @@ impl Operation for QueryAudit {
 
 impl QueryAudit {
     /// What all keys begin with that the actor asks for, and may.
-    fn prefix(&self, context: &Context) -> Result<String> {
+    fn prefix(&self, context: &ActorContext) -> Result<String> {
         let named = audited::named(self.user_id, self.username.as_ref(), context)?;
         if named.is_none() && authority::may(&Permission::own(AUDIT_READ), context)? {
             return Ok(audit::RECORDS.to_owned());

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{Effect, Operation, Tokens};
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::sessions::refresh_token;
 use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Result};
@@ -36,7 +36,7 @@ impl Operation for RefreshToken {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Tokens;
 
-    fn run(self, context: &Context) -> Result<Tokens> {
+    fn run(self, context: &ActorContext) -> Result<Tokens> {
         let text = self.refresh_token.expose();
         let Some(token) = refresh_token::RefreshToken::parse(text, &context.ports)? else {
             return Err(AuthError::invalid_token());
@@ -55,7 +55,7 @@ impl Operation for RefreshToken {
 }
 
 /// `None`: a race was lost.
-fn refresh(token: &refresh_token::RefreshToken, context: &Context) -> Result<Option<Settled>> {
+fn refresh(token: &refresh_token::RefreshToken, context: &ActorContext) -> Result<Option<Settled>> {
     let ports = &context.ports;
     let Some(session) = Session::read(token.session_id(), ports)? else {
         return Err(AuthError::invalid_token());
@@ -85,5 +85,5 @@ fn refresh(token: &refresh_token::RefreshToken, context: &Context) -> Result<Opt
     let mut batch = Batch::new();
     batch.change(&session, &refreshed);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
-    Ok(batch.commit(context)?.then_some(Settled::Refreshed(tokens)))
+    Ok(context.commit(batch)?.then_some(Settled::Refreshed(tokens)))
 }

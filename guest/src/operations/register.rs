@@ -3,11 +3,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::{Account, UsernameRecord};
 use crate::domain::accounts::email::Email;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::credentials::blocklist::Owner;
 use crate::domain::credentials::hash_costs::KnownCosts;
 use crate::domain::credentials::password::{self, Password, PasswordRecord};
@@ -53,7 +53,7 @@ impl Operation for Register {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Registered;
 
-    fn run(self, context: &Context) -> Result<Registered> {
+    fn run(self, context: &ActorContext) -> Result<Registered> {
         let ports = &context.ports;
         throttle::admit_registration(context)?;
         let owner = Owner {
@@ -85,7 +85,7 @@ impl Operation for Register {
         let event = Event::success(Self::NAME).by(account.user_id);
         Chain::new(account.user_id).append(event, &mut batch, context)?;
         // All other keys come from the new random id: a lost race is one for the name.
-        if !batch.commit(context)? {
+        if !context.commit(batch)? {
             return Err(taken(context)?);
         }
         context.progress(2, 2, "done");
@@ -98,7 +98,7 @@ impl Operation for Register {
 }
 
 /// Who registers learns that a name is taken; who asks for many is throttled.
-fn taken(context: &Context) -> Result<AuthError> {
+fn taken(context: &ActorContext) -> Result<AuthError> {
     throttle::count_failure(context)?;
     Ok(username_taken())
 }

@@ -3,11 +3,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::email::Email;
 use crate::domain::audit::{Chain, Event, Head};
-use crate::domain::context::Context;
 use crate::domain::credentials::email_code::{Code, Purpose};
 use crate::domain::notify;
 use crate::domain::throttle;
@@ -38,7 +37,7 @@ impl Operation for RequestEmailVerification {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = CodeSent;
 
-    fn run(self, context: &Context) -> Result<CodeSent> {
+    fn run(self, context: &ActorContext) -> Result<CodeSent> {
         let own = context.actor().session()?;
         let (account, _) = Account::read(own.user_id, &context.ports)?;
         let account = account.ok_or_else(AuthError::invalid_token)?.value;
@@ -66,7 +65,7 @@ pub(super) fn send(
     operation: &str,
     kind: MessageKind,
     email: &Email,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<CodeSent> {
     let user_id = context.actor().session()?.user_id;
     // Nothing is counted for what is refused in any case.
@@ -88,7 +87,7 @@ pub(super) fn send(
         if kind == MessageKind::EmailChange {
             notify::add_notice(MessageKind::EmailChangeRequested, &account, &mut batch);
         }
-        if !batch.commit(context)? {
+        if !context.commit(batch)? {
             return Ok(None);
         }
         if let Err(error) = notify::send_code(kind, &account, email, (&code, &slot), context) {
@@ -110,7 +109,7 @@ pub(super) fn send(
 fn recipient(
     kind: MessageKind,
     email: &Email,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<(Account, Found<Head>)> {
     let user_id = context.actor().session()?.user_id;
     let (account, head) = Account::read(user_id, &context.ports)?;

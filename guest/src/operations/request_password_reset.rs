@@ -3,11 +3,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::email::Email;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event, Nobody};
-use crate::domain::context::Context;
 use crate::domain::credentials::email_code::{Code, Purpose};
 use crate::domain::notify;
 use crate::domain::throttle;
@@ -47,7 +47,7 @@ impl Operation for RequestPasswordReset {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = ResetRequested;
 
-    fn run(self, context: &Context) -> Result<ResetRequested> {
+    fn run(self, context: &ActorContext) -> Result<ResetRequested> {
         let who = Who::new(self.username, self.email)?;
         let name = who.name();
         throttle::count_reset(&name, context)?;
@@ -65,7 +65,7 @@ impl Operation for RequestPasswordReset {
 /// Puts a code into the slot of the account and sends it. With nobody to send one
 /// to, the same work is done on the slot and the chain of nobody, where it means
 /// nothing. `None`: a race was lost.
-fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &Context) -> Result<Option<()>> {
+fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &ActorContext) -> Result<Option<()>> {
     let ports = &context.ports;
     let (account, head) = Account::read(user_id, ports)?;
     let nobodys_head = record::read(Chain::head_key(nobody.id()), ports)?;
@@ -88,7 +88,7 @@ fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &Context) -> Resul
             context,
         )?,
     }
-    if !batch.commit(context)? {
+    if !context.commit(batch)? {
         return Ok(None);
     }
     if let Some((email, account)) = &recipient {
@@ -129,7 +129,7 @@ impl Who {
         }
     }
 
-    fn user_id(&self, context: &Context) -> Result<Option<Id>> {
+    fn user_id(&self, context: &ActorContext) -> Result<Option<Id>> {
         match self {
             Who::Username(username) => Account::id_of(username, &context.ports),
             Who::Email(email) => Account::id_of_email(email, context),

@@ -4,11 +4,10 @@ use serde::{Deserialize, Serialize};
 use super::create_api_key::{is_in_reach, require_owner_governed};
 use super::{Effect, Operation};
 use crate::domain::access::actor::{Actor, Requirement};
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{API_KEYS_WRITE, Permission};
 use crate::domain::audit::Event;
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key::{self, ApiKey};
 use crate::error::{AuthError, Kind, Result};
 use crate::storage::record::{self, Stored};
@@ -39,7 +38,7 @@ impl Operation for RevokeApiKey {
     const REQUIRES: Requirement = Requirement::SessionOr(API_KEYS_WRITE);
     type Output = RevokedApiKey;
 
-    fn run(self, context: &Context) -> Result<RevokedApiKey> {
+    fn run(self, context: &ActorContext) -> Result<RevokedApiKey> {
         authority::settle(context, |context| {
             let key = find(self.key_id, context)?;
             let (account, head) = Account::read(key.value.user_id, &context.ports)?;
@@ -57,7 +56,7 @@ impl Operation for RevokeApiKey {
 
 /// The key with this id, if it is the actor's own or they may deal with those of
 /// others. If not, the work and the answer are those for a key that is not there.
-pub(super) fn find(key_id: Id, context: &Context) -> Result<Stored<ApiKey>> {
+pub(super) fn find(key_id: Id, context: &ActorContext) -> Result<Stored<ApiKey>> {
     let found = record::read::<ApiKey>(ApiKey::key(key_id), &context.ports)?;
     let is_own = |key: &Stored<ApiKey>| match context.actor() {
         Actor::User(session) => session.user_id == key.value.user_id,

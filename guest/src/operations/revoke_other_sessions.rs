@@ -3,9 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::sessions::session::{self, Own};
 use crate::error::Result;
@@ -41,7 +40,7 @@ impl Operation for RevokeOtherSessions {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = RevokedOthers;
 
-    fn run(self, context: &Context) -> Result<RevokedOthers> {
+    fn run(self, context: &ActorContext) -> Result<RevokedOthers> {
         authority::settle(context, |context| {
             let Own {
                 session,
@@ -54,7 +53,7 @@ impl Operation for RevokeOtherSessions {
                 session::end_all_but(&session, &account, keys, |_| {}, &mut batch, context)?;
             let event = Event::success(Self::NAME).with_ended_keys(&ended);
             Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(RevokedOthers {
+            Ok(context.commit(batch)?.then_some(RevokedOthers {
                 session_id: session.value.session_id,
                 ended_api_keys: ended,
             }))

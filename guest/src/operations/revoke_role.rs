@@ -6,12 +6,11 @@ use super::get_user::UserView;
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::permission::ROLES_WRITE;
 use crate::domain::accounts::role::RoleName;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::error::Result;
 use crate::storage::batch::Batch;
 use crate::types::id::Id;
@@ -40,7 +39,7 @@ impl Operation for RevokeRole {
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = UserView;
 
-    fn run(self, context: &Context) -> Result<UserView> {
+    fn run(self, context: &ActorContext) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
         let account = authority::settle(context, |context| {
             let grants = authority::require_role(&self.role, context)?;
@@ -60,7 +59,7 @@ impl Operation for RevokeRole {
             let mut batch = Batch::new();
             batch.change(found, &account);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(account))
+            Ok(context.commit(batch)?.then_some(account))
         })?;
         Ok(UserView::from(account))
     }

@@ -3,9 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::audit::Event;
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Kind, Result};
@@ -41,7 +40,7 @@ impl Operation for RevokeSession {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = RevokedSession;
 
-    fn run(self, context: &Context) -> Result<RevokedSession> {
+    fn run(self, context: &ActorContext) -> Result<RevokedSession> {
         let user_id = context.actor().session()?.user_id;
         authority::settle(context, |context| {
             let session = Session::read(self.session_id, &context.ports)?;

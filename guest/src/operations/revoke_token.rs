@@ -3,9 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::Event;
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key::{self, ApiKey};
 use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::refresh_token::RefreshToken;
@@ -36,7 +36,7 @@ impl Operation for RevokeToken {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = RevokedToken;
 
-    fn run(self, context: &Context) -> Result<RevokedToken> {
+    fn run(self, context: &ActorContext) -> Result<RevokedToken> {
         let token = self.token.expose();
         match session_of(token, context)? {
             Some(session_id) => retry::settle(|| end_session(session_id, context))?,
@@ -48,7 +48,7 @@ impl Operation for RevokeToken {
 
 /// The session of a token that was issued here, be it expired or used up, as
 /// `logout` has it.
-fn session_of(token: &str, context: &Context) -> Result<Option<Id>> {
+fn session_of(token: &str, context: &ActorContext) -> Result<Option<Id>> {
     if let Some(session_id) = AccessToken::session_id(token, context)? {
         return Ok(Some(session_id));
     }
@@ -56,7 +56,7 @@ fn session_of(token: &str, context: &Context) -> Result<Option<Id>> {
     Ok(token.map(|token| token.session_id()))
 }
 
-fn end_session(session_id: Id, context: &Context) -> Result<Option<()>> {
+fn end_session(session_id: Id, context: &ActorContext) -> Result<Option<()>> {
     let Some(session) = Session::read(session_id, &context.ports)? else {
         return Ok(Some(()));
     };
@@ -64,7 +64,7 @@ fn end_session(session_id: Id, context: &Context) -> Result<Option<()>> {
     Ok(session::end(&session, event, context)?.then_some(()))
 }
 
-fn end_api_key(secret: &str, context: &Context) -> Result<Option<()>> {
+fn end_api_key(secret: &str, context: &ActorContext) -> Result<Option<()>> {
     let Some(key) = ApiKey::authenticate(secret, &context.ports)? else {
         return Ok(Some(()));
     };

@@ -5,12 +5,11 @@ use super::get_user::UserView;
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::USERS_WRITE;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
 use crate::error::Result;
 use crate::storage::batch::Batch;
@@ -41,7 +40,7 @@ impl Operation for RevokeUserSessions {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;
 
-    fn run(self, context: &Context) -> Result<UserView> {
+    fn run(self, context: &ActorContext) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
         let account = authority::settle(context, |context| {
             let governed = target.read_governed(context)?;
@@ -61,7 +60,7 @@ impl Operation for RevokeUserSessions {
             )?;
             let event = Event::success(Self::NAME).with_ended_keys(&ended);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(account))
+            Ok(context.commit(batch)?.then_some(account))
         })?;
         Ok(UserView::from(account))
     }

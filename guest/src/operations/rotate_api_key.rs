@@ -5,11 +5,10 @@ use super::create_api_key::{NewApiKey, require_owner_governed, require_scopes};
 use super::revoke_api_key::find;
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::API_KEYS_WRITE;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key::ApiKey;
 use crate::domain::notify;
 use crate::error::Result;
@@ -35,13 +34,13 @@ impl Operation for RotateApiKey {
     const REQUIRES: Requirement = Requirement::FreshSessionOr(API_KEYS_WRITE);
     type Output = NewApiKey;
 
-    fn run(self, context: &Context) -> Result<NewApiKey> {
+    fn run(self, context: &ActorContext) -> Result<NewApiKey> {
         authority::settle(context, |context| rotate(self.key_id, context))
     }
 }
 
 /// Returns `None` when a race was lost.
-fn rotate(key_id: Id, context: &Context) -> Result<Option<NewApiKey>> {
+fn rotate(key_id: Id, context: &ActorContext) -> Result<Option<NewApiKey>> {
     let user_id = find(key_id, context)?.value.user_id;
     let (account, head) = Account::read(user_id, &context.ports)?;
     if let Some(account) = &account {
@@ -60,7 +59,8 @@ fn rotate(key_id: Id, context: &Context) -> Result<Option<NewApiKey>> {
         old.value.name.clone(),
         old.value.scopes.clone(),
         lifetime.map(|lifetime| context.now() + lifetime),
-        context,
+        context.actor().origin_of_new_key(user_id, context.now()),
+        &context.ports,
     )?;
     let mut batch = Batch::new();
     batch.change(&old, &key);
@@ -70,5 +70,5 @@ fn rotate(key_id: Id, context: &Context) -> Result<Option<NewApiKey>> {
         notify::add_notice(MessageKind::ApiKeyCreated, &account.value, &mut batch);
     }
     let new = NewApiKey::new(key, secret);
-    Ok(batch.commit(context)?.then_some(new))
+    Ok(context.commit(batch)?.then_some(new))
 }

@@ -4,10 +4,9 @@ use serde::Deserialize;
 use super::list_signing_keys::SigningKeyList;
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::permission::SIGNING_KEYS_WRITE;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::sessions::signing_key::SigningKeys;
 use crate::error::Result;
 use crate::storage::batch::Batch;
@@ -31,7 +30,7 @@ impl Operation for RotateSigningKey {
     const REQUIRES: Requirement = Requirement::Permission(SIGNING_KEYS_WRITE);
     type Output = SigningKeyList;
 
-    fn run(self, context: &Context) -> Result<SigningKeyList> {
+    fn run(self, context: &ActorContext) -> Result<SigningKeyList> {
         let keys = authority::settle(context, |context| {
             SigningKeys::load(context)?;
             let (Some(found), head) = SigningKeys::read(&context.ports)? else {
@@ -47,7 +46,7 @@ impl Operation for RotateSigningKey {
                 found.value.end_all(&mut batch);
             }
             Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(keys))
+            Ok(context.commit(batch)?.then_some(keys))
         })?;
         Ok(SigningKeyList::new(&keys, context.now()))
     }

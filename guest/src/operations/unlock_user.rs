@@ -5,12 +5,11 @@ use super::get_user::UserView;
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::USERS_WRITE;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
 use crate::domain::throttle::{self, Authenticator};
 use crate::error::Result;
 use crate::storage::batch::Batch;
@@ -37,7 +36,7 @@ impl Operation for UnlockUser {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;
 
-    fn run(self, context: &Context) -> Result<UserView> {
+    fn run(self, context: &ActorContext) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
         let account = authority::settle(context, |context| unlock(&target, context))?;
         Ok(UserView::from(account))
@@ -45,7 +44,7 @@ impl Operation for UnlockUser {
 }
 
 /// `None`: a race was lost.
-fn unlock(target: &Target, context: &Context) -> Result<Option<Account>> {
+fn unlock(target: &Target, context: &ActorContext) -> Result<Option<Account>> {
     let ports = &context.ports;
     let governed = target.read_governed(context)?;
     let account = governed.account.value.clone();
@@ -61,5 +60,5 @@ fn unlock(target: &Target, context: &Context) -> Result<Option<Account>> {
     }
     let event = Event::success(UnlockUser::NAME);
     Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-    Ok(batch.commit(context)?.then_some(account))
+    Ok(context.commit(batch)?.then_some(account))
 }

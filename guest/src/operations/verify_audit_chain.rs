@@ -4,12 +4,11 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::dispatch::audited;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::AUDIT_READ;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::verify::{self, Broken, Found, Link, Problem};
-use crate::domain::context::Context;
 use crate::error::{AuthError, FieldError, Kind, Result};
 use crate::types::id::Id;
 
@@ -61,7 +60,7 @@ impl Operation for VerifyAuditChain {
     const REQUIRES: Requirement = Requirement::SessionOr(AUDIT_READ);
     type Output = ChainVerification;
 
-    fn run(self, context: &Context) -> Result<ChainVerification> {
+    fn run(self, context: &ActorContext) -> Result<ChainVerification> {
         let named = audited::named(self.user_id, self.username.as_ref(), context)?;
         let user_id = authority::subject(named, AUDIT_READ, context)?;
         let checked = verify::check(user_id, self.after()?, context)?;
@@ -91,7 +90,7 @@ const NOTHING_THERE: Broken = Broken {
     problem: Problem::Truncated,
 };
 
-fn require_account(user_id: Id, context: &Context) -> Result<()> {
+fn require_account(user_id: Id, context: &ActorContext) -> Result<()> {
     match Account::read(user_id, &context.ports)? {
         (None, None) => Err(AuthError::new(Kind::Application, "There is no such user")
             .detail("user_id", user_id.to_string())),

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::username::Username;
-use crate::domain::context::Context;
 use crate::domain::sessions::bearer::Bearer;
 use crate::error::Result;
 use crate::types::id::Id;
@@ -75,7 +75,7 @@ impl Operation for VerifyToken {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Verification;
 
-    fn run(self, context: &Context) -> Result<Verification> {
+    fn run(self, context: &ActorContext) -> Result<Verification> {
         let own = context.settings.audience.as_str();
         let audience = self.audience.as_deref().unwrap_or(own);
         let bearer = Bearer::of(audience, self.token.expose(), context)?;

@@ -4,10 +4,19 @@ use serde::Serialize;
 
 use super::ground::{self, Ground};
 use super::record::Stored;
-use crate::domain::context::Context;
-use crate::domain::notify;
 use crate::error::{AuthError, Result};
-use crate::ports::{Expect, Message, Mutation, Outcome, Severity};
+use crate::ports::{Expect, Mutation, Outcome, Ports, Severity};
+
+/// What the batches of an actor expect besides what they say themselves.
+pub trait CommitGuard {
+    /// Makes a batch expect it. Returns `false` when the batch contradicts it.
+    fn join(&self, mutations: &mut Vec<Mutation>) -> bool;
+
+    /// Whether it expects that nothing is stored under this mark.
+    fn rests_on(&self, mark: &str) -> bool;
+}
+
+type AfterCommit = Box<dyn FnOnce(&Ports)>;
 
 /// Changes that happen together or not at all.
 #[derive(Default)]
@@ -18,7 +27,7 @@ pub struct Batch {
     /// Whether it changes such a record without saying what it takes.
     is_unmarked: bool,
     audit_lines: Vec<String>,
-    notices: Vec<Message>,
+    after_commit: Vec<AfterCommit>,
 }
 
 impl Batch {
@@ -110,33 +119,32 @@ impl Batch {
         self.audit_lines.push(line);
     }
 
-    /// A message to send once the batch is committed.
-    pub fn notice(&mut self, message: Message) {
-        self.notices.push(message);
+    /// What to do once the batch is committed.
+    pub fn after_commit(&mut self, effect: impl FnOnce(&Ports) + 'static) {
+        self.after_commit.push(Box::new(effect));
     }
 
     /// Commits, if the authority of the actor is what it was. Returns `false` when a race
     /// was lost: nothing happened, and all that was read has to be read again.
-    pub fn commit(mut self, context: &Context) -> Result<bool> {
+    pub fn commit(mut self, guard: Option<&dyn CommitGuard>, ports: &Ports) -> Result<bool> {
         if self.is_unmarked {
             let text = "a batch would change what power rests on without its mark";
-            let telemetry = context.ports.telemetry;
+            let telemetry = ports.telemetry;
             telemetry.log(Severity::Error, text, &Default::default());
             return Err(AuthError::unavailable(60));
         }
-        if !context.authority.join(&mut self.mutations) {
+        if guard.is_some_and(|guard| !guard.join(&mut self.mutations)) {
             return Ok(false);
         }
-        if context.ports.store.commit(&self.mutations)? != Outcome::Committed {
-            self.announce(context)?;
+        if ports.store.commit(&self.mutations)? != Outcome::Committed {
+            self.announce(guard, ports)?;
             return Ok(false);
         }
         for line in &self.audit_lines {
-            context.ports.telemetry.audited(line);
+            ports.telemetry.audited(line);
         }
-        for notice in self.notices {
-            // What has happened does not depend on the message.
-            let _ = notify::deliver(notice, context);
+        for effect in self.after_commit {
+            effect(ports);
         }
         Ok(true)
     }
@@ -145,9 +153,9 @@ impl Batch {
     /// actors that it stops do not overtake it for ever. Those that the actor's own power
     /// rests on are left out, which would stop this change too. Where a mark is there
     /// already, it was overtaken by another stop, and leaves all as it is.
-    fn announce(&self, context: &Context) -> Result<()> {
+    fn announce(&self, guard: Option<&dyn CommitGuard>, ports: &Ports) -> Result<()> {
         let marks = self.marks.iter();
-        let of_others = marks.filter(|mark| !context.authority.rests_on(mark));
+        let of_others = marks.filter(|mark| guard.is_none_or(|guard| !guard.rests_on(mark)));
         let mut announced: Vec<Mutation> = of_others
             .map(|mark| Mutation {
                 key: mark.clone(),
@@ -156,8 +164,8 @@ impl Batch {
                 ttl_ms: Some(ground::ANNOUNCED_TTL_MS),
             })
             .collect();
-        if !announced.is_empty() && context.authority.join(&mut announced) {
-            context.ports.store.commit(&announced)?;
+        if !announced.is_empty() && guard.is_none_or(|guard| guard.join(&mut announced)) {
+            ports.store.commit(&announced)?;
         }
         Ok(())
     }

@@ -259,7 +259,7 @@ fn all_keys_of_an_account_end_in_one_batch() {
     chain
         .append(Event::success("a_reset"), &mut batch, &context)
         .unwrap();
-    assert!(batch.commit(&context).unwrap());
+    assert!(context.commit(batch).unwrap());
     for key in keys {
         assert_eq!(try_key(&world, &key), Err(-32001));
     }

@@ -727,7 +727,7 @@ fn a_batch_that_changes_power_without_its_mark_is_not_committed() {
         unmarked[1].put(key.clone(), Expect::Any, value, None);
         unmarked[2].delete(key.clone(), Expect::At(version));
         for batch in unmarked {
-            let committed = batch.commit(&world.context());
+            let committed = world.context().commit(batch);
             assert_eq!(committed.unwrap_err().kind.code(), -32004, "{key}");
         }
         assert_eq!(world.entries(), entries);

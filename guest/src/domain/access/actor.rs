@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::domain::accounts::account::Account;
+use crate::domain::actor_id::ActorId;
 use crate::domain::context::Context;
-use crate::domain::credentials::api_key::ApiKey;
+use crate::domain::credentials::api_key::{ApiKey, Origin};
 use crate::domain::sessions::access_token::Claims;
 use crate::domain::sessions::bearer::Bearer;
 use crate::domain::sessions::session::{self, Session};
@@ -13,6 +14,7 @@ use crate::storage::batch::Batch;
 use crate::storage::record::Stored;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
+use crate::types::time::Timestamp;
 
 /// `last_used_at` of an API key is kept to this, to spare a write for every use.
 const LAST_USED_EVERY: Duration = Duration::from_secs(60);
@@ -62,14 +64,32 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// How audit records call them.
-    pub fn name(&self) -> String {
+    /// The ids of it.
+    pub fn id(&self) -> ActorId {
         match self {
-            Actor::Anonymous => "anonymous".to_owned(),
-            Actor::User(session) => session.user_id.to_string(),
-            Actor::Bearer(claims) => claims.sub.to_string(),
-            Actor::ApiKey(key) => format!("api-key/{}", key.key_id),
-            Actor::Operator => "operator".to_owned(),
+            Actor::Anonymous => ActorId::Anonymous,
+            Actor::User(session) => ActorId::User {
+                user_id: session.user_id,
+                session_id: session.session_id,
+            },
+            Actor::Bearer(claims) => ActorId::User {
+                user_id: claims.sub,
+                session_id: claims.sid,
+            },
+            Actor::ApiKey(key) => ActorId::ApiKey(key.key_id),
+            Actor::Operator => ActorId::Operator,
+        }
+    }
+
+    /// What a key goes back to that the actor is about to make for this account.
+    pub fn origin_of_new_key(&self, user_id: Id, now: Timestamp) -> Origin {
+        match self {
+            Actor::User(session) if session.user_id == user_id => Origin::Account {
+                session_id: Some(session.session_id),
+                at: now,
+            },
+            Actor::ApiKey(maker) if maker.user_id == user_id => maker.origin(),
+            _ => Origin::Another,
         }
     }
 
@@ -146,6 +166,6 @@ fn note_use(key: &Stored<ApiKey>, context: &Context) -> Result<()> {
     used.last_used_at = Some(now);
     let mut batch = Batch::new();
     batch.change(key, &used);
-    batch.commit(context)?;
+    context.commit(batch)?;
     Ok(())
 }

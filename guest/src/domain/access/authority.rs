@@ -13,19 +13,22 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::rc::Rc;
 
 use super::actor::{self, Actor, Requirement};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{Grant, Permission};
 use crate::domain::accounts::role::{self, Granted, RoleName};
-use crate::domain::context::{Context, Principal};
+use crate::domain::actor_id::ActorId;
+use crate::domain::context::{Context, Principal, Standing};
 use crate::domain::credentials::api_key::{ApiKey, Scopes};
 use crate::domain::sessions::bearer::{self, Live};
 use crate::domain::sessions::session;
 use crate::domain::sessions::signing_key;
 use crate::error::{AuthError, FieldError, Kind, Result};
 use crate::ports::{Expect, Mutation, Ports};
+use crate::storage::batch::CommitGuard;
 use crate::storage::ground::Ground;
 use crate::storage::retry;
 use crate::types::id::Id;
@@ -159,15 +162,17 @@ impl Authority {
     fn rest_on(&self, role: &Granted) {
         self.absent.borrow_mut().extend(role.mark());
     }
+}
 
+impl CommitGuard for Authority {
     /// Whether it rests on what has this mark.
-    pub(crate) fn rests_on(&self, mark: &str) -> bool {
+    fn rests_on(&self, mark: &str) -> bool {
         self.absent.borrow().contains(mark)
     }
 
     /// Makes a batch expect that nothing is stored where nothing may be. Returns `false`
     /// when the batch itself expects something there.
-    pub(crate) fn join(&self, mutations: &mut Vec<Mutation>) -> bool {
+    fn join(&self, mutations: &mut Vec<Mutation>) -> bool {
         for key in &*self.absent.borrow() {
             // A key stands in a batch once.
             match mutations.iter_mut().find(|mutation| mutation.key == *key) {
@@ -186,6 +191,53 @@ impl Authority {
     }
 }
 
+impl Standing for Authority {
+    fn actor_id(&self) -> ActorId {
+        self.actor.id()
+    }
+
+    fn renew(&self, context: &Context) -> Result<Rc<dyn Standing>> {
+        Ok(again(self.requirement, context)?.authority)
+    }
+}
+
+/// What an operation runs with: its context, in which the actor is verified.
+#[derive(Clone)]
+pub struct ActorContext<'a> {
+    context: Context<'a>,
+    /// Who acts, and what their power rests on.
+    authority: Rc<Authority>,
+}
+
+impl<'a> ActorContext<'a> {
+    fn new(authority: Authority, context: &Context<'a>) -> ActorContext<'a> {
+        let authority = Rc::new(authority);
+        let context = Context {
+            standing: Some(authority.clone()),
+            ..context.clone()
+        };
+        ActorContext { context, authority }
+    }
+
+    /// Who acts.
+    pub fn actor(&self) -> &Actor {
+        self.authority.actor()
+    }
+
+    /// Whether both have the authority of one and the same verification.
+    pub fn is_of_same_authority(&self, other: &ActorContext) -> bool {
+        Rc::ptr_eq(&self.authority, &other.authority)
+    }
+}
+
+impl<'a> Deref for ActorContext<'a> {
+    type Target = Context<'a>;
+
+    fn deref(&self) -> &Context<'a> {
+        &self.context
+    }
+}
+
 impl Power {
     fn of(roles: Vec<RoleName>, scopes: Option<Scopes>) -> Power {
         Power::OfRoles {
@@ -198,7 +250,7 @@ impl Power {
 
 /// Verifies who calls, and that they may do what requires this. Returns the context to
 /// do it in.
-pub fn authorize<'a>(requirement: Requirement, context: &Context<'a>) -> Result<Context<'a>> {
+pub fn authorize<'a>(requirement: Requirement, context: &Context<'a>) -> Result<ActorContext<'a>> {
     let authority = match requirement {
         // Who calls is worth looking at only where it counts.
         Requirement::Nothing => match context.caller.principal {
@@ -215,11 +267,8 @@ pub fn authorize<'a>(requirement: Requirement, context: &Context<'a>) -> Result<
             authenticate(requirement, context)?
         }
     };
-    context.trail.acts(authority.actor());
-    let acting = Context {
-        authority: Rc::new(authority),
-        ..context.clone()
-    };
+    context.trail.acts(authority.actor().id());
+    let acting = ActorContext::new(authority, context);
     match (requirement, acting.actor()) {
         (Requirement::Permission(name), _) => require_permission(name, &acting)?,
         (Requirement::SessionOr(_) | Requirement::FreshSessionOr(_), Actor::User(_)) => {}
@@ -268,7 +317,7 @@ fn of_token(token: &str, requirement: Requirement, context: &Context) -> Result<
     if requirement.is_of_a_fresh_session() {
         // The audit log names who was refused.
         let actor = Actor::User(Box::new(live.session.value.clone()));
-        context.trail.acts(&actor);
+        context.trail.acts(actor.id());
         actor::require_fresh(&live.session.value, context)?;
         session::require_second_factor(&live.account.value, &live.session.value)?;
     }
@@ -278,29 +327,29 @@ fn of_token(token: &str, requirement: Requirement, context: &Context) -> Result<
 /// Tries until an attempt is not overtaken: `None` says that it lost a race. Each new
 /// attempt begins with [`authorize`], and gets the context to act in.
 pub fn settle<'a, T>(
-    context: &Context<'a>,
-    mut attempt: impl FnMut(&Context<'a>) -> Result<Option<T>>,
+    context: &ActorContext<'a>,
+    mut attempt: impl FnMut(&ActorContext<'a>) -> Result<Option<T>>,
 ) -> Result<T> {
     let mut acting = context.clone();
     retry::settle(|| {
         let settled = attempt(&acting)?;
         if settled.is_none() {
-            acting = again(context)?;
+            acting = again(context.authority.requirement, context)?;
         }
         Ok(settled)
     })
 }
 
-fn again<'a>(context: &Context<'a>) -> Result<Context<'a>> {
+fn again<'a>(requirement: Requirement, context: &Context<'a>) -> Result<ActorContext<'a>> {
     let afresh = Context {
-        authority: Rc::default(),
+        standing: None,
         ..context.clone()
     };
-    authorize(context.authority.requirement, &afresh)
+    authorize(requirement, &afresh)
 }
 
 /// Whether the actor has a permission.
-pub fn may(permission: &Permission, context: &Context) -> Result<bool> {
+pub fn may(permission: &Permission, context: &ActorContext) -> Result<bool> {
     let is_enough = |grant: &Grant| grant.permits(permission);
     context.authority.allows(&is_enough, &context.ports)
 }
@@ -324,7 +373,7 @@ pub fn is_permitted(actor: &Actor, permission: &Permission, context: &Context) -
 }
 
 /// Fails with -32002 unless the actor has the permission.
-pub fn require_permission(name: &'static str, context: &Context) -> Result<()> {
+pub fn require_permission(name: &'static str, context: &ActorContext) -> Result<()> {
     if may(&Permission::own(name), context)? {
         return Ok(());
     }
@@ -332,14 +381,14 @@ pub fn require_permission(name: &'static str, context: &Context) -> Result<()> {
 }
 
 /// Whether the actor may itself do all that this grant permits.
-pub fn covers(grant: &Grant, context: &Context) -> Result<bool> {
+pub fn covers(grant: &Grant, context: &ActorContext) -> Result<bool> {
     let is_enough = |own: &Grant| own.covers(grant);
     context.authority.allows(&is_enough, &context.ports)
 }
 
 /// Fails with -32002 unless the actor may itself do all that these grants permit: an
 /// actor that could hand out more than it has, would have more than it has.
-pub fn require_covered(grants: &[Grant], context: &Context) -> Result<()> {
+pub fn require_covered(grants: &[Grant], context: &ActorContext) -> Result<()> {
     for grant in grants {
         if !covers(grant, context)? {
             return Err(AuthError::new(
@@ -358,7 +407,7 @@ pub fn require_covered(grants: &[Grant], context: &Context) -> Result<()> {
 ///
 /// Call it with an account that was read together with the head of its audit chain:
 /// committing on that head shows that its roles have not changed since.
-pub fn require_governed(account: &Account, context: &Context) -> Result<()> {
+pub fn require_governed(account: &Account, context: &ActorContext) -> Result<()> {
     let is_own = matches!(context.actor(), Actor::User(own) if own.user_id == account.user_id);
     if is_own || context.authority.is_unlimited() {
         return Ok(());
@@ -373,7 +422,7 @@ pub fn require_governed(account: &Account, context: &Context) -> Result<()> {
 /// What a role that is to be given or taken grants, or `None` if it is not defined.
 ///
 /// Fails with -32002 when it permits more than the actor may do.
-pub fn require_role(role: &RoleName, context: &Context) -> Result<Option<Vec<Grant>>> {
+pub fn require_role(role: &RoleName, context: &ActorContext) -> Result<Option<Vec<Grant>>> {
     let mut granted = role::granted(std::slice::from_ref(role), &context.ports)?;
     let Some(role) = granted.pop() else {
         return Ok(None);
@@ -388,7 +437,7 @@ pub fn require_role(role: &RoleName, context: &Context) -> Result<Option<Vec<Gra
 
 /// The account that an operation is about which requires a session or else a
 /// permission: one's own, or the `named` one for an actor that has the permission.
-pub fn subject(named: Option<Id>, permission: &'static str, context: &Context) -> Result<Id> {
+pub fn subject(named: Option<Id>, permission: &'static str, context: &ActorContext) -> Result<Id> {
     let actor = context.actor();
     if let Actor::User(session) = actor
         && named.is_none_or(|named| named == session.user_id)

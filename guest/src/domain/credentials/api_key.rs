@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::domain::access::actor::Actor;
 use crate::domain::accounts::permission::Grant;
 use crate::domain::accounts::role::Granted;
 use crate::domain::audit::{Chain, Event, Head};
@@ -151,9 +150,9 @@ impl ApiKey {
         name: KeyName,
         scopes: Scopes,
         expires_at: Option<Timestamp>,
-        context: &Context,
+        origin: Origin,
+        ports: &Ports,
     ) -> Result<(ApiKey, Secret)> {
-        let ports = &context.ports;
         let mut bytes = Zeroizing::new([0; LENGTH]);
         bytes[..16].copy_from_slice(key_id.as_bytes());
         ports.random.fill(&mut bytes[16..])?;
@@ -166,7 +165,7 @@ impl ApiKey {
             created_at: ports.clock.now(),
             expires_at,
             last_used_at: None,
-            origin: Some(Origin::of_a_new_key(user_id, context)),
+            origin: Some(origin),
             hash: hash(bytes.as_slice(), ports)?,
         };
         Ok((key, Secret::new(format!("{PREFIX}{}", *encoded))))
@@ -216,7 +215,8 @@ impl ApiKey {
         granted.iter().map(in_common).collect()
     }
 
-    fn origin(&self) -> Origin {
+    /// Who made it; an old key names nobody, and was made by its account.
+    pub fn origin(&self) -> Origin {
         self.origin.unwrap_or(Origin::Account {
             session_id: None,
             at: self.created_at,
@@ -248,20 +248,6 @@ impl Ground for ApiKey {
     }
 }
 
-impl Origin {
-    /// Of a key that the actor is about to make for this account.
-    fn of_a_new_key(user_id: Id, context: &Context) -> Origin {
-        match context.actor() {
-            Actor::User(session) if session.user_id == user_id => Origin::Account {
-                session_id: Some(session.session_id),
-                at: context.now(),
-            },
-            Actor::ApiKey(maker) if maker.user_id == user_id => maker.origin(),
-            _ => Origin::Another,
-        }
-    }
-}
-
 /// Ends a key for good: the key, its place in the account's list, and the record
 /// of it go in one batch, on this head of the account's audit chain. False: a race
 /// was lost.
@@ -278,7 +264,7 @@ pub fn end(
     let mut batch = Batch::new();
     end_in(&mut batch, key);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
-    batch.commit(context)
+    context.commit(batch)
 }
 
 /// The ids of all keys of an account. Whoever has read the head of the account's

@@ -24,9 +24,8 @@ use sha2::{Digest, Sha256};
 
 use super::foreign_hash::Cost;
 use super::password::{HASH_BYTES, PasswordRecord};
-use crate::domain::access::authority;
 use crate::domain::audit::Nobody;
-use crate::domain::context::Context;
+use crate::domain::context::{self, Context};
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
@@ -123,7 +122,7 @@ impl KnownCosts {
     /// Adds the cost of our own hashes, before an account has one: it will still be
     /// there when the settings have changed.
     pub fn learn_own(context: &Context) -> Result<()> {
-        authority::settle(context, |context| {
+        context::settle(context, |context| {
             let mut held = Held::read(&context.ports)?;
             held.known.add_own(context.settings);
             if held.is_as_it_was() {
@@ -131,7 +130,7 @@ impl KnownCosts {
             }
             let mut batch = Batch::new();
             held.store(&mut batch);
-            Ok(batch.commit(context)?.then_some(()))
+            Ok(context.commit(batch)?.then_some(()))
         })
     }
 

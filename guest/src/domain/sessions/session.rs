@@ -9,6 +9,7 @@ use super::auth_method::{self, Proof};
 use super::refresh_token::{RefreshToken, RefreshTokenHash};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
+use crate::domain::actor_id::ActorId;
 use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::context::Context;
 use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
@@ -168,9 +169,14 @@ impl Own {
     ///
     /// Fails with -32001 when the session is over by now.
     pub fn read(context: &Context) -> Result<Own> {
-        let own = context.actor().session()?;
-        let (session, account, head) =
-            read_with_account(own.session_id, own.user_id, &context.ports)?;
+        let ActorId::User {
+            user_id,
+            session_id,
+        } = context.actor_id()
+        else {
+            return Err(session_required());
+        };
+        let (session, account, head) = read_with_account(session_id, user_id, &context.ports)?;
         let (Some(account), Some(session)) = (account, session) else {
             return Err(AuthError::invalid_token());
         };
@@ -231,7 +237,7 @@ pub fn end_with_keys(
     batch.end(session);
     batch.delete(Session::index_key(user_id, session_id), Expect::Any);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
-    Ok(batch.commit(context)?.then_some(ended_keys))
+    Ok(context.commit(batch)?.then_some(ended_keys))
 }
 
 /// Ends all sessions of an account but one, and the API keys that go with them, in the

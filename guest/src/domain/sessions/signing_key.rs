@@ -7,9 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::access::authority;
 use crate::domain::audit::{Chain, Head};
-use crate::domain::context::Context;
+use crate::domain::context::{self, Context};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::Ports;
 use crate::storage::batch::Batch;
@@ -46,7 +45,7 @@ impl SigningKeys {
 
     /// The keys; the first one is made when there is none.
     pub fn load(context: &Context) -> Result<SigningKeys> {
-        authority::settle(context, |context| {
+        context::settle(context, |context| {
             let found = record::read(SigningKeys::KEY.to_owned(), &context.ports)?;
             if let Some(Stored { value, .. }) = found {
                 return Ok(Some(value));
@@ -54,7 +53,7 @@ impl SigningKeys {
             let keys = SigningKeys(vec![SigningKey::new(context)?]);
             let mut batch = Batch::new();
             batch.create(SigningKeys::KEY.to_owned(), &keys);
-            Ok(batch.commit(context)?.then_some(keys))
+            Ok(context.commit(batch)?.then_some(keys))
         })
     }
 

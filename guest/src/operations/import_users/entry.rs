@@ -4,11 +4,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::{Account, Status};
 use crate::domain::accounts::email::Email;
 use crate::domain::accounts::role::RoleName;
 use crate::domain::accounts::username::Username;
-use crate::domain::context::Context;
 use crate::domain::credentials::foreign_hash::{Cost, ForeignHash};
 use crate::domain::credentials::password::PasswordRecord;
 use crate::error::{FieldError, Result};
@@ -94,7 +94,7 @@ impl Entry {
     }
 
     /// The account that it becomes.
-    pub fn account(&self, fingerprint: &str, context: &Context) -> Result<Account> {
+    pub fn account(&self, fingerprint: &str, context: &ActorContext) -> Result<Account> {
         let ports = &context.ports;
         let password = match &self.password_hash {
             Some(hash) => PasswordRecord::import(hash, ports)?,
