@@ -2,7 +2,7 @@
 //! ports, and the exports of `wit/` in front of the operations and of MCP.
 //!
 //! What it is built with decides which: imports or what is inside, the interfaces of
-//! `wit/` or HTTP.
+//! `wit/` or HTTP. No rule of the service belongs here.
 
 #[cfg(any(test, feature = "inside"))]
 pub mod builtin;
@@ -16,6 +16,8 @@ mod host;
 mod select;
 #[cfg(all(target_family = "wasm", feature = "inside"))]
 mod standalone;
+#[cfg(all(target_family = "wasm", feature = "inside"))]
+mod standalone_log;
 #[cfg(target_family = "wasm")]
 mod wasi;
 #[cfg(all(target_family = "wasm", feature = "keyvalue"))]

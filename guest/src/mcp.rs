@@ -18,10 +18,10 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
+use crate::dispatch::input;
 use crate::domain::context::{Caller, Context, Principal, Progress, Source};
 use crate::error::AuthError;
 use crate::json;
-use crate::operations;
 use crate::ports::{LogLevel, Ports};
 use crate::settings::Settings;
 use crate::types::secret::Secret;
@@ -321,7 +321,7 @@ impl Call<'_> {
             ("prompts/get", _) => prompts::get(self),
             ("completion/complete", _) => completion::complete(self),
             _ => Err(RpcError::new(-32601, "Method not found", 404)
-                .data(json!({"method": operations::shortened(self.method)}))
+                .data(json!({"method": input::shortened(self.method)}))
                 .into()),
         }
     }

@@ -6,5 +6,11 @@
 
 #[cfg(not(feature = "edge"))]
 mod auth;
+#[cfg(not(feature = "edge"))]
+mod forward_auth;
 #[cfg(feature = "edge")]
 mod http;
+#[cfg(not(feature = "edge"))]
+mod maintenance;
+#[cfg(not(feature = "edge"))]
+mod mcp;

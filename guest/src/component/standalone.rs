@@ -6,23 +6,14 @@ use super::builtin::Hash;
 use super::builtin::NoStore as State;
 #[cfg(not(feature = "hash"))]
 use super::builtin::Nobody as Hash;
-use super::builtin::{Log, MasterKey, Nobody};
+use super::builtin::{MasterKey, Nobody};
+use super::standalone_log::{LOG, tell};
 use super::wasi::Wasi;
 #[cfg(feature = "keyvalue")]
 use super::wasi_keyvalue::Keyvalue as State;
-use crate::json;
-use crate::ports::{Keys, Ports, Severity, Telemetry, Unavailable};
+use crate::ports::{Keys, Ports, Unavailable};
 #[cfg(not(any(feature = "edge", feature = "keyvalue")))]
 use memory::Memory as State;
-
-const STORE: &str = match (cfg!(feature = "keyvalue"), cfg!(feature = "edge")) {
-    (true, _) => "keyvalue",
-    (false, true) => "none",
-    (false, false) => "memory",
-};
-
-/// Lines of log, and numbers.
-pub const LOG: &Log<'static> = &Log::new(&Wasi, STORE);
 
 /// All ports.
 pub fn all() -> Ports<'static> {
@@ -36,12 +27,6 @@ pub fn all() -> Ports<'static> {
         client: &Nobody,
         delivery: &Nobody,
     }
-}
-
-/// Writes to the log why something is unavailable, which callers are not told.
-pub fn tell(unavailable: &Unavailable) {
-    let fields = json::fields([("reason", unavailable.reason.as_str().into())]);
-    LOG.log(Severity::Error, "something is unavailable", &fields);
 }
 
 /// The master key; that it is missing or wrong goes to the log.

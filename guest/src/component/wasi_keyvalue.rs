@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::env;
 
 use super::builtin::{Bucket, KeyvalueStore, SINGLE_WRITER};
-use super::standalone::tell;
+use super::standalone_log::tell;
 use super::wasi::Wasi;
 use crate::ports::{Clock, Entry, Mutation, Outcome, Page, Store, Unavailable};
 

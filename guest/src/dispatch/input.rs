@@ -8,7 +8,6 @@ use crate::domain::access::actor::Requirement;
 use crate::domain::context::{Caller, Principal};
 use crate::error::{AuthError, FieldError, Result};
 use crate::json::{self, Mismatch};
-use crate::operations::Operation;
 use crate::types::secret::Secret;
 
 /// No more problems than these are told of one input.
@@ -16,8 +15,8 @@ const MAX_PROBLEMS: usize = 20;
 
 /// The input, or -32000 with every field that is missing, unknown or of the
 /// wrong form.
-pub fn parse<O: Operation>(input: Value) -> Result<O> {
-    read(input, || schemas::shape(O::NAME)).map_err(AuthError::invalid)
+pub fn parse<T: DeserializeOwned>(operation: &str, input: Value) -> Result<T> {
+    read(input, || schemas::shape(operation)).map_err(AuthError::invalid)
 }
 
 /// A value of the type that has this schema, or what is wrong with it field by
@@ -106,6 +105,11 @@ pub fn take_caller(
     }
 }
 
+/// Enough of what somebody sent to recognise it.
+pub fn shortened(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
 /// The error for an input with none or both of two fields, of which it takes one.
 pub fn not_one_of(first: &str, second: &str) -> AuthError {
     let problem = format!("expected either {first} or {second}");
@@ -162,10 +166,7 @@ fn take_unknown(fields: &mut Map<String, Value>, schema: &Value) -> Vec<FieldErr
                 true => "is not known; there are no fields".to_owned(),
                 false => format!("is not known; the fields are: {}", known.join(", ")),
             };
-            problems.push(FieldError::new(
-                &crate::operations::shortened(name),
-                problem,
-            ));
+            problems.push(FieldError::new(&shortened(name), problem));
         }
         is_known
     });

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use super::error::RpcError;
 use super::message::RequestMessage;
 use super::{Request, SUPPORTED_VERSIONS, Transport};
+use crate::dispatch::input;
 use crate::error::{AuthError, Kind};
 use crate::json;
-use crate::operations;
 use crate::settings::ToolErrors;
 
 const MODERN: &str = SUPPORTED_VERSIONS[0];
@@ -139,7 +139,7 @@ fn is_spoken(version: &str) -> bool {
 }
 
 fn unsupported(message: &str, version: &str) -> RpcError {
-    let requested = operations::shortened(version);
+    let requested = input::shortened(version);
     RpcError::new(-32022, message, 400)
         .data(json!({"supported": SUPPORTED_VERSIONS, "requested": requested}))
 }

@@ -3,6 +3,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Effect, Operation, TABLE};
+use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorContext;
 use crate::error::{AuthError, FieldError, Result};
@@ -122,7 +123,7 @@ fn no_operation(data: &Map<String, Value>, wrong_type: bool) -> AuthError {
 }
 
 fn unknown_operation(name: &str) -> AuthError {
-    let problem = format!("'{}' is no operation", super::shortened(name));
+    let problem = format!("'{}' is no operation", input::shortened(name));
     with_operations(AuthError::invalid(vec![FieldError::new(
         "data.operation",
         problem,

@@ -1,7 +1,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation, Verification, counted};
+use super::{Effect, Operation, Verification};
+use crate::dispatch::call::counted;
 use crate::domain::access::actor::{self, Requirement};
 use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::Account;

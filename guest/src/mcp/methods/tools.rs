@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::dispatch::input;
 use crate::dispatch::schemas::{self, Schemas};
 use crate::json;
 use crate::mcp::error::RpcError;
@@ -26,7 +27,7 @@ pub fn call(call: &Call) -> MethodResult {
     let Some(operation) = operation else {
         let known: Vec<String> = TABLE.iter().map(|known| tool_name(known.name)).collect();
         return Err(RpcError::invalid_params("Unknown tool")
-            .data(json!({"tool": operations::shortened(name), "known_tools": known}))
+            .data(json!({"tool": input::shortened(name), "known_tools": known}))
             .into());
     };
     let arguments = Value::Object(call.object("arguments")?);
