@@ -8,6 +8,7 @@ pub mod audited;
 pub mod call;
 pub mod definition;
 pub mod input;
+pub mod operation;
 pub mod redact;
 pub mod schemas;
 pub mod target;

@@ -113,7 +113,8 @@ pub use verify_audit_chain::VerifyAuditChain;
 pub use verify_token::{Verification, VerifyToken};
 
 pub use crate::dispatch::call::call;
-pub use crate::dispatch::definition::{Definition, Effect, Operation};
+pub use crate::dispatch::definition::Definition;
+pub use crate::dispatch::operation::{Effect, Operation};
 
 use crate::dispatch::definition::define;
 use crate::dispatch::input::shortened;

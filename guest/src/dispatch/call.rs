@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::definition::Operation;
+use super::operation::Operation;
 use super::{input, redact, schemas};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority;
