@@ -1,6 +1,6 @@
 //! What a request over HTTP shows to say who calls.
 
-use super::Request;
+use super::protocol::Request;
 use crate::domain::credentials::api_key;
 
 /// The access token and the API key of a request, good or not.

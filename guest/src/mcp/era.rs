@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::RpcError;
 use super::message::RequestMessage;
-use super::{Request, SUPPORTED_VERSIONS, Transport};
+use super::protocol::{Request, SUPPORTED_VERSIONS, Transport};
 use crate::dispatch::input;
 use crate::error::{AuthError, Kind};
 use crate::json;

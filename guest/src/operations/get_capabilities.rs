@@ -10,7 +10,7 @@ use crate::domain::sessions::login_challenge;
 use crate::domain::throttle;
 use crate::error::{Kind, Result};
 use crate::json;
-use crate::mcp;
+use crate::mcp::protocol;
 
 /// Tells in short what this service is and does: the names of its operations, the
 /// policies and limits in force, its errors and the protocol versions that it speaks.
@@ -171,7 +171,7 @@ impl Summary {
             domain: "authentication",
             description: "Registers users, logs them in, and tells other services whose a token is",
             operations: TABLE.iter().map(|definition| definition.name).collect(),
-            tool_prefix: mcp::TOOL_PREFIX,
+            tool_prefix: protocol::TOOL_PREFIX,
             policies: Policies {
                 password_min_length: settings.password_min_length,
                 password_max_bytes: crate::domain::credentials::password::MAX_BYTES,
@@ -200,7 +200,7 @@ impl Summary {
                 codes_per_challenge: login_challenge::MAX_CODES,
                 challenge_ttl_seconds: login_challenge::TTL.as_secs(),
                 codes_per_account_and_hour: throttle::MAX_CODES,
-                batch_messages: mcp::MAX_BATCH,
+                batch_messages: protocol::MAX_BATCH,
             },
             errors: Kind::ALL
                 .iter()
@@ -209,14 +209,14 @@ impl Summary {
                     meaning: kind.meaning(),
                 })
                 .collect(),
-            protocol_versions: mcp::SUPPORTED_VERSIONS.to_vec(),
+            protocol_versions: protocol::SUPPORTED_VERSIONS.to_vec(),
         }
     }
 }
 
 /// The operation of this name, or of the tool of this name.
 fn describe(name: &str) -> Result<OperationView> {
-    let own = name.strip_prefix(mcp::TOOL_PREFIX).unwrap_or(name);
+    let own = name.strip_prefix(protocol::TOOL_PREFIX).unwrap_or(name);
     let Some(definition) = super::find(own) else {
         return Err(super::unknown(name));
     };
@@ -241,7 +241,7 @@ impl OperationView {
         let fields = |schema: Value| json::into_fields(schema).unwrap_or_default();
         OperationView {
             name: definition.name,
-            tool: mcp::tool_name(definition.name),
+            tool: protocol::tool_name(definition.name),
             title: definition.title,
             description: schemas.description().to_owned(),
             input_schema: fields(schemas.input),

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Kind;
 use crate::mcp::error::RpcError;
-use crate::mcp::{Call, MethodResult, STATIC_TTL_MS};
+use crate::mcp::protocol::STATIC_TTL_MS;
+use crate::mcp::{Call, MethodResult};
 use crate::unicode::printable::is_deceptive;
 
 /// Longer arguments are cut: they are names and codes.

@@ -7,7 +7,8 @@ use crate::domain::sessions::{bearer, session};
 use crate::error::{AuthError, Kind};
 use crate::mcp::era::Era;
 use crate::mcp::error::{Failure, RpcError};
-use crate::mcp::{Call, MethodResult, STATIC_TTL_MS};
+use crate::mcp::protocol::STATIC_TTL_MS;
+use crate::mcp::{Call, MethodResult};
 use crate::operations::{self, GetCapabilities, SessionView};
 use crate::types::id::Id;
 

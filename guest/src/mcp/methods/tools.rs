@@ -6,7 +6,8 @@ use crate::dispatch::input;
 use crate::dispatch::schemas::{self, Schemas};
 use crate::json;
 use crate::mcp::error::RpcError;
-use crate::mcp::{Call, MethodResult, STATIC_TTL_MS, TOOL_PREFIX, tool_name};
+use crate::mcp::protocol::{STATIC_TTL_MS, TOOL_PREFIX, tool_name};
+use crate::mcp::{Call, MethodResult};
 use crate::operations::{self, Definition, TABLE};
 
 /// `tools/list`
