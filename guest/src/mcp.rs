@@ -6,6 +6,7 @@
 //! by itself, in [`era`].
 
 mod api_key_gate;
+mod call;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod credentials;
@@ -27,6 +28,7 @@ use crate::ports::{LogLevel, Ports};
 use crate::settings::Settings;
 use crate::types::secret::Secret;
 
+use call::{Call, MethodResult};
 use credentials::Credentials;
 use era::Era;
 pub(crate) use error::retry_after;
@@ -103,17 +105,6 @@ struct Exchange<'a> {
     ports: Ports<'a>,
     caller: &'a Caller,
 }
-
-/// What one method gets to see.
-struct Call<'a> {
-    era: Era,
-    method: &'a str,
-    params: &'a Map<String, Value>,
-    context: Context<'a>,
-}
-
-/// What a method gives: the JSON-RPC `result`, or why there is none.
-type MethodResult = Result<Value, Failure>;
 
 /// The JSON-RPC response to one request.
 struct Answer {
@@ -263,41 +254,6 @@ impl Call<'_> {
             _ => Err(RpcError::new(-32601, "Method not found", 404)
                 .data(json!({"method": input::shortened(self.method)}))
                 .into()),
-        }
-    }
-
-    /// A parameter that must be there, as text.
-    fn text(&self, name: &str) -> Result<&str, RpcError> {
-        match self.params.get(name) {
-            Some(Value::String(text)) => Ok(text),
-            Some(_) => Err(RpcError::invalid_params(&format!(
-                "$.params.{name}: expected a string"
-            ))),
-            None => Err(RpcError::invalid_params(&format!(
-                "$.params.{name}: is missing"
-            ))),
-        }
-    }
-
-    /// A parameter that may be left out, as an object.
-    fn object(&self, name: &str) -> Result<Map<String, Value>, RpcError> {
-        match self.params.get(name) {
-            None => Ok(Map::new()),
-            Some(given) => json::into_fields(given.clone()).map_err(|_| {
-                RpcError::invalid_params(&format!("$.params.{name}: expected an object"))
-            }),
-        }
-    }
-
-    /// Every list fits one page, so that there is no cursor to come back with.
-    fn first_page(&self) -> Result<(), RpcError> {
-        match self.params.get("cursor") {
-            None | Some(Value::Null) => Ok(()),
-            // That of clients whose language has no other way to say that there is none.
-            Some(Value::String(cursor)) if cursor.is_empty() => Ok(()),
-            Some(_) => Err(RpcError::invalid_params(
-                "$.params.cursor: is not one of ours",
-            )),
         }
     }
 }

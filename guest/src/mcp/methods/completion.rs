@@ -7,8 +7,8 @@ use crate::domain::context::{Context, Principal};
 use crate::domain::sessions::bearer;
 use crate::domain::sessions::session::Session;
 use crate::error::Result;
+use crate::mcp::call::{Call, MethodResult};
 use crate::mcp::error::RpcError;
-use crate::mcp::{Call, MethodResult};
 
 /// The most that MCP allows in one answer.
 const MAX_VALUES: usize = 100;

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::json;
+use crate::mcp::call::{Call, MethodResult};
 use crate::mcp::era;
 use crate::mcp::error::RpcError;
 use crate::mcp::protocol::{STATIC_TTL_MS, SUPPORTED_VERSIONS};
-use crate::mcp::{Call, MethodResult};
 use crate::ports::LogLevel;
 
 /// What is answered to a client that asks for a version that is not known.

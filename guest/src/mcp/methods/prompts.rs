@@ -4,9 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::Kind;
+use crate::mcp::call::{Call, MethodResult};
 use crate::mcp::error::RpcError;
 use crate::mcp::protocol::STATIC_TTL_MS;
-use crate::mcp::{Call, MethodResult};
 use crate::unicode::printable::is_deceptive;
 
 /// Longer arguments are cut: they are names and codes.

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::domain::context::{Context, Principal};
 use crate::domain::sessions::{bearer, session};
 use crate::error::{AuthError, Kind};
+use crate::mcp::call::{Call, MethodResult};
 use crate::mcp::era::Era;
 use crate::mcp::error::{Failure, RpcError};
 use crate::mcp::protocol::STATIC_TTL_MS;
-use crate::mcp::{Call, MethodResult};
 use crate::operations::{self, GetCapabilities, SessionView};
 use crate::types::id::Id;
 

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use crate::dispatch::input;
 use crate::dispatch::schemas::{self, Schemas};
 use crate::json;
+use crate::mcp::call::{Call, MethodResult};
 use crate::mcp::error::RpcError;
 use crate::mcp::protocol::{STATIC_TTL_MS, TOOL_PREFIX, tool_name};
-use crate::mcp::{Call, MethodResult};
 use crate::operations::{self, Definition, TABLE};
 
 /// `tools/list`
