@@ -56,7 +56,7 @@ impl Target {
         if context.actor().user_id() == Some(account.value.user_id) {
             return Err(AuthError::new(
                 Kind::Application,
-                "Nobody can do this to their own account",
+                "UnknownAccount can do this to their own account",
             )
             .detail("action", "ask another administrator, or the operator"));
         }

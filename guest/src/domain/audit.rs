@@ -30,7 +30,7 @@ const NOBODY_TTL_MS: u64 = 24 * 60 * 60 * 1000;
 ///
 /// Strangers can be refused as often as they like. They must not fill the chain, nor
 /// move its head so often that an operation of its owner loses all its races
-/// (`records::TRIES`): in a whole hour, all operations that refuse strangers together
+/// (`records::MAX_ATTEMPTS`): in a whole hour, all operations that refuse strangers together
 /// move it less often than that.
 pub const REFUSALS_IN_FULL: i64 = 20;
 const REFUSALS_WINDOW_MS: u64 = 60 * 60 * 1000;
@@ -132,13 +132,13 @@ pub struct Head {
 /// Stands for the account of a name, or of whatever else somebody sent, that
 /// nobody has. It is a pseudonym, so that no input can say whose chain it is.
 #[derive(Clone, Copy, Debug)]
-pub struct Nobody(Id);
+pub struct UnknownAccount(Id);
 
-impl Nobody {
+impl UnknownAccount {
     /// The same for the same kind of input and the same text.
-    pub fn new(kind: &str, text: &str, ports: &Ports) -> Result<Nobody> {
+    pub fn new(kind: &str, text: &str, ports: &Ports) -> Result<UnknownAccount> {
         let pseudonym = mac::pseudonym(&["nobody", kind, text], ports)?;
-        Ok(Nobody(Id::from_bytes(pseudonym)))
+        Ok(UnknownAccount(Id::from_bytes(pseudonym)))
     }
 
     /// Of an account that there is not.
@@ -193,7 +193,7 @@ impl Chain {
 
     /// The chain of a name that nobody has: the same work for the store, kept
     /// for a day.
-    pub fn of_nobody(nobody: Nobody, head: Found<Head>) -> Chain {
+    pub fn of_nobody(nobody: UnknownAccount, head: Found<Head>) -> Chain {
         Chain {
             ttl_ms: Some(NOBODY_TTL_MS),
             ..Chain::at(nobody.id(), head)
@@ -252,18 +252,18 @@ impl Chain {
 
 /// Whom something that was refused was about.
 #[derive(Clone, Copy, Debug)]
-pub enum Whom {
+pub enum AuditSubject {
     /// The owner of this account.
     Account(Id),
     /// Nobody.
-    Nobody(Nobody),
+    UnknownAccount(UnknownAccount),
 }
 
-impl Whom {
+impl AuditSubject {
     fn id(self) -> Id {
         match self {
-            Whom::Account(user_id) => user_id,
-            Whom::Nobody(nobody) => nobody.id(),
+            AuditSubject::Account(user_id) => user_id,
+            AuditSubject::Unknown(nobody) => nobody.id(),
         }
     }
 }
@@ -272,10 +272,10 @@ impl Whom {
 /// were so many within the hour that this one is not.
 pub fn count_refusal<'a>(
     event: Event<'a>,
-    whom: Whom,
+    whom: AuditSubject,
     context: &Context,
 ) -> Result<Option<Event<'a>>> {
-    if let Whom::Account(user_id) = whom {
+    if let AuditSubject::Account(user_id) = whom {
         context.trail.concerns(user_id);
     }
     let counter = format!("refusals/{}/{}", whom.id(), event.operation);
@@ -296,7 +296,7 @@ fn is_power_of_ten(number: i64) -> bool {
 /// Records that something was refused: in the chain of the account, or for an
 /// account that there is not, with the same work, in one that is kept for a day. Of
 /// many within one hour not each is recorded.
-pub fn record_refusal(event: Event, whom: Whom, context: &Context) -> Result<()> {
+pub fn record_refusal(event: Event, whom: AuditSubject, context: &Context) -> Result<()> {
     let Some(event) = count_refusal(event, whom, context)? else {
         return Ok(());
     };
@@ -304,8 +304,8 @@ pub fn record_refusal(event: Event, whom: Whom, context: &Context) -> Result<()>
     context::settle(context, |context| {
         let head = record::read(Chain::head_key(id), &context.ports)?;
         let chain = match whom {
-            Whom::Account(user_id) => Chain::at(user_id, head),
-            Whom::Nobody(nobody) => Chain::of_nobody(nobody, head),
+            AuditSubject::Account(user_id) => Chain::at(user_id, head),
+            AuditSubject::Unknown(nobody) => Chain::of_unknown(nobody, head),
         };
         let mut batch = Batch::new();
         chain.append(event.clone(), &mut batch, context)?;

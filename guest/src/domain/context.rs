@@ -172,7 +172,7 @@ pub fn settle<'a, T>(
     mut attempt: impl FnMut(&Context<'a>) -> Result<Option<T>>,
 ) -> Result<T> {
     let mut acting = context.clone();
-    retry::settle(|| {
+    retry::retry_on_conflict(|| {
         let settled = attempt(&acting)?;
         if settled.is_none()
             && let Some(standing) = &context.standing

@@ -28,7 +28,7 @@ pub fn send_code(
 /// Tells the owner, at the address of the account as it is given, what the batch
 /// does, once it has done it: whoever did it, they will know (ASVS 5.0 section
 /// 6.3.7). Nothing goes to an address that nobody has verified.
-pub fn add_notice(kind: MessageKind, account: &Account, batch: &mut Batch) {
+pub fn queue_notice(kind: MessageKind, account: &Account, batch: &mut Batch) {
     if let Some(email) = account
         .verified_email()
         .filter(|email| email.is_deliverable())

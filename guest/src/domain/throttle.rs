@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use super::accounts::account::Account;
 use super::actor_id::ActorId;
-use super::audit::Nobody;
+use super::audit::UnknownAccount;
 use super::context::Context;
 use crate::error::{AuthError, Result};
 use crate::ports::{Entry, Expect, Ports};
@@ -184,7 +184,7 @@ impl Authenticator {
     }
 
     /// The password of a name without an account.
-    pub fn password_of_nobody(nobody: Nobody) -> Authenticator {
+    pub fn password_of_unknown(nobody: UnknownAccount) -> Authenticator {
         Authenticator::Password {
             of: nobody.id(),
             epoch: 0,

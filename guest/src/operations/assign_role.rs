@@ -44,7 +44,7 @@ impl Operation for AssignRole {
 
     fn run(self, context: &ActorContext) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = authority::settle(context, |context| {
+        let account = authority::retry_on_conflict(context, |context| {
             if authority::require_role(&self.role, context)?.is_none() {
                 return Err(unknown_role(&self.role));
             }

@@ -5,14 +5,14 @@ use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
-use crate::domain::audit::{self, Chain, Event, Whom};
+use crate::domain::audit::{self, AuditSubject, Chain, Event};
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::credentials::blocklist::Owner;
 use crate::domain::credentials::email_code;
-use crate::domain::credentials::hash_costs::{self, KnownCosts};
+use crate::domain::credentials::hash_costs::{self, HashCosts};
 use crate::domain::credentials::password::{self, Password, PasswordRecord, TypedPassword};
 use crate::domain::notify;
-use crate::domain::sessions::session::{self, Own};
+use crate::domain::sessions::session::{self, CurrentLogin};
 use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
@@ -51,7 +51,7 @@ impl Operation for ChangePassword {
     const NAME: &'static str = "change_password";
     const TITLE: &'static str = "Change one's password";
     const EFFECT: Effect = Effect::Replaces;
-    const REQUIRES: Requirement = Requirement::FreshSession;
+    const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = ChangedPassword;
 
     fn run(self, context: &ActorContext) -> Result<ChangedPassword> {
@@ -63,20 +63,20 @@ impl Operation for ChangePassword {
         password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
         // A stolen token must not be a way around the throttle of logins.
         let attempt = Attempt::admit(Authenticator::password_of(&account), context)?;
-        KnownCosts::learn_own(context)?;
+        HashCosts::learn_own(context)?;
         // Both hashes before the count: without either there is no verdict.
         let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
         let mut verdict = Verdict::on(account.password, &self.current_password, context)?;
         attempt.count(context)?;
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             self.exchange(&mut verdict, &new, context)
         })
     }
 }
 
 /// Whose password is to be changed, and in which session.
-fn read(context: &ActorContext) -> Result<Own> {
-    Own::read(context)
+fn read(context: &ActorContext) -> Result<CurrentLogin> {
+    CurrentLogin::read(context)
 }
 
 /// Whether what was given is the password that this record keeps.
@@ -104,7 +104,7 @@ impl ChangePassword {
         new: &PasswordRecord,
         context: &ActorContext,
     ) -> Result<Option<ChangedPassword>> {
-        let Own {
+        let CurrentLogin {
             session,
             account,
             head,
@@ -117,7 +117,7 @@ impl ChangePassword {
         if !verdict.is_right {
             throttle::count_failure(context)?;
             let event = Event::refused(Self::NAME, "invalid_credentials");
-            let whom = Whom::Account(account.value.user_id);
+            let whom = AuditSubject::Account(account.value.user_id);
             audit::record_refusal(event, whom, context)?;
             return Err(AuthError::new(
                 Kind::Authentication,
@@ -137,7 +137,7 @@ impl ChangePassword {
         email_code::end_all(account.value.user_id, &mut batch);
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-        notify::add_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
+        notify::queue_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
         Ok(context.commit(batch)?.then_some(ChangedPassword {
             session_id: session.value.session_id,
             ended_api_keys: ended,

@@ -6,9 +6,9 @@ use super::{Effect, Operation, Tokens};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::Account;
-use crate::domain::audit::{self, Chain, Event, Head, Whom};
+use crate::domain::audit::{self, AuditSubject, Chain, Event, Head};
 use crate::domain::credentials::second_factor::Code;
-use crate::domain::sessions::auth_method::Proof;
+use crate::domain::sessions::auth_method::AuthMethod;
 use crate::domain::sessions::login_challenge::{self, LoginChallenge};
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
 use crate::error::{AuthError, Kind, Result};
@@ -73,7 +73,7 @@ impl CompleteLogin {
             return self.refuse(context);
         }
         let attempt = attempt.count(context)?;
-        match retry::settle(|| self.settle(&attempt, context))? {
+        match retry::retry_on_conflict(|| self.settle(&attempt, context))? {
             Some(tokens) => Ok(tokens),
             None => self.refuse(context),
         }
@@ -116,12 +116,12 @@ impl CompleteLogin {
         };
         let Some((used, proof)) = factor.accept(&self.code, account.user_id, context)? else {
             let event = Event::refused(Self::NAME, "invalid_code").detail("challenge_id", id);
-            audit::record_refusal(event, Whom::Account(account.user_id), context)?;
+            audit::record_refusal(event, AuditSubject::Account(account.user_id), context)?;
             return Ok(Some(None));
         };
         let mut batch = Batch::new();
         attempt.succeed(&mut batch);
-        if let (Proof::RecoveryCode, Some(totp)) = (proof, Authenticator::totp_of(account)) {
+        if let (AuthMethod::RecoveryCode, Some(totp)) = (proof, Authenticator::totp_of(account)) {
             throttle::forget(totp, &mut batch, &context.ports)?;
         }
         login_challenge::use_up(&challenge, &mut batch);
@@ -151,7 +151,7 @@ impl CompleteLogin {
     }
 }
 
-fn success(account: &Account, tokens: &Tokens, proof: Proof) -> Event<'static> {
+fn success(account: &Account, tokens: &Tokens, proof: AuthMethod) -> Event<'static> {
     Event::success(CompleteLogin::NAME)
         .by(account.user_id)
         .detail("session_id", tokens.session_id.to_string())

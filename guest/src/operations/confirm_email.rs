@@ -49,7 +49,7 @@ impl Operation for ConfirmEmail {
         if code.user_id() != context.actor().session()?.user_id {
             return Err(refuse(Self::NAME, &code, context)?);
         }
-        authority::settle(context, |context| confirm(&code, context))
+        authority::retry_on_conflict(context, |context| confirm(&code, context))
     }
 }
 
@@ -86,7 +86,7 @@ fn confirm(code: &Code, context: &ActorContext) -> Result<Option<ConfirmedEmail>
     let event = Event::success(ConfirmEmail::NAME);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
     if old.verified_email() != Some(&email) {
-        notify::add_notice(MessageKind::EmailChanged, old, &mut batch);
+        notify::queue_notice(MessageKind::EmailChanged, old, &mut batch);
     }
     let confirmed = ConfirmedEmail { user_id, email };
     Ok(context.commit(batch)?.then_some(confirmed))

@@ -5,11 +5,11 @@ use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::Account;
-use crate::domain::audit::{self, Chain, Event, Head, Nobody, Whom};
+use crate::domain::audit::{self, AuditSubject, Chain, Event, Head, UnknownAccount};
 use crate::domain::credentials::api_key;
 use crate::domain::credentials::blocklist::Owner;
 use crate::domain::credentials::email_code::{self, Code, Purpose, Slot};
-use crate::domain::credentials::hash_costs::{self, KnownCosts};
+use crate::domain::credentials::hash_costs::{self, HashCosts};
 use crate::domain::credentials::password::{self, Password, PasswordRecord};
 use crate::domain::notify;
 use crate::domain::throttle::{self, Authenticator};
@@ -59,9 +59,9 @@ impl Operation for ConfirmPasswordReset {
             email: account.email.as_ref(),
         };
         password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
-        KnownCosts::learn_own(context)?;
+        HashCosts::learn_own(context)?;
         let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
-        retry::settle(|| match Redeemable::read(&code, context)? {
+        retry::retry_on_conflict(|| match Redeemable::read(&code, context)? {
             Some(redeemable) => redeemable.reset(new.clone(), context),
             None => Err(refuse(Self::NAME, &code, context)?),
         })
@@ -86,11 +86,11 @@ pub(super) fn begin(code: &Secret, context: &ActorContext) -> Result<Code> {
 pub(super) fn refuse(operation: &str, code: &Code, context: &ActorContext) -> Result<AuthError> {
     throttle::count_failure(context)?;
     let user_id = code.user_id();
-    let nobody = Nobody::new("code", &user_id.to_string(), &context.ports)?;
+    let nobody = UnknownAccount::new("code", &user_id.to_string(), &context.ports)?;
     let (account, _) = Account::read(user_id, &context.ports)?;
     let whom = match account {
-        Some(account) => Whom::Account(account.value.user_id),
-        None => Whom::Nobody(nobody),
+        Some(account) => AuditSubject::Account(account.value.user_id),
+        None => AuditSubject::Unknown(nobody),
     };
     audit::record_refusal(Event::refused(operation, "invalid_code"), whom, context)?;
     Ok(AuthError::invalid_code())
@@ -142,7 +142,7 @@ impl Redeemable {
         email_code::use_up(Purpose::PasswordReset, user_id, &self.slot, &mut batch);
         let event = Event::success(ConfirmPasswordReset::NAME).by(user_id);
         Chain::at(user_id, self.head).append(event, &mut batch, context)?;
-        notify::add_notice(MessageKind::PasswordChanged, &account, &mut batch);
+        notify::queue_notice(MessageKind::PasswordChanged, &account, &mut batch);
         Ok(context.commit(batch)?.then_some(PasswordReset { user_id }))
     }
 }

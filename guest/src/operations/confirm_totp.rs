@@ -5,13 +5,13 @@ use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
-use crate::domain::audit::{self, Chain, Event, Whom};
+use crate::domain::audit::{self, AuditSubject, Chain, Event};
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::credentials::second_factor::Enrolment;
 use crate::domain::credentials::totp::TotpCode;
 use crate::domain::notify;
-use crate::domain::sessions::auth_method::Proof;
-use crate::domain::sessions::session::{self, Own};
+use crate::domain::sessions::auth_method::AuthMethod;
+use crate::domain::sessions::session::{self, CurrentLogin};
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
@@ -51,7 +51,7 @@ impl Operation for ConfirmTotp {
     const NAME: &'static str = "confirm_totp";
     const TITLE: &'static str = "Confirm an authenticator app";
     const EFFECT: Effect = Effect::Replaces;
-    const REQUIRES: Requirement = Requirement::FreshSession;
+    const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = RecoveryCodes;
 
     fn run(self, context: &ActorContext) -> Result<RecoveryCodes> {
@@ -61,13 +61,13 @@ impl Operation for ConfirmTotp {
             app: enrolment.app(),
         };
         let attempt = Attempt::admit(authenticator, context)?.count(context)?;
-        authority::settle(context, |context| self.confirm(&attempt, context))
+        authority::retry_on_conflict(context, |context| self.confirm(&attempt, context))
     }
 }
 
 /// What is to be confirmed, and by whom.
-fn read(context: &ActorContext) -> Result<(Own, Enrolment)> {
-    let own = Own::read(context)?;
+fn read(context: &ActorContext) -> Result<(CurrentLogin, Enrolment)> {
+    let own = CurrentLogin::read(context)?;
     match own.account.value.enrolment.clone() {
         Some(enrolment) => Ok((own, enrolment)),
         None => Err(AuthError::new(
@@ -82,7 +82,7 @@ impl ConfirmTotp {
     /// `None`: a race was lost.
     fn confirm(&self, attempt: &Counted, context: &ActorContext) -> Result<Option<RecoveryCodes>> {
         let (own, enrolment) = read(context)?;
-        let Own {
+        let CurrentLogin {
             mut session,
             account,
             head,
@@ -92,7 +92,7 @@ impl ConfirmTotp {
         else {
             throttle::count_failure(context)?;
             let event = Event::refused(Self::NAME, "invalid_code");
-            audit::record_refusal(event, Whom::Account(user_id), context)?;
+            audit::record_refusal(event, AuditSubject::Account(user_id), context)?;
             return Err(AuthError::new(
                 Kind::Authentication,
                 "The code is not the one that the app should show now",
@@ -103,7 +103,7 @@ impl ConfirmTotp {
             ));
         };
         // Its owner has proved both by now.
-        session.value.amr = Proof::Totp.amr();
+        session.value.amr = AuthMethod::Totp.amr();
         let mut batch = Batch::new();
         let change = |account: &mut Account| {
             account.second_factor = Some(factor);
@@ -114,7 +114,7 @@ impl ConfirmTotp {
         attempt.succeed(&mut batch);
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(user_id, head).append(event, &mut batch, context)?;
-        notify::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
+        notify::queue_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
         Ok(context.commit(batch)?.then_some(RecoveryCodes {
             recovery_codes,
             session_id: session.value.session_id,

@@ -59,11 +59,11 @@ impl Operation for CreateApiKey {
     const NAME: &'static str = "create_api_key";
     const TITLE: &'static str = "Create an API key";
     const EFFECT: Effect = Effect::Widens;
-    const REQUIRES: Requirement = Requirement::FreshSessionOr(API_KEYS_WRITE);
+    const REQUIRES: Requirement = Requirement::RecentLoginOr(API_KEYS_WRITE);
     type Output = NewApiKey;
 
     fn run(self, context: &ActorContext) -> Result<NewApiKey> {
-        authority::settle(context, |context| self.create(context))
+        authority::retry_on_conflict(context, |context| self.create(context))
     }
 }
 
@@ -106,7 +106,7 @@ impl CreateApiKey {
         batch.create(ApiKey::index_key(user_id, key.key_id), &json!({}));
         let event = Event::success(Self::NAME).detail("key_id", key.key_id.to_string());
         Chain::at(user_id, head).append(event, &mut batch, context)?;
-        notify::add_notice(MessageKind::ApiKeyCreated, &account, &mut batch);
+        notify::queue_notice(MessageKind::ApiKeyCreated, &account, &mut batch);
         let new = NewApiKey::new(key, secret);
         Ok(context.commit(batch)?.then_some(new))
     }

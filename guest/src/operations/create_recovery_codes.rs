@@ -8,7 +8,7 @@ use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::notify;
-use crate::domain::sessions::session::Own;
+use crate::domain::sessions::session::CurrentLogin;
 use crate::error::Result;
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
@@ -24,21 +24,21 @@ impl Operation for CreateRecoveryCodes {
     const NAME: &'static str = "create_recovery_codes";
     const TITLE: &'static str = "Make new recovery codes";
     const EFFECT: Effect = Effect::Replaces;
-    const REQUIRES: Requirement = Requirement::FreshSession;
+    const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = RecoveryCodes;
 
     fn run(self, context: &ActorContext) -> Result<RecoveryCodes> {
-        authority::settle(context, |context| create(context))
+        authority::retry_on_conflict(context, |context| create(context))
     }
 }
 
 /// `None`: a race was lost.
 fn create(context: &ActorContext) -> Result<Option<RecoveryCodes>> {
-    let Own {
+    let CurrentLogin {
         session,
         account,
         head,
-    } = Own::read(context)?;
+    } = CurrentLogin::read(context)?;
     let Some(factor) = &account.value.second_factor else {
         return Err(disable_totp::none());
     };
@@ -51,7 +51,7 @@ fn create(context: &ActorContext) -> Result<Option<RecoveryCodes>> {
     batch.change(&account, &changed);
     let event = Event::success(CreateRecoveryCodes::NAME);
     Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
-    notify::add_notice(MessageKind::SecondFactorChanged, &changed, &mut batch);
+    notify::queue_notice(MessageKind::SecondFactorChanged, &changed, &mut batch);
     Ok(context.commit(batch)?.then_some(RecoveryCodes {
         recovery_codes,
         session_id: session.value.session_id,

@@ -9,7 +9,7 @@ use crate::domain::accounts::account::{Account, UsernameRecord};
 use crate::domain::accounts::permission::API_KEYS_WRITE;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::credentials::hash_costs::KnownCosts;
+use crate::domain::credentials::hash_costs::HashCosts;
 use crate::domain::credentials::password::PasswordRecord;
 use crate::error::Result;
 use crate::storage::batch::Batch;
@@ -32,13 +32,13 @@ impl Operation for CreateServiceAccount {
 
     fn run(self, context: &ActorContext) -> Result<Registered> {
         let ports = &context.ports;
-        KnownCosts::learn_own(context)?;
+        HashCosts::learn_own(context)?;
         let password = PasswordRecord::unusable(context.settings, ports)?;
         let account = Account::new(self.username, password, context)?;
         let username_record = UsernameRecord {
             user_id: account.user_id,
         };
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             if Account::id_of(&account.username, ports)?.is_some() {
                 return Err(username_taken());
             }

@@ -56,7 +56,7 @@ impl Operation for DefineRole {
             return Err(is_built_in());
         }
         let permissions = distinct(self.permissions)?;
-        let role = authority::settle(context, |context| {
+        let role = authority::retry_on_conflict(context, |context| {
             authority::require_covered(&permissions, context)?;
             let (old, head) = Role::read(&self.role, &context.ports)?;
             if let Some(old) = &old {

@@ -39,7 +39,7 @@ impl Operation for DeleteRole {
         if self.role.is_admin() {
             return Err(is_built_in());
         }
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             let (Some(role), head) = Role::read(&self.role, &context.ports)? else {
                 return Err(unknown_role(&self.role));
             };

@@ -49,7 +49,7 @@ impl Operation for DeleteUser {
 
     fn run(self, context: &ActorContext) -> Result<DeletedUser> {
         let target = Target::new(self.user_id, self.username)?;
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             let governed = target.read_governed(context)?;
             let Account {
                 user_id, username, ..

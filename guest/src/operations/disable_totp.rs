@@ -8,7 +8,7 @@ use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::notify;
-use crate::domain::sessions::session::{self, Own};
+use crate::domain::sessions::session::{self, CurrentLogin};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
@@ -41,21 +41,21 @@ impl Operation for DisableTotp {
     const NAME: &'static str = "disable_totp";
     const TITLE: &'static str = "Remove one's authenticator app";
     const EFFECT: Effect = Effect::Ends;
-    const REQUIRES: Requirement = Requirement::FreshSession;
+    const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = DisabledTotp;
 
     fn run(self, context: &ActorContext) -> Result<DisabledTotp> {
-        authority::settle(context, |context| disable(self.end_api_keys, context))
+        authority::retry_on_conflict(context, |context| disable(self.end_api_keys, context))
     }
 }
 
 /// `None`: a race was lost.
 fn disable(keys: EndApiKeys, context: &ActorContext) -> Result<Option<DisabledTotp>> {
-    let Own {
+    let CurrentLogin {
         session,
         account,
         head,
-    } = Own::read(context)?;
+    } = CurrentLogin::read(context)?;
     if account.value.second_factor.is_none() {
         return Err(none());
     }
@@ -67,7 +67,7 @@ fn disable(keys: EndApiKeys, context: &ActorContext) -> Result<Option<DisabledTo
     let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
     let event = Event::success(DisableTotp::NAME).with_ended_keys(&ended);
     Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-    notify::add_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
+    notify::queue_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
     Ok(context.commit(batch)?.then_some(DisabledTotp {
         session_id: session.value.session_id,
         ended_api_keys: ended,

@@ -39,7 +39,7 @@ impl Operation for DisableUser {
 
     fn run(self, context: &ActorContext) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = authority::settle(context, |context| {
+        let account = authority::retry_on_conflict(context, |context| {
             let governed = target.read_governed(context)?;
             let found = &governed.account;
             if !found.value.is_active() {

@@ -9,7 +9,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::otpauth;
 use crate::domain::credentials::second_factor::Enrolment;
 use crate::domain::credentials::totp::TotpSecret;
-use crate::domain::sessions::session::Own;
+use crate::domain::sessions::session::CurrentLogin;
 use crate::error::Result;
 use crate::storage::batch::Batch;
 use crate::types::secret::Secret;
@@ -59,11 +59,11 @@ impl Operation for EnrollTotp {
     const NAME: &'static str = "enroll_totp";
     const TITLE: &'static str = "Enroll an authenticator app";
     const EFFECT: Effect = Effect::Replaces;
-    const REQUIRES: Requirement = Requirement::FreshSession;
+    const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = TotpEnrolment;
 
     fn run(self, context: &ActorContext) -> Result<TotpEnrolment> {
-        let secret = authority::settle(context, |context| begin(context))?;
+        let secret = authority::retry_on_conflict(context, |context| begin(context))?;
         let username = &context.actor().session()?.username;
         let uri = otpauth::uri(&context.settings.issuer, username, &secret);
         let qr = match self.qr {
@@ -81,7 +81,7 @@ impl Operation for EnrollTotp {
 
 /// `None`: a race was lost.
 fn begin(context: &ActorContext) -> Result<Option<TotpSecret>> {
-    let Own { account, head, .. } = Own::read(context)?;
+    let CurrentLogin { account, head, .. } = CurrentLogin::read(context)?;
     let (enrolment, secret) = Enrolment::begin(account.value.user_id, context)?;
     let changed = Account {
         enrolment: Some(enrolment),

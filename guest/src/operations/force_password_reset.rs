@@ -11,7 +11,7 @@ use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key;
 use crate::domain::credentials::email_code::{Code, Purpose};
-use crate::domain::credentials::hash_costs::{self, KnownCosts};
+use crate::domain::credentials::hash_costs::{self, HashCosts};
 use crate::domain::credentials::password::PasswordRecord;
 use crate::domain::notify;
 use crate::error::Result;
@@ -55,7 +55,7 @@ impl Operation for ForcePasswordReset {
 
     fn run(self, context: &ActorContext) -> Result<ForcedReset> {
         let target = Target::new(self.user_id, self.username)?;
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             reset(target.read_governed(context)?, context)
         })
     }
@@ -69,7 +69,7 @@ fn reset(governed: Governed, context: &ActorContext) -> Result<Option<ForcedRese
         session_epoch: old.session_epoch.saturating_add(1),
         ..old.clone()
     };
-    KnownCosts::learn_own(context)?;
+    HashCosts::learn_own(context)?;
     account.set_password(PasswordRecord::unusable(context.settings, &context.ports)?);
     let recipient = account.verified_email().filter(|_| account.is_active());
 

@@ -17,7 +17,7 @@ use crate::domain::accounts::role::RoleName;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::foreign_hash::Cost;
-use crate::domain::credentials::hash_costs::{self, Held, KnownCosts};
+use crate::domain::credentials::hash_costs::{self, HashCosts, Held};
 use crate::error::{Kind, Result};
 use crate::ports::Ports;
 use crate::storage::batch::Batch;
@@ -135,7 +135,7 @@ impl Operation for ImportUsers {
         let entries = self.users.0.into_iter();
         let entries: Vec<Parsed> = entries.map(parse).collect();
         let mut importer = Importer::new(self.dry_run, context)?;
-        let mut together = authority::settle(context, |context| {
+        let mut together = authority::retry_on_conflict(context, |context| {
             importer.renew(context)?;
             importer.import_together(&entries)
         })?;
@@ -148,7 +148,7 @@ impl Operation for ImportUsers {
                 (Err(problem), None) => Import::refused(None, problem.clone()),
                 (Ok(entry), None) => {
                     let mut owner = together.owners.get(&index).copied();
-                    authority::settle(context, |context| {
+                    authority::retry_on_conflict(context, |context| {
                         importer.renew(context)?;
                         importer.import(entry, &mut owner)
                     })?
@@ -171,7 +171,7 @@ fn parse(value: Value) -> Parsed {
 struct Importer<'a> {
     /// The costs that accounts have, as far as is known, and those of the entries seen
     /// so far.
-    costs: KnownCosts,
+    costs: HashCosts,
     /// Of the roles that were asked for so far, why they cannot be given.
     roles: Vec<(RoleName, Option<&'static str>)>,
     dry_run: bool,
@@ -188,7 +188,7 @@ struct Together {
 impl<'a> Importer<'a> {
     fn new(dry_run: bool, context: &ActorContext<'a>) -> Result<Importer<'a>> {
         Ok(Importer {
-            costs: KnownCosts::read(&context.ports)?,
+            costs: HashCosts::read(&context.ports)?,
             roles: Vec::new(),
             dry_run,
             context: context.clone(),
@@ -264,7 +264,7 @@ impl<'a> Importer<'a> {
         }
         if !self.dry_run {
             // Others may have taken the last place for a cost, or left one.
-            self.costs = KnownCosts::read(&ports)?;
+            self.costs = HashCosts::read(&ports)?;
         }
         if let Some(problem) = self.problem(entry)? {
             // The problem may be that the same entry has just been imported.
@@ -396,7 +396,7 @@ fn create<'a>(
     accounts: impl IntoIterator<Item = &'a Account> + Clone,
     context: &ActorContext,
 ) -> Result<bool> {
-    retry::settle(|| {
+    retry::retry_on_conflict(|| {
         let mut costs = Held::read(&context.ports)?;
         let mut batch = Batch::new();
         for account in accounts.clone() {

@@ -7,14 +7,14 @@ use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
-use crate::domain::audit::{self, Chain, Event, Nobody, Whom};
+use crate::domain::audit::{self, AuditSubject, Chain, Event, UnknownAccount};
 use crate::domain::credentials::foreign_hash::Cost;
-use crate::domain::credentials::hash_costs::{self, KnownCosts};
+use crate::domain::credentials::hash_costs::{self, HashCosts};
 use crate::domain::credentials::password::{PasswordRecord, TypedPassword};
 use crate::domain::credentials::second_factor::SecondFactor;
 use crate::domain::notify;
 use crate::domain::sessions::access_token::AccessToken;
-use crate::domain::sessions::auth_method::Proof;
+use crate::domain::sessions::auth_method::AuthMethod;
 use crate::domain::sessions::login_challenge::{self, LoginChallenge};
 use crate::domain::sessions::refresh_token;
 use crate::domain::sessions::session::Session;
@@ -114,7 +114,7 @@ impl Login {
         // From here on the verdict may be seen, and before here it was not.
         let attempt = attempt.count(context)?;
         let mut verdict = Some(verdict);
-        retry::settle(|| {
+        retry::retry_on_conflict(|| {
             let verdict = match verdict.take() {
                 Some(verdict) => verdict,
                 None => self.judge(Subject::read(&self.username, context)?, context)?,
@@ -137,16 +137,16 @@ impl Login {
         let ports = &context.ports;
         let account = match subject {
             Subject::Account(account) => account,
-            Subject::Nobody(nobody, cost) => {
-                PasswordRecord::verify_nobody(&self.password, cost, context.settings, ports)?;
-                return Ok(Verdict::Wrong(Whom::Nobody(nobody)));
+            Subject::UnknownAccount(nobody, cost) => {
+                PasswordRecord::verify_decoy(&self.password, cost, context.settings, ports)?;
+                return Ok(Verdict::Wrong(AuditSubject::Unknown(nobody)));
             }
         };
         let is_right = account.password.verify(&self.password, ports)?;
         // A disabled account is no good, and no caller learns that from here.
         Ok(match is_right && account.is_active() {
             true => Verdict::Right(account),
-            false => Verdict::Wrong(Whom::Account(account.user_id)),
+            false => Verdict::Wrong(AuditSubject::Account(account.user_id)),
         })
     }
 
@@ -156,7 +156,7 @@ impl Login {
         if account.password.is_current(context.settings) {
             return None;
         }
-        let rehashed = KnownCosts::learn_own(context)
+        let rehashed = HashCosts::learn_own(context)
             .and_then(|()| PasswordRecord::renew(&self.password, context.settings, &context.ports));
         rehashed.ok()
     }
@@ -166,37 +166,37 @@ impl Login {
 enum Subject {
     Account(Box<Account>),
     /// The name has no account, and a login to it takes the time of this cost.
-    Nobody(Nobody, Option<Cost>),
+    UnknownAccount(UnknownAccount, Option<Cost>),
 }
 
 impl Subject {
     fn read(username: &Username, context: &ActorContext) -> Result<Subject> {
         let ports = &context.ports;
-        let nobody = Nobody::new("username", username.as_str(), ports)?;
+        let nobody = UnknownAccount::new("username", username.as_str(), ports)?;
         let user_id = Account::id_of(username, ports)?.unwrap_or(nobody.id());
-        let keys = [Account::key(user_id), KnownCosts::key()];
-        let (account, costs) = record::read_both::<Account, KnownCosts>(keys, ports)?;
+        let keys = [Account::key(user_id), HashCosts::key()];
+        let (account, costs) = record::read_both::<Account, HashCosts>(keys, ports)?;
         Ok(match account {
             Some(account) => Subject::Account(Box::new(account.value)),
-            None => Subject::Nobody(nobody, KnownCosts::of(costs).of_nobody(nobody)),
+            None => Subject::UnknownAccount(nobody, HashCosts::of(costs).decoy_for(nobody)),
         })
     }
 
     fn authenticator(&self) -> Authenticator {
         match self {
             Subject::Account(account) => Authenticator::password_of(account),
-            Subject::Nobody(nobody, _) => Authenticator::password_of_nobody(*nobody),
+            Subject::UnknownAccount(nobody, _) => Authenticator::password_of_unknown(*nobody),
         }
     }
 }
 
 enum Verdict {
     Right(Box<Account>),
-    Wrong(Whom),
+    Wrong(AuditSubject),
 }
 
 /// Counts and records a failure, and returns the error to answer with.
-fn refuse(whom: Whom, context: &ActorContext) -> Result<AuthError> {
+fn refuse(whom: AuditSubject, context: &ActorContext) -> Result<AuthError> {
     let event = Event::refused(Login::NAME, "invalid_credentials");
     audit::record_refusal(event, whom, context)?;
     throttle::count_failure(context)?;
@@ -219,7 +219,7 @@ fn settle_outcome(
     context: &ActorContext,
 ) -> Result<Option<LoginOutcome>> {
     let Authenticated { account, rehashed } = authenticated;
-    let whom = Whom::Account(account.user_id);
+    let whom = AuditSubject::Account(account.user_id);
     // Who has the password is not yet known to be its owner: they are recorded as others
     // are that are refused.
     let challenged = Event::refused(Login::NAME, "second_factor_required");
@@ -227,7 +227,7 @@ fn settle_outcome(
         None => Some(challenged),
         Some(_) => audit::count_refusal(challenged, whom, context)?,
     };
-    retry::settle(|| {
+    retry::retry_on_conflict(|| {
         let (found, head) = Account::read(account.user_id, &context.ports)?;
         let Some(current) = found
             .filter(|found| found.value.password == account.password && found.value.is_active())
@@ -244,7 +244,7 @@ fn settle_outcome(
             Some(_) => with_challenge(&current.value, challenged.clone(), &mut batch, context)?,
         };
         if !attempt.is_from_known_source() {
-            notify::add_notice(MessageKind::LoginFromNewSource, &current.value, &mut batch);
+            notify::queue_notice(MessageKind::LoginFromNewSource, &current.value, &mut batch);
         }
         if let Some(password) = rehashed {
             hash_costs::release(&account.password, &mut batch, &context.ports)?;
@@ -266,7 +266,7 @@ fn with_tokens(
     batch: &mut Batch,
     context: &ActorContext,
 ) -> Result<(LoginOutcome, Option<Event<'static>>)> {
-    let tokens = Tokens::of_new_session(account, Proof::Password, batch, context)?;
+    let tokens = Tokens::of_new_session(account, AuthMethod::Password, batch, context)?;
     let event = Event::success(Login::NAME)
         .by(account.user_id)
         .detail("session_id", tokens.session_id.to_string());
@@ -300,7 +300,7 @@ impl Tokens {
     /// Begins a session in the batch, and gives its first tokens.
     pub(super) fn of_new_session(
         account: &Account,
-        proof: Proof,
+        proof: AuthMethod,
         batch: &mut Batch,
         context: &ActorContext,
     ) -> Result<Tokens> {

@@ -49,7 +49,7 @@ impl Operation for Logout {
         let Some(session_id) = self.session_id(context)? else {
             return Err(AuthError::invalid_token());
         };
-        retry::settle(|| {
+        retry::retry_on_conflict(|| {
             let Some(session) = Session::read(session_id, &context.ports)? else {
                 return Ok(Some(()));
             };

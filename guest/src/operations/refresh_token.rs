@@ -41,7 +41,7 @@ impl Operation for RefreshToken {
         let Some(token) = refresh_token::RefreshToken::parse(text, &context.ports)? else {
             return Err(AuthError::invalid_token());
         };
-        match retry::settle(|| refresh(&token, context))? {
+        match retry::retry_on_conflict(|| refresh(&token, context))? {
             Settled::Refreshed(tokens) => Ok(tokens),
             Settled::Reused => {
                 context.log(

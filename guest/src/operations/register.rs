@@ -9,7 +9,7 @@ use crate::domain::accounts::email::Email;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::blocklist::Owner;
-use crate::domain::credentials::hash_costs::KnownCosts;
+use crate::domain::credentials::hash_costs::HashCosts;
 use crate::domain::credentials::password::{self, Password, PasswordRecord};
 use crate::domain::throttle::{self, Authenticator};
 use crate::error::{AuthError, Kind, Result};
@@ -66,7 +66,7 @@ impl Operation for Register {
             return Err(taken(context)?);
         }
         context.progress(0, 2, "hashing the password");
-        KnownCosts::learn_own(context)?;
+        HashCosts::learn_own(context)?;
         let password = PasswordRecord::create(&self.password, context.settings, ports)?;
         let account = Account {
             email: self.email,

@@ -23,7 +23,7 @@ impl Operation for RequestEmailChange {
     const NAME: &'static str = "request_email_change";
     const TITLE: &'static str = "Ask for a code to change one's address";
     const EFFECT: Effect = Effect::Adds;
-    const REQUIRES: Requirement = Requirement::FreshSession;
+    const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = CodeSent;
 
     fn run(self, context: &ActorContext) -> Result<CodeSent> {

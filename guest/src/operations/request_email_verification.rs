@@ -78,14 +78,14 @@ pub(super) fn send(
             return Err(AuthError::too_many(throttle::CODES_WINDOW_SECONDS));
         }
     }
-    authority::settle(context, |context| {
+    authority::retry_on_conflict(context, |context| {
         let (account, head) = recipient(kind, email, context)?;
         let (code, slot) = Code::create(Purpose::Email, user_id, Some(email), context)?;
         let mut batch = Batch::new();
         slot.put(Purpose::Email, user_id, &mut batch, context);
         Chain::at(user_id, head).append(Event::success(operation), &mut batch, context)?;
         if kind == MessageKind::EmailChange {
-            notify::add_notice(MessageKind::EmailChangeRequested, &account, &mut batch);
+            notify::queue_notice(MessageKind::EmailChangeRequested, &account, &mut batch);
         }
         if !context.commit(batch)? {
             return Ok(None);

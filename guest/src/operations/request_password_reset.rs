@@ -7,7 +7,7 @@ use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::email::Email;
 use crate::domain::accounts::username::Username;
-use crate::domain::audit::{Chain, Event, Nobody};
+use crate::domain::audit::{Chain, Event, UnknownAccount};
 use crate::domain::credentials::email_code::{Code, Purpose};
 use crate::domain::notify;
 use crate::domain::throttle;
@@ -51,11 +51,11 @@ impl Operation for RequestPasswordReset {
         let who = Who::new(self.username, self.email)?;
         let name = who.name();
         throttle::count_reset(&name, context)?;
-        let nobody = Nobody::new("reset", &name, &context.ports)?;
+        let nobody = UnknownAccount::new("reset", &name, &context.ports)?;
         let user_id = who.user_id(context)?.unwrap_or(nobody.id());
         let quota = ["reset-codes", &user_id.to_string()];
         let may_send = throttle::may_send_code(&quota, context)?;
-        retry::settle(|| send(user_id, nobody, may_send, context))?;
+        retry::retry_on_conflict(|| send(user_id, nobody, may_send, context))?;
         Ok(ResetRequested {
             expires_in: context.settings.code_ttl.as_secs(),
         })
@@ -65,7 +65,12 @@ impl Operation for RequestPasswordReset {
 /// Puts a code into the slot of the account and sends it. With nobody to send one
 /// to, the same work is done on the slot and the chain of nobody, where it means
 /// nothing. `None`: a race was lost.
-fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &ActorContext) -> Result<Option<()>> {
+fn send(
+    user_id: Id,
+    nobody: UnknownAccount,
+    may_send: bool,
+    context: &ActorContext,
+) -> Result<Option<()>> {
     let ports = &context.ports;
     let (account, head) = Account::read(user_id, ports)?;
     let nobodys_head = record::read(Chain::head_key(nobody.id()), ports)?;
@@ -82,7 +87,7 @@ fn send(user_id: Id, nobody: Nobody, may_send: bool, context: &ActorContext) -> 
     let name = RequestPasswordReset::NAME;
     match recipient {
         Some(_) => Chain::at(user_id, head).append(Event::success(name), &mut batch, context)?,
-        None => Chain::of_nobody(nobody, nobodys_head).append(
+        None => Chain::of_unknown(nobody, nobodys_head).append(
             Event::refused(name, "no_recipient"),
             &mut batch,
             context,

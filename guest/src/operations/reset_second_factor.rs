@@ -47,7 +47,7 @@ impl Operation for ResetSecondFactor {
 
     fn run(self, context: &ActorContext) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = authority::settle(context, |context| {
+        let account = authority::retry_on_conflict(context, |context| {
             let governed = target.read_governed(context)?;
             let found = &governed.account;
             if found.value.second_factor.is_none() && found.value.enrolment.is_none() {
@@ -73,7 +73,7 @@ impl Operation for ResetSecondFactor {
             )?;
             let event = Event::success(Self::NAME).with_ended_keys(&ended);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            notify::add_notice(MessageKind::SecondFactorChanged, &account, &mut batch);
+            notify::queue_notice(MessageKind::SecondFactorChanged, &account, &mut batch);
             Ok(context.commit(batch)?.then_some(account))
         })?;
         Ok(UserView::from(account))

@@ -39,7 +39,7 @@ impl Operation for RevokeApiKey {
     type Output = RevokedApiKey;
 
     fn run(self, context: &ActorContext) -> Result<RevokedApiKey> {
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             let key = find(self.key_id, context)?;
             let (account, head) = Account::read(key.value.user_id, &context.ports)?;
             if let Some(account) = &account {

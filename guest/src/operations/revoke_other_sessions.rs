@@ -6,7 +6,7 @@ use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key::EndApiKeys;
-use crate::domain::sessions::session::{self, Own};
+use crate::domain::sessions::session::{self, CurrentLogin};
 use crate::error::Result;
 use crate::storage::batch::Batch;
 use crate::types::id::Id;
@@ -41,12 +41,12 @@ impl Operation for RevokeOtherSessions {
     type Output = RevokedOthers;
 
     fn run(self, context: &ActorContext) -> Result<RevokedOthers> {
-        authority::settle(context, |context| {
-            let Own {
+        authority::retry_on_conflict(context, |context| {
+            let CurrentLogin {
                 session,
                 account,
                 head,
-            } = Own::read(context)?;
+            } = CurrentLogin::read(context)?;
             let mut batch = Batch::new();
             let keys = self.end_api_keys;
             let ended =

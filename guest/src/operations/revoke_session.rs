@@ -42,7 +42,7 @@ impl Operation for RevokeSession {
 
     fn run(self, context: &ActorContext) -> Result<RevokedSession> {
         let user_id = context.actor().session()?.user_id;
-        authority::settle(context, |context| {
+        authority::retry_on_conflict(context, |context| {
             let session = Session::read(self.session_id, &context.ports)?;
             let Some(session) = session.filter(|session| session.value.user_id == user_id) else {
                 return Err(

@@ -39,8 +39,8 @@ impl Operation for RevokeToken {
     fn run(self, context: &ActorContext) -> Result<RevokedToken> {
         let token = self.token.expose();
         match session_of(token, context)? {
-            Some(session_id) => retry::settle(|| end_session(session_id, context))?,
-            None => retry::settle(|| end_api_key(token, context))?,
+            Some(session_id) => retry::retry_on_conflict(|| end_session(session_id, context))?,
+            None => retry::retry_on_conflict(|| end_api_key(token, context))?,
         }
         Ok(RevokedToken {})
     }

@@ -31,11 +31,11 @@ impl Operation for RotateApiKey {
     const NAME: &'static str = "rotate_api_key";
     const TITLE: &'static str = "Rotate an API key";
     const EFFECT: Effect = Effect::Replaces;
-    const REQUIRES: Requirement = Requirement::FreshSessionOr(API_KEYS_WRITE);
+    const REQUIRES: Requirement = Requirement::RecentLoginOr(API_KEYS_WRITE);
     type Output = NewApiKey;
 
     fn run(self, context: &ActorContext) -> Result<NewApiKey> {
-        authority::settle(context, |context| rotate(self.key_id, context))
+        authority::retry_on_conflict(context, |context| rotate(self.key_id, context))
     }
 }
 
@@ -67,7 +67,7 @@ fn rotate(key_id: Id, context: &ActorContext) -> Result<Option<NewApiKey>> {
     let event = Event::success(RotateApiKey::NAME).detail("key_id", key_id.to_string());
     Chain::at(user_id, head).append(event, &mut batch, context)?;
     if let Some(account) = &account {
-        notify::add_notice(MessageKind::ApiKeyCreated, &account.value, &mut batch);
+        notify::queue_notice(MessageKind::ApiKeyCreated, &account.value, &mut batch);
     }
     let new = NewApiKey::new(key, secret);
     Ok(context.commit(batch)?.then_some(new))

@@ -31,7 +31,7 @@ impl Operation for RotateSigningKey {
     type Output = SigningKeyList;
 
     fn run(self, context: &ActorContext) -> Result<SigningKeyList> {
-        let keys = authority::settle(context, |context| {
+        let keys = authority::retry_on_conflict(context, |context| {
             SigningKeys::load(context)?;
             let (Some(found), head) = SigningKeys::read(&context.ports)? else {
                 return Ok(None);

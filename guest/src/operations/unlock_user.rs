@@ -38,7 +38,7 @@ impl Operation for UnlockUser {
 
     fn run(self, context: &ActorContext) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = authority::settle(context, |context| unlock(&target, context))?;
+        let account = authority::retry_on_conflict(context, |context| unlock(&target, context))?;
         Ok(UserView::from(account))
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::domain::audit::Nobody;
+use crate::domain::audit::UnknownAccount;
 use crate::domain::context::Principal;
 use crate::domain::credentials::foreign_hash::{Cost, ForeignHash};
-use crate::domain::credentials::hash_costs::KnownCosts;
+use crate::domain::credentials::hash_costs::HashCosts;
 use crate::testing::World;
 use crate::types::secret::Secret;
 
@@ -456,10 +456,11 @@ fn one_more_cost_moves_its_share_of_the_names_and_no_more() {
     let world = World::new();
     let of = |costs: u32| -> Vec<Option<Cost>> {
         let costs: Vec<Cost> = (0..costs).map(|cost| Cost::Bcrypt { cost }).collect();
-        let known: KnownCosts = serde_json::from_value(json!({"costs": costs})).unwrap();
-        let nobody = |number: u32| Nobody::new("username", &number.to_string(), &world.ports());
+        let known: HashCosts = serde_json::from_value(json!({"costs": costs})).unwrap();
+        let nobody =
+            |number: u32| UnknownAccount::new("username", &number.to_string(), &world.ports());
         (0..1000)
-            .map(|number| known.of_nobody(nobody(number).unwrap()))
+            .map(|number| known.decoy_for(nobody(number).unwrap()))
             .collect()
     };
     for costs in [0, 1, 3, 9] {

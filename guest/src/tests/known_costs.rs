@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::audit::Nobody;
+use crate::domain::audit::UnknownAccount;
 use crate::domain::context::Principal;
 use crate::domain::credentials::foreign_hash::Cost;
-use crate::domain::credentials::hash_costs::KnownCosts;
+use crate::domain::credentials::hash_costs::HashCosts;
 use crate::testing::World;
 
 /// Of `an old password`, made by crypt(3) and Python's hashlib.
@@ -31,11 +31,11 @@ fn operate(world: &World, operation: &str, username: &str) {
 
 /// The costs of names without an account.
 fn costs(world: &World) -> Vec<Option<Cost>> {
-    let known = KnownCosts::read(&world.ports()).unwrap();
-    let nobody = |number: u32| Nobody::new("username", &number.to_string(), &world.ports());
+    let known = HashCosts::read(&world.ports()).unwrap();
+    let nobody = |number: u32| UnknownAccount::new("username", &number.to_string(), &world.ports());
     let names = 0..500;
     names
-        .map(|number| known.of_nobody(nobody(number).unwrap()))
+        .map(|number| known.decoy_for(nobody(number).unwrap()))
         .collect()
 }
 
@@ -203,7 +203,7 @@ fn whatever_makes_a_hash_of_ours_makes_its_cost_known() {
 fn costs_that_were_stored_before_there_was_a_count_stay() {
     let world = World::new();
     let record = json!({"costs": [{"pbkdf2-sha256": {"iterations": 1000, "output_length": 32}}]});
-    world.tamper(&KnownCosts::key(), Some(record.to_string().into_bytes()));
+    world.tamper(&HashCosts::key(), Some(record.to_string().into_bytes()));
     import(&world, json!([{"username": "a", "password_hash": PBKDF2}]));
     operate(&world, "delete_user", "a");
     assert!(has(&world, is_pbkdf2), "other accounts may have it");
@@ -214,11 +214,11 @@ fn of_two_that_leave_a_cost_at_once_none_is_forgotten() {
     let world = World::new();
     let user = |name: &str| json!({"username": name, "password_hash": PBKDF2});
     import(&world, json!([user("a"), user("b"), user("c")]));
-    let record = String::from_utf8(world.stored(&KnownCosts::key()).unwrap()).unwrap();
+    let record = String::from_utf8(world.stored(&HashCosts::key()).unwrap()).unwrap();
     assert!(record.contains("[3]"), "{record}");
     // Right before the commit of the first, the second has left.
     let overtaken = record.replace("[3]", "[2]");
-    let entry = (KnownCosts::key(), overtaken.into_bytes());
+    let entry = (HashCosts::key(), overtaken.into_bytes());
     world.overtaken_by.borrow_mut().push(entry);
     operate(&world, "delete_user", "a");
     assert!(has(&world, is_pbkdf2), "the third has it");

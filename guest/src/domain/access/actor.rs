@@ -28,14 +28,14 @@ pub enum Requirement {
     Session,
     /// The same, begun so lately that its owner must be there (ASVS 7.5.1), with the
     /// second factor if the account has one.
-    FreshSession,
+    RecentLogin,
     /// This permission.
     Permission(&'static str),
     /// A session for what concerns one's own account, this permission for what
     /// concerns others; which of them it is, [`super::authority::subject`] decides.
     SessionOr(&'static str),
     /// The same, and a session has to be fresh in either case.
-    FreshSessionOr(&'static str),
+    RecentLoginOr(&'static str),
 }
 
 impl Requirement {
@@ -43,7 +43,7 @@ impl Requirement {
     pub fn is_of_a_fresh_session(self) -> bool {
         matches!(
             self,
-            Requirement::FreshSession | Requirement::FreshSessionOr(_)
+            Requirement::RecentLogin | Requirement::RecentLoginOr(_)
         )
     }
 }

@@ -257,13 +257,13 @@ pub fn authorize<'a>(requirement: Requirement, context: &Context<'a>) -> Result<
             Principal::Operator => operator(requirement),
             _ => Authority::default(),
         },
-        Requirement::Session | Requirement::FreshSession => {
+        Requirement::Session | Requirement::RecentLogin => {
             let Principal::AccessToken(token) = &context.caller.principal else {
                 return Err(session::session_required());
             };
             of_token(token.expose(), requirement, context)?
         }
-        Requirement::Permission(_) | Requirement::SessionOr(_) | Requirement::FreshSessionOr(_) => {
+        Requirement::Permission(_) | Requirement::SessionOr(_) | Requirement::RecentLoginOr(_) => {
             authenticate(requirement, context)?
         }
     };
@@ -271,11 +271,11 @@ pub fn authorize<'a>(requirement: Requirement, context: &Context<'a>) -> Result<
     let acting = ActorContext::new(authority, context);
     match (requirement, acting.actor()) {
         (Requirement::Permission(name), _) => require_permission(name, &acting)?,
-        (Requirement::SessionOr(_) | Requirement::FreshSessionOr(_), Actor::User(_)) => {}
-        (Requirement::SessionOr(name) | Requirement::FreshSessionOr(name), _) => {
+        (Requirement::SessionOr(_) | Requirement::RecentLoginOr(_), Actor::User(_)) => {}
+        (Requirement::SessionOr(name) | Requirement::RecentLoginOr(name), _) => {
             require_permission(name, &acting)?;
         }
-        (Requirement::Nothing | Requirement::Session | Requirement::FreshSession, _) => {}
+        (Requirement::Nothing | Requirement::Session | Requirement::RecentLogin, _) => {}
     }
     Ok(acting)
 }
@@ -331,7 +331,7 @@ pub fn settle<'a, T>(
     mut attempt: impl FnMut(&ActorContext<'a>) -> Result<Option<T>>,
 ) -> Result<T> {
     let mut acting = context.clone();
-    retry::settle(|| {
+    retry::retry_on_conflict(|| {
         let settled = attempt(&acting)?;
         if settled.is_none() {
             acting = again(context.authority.requirement, context)?;

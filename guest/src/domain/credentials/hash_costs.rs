@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 
 use super::foreign_hash::Cost;
 use super::password::{HASH_BYTES, PasswordRecord};
-use crate::domain::audit::Nobody;
+use crate::domain::audit::UnknownAccount;
 use crate::domain::context::{self, Context};
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
@@ -43,7 +43,7 @@ pub const TOO_MANY: &str = "password_hash: accounts have imported hashes of 32 k
 /// what is ours need not be told apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Lists", into = "Lists")]
-pub struct KnownCosts {
+pub struct HashCosts {
     costs: Vec<Place>,
 }
 
@@ -65,11 +65,11 @@ struct Lists {
     accounts: Vec<Option<u64>>,
 }
 
-impl From<Lists> for KnownCosts {
-    fn from(lists: Lists) -> KnownCosts {
+impl From<Lists> for HashCosts {
+    fn from(lists: Lists) -> HashCosts {
         let counts = lists.accounts.into_iter().chain(std::iter::repeat(None));
         let places = lists.costs.into_iter().zip(counts);
-        KnownCosts {
+        HashCosts {
             costs: places
                 .map(|(cost, accounts)| Place { cost, accounts })
                 .collect(),
@@ -77,8 +77,8 @@ impl From<Lists> for KnownCosts {
     }
 }
 
-impl From<KnownCosts> for Lists {
-    fn from(known: KnownCosts) -> Lists {
+impl From<HashCosts> for Lists {
+    fn from(known: HashCosts) -> Lists {
         let places = known.costs.into_iter();
         let (costs, accounts) = places.map(|place| (place.cost, place.accounts)).unzip();
         Lists { costs, accounts }
@@ -91,25 +91,25 @@ impl Place {
     }
 }
 
-impl KnownCosts {
+impl HashCosts {
     /// Where it is stored.
     pub fn key() -> String {
         "known-costs".to_owned()
     }
 
     /// As it is stored now.
-    pub fn read(ports: &Ports) -> Result<KnownCosts> {
-        Ok(KnownCosts::of(record::read(KnownCosts::key(), ports)?))
+    pub fn read(ports: &Ports) -> Result<HashCosts> {
+        Ok(HashCosts::of(record::read(HashCosts::key(), ports)?))
     }
 
     /// Of the record as it was found.
-    pub fn of(found: Found<KnownCosts>) -> KnownCosts {
+    pub fn of(found: Found<HashCosts>) -> HashCosts {
         found.map(|found| found.value).unwrap_or_default()
     }
 
     /// The cost of a name that nobody has; `None`: as our own hashes. One more cost
     /// takes over its share of the names, and leaves the others where they were.
-    pub fn of_nobody(&self, nobody: Nobody) -> Option<Cost> {
+    pub fn of_nobody(&self, nobody: UnknownAccount) -> Option<Cost> {
         let mut chosen = None;
         for (index, place) in self.costs.iter().enumerate() {
             if !place.is_vacant() && draw(nobody, index).is_multiple_of(index as u64 + 2) {
@@ -181,16 +181,16 @@ impl KnownCosts {
 /// The record as it was read, to be stored in the batch of what changes it.
 pub struct Held {
     /// As it is to be.
-    pub known: KnownCosts,
-    was: Found<KnownCosts>,
+    pub known: HashCosts,
+    was: Found<HashCosts>,
 }
 
 impl Held {
     /// Reads it.
     pub fn read(ports: &Ports) -> Result<Held> {
-        let was = record::read::<KnownCosts>(KnownCosts::key(), ports)?;
+        let was = record::read::<HashCosts>(HashCosts::key(), ports)?;
         Ok(Held {
-            known: KnownCosts::of(was.clone()),
+            known: HashCosts::of(was.clone()),
             was,
         })
     }
@@ -205,7 +205,7 @@ impl Held {
             Some(was) => Expect::At(was.version.clone()),
             None => Expect::Absent,
         };
-        batch.put(KnownCosts::key(), expect, &self.known, None);
+        batch.put(HashCosts::key(), expect, &self.known, None);
     }
 
     fn is_as_it_was(&self) -> bool {
@@ -217,8 +217,8 @@ impl Held {
 
     /// Whether it was not changed since it was read.
     pub fn is_current(&self, ports: &Ports) -> Result<bool> {
-        let now = record::read::<KnownCosts>(KnownCosts::key(), ports)?;
-        let version = |found: &Found<KnownCosts>| found.as_ref().map(|it| it.version.clone());
+        let now = record::read::<HashCosts>(HashCosts::key(), ports)?;
+        let version = |found: &Found<HashCosts>| found.as_ref().map(|it| it.version.clone());
         Ok(version(&now) == version(&self.was))
     }
 }
@@ -237,7 +237,7 @@ pub fn release(password: &PasswordRecord, batch: &mut Batch, ports: &Ports) -> R
 
 /// A number that is the same for the same name and place, and tells nothing of
 /// the one for another place.
-fn draw(nobody: Nobody, place: usize) -> u64 {
+fn draw(nobody: UnknownAccount, place: usize) -> u64 {
     let mut hash = Sha256::new();
     hash.update(nobody.id().as_bytes());
     hash.update((place as u64).to_be_bytes());

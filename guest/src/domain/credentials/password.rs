@@ -300,7 +300,7 @@ impl PasswordRecord {
 
     /// Does the work of `verify` for an account that does not exist, so that
     /// time does not tell: that of a foreign hash of this cost, or of one of ours.
-    pub fn verify_nobody(
+    pub fn verify_decoy(
         password: &TypedPassword,
         cost: Option<Cost>,
         settings: &Settings,

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::recovery_code::{self, RecoveryCode, RecoveryCodeHash};
 use super::totp::{TotpCode, TotpSecret};
 use crate::domain::context::Context;
-use crate::domain::sessions::auth_method::Proof;
+use crate::domain::sessions::auth_method::AuthMethod;
 use crate::error::Result;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
@@ -105,7 +105,7 @@ impl SecondFactor {
         code: &Code,
         user_id: Id,
         context: &Context,
-    ) -> Result<Option<(SecondFactor, Proof)>> {
+    ) -> Result<Option<(SecondFactor, AuthMethod)>> {
         let mut used = self.clone();
         match code {
             Code::Totp(code) => {
@@ -115,7 +115,7 @@ impl SecondFactor {
                     return Ok(None);
                 };
                 used.last_step = step;
-                Ok(Some((used, Proof::Totp)))
+                Ok(Some((used, AuthMethod::Totp)))
             }
             Code::Recovery(code) => {
                 let set = &self.recovery_codes;
@@ -124,7 +124,7 @@ impl SecondFactor {
                     return Ok(None);
                 };
                 used.recovery_codes = rest;
-                Ok(Some((used, Proof::RecoveryCode)))
+                Ok(Some((used, AuthMethod::RecoveryCode)))
             }
         }
     }

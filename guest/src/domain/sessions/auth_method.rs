@@ -9,7 +9,7 @@ const MFA: &str = "mfa";
 
 /// How the owner of an account proved who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum AuthMethod {
     /// With the password.
     Password,
     /// With that and a one-time password.
@@ -18,15 +18,15 @@ pub enum Proof {
     RecoveryCode,
 }
 
-impl Proof {
+impl AuthMethod {
     /// The authentication method references of RFC 8176. That has no name for a
     /// recovery code (`otp` is a one-time password of RFC 4226 or 6238), so of
     /// one is told only that it was a second factor.
     pub fn amr(self) -> Vec<String> {
         let names: &[&str] = match self {
-            Proof::Password => &["pwd"],
-            Proof::Totp => &["pwd", "otp", MFA],
-            Proof::RecoveryCode => &["pwd", MFA],
+            AuthMethod::Password => &["pwd"],
+            AuthMethod::Totp => &["pwd", "otp", MFA],
+            AuthMethod::RecoveryCode => &["pwd", MFA],
         };
         names.iter().map(|name| (*name).to_owned()).collect()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::auth_method::{self, Proof};
+use super::auth_method::{self, AuthMethod};
 use super::refresh_token::{RefreshToken, RefreshTokenHash};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
@@ -78,7 +78,7 @@ impl Session {
     /// its first refresh token.
     pub fn begin(
         account: &Account,
-        proof: Proof,
+        proof: AuthMethod,
         context: &Context,
     ) -> Result<(Session, RefreshToken)> {
         let now = context.now();
@@ -155,7 +155,7 @@ impl Ground for Session {
 }
 
 /// The session and the account of who acts, to be changed together.
-pub struct Own {
+pub struct CurrentLogin {
     /// The session.
     pub session: Stored<Session>,
     /// The account.
@@ -164,11 +164,11 @@ pub struct Own {
     pub head: Found<Head>,
 }
 
-impl Own {
+impl CurrentLogin {
     /// Reads them. Whoever commits on the head was still logged in as they did.
     ///
     /// Fails with -32001 when the session is over by now.
-    pub fn read(context: &Context) -> Result<Own> {
+    pub fn read(context: &Context) -> Result<CurrentLogin> {
         let ActorId::User {
             user_id,
             session_id,
@@ -183,7 +183,7 @@ impl Own {
         if !session.value.is_alive(&account.value, context.now()) {
             return Err(AuthError::invalid_token());
         }
-        Ok(Own {
+        Ok(CurrentLogin {
             session,
             account,
             head,
