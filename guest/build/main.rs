@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// A file to compress, below `src`.
-const PASSWORDS: &str = "domain/blocklist/common-passwords.txt";
+const PASSWORDS: &str = "domain/credentials/blocklist/common-passwords.txt";
 /// A file to compress extracts of, below `src`.
-const SCHEMAS: &str = "operations/schemas.jsonl";
+const SCHEMAS: &str = "dispatch/schemas.jsonl";
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build");
@@ -31,7 +31,7 @@ fn read(file: &str) -> io::Result<String> {
         .map_err(|error| io::Error::other(format!("{} cannot be read: {error}", path.display())))
 }
 
-/// Compresses bytes for `packed::Packed` of the component.
+/// As `assets::Packed` of the component reads it.
 fn pack(bytes: &[u8], to: &Path) -> io::Result<()> {
     fs::write(to, miniz_oxide::deflate::compress_to_vec(bytes, 10))
 }

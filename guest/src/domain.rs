@@ -1,39 +1,15 @@
 //! The rules of authentication. Nothing here depends on MCP, WIT or a particular database.
+//!
+//! A rule that more than one operation follows belongs here; what only one does is in
+//! its file in [`operations`](crate::operations).
 
-pub mod access_token;
-pub mod account;
-pub mod actor;
-pub mod api_key;
-pub mod assurance;
+pub mod access;
+pub mod accounts;
+pub mod actor_id;
 pub mod audit;
-pub mod audit_check;
-pub mod authority;
-pub mod bearer;
-pub mod blocklist;
-pub mod challenge;
-pub mod code;
 pub mod context;
-pub mod email;
-pub mod foreign_hash;
-pub mod ground;
-pub mod id;
-pub mod known_costs;
-pub mod mac;
-pub mod message;
-pub mod moment;
-pub mod otpauth;
-pub mod password;
-pub mod permission;
-pub mod records;
-pub mod recovery_code;
-pub mod refresh_token;
-pub mod role;
-pub mod second_factor;
-pub mod secret;
-pub mod session;
-pub mod signing_key;
+pub mod credentials;
+pub mod notify;
+pub mod sessions;
 pub mod throttle;
-pub mod time;
-pub mod totp;
 pub mod trail;
-pub mod username;

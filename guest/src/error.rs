@@ -5,8 +5,8 @@ use std::ops::{Deref, DerefMut};
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::time::Timestamp;
 use crate::ports::Unavailable;
+use crate::types::time::Timestamp;
 
 /// Result of anything that can fail with an [`AuthError`].
 pub type Result<T> = std::result::Result<T, AuthError>;

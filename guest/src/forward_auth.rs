@@ -7,14 +7,14 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
+use crate::domain::accounts::permission::Permission;
 use crate::domain::context::{Context, Principal};
-use crate::domain::permission::Permission;
-use crate::domain::secret::Secret;
 use crate::error::{AuthError, FieldError, Kind, Result};
 use crate::mcp::{self, Request, Response};
 use crate::operations::{self, CheckPermission, Verification, VerifyToken};
 use crate::ports::Ports;
 use crate::settings::Settings;
+use crate::types::secret::Secret;
 
 /// Whose a request is, and what they may do.
 struct Subject {
@@ -49,7 +49,7 @@ pub fn verify(
         ports,
         settings,
         caller: &caller,
-        authority: Rc::default(),
+        standing: None,
         trail: Rc::default(),
         progress: None,
         log_level: None,

@@ -9,24 +9,24 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
 
+mod assets;
+#[cfg(any(target_family = "wasm", test, feature = "inside"))]
+pub mod component;
+mod dispatch;
 pub mod domain;
 pub mod error;
 pub mod forward_auth;
 #[cfg(any(test, feature = "edge"))]
 pub mod http;
-#[cfg(any(test, feature = "inside"))]
-pub mod inside;
 mod json;
 pub mod mcp;
 pub mod operations;
-mod packed;
 pub mod ports;
-mod printable;
 pub mod settings;
+pub mod storage;
+pub mod types;
 mod unicode;
 
-#[cfg(target_family = "wasm")]
-mod component;
 #[cfg(all(test, not(feature = "testing")))]
 mod testing;
 #[cfg(feature = "testing")]

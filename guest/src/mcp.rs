@@ -5,95 +5,42 @@
 //! is stateless (the modern era). Clients mix the two, so each message is judged
 //! by itself, in [`era`].
 
-mod admission;
-mod completion;
+mod api_key_gate;
+mod call;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod credentials;
 mod era;
-mod failure;
-mod lifecycle;
+mod error;
 mod message;
-mod prompts;
-mod resources;
-mod tools;
+mod methods;
+pub mod protocol;
 
 use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
+use crate::dispatch::input;
 use crate::domain::context::{Caller, Context, Principal, Progress, Source};
-use crate::domain::secret::Secret;
 use crate::error::AuthError;
 use crate::json;
-use crate::operations;
 use crate::ports::{LogLevel, Ports};
 use crate::settings::Settings;
+use crate::types::secret::Secret;
 
+use call::{Call, MethodResult};
 use credentials::Credentials;
 use era::Era;
-pub(crate) use failure::retry_after;
-use failure::{Failure, RpcError};
+pub(crate) use error::retry_after;
+use error::{Failure, RpcError};
 use message::{Message, RequestMessage};
-
-/// The versions that are spoken, newest first.
-pub const SUPPORTED_VERSIONS: [&str; 5] = [
-    "2026-07-28",
-    "2025-11-25",
-    "2025-06-18",
-    "2025-03-26",
-    "2024-11-05",
-];
-
-/// How long clients may keep what changes only with the version of the component.
-const STATIC_TTL_MS: u64 = 60 * 60 * 1000;
-
-/// The most messages in one JSON-RPC batch.
-pub const MAX_BATCH: usize = 64;
-
-/// What the name of each tool begins with.
-pub const TOOL_PREFIX: &str = "user-auth_";
-
-/// What carried a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// Streamable HTTP: one POST.
-    Http,
-    /// One line of standard input, written by the local operator.
-    Stdio,
-}
-
-/// One message, or one batch of the versions that had them.
-pub struct Request {
-    /// What carried it.
-    pub transport: Transport,
-    /// Header fields, their names in lower case.
-    pub headers: Vec<(String, String)>,
-    /// The IP address that it came from.
-    pub peer: Option<String>,
-    /// The message.
-    pub body: Vec<u8>,
-}
-
-/// The answer.
-#[derive(Debug)]
-pub struct Response {
-    /// The HTTP status.
-    pub status: u16,
-    /// Header fields.
-    pub headers: Vec<(String, String)>,
-    /// None: there is nothing to answer.
-    pub body: Option<Vec<u8>>,
-}
-
-/// The name of the tool that runs an operation.
-pub fn tool_name(operation: &str) -> String {
-    format!("{TOOL_PREFIX}{operation}")
-}
+use methods::{completion, lifecycle, prompts, resources, tools};
+use protocol::MAX_BATCH;
+pub use protocol::{Request, Response, Transport};
 
 /// Answers one message. What is wrong is told in the response.
 pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response {
-    if let Err(refusal) = admission::check(request, settings, ports) {
+    if let Err(refusal) = api_key_gate::check(request, settings, ports) {
         return refusal;
     }
     let caller = caller(request);
@@ -132,7 +79,7 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
 
 /// Whether a request says clearly who calls; `Err` is its answer when it does not.
 pub(crate) fn check_credentials(request: &Request, ports: Ports) -> Result<(), Response> {
-    admission::credentials(request, ports).map(drop)
+    api_key_gate::credentials(request, ports).map(drop)
 }
 
 /// Answers any message, when nothing can run, with the reason.
@@ -148,7 +95,7 @@ pub fn refuse(body: &[u8], error: &AuthError, ports: Ports) -> Response {
     };
     let object = error.to_object(ports.clock.now());
     let body = response(id, "error", object);
-    json_response(error.kind.status(), failure::headers(error), &body)
+    json_response(error.kind.status(), error::headers(error), &body)
 }
 
 /// One body that came in, with all that is needed to answer it.
@@ -158,17 +105,6 @@ struct Exchange<'a> {
     ports: Ports<'a>,
     caller: &'a Caller,
 }
-
-/// What one method gets to see.
-struct Call<'a> {
-    era: Era,
-    method: &'a str,
-    params: &'a Map<String, Value>,
-    context: Context<'a>,
-}
-
-/// What a method gives: the JSON-RPC `result`, or why there is none.
-type MethodResult = Result<Value, Failure>;
 
 /// The JSON-RPC response to one request.
 struct Answer {
@@ -262,9 +198,9 @@ impl Exchange<'_> {
             Err(Failure::Auth(error)) => {
                 let object = error.to_object(self.ports.clock.now());
                 Answer {
-                    status: failure::status(&error, era),
-                    headers: failure::headers(&error),
-                    body: response(request.id.clone(), "error", failure::in_era(object, era)),
+                    status: era::status(&error, era),
+                    headers: error::headers(&error),
+                    body: response(request.id.clone(), "error", era::in_era(object, era)),
                 }
             }
         }
@@ -284,7 +220,7 @@ impl Exchange<'_> {
             ports: self.ports,
             settings: self.settings,
             caller: self.caller,
-            authority: Rc::default(),
+            standing: None,
             trail: Rc::default(),
             progress: token.filter(message::is_id).map(|token| Progress { token }),
             log_level,
@@ -293,14 +229,6 @@ impl Exchange<'_> {
 
     fn header(&self, name: &str) -> Option<&str> {
         self.request.header(name)
-    }
-}
-
-impl Request {
-    fn header(&self, name: &str) -> Option<&str> {
-        let mut fields = self.headers.iter();
-        let (_, value) = fields.find(|(field, _)| field == name)?;
-        Some(value.trim_matches([' ', '\t']))
     }
 }
 
@@ -324,43 +252,8 @@ impl Call<'_> {
             ("prompts/get", _) => prompts::get(self),
             ("completion/complete", _) => completion::complete(self),
             _ => Err(RpcError::new(-32601, "Method not found", 404)
-                .data(json!({"method": operations::shortened(self.method)}))
+                .data(json!({"method": input::shortened(self.method)}))
                 .into()),
-        }
-    }
-
-    /// A parameter that must be there, as text.
-    fn text(&self, name: &str) -> Result<&str, RpcError> {
-        match self.params.get(name) {
-            Some(Value::String(text)) => Ok(text),
-            Some(_) => Err(RpcError::invalid_params(&format!(
-                "$.params.{name}: expected a string"
-            ))),
-            None => Err(RpcError::invalid_params(&format!(
-                "$.params.{name}: is missing"
-            ))),
-        }
-    }
-
-    /// A parameter that may be left out, as an object.
-    fn object(&self, name: &str) -> Result<Map<String, Value>, RpcError> {
-        match self.params.get(name) {
-            None => Ok(Map::new()),
-            Some(given) => json::into_fields(given.clone()).map_err(|_| {
-                RpcError::invalid_params(&format!("$.params.{name}: expected an object"))
-            }),
-        }
-    }
-
-    /// Every list fits one page, so that there is no cursor to come back with.
-    fn first_page(&self) -> Result<(), RpcError> {
-        match self.params.get("cursor") {
-            None | Some(Value::Null) => Ok(()),
-            // That of clients whose language has no other way to say that there is none.
-            Some(Value::String(cursor)) if cursor.is_empty() => Ok(()),
-            Some(_) => Err(RpcError::invalid_params(
-                "$.params.cursor: is not one of ours",
-            )),
         }
     }
 }

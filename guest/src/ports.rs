@@ -6,9 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::domain::id::Id;
-use crate::domain::secret::Secret;
-use crate::domain::time::Timestamp;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
+use crate::types::time::Timestamp;
 
 /// A capability of the host failed to do its work (`types.unavailable`).
 #[derive(Clone, Debug)]
@@ -201,6 +201,13 @@ pub trait Clock {
 pub trait Random {
     /// Fills `buffer` with random bytes.
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable>;
+
+    /// A new id, like no other.
+    fn id(&self) -> Result<Id, Unavailable> {
+        let mut bytes = [0; 16];
+        self.fill(&mut bytes)?;
+        Ok(Id::from_bytes(bytes))
+    }
 }
 
 /// The severity of a line in the operator's log.

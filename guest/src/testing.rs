@@ -7,13 +7,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
+use crate::component::builtin::{Hash, MemoryStore};
 use crate::domain::context::{Caller, Context, Principal, Source};
-use crate::domain::time::Timestamp;
-use crate::inside::{Hash, MemoryStore};
 use crate::mcp;
 use crate::operations;
 use crate::ports::*;
 use crate::settings::Settings;
+use crate::types::time::Timestamp;
 
 /// A world that holds still: time passes only when a test says so.
 pub struct World {
@@ -134,7 +134,7 @@ impl World {
             ports: self.ports(),
             settings: &self.settings,
             caller: &self.caller,
-            authority: Rc::default(),
+            standing: None,
             trail: Rc::default(),
             progress: None,
             log_level: None,
@@ -265,7 +265,9 @@ fn assert_complete(operation: &str, output: &Value) {
 
     static REQUIRED: OnceLock<BTreeMap<&str, Value>> = OnceLock::new();
     let required = REQUIRED.get_or_init(|| {
-        let all = operations::TABLE.iter().zip(operations::schemas::all());
+        let all = operations::TABLE
+            .iter()
+            .zip(crate::dispatch::schemas::all());
         all.map(|(definition, mut schemas)| (definition.name, schemas.output["required"].take()))
             .collect()
     });

@@ -6,6 +6,7 @@ mod classes;
 mod context;
 #[cfg(test)]
 mod oracles;
+pub mod printable;
 mod profiles;
 mod unfit;
 
@@ -56,6 +57,16 @@ fn normalized(
 /// from pages and files.
 pub fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'))
+}
+
+/// What people typed or copied, without what may stand between the characters of a
+/// code: blanks and line breaks of any kind, and hyphens, which word processors make
+/// others of (U+2010 to U+2015).
+pub fn without_separators(typed: &str) -> impl Iterator<Item = char> {
+    let is_hyphen = |c: char| c == '-' || ('\u{2010}'..='\u{2015}').contains(&c);
+    typed
+        .chars()
+        .filter(move |c| !c.is_whitespace() && !is_hyphen(*c))
 }
 
 #[cfg(test)]

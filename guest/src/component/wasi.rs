@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::domain::time::Timestamp;
 use crate::ports::{Clock, Random, Unavailable};
+use crate::types::time::Timestamp;
 
 /// What WASI has.
 pub struct Wasi;

@@ -7,18 +7,19 @@
 //! head decides races between changes: a caller that reads the head first, and commits on
 //! it, has seen the account as it is.
 
+pub mod verify;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::authority;
-use super::context::Context;
-use super::id::Id;
-use super::mac;
-use super::records::{self, Batch, Found, Stored};
-use super::throttle;
-use super::time::Timestamp;
+use super::context::{self, Context};
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
+use crate::storage::batch::Batch;
+use crate::storage::record::{self, Found, Stored};
+use crate::types::id::Id;
+use crate::types::mac;
+use crate::types::time::Timestamp;
 
 /// How long the records of attempts on an unknown name are kept.
 const UNKNOWN_TTL_MS: u64 = 24 * 60 * 60 * 1000;
@@ -136,7 +137,7 @@ pub struct UnknownAccount(Id);
 impl UnknownAccount {
     /// Returns the same pseudonym for the same kind of input and the same text.
     pub fn new(kind: &str, text: &str, ports: &Ports) -> Result<UnknownAccount> {
-        let pseudonym = throttle::pseudonym(&["nobody", kind, text], ports)?;
+        let pseudonym = mac::pseudonym(&["nobody", kind, text], ports)?;
         Ok(UnknownAccount(Id::from_bytes(pseudonym)))
     }
 
@@ -225,7 +226,7 @@ impl Chain {
             outcome: event.outcome.to_owned(),
             actor: match event.actor {
                 Some(user_id) => user_id.to_string(),
-                None => context.actor().name(),
+                None => context.actor_id().name(),
             },
             source: context.caller.source.as_str().to_owned(),
             details: event.details,
@@ -300,15 +301,15 @@ pub fn record_refusal(event: Event, subject: AuditSubject, context: &Context) ->
         return Ok(());
     };
     let id = subject.id();
-    authority::retry_on_conflict(context, |context| {
-        let head = records::read(Chain::head_key(id), &context.ports)?;
+    context::settle(context, |context| {
+        let head = record::read(Chain::head_key(id), &context.ports)?;
         let chain = match subject {
             AuditSubject::Account(user_id) => Chain::at(user_id, head),
             AuditSubject::Unknown(unknown) => Chain::of_unknown(unknown, head),
         };
         let mut batch = Batch::new();
         chain.append(event.clone(), &mut batch, context)?;
-        Ok(batch.commit(context)?.then_some(()))
+        Ok(context.commit(batch)?.then_some(()))
     })
 }
 

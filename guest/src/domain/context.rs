@@ -1,18 +1,20 @@
-//! The context that an operation runs in.
+//! What the rules run with: the ports, the settings, who calls, and as whom they commit.
 
 use std::net::IpAddr;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::actor::Actor;
-use super::authority::Authority;
-use super::secret::Secret;
-use super::time::Timestamp;
+use super::actor_id::ActorId;
 use super::trail::Trail;
+use crate::error::Result;
 use crate::json;
-use crate::ports::{LogLevel, Ports};
+use crate::ports::{Credential, LogLevel, Ports};
 use crate::settings::Settings;
+use crate::storage::batch::{Batch, CommitGuard};
+use crate::storage::retry;
+use crate::types::secret::Secret;
+use crate::types::time::Timestamp;
 
 /// The credential of a caller.
 #[derive(Clone, Debug)]
@@ -25,6 +27,18 @@ pub enum Principal {
     ApiKey(Secret),
     /// The operator who runs the host: standard input and the command line.
     Operator,
+}
+
+impl Principal {
+    /// The sort of it, for the audit log.
+    pub fn credential(&self) -> Credential {
+        match self {
+            Principal::Anonymous => Credential::Anonymous,
+            Principal::AccessToken(_) => Credential::AccessToken,
+            Principal::ApiKey(_) => Credential::ApiKey,
+            Principal::Operator => Credential::Operator,
+        }
+    }
 }
 
 /// The origin of a call for throttling: an IPv4 address, the /64 of an IPv6 address, which
@@ -69,7 +83,17 @@ pub struct Progress {
     pub token: Value,
 }
 
-/// The context that an operation runs in.
+/// What the power of an actor rests on: every batch of the actor expects that it still
+/// does. [`Authority`](super::access::authority::Authority) is one.
+pub trait Standing: CommitGuard {
+    /// Whose it is.
+    fn actor_id(&self) -> ActorId;
+
+    /// The same, verified again, after a race was lost.
+    fn renew(&self, context: &Context) -> Result<Rc<dyn Standing>>;
+}
+
+/// What the rules run with.
 #[derive(Clone)]
 pub struct Context<'a> {
     /// The capabilities of the host.
@@ -78,9 +102,10 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// The caller, not yet verified.
     pub caller: &'a Caller,
-    /// The verified actor of the operation, and what its authority depends on.
-    pub authority: Rc<Authority>,
-    /// The recorder for the audit log.
+    /// Who acts, as far as the operation had it verified, and what their power
+    /// rests on; none: nobody, on nothing.
+    pub standing: Option<Rc<dyn Standing>>,
+    /// What the audit log is to be told of the operation.
     pub trail: Rc<Trail>,
     /// `None` if the client did not ask for progress.
     pub progress: Option<Progress>,
@@ -91,8 +116,16 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     /// Returns the actor, as far as the operation had it verified.
-    pub fn actor(&self) -> &Actor {
-        self.authority.actor()
+    pub fn actor_id(&self) -> ActorId {
+        let standing = self.standing.as_ref();
+        standing.map_or(ActorId::Anonymous, |standing| standing.actor_id())
+    }
+
+    /// Commits a batch, if the power of the actor rests on what it did. Returns `false`
+    /// when a race was lost: nothing happened, and all that was read has to be read again.
+    pub fn commit(&self, batch: Batch) -> Result<bool> {
+        let guard = self.standing.as_deref();
+        batch.commit(guard.map(|guard| guard as &dyn CommitGuard), &self.ports)
     }
 
     /// Returns the time now.
@@ -131,6 +164,24 @@ impl Context<'_> {
         });
         self.ports.client.notify(&json::text(&notification));
     }
+}
+
+/// Tries until an attempt is not overtaken: `None` says that it lost a race. Each new
+/// attempt begins with the standing of the actor as it is by then.
+pub fn settle<'a, T>(
+    context: &Context<'a>,
+    mut attempt: impl FnMut(&Context<'a>) -> Result<Option<T>>,
+) -> Result<T> {
+    let mut acting = context.clone();
+    retry::retry_on_conflict(|| {
+        let settled = attempt(&acting)?;
+        if settled.is_none()
+            && let Some(standing) = &context.standing
+        {
+            acting.standing = Some(standing.renew(context)?);
+        }
+        Ok(settled)
+    })
 }
 
 #[cfg(test)]

@@ -23,17 +23,15 @@
 
 use std::time::Duration;
 
-use hmac::Mac;
-
-use super::account::Account;
-use super::actor::Actor;
+use super::accounts::account::Account;
+use super::actor_id::ActorId;
 use super::audit::UnknownAccount;
 use super::context::Context;
-use super::id::Id;
-use super::mac;
-use super::records::Batch;
 use crate::error::{AuthError, Result};
 use crate::ports::{Entry, Expect, Ports};
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
+use crate::types::mac;
 
 /// How long attempts without a success count, from the first.
 const CONSECUTIVE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -378,7 +376,7 @@ pub fn count_registration(context: &Context) -> Result<()> {
 
 /// The operator may register any number of accounts.
 fn has_registration_rate(context: &Context) -> bool {
-    !matches!(context.actor(), Actor::Operator)
+    context.actor_id() != ActorId::Operator
 }
 
 /// Counts a failure of the caller's source.
@@ -394,22 +392,8 @@ pub fn count_failure(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Returns a pseudonym, so that the store does not reveal which names were tried, or from
-/// where.
-pub fn pseudonym(parts: &[&str], ports: &Ports) -> Result<[u8; 16]> {
-    let mut mac = mac::keyed("pseudonym", ports)?;
-    for part in parts {
-        mac.update(&(part.len() as u64).to_be_bytes());
-        mac.update(part.as_bytes());
-    }
-    let mac: [u8; 32] = mac.finalize().into_bytes().into();
-    let mut pseudonym = [0; 16];
-    pseudonym.copy_from_slice(&mac[..16]);
-    Ok(pseudonym)
-}
-
 fn name(parts: &[&str], ports: &Ports) -> Result<String> {
-    Ok(mac::to_hex(&pseudonym(parts, ports)?))
+    Ok(mac::to_hex(&mac::pseudonym(parts, ports)?))
 }
 
 fn secret_name(authenticator: Authenticator, ports: &Ports) -> Result<String> {

@@ -4,27 +4,18 @@ use std::cell::{Cell, RefCell};
 
 use serde_json::Value;
 
-use super::actor::Actor;
-use super::context::Principal;
-use super::id::Id;
+use super::actor_id::ActorId;
 use crate::ports::{Audit, Credential};
+use crate::types::id::Id;
 
 /// The facts known so far about one operation.
 #[derive(Default)]
 pub struct Trail {
     is_wanted: bool,
     credential: Cell<Option<Credential>>,
-    who: Cell<Option<Who>>,
+    actor: Cell<ActorId>,
     account: Cell<Option<Id>>,
     input: RefCell<Option<String>>,
-}
-
-/// The facts about an actor that the audit log needs.
-#[derive(Clone, Copy)]
-enum Who {
-    User { user_id: Id, session_id: Id },
-    ApiKey(Id),
-    Operator,
 }
 
 impl Trail {
@@ -43,31 +34,14 @@ impl Trail {
     }
 
     /// Records the kind of credential that the caller presented.
-    pub fn shown(&self, principal: &Principal) {
-        self.credential.set(Some(match principal {
-            Principal::Anonymous => Credential::Anonymous,
-            Principal::AccessToken(_) => Credential::AccessToken,
-            Principal::ApiKey(_) => Credential::ApiKey,
-            Principal::Operator => Credential::Operator,
-        }));
+    pub fn shown(&self, credential: Credential) {
+        self.credential.set(Some(credential));
     }
 
     /// Records the actor that the caller turned out to be, whether or not it is permitted
     /// to do what it asked for.
-    pub fn acts(&self, actor: &Actor) {
-        self.who.set(match actor {
-            Actor::Anonymous => None,
-            Actor::User(session) => Some(Who::User {
-                user_id: session.user_id,
-                session_id: session.session_id,
-            }),
-            Actor::Bearer(claims) => Some(Who::User {
-                user_id: claims.sub,
-                session_id: claims.sid,
-            }),
-            Actor::ApiKey(key) => Some(Who::ApiKey(key.key_id)),
-            Actor::Operator => Some(Who::Operator),
-        });
+    pub fn acts(&self, actor: ActorId) {
+        self.actor.set(actor);
     }
 
     /// Records the existing account that the operation is about. The first call counts.
@@ -94,21 +68,16 @@ impl Trail {
     /// The input of unauthenticated calls about unknown accounts is omitted: an unknown
     /// user name may be a password that was typed into the wrong field.
     pub fn audit(&self) -> Audit {
-        let who = self.who.get();
+        let actor = self.actor.get();
         let account = self.account.get();
-        let is_of_somebody = who.is_some() || account.is_some();
-        let (actor, session_id) = match who {
-            None => (None, None),
-            Some(Who::User {
-                user_id,
-                session_id,
-            }) => (Some(user_id.to_string()), Some(session_id)),
-            Some(Who::ApiKey(key_id)) => (Some(format!("api-key/{key_id}")), None),
-            Some(Who::Operator) => (Some("operator".to_owned()), None),
+        let is_of_somebody = actor != ActorId::Anonymous || account.is_some();
+        let session_id = match actor {
+            ActorId::User { session_id, .. } => Some(session_id),
+            ActorId::Anonymous | ActorId::ApiKey(_) | ActorId::Operator => None,
         };
         Audit {
             credential: self.credential.get().unwrap_or(Credential::Anonymous),
-            actor,
+            actor: (actor != ActorId::Anonymous).then(|| actor.name()),
             session_id,
             account,
             input: self.input.take().filter(|_| is_of_somebody),

@@ -7,8 +7,9 @@ mod input_required;
 use serde_json::{Value, json};
 
 use super::era::Era;
-use super::failure::RpcError;
-use super::{Call, MethodResult, prompts, resources, tools};
+use super::error::RpcError;
+use super::methods::{prompts, resources, tools};
+use super::{Call, MethodResult};
 use crate::ports::LogLevel;
 
 /// A 1x1 image.

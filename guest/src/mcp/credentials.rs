@@ -1,7 +1,7 @@
 //! What a request over HTTP shows to say who calls.
 
-use super::Request;
-use crate::domain::api_key;
+use super::protocol::Request;
+use crate::domain::credentials::api_key;
 
 /// The access token and the API key of a request, good or not.
 pub struct Credentials<'a> {

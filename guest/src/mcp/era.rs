@@ -4,11 +4,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::failure::RpcError;
+use super::error::RpcError;
 use super::message::RequestMessage;
-use super::{Request, SUPPORTED_VERSIONS, Transport, lifecycle};
+use super::protocol::{Request, SUPPORTED_VERSIONS, Transport};
+use crate::dispatch::input;
+use crate::error::{AuthError, Kind};
 use crate::json;
-use crate::operations;
 use crate::settings::ToolErrors;
 
 const MODERN: &str = SUPPORTED_VERSIONS[0];
@@ -24,6 +25,17 @@ pub enum Era {
     Modern,
 }
 
+impl RpcError {
+    /// Handshake clients read the bodies of successful HTTP answers only, so an
+    /// error of a request that was understood is none of HTTP's there.
+    pub fn in_era(mut self, era: Era) -> RpcError {
+        if era != Era::Modern {
+            self.status = 200;
+        }
+        self
+    }
+}
+
 impl Era {
     /// Adds to a result what every result of the era carries.
     pub fn finish(self, mut result: Value) -> Value {
@@ -33,7 +45,7 @@ impl Era {
                 .or_insert_with(|| json!("complete"));
             fields.insert(
                 "_meta".to_owned(),
-                json!({"io.modelcontextprotocol/serverInfo": lifecycle::server_info()}),
+                json!({"io.modelcontextprotocol/serverInfo": server_info()}),
             );
         }
         result
@@ -127,7 +139,7 @@ fn is_spoken(version: &str) -> bool {
 }
 
 fn unsupported(message: &str, version: &str) -> RpcError {
-    let requested = operations::shortened(version);
+    let requested = input::shortened(version);
     RpcError::new(-32022, message, 400)
         .data(json!({"supported": SUPPORTED_VERSIONS, "requested": requested}))
 }
@@ -177,4 +189,31 @@ fn decode(value: &str) -> Option<String> {
         None => Some(value.to_owned()),
         Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok(),
     }
+}
+
+/// The HTTP status of a failure of the service, where it is the transport's to
+/// tell: not to handshake clients, for the same reason as above.
+pub fn status(error: &AuthError, era: Era) -> u16 {
+    match era {
+        Era::Modern => error.kind.status(),
+        Era::Handshake(_) => 200,
+    }
+}
+
+/// The error object, without the code that 2026-07-28 forbids.
+pub fn in_era(mut object: Value, era: Era) -> Value {
+    if era == Era::Modern && object["code"] == Kind::Authorization.code() {
+        object["code"] = Kind::Application.code().into();
+    }
+    object
+}
+
+/// `serverInfo`.
+pub fn server_info() -> Value {
+    json!({
+        "name": "user-auth",
+        "title": "UserAuth",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": "Authentication for AI agents and the services around them",
+    })
 }

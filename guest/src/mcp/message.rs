@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::failure::RpcError;
+use super::error::RpcError;
 use crate::json;
 
 /// A request, which is answered.

@@ -2,22 +2,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::EndApiKeys;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, AuditSubject, Chain, Event};
-use crate::domain::authority;
-use crate::domain::code;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::known_costs::{self, HashCosts};
-use crate::domain::message;
-use crate::domain::password::{self, Owner, Password, PasswordRecord, TypedPassword};
-use crate::domain::records::Batch;
-use crate::domain::session::{self, CurrentLogin};
+use crate::domain::credentials::api_key::EndApiKeys;
+use crate::domain::credentials::blocklist::Owner;
+use crate::domain::credentials::email_code;
+use crate::domain::credentials::hash_costs::{self, HashCosts};
+use crate::domain::credentials::password::{self, Password, PasswordRecord, TypedPassword};
+use crate::domain::notify;
+use crate::domain::sessions::session::{self, CurrentLogin};
 use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Changes the caller's password. Ends all other sessions of the account, the API keys
 /// that they may have created, and all codes sent for the account. Requires the current
@@ -53,7 +53,7 @@ impl Operation for ChangePassword {
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = ChangedPassword;
 
-    fn run(self, context: &Context) -> Result<ChangedPassword> {
+    fn run(self, context: &ActorContext) -> Result<ChangedPassword> {
         let account = read(context)?.account.value;
         let owner = Owner {
             username: &account.username,
@@ -76,7 +76,7 @@ impl Operation for ChangePassword {
 }
 
 /// Reads the account and the session in which the password is changed.
-fn read(context: &Context) -> Result<CurrentLogin> {
+fn read(context: &ActorContext) -> Result<CurrentLogin> {
     CurrentLogin::read(context)
 }
 
@@ -87,7 +87,11 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn on(password: PasswordRecord, given: &TypedPassword, context: &Context) -> Result<Verdict> {
+    fn on(
+        password: PasswordRecord,
+        given: &TypedPassword,
+        context: &ActorContext,
+    ) -> Result<Verdict> {
         let is_right = password.verify(given, &context.ports)?;
         Ok(Verdict { password, is_right })
     }
@@ -99,7 +103,7 @@ impl ChangePassword {
         &self,
         verdict: &mut Verdict,
         new: &PasswordRecord,
-        context: &Context,
+        context: &ActorContext,
     ) -> Result<Option<ChangedPassword>> {
         let CurrentLogin {
             session,
@@ -122,7 +126,7 @@ impl ChangePassword {
             ));
         }
         let mut batch = Batch::new();
-        known_costs::release(&account.value.password, &mut batch, &context.ports)?;
+        hash_costs::release(&account.value.password, &mut batch, &context.ports)?;
         let change = |account: &mut Account| account.set_password(new.clone());
         let mut changed = account.value.clone();
         change(&mut changed);
@@ -131,11 +135,11 @@ impl ChangePassword {
         throttle::know_source(Authenticator::password_of(&changed), &mut batch, context)?;
         let keys = self.end_api_keys;
         let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
-        code::end_all(account.value.user_id, &mut batch);
+        email_code::end_all(account.value.user_id, &mut batch);
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-        message::queue_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
-        Ok(batch.commit(context)?.then_some(ChangedPassword {
+        notify::queue_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
+        Ok(context.commit(batch)?.then_some(ChangedPassword {
             session_id: session.value.session_id,
             ended_api_keys: ended,
         }))

@@ -2,14 +2,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::{self, Actor, Requirement};
-use crate::domain::api_key::ApiKey;
-use crate::domain::bearer::Bearer;
-use crate::domain::context::{Context, Principal};
-use crate::domain::id::Id;
-use crate::domain::permission::Permission;
-use crate::domain::secret::Secret;
+use crate::domain::access::actor::{Actor, Requirement};
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::permission::Permission;
+use crate::domain::context::Principal;
+use crate::domain::credentials::api_key::ApiKey;
+use crate::domain::sessions::bearer::Bearer;
 use crate::error::{AuthError, FieldError, Result};
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Checks whether the owner of an access token has a permission or, without a token,
 /// whether the caller has it. Returns `allowed` and, if known, the user id. An invalid
@@ -45,7 +46,7 @@ impl Operation for CheckPermission {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Decision;
 
-    fn run(self, context: &Context) -> Result<Decision> {
+    fn run(self, context: &ActorContext) -> Result<Decision> {
         let actor = match &self.token {
             Some(token) => owner_of(token, self.audience.as_deref(), context)?,
             // A caller's own credential is valid for this service only.
@@ -53,14 +54,14 @@ impl Operation for CheckPermission {
             None => caller(context)?,
         };
         Ok(Decision {
-            allowed: actor::may(&actor, &self.permission, context)?,
+            allowed: authority::is_permitted(&actor, &self.permission, context)?,
             sub: actor.user_id(),
         })
     }
 }
 
 /// Returns the caller, which is anonymous if its credential is invalid.
-fn caller(context: &Context) -> Result<Actor> {
+fn caller(context: &ActorContext) -> Result<Actor> {
     match &context.caller.principal {
         Principal::Anonymous => Ok(Actor::Anonymous),
         Principal::AccessToken(token) => owner_of(token, None, context),
@@ -77,8 +78,8 @@ fn audience_of_nothing() -> AuthError {
     AuthError::invalid(vec![FieldError::new("token", problem)])
 }
 
-fn owner_of(token: &Secret, audience: Option<&str>, context: &Context) -> Result<Actor> {
+fn owner_of(token: &Secret, audience: Option<&str>, context: &ActorContext) -> Result<Actor> {
     let audience = audience.unwrap_or(&context.settings.audience);
     let bearer = Bearer::of(audience, token.expose(), context)?;
-    Ok(bearer.map_or(Actor::Anonymous, Bearer::into_actor))
+    Ok(bearer.map_or(Actor::Anonymous, Actor::from))
 }

@@ -3,18 +3,20 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Effect, Operation, Tokens};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::assurance::AuthMethod;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, AuditSubject, Chain, Event, Head};
-use crate::domain::challenge::{self, LoginChallenge};
-use crate::domain::context::Context;
-use crate::domain::records::{self, Batch, Found, Stored};
-use crate::domain::second_factor::Code;
-use crate::domain::secret::Secret;
+use crate::domain::credentials::second_factor::Code;
+use crate::domain::sessions::auth_method::AuthMethod;
+use crate::domain::sessions::login_challenge::{self, LoginChallenge};
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::LogLevel;
+use crate::storage::batch::Batch;
+use crate::storage::record::{Found, Stored};
+use crate::storage::retry;
+use crate::types::secret::Secret;
 
 /// Completes a login with a code of the second factor, for which `login` returned a
 /// challenge. Returns the tokens of the new session. A challenge accepts at most five
@@ -36,7 +38,7 @@ impl Operation for CompleteLogin {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Tokens;
 
-    fn run(self, context: &Context) -> Result<Tokens> {
+    fn run(self, context: &ActorContext) -> Result<Tokens> {
         let result = self.attempt(context);
         if let Err(error) = &result
             && error.kind == Kind::RateLimit
@@ -54,7 +56,7 @@ impl Operation for CompleteLogin {
 }
 
 impl CompleteLogin {
-    fn attempt(&self, context: &Context) -> Result<Tokens> {
+    fn attempt(&self, context: &ActorContext) -> Result<Tokens> {
         throttle::check_source(context)?;
         let Some(asked) = self.read(context)? else {
             return self.refuse(context);
@@ -72,7 +74,7 @@ impl CompleteLogin {
             return self.refuse(context);
         }
         let attempt = attempt.count(context)?;
-        match records::retry_on_conflict(|| self.settle(&attempt, context))? {
+        match retry::retry_on_conflict(|| self.settle(&attempt, context))? {
             Some(tokens) => Ok(tokens),
             None => self.refuse(context),
         }
@@ -80,7 +82,7 @@ impl CompleteLogin {
 
     /// Returns the challenge and the account as they are now, or `None` if no code can
     /// answer the challenge.
-    fn read(&self, context: &Context) -> Result<Option<Asked>> {
+    fn read(&self, context: &ActorContext) -> Result<Option<Asked>> {
         let ports = &context.ports;
         let Some(found) = LoginChallenge::read(self.challenge.expose(), ports)? else {
             return Ok(None);
@@ -100,7 +102,7 @@ impl CompleteLogin {
     }
 
     /// Returns `None` if a race was lost, and `Some(None)` if no session begins.
-    fn settle(&self, attempt: &Counted, context: &Context) -> Result<Option<Option<Tokens>>> {
+    fn settle(&self, attempt: &Counted, context: &ActorContext) -> Result<Option<Option<Tokens>>> {
         let Some(asked) = self.read(context)? else {
             return Ok(Some(None));
         };
@@ -124,7 +126,7 @@ impl CompleteLogin {
         if let (AuthMethod::RecoveryCode, Some(totp)) = (proof, Authenticator::totp_of(account)) {
             throttle::forget(totp, &mut batch, &context.ports)?;
         }
-        challenge::use_up(&challenge, &mut batch);
+        login_challenge::use_up(&challenge, &mut batch);
         let tokens = Tokens::of_new_session(account, proof, &mut batch, context)?;
         let event = success(account, &tokens, proof).detail("challenge_id", id);
         let changed = Account {
@@ -133,12 +135,12 @@ impl CompleteLogin {
         };
         batch.change(&stored, &changed);
         Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
-        Ok(batch.commit(context)?.then_some(Some(tokens)))
+        Ok(context.commit(batch)?.then_some(Some(tokens)))
     }
 
     /// Returns the same error for every reason: a wrong code, a used code or an invalid
     /// challenge.
-    fn refuse(&self, context: &Context) -> Result<Tokens> {
+    fn refuse(&self, context: &ActorContext) -> Result<Tokens> {
         throttle::count_failure(context)?;
         Err(AuthError::new(
             Kind::Authentication,

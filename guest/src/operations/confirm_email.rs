@@ -3,19 +3,18 @@ use serde::{Deserialize, Serialize};
 
 use super::confirm_password_reset::{begin, refuse};
 use super::{Effect, Operation};
-use crate::domain::account::{Account, EmailRecord};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::{Account, EmailRecord};
+use crate::domain::accounts::email::Email;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::code::{self, Code, Purpose};
-use crate::domain::context::Context;
-use crate::domain::email::Email;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::records::Batch;
-use crate::domain::secret::Secret;
+use crate::domain::credentials::email_code::{self, Code, Purpose};
+use crate::domain::notify;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Verifies an email address with the code that was sent to it. It becomes the verified
 /// address of the caller's account and of no other account. The previously verified
@@ -43,7 +42,7 @@ impl Operation for ConfirmEmail {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = ConfirmedEmail;
 
-    fn run(self, context: &Context) -> Result<ConfirmedEmail> {
+    fn run(self, context: &ActorContext) -> Result<ConfirmedEmail> {
         let code = begin(&self.code, context)?;
         // The code alone is not enough: a person who got it by the owner's mistake, or
         // had it sent from a session that has ended, is not the owner.
@@ -55,7 +54,7 @@ impl Operation for ConfirmEmail {
 }
 
 /// Returns `None` if the account or the address changed concurrently.
-fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
+fn confirm(code: &Code, context: &ActorContext) -> Result<Option<ConfirmedEmail>> {
     let (account, head) = Account::read(code.user_id(), &context.ports)?;
     let slot = code.find(Purpose::Email, context)?;
     let (Some(found), Some(slot)) = (account.filter(|found| found.value.is_active()), slot) else {
@@ -83,14 +82,14 @@ fn confirm(code: &Code, context: &Context) -> Result<Option<ConfirmedEmail>> {
         let record = EmailRecord { user_id };
         batch.create(Account::email_key(&email, context)?, &record);
     }
-    code::use_up(Purpose::Email, user_id, &slot, &mut batch);
+    email_code::use_up(Purpose::Email, user_id, &slot, &mut batch);
     let event = Event::success(ConfirmEmail::NAME);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
     if old.verified_email() != Some(&email) {
-        message::queue_notice(MessageKind::EmailChanged, old, &mut batch);
+        notify::queue_notice(MessageKind::EmailChanged, old, &mut batch);
     }
     let confirmed = ConfirmedEmail { user_id, email };
-    Ok(batch.commit(context)?.then_some(confirmed))
+    Ok(context.commit(batch)?.then_some(confirmed))
 }
 
 /// Only a caller that can read messages to the address receives this error.

@@ -2,21 +2,24 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, AuditSubject, Chain, Event, Head, UnknownAccount};
-use crate::domain::code::{self, Code, Purpose, Slot};
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::known_costs::{self, HashCosts};
-use crate::domain::message;
-use crate::domain::password::{self, Owner, Password, PasswordRecord};
-use crate::domain::records::{self, Batch, Found, Stored};
-use crate::domain::secret::Secret;
+use crate::domain::credentials::api_key;
+use crate::domain::credentials::blocklist::Owner;
+use crate::domain::credentials::email_code::{self, Code, Purpose, Slot};
+use crate::domain::credentials::hash_costs::{self, HashCosts};
+use crate::domain::credentials::password::{self, Password, PasswordRecord};
+use crate::domain::notify;
 use crate::domain::throttle::{self, Authenticator};
 use crate::error::{AuthError, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::storage::record::{Found, Stored};
+use crate::storage::retry;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Sets a new password with the code that `request_password_reset` or
 /// `force_password_reset` sent to the account's verified address. Ends all sessions and
@@ -44,7 +47,7 @@ impl Operation for ConfirmPasswordReset {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = PasswordReset;
 
-    fn run(self, context: &Context) -> Result<PasswordReset> {
+    fn run(self, context: &ActorContext) -> Result<PasswordReset> {
         let code = begin(&self.code, context)?;
         // Checked before the hash, which is expensive; the batch below decides.
         let Some(redeemable) = Redeemable::read(&code, context)? else {
@@ -58,7 +61,7 @@ impl Operation for ConfirmPasswordReset {
         password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
         HashCosts::learn_own(context)?;
         let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
-        records::retry_on_conflict(|| match Redeemable::read(&code, context)? {
+        retry::retry_on_conflict(|| match Redeemable::read(&code, context)? {
             Some(redeemable) => redeemable.reset(new.clone(), context),
             None => Err(refuse(Self::NAME, &code, context)?),
         })
@@ -69,7 +72,7 @@ impl Operation for ConfirmPasswordReset {
 ///
 /// Fails with -32001 if it is malformed, and with -32003 if the source has failed too
 /// often.
-pub(super) fn begin(code: &Secret, context: &Context) -> Result<Code> {
+pub(super) fn begin(code: &Secret, context: &ActorContext) -> Result<Code> {
     throttle::check_source(context)?;
     match Code::parse(code.expose()) {
         Some(code) => Ok(code),
@@ -81,7 +84,7 @@ pub(super) fn begin(code: &Secret, context: &Context) -> Result<Code> {
 }
 
 /// Counts and records an invalid code, and returns the error for it.
-pub(super) fn refuse(operation: &str, code: &Code, context: &Context) -> Result<AuthError> {
+pub(super) fn refuse(operation: &str, code: &Code, context: &ActorContext) -> Result<AuthError> {
     throttle::count_failure(context)?;
     let user_id = code.user_id();
     let unknown = UnknownAccount::new("code", &user_id.to_string(), &context.ports)?;
@@ -104,7 +107,7 @@ struct Redeemable {
 impl Redeemable {
     /// Returns `None` if the code is invalid, or if the address it was sent to is no
     /// longer the account's verified address.
-    fn read(code: &Code, context: &Context) -> Result<Option<Redeemable>> {
+    fn read(code: &Code, context: &ActorContext) -> Result<Option<Redeemable>> {
         let (account, head) = Account::read(code.user_id(), &context.ports)?;
         let slot = code.find(Purpose::PasswordReset, context)?;
         let (Some(account), Some(slot)) = (account, slot) else {
@@ -122,7 +125,7 @@ impl Redeemable {
     }
 
     /// Returns `None` if the account changed concurrently.
-    fn reset(self, new: PasswordRecord, context: &Context) -> Result<Option<PasswordReset>> {
+    fn reset(self, new: PasswordRecord, context: &ActorContext) -> Result<Option<PasswordReset>> {
         let old = &self.account.value;
         let mut account = Account {
             session_epoch: old.session_epoch.saturating_add(1),
@@ -133,14 +136,14 @@ impl Redeemable {
         account.set_password(new);
         let user_id = account.user_id;
         let mut batch = Batch::new();
-        known_costs::release(&old.password, &mut batch, &context.ports)?;
+        hash_costs::release(&old.password, &mut batch, &context.ports)?;
         throttle::know_source(Authenticator::password_of(&account), &mut batch, context)?;
         batch.change(&self.account, &account);
         api_key::end_all(user_id, &mut batch, &context.ports)?;
-        code::use_up(Purpose::PasswordReset, user_id, &self.slot, &mut batch);
+        email_code::use_up(Purpose::PasswordReset, user_id, &self.slot, &mut batch);
         let event = Event::success(ConfirmPasswordReset::NAME).by(user_id);
         Chain::at(user_id, self.head).append(event, &mut batch, context)?;
-        message::queue_notice(MessageKind::PasswordChanged, &account, &mut batch);
-        Ok(batch.commit(context)?.then_some(PasswordReset { user_id }))
+        notify::queue_notice(MessageKind::PasswordChanged, &account, &mut batch);
+        Ok(context.commit(batch)?.then_some(PasswordReset { user_id }))
     }
 }

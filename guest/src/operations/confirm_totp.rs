@@ -2,23 +2,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::EndApiKeys;
-use crate::domain::assurance::AuthMethod;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, AuditSubject, Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::records::Batch;
-use crate::domain::second_factor::Enrolment;
-use crate::domain::secret::Secret;
-use crate::domain::session::{self, CurrentLogin};
+use crate::domain::credentials::api_key::EndApiKeys;
+use crate::domain::credentials::second_factor::Enrolment;
+use crate::domain::credentials::totp::TotpCode;
+use crate::domain::notify;
+use crate::domain::sessions::auth_method::AuthMethod;
+use crate::domain::sessions::session::{self, CurrentLogin};
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
-use crate::domain::totp::TotpCode;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Confirms the authenticator app of `enroll_totp` with a code, and makes it the caller's
 /// second factor in place of any previous one. Returns recovery codes, which are shown
@@ -55,7 +54,7 @@ impl Operation for ConfirmTotp {
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = RecoveryCodes;
 
-    fn run(self, context: &Context) -> Result<RecoveryCodes> {
+    fn run(self, context: &ActorContext) -> Result<RecoveryCodes> {
         let (own, enrolment) = read(context)?;
         let authenticator = Authenticator::Totp {
             of: own.account.value.user_id,
@@ -67,7 +66,7 @@ impl Operation for ConfirmTotp {
 }
 
 /// Reads the enrolment to confirm, with its account and session.
-fn read(context: &Context) -> Result<(CurrentLogin, Enrolment)> {
+fn read(context: &ActorContext) -> Result<(CurrentLogin, Enrolment)> {
     let own = CurrentLogin::read(context)?;
     match own.account.value.enrolment.clone() {
         Some(enrolment) => Ok((own, enrolment)),
@@ -81,7 +80,7 @@ fn read(context: &Context) -> Result<(CurrentLogin, Enrolment)> {
 
 impl ConfirmTotp {
     /// Returns `None` if a race was lost.
-    fn confirm(&self, attempt: &Counted, context: &Context) -> Result<Option<RecoveryCodes>> {
+    fn confirm(&self, attempt: &Counted, context: &ActorContext) -> Result<Option<RecoveryCodes>> {
         let (own, enrolment) = read(context)?;
         let CurrentLogin {
             mut session,
@@ -115,8 +114,8 @@ impl ConfirmTotp {
         attempt.succeed(&mut batch);
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(user_id, head).append(event, &mut batch, context)?;
-        message::queue_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
-        Ok(batch.commit(context)?.then_some(RecoveryCodes {
+        notify::queue_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
+        Ok(context.commit(batch)?.then_some(RecoveryCodes {
             recovery_codes,
             session_id: session.value.session_id,
             ended_api_keys: ended,

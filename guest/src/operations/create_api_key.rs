@@ -3,19 +3,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::{Actor, Requirement};
-use crate::domain::api_key::{self, ApiKey, Days, KeyName, Scopes};
+use crate::domain::access::actor::{Actor, Requirement};
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::permission::{API_KEYS_WRITE, Grant};
-use crate::domain::records::Batch;
-use crate::domain::secret::Secret;
+use crate::domain::credentials::api_key::{self, ApiKey, Days, KeyName, Scopes};
+use crate::domain::notify;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Creates an API key that acts for an account in the header `X-API-Key`. The key may do
 /// what both its scopes and the account's roles permit. Returns the key itself, which is
@@ -63,14 +62,14 @@ impl Operation for CreateApiKey {
     const REQUIRES: Requirement = Requirement::RecentLoginOr(API_KEYS_WRITE);
     type Output = NewApiKey;
 
-    fn run(self, context: &Context) -> Result<NewApiKey> {
+    fn run(self, context: &ActorContext) -> Result<NewApiKey> {
         authority::retry_on_conflict(context, |context| self.create(context))
     }
 }
 
 impl CreateApiKey {
     /// Returns `None` if a race was lost.
-    fn create(&self, context: &Context) -> Result<Option<NewApiKey>> {
+    fn create(&self, context: &ActorContext) -> Result<Option<NewApiKey>> {
         let ports = &context.ports;
         let user_id = authority::subject(self.user_id, API_KEYS_WRITE, context)?;
         require_scopes(user_id, &self.scopes, context)?;
@@ -94,26 +93,27 @@ impl CreateApiKey {
             .detail("action", "revoke some with revoke_api_key"));
         }
         let (key, secret) = ApiKey::create(
-            Id::random(ports.random)?,
+            ports.random.id()?,
             user_id,
             self.name.clone(),
             self.scopes.clone(),
             self.expires_in_days.map(|days| days.after(context.now())),
-            context,
+            context.actor().origin_of_new_key(user_id, context.now()),
+            &context.ports,
         )?;
         let mut batch = Batch::new();
         batch.create(ApiKey::key(key.key_id), &key);
         batch.create(ApiKey::index_key(user_id, key.key_id), &json!({}));
         let event = Event::success(Self::NAME).detail("key_id", key.key_id.to_string());
         Chain::at(user_id, head).append(event, &mut batch, context)?;
-        message::queue_notice(MessageKind::ApiKeyCreated, &account, &mut batch);
+        notify::queue_notice(MessageKind::ApiKeyCreated, &account, &mut batch);
         let new = NewApiKey::new(key, secret);
-        Ok(batch.commit(context)?.then_some(new))
+        Ok(context.commit(batch)?.then_some(new))
     }
 }
 
 /// Returns the number of keys that the account may reach by this actor creating one.
-fn places(user_id: Id, context: &Context) -> u32 {
+fn places(user_id: Id, context: &ActorContext) -> u32 {
     match context.actor() {
         Actor::ApiKey(own) if own.user_id == user_id => {
             api_key::MAX_PER_ACCOUNT - api_key::RESERVED_FOR_SESSIONS
@@ -137,7 +137,7 @@ impl NewApiKey {
 /// Fails with -32002 if the scopes exceed what the actor may do, unless it is logged in
 /// to the account: a session can already do all that any key of its account ever could.
 /// Any other actor could do more with the key than before.
-pub(super) fn require_scopes(user_id: Id, scopes: &Scopes, context: &Context) -> Result<()> {
+pub(super) fn require_scopes(user_id: Id, scopes: &Scopes, context: &ActorContext) -> Result<()> {
     match context.actor() {
         Actor::User(session) if session.user_id == user_id => Ok(()),
         _ => authority::require_covered(scopes.as_slice(), context),
@@ -146,7 +146,7 @@ pub(super) fn require_scopes(user_id: Id, scopes: &Scopes, context: &Context) ->
 
 /// Fails with -32002 if the account is another's and has permissions that the actor
 /// lacks. Which keys of its own account an API key reaches is up to [`is_in_reach`].
-pub(super) fn require_owner_governed(account: &Account, context: &Context) -> Result<()> {
+pub(super) fn require_owner_governed(account: &Account, context: &ActorContext) -> Result<()> {
     if context.actor().user_id() == Some(account.user_id) {
         return Ok(());
     }
@@ -156,7 +156,7 @@ pub(super) fn require_owner_governed(account: &Account, context: &Context) -> Re
 /// Returns whether the actor may see and end this key, as far as its own account is
 /// concerned: a session reaches every key, and an API key itself and those that it could
 /// create.
-pub(super) fn is_in_reach(key: &ApiKey, context: &Context) -> Result<bool> {
+pub(super) fn is_in_reach(key: &ApiKey, context: &ActorContext) -> Result<bool> {
     let Actor::ApiKey(own) = context.actor() else {
         return Ok(true);
     };

@@ -3,16 +3,15 @@ use serde::Deserialize;
 
 use super::confirm_totp::RecoveryCodes;
 use super::{Effect, Operation, disable_totp};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::message;
-use crate::domain::records::Batch;
-use crate::domain::session::CurrentLogin;
+use crate::domain::notify;
+use crate::domain::sessions::session::CurrentLogin;
 use crate::error::Result;
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
 
 /// Creates new recovery codes for the caller's account, and invalidates the old ones. The
 /// codes are shown only once. Requires a recent login with the second factor.
@@ -27,13 +26,13 @@ impl Operation for CreateRecoveryCodes {
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = RecoveryCodes;
 
-    fn run(self, context: &Context) -> Result<RecoveryCodes> {
+    fn run(self, context: &ActorContext) -> Result<RecoveryCodes> {
         authority::retry_on_conflict(context, |context| create(context))
     }
 }
 
 /// Returns `None` if a race was lost.
-fn create(context: &Context) -> Result<Option<RecoveryCodes>> {
+fn create(context: &ActorContext) -> Result<Option<RecoveryCodes>> {
     let CurrentLogin {
         session,
         account,
@@ -51,8 +50,8 @@ fn create(context: &Context) -> Result<Option<RecoveryCodes>> {
     batch.change(&account, &changed);
     let event = Event::success(CreateRecoveryCodes::NAME);
     Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
-    message::queue_notice(MessageKind::SecondFactorChanged, &changed, &mut batch);
-    Ok(batch.commit(context)?.then_some(RecoveryCodes {
+    notify::queue_notice(MessageKind::SecondFactorChanged, &changed, &mut batch);
+    Ok(context.commit(batch)?.then_some(RecoveryCodes {
         recovery_codes,
         session_id: session.value.session_id,
         ended_api_keys: Vec::new(),

@@ -3,17 +3,16 @@ use serde::Deserialize;
 
 use super::register::username_taken;
 use super::{Effect, Operation, Registered};
-use crate::domain::account::{Account, UsernameRecord};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::{Account, UsernameRecord};
+use crate::domain::accounts::permission::API_KEYS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::known_costs::HashCosts;
-use crate::domain::password::PasswordRecord;
-use crate::domain::permission::API_KEYS_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::username::Username;
+use crate::domain::credentials::hash_costs::HashCosts;
+use crate::domain::credentials::password::PasswordRecord;
 use crate::error::Result;
+use crate::storage::batch::Batch;
 
 /// Creates an account for a program. It has no password and is used only by its API keys;
 /// create those with `create_api_key`. Requires `user-auth:api-keys:write`.
@@ -31,7 +30,7 @@ impl Operation for CreateServiceAccount {
     const REQUIRES: Requirement = Requirement::Permission(API_KEYS_WRITE);
     type Output = Registered;
 
-    fn run(self, context: &Context) -> Result<Registered> {
+    fn run(self, context: &ActorContext) -> Result<Registered> {
         let ports = &context.ports;
         HashCosts::learn_own(context)?;
         let password = PasswordRecord::unusable(context.settings, ports)?;
@@ -48,7 +47,7 @@ impl Operation for CreateServiceAccount {
             batch.create(Account::key(account.user_id), &account);
             let event = Event::success(Self::NAME);
             Chain::new(account.user_id).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(()))
+            Ok(context.commit(batch)?.then_some(()))
         })?;
         Ok(Registered {
             user_id: account.user_id,

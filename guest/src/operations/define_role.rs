@@ -2,14 +2,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::permission::{Grant, ROLES_WRITE};
+use crate::domain::accounts::role::{Description, Role, RoleName};
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::permission::{Grant, ROLES_WRITE};
-use crate::domain::records::Batch;
-use crate::domain::role::{Description, Role, RoleName};
 use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::storage::batch::Batch;
 
 /// Keeps a role within one page of the store, and checks cheap.
 const MAX_GRANTS: usize = 100;
@@ -53,7 +52,7 @@ impl Operation for DefineRole {
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = RoleView;
 
-    fn run(self, context: &Context) -> Result<RoleView> {
+    fn run(self, context: &ActorContext) -> Result<RoleView> {
         if self.role.is_admin() {
             return Err(is_built_in());
         }
@@ -80,7 +79,7 @@ impl Operation for DefineRole {
                 Some(old) => batch.change(old, &role),
             };
             Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(role))
+            Ok(context.commit(batch)?.then_some(role))
         })?;
         Ok(RoleView::from(role))
     }

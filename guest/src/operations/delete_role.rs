@@ -3,14 +3,13 @@ use serde::{Deserialize, Serialize};
 
 use super::define_role::{is_built_in, unknown_role};
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::permission::ROLES_WRITE;
+use crate::domain::accounts::role::{Role, RoleName};
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::permission::ROLES_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::role::{Role, RoleName};
 use crate::error::Result;
+use crate::storage::batch::Batch;
 
 /// Deletes a role, which stops granting its permissions at once. Users keep its name, so
 /// they have the role again if it is defined again. Requires `user-auth:roles:write`. The
@@ -36,7 +35,7 @@ impl Operation for DeleteRole {
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = DeletedRole;
 
-    fn run(self, context: &Context) -> Result<DeletedRole> {
+    fn run(self, context: &ActorContext) -> Result<DeletedRole> {
         if self.role.is_admin() {
             return Err(is_built_in());
         }
@@ -49,7 +48,7 @@ impl Operation for DeleteRole {
             let mut batch = Batch::new();
             batch.end(&role);
             Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(()))
+            Ok(context.commit(batch)?.then_some(()))
         })?;
         Ok(DeletedRole { role: self.role })
     }

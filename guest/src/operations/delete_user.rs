@@ -1,22 +1,21 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key;
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::USERS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::code;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::known_costs;
-use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::username::Username;
+use crate::domain::credentials::api_key;
+use crate::domain::credentials::email_code;
+use crate::domain::credentials::hash_costs;
 use crate::error::Result;
 use crate::ports::Expect;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Deletes a user permanently, and ends all their sessions and API keys at once. The user
 /// name and the email address can then be used for another account; the audit trail
@@ -49,7 +48,7 @@ impl Operation for DeleteUser {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = DeletedUser;
 
-    fn run(self, context: &Context) -> Result<DeletedUser> {
+    fn run(self, context: &ActorContext) -> Result<DeletedUser> {
         let target = Target::new(self.user_id, self.username)?;
         authority::retry_on_conflict(context, |context| {
             let governed = target.read_governed(context)?;
@@ -61,14 +60,14 @@ impl Operation for DeleteUser {
             api_key::end_all(user_id, &mut batch, &context.ports)?;
             batch.end(&governed.account);
             batch.delete(Account::username_key(&username), Expect::Any);
-            code::end_all(user_id, &mut batch);
+            email_code::end_all(user_id, &mut batch);
             let password = &governed.account.value.password;
-            known_costs::release(password, &mut batch, &context.ports)?;
+            hash_costs::release(password, &mut batch, &context.ports)?;
             governed.account.value.release_email(&mut batch, context)?;
             let event = Event::success(Self::NAME).detail("username", username.as_str());
             Chain::at(user_id, governed.head).append(event, &mut batch, context)?;
             let deleted = DeletedUser { user_id, username };
-            Ok(batch.commit(context)?.then_some(deleted))
+            Ok(context.commit(batch)?.then_some(deleted))
         })
     }
 }

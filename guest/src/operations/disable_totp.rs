@@ -2,18 +2,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::EndApiKeys;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::records::Batch;
-use crate::domain::session::{self, CurrentLogin};
+use crate::domain::credentials::api_key::EndApiKeys;
+use crate::domain::notify;
+use crate::domain::sessions::session::{self, CurrentLogin};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Removes the caller's second factor, including its recovery codes. Ends all other
 /// sessions of the account and the API keys that they may have created. Requires a recent
@@ -45,13 +44,13 @@ impl Operation for DisableTotp {
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = DisabledTotp;
 
-    fn run(self, context: &Context) -> Result<DisabledTotp> {
+    fn run(self, context: &ActorContext) -> Result<DisabledTotp> {
         authority::retry_on_conflict(context, |context| disable(self.end_api_keys, context))
     }
 }
 
 /// Returns `None` if a race was lost.
-fn disable(keys: EndApiKeys, context: &Context) -> Result<Option<DisabledTotp>> {
+fn disable(keys: EndApiKeys, context: &ActorContext) -> Result<Option<DisabledTotp>> {
     let CurrentLogin {
         session,
         account,
@@ -68,8 +67,8 @@ fn disable(keys: EndApiKeys, context: &Context) -> Result<Option<DisabledTotp>> 
     let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
     let event = Event::success(DisableTotp::NAME).with_ended_keys(&ended);
     Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-    message::queue_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
-    Ok(batch.commit(context)?.then_some(DisabledTotp {
+    notify::queue_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
+    Ok(context.commit(batch)?.then_some(DisabledTotp {
         session_id: session.value.session_id,
         ended_api_keys: ended,
     }))

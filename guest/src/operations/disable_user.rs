@@ -2,20 +2,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::get_user::UserView;
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::{Account, Status};
-use crate::domain::actor::Requirement;
-use crate::domain::api_key;
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::{Account, Status};
+use crate::domain::accounts::permission::USERS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::code;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::username::Username;
+use crate::domain::credentials::api_key;
+use crate::domain::credentials::email_code;
 use crate::error::Result;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Disables a user, and ends all their sessions and API keys permanently and at once.
 /// Logins then fail as with a wrong password until `enable_user`. Requires
@@ -39,7 +38,7 @@ impl Operation for DisableUser {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;
 
-    fn run(self, context: &Context) -> Result<UserView> {
+    fn run(self, context: &ActorContext) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
         let account = authority::retry_on_conflict(context, |context| {
             let governed = target.read_governed(context)?;
@@ -55,10 +54,10 @@ impl Operation for DisableUser {
             let mut batch = Batch::new();
             batch.change(found, &account);
             api_key::end_all(account.user_id, &mut batch, &context.ports)?;
-            code::end_all(account.user_id, &mut batch);
+            email_code::end_all(account.user_id, &mut batch);
             let event = Event::success(Self::NAME);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(account))
+            Ok(context.commit(batch)?.then_some(account))
         })?;
         Ok(UserView::from(account))
     }

@@ -2,18 +2,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::otpauth;
-use crate::domain::records::Batch;
-use crate::domain::second_factor::Enrolment;
-use crate::domain::secret::Secret;
-use crate::domain::session::CurrentLogin;
-use crate::domain::totp::TotpSecret;
+use crate::domain::credentials::otpauth;
+use crate::domain::credentials::second_factor::Enrolment;
+use crate::domain::credentials::totp::TotpSecret;
+use crate::domain::sessions::session::CurrentLogin;
 use crate::error::Result;
+use crate::storage::batch::Batch;
+use crate::types::secret::Secret;
 
 /// Creates a secret for an authenticator app, as the first step to a second factor.
 /// Nothing changes until `confirm_totp` has confirmed a code of the app. Returns the
@@ -63,7 +62,7 @@ impl Operation for EnrollTotp {
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = TotpEnrolment;
 
-    fn run(self, context: &Context) -> Result<TotpEnrolment> {
+    fn run(self, context: &ActorContext) -> Result<TotpEnrolment> {
         let secret = authority::retry_on_conflict(context, |context| begin(context))?;
         let username = &context.actor().session()?.username;
         let uri = otpauth::uri(&context.settings.issuer, username, &secret);
@@ -81,7 +80,7 @@ impl Operation for EnrollTotp {
 }
 
 /// Returns `None` if a race was lost.
-fn begin(context: &Context) -> Result<Option<TotpSecret>> {
+fn begin(context: &ActorContext) -> Result<Option<TotpSecret>> {
     let CurrentLogin { account, head, .. } = CurrentLogin::read(context)?;
     let (enrolment, secret) = Enrolment::begin(account.value.user_id, context)?;
     let changed = Account {
@@ -92,5 +91,5 @@ fn begin(context: &Context) -> Result<Option<TotpSecret>> {
     batch.change(&account, &changed);
     let event = Event::success(EnrollTotp::NAME);
     Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
-    Ok(batch.commit(context)?.then_some(secret))
+    Ok(context.commit(batch)?.then_some(secret))
 }

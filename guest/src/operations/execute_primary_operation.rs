@@ -3,8 +3,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Effect, Operation, TABLE};
-use crate::domain::actor::Requirement;
-use crate::domain::context::Context;
+use crate::dispatch::input;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::error::{AuthError, FieldError, Result};
 use crate::json;
 
@@ -57,7 +58,7 @@ impl Operation for ExecutePrimaryOperation {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Map<String, Value>;
 
-    fn run(self, context: &Context) -> Result<Map<String, Value>> {
+    fn run(self, context: &ActorContext) -> Result<Map<String, Value>> {
         let Value::Object(mut data) = self.data else {
             return Err(with_operations(AuthError::invalid(vec![FieldError::new(
                 "data",
@@ -124,7 +125,7 @@ fn no_operation(data: &Map<String, Value>, wrong_type: bool) -> AuthError {
 }
 
 fn unknown_operation(name: &str) -> AuthError {
-    let problem = format!("'{}' is not an operation", super::shortened(name));
+    let problem = format!("'{}' is not an operation", input::shortened(name));
     with_operations(AuthError::invalid(vec![FieldError::new(
         "data.operation",
         problem,

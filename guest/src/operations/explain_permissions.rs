@@ -1,17 +1,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::{Actor, Requirement};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::{Grant, Permission, ROLES_READ};
-use crate::domain::role::{self, Granted, RoleName};
-use crate::domain::username::Username;
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::{Actor, Requirement};
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::{Grant, Permission, ROLES_READ};
+use crate::domain::accounts::role::{self, Granted, RoleName};
+use crate::domain::accounts::username::Username;
 use crate::error::Result;
+use crate::types::id::Id;
 
 /// Explains what a user may do: every grant with the role it comes from, and for one
 /// permission why it is granted or denied. Without `user_id` and `username` it explains
@@ -73,7 +72,7 @@ impl Operation for ExplainPermissions {
     const REQUIRES: Requirement = Requirement::SessionOr(ROLES_READ);
     type Output = Explanation;
 
-    fn run(self, context: &Context) -> Result<Explanation> {
+    fn run(self, context: &ActorContext) -> Result<Explanation> {
         let account = self.account(context)?;
         let granted = role::granted(&account.roles, &context.ports)?;
         let permission = self.permission;
@@ -88,7 +87,7 @@ impl Operation for ExplainPermissions {
 
 impl ExplainPermissions {
     /// Returns the account to explain, if the caller may know about it.
-    fn account(&self, context: &Context) -> Result<Account> {
+    fn account(&self, context: &ActorContext) -> Result<Account> {
         let target = match (self.user_id, self.username.clone()) {
             (None, Some(username)) if !is_own(&username, context) => {
                 // Only callers with the permission learn whether the user exists.
@@ -103,7 +102,7 @@ impl ExplainPermissions {
     }
 }
 
-fn is_own(username: &Username, context: &Context) -> bool {
+fn is_own(username: &Username, context: &ActorContext) -> bool {
     matches!(context.actor(), Actor::User(session) if session.username == *username)
 }
 

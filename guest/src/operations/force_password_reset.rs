@@ -1,24 +1,23 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::{Governed, Target};
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key;
+use crate::dispatch::target::{Governed, Target};
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::USERS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::code::{Code, Purpose};
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::known_costs::{self, HashCosts};
-use crate::domain::message;
-use crate::domain::password::PasswordRecord;
-use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::username::Username;
+use crate::domain::credentials::api_key;
+use crate::domain::credentials::email_code::{Code, Purpose};
+use crate::domain::credentials::hash_costs::{self, HashCosts};
+use crate::domain::credentials::password::PasswordRecord;
+use crate::domain::notify;
 use crate::error::Result;
 use crate::ports::{Expect, MessageKind};
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Invalidates the password of a user, and ends all their sessions and API keys at once.
 /// A code for `confirm_password_reset` goes to the user's verified address, if there is
@@ -55,7 +54,7 @@ impl Operation for ForcePasswordReset {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = ForcedReset;
 
-    fn run(self, context: &Context) -> Result<ForcedReset> {
+    fn run(self, context: &ActorContext) -> Result<ForcedReset> {
         let target = Target::new(self.user_id, self.username)?;
         authority::retry_on_conflict(context, |context| {
             reset(target.read_governed(context)?, context)
@@ -64,7 +63,7 @@ impl Operation for ForcePasswordReset {
 }
 
 /// Returns `None` if the account changed concurrently.
-fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
+fn reset(governed: Governed, context: &ActorContext) -> Result<Option<ForcedReset>> {
     let old = &governed.account.value;
     let user_id = old.user_id;
     let mut account = Account {
@@ -79,7 +78,7 @@ fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
     batch.change(&governed.account, &account);
     api_key::end_all(user_id, &mut batch, &context.ports)?;
     batch.delete(Purpose::Email.key(user_id), Expect::Any);
-    known_costs::release(&old.password, &mut batch, &context.ports)?;
+    hash_costs::release(&old.password, &mut batch, &context.ports)?;
     let code = match recipient {
         None => {
             batch.delete(Purpose::PasswordReset.key(user_id), Expect::Any);
@@ -94,12 +93,12 @@ fn reset(governed: Governed, context: &Context) -> Result<Option<ForcedReset>> {
     };
     let event = Event::success(ForcePasswordReset::NAME);
     Chain::at(user_id, governed.head).append(event, &mut batch, context)?;
-    if !batch.commit(context)? {
+    if !context.commit(batch)? {
         return Ok(None);
     }
     let delivered = code.is_some_and(|(email, (code, slot))| {
         let kind = MessageKind::PasswordReset;
-        message::send_code(kind, &account, email, (&code, &slot), context).is_ok()
+        notify::send_code(kind, &account, email, (&code, &slot), context).is_ok()
     });
     Ok(Some(ForcedReset {
         user_id,

@@ -2,15 +2,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::schemas::{self, Schemas};
 use super::{Definition, Effect, Operation, TABLE};
-use crate::domain::actor::Requirement;
-use crate::domain::challenge;
-use crate::domain::context::Context;
+use crate::dispatch::schemas::{self, Schemas};
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::sessions::login_challenge;
 use crate::domain::throttle;
 use crate::error::{Kind, Result};
 use crate::json;
-use crate::mcp;
+use crate::mcp::protocol;
 
 /// Returns a summary of this service: its operations, the policies and limits in force,
 /// its error codes and protocol versions. With `operation`, it instead returns the
@@ -151,7 +151,7 @@ impl Operation for GetCapabilities {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Capabilities;
 
-    fn run(self, context: &Context) -> Result<Capabilities> {
+    fn run(self, context: &ActorContext) -> Result<Capabilities> {
         match self.operation {
             None => Ok(Capabilities::Summary(Box::new(Summary::new(context)))),
             Some(name) => describe(&name).map(|it| Capabilities::Operation(Box::new(it))),
@@ -160,7 +160,7 @@ impl Operation for GetCapabilities {
 }
 
 impl Summary {
-    fn new(context: &Context) -> Summary {
+    fn new(context: &ActorContext) -> Summary {
         let settings = context.settings;
         let throttling = &settings.throttling;
         Summary {
@@ -170,10 +170,10 @@ impl Summary {
             description: "Registers users, logs them in, and lets other services verify who a \
                 token belongs to",
             operations: TABLE.iter().map(|definition| definition.name).collect(),
-            tool_prefix: mcp::TOOL_PREFIX,
+            tool_prefix: protocol::TOOL_PREFIX,
             policies: Policies {
                 password_min_length: settings.password_min_length,
-                password_max_bytes: crate::domain::password::MAX_BYTES,
+                password_max_bytes: crate::domain::credentials::password::MAX_BYTES,
                 password_hash: format!(
                     "argon2id, {} KiB, {} passes",
                     settings.argon2_memory_kib, settings.argon2_iterations
@@ -196,10 +196,10 @@ impl Summary {
                 registrations_per_source: throttling.registrations_per_source,
                 login_failure_window_seconds: throttling.window.as_secs(),
                 second_factor_attempts_per_user_and_source: throttling.attempts_per_source,
-                codes_per_challenge: challenge::MAX_CODES,
-                challenge_ttl_seconds: challenge::TTL.as_secs(),
+                codes_per_challenge: login_challenge::MAX_CODES,
+                challenge_ttl_seconds: login_challenge::TTL.as_secs(),
                 codes_per_account_and_hour: throttle::MAX_CODES,
-                batch_messages: mcp::MAX_BATCH,
+                batch_messages: protocol::MAX_BATCH,
             },
             errors: Kind::ALL
                 .iter()
@@ -208,14 +208,14 @@ impl Summary {
                     meaning: kind.meaning(),
                 })
                 .collect(),
-            protocol_versions: mcp::SUPPORTED_VERSIONS.to_vec(),
+            protocol_versions: protocol::SUPPORTED_VERSIONS.to_vec(),
         }
     }
 }
 
 /// Describes the operation with this name, or with this tool name.
 fn describe(name: &str) -> Result<OperationView> {
-    let own = name.strip_prefix(mcp::TOOL_PREFIX).unwrap_or(name);
+    let own = name.strip_prefix(protocol::TOOL_PREFIX).unwrap_or(name);
     let Some(definition) = super::find(own) else {
         return Err(super::unknown(name));
     };
@@ -240,7 +240,7 @@ impl OperationView {
         let fields = |schema: Value| json::into_fields(schema).unwrap_or_default();
         OperationView {
             name: definition.name,
-            tool: mcp::tool_name(definition.name),
+            tool: protocol::tool_name(definition.name),
             title: definition.title,
             description: schemas.description().to_owned(),
             input_schema: fields(schemas.input),

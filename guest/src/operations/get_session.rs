@@ -2,12 +2,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::session::Session;
-use crate::domain::username::Username;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::username::Username;
+use crate::domain::sessions::session::Session;
 use crate::error::Result;
+use crate::types::id::Id;
 
 /// Returns the session of the caller's access token: its user, how and when it began, and
 /// when it ends. Requires a session.
@@ -47,7 +47,7 @@ impl Operation for GetSession {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = SessionView;
 
-    fn run(self, context: &Context) -> Result<SessionView> {
+    fn run(self, context: &ActorContext) -> Result<SessionView> {
         Ok(SessionView::from(context.actor().session()?.clone()))
     }
 }

@@ -1,20 +1,20 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::{Account, Status};
-use crate::domain::actor::Requirement;
-use crate::domain::context::Context;
-use crate::domain::email::Email;
-use crate::domain::id::Id;
-use crate::domain::permission::USERS_READ;
-use crate::domain::records;
-use crate::domain::role::RoleName;
-use crate::domain::session::Session;
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::account::{Account, Status};
+use crate::domain::accounts::email::Email;
+use crate::domain::accounts::permission::USERS_READ;
+use crate::domain::accounts::role::RoleName;
+use crate::domain::accounts::username::Username;
+use crate::domain::sessions::session::Session;
 use crate::domain::throttle::{self, Authenticator};
-use crate::domain::username::Username;
 use crate::error::Result;
+use crate::storage::record;
+use crate::types::id::Id;
 
 /// The maximum number of sessions counted.
 const MAX_COUNTED: u32 = 100;
@@ -73,7 +73,7 @@ impl Operation for GetUser {
     const REQUIRES: Requirement = Requirement::Permission(USERS_READ);
     type Output = UserView;
 
-    fn run(self, context: &Context) -> Result<UserView> {
+    fn run(self, context: &ActorContext) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
         let (account, _) = target.read(&context.ports)?;
         let sessions = live_sessions(&account.value, context)?;
@@ -108,7 +108,7 @@ impl From<Account> for UserView {
     }
 }
 
-fn live_sessions(account: &Account, context: &Context) -> Result<u32> {
+fn live_sessions(account: &Account, context: &ActorContext) -> Result<u32> {
     let ports = &context.ports;
     let prefix = Session::index_prefix(account.user_id);
     let index = ports.store.scan(&prefix, None, MAX_EXAMINED)?;
@@ -119,7 +119,7 @@ fn live_sessions(account: &Account, context: &Context) -> Result<u32> {
     let keys: Vec<String> = ids.map(Session::key).collect();
     let mut alive = 0;
     for entry in ports.store.get(&keys)? {
-        let session = records::parse::<Session>(entry, ports)?;
+        let session = record::parse::<Session>(entry, ports)?;
         let is_alive = session.is_some_and(|it| it.value.is_alive(account, context.now()));
         alive += u32::from(is_alive);
     }

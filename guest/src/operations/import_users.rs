@@ -1,28 +1,29 @@
 mod entry;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::entry::Entry;
-use super::{Effect, Operation, input, schemas};
-use crate::domain::account::{Account, EmailRecord, UsernameRecord};
-use crate::domain::actor::Requirement;
+use super::{Effect, Operation};
+use crate::dispatch::{input, schemas};
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::{Account, EmailRecord, UsernameRecord};
+use crate::domain::accounts::permission::{Grant, ROLES_WRITE, USERS_WRITE};
+use crate::domain::accounts::role::RoleName;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::foreign_hash::Cost;
-use crate::domain::id::Id;
-use crate::domain::known_costs::{self, HashCosts, Held};
-use crate::domain::permission::{Grant, ROLES_WRITE, USERS_WRITE};
-use crate::domain::records::{self, Batch};
-use crate::domain::role::RoleName;
-use crate::domain::username::Username;
+use crate::domain::credentials::foreign_hash::Cost;
+use crate::domain::credentials::hash_costs::{self, HashCosts, Held};
 use crate::error::{Kind, Result};
 use crate::ports::Ports;
+use crate::storage::batch::Batch;
+use crate::storage::record;
+use crate::storage::retry;
+use crate::types::id::Id;
 
 /// More users in one call would take too long without a response.
 const MAX_USERS: usize = 100;
@@ -131,7 +132,7 @@ impl Operation for ImportUsers {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = Imports;
 
-    fn run(self, context: &Context) -> Result<Imports> {
+    fn run(self, context: &ActorContext) -> Result<Imports> {
         let entries = self.users.0.into_iter();
         let entries: Vec<Parsed> = entries.map(parse).collect();
         let mut importer = Importer::new(self.dry_run, context)?;
@@ -176,7 +177,7 @@ struct Importer<'a> {
     /// any.
     roles: Vec<(RoleName, Option<&'static str>)>,
     dry_run: bool,
-    context: Context<'a>,
+    context: ActorContext<'a>,
 }
 
 /// The outcomes of one batch by the index of the entry, and the accounts that own the
@@ -187,7 +188,7 @@ struct Together {
 }
 
 impl<'a> Importer<'a> {
-    fn new(dry_run: bool, context: &Context<'a>) -> Result<Importer<'a>> {
+    fn new(dry_run: bool, context: &ActorContext<'a>) -> Result<Importer<'a>> {
         Ok(Importer {
             costs: HashCosts::read(&context.ports)?,
             roles: Vec::new(),
@@ -198,8 +199,8 @@ impl<'a> Importer<'a> {
 
     /// Starts over if the authority has changed, since decisions under the previous one
     /// do not count.
-    fn renew(&mut self, context: &Context<'a>) -> Result<()> {
-        if !Rc::ptr_eq(&self.context.authority, &context.authority) {
+    fn renew(&mut self, context: &ActorContext<'a>) -> Result<()> {
+        if !self.context.is_of_same_authority(context) {
             *self = Importer::new(self.dry_run, context)?;
         }
         Ok(())
@@ -319,7 +320,7 @@ impl<'a> Importer<'a> {
             }
         }
         let has_place = entry.cost().is_none_or(|cost| self.costs.add(cost));
-        Ok((!has_place).then(|| known_costs::TOO_MANY.to_owned()))
+        Ok((!has_place).then(|| hash_costs::TOO_MANY.to_owned()))
     }
 
     fn role_problem(&mut self, role: &RoleName) -> Result<Option<&'static str>> {
@@ -356,7 +357,7 @@ fn owners(entries: &[Parsed], ports: &Ports) -> Result<BTreeMap<usize, Id>> {
     let found = indexes.into_iter().zip(ports.store.get(&keys)?);
     let mut owners = BTreeMap::new();
     for (index, entry) in found {
-        let record = records::parse::<UsernameRecord>(entry, ports)?;
+        let record = record::parse::<UsernameRecord>(entry, ports)?;
         owners.extend(record.map(|record| (index, record.value.user_id)));
     }
     Ok(owners)
@@ -385,7 +386,7 @@ fn existing(
 
 /// Returns the store keys that no two accounts may share: that of the name and, if the
 /// address is verified, that of the address.
-fn claims(account: &Account, context: &Context) -> Result<Vec<String>> {
+fn claims(account: &Account, context: &ActorContext) -> Result<Vec<String>> {
     let mut keys = vec![Account::username_key(&account.username)];
     if let Some(email) = account.verified_email() {
         keys.push(Account::email_key(email, context)?);
@@ -398,9 +399,9 @@ fn claims(account: &Account, context: &Context) -> Result<Vec<String>> {
 /// exists.
 fn create<'a>(
     accounts: impl IntoIterator<Item = &'a Account> + Clone,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<bool> {
-    records::retry_on_conflict(|| {
+    retry::retry_on_conflict(|| {
         let mut costs = Held::read(&context.ports)?;
         let mut batch = Batch::new();
         for account in accounts.clone() {
@@ -412,7 +413,7 @@ fn create<'a>(
             add(account, &mut batch, context)?;
         }
         costs.store(&mut batch);
-        if batch.commit(context)? {
+        if context.commit(batch)? {
             return Ok(Some(true));
         }
         // The race for the costs is lost to another import, or to a login with such a
@@ -421,7 +422,7 @@ fn create<'a>(
     })
 }
 
-fn add(account: &Account, batch: &mut Batch, context: &Context) -> Result<()> {
+fn add(account: &Account, batch: &mut Batch, context: &ActorContext) -> Result<()> {
     let user_id = account.user_id;
     batch.create(
         Account::username_key(&account.username),

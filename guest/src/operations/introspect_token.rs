@@ -1,19 +1,22 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation, Verification, counted};
-use crate::domain::account::Account;
-use crate::domain::actor::{self, Actor, Requirement};
-use crate::domain::api_key::ApiKey;
-use crate::domain::bearer::Bearer;
+use super::{Effect, Operation, Verification};
+use crate::dispatch::call::counted;
+use crate::domain::access::actor::{self, Requirement};
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::{self, Grant, MAX_SCOPE_BYTES, TOKENS_INTROSPECT};
+use crate::domain::accounts::role;
+use crate::domain::actor_id::ActorId;
 use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::{self, Grant, MAX_SCOPE_BYTES, TOKENS_INTROSPECT};
-use crate::domain::refresh_token::RefreshToken;
-use crate::domain::role;
-use crate::domain::secret::Secret;
-use crate::domain::session::Session;
+use crate::domain::credentials::api_key::ApiKey;
+use crate::domain::sessions::bearer::Bearer;
+use crate::domain::sessions::refresh_token::RefreshToken;
+use crate::domain::sessions::session::Session;
 use crate::error::Result;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Checks a token that a service has received: an access token, a refresh token or an API
 /// key (RFC 7662). Returns whether it is active, and if so its claims; for any invalid,
@@ -50,7 +53,7 @@ impl Operation for IntrospectToken {
     const REQUIRES: Requirement = Requirement::Permission(TOKENS_INTROSPECT);
     type Output = Introspection;
 
-    fn run(self, context: &Context) -> Result<Introspection> {
+    fn run(self, context: &ActorContext) -> Result<Introspection> {
         let token = self.token.expose();
         let own = context.settings.audience.as_str();
         let audience = self.audience.as_deref().unwrap_or(own);
@@ -102,7 +105,7 @@ pub fn introspect_own_key(key: &Secret, context: &Context) -> Result<Verificatio
         let Some((own, _)) = actor::api_key(key, context)? else {
             return Ok(Verification::default());
         };
-        context.trail.acts(&Actor::ApiKey(Box::new(own.value)));
+        context.trail.acts(ActorId::ApiKey(own.value.key_id));
         let introspection = of_api_key(key.expose(), context)?;
         Ok(introspection.unwrap_or_default().verification)
     })

@@ -2,11 +2,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::access_token::AccessToken;
-use crate::domain::actor::Requirement;
-use crate::domain::context::Context;
-use crate::domain::secret::Secret;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::sessions::access_token::AccessToken;
 use crate::error::{AuthError, FieldError, Result};
+use crate::types::secret::Secret;
 
 /// Issues an access token of the caller's session for another service. That service
 /// verifies it with `verify_token` or `introspect_token` and its own name as the
@@ -37,7 +37,7 @@ impl Operation for IssueToken {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = IssuedToken;
 
-    fn run(self, context: &Context) -> Result<IssuedToken> {
+    fn run(self, context: &ActorContext) -> Result<IssuedToken> {
         if !context.settings.other_audiences.contains(&self.audience) {
             let problem = match context.settings.other_audiences.as_slice() {
                 [] => "is not known; USER_AUTH_OTHER_AUDIENCES lists no other service".to_owned(),

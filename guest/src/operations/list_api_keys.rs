@@ -3,14 +3,13 @@ use serde::{Deserialize, Serialize};
 
 use super::create_api_key::{is_in_reach, require_owner_governed};
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::{self, ApiKey, KeyName};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::{API_KEYS_WRITE, Grant};
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
+use crate::domain::credentials::api_key::{self, ApiKey, KeyName};
 use crate::error::Result;
+use crate::types::id::Id;
 
 /// Lists the API keys of an account, including expired ones, without the keys themselves.
 /// The caller's own keys require a session. Those of another account require
@@ -57,7 +56,7 @@ impl Operation for ListApiKeys {
     const REQUIRES: Requirement = Requirement::SessionOr(API_KEYS_WRITE);
     type Output = ApiKeys;
 
-    fn run(self, context: &Context) -> Result<ApiKeys> {
+    fn run(self, context: &ActorContext) -> Result<ApiKeys> {
         let ports = &context.ports;
         let user_id = authority::subject(self.user_id, API_KEYS_WRITE, context)?;
         let (account, _) = Account::read(user_id, ports)?;

@@ -3,12 +3,12 @@ use serde::{Deserialize, Serialize};
 
 use super::define_role::RoleView;
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
-use crate::domain::context::Context;
-use crate::domain::permission::ROLES_READ;
-use crate::domain::records;
-use crate::domain::role::{Role, RoleName};
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::permission::ROLES_READ;
+use crate::domain::accounts::role::{Role, RoleName};
 use crate::error::Result;
+use crate::storage::record;
 
 /// The number of roles read at a time.
 const PAGE: u32 = 200;
@@ -33,14 +33,14 @@ impl Operation for ListRoles {
     const REQUIRES: Requirement = Requirement::Permission(ROLES_READ);
     type Output = Roles;
 
-    fn run(self, context: &Context) -> Result<Roles> {
+    fn run(self, context: &ActorContext) -> Result<Roles> {
         let ports = &context.ports;
         let mut roles = vec![RoleView::admin(RoleName::admin())];
         let mut after = None;
         loop {
             let page = ports.store.scan(Role::PREFIX, after.as_deref(), PAGE)?;
             for entry in page.entries {
-                let role = records::parse::<Role>(Some(entry), ports)?;
+                let role = record::parse::<Role>(Some(entry), ports)?;
                 roles.extend(role.map(|role| RoleView::from(role.value)));
             }
             after = page.next;

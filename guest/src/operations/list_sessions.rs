@@ -2,9 +2,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation, SessionView};
-use crate::domain::actor::Requirement;
-use crate::domain::context::Context;
-use crate::domain::session;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::sessions::session;
 use crate::error::Result;
 
 /// Lists the live sessions of the caller's account, so that its owner can spot one that
@@ -44,7 +44,7 @@ impl Operation for ListSessions {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = Sessions;
 
-    fn run(self, context: &Context) -> Result<Sessions> {
+    fn run(self, context: &ActorContext) -> Result<Sessions> {
         let own = context.actor().session()?;
         let page = session::list(own.user_id, self.after.as_deref(), context)?;
         let sessions = page.sessions.into_iter().map(|session| ListedSession {

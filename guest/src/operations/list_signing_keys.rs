@@ -2,13 +2,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::SIGNING_KEYS_WRITE;
-use crate::domain::signing_key::{SigningKey, SigningKeys};
-use crate::domain::time::Timestamp;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::permission::SIGNING_KEYS_WRITE;
+use crate::domain::sessions::signing_key::{SigningKey, SigningKeys};
 use crate::error::Result;
+use crate::types::id::Id;
+use crate::types::time::Timestamp;
 
 /// Lists the keys that sign access tokens, with their ids and ages. The keys themselves
 /// never leave the host. Requires `user-auth:signing-keys:write`.
@@ -58,7 +58,7 @@ impl Operation for ListSigningKeys {
     const REQUIRES: Requirement = Requirement::Permission(SIGNING_KEYS_WRITE);
     type Output = SigningKeyList;
 
-    fn run(self, context: &Context) -> Result<SigningKeyList> {
+    fn run(self, context: &ActorContext) -> Result<SigningKeyList> {
         let keys = SigningKeys::load(context)?;
         Ok(SigningKeyList::new(&keys, context.now()))
     }

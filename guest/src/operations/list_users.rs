@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::get_user::UserView;
 use super::{Effect, Operation};
-use crate::domain::account::{Account, UsernameRecord};
-use crate::domain::actor::Requirement;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::USERS_READ;
-use crate::domain::records;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::account::{Account, UsernameRecord};
+use crate::domain::accounts::permission::USERS_READ;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::{Entry, Ports};
+use crate::storage::record;
+use crate::types::id::Id;
 use crate::unicode::{trimmed, username_case_mapped};
 
 /// Maximum number of names that a search examines for one page, which takes a tenth of a
@@ -72,7 +72,7 @@ impl Operation for ListUsers {
     const REQUIRES: Requirement = Requirement::Permission(USERS_READ);
     type Output = Users;
 
-    fn run(self, context: &Context) -> Result<Users> {
+    fn run(self, context: &ActorContext) -> Result<Users> {
         match &self.search {
             None => self.list(&context.ports),
             Some(search) => self.find(search, &context.ports),
@@ -126,7 +126,7 @@ impl ListUsers {
                 examined += 1;
                 after = Some(entry.key.clone());
                 if search.may_be_in(&entry) {
-                    found.extend(records::parse::<UsernameRecord>(Some(entry), ports)?);
+                    found.extend(record::parse::<UsernameRecord>(Some(entry), ports)?);
                 }
             }
             let ids = found.iter().map(|record| record.value.user_id);
@@ -162,7 +162,7 @@ impl Search {
 }
 
 fn account(entry: Option<Entry>, ports: &Ports) -> Result<Option<Account>> {
-    Ok(records::parse::<Account>(entry, ports)?.map(|account| account.value))
+    Ok(record::parse::<Account>(entry, ports)?.map(|account| account.value))
 }
 
 /// Returns the position of a search, which is the end of the key of a name's record.

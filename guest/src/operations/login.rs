@@ -3,27 +3,29 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Effect, Operation};
-use crate::domain::access_token::AccessToken;
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::assurance::AuthMethod;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{self, AuditSubject, Chain, Event, UnknownAccount};
-use crate::domain::challenge::{self, LoginChallenge};
-use crate::domain::context::Context;
-use crate::domain::foreign_hash::Cost;
-use crate::domain::id::Id;
-use crate::domain::known_costs::{self, HashCosts};
-use crate::domain::message;
-use crate::domain::password::{PasswordRecord, TypedPassword};
-use crate::domain::records::{self, Batch};
-use crate::domain::refresh_token;
-use crate::domain::second_factor::SecondFactor;
-use crate::domain::secret::Secret;
-use crate::domain::session::Session;
+use crate::domain::credentials::foreign_hash::Cost;
+use crate::domain::credentials::hash_costs::{self, HashCosts};
+use crate::domain::credentials::password::{PasswordRecord, TypedPassword};
+use crate::domain::credentials::second_factor::SecondFactor;
+use crate::domain::notify;
+use crate::domain::sessions::access_token::AccessToken;
+use crate::domain::sessions::auth_method::AuthMethod;
+use crate::domain::sessions::login_challenge::{self, LoginChallenge};
+use crate::domain::sessions::refresh_token;
+use crate::domain::sessions::session::Session;
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
-use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::{LogLevel, MessageKind};
+use crate::storage::batch::Batch;
+use crate::storage::record;
+use crate::storage::retry;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Logs in with a user name and a password. Returns an access token and a refresh token
 /// to renew it; if the account has a second factor, it instead returns a challenge for
@@ -83,7 +85,7 @@ impl Operation for Login {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = LoginOutcome;
 
-    fn run(self, context: &Context) -> Result<LoginOutcome> {
+    fn run(self, context: &ActorContext) -> Result<LoginOutcome> {
         // Until the outcome is decided, nothing may distinguish a correct password from a
         // wrong one: no progress, no log, no different answer.
         let result = self.attempt(context);
@@ -103,7 +105,7 @@ impl Operation for Login {
 }
 
 impl Login {
-    fn attempt(&self, context: &Context) -> Result<LoginOutcome> {
+    fn attempt(&self, context: &ActorContext) -> Result<LoginOutcome> {
         context.progress(0, 1, "checking the password");
         let subject = Subject::read(&self.username, context)?;
         let attempt = Attempt::admit(subject.authenticator(), context)?;
@@ -111,7 +113,7 @@ impl Login {
         // Nothing before this line may depend on the verdict; everything after it may.
         let attempt = attempt.count(context)?;
         let mut verdict = Some(verdict);
-        records::retry_on_conflict(|| {
+        retry::retry_on_conflict(|| {
             let verdict = match verdict.take() {
                 Some(verdict) => verdict,
                 None => self.judge(Subject::read(&self.username, context)?, context)?,
@@ -130,7 +132,7 @@ impl Login {
 
     /// Verifies the password, with the same work for a name without an account as for any
     /// other. Records nothing, so that nothing reveals the verdict yet.
-    fn judge(&self, subject: Subject, context: &Context) -> Result<Verdict> {
+    fn judge(&self, subject: Subject, context: &ActorContext) -> Result<Verdict> {
         let ports = &context.ports;
         let account = match subject {
             Subject::Account(account) => account,
@@ -149,7 +151,7 @@ impl Login {
 
     /// Returns a new hash of the password if it was imported or if the parameters have
     /// been raised since. If the host has no capacity for it, the next login tries again.
-    fn rehash(&self, account: &Account, context: &Context) -> Option<PasswordRecord> {
+    fn rehash(&self, account: &Account, context: &ActorContext) -> Option<PasswordRecord> {
         if account.password.is_current(context.settings) {
             return None;
         }
@@ -167,12 +169,12 @@ enum Subject {
 }
 
 impl Subject {
-    fn read(username: &Username, context: &Context) -> Result<Subject> {
+    fn read(username: &Username, context: &ActorContext) -> Result<Subject> {
         let ports = &context.ports;
         let unknown = UnknownAccount::new("username", username.as_str(), ports)?;
         let user_id = Account::id_of(username, ports)?.unwrap_or(unknown.id());
         let keys = [Account::key(user_id), HashCosts::key()];
-        let (account, costs) = records::read_both::<Account, HashCosts>(keys, ports)?;
+        let (account, costs) = record::read_both::<Account, HashCosts>(keys, ports)?;
         Ok(match account {
             Some(account) => Subject::Account(Box::new(account.value)),
             None => Subject::Unknown(unknown, HashCosts::of(costs).decoy_for(unknown)),
@@ -193,7 +195,7 @@ enum Verdict {
 }
 
 /// Counts and records a failure, and returns the error for it.
-fn refuse(whom: AuditSubject, context: &Context) -> Result<AuthError> {
+fn refuse(whom: AuditSubject, context: &ActorContext) -> Result<AuthError> {
     let event = Event::refused(Login::NAME, "invalid_credentials");
     audit::record_refusal(event, whom, context)?;
     throttle::count_failure(context)?;
@@ -213,7 +215,7 @@ struct Authenticated {
 fn settle_outcome(
     authenticated: &Authenticated,
     attempt: &Counted,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<Option<LoginOutcome>> {
     let Authenticated { account, rehashed } = authenticated;
     let whom = AuditSubject::Account(account.user_id);
@@ -224,7 +226,7 @@ fn settle_outcome(
         None => Some(challenged),
         Some(_) => audit::count_refusal(challenged, whom, context)?,
     };
-    records::retry_on_conflict(|| {
+    retry::retry_on_conflict(|| {
         let (found, head) = Account::read(account.user_id, &context.ports)?;
         let Some(current) = found
             .filter(|found| found.value.password == account.password && found.value.is_active())
@@ -241,10 +243,10 @@ fn settle_outcome(
             Some(_) => with_challenge(&current.value, challenged.clone(), &mut batch, context)?,
         };
         if !attempt.is_from_known_source() {
-            message::queue_notice(MessageKind::LoginFromNewSource, &current.value, &mut batch);
+            notify::queue_notice(MessageKind::LoginFromNewSource, &current.value, &mut batch);
         }
         if let Some(password) = rehashed {
-            known_costs::release(&account.password, &mut batch, &context.ports)?;
+            hash_costs::release(&account.password, &mut batch, &context.ports)?;
             let rehashed = Account {
                 password: password.clone(),
                 ..current.value.clone()
@@ -254,14 +256,14 @@ fn settle_outcome(
         if let Some(event) = event {
             Chain::at(account.user_id, head).append(event, &mut batch, context)?;
         }
-        Ok(batch.commit(context)?.then_some(Some(outcome)))
+        Ok(context.commit(batch)?.then_some(Some(outcome)))
     })
 }
 
 fn with_tokens(
     account: &Account,
     batch: &mut Batch,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<(LoginOutcome, Option<Event<'static>>)> {
     let tokens = Tokens::of_new_session(account, AuthMethod::Password, batch, context)?;
     let event = Event::success(Login::NAME)
@@ -276,14 +278,14 @@ fn with_challenge(
     account: &Account,
     event: Option<Event<'static>>,
     batch: &mut Batch,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<(LoginOutcome, Option<Event<'static>>)> {
     let (challenge, secret) = LoginChallenge::create(account, context)?;
     challenge.store(batch);
     let methods = account.second_factor.as_ref();
     let outcome = LoginOutcome::Challenge(Challenge {
         challenge: secret,
-        expires_in: challenge::TTL.as_secs(),
+        expires_in: login_challenge::TTL.as_secs(),
         methods: methods.map_or_else(Vec::new, SecondFactor::methods),
     });
     let challenge_id = challenge.challenge_id.to_string();
@@ -299,7 +301,7 @@ impl Tokens {
         account: &Account,
         proof: AuthMethod,
         batch: &mut Batch,
-        context: &Context,
+        context: &ActorContext,
     ) -> Result<Tokens> {
         let (session, refresh_token) = Session::begin(account, proof, context)?;
         batch.create(Session::key(session.session_id), &session);
@@ -314,7 +316,7 @@ impl Tokens {
     pub fn new(
         session: &Session,
         refresh_token: &refresh_token::RefreshToken,
-        context: &Context,
+        context: &ActorContext,
     ) -> Result<Tokens> {
         let access_token = AccessToken::issue(session, &context.settings.audience, context)?;
         Ok(Tokens {
@@ -331,8 +333,9 @@ impl Tokens {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Authenticated, Login, LoginOutcome, Subject, Verdict, settle_outcome};
-    use crate::domain::account::Account;
+    use super::{Authenticated, Login, LoginOutcome, Operation, Subject, Verdict, settle_outcome};
+    use crate::domain::access::authority;
+    use crate::domain::accounts::account::Account;
     use crate::domain::throttle::Attempt;
     use crate::testing::World;
 
@@ -342,7 +345,7 @@ mod tests {
         world.alice();
         let credentials = json!({"username": "alice", "password": "correct horse battery staple"});
         let login: Login = serde_json::from_value(credentials).unwrap();
-        let context = world.context();
+        let context = authority::authorize(Login::REQUIRES, &world.context()).unwrap();
         let subject = Subject::read(&login.username, &context).unwrap();
         let attempt = Attempt::admit(subject.authenticator(), &context).unwrap();
         let Verdict::Right(account) = login.judge(subject, &context).unwrap() else {

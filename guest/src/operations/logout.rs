@@ -1,17 +1,19 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation, input};
-use crate::domain::access_token::AccessToken;
-use crate::domain::actor::Requirement;
+use super::{Effect, Operation};
+use crate::dispatch::input;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::audit::Event;
-use crate::domain::context::{Context, Principal};
-use crate::domain::id::Id;
-use crate::domain::records;
-use crate::domain::refresh_token::RefreshToken;
-use crate::domain::secret::Secret;
-use crate::domain::session::{self, Session};
+use crate::domain::context::Principal;
+use crate::domain::sessions::access_token::AccessToken;
+use crate::domain::sessions::refresh_token::RefreshToken;
+use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Result};
+use crate::storage::retry;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Ends the session of an access token or a refresh token permanently, and invalidates
 /// all tokens of the session. Expired tokens and tokens of ended sessions are accepted.
@@ -43,11 +45,11 @@ impl Operation for Logout {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = LoggedOut;
 
-    fn run(self, context: &Context) -> Result<LoggedOut> {
+    fn run(self, context: &ActorContext) -> Result<LoggedOut> {
         let Some(session_id) = self.session_id(context)? else {
             return Err(AuthError::invalid_token());
         };
-        records::retry_on_conflict(|| {
+        retry::retry_on_conflict(|| {
             let Some(session) = Session::read(session_id, &context.ports)? else {
                 return Ok(Some(()));
             };
@@ -61,7 +63,7 @@ impl Operation for Logout {
 impl Logout {
     /// Returns the session of a token that was issued here, even if it has expired or
     /// been used: anyone who ever held a token of the session may end it.
-    fn session_id(&self, context: &Context) -> Result<Option<Id>> {
+    fn session_id(&self, context: &ActorContext) -> Result<Option<Id>> {
         let access_token = match (&self.access_token, &self.refresh_token) {
             (Some(token), None) => token,
             (None, Some(token)) => {

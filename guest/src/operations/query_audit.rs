@@ -2,17 +2,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Effect, Operation, audited};
-use crate::domain::actor::Requirement;
+use super::{Effect, Operation};
+use crate::dispatch::audited;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::permission::{AUDIT_READ, Permission};
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{self, AuditRecord, Chain};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::moment::Moment;
-use crate::domain::permission::{AUDIT_READ, Permission};
-use crate::domain::records;
-use crate::domain::username::Username;
 use crate::error::{AuthError, FieldError, Result};
+use crate::storage::record;
+use crate::types::id::Id;
+use crate::types::moment::Moment;
 
 /// Maximum number of records that one call examines, whether or not they match.
 const EXAMINED: u32 = 500;
@@ -100,7 +100,7 @@ impl Operation for QueryAudit {
     const REQUIRES: Requirement = Requirement::SessionOr(AUDIT_READ);
     type Output = AuditPage;
 
-    fn run(self, context: &Context) -> Result<AuditPage> {
+    fn run(self, context: &ActorContext) -> Result<AuditPage> {
         let ports = &context.ports;
         let prefix = self.prefix(context)?;
         let after = self.after.as_deref().map(key_of).transpose()?;
@@ -110,7 +110,7 @@ impl Operation for QueryAudit {
         let mut found = Vec::new();
         while let Some(entry) = entries.next() {
             let key = entry.key.clone();
-            let record = records::parse::<AuditRecord>(Some(entry), ports)?;
+            let record = record::parse::<AuditRecord>(Some(entry), ports)?;
             let wanted = record.filter(|record| self.wants(&record.value));
             found.extend(wanted.map(|record| AuditRecordView::from(record.value)));
             if found.len() == self.limit.0 && (entries.peek().is_some() || last.is_some()) {
@@ -127,7 +127,7 @@ impl Operation for QueryAudit {
 
 impl QueryAudit {
     /// Returns the common prefix of all keys that the actor asks for and may read.
-    fn prefix(&self, context: &Context) -> Result<String> {
+    fn prefix(&self, context: &ActorContext) -> Result<String> {
         let named = audited::named(self.user_id, self.username.as_ref(), context)?;
         if named.is_none() && authority::may(&Permission::own(AUDIT_READ), context)? {
             return Ok(audit::RECORDS.to_owned());

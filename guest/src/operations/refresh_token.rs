@@ -3,15 +3,16 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Effect, Operation, Tokens};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
-use crate::domain::records::{self, Batch};
-use crate::domain::refresh_token;
-use crate::domain::secret::Secret;
-use crate::domain::session::{self, Session};
+use crate::domain::sessions::refresh_token;
+use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Result};
 use crate::ports::LogLevel;
+use crate::storage::batch::Batch;
+use crate::storage::retry;
+use crate::types::secret::Secret;
 
 /// Exchanges a refresh token for new tokens of its session. A refresh token works once: a
 /// second use ends the session at once, because one of its two users is not the owner
@@ -35,12 +36,12 @@ impl Operation for RefreshToken {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Tokens;
 
-    fn run(self, context: &Context) -> Result<Tokens> {
+    fn run(self, context: &ActorContext) -> Result<Tokens> {
         let text = self.refresh_token.expose();
         let Some(token) = refresh_token::RefreshToken::parse(text, &context.ports)? else {
             return Err(AuthError::invalid_token());
         };
-        match records::retry_on_conflict(|| refresh(&token, context))? {
+        match retry::retry_on_conflict(|| refresh(&token, context))? {
             Settled::Refreshed(tokens) => Ok(tokens),
             Settled::Reused => {
                 context.log(
@@ -54,7 +55,7 @@ impl Operation for RefreshToken {
 }
 
 /// Returns `None` if a race was lost.
-fn refresh(token: &refresh_token::RefreshToken, context: &Context) -> Result<Option<Settled>> {
+fn refresh(token: &refresh_token::RefreshToken, context: &ActorContext) -> Result<Option<Settled>> {
     let ports = &context.ports;
     let Some(session) = Session::read(token.session_id(), ports)? else {
         return Err(AuthError::invalid_token());
@@ -84,5 +85,5 @@ fn refresh(token: &refresh_token::RefreshToken, context: &Context) -> Result<Opt
     let mut batch = Batch::new();
     batch.change(&session, &refreshed);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
-    Ok(batch.commit(context)?.then_some(Settled::Refreshed(tokens)))
+    Ok(context.commit(batch)?.then_some(Settled::Refreshed(tokens)))
 }

@@ -2,18 +2,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::{Account, UsernameRecord};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::account::{Account, UsernameRecord};
+use crate::domain::accounts::email::Email;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::Context;
-use crate::domain::email::Email;
-use crate::domain::id::Id;
-use crate::domain::known_costs::HashCosts;
-use crate::domain::password::{self, Owner, Password, PasswordRecord};
-use crate::domain::records::Batch;
+use crate::domain::credentials::blocklist::Owner;
+use crate::domain::credentials::hash_costs::HashCosts;
+use crate::domain::credentials::password::{self, Password, PasswordRecord};
 use crate::domain::throttle::{self, Authenticator};
-use crate::domain::username::Username;
 use crate::error::{AuthError, Kind, Result};
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Creates an account with a user name and a password. User names are unique, regardless
 /// of case and of different encodings of the same letters. The password must have at
@@ -53,7 +54,7 @@ impl Operation for Register {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Registered;
 
-    fn run(self, context: &Context) -> Result<Registered> {
+    fn run(self, context: &ActorContext) -> Result<Registered> {
         let ports = &context.ports;
         throttle::admit_registration(context)?;
         let owner = Owner {
@@ -86,7 +87,7 @@ impl Operation for Register {
         Chain::new(account.user_id).append(event, &mut batch, context)?;
         // All other keys derive from the new random id, so a lost race is one for the
         // name.
-        if !batch.commit(context)? {
+        if !context.commit(batch)? {
             return Err(taken(context)?);
         }
         context.progress(2, 2, "done");
@@ -100,7 +101,7 @@ impl Operation for Register {
 
 /// Registration has to reveal that a name is taken; a source that asks for many is
 /// throttled.
-fn taken(context: &Context) -> Result<AuthError> {
+fn taken(context: &ActorContext) -> Result<AuthError> {
     throttle::count_failure(context)?;
     Ok(username_taken())
 }

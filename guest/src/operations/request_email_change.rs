@@ -3,9 +3,9 @@ use serde::Deserialize;
 
 use super::request_email_verification::{self, CodeSent};
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
-use crate::domain::context::Context;
-use crate::domain::email::Email;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::email::Email;
 use crate::error::Result;
 use crate::ports::MessageKind;
 
@@ -27,7 +27,7 @@ impl Operation for RequestEmailChange {
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = CodeSent;
 
-    fn run(self, context: &Context) -> Result<CodeSent> {
+    fn run(self, context: &ActorContext) -> Result<CodeSent> {
         let kind = MessageKind::EmailChange;
         request_email_verification::send(Self::NAME, kind, &self.email, context)
     }

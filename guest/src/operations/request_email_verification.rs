@@ -2,18 +2,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::email::Email;
 use crate::domain::audit::{Chain, Event, Head};
-use crate::domain::authority;
-use crate::domain::code::{Code, Purpose};
-use crate::domain::context::Context;
-use crate::domain::email::Email;
-use crate::domain::message;
-use crate::domain::records::{Batch, Found};
+use crate::domain::credentials::email_code::{Code, Purpose};
+use crate::domain::notify;
 use crate::domain::throttle;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::storage::record::Found;
 
 /// Sends a code for `confirm_email` to the email address of the caller's account. Only a
 /// verified address can be used, such as to reset the password. Returns the lifetime of
@@ -38,7 +38,7 @@ impl Operation for RequestEmailVerification {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = CodeSent;
 
-    fn run(self, context: &Context) -> Result<CodeSent> {
+    fn run(self, context: &ActorContext) -> Result<CodeSent> {
         let own = context.actor().session()?;
         let (account, _) = Account::read(own.user_id, &context.ports)?;
         let account = account.ok_or_else(AuthError::invalid_token)?.value;
@@ -66,7 +66,7 @@ pub(super) fn send(
     operation: &str,
     kind: MessageKind,
     email: &Email,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<CodeSent> {
     let user_id = context.actor().session()?.user_id;
     // Calls that are rejected anyway do not count.
@@ -86,12 +86,12 @@ pub(super) fn send(
         slot.put(Purpose::Email, user_id, &mut batch, context);
         Chain::at(user_id, head).append(Event::success(operation), &mut batch, context)?;
         if kind == MessageKind::EmailChange {
-            message::queue_notice(MessageKind::EmailChangeRequested, &account, &mut batch);
+            notify::queue_notice(MessageKind::EmailChangeRequested, &account, &mut batch);
         }
-        if !batch.commit(context)? {
+        if !context.commit(batch)? {
             return Ok(None);
         }
-        if let Err(error) = message::send_code(kind, &account, email, (&code, &slot), context) {
+        if let Err(error) = notify::send_code(kind, &account, email, (&code, &slot), context) {
             // Codes that were not sent do not count.
             for quota in &quotas {
                 throttle::give_code_back(quota, context)?;
@@ -110,7 +110,7 @@ pub(super) fn send(
 fn recipient(
     kind: MessageKind,
     email: &Email,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<(Account, Found<Head>)> {
     let user_id = context.actor().session()?.user_id;
     let (account, head) = Account::read(user_id, &context.ports)?;

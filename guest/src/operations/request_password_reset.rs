@@ -2,19 +2,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::email::Email;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event, UnknownAccount};
-use crate::domain::code::{Code, Purpose};
-use crate::domain::context::Context;
-use crate::domain::email::Email;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::records::{self, Batch};
+use crate::domain::credentials::email_code::{Code, Purpose};
+use crate::domain::notify;
 use crate::domain::throttle;
-use crate::domain::username::Username;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::storage::record;
+use crate::storage::retry;
+use crate::types::id::Id;
 
 /// Sends a code for `confirm_password_reset` to the verified address of an account. An
 /// account is sent at most three codes an hour for one source and ten for all sources
@@ -45,7 +47,7 @@ impl Operation for RequestPasswordReset {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = ResetRequested;
 
-    fn run(self, context: &Context) -> Result<ResetRequested> {
+    fn run(self, context: &ActorContext) -> Result<ResetRequested> {
         let who = Who::new(self.username, self.email)?;
         let name = who.name();
         throttle::count_reset(&name, context)?;
@@ -53,7 +55,7 @@ impl Operation for RequestPasswordReset {
         let user_id = who.user_id(context)?.unwrap_or(unknown.id());
         let quota = ["reset-codes", &user_id.to_string()];
         let may_send = throttle::may_send_code(&quota, context)?;
-        records::retry_on_conflict(|| send(user_id, unknown, may_send, context))?;
+        retry::retry_on_conflict(|| send(user_id, unknown, may_send, context))?;
         Ok(ResetRequested {
             expires_in: context.settings.code_ttl.as_secs(),
         })
@@ -67,11 +69,11 @@ fn send(
     user_id: Id,
     unknown: UnknownAccount,
     may_send: bool,
-    context: &Context,
+    context: &ActorContext,
 ) -> Result<Option<()>> {
     let ports = &context.ports;
     let (account, head) = Account::read(user_id, ports)?;
-    let unknown_head = records::read(Chain::head_key(unknown.id()), ports)?;
+    let unknown_head = record::read(Chain::head_key(unknown.id()), ports)?;
     let account = account.map(|account| account.value);
     let recipient = account
         .filter(|account| may_send && account.is_active())
@@ -91,14 +93,14 @@ fn send(
             context,
         )?,
     }
-    if !batch.commit(context)? {
+    if !context.commit(batch)? {
         return Ok(None);
     }
     if let Some((email, account)) = &recipient {
         let kind = MessageKind::PasswordReset;
         // A full queue would reveal that there was something to send. The failure is
         // logged.
-        let _ = message::send_code(kind, account, email, (&code, &slot), context);
+        let _ = notify::send_code(kind, account, email, (&code, &slot), context);
     }
     Ok(Some(()))
 }
@@ -133,7 +135,7 @@ impl Who {
         }
     }
 
-    fn user_id(&self, context: &Context) -> Result<Option<Id>> {
+    fn user_id(&self, context: &ActorContext) -> Result<Option<Id>> {
         match self {
             Who::Username(username) => Account::id_of(username, &context.ports),
             Who::Email(email) => Account::id_of_email(email, context),

@@ -2,22 +2,21 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::get_user::UserView;
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::{self, EndApiKeys, EndedSessions};
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::USERS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::Batch;
+use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
+use crate::domain::notify;
 use crate::domain::throttle::{self, Authenticator};
-use crate::domain::username::Username;
 use crate::error::Result;
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Removes the second factor of a user who has lost both the app and the recovery codes.
 /// Ends all their sessions and the API keys that these may have created; from then on the
@@ -47,7 +46,7 @@ impl Operation for ResetSecondFactor {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;
 
-    fn run(self, context: &Context) -> Result<UserView> {
+    fn run(self, context: &ActorContext) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
         let account = authority::retry_on_conflict(context, |context| {
             let governed = target.read_governed(context)?;
@@ -75,8 +74,8 @@ impl Operation for ResetSecondFactor {
             )?;
             let event = Event::success(Self::NAME).with_ended_keys(&ended);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            message::queue_notice(MessageKind::SecondFactorChanged, &account, &mut batch);
-            Ok(batch.commit(context)?.then_some(account))
+            notify::queue_notice(MessageKind::SecondFactorChanged, &account, &mut batch);
+            Ok(context.commit(batch)?.then_some(account))
         })?;
         Ok(UserView::from(account))
     }

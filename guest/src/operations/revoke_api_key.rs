@@ -3,16 +3,15 @@ use serde::{Deserialize, Serialize};
 
 use super::create_api_key::{is_in_reach, require_owner_governed};
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::{Actor, Requirement};
-use crate::domain::api_key::{self, ApiKey};
+use crate::domain::access::actor::{Actor, Requirement};
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::{API_KEYS_WRITE, Permission};
 use crate::domain::audit::Event;
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::{API_KEYS_WRITE, Permission};
-use crate::domain::records::{self, Stored};
+use crate::domain::credentials::api_key::{self, ApiKey};
 use crate::error::{AuthError, Kind, Result};
+use crate::storage::record::{self, Stored};
+use crate::types::id::Id;
 
 /// Ends an API key permanently. The caller's own keys require a session. Those of another
 /// account require `user-auth:api-keys:write`, and the account must not have permissions
@@ -40,7 +39,7 @@ impl Operation for RevokeApiKey {
     const REQUIRES: Requirement = Requirement::SessionOr(API_KEYS_WRITE);
     type Output = RevokedApiKey;
 
-    fn run(self, context: &Context) -> Result<RevokedApiKey> {
+    fn run(self, context: &ActorContext) -> Result<RevokedApiKey> {
         authority::retry_on_conflict(context, |context| {
             let key = find(self.key_id, context)?;
             let (account, head) = Account::read(key.value.user_id, &context.ports)?;
@@ -59,8 +58,8 @@ impl Operation for RevokeApiKey {
 /// Returns the key with this id if it is the actor's own, or if the actor may manage
 /// those of others. Otherwise the work and the error are those for a key that does not
 /// exist.
-pub(super) fn find(key_id: Id, context: &Context) -> Result<Stored<ApiKey>> {
-    let found = records::read::<ApiKey>(ApiKey::key(key_id), &context.ports)?;
+pub(super) fn find(key_id: Id, context: &ActorContext) -> Result<Stored<ApiKey>> {
+    let found = record::read::<ApiKey>(ApiKey::key(key_id), &context.ports)?;
     let is_own = |key: &Stored<ApiKey>| match context.actor() {
         Actor::User(session) => session.user_id == key.value.user_id,
         _ => false,

@@ -2,15 +2,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::EndApiKeys;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::records::Batch;
-use crate::domain::session::{self, CurrentLogin};
+use crate::domain::credentials::api_key::EndApiKeys;
+use crate::domain::sessions::session::{self, CurrentLogin};
 use crate::error::Result;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Ends all sessions of the caller's account except the current one, and the API keys
 /// that they may have created, permanently and at once. Requires a session.
@@ -41,7 +40,7 @@ impl Operation for RevokeOtherSessions {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = RevokedOthers;
 
-    fn run(self, context: &Context) -> Result<RevokedOthers> {
+    fn run(self, context: &ActorContext) -> Result<RevokedOthers> {
         authority::retry_on_conflict(context, |context| {
             let CurrentLogin {
                 session,
@@ -54,7 +53,7 @@ impl Operation for RevokeOtherSessions {
                 session::end_all_but(&session, &account, keys, |_| {}, &mut batch, context)?;
             let event = Event::success(Self::NAME).with_ended_keys(&ended);
             Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(RevokedOthers {
+            Ok(context.commit(batch)?.then_some(RevokedOthers {
                 session_id: session.value.session_id,
                 ended_api_keys: ended,
             }))

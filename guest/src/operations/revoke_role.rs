@@ -3,18 +3,17 @@ use serde::Deserialize;
 
 use super::define_role::unknown_role;
 use super::get_user::UserView;
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::permission::ROLES_WRITE;
+use crate::domain::accounts::role::RoleName;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::ROLES_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::role::RoleName;
-use crate::domain::username::Username;
 use crate::error::Result;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Revokes a role from a user, who loses its permissions at once. Returns the user;
 /// revoking a role that the user does not have changes nothing. Requires
@@ -41,7 +40,7 @@ impl Operation for RevokeRole {
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = UserView;
 
-    fn run(self, context: &Context) -> Result<UserView> {
+    fn run(self, context: &ActorContext) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
         let account = authority::retry_on_conflict(context, |context| {
             let grants = authority::require_role(&self.role, context)?;
@@ -61,7 +60,7 @@ impl Operation for RevokeRole {
             let mut batch = Batch::new();
             batch.change(found, &account);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(account))
+            Ok(context.commit(batch)?.then_some(account))
         })?;
         Ok(UserView::from(account))
     }

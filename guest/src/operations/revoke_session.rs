@@ -2,14 +2,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::EndApiKeys;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::audit::Event;
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::session::{self, Session};
+use crate::domain::credentials::api_key::EndApiKeys;
+use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Kind, Result};
+use crate::types::id::Id;
 
 /// Ends one session of the caller's account permanently, and the API keys that it
 /// created. A session that has ended or belongs to another account is reported as not
@@ -42,7 +41,7 @@ impl Operation for RevokeSession {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = RevokedSession;
 
-    fn run(self, context: &Context) -> Result<RevokedSession> {
+    fn run(self, context: &ActorContext) -> Result<RevokedSession> {
         let user_id = context.actor().session()?.user_id;
         authority::retry_on_conflict(context, |context| {
             let session = Session::read(self.session_id, &context.ports)?;

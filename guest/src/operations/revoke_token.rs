@@ -2,18 +2,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::access_token::AccessToken;
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::{self, ApiKey};
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::Event;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::records;
-use crate::domain::refresh_token::RefreshToken;
-use crate::domain::secret::Secret;
-use crate::domain::session::{self, Session};
+use crate::domain::credentials::api_key::{self, ApiKey};
+use crate::domain::sessions::access_token::AccessToken;
+use crate::domain::sessions::refresh_token::RefreshToken;
+use crate::domain::sessions::session::{self, Session};
 use crate::error::Result;
+use crate::storage::retry;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Revokes a token (RFC 7009): the whole session of an access or refresh token, or an API
 /// key. Possession of the token is the only requirement. A token that is already invalid
@@ -36,11 +36,11 @@ impl Operation for RevokeToken {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = RevokedToken;
 
-    fn run(self, context: &Context) -> Result<RevokedToken> {
+    fn run(self, context: &ActorContext) -> Result<RevokedToken> {
         let token = self.token.expose();
         match session_of(token, context)? {
-            Some(session_id) => records::retry_on_conflict(|| end_session(session_id, context))?,
-            None => records::retry_on_conflict(|| end_api_key(token, context))?,
+            Some(session_id) => retry::retry_on_conflict(|| end_session(session_id, context))?,
+            None => retry::retry_on_conflict(|| end_api_key(token, context))?,
         }
         Ok(RevokedToken {})
     }
@@ -48,7 +48,7 @@ impl Operation for RevokeToken {
 
 /// Returns the session of a token that was issued here, even if it has expired or been
 /// used, as in `logout`.
-fn session_of(token: &str, context: &Context) -> Result<Option<Id>> {
+fn session_of(token: &str, context: &ActorContext) -> Result<Option<Id>> {
     if let Some(session_id) = AccessToken::session_id(token, context)? {
         return Ok(Some(session_id));
     }
@@ -56,7 +56,7 @@ fn session_of(token: &str, context: &Context) -> Result<Option<Id>> {
     Ok(token.map(|token| token.session_id()))
 }
 
-fn end_session(session_id: Id, context: &Context) -> Result<Option<()>> {
+fn end_session(session_id: Id, context: &ActorContext) -> Result<Option<()>> {
     let Some(session) = Session::read(session_id, &context.ports)? else {
         return Ok(Some(()));
     };
@@ -64,7 +64,7 @@ fn end_session(session_id: Id, context: &Context) -> Result<Option<()>> {
     Ok(session::end(&session, event, context)?.then_some(()))
 }
 
-fn end_api_key(secret: &str, context: &Context) -> Result<Option<()>> {
+fn end_api_key(secret: &str, context: &ActorContext) -> Result<Option<()>> {
     let Some(key) = ApiKey::authenticate(secret, &context.ports)? else {
         return Ok(Some(()));
     };

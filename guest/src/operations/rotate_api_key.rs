@@ -4,18 +4,17 @@ use serde::Deserialize;
 use super::create_api_key::{NewApiKey, require_owner_governed, require_scopes};
 use super::revoke_api_key::find;
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::api_key::ApiKey;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::API_KEYS_WRITE;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::message;
-use crate::domain::permission::API_KEYS_WRITE;
-use crate::domain::records::Batch;
+use crate::domain::credentials::api_key::ApiKey;
+use crate::domain::notify;
 use crate::error::Result;
 use crate::ports::MessageKind;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Replaces an API key by a new one with the same id, name and scopes. The old key stops
 /// working at once; a limited lifetime begins again with its original length. Returns the
@@ -35,13 +34,13 @@ impl Operation for RotateApiKey {
     const REQUIRES: Requirement = Requirement::RecentLoginOr(API_KEYS_WRITE);
     type Output = NewApiKey;
 
-    fn run(self, context: &Context) -> Result<NewApiKey> {
+    fn run(self, context: &ActorContext) -> Result<NewApiKey> {
         authority::retry_on_conflict(context, |context| rotate(self.key_id, context))
     }
 }
 
 /// Returns `None` if a race was lost.
-fn rotate(key_id: Id, context: &Context) -> Result<Option<NewApiKey>> {
+fn rotate(key_id: Id, context: &ActorContext) -> Result<Option<NewApiKey>> {
     let user_id = find(key_id, context)?.value.user_id;
     let (account, head) = Account::read(user_id, &context.ports)?;
     if let Some(account) = &account {
@@ -60,15 +59,16 @@ fn rotate(key_id: Id, context: &Context) -> Result<Option<NewApiKey>> {
         old.value.name.clone(),
         old.value.scopes.clone(),
         lifetime.map(|lifetime| context.now() + lifetime),
-        context,
+        context.actor().origin_of_new_key(user_id, context.now()),
+        &context.ports,
     )?;
     let mut batch = Batch::new();
     batch.change(&old, &key);
     let event = Event::success(RotateApiKey::NAME).detail("key_id", key_id.to_string());
     Chain::at(user_id, head).append(event, &mut batch, context)?;
     if let Some(account) = &account {
-        message::queue_notice(MessageKind::ApiKeyCreated, &account.value, &mut batch);
+        notify::queue_notice(MessageKind::ApiKeyCreated, &account.value, &mut batch);
     }
     let new = NewApiKey::new(key, secret);
-    Ok(batch.commit(context)?.then_some(new))
+    Ok(context.commit(batch)?.then_some(new))
 }

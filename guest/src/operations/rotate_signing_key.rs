@@ -3,14 +3,13 @@ use serde::Deserialize;
 
 use super::list_signing_keys::SigningKeyList;
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::permission::SIGNING_KEYS_WRITE;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::permission::SIGNING_KEYS_WRITE;
-use crate::domain::records::Batch;
-use crate::domain::signing_key::SigningKeys;
+use crate::domain::sessions::signing_key::SigningKeys;
 use crate::error::Result;
+use crate::storage::batch::Batch;
 
 /// Creates a new key that signs access tokens from now on. Existing tokens remain valid
 /// until they expire, unless `end_previous` invalidates them at once, such as after a
@@ -32,7 +31,7 @@ impl Operation for RotateSigningKey {
     const REQUIRES: Requirement = Requirement::Permission(SIGNING_KEYS_WRITE);
     type Output = SigningKeyList;
 
-    fn run(self, context: &Context) -> Result<SigningKeyList> {
+    fn run(self, context: &ActorContext) -> Result<SigningKeyList> {
         let keys = authority::retry_on_conflict(context, |context| {
             SigningKeys::load(context)?;
             let (Some(found), head) = SigningKeys::read(&context.ports)? else {
@@ -48,7 +47,7 @@ impl Operation for RotateSigningKey {
                 found.value.end_all(&mut batch);
             }
             Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
-            Ok(batch.commit(context)?.then_some(keys))
+            Ok(context.commit(batch)?.then_some(keys))
         })?;
         Ok(SigningKeyList::new(&keys, context.now()))
     }

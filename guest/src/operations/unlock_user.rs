@@ -2,19 +2,18 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::get_user::UserView;
-use super::target::Target;
 use super::{Effect, Operation};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
+use crate::dispatch::target::Target;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::USERS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::USERS_WRITE;
-use crate::domain::records::Batch;
 use crate::domain::throttle::{self, Authenticator};
-use crate::domain::username::Username;
 use crate::error::Result;
+use crate::storage::batch::Batch;
+use crate::types::id::Id;
 
 /// Clears the failed attempts to guess a user's password or second factor, so that both
 /// can be tried again from anywhere. Returns the user. Requires `user-auth:users:write`.
@@ -37,7 +36,7 @@ impl Operation for UnlockUser {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;
 
-    fn run(self, context: &Context) -> Result<UserView> {
+    fn run(self, context: &ActorContext) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
         let account = authority::retry_on_conflict(context, |context| unlock(&target, context))?;
         Ok(UserView::from(account))
@@ -45,7 +44,7 @@ impl Operation for UnlockUser {
 }
 
 /// Returns `None` if a race was lost.
-fn unlock(target: &Target, context: &Context) -> Result<Option<Account>> {
+fn unlock(target: &Target, context: &ActorContext) -> Result<Option<Account>> {
     let ports = &context.ports;
     let governed = target.read_governed(context)?;
     let account = governed.account.value.clone();
@@ -61,5 +60,5 @@ fn unlock(target: &Target, context: &Context) -> Result<Option<Account>> {
     }
     let event = Event::success(UnlockUser::NAME);
     Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-    Ok(batch.commit(context)?.then_some(account))
+    Ok(context.commit(batch)?.then_some(account))
 }

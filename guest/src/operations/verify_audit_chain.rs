@@ -1,16 +1,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation, audited};
-use crate::domain::account::Account;
-use crate::domain::actor::Requirement;
-use crate::domain::audit_check::{self, Broken, Found, Link, Problem};
-use crate::domain::authority;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::permission::AUDIT_READ;
-use crate::domain::username::Username;
+use super::{Effect, Operation};
+use crate::dispatch::audited;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::AUDIT_READ;
+use crate::domain::accounts::username::Username;
+use crate::domain::audit::verify::{self, Broken, Found, Link, Problem};
 use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::types::id::Id;
 
 /// Verifies that the audit trail of an account is unaltered: every seal, every link and
 /// the end. Reports the first record that was altered, dropped, reordered or cut off. A
@@ -61,10 +61,10 @@ impl Operation for VerifyAuditChain {
     const REQUIRES: Requirement = Requirement::SessionOr(AUDIT_READ);
     type Output = ChainVerification;
 
-    fn run(self, context: &Context) -> Result<ChainVerification> {
+    fn run(self, context: &ActorContext) -> Result<ChainVerification> {
         let named = audited::named(self.user_id, self.username.as_ref(), context)?;
         let user_id = authority::subject(named, AUDIT_READ, context)?;
-        let checked = audit_check::check(user_id, self.after()?, context)?;
+        let checked = verify::check(user_id, self.after()?, context)?;
         let (broken, next) = match checked.found {
             Found::End => (None, None),
             Found::More(link) => (None, Some(link)),
@@ -91,7 +91,7 @@ const NOTHING_THERE: Broken = Broken {
     problem: Problem::Truncated,
 };
 
-fn require_account(user_id: Id, context: &Context) -> Result<()> {
+fn require_account(user_id: Id, context: &ActorContext) -> Result<()> {
     match Account::read(user_id, &context.ports)? {
         (None, None) => Err(AuthError::new(Kind::Application, "There is no such user")
             .detail("user_id", user_id.to_string())),

@@ -2,13 +2,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
-use crate::domain::actor::Requirement;
-use crate::domain::bearer::Bearer;
-use crate::domain::context::Context;
-use crate::domain::id::Id;
-use crate::domain::secret::Secret;
-use crate::domain::username::Username;
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::username::Username;
+use crate::domain::sessions::bearer::Bearer;
 use crate::error::Result;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 /// Verifies an access token: that it was issued here, has not expired, and its session is
 /// alive. Returns the claims of a valid token, and only `{"active": false}` for anything
@@ -76,7 +76,7 @@ impl Operation for VerifyToken {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Verification;
 
-    fn run(self, context: &Context) -> Result<Verification> {
+    fn run(self, context: &ActorContext) -> Result<Verification> {
         let own = context.settings.audience.as_str();
         let audience = self.audience.as_deref().unwrap_or(own);
         let bearer = Bearer::of(audience, self.token.expose(), context)?;

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::account::Account;
-use crate::domain::api_key::ApiKey;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::username::Username;
 use crate::domain::context::Principal;
-use crate::domain::id::Id;
-use crate::domain::records::Batch;
-use crate::domain::secret::Secret;
-use crate::domain::username::Username;
+use crate::domain::credentials::api_key::{ApiKey, Origin};
 use crate::operations;
+use crate::storage::batch::Batch;
 use crate::testing::World;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -147,12 +147,13 @@ impl World {
             serde_json::from_value(json!("a key")).unwrap(),
             serde_json::from_value(json!(scopes)).unwrap(),
             None,
-            &self.context(),
+            Origin::Another,
+            &self.context().ports,
         )
         .unwrap();
         let mut batch = Batch::new();
         batch.create(ApiKey::key(key.key_id), &key);
-        assert!(batch.commit(&self.context()).unwrap());
+        assert!(self.context().commit(batch).unwrap());
         Principal::ApiKey(secret)
     }
 }

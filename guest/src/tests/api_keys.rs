@@ -7,15 +7,16 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::domain::api_key::{self, ApiKey};
 use crate::domain::audit::{Chain, Event};
 use crate::domain::context::{Caller, Context, Principal, Source};
-use crate::domain::id::Id;
-use crate::domain::records::{self, Batch};
-use crate::domain::secret::Secret;
+use crate::domain::credentials::api_key::{self, ApiKey};
 use crate::operations;
 use crate::ports::{Entry, MessageKind, Mutation, Outcome, Page, Ports, Store, Unavailable};
+use crate::storage::batch::Batch;
+use crate::storage::record;
 use crate::testing::World;
+use crate::types::id::Id;
+use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
 const KEYS_WRITE: &str = "user-auth:api-keys:write";
@@ -251,14 +252,14 @@ fn all_keys_of_an_account_end_in_one_batch() {
     let other = create(&world, &mallory, &["*"]);
     let user_id = Id::try_from(alice["user_id"].as_str().unwrap().to_owned()).unwrap();
     let context = world.context();
-    let head = records::read(Chain::head_key(user_id), &context.ports).unwrap();
+    let head = record::read(Chain::head_key(user_id), &context.ports).unwrap();
     let mut batch = Batch::new();
     api_key::end_all(user_id, &mut batch, &context.ports).unwrap();
     let chain = Chain::at(user_id, head);
     chain
         .append(Event::success("a_reset"), &mut batch, &context)
         .unwrap();
-    assert!(batch.commit(&context).unwrap());
+    assert!(context.commit(batch).unwrap());
     for key in keys {
         assert_eq!(try_key(&world, &key), Err(-32001));
     }

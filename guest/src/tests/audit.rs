@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::domain::context::Principal;
-use crate::domain::secret::Secret;
 use crate::testing::World;
+use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
 const AUDIT_READ: &str = "user-auth:audit:read";

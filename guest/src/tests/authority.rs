@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::second_factor::shown;
-use crate::domain::actor::Requirement;
+use crate::domain::access::actor::Requirement;
 use crate::domain::context::{Caller, Context, Principal, Source};
-use crate::domain::records::Batch;
-use crate::domain::secret::Secret;
 use crate::operations::{self, Effect, TABLE};
 use crate::ports::{Entry, Expect, Mutation, Outcome, Page, Ports, Store, Unavailable};
+use crate::storage::batch::Batch;
 use crate::testing::World;
+use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
 const NEW_PASSWORD: &str = "another horse battery staple";
@@ -727,7 +727,7 @@ fn a_batch_that_changes_power_without_its_mark_is_not_committed() {
         unmarked[1].put(key.clone(), Expect::Any, value, None);
         unmarked[2].delete(key.clone(), Expect::At(version));
         for batch in unmarked {
-            let committed = batch.commit(&world.context());
+            let committed = world.context().commit(batch);
             assert_eq!(committed.unwrap_err().kind.code(), -32004, "{key}");
         }
         assert_eq!(world.entries(), entries);

@@ -6,10 +6,10 @@ use std::cell::Cell;
 use serde_json::{Value, json};
 
 use crate::domain::context::{Caller, Context, Principal, Source};
-use crate::domain::secret::Secret;
 use crate::operations;
 use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
 use crate::testing::World;
+use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
 const KEYS_WRITE: &str = "user-auth:api-keys:write";

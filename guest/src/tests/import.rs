@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::domain::audit::UnknownAccount;
 use crate::domain::context::Principal;
-use crate::domain::foreign_hash::{Cost, ForeignHash};
-use crate::domain::known_costs::HashCosts;
-use crate::domain::secret::Secret;
+use crate::domain::credentials::foreign_hash::{Cost, ForeignHash};
+use crate::domain::credentials::hash_costs::HashCosts;
 use crate::testing::World;
+use crate::types::secret::Secret;
 
 const PASSWORD: &str = "an old password";
 /// Made by crypt(3), Python's hashlib and argon2-cffi; of `PASSWORD` in each form that is known.

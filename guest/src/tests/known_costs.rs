@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::domain::audit::UnknownAccount;
 use crate::domain::context::Principal;
-use crate::domain::foreign_hash::Cost;
-use crate::domain::known_costs::HashCosts;
+use crate::domain::credentials::foreign_hash::Cost;
+use crate::domain::credentials::hash_costs::HashCosts;
 use crate::testing::World;
 
 /// Of `an old password`, made by crypt(3) and Python's hashlib.

@@ -4,12 +4,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::domain::account::Account;
+use crate::domain::accounts::account::Account;
 use crate::domain::context::Principal;
-use crate::domain::id::Id;
 use crate::operations;
 use crate::ports::{Message, MessageKind};
 use crate::testing::World;
+use crate::types::id::Id;
 
 const PASSWORD: &str = "correct horse battery staple";
 const NEW_PASSWORD: &str = "another good long password";
@@ -88,7 +88,7 @@ fn a_code_to_the_verified_address_resets_the_password_and_ends_all_else() {
     world.reset(&code).unwrap();
     assert!(!world.is_alive(&tokens), "sessions end");
     let key = key["api_key"].as_str().unwrap().to_owned();
-    let key = Principal::ApiKey(crate::domain::secret::Secret::new(key));
+    let key = Principal::ApiKey(crate::types::secret::Secret::new(key));
     assert_eq!(
         world.run_as(key, "list_api_keys", json!({})),
         Err(-32001),

@@ -3,11 +3,11 @@
 
 use serde_json::{Value, json};
 
+use crate::dispatch::schemas;
 use crate::domain::context::Principal;
-use crate::domain::secret::Secret;
 use crate::operations::TABLE;
-use crate::operations::schemas;
 use crate::testing::World;
+use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
 

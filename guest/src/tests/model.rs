@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use self::reference::{Expected, Model, ROLES, USERS};
 use crate::domain::context::{Caller, Context, Principal, Source};
-use crate::domain::secret::Secret;
-use crate::domain::session;
+use crate::domain::sessions::session;
 use crate::operations;
 use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
 use crate::testing::World;
+use crate::types::secret::Secret;
 
 const GRANTS: [&str; 4] = [
     "billing:read",

@@ -25,11 +25,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use signature::{Error, Signer, Verifier};
 
-use crate::domain::access_token::AccessToken;
-use crate::domain::mac::HmacSha256;
-use crate::domain::signing_key::SigningKeys;
+use crate::domain::sessions::access_token::AccessToken;
+use crate::domain::sessions::signing_key::SigningKeys;
 use crate::ports::Keys;
 use crate::testing::World;
+use crate::types::mac::HmacSha256;
 
 const KEY_ID: &str = "0123456789abcdef0123456789abcdef";
 const HOUR: u64 = 60 * 60;
@@ -146,7 +146,7 @@ fn signed(world: &World, header: &str, claims: &str) -> String {
         URL_SAFE_NO_PAD.encode(header),
         URL_SAFE_NO_PAD.encode(claims)
     );
-    let mac = crate::domain::mac::under(&key(world)).unwrap();
+    let mac = crate::types::mac::under(&key(world)).unwrap();
     let mac = mac.chain_update(&signed).finalize().into_bytes();
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac))
 }

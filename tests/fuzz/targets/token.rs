@@ -5,8 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use user_auth_guest::domain::api_key::ApiKey;
-use user_auth_guest::domain::refresh_token::RefreshToken;
+use user_auth_guest::domain::credentials::api_key::ApiKey;
+use user_auth_guest::domain::sessions::refresh_token::RefreshToken;
 use user_auth_guest::operations;
 use user_auth_guest::testing::World;
 

@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq;
 
 use super::{content, is_modern, messages, text};
-use crate::domain::mac;
-use crate::mcp::failure::{Failure, RpcError};
+use crate::mcp::error::{Failure, RpcError};
 use crate::mcp::{Call, MethodResult};
+use crate::types::mac;
 
 /// A fixture tool, by what follows `test_input_required_result_` in its name.
 pub fn call_tool(fixture: &str, call: &Call) -> MethodResult {

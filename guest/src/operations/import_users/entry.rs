@@ -4,20 +4,20 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::account::{Account, Status};
-use crate::domain::context::Context;
-use crate::domain::email::Email;
-use crate::domain::foreign_hash::{Cost, ForeignHash};
-use crate::domain::mac;
-use crate::domain::moment::CreatedAt;
-use crate::domain::password::PasswordRecord;
-use crate::domain::role::RoleName;
-use crate::domain::time::Timestamp;
-use crate::domain::username::Username;
+use crate::domain::access::authority::ActorContext;
+use crate::domain::accounts::account::{Account, Status};
+use crate::domain::accounts::email::Email;
+use crate::domain::accounts::role::RoleName;
+use crate::domain::accounts::username::Username;
+use crate::domain::credentials::foreign_hash::{Cost, ForeignHash};
+use crate::domain::credentials::password::PasswordRecord;
 use crate::error::{FieldError, Result};
 use crate::json;
 use crate::operations::assign_role::MAX_ROLES;
 use crate::ports::Ports;
+use crate::types::mac;
+use crate::types::moment::CreatedAt;
+use crate::types::time::Timestamp;
 
 /// A user of another system.
 #[derive(Deserialize, JsonSchema)]
@@ -94,7 +94,7 @@ impl Entry {
     }
 
     /// Returns the account that the entry becomes.
-    pub fn account(&self, fingerprint: &str, context: &Context) -> Result<Account> {
+    pub fn account(&self, fingerprint: &str, context: &ActorContext) -> Result<Account> {
         let ports = &context.ports;
         let password = match &self.password_hash {
             Some(hash) => PasswordRecord::import(hash, ports)?,

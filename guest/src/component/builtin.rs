@@ -1,0 +1,86 @@
+//! The ports, inside the component: for hosts that offer nothing of ours.
+//!
+//! What that costs is what a host is there for. A password hash takes two to three
+//! times as long, the master key is in the sandbox, and nobody outside counts or
+//! delivers anything.
+
+#[cfg(any(test, feature = "hash"))]
+mod hash;
+mod keys;
+mod log;
+mod store;
+
+#[cfg(any(test, feature = "hash"))]
+pub use hash::Hash;
+pub use keys::{MasterKey, VARIABLE as MASTER_KEY};
+pub use log::Log;
+pub use store::{Bucket, KeyvalueStore, MemoryStore, NoStore, SINGLE_WRITER};
+
+use crate::ports::{
+    Client, Delivery, HashParameters, LogLevel, Message, PasswordHash, ScryptParameters,
+    Unavailable,
+};
+
+/// What nobody is there for: clients that listen while they wait, the delivery of
+/// messages to the owners of accounts, and where no state is kept password hashes.
+pub struct Nobody;
+
+impl Client for Nobody {
+    fn notify(&self, _: &str) {}
+
+    fn started(&self, _: &str) {}
+
+    fn cancel(&self, _: &str) {}
+
+    fn log_level(&self) -> Option<LogLevel> {
+        None
+    }
+
+    fn set_log_level(&self, _: LogLevel) {}
+}
+
+impl Delivery for Nobody {
+    fn deliver(&self, _: &Message) -> Result<(), Unavailable> {
+        Err(Unavailable::for_good("this build delivers no messages"))
+    }
+}
+
+impl PasswordHash for Nobody {
+    fn argon2id(
+        &self,
+        _: &[u8],
+        _: &[u8],
+        _: &[u8],
+        _: HashParameters,
+    ) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
+
+    fn bcrypt(&self, _: &[u8], _: &[u8], _: u32) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
+
+    fn scrypt(&self, _: &[u8], _: &[u8], _: ScryptParameters) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
+
+    fn pbkdf2_sha256(&self, _: &[u8], _: &[u8], _: u32, _: u32) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
+
+    fn pbkdf2_sha512(&self, _: &[u8], _: &[u8], _: u32, _: u32) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
+
+    fn pbkdf2_sha1(&self, _: &[u8], _: &[u8], _: u32, _: u32) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
+
+    fn argon2i(&self, _: &[u8], _: &[u8], _: HashParameters) -> Result<Vec<u8>, Unavailable> {
+        Err(no_hash())
+    }
+}
+
+fn no_hash() -> Unavailable {
+    Unavailable::for_good("this build hashes no passwords")
+}

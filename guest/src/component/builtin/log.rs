@@ -1,0 +1,222 @@
+//! Numbers and lines of log, inside: the numbers are those of this instance, and the
+//! lines go to standard error as JSON.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::env;
+
+use serde_json::{Map, Value, json};
+
+use crate::json;
+use crate::ports::{Clock, Ended, Severity, Telemetry};
+use crate::types::time::Timestamp;
+use crate::unicode::printable::is_deceptive;
+
+/// Latencies are counted by the power of two below them, in microseconds.
+const BUCKETS: usize = 40;
+
+/// Counts, and writes lines at or above the level of the variable `LOG_LEVEL`: `WARN`
+/// unless that says `DEBUG`, `INFO` or `ERROR`.
+pub struct Log<'a> {
+    clock: &'a dyn Clock,
+    /// The kind of the store.
+    store: &'static str,
+}
+
+/// The numbers of one operation.
+struct Numbers {
+    calls: u64,
+    failures: u64,
+    max_us: u64,
+    latencies: [u64; BUCKETS],
+}
+
+#[derive(Default)]
+struct Counted {
+    began_us: Option<u64>,
+    operations: BTreeMap<String, Numbers>,
+}
+
+thread_local! {
+    static COUNTED: RefCell<Counted> = RefCell::default();
+}
+
+impl<'a> Log<'a> {
+    /// With this clock, for a store of this kind.
+    pub const fn new(clock: &'a dyn Clock, store: &'static str) -> Log<'a> {
+        Log { clock, store }
+    }
+}
+
+impl Telemetry for Log<'_> {
+    fn log(&self, severity: Severity, message: &str, fields: &Map<String, Value>) {
+        let (level, word) = rank(severity);
+        if level >= least() {
+            write(self.clock.now(), word, message, fields);
+        }
+    }
+
+    fn operation_began(&self, _: &str) -> bool {
+        COUNTED.with_borrow_mut(|counted| {
+            counted
+                .began_us
+                .get_or_insert_with(|| self.clock.monotonic_us());
+        });
+        false
+    }
+
+    fn operation_ended(&self, ended: &Ended) {
+        COUNTED.with_borrow_mut(|counted| {
+            let numbers = counted.operations.entry(ended.operation.to_owned());
+            numbers.or_default().count(ended);
+        });
+    }
+
+    fn audited(&self, record: &str) {
+        let record = json::parse(record.as_bytes()).unwrap_or_default();
+        let fields = json::fields([("record", record)]);
+        if least() <= rank(Severity::Info).0 {
+            write(self.clock.now(), "info", "audited", &fields);
+        }
+    }
+
+    fn snapshot(&self) -> Value {
+        COUNTED.with_borrow(|counted| {
+            let now_us = self.clock.monotonic_us();
+            let uptime_us = now_us.saturating_sub(counted.began_us.unwrap_or(now_us));
+            let operations: Map<String, Value> = counted
+                .operations
+                .iter()
+                .map(|(name, numbers)| (name.clone(), numbers.to_json()))
+                .collect();
+            json!({
+                "uptime_ms": uptime_us / 1000,
+                "operations": operations,
+                "password_hash": hashes(),
+                "store": {"kind": self.store},
+                "delivery": {"kind": "none", "waiting": 0, "capacity": 0, "delivered": 0},
+                "instances": {"live": 1},
+            })
+        })
+    }
+}
+
+/// Whoever calls computes the hash, one at a time; some builds compute none.
+fn hashes() -> Value {
+    #[cfg(any(test, feature = "hash"))]
+    let (places, completed) = (1, super::hash::completed());
+    #[cfg(not(any(test, feature = "hash")))]
+    let (places, completed) = (0, 0);
+    json!({
+        "workers": places,
+        "running": 0,
+        "waiting": 0,
+        "capacity": places,
+        "completed": completed,
+        "refused": 0,
+    })
+}
+
+impl Numbers {
+    fn count(&mut self, ended: &Ended) {
+        self.calls += 1;
+        self.failures += u64::from(ended.code.is_some());
+        self.max_us = self.max_us.max(ended.duration_us);
+        let bucket = ended.duration_us.checked_ilog2().unwrap_or(0) as usize;
+        self.latencies[bucket.min(BUCKETS - 1)] += 1;
+    }
+
+    /// The end of the bucket that so many of a hundred calls lie below, and no more
+    /// than the longest of all.
+    fn percentile_us(&self, percent: u64) -> u64 {
+        let wanted = (self.calls * percent).div_ceil(100);
+        let mut seen = 0;
+        for (bucket, count) in (1..).zip(self.latencies) {
+            seen += count;
+            if seen >= wanted {
+                return (1_u64 << bucket).min(self.max_us);
+            }
+        }
+        self.max_us
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "calls": self.calls,
+            "failures": self.failures,
+            "latency_us": {
+                "p50": self.percentile_us(50),
+                "p95": self.percentile_us(95),
+                "p99": self.percentile_us(99),
+                "max": self.max_us,
+            },
+        })
+    }
+}
+
+impl Default for Numbers {
+    fn default() -> Numbers {
+        Numbers {
+            calls: 0,
+            failures: 0,
+            max_us: 0,
+            latencies: [0; BUCKETS],
+        }
+    }
+}
+
+fn write(now: Timestamp, level: &str, message: &str, fields: &Map<String, Value>) {
+    let mut line = json!({"time": now.to_rfc3339(), "level": level, "message": message});
+    for (name, value) in fields {
+        line[name.as_str()] = value.clone();
+    }
+    eprintln!("{}", escaped(&line.to_string()));
+}
+
+/// JSON in which what is not seen is written as JSON escapes it.
+fn escaped(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    for character in json.chars() {
+        if !is_deceptive(character) {
+            line.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            line += &format!("\\u{unit:04x}");
+        }
+    }
+    line
+}
+
+fn least() -> u8 {
+    let level = env::var("LOG_LEVEL").unwrap_or_default();
+    let severity = match level.to_ascii_uppercase().as_str() {
+        "DEBUG" | "TRACE" => Severity::Debug,
+        "INFO" => Severity::Info,
+        "ERROR" => Severity::Error,
+        _ => Severity::Warn,
+    };
+    rank(severity).0
+}
+
+fn rank(severity: Severity) -> (u8, &'static str) {
+    match severity {
+        Severity::Debug => (0, "debug"),
+        Severity::Info => (1, "info"),
+        Severity::Warn => (2, "warn"),
+        Severity::Error => (3, "error"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_shows_what_it_holds_and_means_the_same() {
+        let value = json!({"a\u{2028}": "b\u{202e}\u{e0041}\u{85}\n é🙂"});
+        let line = escaped(&value.to_string());
+        assert!(!line.contains(is_deceptive), "{line:?}");
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
+    }
+}

@@ -1,0 +1,216 @@
+//! The `auth` interface: the operations as typed calls.
+
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::component::contract::Component;
+use crate::component::contract::exports::auth::{
+    Account, Caller as WitCaller, Challenge as WitChallenge, Claims, Error, Guest,
+    LoginOutcome as WitLoginOutcome, Principal as WitPrincipal, Registration, Tokens as WitTokens,
+};
+use crate::component::select::{self, ports};
+use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::error::{AuthError, FieldError, Result as AuthResult};
+use crate::json;
+use crate::operations::{
+    self, CheckPermission, CompleteLogin, Login, LoginOutcome, Logout, RefreshToken, Register,
+    Tokens, VerifyToken,
+};
+use crate::types::secret::Secret;
+
+impl Guest for Component {
+    fn register(caller: WitCaller, registration: Registration) -> Result<Account, Error> {
+        run("register", caller, |context| {
+            let Registration {
+                username,
+                password,
+                email,
+            } = registration;
+            let input = json!({"username": username, "email": email});
+            let operation = Register {
+                username: field("username", username)?,
+                password: field("password", Zeroizing::new(password))?,
+                email: email.map(|email| field("email", email)).transpose()?,
+            };
+            let registered = operations::call(operation, &input, context)?;
+            Ok(Account {
+                user_id: registered.user_id.to_string(),
+                username: registered.username.to_string(),
+                created_at: registered.created_at,
+            })
+        })
+    }
+
+    fn login(
+        caller: WitCaller,
+        username: String,
+        password: String,
+    ) -> Result<WitLoginOutcome, Error> {
+        run("login", caller, |context| {
+            let input = json!({"username": username});
+            let operation = Login {
+                username: field("username", username)?,
+                password: field("password", Zeroizing::new(password))?,
+            };
+            operations::call(operation, &input, context).map(login_outcome)
+        })
+    }
+
+    fn complete_login(
+        caller: WitCaller,
+        challenge: String,
+        code: String,
+    ) -> Result<WitTokens, Error> {
+        run("complete_login", caller, |context| {
+            let operation = CompleteLogin {
+                challenge: Secret::new(challenge),
+                code: field("code", Zeroizing::new(code))?,
+            };
+            operations::call(operation, &json!({}), context).map(tokens)
+        })
+    }
+
+    fn verify_token(caller: WitCaller, token: String) -> Result<Option<Claims>, Error> {
+        run("verify_token", caller, |context| {
+            let operation = VerifyToken {
+                token: Secret::new(token),
+                audience: None,
+            };
+            Ok(claims(operations::call(operation, &json!({}), context)?))
+        })
+    }
+
+    fn refresh(caller: WitCaller, refresh_token: String) -> Result<WitTokens, Error> {
+        run("refresh_token", caller, |context| {
+            let operation = RefreshToken {
+                refresh_token: Secret::new(refresh_token),
+            };
+            operations::call(operation, &json!({}), context).map(tokens)
+        })
+    }
+
+    fn logout(caller: WitCaller, token: String) -> Result<(), Error> {
+        run("logout", caller, |context| {
+            // An access token is a JWT, and only that has dots in it.
+            let (access, refresh) = match token.contains('.') {
+                true => (Some(Secret::new(token)), None),
+                false => (None, Some(Secret::new(token))),
+            };
+            let operation = Logout {
+                access_token: access,
+                refresh_token: refresh,
+            };
+            operations::call(operation, &json!({}), context).map(|_| ())
+        })
+    }
+
+    fn check_permission(caller: WitCaller, permission: String) -> Result<bool, Error> {
+        run("check_permission", caller, |context| {
+            let input = json!({"permission": permission});
+            let operation = CheckPermission {
+                permission: field("permission", permission)?,
+                token: None,
+                audience: None,
+            };
+            Ok(operations::call(operation, &input, context)?.allowed)
+        })
+    }
+
+    fn invoke(caller: WitCaller, operation: String, input: String) -> Result<String, Error> {
+        run("invoke", caller, |context| {
+            let input: Value = json::parse(input.as_bytes()).map_err(|error| {
+                AuthError::invalid(vec![FieldError {
+                    path: "$".to_owned(),
+                    problem: format!(
+                        "{} at line {}, column {}",
+                        json::problem(&error),
+                        error.line(),
+                        error.column()
+                    ),
+                }])
+            })?;
+            let output = operations::invoke(&operation, input, context)?;
+            Ok(json::text(&output))
+        })
+    }
+
+    fn operations() -> String {
+        let views = operations::operations().into_iter().zip(operations::TABLE);
+        let views = views.map(|(view, definition)| {
+            let mut view = serde_json::to_value(view).unwrap_or_default();
+            view["annotations"] = definition.effect.annotations(definition.title);
+            view
+        });
+        Value::Array(views.collect()).to_string()
+    }
+}
+
+fn run<T>(
+    operation: &'static str,
+    caller: WitCaller,
+    body: impl FnOnce(&Context) -> AuthResult<T>,
+) -> Result<T, Error> {
+    let caller = Caller {
+        principal: match caller.principal {
+            WitPrincipal::Anonymous => Principal::Anonymous,
+            WitPrincipal::AccessToken(token) => Principal::AccessToken(Secret::new(token)),
+            WitPrincipal::ApiKey(key) => Principal::ApiKey(Secret::new(key)),
+            WitPrincipal::Operator => Principal::Operator,
+        },
+        source: Source::from_peer(caller.source.as_deref()),
+    };
+    let result = select::settings(&caller.principal)
+        .and_then(|settings| body(&select::context(&settings, &caller)))
+        .map_err(|error| error.during(operation));
+    result.map_err(|error| Error {
+        code: error.kind.code(),
+        operation: error.operation.unwrap_or(operation).to_owned(),
+        timestamp: ports::all().clock.now().to_rfc3339(),
+        details: serde_json::to_string(&error.details).unwrap_or_default(),
+        message: error.message.clone(),
+    })
+}
+
+/// A value of the domain, or what is wrong with the field that should be one.
+fn field<F, T: TryFrom<F, Error: ToString>>(name: &str, value: F) -> AuthResult<T> {
+    T::try_from(value)
+        .map_err(|problem| AuthError::invalid(vec![FieldError::new(name, problem.to_string())]))
+}
+
+fn login_outcome(outcome: LoginOutcome) -> WitLoginOutcome {
+    match outcome {
+        LoginOutcome::Tokens(issued) => WitLoginOutcome::Tokens(tokens(issued)),
+        LoginOutcome::Challenge(challenge) => WitLoginOutcome::Challenge(WitChallenge {
+            challenge: challenge.challenge.expose().to_owned(),
+            expires_in: challenge.expires_in,
+            methods: challenge.methods.into_iter().map(str::to_owned).collect(),
+        }),
+    }
+}
+
+fn tokens(tokens: Tokens) -> WitTokens {
+    WitTokens {
+        access_token: tokens.access_token.expose().to_owned(),
+        token_type: tokens.token_type.to_owned(),
+        expires_in: tokens.expires_in,
+        refresh_token: tokens.refresh_token.expose().to_owned(),
+        session_id: tokens.session_id.to_string(),
+    }
+}
+
+fn claims(verification: operations::Verification) -> Option<Claims> {
+    Some(Claims {
+        sub: verification.sub?.to_string(),
+        username: verification.username?.to_string(),
+        iss: verification.iss?,
+        aud: verification.aud?,
+        exp: verification.exp?,
+        iat: verification.iat?,
+        jti: verification.jti?.to_string(),
+        sid: verification.sid?.to_string(),
+        scope: verification.scope?,
+        auth_time: verification.auth_time?,
+        acr: verification.acr?,
+        amr: verification.amr?,
+    })
+}

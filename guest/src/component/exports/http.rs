@@ -1,0 +1,152 @@
+//! `wasi:http`: the component as a server of its own, for runtimes that know nothing
+//! of it.
+
+use std::env;
+
+use wasip2::exports::http::incoming_handler::Guest;
+use wasip2::http::types::{
+    Fields, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
+use wasip2::io::streams::StreamError;
+
+use super::super::select::{ports, settings, unusable};
+use crate::domain::context::Principal;
+use crate::error::AuthError;
+use crate::http::{self, Allowed, MAX_BODY_BYTES, Request};
+use crate::mcp::{self, Response};
+use crate::settings::Settings;
+
+/// The setting that names the header in which the runtime says where a request came
+/// from. Without it, all requests come from one place.
+const PEER_HEADER: &str = "USER_AUTH_PEER_HEADER";
+
+/// The setting that lists the web pages that may call.
+const ALLOWED_ORIGINS: &str = "USER_AUTH_ALLOWED_ORIGINS";
+
+/// What is read at once.
+const CHUNK_BYTES: u64 = 64 << 10;
+/// `wasi:io` takes so much in one blocking write.
+const WRITE_BYTES: usize = 4096;
+
+struct Edge;
+
+wasip2::http::proxy::export!(Edge);
+
+impl Guest for Edge {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let is_head = matches!(request.method(), Method::Head);
+        let response = match all_settings() {
+            Ok((settings, allowed)) => {
+                let body = || read(&request);
+                http::answer(parts(&request, allowed), body, &settings, ports::all())
+            }
+            Err(error) => mcp::refuse(b"", &error, ports::all()),
+        };
+        send(response, is_head, out);
+    }
+}
+
+/// The settings in force, and the pages that may call.
+fn all_settings() -> Result<(Settings, Allowed), AuthError> {
+    let asking = Principal::Anonymous;
+    let allowed = Allowed::parse(&env::var(ALLOWED_ORIGINS).unwrap_or_default())
+        .map_err(|invalid| unusable(&format!("{ALLOWED_ORIGINS}: {invalid}"), &asking))?;
+    Ok((settings(&asking)?, allowed))
+}
+
+fn parts(request: &IncomingRequest, allowed: Allowed) -> Request {
+    let target = request.path_with_query().unwrap_or_default();
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+        None => (target, None),
+    };
+    let headers: Vec<(String, Vec<u8>)> = request
+        .headers()
+        .entries()
+        .into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .collect();
+    Request {
+        method: method(&request.method()),
+        path,
+        query,
+        peer: peer(&headers),
+        headers,
+        allowed,
+    }
+}
+
+fn peer(headers: &[(String, Vec<u8>)]) -> Option<String> {
+    let wanted = env::var(PEER_HEADER).ok()?.to_ascii_lowercase();
+    let mut fields = headers.iter().filter(|(name, _)| *name == wanted);
+    // Of two the client may have sent one.
+    let (Some((_, value)), None) = (fields.next(), fields.next()) else {
+        return None;
+    };
+    Some(String::from_utf8_lossy(value).trim().to_owned())
+}
+
+fn method(method: &Method) -> String {
+    let name = match method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Connect => "CONNECT",
+        Method::Options => "OPTIONS",
+        Method::Trace => "TRACE",
+        Method::Patch => "PATCH",
+        Method::Other(name) => name,
+    };
+    name.to_owned()
+}
+
+/// The whole body; `None`: it is too large. What breaks off is judged as it came.
+fn read(request: &IncomingRequest) -> Option<Vec<u8>> {
+    let Ok(incoming) = request.consume() else {
+        return Some(Vec::new());
+    };
+    let mut body = Vec::new();
+    {
+        let Ok(stream) = incoming.stream() else {
+            return Some(Vec::new());
+        };
+        loop {
+            match stream.blocking_read(CHUNK_BYTES) {
+                Ok(chunk) => body.extend_from_slice(&chunk),
+                Err(StreamError::Closed | StreamError::LastOperationFailed(_)) => break,
+            }
+            if body.len() > MAX_BODY_BYTES {
+                return None;
+            }
+        }
+    }
+    drop(IncomingBody::finish(incoming));
+    Some(body)
+}
+
+/// A client that has gone is nobody to tell.
+fn send(answer: Response, is_head: bool, out: ResponseOutparam) {
+    let fields = Fields::new();
+    for (name, value) in &answer.headers {
+        let _ = fields.append(name, value.as_bytes());
+    }
+    let bytes = answer.body.unwrap_or_default();
+    let length = bytes.len().to_string();
+    let _ = fields.append("content-length", length.as_bytes());
+    let response = OutgoingResponse::new(fields);
+    let _ = response.set_status_code(answer.status);
+    let Ok(body) = response.body() else {
+        return;
+    };
+    ResponseOutparam::set(out, Ok(response));
+    if !is_head && let Ok(stream) = body.write() {
+        for chunk in bytes.chunks(WRITE_BYTES) {
+            if stream.blocking_write_and_flush(chunk).is_err() {
+                return;
+            }
+        }
+    }
+    let _ = OutgoingBody::finish(body, None);
+}

@@ -1,0 +1,41 @@
+//! The `mcp` interface: one message.
+
+use crate::component::contract::{Component, exports};
+use crate::component::select::{ports, settings};
+use crate::domain::context::Principal;
+use crate::mcp;
+
+impl exports::mcp::Guest for Component {
+    fn handle(request: exports::mcp::Request) -> exports::mcp::Response {
+        use exports::mcp::Transport;
+        let request = mcp::Request {
+            transport: match request.transport {
+                Transport::Http => mcp::Transport::Http,
+                Transport::Stdio => mcp::Transport::Stdio,
+            },
+            headers: fields(request.headers),
+            peer: request.peer,
+            body: request.body,
+        };
+        response(match settings(&Principal::Anonymous) {
+            Ok(settings) => mcp::handle(&request, &settings, ports::all()),
+            Err(error) => mcp::refuse(&request.body, &error, ports::all()),
+        })
+    }
+}
+
+pub(super) fn fields(fields: Vec<exports::mcp::Field>) -> Vec<(String, String)> {
+    let fields = fields.into_iter();
+    fields.map(|field| (field.name, field.value)).collect()
+}
+
+pub(super) fn response(response: mcp::Response) -> exports::mcp::Response {
+    let headers = response.headers.into_iter();
+    exports::mcp::Response {
+        status: response.status,
+        headers: headers
+            .map(|(name, value)| exports::mcp::Field { name, value })
+            .collect(),
+        body: response.body,
+    }
+}

@@ -1,0 +1,64 @@
+//! What the build selects: the ports that are imported or built in, and with them the
+//! settings and the context that an export begins with.
+
+#[cfg(not(feature = "inside"))]
+pub(super) use super::host as ports;
+#[cfg(feature = "inside")]
+pub(super) use super::standalone as ports;
+
+use std::env;
+#[cfg(not(feature = "edge"))]
+use std::rc::Rc;
+
+use crate::domain::context::Principal;
+#[cfg(not(feature = "edge"))]
+use crate::domain::context::{Caller, Context, Source};
+use crate::error::{AuthError, Kind};
+use crate::json;
+use crate::settings::Settings;
+
+/// The settings in force. With one that cannot be used nothing runs: a guess
+/// could be less safe than what was meant. Which one it is concerns the operator,
+/// who reads the log, and nobody else.
+pub fn settings(asking: &Principal) -> Result<Settings, AuthError> {
+    Settings::from_variables(env::vars()).map_err(|invalid| unusable(&invalid.to_string(), asking))
+}
+
+pub fn unusable(problem: &str, asking: &Principal) -> AuthError {
+    let fields = json::fields([("problem", problem.into())]);
+    let telemetry = ports::all().telemetry;
+    telemetry.log(
+        crate::ports::Severity::Error,
+        "a setting cannot be used",
+        &fields,
+    );
+    let error = AuthError::new(
+        Kind::ResourceUnavailable,
+        "The service is not configured rightly; its log says how",
+    );
+    match asking {
+        Principal::Operator => error.detail("problem", problem),
+        _ => error,
+    }
+}
+
+#[cfg(not(feature = "edge"))]
+pub fn context<'a>(settings: &'a Settings, caller: &'a Caller) -> Context<'a> {
+    Context {
+        ports: ports::all(),
+        settings,
+        caller,
+        standing: None,
+        trail: Rc::default(),
+        progress: None,
+        log_level: None,
+    }
+}
+
+#[cfg(not(feature = "edge"))]
+pub fn operator() -> Caller {
+    Caller {
+        principal: Principal::Operator,
+        source: Source::from_peer(None),
+    }
+}

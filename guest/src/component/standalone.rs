@@ -1,0 +1,71 @@
+//! The ports, where the host offers nothing of ours.
+
+#[cfg(feature = "hash")]
+use super::builtin::Hash;
+#[cfg(all(feature = "edge", not(feature = "keyvalue")))]
+use super::builtin::NoStore as State;
+#[cfg(not(feature = "hash"))]
+use super::builtin::Nobody as Hash;
+use super::builtin::{MasterKey, Nobody};
+use super::standalone_log::{LOG, tell};
+use super::wasi::Wasi;
+#[cfg(feature = "keyvalue")]
+use super::wasi_keyvalue::Keyvalue as State;
+use crate::ports::{Keys, Ports, Unavailable};
+#[cfg(not(any(feature = "edge", feature = "keyvalue")))]
+use memory::Memory as State;
+
+/// All ports.
+pub fn all() -> Ports<'static> {
+    Ports {
+        store: &State,
+        password_hash: &Hash,
+        keys: &Logged,
+        clock: &Wasi,
+        random: &Wasi,
+        telemetry: LOG,
+        client: &Nobody,
+        delivery: &Nobody,
+    }
+}
+
+/// The master key; that it is missing or wrong goes to the log.
+struct Logged;
+
+impl Keys for Logged {
+    fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable> {
+        MasterKey.derive(label).inspect_err(tell)
+    }
+}
+
+#[cfg(not(any(feature = "edge", feature = "keyvalue")))]
+mod memory {
+    use super::Wasi;
+    use crate::component::builtin::MemoryStore;
+    use crate::ports::{Clock, Entry, Mutation, Outcome, Page, Store, Unavailable};
+
+    thread_local! {
+        static RECORDS: MemoryStore = MemoryStore::default();
+    }
+
+    /// The memory of this instance.
+    pub struct Memory;
+
+    impl Store for Memory {
+        fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unavailable> {
+            Ok(RECORDS.with(|records| records.get(keys, Wasi.now())))
+        }
+
+        fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
+            Ok(RECORDS.with(|records| records.commit(batch, Wasi.now())))
+        }
+
+        fn add(&self, key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Unavailable> {
+            RECORDS.with(|records| records.add(key, delta, ttl_ms, Wasi.now()))
+        }
+
+        fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
+            Ok(RECORDS.with(|records| records.scan(prefix, after, limit, Wasi.now())))
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Selects the account whose audit trail an operation is about.
+
+use super::input;
+use crate::domain::access::actor::Actor;
+use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::AUDIT_READ;
+use crate::domain::accounts::username::Username;
+use crate::error::{AuthError, Kind, Result};
+use crate::types::id::Id;
+
+/// Returns the named account, if one is named and the actor may read its trail: the
+/// actor's own or, with the permission, that of any account, deleted ones included.
+pub fn named(
+    user_id: Option<Id>,
+    username: Option<&Username>,
+    context: &ActorContext,
+) -> Result<Option<Id>> {
+    match (user_id, username) {
+        (None, None) => Ok(None),
+        (Some(user_id), None) => Ok(Some(authority::subject(
+            Some(user_id),
+            AUDIT_READ,
+            context,
+        )?)),
+        (None, Some(username)) => of_name(username, context).map(Some),
+        (Some(_), Some(_)) => Err(input::not_one_of("user_id", "username")),
+    }
+}
+
+/// Requires the permission before the lookup, so that callers without it cannot find out
+/// which user names exist.
+fn of_name(username: &Username, context: &ActorContext) -> Result<Id> {
+    if let Actor::User(session) = context.actor()
+        && session.username == *username
+    {
+        return Ok(session.user_id);
+    }
+    authority::require_permission(AUDIT_READ, context)?;
+    Account::id_of(username, &context.ports)?.ok_or_else(|| {
+        AuthError::new(Kind::Application, "There is no such user")
+            .detail("username", username.as_str())
+    })
+}

@@ -1,0 +1,457 @@
+//! The authority of an actor, and the records that it depends on.
+//!
+//! An operation decides by records that others may change while it runs: the actor's
+//! account, its session or API key, the roles that permit what it does. The authority
+//! notes the mark of each that a decision rested on, and every batch of the actor expects
+//! that nothing is stored under these marks ([`crate::storage::ground`]): what stops the actor
+//! stores something there.
+//!
+//! [`authorize`] begins an authority, [`retry_on_conflict`] begins another for each new attempt,
+//! and [`Batch::commit`](crate::storage::batch::Batch::commit) takes it into account for every
+//! batch. An operation that loops by itself instead of calling [`retry_on_conflict`] does not get
+//! around it: once its actor has been stopped, none of its batches is committed.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use super::actor::{self, Actor, Requirement};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::{Grant, Permission};
+use crate::domain::accounts::role::{self, Granted, RoleName};
+use crate::domain::actor_id::ActorId;
+use crate::domain::context::{Context, Principal, Standing};
+use crate::domain::credentials::api_key::{ApiKey, Scopes};
+use crate::domain::sessions::bearer::{self, LiveSession};
+use crate::domain::sessions::session;
+use crate::domain::sessions::signing_key;
+use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::ports::{Expect, Mutation, Ports};
+use crate::storage::batch::CommitGuard;
+use crate::storage::ground::AuthoritySource;
+use crate::storage::retry;
+use crate::types::id::Id;
+
+/// An actor, the requirement that it had to meet, and the records that this depended on.
+pub struct Authority {
+    requirement: Requirement,
+    actor: Actor,
+    power: Power,
+    /// Store keys that must be absent when a batch is committed.
+    absent: RefCell<BTreeSet<String>>,
+}
+
+/// The permissions of an actor.
+enum Power {
+    Nothing,
+    Everything,
+    OfRoles {
+        roles: Vec<RoleName>,
+        /// The definitions of the roles, read when first needed.
+        granted: OnceCell<Vec<Granted>>,
+        /// The upper bound set by an API key; `None` for a session.
+        scopes: Option<Scopes>,
+    },
+}
+
+impl Default for Authority {
+    /// Returns the authority of an anonymous caller.
+    fn default() -> Authority {
+        Authority::without_account(Requirement::Nothing, Actor::Anonymous, Power::Nothing)
+    }
+}
+
+impl Authority {
+    fn without_account(requirement: Requirement, actor: Actor, power: Power) -> Authority {
+        Authority {
+            requirement,
+            actor,
+            power,
+            absent: RefCell::default(),
+        }
+    }
+
+    fn of_session(requirement: Requirement, live: LiveSession) -> Authority {
+        let session = live.session.value;
+        let account = live.account.value;
+        let absent = [
+            session.mark(),
+            account.mark(),
+            signing_key::ended_key(live.kid, session.session_id),
+        ];
+        Authority {
+            requirement,
+            actor: Actor::User(Box::new(session)),
+            power: Power::of(account.roles, None),
+            absent: RefCell::new(absent.into()),
+        }
+    }
+
+    fn of_api_key(requirement: Requirement, key: ApiKey, account: Account) -> Authority {
+        let absent = [key.mark(), account.mark()];
+        Authority {
+            requirement,
+            power: Power::of(account.roles, Some(key.scopes.clone())),
+            actor: Actor::ApiKey(Box::new(key)),
+            absent: RefCell::new(absent.into()),
+        }
+    }
+
+    /// Returns the authority of an actor other than the caller, to check what that actor
+    /// may do.
+    pub(crate) fn of_another(account: &Account, scopes: Option<&Scopes>) -> Authority {
+        let power = Power::of(account.roles.clone(), scopes.cloned());
+        Authority::without_account(Requirement::Nothing, Actor::Anonymous, power)
+    }
+
+    /// Returns the actor.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Reports whether the actor may do everything through the built-in role, regardless
+    /// of how other roles are defined.
+    fn is_unlimited(&self) -> bool {
+        match &self.power {
+            Power::Nothing => false,
+            Power::Everything => true,
+            Power::OfRoles { roles, scopes, .. } => {
+                let everything = Grant::everything();
+                roles.iter().any(RoleName::is_admin)
+                    && scopes
+                        .as_ref()
+                        .is_none_or(|scopes| scopes.as_slice().contains(&everything))
+            }
+        }
+    }
+
+    /// Reports whether one of the actor's grants is enough, within the scopes of an API
+    /// key. From then on the authority depends on the role with that grant.
+    pub(crate) fn allows(&self, is_enough: &dyn Fn(&Grant) -> bool, ports: &Ports) -> Result<bool> {
+        let (roles, granted, scopes) = match &self.power {
+            Power::Nothing => return Ok(false),
+            Power::Everything => return Ok(true),
+            Power::OfRoles {
+                roles,
+                granted,
+                scopes,
+            } => (roles, granted, scopes),
+        };
+        let in_scope = |scopes: &Scopes| scopes.as_slice().iter().any(is_enough);
+        if !scopes.as_ref().is_none_or(in_scope) {
+            return Ok(false);
+        }
+        if roles.iter().any(RoleName::is_admin) {
+            return Ok(true);
+        }
+        if granted.get().is_none() {
+            // The cell is empty, so this cannot fail.
+            let _ = granted.set(role::granted(roles, ports)?);
+        }
+        let mut granted = granted.get().into_iter().flatten();
+        let role = granted.find(|role| role.permissions.iter().any(is_enough));
+        if let Some(role) = role {
+            self.rest_on(role);
+        }
+        Ok(role.is_some())
+    }
+
+    /// Makes the authority depend on the definition of this role, or on its absence.
+    fn rest_on(&self, role: &Granted) {
+        self.absent.borrow_mut().extend(role.mark());
+    }
+}
+
+impl CommitGuard for Authority {
+    /// Reports whether the authority depends on the record with this marker.
+    fn rests_on(&self, mark: &str) -> bool {
+        self.absent.borrow().contains(mark)
+    }
+
+    /// Makes a batch expect that no marker exists. Returns `false` if the batch itself
+    /// expects a record there.
+    fn join(&self, mutations: &mut Vec<Mutation>) -> bool {
+        for key in &*self.absent.borrow() {
+            // A key may occur only once in a batch.
+            match mutations.iter_mut().find(|mutation| mutation.key == *key) {
+                Some(own) if own.expect == Expect::Any => own.expect = Expect::Absent,
+                Some(own) if own.expect == Expect::Absent => {}
+                Some(_) => return false,
+                None => mutations.push(Mutation {
+                    key: key.clone(),
+                    expect: Expect::Absent,
+                    put: None,
+                    ttl_ms: None,
+                }),
+            }
+        }
+        true
+    }
+}
+
+impl Standing for Authority {
+    fn actor_id(&self) -> ActorId {
+        self.actor.id()
+    }
+
+    fn renew(&self, context: &Context) -> Result<Rc<dyn Standing>> {
+        Ok(again(self.requirement, context)?.authority)
+    }
+}
+
+/// What an operation runs with: its context, in which the actor is verified.
+#[derive(Clone)]
+pub struct ActorContext<'a> {
+    context: Context<'a>,
+    /// Who acts, and what their power rests on.
+    authority: Rc<Authority>,
+}
+
+impl<'a> ActorContext<'a> {
+    fn new(authority: Authority, context: &Context<'a>) -> ActorContext<'a> {
+        let authority = Rc::new(authority);
+        let context = Context {
+            standing: Some(authority.clone()),
+            ..context.clone()
+        };
+        ActorContext { context, authority }
+    }
+
+    /// Who acts.
+    pub fn actor(&self) -> &Actor {
+        self.authority.actor()
+    }
+
+    /// Whether both have the authority of one and the same verification.
+    pub fn is_of_same_authority(&self, other: &ActorContext) -> bool {
+        Rc::ptr_eq(&self.authority, &other.authority)
+    }
+}
+
+impl<'a> Deref for ActorContext<'a> {
+    type Target = Context<'a>;
+
+    fn deref(&self) -> &Context<'a> {
+        &self.context
+    }
+}
+
+impl Power {
+    fn of(roles: Vec<RoleName>, scopes: Option<Scopes>) -> Power {
+        Power::OfRoles {
+            roles,
+            granted: OnceCell::new(),
+            scopes,
+        }
+    }
+}
+
+/// Authenticates the caller, and checks that it meets the requirement. Returns the context
+/// to act in.
+pub fn authorize<'a>(requirement: Requirement, context: &Context<'a>) -> Result<ActorContext<'a>> {
+    let authority = match requirement {
+        // The caller is only verified where it matters.
+        Requirement::Nothing => match context.caller.principal {
+            Principal::Operator => operator(requirement),
+            _ => Authority::default(),
+        },
+        Requirement::Session | Requirement::RecentLogin => {
+            let Principal::AccessToken(token) = &context.caller.principal else {
+                return Err(session::session_required());
+            };
+            of_token(token.expose(), requirement, context)?
+        }
+        Requirement::Permission(_) | Requirement::SessionOr(_) | Requirement::RecentLoginOr(_) => {
+            authenticate(requirement, context)?
+        }
+    };
+    context.trail.acts(authority.actor().id());
+    let acting = ActorContext::new(authority, context);
+    match (requirement, acting.actor()) {
+        (Requirement::Permission(name), _) => require_permission(name, &acting)?,
+        (Requirement::SessionOr(_) | Requirement::RecentLoginOr(_), Actor::User(_)) => {}
+        (Requirement::SessionOr(name) | Requirement::RecentLoginOr(name), _) => {
+            require_permission(name, &acting)?;
+        }
+        (Requirement::Nothing | Requirement::Session | Requirement::RecentLogin, _) => {}
+    }
+    Ok(acting)
+}
+
+fn operator(requirement: Requirement) -> Authority {
+    Authority::without_account(requirement, Actor::Operator, Power::Everything)
+}
+
+fn authenticate(requirement: Requirement, context: &Context) -> Result<Authority> {
+    match &context.caller.principal {
+        Principal::Operator => Ok(operator(requirement)),
+        Principal::AccessToken(token) => of_token(token.expose(), requirement, context),
+        Principal::ApiKey(secret) => match actor::api_key(secret, context)? {
+            Some((key, account)) => {
+                Ok(Authority::of_api_key(requirement, key.value, account.value))
+            }
+            None => Err(AuthError::new(
+                Kind::Authentication,
+                "The API key is not valid",
+            )),
+        },
+        Principal::Anonymous => Err(AuthError::new(
+            Kind::Authentication,
+            "An access token or an API key is required",
+        )
+        .detail(
+            "expected",
+            "the header Authorization: Bearer, the header X-API-Key, or the field access_token",
+        )),
+    }
+}
+
+/// A session that is required to be recent must also have begun with the second factor, if
+/// the account has one: both prove that its owner is present.
+fn of_token(token: &str, requirement: Requirement, context: &Context) -> Result<Authority> {
+    let audience = &context.settings.audience;
+    let live = bearer::live(audience, token, context)?;
+    let live = live.ok_or_else(AuthError::invalid_token)?;
+    if requirement.is_of_a_fresh_session() {
+        // The audit log names the actor that was refused.
+        let actor = Actor::User(Box::new(live.session.value.clone()));
+        context.trail.acts(actor.id());
+        actor::require_fresh(&live.session.value, context)?;
+        session::require_second_factor(&live.account.value, &live.session.value)?;
+    }
+    Ok(Authority::of_session(requirement, live))
+}
+
+/// Repeats an attempt until it wins its race; an attempt returns `None` when it lost. Each
+/// further attempt begins with [`authorize`], and receives the context to act in.
+pub fn retry_on_conflict<'a, T>(
+    context: &ActorContext<'a>,
+    mut attempt: impl FnMut(&ActorContext<'a>) -> Result<Option<T>>,
+) -> Result<T> {
+    let mut acting = context.clone();
+    retry::retry_on_conflict(|| {
+        let settled = attempt(&acting)?;
+        if settled.is_none() {
+            acting = again(context.authority.requirement, context)?;
+        }
+        Ok(settled)
+    })
+}
+
+fn again<'a>(requirement: Requirement, context: &Context<'a>) -> Result<ActorContext<'a>> {
+    let afresh = Context {
+        standing: None,
+        ..context.clone()
+    };
+    authorize(requirement, &afresh)
+}
+
+/// Reports whether the actor has a permission.
+pub fn may(permission: &Permission, context: &ActorContext) -> Result<bool> {
+    let is_enough = |grant: &Grant| grant.permits(permission);
+    context.authority.allows(&is_enough, &context.ports)
+}
+
+/// Whether an actor has a permission. Of an account other than the caller's it is
+/// read afresh; what is asked of the caller is [`may`].
+pub fn is_permitted(actor: &Actor, permission: &Permission, context: &Context) -> Result<bool> {
+    let (user_id, scopes) = match actor {
+        Actor::Operator => return Ok(true),
+        Actor::Anonymous => return Ok(false),
+        Actor::Bearer(claims) => return Ok(claims.permits(permission)),
+        Actor::User(session) => (session.user_id, None),
+        Actor::ApiKey(key) => (key.user_id, Some(&key.scopes)),
+    };
+    let (account, _) = Account::read(user_id, &context.ports)?;
+    let Some(account) = account.filter(|account| account.value.is_active()) else {
+        return Ok(false);
+    };
+    let authority = Authority::of_another(&account.value, scopes);
+    authority.allows(&|grant| grant.permits(permission), &context.ports)
+}
+
+/// Fails with -32002 unless the actor has the permission.
+pub fn require_permission(name: &'static str, context: &ActorContext) -> Result<()> {
+    if may(&Permission::own(name), context)? {
+        return Ok(());
+    }
+    Err(AuthError::new(Kind::Authorization, "Not permitted").detail("permission", name))
+}
+
+/// Reports whether the actor itself may do everything that this grant permits.
+pub fn covers(grant: &Grant, context: &ActorContext) -> Result<bool> {
+    let is_enough = |own: &Grant| own.covers(grant);
+    context.authority.allows(&is_enough, &context.ports)
+}
+
+/// Fails with -32002 unless the actor itself may do everything that these grants permit:
+/// an actor that could confer more than it has would effectively have it.
+pub fn require_covered(grants: &[Grant], context: &ActorContext) -> Result<()> {
+    for grant in grants {
+        if !covers(grant, context)? {
+            return Err(AuthError::new(
+                Kind::Authorization,
+                "Not permitted: more than you may do yourself",
+            )
+            .detail("permission", grant.as_str()));
+        }
+    }
+    Ok(())
+}
+
+/// Fails with -32002 if the roles of this account permit more than the actor may do,
+/// unless the actor is logged in to the account. An API key may do less than its account,
+/// and gets no authority over its own account.
+///
+/// Call this with an account that was read together with the head of its audit chain:
+/// committing on that head proves that its roles have not changed since.
+pub fn require_governed(account: &Account, context: &ActorContext) -> Result<()> {
+    let is_own = matches!(context.actor(), Actor::User(own) if own.user_id == account.user_id);
+    if is_own || context.authority.is_unlimited() {
+        return Ok(());
+    }
+    for role in role::granted(&account.roles, &context.ports)? {
+        require_covered(&role.permissions, context)?;
+        context.authority.rest_on(&role);
+    }
+    Ok(())
+}
+
+/// Returns the grants of a role that is to be assigned or removed, or `None` if it is not
+/// defined.
+///
+/// Fails with -32002 if the role permits more than the actor may do.
+pub fn require_role(role: &RoleName, context: &ActorContext) -> Result<Option<Vec<Grant>>> {
+    let mut granted = role::granted(std::slice::from_ref(role), &context.ports)?;
+    let Some(role) = granted.pop() else {
+        return Ok(None);
+    };
+    require_covered(&role.permissions, context)?;
+    if !context.authority.is_unlimited() {
+        context.authority.rest_on(&role);
+    }
+    let is_defined = role.is_defined;
+    Ok(is_defined.then_some(role.permissions))
+}
+
+/// Returns the account that an operation is about when it requires either a session or a
+/// permission: the caller's own account, or the `named` one for an actor with the
+/// permission.
+pub fn subject(named: Option<Id>, permission: &'static str, context: &ActorContext) -> Result<Id> {
+    let actor = context.actor();
+    if let Actor::User(session) = actor
+        && named.is_none_or(|named| named == session.user_id)
+    {
+        context.trail.concerns(session.user_id);
+        return Ok(session.user_id);
+    }
+    require_permission(permission, context)?;
+    if let Some(named) = named {
+        context.trail.concerns(named);
+    }
+    named.or(actor.user_id()).ok_or_else(|| {
+        let problem = "is missing: the caller has no account of its own";
+        AuthError::invalid(vec![FieldError::new("user_id", problem)])
+    })
+}

@@ -1,0 +1,163 @@
+//! Codes that are sent to an account's address. Entering a code proves that the user can
+//! read messages sent there. Each code is valid for one use and for a few minutes.
+//!
+//! An account has one record for each purpose, so a newer code replaces the previous one.
+//! Using a code deletes its record as it was read, so the store allows only one of several
+//! concurrent uses.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::domain::accounts::email::Email;
+use crate::domain::context::Context;
+use crate::error::Result;
+use crate::ports::{Expect, Ports};
+use crate::storage::batch::Batch;
+use crate::storage::record::{self, Stored};
+use crate::types::id::Id;
+use crate::types::mac;
+use crate::types::secret::Secret;
+use crate::types::time::Timestamp;
+
+/// Lets secret scanners identify the code.
+const PREFIX: &str = "uac_";
+const LENGTH: usize = 16 + 32;
+
+/// The purpose of a code, which is not valid for any other purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Setting a new password.
+    PasswordReset,
+    /// Verifying an address.
+    Email,
+}
+
+/// A code as its owner receives it: the account, and 256 random bits.
+pub struct Code {
+    user_id: Id,
+    bytes: Zeroizing<[u8; LENGTH]>,
+}
+
+/// The stored form of a code.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Slot {
+    /// The address that the code was sent to.
+    pub email: Option<Email>,
+    /// When the code expires.
+    pub expires_at: Timestamp,
+    /// The keyed hash of the code.
+    hash: String,
+}
+
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Purpose::PasswordReset => "password-reset",
+            Purpose::Email => "email",
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Purpose::PasswordReset => "password-reset-code-hash",
+            Purpose::Email => "email-code-hash",
+        }
+    }
+
+    /// Returns the store key of an account's code for this purpose.
+    pub fn key(self, user_id: Id) -> String {
+        format!("code/{}/{user_id}", self.name())
+    }
+}
+
+impl Code {
+    /// Creates a code for an account, and the record to store.
+    pub fn create(
+        purpose: Purpose,
+        user_id: Id,
+        email: Option<&Email>,
+        context: &Context,
+    ) -> Result<(Code, Slot)> {
+        let mut bytes = Zeroizing::new([0; LENGTH]);
+        bytes[..16].copy_from_slice(user_id.as_bytes());
+        context.ports.random.fill(&mut bytes[16..])?;
+        let code = Code { user_id, bytes };
+        let slot = Slot {
+            email: email.cloned(),
+            expires_at: context.now() + context.settings.code_ttl,
+            hash: code.hash(purpose, &context.ports)?,
+        };
+        Ok((code, slot))
+    }
+
+    /// Parses a text that has the form of a code.
+    pub fn parse(text: &str) -> Option<Code> {
+        // A code copied from a message may include the end of its line.
+        let encoded = text.trim().strip_prefix(PREFIX)?;
+        let mut bytes = Zeroizing::new([0; LENGTH]);
+        if URL_SAFE_NO_PAD.decode_slice(encoded, bytes.as_mut_slice()) != Ok(LENGTH) {
+            return None;
+        }
+        let mut user_id = [0; 16];
+        user_id.copy_from_slice(&bytes[..16]);
+        let user_id = Id::from_bytes(user_id);
+        Some(Code { user_id, bytes })
+    }
+
+    /// Returns the account that the code claims to be for.
+    pub fn user_id(&self) -> Id {
+        self.user_id
+    }
+
+    /// Returns the record of the code, or `None` unless the code matches it and is still
+    /// valid.
+    pub fn find(&self, purpose: Purpose, context: &Context) -> Result<Option<Stored<Slot>>> {
+        let hash = self.hash(purpose, &context.ports)?;
+        let slot = record::read::<Slot>(purpose.key(self.user_id), &context.ports)?;
+        Ok(slot.filter(|slot| {
+            bool::from(slot.value.hash.as_bytes().ct_eq(hash.as_bytes()))
+                && context.now() < slot.value.expires_at
+        }))
+    }
+
+    /// Returns the text that the owner receives.
+    pub fn to_secret(&self) -> Secret {
+        let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(self.bytes.as_slice()));
+        Secret::new(format!("{PREFIX}{}", *encoded))
+    }
+
+    fn hash(&self, purpose: Purpose, ports: &Ports) -> Result<String> {
+        let hash = mac::of(purpose.label(), self.bytes.as_slice(), ports)?;
+        Ok(mac::to_hex(&hash))
+    }
+}
+
+impl Slot {
+    /// Replaces any earlier code with this one, in the batch of the request for it.
+    pub fn put(&self, purpose: Purpose, user_id: Id, batch: &mut Batch, context: &Context) {
+        let ttl_ms = u64::try_from(context.settings.code_ttl.as_millis()).unwrap_or(u64::MAX);
+        batch.put(purpose.key(user_id), Expect::Any, self, Some(ttl_ms));
+    }
+}
+
+/// Uses up a code and ends the account's other code, in the batch of the change that the
+/// code permits.
+pub fn use_up(purpose: Purpose, user_id: Id, slot: &Stored<Slot>, batch: &mut Batch) {
+    batch.delete(purpose.key(user_id), Expect::At(slot.version.clone()));
+    let other = match purpose {
+        Purpose::PasswordReset => Purpose::Email,
+        Purpose::Email => Purpose::PasswordReset,
+    };
+    batch.delete(other.key(user_id), Expect::Any);
+}
+
+/// Ends all codes of an account, in the batch of a change to its password, address or
+/// status that invalidates them.
+pub fn end_all(user_id: Id, batch: &mut Batch) {
+    for purpose in [Purpose::PasswordReset, Purpose::Email] {
+        batch.delete(purpose.key(user_id), Expect::Any);
+    }
+}

@@ -1,0 +1,106 @@
+//! The bearer of an access token: whose it is and what they may do, as the store has
+//! it now. Where there is no store, the token is believed: what was ended since it was
+//! issued is then known only when it expires.
+
+use super::access_token::{self, AccessToken, Claims};
+use super::session::Session;
+use super::signing_key::SigningKeys;
+use crate::domain::accounts::account::Account;
+use crate::domain::context::Context;
+use crate::error::{AuthError, Result};
+use crate::storage::record::{self, Stored};
+use crate::types::id::Id;
+
+/// Who shows a good access token.
+pub struct Bearer {
+    /// What the token says; its scope is what its owner may do now.
+    pub claims: Claims,
+    /// The live session that it belongs to; none: there is no store to have it.
+    pub session: Option<Session>,
+}
+
+impl Bearer {
+    /// Of a token for this audience; `None`: it is not good.
+    pub fn of(audience: &str, token: &str, context: &Context) -> Result<Option<Bearer>> {
+        if !context.ports.store.is_there() {
+            let signed = AccessToken::verify(token, audience, context)?;
+            let claims = signed.and_then(|signed| signed.verify_stateless(context.now()));
+            return Ok(claims.map(|claims| Bearer {
+                claims,
+                session: None,
+            }));
+        }
+        let Some(live) = live(audience, token, context)? else {
+            return Ok(None);
+        };
+        let scope = access_token::scope(&live.account.value.roles, &context.ports)?;
+        Ok(Some(Bearer {
+            claims: Claims {
+                scope,
+                ..live.claims
+            },
+            session: Some(live.session.value),
+        }))
+    }
+}
+
+/// What a valid access token stands for, as one snapshot.
+pub struct LiveSession {
+    /// What the token says.
+    pub claims: Claims,
+    /// The key that signed it.
+    pub kid: Id,
+    /// The session.
+    pub session: Stored<Session>,
+    /// The account.
+    pub account: Stored<Account>,
+}
+
+/// The live session of a valid access token for ourselves; `None` for any other
+/// token.
+pub fn live_session(token: &str, context: &Context) -> Result<Option<Session>> {
+    let live = live(&context.settings.audience, token, context)?;
+    Ok(live.map(|live| live.session.value))
+}
+
+/// The same, for a token that was issued for this audience, with all that it
+/// stands for.
+pub fn live(audience: &str, token: &str, context: &Context) -> Result<Option<LiveSession>> {
+    let now = context.now();
+    let Some(signed) = AccessToken::verify(token, audience, context)? else {
+        return Ok(None);
+    };
+    let keys = [
+        SigningKeys::KEY.to_owned(),
+        Session::key(signed.session_id()),
+        Account::key(signed.user_id()),
+    ];
+    let (keys, session, account) =
+        record::read_three::<SigningKeys, Session, Account>(keys, &context.ports)?;
+    let (Some(keys), Some(session), Some(account)) = (keys, session, account) else {
+        return Ok(None);
+    };
+    let kid = signed.kid();
+    let Some(claims) = signed.verify(&keys.value, now) else {
+        return Ok(None);
+    };
+    if !session.value.is_alive(&account.value, now) {
+        return Ok(None);
+    }
+    Ok(Some(LiveSession {
+        claims,
+        kid,
+        session,
+        account,
+    }))
+}
+
+/// The live session that an access token names.
+///
+/// Fails with -32001 for any token that is not valid.
+pub fn require_session(token: &str, context: &Context) -> Result<Session> {
+    match live_session(token, context)? {
+        Some(session) => Ok(session),
+        None => Err(AuthError::invalid_token()),
+    }
+}

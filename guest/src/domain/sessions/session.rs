@@ -1,0 +1,384 @@
+//! Sessions, which a login begins and a logout ends. Ending a session deletes its record,
+//! so it can never be revived.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::auth_method::{self, AuthMethod};
+use super::refresh_token::{RefreshToken, RefreshTokenHash};
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::username::Username;
+use crate::domain::actor_id::ActorId;
+use crate::domain::audit::{Chain, Event, Head};
+use crate::domain::context::Context;
+use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
+use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::ports::{Expect, Ports};
+use crate::settings::Settings;
+use crate::storage::batch::Batch;
+use crate::storage::ground::AuthoritySource;
+use crate::storage::record::{self, Found, Stored};
+use crate::types::id::Id;
+use crate::types::time::Timestamp;
+
+/// The number of sessions on one page of a list.
+const PAGE: u32 = 100;
+/// The largest accepted difference between the clocks of several hosts.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// A session, as stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Session {
+    /// The `sid` of the session's tokens.
+    pub session_id: Id,
+    /// The account of the session.
+    pub user_id: Id,
+    /// The user name of the account, which never changes.
+    pub username: Username,
+    /// The session epoch of the account when the session began.
+    pub epoch: u64,
+    /// When the session began, which is when its owner authenticated (`auth_time`).
+    pub auth_time: Timestamp,
+    /// The methods that the owner authenticated with (RFC 8176).
+    pub amr: Vec<String>,
+    /// When the session's tokens were last refreshed.
+    pub refreshed_at: Timestamp,
+    /// When the session ends unless it is refreshed before.
+    pub idle_expires_at: Timestamp,
+    /// When the session ends in any case.
+    pub expires_at: Timestamp,
+    /// The number of refreshes: the generation of the only valid refresh token.
+    pub generation: u32,
+    /// The keyed hash of that refresh token.
+    pub refresh_token: RefreshTokenHash,
+}
+
+impl Session {
+    /// The prefix of all sessions.
+    pub const PREFIX: &'static str = "session/";
+
+    /// Returns the store key of a session.
+    pub fn key(session_id: Id) -> String {
+        format!("{}{session_id}", Session::PREFIX)
+    }
+
+    /// Returns the store key of the index entry that lists this session under its account.
+    pub fn index_key(user_id: Id, session_id: Id) -> String {
+        format!("{}{session_id}", Session::index_prefix(user_id))
+    }
+
+    /// Returns the prefix of the index entries of all sessions of an account.
+    pub fn index_prefix(user_id: Id) -> String {
+        format!("account-session/{user_id}/")
+    }
+
+    /// Begins a session of an account whose owner has just authenticated, with its first
+    /// refresh token.
+    pub fn begin(
+        account: &Account,
+        proof: AuthMethod,
+        context: &Context,
+    ) -> Result<(Session, RefreshToken)> {
+        let now = context.now();
+        let session_id = context.ports.random.id()?;
+        let refresh_token = RefreshToken::create(session_id, 0, &context.ports)?;
+        let expires_at = now + context.settings.session_absolute;
+        let session = Session {
+            session_id,
+            user_id: account.user_id,
+            username: account.username.clone(),
+            epoch: account.session_epoch,
+            auth_time: now,
+            amr: proof.amr(),
+            refreshed_at: now,
+            idle_expires_at: idle_expiry(now, expires_at, context.settings),
+            expires_at,
+            generation: 0,
+            refresh_token: refresh_token.hash(&context.ports)?,
+        };
+        Ok((session, refresh_token))
+    }
+
+    /// Returns the session after a refresh, with its next refresh token.
+    pub fn refreshed(&self, context: &Context) -> Result<(Session, RefreshToken)> {
+        let now = context.now();
+        let generation = self.generation.saturating_add(1);
+        let refresh_token = RefreshToken::create(self.session_id, generation, &context.ports)?;
+        let session = Session {
+            refreshed_at: now,
+            idle_expires_at: idle_expiry(now, self.expires_at, context.settings),
+            generation,
+            refresh_token: refresh_token.hash(&context.ports)?,
+            ..self.clone()
+        };
+        Ok((session, refresh_token))
+    }
+
+    /// Returns the authentication context class (`acr`): `aal1`, or `aal2` with a second
+    /// factor.
+    pub fn acr(&self) -> &'static str {
+        auth_method::acr(&self.amr)
+    }
+
+    /// Reports whether the session has expired, or the clock is so far before its
+    /// beginning that its state cannot be judged.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.idle_expires_at
+            || now >= self.expires_at
+            || now + CLOCK_TOLERANCE < self.auth_time
+    }
+
+    /// Reads the session with this id, expired or not.
+    pub fn read(session_id: Id, ports: &Ports) -> Result<Found<Session>> {
+        record::read(Session::key(session_id), ports)
+    }
+
+    /// Reports whether this is a usable session of this account.
+    pub fn is_alive(&self, account: &Account, now: Timestamp) -> bool {
+        !self.is_over(now)
+            && account.is_active()
+            && self.user_id == account.user_id
+            && self.epoch == account.session_epoch
+    }
+}
+
+impl AuthoritySource for Session {
+    fn record_key(&self) -> String {
+        Session::key(self.session_id)
+    }
+
+    /// Empty: authority depends only on the session's existence, which a refresh does not
+    /// affect.
+    fn basis(&self) -> String {
+        String::new()
+    }
+}
+
+/// The session and the account of who acts, to be changed together.
+pub struct CurrentLogin {
+    /// The session.
+    pub session: Stored<Session>,
+    /// The account.
+    pub account: Stored<Account>,
+    /// The head of the account's audit chain.
+    pub head: Found<Head>,
+}
+
+impl CurrentLogin {
+    /// Reads all three as one snapshot. Committing on this head proves that the session
+    /// was still alive at that time.
+    ///
+    /// Fails with -32001 if the session has ended.
+    pub fn read(context: &Context) -> Result<CurrentLogin> {
+        let ActorId::User {
+            user_id,
+            session_id,
+        } = context.actor_id()
+        else {
+            return Err(session_required());
+        };
+        let (session, account, head) = read_with_account(session_id, user_id, &context.ports)?;
+        let (Some(account), Some(session)) = (account, session) else {
+            return Err(AuthError::invalid_token());
+        };
+        if !session.value.is_alive(&account.value, context.now()) {
+            return Err(AuthError::invalid_token());
+        }
+        Ok(CurrentLogin {
+            session,
+            account,
+            head,
+        })
+    }
+}
+
+/// Reads a session, its account and the head of the account's audit chain as one snapshot.
+/// If they were read one after the other, they could belong to two epochs, when the
+/// session itself changes the password in between: it continues, but would appear to be
+/// over.
+pub fn read_with_account(
+    session_id: Id,
+    user_id: Id,
+    ports: &Ports,
+) -> Result<(Found<Session>, Found<Account>, Found<Head>)> {
+    let keys = [
+        Session::key(session_id),
+        Account::key(user_id),
+        Chain::head_key(user_id),
+    ];
+    record::read_three(keys, ports)
+}
+
+/// Ends a session permanently: one batch deletes the session and its index entry and
+/// records the event. Returns `false` if a race was lost.
+pub fn end(session: &Stored<Session>, event: Event, context: &Context) -> Result<bool> {
+    let ended = end_with_keys(session, EndApiKeys::None, event, context)?;
+    Ok(ended.is_some())
+}
+
+/// Ends a session together with the API keys that it created. Returns the ids of the keys,
+/// or `None` if a race was lost.
+pub fn end_with_keys(
+    session: &Stored<Session>,
+    keys: EndApiKeys,
+    event: Event,
+    context: &Context,
+) -> Result<Option<Vec<Id>>> {
+    let Session {
+        user_id,
+        session_id,
+        ..
+    } = session.value;
+    let head = record::read::<Head>(Chain::head_key(user_id), &context.ports)?;
+    let mut batch = Batch::new();
+    let ended = EndedSessions::Only(session_id);
+    let ended_keys = api_key::end_with_sessions(keys, ended, user_id, &mut batch, context)?;
+    let event = event
+        .detail("session_id", session_id.to_string())
+        .with_ended_keys(&ended_keys);
+    batch.end(session);
+    batch.delete(Session::index_key(user_id, session_id), Expect::Any);
+    Chain::at(user_id, head).append(event, &mut batch, context)?;
+    Ok(context.commit(batch)?.then_some(ended_keys))
+}
+
+/// Ends all sessions of an account but one, and the API keys that end with them, in the
+/// batch of a change to the account: the account gets a new epoch, and only the kept
+/// session moves to it. Returns the ids of the keys.
+pub fn end_all_but(
+    kept: &Stored<Session>,
+    account: &Stored<Account>,
+    keys: EndApiKeys,
+    change: impl FnOnce(&mut Account),
+    batch: &mut Batch,
+    context: &Context,
+) -> Result<Vec<Id>> {
+    let mut changed = account.value.clone();
+    changed.session_epoch = changed.session_epoch.saturating_add(1);
+    change(&mut changed);
+    let mut session = kept.value.clone();
+    session.epoch = changed.session_epoch;
+    batch.change(account, &changed);
+    batch.change(kept, &session);
+    let ended = EndedSessions::AllBut(session.session_id);
+    api_key::end_with_sessions(keys, ended, changed.user_id, batch, context)
+}
+
+/// One page of an account's live sessions.
+pub struct SessionPage {
+    /// The sessions.
+    pub sessions: Vec<Session>,
+    /// The start of the next page; `None` on the last page.
+    pub next: Option<String>,
+}
+
+/// Returns a page of the account's live sessions, after the session id `after`.
+pub fn list(user_id: Id, after: Option<&str>, context: &Context) -> Result<SessionPage> {
+    let ports = &context.ports;
+    let prefix = Session::index_prefix(user_id);
+    let after = after
+        .map(|after| Id::try_from(after.to_owned()))
+        .transpose()
+        .map_err(|problem| AuthError::invalid(vec![FieldError::new("after", problem)]))?
+        .map(|after| Session::index_key(user_id, after));
+    let page = ports.store.scan(&prefix, after.as_deref(), PAGE)?;
+    let ids = page.entries.iter().map(|entry| &entry.key[prefix.len()..]);
+    let keys: Vec<String> = ids.map(|id| format!("{}{id}", Session::PREFIX)).collect();
+    let (account, _) = Account::read(user_id, ports)?;
+    let mut sessions = Vec::new();
+    for entry in ports.store.get(&keys)? {
+        let session = record::parse::<Session>(entry, ports)?;
+        let alive = session
+            .zip(account.as_ref())
+            .filter(|(session, account)| session.value.is_alive(&account.value, context.now()));
+        sessions.extend(alive.map(|(session, _)| session.value));
+    }
+    Ok(SessionPage {
+        sessions,
+        next: page.next.map(|key| key[prefix.len()..].to_owned()),
+    })
+}
+
+/// The session with this id, if it is alive.
+pub fn read_alive(session_id: Id, context: &Context) -> Result<Option<Session>> {
+    let Some(session) = Session::read(session_id, &context.ports)? else {
+        return Ok(None);
+    };
+    let session = session.value;
+    Ok((!is_dead(&session, context)?).then_some(session))
+}
+
+/// Fails with -32001 unless the session began with a second factor, if the account
+/// has one: the first factor alone must not be enough to be rid of the second, or
+/// to change the first (ASVS 7.5.1). RFC 9470 calls it insufficient.
+pub fn require_second_factor(account: &Account, session: &Session) -> Result<()> {
+    if account.second_factor.is_none() || session.acr() == auth_method::AAL2 {
+        return Ok(());
+    }
+    Err(AuthError::new(
+        Kind::Authentication,
+        "This takes a session that began with a second factor",
+    )
+    .detail(
+        "action",
+        "log in again with the second factor, and repeat the call with the new access token",
+    )
+    .detail("acr_values", auth_method::AAL2))
+}
+
+/// The error where only a session will do.
+pub fn session_required() -> AuthError {
+    AuthError::new(Kind::Authentication, "This takes an access token").detail(
+        "expected",
+        "the header Authorization: Bearer, or the field access_token",
+    )
+}
+
+fn idle_expiry(now: Timestamp, expires_at: Timestamp, settings: &Settings) -> Timestamp {
+    (now + settings.session_idle).min(expires_at)
+}
+
+fn is_dead(session: &Session, context: &Context) -> Result<bool> {
+    let now = context.now();
+    if session.is_over(now) {
+        return Ok(true);
+    }
+    let account = record::read::<Account>(Account::key(session.user_id), &context.ports)?;
+    Ok(!account.is_some_and(|account| session.is_alive(&account.value, now)))
+}
+
+/// The result of one call of [`sweep`].
+pub struct Swept {
+    /// The number of sessions that were examined.
+    pub examined: u32,
+    /// The number of expired sessions that were deleted.
+    pub deleted: u32,
+    /// The key to continue after; `None` if all sessions have been examined.
+    pub next: Option<String>,
+}
+
+/// Deletes the expired sessions among the first `limit` after the key `after`. Sessions
+/// that cannot be read or have changed in the meantime are left for the next sweep.
+pub fn sweep(after: Option<&str>, limit: u32, context: &Context) -> Result<Swept> {
+    let ports = &context.ports;
+    let page = ports.store.scan(Session::PREFIX, after, limit)?;
+    let mut swept = Swept {
+        examined: 0,
+        deleted: 0,
+        next: page.next,
+    };
+    for entry in page.entries {
+        swept.examined += 1;
+        let Ok(session) = record::parse::<Session>(Some(entry), ports) else {
+            continue;
+        };
+        if let Some(session) = session
+            && is_dead(&session.value, context)?
+        {
+            let event = Event::success("session_expiry");
+            swept.deleted += u32::from(end(&session, event, context)?);
+        }
+    }
+    Ok(swept)
+}

@@ -1,0 +1,129 @@
+//! Who is listened to at all, where every caller has to have an API key.
+//!
+//! The key admits the program that calls. On whose behalf it calls is what the
+//! access token says, if it sends one too; without one it acts as itself.
+
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use super::credentials::{Credentials, Unclear};
+use super::error::RpcError;
+use super::{Request, Response, Transport, error, json_response, message, response};
+use crate::domain::access::actor;
+use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::error::{AuthError, Kind};
+use crate::json;
+use crate::ports::Ports;
+use crate::settings::Settings;
+use crate::types::secret::Secret;
+
+/// The scheme is ours: RFC 9110 section 11.1 lets servers have one. Only the host
+/// knows the header that the key came in, and adds it.
+const CHALLENGE: &str = "ApiKey realm=\"user-auth\"";
+
+/// RFC 6750 section 3.
+const NOT_BEARER: &str = "Bearer realm=\"user-auth\", error=\"invalid_request\"";
+
+/// Whether the message may be looked at; `Err` is its answer when it may not,
+/// notifications included: HTTP has a status for each request. Wrong keys are not
+/// throttled: with 256 random bits there is nothing to guess.
+pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Response> {
+    if request.transport == Transport::Stdio {
+        return Ok(());
+    }
+    let credentials = credentials(request, ports)?;
+    if !settings.require_api_key {
+        return Ok(());
+    }
+    require_key(&credentials, request, settings, ports)
+        .map_err(|error| refuse(request, &error, CHALLENGE, ports))
+}
+
+/// What a request over HTTP shows to say who calls; `Err` is the answer to one that does
+/// not say it clearly.
+pub fn credentials<'a>(request: &'a Request, ports: Ports) -> Result<Credentials<'a>, Response> {
+    let invalid = |problem: &str, expected: &str| {
+        let error = RpcError::invalid_request(problem).data(json!({"expected": expected}));
+        let body = response(id_of(&request.body), "error", error.to_object());
+        json_response(error.status, Vec::new(), &body)
+    };
+    Credentials::of(request).map_err(|unclear| match unclear {
+        Unclear::TwoKeys => {
+            let problem = "There are two API keys that differ, one of them as a bearer token";
+            invalid(problem, "one API key")
+        }
+        Unclear::Repeated(name) => {
+            let problem = format!("There is more than one {name} header");
+            invalid(&problem, "one header of this name")
+        }
+        Unclear::NotBearer => {
+            let problem = "The header Authorization is not a bearer token";
+            let error = AuthError::new(Kind::Authentication, problem).detail(
+                "expected",
+                "Authorization: Bearer, a space and an access token or API key; or no such header",
+            );
+            refuse(request, &error, NOT_BEARER, ports)
+        }
+    })
+}
+
+/// Fails with -32001 unless there is a good API key.
+fn require_key(
+    credentials: &Credentials,
+    request: &Request,
+    settings: &Settings,
+    ports: Ports,
+) -> Result<(), AuthError> {
+    let Some(key) = credentials.api_key else {
+        return Err(refused());
+    };
+    let key = Secret::new(key.to_owned());
+    let caller = Caller {
+        principal: Principal::Anonymous,
+        source: Source::from_peer(request.peer.as_deref()),
+    };
+    let context = Context {
+        ports,
+        settings,
+        caller: &caller,
+        standing: None,
+        progress: None,
+        log_level: None,
+        trail: Rc::default(),
+    };
+    match actor::api_key(&key, &context)? {
+        Some(_) => Ok(()),
+        None => Err(refused()),
+    }
+}
+
+fn refuse(request: &Request, error: &AuthError, challenge: &str, ports: Ports) -> Response {
+    let headers = match error.kind {
+        Kind::Authentication => vec![("www-authenticate".to_owned(), challenge.to_owned())],
+        _ => error::headers(error),
+    };
+    let object = error.to_object(ports.clock.now());
+    let body = response(id_of(&request.body), "error", object);
+    json_response(error.kind.status(), headers, &body)
+}
+
+/// One text for every reason, so that none can be told from another.
+fn refused() -> AuthError {
+    AuthError::new(Kind::Authentication, "A valid API key is required").detail(
+        "expected",
+        "one API key, in the header that WWW-Authenticate names or as Authorization: Bearer",
+    )
+}
+
+/// The id of a request; of anything else `null`.
+fn id_of(body: &[u8]) -> Value {
+    if message::has_too_many_values(body) {
+        return Value::Null;
+    }
+    json::parse(body)
+        .ok()
+        .and_then(|mut message| message.get_mut("id").map(Value::take))
+        .filter(|id| id.is_string() || id.is_number())
+        .unwrap_or_default()
+}

@@ -1,0 +1,83 @@
+//! Why a method has no result.
+
+use serde_json::{Value, json};
+
+use crate::error::{AuthError, Kind};
+
+/// A violation of JSON-RPC or MCP, or a failure of the service.
+pub enum Failure {
+    Protocol(RpcError),
+    Auth(AuthError),
+}
+
+impl From<RpcError> for Failure {
+    fn from(error: RpcError) -> Failure {
+        Failure::Protocol(error)
+    }
+}
+
+impl From<AuthError> for Failure {
+    fn from(error: AuthError) -> Failure {
+        Failure::Auth(error)
+    }
+}
+
+/// An error of the protocol itself.
+#[derive(Debug)]
+pub struct RpcError {
+    pub code: i32,
+    pub message: String,
+    pub data: Option<Value>,
+    /// The HTTP status of it in the modern era.
+    pub status: u16,
+}
+
+impl RpcError {
+    pub fn new(code: i32, message: &str, status: u16) -> RpcError {
+        RpcError {
+            code,
+            message: message.to_owned(),
+            data: None,
+            status,
+        }
+    }
+
+    pub fn invalid_request(message: &str) -> RpcError {
+        RpcError::new(-32600, message, 400)
+    }
+
+    pub fn invalid_params(message: &str) -> RpcError {
+        RpcError::new(-32602, message, 400)
+    }
+
+    pub fn data(mut self, data: Value) -> RpcError {
+        self.data = Some(data);
+        self
+    }
+
+    pub fn to_object(&self) -> Value {
+        let mut object = json!({"code": self.code, "message": self.message});
+        if let Some(data) = &self.data {
+            object["data"] = data.clone();
+        }
+        object
+    }
+}
+
+/// The header fields that go with the HTTP status of a failure.
+pub fn headers(error: &AuthError) -> Vec<(String, String)> {
+    let mut headers = retry_after(error);
+    if error.kind == Kind::Authentication {
+        // RFC 6750 section 3
+        let challenge = "Bearer realm=\"user-auth\"".to_owned();
+        headers.push(("www-authenticate".to_owned(), challenge));
+    }
+    headers
+}
+
+/// The header field that says how long to wait, where it is known.
+pub fn retry_after(error: &AuthError) -> Vec<(String, String)> {
+    let seconds = error.retry_after_seconds();
+    let field = seconds.map(|seconds| ("retry-after".to_owned(), seconds.to_string()));
+    field.into_iter().collect()
+}

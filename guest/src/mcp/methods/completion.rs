@@ -1,0 +1,85 @@
+//! `completion/complete`: what could stand for an argument.
+
+use serde_json::{Value, json};
+
+use super::{prompts, resources};
+use crate::domain::context::{Context, Principal};
+use crate::domain::sessions::bearer;
+use crate::domain::sessions::session::Session;
+use crate::error::Result;
+use crate::mcp::call::{Call, MethodResult};
+use crate::mcp::error::RpcError;
+
+/// The most that MCP allows in one answer.
+const MAX_VALUES: usize = 100;
+/// How long the id of a session is.
+const ID_DIGITS: usize = 32;
+
+/// What is not known has no completions, and that is no error.
+pub fn complete(call: &Call) -> MethodResult {
+    let reference = call.object("ref")?;
+    let argument = call.object("argument")?;
+    let text = |object: &serde_json::Map<String, Value>, name: &str| {
+        object.get(name).and_then(Value::as_str).map(str::to_owned)
+    };
+    let (Some(argument_name), Some(begun)) = (text(&argument, "name"), text(&argument, "value"))
+    else {
+        return Err(RpcError::invalid_params(
+            "$.params.argument: expected name and value, both strings",
+        )
+        .into());
+    };
+    let begun = begun.to_lowercase();
+    let candidates = match text(&reference, "type").as_deref() {
+        Some("ref/prompt") => {
+            let prompt = text(&reference, "name").unwrap_or_default();
+            prompts::candidates(&prompt, &argument_name)
+        }
+        Some("ref/resource") => {
+            let uri = text(&reference, "uri").unwrap_or_default();
+            match (uri.as_str(), argument_name.as_str()) {
+                (resources::SESSION_TEMPLATE, "session_id") => own_sessions(&begun, &call.context)?,
+                _ => Vec::new(),
+            }
+        }
+        _ => {
+            return Err(RpcError::invalid_params(
+                "$.params.ref.type: expected ref/prompt or ref/resource",
+            )
+            .into());
+        }
+    };
+    let mut values = candidates;
+    values.retain(|value| value.to_lowercase().starts_with(&begun));
+    let has_more = values.len() > MAX_VALUES;
+    values.truncate(MAX_VALUES);
+    Ok(json!({"completion": {"values": values, "hasMore": has_more}}))
+}
+
+/// The sessions that the caller may read and whose ids begin so. Nobody else's
+/// are hinted at.
+fn own_sessions(begun: &str, context: &Context) -> Result<Vec<String>> {
+    // Nothing that no id begins with gets into a key.
+    if begun.len() > ID_DIGITS || !begun.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(Vec::new());
+    }
+    let prefix = match &context.caller.principal {
+        Principal::Anonymous | Principal::ApiKey(_) => return Ok(Vec::new()),
+        Principal::Operator => Session::PREFIX.to_owned(),
+        Principal::AccessToken(token) => match bearer::live_session(token.expose(), context)? {
+            Some(session) => Session::index_prefix(session.user_id),
+            None => return Ok(Vec::new()),
+        },
+    };
+    // One more than are shown, to know whether there are more.
+    let limit = MAX_VALUES as u32 + 1;
+    let page = context
+        .ports
+        .store
+        .scan(&format!("{prefix}{begun}"), None, limit)?;
+    let ids = page
+        .entries
+        .iter()
+        .map(|entry| entry.key[prefix.len()..].to_owned());
+    Ok(ids.collect())
+}

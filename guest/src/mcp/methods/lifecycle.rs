@@ -1,0 +1,70 @@
+//! Who the server is, and what it can do.
+
+use serde_json::{Value, json};
+
+use crate::json;
+use crate::mcp::call::{Call, MethodResult};
+use crate::mcp::era;
+use crate::mcp::error::RpcError;
+use crate::mcp::protocol::{STATIC_TTL_MS, SUPPORTED_VERSIONS};
+use crate::ports::LogLevel;
+
+/// What is answered to a client that asks for a version that is not known.
+const NEWEST_HANDSHAKE: &str = SUPPORTED_VERSIONS[1];
+
+const INSTRUCTIONS: &str = "UserAuth registers users, logs them in, and tells whose a token is. \
+    user-auth_get_capabilities sums up the operations, policies and limits, and with the name of an \
+    operation shows the schemas of that one. A failed call says in error.data.details what was wrong \
+    and what to do. Access tokens live for minutes: keep the \
+    refresh token, use it once with user-auth_refresh_token, and keep the new one. Passwords and \
+    tokens are secrets: do not repeat them to anybody, and log out when the work is done.";
+
+fn capabilities() -> Value {
+    json!({
+        "tools": {},
+        "resources": {},
+        "prompts": {},
+        "completions": {},
+        "logging": {},
+    })
+}
+
+/// `server/discover`, of the modern era.
+pub fn discover() -> MethodResult {
+    Ok(json!({
+        "supportedVersions": SUPPORTED_VERSIONS,
+        "capabilities": capabilities(),
+        "instructions": INSTRUCTIONS,
+        "ttlMs": STATIC_TTL_MS,
+        "cacheScope": "public",
+    }))
+}
+
+/// `initialize`, of the handshake era. Nothing of it is remembered.
+pub fn initialize(call: &Call) -> MethodResult {
+    let requested = call.params.get("protocolVersion").and_then(Value::as_str);
+    let version = SUPPORTED_VERSIONS[1..]
+        .iter()
+        .find(|supported| requested == Some(**supported))
+        .unwrap_or(&NEWEST_HANDSHAKE);
+    Ok(json!({
+        "protocolVersion": version,
+        "capabilities": capabilities(),
+        "serverInfo": era::server_info(),
+        "instructions": INSTRUCTIONS,
+    }))
+}
+
+/// `logging/setLevel`, of the handshake era.
+pub fn set_level(call: &Call) -> MethodResult {
+    let level = call.text("level")?;
+    let Ok(level) = json::from_value::<LogLevel>(&json!(level)) else {
+        return Err(RpcError::invalid_params(
+            "$.params.level: expected debug, info, notice, warning, error, critical, alert or \
+             emergency",
+        )
+        .into());
+    };
+    call.context.ports.client.set_log_level(level);
+    Ok(json!({}))
+}

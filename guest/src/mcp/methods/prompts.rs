@@ -1,0 +1,279 @@
+//! Prompts: instructions that help an agent with the work that people have with
+//! accounts. None takes a secret as an argument: arguments end up in transcripts.
+
+use serde_json::{Map, Value, json};
+
+use crate::error::Kind;
+use crate::mcp::call::{Call, MethodResult};
+use crate::mcp::error::RpcError;
+use crate::mcp::protocol::STATIC_TTL_MS;
+use crate::unicode::printable::is_deceptive;
+
+/// Longer arguments are cut: they are names and codes.
+const MAX_ARGUMENT_CHARS: usize = 200;
+
+struct Prompt {
+    name: &'static str,
+    title: &'static str,
+    description: &'static str,
+    arguments: &'static [Argument],
+    text: fn(&Arguments) -> String,
+}
+
+struct Argument {
+    name: &'static str,
+    description: &'static str,
+    required: bool,
+    candidates: fn() -> Vec<String>,
+}
+
+/// The arguments of one `prompts/get`.
+struct Arguments(Map<String, Value>);
+
+static PROMPTS: [Prompt; 3] = [
+    Prompt {
+        name: "sign_up_user",
+        title: "Sign a user up",
+        description: "Register a user, log in, and check that it worked.",
+        arguments: &[
+            Argument {
+                name: "username",
+                description: "The user name that is wanted",
+                required: true,
+                candidates: Vec::new,
+            },
+            Argument {
+                name: "email",
+                description: "Where the user may be reached",
+                required: false,
+                candidates: Vec::new,
+            },
+        ],
+        text: sign_up_user,
+    },
+    Prompt {
+        name: "diagnose_login_failure",
+        title: "Find out why a login fails",
+        description: "Go from the error of a failed login to what its user can do.",
+        arguments: &[
+            Argument {
+                name: "username",
+                description: "Who cannot log in",
+                required: true,
+                candidates: Vec::new,
+            },
+            Argument {
+                name: "error_code",
+                description: "The code of the error, if there was one",
+                required: false,
+                candidates: error_codes,
+            },
+        ],
+        text: diagnose_login_failure,
+    },
+    Prompt {
+        name: "end_compromised_sessions",
+        title: "End compromised sessions",
+        description: "End the sessions whose tokens may be in wrong hands.",
+        arguments: &[
+            Argument {
+                name: "username",
+                description: "Whose sessions",
+                required: true,
+                candidates: Vec::new,
+            },
+            Argument {
+                name: "reason",
+                description: "What happened",
+                required: false,
+                candidates: reasons,
+            },
+        ],
+        text: end_compromised_sessions,
+    },
+];
+
+/// `prompts/list`
+pub fn list(call: &Call) -> MethodResult {
+    call.first_page()?;
+    let prompts: Vec<Value> = PROMPTS.iter().map(Prompt::to_json).collect();
+    Ok(call
+        .era
+        .cached(json!({"prompts": prompts}), STATIC_TTL_MS, "public"))
+}
+
+/// `prompts/get`
+pub fn get(call: &Call) -> MethodResult {
+    let name = call.text("name")?;
+    let Some(prompt) = PROMPTS.iter().find(|prompt| prompt.name == name) else {
+        let known: Vec<&str> = PROMPTS.iter().map(|prompt| prompt.name).collect();
+        return Err(RpcError::invalid_params("Unknown prompt")
+            .data(json!({"known_prompts": known}))
+            .into());
+    };
+    let arguments = prompt.arguments(call.object("arguments")?)?;
+    Ok(json!({
+        "description": prompt.description,
+        "messages": [{
+            "role": "user",
+            "content": {"type": "text", "text": (prompt.text)(&arguments)},
+        }],
+    }))
+}
+
+/// What could stand for an argument of a prompt.
+pub fn candidates(prompt: &str, argument: &str) -> Vec<String> {
+    let prompt = PROMPTS.iter().find(|known| known.name == prompt);
+    let mut arguments = prompt.into_iter().flat_map(|prompt| prompt.arguments);
+    match arguments.find(|known| known.name == argument) {
+        Some(argument) => (argument.candidates)(),
+        None => Vec::new(),
+    }
+}
+
+impl Prompt {
+    fn to_json(&self) -> Value {
+        let arguments: Vec<Value> = self
+            .arguments
+            .iter()
+            .map(|argument| {
+                json!({
+                    "name": argument.name,
+                    "description": argument.description,
+                    "required": argument.required,
+                })
+            })
+            .collect();
+        json!({
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "arguments": arguments,
+        })
+    }
+
+    fn arguments(&self, given: Map<String, Value>) -> Result<Arguments, RpcError> {
+        for argument in self.arguments {
+            let name = argument.name;
+            match given.get(name) {
+                Some(Value::String(_)) => {}
+                None | Some(Value::Null) if !argument.required => {}
+                Some(_) => {
+                    return Err(RpcError::invalid_params(&format!(
+                        "$.params.arguments.{name}: expected a string"
+                    )));
+                }
+                None => {
+                    return Err(RpcError::invalid_params(&format!(
+                        "$.params.arguments.{name}: is missing"
+                    )));
+                }
+            }
+        }
+        Ok(Arguments(given))
+    }
+}
+
+impl Arguments {
+    fn get(&self, name: &str) -> Option<String> {
+        let text = self.0.get(name)?.as_str()?;
+        let plain = text.chars().filter(|c| !is_deceptive(*c));
+        Some(plain.take(MAX_ARGUMENT_CHARS).collect())
+    }
+
+    fn or_empty(&self, name: &str) -> String {
+        self.get(name).unwrap_or_default()
+    }
+}
+
+fn sign_up_user(arguments: &Arguments) -> String {
+    let username = arguments.or_empty("username");
+    let email = match arguments.get("email") {
+        Some(email) => format!(" and the e-mail address '{email}'"),
+        None => String::new(),
+    };
+    format!(
+        "Sign up a user with the user name '{username}'{email}.\n\
+         1. Read the password policy with user-auth_get_capabilities.\n\
+         2. Get a password from the user, by a way that keeps it out of this conversation if \
+         there is one. Never make one up and show it.\n\
+         3. Call user-auth_register. If the user name is taken, ask for another; if a field is \
+         refused, say which and why, as details.fields does.\n\
+         4. Call user-auth_login with the same name and password, then user-auth_verify_token \
+         with the access token, and confirm that it is active and that sub is the user_id of \
+         step 3.\n\
+         5. Tell the user that the account is ready, with user name and user id. Do not repeat \
+         the password or any token."
+    )
+}
+
+fn diagnose_login_failure(arguments: &Arguments) -> String {
+    let username = arguments.or_empty("username");
+    let error = match arguments.get("error_code") {
+        Some(code) => format!("The login ended with the error code {code}."),
+        None => "Ask for the error code and the details of the failed login.".to_owned(),
+    };
+    let meanings: Vec<String> = Kind::ALL
+        .iter()
+        .map(|kind| format!("   {}: {}", kind.code(), kind.meaning()))
+        .collect();
+    format!(
+        "Find out why the user '{username}' cannot log in. {error}\n\
+         1. Look at what the code means:\n{}\n\
+         2. With -32001 the user name or the password is wrong, and the service will not say \
+         which: let the user check both, case does not matter in the user name.\n\
+         3. No error but a challenge: the password was right, and user-auth_complete_login takes \
+         the challenge and a code of the user's app, or a recovery code. If that answers -32001, \
+         the code was wrong, or used before, or the challenge is over: take the next code that the \
+         app shows, and check the clock of the phone. Who has lost app and recovery codes needs an \
+         administrator, for user-auth_reset_second_factor.\n\
+         4. With -32003 there were too many failures from one place: wait for \
+         details.retry_after_seconds; every further try is refused until then.\n\
+         5. With -32000 read details.fields: it says which field is missing or malformed.\n\
+         6. With -32004 read mcp://user-auth/health and mcp://user-auth/metrics: is the store \
+         reachable, is the hash queue full? Try again after details.retry_after_seconds.\n\
+         7. Say what you found and what the user can do. Do not ask for the password.",
+        meanings.join("\n")
+    )
+}
+
+fn end_compromised_sessions(arguments: &Arguments) -> String {
+    let username = arguments.or_empty("username");
+    let reason = match arguments.get("reason") {
+        Some(reason) => format!(" Reason: {reason}."),
+        None => String::new(),
+    };
+    format!(
+        "End the sessions of the user '{username}' whose tokens may be in wrong hands.{reason}\n\
+         1. Let the user log in with user-auth_login, and user-auth_complete_login if that gives a \
+         challenge, or take an access token of a session of theirs that is not in doubt.\n\
+         2. Call user-auth_list_sessions with it, and go through the sessions with the user: when \
+         and how each began, and which one is current.\n\
+         3. End each session that the user does not know with user-auth_revoke_session; in doubt \
+         end all others at once with user-auth_revoke_other_sessions. Tokens that you hold of a \
+         session can also be ended with user-auth_logout.\n\
+         4. If the password may be known to somebody, let the user change it with \
+         user-auth_change_password, which takes a login of the last minutes and ends all other \
+         sessions too.\n\
+         5. Check with user-auth_verify_token that the tokens you know of answer active: false.\n\
+         6. Say which sessions have ended, by session id. Do not repeat any token or password."
+    )
+}
+
+fn error_codes() -> Vec<String> {
+    Kind::ALL
+        .iter()
+        .map(|kind| kind.code().to_string())
+        .collect()
+}
+
+fn reasons() -> Vec<String> {
+    [
+        "a device was lost",
+        "a token was found in a log",
+        "an unknown session was seen",
+        "the password was disclosed",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}

@@ -1,0 +1,76 @@
+//! Typed records over the store.
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{AuthError, Result};
+use crate::json;
+use crate::ports::{Entry, Ports, Severity, Version};
+
+/// A record, and which writing of it this is.
+#[derive(Clone, Debug)]
+pub struct Stored<T> {
+    /// The record.
+    pub value: T,
+    /// For `Expect::At`.
+    pub version: Version,
+}
+
+/// A record as it was found; `None`: there is none.
+pub type Found<T> = Option<Stored<T>>;
+
+/// Reads one record.
+pub fn read<T: DeserializeOwned>(key: String, ports: &Ports) -> Result<Found<T>> {
+    let mut entries = ports.store.get(&[key])?;
+    parse(entries.pop().flatten(), ports)
+}
+
+/// Reads two records of different types as one snapshot.
+pub fn read_both<A: DeserializeOwned, B: DeserializeOwned>(
+    keys: [String; 2],
+    ports: &Ports,
+) -> Result<(Found<A>, Found<B>)> {
+    let mut entries = ports.store.get(&keys)?;
+    let second = entries.pop().flatten();
+    let first = entries.pop().flatten();
+    Ok((parse(first, ports)?, parse(second, ports)?))
+}
+
+/// Reads three records of different types as one snapshot.
+pub fn read_three<A: DeserializeOwned, B: DeserializeOwned, C: DeserializeOwned>(
+    keys: [String; 3],
+    ports: &Ports,
+) -> Result<(Found<A>, Found<B>, Found<C>)> {
+    let mut entries = ports.store.get(&keys)?;
+    let third = entries.pop().flatten();
+    let second = entries.pop().flatten();
+    let first = entries.pop().flatten();
+    Ok((
+        parse(first, ports)?,
+        parse(second, ports)?,
+        parse(third, ports)?,
+    ))
+}
+
+/// Makes a record of an entry. One that cannot be read is a fault of the
+/// store, and never the same as one that is not there.
+pub fn parse<T: DeserializeOwned>(entry: Option<Entry>, ports: &Ports) -> Result<Found<T>> {
+    let Some(entry) = entry else {
+        return Ok(None);
+    };
+    match json::from_slice(&entry.value) {
+        Ok(value) => Ok(Some(Stored {
+            value,
+            version: entry.version,
+        })),
+        Err(_) => Err(unreadable(&entry.key, ports)),
+    }
+}
+
+/// What is stored cannot be read. The log says what, the caller learns nothing.
+pub fn unreadable(what: &str, ports: &Ports) -> AuthError {
+    let fields = json::fields([("what", what.into())]);
+    ports
+        .telemetry
+        .log(Severity::Error, "a stored record cannot be read", &fields);
+    AuthError::unavailable(60)
+}
