@@ -16,8 +16,8 @@ use tokio::task::spawn_blocking;
 
 use self::format::{Header, Reader, Writer};
 use self::restore::Restore;
-use crate::claim::{ClaimError, KEY_CHECK, Lock, RESTORING};
-use crate::keys::Keys;
+use crate::keys::binding::{ClaimError, KEY_CHECK, Lock, RESTORING};
+use crate::keys::master_key::Keys;
 use crate::store::{Record, Store, StoreError};
 
 /// Number of pages that are read or written ahead.

@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 
-use crate::bindings::user_auth::plugin::telemetry::{
+use crate::delivery::OutboxMetrics;
+use crate::embed::bindings::user_auth::plugin::telemetry::{
     DeliveryMetrics, HashMetrics, InstanceMetrics, Metrics as Snapshot, OperationEvent,
     OperationMetrics, StoreMetrics,
 };
-use crate::delivery::OutboxMetrics;
 use crate::hasher::HasherMetrics;
 
 /// All counters of one plugin.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use user_auth_host::store::Store;
-use user_auth_host::transport::http::{self, Allowed};
+use user_auth_host::http::{self, Allowed};
 use user_auth_host::{Keys, Plugin, PluginBuilder};
 use user_auth_tests::{Answer, Options, Server, built, command, folder};
 

@@ -20,8 +20,9 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{BackupError, Extent};
-use crate::claim::{KEY_CHECK, Lock, READY, ROOT_KEY};
-use crate::keys::{Keys, hex};
+use crate::hex::hex;
+use crate::keys::binding::{KEY_CHECK, Lock, READY, ROOT_KEY};
+use crate::keys::master_key::Keys;
 use crate::store::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Record, SNAPSHOT_PAGE_BYTES, Store};
 use crate::time;
 

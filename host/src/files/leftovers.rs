@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::keys::hex;
+use crate::hex::hex;
 
 /// Number of hexadecimal digits between the name and [`ENDING`].
 const TAG_BYTES: usize = 8;
