@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::{error, info};
 
+use crate::embed::bindings::user_auth::plugin::telemetry::Credential;
 use crate::files::{Existing, FileError, open_output};
 use crate::printable::printable_json;
 
@@ -187,6 +188,16 @@ pub(crate) fn outcome(code: Option<i32>) -> &'static str {
         Some(-32003) => "rate_limit",
         Some(-32004) => "resource_unavailable",
         Some(_) => "failure",
+    }
+}
+
+/// Returns the name of a credential in audit lines.
+pub(crate) fn credential(credential: Credential) -> &'static str {
+    match credential {
+        Credential::Anonymous => "anonymous",
+        Credential::AccessToken => "access_token",
+        Credential::ApiKey => "api_key",
+        Credential::Operator => "operator",
     }
 }
 

@@ -16,8 +16,9 @@ use tokio::task::spawn_blocking;
 
 use self::format::{Header, Reader, Writer};
 use self::restore::Restore;
-use crate::keys::binding::{ClaimError, KEY_CHECK, Lock, RESTORING};
+use crate::keys::error::ClaimError;
 use crate::keys::master_key::Keys;
+use crate::keys::records::{KEY_CHECK, Lock, RESTORING};
 use crate::store::{Record, Store, StoreError};
 
 /// Number of pages that are read or written ahead.

@@ -1,11 +1,30 @@
-//! Errors of calls into the sandbox.
+//! Errors of building a plugin and of calling it. Those of a part, such as the store or the
+//! delivery, are with that part.
 
+use std::io;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::embed::ctx::Exceeded;
+use crate::plugin::loader::ComponentError;
 use crate::time;
+
+/// Reasons why a [`Plugin`](crate::Plugin) or [`UserAuthHost`](crate::UserAuthHost) could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A required part is missing.
+    #[error("the builder has no {0}: call `{0}` on it")]
+    Missing(&'static str),
+    /// The component cannot be used.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// The machine cannot run WebAssembly with these limits.
+    #[error("the sandbox cannot be set up: {0}")]
+    Engine(String),
+    /// The threads for password hashes could not be started.
+    #[error("the threads for password hashes cannot be started: {0}")]
+    Hasher(io::Error),
+}
 
 /// The call produced no response. The component's own errors are not among these: they
 /// are responses.
@@ -94,6 +113,15 @@ pub(crate) fn invalid_request(message: &str) -> Value {
         "id": null,
         "error": { "code": -32600, "message": message },
     })
+}
+
+/// The limit that ended a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exceeded {
+    Cpu,
+    Memory,
+    HostCalls,
+    StoreBytes,
 }
 
 impl From<Exceeded> for CallError {

@@ -2,5 +2,7 @@
 //! store or a log. What the component does with the keys derived from it is not known here.
 
 pub(crate) mod binding;
+pub(crate) mod error;
 pub(crate) mod master_key;
+pub(crate) mod records;
 mod wrap;

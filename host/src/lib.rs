@@ -126,16 +126,17 @@ mod time;
 pub mod trace;
 
 pub use audit_log::AuditLog;
-pub use embed::ctx::UserAuthCtx;
+pub use embed::ctx::{UserAuthCtx, UserAuthView};
 pub use embed::host::{UserAuthHost, UserAuthHostBuilder};
 pub use embed::linker::{
-    UserAuth, UserAuthView, add_only_user_auth_to_linker, add_to_linker, limit_store, start_clock,
+    UserAuth, add_only_user_auth_to_linker, add_to_linker, limit_store, start_clock,
 };
 pub use embed::{bindings, client};
-pub use error::CallError;
-pub use keys::binding::ClaimError;
+pub use error::{BuildError, CallError};
+pub use keys::error::ClaimError;
 pub use keys::master_key::{Keys, KeysError, MIN_SECRET_BYTES};
 pub use limits::{Limit, Limits};
+pub use plugin::Plugin;
+pub use plugin::builder::PluginBuilder;
 pub use plugin::inspect::{Inspection, Interface, Kind, Metadata};
 pub use plugin::loader::{ComponentError, Origin, default_component_path};
-pub use plugin::{BuildError, Plugin, PluginBuilder};

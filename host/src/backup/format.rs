@@ -21,8 +21,8 @@ use zeroize::Zeroizing;
 
 use super::{BackupError, Extent};
 use crate::hex::hex;
-use crate::keys::binding::{KEY_CHECK, Lock, READY, ROOT_KEY};
 use crate::keys::master_key::Keys;
+use crate::keys::records::{KEY_CHECK, Lock, READY, ROOT_KEY};
 use crate::store::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Record, SNAPSHOT_PAGE_BYTES, Store};
 use crate::time;
 

@@ -2,7 +2,7 @@ use std::io::Cursor;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::keys::binding::RESTORING;
+use crate::keys::records::RESTORING;
 use crate::store::{Expect, MemoryStore, Mutation, Outcome};
 
 fn put(key: &str, value: &str, ttl_ms: Option<u64>) -> Mutation {

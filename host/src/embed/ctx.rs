@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use tracing::{Span, debug, enabled, error, warn};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
+use wasmtime_wasi::{WasiCtxView, WasiView};
 
-use crate::audit_log::Line;
+use crate::audit_log::{Line, credential};
 use crate::embed::bindings::user_auth::plugin::telemetry::OperationAudit;
-use crate::embed::client::ClientHandle;
+use crate::embed::client::{ClientHandle, NoClient};
 use crate::embed::host::{HostState, UserAuthHost};
 use crate::embed::imports::wasi::Wasi;
-use crate::error::CallError;
+use crate::error::{CallError, Exceeded};
 use crate::source::Source;
 use crate::time;
 use crate::trace::Trace;
@@ -49,20 +50,44 @@ pub struct UserAuthCtx {
     meter: Meter,
 }
 
+/// Gives access to the [`UserAuthCtx`] in the `T` of a [`Store<T>`](wasmtime::Store).
+///
+/// ```
+/// use user_auth_host::{UserAuthCtx, UserAuthView};
+///
+/// struct MyState {
+///     user_auth: UserAuthCtx,
+///     // the program's other data
+/// }
+///
+/// impl UserAuthView for MyState {
+///     fn user_auth(&mut self) -> &mut UserAuthCtx {
+///         &mut self.user_auth
+///     }
+/// }
+/// ```
+pub trait UserAuthView: Send {
+    /// Returns the context of the instance in this store.
+    fn user_auth(&mut self) -> &mut UserAuthCtx;
+}
+
+impl UserAuthView for UserAuthCtx {
+    fn user_auth(&mut self) -> &mut UserAuthCtx {
+        self
+    }
+}
+
+impl<T: UserAuthView + ?Sized> UserAuthView for Box<T> {
+    fn user_auth(&mut self) -> &mut UserAuthCtx {
+        T::user_auth(self)
+    }
+}
+
 /// An operation in progress.
 pub(crate) struct Running {
     name: String,
     began: Instant,
     pub(crate) span: Span,
-}
-
-/// The limit that ended a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exceeded {
-    Cpu,
-    Memory,
-    HostCalls,
-    StoreBytes,
 }
 
 #[derive(Default)]
@@ -78,6 +103,14 @@ struct Meter {
     credit: Duration,
     memory_bytes: usize,
     exceeded: Option<Exceeded>,
+}
+
+impl UserAuthHost {
+    /// Returns the context of one instance, for one call: for the `T` of a
+    /// [`wasmtime::Store<T>`]. It belongs to the trace of the current task.
+    pub fn ctx(&self) -> UserAuthCtx {
+        UserAuthCtx::new(self.clone(), Arc::new(NoClient), None)
+    }
 }
 
 impl UserAuthCtx {
@@ -152,11 +185,6 @@ impl UserAuthCtx {
         &self.client
     }
 
-    pub(crate) fn wasi(&mut self) -> &mut Wasi {
-        let shared = self.host.shared();
-        self.wasi.get_or_insert_with(|| Wasi::new(shared))
-    }
-
     /// Returns the span of the operation in progress.
     pub(crate) fn span(&self) -> &Span {
         match self.running.last() {
@@ -207,7 +235,7 @@ impl UserAuthCtx {
             outcome,
             code,
             duration_us,
-            credential: audit.map(|audit| crate::embed::imports::credential(audit.credential)),
+            credential: audit.map(|audit| credential(audit.credential)),
             actor: text(|audit| &audit.actor),
             session_id: text(|audit| &audit.session_id),
             source: self.source.as_deref().unwrap_or("local"),
@@ -292,6 +320,13 @@ impl UserAuthCtx {
         }
         self.meter.exceeded = Some(Exceeded::Cpu);
         Err(wasmtime::Error::msg("out of processor time"))
+    }
+}
+
+impl WasiView for UserAuthCtx {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let shared = self.host.shared();
+        self.wasi.get_or_insert_with(|| Wasi::new(shared)).view()
     }
 }
 

@@ -6,17 +6,15 @@ use std::sync::Arc;
 use crate::api::Metrics as Snapshot;
 use crate::audit_log::AuditLog;
 use crate::delivery::{Delivery, Outbox};
-use crate::embed::client::NoClient;
-use crate::embed::ctx::UserAuthCtx;
+use crate::error::BuildError;
 use crate::hasher::Hasher;
 use crate::keys::master_key::Keys;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::plugin::BuildError;
 use crate::store::Store;
 
 /// The shared state of all instances of one component. Create it once per program; it
-/// provides a [`UserAuthCtx`] for each instance. Cheap to clone.
+/// provides a [`UserAuthCtx`](crate::UserAuthCtx) for each instance. Cheap to clone.
 ///
 /// A [`Plugin`](crate::Plugin) contains one, so programs that use it need no other.
 #[derive(Clone)]
@@ -52,12 +50,6 @@ impl UserAuthHost {
     /// Returns a new builder.
     pub fn builder() -> UserAuthHostBuilder {
         UserAuthHostBuilder::default()
-    }
-
-    /// Returns the context of one instance, for one call: for the `T` of a
-    /// [`wasmtime::Store<T>`]. It belongs to the trace of the current task.
-    pub fn ctx(&self) -> UserAuthCtx {
-        UserAuthCtx::new(self.clone(), Arc::new(NoClient), None)
     }
 
     /// Returns the limits in force.

@@ -9,7 +9,6 @@ mod keys;
 mod password_hash;
 mod store;
 mod telemetry;
-pub(crate) use telemetry::credential;
 pub(crate) mod wasi;
 
 use crate::embed::bindings::user_auth::plugin::types;

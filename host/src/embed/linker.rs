@@ -4,48 +4,20 @@
 use std::io;
 use std::time::Duration;
 
-use wasmtime::component::{HasData, Linker};
+use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::WasiView as _;
+use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
+use wasmtime_wasi::p2::bindings::{cli, clocks, random};
+use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
+use wasmtime_wasi_io::bindings::wasi::io as wasi_io;
 
 use crate::embed::bindings::user_auth::plugin;
-use crate::embed::ctx::UserAuthCtx;
-use crate::embed::imports;
+use crate::embed::ctx::{UserAuthCtx, UserAuthView};
 use crate::plugin::engine;
 
-/// Gives access to the [`UserAuthCtx`] in the `T` of a [`Store<T>`].
-///
-/// ```
-/// use user_auth_host::{UserAuthCtx, UserAuthView};
-///
-/// struct MyState {
-///     user_auth: UserAuthCtx,
-///     // the program's other data
-/// }
-///
-/// impl UserAuthView for MyState {
-///     fn user_auth(&mut self) -> &mut UserAuthCtx {
-///         &mut self.user_auth
-///     }
-/// }
-/// ```
-pub trait UserAuthView: Send {
-    /// Returns the context of the instance in this store.
-    fn user_auth(&mut self) -> &mut UserAuthCtx;
-}
-
-impl UserAuthView for UserAuthCtx {
-    fn user_auth(&mut self) -> &mut UserAuthCtx {
-        self
-    }
-}
-
-impl<T: UserAuthView + ?Sized> UserAuthView for Box<T> {
-    fn user_auth(&mut self) -> &mut UserAuthCtx {
-        T::user_auth(self)
-    }
-}
-
-/// Marker that the interfaces of [`bindings`](crate::embed::bindings) are implemented for
+/// Marker that the interfaces of [`bindings`](crate::bindings) are implemented for
 /// `&mut UserAuthCtx`: the type parameter `D` of their `add_to_linker` functions, for
 /// programs that link them individually.
 pub struct UserAuth;
@@ -75,7 +47,7 @@ impl HasData for UserAuth {
 /// # }
 /// ```
 pub fn add_to_linker<T: UserAuthView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    imports::wasi::add_to_linker(linker)?;
+    add_wasi_to_linker(linker)?;
     add_only_user_auth_to_linker(linker)
 }
 
@@ -93,6 +65,36 @@ pub fn add_only_user_auth_to_linker<T: UserAuthView + 'static>(
     plugin::telemetry::add_to_linker::<T, UserAuth>(linker, T::user_auth)?;
     plugin::client::add_to_linker::<T, UserAuth>(linker, T::user_auth)?;
     plugin::delivery::add_to_linker::<T, UserAuth>(linker, T::user_auth)
+}
+
+/// Links the part of WASI that Rust's standard library uses. Filesystem and sockets are not
+/// linked at all.
+fn add_wasi_to_linker<T: UserAuthView + 'static>(l: &mut Linker<T>) -> wasmtime::Result<()> {
+    wasi_io::error::add_to_linker::<T, HasTable>(l, |t| t.user_auth().ctx().table)?;
+    wasi_io::poll::add_to_linker::<T, HasTable>(l, |t| t.user_auth().ctx().table)?;
+    wasi_io::streams::add_to_linker::<T, HasTable>(l, |t| t.user_auth().ctx().table)?;
+    clocks::wall_clock::add_to_linker::<T, WasiClocks>(l, |t| t.user_auth().clocks())?;
+    clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(l, |t| t.user_auth().clocks())?;
+    random::random::add_to_linker::<T, WasiRandom>(l, |t| t.user_auth().random())?;
+    random::insecure::add_to_linker::<T, WasiRandom>(l, |t| t.user_auth().random())?;
+    random::insecure_seed::add_to_linker::<T, WasiRandom>(l, |t| t.user_auth().random())?;
+    cli::exit::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::environment::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::stdin::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::stdout::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::stderr::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::terminal_input::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::terminal_output::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::terminal_stdin::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::terminal_stdout::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::terminal_stderr::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    Ok(())
+}
+
+struct HasTable;
+
+impl HasData for HasTable {
+    type Data<'a> = &'a mut ResourceTable;
 }
 
 /// Applies the limits of its [`UserAuthCtx`] to this store: on memory, tables,

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Allowed, Proxies};
+use super::security::client_ip::Proxies;
+use super::security::origin_check::Allowed;
 
 /// What a server holds its callers to. By default: nothing but that they name a
 /// host, and web pages an origin, of this machine.

@@ -8,68 +8,12 @@
 //! keys stay the same and the old master secret no longer opens the store.
 
 use crate::hex::hex;
+use crate::keys::error::ClaimError;
 use crate::keys::master_key::Keys;
+use crate::keys::records::{KEY_CHECK, Lock, RESTORING, ROOT_KEY};
 use crate::store::{Entry, Expect, Mutation, Outcome, Store, StoreError};
 
 use crate::keys::wrap::WrappedRoot;
-
-/// Key of the record that identifies the root secret of the store. The component's own
-/// records have other prefixes.
-pub(crate) const KEY_CHECK: &str = "host/key-check";
-/// Key of the record with the root secret, encrypted under the current master secret.
-pub(crate) const ROOT_KEY: &str = "host/root-key";
-/// Key of the mark that is present during a restore, or after an interrupted one.
-pub(crate) const RESTORING: &str = "host/restoring";
-/// Key of a counter that is incremented to test whether the store accepts writes. Its
-/// value has no meaning, and it expires.
-pub(crate) const READY: &str = "host/ready";
-
-/// Reasons why a master key cannot be used with a store.
-#[derive(Debug, thiserror::Error)]
-pub enum ClaimError {
-    /// The store belongs to another key.
-    #[error(
-        "this database was written under another master key: restore that key, name it with \
-         `--master-key-file FILE` or USER_AUTH_MASTER_KEY, or start with another database"
-    )]
-    OtherKey,
-    /// The store belonged to this key before a rotation.
-    #[error(
-        "the master key of this database was rotated, and this is an earlier one: replace it with \
-         the new one, or name that with `--master-key-file FILE` or USER_AUTH_MASTER_KEY"
-    )]
-    Rotated,
-    /// The key records of the store are malformed.
-    #[error("the master key record of this database is damaged: restore a backup")]
-    Damaged,
-    /// A restore is incomplete.
-    #[error(
-        "a backup is being restored into this database, or a restore was interrupted: wait for its \
-         end, or run `user-auth restore FILE --replace`"
-    )]
-    Restoring,
-    /// Another process rotated the master key at the same moment.
-    #[error(
-        "another process has just rotated the master key of this database: the new key of this \
-         rotation does not open it"
-    )]
-    LostRotation,
-    /// The new master key equals the current one.
-    #[error("the new master key is the one in use: a rotation needs a different one")]
-    SameKey,
-    /// The store reported an error.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// The records that bind a store, or a backup of one, to its key.
-#[derive(Clone)]
-pub(crate) struct Lock {
-    /// The value of [`KEY_CHECK`].
-    pub(crate) check: Vec<u8>,
-    /// The value of [`ROOT_KEY`], after a rotation.
-    pub(crate) root: Option<Vec<u8>>,
-}
 
 /// The host's records, read as one snapshot.
 struct Found {

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::hex::hex;
-use crate::keys::binding::{ClaimError, Lock};
+use crate::keys::error::ClaimError;
 use crate::keys::master_key::Keys;
+use crate::keys::records::Lock;
 
 /// The label of the key that encrypts the root secret.
 const LABEL: &str = "host/root-key";

@@ -11,7 +11,7 @@ use wasmparser::{
 };
 
 use crate::hex::hex;
-use crate::plugin::loader::{is_offered, is_used};
+use crate::plugin::contract::{is_offered, is_used};
 
 /// The description of a component or a core module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

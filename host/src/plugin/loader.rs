@@ -12,50 +12,8 @@ use wasmtime::component::Component;
 use crate::files::{self, FileError, Guard};
 use crate::limits::Limits;
 use crate::plugin::cache::Cache;
+use crate::plugin::contract::{CONTRACT, REQUIRED, base_name};
 use crate::plugin::inspect::Inspection;
-
-/// The interfaces that this host provides, without versions, and the versions in which
-/// it provides them.
-const OFFERED: &[(&str, &str)] = &[
-    ("user-auth:plugin/client", CONTRACT),
-    ("user-auth:plugin/delivery", CONTRACT),
-    ("user-auth:plugin/keys", CONTRACT),
-    ("user-auth:plugin/password-hash", CONTRACT),
-    ("user-auth:plugin/store", CONTRACT),
-    ("user-auth:plugin/telemetry", CONTRACT),
-    ("user-auth:plugin/types", CONTRACT),
-    ("wasi:cli/environment", WASI),
-    ("wasi:cli/exit", WASI),
-    ("wasi:cli/stderr", WASI),
-    ("wasi:cli/stdin", WASI),
-    ("wasi:cli/stdout", WASI),
-    ("wasi:cli/terminal-input", WASI),
-    ("wasi:cli/terminal-output", WASI),
-    ("wasi:cli/terminal-stderr", WASI),
-    ("wasi:cli/terminal-stdin", WASI),
-    ("wasi:cli/terminal-stdout", WASI),
-    ("wasi:clocks/monotonic-clock", WASI),
-    ("wasi:clocks/wall-clock", WASI),
-    ("wasi:io/error", WASI),
-    ("wasi:io/poll", WASI),
-    ("wasi:io/streams", WASI),
-    ("wasi:random/insecure", WASI),
-    ("wasi:random/insecure-seed", WASI),
-    ("wasi:random/random", WASI),
-];
-
-/// The interfaces that a component must export.
-const REQUIRED: &[&str] = &[
-    "user-auth:plugin/auth",
-    "user-auth:plugin/forward-auth",
-    "user-auth:plugin/maintenance",
-    "user-auth:plugin/mcp",
-];
-
-/// Semantic versioning: before 1.0, versions with the same second number are
-/// compatible.
-const CONTRACT: &str = "0.1";
-const WASI: &str = "0.2";
 
 /// The first bytes of a core module.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -313,35 +271,6 @@ fn compile(
     Ok(component)
 }
 
-/// Returns whether this host provides the interface with this full name.
-pub(crate) fn is_offered(name: &str) -> bool {
-    OFFERED
-        .iter()
-        .any(|(offered, line)| matches(name, offered, line))
-}
-
-/// Returns whether this host calls the interface with this full name.
-pub(crate) fn is_used(name: &str) -> bool {
-    REQUIRED
-        .iter()
-        .any(|required| matches(name, required, CONTRACT))
-}
-
-/// Returns whether `name` is the interface `base` in a version compatible with `line`.
-fn matches(name: &str, base: &str, line: &str) -> bool {
-    let Some((name, version)) = name.split_once('@') else {
-        return false;
-    };
-    name == base
-        && version
-            .strip_prefix(line)
-            .is_some_and(|rest| rest.starts_with('.'))
-}
-
-fn base_name(name: &str) -> &str {
-    name.split_once('@').map_or(name, |(base, _)| base)
-}
-
 /// Returns the default path of the component: `user-auth.wasm` beside the executable.
 pub fn default_component_path() -> io::Result<PathBuf> {
     let executable = std::env::current_exe()?;
@@ -365,15 +294,5 @@ mod tests {
         assert!(refused(b"(component)").contains("is text"));
         assert!(refused(b"").contains("an empty file"));
         assert!(refused(b"\x7fELF\xff\xfe").contains("another format"));
-    }
-
-    #[test]
-    fn a_version_matches_within_its_compatible_line() {
-        assert!(is_offered("wasi:cli/stdout@0.2.6"));
-        assert!(!is_offered("wasi:cli/stdout@0.3.0"));
-        assert!(!is_offered("wasi:cli/stdout@0.20.0"));
-        assert!(!is_offered("wasi:cli/stdout"));
-        assert!(!is_offered("wasi:filesystem/types@0.2.6"));
-        assert!(!is_offered("wasi:sockets/tcp@0.2.6"));
     }
 }

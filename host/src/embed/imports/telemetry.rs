@@ -5,7 +5,7 @@ use tracing::{debug, error, field, info, warn};
 
 use crate::audit_log::outcome;
 use crate::embed::bindings::user_auth::plugin::telemetry::{
-    Credential, Host, Metrics, OperationAudit, OperationEvent, Severity,
+    Host, Metrics, OperationAudit, OperationEvent, Severity,
 };
 use crate::embed::ctx::UserAuthCtx;
 use crate::trace::TARGET;
@@ -101,14 +101,4 @@ fn shortened(mut text: String, bytes: usize) -> String {
     text.truncate(text.floor_char_boundary(bytes));
     text.shrink_to_fit();
     text
-}
-
-/// Returns the name of a credential in audit lines.
-pub(crate) fn credential(credential: Credential) -> &'static str {
-    match credential {
-        Credential::Anonymous => "anonymous",
-        Credential::AccessToken => "access_token",
-        Credential::ApiKey => "api_key",
-        Credential::Operator => "operator",
-    }
 }

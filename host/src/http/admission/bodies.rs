@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::shares::{Memory, NoMore};
 use crate::error::CallError;
-use crate::http::{refuse, unavailable};
+use crate::http::respond::{refuse, unavailable};
 use crate::limits::Limits;
 
 /// A body and its share of the memory for bodies.

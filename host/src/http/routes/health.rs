@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use serde_json::json;
@@ -15,9 +15,10 @@ use tracing::{error, warn};
 use crate::api::{McpRequest, Transport};
 use crate::embed::client::NoClient;
 use crate::error::CallError;
-use crate::http::{App, method_not_allowed, respond};
-use crate::keys::binding::READY;
+use crate::http::app::App;
+use crate::http::respond::{method_not_allowed, respond};
 use crate::keys::master_key::Keys;
+use crate::keys::records::READY;
 use crate::plugin::Plugin;
 use crate::store::{Store, StoreError};
 
@@ -29,8 +30,8 @@ const CACHE_TTL: Duration = Duration::from_secs(1);
 const PROBE_TTL: Duration = Duration::from_hours(1);
 
 /// The result of the last probe.
-#[derive(Default)]
-pub(crate) struct ReadinessCache(Mutex<Option<(Instant, Readiness)>>);
+#[derive(Clone, Default)]
+pub(crate) struct ReadinessCache(Arc<Mutex<Option<(Instant, Readiness)>>>);
 
 /// `Err` is a public description of the problem; the log has the details.
 type Verdict = Result<(), &'static str>;
@@ -56,11 +57,15 @@ pub(crate) async fn health(State(app): State<Arc<App>>, method: Method) -> Respo
     respond(StatusCode::OK, &body)
 }
 
-pub(crate) async fn ready(State(app): State<Arc<App>>, method: Method) -> Response {
+pub(crate) async fn ready(
+    State(app): State<Arc<App>>,
+    Extension(readiness): Extension<ReadinessCache>,
+    method: Method,
+) -> Response {
     if method != Method::GET && method != Method::HEAD {
         return method_not_allowed("GET, HEAD");
     }
-    let Readiness { store, component } = app.readiness.probe(&app.plugin).await;
+    let Readiness { store, component } = readiness.probe(&app.plugin).await;
     let word = |verdict: Verdict| verdict.map_or("unavailable", |()| "ok");
     let mut body = json!({
         "status": "ready",

@@ -2,24 +2,23 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{Extension, Request, State};
-use axum::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use serde_json::Value;
-use tracing::warn;
 
 use super::sse;
-use crate::api::{Field, McpRequest, McpResponse, Transport};
+use crate::api::{McpRequest, Transport};
 use crate::embed::client::NoClient;
 use crate::error::CallError;
 use crate::http::admission::bodies::{self, Kept};
 use crate::http::admission::rate_limit::Limiter;
 use crate::http::admission::shares::NoMore;
 use crate::http::admission::write_timeout::owed;
-use crate::http::policy::KeyHeader;
-use crate::http::{App, Caller, limited, method_not_allowed, refuse, unavailable};
+use crate::http::app::{App, Caller};
+use crate::http::fields::{fields, only_one};
+use crate::http::respond::{limited, method_not_allowed, plain, refuse, unavailable};
 use crate::outline::Outline;
 
 /// What is kept of the message of somebody who is refused whatever it says: enough
@@ -99,51 +98,6 @@ pub(crate) async fn handle(
     owed(app.judge(response, key), Some(debt), Some(turn))
 }
 
-/// The answer as one JSON document.
-pub(crate) fn plain(answered: Result<McpResponse, CallError>, id: Value) -> Response {
-    match answered {
-        Ok(response) => finish(response),
-        Err(error) => unavailable(&error, id),
-    }
-}
-
-fn finish(answer: McpResponse) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::from_u16(answer.status)
-        .ok()
-        .filter(|status| !status.is_informational())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    if answer.body.is_some() {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    for field in answer.headers {
-        insert(headers, field);
-    }
-    if let Some(body) = answer.body {
-        *response.body_mut() = Body::from(body);
-    }
-    response
-}
-
-/// Adds a header of the component, unless it is one that frames the message.
-fn insert(headers: &mut HeaderMap, field: Field) {
-    let name = HeaderName::try_from(field.name);
-    let value = HeaderValue::try_from(field.value);
-    let (Ok(name), Ok(value)) = (name, value) else {
-        warn!("the component sent a header that is none; it is left out");
-        return;
-    };
-    match name.as_str() {
-        "connection" | "content-length" | "transfer-encoding" | "upgrade" | "trailer" => {
-            warn!(%name, "the component may not set this header; it is left out");
-        }
-        _ => {
-            headers.insert(name, value);
-        }
-    }
-}
-
 /// The answer to a body that is not JSON, or is encoded, by what its headers say.
 fn refused_content(headers: &HeaderMap) -> Option<Response> {
     if let Err(message) = only_one(headers, &CONTENT_TYPE) {
@@ -200,38 +154,10 @@ fn is_zero(weight: &str) -> bool {
     weight.trim().parse() == Ok(0.0)
 }
 
-/// The headers that the component gets: those that say who calls, and MCP's own, each
-/// once. It knows one name for that of API keys, whatever callers send it as.
-pub(crate) fn fields(headers: &HeaderMap, key_header: &KeyHeader) -> Result<Vec<Field>, String> {
-    let mut fields = Vec::new();
-    for name in headers.keys() {
-        let known = match name.as_str() {
-            _ if name == key_header.name() => "x-api-key",
-            name if name == AUTHORIZATION || name.starts_with("mcp-") => name,
-            _ => continue,
-        };
-        let value = only_one(headers, name)?.unwrap_or_default();
-        let value = str::from_utf8(value).map_err(|_| format!("the header {name} is not UTF-8"))?;
-        fields.push(Field {
-            name: known.to_owned(),
-            value: value.to_owned(),
-        });
-    }
-    Ok(fields)
-}
-
-/// Of two values, another could be looked at on the way.
-fn only_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, String> {
-    let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-    let value = values.next();
-    match values.next() {
-        None => Ok(value),
-        Some(_) => Err(format!("there is more than one {name} header")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderName;
+
     use super::*;
 
     fn headers(name: HeaderName, value: &'static str) -> HeaderMap {
@@ -262,40 +188,6 @@ mod tests {
     }
 
     #[test]
-    fn the_component_sees_no_other_headers() {
-        let mut all = headers(HeaderName::from_static("mcp-method"), "tools/list");
-        all.insert("authorization", HeaderValue::from_static("Bearer x"));
-        all.insert("cookie", HeaderValue::from_static("secret"));
-        all.insert("x-api-key", HeaderValue::from_static("not this one"));
-        all.insert("x-team-key", HeaderValue::from_static("uak_x"));
-        let seen = |key_header: &KeyHeader| {
-            let fields = fields(&all, key_header).unwrap();
-            let mut fields: Vec<_> = fields.into_iter().map(|f| (f.name, f.value)).collect();
-            fields.sort();
-            fields
-        };
-        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let mut expected = [
-            field("authorization", "Bearer x"),
-            field("mcp-method", "tools/list"),
-            field("x-api-key", "not this one"),
-        ];
-        assert_eq!(seen(&KeyHeader::default()), expected);
-        expected[2].1 = "uak_x".into();
-        assert_eq!(seen(&"X-Team-Key".parse().unwrap()), expected);
-    }
-
-    #[test]
-    fn there_is_one_of_each() {
-        for name in ["authorization", "x-api-key", "mcp-method", "mcp-param-x"] {
-            let mut two = headers(HeaderName::from_static(name), "x");
-            two.append(name, HeaderValue::from_static("x"));
-            let error = fields(&two, &KeyHeader::default()).unwrap_err();
-            assert_eq!(error, format!("there is more than one {name} header"));
-        }
-    }
-
-    #[test]
     fn the_body_is_json_as_it_is() {
         let status = |fields: &[(HeaderName, &'static str)]| {
             let mut headers = HeaderMap::new();
@@ -312,25 +204,5 @@ mod tests {
         let json = (CONTENT_TYPE, "application/json");
         assert_eq!(status(&[json.clone(), (CONTENT_ENCODING, "br")]), Some(415));
         assert_eq!(status(&[json.clone(), json]), Some(400));
-    }
-
-    #[test]
-    fn the_component_cannot_frame_the_message() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("content-length", "1"),
-            ("x y", "1"),
-            ("x-z", "a\nb"),
-            ("x-ok", "1"),
-        ] {
-            insert(
-                &mut headers,
-                Field {
-                    name: name.into(),
-                    value: value.into(),
-                },
-            );
-        }
-        assert_eq!(headers.len(), 1);
     }
 }

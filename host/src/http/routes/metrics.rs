@@ -9,9 +9,8 @@ use axum::extract::{Extension, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet};
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
-use prometheus_client::metrics::family::Family;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
@@ -22,38 +21,13 @@ use crate::api::{Caller as WitCaller, Principal};
 use crate::embed::bindings::user_auth::plugin::telemetry::Metrics as Snapshot;
 use crate::error::{CallError, error_response};
 use crate::http::admission::write_timeout::owed;
-use crate::http::{App, Caller, limited, method_not_allowed, refuse, respond, unavailable};
+use crate::http::app::{App, Caller};
+use crate::http::respond::{limited, method_not_allowed, refuse, respond, unavailable};
 use crate::metrics::OperationStats;
 
 /// The permission that the account of an API key needs, where keys are required.
 const PERMISSION: &str = "user-auth:metrics:read";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// The counters of the server itself.
-#[derive(Default)]
-pub(crate) struct Counters {
-    requests: Family<Answered, Counter>,
-    pub(crate) rate_limited: Counter,
-    pub(crate) unauthenticated: Counter,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
-    path: &'static str,
-    status: u16,
-}
-
-impl Counters {
-    /// Counts a response. Unknown paths are counted as one, so that a client cannot
-    /// fill the memory with paths of its own.
-    pub(crate) fn answered(&self, path: &'static str, status: StatusCode) {
-        let answered = Answered {
-            path,
-            status: status.as_u16(),
-        };
-        self.requests.get_or_create(&answered).inc();
-    }
-}
 
 pub(crate) async fn metrics(
     State(app): State<Arc<App>>,

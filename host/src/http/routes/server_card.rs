@@ -10,20 +10,27 @@ use axum::extract::{Extension, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::api::{McpRequest, Transport};
 use crate::embed::client::NoClient;
 use crate::error::CallError;
 use crate::http::admission::write_timeout::owed;
+use crate::http::app::{App, Caller, Named};
+use crate::http::respond::{limited, method_not_allowed, refuse, respond, unavailable};
 use crate::http::security::authority::Authority;
-use crate::http::{App, Caller, Named, limited, method_not_allowed, refuse, respond, unavailable};
 use crate::plugin::Plugin;
 
 const PROTOCOL: &str = "2026-07-28";
 const META: &str = "io.modelcontextprotocol";
 
-/// The component's description of itself, which never changes.
-pub(crate) struct ServerCard {
+/// The server card, asked for once and kept: what the component says of itself never
+/// changes.
+#[derive(Clone, Default)]
+pub(crate) struct ServerCardCache(Arc<OnceCell<ServerCard>>);
+
+/// The component's description of itself.
+struct ServerCard {
     discovered: Value,
     tools: Vec<Value>,
 }
@@ -34,6 +41,7 @@ pub(crate) async fn card(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Extension(Named(named)): Extension<Named>,
+    Extension(ServerCardCache(kept)): Extension<ServerCardCache>,
     request: Request,
 ) -> Response {
     if request.method() != Method::GET && request.method() != Method::HEAD {
@@ -48,7 +56,7 @@ pub(crate) async fn card(
         Ok(turn) => turn,
         Err(refusal) => return refusal,
     };
-    let card = app.server_card.get_or_try_init(|| ask(&app.plugin)).await;
+    let card = kept.get_or_try_init(|| ask(&app.plugin)).await;
     match card {
         Ok(card) => {
             let is_https =

@@ -18,10 +18,10 @@ use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 
-use super::mcp::plain;
 use crate::api::McpResponse;
 use crate::embed::client::{Client, ClientHandle};
 use crate::error::CallError;
+use crate::http::respond::plain;
 use crate::trace;
 
 /// Number of notifications queued for a slow reader; beyond it the component waits.

@@ -11,10 +11,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 
-use super::mcp::{fields, plain};
 use crate::http::admission::rate_limit::Limiter;
 use crate::http::admission::write_timeout::owed;
-use crate::http::{App, Caller, limited, refuse};
+use crate::http::app::{App, Caller};
+use crate::http::fields::fields;
+use crate::http::respond::{limited, plain, refuse};
 
 pub(crate) async fn verify(
     State(app): State<Arc<App>>,

@@ -11,7 +11,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::http::Policy;
+use crate::http::policy::Policy;
 
 /// How long a browser may cache a preflight response.
 const MAX_AGE: Duration = Duration::from_secs(600);
