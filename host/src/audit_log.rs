@@ -178,19 +178,6 @@ fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// Returns the name of an operation's outcome for its error code.
-pub(crate) fn outcome(code: Option<i32>) -> &'static str {
-    match code {
-        None => "success",
-        Some(-32000) => "application",
-        Some(-32001) => "authentication",
-        Some(-32002) => "authorization",
-        Some(-32003) => "rate_limit",
-        Some(-32004) => "resource_unavailable",
-        Some(_) => "failure",
-    }
-}
-
 /// Returns the name of a credential in audit lines.
 pub(crate) fn credential(credential: Credential) -> &'static str {
     match credential {
@@ -216,7 +203,7 @@ mod tests {
         Line {
             time: crate::time::now(),
             operation,
-            outcome: outcome(None),
+            outcome: "success",
             code: None,
             duration_us: 1,
             credential: None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::outcome::ErrorCode;
 use crate::plugin::loader::ComponentError;
 use crate::time;
 
@@ -29,9 +30,9 @@ pub enum BuildError {
 /// The call produced no response. The component's own errors are not among these: they
 /// are responses.
 ///
-/// The variants are for the log of the host's operator. A client sees 'Resource
-/// unavailable' for all of them, as [`CallError::to_json_rpc`] writes it: internal
-/// failures of the component do not concern it.
+/// The variants are for the log of the host's operator. A client sees the same error for
+/// all of them (-32004), as [`CallError::to_json_rpc`] writes it: internal failures of the
+/// component do not concern it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The component trapped: it panicked or is broken.
@@ -82,19 +83,19 @@ impl CallError {
     pub fn to_json_rpc(&self, id: Value) -> Value {
         let seconds = self.retry_after().as_secs();
         let details = json!({ "retry_after_seconds": seconds });
-        error_response(-32004, "Resource unavailable", details, id)
+        error_response(ErrorCode::ResourceUnavailable, details, id)
     }
 }
 
 /// Returns a JSON-RPC error response for a request that never reached an operation,
 /// with the same error object as operations use.
-pub(crate) fn error_response(code: i32, message: &str, details: Value, id: Value) -> Value {
+pub(crate) fn error_response(kind: ErrorCode, details: Value, id: Value) -> Value {
     json!({
         "jsonrpc": "2.0",
         "id": id,
         "error": {
-            "code": code,
-            "message": message,
+            "code": kind.code(),
+            "message": kind.message(),
             "data": {
                 "operation": "mcp",
                 "module": "UserAuth",

@@ -10,6 +10,7 @@ use tracing::warn;
 
 use crate::api::{Field, McpResponse};
 use crate::error::{CallError, error_response, invalid_request};
+use crate::outcome::ErrorCode;
 
 pub(super) fn method_not_allowed(allow: &'static str) -> Response {
     let message = format!("method not allowed; use {allow}");
@@ -27,7 +28,7 @@ pub(super) fn refuse(status: StatusCode, message: &str) -> Response {
 /// Returns the response to a caller over its rate limit.
 pub(super) fn limited(seconds: u64, id: Value) -> Response {
     let details = json!({ "retry_after_seconds": seconds });
-    let body = error_response(-32003, "Too many requests", details, id);
+    let body = error_response(ErrorCode::RateLimit, details, id);
     retry_after(respond(StatusCode::TOO_MANY_REQUESTS, &body), seconds)
 }
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use user_auth_host::api::{Caller, Principal};
 use user_auth_host::store::{MemoryStore, PostgresStore, SqliteStore, Store};
-use user_auth_host::{Keys, KeysError, Limits, Plugin, PluginBuilder, default_component_path,
+use user_auth_host::{
+    ErrorCode, Keys, KeysError, Limits, Plugin, PluginBuilder, default_component_path,
 };
 use zeroize::Zeroizing;
 
@@ -16,9 +17,6 @@ use super::config::{Component, Config};
 use super::delivery::Reach;
 use super::options::{StoreLocation, xdg_folder};
 use crate::failure::Failure;
-
-/// The error code for failures that a client cannot fix.
-const RESOURCE_UNAVAILABLE: i32 = -32004;
 
 /// A shared PostgreSQL database has no local folder for a key file.
 const NO_KEY_BESIDE_POSTGRES: &str = "with PostgreSQL the master key must be named, and all processes on the database need the \
@@ -72,7 +70,7 @@ pub(super) async fn smoke_test(plugin: &Plugin, config: &Config) -> Result<(), F
         source: None,
     };
     match plugin.invoke(caller, "get_capabilities", "{}").await {
-        Ok(Err(error)) if error.code == RESOURCE_UNAVAILABLE => {
+        Ok(Err(error)) if error.code == ErrorCode::ResourceUnavailable.code() => {
             let details: Value = serde_json::from_str(&error.details).unwrap_or_default();
             Err(Failure::start(match details["problem"].as_str() {
                 Some(problem) => config.explain(problem),

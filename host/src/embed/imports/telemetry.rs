@@ -3,11 +3,11 @@
 
 use tracing::{debug, error, field, info, warn};
 
-use crate::audit_log::outcome;
 use crate::embed::bindings::user_auth::plugin::telemetry::{
     Host, Metrics, OperationAudit, OperationEvent, Severity,
 };
 use crate::embed::ctx::UserAuthCtx;
+use crate::outcome::{ErrorCode, Outcome};
 use crate::trace::TARGET;
 
 /// Maximum length of an operation name that is kept, since metrics keep it forever.
@@ -41,19 +41,20 @@ impl Host for UserAuthCtx {
         self.count_operation()?;
         event.operation = shortened(event.operation, NAME_BYTES);
         let code = event.code;
+        let outcome = Outcome::of(code);
         if let Some(running) = self.end_operation(&event.operation) {
             if let Some(code) = code {
                 running.span.record("error.code", code);
             }
             // Only unavailability is an error of the service.
-            if code == Some(-32004) {
+            if outcome == Outcome::Error(ErrorCode::ResourceUnavailable) {
                 running.span.record("otel.status_code", "ERROR");
             }
             debug!(
                 target: TARGET,
                 parent: self.span(),
                 operation = field::display(&event.operation),
-                outcome = outcome(code),
+                outcome = outcome.name(),
                 duration_us = event.duration_us,
                 "operation ended"
             );
@@ -64,7 +65,13 @@ impl Host for UserAuthCtx {
             audit.input = audit.input.take().filter(|_| self.may_log(length));
         }
         let name = &event.operation;
-        self.audit(name, outcome(code), code, event.duration_us, audit.as_ref());
+        self.audit(
+            name,
+            outcome.name(),
+            code,
+            event.duration_us,
+            audit.as_ref(),
+        );
         self.shared().metrics.operation_ended(event);
         Ok(())
     }

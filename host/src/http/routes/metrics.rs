@@ -24,6 +24,7 @@ use crate::http::admission::write_timeout::owed;
 use crate::http::app::{App, Caller};
 use crate::http::respond::{limited, method_not_allowed, refuse, respond, unavailable};
 use crate::metrics::OperationStats;
+use crate::outcome::ErrorCode;
 
 /// The permission that the account of an API key needs, where keys are required.
 const PERMISSION: &str = "user-auth:metrics:read";
@@ -79,7 +80,7 @@ async fn permit(app: &App, headers: &HeaderMap, source: String) -> Result<(), Re
         Ok(Ok(true)) => Ok(()),
         Ok(Ok(false)) => {
             let details = json!({ "permission": PERMISSION });
-            let body = error_response(-32002, "Permission denied", details, Value::Null);
+            let body = error_response(ErrorCode::Authorization, details, Value::Null);
             Err(respond(StatusCode::FORBIDDEN, &body))
         }
         Ok(Err(_)) => Err(unavailable(&CallError::Busy, Value::Null)),
