@@ -23,7 +23,7 @@ mod server;
 pub use ipnet::IpNet;
 
 pub use self::policy::{KeyHeader, Policy, PolicyError, Rate, Rates};
-pub use self::security::client_ip::{ForwardedHeader, Proxies};
-pub use self::security::origin_check::{Allowed, AllowedError};
+pub use self::security::client_ip::{ForwardedHeader, TrustedProxies};
+pub use self::security::origin_check::{HostPolicy, HostPolicyError};
 pub use self::security::tls::{Listener, Tls, TlsError};
 pub use self::server::serve;

@@ -41,7 +41,7 @@ pub(crate) struct App {
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) peer: SocketAddr,
-    pub(crate) debts: InFlight,
+    pub(crate) in_flight: InFlight,
 }
 
 /// The host that a request is addressed to.
@@ -68,7 +68,11 @@ impl App {
 
     /// Counts a request against the rate limit of its API key or, without one, of its
     /// address. `Err` is the number of seconds to wait before the next try.
-    pub(crate) fn charge(&self, headers: &HeaderMap, from: IpAddr) -> Result<Option<KeyHash>, u64> {
+    pub(crate) fn check_rate(
+        &self,
+        headers: &HeaderMap,
+        from: IpAddr,
+    ) -> Result<Option<KeyHash>, u64> {
         let key = self.limited_key(headers);
         self.count(key.as_ref(), from, Limiter::check)?;
         Ok(key)
@@ -105,7 +109,11 @@ impl App {
 
     /// Records whether the component accepted the API key, and adds the header name to
     /// the 401 challenge.
-    pub(crate) fn judge(&self, mut response: Response, key: Option<KeyHash>) -> Response {
+    pub(crate) fn record_key_result(
+        &self,
+        mut response: Response,
+        key: Option<KeyHash>,
+    ) -> Response {
         if !self.requires_key {
             return response;
         }
@@ -122,8 +130,8 @@ impl App {
         }
         if let (Some(limiter), Some(key)) = (&self.limiter, key) {
             match is_refused {
-                true => limiter.forget(&key),
-                false if response.status().is_success() => limiter.learn(key),
+                true => limiter.mark_invalid(&key),
+                false if response.status().is_success() => limiter.mark_valid(key),
                 // The component may not have looked at the key.
                 false => {}
             }
@@ -133,7 +141,7 @@ impl App {
 
     /// Asks the component to verify the API key in these headers; `Err` is the response
     /// if it rejects the key.
-    pub(crate) async fn admit(
+    pub(crate) async fn authenticate_key(
         &self,
         headers: &HeaderMap,
         from: IpAddr,
@@ -148,7 +156,7 @@ impl App {
             body: br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.into(),
         };
         let answered = self.plugin.handle(notification, Arc::new(NoClient)).await;
-        let response = self.judge(plain(answered, Value::Null), key);
+        let response = self.record_key_result(plain(answered, Value::Null), key);
         match response.status().is_success() {
             true => Ok(()),
             false => Err(response),

@@ -56,17 +56,17 @@ impl Connections {
 
     /// Serves a connection until it ends, or until another one needs its slot.
     pub(super) async fn serve(self, stream: TcpStream, peer: SocketAddr, slot: ConnectionSlot) {
-        let debts = slot.debts().clone();
+        let in_flight = slot.in_flight().clone();
         let stream = WriteTimeout::new(
             stream,
             self.app.plugin.limits().response_write,
             self.app.stopping.clone(),
-            debts.clone(),
+            in_flight.clone(),
         );
         tokio::select! {
             biased;
             () = slot.evicted() => debug!(%peer, "a connection was closed to make room for another"),
-            () = self.secure_and_exchange(stream, Caller { peer, debts }) => {}
+            () = self.secure_and_exchange(stream, Caller { peer, in_flight }) => {}
         }
     }
 
@@ -88,7 +88,7 @@ impl Connections {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Caller { peer, debts } = caller.clone();
+        let Caller { peer, in_flight } = caller.clone();
         let stream = Heads::new(stream);
         let body_length = stream.body_length();
         let service = service_fn(move |request: Request<Incoming>| {
@@ -112,7 +112,7 @@ impl Connections {
         let connection = self
             .protocol
             .serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = drive(connection, &debts, &self.app.stopping).await {
+        if let Err(error) = drive(connection, &in_flight, &self.app.stopping).await {
             debug!(%peer, %error, "a connection failed");
         }
     }
@@ -122,7 +122,7 @@ impl Connections {
 /// response is sent. Does not wait for a client that has not sent its whole request.
 async fn drive<I, S>(
     connection: http1::Connection<I, S>,
-    debts: &InFlight,
+    in_flight: &InFlight,
     stopping: &CancellationToken,
 ) -> hyper::Result<()>
 where
@@ -139,7 +139,7 @@ where
     // The requests in flight change only while the connection is polled, so every
     // change wakes this future too.
     poll_fn(|cx| match connection.as_mut().poll(cx) {
-        Poll::Pending if !debts.is_idle() => Poll::Pending,
+        Poll::Pending if !in_flight.is_idle() => Poll::Pending,
         Poll::Pending => Poll::Ready(Ok(())),
         ended => ended,
     })

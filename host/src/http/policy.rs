@@ -6,8 +6,8 @@ use std::str::FromStr;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::security::client_ip::Proxies;
-use super::security::origin_check::Allowed;
+use super::security::client_ip::TrustedProxies;
+use super::security::origin_check::HostPolicy;
 
 /// What a server holds its callers to. By default: nothing but that they name a
 /// host, and web pages an origin, of this machine.
@@ -17,7 +17,7 @@ use super::security::origin_check::Allowed;
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// The hosts and origins that requests may name.
-    pub allowed: Allowed,
+    pub allowed: HostPolicy,
     /// Whether browsers are told that web pages of those origins may call (the
     /// CORS protocol of the Fetch standard).
     pub cors: bool,
@@ -26,7 +26,7 @@ pub struct Policy {
     /// How often one caller may call; `None`: as often as they like.
     pub rates: Option<Rates>,
     /// The proxies that are believed when they say whom they speak for.
-    pub proxies: Proxies,
+    pub proxies: TrustedProxies,
     /// Whether the listener speaks TLS: then browsers are told to insist on it
     /// (RFC 6797), and the server card names an `https` address.
     pub https: bool,
@@ -87,8 +87,8 @@ impl Policy {
     }
 }
 
-impl From<Allowed> for Policy {
-    fn from(allowed: Allowed) -> Self {
+impl From<HostPolicy> for Policy {
+    fn from(allowed: HostPolicy) -> Self {
         Self {
             allowed,
             ..Self::default()
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_pages_of_everybody_take_keys() {
-        let policy = Policy::from(Allowed::default().origin("*").unwrap());
+        let policy = Policy::from(HostPolicy::default().origin("*").unwrap());
         assert_eq!(policy.check(false), Err(PolicyError::AnyOrigin));
         assert_eq!(policy.check(true), Ok(()));
         assert_eq!(Policy::default().check(false), Ok(()));

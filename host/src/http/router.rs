@@ -14,7 +14,7 @@ use axum::routing::any;
 use hyper::body::Incoming;
 use tower::Service as _;
 
-use super::admission::write_timeout::owed;
+use super::admission::write_timeout::tracked;
 use super::app::{App, Caller, Named};
 use super::respond::refuse;
 use super::routes::health::ReadinessCache;
@@ -61,7 +61,10 @@ pub(super) async fn answer(
     mut request: Request<Incoming>,
 ) -> Response {
     // A request with a body counts as in flight once the body has arrived.
-    let debt = request.body().is_end_stream().then(|| caller.debts.owe());
+    let request_guard = request
+        .body()
+        .is_end_stream()
+        .then(|| caller.in_flight.begin());
     request.extensions_mut().insert(caller);
     let (method, route) = (request.method().clone(), route(request.uri().path()));
     let trace = Trace::of_request(&method, route, request.headers());
@@ -75,8 +78,8 @@ pub(super) async fn answer(
         };
         cors::secure(response.headers_mut(), app.policy.https);
         app.counters.answered(route, response.status());
-        match debt {
-            Some(_) => owed(response, debt, None),
+        match request_guard {
+            Some(_) => tracked(response, request_guard, None),
             None => response,
         }
     };

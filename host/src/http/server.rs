@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::admission::connection_limit::{ConnectionSlot, ConnectionSlots};
-use super::admission::rate_limit::{Limiter, TIDY_EVERY};
+use super::admission::rate_limit::{EVICTION_INTERVAL, Limiter};
 use super::admission::shares::Shares;
 use super::app::App;
 use super::connection::Connections;
 use super::counters::Counters;
 use super::policy::Policy;
-use super::security::client_ip::Proxies;
+use super::security::client_ip::TrustedProxies;
 use super::security::tls::{Listener, Tls};
 use crate::plugin::Plugin;
 
@@ -31,7 +31,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// arrived completely, for at most [`Limits::shutdown`](crate::Limits::shutdown). No
 /// task of the server is left running on return.
 ///
-/// `policy` holds the rules for callers; an [`Allowed`] alone is a policy too. Returns
+/// `policy` holds the rules for callers; a [`HostPolicy`] alone is a policy too. Returns
 /// an error if the policy is invalid ([`Policy::check`]).
 pub async fn serve(
     listener: impl Into<Listener>,
@@ -61,7 +61,7 @@ pub async fn serve(
     tokio::select! {
         () = shutdown => {}
         () = accept_all(&listener, &app, tls, &mut running) => {}
-        () = tidy(app.limiter.as_ref()) => {}
+        () = evict_stale(app.limiter.as_ref()) => {}
     }
     drop(listener);
     app.stopping.cancel();
@@ -97,7 +97,7 @@ async fn accept_all(
 async fn accept(
     listener: &TcpListener,
     slots: &ConnectionSlots,
-    proxies: &Proxies,
+    proxies: &TrustedProxies,
     failing: &mut bool,
 ) -> (TcpStream, SocketAddr, ConnectionSlot) {
     loop {
@@ -139,13 +139,13 @@ fn is_peers_fault(error: &io::Error) -> bool {
 }
 
 /// Evicts stale rate-limit entries from time to time. Never completes.
-async fn tidy(limiter: Option<&Limiter>) {
+async fn evict_stale(limiter: Option<&Limiter>) {
     let Some(limiter) = limiter else {
         return std::future::pending().await;
     };
-    let mut minutes = interval(TIDY_EVERY);
+    let mut minutes = interval(EVICTION_INTERVAL);
     loop {
         minutes.tick().await;
-        limiter.tidy();
+        limiter.evict_stale();
     }
 }

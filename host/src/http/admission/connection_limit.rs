@@ -53,7 +53,7 @@ struct OpenConnections {
 struct ActiveConnection {
     /// The source, or `None` for a proxy, which forwards for many clients.
     source: Option<Source>,
-    debts: InFlight,
+    in_flight: InFlight,
     evicted: CancellationToken,
 }
 
@@ -76,7 +76,7 @@ impl ConnectionSlots {
         let number = self.active.next.fetch_add(1, Relaxed);
         let connection = ActiveConnection {
             source,
-            debts: InFlight::default(),
+            in_flight: InFlight::default(),
             evicted: CancellationToken::new(),
         };
         self.active.lock().insert(number, connection.clone());
@@ -101,8 +101,8 @@ impl ConnectionSlots {
 
 impl ConnectionSlot {
     /// Returns the requests in flight; a connection with any keeps its slot.
-    pub(crate) fn debts(&self) -> &InFlight {
-        &self.connection.debts
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.connection.in_flight
     }
 
     /// Completes when the slot is needed for another connection.
@@ -157,7 +157,7 @@ impl ActiveConnections {
         // costs less than maintaining an order on every request.
         let connections = self.lock();
         let rank = |connection: &ActiveConnection| {
-            let eviction_rank = connection.debts.eviction_rank()?;
+            let eviction_rank = connection.in_flight.eviction_rank()?;
             Some((!connections.exceeds_share(connection), eviction_rank))
         };
         let idlest = connections
@@ -189,9 +189,9 @@ mod tests {
         let slots = ConnectionSlots::new(3);
         let take = || slots.take(None);
         let (first, second, third) = tokio::join!(take(), take(), take());
-        let debt = first.debts().owe();
+        let guard = first.in_flight().begin();
         // Less idle than the third, although it connected earlier.
-        drop(second.debts().owe());
+        drop(second.in_flight().begin());
         assert!(take().now_or_never().is_none());
         assert!(third.evicted().now_or_never().is_some());
         assert!(second.evicted().now_or_never().is_none());
@@ -204,7 +204,7 @@ mod tests {
         assert!(second.evicted().now_or_never().is_some());
         assert!(first.evicted().now_or_never().is_none());
         assert!(fourth.evicted().now_or_never().is_none());
-        drop(debt);
+        drop(guard);
         drop(second);
         assert!(newcomer.now_or_never().is_some());
     }

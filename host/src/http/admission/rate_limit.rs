@@ -30,7 +30,7 @@ const SHARED: u64 = 1_024;
 /// How often places are looked for among those that are taken.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-type Governor<K> = RateLimiter<K, Places<K>, DefaultClock>;
+type Governor<K> = RateLimiter<K, BoundedStateStore<K>, DefaultClock>;
 
 /// The rates of all callers.
 pub(crate) struct Limiter {
@@ -102,7 +102,7 @@ impl Limiter {
     }
 
     /// The component has found this key good.
-    pub(crate) fn learn(&self, key: KeyHash) {
+    pub(crate) fn mark_valid(&self, key: KeyHash) {
         let mut known = lock(&self.known);
         if known.len() >= self.capacity
             && !known.contains(&key)
@@ -114,7 +114,7 @@ impl Limiter {
     }
 
     /// The component has refused this key.
-    pub(crate) fn forget(&self, key: &KeyHash) {
+    pub(crate) fn mark_invalid(&self, key: &KeyHash) {
         lock(&self.known).remove(key);
     }
 
@@ -133,7 +133,7 @@ impl Limiter {
 
     /// Lets go of callers who have not called for so long that nothing of it counts
     /// any more. To be called now and then.
-    pub(crate) fn tidy(&self) {
+    pub(crate) fn evict_stale(&self) {
         self.sources.retain_recent();
         self.keys.retain_recent();
         self.verifying.retain_recent();
@@ -142,11 +142,15 @@ impl Limiter {
 
 fn limits<K: Group>(rate: Rate, capacity: usize) -> Governor<K> {
     let quota = Quota::per_minute(rate.requests_per_minute).allow_burst(rate.burst_size);
-    RateLimiter::new(quota, Places::new(capacity), DefaultClock::default())
+    RateLimiter::new(
+        quota,
+        BoundedStateStore::new(capacity),
+        DefaultClock::default(),
+    )
 }
 
-/// How often [`Limiter::tidy`] is called.
-pub(crate) const TIDY_EVERY: Duration = MINUTE;
+/// How often [`Limiter::evict_stale`] is called.
+pub(crate) const EVICTION_INTERVAL: Duration = MINUTE;
 
 /// What a key is remembered by.
 pub(crate) fn hash(key: &[u8]) -> KeyHash {
@@ -179,7 +183,7 @@ impl Group for KeyHash {
 /// The state of a bounded number of callers. Whoever comes when all places are
 /// taken shares one with others: memory does not grow, and nobody is let through
 /// uncounted.
-struct Places<K> {
+struct BoundedStateStore<K> {
     capacity: usize,
     hasher: RandomState,
     callers: Mutex<Callers<K>>,
@@ -190,7 +194,7 @@ struct Callers<K> {
     shared: HashMap<u64, Nanos>,
 }
 
-impl<K> Places<K> {
+impl<K> BoundedStateStore<K> {
     fn new(capacity: usize) -> Self {
         Self {
             capacity,
@@ -203,7 +207,7 @@ impl<K> Places<K> {
     }
 }
 
-impl<K: Group> StateStore for Places<K> {
+impl<K: Group> StateStore for BoundedStateStore<K> {
     type Key = K;
 
     fn measure_and_replace<T, F, E>(&self, key: &K, judge: F) -> Result<T, E>
@@ -223,7 +227,7 @@ impl<K: Group> StateStore for Places<K> {
     }
 }
 
-impl<K: Group> ShrinkableKeyedStateStore<K> for Places<K> {
+impl<K: Group> ShrinkableKeyedStateStore<K> for BoundedStateStore<K> {
     fn retain_recent(&self, drop_below: Nanos) {
         let mut callers = lock(&self.callers);
         callers.own.retain(|_, state| *state > drop_below);
@@ -307,10 +311,10 @@ mod tests {
             let key = hash(&[made_up]);
             assert!(limiter.check(Some(&key), source).is_err());
         }
-        limiter.learn(key);
+        limiter.mark_valid(key);
         assert_eq!(limiter.check(Some(&key), source), Ok(()));
         assert!(limiter.check(Some(&key), source).is_err());
-        limiter.forget(&key);
+        limiter.mark_invalid(&key);
         let elsewhere = "192.0.2.2".parse().unwrap();
         assert_eq!(limiter.check(Some(&key), elsewhere), Ok(()));
         assert!(from(&limiter, "192.0.2.2").is_err(), "it counted for that");
@@ -326,7 +330,7 @@ mod tests {
         let source = "192.0.2.1".parse().unwrap();
         for (name, verifies_first) in [(b"one", true), (b"two", false)] {
             let key = hash(name);
-            limiter.learn(key);
+            limiter.mark_valid(key);
             for verifies in [verifies_first, !verifies_first] {
                 let (burst, check): (_, fn(&_, _, _) -> _) = match verifies {
                     true => (3, Limiter::check_verification),
@@ -355,9 +359,9 @@ mod tests {
         let limiter = Limiter::new(rates, 10);
         let source = "192.0.2.1".parse().unwrap();
         let key = hash(b"once good");
-        limiter.learn(key);
+        limiter.mark_valid(key);
         assert_eq!(limiter.check_verification(Some(&key), source), Ok(()));
-        limiter.forget(&key);
+        limiter.mark_invalid(&key);
         assert_eq!(limiter.check_verification(None, source), Ok(()));
         assert_eq!(limiter.check_verification(Some(&key), source), Ok(()));
         for key in [None, Some(&key), Some(&hash(b"made up"))] {
@@ -374,7 +378,7 @@ mod tests {
         for number in 0..50_000_u32 {
             let address = IpAddr::from(number.to_be_bytes());
             let_through += u64::from(limiter.check(None, address).is_ok());
-            limiter.learn(hash(&number.to_be_bytes()));
+            limiter.mark_valid(hash(&number.to_be_bytes()));
         }
         assert!(let_through <= 100 + SHARED, "{let_through}");
         assert!(limiter.sources.len() <= 100 + SHARED as usize);
@@ -422,7 +426,7 @@ mod tests {
         let limiter = Limiter::new(rates(rate), 10);
         from(&limiter, "192.0.2.1").unwrap();
         let (key, elsewhere) = (hash(b"good"), "192.0.2.3".parse().unwrap());
-        limiter.learn(key);
+        limiter.mark_valid(key);
         limiter.check(Some(&key), elsewhere).unwrap();
         limiter.check_verification(Some(&key), elsewhere).unwrap();
         // A fraction of a microsecond later it could call again.
@@ -430,7 +434,7 @@ mod tests {
         std::hint::spin_loop();
         let keys = [&limiter.keys, &limiter.verifying];
         while !limiter.sources.is_empty() || keys.iter().any(|keys| !keys.is_empty()) {
-            limiter.tidy();
+            limiter.evict_stale();
         }
     }
 }

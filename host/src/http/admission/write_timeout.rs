@@ -50,7 +50,7 @@ pub(crate) enum Idleness {
 pub(crate) struct InFlightGuard(InFlight);
 
 impl InFlight {
-    pub(crate) fn owe(&self) -> InFlightGuard {
+    pub(crate) fn begin(&self) -> InFlightGuard {
         self.0.count.fetch_add(1, Relaxed);
         InFlightGuard(self.clone())
     }
@@ -101,16 +101,16 @@ const PART_BYTES: usize = 64 << 10;
 
 /// Returns a response that counts as in flight, and keeps its call slot, until the last
 /// part of its body has been taken.
-pub(crate) fn owed(
+pub(crate) fn tracked(
     response: Response,
-    debt: Option<InFlightGuard>,
+    guard: Option<InFlightGuard>,
     turn: Option<Turn>,
 ) -> Response {
     response.map(|body| {
         Body::new(TrackedBody {
             body,
             rest: Bytes::new(),
-            _debt: debt,
+            _guard: guard,
             _turn: turn,
         })
     })
@@ -120,7 +120,7 @@ struct TrackedBody {
     body: Body,
     /// The rest of the current frame.
     rest: Bytes,
-    _debt: Option<InFlightGuard>,
+    _guard: Option<InFlightGuard>,
     _turn: Option<Turn>,
 }
 
@@ -169,14 +169,14 @@ pub(crate) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
     stopping: CancellationToken,
-    debts: InFlight,
+    in_flight: InFlight,
     /// Present while a write is waiting.
     stall: Option<Stall>,
 }
 
 struct Stall {
     over: Pin<Box<dyn Future<Output = ()> + Send>>,
-    _debt: InFlightGuard,
+    _guard: InFlightGuard,
 }
 
 impl<S> WriteTimeout<S> {
@@ -186,13 +186,13 @@ impl<S> WriteTimeout<S> {
         stream: S,
         limit: Duration,
         stopping: CancellationToken,
-        debts: InFlight,
+        in_flight: InFlight,
     ) -> Self {
         Self {
             stream,
             limit,
             stopping,
-            debts,
+            in_flight,
             stall: None,
         }
     }
@@ -205,15 +205,15 @@ impl<S> WriteTimeout<S> {
     ) -> Poll<io::Result<T>> {
         if progress.is_ready() {
             if self.stall.take().is_some() {
-                self.debts.0.stalled_since.store(0, Relaxed);
+                self.in_flight.0.stalled_since.store(0, Relaxed);
             }
             return progress;
         }
         let stall = self.stall.get_or_insert_with(|| {
-            self.debts.0.stalled_since.store(now().max(1), Relaxed);
+            self.in_flight.0.stalled_since.store(now().max(1), Relaxed);
             Stall {
                 over: Box::pin(run_out(self.limit, self.stopping.clone())),
-                _debt: self.debts.owe(),
+                _guard: self.in_flight.begin(),
             }
         });
         ready!(stall.over.as_mut().poll(cx));
@@ -236,7 +236,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if read.is_ready() {
-            self.debts.touch();
+            self.in_flight.touch();
         }
         read
     }
@@ -289,9 +289,9 @@ mod tests {
         stream: S,
         limit: Duration,
     ) -> (WriteTimeout<S>, CancellationToken, InFlight) {
-        let (stopping, debts) = (CancellationToken::new(), InFlight::default());
-        let patient = WriteTimeout::new(stream, limit, stopping.clone(), debts.clone());
-        (patient, stopping, debts)
+        let (stopping, in_flight) = (CancellationToken::new(), InFlight::default());
+        let patient = WriteTimeout::new(stream, limit, stopping.clone(), in_flight.clone());
+        (patient, stopping, in_flight)
     }
 
     #[tokio::test]
@@ -305,28 +305,28 @@ mod tests {
     #[tokio::test]
     async fn a_slow_reader_is_tolerated() {
         let (stream, mut reader) = duplex(1);
-        let (mut stream, _, debts) = with_timeout(stream, Duration::from_secs(60));
+        let (mut stream, _, in_flight) = with_timeout(stream, Duration::from_secs(60));
         let mut read = [0; 64];
         let (written, _) = tokio::join!(stream.write_all(&[7; 64]), reader.read_exact(&mut read));
         written.unwrap();
         assert_eq!(read, [7; 64]);
-        assert!(debts.is_idle());
+        assert!(in_flight.is_idle());
     }
 
     #[tokio::test]
     async fn a_stalled_write_is_in_flight_and_aborted_at_shutdown() {
         let (stream, _unread) = duplex(16);
-        let (mut stream, stopping, debts) = with_timeout(stream, Duration::from_secs(3600));
+        let (mut stream, stopping, in_flight) = with_timeout(stream, Duration::from_secs(3600));
         let mut write = Box::pin(async move {
             let error = stream.write_all(&[0; 64]).await.unwrap_err();
             (stream, error)
         });
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        assert!(matches!(debts.eviction_rank(), Some(Idleness::Idle(_))));
+        assert!(matches!(in_flight.eviction_rank(), Some(Idleness::Idle(_))));
         assert!(write.as_mut().poll(&mut cx).is_pending());
-        assert!(!debts.is_idle());
+        assert!(!in_flight.is_idle());
         // A stalled connection may be evicted, but only after the idle ones.
-        let stalled = debts.eviction_rank();
+        let stalled = in_flight.eviction_rank();
         assert!(matches!(stalled, Some(Idleness::Stalled(_))));
         assert!(Some(Idleness::Idle(u64::MAX)) < stalled);
         stopping.cancel();

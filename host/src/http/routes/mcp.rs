@@ -15,7 +15,7 @@ use crate::error::CallError;
 use crate::http::admission::bodies::{self, Kept};
 use crate::http::admission::rate_limit::Limiter;
 use crate::http::admission::shares::NoMore;
-use crate::http::admission::write_timeout::owed;
+use crate::http::admission::write_timeout::tracked;
 use crate::http::app::{App, Caller};
 use crate::http::fields::{fields, only_one};
 use crate::http::respond::{limited, method_not_allowed, plain, refuse, unavailable};
@@ -41,7 +41,10 @@ pub(crate) async fn handle(
         Ok(headers) => headers,
         Err(message) => return refuse(StatusCode::BAD_REQUEST, &message),
     };
-    let from = app.policy.proxies.client(caller.peer.ip(), &parts.headers);
+    let from = app
+        .policy
+        .proxies
+        .client_ip(caller.peer.ip(), &parts.headers);
     let key = app.limited_key(&parts.headers);
     // What a key that is known asks for, and so which of its rates that counts for, is in
     // the body.
@@ -79,7 +82,7 @@ pub(crate) async fn handle(
         peer: Some(from.to_string()),
         body,
     };
-    let debt = caller.debts.owe();
+    let guard = caller.in_flight.begin();
     let turn = match share.turn().await {
         Ok(turn) => turn,
         Err(NoMore) => return unavailable(&CallError::Busy, id),
@@ -95,7 +98,11 @@ pub(crate) async fn handle(
         true => sse::answer(call, id).await,
         false => plain(call(Arc::new(NoClient)).await, id),
     };
-    owed(app.judge(response, key), Some(debt), Some(turn))
+    tracked(
+        app.record_key_result(response, key),
+        Some(guard),
+        Some(turn),
+    )
 }
 
 /// The answer to a body that is not JSON, or is encoded, by what its headers say.

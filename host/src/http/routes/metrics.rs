@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::api::{Caller as WitCaller, Principal};
 use crate::embed::bindings::user_auth::plugin::telemetry::Metrics as Snapshot;
 use crate::error::{CallError, error_response};
-use crate::http::admission::write_timeout::owed;
+use crate::http::admission::write_timeout::tracked;
 use crate::http::app::{App, Caller};
 use crate::http::respond::{limited, method_not_allowed, refuse, respond, unavailable};
 use crate::metrics::OperationStats;
@@ -39,8 +39,8 @@ pub(crate) async fn metrics(
         return method_not_allowed("GET, HEAD");
     }
     let headers = &request.into_parts().0.headers;
-    let from = app.policy.proxies.client(caller.peer.ip(), headers);
-    let key = match app.charge(headers, from) {
+    let from = app.policy.proxies.client_ip(caller.peer.ip(), headers);
+    let key = match app.check_rate(headers, from) {
         Ok(key) => key,
         Err(seconds) => return limited(seconds, Value::Null),
     };
@@ -49,7 +49,7 @@ pub(crate) async fn metrics(
         Err(refusal) => return refusal,
     };
     if app.requires_key {
-        if let Err(refusal) = app.admit(headers, from, key).await {
+        if let Err(refusal) = app.authenticate_key(headers, from, key).await {
             return refusal;
         }
         if let Err(refusal) = permit(&app, headers, from.to_string()).await {
@@ -61,7 +61,7 @@ pub(crate) async fn metrics(
             let mut response = Response::new(Body::from(text));
             let value = HeaderValue::from_static(OPEN_METRICS);
             response.headers_mut().insert(CONTENT_TYPE, value);
-            owed(response, None, Some(turn))
+            tracked(response, None, Some(turn))
         }
         Err(fmt::Error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the metrics are broken"),
     }

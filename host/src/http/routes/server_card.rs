@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 use crate::api::{McpRequest, Transport};
 use crate::embed::client::NoClient;
 use crate::error::CallError;
-use crate::http::admission::write_timeout::owed;
+use crate::http::admission::write_timeout::tracked;
 use crate::http::app::{App, Caller, Named};
 use crate::http::respond::{limited, method_not_allowed, refuse, respond, unavailable};
 use crate::http::security::authority::Authority;
@@ -48,8 +48,8 @@ pub(crate) async fn card(
         return method_not_allowed("GET, HEAD");
     }
     let peer = caller.peer.ip();
-    let from = app.policy.proxies.client(peer, request.headers());
-    if let Err(seconds) = app.charge(request.headers(), from) {
+    let from = app.policy.proxies.client_ip(peer, request.headers());
+    if let Err(seconds) = app.check_rate(request.headers(), from) {
         return limited(seconds, Value::Null);
     }
     let turn = match app.turn(from).await {
@@ -63,7 +63,7 @@ pub(crate) async fn card(
                 app.policy.https || app.policy.proxies.says_https(peer, request.headers());
             let url = url(is_https, named.as_ref());
             let response = respond(StatusCode::OK, &describe(&app, card, &url));
-            owed(response, None, Some(turn))
+            tracked(response, None, Some(turn))
         }
         Err(CardError::Call(error)) => unavailable(&error, Value::Null),
         Err(CardError::Unexpected) => refuse(

@@ -12,7 +12,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use crate::http::admission::rate_limit::Limiter;
-use crate::http::admission::write_timeout::owed;
+use crate::http::admission::write_timeout::tracked;
 use crate::http::app::{App, Caller};
 use crate::http::fields::fields;
 use crate::http::respond::{limited, plain, refuse};
@@ -33,7 +33,7 @@ pub(crate) async fn verify(
     let from = app
         .policy
         .proxies
-        .client(caller.peer.ip(), request.headers());
+        .client_ip(caller.peer.ip(), request.headers());
     // Without a key that is known there is no limit: a proxy asks for everybody who comes.
     let key = app.limited_key(request.headers());
     if let Some(key) = key.filter(|key| app.knows(key))
@@ -51,8 +51,8 @@ pub(crate) async fn verify(
         .forward_auth(&headers, Some(&from), permission.as_deref());
     let answered = turn.share().run(call).await;
     // With an access token beside it a key may not have been looked at.
-    let response = app.judge(plain(answered, Value::Null), None);
-    owed(response, None, Some(turn))
+    let response = app.record_key_result(plain(answered, Value::Null), None);
+    tracked(response, None, Some(turn))
 }
 
 /// What the owner of the credential has to be permitted. A question that is not

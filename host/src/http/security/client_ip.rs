@@ -8,7 +8,7 @@ use ipnet::IpNet;
 /// The reverse proxies whose forwarding headers are trusted. By default there are none,
 /// and such headers are ignored.
 #[derive(Clone, Debug, Default)]
-pub struct Proxies {
+pub struct TrustedProxies {
     /// Addresses of the proxies.
     pub trusted: Vec<IpNet>,
     /// The header in which they name the client.
@@ -30,12 +30,12 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
-impl Proxies {
+impl TrustedProxies {
     /// Returns the address of the client that sent a request received from `peer`. Each
     /// proxy appends the address that called it, so the client is the right-most
     /// address that is not a proxy's; anything to its left may be forged. If the header
     /// cannot be read, the peer counts as the client.
-    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub(crate) fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         // The component has to see one address for an IPv4 client, whether its socket
         // was IPv4 or IPv6.
         let peer = peer.to_canonical();
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn client(header: ForwardedHeader, peer: &str, values: &[&str]) -> String {
-        let proxies = Proxies {
+        let proxies = TrustedProxies {
             trusted: vec![
                 "10.0.0.0/8".parse().unwrap(),
                 "2001:db8::/32".parse().unwrap(),
@@ -185,7 +185,9 @@ mod tests {
         for value in values {
             headers.append(name, value.parse().unwrap());
         }
-        proxies.client(peer.parse().unwrap(), &headers).to_string()
+        proxies
+            .client_ip(peer.parse().unwrap(), &headers)
+            .to_string()
     }
 
     #[test]
@@ -290,7 +292,7 @@ mod tests {
     #[test]
     fn only_a_trusted_proxy_can_declare_https() {
         let says = |header, name: &'static str, values: &[&str], peer: &str| {
-            let proxies = Proxies {
+            let proxies = TrustedProxies {
                 trusted: vec!["10.0.0.0/8".parse().unwrap()],
                 header,
             };

@@ -32,7 +32,7 @@ const TRACE: [HeaderName; 3] = [
     HeaderName::from_static("baggage"),
 ];
 
-/// Returns the CORS layer for the pages that [`Allowed`](crate::http::Allowed) admits.
+/// Returns the CORS layer for the pages that [`HostPolicy`](crate::http::HostPolicy) admits.
 /// Credentials mode is off, since there are no cookies.
 pub(crate) fn layer(policy: &Policy) -> CorsLayer {
     let allowed = Arc::new(policy.allowed.clone());

@@ -12,7 +12,7 @@ use super::origin::{Origin, Origins};
 
 /// The hosts and origins that requests may name, in addition to this machine's own.
 #[derive(Clone, Debug, Default)]
-pub struct Allowed {
+pub struct HostPolicy {
     hosts: Vec<(Hosts, Option<u16>)>,
     origins: Vec<Origins>,
     /// Whether every web page may call.
@@ -22,7 +22,7 @@ pub struct Allowed {
 
 /// Error for a malformed host or origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AllowedError {
+pub enum HostPolicyError {
     /// The text is not a host name or address with an optional port.
     #[error(
         "'{0}' is not a host that can be allowed: write `auth.example.com` or \
@@ -38,14 +38,14 @@ pub enum AllowedError {
     Origin(String),
 }
 
-impl Allowed {
+impl HostPolicy {
     /// Adds a host. A host with a port is allowed with that port only; a request may
     /// omit a default port of HTTP or HTTPS. `*.example.com` stands for all names with
     /// exactly one label in place of the `*`.
-    pub fn host(mut self, host: &str) -> Result<Self, AllowedError> {
+    pub fn host(mut self, host: &str) -> Result<Self, HostPolicyError> {
         let parsed = Hosts::parse_with_port(host);
         self.hosts
-            .push(parsed.ok_or_else(|| AllowedError::Host(host.to_owned()))?);
+            .push(parsed.ok_or_else(|| HostPolicyError::Host(host.to_owned()))?);
         Ok(self)
     }
 
@@ -53,14 +53,14 @@ impl Allowed {
     /// all web pages, and `https://*.example.com` for those of all names with exactly
     /// one label in place of the `*`. Origins of programs, such as `tauri://localhost`,
     /// and `null` must be named explicitly.
-    pub fn origin(mut self, origin: &str) -> Result<Self, AllowedError> {
+    pub fn origin(mut self, origin: &str) -> Result<Self, HostPolicyError> {
         if origin == "*" {
             self.any_origin = true;
             return Ok(self);
         }
         let parsed = Origins::parse(origin);
         self.origins
-            .push(parsed.ok_or_else(|| AllowedError::Origin(origin.to_owned()))?);
+            .push(parsed.ok_or_else(|| HostPolicyError::Origin(origin.to_owned()))?);
         Ok(self)
     }
 
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use axum::http::{HeaderName, Uri, Version};
 
-    fn check(allowed: &Allowed, fields: &[(&str, &str)]) -> Result<(), String> {
+    fn check(allowed: &HostPolicy, fields: &[(&str, &str)]) -> Result<(), String> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
@@ -173,8 +173,8 @@ mod tests {
         allowed.check(named.as_ref(), &headers)
     }
 
-    fn local() -> Allowed {
-        Allowed::default().listening_on("127.0.0.1:8000".parse().unwrap())
+    fn local() -> HostPolicy {
+        HostPolicy::default().listening_on("127.0.0.1:8000".parse().unwrap())
     }
 
     #[test]
@@ -272,10 +272,10 @@ mod tests {
 
     #[test]
     fn the_listen_address_is_allowed() {
-        let one = Allowed::default().listening_on("192.168.1.5:8000".parse().unwrap());
+        let one = HostPolicy::default().listening_on("192.168.1.5:8000".parse().unwrap());
         assert!(check(&one, &[("host", "192.168.1.5:8000")]).is_ok());
         assert!(check(&one, &[("host", "192.168.1.6:8000")]).is_err());
-        let all = Allowed::default().listening_on("0.0.0.0:8000".parse().unwrap());
+        let all = HostPolicy::default().listening_on("0.0.0.0:8000".parse().unwrap());
         assert!(check(&all, &[("host", "192.168.1.6:8000")]).is_ok());
         assert!(check(&all, &[("host", "evil.example")]).is_err());
     }
@@ -309,10 +309,10 @@ mod tests {
     #[test]
     fn malformed_hosts_and_origins_are_rejected() {
         for host in ["https://a.example", "*", "a.example:evil", "a.example."] {
-            assert!(Allowed::default().host(host).is_err(), "{host}");
+            assert!(HostPolicy::default().host(host).is_err(), "{host}");
         }
         for origin in ["a.example", "https://a.example/path", "https://*"] {
-            assert!(Allowed::default().origin(origin).is_err(), "{origin}");
+            assert!(HostPolicy::default().origin(origin).is_err(), "{origin}");
         }
     }
 }

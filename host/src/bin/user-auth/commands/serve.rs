@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use user_auth_host::discovery::{Consul, Service};
-use user_auth_host::http::{self, Allowed, Listener, Policy, Proxies, Rates, Tls};
+use user_auth_host::http::{self, HostPolicy, Listener, Policy, Rates, Tls, TrustedProxies};
 use user_auth_host::{AuditLog, Plugin, PluginBuilder};
 
 use crate::bootstrap::{open_with, smoke_test};
@@ -189,7 +189,7 @@ pub(crate) fn policy(config: &Config, https: bool) -> Result<Policy, Failure> {
             .parse()
             .map_err(Failure::usage)?,
         rates: security.rate_limiting.as_ref().map(Rates::from),
-        proxies: Proxies {
+        proxies: TrustedProxies {
             trusted: security.trusted_proxies.clone(),
             header: security.forwarded_header.into(),
         },
@@ -198,8 +198,8 @@ pub(crate) fn policy(config: &Config, https: bool) -> Result<Policy, Failure> {
 }
 
 /// Returns the allowed hosts and origins.
-fn allowed(config: &Config) -> Result<Allowed, Failure> {
-    let mut allowed = Allowed::default();
+fn allowed(config: &Config) -> Result<HostPolicy, Failure> {
+    let mut allowed = HostPolicy::default();
     let listen = &config.server.listen;
     // Clients may use the host name that was given as the listen address.
     if listen.parse::<SocketAddr>().is_err()
