@@ -219,9 +219,10 @@ fn read_pages(
             return Ok(());
         }
         let page = reader.page()?;
-        part = match page.is_empty() {
-            true => Part::End(reader.extent()),
-            false => Part::Page(page, reader.extent()),
+        part = if page.is_empty() {
+            Part::End(reader.extent())
+        } else {
+            Part::Page(page, reader.extent())
         };
     }
 }

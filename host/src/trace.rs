@@ -100,8 +100,8 @@ impl Trace {
             }
             None => TraceId::random(),
         };
-        let span = match otlp::is_started() {
-            true => info_span!(
+        let span = if otlp::is_started() {
+            info_span!(
                 target: TARGET,
                 "request",
                 %method,
@@ -109,8 +109,9 @@ impl Trace {
                 trace_id = %id,
                 otel.name = format!("{method} {route}"),
                 otel.kind = "server",
-            ),
-            false => info_span!(target: TARGET, "request", %method, route, trace_id = %id),
+            )
+        } else {
+            info_span!(target: TARGET, "request", %method, route, trace_id = %id)
         };
         if let Some(remote) = remote {
             // Fails if no exporter of spans is running.

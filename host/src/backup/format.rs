@@ -293,9 +293,10 @@ impl<R: Read> Counted<R> {
             .take(length as u64)
             .read_to_end(&mut bytes)?;
         self.bytes += bytes.len() as u64;
-        match bytes.len() == length {
-            true => Ok(bytes),
-            false => Err(BackupError::Truncated(self.bytes)),
+        if bytes.len() == length {
+            Ok(bytes)
+        } else {
+            Err(BackupError::Truncated(self.bytes))
         }
     }
 

@@ -129,11 +129,11 @@ impl App {
             }
         }
         if let (Some(limiter), Some(key)) = (&self.limiter, key) {
-            match is_refused {
-                true => limiter.mark_invalid(&key),
-                false if response.status().is_success() => limiter.mark_valid(key),
-                // The component may not have looked at the key.
-                false => {}
+            if is_refused {
+                limiter.mark_invalid(&key);
+            } else if response.status().is_success() {
+                // Any other answer leaves open whether the component looked at the key.
+                limiter.mark_valid(key);
             }
         }
         response
@@ -157,9 +157,10 @@ impl App {
         };
         let answered = self.plugin.handle(notification, Arc::new(NoClient)).await;
         let response = self.record_key_result(plain(answered, Value::Null), key);
-        match response.status().is_success() {
-            true => Ok(()),
-            false => Err(response),
+        if response.status().is_success() {
+            Ok(())
+        } else {
+            Err(response)
         }
     }
 }

@@ -80,9 +80,10 @@ impl Policy {
     /// Fails when it would leave a server open to every web page that somebody on
     /// its network looks at.
     pub fn check(&self, requires_api_key: bool) -> Result<(), PolicyError> {
-        match self.allowed.any_origin && !requires_api_key {
-            true => Err(PolicyError::AnyOrigin),
-            false => Ok(()),
+        if self.allowed.any_origin && !requires_api_key {
+            Err(PolicyError::AnyOrigin)
+        } else {
+            Ok(())
         }
     }
 }

@@ -83,17 +83,19 @@ impl Keys {
     /// Returns the keys that `lock` is for, if this master key opens it.
     pub(crate) fn unlock(&self, lock: &Lock) -> Result<Keys, ClaimError> {
         let Some(root) = &lock.root else {
-            return match self.check() == lock.check {
-                true => Ok(self.clone()),
-                false => Err(ClaimError::OtherKey),
+            return if self.check() == lock.check {
+                Ok(self.clone())
+            } else {
+                Err(ClaimError::OtherKey)
             };
         };
         let root = WrappedRoot::parse(root)
             .ok_or(ClaimError::Damaged)?
             .unwrap(self, &lock.check)?;
-        match root.check() == lock.check {
-            true => Ok(root),
-            false => Err(ClaimError::Damaged),
+        if root.check() == lock.check {
+            Ok(root)
+        } else {
+            Err(ClaimError::Damaged)
         }
     }
 

@@ -71,9 +71,10 @@ impl WrappedRoot {
     pub(crate) fn unwrap(&self, master: &Keys, check: &[u8]) -> Result<Keys, ClaimError> {
         let given = text(&master.check());
         if given != self.master {
-            return Err(match self.previous.contains(&given) {
-                true => ClaimError::Rotated,
-                false => ClaimError::OtherKey,
+            return Err(if self.previous.contains(&given) {
+                ClaimError::Rotated
+            } else {
+                ClaimError::OtherKey
             });
         }
         self.decrypt(master, check).ok_or(ClaimError::Damaged)

@@ -60,9 +60,10 @@ pub(super) enum Reach {
 impl Reach {
     /// Returns the reach of a server that listens on this address.
     pub(super) fn of(address: IpAddr) -> Self {
-        match address.is_loopback() {
-            true => Self::Machine,
-            false => Self::Network,
+        if address.is_loopback() {
+            Self::Machine
+        } else {
+            Self::Network
         }
     }
 }

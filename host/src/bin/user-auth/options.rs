@@ -243,9 +243,10 @@ pub(super) fn without_empty_variables(command: Command) -> Command {
     command
         .mut_args(|argument| {
             let value = argument.get_env().and_then(env::var_os);
-            match value.is_some_and(|value| value.is_empty()) {
-                true => argument.env(None::<&'static str>),
-                false => argument,
+            if value.is_some_and(|value| value.is_empty()) {
+                argument.env(None::<&'static str>)
+            } else {
+                argument
             }
         })
         .mut_subcommands(without_empty_variables)

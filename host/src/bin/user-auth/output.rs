@@ -86,9 +86,10 @@ impl Screen {
 
     /// Returns a text in bold, if colours are used.
     pub(super) fn bold(self, text: &str) -> String {
-        match self.has_colour {
-            true => format!("\x1b[1m{text}\x1b[0m"),
-            false => text.to_owned(),
+        if self.has_colour {
+            format!("\x1b[1m{text}\x1b[0m")
+        } else {
+            text.to_owned()
         }
     }
 }

@@ -129,11 +129,10 @@ impl UserAuthCtx {
         let is_refused = matches!(error, StoreError::Refused(_));
         if self.may_log(reason.len()) {
             let store = self.shared().store.kind();
-            match is_refused {
-                true => {
-                    warn!(call, %error, store, "the component made a call that the store refused")
-                }
-                false => error!(call, %error, store, "the store failed"),
+            if is_refused {
+                warn!(call, %error, store, "the component made a call that the store refused")
+            } else {
+                error!(call, %error, store, "the store failed")
             }
         }
         Unavailable {

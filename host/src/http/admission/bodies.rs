@@ -88,8 +88,9 @@ async fn collect(
         kept.extend_from_slice(&data);
     }
     memory.shrink(kept.len());
-    match seen > limits.body_bytes {
-        true => Err(NotKept::TooLarge),
-        false => Ok(Kept { body: kept, memory }),
+    if seen > limits.body_bytes {
+        Err(NotKept::TooLarge)
+    } else {
+        Ok(Kept { body: kept, memory })
     }
 }

@@ -332,9 +332,10 @@ mod tests {
             let key = hash(name);
             limiter.mark_valid(key);
             for verifies in [verifies_first, !verifies_first] {
-                let (burst, check): (_, fn(&_, _, _) -> _) = match verifies {
-                    true => (3, Limiter::check_verification),
-                    false => (1, Limiter::check),
+                let (burst, check): (_, fn(&_, _, _) -> _) = if verifies {
+                    (3, Limiter::check_verification)
+                } else {
+                    (1, Limiter::check)
                 };
                 for _ in 0..burst {
                     assert_eq!(check(&limiter, Some(&key), source), Ok(()));

@@ -49,14 +49,16 @@ pub(crate) async fn handle(
     // What a key that is known asks for, and so which of its rates that counts for, is in
     // the body.
     let is_known = key.as_ref().is_some_and(|key| app.knows(key));
-    let charged = match is_known {
-        true => Ok(()),
-        false => app.count(key.as_ref(), from, Limiter::check),
+    let charged = if is_known {
+        Ok(())
+    } else {
+        app.count(key.as_ref(), from, Limiter::check)
     };
     let is_refused = charged.is_err() || app.lacks_key(&parts.headers);
-    let keep = match is_refused {
-        true => REFUSED_BYTES,
-        false => app.plugin.limits().body_bytes,
+    let keep = if is_refused {
+        REFUSED_BYTES
+    } else {
+        app.plugin.limits().body_bytes
     };
     let share = app.share(from);
     // Read in any case: most clients listen for an answer only once they have sent
@@ -94,9 +96,10 @@ pub(crate) async fn handle(
         drop(memory);
         answered
     };
-    let response = match takes_events(&parts.headers) {
-        true => sse::answer(call, id).await,
-        false => plain(call(Arc::new(NoClient)).await, id),
+    let response = if takes_events(&parts.headers) {
+        sse::answer(call, id).await
+    } else {
+        plain(call(Arc::new(NoClient)).await, id)
     };
     tracked(
         app.record_key_result(response, key),

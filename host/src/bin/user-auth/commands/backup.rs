@@ -72,21 +72,21 @@ impl Backup {
         let keys = master.claim(&*store).await.map_err(Failure::start)?;
 
         let began = Instant::now();
-        let extent = match is_file {
-            true => self.to_file(&*store, &keys).await?,
-            false => {
-                let written = write(&*store, &keys, io::stdout()).await?;
-                written.map(|(_, extent)| extent)
-            }
+        let extent = if is_file {
+            self.to_file(&*store, &keys).await?
+        } else {
+            let written = write(&*store, &keys, io::stdout()).await?;
+            written.map(|(_, extent)| extent)
         };
         let Some(extent) = extent else {
             return Ok(ExitCode::from(STOPPED));
         };
         let summary = summary(extent, began);
-        match is_file {
-            true => output::print(&summary.for_output())?,
+        if is_file {
+            output::print(&summary.for_output())?
+        } else {
             // Standard output is used by the backup.
-            false => output::print_error(&summary.for_people()),
+            output::print_error(&summary.for_people())
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -150,9 +150,10 @@ pub(crate) fn summary(extent: Extent, began: Instant) -> Summary {
 impl Summary {
     /// Returns the summary for standard output.
     pub(crate) fn for_output(self) -> String {
-        match io::stdout().is_terminal() {
-            true => self.for_people(),
-            false => format!("{}\n", Value::Object(self.0)),
+        if io::stdout().is_terminal() {
+            self.for_people()
+        } else {
+            format!("{}\n", Value::Object(self.0))
         }
     }
 

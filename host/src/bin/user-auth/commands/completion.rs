@@ -161,9 +161,10 @@ fn values(field: Option<Field<'_>>, begun: &str, prefix: &str) -> Vec<Completion
     let Some(field) = field else {
         return Vec::new();
     };
-    let choices = match field.is("boolean") {
-        true => vec!["true", "false"],
-        false => field.choices(),
+    let choices = if field.is("boolean") {
+        vec!["true", "false"]
+    } else {
+        field.choices()
     };
     let choices = choices
         .into_iter()

@@ -78,9 +78,10 @@ impl Show {
         self.listen.add_to(&mut flags);
         let config = configure(&flags, Level::WARN)?;
         let screen = Screen::of_output();
-        let text = match self.json || self.output.is_json(screen) {
-            true => output::json_line(&format!("{:#}", for_programs(&config))),
-            false => for_people(&config, screen),
+        let text = if self.json || self.output.is_json(screen) {
+            output::json_line(&format!("{:#}", for_programs(&config)))
+        } else {
+            for_people(&config, screen)
         };
         output::print(&text)?;
         Ok(ExitCode::SUCCESS)

@@ -229,9 +229,10 @@ fn take(called: Called, report: &mut Report) -> Result<Result<(), String>, Failu
 }
 
 async fn call(plugin: Plugin, number: u64, chunk: Chunk, dry_run: bool) -> Called {
-    let outcomes = match chunk.lines.is_empty() {
-        true => Ok(Vec::new()),
-        false => invoke(&plugin, &chunk, dry_run).await,
+    let outcomes = if chunk.lines.is_empty() {
+        Ok(Vec::new())
+    } else {
+        invoke(&plugin, &chunk, dry_run).await
     };
     Called {
         number,
@@ -253,9 +254,10 @@ async fn invoke(plugin: &Plugin, chunk: &Chunk, dry_run: bool) -> Result<Vec<Out
     };
     let output: Imports = serde_json::from_str(&output)
         .map_err(|error| format!("the component is broken: {error}"))?;
-    match output.users.len() == chunk.lines.len() {
-        true => Ok(output.users),
-        false => Err("the component is broken: it did not answer for each line".to_owned()),
+    if output.users.len() == chunk.lines.len() {
+        Ok(output.users)
+    } else {
+        Err("the component is broken: it did not answer for each line".to_owned())
     }
 }
 

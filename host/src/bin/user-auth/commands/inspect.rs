@@ -51,9 +51,10 @@ impl Inspect {
             .map_err(Failure::start)?;
         let limits = config.limits.0;
         let screen = Screen::of_output();
-        let text = match self.output.is_json(screen) {
-            true => for_programs(&inspection, &limits),
-            false => for_people(&inspection, &limits, screen),
+        let text = if self.output.is_json(screen) {
+            for_programs(&inspection, &limits)
+        } else {
+            for_people(&inspection, &limits, screen)
         };
         print(&text)?;
         Ok(ExitCode::SUCCESS)
@@ -104,9 +105,10 @@ fn listed(title: &str, interfaces: &[Interface], unknown: &str) -> String {
     let mut lines = format!("\n{title}\n");
     for interface in interfaces {
         let name = printable(&interface.name);
-        lines += &match interface.known {
-            true => format!("  {name}\n"),
-            false => format!("  {name}  ({unknown})\n"),
+        lines += &if interface.known {
+            format!("  {name}\n")
+        } else {
+            format!("  {name}  ({unknown})\n")
         };
     }
     lines

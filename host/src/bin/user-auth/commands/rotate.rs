@@ -57,15 +57,14 @@ impl RotateMasterKey {
         master.rotate(&new, &*store).await.map_err(Failure::start)?;
         let file = self.new_master_key_file.display();
         let screen = Screen::of_output();
-        let text = match self.output.is_json(screen) {
-            false => screen.wrapped(&output::printable_lines(&format!(
+        let text = if self.output.is_json(screen) {
+            let file = json!({"master_key_file": self.new_master_key_file});
+            output::json_line(&file.to_string())
+        } else {
+            screen.wrapped(&output::printable_lines(&format!(
                 "The master key is now the one in {file}. Put it in the place of the old one, which \
                  no longer opens the store.\n"
-            ))),
-            true => {
-                let file = json!({"master_key_file": self.new_master_key_file});
-                output::json_line(&file.to_string())
-            }
+            )))
         };
         output::print(&text)?;
         Ok(ExitCode::SUCCESS)

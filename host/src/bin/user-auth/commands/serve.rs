@@ -330,13 +330,15 @@ pub(crate) fn shutdown_signal() -> Result<impl Future<Output = ()>, Failure> {
 /// otherwise as a log line.
 fn announce(address: SocketAddr, store: &StoreLocation, has_tls: bool) {
     // Clients cannot connect to the unspecified address.
-    let reachable = match address.ip().is_unspecified() {
-        true => format!("127.0.0.1:{}", address.port()),
-        false => address.to_string(),
+    let reachable = if address.ip().is_unspecified() {
+        format!("127.0.0.1:{}", address.port())
+    } else {
+        address.to_string()
     };
-    let server = match has_tls {
-        true => format!("https://{reachable}"),
-        false => format!("http://{reachable}"),
+    let server = if has_tls {
+        format!("https://{reachable}")
+    } else {
+        format!("http://{reachable}")
     };
     let url = format!("{server}/mcp");
     if !io::stderr().is_terminal() {

@@ -87,9 +87,10 @@ impl fmt::Display for Mistakes {
 impl From<Mistakes> for Failure {
     fn from(mistakes: Mistakes) -> Self {
         let is_flag = |mistake: &Mistake| matches!(mistake.origin, Origin::Flag(_));
-        match mistakes.0.iter().all(is_flag) {
-            true => Self::usage(mistakes),
-            false => Self::start(mistakes),
+        if mistakes.0.iter().all(is_flag) {
+            Self::usage(mistakes)
+        } else {
+            Self::start(mistakes)
         }
     }
 }

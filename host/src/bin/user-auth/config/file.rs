@@ -61,10 +61,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Node, SyntaxError> {
         Some("toml") => false,
         _ => text.trim_start().starts_with('{'),
     };
-    match is_json {
-        true => json(text),
-        false => toml(text),
-    }
+    if is_json { json(text) } else { toml(text) }
 }
 
 fn json(text: &str) -> Result<Node, SyntaxError> {

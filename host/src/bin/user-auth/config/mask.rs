@@ -25,9 +25,10 @@ fn masked_text(text: &str, is_secret: bool) -> String {
         return url.to_string();
     }
     let Ok(mut url) = text.parse::<Url>() else {
-        return match is_secret && text.contains("://") {
-            true => MASK.to_owned(),
-            false => text.to_owned(),
+        return if is_secret && text.contains("://") {
+            MASK.to_owned()
+        } else {
+            text.to_owned()
         };
     };
     if url.password().is_some() {

@@ -61,13 +61,14 @@ pub(crate) fn schema() -> Value {
 fn name_variables(schema: &mut Value, path: &str) {
     for (name, property) in schema["properties"].as_object_mut().into_iter().flatten() {
         let path = join(path, name);
-        let sections = match property["anyOf"].is_array() {
-            true => property["anyOf"]
+        let sections = if property["anyOf"].is_array() {
+            property["anyOf"]
                 .as_array_mut()
                 .into_iter()
                 .flatten()
-                .collect(),
-            false => vec![&mut *property],
+                .collect()
+        } else {
+            vec![&mut *property]
         };
         let mut is_section = false;
         for section in sections {

@@ -106,9 +106,10 @@ impl Cors {
 
     /// The origins whose pages may call.
     pub(crate) fn origins(&self) -> &[String] {
-        match self.is_enabled() {
-            true => &self.allowed_origins,
-            false => &[],
+        if self.is_enabled() {
+            &self.allowed_origins
+        } else {
+            &[]
         }
     }
 }

@@ -95,12 +95,11 @@ impl Layers {
                 }
             } else if name.starts_with(PREFIX) && !secrets::is_known(name) && !is_link(name) {
                 let problem = unknown_variable(name);
-                match name.starts_with(SECURITY) {
-                    true => {
-                        let origin = Origin::Environment(name.to_owned());
-                        self.mistakes.add(&origin, "", problem);
-                    }
-                    false => warnings.push(format!("the variable {name} {problem}")),
+                if name.starts_with(SECURITY) {
+                    let origin = Origin::Environment(name.to_owned());
+                    self.mistakes.add(&origin, "", problem);
+                } else {
+                    warnings.push(format!("the variable {name} {problem}"))
                 }
             }
         }

@@ -73,10 +73,11 @@ impl Default for Tokens {
 /// The component expects one text, separated by commas.
 fn names<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
     let names: Vec<String> = Deserialize::deserialize(input)?;
-    match names.iter().any(|name| name.contains(',')) {
-        true => Err(de::Error::custom(
+    if names.iter().any(|name| name.contains(',')) {
+        Err(de::Error::custom(
             "the name of a service cannot contain a comma",
-        )),
-        false => Ok(names),
+        ))
+    } else {
+        Ok(names)
     }
 }

@@ -25,9 +25,10 @@ pub(crate) fn for_people(output: Value, operation: &Operation, screen: Screen) -
     let pictures: Vec<(String, Value)> = take(&mut rest, is_picture);
     let mut parts = Vec::new();
     let lines = |object: &Map<String, Value>| screen.lines(object, "");
-    let rest = match rest.is_empty() {
-        true => None,
-        false => Some(lines(&rest)),
+    let rest = if rest.is_empty() {
+        None
+    } else {
+        Some(lines(&rest))
     };
     match (lists.as_slice(), rest) {
         ([(_, list)], None) => parts.push(rows(list, screen)),
@@ -83,9 +84,12 @@ fn rows(list: &Value, screen: Screen) -> String {
 /// Paints light on dark, whatever the colours of the terminal: not every QR code reader
 /// accepts inverted codes.
 fn painted(picture: &str, screen: Screen) -> String {
-    let lines = picture.lines().map(|line| match screen.has_colour {
-        true => format!("\x1b[97;40m{line}\x1b[0m\n"),
-        false => format!("{line}\n"),
+    let lines = picture.lines().map(|line| {
+        if screen.has_colour {
+            format!("\x1b[97;40m{line}\x1b[0m\n")
+        } else {
+            format!("{line}\n")
+        }
     });
     lines.collect()
 }

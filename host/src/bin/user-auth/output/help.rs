@@ -16,9 +16,10 @@ pub(crate) fn of_call(mut program: Command, operations: &[Operation], screen: Sc
     let mut text = String::new();
     if let Some(call) = program.find_subcommand_mut("call") {
         let help = call.render_help();
-        text = match screen.has_colour {
-            true => help.ansi().to_string(),
-            false => help.to_string(),
+        text = if screen.has_colour {
+            help.ansi().to_string()
+        } else {
+            help.to_string()
         };
     }
     if operations.is_empty() {
@@ -43,9 +44,10 @@ pub(crate) fn of_operation(operation: &Operation, screen: Screen) -> String {
     let mut rows = Vec::new();
     for field in &fields {
         let written = printable(&field.usage());
-        usage += &match field.is_required && !field.is_secret() {
-            true => format!(" {written}"),
-            false => format!(" [{written}]"),
+        usage += &if field.is_required && !field.is_secret() {
+            format!(" {written}")
+        } else {
+            format!(" [{written}]")
         };
         let asked = match (field.is_required, field.is_secret()) {
             (true, true) => " The command asks for it if it is left out.",
@@ -64,12 +66,11 @@ pub(crate) fn of_operation(operation: &Operation, screen: Screen) -> String {
         text += &grid(&rows, "  ", width);
     }
     let is_asked = |field: &Field<'_>| field.is_required && field.is_secret();
-    let advice = match fields.iter().any(is_asked) {
-        true => {
-            "It is best to leave a secret out here, where other users of the machine could see it: \
+    let advice = if fields.iter().any(is_asked) {
+        "It is best to leave a secret out here, where other users of the machine could see it: \
              enter it at the prompt, or pass it with `--password-stdin` or `--json -`. "
-        }
-        false => "",
+    } else {
+        ""
     };
     let advice = format!("{advice}`user-auth call --help` shows the options.");
     text += &format!("\n{}", wrapped(&advice, width));

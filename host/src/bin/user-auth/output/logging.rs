@@ -41,10 +41,11 @@ pub(crate) fn start(
         is_text,
         has_colour,
     });
-    let log = match is_text {
-        true => log.with_ansi(has_colour).event_format(text::Text).boxed(),
+    let log = if is_text {
+        log.with_ansi(has_colour).event_format(text::Text).boxed()
+    } else {
         // The innermost span identifies the request of a line.
-        false => log.json().flatten_event(true).with_span_list(false).boxed(),
+        log.json().flatten_event(true).with_span_list(false).boxed()
     };
     let spans = traces
         .map(|(url, runtime)| Otlp::start(url, runtime.clone()).map_err(Failure::start))

@@ -9,9 +9,10 @@ use crate::failure::Failure;
 /// Returns a progress bar for this many bytes, or a spinner if the number is unknown.
 /// Hidden if standard error is not a terminal.
 pub(crate) fn bar(bytes: Option<u64>) -> Result<ProgressBar, Failure> {
-    let target = match io::stderr().is_terminal() {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
+    let target = if io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
     };
     let template = match bytes {
         Some(_) => "{bar:30} {percent:>3}%  {msg}  ETA {eta}",

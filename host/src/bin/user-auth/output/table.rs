@@ -111,18 +111,22 @@ pub(crate) fn table(rows: &[&Map<String, Value>], screen: Screen) -> String {
     table.set_style(TableComponent::HeaderLines, '-');
     table.set_header(shown.iter().map(|column| column.title()));
     for row in 0..rows.len() {
-        table.add_row(shown.iter().map(|column| match is_narrow {
-            true => &column.narrow_cells[row],
-            false => &column.cells[row],
+        table.add_row(shown.iter().map(|column| {
+            if is_narrow {
+                &column.narrow_cells[row]
+            } else {
+                &column.cells[row]
+            }
         }));
     }
     let last = shown.len().saturating_sub(1);
     for (index, (made, column)) in table.column_iter_mut().zip(&shown).enumerate() {
         let gap = if index == last { 0 } else { GAP as u16 };
         made.set_padding((0, gap));
-        let least = match is_narrow {
-            true => column.narrow_width,
-            false => column.least_width,
+        let least = if is_narrow {
+            column.narrow_width
+        } else {
+            column.least_width
         };
         let least = least as u16 + gap;
         made.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
@@ -131,9 +135,10 @@ pub(crate) fn table(rows: &[&Map<String, Value>], screen: Screen) -> String {
     let mut is_header = true;
     for line in table.trim_fmt().lines() {
         is_header &= !line.starts_with('-');
-        text += &match is_header {
-            true => screen.bold(line),
-            false => line.to_owned(),
+        text += &if is_header {
+            screen.bold(line)
+        } else {
+            line.to_owned()
         };
         text.push('\n');
     }
@@ -170,9 +175,10 @@ impl Column {
     fn of(name: &str, rows: &[&Map<String, Value>]) -> Column {
         let values = || rows.iter().map(|row| row.get(name).unwrap_or(&Value::Null));
         let cells: Vec<String> = values().map(cell).collect();
-        let narrow_cells = match ESSENTIAL.contains(&name) {
-            true => cells.iter().map(|cell| folded(cell)).collect(),
-            false => cells.clone(),
+        let narrow_cells = if ESSENTIAL.contains(&name) {
+            cells.iter().map(|cell| folded(cell)).collect()
+        } else {
+            cells.clone()
         };
         let mut column = Column {
             name: printable(name),
@@ -192,10 +198,7 @@ impl Column {
         let widths = column.cells.iter().map(|cell| cell.width());
         let width = widths.max().unwrap_or(0);
         let is_time = column.cells.iter().any(|cell| is_time(cell));
-        column.least_width = word_width.max(match is_time {
-            true => width,
-            false => width.min(PROSE),
-        });
+        column.least_width = word_width.max(if is_time { width } else { width.min(PROSE) });
         column
     }
 

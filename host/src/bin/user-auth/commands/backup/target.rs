@@ -41,9 +41,10 @@ impl Target {
         let Target { temporary, path } = self;
         let unwritable = |error| unwritable(&path, &error);
         file.sync_all().map_err(unwritable)?;
-        let named = match force {
-            true => temporary.replace(&path),
-            false => temporary.claim(&path),
+        let named = if force {
+            temporary.replace(&path)
+        } else {
+            temporary.claim(&path)
         };
         named.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => taken(&path),

@@ -142,9 +142,10 @@ fn question(operation: &Operation, input: &Map<String, Value>) -> String {
             other => format!("{name} {other}"),
         })
         .collect();
-    let question = match named.is_empty() {
-        true => format!("{what}?"),
-        false => format!("{what}: {}?", named.join(", ")),
+    let question = if named.is_empty() {
+        format!("{what}?")
+    } else {
+        format!("{what}: {}?", named.join(", "))
     };
     format!("{} [y/N] ", output::printable(&question))
 }

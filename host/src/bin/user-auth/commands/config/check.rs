@@ -51,9 +51,10 @@ async fn check(config: &Config) -> Result<(), Failure> {
     .filter_map(Result::err)
     .map(|failure| failure.to_string())
     .collect();
-    match problems.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::start(problems.join("\n"))),
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::start(problems.join("\n")))
     }
 }
 

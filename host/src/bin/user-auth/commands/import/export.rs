@@ -103,12 +103,13 @@ impl Export {
             };
             portions.push(number, std::mem::take(&mut unused_bytes), user)
         })?;
-        match found && number > 0 {
-            true => Ok(()),
-            false => Err(Stop::Broken(format!(
+        if found && number > 0 {
+            Ok(())
+        } else {
+            Err(Stop::Broken(format!(
                 "the file has no users; {}",
                 self.advice()
-            ))),
+            )))
         }
     }
 

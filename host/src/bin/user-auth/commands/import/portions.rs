@@ -78,18 +78,16 @@ impl<'a> Portions<'a> {
         }
         let is_full = chunk.lines.len() + chunk.problems.len() >= MAX_USERS
             || chunk.users.len() >= MAX_CHUNK_BYTES;
-        match is_full {
-            true => self.flush(),
-            false => Ok(()),
-        }
+        if is_full { self.flush() } else { Ok(()) }
     }
 
     /// Sends what there is.
     pub(super) fn flush(&mut self) -> Result<(), Stop> {
         let chunk = std::mem::take(&mut self.chunk);
-        match chunk.first_line == 0 || (self.send)(chunk) {
-            true => Ok(()),
-            false => Err(Stop::Unwanted),
+        if chunk.first_line == 0 || (self.send)(chunk) {
+            Ok(())
+        } else {
+            Err(Stop::Unwanted)
         }
     }
 }

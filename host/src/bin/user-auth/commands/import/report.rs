@@ -60,10 +60,7 @@ pub(super) struct Errors {
 pub(super) fn open_errors(path: &Path, input: &Input, adds: bool) -> Result<Errors, Failure> {
     let unwritable = |error| unwritable(path, &error);
     // Emptied only when it is known to be another.
-    let existing = match adds {
-        true => Existing::Kept,
-        false => Existing::Open,
-    };
+    let existing = if adds { Existing::Kept } else { Existing::Open };
     let file =
         open_output(path, existing).map_err(|error| Failure::usage(format!("the file {error}")))?;
     // Terminals and pipes keep nothing that could be lost.
@@ -213,9 +210,10 @@ impl Report {
         self.bar.finish_and_clear();
         self.complain_of_the_rest();
         let lines = format!("{}s", self.noun);
-        let imported = match self.is_dry_run {
-            true => "would_import",
-            false => "imported",
+        let imported = if self.is_dry_run {
+            "would_import"
+        } else {
+            "imported"
         };
         let mut summary = Map::new();
         for (name, value) in [
@@ -235,9 +233,10 @@ impl Report {
                 "not all was read; go on with --from-line {line}\n"
             ));
         }
-        match io::stdout().is_terminal() {
-            true => output::print(&output::lines(&summary, "", output::wants_colour())),
-            false => output::print(&format!("{}\n", Value::Object(summary))),
+        if io::stdout().is_terminal() {
+            output::print(&output::lines(&summary, "", output::wants_colour()))
+        } else {
+            output::print(&format!("{}\n", Value::Object(summary)))
         }
     }
 

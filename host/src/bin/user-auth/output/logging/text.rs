@@ -33,9 +33,10 @@ where
         SystemTime.format_time(&mut Writer::new(&mut time))?;
         time.truncate(SECONDS);
         let level = *event.metadata().level();
-        match writer.has_ansi_escapes() {
-            true => write!(writer, "\x1b[2m{time}Z\x1b[0m {} ", coloured(level))?,
-            false => write!(writer, "{time}Z {level:<5} ")?,
+        if writer.has_ansi_escapes() {
+            write!(writer, "\x1b[2m{time}Z\x1b[0m {} ", coloured(level))?
+        } else {
+            write!(writer, "{time}Z {level:<5} ")?
         }
         let mut told = Told::default();
         event.record(&mut told);
@@ -107,9 +108,10 @@ impl Told {
         let mut line = printable(&self.message);
         for (name, value) in &self.fields {
             let value = printable(value);
-            line += &match value.contains(' ') {
-                true => format!("  {name}=\"{value}\""),
-                false => format!("  {name}={value}"),
+            line += &if value.contains(' ') {
+                format!("  {name}=\"{value}\"")
+            } else {
+                format!("  {name}={value}")
             };
         }
         line
@@ -139,9 +141,10 @@ fn audited(record: &str) -> Option<String> {
     if !account.trim_start_matches('0').is_empty() {
         line += &format!(": account {account}");
     }
-    match actor == account {
-        true => line += ", by its owner",
-        false => line += &format!(", by {actor}"),
+    if actor == account {
+        line += ", by its owner"
+    } else {
+        line += &format!(", by {actor}")
     }
     if let Some(source) = text("source").filter(|source| !source.is_empty()) {
         line += &format!(" from {source}");

@@ -69,10 +69,13 @@ impl User {
     pub(super) fn with_email(self, record: &Record, is_verified: bool) -> User {
         match text(record, "email") {
             None => self,
-            Some(email) => match is_verified {
-                true => self.with("email", email).with("email_verified", true),
-                false => self.with("email", email),
-            },
+            Some(email) => {
+                if is_verified {
+                    self.with("email", email).with("email_verified", true)
+                } else {
+                    self.with("email", email)
+                }
+            }
         }
     }
 
@@ -84,9 +87,10 @@ impl User {
     }
 
     pub(super) fn disabled(self, is_disabled: bool) -> User {
-        match is_disabled {
-            true => self.with("disabled", true),
-            false => self,
+        if is_disabled {
+            self.with("disabled", true)
+        } else {
+            self
         }
     }
 
