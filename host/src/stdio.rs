@@ -1,4 +1,5 @@
-//! MCP over standard input and output, one JSON message per line.
+//! MCP over standard input and output, one JSON message per line. What a message
+//! means is up to the component.
 
 mod lines;
 mod scope;

@@ -1,5 +1,5 @@
 //! Traces (W3C Trace Context): the trace of a request, and the spans from the request
-//! over its operations to their calls to the store.
+//! over its operations to their calls to the store. Where log lines go is up to the program.
 //!
 //! A request has a span at level INFO, so that its trace id is in every line logged
 //! meanwhile. The spans below it are at DEBUG, and cost nothing unless they are

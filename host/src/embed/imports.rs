@@ -1,4 +1,5 @@
-//! Implementations of the component's imports, one file per interface.
+//! Implementations of the component's imports, one file per interface. What they stand on,
+//! such as stores, the queue of messages or the threads for hashes, is in folders of its own.
 //!
 //! Each call counts against [`Limits::host_calls_per_call`](crate::Limits); a component
 //! that exceeds it is trapped.

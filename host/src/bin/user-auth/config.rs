@@ -1,4 +1,5 @@
-//! The configuration from a file, the environment and the options of the program.
+//! The configuration from a file, the environment and the options of the program. The
+//! options of single commands are with the commands.
 //!
 //! Each section is one file below, which defines its keys: meaning, defaults and
 //! bounds. The JSON Schema is derived from that, and the environment names and the

@@ -1,4 +1,5 @@
-//! `user-auth import`.
+//! `user-auth import`: reads users in portions, and reports what became of each. Which users
+//! and hashes are valid is up to the component.
 
 mod export;
 mod lines;
