@@ -14,8 +14,8 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use user_auth_host::api::{McpRequest, Transport};
 use user_auth_host::client::NoClient;
-use user_auth_host::store::MemoryStore;
 use user_auth_host::http::{self, HostPolicy};
+use user_auth_host::store::MemoryStore;
 use user_auth_host::{Keys, Limits, Plugin};
 use user_auth_tests::{Options, PASSWORD, built, command, folder};
 
