@@ -15,8 +15,8 @@ const SCHEMAS: &str = "dispatch/schemas.jsonl";
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build");
-    // Cargo sets it for every build script.
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("OUT_DIR is not set"))?;
+    let out = PathBuf::from(out);
     let passwords = read(PASSWORDS)?;
     pack(passwords.as_bytes(), &out.join("common-passwords.txt"))?;
     let schemas = read(SCHEMAS)?;

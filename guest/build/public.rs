@@ -26,7 +26,8 @@ pub fn of(schemas: &str) -> io::Result<String> {
         for side in [Side::Input, Side::Output] {
             simplify(&mut schemas[side.name()], side);
         }
-        let name = schemas["name"].as_str().unwrap_or_default().to_owned();
+        let name = schemas["name"].as_str();
+        let name = name.ok_or_else(|| io::Error::other(format!("line {number} has no name")))?;
         let both = json!({"input": schemas["input"], "output": schemas["output"]});
         public += &format!("{name} {both}\n");
     }

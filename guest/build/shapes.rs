@@ -14,7 +14,8 @@ pub fn of(schemas: &str) -> io::Result<String> {
         let schemas: Value = serde_json::from_str(line).map_err(|error| {
             io::Error::other(format!("line {number} of the schemas is no JSON: {error}"))
         })?;
-        let name = schemas["name"].as_str().unwrap_or_default();
+        let name = schemas["name"].as_str();
+        let name = name.ok_or_else(|| io::Error::other(format!("line {number} has no name")))?;
         shapes += &format!("{name} {}\n", shape(&schemas["input"]));
     }
     Ok(shapes)

@@ -8,7 +8,7 @@ use miniz_oxide::inflate::decompress_to_vec;
 /// A file that the build script compressed.
 pub struct Packed {
     packed: &'static [u8],
-    unpacked: OnceLock<Vec<u8>>,
+    unpacked: OnceLock<String>,
 }
 
 impl Packed {
@@ -20,17 +20,20 @@ impl Packed {
         }
     }
 
-    /// Returns the uncompressed bytes.
-    pub fn bytes(&self) -> &[u8] {
-        // The build script's own output can always be inflated.
-        self.unpacked
-            .get_or_init(|| decompress_to_vec(self.packed).unwrap_or_default())
-    }
-
     /// Returns the uncompressed text.
     pub fn text(&self) -> &str {
-        str::from_utf8(self.bytes()).unwrap_or_default()
+        self.unpacked.get_or_init(|| inflate(self.packed))
     }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "the build script packs nothing but text, and an empty text in its place would \
+        allow every common password"
+)]
+fn inflate(packed: &[u8]) -> String {
+    let unpacked = decompress_to_vec(packed).expect("the build script deflated it");
+    String::from_utf8(unpacked).expect("the build script packs text")
 }
 
 /// Embeds the asset that the build script compressed under this name.

@@ -237,7 +237,8 @@ fn check_content(headers: &[(String, Vec<u8>)]) -> Result<(), Response> {
 /// What the `Content-Type` is, if it is not JSON.
 fn other_content_type(value: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(value);
-    let essence = text.split(';').next().unwrap_or_default().trim();
+    let essence = text.split_once(';').map_or(&*text, |(essence, _)| essence);
+    let essence = essence.trim();
     (!essence.eq_ignore_ascii_case("application/json")).then(|| essence.to_owned())
 }
 

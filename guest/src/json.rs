@@ -7,6 +7,7 @@ mod node;
 
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{self, DeserializeOwned, Error as _, Expected, Unexpected};
 use serde_json::{Map, Number, Value};
 
@@ -115,9 +116,27 @@ pub fn whole(number: &Number) -> Number {
 }
 
 /// As JSON text.
-pub fn text(value: &Value) -> String {
-    // Only a map with keys that are no strings fails, and JSON has none.
-    serde_json::to_string(value).unwrap_or_default()
+pub fn text<T: Serialize>(value: &T) -> String {
+    representable(serde_json::to_string(value))
+}
+
+/// Serialises a value as JSON bytes.
+pub fn to_vec<T: Serialize>(value: &T) -> Vec<u8> {
+    representable(serde_json::to_vec(value))
+}
+
+/// Converts a value into a JSON value.
+pub fn to_value<T: Serialize>(value: T) -> Value {
+    representable(serde_json::to_value(value))
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "serialisation fails only for maps whose keys are not strings, and no type of \
+        this crate contains one"
+)]
+fn representable<T>(serialised: serde_json::Result<T>) -> T {
+    serialised.expect("JSON can represent all types of this crate")
 }
 
 impl Mismatch {

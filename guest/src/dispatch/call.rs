@@ -12,6 +12,7 @@ use crate::domain::access::authority;
 use crate::domain::context::Context;
 use crate::domain::trail::Trail;
 use crate::error::Result;
+use crate::json;
 use crate::ports::Ended;
 
 /// Runs an operation, if the caller may, and counts it. `input` is what it was called
@@ -22,7 +23,7 @@ pub fn call<O: Operation>(operation: O, input: &Value, context: &Context) -> Res
         trail.took(shown(input, O::NAME, trail));
         let output = authorized(operation, context)?;
         if trail.is_wanted() {
-            trail.names(&serde_json::to_value(&output).unwrap_or_default());
+            trail.names(&json::to_value(&output));
         }
         Ok(output)
     })
@@ -61,8 +62,7 @@ fn run_one<O: Operation>(input: Value, shown: Option<String>, context: &Context)
     // Where fields are wrong, a secret may stand in one that is for none.
     context.trail.took(shown);
     let output = authorized(operation, context)?;
-    // Outputs are plain structs, which JSON can always say.
-    Ok(serde_json::to_value(output).unwrap_or_default())
+    Ok(json::to_value(output))
 }
 
 fn authorized<O: Operation>(operation: O, context: &Context) -> Result<O::Output> {

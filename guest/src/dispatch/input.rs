@@ -184,7 +184,8 @@ fn take_malformed(
         let Some(mismatch) = again(&input) else {
             return problems;
         };
-        let field = mismatch.path.split(['.', '[']).next().unwrap_or_default();
+        let field = mismatch.path.split_once(['.', '[']);
+        let field = field.map_or(mismatch.path.as_str(), |(field, _)| field);
         let Value::Object(rest) = input else {
             return problems;
         };

@@ -29,8 +29,24 @@ pub struct Schemas {
 
 impl Schemas {
     /// Returns the description of the operation, from the documentation of its type.
+    #[expect(
+        clippy::expect_used,
+        reason = "a test checks that every operation has one"
+    )]
     pub fn description(&self) -> &str {
-        self.input["description"].as_str().unwrap_or_default()
+        let description = self.input["description"].as_str();
+        description.expect("every operation has a description")
+    }
+
+    /// Removes the description from the schema of the input, and returns it.
+    #[expect(
+        clippy::expect_used,
+        reason = "a test checks that every operation has one"
+    )]
+    pub fn take_description(&mut self) -> Value {
+        let input = self.input.as_object_mut();
+        let description = input.and_then(|input| input.remove("description"));
+        description.expect("every operation has a description")
     }
 
     /// Marks every secret string of the input with the format `password`.
@@ -41,28 +57,42 @@ impl Schemas {
 
 /// Returns the schemas of all operations, in the order of the table.
 pub fn all() -> impl Iterator<Item = Schemas> {
-    SCHEMAS.text().lines().map(|line| {
-        let (_, schemas) = line.split_once(' ').unwrap_or_default();
-        read(schemas)
-    })
+    lines(SCHEMAS.text()).map(|(_, schemas)| read(schemas))
 }
 
 /// Returns the schemas of an operation, which must exist.
+#[expect(
+    clippy::expect_used,
+    reason = "a test checks that every operation has schemas"
+)]
 pub fn of(operation: &str) -> Schemas {
-    read(find(SCHEMAS.text(), operation).unwrap_or_default())
+    read(find(SCHEMAS.text(), operation).expect("every operation has schemas"))
 }
 
 /// Returns the shape of an input: the names, types and secrecy of its fields, and which
-/// are required.
+/// are required. The operation must exist.
+#[expect(
+    clippy::expect_used,
+    reason = "a test checks that every operation has a shape"
+)]
 pub fn shape(operation: &str) -> Value {
-    find(SHAPES, operation).map_or(Value::Null, parse)
+    parse(find(SHAPES, operation).expect("every operation has a shape"))
 }
 
 /// Returns the rest of the line that begins with this name.
 fn find(file: &'static str, operation: &str) -> Option<&'static str> {
-    let mut lines = file.lines().filter_map(|line| line.split_once(' '));
-    let (_, found) = lines.find(|(name, _)| *name == operation)?;
+    let (_, found) = lines(file).find(|(name, _)| *name == operation)?;
     Some(found)
+}
+
+/// Returns the lines as the build script writes them: a name and JSON.
+#[expect(
+    clippy::expect_used,
+    reason = "the build script writes both on every line"
+)]
+fn lines(file: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = file.lines();
+    lines.map(|line| line.split_once(' ').expect("a name and JSON"))
 }
 
 fn read(schemas: &str) -> Schemas {
@@ -73,9 +103,12 @@ fn read(schemas: &str) -> Schemas {
     }
 }
 
-// A test checks that every operation has a line that can be parsed.
+#[expect(
+    clippy::expect_used,
+    reason = "the build script wrote the line from a parsed value"
+)]
 fn parse(line: &str) -> Value {
-    json::parse(line.as_bytes()).unwrap_or_default()
+    json::parse(line.as_bytes()).expect("the build script writes JSON")
 }
 
 fn mark_secrets(schema: &mut Value, shape: &Value) {
@@ -133,6 +166,12 @@ mod tests {
             let found = of(definition.name);
             assert_eq!(found.input, listed.input, "{}", definition.name);
             assert_eq!(found.output, listed.output, "{}", definition.name);
+            assert_eq!(
+                shape(definition.name)["type"],
+                "object",
+                "{}",
+                definition.name
+            );
             assert_eq!(listed.input["type"], "object", "{}", definition.name);
             assert!(!listed.description().is_empty(), "{}", definition.name);
         }
@@ -201,6 +240,5 @@ mod tests {
         let data = &any.input["properties"]["data"];
         assert_eq!(data["format"], json!(null), "it is not a secret string");
         assert_eq!(data["properties"]["password"]["format"], "password");
-        assert!(shape("no_such").is_null());
     }
 }

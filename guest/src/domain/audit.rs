@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::context::{self, Context};
 use crate::error::Result;
+use crate::json;
 use crate::ports::{Expect, Ports};
 use crate::storage::batch::Batch;
 use crate::storage::record::{self, Found, Stored};
@@ -238,7 +239,7 @@ impl Chain {
             seq,
             seal: record.seal.clone(),
         };
-        batch.audit_line(serde_json::to_string(&record).unwrap_or_default());
+        batch.audit_line(json::text(&record));
         batch.put(
             Chain::record_key(self.account, seq),
             Expect::Absent,
@@ -323,7 +324,6 @@ pub(super) fn seal_of(record: &AuditRecord, context: &Context) -> Result<String>
 }
 
 fn seal(record: &AuditRecord, context: &Context) -> Result<String> {
-    let unsealed = serde_json::to_vec(record).unwrap_or_default();
-    let seal = mac::of("audit-chain", &unsealed, &context.ports)?;
+    let seal = mac::of("audit-chain", &json::to_vec(record), &context.ports)?;
     Ok(mac::to_hex(&seal))
 }

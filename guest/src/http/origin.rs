@@ -131,7 +131,7 @@ fn is_name(text: &str) -> bool {
         let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         (1..=MAX_LABEL_BYTES).contains(&label.len()) && label.bytes().all(is_good)
     };
-    let last = text.rsplit('.').next().unwrap_or_default();
+    let last = text.rsplit_once('.').map_or(text, |(_, last)| last);
     let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
         || last
             .get(..2)

@@ -95,11 +95,15 @@ pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcErro
         Some(version) if !modern_meta && message.method != "server/discover" => {
             Ok(Era::Handshake(version))
         }
-        _ if !modern_meta && header.is_some_and(|version| !is_spoken(version)) => {
-            let message = "The header mcp-protocol-version names a version that is not spoken here";
-            Err(unsupported(message, header.unwrap_or_default()))
-        }
         _ => {
+            if let Some(version) = header
+                && !modern_meta
+                && !is_spoken(version)
+            {
+                let problem =
+                    "The header mcp-protocol-version names a version that is not spoken here";
+                return Err(unsupported(problem, version));
+            }
             check_modern(message, meta, request)?;
             Ok(Era::Modern)
         }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::ground::{self, AuthoritySource};
 use super::record::Stored;
 use crate::error::{AuthError, Result};
+use crate::json;
 use crate::ports::{Expect, Mutation, Outcome, Ports, Severity};
 
 /// What the batches of an actor expect besides what they say themselves.
@@ -62,7 +63,7 @@ impl Batch {
             self.delete(after, Expect::Any);
         }
         let expect = Expect::At(old.version.clone());
-        self.write(new.record_key(), expect, Some(to_bytes(new)), None)
+        self.write(new.record_key(), expect, Some(json::to_vec(new)), None)
     }
 
     /// Deletes an authority record that must be as it was read.
@@ -75,7 +76,7 @@ impl Batch {
     /// Writes a marker that lives longer than any call.
     pub fn mark(&mut self, mark: String) -> &mut Batch {
         self.marks.push(mark.clone());
-        let put = Some(to_bytes(&()));
+        let put = Some(json::to_vec(&()));
         self.write(mark, Expect::Any, put, Some(ground::MARK_TTL_MS))
     }
 
@@ -89,7 +90,7 @@ impl Batch {
         ttl_ms: Option<u64>,
     ) -> &mut Batch {
         self.is_unmarked |= ground::is_authority_source(&key) && expect != Expect::Absent;
-        self.write(key, expect, Some(to_bytes(value)), ttl_ms)
+        self.write(key, expect, Some(json::to_vec(value)), ttl_ms)
     }
 
     /// Deletes a record if the expectation holds.
@@ -161,7 +162,7 @@ impl Batch {
             .map(|mark| Mutation {
                 key: mark.clone(),
                 expect: Expect::Absent,
-                put: Some(to_bytes(&())),
+                put: Some(json::to_vec(&())),
                 ttl_ms: Some(ground::ANNOUNCED_TTL_MS),
             })
             .collect();
@@ -170,10 +171,4 @@ impl Batch {
         }
         Ok(())
     }
-}
-
-/// Serialises a value for the store.
-fn to_bytes<T: Serialize>(value: &T) -> Vec<u8> {
-    // Only maps whose keys are not strings fail here, and no record contains one.
-    serde_json::to_vec(value).unwrap_or_default()
 }

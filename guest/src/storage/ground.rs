@@ -13,6 +13,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::json;
 use crate::types::id::Id;
 
 /// The lifetime of a marker: longer than any call that began before it.
@@ -49,9 +50,7 @@ pub fn is_authority_source(key: &str) -> bool {
 
 /// Condenses several fields into a basis, which is the same for the same values.
 pub fn digest<T: Serialize>(values: &T) -> String {
-    // Only maps whose keys are not strings fail here.
-    let bytes = serde_json::to_vec(values).unwrap_or_default();
     let mut digest = [0; 16];
-    digest.copy_from_slice(&Sha256::digest(bytes)[..16]);
+    digest.copy_from_slice(&Sha256::digest(json::to_vec(values))[..16]);
     Id::from_bytes(digest).to_string()
 }

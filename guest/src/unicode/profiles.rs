@@ -54,7 +54,7 @@ fn all_allowed(text: &str, allowed: impl Fn(&str, char) -> bool) -> Result<(), U
         return Err(Unfit::Empty);
     }
     for (index, (at, c)) in text.char_indices().enumerate() {
-        let before = text.get(..at).unwrap_or_default();
+        let before = &text[..at];
         if !allowed(before, c) {
             return Err(Unfit::at(index, c));
         }

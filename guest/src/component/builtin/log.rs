@@ -72,8 +72,12 @@ impl Telemetry for Log<'_> {
         });
     }
 
+    #[expect(
+        clippy::expect_used,
+        reason = "the record was serialised by this component"
+    )]
     fn audited(&self, record: &str) {
-        let record = json::parse(record.as_bytes()).unwrap_or_default();
+        let record = json::parse(record.as_bytes()).expect("a serialised record");
         let fields = json::fields([("record", record)]);
         if least() <= rank(Severity::Info).0 {
             write(self.clock.now(), "info", "audited", &fields);

@@ -137,7 +137,7 @@ impl Guest for Component {
     fn operations() -> String {
         let views = operations::operations().into_iter().zip(operations::TABLE);
         let views = views.map(|(view, definition)| {
-            let mut view = serde_json::to_value(view).unwrap_or_default();
+            let mut view = json::to_value(view);
             view["annotations"] = definition.effect.annotations(definition.title);
             view
         });
@@ -166,7 +166,7 @@ fn run<T>(
         code: error.kind.code(),
         operation: error.operation.unwrap_or(operation).to_owned(),
         timestamp: ports::all().clock.now().to_rfc3339(),
-        details: serde_json::to_string(&error.details).unwrap_or_default(),
+        details: json::text(&error.details),
         message: error.message.clone(),
     })
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Host;
 use crate::component::contract::imports::telemetry;
+use crate::json;
 use crate::ports::{Audit, Credential, Ended, Severity, Telemetry};
 
 impl Telemetry for Host {
@@ -14,8 +15,7 @@ impl Telemetry for Host {
             Severity::Warn => telemetry::Severity::Warn,
             Severity::Error => telemetry::Severity::Error,
         };
-        let fields = serde_json::to_string(fields).unwrap_or_default();
-        telemetry::log(severity, message, &fields);
+        telemetry::log(severity, message, &json::text(fields));
     }
 
     fn operation_began(&self, operation: &str) -> bool {

@@ -119,7 +119,7 @@ fn follow(
     // was added.
     let record = json::from_slice::<AuditRecord>(&entry.value)
         .ok()
-        .filter(|record| serde_json::to_vec(record).is_ok_and(|bytes| bytes == entry.value));
+        .filter(|record| json::to_vec(record) == entry.value);
     let Some(record) = record.filter(|_| entry.key == key) else {
         return broken(Problem::Altered);
     };

@@ -195,7 +195,8 @@ fn names(domain: &str) -> impl Iterator<Item = &str> {
 /// Returns the host of a URL, or the whole text if it is not a URL.
 fn host(issuer: &str) -> &str {
     let rest = issuer.split_once("://").map_or(issuer, |(_, rest)| rest);
-    rest.split(['/', ':', '?', '#']).next().unwrap_or_default()
+    rest.split_once(['/', ':', '?', '#'])
+        .map_or(rest, |(host, _)| host)
 }
 
 /// Reports whether a password consists of one word, any number of times, and otherwise of

@@ -251,8 +251,7 @@ fn split(token: &str) -> Option<(&str, &str, &str, &str)> {
 }
 
 fn encode<T: Serialize>(part: &T) -> String {
-    // Neither part contains anything that JSON cannot represent.
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).unwrap_or_default())
+    URL_SAFE_NO_PAD.encode(json::to_vec(part))
 }
 
 /// Decodes strictly: no padding, no white space, and zero in the unused bits of the last

@@ -143,9 +143,10 @@ impl SigningKeys {
 
 /// Returns the store key of the marker that the signing key of a session's token was ended
 /// early.
+#[expect(clippy::expect_used, reason = "an id is written as 32 digits")]
 pub fn ended_key(kid: Id, session_id: Id) -> String {
     let lane = session_id.to_string().chars().next();
-    ended_mark(kid, lane.unwrap_or_default())
+    ended_mark(kid, lane.expect("an id has a first digit"))
 }
 
 fn ended_mark(kid: Id, lane: char) -> String {

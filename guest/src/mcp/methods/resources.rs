@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::domain::context::{Context, Principal};
 use crate::domain::sessions::{bearer, session};
 use crate::error::{AuthError, Kind};
+use crate::json;
 use crate::mcp::call::{Call, MethodResult};
 use crate::mcp::era::Era;
 use crate::mcp::error::{Failure, RpcError};
@@ -93,7 +94,7 @@ pub fn not_found(uri: &str, era: Era) -> RpcError {
 
 fn capabilities(context: &Context) -> Result<Value, AuthError> {
     let capabilities = operations::call(GetCapabilities { operation: None }, &json!({}), context)?;
-    Ok(serde_json::to_value(capabilities).unwrap_or_default())
+    Ok(json::to_value(capabilities))
 }
 
 /// How many messages went out tells whether there was somebody to send one to, and
@@ -163,7 +164,7 @@ fn session(id: &str, uri: &str, call: &Call) -> Result<Value, Failure> {
     let session = session::read_alive(id, context)?
         .filter(|session| reader.is_none_or(|user_id| user_id == session.user_id));
     match session {
-        Some(session) => Ok(serde_json::to_value(SessionView::from(session)).unwrap_or_default()),
+        Some(session) => Ok(json::to_value(SessionView::from(session))),
         None => Err(not_found(uri, call.era).into()),
     }
 }

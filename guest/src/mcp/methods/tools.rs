@@ -64,12 +64,11 @@ fn result(structured: Value, is_error: bool) -> Value {
 }
 
 fn tool((operation, mut schemas): (&Definition, Schemas)) -> Value {
-    let input = schemas.input.as_object_mut();
-    let description = input.and_then(|schema| schema.remove("description"));
+    let description = schemas.take_description();
     json::object([
         ("name", tool_name(operation.name).into()),
         ("title", operation.title.into()),
-        ("description", description.unwrap_or_default()),
+        ("description", description),
         ("inputSchema", schemas.input),
         ("outputSchema", output_schema(schemas.output)),
         ("annotations", operation.effect.annotations(operation.title)),

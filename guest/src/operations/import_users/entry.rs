@@ -79,7 +79,7 @@ impl Entry {
     /// hash cannot be recovered.
     pub fn fingerprint(&self, ports: &Ports) -> Result<String> {
         let hash = self.password_hash.as_ref();
-        let text = serde_json::to_vec(&(
+        let text = json::to_vec(&(
             &self.username,
             hash.map(|hash| (hash.cost, &hash.salt, &hash.hash)),
             &self.email,
@@ -88,8 +88,7 @@ impl Entry {
             self.disabled,
             self.created_at(),
         ));
-        // Serialization fails only for maps with keys that are not strings.
-        let mac = mac::of("import-fingerprint", &text.unwrap_or_default(), ports)?;
+        let mac = mac::of("import-fingerprint", &text, ports)?;
         Ok(mac::to_hex(&mac))
     }
 
