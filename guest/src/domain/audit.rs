@@ -310,7 +310,7 @@ pub fn record_refusal(event: Event, subject: AuditSubject, context: &Context) ->
         };
         let mut batch = Batch::new();
         chain.append(event.clone(), &mut batch, context)?;
-        Ok(context.commit(batch)?.then_some(()))
+        Ok(context.commit(batch)?.then(()))
     })
 }
 

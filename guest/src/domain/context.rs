@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::json;
 use crate::ports::{Credential, LogLevel, Ports};
 use crate::settings::Settings;
-use crate::storage::batch::{Batch, CommitGuard};
-use crate::storage::retry;
+use crate::storage::batch::{Batch, Commit, CommitGuard};
+use crate::storage::retry::{self, Race};
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
@@ -121,9 +121,8 @@ impl Context<'_> {
         standing.map_or(ActorId::Anonymous, |standing| standing.actor_id())
     }
 
-    /// Commits a batch, if the power of the actor rests on what it did. Returns `false`
-    /// when a race was lost: nothing happened, and all that was read has to be read again.
-    pub fn commit(&self, batch: Batch) -> Result<bool> {
+    /// Commits a batch, if the power of the actor rests on what it did.
+    pub fn commit(&self, batch: Batch) -> Result<Commit> {
         let guard = self.standing.as_deref();
         batch.commit(guard.map(|guard| guard as &dyn CommitGuard), &self.ports)
     }
@@ -166,21 +165,21 @@ impl Context<'_> {
     }
 }
 
-/// Tries until an attempt is not overtaken: `None` says that it lost a race. Each new
-/// attempt begins with the standing of the actor as it is by then.
+/// Repeats an attempt until it wins its race. Each new attempt begins with the standing of
+/// the actor as it is by then.
 pub fn settle<'a, T>(
     context: &Context<'a>,
-    mut attempt: impl FnMut(&Context<'a>) -> Result<Option<T>>,
+    mut attempt: impl FnMut(&Context<'a>) -> Result<Race<T>>,
 ) -> Result<T> {
     let mut acting = context.clone();
     retry::retry_on_conflict(|| {
-        let settled = attempt(&acting)?;
-        if settled.is_none()
+        let ended = attempt(&acting)?;
+        if !ended.is_won()
             && let Some(standing) = &context.standing
         {
             acting.standing = Some(standing.renew(context)?);
         }
-        Ok(settled)
+        Ok(ended)
     })
 }
 

@@ -13,6 +13,7 @@ use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
 use crate::error::{AuthError, Kind, Result};
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Every permission check reads all roles of a user, so their number is bounded.
@@ -52,7 +53,7 @@ impl Operation for AssignRole {
             authority::require_governed(&found.value, context)?;
             let mut account = found.value.clone();
             if account.roles.contains(&self.role) {
-                return Ok(Some(account));
+                return Ok(Race::Won(account));
             }
             if account.roles.len() >= MAX_ROLES {
                 return Err(
@@ -67,7 +68,7 @@ impl Operation for AssignRole {
             let mut batch = Batch::new();
             batch.change(&found, &account);
             Chain::at(account.user_id, head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then_some(account))
+            Ok(context.commit(batch)?.then(account))
         })?;
         Ok(UserView::from(account))
     }

@@ -17,6 +17,7 @@ use crate::domain::throttle::{self, Attempt, Authenticator};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Changes the caller's password. Ends all other sessions of the account, the API keys
@@ -98,13 +99,13 @@ impl Verdict {
 }
 
 impl ChangePassword {
-    /// Returns `None` if the account changed concurrently.
+    /// Returns [`Race::Lost`] if the account changed concurrently.
     fn exchange(
         &self,
         verdict: &mut Verdict,
         new: &PasswordRecord,
         context: &ActorContext,
-    ) -> Result<Option<ChangedPassword>> {
+    ) -> Result<Race<ChangedPassword>> {
         let CurrentLogin {
             session,
             account,
@@ -139,7 +140,7 @@ impl ChangePassword {
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
         notify::queue_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
-        Ok(context.commit(batch)?.then_some(ChangedPassword {
+        Ok(context.commit(batch)?.then(ChangedPassword {
             session_id: session.value.session_id,
             ended_api_keys: ended,
         }))

@@ -15,7 +15,7 @@ use crate::error::{AuthError, Kind, Result};
 use crate::ports::LogLevel;
 use crate::storage::batch::Batch;
 use crate::storage::record::{Found, Stored};
-use crate::storage::retry;
+use crate::storage::retry::{self, Race};
 use crate::types::secret::Secret;
 
 /// Completes a login with a code of the second factor, for which `login` returned a
@@ -101,10 +101,10 @@ impl CompleteLogin {
         }))
     }
 
-    /// Returns `None` if a race was lost, and `Some(None)` if no session begins.
-    fn settle(&self, attempt: &Counted, context: &ActorContext) -> Result<Option<Option<Tokens>>> {
+    /// Returns the tokens of the new session, or `None` if the code does not begin one.
+    fn settle(&self, attempt: &Counted, context: &ActorContext) -> Result<Race<Option<Tokens>>> {
         let Some(asked) = self.read(context)? else {
-            return Ok(Some(None));
+            return Ok(Race::Won(None));
         };
         let Asked {
             challenge,
@@ -114,12 +114,12 @@ impl CompleteLogin {
         let account = &stored.value;
         let id = challenge.value.challenge_id.to_string();
         let Some(factor) = &account.second_factor else {
-            return Ok(Some(None));
+            return Ok(Race::Won(None));
         };
         let Some((used, proof)) = factor.accept(&self.code, account.user_id, context)? else {
             let event = Event::refused(Self::NAME, "invalid_code").detail("challenge_id", id);
             audit::record_refusal(event, AuditSubject::Account(account.user_id), context)?;
-            return Ok(Some(None));
+            return Ok(Race::Won(None));
         };
         let mut batch = Batch::new();
         attempt.succeed(&mut batch);
@@ -135,7 +135,7 @@ impl CompleteLogin {
         };
         batch.change(&stored, &changed);
         Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
-        Ok(context.commit(batch)?.then_some(Some(tokens)))
+        Ok(context.commit(batch)?.then(Some(tokens)))
     }
 
     /// Returns the same error for every reason: a wrong code, a used code or an invalid

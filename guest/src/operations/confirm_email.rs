@@ -13,6 +13,7 @@ use crate::domain::notify;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -53,8 +54,8 @@ impl Operation for ConfirmEmail {
     }
 }
 
-/// Returns `None` if the account or the address changed concurrently.
-fn confirm(code: &Code, context: &ActorContext) -> Result<Option<ConfirmedEmail>> {
+/// Returns [`Race::Lost`] if the account or the address changed concurrently.
+fn confirm(code: &Code, context: &ActorContext) -> Result<Race<ConfirmedEmail>> {
     let (account, head) = Account::read(code.user_id(), &context.ports)?;
     let slot = code.find(Purpose::Email, context)?;
     let (Some(found), Some(slot)) = (account.filter(|found| found.value.is_active()), slot) else {
@@ -89,7 +90,7 @@ fn confirm(code: &Code, context: &ActorContext) -> Result<Option<ConfirmedEmail>
         notify::queue_notice(MessageKind::EmailChanged, old, &mut batch);
     }
     let confirmed = ConfirmedEmail { user_id, email };
-    Ok(context.commit(batch)?.then_some(confirmed))
+    Ok(context.commit(batch)?.then(confirmed))
 }
 
 /// Only a caller that can read messages to the address receives this error.

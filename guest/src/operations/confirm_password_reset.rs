@@ -17,7 +17,7 @@ use crate::error::{AuthError, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
 use crate::storage::record::{Found, Stored};
-use crate::storage::retry;
+use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -124,8 +124,8 @@ impl Redeemable {
         }))
     }
 
-    /// Returns `None` if the account changed concurrently.
-    fn reset(self, new: PasswordRecord, context: &ActorContext) -> Result<Option<PasswordReset>> {
+    /// Returns [`Race::Lost`] if the account changed concurrently.
+    fn reset(self, new: PasswordRecord, context: &ActorContext) -> Result<Race<PasswordReset>> {
         let old = &self.account.value;
         let mut account = Account {
             session_epoch: old.session_epoch.saturating_add(1),
@@ -144,6 +144,6 @@ impl Redeemable {
         let event = Event::success(ConfirmPasswordReset::NAME).by(user_id);
         Chain::at(user_id, self.head).append(event, &mut batch, context)?;
         notify::queue_notice(MessageKind::PasswordChanged, &account, &mut batch);
-        Ok(context.commit(batch)?.then_some(PasswordReset { user_id }))
+        Ok(context.commit(batch)?.then(PasswordReset { user_id }))
     }
 }

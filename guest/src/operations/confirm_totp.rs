@@ -16,6 +16,7 @@ use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -79,8 +80,7 @@ fn read(context: &ActorContext) -> Result<(CurrentLogin, Enrolment)> {
 }
 
 impl ConfirmTotp {
-    /// Returns `None` if a race was lost.
-    fn confirm(&self, attempt: &Counted, context: &ActorContext) -> Result<Option<RecoveryCodes>> {
+    fn confirm(&self, attempt: &Counted, context: &ActorContext) -> Result<Race<RecoveryCodes>> {
         let (own, enrolment) = read(context)?;
         let CurrentLogin {
             mut session,
@@ -115,7 +115,7 @@ impl ConfirmTotp {
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
         Chain::at(user_id, head).append(event, &mut batch, context)?;
         notify::queue_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
-        Ok(context.commit(batch)?.then_some(RecoveryCodes {
+        Ok(context.commit(batch)?.then(RecoveryCodes {
             recovery_codes,
             session_id: session.value.session_id,
             ended_api_keys: ended,

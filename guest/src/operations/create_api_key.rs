@@ -13,6 +13,7 @@ use crate::domain::notify;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -68,8 +69,7 @@ impl Operation for CreateApiKey {
 }
 
 impl CreateApiKey {
-    /// Returns `None` if a race was lost.
-    fn create(&self, context: &ActorContext) -> Result<Option<NewApiKey>> {
+    fn create(&self, context: &ActorContext) -> Result<Race<NewApiKey>> {
         let ports = &context.ports;
         let user_id = authority::subject(self.user_id, API_KEYS_WRITE, context)?;
         require_scopes(user_id, &self.scopes, context)?;
@@ -108,7 +108,7 @@ impl CreateApiKey {
         Chain::at(user_id, head).append(event, &mut batch, context)?;
         notify::queue_notice(MessageKind::ApiKeyCreated, &account, &mut batch);
         let new = NewApiKey::new(key, secret);
-        Ok(context.commit(batch)?.then_some(new))
+        Ok(context.commit(batch)?.then(new))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::domain::sessions::session::CurrentLogin;
 use crate::error::Result;
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 
 /// Creates new recovery codes for the caller's account, and invalidates the old ones. The
 /// codes are shown only once. Requires a recent login with the second factor.
@@ -31,8 +32,7 @@ impl Operation for CreateRecoveryCodes {
     }
 }
 
-/// Returns `None` if a race was lost.
-fn create(context: &ActorContext) -> Result<Option<RecoveryCodes>> {
+fn create(context: &ActorContext) -> Result<Race<RecoveryCodes>> {
     let CurrentLogin {
         session,
         account,
@@ -51,7 +51,7 @@ fn create(context: &ActorContext) -> Result<Option<RecoveryCodes>> {
     let event = Event::success(CreateRecoveryCodes::NAME);
     Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
     notify::queue_notice(MessageKind::SecondFactorChanged, &changed, &mut batch);
-    Ok(context.commit(batch)?.then_some(RecoveryCodes {
+    Ok(context.commit(batch)?.then(RecoveryCodes {
         recovery_codes,
         session_id: session.value.session_id,
         ended_api_keys: Vec::new(),

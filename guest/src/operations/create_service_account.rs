@@ -47,7 +47,7 @@ impl Operation for CreateServiceAccount {
             batch.create(Account::key(account.user_id), &account);
             let event = Event::success(Self::NAME);
             Chain::new(account.user_id).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then_some(()))
+            Ok(context.commit(batch)?.then(()))
         })?;
         Ok(Registered {
             user_id: account.user_id,

@@ -79,7 +79,7 @@ impl Operation for DefineRole {
                 Some(old) => batch.change(old, &role),
             };
             Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then_some(role))
+            Ok(context.commit(batch)?.then(role))
         })?;
         Ok(RoleView::from(role))
     }

@@ -48,7 +48,7 @@ impl Operation for DeleteRole {
             let mut batch = Batch::new();
             batch.end(&role);
             Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then_some(()))
+            Ok(context.commit(batch)?.then(()))
         })?;
         Ok(DeletedRole { role: self.role })
     }

@@ -67,7 +67,7 @@ impl Operation for DeleteUser {
             let event = Event::success(Self::NAME).detail("username", username.as_str());
             Chain::at(user_id, governed.head).append(event, &mut batch, context)?;
             let deleted = DeletedUser { user_id, username };
-            Ok(context.commit(batch)?.then_some(deleted))
+            Ok(context.commit(batch)?.then(deleted))
         })
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::sessions::session::{self, CurrentLogin};
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Removes the caller's second factor, including its recovery codes. Ends all other
@@ -49,8 +50,7 @@ impl Operation for DisableTotp {
     }
 }
 
-/// Returns `None` if a race was lost.
-fn disable(keys: EndApiKeys, context: &ActorContext) -> Result<Option<DisabledTotp>> {
+fn disable(keys: EndApiKeys, context: &ActorContext) -> Result<Race<DisabledTotp>> {
     let CurrentLogin {
         session,
         account,
@@ -68,7 +68,7 @@ fn disable(keys: EndApiKeys, context: &ActorContext) -> Result<Option<DisabledTo
     let event = Event::success(DisableTotp::NAME).with_ended_keys(&ended);
     Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
     notify::queue_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
-    Ok(context.commit(batch)?.then_some(DisabledTotp {
+    Ok(context.commit(batch)?.then(DisabledTotp {
         session_id: session.value.session_id,
         ended_api_keys: ended,
     }))

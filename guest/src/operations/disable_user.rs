@@ -14,6 +14,7 @@ use crate::domain::credentials::api_key;
 use crate::domain::credentials::email_code;
 use crate::error::Result;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Disables a user, and ends all their sessions and API keys permanently and at once.
@@ -44,7 +45,7 @@ impl Operation for DisableUser {
             let governed = target.read_governed(context)?;
             let found = &governed.account;
             if !found.value.is_active() {
-                return Ok(Some(found.value.clone()));
+                return Ok(Race::Won(found.value.clone()));
             }
             let account = Account {
                 status: Status::Disabled,
@@ -57,7 +58,7 @@ impl Operation for DisableUser {
             email_code::end_all(account.user_id, &mut batch);
             let event = Event::success(Self::NAME);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then_some(account))
+            Ok(context.commit(batch)?.then(account))
         })?;
         Ok(UserView::from(account))
     }

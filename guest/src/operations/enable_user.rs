@@ -12,6 +12,7 @@ use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
 use crate::error::Result;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Enables a disabled user, who can then log in again. Sessions and API keys that were
@@ -41,7 +42,7 @@ impl Operation for EnableUser {
             let governed = target.read_governed(context)?;
             let found = &governed.account;
             if found.value.is_active() {
-                return Ok(Some(found.value.clone()));
+                return Ok(Race::Won(found.value.clone()));
             }
             let account = Account {
                 status: Status::Active,
@@ -51,7 +52,7 @@ impl Operation for EnableUser {
             batch.change(found, &account);
             let event = Event::success(Self::NAME);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then_some(account))
+            Ok(context.commit(batch)?.then(account))
         })?;
         Ok(UserView::from(account))
     }

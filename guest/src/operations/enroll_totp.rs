@@ -12,6 +12,7 @@ use crate::domain::credentials::totp::TotpSecret;
 use crate::domain::sessions::session::CurrentLogin;
 use crate::error::Result;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 use crate::types::secret::Secret;
 
 /// Creates a secret for an authenticator app, as the first step to a second factor.
@@ -79,8 +80,7 @@ impl Operation for EnrollTotp {
     }
 }
 
-/// Returns `None` if a race was lost.
-fn begin(context: &ActorContext) -> Result<Option<TotpSecret>> {
+fn begin(context: &ActorContext) -> Result<Race<TotpSecret>> {
     let CurrentLogin { account, head, .. } = CurrentLogin::read(context)?;
     let (enrolment, secret) = Enrolment::begin(account.value.user_id, context)?;
     let changed = Account {
@@ -91,5 +91,5 @@ fn begin(context: &ActorContext) -> Result<Option<TotpSecret>> {
     batch.change(&account, &changed);
     let event = Event::success(EnrollTotp::NAME);
     Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
-    Ok(context.commit(batch)?.then_some(secret))
+    Ok(context.commit(batch)?.then(secret))
 }

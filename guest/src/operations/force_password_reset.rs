@@ -16,7 +16,8 @@ use crate::domain::credentials::password::PasswordRecord;
 use crate::domain::notify;
 use crate::error::Result;
 use crate::ports::{Expect, MessageKind};
-use crate::storage::batch::Batch;
+use crate::storage::batch::{Batch, Commit};
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Invalidates the password of a user, and ends all their sessions and API keys at once.
@@ -62,8 +63,8 @@ impl Operation for ForcePasswordReset {
     }
 }
 
-/// Returns `None` if the account changed concurrently.
-fn reset(governed: Governed, context: &ActorContext) -> Result<Option<ForcedReset>> {
+/// Returns [`Race::Lost`] if the account changed concurrently.
+fn reset(governed: Governed, context: &ActorContext) -> Result<Race<ForcedReset>> {
     let old = &governed.account.value;
     let user_id = old.user_id;
     let mut account = Account {
@@ -93,14 +94,14 @@ fn reset(governed: Governed, context: &ActorContext) -> Result<Option<ForcedRese
     };
     let event = Event::success(ForcePasswordReset::NAME);
     Chain::at(user_id, governed.head).append(event, &mut batch, context)?;
-    if !context.commit(batch)? {
-        return Ok(None);
+    if context.commit(batch)? == Commit::Conflict {
+        return Ok(Race::Lost);
     }
     let delivered = code.is_some_and(|(email, (code, slot))| {
         let kind = MessageKind::PasswordReset;
         notify::send_code(kind, &account, email, (&code, &slot), context).is_ok()
     });
-    Ok(Some(ForcedReset {
+    Ok(Race::Won(ForcedReset {
         user_id,
         username: account.username.clone(),
         delivered,

@@ -20,9 +20,9 @@ use crate::domain::credentials::foreign_hash::Cost;
 use crate::domain::credentials::hash_costs::{self, HashCosts, Held};
 use crate::error::{Kind, Result};
 use crate::ports::Ports;
-use crate::storage::batch::Batch;
+use crate::storage::batch::{Batch, Commit};
 use crate::storage::record;
-use crate::storage::retry;
+use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 
 /// More users in one call would take too long without a response.
@@ -206,9 +206,9 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    /// Creates the accounts of all entries without a known problem in one batch. Returns
-    /// `None` if a race was lost and none of them was created.
-    fn import_together(&mut self, entries: &[Parsed]) -> Result<Option<Together>> {
+    /// Creates the accounts of all entries without a known problem in one batch, or none of
+    /// them.
+    fn import_together(&mut self, entries: &[Parsed]) -> Result<Race<Together>> {
         let mut together = Together {
             imports: BTreeMap::new(),
             owners: owners(entries, &self.context.ports)?,
@@ -229,10 +229,10 @@ impl<'a> Importer<'a> {
                 accounts.push(account);
             }
         }
-        if accounts.is_empty() || create(&accounts, &self.context)? {
-            return Ok(Some(together));
+        if accounts.is_empty() {
+            return Ok(Race::Won(together));
         }
-        Ok(None)
+        Ok(create(&accounts, &self.context)?.then(together))
     }
 
     /// Returns the account of an entry that can be created together with the others,
@@ -253,18 +253,18 @@ impl<'a> Importer<'a> {
     }
 
     /// Imports one entry individually; `owner` is the account that has its user name, as
-    /// far as known. Returns `None` if a race was lost.
-    fn import(&mut self, entry: &Entry, owner: &mut Option<Id>) -> Result<Option<Import>> {
+    /// far as known.
+    fn import(&mut self, entry: &Entry, owner: &mut Option<Id>) -> Result<Race<Import>> {
         let ports = self.context.ports;
         let fingerprint = entry.fingerprint(&ports)?;
         if let Some(user_id) = *owner {
-            let existing = existing(user_id, entry, &fingerprint, &ports)?;
+            if let Some(existing) = existing(user_id, entry, &fingerprint, &ports)? {
+                return Ok(Race::Won(existing));
+            }
             // The account was deleted concurrently, and its name may have been registered
             // again.
-            if existing.is_none() {
-                *owner = Account::id_of(&entry.username, &ports)?;
-            }
-            return Ok(existing);
+            *owner = Account::id_of(&entry.username, &ports)?;
+            return Ok(Race::Lost);
         }
         if !self.dry_run {
             // Other calls may have taken the last place for a cost, or freed one.
@@ -274,20 +274,22 @@ impl<'a> Importer<'a> {
             // The same entry may have just been imported, which then is the problem.
             *owner = Account::id_of(&entry.username, &ports)?;
             if owner.is_some() {
-                return Ok(None);
+                return Ok(Race::Lost);
             }
-            return Ok(Some(Import::refused(Some(entry), problem)));
+            return Ok(Race::Won(Import::refused(Some(entry), problem)));
         }
         if self.dry_run {
-            return Ok(Some(Import::of(entry, ImportStatus::WouldImport, None)));
+            let import = Import::of(entry, ImportStatus::WouldImport, None);
+            return Ok(Race::Won(import));
         }
         let account = entry.account(&fingerprint, &self.context)?;
-        if create([&account], &self.context)? {
-            let user_id = Some(account.user_id);
-            return Ok(Some(Import::of(entry, ImportStatus::Imported, user_id)));
+        if create([&account], &self.context)? == Commit::Conflict {
+            *owner = Account::id_of(&entry.username, &ports)?;
+            return Ok(Race::Lost);
         }
-        *owner = Account::id_of(&entry.username, &ports)?;
-        Ok(None)
+        let user_id = Some(account.user_id);
+        let import = Import::of(entry, ImportStatus::Imported, user_id);
+        Ok(Race::Won(import))
     }
 
     /// Returns the reason why the entry cannot become an account, other than its name.
@@ -394,31 +396,33 @@ fn claims(account: &Account, context: &ActorContext) -> Result<Vec<String>> {
     Ok(keys)
 }
 
-/// Creates accounts in one batch, each with its own audit chain. Returns false if a race
-/// was lost for a name, an address or the last place for a cost; then none of them
-/// exists.
+/// Creates accounts in one batch, each with its own audit chain. A conflict is one over a
+/// name, an address or the last place for a cost.
 fn create<'a>(
     accounts: impl IntoIterator<Item = &'a Account> + Clone,
     context: &ActorContext,
-) -> Result<bool> {
+) -> Result<Commit> {
     retry::retry_on_conflict(|| {
         let mut costs = Held::read(&context.ports)?;
         let mut batch = Batch::new();
         for account in accounts.clone() {
             match account.password.imported_cost() {
-                Some(cost) if !costs.known.add(cost) => return Ok(Some(false)),
+                Some(cost) if !costs.known.add(cost) => {
+                    return Ok(Race::Won(Commit::Conflict));
+                }
                 Some(_) => {}
                 None => costs.known.add_own(context.settings),
             }
             add(account, &mut batch, context)?;
         }
         costs.store(&mut batch);
-        if context.commit(batch)? {
-            return Ok(Some(true));
-        }
+        let commit = context.commit(batch)?;
         // The race for the costs is lost to another import, or to a login with such a
         // hash.
-        Ok(costs.is_current(&context.ports)?.then_some(false))
+        if commit == Commit::Conflict && !costs.is_current(&context.ports)? {
+            return Ok(Race::Lost);
+        }
+        Ok(Race::Won(commit))
     })
 }
 

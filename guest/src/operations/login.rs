@@ -23,7 +23,7 @@ use crate::error::{AuthError, Kind, Result};
 use crate::ports::{LogLevel, MessageKind};
 use crate::storage::batch::Batch;
 use crate::storage::record;
-use crate::storage::retry;
+use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -126,7 +126,10 @@ impl Login {
                 rehashed: self.rehash(&account, context),
                 account,
             };
-            settle_outcome(&authenticated, &attempt, context)
+            Ok(match settle_outcome(&authenticated, &attempt, context)? {
+                Some(outcome) => Race::Won(outcome),
+                None => Race::Lost,
+            })
         })
     }
 
@@ -231,7 +234,7 @@ fn settle_outcome(
         let Some(current) = found
             .filter(|found| found.value.password == account.password && found.value.is_active())
         else {
-            return Ok(Some(None));
+            return Ok(Race::Won(None));
         };
         throttle::check_source(context)?;
         let mut batch = Batch::new();
@@ -256,7 +259,7 @@ fn settle_outcome(
         if let Some(event) = event {
             Chain::at(account.user_id, head).append(event, &mut batch, context)?;
         }
-        Ok(context.commit(batch)?.then_some(Some(outcome)))
+        Ok(context.commit(batch)?.then(Some(outcome)))
     })
 }
 

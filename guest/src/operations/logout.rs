@@ -11,7 +11,7 @@ use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::refresh_token::RefreshToken;
 use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Result};
-use crate::storage::retry;
+use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -51,10 +51,10 @@ impl Operation for Logout {
         };
         retry::retry_on_conflict(|| {
             let Some(session) = Session::read(session_id, &context.ports)? else {
-                return Ok(Some(()));
+                return Ok(Race::Won(()));
             };
             let event = Event::success(Self::NAME).by(session.value.user_id);
-            Ok(session::end(&session, event, context)?.then_some(()))
+            session::end(&session, event, context)
         })?;
         Ok(LoggedOut { session_id })
     }

@@ -11,7 +11,7 @@ use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Result};
 use crate::ports::LogLevel;
 use crate::storage::batch::Batch;
-use crate::storage::retry;
+use crate::storage::retry::{self, Race};
 use crate::types::secret::Secret;
 
 /// Exchanges a refresh token for new tokens of its session. A refresh token works once: a
@@ -54,8 +54,7 @@ impl Operation for RefreshToken {
     }
 }
 
-/// Returns `None` if a race was lost.
-fn refresh(token: &refresh_token::RefreshToken, context: &ActorContext) -> Result<Option<Settled>> {
+fn refresh(token: &refresh_token::RefreshToken, context: &ActorContext) -> Result<Race<Settled>> {
     let ports = &context.ports;
     let Some(session) = Session::read(token.session_id(), ports)? else {
         return Err(AuthError::invalid_token());
@@ -71,7 +70,7 @@ fn refresh(token: &refresh_token::RefreshToken, context: &ActorContext) -> Resul
         // The actor is left out: which of the two users this is, is unknown.
         let event = Event::refused(RefreshToken::NAME, "reused");
         let ended = session::end(&session, event, context)?;
-        return Ok(ended.then_some(Settled::Reused));
+        return Ok(ended.map(|()| Settled::Reused));
     }
     let now = context.now();
     if !account.is_some_and(|account| session.value.is_alive(&account.value, now)) {
@@ -85,5 +84,5 @@ fn refresh(token: &refresh_token::RefreshToken, context: &ActorContext) -> Resul
     let mut batch = Batch::new();
     batch.change(&session, &refreshed);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
-    Ok(context.commit(batch)?.then_some(Settled::Refreshed(tokens)))
+    Ok(context.commit(batch)?.then(Settled::Refreshed(tokens)))
 }

@@ -13,7 +13,7 @@ use crate::domain::credentials::hash_costs::HashCosts;
 use crate::domain::credentials::password::{self, Password, PasswordRecord};
 use crate::domain::throttle::{self, Authenticator};
 use crate::error::{AuthError, Kind, Result};
-use crate::storage::batch::Batch;
+use crate::storage::batch::{Batch, Commit};
 use crate::types::id::Id;
 
 /// Creates an account with a user name and a password. User names are unique, regardless
@@ -87,7 +87,7 @@ impl Operation for Register {
         Chain::new(account.user_id).append(event, &mut batch, context)?;
         // All other keys derive from the new random id, so a lost race is one for the
         // name.
-        if !context.commit(batch)? {
+        if context.commit(batch)? == Commit::Conflict {
             return Err(taken(context)?);
         }
         context.progress(2, 2, "done");

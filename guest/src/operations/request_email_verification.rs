@@ -12,8 +12,9 @@ use crate::domain::notify;
 use crate::domain::throttle;
 use crate::error::{AuthError, Kind, Result};
 use crate::ports::MessageKind;
-use crate::storage::batch::Batch;
+use crate::storage::batch::{Batch, Commit};
 use crate::storage::record::Found;
+use crate::storage::retry::Race;
 
 /// Sends a code for `confirm_email` to the email address of the caller's account. Only a
 /// verified address can be used, such as to reset the password. Returns the lifetime of
@@ -88,8 +89,8 @@ pub(super) fn send(
         if kind == MessageKind::EmailChange {
             notify::queue_notice(MessageKind::EmailChangeRequested, &account, &mut batch);
         }
-        if !context.commit(batch)? {
-            return Ok(None);
+        if context.commit(batch)? == Commit::Conflict {
+            return Ok(Race::Lost);
         }
         if let Err(error) = notify::send_code(kind, &account, email, (&code, &slot), context) {
             // Codes that were not sent do not count.
@@ -98,7 +99,7 @@ pub(super) fn send(
             }
             return Err(error.into());
         }
-        Ok(Some(CodeSent {
+        Ok(Race::Won(CodeSent {
             email: email.clone(),
             expires_in: context.settings.code_ttl.as_secs(),
         }))

@@ -13,9 +13,9 @@ use crate::domain::notify;
 use crate::domain::throttle;
 use crate::error::{AuthError, FieldError, Result};
 use crate::ports::MessageKind;
-use crate::storage::batch::Batch;
+use crate::storage::batch::{Batch, Commit};
 use crate::storage::record;
-use crate::storage::retry;
+use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 
 /// Sends a code for `confirm_password_reset` to the verified address of an account. An
@@ -64,13 +64,13 @@ impl Operation for RequestPasswordReset {
 
 /// Stores a code with the account and sends it. If there is no recipient, the same work
 /// is done on the code and the audit chain of the unknown account, where it has no
-/// effect. Returns `None` if a race was lost.
+/// effect.
 fn send(
     user_id: Id,
     unknown: UnknownAccount,
     may_send: bool,
     context: &ActorContext,
-) -> Result<Option<()>> {
+) -> Result<Race<()>> {
     let ports = &context.ports;
     let (account, head) = Account::read(user_id, ports)?;
     let unknown_head = record::read(Chain::head_key(unknown.id()), ports)?;
@@ -93,8 +93,8 @@ fn send(
             context,
         )?,
     }
-    if !context.commit(batch)? {
-        return Ok(None);
+    if context.commit(batch)? == Commit::Conflict {
+        return Ok(Race::Lost);
     }
     if let Some((email, account)) = &recipient {
         let kind = MessageKind::PasswordReset;
@@ -102,7 +102,7 @@ fn send(
         // logged.
         let _ = notify::send_code(kind, account, email, (&code, &slot), context);
     }
-    Ok(Some(()))
+    Ok(Race::Won(()))
 }
 
 /// The input field that names the account.

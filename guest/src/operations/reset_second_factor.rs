@@ -16,6 +16,7 @@ use crate::domain::throttle::{self, Authenticator};
 use crate::error::Result;
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Removes the second factor of a user who has lost both the app and the recovery codes.
@@ -52,7 +53,7 @@ impl Operation for ResetSecondFactor {
             let governed = target.read_governed(context)?;
             let found = &governed.account;
             if found.value.second_factor.is_none() && found.value.enrolment.is_none() {
-                return Ok(Some(found.value.clone()));
+                return Ok(Race::Won(found.value.clone()));
             }
             let account = Account {
                 second_factor: None,
@@ -75,7 +76,7 @@ impl Operation for ResetSecondFactor {
             let event = Event::success(Self::NAME).with_ended_keys(&ended);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
             notify::queue_notice(MessageKind::SecondFactorChanged, &account, &mut batch);
-            Ok(context.commit(batch)?.then_some(account))
+            Ok(context.commit(batch)?.then(account))
         })?;
         Ok(UserView::from(account))
     }

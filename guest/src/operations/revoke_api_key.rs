@@ -47,7 +47,7 @@ impl Operation for RevokeApiKey {
                 require_owner_governed(&account.value, context)?;
             }
             let event = Event::success(Self::NAME);
-            Ok(api_key::end(&key, head, event, context)?.then_some(()))
+            api_key::end(&key, head, event, context)
         })?;
         Ok(RevokedApiKey {
             key_id: self.key_id,

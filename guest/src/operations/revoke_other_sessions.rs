@@ -53,7 +53,7 @@ impl Operation for RevokeOtherSessions {
                 session::end_all_but(&session, &account, keys, |_| {}, &mut batch, context)?;
             let event = Event::success(Self::NAME).with_ended_keys(&ended);
             Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then_some(RevokedOthers {
+            Ok(context.commit(batch)?.then(RevokedOthers {
                 session_id: session.value.session_id,
                 ended_api_keys: ended,
             }))

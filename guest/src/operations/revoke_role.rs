@@ -13,6 +13,7 @@ use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
 use crate::error::Result;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Revokes a role from a user, who loses its permissions at once. Returns the user;
@@ -53,14 +54,14 @@ impl Operation for RevokeRole {
                 return Err(unknown_role(&self.role));
             }
             if !is_held {
-                return Ok(Some(account));
+                return Ok(Race::Won(account));
             }
             account.roles.retain(|role| *role != self.role);
             let event = Event::success(Self::NAME).detail("role", self.role.as_str());
             let mut batch = Batch::new();
             batch.change(found, &account);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then_some(account))
+            Ok(context.commit(batch)?.then(account))
         })?;
         Ok(UserView::from(account))
     }

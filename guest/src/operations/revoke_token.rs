@@ -11,7 +11,7 @@ use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::refresh_token::RefreshToken;
 use crate::domain::sessions::session::{self, Session};
 use crate::error::Result;
-use crate::storage::retry;
+use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -56,19 +56,19 @@ fn session_of(token: &str, context: &ActorContext) -> Result<Option<Id>> {
     Ok(token.map(|token| token.session_id()))
 }
 
-fn end_session(session_id: Id, context: &ActorContext) -> Result<Option<()>> {
+fn end_session(session_id: Id, context: &ActorContext) -> Result<Race<()>> {
     let Some(session) = Session::read(session_id, &context.ports)? else {
-        return Ok(Some(()));
+        return Ok(Race::Won(()));
     };
     let event = Event::success(RevokeToken::NAME).by(session.value.user_id);
-    Ok(session::end(&session, event, context)?.then_some(()))
+    session::end(&session, event, context)
 }
 
-fn end_api_key(secret: &str, context: &ActorContext) -> Result<Option<()>> {
+fn end_api_key(secret: &str, context: &ActorContext) -> Result<Race<()>> {
     let Some(key) = ApiKey::authenticate(secret, &context.ports)? else {
-        return Ok(Some(()));
+        return Ok(Race::Won(()));
     };
     let event = Event::success(RevokeToken::NAME).by(key.value.user_id);
     let (_, head) = Account::read(key.value.user_id, &context.ports)?;
-    Ok(api_key::end(&key, head, event, context)?.then_some(()))
+    api_key::end(&key, head, event, context)
 }

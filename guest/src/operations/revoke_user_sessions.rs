@@ -61,7 +61,7 @@ impl Operation for RevokeUserSessions {
             )?;
             let event = Event::success(Self::NAME).with_ended_keys(&ended);
             Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then_some(account))
+            Ok(context.commit(batch)?.then(account))
         })?;
         Ok(UserView::from(account))
     }

@@ -14,6 +14,7 @@ use crate::domain::notify;
 use crate::error::Result;
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Replaces an API key by a new one with the same id, name and scopes. The old key stops
@@ -39,8 +40,7 @@ impl Operation for RotateApiKey {
     }
 }
 
-/// Returns `None` if a race was lost.
-fn rotate(key_id: Id, context: &ActorContext) -> Result<Option<NewApiKey>> {
+fn rotate(key_id: Id, context: &ActorContext) -> Result<Race<NewApiKey>> {
     let user_id = find(key_id, context)?.value.user_id;
     let (account, head) = Account::read(user_id, &context.ports)?;
     if let Some(account) = &account {
@@ -70,5 +70,5 @@ fn rotate(key_id: Id, context: &ActorContext) -> Result<Option<NewApiKey>> {
         notify::queue_notice(MessageKind::ApiKeyCreated, &account.value, &mut batch);
     }
     let new = NewApiKey::new(key, secret);
-    Ok(context.commit(batch)?.then_some(new))
+    Ok(context.commit(batch)?.then(new))
 }

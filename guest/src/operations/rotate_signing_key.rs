@@ -10,6 +10,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::sessions::signing_key::SigningKeys;
 use crate::error::Result;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 
 /// Creates a new key that signs access tokens from now on. Existing tokens remain valid
 /// until they expire, unless `end_previous` invalidates them at once, such as after a
@@ -35,7 +36,7 @@ impl Operation for RotateSigningKey {
         let keys = authority::retry_on_conflict(context, |context| {
             SigningKeys::load(context)?;
             let (Some(found), head) = SigningKeys::read(&context.ports)? else {
-                return Ok(None);
+                return Ok(Race::Lost);
             };
             let keys = found.value.rotated(self.end_previous, context)?;
             let event = Event::success(Self::NAME)
@@ -47,7 +48,7 @@ impl Operation for RotateSigningKey {
                 found.value.end_all(&mut batch);
             }
             Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then_some(keys))
+            Ok(context.commit(batch)?.then(keys))
         })?;
         Ok(SigningKeyList::new(&keys, context.now()))
     }

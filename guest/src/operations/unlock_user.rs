@@ -13,6 +13,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::throttle::{self, Authenticator};
 use crate::error::Result;
 use crate::storage::batch::Batch;
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Clears the failed attempts to guess a user's password or second factor, so that both
@@ -43,8 +44,7 @@ impl Operation for UnlockUser {
     }
 }
 
-/// Returns `None` if a race was lost.
-fn unlock(target: &Target, context: &ActorContext) -> Result<Option<Account>> {
+fn unlock(target: &Target, context: &ActorContext) -> Result<Race<Account>> {
     let ports = &context.ports;
     let governed = target.read_governed(context)?;
     let account = governed.account.value.clone();
@@ -60,5 +60,5 @@ fn unlock(target: &Target, context: &ActorContext) -> Result<Option<Account>> {
     }
     let event = Event::success(UnlockUser::NAME);
     Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-    Ok(context.commit(batch)?.then_some(account))
+    Ok(context.commit(batch)?.then(account))
 }

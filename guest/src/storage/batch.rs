@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::ground::{self, AuthoritySource};
 use super::record::Stored;
+use super::retry::Race;
 use crate::error::{AuthError, Result};
 use crate::json;
 use crate::ports::{Expect, Mutation, Outcome, Ports, Severity};
@@ -15,6 +16,26 @@ pub trait CommitGuard {
 
     /// Whether it expects that nothing is stored under this mark.
     fn rests_on(&self, mark: &str) -> bool;
+}
+
+/// What became of a batch.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// All its changes are durable.
+    Done,
+    /// Nothing was changed, and everything that was read must be read again.
+    Conflict,
+}
+
+impl Commit {
+    /// Ends an attempt, with this value if the batch was committed.
+    pub fn then<T>(self, value: T) -> Race<T> {
+        match self {
+            Commit::Done => Race::Won(value),
+            Commit::Conflict => Race::Lost,
+        }
+    }
 }
 
 type AfterCommit = Box<dyn FnOnce(&Ports)>;
@@ -125,10 +146,8 @@ impl Batch {
         self.after_commit.push(Box::new(effect));
     }
 
-    /// Commits the batch if the authority of the actor is unchanged. Returns `false` if a
-    /// race was lost: nothing was changed, and everything that was read must be read
-    /// again.
-    pub fn commit(mut self, guard: Option<&dyn CommitGuard>, ports: &Ports) -> Result<bool> {
+    /// Commits the batch if the authority of the actor is unchanged.
+    pub fn commit(mut self, guard: Option<&dyn CommitGuard>, ports: &Ports) -> Result<Commit> {
         if self.is_unmarked {
             let text = "a batch would change an authority record without writing its marker";
             let telemetry = ports.telemetry;
@@ -136,11 +155,11 @@ impl Batch {
             return Err(AuthError::unavailable(60));
         }
         if guard.is_some_and(|guard| !guard.join(&mut self.mutations)) {
-            return Ok(false);
+            return Ok(Commit::Conflict);
         }
         if ports.store.commit(&self.mutations)? != Outcome::Committed {
             self.announce(guard, ports)?;
-            return Ok(false);
+            return Ok(Commit::Conflict);
         }
         for line in &self.audit_lines {
             ports.telemetry.audited(line);
@@ -148,7 +167,7 @@ impl Batch {
         for effect in self.after_commit {
             effect(ports);
         }
-        Ok(true)
+        Ok(Commit::Done)
     }
 
     /// Writes the markers of the batch after a lost race, so that the actors that it stops

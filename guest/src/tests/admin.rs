@@ -7,7 +7,7 @@ use crate::domain::accounts::username::Username;
 use crate::domain::context::Principal;
 use crate::domain::credentials::api_key::{ApiKey, Origin};
 use crate::operations;
-use crate::storage::batch::Batch;
+use crate::storage::batch::{Batch, Commit};
 use crate::testing::World;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
@@ -153,7 +153,7 @@ impl World {
         .unwrap();
         let mut batch = Batch::new();
         batch.create(ApiKey::key(key.key_id), &key);
-        assert!(self.context().commit(batch).unwrap());
+        assert_eq!(self.context().commit(batch).unwrap(), Commit::Done);
         Principal::ApiKey(secret)
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::domain::credentials::api_key::{self, ApiKey};
 use crate::operations;
 use crate::ports::{Entry, MessageKind, Mutation, Outcome, Page, Ports, Store, Unavailable};
-use crate::storage::batch::Batch;
+use crate::storage::batch::{Batch, Commit};
 use crate::storage::record;
 use crate::testing::World;
 use crate::types::id::Id;
@@ -259,7 +259,7 @@ fn all_keys_of_an_account_end_in_one_batch() {
     chain
         .append(Event::success("a_reset"), &mut batch, &context)
         .unwrap();
-    assert!(context.commit(batch).unwrap());
+    assert_eq!(context.commit(batch).unwrap(), Commit::Done);
     for key in keys {
         assert_eq!(try_key(&world, &key), Err(-32001));
     }

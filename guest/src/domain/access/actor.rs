@@ -10,7 +10,7 @@ use crate::domain::sessions::access_token::Claims;
 use crate::domain::sessions::bearer::Bearer;
 use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, Kind, Result};
-use crate::storage::batch::Batch;
+use crate::storage::batch::{Batch, Commit};
 use crate::storage::record::Stored;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
@@ -167,6 +167,7 @@ fn note_use(key: &Stored<ApiKey>, context: &Context) -> Result<()> {
     used.last_used_at = Some(now);
     let mut batch = Batch::new();
     batch.change(key, &used);
-    context.commit(batch)?;
-    Ok(())
+    match context.commit(batch)? {
+        Commit::Done | Commit::Conflict => Ok(()),
+    }
 }

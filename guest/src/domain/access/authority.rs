@@ -30,7 +30,7 @@ use crate::error::{AuthError, FieldError, Kind, Result};
 use crate::ports::{Expect, Mutation, Ports};
 use crate::storage::batch::CommitGuard;
 use crate::storage::ground::AuthoritySource;
-use crate::storage::retry;
+use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 
 /// An actor, the requirement that it had to meet, and the records that this depended on.
@@ -323,19 +323,18 @@ fn of_token(token: &str, requirement: Requirement, context: &Context) -> Result<
     Ok(Authority::of_session(requirement, live))
 }
 
-/// Repeats an attempt until it wins its race; an attempt returns `None` when it lost. Each
-/// further attempt begins with [`authorize`], and receives the context to act in.
+/// Repeats an attempt until it wins its race. Each further attempt begins with [`authorize`], and receives the context to act in.
 pub fn retry_on_conflict<'a, T>(
     context: &ActorContext<'a>,
-    mut attempt: impl FnMut(&ActorContext<'a>) -> Result<Option<T>>,
+    mut attempt: impl FnMut(&ActorContext<'a>) -> Result<Race<T>>,
 ) -> Result<T> {
     let mut acting = context.clone();
     retry::retry_on_conflict(|| {
-        let settled = attempt(&acting)?;
-        if settled.is_none() {
+        let ended = attempt(&acting)?;
+        if !ended.is_won() {
             acting = again(context.authority.requirement, context)?;
         }
-        Ok(settled)
+        Ok(ended)
     })
 }
 

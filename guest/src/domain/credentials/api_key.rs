@@ -19,6 +19,7 @@ use crate::ports::{Expect, Ports};
 use crate::storage::batch::Batch;
 use crate::storage::ground::AuthoritySource;
 use crate::storage::record::{self, Found, Stored};
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 use crate::types::mac;
 use crate::types::secret::Secret;
@@ -252,14 +253,13 @@ impl AuthoritySource for ApiKey {
 }
 
 /// Ends a key for good: the key, its place in the account's list, and the record
-/// of it go in one batch, on this head of the account's audit chain. False: a race
-/// was lost.
+/// of it go in one batch, on this head of the account's audit chain.
 pub fn end(
     key: &Stored<ApiKey>,
     head: Found<Head>,
     event: Event,
     context: &Context,
-) -> Result<bool> {
+) -> Result<Race<()>> {
     let ApiKey {
         key_id, user_id, ..
     } = key.value;
@@ -267,7 +267,7 @@ pub fn end(
     let mut batch = Batch::new();
     end_in(&mut batch, key);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
-    context.commit(batch)
+    Ok(context.commit(batch)?.then(()))
 }
 
 /// Returns the ids of all keys of an account. A caller that read the head of the account's

@@ -30,6 +30,7 @@ use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
 use crate::storage::batch::Batch;
 use crate::storage::record::{self, Found};
+use crate::storage::retry::Race;
 
 /// The most imported costs at a time. A name without an account can only take the time of
 /// a recorded cost, so a cost that cannot be recorded cannot be imported.
@@ -127,11 +128,11 @@ impl HashCosts {
             let mut held = Held::read(&context.ports)?;
             held.known.add_own(context.settings);
             if held.is_as_it_was() {
-                return Ok(Some(()));
+                return Ok(Race::Won(()));
             }
             let mut batch = Batch::new();
             held.store(&mut batch);
-            Ok(context.commit(batch)?.then_some(()))
+            Ok(context.commit(batch)?.then(()))
         })
     }
 

@@ -19,6 +19,7 @@ use crate::settings::Settings;
 use crate::storage::batch::Batch;
 use crate::storage::ground::AuthoritySource;
 use crate::storage::record::{self, Found, Stored};
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 use crate::types::time::Timestamp;
 
@@ -211,20 +212,19 @@ pub fn read_with_account(
 }
 
 /// Ends a session permanently: one batch deletes the session and its index entry and
-/// records the event. Returns `false` if a race was lost.
-pub fn end(session: &Stored<Session>, event: Event, context: &Context) -> Result<bool> {
+/// records the event.
+pub fn end(session: &Stored<Session>, event: Event, context: &Context) -> Result<Race<()>> {
     let ended = end_with_keys(session, EndApiKeys::None, event, context)?;
-    Ok(ended.is_some())
+    Ok(ended.map(|_| ()))
 }
 
-/// Ends a session together with the API keys that it created. Returns the ids of the keys,
-/// or `None` if a race was lost.
+/// Ends a session together with the API keys that it created. Returns the ids of the keys.
 pub fn end_with_keys(
     session: &Stored<Session>,
     keys: EndApiKeys,
     event: Event,
     context: &Context,
-) -> Result<Option<Vec<Id>>> {
+) -> Result<Race<Vec<Id>>> {
     let Session {
         user_id,
         session_id,
@@ -240,7 +240,7 @@ pub fn end_with_keys(
     batch.end(session);
     batch.delete(Session::index_key(user_id, session_id), Expect::Any);
     Chain::at(user_id, head).append(event, &mut batch, context)?;
-    Ok(context.commit(batch)?.then_some(ended_keys))
+    Ok(context.commit(batch)?.then(ended_keys))
 }
 
 /// Ends all sessions of an account but one, and the API keys that end with them, in the
@@ -377,7 +377,7 @@ pub fn sweep(after: Option<&str>, limit: u32, context: &Context) -> Result<Swept
             && is_dead(&session.value, context)?
         {
             let event = Event::success("session_expiry");
-            swept.deleted += u32::from(end(&session, event, context)?);
+            swept.deleted += u32::from(end(&session, event, context)?.is_won());
         }
     }
     Ok(swept)

@@ -13,6 +13,7 @@ use crate::ports::Ports;
 use crate::storage::batch::Batch;
 use crate::storage::ground;
 use crate::storage::record::{self, Found, Stored};
+use crate::storage::retry::Race;
 use crate::types::id::Id;
 use crate::types::time::Timestamp;
 
@@ -47,12 +48,12 @@ impl SigningKeys {
         context::settle(context, |context| {
             let found = record::read(SigningKeys::KEY.to_owned(), &context.ports)?;
             if let Some(Stored { value, .. }) = found {
-                return Ok(Some(value));
+                return Ok(Race::Won(value));
             }
             let keys = SigningKeys(vec![SigningKey::new(context)?]);
             let mut batch = Batch::new();
             batch.create(SigningKeys::KEY.to_owned(), &keys);
-            Ok(context.commit(batch)?.then_some(keys))
+            Ok(context.commit(batch)?.then(keys))
         })
     }
 
