@@ -71,9 +71,9 @@ fn subject(permission: Option<String>, context: &Context) -> Result<Subject> {
     let permission = permission.map(Permission::try_from).transpose();
     let permission = permission
         .map_err(|problem| AuthError::invalid(vec![FieldError::new("permission", problem)]))?;
-    let verification = match &context.caller.principal {
+    let subject = match &context.caller.principal {
         Principal::AccessToken(token) => of_access_token(token, context)?,
-        Principal::ApiKey(key) => operations::introspect_own_key(key, context)?,
+        Principal::ApiKey(key) => of_api_key(key, context)?,
         Principal::Anonymous | Principal::Operator => {
             return Err(AuthError::new(
                 Kind::Authentication,
@@ -85,24 +85,35 @@ fn subject(permission: Option<String>, context: &Context) -> Result<Subject> {
             ));
         }
     };
-    let Some(id) = verification.sub else {
+    let Some(subject) = subject else {
         return Err(AuthError::invalid_token());
     };
     if let Some(permission) = permission {
         require(permission, context)?;
     }
-    Ok(Subject {
-        id: id.to_string(),
-        scopes: verification.scope.unwrap_or_default(),
-    })
+    Ok(subject)
 }
 
-fn of_access_token(token: &Secret, context: &Context) -> Result<Verification> {
+fn of_access_token(token: &Secret, context: &Context) -> Result<Option<Subject>> {
     let operation = VerifyToken {
         token: token.clone(),
         audience: None,
     };
-    operations::call(operation, &json!({}), context)
+    Ok(match operations::call(operation, &json!({}), context)? {
+        Verification::Active(claims) => Some(Subject {
+            id: claims.sub.to_string(),
+            scopes: claims.scope,
+        }),
+        Verification::Inactive => None,
+    })
+}
+
+fn of_api_key(key: &Secret, context: &Context) -> Result<Option<Subject>> {
+    let key = operations::introspect_own_key(key, context)?;
+    Ok(key.map(|key| Subject {
+        id: key.user_id.to_string(),
+        scopes: key.scope,
+    }))
 }
 
 fn require(permission: Permission, context: &Context) -> Result<()> {

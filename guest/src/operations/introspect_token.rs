@@ -1,7 +1,8 @@
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Effect, Operation, Verification};
+use super::verify_token::VerificationView;
+use super::{Effect, Operation};
 use crate::dispatch::call::counted;
 use crate::domain::access::actor::{self, Requirement};
 use crate::domain::access::authority::ActorContext;
@@ -11,12 +12,14 @@ use crate::domain::accounts::role;
 use crate::domain::actor_id::ActorId;
 use crate::domain::context::Context;
 use crate::domain::credentials::api_key::ApiKey;
+use crate::domain::sessions::access_token::Claims;
 use crate::domain::sessions::bearer::Bearer;
 use crate::domain::sessions::refresh_token::RefreshToken;
 use crate::domain::sessions::session::Session;
 use crate::error::Result;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
+use crate::types::time::Timestamp;
 
 /// Checks a token that a service has received: an access token, a refresh token or an API
 /// key (RFC 7662). Returns whether it is active, and if so its claims; for any invalid,
@@ -33,17 +36,43 @@ pub struct IntrospectToken {
 }
 
 /// The claims of an active token.
+#[derive(JsonSchema)]
+#[schemars(with = "IntrospectionView")]
+pub enum Introspection {
+    /// An access token with these claims.
+    AccessToken(Box<Claims>),
+    /// The current refresh token of this session.
+    RefreshToken(Box<Session>),
+    /// An API key.
+    ApiKey(KeyInfo),
+    /// Anything else.
+    Inactive,
+}
+
+/// An active API key.
+pub struct KeyInfo {
+    /// The id of the key.
+    pub key_id: Id,
+    /// The account that the key belongs to.
+    pub user_id: Id,
+    /// When the key expires, if it does.
+    pub expires_at: Option<Timestamp>,
+    /// The current permissions of the key, separated by blanks.
+    pub scope: String,
+}
+
+/// An introspection as JSON.
 #[derive(Default, Serialize, JsonSchema)]
-pub struct Introspection {
+struct IntrospectionView<'a> {
     /// The same fields as in `verify_token`.
     #[serde(flatten)]
-    pub verification: Verification,
+    verification: VerificationView<'a>,
     /// The kind of token: `access_token`, `refresh_token` or `api_key`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub token_type: Option<&'static str>,
+    token_type: Option<&'static str>,
     /// The id of the API key.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_id: Option<Id>,
+    key_id: Option<Id>,
 }
 
 impl Operation for IntrospectToken {
@@ -58,21 +87,55 @@ impl Operation for IntrospectToken {
         let own = context.settings.audience.as_str();
         let audience = self.audience.as_deref().unwrap_or(own);
         if let Some(bearer) = Bearer::of(audience, token, context)? {
-            return Ok(Introspection {
-                verification: Verification::active(bearer),
-                token_type: Some("access_token"),
-                key_id: None,
-            });
+            let claims = bearer.current_claims();
+            return Ok(Introspection::AccessToken(Box::new(claims)));
         }
-        if let Some(introspection) = of_refresh_token(token, context)? {
-            return Ok(introspection);
+        if let Some(session) = of_refresh_token(token, context)? {
+            return Ok(Introspection::RefreshToken(Box::new(session)));
         }
-        Ok(of_api_key(token, context)?.unwrap_or_default())
+        let key = of_api_key(token, context)?;
+        Ok(key.map_or(Introspection::Inactive, Introspection::ApiKey))
     }
 }
 
-/// Answers only for the current refresh token; introspection does not use it up.
-fn of_refresh_token(token: &str, context: &Context) -> Result<Option<Introspection>> {
+impl Serialize for Introspection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let view = match self {
+            Introspection::AccessToken(claims) => IntrospectionView {
+                verification: VerificationView::active(claims),
+                token_type: Some("access_token"),
+                key_id: None,
+            },
+            Introspection::RefreshToken(session) => IntrospectionView {
+                verification: VerificationView {
+                    active: true,
+                    sub: Some(session.user_id),
+                    sid: Some(session.session_id),
+                    exp: Some(session.idle_expires_at.min(session.expires_at).seconds()),
+                    ..VerificationView::default()
+                },
+                token_type: Some("refresh_token"),
+                key_id: None,
+            },
+            Introspection::ApiKey(key) => IntrospectionView {
+                verification: VerificationView {
+                    active: true,
+                    sub: Some(key.user_id),
+                    exp: key.expires_at.map(Timestamp::seconds),
+                    scope: Some(&key.scope),
+                    ..VerificationView::default()
+                },
+                token_type: Some("api_key"),
+                key_id: Some(key.key_id),
+            },
+            Introspection::Inactive => IntrospectionView::default(),
+        };
+        view.serialize(serializer)
+    }
+}
+
+/// Returns the session of the current refresh token, which introspection does not use up.
+fn of_refresh_token(token: &str, context: &Context) -> Result<Option<Session>> {
     let ports = &context.ports;
     let Some(token) = RefreshToken::parse(token, ports)? else {
         return Ok(None);
@@ -85,34 +148,23 @@ fn of_refresh_token(token: &str, context: &Context) -> Result<Option<Introspecti
     let is_good = token.generation() == session.generation
         && token.matches(&session.refresh_token, ports)?
         && account.is_some_and(|account| session.is_alive(&account.value, context.now()));
-    Ok(is_good.then(|| Introspection {
-        verification: Verification {
-            active: true,
-            sub: Some(session.user_id),
-            sid: Some(session.session_id),
-            exp: Some(session.idle_expires_at.min(session.expires_at).seconds()),
-            ..Verification::default()
-        },
-        token_type: Some("refresh_token"),
-        key_id: None,
-    }))
+    Ok(is_good.then_some(session))
 }
 
 /// Introspects the API key that the caller authenticates with. This requires no
 /// permission, and counts as a use of the key.
-pub fn introspect_own_key(key: &Secret, context: &Context) -> Result<Verification> {
+pub fn introspect_own_key(key: &Secret, context: &Context) -> Result<Option<KeyInfo>> {
     counted(IntrospectToken::NAME, context, |context| {
         let Some((own, _)) = actor::api_key(key, context)? else {
-            return Ok(Verification::default());
+            return Ok(None);
         };
         context.trail.acts(ActorId::ApiKey(own.value.key_id));
-        let introspection = of_api_key(key.expose(), context)?;
-        Ok(introspection.unwrap_or_default().verification)
+        of_api_key(key.expose(), context)
     })
 }
 
 /// The `scope` is what the key may do now, since services rely on it.
-fn of_api_key(secret: &str, context: &Context) -> Result<Option<Introspection>> {
+fn of_api_key(secret: &str, context: &Context) -> Result<Option<KeyInfo>> {
     let ports = &context.ports;
     let Some(key) = ApiKey::authenticate(secret, ports)? else {
         return Ok(None);
@@ -125,15 +177,10 @@ fn of_api_key(secret: &str, context: &Context) -> Result<Option<Introspection>> 
     let granted = role::granted(&account.value.roles, ports)?;
     let effective = permission::summary(key.effective(&granted), MAX_SCOPE_BYTES);
     let scopes: Vec<&str> = effective.iter().map(Grant::as_str).collect();
-    Ok(Some(Introspection {
-        verification: Verification {
-            active: true,
-            sub: Some(key.user_id),
-            exp: key.expires_at.map(|moment| moment.seconds()),
-            scope: Some(scopes.join(" ")),
-            ..Verification::default()
-        },
-        token_type: Some("api_key"),
-        key_id: Some(key.key_id),
+    Ok(Some(KeyInfo {
+        key_id: key.key_id,
+        user_id: key.user_id,
+        expires_at: key.expires_at,
+        scope: scopes.join(" "),
     }))
 }

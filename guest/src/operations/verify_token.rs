@@ -1,10 +1,11 @@
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorContext;
 use crate::domain::accounts::username::Username;
+use crate::domain::sessions::access_token::Claims;
 use crate::domain::sessions::bearer::Bearer;
 use crate::error::Result;
 use crate::types::id::Id;
@@ -24,49 +25,59 @@ pub struct VerifyToken {
 }
 
 /// The claims of a valid token.
+#[derive(JsonSchema)]
+#[schemars(with = "VerificationView")]
+pub enum Verification {
+    /// The token is valid, and has these claims.
+    Active(Box<Claims>),
+    /// The token is anything else.
+    Inactive,
+}
+
+/// A verification as JSON.
 #[derive(Default, Serialize, JsonSchema)]
-pub struct Verification {
+pub(super) struct VerificationView<'a> {
     /// Whether the token is valid. If not, no other field is present.
-    pub active: bool,
+    pub(super) active: bool,
     /// The user id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sub: Option<Id>,
+    pub(super) sub: Option<Id>,
     /// The user name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub username: Option<Username>,
+    pub(super) username: Option<&'a Username>,
     /// The issuer of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub iss: Option<String>,
+    pub(super) iss: Option<&'a str>,
     /// The audience of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub aud: Option<String>,
+    pub(super) aud: Option<&'a str>,
     /// The expiry of the token, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub exp: Option<u64>,
+    pub(super) exp: Option<u64>,
     /// The time of issue, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub iat: Option<u64>,
+    pub(super) iat: Option<u64>,
     /// The id of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub jti: Option<Id>,
+    pub(super) jti: Option<Id>,
     /// The id of the session that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sid: Option<Id>,
+    pub(super) sid: Option<Id>,
     /// The current permissions of the owner, separated by blanks: `self`, and what the
     /// roles grant, without grants that a broader one covers. If there are more than
     /// 1,024 bytes, whole roles are left out, the largest first; `check_permission`
     /// considers all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub scope: Option<String>,
+    pub(super) scope: Option<&'a str>,
     /// The time of the login, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub auth_time: Option<u64>,
+    pub(super) auth_time: Option<u64>,
     /// The authenticator assurance level: `aal1` or, with a second factor, `aal2`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub acr: Option<String>,
+    pub(super) acr: Option<&'a str>,
     /// The authentication methods of the login (RFC 8176).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub amr: Option<Vec<String>>,
+    pub(super) amr: Option<&'a [String]>,
 }
 
 impl Operation for VerifyToken {
@@ -80,37 +91,39 @@ impl Operation for VerifyToken {
         let own = context.settings.audience.as_str();
         let audience = self.audience.as_deref().unwrap_or(own);
         let bearer = Bearer::of(audience, self.token.expose(), context)?;
-        Ok(bearer.map_or_else(Verification::default, Verification::active))
+        Ok(match bearer {
+            Some(bearer) => Verification::Active(Box::new(bearer.current_claims())),
+            None => Verification::Inactive,
+        })
     }
 }
 
-impl Verification {
-    /// Takes time, level and methods from the session as it is now, because it may have
-    /// gained a second factor after the token was issued.
-    pub(super) fn active(bearer: Bearer) -> Verification {
-        let Bearer { claims, session } = bearer;
-        let (auth_time, acr, amr) = match session {
-            Some(session) => (
-                session.auth_time.seconds(),
-                session.acr().to_owned(),
-                session.amr,
-            ),
-            None => (claims.auth_time, claims.acr, claims.amr),
+impl Serialize for Verification {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let view = match self {
+            Verification::Active(claims) => VerificationView::active(claims),
+            Verification::Inactive => VerificationView::default(),
         };
-        Verification {
+        view.serialize(serializer)
+    }
+}
+
+impl VerificationView<'_> {
+    pub(super) fn active(claims: &Claims) -> VerificationView<'_> {
+        VerificationView {
             active: true,
             sub: Some(claims.sub),
-            username: Some(claims.username),
-            iss: Some(claims.iss),
-            aud: Some(claims.aud),
+            username: Some(&claims.username),
+            iss: Some(&claims.iss),
+            aud: Some(&claims.aud),
             exp: Some(claims.exp),
             iat: Some(claims.iat),
             jti: Some(claims.jti),
             sid: Some(claims.sid),
-            scope: Some(claims.scope),
-            auth_time: Some(auth_time),
-            acr: Some(acr),
-            amr: Some(amr),
+            scope: Some(&claims.scope),
+            auth_time: Some(claims.auth_time),
+            acr: Some(&claims.acr),
+            amr: Some(&claims.amr),
         }
     }
 }

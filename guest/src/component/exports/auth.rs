@@ -10,11 +10,12 @@ use crate::component::contract::exports::auth::{
 };
 use crate::component::select::{self, ports};
 use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::sessions::access_token;
 use crate::error::{AuthError, FieldError, Result as AuthResult};
 use crate::json;
 use crate::operations::{
     self, CheckPermission, CompleteLogin, Login, LoginOutcome, Logout, RefreshToken, Register,
-    Tokens, VerifyToken,
+    Tokens, Verification, VerifyToken,
 };
 use crate::types::secret::Secret;
 
@@ -76,7 +77,10 @@ impl Guest for Component {
                 token: Secret::new(token),
                 audience: None,
             };
-            Ok(claims(operations::call(operation, &json!({}), context)?))
+            Ok(match operations::call(operation, &json!({}), context)? {
+                Verification::Active(active) => Some(claims(*active)),
+                Verification::Inactive => None,
+            })
         })
     }
 
@@ -198,19 +202,19 @@ fn tokens(tokens: Tokens) -> WitTokens {
     }
 }
 
-fn claims(verification: operations::Verification) -> Option<Claims> {
-    Some(Claims {
-        sub: verification.sub?.to_string(),
-        username: verification.username?.to_string(),
-        iss: verification.iss?,
-        aud: verification.aud?,
-        exp: verification.exp?,
-        iat: verification.iat?,
-        jti: verification.jti?.to_string(),
-        sid: verification.sid?.to_string(),
-        scope: verification.scope?,
-        auth_time: verification.auth_time?,
-        acr: verification.acr?,
-        amr: verification.amr?,
-    })
+fn claims(claims: access_token::Claims) -> Claims {
+    Claims {
+        sub: claims.sub.to_string(),
+        username: claims.username.to_string(),
+        iss: claims.iss,
+        aud: claims.aud,
+        exp: claims.exp,
+        iat: claims.iat,
+        jti: claims.jti.to_string(),
+        sid: claims.sid.to_string(),
+        scope: claims.scope,
+        auth_time: claims.auth_time,
+        acr: claims.acr,
+        amr: claims.amr,
+    }
 }

@@ -42,6 +42,21 @@ impl Bearer {
             session: Some(live.session.value),
         }))
     }
+
+    /// Returns the claims with the time, level and methods of the session as it is now,
+    /// because it may have gained a second factor after the token was issued.
+    pub fn current_claims(self) -> Claims {
+        let Bearer { claims, session } = self;
+        match session {
+            None => claims,
+            Some(session) => Claims {
+                auth_time: session.auth_time.seconds(),
+                acr: session.acr().to_owned(),
+                amr: session.amr,
+                ..claims
+            },
+        }
+    }
 }
 
 /// What a valid access token stands for, as one snapshot.
