@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -11,9 +12,9 @@ use crate::types::time::Timestamp;
 /// Result of anything that can fail with an [`AuthError`].
 pub type Result<T> = std::result::Result<T, AuthError>;
 
-/// Category of a failure. Each has a stable code.
+/// The stable code of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorCode {
     /// The request breaks a business rule: invalid input or a conflict.
     Application,
     /// The caller is not authenticated: wrong password, invalid or expired token.
@@ -26,54 +27,113 @@ pub enum Kind {
     ResourceUnavailable,
 }
 
-impl Kind {
-    /// All kinds, in the order of their codes.
-    pub const ALL: [Kind; 5] = [
-        Kind::Application,
-        Kind::Authentication,
-        Kind::Authorization,
-        Kind::RateLimit,
-        Kind::ResourceUnavailable,
+impl ErrorCode {
+    /// All codes, in their order.
+    pub const ALL: [ErrorCode; 5] = [
+        ErrorCode::Application,
+        ErrorCode::Authentication,
+        ErrorCode::Authorization,
+        ErrorCode::RateLimit,
+        ErrorCode::ResourceUnavailable,
     ];
 
     /// Returns the code for the error object.
     pub fn code(self) -> i32 {
         match self {
-            Kind::Application => -32000,
-            Kind::Authentication => -32001,
-            Kind::Authorization => -32002,
-            Kind::RateLimit => -32003,
-            Kind::ResourceUnavailable => -32004,
+            ErrorCode::Application => -32000,
+            ErrorCode::Authentication => -32001,
+            ErrorCode::Authorization => -32002,
+            ErrorCode::RateLimit => -32003,
+            ErrorCode::ResourceUnavailable => -32004,
         }
     }
 
     /// Returns the HTTP status for failures that are answered by the transport.
     pub fn status(self) -> u16 {
         match self {
-            Kind::Application => 200,
-            Kind::Authentication => 401,
-            Kind::Authorization => 403,
-            Kind::RateLimit => 429,
-            Kind::ResourceUnavailable => 503,
+            ErrorCode::Application => 200,
+            ErrorCode::Authentication => 401,
+            ErrorCode::Authorization => 403,
+            ErrorCode::RateLimit => 429,
+            ErrorCode::ResourceUnavailable => 503,
         }
     }
 
     /// Returns a one-sentence description.
     pub fn meaning(self) -> &'static str {
         match self {
-            Kind::Application => {
+            ErrorCode::Application => {
                 "The request breaks a rule: invalid or missing input, or a conflict."
             }
-            Kind::Authentication => {
+            ErrorCode::Authentication => {
                 "The caller is not authenticated: wrong credentials, or a bad or expired token."
             }
-            Kind::Authorization => "The caller is authenticated but may not do this.",
-            Kind::RateLimit => {
+            ErrorCode::Authorization => "The caller is authenticated but may not do this.",
+            ErrorCode::RateLimit => {
                 "Too many requests or attempts; wait as long as `details` says, then try again."
             }
-            Kind::ResourceUnavailable => {
+            ErrorCode::ResourceUnavailable => {
                 "A resource is temporarily unavailable; try again as `details` says."
             }
+        }
+    }
+}
+
+/// What went wrong, with what callers need to know about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// These fields of the input are missing, unknown or malformed.
+    Invalid(Vec<FieldError>),
+    /// The request breaks another business rule.
+    Application,
+    /// The caller is not authenticated.
+    Authentication,
+    /// The caller is authenticated but may not do this.
+    Authorization,
+    /// Too many requests or attempts.
+    RateLimit {
+        /// How long to wait before the next attempt, in whole seconds.
+        retry_after: Duration,
+    },
+    /// A capability is unavailable.
+    ResourceUnavailable {
+        /// How long to wait before the next attempt, in whole seconds; `None` if retrying
+        /// will not help.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl ErrorKind {
+    /// Returns the stable code.
+    pub fn error_code(&self) -> ErrorCode {
+        match self {
+            ErrorKind::Invalid(_) | ErrorKind::Application => ErrorCode::Application,
+            ErrorKind::Authentication => ErrorCode::Authentication,
+            ErrorKind::Authorization => ErrorCode::Authorization,
+            ErrorKind::RateLimit { .. } => ErrorCode::RateLimit,
+            ErrorKind::ResourceUnavailable { .. } => ErrorCode::ResourceUnavailable,
+        }
+    }
+
+    /// Returns the code for the error object.
+    pub fn code(&self) -> i32 {
+        self.error_code().code()
+    }
+
+    /// Returns the HTTP status for failures that are answered by the transport.
+    pub fn status(&self) -> u16 {
+        self.error_code().status()
+    }
+
+    /// Returns how long to wait before the next attempt, if one may help.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            ErrorKind::RateLimit { retry_after } => Some(*retry_after),
+            ErrorKind::ResourceUnavailable { retry_after } => *retry_after,
+            ErrorKind::Invalid(_)
+            | ErrorKind::Application
+            | ErrorKind::Authentication
+            | ErrorKind::Authorization => None,
         }
     }
 }
@@ -86,19 +146,19 @@ pub struct AuthError(Box<Reason>);
 /// Contents of an [`AuthError`].
 #[derive(Clone, Debug)]
 pub struct Reason {
-    /// Category of the failure.
-    pub kind: Kind,
+    /// What went wrong.
+    pub kind: ErrorKind,
     /// The operation that failed, once known.
     pub operation: Option<&'static str>,
     /// One sentence for people.
     pub message: String,
-    /// What was wrong, what was expected and what to do.
-    pub details: Map<String, Value>,
+    /// What was expected and what to do, besides what the kind contains.
+    details: Map<String, Value>,
 }
 
 impl AuthError {
     /// Creates an error without details.
-    pub fn new(kind: Kind, message: impl Into<String>) -> AuthError {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> AuthError {
         AuthError(Box::new(Reason {
             kind,
             operation: None,
@@ -122,44 +182,42 @@ impl AuthError {
 
     /// Reports an invalid input; `fields` lists the problem of each field.
     pub fn invalid(fields: Vec<FieldError>) -> AuthError {
-        let fields: Vec<Value> = fields.iter().map(FieldError::to_json).collect();
-        AuthError::new(Kind::Application, "Business validation failed").detail("fields", fields)
+        AuthError::new(ErrorKind::Invalid(fields), "Business validation failed")
     }
 
     /// Reports a session or token that is invalid, expired or revoked. The text is the
     /// same for every reason, so that callers cannot tell them apart.
     pub fn invalid_token() -> AuthError {
-        AuthError::new(Kind::Authentication, "The token is not valid")
+        AuthError::new(ErrorKind::Authentication, "The token is not valid")
             .detail("action", "log in again")
     }
 
     /// Reports a code that is invalid, expired or used. The text is the same for every
     /// reason.
     pub fn invalid_code() -> AuthError {
-        AuthError::new(Kind::Authentication, "The code is not valid")
+        AuthError::new(ErrorKind::Authentication, "The code is not valid")
             .detail("action", "ask for a new one")
     }
 
     /// Reports that the caller has made too many attempts.
-    pub fn too_many(retry_after_seconds: u64) -> AuthError {
-        AuthError::new(Kind::RateLimit, "Too many attempts")
-            .detail("retry_after_seconds", retry_after_seconds)
+    pub fn too_many(retry_after: Duration) -> AuthError {
+        AuthError::new(ErrorKind::RateLimit { retry_after }, "Too many attempts")
     }
 
     /// Reports that a required resource is temporarily unavailable. The text is the same
     /// for every reason.
-    pub fn unavailable(retry_after_seconds: u64) -> AuthError {
+    pub fn unavailable(retry_after: Duration) -> AuthError {
+        let retry_after = Some(retry_after);
         AuthError::new(
-            Kind::ResourceUnavailable,
+            ErrorKind::ResourceUnavailable { retry_after },
             "The service is temporarily unavailable",
         )
-        .detail("retry_after_seconds", retry_after_seconds)
     }
 
     /// Reports that this deployment permanently lacks a capability that the call needs.
     pub fn not_offered() -> AuthError {
         AuthError::new(
-            Kind::ResourceUnavailable,
+            ErrorKind::ResourceUnavailable { retry_after: None },
             "This deployment lacks a capability that the call needs",
         )
         .detail(
@@ -178,14 +236,23 @@ impl AuthError {
                 "operation": self.operation.unwrap_or("mcp"),
                 "module": "UserAuth",
                 "timestamp": now.to_rfc3339(),
-                "details": self.details,
+                "details": self.details(),
             }
         })
     }
 
-    /// Returns how long the caller should wait before trying again, if it should.
-    pub fn retry_after_seconds(&self) -> Option<u64> {
-        self.details.get("retry_after_seconds")?.as_u64()
+    /// Returns what was wrong, what was expected and what to do, as JSON.
+    pub fn details(&self) -> Map<String, Value> {
+        let mut details = self.details.clone();
+        if let ErrorKind::Invalid(fields) = &self.kind {
+            let fields: Vec<Value> = fields.iter().map(FieldError::to_json).collect();
+            details.insert("fields".to_owned(), fields.into());
+        }
+        if let Some(retry_after) = self.kind.retry_after() {
+            let seconds = retry_after.as_secs();
+            details.insert("retry_after_seconds".to_owned(), seconds.into());
+        }
+        details
     }
 }
 
@@ -209,7 +276,8 @@ impl From<Unavailable> for AuthError {
             return AuthError::not_offered();
         }
         // The reason is in the host's log; here it could reveal paths.
-        AuthError::unavailable(u64::from(unavailable.retry_after_ms).div_ceil(1000).max(1))
+        let seconds = unavailable.retry_after_ms.div_ceil(1000).max(1);
+        AuthError::unavailable(Duration::from_secs(seconds.into()))
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::domain::accounts::permission::Permission;
 use crate::domain::context::{Context, Principal};
-use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, FieldError, Result};
 use crate::mcp::{self, Request, Response};
 use crate::operations::{self, CheckPermission, Verification, VerifyToken};
 use crate::ports::Ports;
@@ -76,7 +76,7 @@ fn subject(permission: Option<String>, context: &Context) -> Result<Subject> {
         Principal::ApiKey(key) => of_api_key(key, context)?,
         Principal::Anonymous | Principal::Operator => {
             return Err(AuthError::new(
-                Kind::Authentication,
+                ErrorKind::Authentication,
                 "An access token or an API key is required",
             )
             .detail(
@@ -127,7 +127,7 @@ fn require(permission: Permission, context: &Context) -> Result<()> {
     match operations::call(operation, &input, context)?.allowed {
         true => Ok(()),
         false => {
-            let error = AuthError::new(Kind::Authorization, "Not permitted");
+            let error = AuthError::new(ErrorKind::Authorization, "Not permitted");
             Err(error.detail("permission", asked))
         }
     }
@@ -135,10 +135,10 @@ fn require(permission: Permission, context: &Context) -> Result<()> {
 
 fn refusal(error: &AuthError, context: &Context) -> Response {
     let is_shown = !matches!(context.caller.principal, Principal::Anonymous);
-    let reason = match error.kind {
-        Kind::Authentication if is_shown => Some(", error=\"invalid_token\""),
-        Kind::Authentication => Some(""),
-        Kind::Authorization => Some(", error=\"insufficient_scope\""),
+    let reason = match &error.kind {
+        ErrorKind::Authentication if is_shown => Some(", error=\"invalid_token\""),
+        ErrorKind::Authentication => Some(""),
+        ErrorKind::Authorization => Some(", error=\"insufficient_scope\""),
         _ => None,
     };
     let mut headers = mcp::retry_after(error);
@@ -146,9 +146,9 @@ fn refusal(error: &AuthError, context: &Context) -> Response {
         let challenge = format!("Bearer realm=\"user-auth\"{reason}");
         headers.push(("www-authenticate".to_owned(), challenge));
     }
-    let status = match error.kind {
+    let status = match &error.kind {
         // What a proxy is to ask is wrong, and not what its client sent.
-        Kind::Application => 400,
+        ErrorKind::Invalid(_) | ErrorKind::Application => 400,
         kind => kind.status(),
     };
     let object = error.to_object(context.now());

@@ -120,7 +120,7 @@ pub use crate::dispatch::operation::{Effect, Operation};
 use crate::dispatch::definition::define;
 use crate::dispatch::input::shortened;
 use crate::domain::context::Context;
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 
 /// All operations, in the order in which they are listed. The first one changes nothing
 /// and needs no input, because some clients try the first tool.
@@ -197,7 +197,7 @@ pub fn invoke(name: &str, input: Value, context: &Context) -> Result<Value> {
 /// The error for a name that no operation has.
 pub fn unknown(name: &str) -> AuthError {
     let known: Vec<&str> = TABLE.iter().map(|definition| definition.name).collect();
-    AuthError::new(Kind::Application, "Unknown operation")
+    AuthError::new(ErrorKind::Application, "Unknown operation")
         .detail("operation", shortened(name))
         .detail("known_operations", known)
 }

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use crate::domain::context::Principal;
 #[cfg(not(feature = "edge"))]
 use crate::domain::context::{Caller, Context, Source};
-use crate::error::{AuthError, Kind};
+use crate::error::{AuthError, ErrorKind};
 use crate::json;
 use crate::settings::Settings;
 
@@ -33,7 +33,7 @@ pub fn unusable(problem: &str, asking: &Principal) -> AuthError {
         &fields,
     );
     let error = AuthError::new(
-        Kind::ResourceUnavailable,
+        ErrorKind::ResourceUnavailable { retry_after: None },
         "The service is not configured rightly; its log says how",
     );
     match asking {

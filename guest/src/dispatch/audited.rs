@@ -6,7 +6,7 @@ use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::AUDIT_READ;
 use crate::domain::accounts::username::Username;
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::types::id::Id;
 
 /// Returns the named account, if one is named and the actor may read its trail: the
@@ -38,7 +38,7 @@ fn of_name(username: &Username, context: &ActorContext) -> Result<Id> {
     }
     authority::require_permission(AUDIT_READ, context)?;
     Account::id_of(username, &context.ports)?.ok_or_else(|| {
-        AuthError::new(Kind::Application, "There is no such user")
+        AuthError::new(ErrorKind::Application, "There is no such user")
             .detail("username", username.as_str())
     })
 }

@@ -5,7 +5,7 @@ use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::Head;
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::ports::Ports;
 use crate::storage::record::{Found, Stored};
 use crate::types::id::Id;
@@ -56,7 +56,7 @@ impl Target {
         let (account, head) = self.read(&context.ports)?;
         if context.actor().user_id() == Some(account.value.user_id) {
             return Err(AuthError::new(
-                Kind::Application,
+                ErrorKind::Application,
                 "You cannot do this to your own account",
             )
             .detail("action", "ask another administrator, or the operator"));
@@ -66,7 +66,7 @@ impl Target {
     }
 
     fn unknown(&self) -> AuthError {
-        let error = AuthError::new(Kind::Application, "There is no such user");
+        let error = AuthError::new(ErrorKind::Application, "There is no such user");
         match self {
             Target::UserId(user_id) => error.detail("user_id", user_id.to_string()),
             Target::Username(username) => error.detail("username", username.as_str()),

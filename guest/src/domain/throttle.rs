@@ -44,8 +44,8 @@ const PAGE: u32 = 500;
 pub const MAX_CODES: i64 = 10;
 /// The most of those codes that are sent at the request of one source.
 pub const MAX_CODES_PER_SOURCE: i64 = 3;
-/// The length of the hour in seconds.
-pub const CODES_WINDOW_SECONDS: u64 = 60 * 60;
+/// The length of the hour.
+pub const CODES_WINDOW: Duration = Duration::from_secs(60 * 60);
 
 /// A secret that can be guessed.
 #[derive(Clone, Copy)]
@@ -221,7 +221,7 @@ impl Authenticator {
                 "use a recovery code, or ask an administrator to unlock the account"
             }
         };
-        AuthError::too_many(CONSECUTIVE.as_secs()).detail("action", action)
+        AuthError::too_many(CONSECUTIVE).detail("action", action)
     }
 }
 
@@ -302,7 +302,7 @@ pub fn count_reset(whose: &str, context: &Context) -> Result<()> {
 /// requests by one source must not soon prevent the owner from getting a code.
 pub fn may_send_code(parts: &[&str], context: &Context) -> Result<bool> {
     let from_here = [parts, &[context.caller.source.as_str()]].concat();
-    let hour = ttl(Duration::from_secs(CODES_WINDOW_SECONDS));
+    let hour = ttl(CODES_WINDOW);
     let store = context.ports.store;
     let here = store.add(&counter_key(&from_here, context)?, 1, hour)? <= MAX_CODES_PER_SOURCE;
     // The work is the same in either case, but a code that is not sent does not count for
@@ -315,7 +315,7 @@ pub fn may_send_code(parts: &[&str], context: &Context) -> Result<bool> {
 /// Takes back the count of a code that was certainly not sent.
 pub fn give_code_back(parts: &[&str], context: &Context) -> Result<()> {
     let from_here = [parts, &[context.caller.source.as_str()]].concat();
-    let hour = ttl(Duration::from_secs(CODES_WINDOW_SECONDS));
+    let hour = ttl(CODES_WINDOW);
     for parts in [from_here.as_slice(), parts] {
         give_back(&counter_key(parts, context)?, hour, context)?;
     }
@@ -438,7 +438,7 @@ fn window(context: &Context) -> Option<u64> {
 
 /// Returns the error for a limit that lasts until the end of the window.
 fn too_many(context: &Context) -> AuthError {
-    AuthError::too_many(context.settings.throttling.window.as_secs())
+    AuthError::too_many(context.settings.throttling.window)
 }
 
 fn ttl(duration: Duration) -> Option<u64> {

@@ -12,7 +12,7 @@ use super::error::RpcError;
 use super::{Request, Response, Transport, error, json_response, message, response};
 use crate::domain::access::actor;
 use crate::domain::context::{Caller, Context, Principal, Source};
-use crate::error::{AuthError, Kind};
+use crate::error::{AuthError, ErrorKind};
 use crate::json;
 use crate::ports::Ports;
 use crate::settings::Settings;
@@ -59,7 +59,7 @@ pub fn credentials<'a>(request: &'a Request, ports: Ports) -> Result<Credentials
         }
         Unclear::NotBearer => {
             let problem = "The header Authorization is not a bearer token";
-            let error = AuthError::new(Kind::Authentication, problem).detail(
+            let error = AuthError::new(ErrorKind::Authentication, problem).detail(
                 "expected",
                 "Authorization: Bearer, a space and an access token or API key; or no such header",
             );
@@ -100,7 +100,7 @@ fn require_key(
 
 fn refuse(request: &Request, error: &AuthError, challenge: &str, ports: Ports) -> Response {
     let headers = match error.kind {
-        Kind::Authentication => vec![("www-authenticate".to_owned(), challenge.to_owned())],
+        ErrorKind::Authentication => vec![("www-authenticate".to_owned(), challenge.to_owned())],
         _ => error::headers(error),
     };
     let object = error.to_object(ports.clock.now());
@@ -110,7 +110,7 @@ fn refuse(request: &Request, error: &AuthError, challenge: &str, ports: Ports) -
 
 /// One text for every reason, so that none can be told from another.
 fn refused() -> AuthError {
-    AuthError::new(Kind::Authentication, "A valid API key is required").detail(
+    AuthError::new(ErrorKind::Authentication, "A valid API key is required").detail(
         "expected",
         "one API key, in the header that WWW-Authenticate names or as Authorization: Bearer",
     )

@@ -8,7 +8,7 @@ use super::error::RpcError;
 use super::message::RequestMessage;
 use super::protocol::{Request, SUPPORTED_VERSIONS, Transport};
 use crate::dispatch::input;
-use crate::error::{AuthError, Kind};
+use crate::error::{AuthError, ErrorCode};
 use crate::json;
 use crate::settings::ToolErrors;
 
@@ -206,8 +206,8 @@ pub fn status(error: &AuthError, era: Era) -> u16 {
 
 /// The error object, without the code that 2026-07-28 forbids.
 pub fn in_era(mut object: Value, era: Era) -> Value {
-    if era == Era::Modern && object["code"] == Kind::Authorization.code() {
-        object["code"] = Kind::Application.code().into();
+    if era == Era::Modern && object["code"] == ErrorCode::Authorization.code() {
+        object["code"] = ErrorCode::Application.code().into();
     }
     object
 }

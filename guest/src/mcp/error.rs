@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::error::{AuthError, Kind};
+use crate::error::{AuthError, ErrorKind};
 
 /// A violation of JSON-RPC or MCP, or a failure of the service.
 pub enum Failure {
@@ -67,7 +67,7 @@ impl RpcError {
 /// The header fields that go with the HTTP status of a failure.
 pub fn headers(error: &AuthError) -> Vec<(String, String)> {
     let mut headers = retry_after(error);
-    if error.kind == Kind::Authentication {
+    if error.kind == ErrorKind::Authentication {
         // RFC 6750 section 3
         let challenge = "Bearer realm=\"user-auth\"".to_owned();
         headers.push(("www-authenticate".to_owned(), challenge));
@@ -77,7 +77,9 @@ pub fn headers(error: &AuthError) -> Vec<(String, String)> {
 
 /// The header field that says how long to wait, where it is known.
 pub fn retry_after(error: &AuthError) -> Vec<(String, String)> {
-    let seconds = error.retry_after_seconds();
-    let field = seconds.map(|seconds| ("retry-after".to_owned(), seconds.to_string()));
+    let field = error.kind.retry_after().map(|retry_after| {
+        let seconds = retry_after.as_secs().to_string();
+        ("retry-after".to_owned(), seconds)
+    });
     field.into_iter().collect()
 }

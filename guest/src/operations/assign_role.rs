@@ -11,7 +11,7 @@ use crate::domain::accounts::permission::ROLES_WRITE;
 use crate::domain::accounts::role::RoleName;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 use crate::types::id::Id;
@@ -57,7 +57,7 @@ impl Operation for AssignRole {
             }
             if account.roles.len() >= MAX_ROLES {
                 return Err(
-                    AuthError::new(Kind::Application, "The user has too many roles")
+                    AuthError::new(ErrorKind::Application, "The user has too many roles")
                         .detail("max_roles", MAX_ROLES)
                         .detail("action", "revoke one first"),
                 );

@@ -14,7 +14,7 @@ use crate::domain::credentials::password::{self, Password, PasswordRecord, Typed
 use crate::domain::notify;
 use crate::domain::sessions::session::{self, CurrentLogin};
 use crate::domain::throttle::{self, Attempt, Authenticator};
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
@@ -122,7 +122,7 @@ impl ChangePassword {
             let whom = AuditSubject::Account(account.value.user_id);
             audit::record_refusal(event, whom, context)?;
             return Err(AuthError::new(
-                Kind::Authentication,
+                ErrorKind::Authentication,
                 "The current password is wrong",
             ));
         }

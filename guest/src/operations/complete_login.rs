@@ -11,7 +11,7 @@ use crate::domain::credentials::second_factor::Code;
 use crate::domain::sessions::auth_method::AuthMethod;
 use crate::domain::sessions::login_challenge::{self, LoginChallenge};
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::ports::LogLevel;
 use crate::storage::batch::Batch;
 use crate::storage::record::{Found, Stored};
@@ -41,13 +41,13 @@ impl Operation for CompleteLogin {
     fn run(self, context: &ActorContext) -> Result<Tokens> {
         let result = self.attempt(context);
         if let Err(error) = &result
-            && error.kind == Kind::RateLimit
+            && let ErrorKind::RateLimit { retry_after } = error.kind
         {
             context.log(
                 LogLevel::Warning,
                 json!({
                     "event": "second_factor_throttled",
-                    "retry_after_seconds": error.retry_after_seconds(),
+                    "retry_after_seconds": retry_after.as_secs(),
                 }),
             );
         }
@@ -143,7 +143,7 @@ impl CompleteLogin {
     fn refuse(&self, context: &ActorContext) -> Result<Tokens> {
         throttle::count_failure(context)?;
         Err(AuthError::new(
-            Kind::Authentication,
+            ErrorKind::Authentication,
             "The challenge or the code is not valid",
         )
         .detail(

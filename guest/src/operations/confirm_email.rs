@@ -10,7 +10,7 @@ use crate::domain::accounts::email::Email;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::email_code::{self, Code, Purpose};
 use crate::domain::notify;
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
@@ -96,7 +96,7 @@ fn confirm(code: &Code, context: &ActorContext) -> Result<Race<ConfirmedEmail>> 
 /// Only a caller that can read messages to the address receives this error.
 fn taken() -> AuthError {
     AuthError::new(
-        Kind::Application,
+        ErrorKind::Application,
         "The address is the verified address of another account",
     )
     .detail("action", "use another address, or that account")

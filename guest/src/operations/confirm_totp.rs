@@ -13,7 +13,7 @@ use crate::domain::notify;
 use crate::domain::sessions::auth_method::AuthMethod;
 use crate::domain::sessions::session::{self, CurrentLogin};
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
@@ -72,7 +72,7 @@ fn read(context: &ActorContext) -> Result<(CurrentLogin, Enrolment)> {
     match own.account.value.enrolment.clone() {
         Some(enrolment) => Ok((own, enrolment)),
         None => Err(AuthError::new(
-            Kind::Application,
+            ErrorKind::Application,
             "There is no authenticator app to confirm",
         )
         .detail("action", "call enroll_totp first")),
@@ -94,7 +94,7 @@ impl ConfirmTotp {
             let event = Event::refused(Self::NAME, "invalid_code");
             audit::record_refusal(event, AuditSubject::Account(user_id), context)?;
             return Err(AuthError::new(
-                Kind::Authentication,
+                ErrorKind::Authentication,
                 "The code is not the one that the app should show now",
             )
             .detail(

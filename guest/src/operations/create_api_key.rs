@@ -10,7 +10,7 @@ use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key::{self, ApiKey, Days, KeyName, Scopes};
 use crate::domain::notify;
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
@@ -75,18 +75,22 @@ impl CreateApiKey {
         require_scopes(user_id, &self.scopes, context)?;
         let (account, head) = Account::read(user_id, ports)?;
         let Some(account) = account.map(|account| account.value) else {
-            return Err(AuthError::new(Kind::Application, "There is no such user")
-                .detail("user_id", user_id.to_string()));
+            return Err(
+                AuthError::new(ErrorKind::Application, "There is no such user")
+                    .detail("user_id", user_id.to_string()),
+            );
         };
         require_owner_governed(&account, context)?;
         if !account.is_active() {
-            return Err(AuthError::new(Kind::Application, "The user is disabled")
-                .detail("action", "enable the user first, with enable_user"));
+            return Err(
+                AuthError::new(ErrorKind::Application, "The user is disabled")
+                    .detail("action", "enable the user first, with enable_user"),
+            );
         }
         let places = places(user_id, context);
         if api_key::ids_of(user_id, ports)?.len() >= places as usize {
             return Err(AuthError::new(
-                Kind::Application,
+                ErrorKind::Application,
                 "The account has reached its maximum number of API keys",
             )
             .detail("max_api_keys", places)

@@ -7,7 +7,7 @@ use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::accounts::permission::{Grant, ROLES_WRITE};
 use crate::domain::accounts::role::{Description, Role, RoleName};
 use crate::domain::audit::{Chain, Event};
-use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, FieldError, Result};
 use crate::storage::batch::Batch;
 
 /// Keeps a role within one page of the store, and checks cheap.
@@ -107,7 +107,7 @@ pub fn is_built_in() -> AuthError {
 
 /// Returns the error for a role that is not defined.
 pub fn unknown_role(role: &RoleName) -> AuthError {
-    AuthError::new(Kind::Application, "There is no such role")
+    AuthError::new(ErrorKind::Application, "There is no such role")
         .detail("role", role.as_str())
         .detail(
             "action",

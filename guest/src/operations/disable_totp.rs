@@ -9,7 +9,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::notify;
 use crate::domain::sessions::session::{self, CurrentLogin};
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
@@ -77,6 +77,6 @@ fn disable(keys: EndApiKeys, context: &ActorContext) -> Result<Race<DisabledTotp
 /// Returns the error for an account without a second factor, which only its owner
 /// receives.
 pub(super) fn none() -> AuthError {
-    AuthError::new(Kind::Application, "The account has no second factor")
+    AuthError::new(ErrorKind::Application, "The account has no second factor")
         .detail("action", "set one up with enroll_totp and confirm_totp")
 }

@@ -6,7 +6,7 @@ use super::{Effect, Operation, TABLE};
 use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorContext;
-use crate::error::{AuthError, FieldError, Result};
+use crate::error::{AuthError, ErrorKind, FieldError, Result};
 use crate::json;
 
 /// Runs any operation by its name, for clients that want a single tool. Put the name into
@@ -92,16 +92,11 @@ impl Operation for ExecutePrimaryOperation {
 
 /// Adjusts the paths of invalid fields to the input of this operation.
 fn within_data(mut error: AuthError) -> AuthError {
-    let fields = error
-        .details
-        .get_mut("fields")
-        .and_then(Value::as_array_mut);
-    for field in fields.into_iter().flatten() {
-        if let Some(path) = field["path"]
-            .as_str()
-            .and_then(|path| path.strip_prefix('$'))
-        {
-            field["path"] = Value::from(format!("$.data{path}"));
+    if let ErrorKind::Invalid(fields) = &mut error.kind {
+        for field in fields {
+            if let Some(path) = field.path.strip_prefix('$') {
+                field.path = format!("$.data{path}");
+            }
         }
     }
     error

@@ -8,7 +8,7 @@ use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorContext;
 use crate::domain::sessions::login_challenge;
 use crate::domain::throttle;
-use crate::error::{Kind, Result};
+use crate::error::{ErrorCode, Result};
 use crate::json;
 use crate::mcp::protocol;
 
@@ -201,7 +201,7 @@ impl Summary {
                 codes_per_account_and_hour: throttle::MAX_CODES,
                 batch_messages: protocol::MAX_BATCH,
             },
-            errors: Kind::ALL
+            errors: ErrorCode::ALL
                 .iter()
                 .map(|kind| ErrorView {
                     code: kind.code(),

@@ -18,7 +18,7 @@ use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::foreign_hash::Cost;
 use crate::domain::credentials::hash_costs::{self, HashCosts, Held};
-use crate::error::{Kind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::ports::Ports;
 use crate::storage::batch::{Batch, Commit};
 use crate::storage::record;
@@ -332,7 +332,9 @@ impl<'a> Importer<'a> {
         let problem = match self.require_may_give(role) {
             Ok(Some(_)) => None,
             Ok(None) => Some(NO_ROLE),
-            Err(error) if error.kind == Kind::Authorization => Some("you may not assign this role"),
+            Err(error) if error.kind == ErrorKind::Authorization => {
+                Some("you may not assign this role")
+            }
             Err(error) => return Err(error),
         };
         self.roles.push((role.clone(), problem));

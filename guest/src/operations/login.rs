@@ -19,7 +19,7 @@ use crate::domain::sessions::login_challenge::{self, LoginChallenge};
 use crate::domain::sessions::refresh_token;
 use crate::domain::sessions::session::Session;
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::ports::{LogLevel, MessageKind};
 use crate::storage::batch::Batch;
 use crate::storage::record;
@@ -91,7 +91,7 @@ impl Operation for Login {
         let result = self.attempt(context);
         match &result {
             Ok(_) => context.progress(1, 1, "done"),
-            Err(error) if error.kind == Kind::RateLimit => context.log(
+            Err(error) if matches!(error.kind, ErrorKind::RateLimit { .. }) => context.log(
                 LogLevel::Warning,
                 json!({
                     "event": "login_throttled",
@@ -202,7 +202,7 @@ fn refuse(whom: AuditSubject, context: &ActorContext) -> Result<AuthError> {
     let event = Event::refused(Login::NAME, "invalid_credentials");
     audit::record_refusal(event, whom, context)?;
     throttle::count_failure(context)?;
-    let error = AuthError::new(Kind::Authentication, "Invalid user name or password");
+    let error = AuthError::new(ErrorKind::Authentication, "Invalid user name or password");
     Ok(error.detail("action", "check both, and try again"))
 }
 

@@ -12,7 +12,7 @@ use crate::domain::credentials::blocklist::Owner;
 use crate::domain::credentials::hash_costs::HashCosts;
 use crate::domain::credentials::password::{self, Password, PasswordRecord};
 use crate::domain::throttle::{self, Authenticator};
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::storage::batch::{Batch, Commit};
 use crate::types::id::Id;
 
@@ -108,6 +108,6 @@ fn taken(context: &ActorContext) -> Result<AuthError> {
 
 /// Returns the error for a new account with a user name that is taken.
 pub(super) fn username_taken() -> AuthError {
-    AuthError::new(Kind::Application, "The user name is taken")
+    AuthError::new(ErrorKind::Application, "The user name is taken")
         .detail("action", "choose another user name")
 }

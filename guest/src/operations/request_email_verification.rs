@@ -10,7 +10,7 @@ use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::credentials::email_code::{Code, Purpose};
 use crate::domain::notify;
 use crate::domain::throttle;
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::{Batch, Commit};
 use crate::storage::record::Found;
@@ -51,7 +51,7 @@ impl Operation for RequestEmailVerification {
 
 fn no_address() -> AuthError {
     AuthError::new(
-        Kind::Application,
+        ErrorKind::Application,
         "The account has no address that messages can be sent to",
     )
     .detail("action", "set one with request_email_change")
@@ -77,7 +77,7 @@ pub(super) fn send(
     let quotas = [["email-codes", user.as_str()], ["address-codes", &address]];
     for quota in &quotas {
         if !throttle::may_send_code(quota, context)? {
-            return Err(AuthError::too_many(throttle::CODES_WINDOW_SECONDS));
+            return Err(AuthError::too_many(throttle::CODES_WINDOW));
         }
     }
     authority::retry_on_conflict(context, |context| {
@@ -118,13 +118,13 @@ fn recipient(
     let account = account.ok_or_else(AuthError::invalid_token)?.value;
     if kind == MessageKind::EmailVerification && account.email.as_ref() != Some(email) {
         return Err(AuthError::new(
-            Kind::Application,
+            ErrorKind::Application,
             "The address of the account has changed in the meantime",
         ));
     }
     if account.verified_email() == Some(email) {
         return Err(AuthError::new(
-            Kind::Application,
+            ErrorKind::Application,
             "The address is verified already",
         ));
     }

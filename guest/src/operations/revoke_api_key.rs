@@ -9,7 +9,7 @@ use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{API_KEYS_WRITE, Permission};
 use crate::domain::audit::Event;
 use crate::domain::credentials::api_key::{self, ApiKey};
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::storage::record::{self, Stored};
 use crate::types::id::Id;
 
@@ -74,7 +74,7 @@ pub(super) fn find(key_id: Id, context: &ActorContext) -> Result<Stored<ApiKey>>
         return Ok(key);
     }
     Err(
-        AuthError::new(Kind::Application, "There is no such API key")
+        AuthError::new(ErrorKind::Application, "There is no such API key")
             .detail("action", "list the keys with list_api_keys"),
     )
 }

@@ -7,7 +7,7 @@ use crate::domain::access::authority::{self, ActorContext};
 use crate::domain::audit::Event;
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::sessions::session::{self, Session};
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::types::id::Id;
 
 /// Ends one session of the caller's account permanently, and the API keys that it
@@ -47,7 +47,7 @@ impl Operation for RevokeSession {
             let session = Session::read(self.session_id, &context.ports)?;
             let Some(session) = session.filter(|session| session.value.user_id == user_id) else {
                 return Err(
-                    AuthError::new(Kind::Application, "There is no such session")
+                    AuthError::new(ErrorKind::Application, "There is no such session")
                         .detail("action", "list the sessions with list_sessions"),
                 );
             };

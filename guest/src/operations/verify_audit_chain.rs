@@ -9,7 +9,7 @@ use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::AUDIT_READ;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::verify::{self, Broken, Found, Link, Problem};
-use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, FieldError, Result};
 use crate::types::id::Id;
 
 /// Verifies that the audit trail of an account is unaltered: every seal, every link and
@@ -93,8 +93,10 @@ const NOTHING_THERE: Broken = Broken {
 
 fn require_account(user_id: Id, context: &ActorContext) -> Result<()> {
     match Account::read(user_id, &context.ports)? {
-        (None, None) => Err(AuthError::new(Kind::Application, "There is no such user")
-            .detail("user_id", user_id.to_string())),
+        (None, None) => Err(
+            AuthError::new(ErrorKind::Application, "There is no such user")
+                .detail("user_id", user_id.to_string()),
+        ),
         _ => Ok(()),
     }
 }

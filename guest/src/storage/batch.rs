@@ -1,5 +1,7 @@
 //! Batches of changes, which are committed whole.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::ground::{self, AuthoritySource};
@@ -152,7 +154,7 @@ impl Batch {
             let text = "a batch would change an authority record without writing its marker";
             let telemetry = ports.telemetry;
             telemetry.log(Severity::Error, text, &Default::default());
-            return Err(AuthError::unavailable(60));
+            return Err(AuthError::unavailable(Duration::from_secs(60)));
         }
         if guard.is_some_and(|guard| !guard.join(&mut self.mutations)) {
             return Ok(Commit::Conflict);

@@ -1,5 +1,7 @@
 //! Typed records over the store.
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 
 use crate::error::{AuthError, Result};
@@ -72,5 +74,5 @@ pub fn unreadable(what: &str, ports: &Ports) -> AuthError {
     ports
         .telemetry
         .log(Severity::Error, "a stored record cannot be read", &fields);
-    AuthError::unavailable(60)
+    AuthError::unavailable(Duration::from_secs(60))
 }

@@ -1,5 +1,7 @@
 //! The retry of what lost a race.
 
+use std::time::Duration;
+
 use crate::error::{AuthError, Result};
 
 /// Each lost race means that another change went through, so that this is the
@@ -38,5 +40,5 @@ pub fn retry_on_conflict<T>(mut attempt: impl FnMut() -> Result<Race<T>>) -> Res
             return Ok(value);
         }
     }
-    Err(AuthError::unavailable(1))
+    Err(AuthError::unavailable(Duration::from_secs(1)))
 }

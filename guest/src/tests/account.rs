@@ -158,7 +158,7 @@ fn a_password_that_is_to_be_expected_is_refused_and_the_reason_told() {
     let world = World::new();
     let why = |operation: &str, input: Value| {
         let error = operations::invoke(operation, input, &world.context()).unwrap_err();
-        error.details["fields"][0].clone()
+        error.details()["fields"][0].clone()
     };
     let register = |password: &str| {
         let email = "mo@initech.example";

@@ -92,7 +92,7 @@ fn failure(world: &World, principal: Principal, operation: &str, input: Value) -
         ..world.context()
     };
     let error = operations::invoke(operation, input, &context).unwrap_err();
-    json!([error.kind.code(), error.message, error.details])
+    json!([error.kind.code(), error.message, error.details()])
 }
 
 #[test]

@@ -530,7 +530,7 @@ fn an_invalid_code_says_one_thing_and_is_a_failure_of_its_source() {
         ] {
             let error = operations::invoke(operation, input, &world.context()).unwrap_err();
             assert_eq!(error.kind.code(), -32001);
-            texts.push((error.message.clone(), error.details.clone()));
+            texts.push((error.message.clone(), error.details()));
         }
     }
     assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");

@@ -170,7 +170,7 @@ fn null_in_a_field_that_may_be_left_out_is_as_if_it_was() {
                 let answer = crate::operations::invoke(operation.name, input, &context);
                 answer
                     .err()
-                    .map(|error| error.details.get("fields").cloned())
+                    .map(|error| error.details().get("fields").cloned())
             };
             let name = format!("{}.{field}", operation.name);
             // Whatever else is wrong with it.

@@ -428,9 +428,9 @@ fn the_primary_operation_runs_any_other_or_says_what_is_missing() {
         )
         .unwrap_err();
         assert_eq!(error.message, "Business validation failed", "{data}");
-        assert!(!error.details["fields"].as_array().unwrap().is_empty());
+        assert!(!error.details()["fields"].as_array().unwrap().is_empty());
         assert!(
-            error.details["operations"]
+            error.details()["operations"]
                 .as_array()
                 .unwrap()
                 .contains(&json!("login"))

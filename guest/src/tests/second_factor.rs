@@ -772,7 +772,7 @@ fn every_operation_of_a_fresh_session_takes_the_second_factor() {
         let error = operations::invoke(definition.name, input, &user.world.context());
         let error = error.unwrap_err();
         assert_eq!(error.kind.code(), -32001, "{}", definition.name);
-        assert_eq!(error.details["acr_values"], "aal2", "{}", definition.name);
+        assert_eq!(error.details()["acr_values"], "aal2", "{}", definition.name);
         tried += 1;
     }
     assert_eq!(tried, 8);

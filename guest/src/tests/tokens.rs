@@ -379,7 +379,7 @@ fn a_rotation_ends_no_token_before_its_time() {
             ..world.context()
         },
     );
-    let details = error.unwrap_err().details.clone();
+    let details = error.unwrap_err().details();
     assert_eq!(details["next_retires_at"], "2026-07-28T09:15:00.000Z");
 
     world.pass(15 * 60 - 1);

@@ -170,7 +170,7 @@ fn run<T>(
         code: error.kind.code(),
         operation: error.operation.unwrap_or(operation).to_owned(),
         timestamp: ports::all().clock.now().to_rfc3339(),
-        details: json::text(&error.details),
+        details: json::text(&error.details()),
         message: error.message.clone(),
     })
 }

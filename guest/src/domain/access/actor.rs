@@ -9,7 +9,7 @@ use crate::domain::credentials::api_key::{ApiKey, Origin};
 use crate::domain::sessions::access_token::Claims;
 use crate::domain::sessions::bearer::Bearer;
 use crate::domain::sessions::session::{self, Session};
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::storage::batch::{Batch, Commit};
 use crate::storage::record::Stored;
 use crate::types::id::Id;
@@ -128,7 +128,7 @@ pub(crate) fn require_fresh(session: &Session, context: &Context) -> Result<()> 
         return Ok(());
     }
     Err(AuthError::new(
-        Kind::Authentication,
+        ErrorKind::Authentication,
         "A session that began recently is required",
     )
     .detail(

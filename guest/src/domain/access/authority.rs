@@ -26,7 +26,7 @@ use crate::domain::credentials::api_key::{ApiKey, Scopes};
 use crate::domain::sessions::bearer::{self, LiveSession};
 use crate::domain::sessions::session;
 use crate::domain::sessions::signing_key;
-use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, FieldError, Result};
 use crate::ports::{Expect, Mutation, Ports};
 use crate::storage::batch::CommitGuard;
 use crate::storage::ground::AuthoritySource;
@@ -292,12 +292,12 @@ fn authenticate(requirement: Requirement, context: &Context) -> Result<Authority
                 Ok(Authority::of_api_key(requirement, key.value, account.value))
             }
             None => Err(AuthError::new(
-                Kind::Authentication,
+                ErrorKind::Authentication,
                 "The API key is not valid",
             )),
         },
         Principal::Anonymous => Err(AuthError::new(
-            Kind::Authentication,
+            ErrorKind::Authentication,
             "An access token or an API key is required",
         )
         .detail(
@@ -375,7 +375,7 @@ pub fn require_permission(name: &'static str, context: &ActorContext) -> Result<
     if may(&Permission::own(name), context)? {
         return Ok(());
     }
-    Err(AuthError::new(Kind::Authorization, "Not permitted").detail("permission", name))
+    Err(AuthError::new(ErrorKind::Authorization, "Not permitted").detail("permission", name))
 }
 
 /// Reports whether the actor itself may do everything that this grant permits.
@@ -390,7 +390,7 @@ pub fn require_covered(grants: &[Grant], context: &ActorContext) -> Result<()> {
     for grant in grants {
         if !covers(grant, context)? {
             return Err(AuthError::new(
-                Kind::Authorization,
+                ErrorKind::Authorization,
                 "Not permitted: more than you may do yourself",
             )
             .detail("permission", grant.as_str()));

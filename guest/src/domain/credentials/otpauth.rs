@@ -1,5 +1,7 @@
 //! Transfers a TOTP secret to an app: the `otpauth` URI, also as a QR code.
 
+use std::time::Duration;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::render::{svg, unicode::Dense1x2};
 use qrcode::{EcLevel, QrCode};
@@ -63,7 +65,7 @@ pub fn qr_svg(text: &Secret) -> Result<Secret> {
 // The lowest level of error correction suffices, since the code is read from a screen.
 fn code(text: &Secret) -> Result<QrCode> {
     QrCode::with_error_correction_level(text.expose(), EcLevel::L)
-        .map_err(|_| AuthError::unavailable(60))
+        .map_err(|_| AuthError::unavailable(Duration::from_secs(60)))
 }
 
 #[cfg(test)]

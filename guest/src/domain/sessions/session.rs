@@ -13,7 +13,7 @@ use crate::domain::actor_id::ActorId;
 use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::context::Context;
 use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
-use crate::error::{AuthError, FieldError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, FieldError, Result};
 use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
 use crate::storage::batch::Batch;
@@ -317,7 +317,7 @@ pub fn require_second_factor(account: &Account, session: &Session) -> Result<()>
         return Ok(());
     }
     Err(AuthError::new(
-        Kind::Authentication,
+        ErrorKind::Authentication,
         "This takes a session that began with a second factor",
     )
     .detail(
@@ -329,7 +329,7 @@ pub fn require_second_factor(account: &Account, session: &Session) -> Result<()>
 
 /// The error where only a session will do.
 pub fn session_required() -> AuthError {
-    AuthError::new(Kind::Authentication, "This takes an access token").detail(
+    AuthError::new(ErrorKind::Authentication, "This takes an access token").detail(
         "expected",
         "the header Authorization: Bearer, or the field access_token",
     )

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Chain, Head};
 use crate::domain::context::{self, Context};
-use crate::error::{AuthError, Kind, Result};
+use crate::error::{AuthError, ErrorKind, Result};
 use crate::ports::Ports;
 use crate::storage::batch::Batch;
 use crate::storage::ground;
@@ -130,7 +130,7 @@ impl SigningKeys {
         }
         let frees = keys.iter().filter_map(|key| key.retires_at).min();
         Err(AuthError::new(
-            Kind::Application,
+            ErrorKind::Application,
             "The maximum number of signing keys with live tokens is reached",
         )
         .detail("max_signing_keys", MAX_KEYS)

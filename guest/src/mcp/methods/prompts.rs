@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::error::Kind;
+use crate::error::ErrorCode;
 use crate::mcp::call::{Call, MethodResult};
 use crate::mcp::error::RpcError;
 use crate::mcp::protocol::STATIC_TTL_MS;
@@ -213,7 +213,7 @@ fn diagnose_login_failure(arguments: &Arguments) -> String {
         Some(code) => format!("The login ended with the error code {code}."),
         None => "Ask for the error code and the details of the failed login.".to_owned(),
     };
-    let meanings: Vec<String> = Kind::ALL
+    let meanings: Vec<String> = ErrorCode::ALL
         .iter()
         .map(|kind| format!("   {}: {}", kind.code(), kind.meaning()))
         .collect();
@@ -261,7 +261,7 @@ fn end_compromised_sessions(arguments: &Arguments) -> String {
 }
 
 fn error_codes() -> Vec<String> {
-    Kind::ALL
+    ErrorCode::ALL
         .iter()
         .map(|kind| kind.code().to_string())
         .collect()

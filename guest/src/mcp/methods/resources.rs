@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::domain::context::{Context, Principal};
 use crate::domain::sessions::{bearer, session};
-use crate::error::{AuthError, Kind};
+use crate::error::{AuthError, ErrorKind};
 use crate::json;
 use crate::mcp::call::{Call, MethodResult};
 use crate::mcp::era::Era;
@@ -148,7 +148,7 @@ fn session(id: &str, uri: &str, call: &Call) -> Result<Value, Failure> {
         }
         Principal::Anonymous | Principal::ApiKey(_) => {
             return Err(AuthError::new(
-                Kind::Authentication,
+                ErrorKind::Authentication,
                 "Reading a session takes an access token",
             )
             .detail(
