@@ -1,11 +1,14 @@
 //! The capabilities that the domain requires from its host. In the component, these traits
 //! are implemented by the imports of `wit/`; in native tests, by plain memory.
 
+pub mod metrics;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::metrics::Metrics;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
@@ -275,8 +278,8 @@ pub trait Telemetry {
     fn operation_ended(&self, ended: &Ended);
     /// Reports an audit record that was committed.
     fn audited(&self, record: &str);
-    /// Returns the current metrics as the JSON of `mcp://user-auth/metrics`.
-    fn snapshot(&self) -> Value;
+    /// Returns the current metrics.
+    fn snapshot(&self) -> Metrics;
 }
 
 /// The severities of RFC 5424 that MCP uses, least severe first.

@@ -11,6 +11,7 @@ use crate::component::builtin::{Hash, MemoryStore};
 use crate::domain::context::{Caller, Context, Principal, Source};
 use crate::mcp;
 use crate::operations;
+use crate::ports::metrics::{HashMetrics, Metrics};
 use crate::ports::*;
 use crate::settings::Settings;
 use crate::types::time::Timestamp;
@@ -450,8 +451,14 @@ impl Telemetry for World {
             .push(serde_json::from_str(record).unwrap());
     }
 
-    fn snapshot(&self) -> Value {
-        json!({"password_hash": {"waiting": 0, "capacity": 1}, "delivery": {"delivered": 0}})
+    fn snapshot(&self) -> Metrics {
+        Metrics {
+            password_hash: HashMetrics {
+                capacity: 1,
+                ..HashMetrics::default()
+            },
+            ..Metrics::default()
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use std::env;
 use serde_json::{Map, Value, json};
 
 use crate::json;
+use crate::ports::metrics::{
+    DeliveryMetrics, HashMetrics, InstanceMetrics, Latency, Metrics, OperationMetrics, StoreMetrics,
+};
 use crate::ports::{Clock, Ended, Severity, Telemetry};
 use crate::types::time::Timestamp;
 use crate::unicode::printable::is_deceptive;
@@ -84,41 +87,47 @@ impl Telemetry for Log<'_> {
         }
     }
 
-    fn snapshot(&self) -> Value {
+    fn snapshot(&self) -> Metrics {
         COUNTED.with_borrow(|counted| {
             let now_us = self.clock.monotonic_us();
             let uptime_us = now_us.saturating_sub(counted.began_us.unwrap_or(now_us));
-            let operations: Map<String, Value> = counted
-                .operations
-                .iter()
-                .map(|(name, numbers)| (name.clone(), numbers.to_json()))
-                .collect();
-            json!({
-                "uptime_ms": uptime_us / 1000,
-                "operations": operations,
-                "password_hash": hashes(),
-                "store": {"kind": self.store},
-                "delivery": {"kind": "none", "waiting": 0, "capacity": 0, "delivered": 0},
-                "instances": {"live": 1},
-            })
+            Metrics {
+                uptime_ms: uptime_us / 1000,
+                operations: counted
+                    .operations
+                    .iter()
+                    .map(|(name, numbers)| (name.clone(), numbers.metrics()))
+                    .collect(),
+                password_hash: hashes(),
+                store: StoreMetrics {
+                    kind: self.store.to_owned(),
+                    ..StoreMetrics::default()
+                },
+                delivery: DeliveryMetrics {
+                    kind: "none".to_owned(),
+                    ..DeliveryMetrics::default()
+                },
+                instances: InstanceMetrics {
+                    live: 1,
+                    ..InstanceMetrics::default()
+                },
+            }
         })
     }
 }
 
 /// Whoever calls computes the hash, one at a time; some builds compute none.
-fn hashes() -> Value {
+fn hashes() -> HashMetrics {
     #[cfg(any(test, feature = "hash"))]
     let (places, completed) = (1, super::hash::completed());
     #[cfg(not(any(test, feature = "hash")))]
     let (places, completed) = (0, 0);
-    json!({
-        "workers": places,
-        "running": 0,
-        "waiting": 0,
-        "capacity": places,
-        "completed": completed,
-        "refused": 0,
-    })
+    HashMetrics {
+        workers: places,
+        capacity: places,
+        completed,
+        ..HashMetrics::default()
+    }
 }
 
 impl Numbers {
@@ -144,17 +153,17 @@ impl Numbers {
         self.max_us
     }
 
-    fn to_json(&self) -> Value {
-        json!({
-            "calls": self.calls,
-            "failures": self.failures,
-            "latency_us": {
-                "p50": self.percentile_us(50),
-                "p95": self.percentile_us(95),
-                "p99": self.percentile_us(99),
-                "max": self.max_us,
+    fn metrics(&self) -> OperationMetrics {
+        OperationMetrics {
+            calls: self.calls,
+            failures: self.failures,
+            latency_us: Latency {
+                p50: self.percentile_us(50),
+                p95: self.percentile_us(95),
+                p99: self.percentile_us(99),
+                max: self.max_us,
             },
-        })
+        }
     }
 }
 
@@ -215,6 +224,31 @@ fn rank(severity: Severity) -> (u8, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::World;
+
+    #[test]
+    fn metrics_have_the_form_of_the_resource_without_what_is_not_counted() {
+        let world = World::new();
+        let log = Log::new(&world, "memory");
+        log.operation_ended(&Ended {
+            operation: "verify_token",
+            code: Some(-32000),
+            duration_us: 5,
+            audit: None,
+        });
+        let metrics = json::to_value(log.snapshot());
+        let latency_us = json!({"p50": 5, "p95": 5, "p99": 5, "max": 5});
+        let ended = json!({"calls": 1, "failures": 1, "latency_us": latency_us});
+        assert_eq!(metrics["operations"]["verify_token"], ended);
+        assert_eq!(metrics["uptime_ms"], 0);
+        assert_eq!(metrics["password_hash"]["capacity"], 1);
+        assert_eq!(metrics["store"], json!({"kind": "memory"}));
+        assert_eq!(
+            metrics["delivery"],
+            json!({"kind": "none", "waiting": 0, "capacity": 0, "delivered": 0})
+        );
+        assert_eq!(metrics["instances"], json!({"live": 1}));
+    }
 
     #[test]
     fn a_line_shows_what_it_holds_and_means_the_same() {

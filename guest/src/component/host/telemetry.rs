@@ -1,10 +1,13 @@
 //! Counters, log and audit lines, by the import `telemetry`.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Host;
 use crate::component::contract::imports::telemetry;
 use crate::json;
+use crate::ports::metrics::{
+    DeliveryMetrics, HashMetrics, InstanceMetrics, Latency, Metrics, OperationMetrics, StoreMetrics,
+};
 use crate::ports::{Audit, Credential, Ended, Severity, Telemetry};
 
 impl Telemetry for Host {
@@ -35,61 +38,63 @@ impl Telemetry for Host {
         telemetry::audited(record);
     }
 
-    fn snapshot(&self) -> Value {
-        let metrics = telemetry::snapshot();
-        let mut operations = Map::new();
-        for numbers in metrics.operations {
-            let latency = json!({
-                "p50": numbers.p50_us,
-                "p95": numbers.p95_us,
-                "p99": numbers.p99_us,
-                "max": numbers.max_us,
-            });
-            let entry = json!({
-                "calls": numbers.calls,
-                "failures": numbers.failures,
-                "latency_us": latency,
-            });
-            operations.insert(numbers.operation, entry);
+    fn snapshot(&self) -> Metrics {
+        let telemetry::Metrics {
+            uptime_ms,
+            operations,
+            password_hash: hash,
+            store,
+            delivery,
+            instances,
+        } = telemetry::snapshot();
+        Metrics {
+            uptime_ms,
+            operations: operations.into_iter().map(operation).collect(),
+            password_hash: HashMetrics {
+                workers: hash.workers,
+                running: hash.running,
+                waiting: hash.waiting,
+                capacity: hash.capacity,
+                completed: hash.completed,
+                refused: hash.refused,
+            },
+            store: StoreMetrics {
+                kind: store.kind,
+                reads: Some(store.reads),
+                commits: Some(store.commits),
+                conflicts: Some(store.conflicts),
+                failures: Some(store.failures),
+            },
+            delivery: DeliveryMetrics {
+                kind: delivery.kind,
+                waiting: delivery.waiting,
+                capacity: delivery.capacity,
+                delivered: delivery.delivered,
+                failed: Some(delivery.failed),
+                refused: Some(delivery.refused),
+            },
+            instances: InstanceMetrics {
+                live: instances.live,
+                created: Some(instances.created),
+                trapped: Some(instances.trapped),
+                peak_memory_bytes: Some(instances.peak_memory_bytes),
+            },
         }
-        let hash = metrics.password_hash;
-        let store = metrics.store;
-        let instances = metrics.instances;
-        let delivery = metrics.delivery;
-        json!({
-            "uptime_ms": metrics.uptime_ms,
-            "operations": operations,
-            "password_hash": {
-                "workers": hash.workers,
-                "running": hash.running,
-                "waiting": hash.waiting,
-                "capacity": hash.capacity,
-                "completed": hash.completed,
-                "refused": hash.refused,
-            },
-            "store": {
-                "kind": store.kind,
-                "reads": store.reads,
-                "commits": store.commits,
-                "conflicts": store.conflicts,
-                "failures": store.failures,
-            },
-            "delivery": {
-                "kind": delivery.kind,
-                "waiting": delivery.waiting,
-                "capacity": delivery.capacity,
-                "delivered": delivery.delivered,
-                "failed": delivery.failed,
-                "refused": delivery.refused,
-            },
-            "instances": {
-                "live": instances.live,
-                "created": instances.created,
-                "trapped": instances.trapped,
-                "peak_memory_bytes": instances.peak_memory_bytes,
-            },
-        })
     }
+}
+
+fn operation(metrics: telemetry::OperationMetrics) -> (String, OperationMetrics) {
+    let numbers = OperationMetrics {
+        calls: metrics.calls,
+        failures: metrics.failures,
+        latency_us: Latency {
+            p50: metrics.p50_us,
+            p95: metrics.p95_us,
+            p99: metrics.p99_us,
+            max: metrics.max_us,
+        },
+    };
+    (metrics.operation, numbers)
 }
 
 fn audit(audit: Audit) -> telemetry::OperationAudit {

@@ -100,7 +100,7 @@ fn capabilities(context: &Context) -> Result<Value, AuthError> {
 /// How many messages went out tells whether there was somebody to send one to, and
 /// so is for the operator alone.
 fn metrics(context: &Context) -> Value {
-    let mut metrics = context.ports.telemetry.snapshot();
+    let mut metrics = json::to_value(context.ports.telemetry.snapshot());
     if !matches!(context.caller.principal, Principal::Operator)
         && let Some(metrics) = metrics.as_object_mut()
     {
@@ -115,9 +115,7 @@ fn health(context: &Context) -> Value {
     let store = has_store.then(|| ports.store.get(&["health".to_owned()]).is_ok());
     let keys = Some(ports.keys.derive("health").is_ok());
     let random = Some(ports.random.fill(&mut [0]).is_ok());
-    let queue = &ports.telemetry.snapshot()["password_hash"];
-    let password_hash =
-        (queue["capacity"] != 0).then(|| queue["waiting"].as_u64() < queue["capacity"].as_u64());
+    let password_hash = ports.telemetry.snapshot().password_hash.has_room();
     // What a build does without is no fault of it.
     let word = |well: Option<bool>| match well {
         Some(true) => "ok",
