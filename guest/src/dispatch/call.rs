@@ -9,21 +9,22 @@ use super::operation::Operation;
 use super::{input, redact, schemas};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority;
+use crate::domain::actor_id::ActorId;
 use crate::domain::context::Context;
 use crate::domain::trail::Trail;
 use crate::error::Result;
 use crate::json;
-use crate::ports::Ended;
+use crate::ports::{Audit, Credential, Ended};
+use crate::types::id::Id;
 
 /// Runs an operation, if the caller may, and counts it. `input` is what it was called
 /// with, for the audit log; secrets are best left out.
 pub fn call<O: Operation>(operation: O, input: &Value, context: &Context) -> Result<O::Output> {
-    counted(O::NAME, context, |context| {
-        let trail = &context.trail;
-        trail.took(shown(input, O::NAME, trail));
+    counted(O::NAME, context, |context, facts| {
+        facts.input = facts.shown(input, O::NAME);
         let output = authorized(operation, context)?;
-        if trail.is_wanted() {
-            trail.names(&json::to_value(&output));
+        if facts.are_wanted {
+            note_account(&json::to_value(&output), context);
         }
         Ok(output)
     })
@@ -40,27 +41,31 @@ fn invoke_any(
     requires: Requirement,
     mut input: Value,
     context: &Context,
-    run: fn(Value, Option<String>, &Context) -> Result<Value>,
+    run: fn(Value, Option<String>, &Context, &mut Facts) -> Result<Value>,
 ) -> Result<Value> {
-    counted(name, context, |context| {
+    counted(name, context, |context, facts| {
         let caller = input::take_caller(requires, &mut input, context.caller)?;
         let context = Context {
             caller: caller.as_ref().unwrap_or(context.caller),
             ..context.clone()
         };
-        let trail = &context.trail;
-        trail.shown(context.caller.principal.credential());
-        let shown = shown(&input, name, trail);
-        let output = run(input, shown, &context)?;
-        trail.names(&output);
+        facts.credential = context.caller.principal.credential();
+        let shown = facts.shown(&input, name);
+        let output = run(input, shown, &context, facts)?;
+        note_account(&output, &context);
         Ok(output)
     })
 }
 
-fn run_one<O: Operation>(input: Value, shown: Option<String>, context: &Context) -> Result<Value> {
+fn run_one<O: Operation>(
+    input: Value,
+    shown: Option<String>,
+    context: &Context,
+    facts: &mut Facts,
+) -> Result<Value> {
     let operation = input::parse::<O>(O::NAME, input)?;
     // Where fields are wrong, a secret may stand in one that is for none.
-    context.trail.took(shown);
+    facts.input = shown;
     let output = authorized(operation, context)?;
     Ok(json::to_value(output))
 }
@@ -73,10 +78,10 @@ fn authorized<O: Operation>(operation: O, context: &Context) -> Result<O::Output
 pub fn counted<T>(
     name: &'static str,
     context: &Context,
-    run: impl FnOnce(&Context) -> Result<T>,
+    run: impl FnOnce(&Context, &mut Facts) -> Result<T>,
 ) -> Result<T> {
-    let call = Counted::begin(name, context);
-    let result = run(&call.context).map_err(|error| error.during(name));
+    let mut call = Counted::begin(name, context);
+    let result = run(&call.context, &mut call.facts).map_err(|error| error.during(name));
     call.end(result.as_ref().err().map(|error| error.kind.code()));
     result
 }
@@ -86,36 +91,85 @@ struct Counted<'a> {
     name: &'static str,
     began_us: u64,
     context: Context<'a>,
+    facts: Facts,
 }
 
 impl<'a> Counted<'a> {
     fn begin(name: &'static str, context: &Context<'a>) -> Counted<'a> {
         let ports = context.ports;
-        let trail = Trail::new(ports.telemetry.operation_began(name));
-        trail.shown(context.caller.principal.credential());
+        let facts = Facts {
+            are_wanted: ports.telemetry.operation_began(name),
+            credential: context.caller.principal.credential(),
+            input: None,
+        };
         Counted {
             name,
             began_us: ports.clock.monotonic_us(),
             context: Context {
-                trail: Rc::new(trail),
+                trail: Rc::default(),
                 ..context.clone()
             },
+            facts,
         }
     }
 
-    fn end(&self, code: Option<i32>) {
+    fn end(self, code: Option<i32>) {
         let Context { ports, trail, .. } = &self.context;
         ports.telemetry.operation_ended(&Ended {
             operation: self.name,
             code,
             duration_us: ports.clock.monotonic_us().saturating_sub(self.began_us),
-            audit: trail.is_wanted().then(|| trail.audit()),
+            audit: self.facts.are_wanted.then(|| self.facts.audit(trail)),
         });
     }
 }
 
-fn shown(input: &Value, operation: &str, trail: &Trail) -> Option<String> {
-    // The schema is costly to read.
-    let is_wanted = trail.is_wanted();
-    is_wanted.then(|| redact::of(input, &schemas::shape(operation)))?
+/// What the dispatcher itself knows of a call, for the host's audit log; [`Trail`] has
+/// what the rules find out.
+pub struct Facts {
+    /// Unless the host wants them, nothing is kept that costs time or memory.
+    are_wanted: bool,
+    /// The kind of credential that the caller presented.
+    credential: Credential,
+    /// What the audit log may show of the input.
+    input: Option<String>,
+}
+
+impl Facts {
+    /// Returns what the audit log may show of an input, if it is wanted.
+    fn shown(&self, input: &Value, operation: &str) -> Option<String> {
+        // The schema is costly to read.
+        self.are_wanted
+            .then(|| redact::of(input, &schemas::shape(operation)))?
+    }
+
+    /// Returns the audit facts of the operation after it has ended.
+    ///
+    /// The input of unauthenticated calls about unknown accounts is omitted: an unknown
+    /// user name may be a password that was typed into the wrong field.
+    fn audit(self, trail: &Trail) -> Audit {
+        let actor = trail.actor();
+        let account = trail.account();
+        let is_of_somebody = actor != ActorId::Anonymous || account.is_some();
+        let session_id = match actor {
+            ActorId::User { session_id, .. } => Some(session_id),
+            ActorId::Anonymous | ActorId::ApiKey(_) | ActorId::Operator => None,
+        };
+        Audit {
+            credential: self.credential,
+            actor: (actor != ActorId::Anonymous).then(|| actor.name()),
+            session_id,
+            account,
+            input: self.input.filter(|_| is_of_somebody),
+        }
+    }
+}
+
+/// Records the account that the answer of an operation names, if any.
+fn note_account(answer: &Value, context: &Context) {
+    let id = answer.get("user_id").or(answer.get("sub"));
+    let id = id.and_then(Value::as_str);
+    if let Some(Ok(id)) = id.map(|id| Id::try_from(id.to_owned())) {
+        context.trail.concerns(id);
+    }
 }

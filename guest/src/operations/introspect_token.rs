@@ -154,7 +154,7 @@ fn of_refresh_token(token: &str, context: &Context) -> Result<Option<Session>> {
 /// Introspects the API key that the caller authenticates with. This requires no
 /// permission, and counts as a use of the key.
 pub fn introspect_own_key(key: &Secret, context: &Context) -> Result<Option<KeyInfo>> {
-    counted(IntrospectToken::NAME, context, |context| {
+    counted(IntrospectToken::NAME, context, |context, _| {
         let Some((own, _)) = actor::api_key(key, context)? else {
             return Ok(None);
         };
