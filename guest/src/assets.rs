@@ -43,3 +43,21 @@ macro_rules! packed {
     };
 }
 pub(crate) use packed;
+
+#[cfg(test)]
+mod tests {
+    use super::Packed;
+
+    #[test]
+    #[should_panic(expected = "the build script deflated it")]
+    fn an_asset_that_does_not_inflate_stops_the_component() {
+        Packed::new(&[0xff]).text();
+    }
+
+    #[test]
+    #[should_panic(expected = "the build script packs text")]
+    fn an_asset_that_is_not_text_stops_the_component() {
+        let packed = miniz_oxide::deflate::compress_to_vec(&[0xff], 1).leak();
+        Packed::new(packed).text();
+    }
+}
