@@ -82,19 +82,17 @@ pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcErro
     let meta = message.params.get("_meta").and_then(Value::as_object);
     let modern_meta = meta.is_some_and(|meta| meta.contains_key(PROTOCOL_VERSION));
     let handshake = match header {
-        None => Some(None),
+        None => Some(Era::Handshake(None)),
         Some(version) => SUPPORTED_VERSIONS[1..]
             .iter()
             .copied()
             .find(|supported| *supported == version)
-            .map(Some),
+            .map(|version| Era::Handshake(Some(version))),
     };
     // Clients shake hands with whatever header they have from before.
     let initialize = message.method == "initialize";
-    match handshake.or(initialize.then_some(None)) {
-        Some(version) if !modern_meta && message.method != "server/discover" => {
-            Ok(Era::Handshake(version))
-        }
+    match handshake.or(initialize.then_some(Era::Handshake(None))) {
+        Some(era) if !modern_meta && message.method != "server/discover" => Ok(era),
         _ => {
             if let Some(version) = header
                 && !modern_meta
