@@ -202,7 +202,7 @@ pub trait Random {
     /// Fills `buffer` with random bytes.
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable>;
 
-    /// A new id, like no other.
+    /// Creates a random id.
     fn id(&self) -> Result<Id, Unavailable> {
         let mut bytes = [0; 16];
         self.fill(&mut bytes)?;

@@ -1,5 +1,6 @@
-//! One call of an operation, from its input to its end: who calls, whether they may, and
-//! what is counted and logged of it.
+//! One call of an operation, from its input to its result: authenticates the caller,
+//! checks what it may do, runs the operation, and records the call in the metrics and the
+//! audit log.
 
 use std::rc::Rc;
 
@@ -14,8 +15,8 @@ use crate::domain::trail::Trail;
 use crate::error::Result;
 use crate::ports::Ended;
 
-/// Runs an operation, if the caller may, and counts it. `input` is what it was called
-/// with, for the audit log; secrets are best left out.
+/// Runs an operation if the caller may, and records the call. `input` is the input for
+/// the audit log; it need not contain secrets.
 pub fn call<O: Operation>(operation: O, input: &Value, context: &Context) -> Result<O::Output> {
     counted(O::NAME, context, |context| {
         let trail = &context.trail;
@@ -32,8 +33,8 @@ pub(super) fn invoke_one<O: Operation>(input: Value, context: &Context) -> Resul
     invoke_any(O::NAME, O::REQUIRES, input, context, run_one::<O>)
 }
 
-/// What is the same for all operations is not made once more for each: `run` is all
-/// that differs. It is told what of the input may be shown.
+/// Does everything that is the same for all operations, so that it is compiled only once;
+/// `run` is the rest. It receives the part of the input that the audit log may show.
 fn invoke_any(
     name: &'static str,
     requires: Requirement,
@@ -58,10 +59,11 @@ fn invoke_any(
 
 fn run_one<O: Operation>(input: Value, shown: Option<String>, context: &Context) -> Result<Value> {
     let operation = input::parse::<O>(O::NAME, input)?;
-    // Where fields are wrong, a secret may stand in one that is for none.
+    // Recorded only once all fields are valid: in an invalid input, a secret may stand in
+    // the wrong field.
     context.trail.took(shown);
     let output = authorized(operation, context)?;
-    // Outputs are plain structs, which JSON can always say.
+    // Outputs are plain structs, which always serialize.
     Ok(serde_json::to_value(output).unwrap_or_default())
 }
 
@@ -69,7 +71,7 @@ fn authorized<O: Operation>(operation: O, context: &Context) -> Result<O::Output
     operation.run(&authority::authorize(O::REQUIRES, context)?)
 }
 
-/// Counts a call, and tells the audit log of it.
+/// Runs a call, and records it in the metrics and the audit log.
 pub fn counted<T>(
     name: &'static str,
     context: &Context,
@@ -81,7 +83,7 @@ pub fn counted<T>(
     result
 }
 
-/// One call of an operation, from its beginning to its end.
+/// One call of an operation, measured from beginning to end.
 struct Counted<'a> {
     name: &'static str,
     began_us: u64,
@@ -115,7 +117,7 @@ impl<'a> Counted<'a> {
 }
 
 fn shown(input: &Value, operation: &str, trail: &Trail) -> Option<String> {
-    // The schema is costly to read.
+    // Reading the schema is expensive.
     let is_wanted = trail.is_wanted();
     is_wanted.then(|| redact::of(input, &schemas::shape(operation)))?
 }

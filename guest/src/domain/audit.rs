@@ -51,7 +51,7 @@ pub struct AuditRecord {
     pub account: Id,
     /// The operation that made the change.
     pub operation: String,
-    /// `success`, or what was refused.
+    /// `success`, or the reason for the refusal.
     pub outcome: String,
     /// The actor: `anonymous`, `operator`, `api-key/…`, or a user id.
     pub actor: String,
@@ -70,7 +70,7 @@ pub struct AuditRecord {
 pub struct Event<'a> {
     /// The operation.
     pub operation: &'a str,
-    /// `success`, or what was refused.
+    /// `success`, or the reason for the refusal.
     pub outcome: &'a str,
     /// The actor, if the operation knows it better than its context.
     pub actor: Option<Id>,
