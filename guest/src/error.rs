@@ -92,7 +92,7 @@ pub struct Reason {
     pub operation: Option<&'static str>,
     /// One sentence for people.
     pub message: String,
-    /// What was wrong, what was expected and what to do.
+    /// Details: what was wrong, what was expected and what to do.
     pub details: Map<String, Value>,
 }
 
@@ -226,7 +226,7 @@ impl std::error::Error for AuthError {}
 pub struct FieldError {
     /// JSON path of the field, such as `$.username`.
     pub path: String,
-    /// What is wrong, and what was expected.
+    /// The problem, and what was expected.
     pub problem: String,
 }
 

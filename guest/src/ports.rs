@@ -342,7 +342,7 @@ pub enum MessageKind {
     SecondFactorChanged,
     /// The correct password came from a source that was not known before.
     LoginFromNewSource,
-    /// An API key was made for the account, or one of its keys was rotated.
+    /// An API key was created for the account, or one of its keys was rotated.
     ApiKeyCreated,
 }
 

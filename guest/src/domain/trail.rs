@@ -70,7 +70,7 @@ impl Trail {
     pub fn audit(&self) -> Audit {
         let actor = self.actor.get();
         let account = self.account.get();
-        let is_of_somebody = actor != ActorId::Anonymous || account.is_some();
+        let is_attributable = actor != ActorId::Anonymous || account.is_some();
         let session_id = match actor {
             ActorId::User { session_id, .. } => Some(session_id),
             ActorId::Anonymous | ActorId::ApiKey(_) | ActorId::Operator => None,
@@ -80,7 +80,7 @@ impl Trail {
             actor: (actor != ActorId::Anonymous).then(|| actor.name()),
             session_id,
             account,
-            input: self.input.take().filter(|_| is_of_somebody),
+            input: self.input.take().filter(|_| is_attributable),
         }
     }
 }
