@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::{error, info};
 
+use crate::embed::bindings::user_auth::plugin::telemetry::Credential;
 use crate::files::{Existing, FileError, open_output};
 use crate::printable::printable_json;
 
@@ -188,16 +189,13 @@ fn rendered(line: &Line) -> io::Result<String> {
     Ok(text)
 }
 
-/// Returns the name of an operation's outcome for its error code.
-pub(crate) fn outcome(code: Option<i32>) -> &'static str {
-    match code {
-        None => "success",
-        Some(-32000) => "application",
-        Some(-32001) => "authentication",
-        Some(-32002) => "authorization",
-        Some(-32003) => "rate_limit",
-        Some(-32004) => "resource_unavailable",
-        Some(_) => "failure",
+/// Returns the name of a credential in audit lines.
+pub(crate) fn credential(credential: Credential) -> &'static str {
+    match credential {
+        Credential::Anonymous => "anonymous",
+        Credential::AccessToken => "access_token",
+        Credential::ApiKey => "api_key",
+        Credential::Operator => "operator",
     }
 }
 
@@ -216,7 +214,7 @@ mod tests {
         Line {
             time: crate::time::now(),
             operation,
-            outcome: outcome(None),
+            outcome: "success",
             code: None,
             duration_us: 1,
             credential: None,

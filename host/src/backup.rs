@@ -1,5 +1,5 @@
 //! Backs up all records of a store to one file, and restores them into another store of
-//! any kind.
+//! any kind. What a record means is not known here.
 //!
 //! The file contains password hashes and everything else in the store, but no master
 //! key. It is useful only together with the master key that the store had when the
@@ -16,8 +16,9 @@ use tokio::task::spawn_blocking;
 
 use self::format::{Header, Reader, Writer};
 use self::restore::Restore;
-use crate::claim::{ClaimError, KEY_CHECK, Lock, RESTORING};
-use crate::keys::Keys;
+use crate::keys::error::ClaimError;
+use crate::keys::master_key::Keys;
+use crate::keys::records::{KEY_CHECK, Lock, RESTORING};
 use crate::store::{Record, Store, StoreError};
 
 /// Number of pages that are read or written ahead.
@@ -218,9 +219,10 @@ fn read_pages(
             return Ok(());
         }
         let page = reader.page()?;
-        part = match page.is_empty() {
-            true => Part::End(reader.extent()),
-            false => Part::Page(page, reader.extent()),
+        part = if page.is_empty() {
+            Part::End(reader.extent())
+        } else {
+            Part::Page(page, reader.extent())
         };
     }
 }

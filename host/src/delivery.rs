@@ -1,5 +1,5 @@
 //! Messages to the owners of accounts, such as codes to reset a password: their texts,
-//! and the ways to deliver them.
+//! and the ways to deliver them. Who gets a message, and when, is up to the component.
 //!
 //! A [`Plugin`](crate::Plugin) puts messages into a bounded queue in memory and
 //! delivers them in the background, with several attempts each. Messages still in the

@@ -1,4 +1,5 @@
-//! Service discovery: registers the server so that clients can find it.
+//! Service discovery: registers the server so that clients can find it. Nothing here looks for
+//! other services.
 
 mod consul;
 

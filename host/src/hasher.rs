@@ -1,6 +1,6 @@
 //! Computes password hashes on threads of its own: at most one hash per core, with
 //! block memory that each worker keeps, and a queue that rejects requests when it is
-//! full.
+//! full. Which function a password is hashed with, and at which cost, is up to the component.
 //!
 //! Sources take turns, and when the queue is full, the source with the most hashes in
 //! it loses one. So a source may use the whole queue while no other needs it, but

@@ -99,64 +99,46 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
-mod answer;
+pub mod api;
 mod audit_log;
 pub mod backup;
-pub mod bindings;
-mod cache;
-mod call;
-mod claim;
-pub mod client;
-mod component;
-mod ctx;
 pub mod delivery;
 pub mod discovery;
+mod embed;
 pub mod encoding;
-mod engine;
+mod error;
 pub mod files;
 mod hasher;
-mod host;
+mod hex;
+pub mod http;
 mod http_client;
-mod inspection;
 mod keys;
 mod limits;
-mod linker;
 mod metrics;
-mod ports;
+mod outcome;
+mod outline;
+mod plugin;
 pub mod printable;
-mod sandbox;
 pub mod settings;
 mod source;
+pub mod stdio;
 pub mod store;
 mod time;
 pub mod trace;
-pub mod transport;
 
 pub use audit_log::AuditLog;
-pub use call::CallError;
-pub use claim::ClaimError;
-pub use component::{ComponentError, Origin, default_component_path};
-pub use ctx::UserAuthCtx;
-pub use host::{UserAuthHost, UserAuthHostBuilder};
-pub use inspection::{Inspection, Interface, Kind, Metadata};
-pub use keys::{Keys, KeysError, MIN_SECRET_BYTES};
-pub use limits::{Limit, Limits};
-pub use linker::{
-    UserAuth, UserAuthView, add_only_user_auth_to_linker, add_to_linker, limit_store, start_clock,
+pub use embed::ctx::{UserAuthCtx, UserAuthView};
+pub use embed::host::{UserAuthHost, UserAuthHostBuilder};
+pub use embed::linker::{
+    UserAuth, add_only_user_auth_to_linker, add_to_linker, limit_store, start_clock,
 };
-pub use sandbox::{BuildError, Plugin, PluginBuilder};
-
-/// The types that go into the component and come out of it: the records of `wit/`.
-pub mod api {
-    pub use crate::bindings::exports::user_auth::plugin::auth::{
-        Account, Caller, Challenge, Claims, LoginOutcome, Principal, Registration, Tokens,
-    };
-    pub use crate::bindings::exports::user_auth::plugin::maintenance::Swept;
-    pub use crate::bindings::exports::user_auth::plugin::mcp::{
-        Field, Request as McpRequest, Response as McpResponse, Transport,
-    };
-    pub use crate::bindings::user_auth::plugin::telemetry::{
-        DeliveryMetrics, HashMetrics, InstanceMetrics, Metrics, OperationMetrics, StoreMetrics,
-    };
-    pub use crate::bindings::user_auth::plugin::types::{Error as OperationError, Unavailable};
-}
+pub use embed::{bindings, client};
+pub use error::{BuildError, CallError};
+pub use keys::error::ClaimError;
+pub use keys::master_key::{Keys, KeysError, MIN_SECRET_BYTES};
+pub use limits::{Limit, Limits};
+pub use outcome::ErrorCode;
+pub use plugin::Plugin;
+pub use plugin::builder::PluginBuilder;
+pub use plugin::inspect::{Inspection, Interface, Kind, Metadata};
+pub use plugin::loader::{ComponentError, Origin, default_component_path};

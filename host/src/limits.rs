@@ -4,7 +4,7 @@ use std::fmt;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use crate::bindings::user_auth::plugin::store::Mutation;
+use crate::embed::bindings::user_auth::plugin::store::Mutation;
 use crate::store::{MAX_BATCH, MAX_BATCH_BYTES};
 
 /// One entry of [`Limits::table`].

@@ -7,12 +7,13 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 
-use crate::bindings::user_auth::plugin::telemetry::{
+use crate::delivery::OutboxMetrics;
+use crate::embed::bindings::user_auth::plugin::telemetry::{
     DeliveryMetrics, HashMetrics, InstanceMetrics, Metrics as Snapshot, OperationEvent,
     OperationMetrics, StoreMetrics,
 };
-use crate::delivery::OutboxMetrics;
 use crate::hasher::HasherMetrics;
+use crate::outcome::Outcome;
 
 /// All counters of one plugin.
 pub(crate) struct Metrics {
@@ -44,22 +45,11 @@ pub(crate) struct InstanceCounters {
 struct Operation {
     calls: u64,
     failures: u64,
-    /// Number of calls by outcome, in the order of [`OUTCOMES`].
-    outcomes: [u64; OUTCOMES.len()],
+    /// Number of calls by the index of their outcome.
+    outcomes: [u64; Outcome::COUNT],
     sum_us: u64,
     latency_us: Histogram<u32>,
 }
-
-/// The outcomes of operations, with their error codes.
-const OUTCOMES: [(&str, Option<i32>); 7] = [
-    ("ok", None),
-    ("application", Some(-32000)),
-    ("authentication", Some(-32001)),
-    ("authorization", Some(-32002)),
-    ("rate_limit", Some(-32003)),
-    ("unavailable", Some(-32004)),
-    ("other", Some(0)),
-];
 
 /// Upper bounds of latencies in microseconds: from verifying a token to hashing a
 /// password after a wait.
@@ -106,9 +96,7 @@ impl Metrics {
             .or_insert_with(Operation::new);
         operation.calls += 1;
         operation.failures += u64::from(event.code.is_some());
-        let last = OUTCOMES.len() - 1;
-        let outcome = OUTCOMES.iter().position(|(_, code)| *code == event.code);
-        operation.outcomes[outcome.unwrap_or(last)] += 1;
+        operation.outcomes[Outcome::of(event.code).index()] += 1;
         operation.sum_us = operation.sum_us.saturating_add(event.duration_us);
         operation.latency_us.saturating_record(event.duration_us);
     }
@@ -213,14 +201,14 @@ impl Operation {
         Self {
             calls: 0,
             failures: 0,
-            outcomes: [0; OUTCOMES.len()],
+            outcomes: [0; Outcome::COUNT],
             sum_us: 0,
             latency_us,
         }
     }
 
     fn operation_stats(&self, name: &str) -> OperationStats {
-        let names = OUTCOMES.iter().map(|(name, _)| *name);
+        let names = Outcome::all().map(Outcome::name).into_iter();
         let outcomes = names.zip(self.outcomes).filter(|(_, calls)| *calls > 0);
         OperationStats {
             operation: name.to_owned(),
@@ -289,7 +277,7 @@ mod tests {
             metrics.operation_ended(event("login", code, duration));
         }
         let login = metrics.operation_stats().remove(0);
-        let outcomes = [("ok", 2), ("authentication", 1), ("other", 1)];
+        let outcomes = [("success", 2), ("authentication", 1), ("other", 1)];
         assert_eq!(login.outcomes, outcomes);
         assert_eq!((login.calls, login.sum_seconds), (4, 60.0404));
         let filled: Vec<_> = login.latency.into_iter().filter(|b| b.1 > 0).collect();

@@ -76,9 +76,10 @@ fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len() + 16);
     out.push_str(plain);
     for character in rest.chars() {
-        match is_deceptive(character) {
-            true => escape(character, &mut out),
-            false => out.push(character),
+        if is_deceptive(character) {
+            escape(character, &mut out)
+        } else {
+            out.push(character)
         }
     }
     Cow::Owned(out)

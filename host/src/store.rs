@@ -1,7 +1,8 @@
 //! Stores keep the state: records under keys, changed in atomic batches.
+//! What a record means is not known here.
 //!
 //! The contract is the `store` interface in `wit/store.wit`; every implementation
-//! passes the same suite, `host/tests/store_contract.rs`.
+//! passes the same suite, `tests/store_contract`.
 
 pub mod checks;
 mod clock;

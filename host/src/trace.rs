@@ -1,5 +1,5 @@
 //! Traces (W3C Trace Context): the trace of a request, and the spans from the request
-//! over its operations to their calls to the store.
+//! over its operations to their calls to the store. Where log lines go is up to the program.
 //!
 //! A request has a span at level INFO, so that its trace id is in every line logged
 //! meanwhile. The spans below it are at DEBUG, and cost nothing unless they are
@@ -100,8 +100,8 @@ impl Trace {
             }
             None => TraceId::random(),
         };
-        let span = match otlp::is_started() {
-            true => info_span!(
+        let span = if otlp::is_started() {
+            info_span!(
                 target: TARGET,
                 "request",
                 %method,
@@ -109,8 +109,9 @@ impl Trace {
                 trace_id = %id,
                 otel.name = format!("{method} {route}"),
                 otel.kind = "server",
-            ),
-            false => info_span!(target: TARGET, "request", %method, route, trace_id = %id),
+            )
+        } else {
+            info_span!(target: TARGET, "request", %method, route, trace_id = %id)
         };
         if let Some(remote) = remote {
             // Fails if no exporter of spans is running.

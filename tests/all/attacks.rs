@@ -80,7 +80,7 @@ fn every_attack_number_in_a_test_name_is_listed() {
     let listed: BTreeMap<String, String> = rows.collect();
     assert!(listed.len() > 40, "{}", listed.len());
     let mut named = BTreeMap::new();
-    for folder in ["all", "../guest/src", "../host/src", "../host/tests"] {
+    for folder in ["all", "store_contract", "../guest/src", "../host/src"] {
         attack_numbers(&tests.join(folder), &mut named);
     }
     assert!(named.len() > 30, "{named:?}");

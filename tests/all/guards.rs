@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use user_auth_host::http::{self, HostPolicy};
 use user_auth_host::store::Store;
-use user_auth_host::transport::http::{self, Allowed};
 use user_auth_host::{Keys, Plugin, PluginBuilder};
 use user_auth_tests::{Answer, Options, Server, built, command, folder};
 
@@ -110,7 +110,7 @@ async fn serve(plugin: Plugin) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let never = std::future::pending();
-    tokio::spawn(http::serve(listener, plugin, Allowed::default(), never));
+    tokio::spawn(http::serve(listener, plugin, HostPolicy::default(), never));
     format!("http://{address}")
 }
 

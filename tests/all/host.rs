@@ -14,8 +14,8 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use user_auth_host::api::{McpRequest, Transport};
 use user_auth_host::client::NoClient;
+use user_auth_host::http::{self, HostPolicy};
 use user_auth_host::store::MemoryStore;
-use user_auth_host::transport::http::{self, Allowed};
 use user_auth_host::{Keys, Limits, Plugin};
 use user_auth_tests::{Options, PASSWORD, built, command, folder};
 
@@ -40,7 +40,7 @@ async fn serve(limits: Limits) -> (Plugin, SocketAddr, oneshot::Sender<()>) {
     tokio::spawn(http::serve(
         listener,
         plugin.clone(),
-        Allowed::default(),
+        HostPolicy::default(),
         shutdown,
     ));
     (plugin, address, stop)

@@ -30,7 +30,7 @@ const UNKNOWN_TTL_MS: u64 = 24 * 60 * 60 * 1000;
 ///
 /// Unauthenticated callers can be refused as often as they like. They must not fill the
 /// chain, nor move its head so often that an operation of the owner loses all its races
-/// (`retry::MAX_ATTEMPTS`): in an hour, all operations that reject such callers move the
+/// (`storage::retry`): in an hour, all operations that reject such callers move the
 /// head less often than that.
 pub const REFUSALS_IN_FULL: i64 = 20;
 const REFUSALS_WINDOW_MS: u64 = 60 * 60 * 1000;

@@ -20,8 +20,9 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{BackupError, Extent};
-use crate::claim::{KEY_CHECK, Lock, READY, ROOT_KEY};
-use crate::keys::{Keys, hex};
+use crate::hex::hex;
+use crate::keys::master_key::Keys;
+use crate::keys::records::{KEY_CHECK, Lock, READY, ROOT_KEY};
 use crate::store::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Record, SNAPSHOT_PAGE_BYTES, Store};
 use crate::time;
 
@@ -292,9 +293,10 @@ impl<R: Read> Counted<R> {
             .take(length as u64)
             .read_to_end(&mut bytes)?;
         self.bytes += bytes.len() as u64;
-        match bytes.len() == length {
-            true => Ok(bytes),
-            false => Err(BackupError::Truncated(self.bytes)),
+        if bytes.len() == length {
+            Ok(bytes)
+        } else {
+            Err(BackupError::Truncated(self.bytes))
         }
     }
 

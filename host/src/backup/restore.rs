@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::BackupError;
 use super::format::is_of_the_host;
-use crate::claim::{KEY_CHECK, Lock, READY, RESTORING, ROOT_KEY};
-use crate::keys::hex;
+use crate::hex::hex;
+use crate::keys::records::{KEY_CHECK, Lock, READY, RESTORING, ROOT_KEY};
 use crate::store::{Entry, Expect, MAX_PAGE, Mutation, Outcome, Record, Store};
 
 pub(super) struct Restore<'a> {

@@ -2,7 +2,7 @@ use std::io::Cursor;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::claim::RESTORING;
+use crate::keys::records::RESTORING;
 use crate::store::{Expect, MemoryStore, Mutation, Outcome};
 
 fn put(key: &str, value: &str, ttl_ms: Option<u64>) -> Mutation {

@@ -169,9 +169,10 @@ impl Outbox {
 
     /// Attempts delivery until it succeeds or a retry is not worthwhile.
     async fn deliver(&self, delivery: &dyn Delivery, message: &Message) -> bool {
-        let attempts = match message.kind.has_verified_address() {
-            true => self.attempts,
-            false => self.attempts.min(self.unverified_attempts),
+        let attempts = if message.kind.has_verified_address() {
+            self.attempts
+        } else {
+            self.attempts.min(self.unverified_attempts)
         };
         let mut pause = BACKOFF;
         let mut attempt = 1;
@@ -213,18 +214,20 @@ impl Outbox {
         &self,
         message: &Message,
     ) -> Result<(Option<SemaphorePermit<'_>>, SemaphorePermit<'_>), AcquireError> {
-        let unverified = match message.kind.has_verified_address() {
-            true => None,
-            false => Some(self.unverified_tries.acquire().await?),
+        let unverified = if message.kind.has_verified_address() {
+            None
+        } else {
+            Some(self.unverified_tries.acquire().await?)
         };
         Ok((unverified, self.tries.acquire().await?))
     }
 
     fn count(&self, delivered: bool) {
         let mut state = self.lock();
-        match delivered {
-            true => state.delivered += 1,
-            false => state.failed += 1,
+        if delivered {
+            state.delivered += 1
+        } else {
+            state.failed += 1
         }
     }
 

@@ -150,9 +150,10 @@ impl Delivery for SmtpDelivery {
 fn judge(error: &SmtpError) -> DeliveryError {
     if let Some(status) = error.status() {
         let reason = format!("the mail server responded with {status}");
-        return match error.is_permanent() {
-            true => DeliveryError::Permanent(reason),
-            false => DeliveryError::Temporary(reason),
+        return if error.is_permanent() {
+            DeliveryError::Permanent(reason)
+        } else {
+            DeliveryError::Temporary(reason)
         };
     }
     let reason = match error {

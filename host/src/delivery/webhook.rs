@@ -104,9 +104,10 @@ impl Delivery for WebhookDelivery {
         let response = self.client.request(request).await;
         // The error's text may contain the URL, and that a secret.
         let response = response.map_err(|error| {
-            let what = match error.is_connect() {
-                true => "the webhook cannot be reached",
-                false => "the connection to the webhook failed",
+            let what = if error.is_connect() {
+                "the webhook cannot be reached"
+            } else {
+                "the connection to the webhook failed"
             };
             DeliveryError::Temporary(what.to_owned())
         })?;
@@ -121,9 +122,10 @@ fn judge(status: StatusCode) -> Result<(), DeliveryError> {
     let reason = format!("the webhook responded with {}", status.as_u16());
     let may_pass = status.is_server_error()
         || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
-    Err(match may_pass {
-        true => DeliveryError::Temporary(reason),
-        false => DeliveryError::Permanent(reason),
+    Err(if may_pass {
+        DeliveryError::Temporary(reason)
+    } else {
+        DeliveryError::Permanent(reason)
     })
 }
 
@@ -145,11 +147,12 @@ fn parse_secret(text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
         None => text.as_bytes().to_vec(),
     };
     let secret = Zeroizing::new(secret);
-    match secret.len() < MIN_SECRET_BYTES {
-        true => Err(format!(
+    if secret.len() < MIN_SECRET_BYTES {
+        Err(format!(
             "the webhook secret needs at least {MIN_SECRET_BYTES} bytes"
-        )),
-        false => Ok(secret),
+        ))
+    } else {
+        Ok(secret)
     }
 }
 

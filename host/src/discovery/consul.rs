@@ -200,9 +200,10 @@ impl Consul {
         let path = format!("/v1/agent/service/deregister/{}", service.id);
         let status = self.send(Method::PUT, &path, None).await?;
         // A service that the agent does not know is not listed either.
-        match status.is_success() || status == StatusCode::NOT_FOUND {
-            true => Ok(()),
-            false => Err(refusal(status)),
+        if status.is_success() || status == StatusCode::NOT_FOUND {
+            Ok(())
+        } else {
+            Err(refusal(status))
         }
     }
 
@@ -280,9 +281,12 @@ fn machine(fallback: &str) -> String {
         .filter(|name| !name.is_empty());
     name.unwrap_or(fallback)
         .chars()
-        .map(|char| match char.is_ascii_alphanumeric() || char == '.' {
-            true => char,
-            false => '-',
+        .map(|char| {
+            if char.is_ascii_alphanumeric() || char == '.' {
+                char
+            } else {
+                '-'
+            }
         })
         .collect()
 }

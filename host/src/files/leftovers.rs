@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::keys::hex;
+use crate::hex::hex;
 
 /// Number of hexadecimal digits between the name and [`ENDING`].
 const TAG_BYTES: usize = 8;
@@ -87,11 +87,12 @@ impl Temporary {
     /// and has replaced ours.
     fn is_named(&self, target: &Path) -> io::Result<()> {
         let there = target.symlink_metadata()?;
-        match there.is_file() && is_ours(&there) {
-            true => Ok(()),
-            false => Err(io::Error::other(
+        if there.is_file() && is_ours(&there) {
+            Ok(())
+        } else {
+            Err(io::Error::other(
                 "another user, who may write to its folder, has replaced it with another file",
-            )),
+            ))
         }
     }
 }

@@ -39,12 +39,13 @@ pub(super) fn refuse(path: &Path, metadata: &Metadata, guard: Guard) -> Result<(
             mode,
         });
     }
-    match others_may_write(metadata) {
-        true => Err(FileError::Writable {
+    if others_may_write(metadata) {
+        Err(FileError::Writable {
             path: path.to_owned(),
             mode,
-        }),
-        false => Ok(()),
+        })
+    } else {
+        Ok(())
     }
 }
 
@@ -132,12 +133,13 @@ pub(super) fn refuse_open_folder(file: &Path) -> Result<Metadata, FileError> {
     let around = folder
         .metadata()
         .map_err(|error| FileError::io(folder, error))?;
-    match around.mode() & 0o002 != 0 && around.mode() & STICKY == 0 {
-        true => Err(FileError::Writable {
+    if around.mode() & 0o002 != 0 && around.mode() & STICKY == 0 {
+        Err(FileError::Writable {
             path: folder.to_owned(),
             mode: around.mode() & 0o777,
-        }),
-        false => Ok(around),
+        })
+    } else {
+        Ok(around)
     }
 }
 

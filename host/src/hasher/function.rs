@@ -291,9 +291,10 @@ fn at_most(name: &str, value: u64, cap: u64) -> Result<(), HashError> {
 }
 
 fn require(holds: bool, reason: &str) -> Result<(), HashError> {
-    match holds {
-        true => Ok(()),
-        false => Err(HashError::Refused(reason.to_owned())),
+    if holds {
+        Ok(())
+    } else {
+        Err(HashError::Refused(reason.to_owned()))
     }
 }
 

@@ -42,9 +42,10 @@ impl<T> Queue<T> {
         let source = self.turns.pop_front()?;
         let waiting = self.by_source.get_mut(&source)?;
         let item = waiting.pop_front();
-        match waiting.is_empty() {
-            true => drop(self.by_source.remove(&source)),
-            false => self.turns.push_back(source),
+        if waiting.is_empty() {
+            drop(self.by_source.remove(&source))
+        } else {
+            self.turns.push_back(source)
         }
         item
     }
@@ -55,9 +56,10 @@ impl<T> Queue<T> {
     pub(super) fn make_room_for(&mut self, source: Source) -> Option<T> {
         let own = self.by_source.get(&source).map_or(0, VecDeque::len);
         let most = self.by_source.values_mut().max_by_key(|it| it.len())?;
-        match most.len() > own + 1 {
-            true => most.pop_back(),
-            false => None,
+        if most.len() > own + 1 {
+            most.pop_back()
+        } else {
+            None
         }
     }
 

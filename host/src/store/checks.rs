@@ -140,9 +140,10 @@ fn earlier_places(keys: &[String]) -> Vec<Option<usize>> {
     if keys.len() <= FEW_KEYS {
         let earlier = |place: usize| keys[..place].iter().position(|key| *key == keys[place]);
         let is_repeated = (1..keys.len()).any(|place| earlier(place).is_some());
-        return match is_repeated {
-            true => (0..keys.len()).map(earlier).collect(),
-            false => Vec::new(),
+        return if is_repeated {
+            (0..keys.len()).map(earlier).collect()
+        } else {
+            Vec::new()
         };
     }
     let mut first = HashMap::with_capacity(keys.len());

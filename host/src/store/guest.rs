@@ -17,9 +17,10 @@ impl GuestStore<'_> {
         keys.iter().try_for_each(|key| require_own(key))?;
         let entries = self.0.get(keys).await?;
         let bytes: usize = entries.iter().flatten().map(Entry::bytes).sum();
-        match bytes <= MAX_ANSWER_BYTES {
-            true => Ok(entries),
-            false => Err(TooLarge.into()),
+        if bytes <= MAX_ANSWER_BYTES {
+            Ok(entries)
+        } else {
+            Err(TooLarge.into())
         }
     }
 
@@ -96,11 +97,12 @@ fn is_of_the_host(key: &str) -> bool {
 
 /// Rejects keys with the host's prefix.
 fn require_own(key: &str) -> Result<(), StoreError> {
-    match is_of_the_host(key) {
-        true => Err(StoreError::Refused(format!(
+    if is_of_the_host(key) {
+        Err(StoreError::Refused(format!(
             "keys that begin with {HOST_PREFIX:?} are reserved for the host"
-        ))),
-        false => Ok(()),
+        )))
+    } else {
+        Ok(())
     }
 }
 

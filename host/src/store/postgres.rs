@@ -117,12 +117,11 @@ impl Store for PostgresStore {
             return Ok(Vec::new());
         }
         let wanted = parameter(keys.to_vec(), Type::TEXT_ARRAY);
-        let rows = match keys.len() * MAX_VALUE_BYTES < MAX_ANSWER_BYTES {
-            true => self.call(GET_FEW, vec![wanted, self.now()]).await?,
-            false => {
-                let room = parameter(ANSWER_BYTES, Type::INT8);
-                self.call(GET, vec![wanted, self.now(), room]).await?
-            }
+        let rows = if keys.len() * MAX_VALUE_BYTES < MAX_ANSWER_BYTES {
+            self.call(GET_FEW, vec![wanted, self.now()]).await?
+        } else {
+            let room = parameter(ANSWER_BYTES, Type::INT8);
+            self.call(GET, vec![wanted, self.now(), room]).await?
         };
         let mut found: HashMap<&str, &Row> = HashMap::with_capacity(rows.len());
         for row in &rows {

@@ -186,7 +186,7 @@ fn metrics_have_the_format_of_prometheus() {
         let labels = format!("operation=\"login\",outcome=\"{outcome}\"");
         value(&format!("user_auth_operations_total{{{labels}}}"))
     };
-    assert_eq!((login("ok"), login("authentication")), (1.0, 1.0));
+    assert_eq!((login("success"), login("authentication")), (1.0, 1.0));
     let latency = |name: &str, le: &str| {
         value(&format!(
             "user_auth_operation_duration_seconds_{name}{{{le}operation=\"login\"}}"

@@ -107,9 +107,10 @@ async fn require_server(transaction: &Transaction<'_>) -> Result<(), OpenError> 
     let versions = "SELECT current_setting('server_version_num')::int4,
                            current_setting('server_version')";
     let row = transaction.query_typed_one(versions, &[]).await?;
-    match row.try_get::<_, i32>(0)? < OLDEST_SERVER {
-        true => Err(OpenError::OldServer(row.try_get(1)?)),
-        false => Ok(()),
+    if row.try_get::<_, i32>(0)? < OLDEST_SERVER {
+        Err(OpenError::OldServer(row.try_get(1)?))
+    } else {
+        Ok(())
     }
 }
 
@@ -161,8 +162,9 @@ async fn applied(transaction: &Transaction<'_>) -> Result<i32, OpenError> {
         return Err(OpenError::Foreign);
     }
     let version: i32 = row.try_get(0)?;
-    match usize::try_from(version).is_ok_and(|version| version <= MIGRATIONS.len()) {
-        true => Ok(version),
-        false => Err(OpenError::Newer(version)),
+    if usize::try_from(version).is_ok_and(|version| version <= MIGRATIONS.len()) {
+        Ok(version)
+    } else {
+        Err(OpenError::Newer(version))
     }
 }

@@ -95,9 +95,10 @@ fn read_file(path: &Path, store: &mut RootCertStore) -> Result<(), String> {
         let added = store.add(certificate);
         added.map_err(|error| flawed(format!("contains an unusable certificate: {error}")))?;
     }
-    match store.is_empty() {
-        true => Err(flawed("contains no certificate".to_owned())),
-        false => Ok(()),
+    if store.is_empty() {
+        Err(flawed("contains no certificate".to_owned()))
+    } else {
+        Ok(())
     }
 }
 

@@ -140,9 +140,10 @@ struct Wanted {
 
 impl Wanted {
     fn require(&self) -> Result<(), Unread> {
-        match self.is_over.load(Ordering::Relaxed) {
-            true => Err(Unread::Unwanted),
-            false => Ok(()),
+        if self.is_over.load(Ordering::Relaxed) {
+            Err(Unread::Unwanted)
+        } else {
+            Ok(())
         }
     }
 }

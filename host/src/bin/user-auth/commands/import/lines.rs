@@ -1,0 +1,213 @@
+//! The lines of a file, in portions for a call each.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::thread;
+
+use same_file::Handle;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::export::Export;
+use super::portions::{Chunk, Portions, Stop};
+use crate::failure::Failure;
+use crate::json;
+
+/// Bytes of one line.
+const MAX_LINE_BYTES: usize = 64 * 1024;
+/// Brackets of one line: JSON that is nested too deep cannot be read by anybody.
+const MAX_BRACKETS: usize = 64;
+/// Portions that are read ahead.
+const AHEAD: usize = 4;
+
+/// What is imported.
+pub(super) struct Input {
+    reader: Box<dyn Read + Send>,
+    /// Which file it is, whatever its name.
+    pub(super) identity: Handle,
+    /// Its size, if it is known.
+    pub(super) bytes: Option<u64>,
+}
+
+/// The portions, or why there are no more.
+pub(super) type Chunks = mpsc::Receiver<Result<Chunk, String>>;
+
+/// Opens a file; `-` is standard input.
+pub(super) fn open(path: &Path) -> Result<Input, Failure> {
+    let unreadable = |error| {
+        Failure::usage(format!(
+            "the file {} cannot be read: {error}",
+            path.display()
+        ))
+    };
+    if path == Path::new("-") {
+        return Ok(Input {
+            reader: Box::new(io::stdin()),
+            identity: Handle::stdin().map_err(unreadable)?,
+            bytes: None,
+        });
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(unreadable(io::ErrorKind::IsADirectory.into()));
+    }
+    let again = file.try_clone().map_err(unreadable)?;
+    Ok(Input {
+        reader: Box::new(file),
+        identity: Handle::from_file(again).map_err(unreadable)?,
+        bytes: metadata.is_file().then_some(metadata.len()),
+    })
+}
+
+/// Reads lines, or what another system exported, on a thread of its own that need not be
+/// waited for: nothing can end a read of standard input.
+pub(super) fn read(
+    input: Input,
+    export: Option<Export>,
+    from_line: u64,
+) -> Result<Chunks, Failure> {
+    let (sender, chunks) = mpsc::channel(AHEAD);
+    thread::Builder::new()
+        .name("import-lines".to_owned())
+        .spawn(move || {
+            let mut send = |chunk| sender.blocking_send(Ok(chunk)).is_ok();
+            let mut portions = Portions::new(from_line, &mut send);
+            let read = match export {
+                None => read_lines(input.reader, &mut portions),
+                Some(export) => export.read(input.reader, &mut portions),
+            };
+            // What was read before is imported in any case.
+            let flushed = portions.flush();
+            if let (Err(Stop::Broken(reason)), Ok(())) = (read, flushed) {
+                // The import may be over meanwhile.
+                let _ = sender.blocking_send(Err(reason));
+            }
+        })
+        .map_err(|error| Failure::start(format!("a thread cannot be started: {error}")))?;
+    Ok(chunks)
+}
+
+/// Reads one user a line.
+fn read_lines(reader: impl Read, portions: &mut Portions) -> Result<(), Stop> {
+    let mut reader = BufReader::new(reader);
+    let mut line = Vec::new();
+    for number in 1.. {
+        let bytes = next_line(&mut reader, &mut line)
+            .map_err(|error| Stop::Broken(format!("line {number} cannot be read: {error}")))?;
+        if bytes == 0 {
+            break;
+        }
+        portions.push(number, bytes, check(&line).map_err(str::to_owned))?;
+    }
+    Ok(())
+}
+
+/// Reads a line, of one that is too long only the beginning, and returns its size; 0:
+/// there is no more.
+fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
+    line.clear();
+    let most = MAX_LINE_BYTES as u64 + 1;
+    let mut bytes = reader.by_ref().take(most).read_until(b'\n', line)?;
+    if bytes > MAX_LINE_BYTES && line.last() != Some(&b'\n') {
+        bytes += reader.skip_until(b'\n')?;
+    }
+    Ok(bytes as u64)
+}
+
+/// A line that can stand among others in an array, or nothing if it is empty.
+fn check(line: &[u8]) -> Result<&str, &'static str> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    if line.len() > MAX_LINE_BYTES {
+        return Err("is longer than 64 KiB");
+    }
+    let line = str::from_utf8(line).map_err(|_| "is not UTF-8")?;
+    // Editors of some systems put it before the first line.
+    let line = line.trim_start_matches('\u{feff}').trim();
+    if line.is_empty() {
+        return Ok(line);
+    }
+    let brackets = line.bytes().filter(|byte| b"[{".contains(byte));
+    if brackets.count() > MAX_BRACKETS {
+        return Err("is nested too deep");
+    }
+    match json::parse(line) {
+        Ok(Value::Object(_)) => Ok(line),
+        Err(error) if error.is_data() => Err("has two fields of one name"),
+        _ => Err("is not a JSON object"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunks(text: &[u8], from_line: u64) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        let mut send = |chunk| {
+            chunks.push(chunk);
+            true
+        };
+        let mut portions = Portions::new(from_line, &mut send);
+        assert!(read_lines(text, &mut portions).is_ok());
+        assert!(portions.flush().is_ok());
+        chunks
+    }
+
+    #[test]
+    fn lines_keep_their_numbers_whatever_is_between_them() {
+        let text = b"\xef\xbb\xbf{}\r\n\n  \n{\"a\":1}\n{},{}\n[]\n\xff\n{}";
+        let [chunk] = &chunks(text, 1)[..] else {
+            panic!("one call is enough");
+        };
+        assert_eq!(chunk.lines, [1, 4, 8]);
+        assert_eq!(chunk.users, r#"{},{"a":1},{}"#);
+        assert_eq!(chunk.bytes, text.len() as u64);
+        let problems: Vec<_> = chunk.problems.iter().map(|it| it.line).collect();
+        assert_eq!(problems, [5, 6, 7]);
+        assert_eq!(chunks(text, 5)[0].lines, [8]);
+        assert_eq!(chunks(text, 5)[0].first_line, 5);
+        assert!(chunks(text, 9).is_empty() && chunks(b"", 1).is_empty());
+    }
+
+    #[test]
+    fn what_the_component_could_not_read_is_a_problem_of_its_line_alone() {
+        let text = r#"{"a":1}
+{"a":1,"a":2}
+{"a":{"b":1,"b":1}}
+{"a":"\ud800"}
+{"a":1e999}
+{"a":2}"#;
+        let chunk = &chunks(text.as_bytes(), 1)[0];
+        assert_eq!(chunk.lines, [1, 6]);
+        let problems: Vec<_> = chunk.problems.iter().map(|it| it.line).collect();
+        assert_eq!(problems, [2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_or_too_deep_is_one_problem() {
+        let at = |padding: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(padding));
+        let longest = at(MAX_LINE_BYTES - 8);
+        let too_long = at(1_000_000);
+        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        let deep = format!("{{\"a\":{deep}}}");
+        let text = format!("{longest}\n{too_long}\n{deep}\n{{}}\n");
+        let chunk = &chunks(text.as_bytes(), 1)[0];
+        assert_eq!(chunk.lines, [1, 4]);
+        assert_eq!(chunk.problems.len(), 2);
+        assert_eq!(chunk.bytes, text.len() as u64);
+    }
+
+    #[test]
+    fn a_call_gets_no_more_than_it_takes() {
+        let many = "{}\n".repeat(250);
+        let lengths: Vec<_> = chunks(many.as_bytes(), 1)
+            .iter()
+            .map(|chunk| (chunk.lines.len(), chunk.first_line, chunk.last_line))
+            .collect();
+        assert_eq!(lengths, [(100, 1, 100), (100, 101, 200), (50, 201, 250)]);
+        let large = format!("{{\"a\":\"{}\"}}\n", "x".repeat(60_000)).repeat(9);
+        assert_eq!(chunks(large.as_bytes(), 1).len(), 2);
+    }
+}

@@ -1,0 +1,198 @@
+//! The configuration from a file, the environment and the options of the program. The
+//! options of single commands are with the commands.
+//!
+//! Each section is one file below, which defines its keys: meaning, defaults and
+//! bounds. The JSON Schema is derived from that, and the environment names and the
+//! display are derived from the schema. A section or key that is left out has its
+//! default.
+
+mod audit;
+mod component;
+mod delivery;
+mod discovery;
+pub(crate) mod error;
+mod file;
+mod limits;
+mod logging;
+pub(crate) mod mask;
+mod master_key;
+mod mcp;
+mod overrides;
+mod passwords;
+pub(crate) mod registry;
+pub(crate) mod secrets;
+mod security;
+mod server;
+pub(crate) mod sources;
+mod store;
+mod throttling;
+mod tokens;
+mod value_type;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use user_auth_host::files::{Guard, read_text};
+use user_auth_host::settings::SETTINGS;
+
+pub(super) use self::overrides::{Flags, name_variables};
+pub(super) use audit::Audit;
+pub(super) use component::Component;
+pub(super) use delivery::Delivery;
+pub(super) use discovery::Discovery;
+pub(super) use limits::Limits;
+pub(super) use logging::{Format, Logging};
+pub(super) use master_key::MasterKey;
+pub(super) use mcp::Mcp;
+pub(super) use passwords::Passwords;
+pub(super) use security::Security;
+pub(super) use server::Server;
+pub(super) use store::Store;
+pub(super) use throttling::Throttling;
+pub(super) use tokens::Tokens;
+
+use self::error::{Mistake, Origin};
+use self::registry::keys;
+use self::security::AuthenticationType;
+use self::sources::Layers;
+use crate::failure::Failure;
+
+/// The configuration of the program. An environment variable overrides the file, and an
+/// option overrides both.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Config {
+    /// The listen address and the names of the server.
+    pub(super) server: Server,
+    /// Who may call over HTTP, how often, and from which web pages.
+    pub(super) security: Security,
+    /// The store of all records.
+    pub(super) store: Store,
+    /// The secret that all keys are derived from.
+    pub(super) master_key: MasterKey,
+    /// The component to run.
+    pub(super) component: Component,
+    /// Tokens, sessions and codes.
+    pub(super) tokens: Tokens,
+    /// The requirements for passwords, and how they are hashed.
+    pub(super) passwords: Passwords,
+    /// The number of guesses at passwords and codes. They are always counted: only the
+    /// limits can be set.
+    pub(super) throttling: Throttling,
+    /// The presentation to MCP clients.
+    pub(super) mcp: Mcp,
+    /// The delivery of messages to account owners. Secrets are in the environment
+    /// (`USER_AUTH_SMTP_PASSWORD`, `USER_AUTH_WEBHOOK_SECRET`) or in files of their
+    /// own, never here.
+    pub(super) delivery: Delivery,
+    /// The destination of audit lines, in addition to the store.
+    pub(super) audit: Audit,
+    /// The service discovery in which the server registers.
+    pub(super) discovery: Discovery,
+    /// Logs and traces.
+    pub(super) logging: Logging,
+    /// The resources that a component, a client or a caller may use. Whole numbers,
+    /// with the unit in the name: `_bytes`, `_kib` or `_ms`.
+    pub(super) limits: Limits,
+    /// Origins of the keys that are set.
+    #[serde(skip)]
+    pub(crate) origins: BTreeMap<String, Origin>,
+}
+
+/// A configuration with its warnings.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) config: Config,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads the file, if there is one, the environment of this process, and the
+    /// options.
+    pub(super) fn load(flags: &Flags) -> Result<Loaded, Failure> {
+        let environment: Vec<_> = env::vars_os().collect();
+        Self::from_layers(flags, &environment)
+    }
+
+    fn from_layers(flags: &Flags, environment: &[(OsString, OsString)]) -> Result<Loaded, Failure> {
+        let mut layers = Layers::default();
+        if let Some(path) = flags.file() {
+            let text = read_text(path, Guard::Trusted)
+                .map_err(|error| Failure::start(format!("the configuration {error}")))?;
+            layers.add_file(path, &text);
+        }
+        let warnings = layers.add_environment(environment);
+        flags.add_to(&mut layers);
+        let config = layers.finish()?;
+        Ok(Loaded { config, warnings })
+    }
+
+    /// Returns whether callers over HTTP need an API key.
+    pub(super) fn requires_key(&self) -> bool {
+        self.security.authentication.kind == AuthenticationType::ApiKey
+    }
+
+    /// Returns the settings for the component: only those that are set.
+    pub(super) fn settings(&self) -> Vec<(String, String)> {
+        let values = self.values();
+        SETTINGS
+            .iter()
+            .filter_map(|setting| keys().of_variable(setting.name))
+            .filter(|key| self.origins.contains_key(&key.path))
+            .map(|key| (key, value_at(&values, &key.path)))
+            // An empty list counts as not set.
+            .filter(|(_, value)| value.as_array().is_none_or(|names| !names.is_empty()))
+            .map(|(key, value)| (key.env.clone(), setting_text(value)))
+            .collect()
+    }
+
+    /// Adds to the component's message about a setting where the setting comes from.
+    pub(super) fn explain(&self, problem: &str) -> String {
+        let (name, rest) = problem.split_once(' ').unwrap_or((problem, ""));
+        let Some(key) = keys().of_variable(name) else {
+            return problem.to_owned();
+        };
+        match self.origin(&key.path) {
+            Origin::Default => problem.to_owned(),
+            origin => Mistake {
+                origin,
+                path: key.path.clone(),
+                problem: rest.to_owned(),
+            }
+            .to_string(),
+        }
+    }
+
+    /// Returns where the value of a key comes from.
+    pub(crate) fn origin(&self, path: &str) -> Origin {
+        self.origins.get(path).cloned().unwrap_or_default()
+    }
+
+    /// Returns all values, nested as in a file.
+    pub(crate) fn values(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+pub(crate) fn value_at<'a>(values: &'a Value, path: &str) -> &'a Value {
+    path.split('.').fold(values, |value, name| &value[name])
+}
+
+/// Converts a value to the text that the component expects.
+fn setting_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(elements) => {
+            let elements: Vec<_> = elements.iter().map(setting_text).collect();
+            elements.join(",")
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

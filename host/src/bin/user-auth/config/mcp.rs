@@ -1,0 +1,26 @@
+//! `mcp`: the presentation to MCP clients. The component validates the values.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The presentation to MCP clients.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Mcp {
+    /// How a failed operation is reported to clients of versions before 2026-07-28.
+    pub(crate) tool_errors: ToolErrors,
+}
+
+/// How a failed operation is reported to clients of versions before 2026-07-28.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ToolErrors {
+    /// As a tool result if the client has named a version from 2025-03-26 on, and as a
+    /// JSON-RPC error otherwise.
+    #[default]
+    Auto,
+    /// As a tool result with `isError`.
+    Result,
+    /// As a JSON-RPC error.
+    Error,
+}

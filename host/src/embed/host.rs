@@ -1,0 +1,152 @@
+//! The state that all instances of one component share: the store, the keys, the
+//! threads that hash passwords, the queue of messages, and the metrics.
+
+use std::sync::Arc;
+
+use crate::api::Metrics as Snapshot;
+use crate::audit_log::AuditLog;
+use crate::delivery::{Delivery, Outbox};
+use crate::error::BuildError;
+use crate::hasher::Hasher;
+use crate::keys::master_key::Keys;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// The shared state of all instances of one component. Create it once per program; it
+/// provides a [`UserAuthCtx`](crate::UserAuthCtx) for each instance. Cheap to clone.
+///
+/// A [`Plugin`](crate::Plugin) contains one, so programs that use it need no other.
+#[derive(Clone)]
+pub struct UserAuthHost {
+    shared: Arc<HostState>,
+}
+
+/// The state behind a [`UserAuthHost`].
+pub(crate) struct HostState {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) keys: Keys,
+    pub(crate) hasher: Hasher,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) metrics: Metrics,
+    pub(crate) audit_log: Option<Arc<AuditLog>>,
+    pub(crate) limits: Limits,
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+/// Builder of a [`UserAuthHost`]. `store` and `keys` are required; everything else has
+/// a default.
+#[derive(Default)]
+pub struct UserAuthHostBuilder {
+    store: Option<Arc<dyn Store>>,
+    keys: Option<Keys>,
+    delivery: Option<Arc<dyn Delivery>>,
+    audit_log: Option<Arc<AuditLog>>,
+    pub(crate) limits: Limits,
+    settings: Vec<(String, String)>,
+}
+
+impl UserAuthHost {
+    /// Returns a new builder.
+    pub fn builder() -> UserAuthHostBuilder {
+        UserAuthHostBuilder::default()
+    }
+
+    /// Returns the limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// Returns the component's settings as names and values of environment variables,
+    /// for programs that provide their own `WasiCtx` and have to set these in it.
+    pub fn settings(&self) -> &[(String, String)] {
+        &self.shared.settings
+    }
+
+    /// Returns the component's store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// Returns the current metrics.
+    pub fn metrics(&self) -> Snapshot {
+        let HostState {
+            hasher,
+            outbox,
+            store,
+            metrics,
+            ..
+        } = &*self.shared;
+        metrics.snapshot(store.kind(), hasher.metrics(), outbox.metrics())
+    }
+
+    /// Waits until all messages to account owners are delivered or given up, for at
+    /// most [`Limits::delivery_drain`]. Call it before the program ends.
+    pub async fn drain(&self) {
+        let patience = self.shared.limits.delivery_drain;
+        self.shared.outbox.drain(patience).await;
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<HostState> {
+        &self.shared
+    }
+}
+
+impl UserAuthHostBuilder {
+    /// Sets the store.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Sets the secret from which the component's keys are derived; it never enters the
+    /// sandbox. Use the keys that [`Keys::claim`] returned for the store.
+    pub fn keys(mut self, keys: Keys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Sets the delivery of messages to account owners. Without it all messages are
+    /// refused: users cannot verify an address or reset a password.
+    pub fn delivery(mut self, delivery: Arc<dyn Delivery>) -> Self {
+        self.delivery = Some(delivery);
+        self
+    }
+
+    /// Sets the log to which a line is written for each operation. Without it there is
+    /// no such log; the audit records in the store are always written.
+    pub fn audit_log(mut self, log: Arc<AuditLog>) -> Self {
+        self.audit_log = Some(log);
+        self
+    }
+
+    /// Replaces the limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Adds a setting for the component: see [`SETTINGS`](crate::settings::SETTINGS).
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts the threads that hash passwords. Fails without a store or keys, or if the
+    /// system cannot start threads.
+    pub fn build(self) -> Result<UserAuthHost, BuildError> {
+        let shared = HostState {
+            store: self.store.ok_or(BuildError::Missing("store"))?,
+            keys: self.keys.ok_or(BuildError::Missing("keys"))?,
+            hasher: Hasher::start(&self.limits).map_err(BuildError::Hasher)?,
+            outbox: Outbox::new(self.delivery, &self.limits),
+            audit_log: self.audit_log,
+            metrics: Metrics::new(self.limits.counted_operations),
+            settings: self.settings,
+            limits: self.limits,
+        };
+        Ok(UserAuthHost {
+            shared: Arc::new(shared),
+        })
+    }
+}

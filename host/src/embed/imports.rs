@@ -1,0 +1,18 @@
+//! Implementations of the component's imports, one file per interface. What they stand on,
+//! such as stores, the queue of messages or the threads for hashes, is in folders of its own.
+//!
+//! Each call counts against [`Limits::host_calls_per_call`](crate::Limits); a component
+//! that exceeds it is trapped.
+
+mod client;
+mod delivery;
+mod keys;
+mod password_hash;
+mod store;
+mod telemetry;
+pub(crate) mod wasi;
+
+use crate::embed::bindings::user_auth::plugin::types;
+
+/// The interface `types` has no functions.
+impl types::Host for crate::embed::ctx::UserAuthCtx {}

@@ -1,0 +1,166 @@
+//! The server as its routes see it: the component, the rules for callers, and what is
+//! counted and limited. It knows no route.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::admission::rate_limit::{self, KeyHash, Limiter};
+use super::admission::shares::{NoMore, Share, Shares, Turn};
+use super::admission::write_timeout::InFlight;
+use super::counters::Counters;
+use super::fields::fields;
+use super::policy::Policy;
+use super::respond::{plain, refuse, unavailable};
+use super::security::authority::Authority;
+use crate::api::{McpRequest, Transport};
+use crate::embed::client::NoClient;
+use crate::error::CallError;
+use crate::plugin::Plugin;
+
+/// The server, as its routes see it.
+pub(crate) struct App {
+    pub(crate) plugin: Plugin,
+    pub(crate) policy: Policy,
+    /// Whether the component requires an API key.
+    pub(crate) requires_key: bool,
+    pub(crate) limiter: Option<Limiter>,
+    pub(crate) shares: Shares,
+    pub(crate) counters: Counters,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) started: Instant,
+}
+
+/// The client of a connection.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) peer: SocketAddr,
+    pub(crate) in_flight: InFlight,
+}
+
+/// The host that a request is addressed to.
+#[derive(Clone)]
+pub(crate) struct Named(pub(crate) Option<Authority>);
+
+impl App {
+    /// Returns whether an API key is required but missing.
+    pub(crate) fn lacks_key(&self, headers: &HeaderMap) -> bool {
+        self.requires_key && self.policy.key_header.key(headers).is_none()
+    }
+
+    /// Returns the share of this address.
+    pub(crate) fn share(&self, from: IpAddr) -> Share {
+        self.shares.of(from.into())
+    }
+
+    /// Acquires a slot for a call from this address; `Err` is the response if there is
+    /// none.
+    pub(crate) async fn turn(&self, from: IpAddr) -> Result<Turn, Response> {
+        let turn = self.share(from).turn().await;
+        turn.map_err(|NoMore| unavailable(&CallError::Busy, Value::Null))
+    }
+
+    /// Counts a request against the rate limit of its API key or, without one, of its
+    /// address. `Err` is the number of seconds to wait before the next try.
+    pub(crate) fn check_rate(
+        &self,
+        headers: &HeaderMap,
+        from: IpAddr,
+    ) -> Result<Option<KeyHash>, u64> {
+        let key = self.limited_key(headers);
+        self.count(key.as_ref(), from, Limiter::check)?;
+        Ok(key)
+    }
+
+    /// The key that a request counts for, if it turns out to be good.
+    pub(crate) fn limited_key(&self, headers: &HeaderMap) -> Option<KeyHash> {
+        // Keys that nobody verifies are worth nothing.
+        let counts = self.limiter.is_some() && self.requires_key;
+        let key = counts.then(|| self.policy.key_header.key(headers));
+        key.flatten().map(rate_limit::hash)
+    }
+
+    /// Whether this key has rates of its own.
+    pub(crate) fn knows(&self, key: &KeyHash) -> bool {
+        let limiter = self.limiter.as_ref();
+        limiter.is_some_and(|limiter| limiter.knows(key))
+    }
+
+    /// Counts a request in this way; `Err`: it is one too many, for so many seconds.
+    pub(crate) fn count(
+        &self,
+        key: Option<&KeyHash>,
+        from: IpAddr,
+        check: impl Fn(&Limiter, Option<&KeyHash>, IpAddr) -> Result<(), u64>,
+    ) -> Result<(), u64> {
+        let Some(limiter) = &self.limiter else {
+            return Ok(());
+        };
+        check(limiter, key, from).inspect_err(|_| {
+            self.counters.rate_limited.inc();
+        })
+    }
+
+    /// Records whether the component accepted the API key, and adds the header name to
+    /// the 401 challenge.
+    pub(crate) fn record_key_result(
+        &self,
+        mut response: Response,
+        key: Option<KeyHash>,
+    ) -> Response {
+        if !self.requires_key {
+            return response;
+        }
+        let is_refused = response.status() == StatusCode::UNAUTHORIZED
+            && response
+                .headers()
+                .get(WWW_AUTHENTICATE)
+                .is_some_and(|challenge| challenge.as_bytes().starts_with(b"ApiKey "));
+        if is_refused {
+            self.counters.unauthenticated.inc();
+            if let Ok(challenge) = self.policy.key_header.challenge().try_into() {
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            }
+        }
+        if let (Some(limiter), Some(key)) = (&self.limiter, key) {
+            if is_refused {
+                limiter.mark_invalid(&key);
+            } else if response.status().is_success() {
+                // Any other answer leaves open whether the component looked at the key.
+                limiter.mark_valid(key);
+            }
+        }
+        response
+    }
+
+    /// Asks the component to verify the API key in these headers; `Err` is the response
+    /// if it rejects the key.
+    pub(crate) async fn authenticate_key(
+        &self,
+        headers: &HeaderMap,
+        from: IpAddr,
+        key: Option<KeyHash>,
+    ) -> Result<(), Response> {
+        let headers = fields(headers, &self.policy.key_header)
+            .map_err(|message| refuse(StatusCode::BAD_REQUEST, &message))?;
+        let notification = McpRequest {
+            transport: Transport::Http,
+            headers,
+            peer: Some(from.to_string()),
+            body: br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.into(),
+        };
+        let answered = self.plugin.handle(notification, Arc::new(NoClient)).await;
+        let response = self.record_key_result(plain(answered, Value::Null), key);
+        if response.status().is_success() {
+            Ok(())
+        } else {
+            Err(response)
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What a server holds its callers to.
+
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::security::client_ip::TrustedProxies;
+use super::security::origin_check::HostPolicy;
+
+/// What a server holds its callers to. By default: nothing but that they name a
+/// host, and web pages an origin, of this machine.
+///
+/// That callers need an API key is a matter of the component:
+/// [`PluginBuilder::require_api_key`](crate::PluginBuilder::require_api_key).
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// The hosts and origins that requests may name.
+    pub allowed: HostPolicy,
+    /// Whether browsers are told that web pages of those origins may call (the
+    /// CORS protocol of the Fetch standard).
+    pub cors: bool,
+    /// The header that holds the API key of a caller.
+    pub key_header: KeyHeader,
+    /// How often one caller may call; `None`: as often as they like.
+    pub rates: Option<Rates>,
+    /// The proxies that are believed when they say whom they speak for.
+    pub proxies: TrustedProxies,
+    /// Whether the listener speaks TLS: then browsers are told to insist on it
+    /// (RFC 6797), and the server card names an `https` address.
+    pub https: bool,
+}
+
+/// How often one caller may call. A caller is an API key that has been verified, or
+/// else a source: an IPv4 address, or an IPv6 /64, which is what one subscriber has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rates {
+    /// For `/mcp`, `/metrics` and `/mcp/server-card`.
+    pub calls: Rate,
+    /// For the messages to `/mcp` by which an API key has tokens and permissions verified
+    /// (`verify_token`, `introspect_token` and `check_permission`), and for `/verify` with
+    /// a key that has called `/mcp`: services do it for each of their own requests. Those
+    /// of sources count as calls, and `/verify` without such a key not at all.
+    pub verifications: Rate,
+}
+
+/// How many requests are let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// So many requests a minute are let through in the long run.
+    pub requests_per_minute: NonZeroU32,
+    /// So many may come at once, after a pause.
+    pub burst_size: NonZeroU32,
+}
+
+/// The name of the header that holds an API key; `X-API-Key` by default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHeader {
+    name: HeaderName,
+    /// As it was written down, for people.
+    shown: String,
+}
+
+/// Why a server cannot hold its callers to a policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// Not a header name, or one that is for something else.
+    #[error("'{0}' cannot be the header of API keys: write a name of its own, such as X-API-Key")]
+    KeyHeader(String),
+    /// Every web page may call, and nobody is asked for a key.
+    #[error(
+        "the origin * lets the web pages of everybody call, which takes API keys \
+         (security.authentication.type = \"api_key\"): name the origins, or require keys"
+    )]
+    AnyOrigin,
+}
+
+impl Policy {
+    /// Fails when it would leave a server open to every web page that somebody on
+    /// its network looks at.
+    pub fn check(&self, requires_api_key: bool) -> Result<(), PolicyError> {
+        if self.allowed.any_origin && !requires_api_key {
+            Err(PolicyError::AnyOrigin)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl From<HostPolicy> for Policy {
+    fn from(allowed: HostPolicy) -> Self {
+        Self {
+            allowed,
+            ..Self::default()
+        }
+    }
+}
+
+impl KeyHeader {
+    /// The name, in lower case.
+    pub(super) fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// The key in these headers, if there is exactly one: in the header of its own, or
+    /// as a bearer token, which is all that many clients can send.
+    pub(super) fn key<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+        let only = |name: &HeaderName| {
+            let mut values = headers.get_all(name).iter();
+            let value = values.next();
+            match values.next() {
+                None => Ok(value.map(HeaderValue::as_bytes)),
+                Some(_) => Err(()),
+            }
+        };
+        let own = only(&self.name).ok()?;
+        let bearer = only(&AUTHORIZATION).ok()?.and_then(bearer_key);
+        match (own, bearer) {
+            (Some(own), Some(bearer)) => (own == bearer).then_some(own),
+            (own, bearer) => own.or(bearer),
+        }
+    }
+
+    /// What callers without a good key are told to send (RFC 9110 §11.6.1).
+    pub(super) fn challenge(&self) -> String {
+        format!("ApiKey realm=\"user-auth\", header=\"{}\"", self.shown)
+    }
+
+    /// For people.
+    pub(super) fn as_str(&self) -> &str {
+        &self.shown
+    }
+}
+
+/// How a key begins: an access token never does.
+const KEY_PREFIX: &[u8] = b"uak_";
+
+/// The API key that is sent as a bearer token (RFC 6750 section 2.1).
+fn bearer_key(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = authorization.split_at_checked(b"bearer ".len())?;
+    let token = token.trim_ascii_start();
+    let is_key = scheme.eq_ignore_ascii_case(b"bearer ") && token.starts_with(KEY_PREFIX);
+    is_key.then_some(token)
+}
+
+/// Headers of others, which may not hold a key.
+const TAKEN: [&str; 13] = [
+    "baggage",
+    "connection",
+    "content-encoding",
+    "cookie",
+    "expect",
+    "forwarded",
+    "keep-alive",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl FromStr for KeyHeader {
+    type Err = PolicyError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        let error = || PolicyError::KeyHeader(text.to_owned());
+        let name: HeaderName = text.parse().map_err(|_| error())?;
+        let taken = [
+            ACCEPT,
+            AUTHORIZATION,
+            CONTENT_LENGTH,
+            CONTENT_TYPE,
+            HOST,
+            ORIGIN,
+        ];
+        let means_something_else = |name: &str| {
+            name.starts_with("mcp-") || name.starts_with("x-forwarded-") || TAKEN.contains(&name)
+        };
+        if taken.contains(&name) || means_something_else(name.as_str()) {
+            return Err(error());
+        }
+        Ok(Self {
+            name,
+            shown: text.to_owned(),
+        })
+    }
+}
+
+impl Default for KeyHeader {
+    fn default() -> Self {
+        Self {
+            name: HeaderName::from_static("x-api-key"),
+            shown: "X-API-Key".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_a_header_of_its_own() {
+        for taken in ["Authorization", "host", "Mcp-Method", "X API Key", ""] {
+            assert!(taken.parse::<KeyHeader>().is_err(), "{taken}");
+        }
+        let header: KeyHeader = "X-Team-Key".parse().unwrap();
+        assert_eq!(
+            header.challenge(),
+            "ApiKey realm=\"user-auth\", header=\"X-Team-Key\""
+        );
+    }
+
+    #[test]
+    fn a_key_is_in_its_own_header_or_a_bearer_token() {
+        let key = |own: &[&str], authorization: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in own {
+                headers.append("x-api-key", value.parse().unwrap());
+            }
+            for value in authorization {
+                headers.append(AUTHORIZATION, value.parse().unwrap());
+            }
+            let key = KeyHeader::default().key(&headers).map(<[u8]>::to_vec);
+            key.map(|key| String::from_utf8(key).unwrap())
+        };
+        assert_eq!(key(&["a"], &[]).unwrap(), "a");
+        assert_eq!(key(&[], &["Bearer uak_a"]).unwrap(), "uak_a");
+        assert_eq!(key(&[], &["bEARER   uak_a"]).unwrap(), "uak_a");
+        assert_eq!(key(&["uak_a"], &["Bearer uak_a"]).unwrap(), "uak_a");
+        assert_eq!(key(&["uak_a"], &["Bearer a.b.c"]).unwrap(), "uak_a");
+        for (own, authorization) in [
+            (&[][..], &[][..]),
+            (&[], &["Bearer a.b.c"]),
+            (&[], &["Basic uak_a"]),
+            (&[], &["uak_a"]),
+            (&[], &["Bearer", "Bearer uak_a"]),
+            (&["uak_a", "uak_a"], &[]),
+            (&["uak_a", "uak_a"], &["Bearer uak_a"]),
+            (&["uak_a"], &["Bearer uak_b"]),
+            (&["uak_a"], &["Bearer x", "Bearer y"]),
+        ] {
+            assert_eq!(key(own, authorization), None, "{own:?} {authorization:?}");
+        }
+    }
+
+    #[test]
+    fn the_pages_of_everybody_take_keys() {
+        let policy = Policy::from(HostPolicy::default().origin("*").unwrap());
+        assert_eq!(policy.check(false), Err(PolicyError::AnyOrigin));
+        assert_eq!(policy.check(true), Ok(()));
+        assert_eq!(Policy::default().check(false), Ok(()));
+    }
+}

@@ -1,0 +1,122 @@
+//! The root secret, encrypted under a master secret.
+
+use chacha20poly1305::aead::{Aead as _, Payload};
+use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::hex::hex;
+use crate::keys::error::ClaimError;
+use crate::keys::master_key::Keys;
+use crate::keys::records::Lock;
+
+/// The label of the key that encrypts the root secret.
+const LABEL: &str = "host/root-key";
+/// The purpose and version of the encryption. Raise it with every change.
+const PURPOSE: &str = "user-auth root key 1";
+const NONCE_BYTES: usize = 24;
+
+/// The record in the store.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct WrappedRoot {
+    /// The check of the master key that encrypts the root secret.
+    master: String,
+    /// The checks of earlier master keys, to recognise an attempt with one of them.
+    previous: Vec<String>,
+    /// XChaCha20-Poly1305, in hexadecimal like all fields here: a random nonce of 24
+    /// bytes never repeats.
+    nonce: String,
+    sealed: String,
+}
+
+impl WrappedRoot {
+    /// Encrypts `root` under `new`, which replaces `old` and its predecessors.
+    pub(crate) fn new(
+        root: &Keys,
+        new: &Keys,
+        old: &Keys,
+        lock: &Lock,
+    ) -> Result<WrappedRoot, ClaimError> {
+        let before = lock.root.as_deref().and_then(WrappedRoot::parse);
+        let mut previous = before.map(|before| before.previous).unwrap_or_default();
+        previous.push(text(&old.check()));
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|_| random_failed())?;
+        let aad = associated_data(&lock.check);
+        let payload = Payload {
+            msg: root.secret(),
+            aad: &aad,
+        };
+        let sealed = cipher(new)
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| ClaimError::Damaged)?;
+        Ok(WrappedRoot {
+            master: text(&new.check()),
+            previous,
+            nonce: hex(&nonce),
+            sealed: hex(&sealed),
+        })
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Option<WrappedRoot> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        // Only maps with keys other than strings fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Decrypts the root secret. `check` is the value of the check record.
+    pub(crate) fn unwrap(&self, master: &Keys, check: &[u8]) -> Result<Keys, ClaimError> {
+        let given = text(&master.check());
+        if given != self.master {
+            return Err(if self.previous.contains(&given) {
+                ClaimError::Rotated
+            } else {
+                ClaimError::OtherKey
+            });
+        }
+        self.decrypt(master, check).ok_or(ClaimError::Damaged)
+    }
+
+    fn decrypt(&self, master: &Keys, check: &[u8]) -> Option<Keys> {
+        let nonce: [u8; NONCE_BYTES] = from_hex(&self.nonce)?.try_into().ok()?;
+        let payload = Payload {
+            msg: &from_hex(&self.sealed)?,
+            aad: &associated_data(check),
+        };
+        let root = cipher(master).decrypt(&XNonce::from(nonce), payload).ok()?;
+        Keys::from_bytes(root).ok()
+    }
+}
+
+fn cipher(master: &Keys) -> XChaCha20Poly1305 {
+    let key = Zeroizing::new(master.derive(LABEL));
+    XChaCha20Poly1305::new((&*key).into())
+}
+
+/// Returns the associated data, which covers purpose and store: a root secret encrypted
+/// for one store is useless with the check of another.
+fn associated_data(check: &[u8]) -> Vec<u8> {
+    [PURPOSE.as_bytes(), b"\0", check].concat()
+}
+
+fn random_failed() -> ClaimError {
+    let reason = "the system provided no random numbers".to_owned();
+    ClaimError::Store(crate::store::StoreError::Unavailable(reason))
+}
+
+fn text(check: &[u8]) -> String {
+    String::from_utf8_lossy(check).into_owned()
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|digit| digit.to_digit(16).and_then(|digit| digit.try_into().ok()))
+        .collect();
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
+    let pairs = digits.chunks_exact(2);
+    Some(pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
+}

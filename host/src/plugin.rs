@@ -1,0 +1,178 @@
+//! The sandbox: a fresh instance of the component for every call, so that no call can
+//! read memory that another left behind. How a component is loaded, described and called is
+//! in the files below; what its imports do is in [`embed`](crate::embed).
+
+pub(crate) mod builder;
+mod cache;
+mod contract;
+pub(crate) mod engine;
+pub(crate) mod inspect;
+pub(crate) mod loader;
+mod response_check;
+mod typed_calls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+
+use self::inspect::Inspection;
+use crate::api::Metrics;
+use crate::audit_log::AuditLog;
+use crate::embed::bindings::{self, PluginPre};
+use crate::embed::client::ClientHandle;
+use crate::embed::ctx::UserAuthCtx;
+use crate::embed::host::{HostState, UserAuthHost};
+use crate::embed::linker::limit_store;
+use crate::error::CallError;
+use crate::keys::master_key::Keys;
+use crate::limits::Limits;
+use crate::metrics::OperationStats;
+use crate::store::Store;
+
+/// A component that is ready to be called, on a tokio runtime with its clock enabled.
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Plugin {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    host: UserAuthHost,
+    pre: PluginPre<UserAuthCtx>,
+    inspection: Inspection,
+    /// Permits for running calls, as many as the instance pool has slots.
+    working: Semaphore,
+    /// Permits for running and waiting calls.
+    admitted: Semaphore,
+}
+
+const REQUIRE_API_KEY: &str = "USER_AUTH_REQUIRE_API_KEY";
+
+impl Plugin {
+    /// Returns the description of the component.
+    pub fn inspection(&self) -> &Inspection {
+        &self.inner.inspection
+    }
+
+    /// Returns the limits in force.
+    pub fn limits(&self) -> &Limits {
+        self.inner.host.limits()
+    }
+
+    /// Returns the component's store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        self.inner.host.store()
+    }
+
+    /// Returns the audit log, if there is one.
+    pub fn audit_log(&self) -> Option<&Arc<AuditLog>> {
+        self.shared().audit_log.as_ref()
+    }
+
+    /// Returns whether the component requires an API key over HTTP: see
+    /// [`PluginBuilder::require_api_key`].
+    pub fn requires_api_key(&self) -> bool {
+        // The component uses the last of two settings, too.
+        let mut settings = self.inner.host.settings().iter().rev();
+        settings
+            .find(|(name, _)| name == REQUIRE_API_KEY)
+            .is_some_and(|(_, value)| value == "true")
+    }
+
+    /// Returns the secret from which the component's keys are derived.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.shared().keys
+    }
+
+    /// Returns the current metrics: calls by operation, password hashes, the store,
+    /// messages and instances. The component sees the same.
+    pub fn metrics(&self) -> Metrics {
+        self.inner.host.metrics()
+    }
+
+    /// Returns the metrics by operation, for monitoring.
+    pub(crate) fn operation_stats(&self) -> Vec<OperationStats> {
+        self.shared().metrics.operation_stats()
+    }
+
+    /// Waits until all messages to account owners are delivered or given up, for at
+    /// most [`Limits::delivery_drain`]. Call it before the program ends.
+    pub async fn drain(&self) {
+        self.inner.host.drain().await;
+    }
+
+    fn shared(&self) -> &HostState {
+        self.inner.host.shared()
+    }
+
+    /// Waits for a permit, and prepares a call with an instance to be created.
+    async fn begin(
+        &self,
+        client: ClientHandle,
+        source: Option<String>,
+    ) -> Result<Call<'_>, CallError> {
+        let inner = &*self.inner;
+        let places = inner.admit().await?;
+        Ok(Call {
+            store: inner.store_for(client, source),
+            inner,
+            _places: places,
+        })
+    }
+}
+
+/// One call. Dropping it before its end drops its instance.
+struct Call<'a> {
+    store: wasmtime::Store<UserAuthCtx>,
+    inner: &'a Inner,
+    _places: (SemaphorePermit<'a>, SemaphorePermit<'a>),
+}
+
+impl Call<'_> {
+    fn wall_clock(&self) -> Duration {
+        self.inner.host.limits().wall_clock_per_call
+    }
+
+    async fn instantiate(&mut self) -> wasmtime::Result<bindings::Plugin> {
+        self.inner.pre.instantiate_async(&mut self.store).await
+    }
+
+    /// Separates a response from the failures to produce one.
+    fn finish<T>(self, answer: Result<wasmtime::Result<T>, Elapsed>) -> Result<T, CallError> {
+        let ctx = self.store.data();
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(trap)) => Err(ctx.failure(&trap)),
+            Err(_) => Err(ctx.timed_out()),
+        }
+    }
+}
+
+impl Inner {
+    /// Waits for a permit for a limited time, if the queue is not full.
+    async fn admit(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), CallError> {
+        let admitted = self.admitted.try_acquire().map_err(|_| CallError::Busy)?;
+        if let Ok(working) = self.working.try_acquire() {
+            return Ok((admitted, working));
+        }
+        let wait = self.host.limits().call_queue_wait;
+        match timeout(wait, self.working.acquire()).await {
+            Ok(Ok(working)) => Ok((admitted, working)),
+            _ => Err(CallError::Busy),
+        }
+    }
+
+    fn store_for(
+        &self,
+        client: ClientHandle,
+        source: Option<String>,
+    ) -> wasmtime::Store<UserAuthCtx> {
+        let ctx = UserAuthCtx::new(self.host.clone(), client, source);
+        let mut store = wasmtime::Store::new(self.pre.engine(), ctx);
+        limit_store(&mut store);
+        store
+    }
+}

@@ -1,0 +1,177 @@
+//! Builds a plugin: loads its component, and links it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tracing::warn;
+use wasmtime::component::Linker;
+
+use super::cache::Cache;
+use super::inspect::Inspection;
+use super::loader::{self, ComponentError, Loaded, Source};
+use super::{Inner, Plugin, REQUIRE_API_KEY, engine};
+use crate::audit_log::AuditLog;
+use crate::delivery::Delivery;
+use crate::embed::bindings::PluginPre;
+use crate::embed::ctx::UserAuthCtx;
+use crate::embed::host::UserAuthHostBuilder;
+use crate::embed::linker::add_to_linker;
+use crate::error::BuildError;
+use crate::keys::master_key::Keys;
+use crate::limits::Limits;
+use crate::store::Store;
+
+/// Builder of a [`Plugin`]. `component`, `store` and `keys` are required; everything
+/// else has a default.
+#[derive(Default)]
+pub struct PluginBuilder {
+    source: Option<Source>,
+    host: UserAuthHostBuilder,
+    cache: Option<PathBuf>,
+}
+
+impl Plugin {
+    /// Returns a new builder.
+    pub fn builder() -> PluginBuilder {
+        PluginBuilder::default()
+    }
+}
+
+impl PluginBuilder {
+    /// Runs the component in this file.
+    pub fn component(mut self, path: impl AsRef<Path>) -> Self {
+        self.source = Some(Source::File(path.as_ref().to_owned()));
+        self
+    }
+
+    /// Runs the component in these bytes.
+    pub fn component_bytes(mut self, bytes: Vec<u8>) -> Self {
+        self.source = Some(Source::Bytes(bytes));
+        self
+    }
+
+    /// Sets the store.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.host = self.host.store(store);
+        self
+    }
+
+    /// Sets the secret from which keys are derived.
+    pub fn keys(mut self, keys: Keys) -> Self {
+        self.host = self.host.keys(keys);
+        self
+    }
+
+    /// Sets the delivery of messages to account owners. Without it all messages are
+    /// refused: users cannot verify an address or reset a password.
+    pub fn delivery(mut self, delivery: Arc<dyn Delivery>) -> Self {
+        self.host = self.host.delivery(delivery);
+        self
+    }
+
+    /// Sets the log to which a line is written for each operation. Without it there is
+    /// no such log; the audit records in the store are always written.
+    pub fn audit_log(mut self, log: Arc<AuditLog>) -> Self {
+        self.host = self.host.audit_log(log);
+        self
+    }
+
+    /// Replaces the limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.host = self.host.limits(limits);
+        self
+    }
+
+    /// Adds a setting for the component: see [`SETTINGS`](crate::settings::SETTINGS).
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.host = self.host.setting(name, value);
+        self
+    }
+
+    /// Sets whether every message over HTTP needs a valid API key, whatever it asks
+    /// for; messages over standard input never need one. The default is `false`.
+    pub fn require_api_key(self, required: bool) -> Self {
+        self.setting(REQUIRE_API_KEY, required.to_string())
+    }
+
+    /// Caches compiled code in this folder, which no other user may be able to write
+    /// to, sealed under a key that is created there. Unsealed code is not run. Without
+    /// a folder, or with one of another user, nothing is cached, and every start
+    /// compiles.
+    pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = Some(folder.into());
+        self
+    }
+
+    /// Describes the component, without the parts needed to run it. Unlike
+    /// [`build`](Self::build) this accepts any component, and core modules as well.
+    pub fn inspect(self) -> Result<Inspection, BuildError> {
+        Ok(loader::inspect(self.source()?, &self.host.limits)?)
+    }
+
+    /// Compiles the component, or takes it from the cache, and links it.
+    pub fn build(self) -> Result<Plugin, BuildError> {
+        let engine = start_engine(&self.host.limits)?;
+        let loaded = self.load(&engine)?;
+        loaded.refuse_foreign_interfaces()?;
+        let pre = link(&engine, &loaded)?;
+        let host = self.host.build()?;
+        let working = host.limits().concurrent_calls as usize;
+        let waiting = host.limits().waiting_calls as usize;
+        Ok(Plugin {
+            inner: Arc::new(Inner {
+                host,
+                pre,
+                inspection: loaded.inspection,
+                working: Semaphore::new(working),
+                admitted: Semaphore::new(working + waiting),
+            }),
+        })
+    }
+
+    fn source(&self) -> Result<&Source, BuildError> {
+        let missing = BuildError::Missing("component");
+        self.source.as_ref().ok_or(missing)
+    }
+
+    fn load(&self, engine: &wasmtime::Engine) -> Result<Loaded, BuildError> {
+        let cache = self.cache.as_deref().and_then(open_cache);
+        Ok(loader::load(
+            engine,
+            self.source()?,
+            cache.as_ref(),
+            &self.host.limits,
+        )?)
+    }
+}
+
+fn start_engine(limits: &Limits) -> Result<wasmtime::Engine, BuildError> {
+    engine::start(limits).map_err(|error| BuildError::Engine(error.to_string()))
+}
+
+fn open_cache(folder: &Path) -> Option<Cache> {
+    Cache::open(folder)
+        .inspect_err(|error| {
+            warn!(
+                folder = %folder.display(),
+                %error,
+                "the cache for compiled code cannot be used; every start compiles"
+            );
+        })
+        .ok()
+}
+
+fn link(engine: &wasmtime::Engine, loaded: &Loaded) -> Result<PluginPre<UserAuthCtx>, BuildError> {
+    let mut linker = Linker::new(engine);
+    add_to_linker(&mut linker).map_err(|error| BuildError::Engine(format!("{error:#}")))?;
+    linker
+        .instantiate_pre(&loaded.component)
+        .and_then(PluginPre::new)
+        .map_err(|error| {
+            BuildError::Component(ComponentError::Mismatch {
+                origin: loaded.origin.clone(),
+                reason: format!("{error:#}"),
+            })
+        })
+}

@@ -1,0 +1,181 @@
+//! The calls of a plugin: one function for each function that the component exports.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+use tracing::error;
+
+use super::Plugin;
+use super::response_check::flaw;
+use crate::api::{
+    Account, Caller, Claims, Field, LoginOutcome, McpRequest, McpResponse, OperationError,
+    Registration, Swept, Tokens, Unavailable,
+};
+use crate::embed::client::{ClientHandle, NoClient};
+use crate::error::CallError;
+use crate::trace;
+
+/// Calls one exported function in a fresh instance. This is a macro, since a function
+/// could not take a future that borrows from both the instance and its caller.
+macro_rules! call {
+    ($plugin:ident, $client:expr, $source:expr, $interface:ident, $function:ident($($argument:expr),*)) => {{
+        let mut call = $plugin.begin($client, $source).await?;
+        let answer = timeout(call.wall_clock(), async {
+            let instance = call.instantiate().await?;
+            let interface = instance.$interface();
+            interface.$function(&mut call.store, $($argument),*).await
+        })
+        .await;
+        call.finish(answer)
+    }};
+}
+
+/// Declares the calls of `auth` that pass texts: `name = exported function(arguments) ->
+/// output`. All take the caller first, and charge its source.
+macro_rules! typed_calls {
+    ($($(#[$doc:meta])* $name:ident = $function:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
+        impl Plugin {
+            $(
+                $(#[$doc])*
+                pub async fn $name(
+                    &self,
+                    caller: Caller,
+                    $($argument: $type),*
+                ) -> Result<Result<$output, OperationError>, CallError> {
+                    let source = caller.source.clone();
+                    call!(
+                        self,
+                        no_client(),
+                        source,
+                        user_auth_plugin_auth,
+                        $function(&caller, $($argument),*)
+                    )
+                }
+            )*
+        }
+    };
+}
+
+typed_calls! {
+    /// Calls any operation by its name; input and output are JSON objects.
+    invoke = call_invoke(operation: &str, input: &str) -> String;
+
+    /// Calls `login`, which begins a session or, if the account has a second factor,
+    /// returns a challenge for [`Plugin::complete_login`].
+    login = call_login(username: &str, password: &str) -> LoginOutcome;
+
+    /// Calls `complete_login`, which begins the session of a challenge. The code comes
+    /// from an authenticator app, or is a recovery code.
+    complete_login = call_complete_login(challenge: &str, code: &str) -> Tokens;
+
+    /// Calls `verify_token`. Returns `None` for anything that is not a valid access
+    /// token of a live session.
+    verify_token = call_verify_token(token: &str) -> Option<Claims>;
+
+    /// Calls `refresh_token`, which exchanges a refresh token for new tokens; it cannot
+    /// be used again.
+    refresh = call_refresh(refresh_token: &str) -> Tokens;
+
+    /// Calls `logout`, which ends the session of an access or a refresh token.
+    logout = call_logout(token: &str) -> ();
+
+    /// Calls `check_permission`, which returns whether the caller has this permission.
+    check_permission = call_check_permission(permission: &str) -> bool;
+}
+
+impl Plugin {
+    /// Handles one MCP message. Errors in the message are reported in the response;
+    /// `Err` means that there is none.
+    pub async fn handle(
+        &self,
+        request: McpRequest,
+        client: ClientHandle,
+    ) -> Result<McpResponse, CallError> {
+        let source = request.peer.clone();
+        trace::message(&request.body);
+        let answered = call!(
+            self,
+            client,
+            source,
+            user_auth_plugin_mcp,
+            call_handle(&request)
+        );
+        self.checked(answered?)
+    }
+
+    /// Verifies a request with these header fields for a reverse proxy: returns 200
+    /// with `x-auth-subject` and `x-auth-scopes`, 401, or 403 if the `permission` is
+    /// missing. `peer` is the IP address that the request came from.
+    pub async fn forward_auth(
+        &self,
+        headers: &[Field],
+        peer: Option<&str>,
+        permission: Option<&str>,
+    ) -> Result<McpResponse, CallError> {
+        let answered = call!(
+            self,
+            no_client(),
+            peer.map(str::to_owned),
+            user_auth_plugin_forward_auth,
+            call_verify(headers, peer, permission)
+        );
+        self.checked(answered?)
+    }
+
+    /// Calls `register`, which creates an account.
+    pub async fn register(
+        &self,
+        caller: Caller,
+        registration: Registration,
+    ) -> Result<Result<Account, OperationError>, CallError> {
+        call!(
+            self,
+            no_client(),
+            caller.source.clone(),
+            user_auth_plugin_auth,
+            call_register(&caller, &registration)
+        )
+    }
+
+    /// Returns all operations: a JSON array of objects with `name`, `title`,
+    /// `description`, `input_schema` and `output_schema`.
+    pub async fn operations(&self) -> Result<String, CallError> {
+        call!(
+            self,
+            no_client(),
+            None,
+            user_auth_plugin_auth,
+            call_operations()
+        )
+    }
+
+    /// Deletes expired sessions, after looking at no more than `limit` of them,
+    /// starting at `after`.
+    pub async fn sweep(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Result<Swept, Unavailable>, CallError> {
+        call!(
+            self,
+            no_client(),
+            None,
+            user_auth_plugin_maintenance,
+            call_sweep(after, limit)
+        )
+    }
+
+    /// Returns the response if it may be forwarded.
+    fn checked(&self, answer: McpResponse) -> Result<McpResponse, CallError> {
+        let Some(flaw) = flaw(&answer, self.limits()) else {
+            return Ok(answer);
+        };
+        let failure = CallError::Malformed(flaw);
+        error!(error = %failure, "a call was aborted");
+        Err(failure)
+    }
+}
+
+fn no_client() -> ClientHandle {
+    Arc::new(NoClient)
+}
