@@ -301,7 +301,7 @@ pub fn record_refusal(event: Event, subject: AuditSubject, context: &Context) ->
         return Ok(());
     };
     let id = subject.id();
-    context::settle(context, |context| {
+    context::retry_on_conflict(context, |context| {
         let head = record::read(Chain::head_key(id), &context.ports)?;
         let chain = match subject {
             AuditSubject::Account(user_id) => Chain::at(user_id, head),

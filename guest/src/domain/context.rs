@@ -171,7 +171,7 @@ impl Context<'_> {
 
 /// Repeats an attempt until it wins its race; an attempt returns `None` when it lost. Each
 /// further attempt begins with the standing of the actor at that time.
-pub fn settle<'a, T>(
+pub fn retry_on_conflict<'a, T>(
     context: &Context<'a>,
     mut attempt: impl FnMut(&Context<'a>) -> Result<Option<T>>,
 ) -> Result<T> {
