@@ -1,8 +1,8 @@
-//! Where the component meets its contract: the imports of `wit/` behind the
-//! ports, and the exports of `wit/` in front of the operations and of MCP.
+//! Connects the component to its contract: the imports of `wit/` implement the ports,
+//! and the exports of `wit/` call the operations and MCP.
 //!
-//! What it is built with decides which: imports or what is inside, the interfaces of
-//! `wit/` or HTTP.
+//! The features of the build select the ports (imports or built-in ones) and the
+//! exports (the interfaces of `wit/` or HTTP).
 
 #[cfg(feature = "inside")]
 mod alone;
@@ -37,23 +37,23 @@ use crate::settings::Settings;
 /// The settings in force. With one that cannot be used nothing runs: a guess
 /// could be less safe than what was meant. Which one it is concerns the operator,
 /// who reads the log, and nobody else.
-fn settings(asking: &Principal) -> Result<Settings, AuthError> {
-    Settings::from_variables(env::vars()).map_err(|invalid| unusable(&invalid.to_string(), asking))
+fn settings(principal: &Principal) -> Result<Settings, AuthError> {
+    Settings::from_variables(env::vars()).map_err(|invalid| misconfigured(&invalid.to_string(), principal))
 }
 
-fn unusable(problem: &str, asking: &Principal) -> AuthError {
+fn misconfigured(problem: &str, principal: &Principal) -> AuthError {
     let fields = json::fields([("problem", problem.into())]);
     let telemetry = ports::all().telemetry;
     telemetry.log(
         crate::ports::Severity::Error,
-        "a setting cannot be used",
+        "a setting is invalid",
         &fields,
     );
     let error = AuthError::new(
         Kind::ResourceUnavailable,
-        "The service is not configured rightly; its log says how",
+        "The service is misconfigured; see its log",
     );
-    match asking {
+    match principal {
         Principal::Operator => error.detail("problem", problem),
         _ => error,
     }

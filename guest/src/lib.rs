@@ -1,10 +1,10 @@
-//! The UserAuth component: who may log in, what a token says, and what an MCP
-//! message means. It does no I/O of its own: everything it needs comes in
+//! The UserAuth component: it decides who may log in, what a token says, and what an
+//! MCP message means. It performs no I/O of its own. Everything that it needs comes in
 //! through the traits in [`ports`], so that every rule also runs natively, in
 //! milliseconds, against ports in memory.
 //!
-//! Read on in [`operations`], where each operation is one file, and in
-//! [`mcp`], where a message becomes an operation and its result a message.
+//! Continue with [`operations`], where each operation is one file, and with [`mcp`],
+//! which turns a message into an operation and its result into a message.
 
 #![deny(missing_docs)]
 #![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]

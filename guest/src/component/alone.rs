@@ -1,4 +1,4 @@
-//! The ports, where the host offers nothing of ours.
+//! Ports for hosts that offer none of UserAuth's own imports.
 
 #[cfg(feature = "keyvalue")]
 use super::keyvalue::Keyvalue as State;
@@ -8,8 +8,8 @@ use crate::inside::Hash;
 #[cfg(all(feature = "edge", not(feature = "keyvalue")))]
 use crate::inside::NoStore as State;
 #[cfg(not(feature = "hash"))]
-use crate::inside::Nobody as Hash;
-use crate::inside::{Log, MasterKey, Nobody};
+use crate::inside::Unsupported as Hash;
+use crate::inside::{Log, MasterKey, Unsupported};
 use crate::json;
 use crate::ports::{Keys, Ports, Severity, Telemetry, Unavailable};
 #[cfg(not(any(feature = "edge", feature = "keyvalue")))]
@@ -21,35 +21,35 @@ const STORE: &str = match (cfg!(feature = "keyvalue"), cfg!(feature = "edge")) {
     (false, false) => "memory",
 };
 
-/// Lines of log, and numbers.
+/// The log and the counters of this instance.
 pub const LOG: &Log<'static> = &Log::new(&Wasi, STORE);
 
-/// All ports.
+/// Returns all ports.
 pub fn all() -> Ports<'static> {
     Ports {
         store: &State,
         password_hash: &Hash,
-        keys: &Logged,
+        keys: &LoggedMasterKey,
         clock: &Wasi,
         random: &Wasi,
         telemetry: LOG,
-        client: &Nobody,
-        delivery: &Nobody,
+        client: &Unsupported,
+        delivery: &Unsupported,
     }
 }
 
-/// Writes to the log why something is unavailable, which callers are not told.
-pub fn tell(unavailable: &Unavailable) {
+/// Logs why something is unavailable. Callers do not see the reason.
+pub fn log_unavailable(unavailable: &Unavailable) {
     let fields = json::fields([("reason", unavailable.reason.as_str().into())]);
     LOG.log(Severity::Error, "something is unavailable", &fields);
 }
 
-/// The master key; that it is missing or wrong goes to the log.
-struct Logged;
+/// The master key, with a log line whenever it is missing or invalid.
+struct LoggedMasterKey;
 
-impl Keys for Logged {
+impl Keys for LoggedMasterKey {
     fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable> {
-        MasterKey.derive(label).inspect_err(tell)
+        MasterKey.derive(label).inspect_err(log_unavailable)
     }
 }
 
@@ -63,7 +63,7 @@ mod memory {
         static RECORDS: MemoryStore = MemoryStore::default();
     }
 
-    /// The memory of this instance.
+    /// The store in the memory of this instance.
     pub struct Memory;
 
     impl Store for Memory {

@@ -1,4 +1,4 @@
-//! The exports of `wit/`.
+//! Implements the exports of `wit/`.
 
 use super::{context, operator, ports, settings};
 use crate::domain::context::Principal;

@@ -1,4 +1,4 @@
-//! The ports, as the component's imports.
+//! Implements the ports with the component's imports.
 
 use serde_json::{Map, Value, json};
 

@@ -1,8 +1,10 @@
-//! Writes into a component what it is: its name, and what its Cargo.toml says of it.
-//! `make` calls this on what the linker gave, which has nowhere to say so itself: a
-//! section of a Rust program ends up in the module inside, where registries and
-//! `wasm-tools metadata` do not look. What the linker called the parts goes: nothing
-//! reads it.
+//! Writes the name of a component and the metadata of its Cargo.toml into the
+//! component.
+//!
+//! `make` runs this on the output of the linker, because a Rust program cannot add this
+//! metadata itself: a section of a Rust program ends up in the inner module, where
+//! registries and `wasm-tools metadata` do not look. The names that the linker adds to
+//! the parts are removed, since no tool reads them.
 
 #![forbid(unsafe_code)]
 
@@ -24,7 +26,7 @@ const SECTIONS: [(&str, &str); 6] = [
     ("homepage", env!("CARGO_PKG_HOMEPAGE")),
 ];
 
-/// What every component begins with, of the only version that there is.
+/// The preamble of every component, in the only version that exists.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 fn main() -> ExitCode {
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!(
-                "{} cannot be made of {}: {error}",
+                "cannot write {} from {}: {error}",
                 to.display(),
                 from.display()
             );
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
 fn stamp(from: &Path, to: &Path) -> io::Result<()> {
     let linked = fs::read(from)?;
     let Some(sections) = linked.strip_prefix(COMPONENT) else {
-        return Err(io::Error::other("it is not a component"));
+        return Err(io::Error::other("the file is not a WebAssembly component"));
     };
     let mut component = COMPONENT.to_vec();
     component.extend(without_names(sections).map_err(io::Error::other)?);
