@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!(
-                "{} cannot be made of {}: {error}",
+                "cannot write {} from {}: {error}",
                 to.display(),
                 from.display()
             );
