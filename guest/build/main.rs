@@ -31,7 +31,7 @@ fn read(file: &str) -> io::Result<String> {
         .map_err(|error| io::Error::other(format!("{} cannot be read: {error}", path.display())))
 }
 
-/// As `assets::Packed` of the component reads it.
+/// Compresses bytes for `assets::Packed` of the component.
 fn pack(bytes: &[u8], to: &Path) -> io::Result<()> {
     fs::write(to, miniz_oxide::deflate::compress_to_vec(bytes, 10))
 }

@@ -1,5 +1,5 @@
-//! Where the component meets its contract: the imports of `wit/` behind the
-//! ports, and the exports of `wit/` in front of the operations and of MCP.
+//! Connects the component to its contract: the imports of `wit/` implement the ports,
+//! and the exports of `wit/` call the operations and MCP.
 //!
 //! What it is built with decides which: imports or what is inside, the interfaces of
 //! `wit/` or HTTP. No rule of the service belongs here.

@@ -1,7 +1,8 @@
-//! What every operation shares: how it is called and its input is parsed, what of it may be logged, its
-//! schemas, and the account that it is about.
+//! The parts that all operations share: calling an operation, parsing its input, redacting
+//! the input for the audit log, its schemas, and the selection of the account that it is
+//! about.
 //!
-//! An operation itself belongs to [`operations`](crate::operations), a rule of
+//! The operations themselves belong to [`operations`](crate::operations), and rules of
 //! authentication to [`domain`](crate::domain).
 
 pub mod audited;

@@ -1,7 +1,7 @@
 //! The rules of authentication. Nothing here depends on MCP, WIT or a particular database.
 //!
-//! A rule that more than one operation follows belongs here; what only one does is in
-//! its file in [`operations`](crate::operations).
+//! A rule that more than one operation follows belongs here; a rule of only one operation
+//! is in its file in [`operations`](crate::operations).
 
 pub mod access;
 pub mod accounts;

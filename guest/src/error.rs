@@ -294,7 +294,7 @@ impl std::error::Error for AuthError {}
 pub struct FieldError {
     /// JSON path of the field, such as `$.username`.
     pub path: String,
-    /// What is wrong, and what was expected.
+    /// The problem, and what was expected.
     pub problem: String,
 }
 

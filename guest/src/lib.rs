@@ -1,10 +1,10 @@
-//! The UserAuth component: who may log in, what a token says, and what an MCP
-//! message means. It does no I/O of its own: everything it needs comes in
-//! through the traits in [`ports`], so that every rule also runs natively, in
+//! The UserAuth component: the rules of authentication, the operations built on them, and
+//! their interface for MCP. The component does no I/O of its own: it reaches everything
+//! that it needs through the traits in [`ports`], so that every rule also runs natively, in
 //! milliseconds, against ports in memory.
 //!
-//! Read on in [`operations`], where each operation is one file, and in
-//! [`mcp`], where a message becomes an operation and its result a message.
+//! Read on in [`operations`], where each operation is one file, and in [`mcp`], which turns
+//! messages into operations and their results into messages.
 
 #![deny(missing_docs)]
 #![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]

@@ -178,7 +178,7 @@ pub static TABLE: &[Definition] = &[
     define::<VerifyAuditChain>(),
 ];
 
-/// The operation of this name.
+/// Returns the operation with this name.
 pub fn find(name: &str) -> Option<&'static Definition> {
     TABLE.iter().find(|definition| definition.name == name)
 }
@@ -194,7 +194,7 @@ pub fn invoke(name: &str, input: Value, context: &Context) -> Result<Value> {
     }
 }
 
-/// The error for a name that no operation has.
+/// Returns the error for an unknown operation name.
 pub fn unknown(name: &str) -> AuthError {
     let known: Vec<&str> = TABLE.iter().map(|definition| definition.name).collect();
     AuthError::new(ErrorKind::Application, "Unknown operation")

@@ -205,7 +205,7 @@ pub trait Random {
     /// Fills `buffer` with random bytes.
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable>;
 
-    /// A new id, like no other.
+    /// Creates a random id.
     fn id(&self) -> Result<Id, Unavailable> {
         let mut bytes = [0; 16];
         self.fill(&mut bytes)?;
@@ -345,7 +345,7 @@ pub enum MessageKind {
     SecondFactorChanged,
     /// The correct password came from a source that was not known before.
     LoginFromNewSource,
-    /// An API key was made for the account, or one of its keys was rotated.
+    /// An API key was created for the account, or one of its keys was rotated.
     ApiKeyCreated,
 }
 

@@ -1,8 +1,8 @@
 //! The vocabulary that every other folder uses: ids, secrets, times, and the keyed hash
 //! under which names are stored.
 //!
-//! A type belongs here if it needs nothing but the ports. What has a rule of
-//! authentication belongs to [`domain`](crate::domain).
+//! A type belongs here if it depends only on the ports. Types that contain a rule of
+//! authentication belong to [`domain`](crate::domain).
 
 pub mod id;
 pub mod mac;

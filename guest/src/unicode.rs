@@ -59,9 +59,9 @@ pub fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'))
 }
 
-/// What people typed or copied, without what may stand between the characters of a
-/// code: blanks and line breaks of any kind, and hyphens, which word processors make
-/// others of (U+2010 to U+2015).
+/// Removes what may separate the characters of a code that was typed or copied: spaces and
+/// line breaks of any kind, and hyphens, which word processors replace with other dashes
+/// (U+2010 to U+2015).
 pub fn without_separators(typed: &str) -> impl Iterator<Item = char> {
     let is_hyphen = |c: char| c == '-' || ('\u{2010}'..='\u{2015}').contains(&c);
     typed

@@ -14,6 +14,7 @@ mod app;
 mod connection;
 mod counters;
 mod fields;
+mod lingering_close;
 mod policy;
 mod respond;
 mod router;

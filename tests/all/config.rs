@@ -199,6 +199,26 @@ fn secrets_are_masked() {
     assert_eq!(shown["$sources"]["USER_AUTH_WEBHOOK_SECRET"], secret);
 }
 
+/// The parts of a URL end at the first of these characters, so what follows one in a
+/// password would be shown as a host or a path.
+#[test]
+fn a_bare_character_in_a_password_does_not_show_the_rest_of_it() {
+    for (variable, url) in [
+        ("USER_AUTH_STORE", "postgres://me:a@hunter2@db/x"),
+        ("USER_AUTH_STORE", "postgres://me:a@b/hunter2@db/x"),
+        ("USER_AUTH_STORE", "postgres://me:a/hunter2@db/x"),
+        ("USER_AUTH_STORE", "postgres://me:a?hunter2@db/x"),
+        ("USER_AUTH_STORE", "postgres://me:a#hunter2@db/x"),
+        ("USER_AUTH_DELIVERY", "smtp://me:a@hunter2@mail.example.com"),
+        ("USER_AUTH_DELIVERY", "smtp://me:1/hunter2@mail.example.com"),
+        ("USER_AUTH_DELIVERY", "smtp://me:a?hunter2@mail.example.com"),
+    ] {
+        let output = program().env(variable, url).run(&["config", "show"]);
+        let said = stderr(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert!(!said.contains("hunter2"), "{url}: {said}");
+    }
+}
+
 #[test]
 fn a_valid_file_passes_the_check() {
     let toml = "[security]\nauthentication.type = 'api_key'\n[limits]\nbody_bytes = 4096\n";

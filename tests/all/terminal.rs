@@ -215,10 +215,15 @@ fn no_value_moves_the_cursor_or_reverses_text() {
     let home = folder();
     let home = home.path();
     let evil = "a\u{1b}[2J\u{202e}b\u{9b}31m\u{2066}";
-    let role = json!({"role": "clerk", "permissions": ["a"], "description": evil});
+    let role = |text: &str| json!({"role": "clerk", "permissions": ["a"], "description": text});
     let alice = register(home, "alice");
-    let named = json!({"user_id": alice["user_id"], "name": "n\u{202e}x"});
-    for (operation, input) in [("create_api_key", &named), ("define_role", &role)] {
+    let key = |text: &str| json!({"user_id": alice["user_id"], "name": text});
+    for (operation, input) in [
+        ("create_api_key", key(evil)),
+        ("create_api_key", key("n\u{202e}x")),
+        ("define_role", role(evil)),
+        ("define_role", role("n\u{202e}x")),
+    ] {
         let arguments = ["call", operation, "--json", &input.to_string()];
         let output = program(home, &arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{operation}: {output:?}");

@@ -1,5 +1,5 @@
-// What the component asks of its host (`wit/world.wit`, world `plugin`), for Node and
-// for browsers alike.
+// The imports of the component (`wit/world.wit`, world `plugin`), for Node and for
+// browsers.
 
 import { WASIShim } from "@bytecodealliance/preview2-shim/instantiation";
 import { argon2id } from "@noble/hashes/argon2.js";
@@ -8,13 +8,13 @@ import { sha256 } from "@noble/hashes/sha2.js";
 
 const MAX_HASH_MEMORY_KIB = 128 * 1024;
 
-/** How long each password hash took, in milliseconds. */
+/** The duration of each password hash in milliseconds. */
 export const hashTimes = [];
 
-/** The imports of an instance: `store` is a `Store`, `masterKey` 32 bytes. */
+/** Returns the imports of an instance: `store` is a `Store`, `masterKey` has 32 bytes. */
 export function imports({ store, masterKey, settings = {} }) {
   return {
-    // Of the environment the component sees its settings and nothing else.
+    // The environment of the component contains only its settings.
     ...new WASIShim({ sandbox: { env: settings } }).getImportObject(),
     "user-auth:plugin/store": {
       get: (keys) => store.get(keys),
@@ -25,7 +25,7 @@ export function imports({ store, masterKey, settings = {} }) {
     "user-auth:plugin/keys": { derive: (label) => derive(masterKey, label) },
     "user-auth:plugin/password-hash": {
       argon2id: hash,
-      // These verify what was imported from elsewhere.
+      // The other functions only verify passwords imported from other systems.
       bcrypt: onlyArgon2id,
       scrypt: onlyArgon2id,
       pbkdf2Sha256: onlyArgon2id,
@@ -41,12 +41,12 @@ export function imports({ store, masterKey, settings = {} }) {
   };
 }
 
-/** A key that is derived from one that the component never sees. */
+/** Derives a key from the master key, which the component never sees. */
 export function derive(masterKey, label) {
   return hmac(sha256, masterKey, new TextEncoder().encode(label));
 }
 
-/** Argon2id, with a secret value. */
+/** Computes Argon2id with a secret value. */
 export function hash(password, salt, secret, parameters) {
   const { memoryKib, iterations, parallelism, outputLength } = parameters;
   if (memoryKib > MAX_HASH_MEMORY_KIB) unavailable("a password hash would take too much memory");
@@ -62,17 +62,17 @@ export function hash(password, salt, secret, parameters) {
   return made;
 }
 
-const onlyArgon2id = () => unavailable("this host has Argon2id only");
+const onlyArgon2id = () => unavailable("this host supports only Argon2id");
 
-/** Ends an import with the error of its result. */
+/** Throws the error of the import's result. */
 function unavailable(reason, retryAfterMs = 1000) {
   throw { reason, retryAfterMs };
 }
 
-/** This host counts nothing. */
+/** This host keeps no counters. */
 const telemetry = {
   log: (severity, message, fields) => console.error(`${severity}: ${message} ${fields}`),
-  // Nobody wants to be told who called.
+  // This host keeps no audit log of calls.
   operationBegan: () => false,
   operationEnded: () => {},
   audited: () => {},
@@ -86,7 +86,7 @@ const telemetry = {
   }),
 };
 
-/** There is no MCP client that listens while it waits. */
+/** No MCP client is waiting for notifications. */
 const client = {
   notify: () => {},
   started: () => {},

@@ -1,12 +1,12 @@
-// A store in memory, with what `wit/store.wit` asks of every store.
+// A store in memory that fulfils the contract of `wit/store.wit`.
 
 const MAX_PAGE = 1000;
-// What one call may ask for, so that no call makes the host hold more.
+// The limits of one call, which bound the memory that a call can take from the host.
 const MAX_KEYS = 1000;
 const MAX_BATCH = 10_000;
 const MAX_BYTES = 4 * 1024 * 1024;
 
-/** Records by their keys, and when they end, by the clock that is given (in ms). */
+/** Records by key, with the times at which they expire on the given clock (in ms). */
 export class Store {
   #now;
   #records = new Map();
@@ -16,7 +16,7 @@ export class Store {
     this.#now = now;
   }
 
-  /** All of them as they are at one moment: nothing here waits, so nothing comes between. */
+  /** Returns the records under the keys. Nothing here awaits, so they are one snapshot. */
   get(keys) {
     ensure(keys.length <= MAX_KEYS, "a call names too many records");
     const entries = keys.map((key) => this.#live(key)?.entry);
@@ -26,8 +26,8 @@ export class Store {
   }
 
   /**
-   * All of the batch, or none of it. A key stands in a batch once, so all
-   * expectations are looked at before anything is written.
+   * Applies the whole batch or nothing. A key occurs only once in a batch, so all
+   * expectations are checked before anything is written.
    */
   commit(batch) {
     ensure(batch.length <= MAX_BATCH, "a batch has too many mutations");
@@ -42,7 +42,7 @@ export class Store {
     return { tag: "committed" };
   }
 
-  /** The counter's new value. Only the first addition says when it ends. */
+  /** Returns the new value of the counter. Only the first addition sets its lifetime. */
   add(key, delta, ttlMs) {
     const record = this.#live(key);
     const old = record ? BigInt(new TextDecoder().decode(record.entry.value)) : 0n;
@@ -52,9 +52,9 @@ export class Store {
     return sum;
   }
 
-  /** Records in the order of their keys, which is that of their bytes. */
+  /** Returns records in the byte order of their keys. */
   scan(prefix, after, limit) {
-    // Sorted anew each time, which is good enough for some thousand records.
+    // Sorts all keys on each call, which is fast enough for a few thousand records.
     const keys = [...this.#records.keys()]
       .filter((key) => key.startsWith(prefix) && (after === undefined || key > after))
       .filter((key) => this.#live(key))
@@ -73,7 +73,7 @@ export class Store {
   #live(key) {
     const record = this.#records.get(key);
     if (record?.end === undefined || this.#now() < record.end) return record;
-    // Nobody sees it any more, so its place can go.
+    // An expired record is no longer visible, so it can be removed.
     this.#records.delete(key);
   }
 
@@ -82,19 +82,19 @@ export class Store {
   }
 
   #write(key, value, end) {
-    // One count for all keys, which a deletion does not set back: no two writings
-    // ever share a version.
+    // One counter for all keys, which a deletion does not reset, so no two writes ever
+    // have the same version.
     this.#versions += 1;
     this.#records.set(key, { entry: { key, value, version: String(this.#versions) }, end });
   }
 }
 
-/** What an entry counts for in an answer. */
+/** Returns the size of an entry that counts towards the limit of a response. */
 function size({ key, value, version }) {
   return key.length + value.length + version.length;
 }
 
-/** Ends a call that asks for more than it may, as `unavailable` has it: no try will help. */
+/** Rejects a call beyond the limits with `unavailable`; retrying will not help. */
 function ensure(holds, reason) {
   if (!holds) throw { reason, retryAfterMs: 0 };
 }

@@ -1,14 +1,14 @@
-// The same calls in Node and in a browser.
+// The calls of the example, which are the same in Node and in a browser.
 
 import { hashTimes, imports } from "./host.js";
 import { Store } from "./store.js";
 
 /**
- * `instantiate` is what `jco transpile` has made, `compile` gives a compiled module of
- * it by its name, and `print` takes a line.
+ * Runs the calls: `instantiate` comes from the output of `jco transpile`, `compile`
+ * returns a compiled module of that output by name, and `print` prints a line.
  */
 export async function tour(instantiate, compile, print) {
-  // Keep the master key as long as the records, and apart from them.
+  // Keep the master key as long as the records, and in a separate place.
   const masterKey = crypto.getRandomValues(new Uint8Array(32));
   const settings = { USER_AUTH_ISSUER: "https://auth.example.com" };
   const host = imports({ store: new Store(), masterKey, settings });
@@ -17,10 +17,10 @@ export async function tour(instantiate, compile, print) {
     if (!modules.has(name)) modules.set(name, compile(name));
     return modules.get(name);
   };
-  // Each call gets an instance of its own, which knows of no other.
+  // Each call runs in its own instance, isolated from all others.
   const call = async (name, ...all) => (await instantiate(compileOnce, host)).auth[name](...all);
 
-  // Who calls, and from where: failed logins are throttled by that.
+  // The caller and its source; failed logins are throttled by source.
   const caller = (tag, val) => ({ principal: { tag, val }, source: "203.0.113.7" });
   const anyone = caller("anonymous");
   const operator = caller("operator");
@@ -33,13 +33,13 @@ export async function tour(instantiate, compile, print) {
   print(`logged in, with a ${tokens.tokenType} token`);
 
   const claims = await call("verifyToken", anyone, tokens.accessToken);
-  if (claims.sub !== account.userId) throw new Error("somebody else's token");
+  if (claims.sub !== account.userId) throw new Error("the token belongs to another user");
   print(`the token is ${claims.username}'s, from ${claims.iss}`);
 
   const alice = caller("access-token", tokens.accessToken);
   let mayRead = await call("checkPermission", alice, "billing:read");
   print(`may read invoices: ${yesOrNo(mayRead)}`);
-  // Every operation can be called by its name, with JSON.
+  // Every operation can be called by name, with JSON.
   const role = { role: "clerk", permissions: ["billing:*"] };
   await call("invoke", operator, "define_role", JSON.stringify(role));
   const assignment = { username: "alice", role: "clerk" };

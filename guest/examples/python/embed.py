@@ -1,9 +1,9 @@
-"""Runs user-auth inside a Python program, with wasmtime, on a store of our own.
+"""Runs user-auth inside a Python program, with wasmtime and a store in Python.
 
     python embed.py target/release/user-auth.wasm
 
-Everything that the component asks of its host (`wit/world.wit`, world `plugin`) is in
-this file, but for the store, which is in store.py.
+This file implements all imports of the component (`wit/world.wit`, world `plugin`)
+except the store, which is in store.py.
 """
 
 import hmac
@@ -27,7 +27,7 @@ hash_times_ms = []
 
 
 def record(**fields):
-    """A record of the contract, whose names have hyphens where Python has underscores."""
+    """Creates a record of the contract, whose names have hyphens instead of underscores."""
     made = Record()
     for name, value in fields.items():
         setattr(made, name.replace("_", "-"), value)
@@ -39,7 +39,7 @@ def unavailable(reason):
 
 
 def argon2id(password, salt, secret, parameters):
-    """Argon2id with a secret value, which argon2-cffi has in its low level only."""
+    """Computes Argon2id with a secret value, for which argon2-cffi has only low-level calls."""
     memory_kib = getattr(parameters, "memory-kib")
     length = getattr(parameters, "output-length")
     if memory_kib > MAX_HASH_MEMORY_KIB:
@@ -48,7 +48,7 @@ def argon2id(password, salt, secret, parameters):
     context = ffi.new("argon2_context *")
     context.version = ARGON2_VERSION
     context.out, context.outlen = out, length
-    # These names keep the buffers alive until the hash is done.
+    # These names keep the buffers alive until the hash has been computed.
     context.pwd = password_buffer = ffi.from_buffer("uint8_t[]", password)
     context.salt = salt_buffer = ffi.from_buffer("uint8_t[]", salt)
     context.secret = secret_buffer = ffi.from_buffer("uint8_t[]", secret)
@@ -63,8 +63,8 @@ def argon2id(password, salt, secret, parameters):
 
 
 def other_hash(*_):
-    """These verify what was imported from elsewhere."""
-    return unavailable("this host has Argon2id only")
+    """Rejects a hash function that only verifies passwords imported from other systems."""
+    return unavailable("this host supports only Argon2id")
 
 
 def password_hash():
@@ -74,7 +74,7 @@ def password_hash():
 
 
 def keys(master_key):
-    """Keys derived from one that the component never sees."""
+    """Derives keys from the master key, which the component never sees."""
     return {"derive": lambda label: hmac.digest(master_key, label.encode(), "sha256")}
 
 
@@ -83,7 +83,7 @@ def store(records):
         try:
             entries = records.get(keys)
         except Refused as refused:
-            # No other try will help.
+            # Retrying will not help.
             return record(reason=str(refused), retry_after_ms=0)
         return [entry and record(**vars(entry)) for entry in entries]
 
@@ -94,11 +94,11 @@ def store(records):
             records.commit(batch)
         except Conflict as conflict:
             return conflict.index
-        # The case `committed` has no payload. A store that fails raises: the binding
-        # cannot tell `unavailable` from it here.
+        # The case `committed` has no payload. A store that fails must raise, because the
+        # binding cannot distinguish `unavailable` from `committed` here.
         return None
 
-    # Where both cases of a result are records, it says which one it is.
+    # If both cases of a result are records, the case must be stated.
     def scan(prefix, after, limit):
         return Variant("ok", records.scan(prefix, after, limit))
 
@@ -109,7 +109,7 @@ def telemetry():
     def log(severity, message, fields):
         print(f"{severity}: {message} {fields}", file=sys.stderr)
 
-    # This host counts nothing.
+    # This host keeps no counters.
     none = dict.fromkeys(["waiting", "capacity", "refused"], 0)
     metrics = record(
         uptime_ms=int(time.monotonic() * 1000),
@@ -121,7 +121,7 @@ def telemetry():
     )
     return {
         "log": log,
-        # Nobody wants to be told who called.
+        # This host keeps no audit log of calls.
         "operation-began": lambda operation: False,
         "operation-ended": lambda event: None,
         "audited": lambda record: None,
@@ -130,7 +130,7 @@ def telemetry():
 
 
 def client():
-    """There is no MCP client that listens while it waits."""
+    """Implements the client interface: no MCP client is waiting for notifications."""
     nothing = dict.fromkeys(["notify", "started", "cancel", "set-log-level"], lambda _: None)
     return {"get-log-level": lambda: None, **nothing}
 
@@ -143,7 +143,7 @@ def delivery():
 
 
 class AuthError(Exception):
-    """An operation that failed, as its caller may see it."""
+    """The error of a failed operation, as its caller may see it."""
 
     def __init__(self, error):
         super().__init__(f"{error.code} {error.message}")
@@ -151,7 +151,7 @@ class AuthError(Exception):
 
 
 class Plugin:
-    """The component. Each call gets an instance of its own, which knows of no other."""
+    """The component. Each call runs in its own instance, isolated from all others."""
 
     def __init__(self, path, imports, settings):
         self._engine = Engine()
@@ -166,7 +166,7 @@ class Plugin:
                         instance.add_func(name, lambda _, *all, function=function: function(*all))
 
     def call(self, name, *arguments):
-        """Calls a function of the interface `auth`; an `AuthError` if it fails."""
+        """Calls a function of the interface `auth`, and raises `AuthError` if it fails."""
         wasi = WasiConfig()
         wasi.env = self._settings.items()
         wasm_store = Store(self._engine)
@@ -179,7 +179,7 @@ class Plugin:
 
 
 def unwrapped(result):
-    """What an operation gave, of a result that says its case only where it has to."""
+    """Returns the payload of a result, which states its case only if it is ambiguous."""
     is_named = isinstance(result, Variant) and result.tag in ("ok", "err")
     payload = result.payload if is_named else result
     if is_named and result.tag == "err" or hasattr(payload, "code"):
@@ -188,7 +188,7 @@ def unwrapped(result):
 
 
 def caller(principal, token=None):
-    """Who calls, and from where: failed logins are throttled by that."""
+    """Returns a caller with its source; failed logins are throttled by source."""
     return record(principal=Variant(principal, token), source="203.0.113.7")
 
 
@@ -198,7 +198,7 @@ def yes_or_no(answer):
 
 def main(path):
     records = Records()
-    # To be kept as long as the records are, and apart from them.
+    # Keep the master key as long as the records, and in a separate place.
     master_key = secrets.token_bytes(32)
     imports = {
         "store": store(records),
@@ -227,7 +227,7 @@ def main(path):
     holder = caller("access-token", access_token)
     may_read = plugin.call("check-permission", holder, "billing:read")
     print(f"may read invoices: {yes_or_no(may_read)}")
-    # Every operation can be called by its name, with JSON.
+    # Every operation can be called by name, with JSON.
     role = {"role": "clerk", "permissions": ["billing:*"]}
     plugin.call("invoke", operator, "define_role", json.dumps(role))
     assignment = {"username": "alice", "role": "clerk"}

@@ -1,9 +1,9 @@
-"""Runs the build of user-auth that asks nothing of its host but WASI.
+"""Runs the build of user-auth that imports nothing but WASI.
 
     USER_AUTH_MASTER_KEY=$(openssl rand -hex 32) \\
         python self_contained.py target/release/user-auth-self-contained.wasm
 
-Its accounts are in the memory of the instance, and gone with it.
+Its accounts are kept in the memory of the instance, and are lost with it.
 """
 
 import os
@@ -28,7 +28,7 @@ auth = instance.get_export_index(store, "user-auth:plugin/auth@0.1.0")
 def call(name, *arguments):
     function = instance.get_func(store, instance.get_export_index(store, name, auth))
     result = function(store, *arguments)
-    # A result says which case it is only where the payload does not show it.
+    # A result states its case only if the payload is ambiguous.
     return result.payload if getattr(result, "tag", "") in ("ok", "err") else result
 
 

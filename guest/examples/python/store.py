@@ -1,4 +1,4 @@
-"""A store in memory, with what `wit/store.wit` asks of every store."""
+"""A store in memory that fulfils the contract of `wit/store.wit`."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 MAX_PAGE = 1000
-# What one call may ask for, so that no call makes the host hold more.
+# The limits of one call, which bound the memory that a call can take from the host.
 MAX_KEYS = 1000
 MAX_BATCH = 10_000
 MAX_BYTES = 4 * 1024 * 1024
@@ -14,27 +14,27 @@ MAX_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Entry:
-    """A record as it was read. `version` is another one after each writing."""
+    """A record as it was read. Every write changes `version`."""
 
     key: str
     value: bytes
     version: str
 
     def size(self) -> int:
-        """What it counts for in an answer."""
+        """Returns the size that counts towards the limit of a response."""
         return len(self.key) + len(self.value) + len(self.version)
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a scan; `next` is where the next one begins."""
+    """One page of a scan; the next page begins after the key `next`."""
 
     entries: list[Entry]
     next: str | None
 
 
 class Conflict(Exception):
-    """None of a batch happened: what the mutation at `index` expected was not so."""
+    """A batch was not applied: the expectation of the mutation at `index` failed."""
 
     def __init__(self, index: int):
         super().__init__(f"the expectation of mutation {index} failed")
@@ -42,21 +42,21 @@ class Conflict(Exception):
 
 
 class Refused(Exception):
-    """The call asks for more than one call may."""
+    """A call exceeds the limits of one call."""
 
 
 class Store:
-    """Records by their keys, and when they end, by the clock that is given (in ms)."""
+    """Records by key, with the times at which they expire on the given clock (in ms)."""
 
     def __init__(self, now_ms=lambda: time.time_ns() // 1_000_000):
         self._now_ms = now_ms
         self._records: dict[str, tuple[Entry, int | None]] = {}
         self._versions = 0
-        # Held over each operation as a whole: instances may run in many threads.
+        # Held for the whole of each operation, because instances may run in many threads.
         self._lock = threading.Lock()
 
     def get(self, keys: list[str]) -> list[Entry | None]:
-        """All of them as they are at one moment."""
+        """Returns the records under the keys, as one snapshot."""
         require(len(keys) <= MAX_KEYS, "a call names too many records")
         with self._lock:
             entries = [self._live(key) for key in keys]
@@ -65,9 +65,9 @@ class Store:
         return entries
 
     def commit(self, batch: list) -> None:
-        """All of the batch, or none of it, with a `Conflict`.
+        """Applies the whole batch, or raises `Conflict` and applies nothing.
 
-        A key stands in a batch once, so all expectations are looked at before
+        A key occurs only once in a batch, so all expectations are checked before
         anything is written.
         """
         require(len(batch) <= MAX_BATCH, "a batch has too many mutations")
@@ -85,7 +85,7 @@ class Store:
                     self._write(mutation.key, mutation.put, ends)
 
     def add(self, key: str, delta: int, ttl_ms: int | None) -> int:
-        """The counter's new value. Only the first addition says when it ends."""
+        """Returns the new value of the counter. Only the first addition sets its lifetime."""
         with self._lock:
             entry = self._live(key)
             old = int(entry.value) if entry else 0
@@ -94,9 +94,9 @@ class Store:
             return old + delta
 
     def scan(self, prefix: str, after: str | None, limit: int) -> Page:
-        """Records in the order of their keys, which is that of their bytes."""
+        """Returns records in the byte order of their keys."""
         with self._lock:
-            # Sorted anew each time, which is good enough for some thousand records.
+            # Sorts all keys on each call, which is fast enough for a few thousand records.
             keys = sorted(key for key in self._records if self._live(key))
             begin = bisect_left(keys, prefix)
             if after is not None:
@@ -116,7 +116,7 @@ class Store:
         entry, ends = self._records.get(key, (None, None))
         if ends is None or self._now_ms() < ends:
             return entry
-        # Nobody sees it any more, so its place can go.
+        # An expired record is no longer visible, so it can be removed.
         del self._records[key]
         return None
 
@@ -135,8 +135,8 @@ class Store:
         return None if ttl_ms is None else self._now_ms() + ttl_ms
 
     def _write(self, key: str, value: bytes, ends: int | None) -> None:
-        # One count for all keys, which a deletion does not set back: no two
-        # writings ever share a version.
+        # One counter for all keys, which a deletion does not reset, so no two writes
+        # ever have the same version.
         self._versions += 1
         self._records[key] = (Entry(key, value, str(self._versions)), ends)
 

@@ -1,4 +1,4 @@
-"""What the component relies on: run it on your own store too."""
+"""Tests of the properties that the component relies on. Run them on your own store too."""
 
 import unittest
 from types import SimpleNamespace

@@ -1,8 +1,9 @@
-//! The ports, inside the component: for hosts that offer nothing of ours.
+//! Ports implemented inside the component, for hosts that offer none of UserAuth's own
+//! imports.
 //!
-//! What that costs is what a host is there for. A password hash takes two to three
-//! times as long, the master key is in the sandbox, and nobody outside counts or
-//! delivers anything.
+//! Doing without the host has a price: a password hash takes two to three times as
+//! long, the master key is in the sandbox, and nothing outside collects metrics or
+//! delivers messages.
 
 #[cfg(any(test, feature = "hash"))]
 mod hash;
@@ -23,9 +24,9 @@ use crate::ports::{
 
 /// What nobody is there for: clients that listen while they wait, the delivery of
 /// messages to the owners of accounts, and where no state is kept password hashes.
-pub struct Nobody;
+pub struct Unsupported;
 
-impl Client for Nobody {
+impl Client for Unsupported {
     fn notify(&self, _: &str) {}
 
     fn started(&self, _: &str) {}
@@ -39,13 +40,13 @@ impl Client for Nobody {
     fn set_log_level(&self, _: LogLevel) {}
 }
 
-impl Delivery for Nobody {
+impl Delivery for Unsupported {
     fn deliver(&self, _: &Message) -> Result<(), Unavailable> {
         Err(Unavailable::for_good("this build delivers no messages"))
     }
 }
 
-impl PasswordHash for Nobody {
+impl PasswordHash for Unsupported {
     fn argon2id(
         &self,
         _: &[u8],

@@ -1,4 +1,4 @@
-//! The ports, where the host offers nothing of ours.
+//! Ports for hosts that offer none of UserAuth's own imports.
 
 #[cfg(feature = "hash")]
 use super::builtin::Hash;
@@ -20,21 +20,21 @@ pub fn all() -> Ports<'static> {
     Ports {
         store: &State,
         password_hash: &Hash,
-        keys: &Logged,
+        keys: &LoggedMasterKey,
         clock: &Wasi,
         random: &Wasi,
         telemetry: LOG,
-        client: &Nobody,
-        delivery: &Nobody,
+        client: &Unsupported,
+        delivery: &Unsupported,
     }
 }
 
 /// The master key; that it is missing or wrong goes to the log.
 struct Logged;
 
-impl Keys for Logged {
+impl Keys for LoggedMasterKey {
     fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable> {
-        MasterKey.derive(label).inspect_err(tell)
+        MasterKey.derive(label).inspect_err(log_unavailable)
     }
 }
 
@@ -48,7 +48,7 @@ mod memory {
         static RECORDS: MemoryStore = MemoryStore::default();
     }
 
-    /// The memory of this instance.
+    /// The store in the memory of this instance.
     pub struct Memory;
 
     impl Store for Memory {

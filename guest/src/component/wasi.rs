@@ -1,4 +1,4 @@
-//! Time and randomness, which every host of components has.
+//! Time and randomness, which every host of components provides.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::ports::{Clock, Random, Unavailable};
 use crate::types::time::Timestamp;
 
-/// What WASI has.
+/// The clock and the random source of WASI.
 pub struct Wasi;
 
 impl Clock for Wasi {

@@ -1,4 +1,4 @@
-//! State in `wasi:keyvalue@0.2.0-draft`.
+//! Keeps state in `wasi:keyvalue@0.2.0-draft`.
 
 use std::cell::OnceCell;
 use std::env;
@@ -49,15 +49,15 @@ mod bindings {
     });
 }
 
-/// The setting that names the bucket; without it, `default`.
+/// The setting that names the bucket; the default is `default`.
 const BUCKET: &str = "USER_AUTH_KEYVALUE_BUCKET";
 
 thread_local! {
-    // Some hosts give an empty bucket each time that it is opened.
+    // Opened once, because some hosts return an empty bucket each time it is opened.
     static OPENED: OnceCell<store::Bucket> = const { OnceCell::new() };
 }
 
-/// The bucket.
+/// The store in the bucket.
 pub struct Keyvalue;
 
 impl Bucket for &store::Bucket {
@@ -133,7 +133,9 @@ fn open() -> Result<store::Bucket, Unavailable> {
 
 fn unavailable(error: store::Error) -> Unavailable {
     Unavailable {
-        reason: format!("wasi:keyvalue: {error:?}; {BUCKET} names the bucket"),
+        reason: format!(
+            "wasi:keyvalue: {error:?}; set {BUCKET} to the name of a bucket that the host provides"
+        ),
         retry_after_ms: 1000,
     }
 }

@@ -1,5 +1,6 @@
-//! One call of an operation, from its input to its end: who calls, whether they may, and
-//! what is counted and logged of it.
+//! One call of an operation, from its input to its result: authenticates the caller,
+//! checks what it may do, runs the operation, and records the call in the metrics and the
+//! audit log.
 
 use std::rc::Rc;
 
@@ -17,8 +18,8 @@ use crate::json;
 use crate::ports::{Audit, Credential, Ended};
 use crate::types::id::Id;
 
-/// Runs an operation, if the caller may, and counts it. `input` is what it was called
-/// with, for the audit log; secrets are best left out.
+/// Runs an operation if the caller may, and records the call. `input` is the input for
+/// the audit log; it need not contain secrets.
 pub fn call<O: Operation>(operation: O, input: &Value, context: &Context) -> Result<O::Output> {
     counted(O::NAME, context, |context, facts| {
         facts.input = facts.shown(input, O::NAME);
@@ -34,8 +35,8 @@ pub(super) fn invoke_one<O: Operation>(input: Value, context: &Context) -> Resul
     invoke_any(O::NAME, O::REQUIRES, input, context, run_one::<O>)
 }
 
-/// What is the same for all operations is not made once more for each: `run` is all
-/// that differs. It is told what of the input may be shown.
+/// Does everything that is the same for all operations, so that it is compiled only once;
+/// `run` is the rest. It receives the part of the input that the audit log may show.
 fn invoke_any(
     name: &'static str,
     requires: Requirement,
@@ -64,7 +65,8 @@ fn run_one<O: Operation>(
     facts: &mut Facts,
 ) -> Result<Value> {
     let operation = input::parse::<O>(O::NAME, input)?;
-    // Where fields are wrong, a secret may stand in one that is for none.
+    // Recorded only once all fields are valid: in an invalid input, a secret may stand in
+    // the wrong field.
     facts.input = shown;
     let output = authorized(operation, context)?;
     Ok(json::to_value(output))
@@ -74,7 +76,7 @@ fn authorized<O: Operation>(operation: O, context: &Context) -> Result<O::Output
     operation.run(&authority::authorize(O::REQUIRES, context)?)
 }
 
-/// Counts a call, and tells the audit log of it.
+/// Runs a call, and records it in the metrics and the audit log.
 pub fn counted<T>(
     name: &'static str,
     context: &Context,
@@ -86,7 +88,7 @@ pub fn counted<T>(
     result
 }
 
-/// One call of an operation, from its beginning to its end.
+/// One call of an operation, measured from beginning to end.
 struct Counted<'a> {
     name: &'static str,
     began_us: u64,
@@ -138,7 +140,7 @@ pub struct Facts {
 impl Facts {
     /// Returns what the audit log may show of an input, if it is wanted.
     fn shown(&self, input: &Value, operation: &str) -> Option<String> {
-        // The schema is costly to read.
+        // Reading the schema is expensive.
         self.are_wanted
             .then(|| redact::of(input, &schemas::shape(operation)))?
     }
@@ -150,7 +152,7 @@ impl Facts {
     fn audit(self, trail: &Trail) -> Audit {
         let actor = trail.actor();
         let account = trail.account();
-        let is_of_somebody = actor != ActorId::Anonymous || account.is_some();
+        let is_attributable = actor != ActorId::Anonymous || account.is_some();
         let session_id = match actor {
             ActorId::User { session_id, .. } => Some(session_id),
             ActorId::Anonymous | ActorId::ApiKey(_) | ActorId::Operator => None,
@@ -160,12 +162,12 @@ impl Facts {
             actor: (actor != ActorId::Anonymous).then(|| actor.name()),
             session_id,
             account,
-            input: self.input.filter(|_| is_of_somebody),
+            input: self.input.filter(|_| is_attributable),
         }
     }
 }
 
-/// Records the account that the answer of an operation names, if any.
+/// Records the account that the result of the operation names, if any.
 fn note_account(answer: &Value, context: &Context) {
     let id = answer.get("user_id").or(answer.get("sub"));
     let id = id.and_then(Value::as_str);

@@ -1,9 +1,11 @@
-//! An operation as a value of the table.
+//! The entries of the table of operations, and the schemas of their inputs and outputs.
 
 #[cfg(test)]
-use schemars::JsonSchema;
-#[cfg(test)]
 use schemars::generate::SchemaSettings;
+#[cfg(test)]
+use schemars::transform::RecursiveTransform;
+#[cfg(test)]
+use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 #[cfg(test)]
 use serde_json::json;
@@ -16,7 +18,7 @@ use crate::domain::access::actor::Requirement;
 use crate::domain::context::Context;
 use crate::error::Result;
 
-/// An operation as a value.
+/// An operation as an entry of [`TABLE`](crate::operations::TABLE).
 pub struct Definition {
     /// [`Operation::NAME`]
     pub name: &'static str,
@@ -24,29 +26,29 @@ pub struct Definition {
     pub title: &'static str,
     /// [`Operation::EFFECT`]
     pub effect: Effect,
-    /// The schemas of input and output, made of the types.
+    /// Generates the schemas of input and output from the types.
     #[cfg(test)]
     pub(crate) schemas: fn() -> (Value, Value),
     /// [`Operation::REQUIRES`]
     pub requires: Requirement,
-    /// Runs it on an input that is yet to be parsed.
+    /// Parses an input and runs the operation on it.
     pub invoke: fn(Value, &Context) -> Result<Value>,
 }
 
 #[cfg(test)]
 impl Definition {
-    /// JSON Schema (2020-12) of the input, with what is secret in it.
+    /// Returns the JSON Schema (2020-12) of the input, including which fields are secret.
     pub fn input_schema(&self) -> Value {
         (self.schemas)().0
     }
 
-    /// JSON Schema (2020-12) of the output.
+    /// Returns the JSON Schema (2020-12) of the output.
     pub fn output_schema(&self) -> Value {
         (self.schemas)().1
     }
 }
 
-/// An operation as a value of the table.
+/// Returns the table entry of an operation.
 pub const fn define<O: Operation>() -> Definition {
     Definition {
         name: O::NAME,
@@ -62,8 +64,8 @@ pub const fn define<O: Operation>() -> Definition {
     }
 }
 
-/// What an operation takes: its own fields, and where it requires a caller a
-/// field to say who that is, for clients that cannot set headers.
+/// Returns the schema of an input: the operation's own fields and, if it requires a
+/// caller, the field for the access token, for clients that cannot set headers.
 #[cfg(test)]
 fn input_schema<O: Operation>() -> Value {
     let mut schema = schema::<O>(SchemaSettings::draft2020_12());
@@ -71,19 +73,28 @@ fn input_schema<O: Operation>() -> Value {
         schema["properties"][input::CALLER] = json!({
             "type": "string",
             "format": "password",
-            "description": "The access token of who calls; leave it out where a header says so.",
+            "description": "The caller's access token; leave it out if it is in the Authorization \
+                header.",
         });
     }
     schema
 }
 
-/// With all types in place, for clients that do not follow references.
+/// Returns a schema with all types inlined, for clients that do not follow references.
+/// Doc comments are wrapped, but descriptions are not: their lines are joined.
 #[cfg(test)]
 fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
-    let settings = settings.with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-    });
+    let join_lines = |schema: &mut Schema| {
+        if let Some(Value::String(description)) = schema.get_mut("description") {
+            *description = description.replace('\n', " ");
+        }
+    };
+    let settings = settings
+        .with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        })
+        .with_transform(RecursiveTransform(join_lines));
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     schema.remove("title");
     schema.to_value()

@@ -103,7 +103,7 @@ pub fn take_caller(
     }
 }
 
-/// Enough of what somebody sent to recognise it.
+/// Returns the beginning of a caller's text, long enough to recognise it.
 pub fn shortened(text: &str) -> String {
     text.chars().take(64).collect()
 }

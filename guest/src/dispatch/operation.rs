@@ -1,4 +1,4 @@
-//! What an operation is: the trait that each implements.
+//! The trait that every operation implements.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,43 +9,45 @@ use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorContext;
 use crate::error::Result;
 
-/// One operation. The type itself is its input.
+/// An operation. The implementing type is its input.
 pub trait Operation: DeserializeOwned + JsonSchema {
-    /// Its name: `user-auth_<name>` is the tool.
+    /// The name; the MCP tool is `user-auth_<name>`.
     const NAME: &'static str;
-    /// Its name for people.
+    /// The name for people.
     const TITLE: &'static str;
-    /// What it does to the world.
+    /// The effect on stored data.
     const EFFECT: Effect;
-    /// What it requires of its caller.
+    /// The requirement on the caller.
     const REQUIRES: Requirement;
-    /// What it gives.
+    /// The output.
     type Output: Serialize + JsonSchema;
 
-    /// Does it.
+    /// Runs the operation.
     fn run(self, context: &ActorContext) -> Result<Self::Output>;
 }
 
-/// What an operation does to the world: the hints of an MCP tool. An operation is
-/// called destructive if it ends or replaces something, or lets an account or a key do
-/// more than before: a client should ask its user first. No operation reaches beyond
+/// The effect of an operation, from which the hints of its MCP tool are derived. An
+/// operation is destructive if it ends or replaces something, or lets an account or a key
+/// do more than before: clients should ask their user first. No operation reaches beyond
 /// this service and the owners of its accounts (`openWorldHint`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It changes nothing.
+    /// Changes nothing.
     Reads,
-    /// It adds something at each call, and no account or key can do more than before.
+    /// Adds something on every call, without letting any account or key do more than
+    /// before.
     Adds,
-    /// It lets an account do more than before, or makes a credential that acts for one.
+    /// Lets an account do more than before, or creates a credential that acts for an
+    /// account.
     Widens,
-    /// It ends or replaces something, each time anew.
+    /// Ends or replaces something on every call.
     Replaces,
-    /// It ends something; doing so twice is doing so once.
+    /// Ends something; repeating the call has no further effect.
     Ends,
 }
 
 impl Effect {
-    /// As the annotations of an MCP tool.
+    /// Returns the annotations of the MCP tool.
     pub fn annotations(self, title: &str) -> Value {
         json!({
             "title": title,

@@ -1,6 +1,6 @@
-//! Who acts, and what they may do.
+//! Access control: authenticates actors, and decides what they may do.
 //!
-//! The decision about a caller belongs here. The credentials that it looks at belong to
+//! The decision about a caller belongs here. The credentials that it depends on belong to
 //! [`credentials`](super::credentials) and [`sessions`](super::sessions), the roles and
 //! permissions to [`accounts`](super::accounts).
 

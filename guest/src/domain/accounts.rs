@@ -1,7 +1,6 @@
-//! Accounts: what they are called, where their messages go, and which roles and
-//! permissions they have.
+//! Accounts: their user names, e-mail addresses, roles and permissions.
 //!
-//! What an owner proves to use an account belongs to [`credentials`](super::credentials).
+//! The proofs by which owners authenticate belong to [`credentials`](super::credentials).
 
 pub mod account;
 pub mod email;

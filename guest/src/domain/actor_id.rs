@@ -1,14 +1,14 @@
-//! Who acts, without the records that say so.
+//! The identity of an actor, without the records that prove it.
 
 use crate::types::id::Id;
 
-/// Who acts, as records and logs call them.
+/// The identity of an actor in records and logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ActorId {
-    /// Not known, or not asked for.
+    /// A caller that is unknown, or that the operation did not verify.
     #[default]
     Anonymous,
-    /// The owner of this session.
+    /// The owner of a session.
     User {
         /// The account.
         user_id: Id,
@@ -17,12 +17,12 @@ pub enum ActorId {
     },
     /// The API key with this id.
     ApiKey(Id),
-    /// Who runs the host.
+    /// The operator who runs the host.
     Operator,
 }
 
 impl ActorId {
-    /// How audit records call them.
+    /// Returns the name of the actor in audit records.
     pub fn name(self) -> String {
         match self {
             ActorId::Anonymous => "anonymous".to_owned(),

@@ -31,7 +31,7 @@ const UNKNOWN_TTL_MS: u64 = 24 * 60 * 60 * 1000;
 ///
 /// Unauthenticated callers can be refused as often as they like. They must not fill the
 /// chain, nor move its head so often that an operation of the owner loses all its races
-/// (`records::MAX_ATTEMPTS`): in an hour, all operations that reject such callers move the
+/// (`storage::retry`): in an hour, all operations that reject such callers move the
 /// head less often than that.
 pub const REFUSALS_IN_FULL: i64 = 20;
 const REFUSALS_WINDOW_MS: u64 = 60 * 60 * 1000;
@@ -52,7 +52,7 @@ pub struct AuditRecord {
     pub account: Id,
     /// The operation that made the change.
     pub operation: String,
-    /// `success`, or what was refused.
+    /// `success`, or the reason for the refusal.
     pub outcome: String,
     /// The actor: `anonymous`, `operator`, `api-key/…`, or a user id.
     pub actor: String,
@@ -71,7 +71,7 @@ pub struct AuditRecord {
 pub struct Event<'a> {
     /// The operation.
     pub operation: &'a str,
-    /// `success`, or what was refused.
+    /// `success`, or the reason for the refusal.
     pub outcome: &'a str,
     /// The actor, if the operation knows it better than its context.
     pub actor: Option<Id>,
@@ -302,7 +302,7 @@ pub fn record_refusal(event: Event, subject: AuditSubject, context: &Context) ->
         return Ok(());
     };
     let id = subject.id();
-    context::settle(context, |context| {
+    context::retry_on_conflict(context, |context| {
         let head = record::read(Chain::head_key(id), &context.ports)?;
         let chain = match subject {
             AuditSubject::Account(user_id) => Chain::at(user_id, head),

@@ -1,4 +1,5 @@
-//! What the rules run with: the ports, the settings, who calls, and as whom they commit.
+//! The context that rules run in: the ports, the settings, the caller, and the actor whose
+//! authority every commit depends on.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -30,7 +31,7 @@ pub enum Principal {
 }
 
 impl Principal {
-    /// The sort of it, for the audit log.
+    /// Returns the kind of the credential, for the audit log.
     pub fn credential(&self) -> Credential {
         match self {
             Principal::Anonymous => Credential::Anonymous,
@@ -83,17 +84,18 @@ pub struct Progress {
     pub token: Value,
 }
 
-/// What the power of an actor rests on: every batch of the actor expects that it still
-/// does. [`Authority`](super::access::authority::Authority) is one.
+/// The standing of an actor: every batch of the actor is committed only while the records
+/// that its authority depends on are unchanged. It is implemented by
+/// [`Authority`](super::access::authority::Authority).
 pub trait Standing: CommitGuard {
-    /// Whose it is.
+    /// Returns the id of the actor.
     fn actor_id(&self) -> ActorId;
 
-    /// The same, verified again, after a race was lost.
+    /// Verifies the actor again after a lost race, and returns its current standing.
     fn renew(&self, context: &Context) -> Result<Rc<dyn Standing>>;
 }
 
-/// What the rules run with.
+/// The context that rules run in.
 #[derive(Clone)]
 pub struct Context<'a> {
     /// The capabilities of the host.
@@ -102,10 +104,9 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// The caller, not yet verified.
     pub caller: &'a Caller,
-    /// Who acts, as far as the operation had it verified, and what their power
-    /// rests on; none: nobody, on nothing.
+    /// The standing of the verified actor; `None` if no caller has been verified.
     pub standing: Option<Rc<dyn Standing>>,
-    /// What the audit log is to be told of the operation.
+    /// The recorder for the audit log.
     pub trail: Rc<Trail>,
     /// `None` if the client did not ask for progress.
     pub progress: Option<Progress>,
@@ -115,13 +116,14 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Returns the actor, as far as the operation had it verified.
+    /// Returns the id of the actor, or [`ActorId::Anonymous`] if no caller has been
+    /// verified.
     pub fn actor_id(&self) -> ActorId {
         let standing = self.standing.as_ref();
         standing.map_or(ActorId::Anonymous, |standing| standing.actor_id())
     }
 
-    /// Commits a batch, if the power of the actor rests on what it did.
+    /// Commits a batch if the authority of the actor is unchanged.
     pub fn commit(&self, batch: Batch) -> Result<Commit> {
         let guard = self.standing.as_deref();
         batch.commit(guard.map(|guard| guard as &dyn CommitGuard), &self.ports)
@@ -165,9 +167,9 @@ impl Context<'_> {
     }
 }
 
-/// Repeats an attempt until it wins its race. Each new attempt begins with the standing of
-/// the actor as it is by then.
-pub fn settle<'a, T>(
+/// Repeats an attempt until it wins its race. Each further attempt begins with the standing
+/// of the actor at that time.
+pub fn retry_on_conflict<'a, T>(
     context: &Context<'a>,
     mut attempt: impl FnMut(&Context<'a>) -> Result<Race<T>>,
 ) -> Result<T> {

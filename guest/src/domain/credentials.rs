@@ -1,4 +1,4 @@
-//! Credentials: passwords and what is required of them, second factors, recovery codes,
+//! Credentials: passwords and the requirements on them, second factors, recovery codes,
 //! codes that are sent by e-mail, and API keys.
 //!
 //! The tokens of a session belong to [`sessions`](super::sessions).

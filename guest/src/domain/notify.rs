@@ -35,7 +35,7 @@ pub fn queue_notice(kind: MessageKind, account: &Account, batch: &mut Batch) {
     {
         let notice = message(kind, account, email, None);
         batch.after_commit(move |ports| {
-            // What has happened does not depend on the message.
+            // The change is committed even if the message fails.
             let _ = deliver(notice, ports);
         });
     }

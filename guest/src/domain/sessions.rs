@@ -1,7 +1,7 @@
-//! Sessions: how a login goes on to its second step, what a login begins, and the access
-//! and refresh tokens that stand for a session.
+//! Sessions: the challenge between the two steps of a login, the session that a login
+//! begins, and the access and refresh tokens of a session.
 //!
-//! What the caller of an operation may do belongs to [`access`](super::access).
+//! The decision about what a caller may do belongs to [`access`](super::access).
 
 pub mod access_token;
 pub mod auth_method;

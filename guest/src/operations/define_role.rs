@@ -34,7 +34,7 @@ pub struct DefineRole {
 /// A role.
 #[derive(Serialize, JsonSchema)]
 pub struct RoleView {
-    /// Its name.
+    /// The name of the role.
     pub role: RoleName,
     /// The permissions that it grants.
     pub permissions: Vec<Grant>,

@@ -24,7 +24,7 @@ pub struct DeleteRole {
 /// The deleted role.
 #[derive(Serialize, JsonSchema)]
 pub struct DeletedRole {
-    /// Its name.
+    /// The name of the role.
     pub role: RoleName,
 }
 

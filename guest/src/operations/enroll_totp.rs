@@ -47,11 +47,11 @@ pub enum QrForm {
 /// every form secret.
 #[derive(Serialize, JsonSchema)]
 pub struct TotpEnrolment {
-    /// For typing: base32 (RFC 4648 section 6) without padding.
+    /// The secret for typing: base32 (RFC 4648 section 6) without padding.
     pub secret: Secret,
-    /// For opening on the phone itself.
+    /// The link to open on the phone itself.
     pub otpauth_uri: Secret,
-    /// For scanning, in the requested form.
+    /// The QR code to scan, in the requested form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qr: Option<Secret>,
 }

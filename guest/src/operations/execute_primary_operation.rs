@@ -38,12 +38,12 @@ fn data(_: &mut SchemaGenerator) -> Schema {
             },
             "username": {
                 "type": "string",
-                "description": "For a login, and for operations that take a user name.",
+                "description": "The user name, for a login and for operations that require one.",
             },
             "password": {
                 "type": "string",
                 "format": "password",
-                "description": "For a login, and for operations that take a password.",
+                "description": "The password, for a login and for operations that require one.",
             },
         },
         "additionalProperties": true,

@@ -140,7 +140,7 @@ pub struct Limits {
 pub struct ErrorView {
     /// The code.
     pub code: i32,
-    /// Its meaning.
+    /// The meaning of the code.
     pub meaning: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! Batches of changes, which are committed whole.
+//! Batches of changes, which are committed atomically.
 
 use std::time::Duration;
 
@@ -11,12 +11,14 @@ use crate::error::{AuthError, Result};
 use crate::json;
 use crate::ports::{Expect, Mutation, Outcome, Ports, Severity};
 
-/// What the batches of an actor expect besides what they say themselves.
+/// Further conditions for the batches of an actor, besides those of their own mutations.
 pub trait CommitGuard {
-    /// Makes a batch expect it. Returns `false` when the batch contradicts it.
+    /// Adds the conditions to the mutations of a batch. Returns `false` if they contradict
+    /// the batch's own conditions.
     fn join(&self, mutations: &mut Vec<Mutation>) -> bool;
 
-    /// Whether it expects that nothing is stored under this mark.
+    /// Reports whether one of the conditions is that nothing is stored under this marker
+    /// key.
     fn rests_on(&self, mark: &str) -> bool;
 }
 
@@ -143,7 +145,7 @@ impl Batch {
         self.audit_lines.push(line);
     }
 
-    /// What to do once the batch is committed.
+    /// Adds an effect to run after the batch is committed.
     pub fn after_commit(&mut self, effect: impl FnOnce(&Ports) + 'static) {
         self.after_commit.push(Box::new(effect));
     }

@@ -8,16 +8,16 @@ use crate::error::{AuthError, Result};
 use crate::json;
 use crate::ports::{Entry, Ports, Severity, Version};
 
-/// A record, and which writing of it this is.
+/// A record and its version.
 #[derive(Clone, Debug)]
 pub struct Stored<T> {
     /// The record.
     pub value: T,
-    /// For `Expect::At`.
+    /// The version, for `Expect::At`.
     pub version: Version,
 }
 
-/// A record as it was found; `None`: there is none.
+/// A record with its version, or `None` if it does not exist.
 pub type Found<T> = Option<Stored<T>>;
 
 /// Reads one record.
@@ -53,8 +53,8 @@ pub fn read_three<A: DeserializeOwned, B: DeserializeOwned, C: DeserializeOwned>
     ))
 }
 
-/// Makes a record of an entry. One that cannot be read is a fault of the
-/// store, and never the same as one that is not there.
+/// Parses the record of an entry. A record that cannot be parsed is a fault of the store,
+/// and never treated as one that does not exist.
 pub fn parse<T: DeserializeOwned>(entry: Option<Entry>, ports: &Ports) -> Result<Found<T>> {
     let Some(entry) = entry else {
         return Ok(None);
@@ -68,7 +68,8 @@ pub fn parse<T: DeserializeOwned>(entry: Option<Entry>, ports: &Ports) -> Result
     }
 }
 
-/// What is stored cannot be read. The log says what, the caller learns nothing.
+/// Logs that a stored record cannot be read, and returns an error that tells the caller
+/// nothing about it.
 pub fn unreadable(what: &str, ports: &Ports) -> AuthError {
     let fields = json::fields([("what", what.into())]);
     ports

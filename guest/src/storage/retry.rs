@@ -1,11 +1,11 @@
-//! The retry of what lost a race.
+//! Retries attempts to commit a change that lost a race.
 
 use std::time::Duration;
 
 use crate::error::{AuthError, Result};
 
-/// Each lost race means that another change went through, so that this is the
-/// number of changes that may overtake one operation on one account.
+/// The most changes that may overtake one operation on one account: each lost race means
+/// that another change succeeded.
 const MAX_ATTEMPTS: usize = 100;
 
 /// The end of one attempt to change records that others may change at the same time.

@@ -899,6 +899,8 @@ fn what_is_no_role_is_refused() {
         json!({"role": "clerk", "permissions": many}),
         json!({"role": "clerk", "permissions": [], "description": "a\r\nb"}),
         json!({"role": "clerk", "permissions": [], "description": "a\u{1b}[0m"}),
+        json!({"role": "clerk", "permissions": [], "description": "a\u{202e}b"}),
+        json!({"role": "clerk", "permissions": [], "description": "a\u{200b}b"}),
         json!({"role": "clerk", "permissions": [], "description": "a".repeat(257)}),
     ] {
         let answer = world.operator("define_role", input.clone());

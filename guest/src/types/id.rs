@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct Id([u8; 16]);
 
 impl Id {
-    /// From its bytes.
+    /// Creates an id from its bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Id {
         Id(bytes)
     }

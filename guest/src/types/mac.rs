@@ -35,7 +35,8 @@ pub fn of(label: &str, message: &[u8], ports: &Ports) -> Result<[u8; 32]> {
     Ok(mac.finalize().into_bytes().into())
 }
 
-/// The store need not tell which names were tried, or from where.
+/// Returns a pseudonym, so that the store does not reveal which names were tried, or from
+/// where.
 pub fn pseudonym(parts: &[&str], ports: &Ports) -> Result<[u8; 16]> {
     let mut mac = keyed("pseudonym", ports)?;
     for part in parts {

@@ -1,8 +1,8 @@
-//! Writes into a component what it is: its name, and what its Cargo.toml says of it.
-//! `make` calls this on what the linker gave, which has nowhere to say so itself: a
-//! section of a Rust program ends up in the module inside, where registries and
-//! `wasm-tools metadata` do not look. What the linker called the parts goes: nothing
-//! reads it.
+//! Writes the metadata of a component into it: its name, and the description from its
+//! Cargo.toml. `make` runs this on the output of the linker, because a custom section of a
+//! Rust program ends up in the core module inside the component, where registries and
+//! `wasm-tools metadata` do not look. The names that the linker gave to the parts are
+//! removed, because nothing reads them.
 
 #![forbid(unsafe_code)]
 
@@ -12,8 +12,8 @@ use std::{env, fs, io};
 
 use leb128fmt::{decode_uint_slice, encode_u32};
 
-/// Custom sections, by the names that the annotations of OCI images have after
-/// `org.opencontainers.image.`; what Cargo.toml does not have is left out.
+/// The custom sections, named like the annotations of OCI images without the prefix
+/// `org.opencontainers.image.`. Fields that Cargo.toml does not have are left out.
 const SECTIONS: [(&str, &str); 6] = [
     ("version", env!("CARGO_PKG_VERSION")),
     ("description", env!("CARGO_PKG_DESCRIPTION")),
@@ -23,10 +23,10 @@ const SECTIONS: [(&str, &str); 6] = [
     ("homepage", env!("CARGO_PKG_HOMEPAGE")),
 ];
 
-/// What every component begins with, of the only version that there is.
+/// The header of every component, in the only version that exists.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// The kind of custom sections.
+/// The id of custom sections.
 const CUSTOM: u8 = 0;
 
 /// The custom section with the names of the component and of its parts.
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!(
-                "{} cannot be made of {}: {error}",
+                "cannot write {} from {}: {error}",
                 to.display(),
                 from.display()
             );
@@ -54,21 +54,23 @@ fn main() -> ExitCode {
 fn stamp(from: &Path, to: &Path) -> io::Result<()> {
     let linked = fs::read(from)?;
     let Some(sections) = linked.strip_prefix(COMPONENT) else {
-        return Err(io::Error::other("it is not a component"));
+        return Err(io::Error::other("the file is not a component"));
     };
     let mut component = COMPONENT.to_vec();
     component.extend(without_names(sections)?);
     let name = to.file_stem().unwrap_or_default().to_string_lossy();
     append(&mut component, &name);
-    // What is as it was keeps its time, so that nothing is built anew because of it.
+    // An unchanged file keeps its modification time, so that nothing is rebuilt because of
+    // it.
     match fs::read(to) {
         Ok(present) if present == component => Ok(()),
         _ => fs::write(to, component),
     }
 }
 
-/// The sections but those with names. A section is a byte that says what it is, its
-/// length, and its content; a custom one, of the kind 0, begins with what it is called.
+/// Returns all sections except those with names. A section consists of a byte for its id,
+/// its length, and its content; the content of a custom section, with id 0, begins with its
+/// name.
 fn without_names(sections: &[u8]) -> io::Result<Vec<u8>> {
     let mut kept = Vec::with_capacity(sections.len());
     let mut rest = sections;
@@ -84,18 +86,18 @@ fn without_names(sections: &[u8]) -> io::Result<Vec<u8>> {
     Ok(kept)
 }
 
-/// Splits off bytes that follow their own length.
+/// Splits off the bytes that follow a length prefix.
 fn take_sized(bytes: &[u8]) -> io::Result<(&[u8], &[u8])> {
     let mut start = 0;
     decode_uint_slice::<u32, 32>(bytes, &mut start)
         .ok()
         .and_then(|size| bytes[start..].split_at_checked(size as usize))
-        .ok_or_else(|| io::Error::other("a section of it is damaged"))
+        .ok_or_else(|| io::Error::other("a section of the component is damaged"))
 }
 
-/// Custom sections may stand anywhere in a component, so also at its end.
+/// Appends the name and the custom sections, which may be anywhere in a component.
 fn append(component: &mut Vec<u8>, name: &str) {
-    // The part 0 of the names is that of the component.
+    // Subsection 0 of the names contains the name of the component.
     let mut names = vec![0];
     push_sized(&mut names, &sized(name.as_bytes()));
     push_custom(component, NAMES, &names);
@@ -118,7 +120,7 @@ fn sized(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn push_sized(into: &mut Vec<u8>, bytes: &[u8]) {
-    let size = u32::try_from(bytes.len()).expect("what describes a component is short");
+    let size = u32::try_from(bytes.len()).expect("the metadata of a component is short");
     let (digits, length) = encode_u32(size).expect("every u32 has an encoding");
     into.extend_from_slice(&digits[..length]);
     into.extend_from_slice(bytes);

@@ -24,6 +24,7 @@ use tracing::debug;
 use super::admission::connection_limit::ConnectionSlot;
 use super::admission::write_timeout::{InFlight, WriteTimeout};
 use super::app::{App, Caller};
+use super::lingering_close::LingeringClose;
 use super::router::{answer, router};
 use super::security::request_head::Heads;
 use super::security::tls::{self, Tls};
@@ -89,7 +90,7 @@ impl Connections {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let Caller { peer, in_flight } = caller.clone();
-        let stream = Heads::new(stream);
+        let stream = Heads::new(LingeringClose::new(stream));
         let body_length = stream.body_length();
         let service = service_fn(move |request: Request<Incoming>| {
             // Noted immediately: the next byte read may belong to the body.

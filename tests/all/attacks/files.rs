@@ -5,9 +5,11 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::Value;
@@ -526,12 +528,29 @@ fn attack_43_temporary_files_of_killed_processes_are_removed_and_no_others() {
     assert_eq!(said["master_key_file"], new);
 }
 
+/// Returns the output of a program that ends by itself, or ends one that does not.
+fn output_in_time(command: &mut Command) -> Option<Output> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let pid = child.id().to_string();
+    let (sender, ended) = channel();
+    let waiting = thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    let output = ended.recv_timeout(Duration::from_secs(60)).ok();
+    if output.is_none() {
+        let killed = Command::new("kill").args(["-KILL", &pid]).status();
+        assert!(killed.unwrap().success(), "{pid}");
+    }
+    // The receiver is still there.
+    let _ = waiting.join().unwrap();
+    output
+}
+
 /// Neither waits for the other end, nor goes on as if there were nothing to read.
 #[test]
 fn attack_43_a_pipe_without_another_end_is_refused_at_once() {
     let home = folder();
     let pipe = home.path().join("pipe");
-    let mut mkfifo = std::process::Command::new("mkfifo");
+    let mut mkfifo = Command::new("mkfifo");
     assert!(
         mkfifo
             .args(["-m", "600"])
@@ -549,7 +568,8 @@ fn attack_43_a_pipe_without_another_end_is_refused_at_once() {
         command
             .stdin(Stdio::null())
             .args(["stdio", "--store", "memory", option]);
-        let output = command.arg(&pipe).output().unwrap();
+        let output = output_in_time(command.arg(&pipe));
+        let output = output.unwrap_or_else(|| panic!("{option}: it waits"));
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{option}");
         assert!(said.contains(expected), "{option}: {said}");

@@ -229,3 +229,18 @@ fn a_chunked_body_ends_its_connection() {
         assert!(answers.contains("connection: close"), "{path}: {answers}");
     }
 }
+
+/// A client that is reset while it sends stops before it reads why it was refused.
+#[test]
+fn a_client_that_sends_on_after_a_refusal_is_not_reset() {
+    let server = start();
+    let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.write_all(b"GET /health HTTP/1.1\nHost:").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(statuses(&answer), ["400"], "{answer}");
+    for _ in 0..10 {
+        stream.write_all(b" localhost\n").unwrap();
+    }
+}

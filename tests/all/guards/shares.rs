@@ -291,7 +291,10 @@ async fn attack_42_unread_responses_count_as_calls_of_their_address() {
     while live(address).await > 0 {
         tokio::task::yield_now().await;
     }
-    assert_served(VICTIM, address, &ping(PING.len())).await;
+    // Calls that do the same and began later have been answered by now.
+    for _ in 0..2 {
+        assert_served(VICTIM, address, &request).await;
+    }
     assert_unanswered(std::slice::from_ref(&third));
     drop(unread);
     let answer = answer(&mut third, "").await;

@@ -1,4 +1,4 @@
-//! Password hashes, computed in the sandbox.
+//! Computes password hashes in the sandbox.
 
 use std::cell::Cell;
 
@@ -9,29 +9,28 @@ use zeroize::Zeroizing;
 
 use crate::ports::{HashParameters, PasswordHash, ScryptParameters, Unavailable};
 
-/// What one hash may cost: as much as the bundled host allows unless it is told
-/// otherwise.
+/// The most memory that one hash may use, the same as the bundled host's default.
 const MAX_MEMORY_KIB: u64 = 128 * 1024;
-/// Of all lanes of scrypt, one after the other.
+/// The most memory that scrypt may fill over all lanes, which run one after the other.
 const MAX_SCRYPT_FILLED_KIB: u64 = 512 * 1024;
 const MAX_ITERATIONS: u32 = 16;
 const MAX_PARALLELISM: u32 = 16;
 const MAX_OUTPUT_BYTES: u32 = 1024;
 const MAX_BCRYPT_COST: u32 = 14;
 const MAX_PBKDF2_ITERATIONS: u64 = 5_000_000;
-/// Of its 24 bytes of output bcrypt's strings hold so many.
+/// bcrypt's output has 24 bytes, of which its strings hold 23.
 const BCRYPT_BYTES: usize = 23;
-/// bcrypt looks at no more of a password.
+/// bcrypt ignores the bytes of a password after these.
 const BCRYPT_PASSWORD_BYTES: usize = 72;
 
 thread_local! {
     static COMPLETED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Hashes here and now: whoever calls waits.
+/// Computes hashes synchronously: the caller waits.
 pub struct Hash;
 
-/// How many hashes this instance has computed.
+/// Returns how many hashes this instance has computed.
 pub fn completed() -> u64 {
     COMPLETED.get()
 }
@@ -174,7 +173,7 @@ fn argon2(
     Ok(complete(hash))
 }
 
-/// With one function of PBKDF2; each block of its output is all the work once more.
+/// Computes PBKDF2 with the given function. Each block of output repeats all the work.
 fn pbkdf2(
     function: fn(&[u8], &[u8], u32, &mut [u8]),
     password: &[u8],
@@ -192,13 +191,13 @@ fn pbkdf2(
 fn admit(is_admitted: bool) -> Result<(), Unavailable> {
     match is_admitted {
         true => Ok(()),
-        false => Err(refused("it would cost too much")),
+        false => Err(refused("its parameters exceed the limits of this build")),
     }
 }
 
 fn refused(reason: impl ToString) -> Unavailable {
     Unavailable {
-        reason: format!("a password hash was refused: {}", reason.to_string()),
+        reason: format!("the password hash was refused: {}", reason.to_string()),
         retry_after_ms: 1000,
     }
 }

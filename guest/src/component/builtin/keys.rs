@@ -1,4 +1,4 @@
-//! Keys that are derived in the sandbox, from a master key that is a setting.
+//! Derives keys in the sandbox from a master key, which is a setting.
 
 use std::env;
 
@@ -10,18 +10,19 @@ use zeroize::Zeroizing;
 
 use crate::ports::{Keys, Unavailable};
 
-/// The setting that the master key is in: hexadecimal digits, or base64 of either
+/// The setting that holds the master key: hexadecimal digits, or base64 of either
 /// alphabet, padded or not; at least 32 bytes.
 pub const VARIABLE: &str = "USER_AUTH_MASTER_KEY";
 
-/// As many as HMAC-SHA256 puts out.
+/// The output size of HMAC-SHA256.
 const MIN_BYTES: usize = 32;
 
-/// The master key that the environment holds, read anew for each key.
+/// The master key in the environment, read for each derivation.
 pub struct MasterKey;
 
 impl MasterKey {
-    /// What is wrong with the setting, if anything is; never what it holds.
+    /// Returns what is wrong with the setting, if anything is. The text never quotes
+    /// its value.
     pub fn check() -> Result<(), &'static str> {
         read().map(drop)
     }
@@ -34,7 +35,7 @@ impl Keys for MasterKey {
             retry_after_ms: 1000,
         })?;
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).map_err(|_| Unavailable {
-            reason: "HMAC refused a key".to_owned(),
+            reason: "HMAC rejected the master key".to_owned(),
             retry_after_ms: 1000,
         })?;
         mac.update(label.as_bytes());
@@ -43,12 +44,13 @@ impl Keys for MasterKey {
 }
 
 fn read() -> Result<Zeroizing<Vec<u8>>, &'static str> {
-    let text = env::var(VARIABLE).map_err(|_| "is missing: `openssl rand -hex 32` makes one")?;
+    let text =
+        env::var(VARIABLE).map_err(|_| "is missing; create a key with `openssl rand -hex 32`")?;
     parse(Zeroizing::new(text).trim())
 }
 
-/// What looks like digits is not taken for base64: it would give another key than was
-/// meant.
+/// Parses the master key. Text that looks like hexadecimal digits is not read as
+/// base64: the key would not be the one that was meant.
 fn parse(text: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let is_hex = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let key = match is_hex {
@@ -58,8 +60,9 @@ fn parse(text: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
             .find_map(|alphabet| alphabet.decode(text).ok()),
     };
     let key = key.map(Zeroizing::new);
-    key.filter(|key| key.len() >= MIN_BYTES)
-        .ok_or("is neither 64 or more hexadecimal digits nor base64 of at least 32 bytes")
+    key.filter(|key| key.len() >= MIN_BYTES).ok_or(
+        "is invalid; expected at least 64 hexadecimal digits, or base64 of at least 32 bytes",
+    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Numbers and lines of log, inside: the numbers are those of this instance, and the
+//! Counters and log lines inside the component. The counters cover this instance; log
 //! lines go to standard error as JSON.
 
 use std::cell::RefCell;
@@ -15,18 +15,18 @@ use crate::ports::{Clock, Ended, Severity, Telemetry};
 use crate::types::time::Timestamp;
 use crate::unicode::printable::is_deceptive;
 
-/// Latencies are counted by the power of two below them, in microseconds.
+/// Latencies are counted in buckets by powers of two, in microseconds.
 const BUCKETS: usize = 40;
 
-/// Counts, and writes lines at or above the level of the variable `LOG_LEVEL`: `WARN`
-/// unless that says `DEBUG`, `INFO` or `ERROR`.
+/// Counts calls, and writes log lines at or above the level in the variable
+/// `LOG_LEVEL`: `DEBUG`, `INFO`, `ERROR`, or the default `WARN`.
 pub struct Log<'a> {
     clock: &'a dyn Clock,
     /// The kind of the store.
     store: &'static str,
 }
 
-/// The numbers of one operation.
+/// The counters of one operation.
 struct Numbers {
     calls: u64,
     failures: u64,
@@ -45,7 +45,7 @@ thread_local! {
 }
 
 impl<'a> Log<'a> {
-    /// With this clock, for a store of this kind.
+    /// Creates a log that reads `clock` and reports a store of the kind `store`.
     pub const fn new(clock: &'a dyn Clock, store: &'static str) -> Log<'a> {
         Log { clock, store }
     }
@@ -116,7 +116,8 @@ impl Telemetry for Log<'_> {
     }
 }
 
-/// Whoever calls computes the hash, one at a time; some builds compute none.
+/// Returns the numbers on hashes. The caller computes a hash itself, so one runs at a
+/// time. Some builds compute none.
 fn hashes() -> HashMetrics {
     #[cfg(any(test, feature = "hash"))]
     let (places, completed) = (1, super::hash::completed());
@@ -139,8 +140,8 @@ impl Numbers {
         self.latencies[bucket.min(BUCKETS - 1)] += 1;
     }
 
-    /// The end of the bucket that so many of a hundred calls lie below, and no more
-    /// than the longest of all.
+    /// Returns the upper end of the bucket below which this percentage of calls falls,
+    /// or the longest duration if that is smaller.
     fn percentile_us(&self, percent: u64) -> u64 {
         let wanted = (self.calls * percent).div_ceil(100);
         let mut seen = 0;
@@ -186,7 +187,7 @@ fn write(now: Timestamp, level: &str, message: &str, fields: &Map<String, Value>
     eprintln!("{}", escaped(&line.to_string()));
 }
 
-/// JSON in which what is not seen is written as JSON escapes it.
+/// Escapes the invisible characters in JSON text with JSON's own escapes.
 fn escaped(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     for character in json.chars() {

@@ -1,4 +1,5 @@
-//! State, inside: in the memory of the instance, or none at all.
+//! State inside the component: in the memory of the instance, in a bucket, or not kept
+//! at all.
 
 mod keyvalue;
 mod memory;
@@ -8,7 +9,8 @@ pub use memory::MemoryStore;
 
 use crate::ports::{Entry, Mutation, Outcome, Page, Store, Unavailable};
 
-/// Where nothing is kept. Tokens can be verified without, and what they say be gone by.
+/// The store of builds that keep no state. Without state, tokens can be verified, and
+/// the decision can rest on what they say.
 pub struct NoStore;
 
 impl Store for NoStore {

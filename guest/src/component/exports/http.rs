@@ -1,5 +1,5 @@
-//! `wasi:http`: the component as a server of its own, for runtimes that know nothing
-//! of it.
+//! The export of `wasi:http`: a complete server, for runtimes that know nothing about
+//! UserAuth.
 
 use std::env;
 
@@ -16,16 +16,16 @@ use crate::http::{self, Allowed, MAX_BODY_BYTES, Request};
 use crate::mcp::{self, Response};
 use crate::settings::Settings;
 
-/// The setting that names the header in which the runtime says where a request came
-/// from. Without it, all requests come from one place.
+/// The setting that names the header in which the runtime passes the client's address.
+/// Without it, all requests count as coming from one source.
 const PEER_HEADER: &str = "USER_AUTH_PEER_HEADER";
 
-/// The setting that lists the web pages that may call.
+/// The setting that lists the origins of the web pages that may call.
 const ALLOWED_ORIGINS: &str = "USER_AUTH_ALLOWED_ORIGINS";
 
-/// What is read at once.
+/// The number of bytes that one read of the body requests.
 const CHUNK_BYTES: u64 = 64 << 10;
-/// `wasi:io` takes so much in one blocking write.
+/// The most bytes that `wasi:io` accepts in one blocking write.
 const WRITE_BYTES: usize = 4096;
 
 struct Edge;
@@ -46,12 +46,12 @@ impl Guest for Edge {
     }
 }
 
-/// The settings in force, and the pages that may call.
+/// Returns the settings in force, and the origins that may call.
 fn all_settings() -> Result<(Settings, Allowed), AuthError> {
-    let asking = Principal::Anonymous;
+    let principal = Principal::Anonymous;
     let allowed = Allowed::parse(&env::var(ALLOWED_ORIGINS).unwrap_or_default())
-        .map_err(|invalid| unusable(&format!("{ALLOWED_ORIGINS}: {invalid}"), &asking))?;
-    Ok((settings(&asking)?, allowed))
+        .map_err(|invalid| misconfigured(&format!("{ALLOWED_ORIGINS}: {invalid}"), &principal))?;
+    Ok((settings(&principal)?, allowed))
 }
 
 fn parts(request: &IncomingRequest, allowed: Allowed) -> Request {
@@ -79,7 +79,7 @@ fn parts(request: &IncomingRequest, allowed: Allowed) -> Request {
 fn peer(headers: &[(String, Vec<u8>)]) -> Option<String> {
     let wanted = env::var(PEER_HEADER).ok()?.to_ascii_lowercase();
     let mut fields = headers.iter().filter(|(name, _)| *name == wanted);
-    // Of two the client may have sent one.
+    // If there are two, the client may have sent one of them.
     let (Some((_, value)), None) = (fields.next(), fields.next()) else {
         return None;
     };
@@ -102,7 +102,8 @@ fn method(method: &Method) -> String {
     name.to_owned()
 }
 
-/// The whole body; `None`: it is too large. What breaks off is judged as it came.
+/// Reads the whole body, or returns `None` if it is too large. A body that breaks off
+/// is judged as far as it arrived.
 fn read(request: &IncomingRequest) -> Option<Vec<u8>> {
     let Ok(incoming) = request.consume() else {
         return Some(Vec::new());
@@ -126,7 +127,7 @@ fn read(request: &IncomingRequest) -> Option<Vec<u8>> {
     Some(body)
 }
 
-/// A client that has gone is nobody to tell.
+/// Sends the response. Errors are ignored: they mean that the client has gone.
 fn send(answer: Response, is_head: bool, out: ResponseOutparam) {
     let fields = Fields::new();
     for (name, value) in &answer.headers {

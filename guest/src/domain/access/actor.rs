@@ -64,7 +64,7 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// The ids of it.
+    /// Returns the identity of the actor.
     pub fn id(&self) -> ActorId {
         match self {
             Actor::Anonymous => ActorId::Anonymous,
@@ -81,7 +81,7 @@ impl Actor {
         }
     }
 
-    /// What a key goes back to that the actor is about to make for this account.
+    /// Returns the origin of a key that the actor is about to create for this account.
     pub fn origin_of_new_key(&self, user_id: Id, now: Timestamp) -> Origin {
         match self {
             Actor::User(session) if session.user_id == user_id => Origin::Account {
@@ -113,7 +113,7 @@ impl Actor {
 }
 
 impl From<Bearer> for Actor {
-    /// Who acts with it.
+    /// Returns the actor that the token authenticates.
     fn from(bearer: Bearer) -> Actor {
         match bearer.session {
             Some(session) => Actor::User(Box::new(session)),

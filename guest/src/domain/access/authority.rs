@@ -1,15 +1,15 @@
 //! The authority of an actor, and the records that it depends on.
 //!
-//! An operation decides by records that others may change while it runs: the actor's
-//! account, its session or API key, the roles that permit what it does. The authority
-//! notes the mark of each that a decision rested on, and every batch of the actor expects
-//! that nothing is stored under these marks ([`crate::storage::ground`]): what stops the actor
-//! stores something there.
+//! An operation decides based on records that others may change while it runs: the actor's
+//! account, its session or API key, and the roles that permit the action. The authority
+//! notes the marker key of each record that a decision depended on, and every batch of the
+//! actor expects that nothing is stored under these keys ([`crate::storage::ground`]): a
+//! change that stops the actor writes a marker there.
 //!
-//! [`authorize`] begins an authority, [`retry_on_conflict`] begins another for each new attempt,
-//! and [`Batch::commit`](crate::storage::batch::Batch::commit) takes it into account for every
-//! batch. An operation that loops by itself instead of calling [`retry_on_conflict`] does not get
-//! around it: once its actor has been stopped, none of its batches is committed.
+//! [`authorize`] creates an authority, [`retry_on_conflict`] creates another for each new
+//! attempt, and [`Batch::commit`](crate::storage::batch::Batch::commit) checks it for every
+//! batch. An operation that loops by itself instead of calling [`retry_on_conflict`] cannot
+//! bypass it: once its actor has been stopped, none of its batches is committed.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
@@ -200,11 +200,11 @@ impl Standing for Authority {
     }
 }
 
-/// What an operation runs with: its context, in which the actor is verified.
+/// The context that an operation runs in, with its verified actor.
 #[derive(Clone)]
 pub struct ActorContext<'a> {
     context: Context<'a>,
-    /// Who acts, and what their power rests on.
+    /// The verified actor of the operation, and what its authority depends on.
     authority: Rc<Authority>,
 }
 
@@ -218,12 +218,12 @@ impl<'a> ActorContext<'a> {
         ActorContext { context, authority }
     }
 
-    /// Who acts.
+    /// Returns the actor.
     pub fn actor(&self) -> &Actor {
         self.authority.actor()
     }
 
-    /// Whether both have the authority of one and the same verification.
+    /// Reports whether the authority of both contexts comes from the same verification.
     pub fn is_of_same_authority(&self, other: &ActorContext) -> bool {
         Rc::ptr_eq(&self.authority, &other.authority)
     }
@@ -352,8 +352,8 @@ pub fn may(permission: &Permission, context: &ActorContext) -> Result<bool> {
     context.authority.allows(&is_enough, &context.ports)
 }
 
-/// Whether an actor has a permission. Of an account other than the caller's it is
-/// read afresh; what is asked of the caller is [`may`].
+/// Reports whether an actor has a permission. This reads the account again; to check the
+/// actor of the current call, use [`may`].
 pub fn is_permitted(actor: &Actor, permission: &Permission, context: &Context) -> Result<bool> {
     let (user_id, scopes) = match actor {
         Actor::Operator => return Ok(true),

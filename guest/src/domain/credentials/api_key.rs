@@ -219,7 +219,8 @@ impl ApiKey {
         granted.iter().map(in_common).collect()
     }
 
-    /// Who made it; an old key names nobody, and was made by its account.
+    /// Returns the origin of the key. Older keys do not record it; they were created by
+    /// their own account.
     pub fn origin(&self) -> Origin {
         self.origin.unwrap_or(Origin::Account {
             session_id: None,
@@ -252,8 +253,8 @@ impl AuthoritySource for ApiKey {
     }
 }
 
-/// Ends a key for good: the key, its place in the account's list, and the record
-/// of it go in one batch, on this head of the account's audit chain.
+/// Ends a key permanently: one batch on this head of the account's audit chain deletes the
+/// key and its index entry and records the event.
 pub fn end(
     key: &Stored<ApiKey>,
     head: Found<Head>,

@@ -37,11 +37,11 @@ const SHORTEST_RUN: usize = 4;
 /// A shorter word is not characteristic of its owner or the service.
 const SHORTEST_WORD: usize = 3;
 
-/// Whose password it is, as far as it must not be made of that.
+/// The owner of a password, whose names must not be used as the password.
 pub struct Owner<'a> {
     /// The user name.
     pub username: &'a Username,
-    /// Where the owner may be reached.
+    /// The owner's e-mail address.
     pub email: Option<&'a Email>,
 }
 

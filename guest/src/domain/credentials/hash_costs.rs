@@ -124,7 +124,7 @@ impl HashCosts {
     /// Adds the cost of this service's own hashes before an account has one, so that it is
     /// still known after the settings change.
     pub fn learn_own(context: &Context) -> Result<()> {
-        context::settle(context, |context| {
+        context::retry_on_conflict(context, |context| {
             let mut held = Held::read(&context.ports)?;
             held.known.add_own(context.settings);
             if held.is_as_it_was() {

@@ -130,10 +130,9 @@ impl fmt::Debug for TypedPassword {
     }
 }
 
-/// Holds a new password against the policy: NIST SP 800-63B-4 section 3.1.1.2
-/// asks for a length, counted in code points, for a list of passwords that are
-/// common or to be expected, and for no composition rules. `field` is what the
-/// caller calls it.
+/// Checks a new password against the policy: NIST SP 800-63B-4 section 3.1.1.2 requires a
+/// minimum length, counted in code points, and a list of common and guessable passwords,
+/// and forbids composition rules. `field` is the name of the input field.
 ///
 /// Fails with -32000 and the reason.
 pub fn check_policy(

@@ -1,6 +1,6 @@
-//! The bearer of an access token: whose it is and what they may do, as the store has
-//! it now. Where there is no store, the token is believed: what was ended since it was
-//! issued is then known only when it expires.
+//! The bearer of an access token: the user, and what the store permits them now. Without a
+//! store the token is trusted, and a session that has ended since it was issued is noticed
+//! only when the token expires.
 
 use super::access_token::{self, AccessToken, Claims};
 use super::session::Session;
@@ -11,16 +11,17 @@ use crate::error::{AuthError, Result};
 use crate::storage::record::{self, Stored};
 use crate::types::id::Id;
 
-/// Who shows a good access token.
+/// The bearer of a valid access token.
 pub struct Bearer {
-    /// What the token says; its scope is what its owner may do now.
+    /// The claims of the token; the scope is what its user may do now.
     pub claims: Claims,
-    /// The live session that it belongs to; none: there is no store to have it.
+    /// The live session of the token; `None` if there is no store to read it from.
     pub session: Option<Session>,
 }
 
 impl Bearer {
-    /// Of a token for this audience; `None`: it is not good.
+    /// Returns the bearer of a token for this audience, or `None` if the token is not
+    /// valid.
     pub fn of(audience: &str, token: &str, context: &Context) -> Result<Option<Bearer>> {
         if !context.ports.store.is_there() {
             let signed = AccessToken::verify(token, audience, context)?;
@@ -59,11 +60,11 @@ impl Bearer {
     }
 }
 
-/// What a valid access token stands for, as one snapshot.
+/// A verified access token with its session and account, read as one snapshot.
 pub struct LiveSession {
-    /// What the token says.
+    /// The claims of the token.
     pub claims: Claims,
-    /// The key that signed it.
+    /// The id of the key that signed the token.
     pub kid: Id,
     /// The session.
     pub session: Stored<Session>,
@@ -71,15 +72,15 @@ pub struct LiveSession {
     pub account: Stored<Account>,
 }
 
-/// The live session of a valid access token for ourselves; `None` for any other
-/// token.
+/// Returns the live session of a valid access token for this service itself, or `None`
+/// for any other token.
 pub fn live_session(token: &str, context: &Context) -> Result<Option<Session>> {
     let live = live(&context.settings.audience, token, context)?;
     Ok(live.map(|live| live.session.value))
 }
 
-/// The same, for a token that was issued for this audience, with all that it
-/// stands for.
+/// Returns the same for a token that was issued for this audience, together with its
+/// claims and account.
 pub fn live(audience: &str, token: &str, context: &Context) -> Result<Option<LiveSession>> {
     let now = context.now();
     let Some(signed) = AccessToken::verify(token, audience, context)? else {
@@ -110,7 +111,7 @@ pub fn live(audience: &str, token: &str, context: &Context) -> Result<Option<Liv
     }))
 }
 
-/// The live session that an access token names.
+/// Returns the live session of an access token.
 ///
 /// Fails with -32001 for any token that is not valid.
 pub fn require_session(token: &str, context: &Context) -> Result<Session> {

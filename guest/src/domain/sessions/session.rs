@@ -156,7 +156,7 @@ impl AuthoritySource for Session {
     }
 }
 
-/// The session and the account of who acts, to be changed together.
+/// The session and the account of the actor, to be changed together.
 pub struct CurrentLogin {
     /// The session.
     pub session: Stored<Session>,
@@ -300,7 +300,7 @@ pub fn list(user_id: Id, after: Option<&str>, context: &Context) -> Result<Sessi
     })
 }
 
-/// The session with this id, if it is alive.
+/// Returns the session with this id if it is alive.
 pub fn read_alive(session_id: Id, context: &Context) -> Result<Option<Session>> {
     let Some(session) = Session::read(session_id, &context.ports)? else {
         return Ok(None);
@@ -309,16 +309,16 @@ pub fn read_alive(session_id: Id, context: &Context) -> Result<Option<Session>> 
     Ok((!is_dead(&session, context)?).then_some(session))
 }
 
-/// Fails with -32001 unless the session began with a second factor, if the account
-/// has one: the first factor alone must not be enough to be rid of the second, or
-/// to change the first (ASVS 7.5.1). RFC 9470 calls it insufficient.
+/// Fails with -32001 if the account has a second factor and the session did not begin with
+/// one: the first factor alone must not be enough to remove the second or to change the
+/// first (ASVS 7.5.1). RFC 9470 calls such a session's authentication insufficient.
 pub fn require_second_factor(account: &Account, session: &Session) -> Result<()> {
     if account.second_factor.is_none() || session.acr() == auth_method::AAL2 {
         return Ok(());
     }
     Err(AuthError::new(
         ErrorKind::Authentication,
-        "This takes a session that began with a second factor",
+        "A session that began with a second factor is required",
     )
     .detail(
         "action",
@@ -327,9 +327,9 @@ pub fn require_second_factor(account: &Account, session: &Session) -> Result<()>
     .detail("acr_values", auth_method::AAL2))
 }
 
-/// The error where only a session will do.
+/// Returns the error for a caller without a session, where one is required.
 pub fn session_required() -> AuthError {
-    AuthError::new(ErrorKind::Authentication, "This takes an access token").detail(
+    AuthError::new(ErrorKind::Authentication, "An access token is required").detail(
         "expected",
         "the header Authorization: Bearer, or the field access_token",
     )

@@ -45,7 +45,7 @@ impl SigningKeys {
 
     /// Loads the keys, and creates the first one if there is none.
     pub fn load(context: &Context) -> Result<SigningKeys> {
-        context::settle(context, |context| {
+        context::retry_on_conflict(context, |context| {
             let found = record::read(SigningKeys::KEY.to_owned(), &context.ports)?;
             if let Some(Stored { value, .. }) = found {
                 return Ok(Race::Won(value));

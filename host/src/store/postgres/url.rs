@@ -76,11 +76,13 @@ impl FromStr for PostgresUrl {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(wrong("it names no host"));
         }
-        // The library ends a password at the first `@`, and would show the rest of it.
-        let has_at = |host: &Host| matches!(host, Host::Tcp(name) if name.contains('@'));
-        if config.get_hosts().iter().any(has_at) {
+        // The library ends a password at the first `@`, and would show the rest of it as a
+        // host or a database.
+        let behind = rest.split_once('@').map_or("", |(_, behind)| behind);
+        let place = behind.split('?').next().unwrap_or_default();
+        if place.contains('@') {
             return Err(wrong(
-                "the host has an `@`; write one of a password as `%40`",
+                "it has more than one `@`; write one of a password as `%40`",
             ));
         }
         let (ssl_mode, tls) = protection(&config, own.ssl_mode.as_deref(), own.roots)?;
@@ -315,6 +317,9 @@ mod tests {
         assert_eq!(good.pool_size, 3);
         for wrong in [
             "postgres://me:secret@db.example:port/x",
+            "postgres://me:a@secret@db.example/x",
+            "postgres://me:a@b/secret@db.example/x",
+            "postgres://me:a@b:1/secret@db.example/x?sslmode=disable",
             "postgres://me:secret@[::1/x",
             "postgres://me:secret@/x",
             "postgres://me:secret@db.example/x?sslmode=secret",

@@ -1,42 +1,42 @@
-//! Records in a bucket of `wasi:keyvalue`, which compares nothing before it writes.
+//! Records in a bucket of `wasi:keyvalue`, which has no conditional writes.
 //!
-//! What the contract of `wit/store.wit` promises then holds for one writer only: races
-//! are decided by a look before the write, and a batch is written record by record. So
-//! nothing is written at all unless whoever runs this says that there is one writer.
+//! The guarantees of `wit/store.wit` therefore hold for a single writer only: a read
+//! before the write decides races, and a batch is written record by record. Writes are
+//! refused unless the operator declares in the settings that there is a single writer.
 
 use crate::ports::{Entry, Expect, Mutation, Outcome, Page, Random, Unavailable};
 use crate::types::time::Timestamp;
 
-/// The setting, `true` or `false`, that says that only one instance at a time writes to
-/// the bucket.
+/// The setting, `true` or `false`, which declares that only one instance at a time
+/// writes to the bucket.
 pub const SINGLE_WRITER: &str = "USER_AUTH_SINGLE_WRITER";
 
-/// What is before the value in a record: its version, and when it expires.
+/// The size of the header of a record: its version, and its expiry time.
 const HEADER_BYTES: usize = 16;
-/// The time of a record that does not expire.
+/// The expiry time of a record that does not expire.
 const NEVER: u64 = u64::MAX;
 
-/// A bucket, as `wasi:keyvalue` has it.
+/// A bucket with the functions of `wasi:keyvalue`.
 pub trait Bucket {
-    /// The value of a key.
+    /// Returns the value of a key.
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable>;
-    /// Sets it.
+    /// Sets the value of a key.
     fn set(&self, key: &str, value: &[u8]) -> Result<(), Unavailable>;
-    /// Deletes it, if it is there.
+    /// Deletes a key, if it exists.
     fn delete(&self, key: &str) -> Result<(), Unavailable>;
-    /// All keys, in any order.
+    /// Returns all keys, in any order.
     fn keys(&self) -> Result<Vec<String>, Unavailable>;
 }
 
 /// Records in a bucket.
 pub struct KeyvalueStore<'a, B> {
-    /// Where they are.
+    /// The bucket that holds the records.
     pub bucket: B,
-    /// Whether nobody else writes there.
+    /// Whether this is the only writer of the bucket.
     pub is_single_writer: bool,
-    /// The time now.
+    /// The current time.
     pub now: Timestamp,
-    /// Where versions come from.
+    /// The source of versions.
     pub random: &'a dyn Random,
 }
 
@@ -54,7 +54,7 @@ impl<B: Bucket> KeyvalueStore<'_, B> {
             .collect()
     }
 
-    /// Looks whether all expectations hold, and then writes one record after the other.
+    /// Checks all expectations, and then writes one record after the other.
     pub fn commit(&self, batch: &[Mutation]) -> Result<Outcome, Unavailable> {
         self.require_single_writer()?;
         for (index, mutation) in (0..).zip(batch) {
@@ -90,8 +90,8 @@ impl<B: Bucket> KeyvalueStore<'_, B> {
         Ok(new)
     }
 
-    /// Reads up to `limit` records under `prefix`, after the key `after`. The bucket has
-    /// no order: all its keys are looked at.
+    /// Reads up to `limit` records under `prefix`, after the key `after`. The bucket is
+    /// unordered, so every scan lists all its keys.
     pub fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable> {
         let mut keys = self.bucket.keys()?;
         keys.retain(|key| {
@@ -122,8 +122,8 @@ impl<B: Bucket> KeyvalueStore<'_, B> {
         match self.is_single_writer {
             true => Ok(()),
             false => Err(Unavailable::for_good(
-                "wasi:keyvalue cannot settle races: nothing is written unless \
-                 USER_AUTH_SINGLE_WRITER=true says that there is one writer only",
+                "wasi:keyvalue cannot settle races: writes are refused until \
+                 USER_AUTH_SINGLE_WRITER=true declares that there is only one writer",
             )),
         }
     }
@@ -136,7 +136,7 @@ impl<B: Bucket> KeyvalueStore<'_, B> {
         if self.now.ms() < record.expires_at_ms {
             return Ok(Some(record));
         }
-        // Nobody else would free the space.
+        // Nothing else would free the space.
         if self.is_single_writer {
             self.bucket.delete(key)?;
         }
@@ -186,7 +186,7 @@ fn parse(value: &[u8]) -> Result<i64, Unavailable> {
 
 fn damaged(what: &str) -> Unavailable {
     Unavailable {
-        reason: format!("{what} in the bucket is not as it was written"),
+        reason: format!("{what} in the bucket is damaged"),
         retry_after_ms: 1000,
     }
 }

@@ -1,4 +1,4 @@
-//! Records in the memory of the instance, gone with it.
+//! Records in the memory of the instance. They are lost when it ends.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -7,8 +7,9 @@ use std::ops::Bound;
 use crate::ports::{Entry, Expect, Mutation, Outcome, Page, Unavailable};
 use crate::types::time::Timestamp;
 
-/// The contract of `wit/store.wit`, with the time passed in. An instance runs one call
-/// at a time, so that whatever is read here still holds when it is written.
+/// A store with the contract of `wit/store.wit` that takes the time as an argument. An
+/// instance runs one call at a time, so nothing can change between a read and the write
+/// that depends on it.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
     records: RefCell<BTreeMap<String, Record>>,
@@ -84,7 +85,7 @@ impl MemoryStore {
             .take_while(|(key, _)| key.starts_with(prefix))
             .filter(|(_, record)| record.is_live(now))
             .map(|(key, record)| record.entry(key))
-            // One more than asked for, to know whether there are more.
+            // Reads one more than requested, to know whether there are more.
             .take(limit as usize + 1)
             .collect();
         let has_more = entries.len() > limit as usize;
@@ -96,7 +97,7 @@ impl MemoryStore {
         }
     }
 
-    /// Writes a record whatever there is, or with `None` deletes it.
+    /// Writes a record unconditionally, or deletes it if `value` is `None`.
     pub fn write(&self, key: &str, value: Option<Vec<u8>>, expires_at_ms: Option<u64>) {
         let mut records = self.records.borrow_mut();
         let Some(value) = value else {
@@ -118,7 +119,8 @@ impl MemoryStore {
         Some(record.entry(key))
     }
 
-    /// Now and then: each commit would be too often, and never would fill the memory.
+    /// Deletes expired records at intervals: on each commit would be too often, and
+    /// never would fill the memory.
     fn forget_expired(&self, now: Timestamp) {
         if self.versions.get().is_multiple_of(64) {
             let mut records = self.records.borrow_mut();
@@ -149,7 +151,7 @@ fn parse(value: &[u8]) -> Result<i64, Unavailable> {
 
 fn no_counter() -> Unavailable {
     Unavailable {
-        reason: "a record that is no counter was to be added to".to_owned(),
+        reason: "a record that is not a counter cannot be added to".to_owned(),
         retry_after_ms: 1000,
     }
 }

@@ -31,6 +31,10 @@ fn masked_text(text: &str, is_secret: bool) -> String {
             text.to_owned()
         };
     };
+    // A bare `/` in a password ends the host, and the rest of it counts as the path.
+    if is_secret && url.path().contains('@') {
+        return MASK.to_owned();
+    }
     if url.password().is_some() {
         // The URL has a host, otherwise it could not have a password.
         let _ = url.set_password(Some(MASK));
@@ -80,7 +84,9 @@ mod tests {
                 true,
                 "postgres://me:***@db/x",
             ),
+            ("postgres://me:a@hun/ter2@db/x", true, "***"),
             ("smtp://me:hun?ter2@mail", true, "***"),
+            ("smtp://me:1/hunter2@mail", true, "***"),
             (
                 "https://hooks.example.com/T0/hunter2",
                 true,
