@@ -323,7 +323,8 @@ fn of_token(token: &str, requirement: Requirement, context: &Context) -> Result<
     Ok(Authority::of_session(requirement, live))
 }
 
-/// Repeats an attempt until it wins its race. Each further attempt begins with [`authorize`], and receives the context to act in.
+/// Repeats an attempt until it wins its race. Each further attempt begins with
+/// [`authorize`], and receives the context to act in.
 pub fn retry_on_conflict<'a, T>(
     context: &ActorContext<'a>,
     mut attempt: impl FnMut(&ActorContext<'a>) -> Result<Race<T>>,
