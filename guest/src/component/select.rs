@@ -21,10 +21,11 @@ use crate::settings::Settings;
 /// could be less safe than what was meant. Which one it is concerns the operator,
 /// who reads the log, and nobody else.
 pub fn settings(asking: &Principal) -> Result<Settings, AuthError> {
-    Settings::from_variables(env::vars()).map_err(|invalid| unusable(&invalid.to_string(), asking))
+    Settings::from_variables(env::vars())
+        .map_err(|invalid| misconfigured(&invalid.to_string(), asking))
 }
 
-pub fn unusable(problem: &str, asking: &Principal) -> AuthError {
+pub fn misconfigured(problem: &str, asking: &Principal) -> AuthError {
     let fields = json::fields([("problem", problem.into())]);
     let telemetry = ports::all().telemetry;
     telemetry.log(

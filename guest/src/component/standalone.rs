@@ -5,9 +5,9 @@ use super::builtin::Hash;
 #[cfg(all(feature = "edge", not(feature = "keyvalue")))]
 use super::builtin::NoStore as State;
 #[cfg(not(feature = "hash"))]
-use super::builtin::Nobody as Hash;
-use super::builtin::{MasterKey, Nobody};
-use super::standalone_log::{LOG, tell};
+use super::builtin::Unsupported as Hash;
+use super::builtin::{MasterKey, Unsupported};
+use super::standalone_log::{LOG, log_unavailable};
 use super::wasi::Wasi;
 #[cfg(feature = "keyvalue")]
 use super::wasi_keyvalue::Keyvalue as State;
@@ -30,7 +30,7 @@ pub fn all() -> Ports<'static> {
 }
 
 /// The master key; that it is missing or wrong goes to the log.
-struct Logged;
+struct LoggedMasterKey;
 
 impl Keys for LoggedMasterKey {
     fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable> {

@@ -15,7 +15,7 @@ const STORE: &str = match (cfg!(feature = "keyvalue"), cfg!(feature = "edge")) {
 pub const LOG: &Log<'static> = &Log::new(&Wasi, STORE);
 
 /// Writes to the log why something is unavailable, which callers are not told.
-pub fn tell(unavailable: &Unavailable) {
+pub fn log_unavailable(unavailable: &Unavailable) {
     let fields = json::fields([("reason", unavailable.reason.as_str().into())]);
     LOG.log(Severity::Error, "something is unavailable", &fields);
 }

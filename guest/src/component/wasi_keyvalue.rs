@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::env;
 
 use super::builtin::{Bucket, KeyvalueStore, SINGLE_WRITER};
-use super::standalone_log::tell;
+use super::standalone_log::log_unavailable;
 use super::wasi::Wasi;
 use crate::ports::{Clock, Entry, Mutation, Outcome, Page, Store, Unavailable};
 
@@ -123,7 +123,7 @@ fn with<T>(
             random: &Wasi,
         })
     });
-    result.inspect_err(tell)
+    result.inspect_err(log_unavailable)
 }
 
 fn open() -> Result<store::Bucket, Unavailable> {

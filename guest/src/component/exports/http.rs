@@ -9,7 +9,7 @@ use wasip2::http::types::{
 };
 use wasip2::io::streams::StreamError;
 
-use super::super::select::{ports, settings, unusable};
+use super::super::select::{misconfigured, ports, settings};
 use crate::domain::context::Principal;
 use crate::error::AuthError;
 use crate::http::{self, Allowed, MAX_BODY_BYTES, Request};
