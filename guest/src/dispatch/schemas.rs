@@ -105,7 +105,7 @@ mod tests {
     const FILE: &str = include_str!("schemas.jsonl");
 
     #[test]
-    fn the_file_has_the_schemas_of_the_types() {
+    fn schemas_jsonl_matches_the_types() {
         let mut made = String::new();
         for definition in TABLE {
             let (name, (input, output)) = (json!(definition.name), (definition.schemas)());
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn each_operation_has_schemas_under_its_name_and_at_its_place() {
+    fn every_operation_has_its_schemas_by_name_and_by_position() {
         for (definition, listed) in TABLE.iter().zip(all()) {
             let found = of(definition.name);
             assert_eq!(found.input, listed.input, "{}", definition.name);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_get_schemas_that_all_of_them_understand() {
+    fn schemas_use_only_features_that_all_clients_support() {
         for (definition, schemas) in TABLE.iter().zip(all()) {
             check(&schemas.input, definition.name, Side::Input);
             check(&schemas.output, definition.name, Side::Output);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_fields_are_marked_for_programs_that_ask_people() {
+    fn secret_fields_are_marked_as_passwords_in_the_schemas() {
         let mut login = of("login");
         assert_eq!(login.input["properties"]["password"]["format"], json!(null));
         login.mark_secrets("login");

@@ -573,7 +573,7 @@ fn overtake(
 }
 
 #[test]
-fn nothing_is_committed_after_the_answer_that_stopped_its_actor() {
+fn an_actor_commits_nothing_after_the_response_that_stopped_it() {
     let scene = Scene::new();
     let stops = stops();
     let mut stopped: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -631,7 +631,7 @@ fn nothing_is_committed_after_the_answer_that_stopped_its_actor() {
 
 /// Whatever the actor does to its own account while it is about to be stopped.
 #[test]
-fn an_actor_that_never_rests_is_stopped_all_the_same() {
+fn actors_that_never_pause_can_be_stopped() {
     let scene = Scene::new();
     for (stop, input, is_of_the_key) in [
         ("disable_user", json!({"user_id": scene.alice}), false),
@@ -711,7 +711,7 @@ fn an_actor_that_never_rests_is_stopped_all_the_same() {
 }
 
 #[test]
-fn a_batch_that_changes_power_without_its_mark_is_not_committed() {
+fn batches_that_change_privileges_without_being_marked_are_not_committed() {
     let scene = Scene::new();
     let world = &scene.world;
     for prefix in ["account/", "session/", "api-key/", "role/"] {

@@ -92,7 +92,7 @@ impl World {
 }
 
 #[test]
-fn who_comes_with_a_foreign_hash_logs_in_with_the_old_password_and_gets_one_of_ours() {
+fn users_imported_with_a_foreign_hash_log_in_with_the_old_password_and_are_rehashed() {
     let world = World::new();
     for (number, hash) in HASHES.into_iter().enumerate() {
         let name = format!("user{number}");
@@ -127,7 +127,7 @@ fn who_comes_with_a_foreign_hash_logs_in_with_the_old_password_and_gets_one_of_o
 }
 
 #[test]
-fn the_hashes_of_others_are_not_in_the_store() {
+fn foreign_hashes_are_not_stored_as_they_were_imported() {
     let world = World::new();
     let user = json!({"username": "alice", "password_hash": HASHES[5]});
     assert_eq!(world.import_one(user), "imported");
@@ -139,7 +139,7 @@ fn the_hashes_of_others_are_not_in_the_store() {
 }
 
 #[test]
-fn known_bcrypt_and_scrypt_hashes_are_right() {
+fn known_bcrypt_and_scrypt_hashes_verify() {
     let world = World::new();
     for (password, hash) in [
         (
@@ -166,7 +166,7 @@ fn known_bcrypt_and_scrypt_hashes_are_right() {
 }
 
 #[test]
-fn bcrypt_looks_at_72_bytes_until_the_first_login() {
+fn bcrypt_compares_72_bytes_until_the_first_login() {
     let world = World::new();
     let long = "long password ".repeat(6);
     let salt = b"0123456789abcdef";
@@ -192,7 +192,7 @@ fn bcrypt_looks_at_72_bytes_until_the_first_login() {
 }
 
 #[test]
-fn a_bomb_or_what_is_no_hash_is_refused_and_not_shown_back() {
+fn excessive_costs_and_invalid_hashes_are_refused_and_not_echoed() {
     let world = World::new();
     let b64 = |bytes: usize| "A".repeat(bytes.div_ceil(3) * 4);
     for (hash, expected) in [
@@ -294,7 +294,7 @@ fn a_bomb_or_what_is_no_hash_is_refused_and_not_shown_back() {
 
 /// What a fuzzer would find first.
 #[test]
-fn no_text_makes_the_parser_panic_or_lets_a_bomb_through() {
+fn no_text_makes_the_hash_parser_panic_or_accept_excessive_costs() {
     let mut tried = 0;
     for hash in HASHES.into_iter().chain([ARGON2ID, FIREBASE]) {
         for at in 0..=hash.len() {
@@ -330,7 +330,7 @@ fn no_text_makes_the_parser_panic_or_lets_a_bomb_through() {
 }
 
 #[test]
-fn costs_below_the_floors_are_told_and_others_are_not() {
+fn hashes_below_the_recommended_cost_are_reported_as_weak() {
     for (hash, is_weak) in [
         (BCRYPT.replace("$04$", "$09$"), true),
         (BCRYPT.replace("$04$", "$10$"), false),
@@ -355,7 +355,7 @@ fn costs_below_the_floors_are_told_and_others_are_not() {
 }
 
 #[test]
-fn a_foreign_argon2id_hash_is_hashed_without_our_pepper_and_then_with_it() {
+fn foreign_argon2id_hashes_verify_without_the_pepper_and_are_rehashed_with_it() {
     let world = World::new();
     let user = json!({"username": "alice", "password_hash": ARGON2ID});
     assert_eq!(world.import_one(user), "imported");
@@ -363,7 +363,7 @@ fn a_foreign_argon2id_hash_is_hashed_without_our_pepper_and_then_with_it() {
 }
 
 #[test]
-fn a_name_that_nobody_has_takes_the_work_of_one_that_somebody_could_have() {
+fn logins_to_unknown_names_do_the_work_of_an_existing_kind_of_account() {
     let world = World::new();
     let names: Vec<String> = (0..40).map(|number| format!("nobody{number}")).collect();
     let work = |world: &World| -> Vec<Vec<String>> {
@@ -395,7 +395,7 @@ fn a_name_that_nobody_has_takes_the_work_of_one_that_somebody_could_have() {
 }
 
 #[test]
-fn a_password_with_two_forms_is_tried_twice_on_foreign_hashes_of_accounts_and_of_nobody() {
+fn passwords_with_two_forms_are_tried_twice_on_foreign_hashes_of_known_and_unknown_names() {
     let world = World::new();
     world.import_one(json!({"username": "alice", "password_hash": BCRYPT}));
     let credentials = json!({"username": "bob", "password": "correct horse battery staple"});
@@ -437,7 +437,7 @@ fn a_password_with_two_forms_is_tried_twice_on_foreign_hashes_of_accounts_and_of
 }
 
 #[test]
-fn names_that_nobody_has_take_the_work_of_accounts_from_before_the_settings_changed() {
+fn logins_to_unknown_names_also_do_the_work_of_hash_settings_before_a_change() {
     let mut world = World::new();
     world.alice();
     world.settings.argon2_memory_kib = 47 * 1024;
@@ -452,7 +452,7 @@ fn names_that_nobody_has_take_the_work_of_accounts_from_before_the_settings_chan
 }
 
 #[test]
-fn one_more_cost_moves_its_share_of_the_names_and_no_more() {
+fn a_new_cost_changes_only_its_share_of_unknown_names() {
     let world = World::new();
     let of = |costs: u32| -> Vec<Option<Cost>> {
         let costs: Vec<Cost> = (0..costs).map(|cost| Cost::Bcrypt { cost }).collect();
@@ -475,7 +475,7 @@ fn one_more_cost_moves_its_share_of_the_names_and_no_more() {
 }
 
 #[test]
-fn more_kinds_than_names_can_be_given_are_not_imported() {
+fn imports_beyond_the_limit_of_hash_kinds_are_refused() {
     let world = World::new();
     let user = |iterations: u32| {
         let hash = HASHES[2].replace("i=1000", &format!("i={iterations}"));
@@ -492,7 +492,7 @@ fn more_kinds_than_names_can_be_given_are_not_imported() {
 }
 
 #[test]
-fn entries_stand_each_for_itself_and_come_back_in_order() {
+fn entries_are_processed_independently_and_reported_in_order() {
     let world = World::new();
     let output = world.import(json!([
         {"username": "Alice", "email": "alice@example.com"},
@@ -536,7 +536,7 @@ fn entries_stand_each_for_itself_and_come_back_in_order() {
 }
 
 #[test]
-fn the_number_of_entries_is_bounded() {
+fn too_many_entries_in_one_call_are_refused() {
     let world = World::new();
     for count in [0, 101] {
         let users = vec![json!({"username": "alice"}); count];
@@ -546,7 +546,7 @@ fn the_number_of_entries_is_bounded() {
 }
 
 #[test]
-fn to_import_again_changes_nothing_and_takes_nobodys_account() {
+fn repeated_imports_change_nothing_and_take_over_no_account() {
     let world = World::new();
     world.alice();
     let bob = json!({"username": "bob", "password_hash": HASHES[0], "disabled": false});
@@ -573,7 +573,7 @@ fn to_import_again_changes_nothing_and_takes_nobodys_account() {
 }
 
 #[test]
-fn a_dry_run_says_what_would_happen_and_changes_nothing() {
+fn a_dry_run_reports_the_outcome_and_changes_nothing() {
     let world = World::new();
     world.alice();
     let before = world.dump("");
@@ -596,7 +596,7 @@ fn a_dry_run_says_what_would_happen_and_changes_nothing() {
 }
 
 #[test]
-fn what_an_entry_says_is_what_the_account_has() {
+fn imported_accounts_have_the_values_of_their_entries() {
     let world = World::new();
     world.with_permissions("clerk", &["billing:read"]);
     let user = json!({
@@ -639,7 +639,7 @@ fn what_an_entry_says_is_what_the_account_has() {
 }
 
 #[test]
-fn a_verified_address_is_imported_for_one_account_and_no_other() {
+fn a_verified_address_is_imported_for_only_one_account() {
     let world = World::new();
     let entry =
         |name: &str, email: &str| json!({"username": name, "email": email, "email_verified": true});
@@ -675,7 +675,7 @@ fn a_verified_address_is_imported_for_one_account_and_no_other() {
 }
 
 #[test]
-fn addresses_are_imported_in_the_form_in_which_they_are_sent() {
+fn addresses_are_imported_in_the_form_that_is_used_for_sending() {
     let world = World::new();
     let came = world.import(json!([
         {"username": "alice", "email": "info@m\u{fc}ller.example", "email_verified": true},
@@ -698,7 +698,7 @@ fn addresses_are_imported_in_the_form_in_which_they_are_sent() {
 }
 
 #[test]
-fn nobody_imports_a_user_who_may_do_more_than_they() {
+fn users_with_more_privileges_than_the_caller_cannot_be_imported() {
     let world = World::new();
     world.with_permissions("clerk", &["billing:read"]);
     let writer = world.with_permissions("writer", &["user-auth:users:write", "billing:*"]);
@@ -729,7 +729,7 @@ fn nobody_imports_a_user_who_may_do_more_than_they() {
 }
 
 #[test]
-fn each_import_is_the_first_record_of_the_accounts_audit_chain() {
+fn an_import_is_the_first_record_of_the_audit_chain_of_its_account() {
     let world = World::new();
     world.import(json!([{"username": "alice", "roles": ["admin"]}, {"username": "bob"}]));
     let query = json!({"username": "alice", "operation": "import_users"});
@@ -789,7 +789,7 @@ fn the_users_of_one_call_share_a_commit() {
 }
 
 #[test]
-fn of_a_batch_that_loses_a_race_only_the_one_who_lost_it_is_refused() {
+fn only_the_entry_that_lost_a_race_is_refused() {
     use base64::Engine;
 
     let world = World::new();
@@ -823,7 +823,7 @@ fn of_a_batch_that_loses_a_race_only_the_one_who_lost_it_is_refused() {
 }
 
 #[test]
-fn entries_of_one_call_that_want_the_same_are_judged_in_their_order() {
+fn conflicting_entries_of_one_call_are_decided_in_order() {
     let world = World::new();
     let output = world.import(json!([
         {"username": "alice"},
@@ -849,7 +849,7 @@ fn entries_of_one_call_that_want_the_same_are_judged_in_their_order() {
 }
 
 #[test]
-fn a_password_that_firebase_hashed_is_right_without_the_key_of_the_project() {
+fn firebase_hashes_verify_without_the_signer_key_of_the_project() {
     let world = World::new();
     let user = json!({"username": "alice", "password_hash": FIREBASE});
     let imported = &world.import(json!([user]))[0];
@@ -864,7 +864,7 @@ fn a_password_that_firebase_hashed_is_right_without_the_key_of_the_project() {
 }
 
 #[test]
-fn a_field_that_may_be_left_out_may_be_empty() {
+fn optional_fields_may_be_empty() {
     let world = World::new();
     let user = json!({
         "username": "alice", "password_hash": "", "email": " ", "email_verified": "",
@@ -876,7 +876,7 @@ fn a_field_that_may_be_left_out_may_be_empty() {
 }
 
 #[test]
-fn the_milliseconds_since_1970_say_when_an_account_was_created() {
+fn creation_times_are_accepted_as_milliseconds_since_1970() {
     let world = World::new();
     for (number, at) in [
         json!(1_551_675_967_000_u64),
@@ -913,7 +913,7 @@ fn the_milliseconds_since_1970_say_when_an_account_was_created() {
 }
 
 #[test]
-fn the_value_of_a_field_is_told_unless_it_may_be_a_secret() {
+fn errors_contain_the_invalid_value_unless_it_may_be_a_secret() {
     let world = World::new();
     let long = "x y".repeat(1000);
     for (user, expected) in [

@@ -52,7 +52,7 @@ fn is_bcrypt(cost: &Cost) -> bool {
 }
 
 #[test]
-fn a_cost_goes_with_its_last_account_in_whatever_way_that_leaves_it() {
+fn a_cost_is_removed_with_its_last_account_in_every_way_of_leaving() {
     let log_in: fn(&World, &str) = |world, name| {
         world.log_in(name, OLD).unwrap();
     };
@@ -85,7 +85,7 @@ fn a_cost_goes_with_its_last_account_in_whatever_way_that_leaves_it() {
 }
 
 #[test]
-fn a_change_of_a_password_that_was_imported_leaves_its_cost() {
+fn changing_an_imported_password_removes_its_cost() {
     let world = World::new();
     import(&world, json!([{"username": "a", "password_hash": PBKDF2}]));
     // The login finds no place to hash it once more, and goes well without.
@@ -103,7 +103,7 @@ fn a_change_of_a_password_that_was_imported_leaves_its_cost() {
 }
 
 #[test]
-fn what_is_refused_or_only_tried_counts_nothing() {
+fn refused_imports_dry_runs_and_failed_logins_do_not_count_costs() {
     let world = World::new();
     import(&world, json!([{"username": "a", "password_hash": PBKDF2}]));
     let taken = json!({"users": [
@@ -125,7 +125,7 @@ fn what_is_refused_or_only_tried_counts_nothing() {
 }
 
 #[test]
-fn a_cost_that_goes_leaves_the_names_of_the_others_and_its_place_to_the_next() {
+fn a_removed_cost_leaves_other_unknown_names_unchanged_and_its_place_is_reused() {
     let world = World::new();
     for (name, hash) in [("a", BCRYPT), ("b", PBKDF2), ("c", SCRYPT)] {
         import(&world, json!([{"username": name, "password_hash": hash}]));
@@ -161,7 +161,7 @@ fn a_cost_that_goes_leaves_the_names_of_the_others_and_its_place_to_the_next() {
 }
 
 #[test]
-fn a_cost_that_ours_has_too_stays_when_the_last_imported_one_goes() {
+fn an_imported_cost_equal_to_the_own_cost_is_kept() {
     let mut world = World::new();
     let ours = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$\
                 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -179,7 +179,7 @@ fn a_cost_that_ours_has_too_stays_when_the_last_imported_one_goes() {
 }
 
 #[test]
-fn whatever_makes_a_hash_of_ours_makes_its_cost_known() {
+fn every_operation_that_creates_a_hash_records_its_cost() {
     let make: [fn(&World); 4] = [
         |world| operate(world, "create_service_account", "program"),
         |world| import(world, json!([{"username": "a"}])),
@@ -200,7 +200,7 @@ fn whatever_makes_a_hash_of_ours_makes_its_cost_known() {
 }
 
 #[test]
-fn costs_that_were_stored_before_there_was_a_count_stay() {
+fn costs_stored_without_a_count_are_kept() {
     let world = World::new();
     let record = json!({"costs": [{"pbkdf2-sha256": {"iterations": 1000, "output_length": 32}}]});
     world.tamper(&HashCosts::key(), Some(record.to_string().into_bytes()));
@@ -210,7 +210,7 @@ fn costs_that_were_stored_before_there_was_a_count_stay() {
 }
 
 #[test]
-fn of_two_that_leave_a_cost_at_once_none_is_forgotten() {
+fn concurrent_removals_from_one_cost_are_all_counted() {
     let world = World::new();
     let user = |name: &str| json!({"username": name, "password_hash": PBKDF2});
     import(&world, json!([user("a"), user("b"), user("c")]));

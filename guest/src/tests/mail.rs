@@ -74,7 +74,7 @@ impl World {
 }
 
 #[test]
-fn a_code_to_the_verified_address_resets_the_password_and_ends_all_else() {
+fn a_code_sent_to_the_verified_address_resets_the_password_and_ends_sessions_and_keys() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     let key = json!({"name": "mine"});
@@ -102,7 +102,7 @@ fn a_code_to_the_verified_address_resets_the_password_and_ends_all_else() {
 }
 
 #[test]
-fn a_reset_is_made_at_home_and_makes_strange_where_the_old_password_came_from() {
+fn a_password_reset_trusts_its_own_source_and_no_earlier_ones() {
     let world = World::new();
     world.verified("alice", ALICE);
     let login = |peer: &str, password: &str| {
@@ -125,7 +125,7 @@ fn a_reset_is_made_at_home_and_makes_strange_where_the_old_password_came_from() 
 }
 
 #[test]
-fn a_reset_lets_an_owner_in_who_has_guessed_too_often() {
+fn a_password_reset_lets_a_throttled_owner_log_in() {
     let world = World::new();
     world.verified("alice", ALICE);
     for _ in 0..11 {
@@ -138,7 +138,7 @@ fn a_reset_lets_an_owner_in_who_has_guessed_too_often() {
 }
 
 #[test]
-fn a_code_ends_by_time_and_by_a_newer_one() {
+fn codes_end_by_expiry_and_by_a_newer_code() {
     let world = World::new();
     world.verified("alice", ALICE);
     let first = world.reset_code("alice");
@@ -152,7 +152,7 @@ fn a_code_ends_by_time_and_by_a_newer_one() {
 }
 
 #[test]
-fn a_code_is_good_for_what_it_was_sent_for() {
+fn codes_are_valid_only_for_their_purpose() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     let reset = world.reset_code("alice");
@@ -165,7 +165,7 @@ fn a_code_is_good_for_what_it_was_sent_for() {
 }
 
 #[test]
-fn what_changes_the_password_or_the_address_ends_all_codes() {
+fn changes_of_password_address_or_status_end_all_codes() {
     let change_password = |world: &World, tokens: &Value| {
         let input = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
         world.ask(tokens, "change_password", input).unwrap();
@@ -200,7 +200,7 @@ fn what_changes_the_password_or_the_address_ends_all_codes() {
 }
 
 #[test]
-fn an_address_is_verified_and_changed_only_by_who_reads_it() {
+fn only_a_reader_of_the_mailbox_can_verify_or_change_to_an_address() {
     let world = World::new();
     let tokens = world.with_email("alice", ALICE);
     assert_eq!(world.shown("alice")["email_verified"], false);
@@ -247,7 +247,7 @@ fn an_address_is_verified_and_changed_only_by_who_reads_it() {
 }
 
 #[test]
-fn an_unverified_address_resets_nothing_and_blocks_nobody() {
+fn an_unverified_address_cannot_reset_a_password_or_block_another_account() {
     let world = World::new();
     world.with_email("mallory", ALICE);
     world.verified("alice", "ALICE@example.com");
@@ -268,7 +268,7 @@ fn an_unverified_address_resets_nothing_and_blocks_nobody() {
 }
 
 #[test]
-fn a_verified_address_is_one_accounts() {
+fn a_verified_address_belongs_to_one_account() {
     let world = World::new();
     world.verified("alice", ALICE);
     let tokens = world.with_email("bob", "ALICE@example.com");
@@ -288,7 +288,7 @@ fn a_verified_address_is_one_accounts() {
 }
 
 #[test]
-fn a_code_for_an_address_is_good_for_nobody_but_the_account_that_asked_while_logged_in() {
+fn email_change_codes_are_valid_only_in_a_live_session_of_the_requesting_account() {
     let world = World::new();
     let thief = world.verified("alice", ALICE);
     let change = json!({"email": "mallory@example.com"});
@@ -309,7 +309,7 @@ fn a_code_for_an_address_is_good_for_nobody_but_the_account_that_asked_while_log
 }
 
 #[test]
-fn a_code_that_names_what_is_no_account_touches_no_trail_that_is_there() {
+fn codes_of_unknown_accounts_add_nothing_to_existing_audit_trails() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     let rotate = || {
@@ -351,7 +351,7 @@ fn a_code_that_names_what_is_no_account_touches_no_trail_that_is_there() {
 }
 
 #[test]
-fn a_request_answers_alike_and_with_the_same_work_whoever_it_is_for() {
+fn password_reset_requests_for_all_kinds_of_accounts_return_the_same_with_the_same_work() {
     let world = World::new();
     world.verified("known", "known@example.com");
     world.with_email("unverified", "unverified@example.com");
@@ -386,7 +386,7 @@ fn a_request_answers_alike_and_with_the_same_work_whoever_it_is_for() {
 }
 
 #[test]
-fn the_spellings_of_one_domain_are_one_address_which_gets_mail() {
+fn spellings_of_the_same_domain_are_one_deliverable_address() {
     let world = World::new();
     let form = "Info@xn--mller-kva.example";
     let tokens = world.with_email("alice", "Info@M\u{fc}ller.example");
@@ -422,7 +422,7 @@ fn the_spellings_of_one_domain_are_one_address_which_gets_mail() {
 }
 
 #[test]
-fn an_account_whose_stored_address_is_not_taken_any_more_goes_on_and_gets_no_mail() {
+fn accounts_whose_stored_address_is_no_longer_accepted_work_but_get_no_mail() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     let old = "a..b@example.com";
@@ -448,7 +448,7 @@ fn an_account_whose_stored_address_is_not_taken_any_more_goes_on_and_gets_no_mai
 }
 
 #[test]
-fn a_mailbox_is_not_filled_by_who_knows_its_address() {
+fn messages_to_one_mailbox_are_limited() {
     let world = World::new();
     world.verified("alice", ALICE);
     for _ in 0..6 {
@@ -494,7 +494,7 @@ fn a_mailbox_is_not_filled_by_who_knows_its_address() {
 }
 
 #[test]
-fn requests_are_throttled_by_name_and_by_source_for_names_that_exist_and_others_alike() {
+fn requests_are_throttled_by_name_and_by_source_for_known_and_unknown_names_alike() {
     for name in ["alice", "nobody"] {
         let world = World::new();
         world.verified("alice", ALICE);
@@ -511,7 +511,7 @@ fn requests_are_throttled_by_name_and_by_source_for_names_that_exist_and_others_
 }
 
 #[test]
-fn an_invalid_code_says_one_thing_and_is_a_failure_of_its_source() {
+fn all_invalid_codes_get_the_same_error_and_count_against_their_source() {
     let world = World::new();
     world.verified("alice", ALICE);
     let used = world.reset_code("alice");
@@ -542,7 +542,7 @@ fn an_invalid_code_says_one_thing_and_is_a_failure_of_its_source() {
 }
 
 #[test]
-fn an_administrator_makes_a_user_reset_their_password_and_never_sees_the_code() {
+fn administrators_can_force_a_password_reset_without_seeing_the_code() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     let without = world.with_email("bob", "bob@example.com");
@@ -573,7 +573,7 @@ fn an_administrator_makes_a_user_reset_their_password_and_never_sees_the_code() 
 }
 
 #[test]
-fn a_full_queue_is_told_to_owners_and_to_nobody_else() {
+fn a_full_mail_queue_is_reported_only_to_authenticated_owners() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     world.outbox_is_full.set(true);
@@ -590,7 +590,7 @@ fn a_full_queue_is_told_to_owners_and_to_nobody_else() {
 }
 
 #[test]
-fn no_code_is_in_the_store_the_audit_trail_or_an_answer() {
+fn codes_never_appear_in_the_store_the_audit_trail_or_responses() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     let change = json!({"email": "new@example.com"});
@@ -617,7 +617,7 @@ fn no_code_is_in_the_store_the_audit_trail_or_an_answer() {
 }
 
 #[test]
-fn a_session_that_is_stale_changes_no_address() {
+fn address_changes_require_a_recent_login() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     world.pass(5 * 60 + 1);
@@ -628,7 +628,7 @@ fn a_session_that_is_stale_changes_no_address() {
 }
 
 #[test]
-fn an_owner_is_told_when_the_password_comes_from_somewhere_new() {
+fn owners_are_notified_of_logins_from_new_sources() {
     let world = World::new();
     world.verified("alice", ALICE);
     let credentials = json!({"username": "alice", "password": PASSWORD});

@@ -100,7 +100,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_component_does_what_the_model_says(
+    fn the_component_behaves_like_the_model(
         steps in prop::collection::vec(step(), 1..50),
     ) {
         let mut both = Both::default();

@@ -282,7 +282,7 @@ fn choose(world: &World, choices: &[Option<prop::sample::Index>]) -> (Value, boo
 
 proptest! {
     #[test]
-    fn the_oracle_takes_what_we_issue_and_reads_the_same_in_it(
+    fn the_oracle_accepts_our_tokens_and_reads_the_same_claims(
         username in "[a-z][a-z0-9._-]{0,30}|[а-я]{1,20}|[一-丟]{1,20}",
         issuer in "[!-~]{1,60}|\\PC{1,40}",
         audience in "[!-~]{1,60}|\\PC{1,40}",
@@ -305,7 +305,7 @@ proptest! {
     }
 
     #[test]
-    fn what_the_oracle_makes_we_take_if_and_only_if_its_claims_are_good(choices in choices()) {
+    fn tokens_of_the_oracle_are_accepted_exactly_when_their_claims_are_valid(choices in choices()) {
         let world = world();
         let (claims, good) = choose(&world, &choices);
         let key = EncodingKey::from_secret(&key(&world));
@@ -320,7 +320,7 @@ proptest! {
     }
 
     #[test]
-    fn a_token_with_any_byte_changed_is_neither_ours_nor_the_oracles(
+    fn tokens_with_any_byte_changed_are_rejected_by_both(
         at in any::<prop::sample::Index>(),
         byte in 0..128_u8,
     ) {
@@ -337,7 +337,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_put_in_or_taken_out_make_no_token(
+    fn tokens_with_bytes_inserted_or_removed_are_rejected_by_both(
         at in any::<prop::sample::Index>(),
         removed in 0..4_usize,
         put_in in "[A-Za-z0-9_=.+/ \\-\\n]{0,4}",
@@ -356,7 +356,7 @@ proptest! {
 
 /// Each is a good signature under our own key over good claims.
 #[test]
-fn of_these_headers_we_take_none_and_the_oracle_only_what_it_leaves_to_its_caller() {
+fn invalid_headers_are_rejected_and_the_oracle_accepts_only_known_exceptions() {
     let world = world();
     let claims = claims(&world).to_string();
     let good = r#"{"alg":"HS256","typ":"at+jwt","kid":"0123456789abcdef0123456789abcdef"}"#;
@@ -437,7 +437,7 @@ fn of_these_headers_we_take_none_and_the_oracle_only_what_it_leaves_to_its_calle
 /// The same claim twice is for each parser another claim (RFC 8725 section 2.7);
 /// we read neither.
 #[test]
-fn a_claim_that_is_there_twice_makes_no_token_of_ours() {
+fn tokens_with_a_duplicate_claim_are_rejected() {
     let world = world();
     let header = r#"{"alg":"HS256","typ":"at+jwt","kid":"0123456789abcdef0123456789abcdef"}"#;
     let claims = claims(&world);
@@ -459,7 +459,7 @@ fn a_claim_that_is_there_twice_makes_no_token_of_ours() {
 
 /// RFC 7519 section 7.2: neither part is anything but an object.
 #[test]
-fn a_list_of_the_right_values_is_not_the_claims() {
+fn claims_in_the_form_of_a_list_are_rejected() {
     let world = world();
     let header = r#"{"alg":"HS256","typ":"at+jwt","kid":"0123456789abcdef0123456789abcdef"}"#;
     let claims = claims(&world);

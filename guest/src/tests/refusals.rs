@@ -52,7 +52,7 @@ fn details(world: &World) -> Vec<Value> {
 }
 
 #[test]
-fn of_many_refusals_within_the_hour_some_are_recorded_and_how_many_there_were() {
+fn many_refusals_within_an_hour_are_summed_up_in_few_records() {
     let world = World::new();
     world.alice();
     let mut stranger = Stranger {
@@ -81,7 +81,7 @@ fn of_many_refusals_within_the_hour_some_are_recorded_and_how_many_there_were() 
 }
 
 #[test]
-fn one_kind_of_refusal_does_not_hide_another() {
+fn refusals_of_one_kind_do_not_hide_another_kind() {
     let world = World::new();
     world.alice();
     let mut stranger = Stranger {
@@ -98,7 +98,7 @@ fn one_kind_of_refusal_does_not_hide_another() {
 }
 
 #[test]
-fn refusals_are_the_same_work_for_an_account_and_for_nobody() {
+fn refusals_do_the_same_work_for_known_and_unknown_accounts() {
     let work = |user_id: fn(&World) -> Id| {
         let world = World::new();
         world.alice();
@@ -119,7 +119,7 @@ fn refusals_are_the_same_work_for_an_account_and_for_nobody() {
 }
 
 #[test]
-fn who_has_the_password_alone_does_not_fill_the_chain_either() {
+fn wrong_second_factors_after_a_right_password_do_not_fill_the_chain() {
     let world = World::new();
     let tokens = world.alice();
     let own = json!({"access_token": tokens["access_token"]});

