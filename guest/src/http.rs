@@ -293,7 +293,7 @@ mod tests {
         ] {
             assert_eq!(asked(query), None, "{query}");
         }
-        // None of these is a permission that anybody can have.
+        // None of these can be granted to an account.
         for (query, expected) in [
             ("permission=a+b", "a b"),
             ("permission=a;permission=b", "a;permission=b"),

@@ -250,7 +250,7 @@ mod tests {
                 else {
                     continue;
                 };
-                // As callers see it.
+                // The texts that callers see.
                 let (_, expected) = mismatch.problem.rsplit_once(", expected ").unwrap();
                 let found = rust.iter().find(|word| expected.contains(*word));
                 assert_eq!(found, None, "{field} {value}: {}", mismatch.problem);

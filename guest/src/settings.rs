@@ -340,7 +340,7 @@ mod tests {
         assert!(read("USER_AUTH_ACCESS_TOKEN_TTL_SECONDS", "15m").is_err());
         assert!(read("USER_AUTH_ISSUER", "").is_err());
         assert!(read("USER_AUTH_CODE_TTL_SECONDS", "601").is_err());
-        // A typing error must not switch a protection off.
+        // A typing error must not disable a protection.
         assert!(read("USER_AUTH_REQUIRE_API_KEY", "yes").is_err());
         assert!(read("USER_AUTH_MCP_TOOL_ERRORS", "results").is_err());
     }

@@ -101,7 +101,7 @@ mod tests {
     use super::{SCHEMAS, all, of, shape};
     use crate::operations::TABLE;
 
-    /// The file as the build script reads it.
+    /// The file in the form in which the build script reads it.
     const FILE: &str = include_str!("schemas.jsonl");
 
     #[test]

@@ -1,4 +1,4 @@
-//! What owners do with their own accounts.
+//! Operations of owners on their own accounts.
 
 use serde_json::{Value, json};
 

@@ -14,8 +14,8 @@ use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// The operations of this file that take a permission, with an input that would
-/// do, and the permission.
+/// Returns the operations of this file that require a permission, each with a valid input
+/// and the permission.
 fn guarded() -> Vec<(&'static str, Value, &'static str)> {
     vec![
         (
@@ -98,7 +98,7 @@ impl World {
         self.run("login", credentials).unwrap()
     }
 
-    /// Registers a user with one role of these permissions, and logs them in.
+    /// Registers a user with a role that has these permissions, and logs the user in.
     fn user(&self, username: &str, permissions: &[&str]) -> Value {
         let credentials = json!({"username": username, "password": PASSWORD});
         self.run("register", credentials).unwrap();
@@ -124,7 +124,7 @@ impl World {
             .unwrap()
     }
 
-    /// What a login answers, but for the time.
+    /// Returns the error of a failed login without its time.
     fn refusal(&self, username: &str, password: &str) -> Value {
         let input = json!({"username": username, "password": password});
         let error = operations::invoke("login", input, &self.context()).unwrap_err();
@@ -235,9 +235,9 @@ fn roles_with_more_than_the_callers_permissions_cannot_be_defined() {
         let answer = define("clerk", &["billing:read", beyond]);
         assert_eq!(answer, Err(-32002), "{beyond}");
     }
-    // Nor the one that they have.
+    // Nor can their own role be extended.
     assert_eq!(define("role-of-manager", &["*"]), Err(-32002));
-    // Nor do they take from one that has more than they.
+    // Roles with more permissions than the caller's cannot be reduced or deleted either.
     let input = json!({"role": "auditor", "permissions": ["user-auth:audit:read"]});
     world.operator("define_role", input).unwrap();
     assert_eq!(define("auditor", &[]), Err(-32002));
@@ -262,7 +262,8 @@ fn roles_with_more_than_the_callers_permissions_cannot_be_assigned_or_revoked() 
         ("assign_role", "manager", "role-of-bob", Err(-32002)),
         ("revoke_role", "root", "admin", Err(-32002)),
         ("revoke_role", "bob", "role-of-bob", Err(-32002)),
-        // Nor a role of their own to or from a user who may do more.
+        // Roles within the caller's permissions cannot be changed on more privileged
+        // users.
         ("assign_role", "root", "clerk", Err(-32002)),
         ("assign_role", "bob", "clerk", Err(-32002)),
         ("revoke_role", "bob", "clerk", Err(-32002)),
@@ -311,7 +312,7 @@ fn replacing_or_deleting_a_role_affects_its_users_at_once() {
     world.operator("delete_role", input.clone()).unwrap();
     assert!(!may());
     assert_eq!(world.operator("delete_role", input), Err(-32000));
-    // What is left of it can be taken away.
+    // The assignment of a deleted role can still be revoked.
     let input = json!({"username": "bob", "role": "role-of-bob"});
     let left = world.operator("revoke_role", input.clone()).unwrap();
     assert_eq!(left["roles"], json!([]));
@@ -418,22 +419,22 @@ fn permissions_are_checked_for_the_owner_of_the_token_or_else_for_the_caller() {
     let token = &bob["access_token"];
     let yes = json!({"allowed": true, "sub": bobs_id});
     let no = json!({"allowed": false, "sub": bobs_id});
-    let nobody = json!({"allowed": false});
+    let no_subject = json!({"allowed": false});
 
     let input = json!({"permission": "billing:read", "token": token});
     assert_eq!(check(Principal::Anonymous, input.clone()), yes);
     let other = json!({"permission": "sales:read", "token": token});
     assert_eq!(check(Principal::Anonymous, other.clone()), no);
-    // It is the token that counts, not who asks.
+    // The token decides, not the caller.
     assert_eq!(check(Principal::Operator, other), no);
     for token in ["", "a.b.c", bob["refresh_token"].as_str().unwrap()] {
         let input = json!({"permission": "billing:read", "token": token});
-        assert_eq!(check(Principal::Operator, input), nobody);
+        assert_eq!(check(Principal::Operator, input), no_subject);
     }
 
     let own = json!({"permission": "billing:read"});
     assert_eq!(check(bearer(&bob), own.clone()), yes);
-    assert_eq!(check(Principal::Anonymous, own.clone()), nobody);
+    assert_eq!(check(Principal::Anonymous, own.clone()), no_subject);
     assert_eq!(
         check(Principal::Operator, own.clone()),
         json!({"allowed": true})
@@ -443,13 +444,13 @@ fn permissions_are_checked_for_the_owner_of_the_token_or_else_for_the_caller() {
     let write = json!({"permission": "billing:write"});
     assert_eq!(check(key, write), yes);
     let made_up = Principal::ApiKey(Secret::new("uak_made_up".to_owned()));
-    assert_eq!(check(made_up, own.clone()), nobody);
+    assert_eq!(check(made_up, own.clone()), no_subject);
 
     world
         .operator("disable_user", json!({"username": "bob"}))
         .unwrap();
-    assert_eq!(check(Principal::Anonymous, input), nobody);
-    assert_eq!(check(bearer(&bob), own), nobody);
+    assert_eq!(check(Principal::Anonymous, input), no_subject);
+    assert_eq!(check(bearer(&bob), own), no_subject);
 }
 
 #[test]
@@ -509,7 +510,7 @@ fn explaining_permissions_of_other_users_requires_a_permission_and_of_oneself_no
         assert_eq!(explain(own).unwrap()["user_id"], own_id);
     }
     let carols_id = world.get_user("carol")["user_id"].clone();
-    // Whether somebody is there is not told either.
+    // The refusal does not reveal whether the user exists.
     for other in [
         json!({"username": "carol"}),
         json!({"username": "nobody"}),
@@ -554,7 +555,8 @@ fn pages_of_users_are_complete_and_without_duplicates() {
             names.extend(users.iter().map(|user| user["username"].to_string()));
             after = answer["next"].clone();
             if after.is_null() {
-                // A page that is full does not know of those that do not match.
+                // A full page is followed by another one even if no remaining name
+                // matches.
                 assert!(
                     page == pages || page == pages + 1,
                     "{search:?} {limit}: {page}"
@@ -573,8 +575,8 @@ fn pages_of_users_are_complete_and_without_duplicates() {
     }
 }
 
-/// Adds users of these names, with the account of `template`: to register them all
-/// would take long.
+/// Adds users with these names and the account of `template`: registering them all would
+/// take long.
 fn add_copies(world: &World, names: impl Iterator<Item = String>) {
     let template = world.dump("account/");
     let template: Value = serde_json::from_str(&template).unwrap();
@@ -618,7 +620,7 @@ fn a_search_continues_until_the_page_is_full_or_all_names_are_searched() {
 fn one_search_call_examines_100_000_names_and_returns_a_cursor() {
     let world = World::new();
     world.user("template", &[]);
-    // Their records come before that of the name that is looked for.
+    // Their records sort before that of the searched name.
     add_copies(&world, (0..100_000).map(|number| format!("a{number}")));
     let page = world.operator("list_users", json!({"search": "template"}));
     let page = page.unwrap();
@@ -860,7 +862,7 @@ fn deleting_a_user_releases_the_name_and_its_tokens_stay_invalid() {
     let input = json!({"refresh_token": old["refresh_token"]});
     assert_eq!(world.run("refresh_token", input), Err(-32001));
     assert_eq!(world.run_as(key, "list_users", json!({})), Err(-32001));
-    // What happened to the account is still known.
+    // The audit trail of the deleted account is kept.
     let chain = world.dump(&format!("audit/{}/", old_id.as_str().unwrap()));
     assert!(chain.contains("\"register\"") && chain.contains("\"delete_user\""));
 }
@@ -872,7 +874,7 @@ fn fields_that_callers_may_not_set_are_refused() {
     world.user("alice", &[]);
     let clerk = json!({"role": "clerk", "permissions": []});
     world.operator("define_role", clerk).unwrap();
-    // Without the field all of them go well.
+    // Without the additional field, all of these calls succeed.
     for (operation, mut input, _) in guarded() {
         for field in ["roles", "status", "session_epoch", "built_in", "actor"] {
             input[field] = json!("admin");

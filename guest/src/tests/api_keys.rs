@@ -1,4 +1,4 @@
-//! API keys and service accounts, and what other services ask about tokens.
+//! API keys, service accounts, and the operations with which other services check tokens.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -38,7 +38,7 @@ fn operator(world: &World, operation: &str, input: Value) -> Value {
     answer.unwrap()
 }
 
-/// Registers a user with these permissions, and logs them in.
+/// Registers a user with these permissions, and logs the user in.
 fn user(world: &World, username: &str, permissions: &[&str]) -> Value {
     let credentials = json!({"username": username, "password": PASSWORD});
     let registered = world.run("register", credentials.clone()).unwrap();
@@ -62,7 +62,7 @@ fn create(world: &World, tokens: &Value, scopes: &[&str]) -> Value {
     answer.unwrap()
 }
 
-/// An operation that takes a permission, tried with a key.
+/// Calls an operation that requires a permission, with the key.
 fn try_key(world: &World, key: &Value) -> Answer {
     world.run_as(holder(key), "list_roles", json!({}))
 }
@@ -81,7 +81,7 @@ fn revoke(world: &World, token: &Value) -> Value {
     answer.unwrap()
 }
 
-/// The failure without its time.
+/// Returns the error without its time.
 fn failure(world: &World, principal: Principal, operation: &str, input: Value) -> Value {
     let caller = Caller {
         principal,
@@ -307,8 +307,8 @@ fn creating_keys_for_other_accounts_requires_the_permission() {
             .run_as(Principal::Operator, "create_api_key", input)
             .is_ok()
     );
-    let nobody = json!({"name": "ci"});
-    let answer = world.run_as(Principal::Operator, "create_api_key", nobody);
+    let without_owner = json!({"name": "ci"});
+    let answer = world.run_as(Principal::Operator, "create_api_key", without_owner);
     assert_eq!(answer, Err(-32000), "the operator has no account");
 }
 
@@ -429,7 +429,7 @@ fn keys_with_any_character_changed_are_refused() {
     }
 }
 
-/// Counts what is asked of the store, and lets something happen meanwhile.
+/// Counts the calls of the store, and runs a hook before the first scan.
 struct Watched<'a> {
     world: &'a World,
     calls: Cell<u32>,
@@ -518,7 +518,7 @@ fn no_key_is_created_when_the_session_ends_meanwhile() {
     assert_eq!(world.dump("api-key/"), "");
 }
 
-/// Whether each of these keys is good.
+/// Reports for each of these keys whether it is valid.
 fn are_good(world: &World, keys: &[&Value]) -> Vec<bool> {
     let is_good = |key: &&Value| {
         let secret = key["api_key"].as_str().unwrap();
@@ -544,7 +544,8 @@ fn keys_of_a_stolen_session_end_when_the_owner_changes_the_password() {
         let login = || world.run("login", credentials.clone()).unwrap();
         let stolen = login();
         let made = create(&world, &stolen, &[KEYS_WRITE]);
-        // A key makes another, and a session of which nothing is left a third.
+        // The key creates another key, and a session that is ended right afterwards
+        // creates a third.
         let made_by_it = world.run_as(holder(&made), "create_api_key", json!({"name": "ci"}));
         let made_by_it = made_by_it.unwrap();
         let gone = login();
@@ -596,7 +597,7 @@ fn long_standing_keys_survive_the_end_of_other_sessions() {
     world.pass(30 * 24 * 60 * 60 + 1);
     let credentials = json!({"username": "alice", "password": PASSWORD});
     let session = world.run("login", credentials).unwrap();
-    // It was made long ago, by whom it renews itself now.
+    // The key is old, and now rotates itself.
     let input = json!({"key_id": old["key_id"]});
     let renewed = world.run_as(holder(&old), "rotate_api_key", input);
     let renewed = renewed.unwrap();
@@ -908,7 +909,8 @@ fn revoking_an_unknown_token_succeeds_and_changes_nothing() {
     }
 }
 
-/// A world that asks every caller for a key, one that is good, and its number.
+/// Returns a world that requires an API key of every caller, the secret of a valid key,
+/// and the response that created the key.
 fn closed_world() -> (World, String, Value) {
     let mut world = World::new();
     let account = operator(

@@ -1,4 +1,4 @@
-//! The audit trail: who reads it, and what happens to it behind our back.
+//! The audit trail: who can read it, and how manipulations of the store are detected.
 
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ fn auditor(world: &World) -> Value {
     tokens
 }
 
-/// A world in which so many times five or six things happened to alice.
+/// Returns a world in which five or six events happened to alice in each of these rounds.
 fn busy(rounds: usize) -> (World, Value) {
     let world = World::new();
     let alice = user(&world, "alice");
@@ -43,7 +43,7 @@ fn busy(rounds: usize) -> (World, Value) {
         world.pass(1);
         let login = json!({"username": "alice", "password": PASSWORD});
         let tokens = world.run("login", login).unwrap();
-        // A hundred of them would close the source.
+        // A hundred failures would block the source.
         if round % 2 == 0 {
             let wrong = json!({"username": "alice", "password": "a wrong one"});
             assert_eq!(world.run("login", wrong), Err(-32001));
@@ -76,7 +76,7 @@ fn length(world: &World, user: &Value) -> u64 {
     head["seq"].as_u64().unwrap()
 }
 
-/// Follows the pages: how many records were looked at, and what was broken.
+/// Follows all pages. Returns the number of examined records and the reported break.
 fn verify(world: &World, user: &Value) -> (u64, Value) {
     let mut input = json!({"user_id": user["user_id"]});
     let mut examined = 0;
@@ -158,7 +158,7 @@ fn swapped_records_are_detected_and_identified() {
     world.tamper(&first, records.1.clone());
     world.tamper(&second, records.0.clone());
     assert_eq!(verify(&world, &alice).1, broken(100, "reordered"));
-    // Whoever closes the gap that a record left moves all that come after.
+    // Closing the gap of a deleted record moves all later records.
     world.tamper(&first, records.1);
     world.tamper(&second, None);
     assert_eq!(verify(&world, &alice).1, broken(100, "reordered"));
@@ -177,7 +177,7 @@ fn records_of_other_chains_are_reported_as_reordered() {
 
 #[test]
 fn records_of_another_history_are_reported_as_unlinked() {
-    // The same ids and keys, and one second that differs.
+    // The ids and keys are the same, and the time differs by one second.
     let (world, alice) = busy(3);
     let other = World::new();
     other.pass(1);
@@ -243,15 +243,15 @@ fn owners_and_auditors_can_verify_a_chain() {
         assert_eq!(verify(&auditor, input.clone()), Ok(intact.clone()));
         assert_eq!(verify(&mallory, input), Err(-32002));
     }
-    let nobody = json!({"username": "nobody"});
+    let unknown = json!({"username": "nobody"});
     assert_eq!(
-        verify(&mallory, nobody.clone()),
+        verify(&mallory, unknown.clone()),
         Err(-32002),
         "as for alice"
     );
-    assert_eq!(verify(&auditor, nobody), Err(-32000));
-    let nobody = json!({"user_id": "0123456789abcdef".repeat(2)});
-    assert_eq!(verify(&auditor, nobody), Err(-32000));
+    assert_eq!(verify(&auditor, unknown), Err(-32000));
+    let unknown = json!({"user_id": "0123456789abcdef".repeat(2)});
+    assert_eq!(verify(&auditor, unknown), Err(-32000));
     let half = json!({"after_seq": 3});
     assert_eq!(verify(&alice, half), Err(-32000));
     assert_eq!(
@@ -291,7 +291,7 @@ fn owners_can_read_only_their_own_trail() {
     ] {
         assert_eq!(query(&world, &mallory, input), Err(-32002));
     }
-    // A cursor leads nowhere that one may not go.
+    // A cursor into the trail of another user gives no access to it.
     let cursor = format!("{}/{:012}", alice["user_id"].as_str().unwrap(), 1);
     let records = query(&world, &mallory, json!({"after": cursor})).unwrap();
     assert!(

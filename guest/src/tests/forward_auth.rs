@@ -1,4 +1,4 @@
-//! What reverse proxies are told.
+//! Checks of forward authentication, as reverse proxies request them.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Nobody has power over who may do more than they, or over themselves: not in a
-//! race either.
+//! Administrators cannot act on more privileged users or on themselves, not even in a
+//! race.
 
 use std::cell::Cell;
 
@@ -30,7 +30,7 @@ fn operator(world: &World, operation: &str, input: Value) -> Value {
     answer.unwrap()
 }
 
-/// Registers a user with one role, and logs them in.
+/// Registers a user with one role, and logs the user in.
 fn user(world: &World, username: &str, permissions: &[&str]) -> Value {
     let credentials = json!({"username": username, "password": PASSWORD});
     let registered = world.run("register", credentials.clone()).unwrap();
@@ -54,7 +54,7 @@ fn create(world: &World, tokens: &Value, scopes: &[&str]) -> Value {
     answer.unwrap()
 }
 
-/// All that can be done with the keys of an account, the most harmless first.
+/// Returns every operation on the keys of an account, the most harmless first.
 fn done_with_keys_of(user: &Value, key: &Value) -> [(&'static str, Value); 4] {
     let key_id = json!({"key_id": key["key_id"]});
     [
@@ -68,7 +68,7 @@ fn done_with_keys_of(user: &Value, key: &Value) -> [(&'static str, Value); 4] {
     ]
 }
 
-/// A store to which something happens just before the first commit.
+/// A store that runs a hook just before the first commit.
 struct Meanwhile<'a> {
     world: &'a World,
     happens: Cell<Option<&'a dyn Fn()>>,
@@ -95,7 +95,7 @@ impl Store for Meanwhile<'_> {
     }
 }
 
-/// Runs an operation that is overtaken by something.
+/// Runs an operation that is overtaken by `happens`.
 fn run_while(
     world: &World,
     happens: &dyn Fn(),
@@ -219,7 +219,7 @@ fn a_limited_key_cannot_change_its_own_account() {
     let answer = world.run_as(holder(&little), "assign_role", input.clone());
     assert_eq!(answer, Err(-32002));
     assert!(world.run_as(bearer(&root), "assign_role", input).is_ok());
-    // It does not take the last places for keys either.
+    // The key cannot use up the last places for keys of its account either.
     let make = |principal| world.run_as(principal, "create_api_key", json!({"name": "ci"}));
     let made = (0..100).take_while(|_| make(holder(&little)).is_ok());
     assert_eq!(made.count(), 89, "with itself 90");
@@ -253,7 +253,7 @@ fn less_privileged_administrators_cannot_exhaust_the_roles_or_the_scope_of_an_ac
         assert_eq!(answer, Err(-32002));
     }
     assert_eq!(scope(), "self billing:* user-auth:*");
-    // Nor by a role that root has.
+    // A large role that root does have does not fill the scope either.
     assign(&world, "root", "junk-0");
     assert_eq!(
         scope(),

@@ -1,4 +1,4 @@
-//! Users of other systems, and the password hashes that they bring.
+//! Import of users of other systems, and of their password hashes.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,8 @@ use crate::testing::World;
 use crate::types::secret::Secret;
 
 const PASSWORD: &str = "an old password";
-/// Made by crypt(3), Python's hashlib and argon2-cffi; of `PASSWORD` in each form that is known.
+/// Hashes of `PASSWORD` in each supported format, made by crypt(3), Python's hashlib and
+/// argon2-cffi.
 const HASHES: [&str; 22] = [
     BCRYPT,
     "bcrypt$$2b$04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES",
@@ -55,7 +56,7 @@ impl World {
         serde_json::from_value(output["users"].take()).unwrap()
     }
 
-    /// Imports one user; gives the status.
+    /// Imports one user and returns the status.
     fn import_one(&self, user: Value) -> String {
         self.import(json!([user]))[0]["status"]
             .as_str()
@@ -63,14 +64,14 @@ impl World {
             .to_owned()
     }
 
-    /// What a login with a wrong password hashed with.
+    /// Returns the functions and costs with which a login with a wrong password hashes.
     fn hashed_with(&self, username: &str) -> Vec<String> {
         self.hashes.take();
         assert_eq!(self.log_in(username, "a wrong password"), Err(-32001));
         self.hashes.take()
     }
 
-    /// Imports somebody under the session of another.
+    /// Imports a user with the session of another user.
     fn import_as(&self, tokens: &Value, user: Value) -> Value {
         let token = tokens["access_token"].as_str().unwrap().to_owned();
         let caller = Principal::AccessToken(Secret::new(token));
@@ -134,7 +135,7 @@ fn foreign_hashes_are_not_stored_as_they_were_imported() {
     let everything = world.dump("");
     assert!(everything.contains("alice") && everything.contains("pbkdf2"));
     assert!(!everything.contains("Wouwm4jjZQ22hqOuXm7hYyUGS9chvQzyOp/9TORxN80"));
-    // Nor as the numbers of its bytes.
+    // Nor does the store contain the hash as a list of numbers.
     assert!(!everything.contains("90,139,176,155"));
 }
 
@@ -288,11 +289,11 @@ fn excessive_costs_and_invalid_hashes_are_refused_and_not_echoed() {
             "{output}"
         );
     }
-    assert_eq!(world.dump("account/"), "", "nobody was imported");
+    assert_eq!(world.dump("account/"), "", "no user was imported");
     assert!(world.hashes.take().is_empty(), "nothing was hashed");
 }
 
-/// What a fuzzer would find first.
+/// Makes the changes that a fuzzer would find first.
 #[test]
 fn no_text_makes_the_hash_parser_panic_or_accept_excessive_costs() {
     let mut tried = 0;
@@ -389,7 +390,7 @@ fn logins_to_unknown_names_do_the_work_of_an_existing_kind_of_account() {
     .into();
     assert_eq!(kinds, expected.iter().collect());
     assert_eq!(work(&world), first, "each name always takes the same");
-    // As the accounts themselves do.
+    // Existing accounts hash with their own costs as well.
     assert_eq!(world.hashed_with("a"), ["bcrypt 4"]);
     assert_eq!(world.hashed_with("c"), ["scrypt 10"]);
 }
@@ -457,10 +458,10 @@ fn a_new_cost_changes_only_its_share_of_unknown_names() {
     let of = |costs: u32| -> Vec<Option<Cost>> {
         let costs: Vec<Cost> = (0..costs).map(|cost| Cost::Bcrypt { cost }).collect();
         let known: HashCosts = serde_json::from_value(json!({"costs": costs})).unwrap();
-        let nobody =
+        let unknown =
             |number: u32| UnknownAccount::new("username", &number.to_string(), &world.ports());
         (0..1000)
-            .map(|number| known.decoy_for(nobody(number).unwrap()))
+            .map(|number| known.decoy_for(unknown(number).unwrap()))
             .collect()
     };
     for costs in [0, 1, 3, 9] {
@@ -564,7 +565,8 @@ fn repeated_imports_change_nothing_and_take_over_no_account() {
     let before = world.dump("account/");
     assert_eq!(world.import_one(bob.clone()), "unchanged");
     assert_eq!(world.dump("account/"), before);
-    // Also when the owner has logged in since, and has another password.
+    // The outcome is the same after the owner has logged in and the hash has been
+    // replaced.
     world.log_in("bob", PASSWORD).unwrap();
     assert_eq!(world.import_one(bob), "unchanged");
     let other = json!({"username": "bob", "password_hash": HASHES[2]});
@@ -799,7 +801,7 @@ fn only_the_entry_that_lost_a_race_is_refused() {
         let name = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(name);
         format!("username/{name}")
     };
-    // Somebody takes the name between the look-up and the commit.
+    // Another user takes the name between the look-up and the commit.
     let record = world.stored(&key("other")).unwrap();
     world.overtaken_by.replace(vec![(key("user5"), record)]);
     let users: Vec<Value> = (0..16)

@@ -1,4 +1,5 @@
-//! Kinds and costs of password hashes come with accounts, and go with the last of them.
+//! The recorded kinds and costs of password hashes: they are added with the accounts that
+//! have them, and removed with the last of these accounts.
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use crate::domain::credentials::foreign_hash::Cost;
 use crate::domain::credentials::hash_costs::HashCosts;
 use crate::testing::World;
 
-/// Of `an old password`, made by crypt(3) and Python's hashlib.
+/// Hashes of `an old password`, made by crypt(3) and Python's hashlib.
 const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES";
 const PBKDF2: &str =
     "$pbkdf2-sha256$i=1000$yMnKy8zNzs/Q0dLT1NXW1w$K3LXKeEJP6GsAdhJUdFARMbOn5WLfdqclOBZscdAGMQ";
@@ -29,13 +30,14 @@ fn operate(world: &World, operation: &str, username: &str) {
     world.run_as(Principal::Operator, operation, input).unwrap();
 }
 
-/// The costs of names without an account.
+/// Returns the costs for names without an account.
 fn costs(world: &World) -> Vec<Option<Cost>> {
     let known = HashCosts::read(&world.ports()).unwrap();
-    let nobody = |number: u32| UnknownAccount::new("username", &number.to_string(), &world.ports());
+    let unknown =
+        |number: u32| UnknownAccount::new("username", &number.to_string(), &world.ports());
     let names = 0..500;
     names
-        .map(|number| known.decoy_for(nobody(number).unwrap()))
+        .map(|number| known.decoy_for(unknown(number).unwrap()))
         .collect()
 }
 
@@ -88,7 +90,7 @@ fn a_cost_is_removed_with_its_last_account_in_every_way_of_leaving() {
 fn changing_an_imported_password_removes_its_cost() {
     let world = World::new();
     import(&world, json!([{"username": "a", "password_hash": PBKDF2}]));
-    // The login finds no place to hash it once more, and goes well without.
+    // The login cannot get a place to rehash the password, and succeeds without.
     world.places_for_hashes.set(Some(1));
     let tokens = world.log_in("a", OLD).unwrap();
     world.places_for_hashes.set(None);
@@ -216,7 +218,7 @@ fn concurrent_removals_from_one_cost_are_all_counted() {
     import(&world, json!([user("a"), user("b"), user("c")]));
     let record = String::from_utf8(world.stored(&HashCosts::key()).unwrap()).unwrap();
     assert!(record.contains("[3]"), "{record}");
-    // Right before the commit of the first, the second has left.
+    // Just before the commit of the first removal, the second one is committed.
     let overtaken = record.replace("[3]", "[2]");
     let entry = (HashCosts::key(), overtaken.into_bytes());
     world.overtaken_by.borrow_mut().push(entry);

@@ -16,14 +16,14 @@ const NEW_PASSWORD: &str = "another good long password";
 const ALICE: &str = "Alice@example.com";
 
 impl World {
-    /// Registers a user with this address and logs them in.
+    /// Registers a user with this address, and logs the user in.
     fn with_email(&self, username: &str, email: &str) -> Value {
         let account = json!({"username": username, "password": PASSWORD, "email": email});
         self.run("register", account).unwrap();
         self.log_in(username, PASSWORD).unwrap()
     }
 
-    /// The same, with the address verified.
+    /// Does the same and verifies the address.
     fn verified(&self, username: &str, email: &str) -> Value {
         let tokens = self.with_email(username, email);
         self.ask(&tokens, "request_email_verification", json!({}))
@@ -242,7 +242,7 @@ fn only_a_reader_of_the_mailbox_can_verify_or_change_to_an_address() {
         Some(&(MessageKind::EmailChanged, ALICE.to_owned())),
         "who read the old one is told"
     );
-    // The old one is free for another.
+    // The old address is available to another account.
     world.verified("bob", "alice@example.com");
 }
 
@@ -272,7 +272,8 @@ fn a_verified_address_belongs_to_one_account() {
     let world = World::new();
     world.verified("alice", ALICE);
     let tokens = world.with_email("bob", "ALICE@example.com");
-    // Asking does not tell; who has the code reads the mailbox, and may know.
+    // The request does not reveal it; the holder of the code reads the mailbox, and may
+    // know.
     world
         .ask(&tokens, "request_email_verification", json!({}))
         .unwrap();
@@ -340,7 +341,7 @@ fn codes_of_unknown_accounts_add_nothing_to_existing_audit_trails() {
             .ask(&tokens, "confirm_email", json!({"code": ""}))
             .is_err()
     );
-    // What is kept of nobody is gone by then, and nothing else may be.
+    // Records about unknown accounts have expired by then, and no others may have.
     world.pass(25 * 60 * 60);
     for user_id in [shared.as_str(), gone.as_str().unwrap()] {
         let input = json!({"user_id": user_id});
@@ -368,7 +369,7 @@ fn password_reset_requests_for_all_kinds_of_accounts_return_the_same_with_the_sa
     };
     let known = observe(json!({"username": "known"}));
     assert_eq!(world.sent().len(), 1);
-    // Once the quota is used up the work stays the same as well.
+    // The work also stays the same once the quota is used up.
     world.reset_code("known");
     world.reset_code("known");
     for input in [
@@ -404,13 +405,13 @@ fn spellings_of_the_same_domain_are_one_deliverable_address() {
     .into_iter()
     .enumerate()
     {
-        // Any of them leads to the account.
+        // Each spelling finds the account.
         world.outbox.borrow_mut().clear();
         let by_email = json!({"email": spelling});
         world.run("request_password_reset", by_email).unwrap();
         let sent = (MessageKind::PasswordReset, form.to_owned());
         assert_eq!(world.sent(), [sent], "{spelling}");
-        // And no other account can have it.
+        // No other account can verify the address.
         let tokens = world.with_email(&format!("eve{number}"), spelling);
         let asked = world.ask(&tokens, "request_email_verification", json!({}));
         asked.unwrap();
@@ -463,7 +464,8 @@ fn messages_to_one_mailbox_are_limited() {
     world
         .reset(&good)
         .expect("the last one that was sent is good");
-    // Who asks elsewhere has not kept her from asking; but many cannot go on for ever.
+    // Requests from other sources have not blocked the owner's, but many of them cannot
+    // continue for ever.
     world.outbox.borrow_mut().clear();
     for source in 1..10 {
         let ask = json!({"username": "alice"});
@@ -474,7 +476,7 @@ fn messages_to_one_mailbox_are_limited() {
     }
     assert_eq!(world.sent().len(), 7, "ten in all");
 
-    // Nor by somebody with many accounts.
+    // Many accounts cannot flood a mailbox either.
     let mut refused = 0;
     for number in 0..5 {
         let tokens = world.with_email(&format!("eve{number}"), "victim@example.com");
@@ -482,7 +484,7 @@ fn messages_to_one_mailbox_are_limited() {
         refused += u32::from(asked == Err(-32003));
     }
     assert_eq!(refused, 2);
-    // Nor one account many mailboxes.
+    // One account cannot flood many mailboxes either.
     let tokens = world.with_email("frank", "frank@example.com");
     let asked: Vec<bool> = (0..4)
         .map(|number| {
@@ -534,7 +536,7 @@ fn all_invalid_codes_get_the_same_error_and_count_against_their_source() {
         }
     }
     assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
-    // The request was counted for the source as well.
+    // Each request counted for the source as well.
     for _ in texts.len() + 1..100 {
         assert_eq!(world.reset(&used), Err(-32001));
     }
@@ -581,10 +583,10 @@ fn a_full_mail_queue_is_reported_only_to_authenticated_owners() {
     let asked = world.ask(&tokens, "request_email_change", change);
     assert_eq!(asked, Err(-32004));
     let known = world.run("request_password_reset", json!({"username": "alice"}));
-    let nobody = world.run("request_password_reset", json!({"username": "nobody"}));
-    assert_eq!(known, nobody);
+    let unknown = world.run("request_password_reset", json!({"username": "nobody"}));
+    assert_eq!(known, unknown);
     assert!(known.is_ok());
-    // What is done is done, whether its notice goes out or not.
+    // The change succeeds even if its notice cannot be sent.
     let change = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
     world.ask(&tokens, "change_password", change).unwrap();
 }

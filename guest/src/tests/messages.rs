@@ -1,5 +1,5 @@
-//! What senders of many languages make of JSON: fields that are null, integers with a
-//! fraction of zero, empty maps that are arrays.
+//! Variants of JSON that programming languages produce: fields that are null, integers
+//! with a fraction of zero, empty maps that are arrays.
 
 use serde_json::{Value, json};
 
@@ -173,7 +173,8 @@ fn null_in_an_optional_field_is_treated_as_missing() {
                     .map(|error| error.details.get("fields").cloned())
             };
             let name = format!("{}.{field}", operation.name);
-            // Whatever else is wrong with it.
+            // Both report the same problem, even if the rest of the input is wrong as
+            // well.
             if !required.is_empty() {
                 assert_eq!(
                     problem(input(Some(Value::Null))),
@@ -263,7 +264,7 @@ fn a_bearer_header_is_enough_to_read_and_end_a_session() {
         assert_eq!(session["session_id"], alice["session_id"]);
     }
     let other = world.log_in("alice", PASSWORD).unwrap();
-    // A field says more than a header.
+    // A field takes precedence over the header.
     let ended = json!({"refresh_token": other["refresh_token"]});
     let ended = world.run_as(principal(), "logout", ended).unwrap();
     assert_eq!(ended["session_id"], other["session_id"]);
@@ -279,8 +280,11 @@ fn a_bearer_header_is_enough_to_read_and_end_a_session() {
         again["session_id"], alice["session_id"],
         "and is over already"
     );
-    for nobody in [Principal::Anonymous, Principal::Operator] {
-        assert_eq!(world.run_as(nobody, "logout", json!({})), Err(-32000));
+    for without_session in [Principal::Anonymous, Principal::Operator] {
+        assert_eq!(
+            world.run_as(without_session, "logout", json!({})),
+            Err(-32000)
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! MCP: each message judged by itself.
+//! MCP: the handling of single messages.
 
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ fn handshake(world: &World, version: &str, method: &str, params: Value) -> (u16,
 fn invalid_messages_return_the_errors_of_json_rpc() {
     let world = World::new();
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-    // Few commas, and many values.
+    // A body with few commas and many values.
     let many = "[[[[{}]]]],".repeat(5_000);
     let ping = r#""jsonrpc":"2.0","id":1,"method":"ping""#;
     let many = format!(r#"{{{ping},"params":{{"a":[{many}[]]}}}}"#);
@@ -258,7 +258,7 @@ fn the_name_header_is_trimmed_decoded_and_compared_case_sensitively() {
     }
 }
 
-/// A login that fails, as a call of its tool.
+/// Returns the parameters of a tool call whose login fails.
 fn failing_login() -> Value {
     json!({
         "name": "user-auth_login",
@@ -266,7 +266,7 @@ fn failing_login() -> Value {
     })
 }
 
-/// Whether an answer has the failed login as a result; or else as an error.
+/// Reports whether the failed login is a result; otherwise it has to be an error.
 fn is_result(answer: &Value) -> bool {
     let result = &answer["result"];
     let is_result = result.is_object();
@@ -525,11 +525,11 @@ fn completions_are_filtered_and_empty_for_unknown_references() {
     assert_eq!(
         complete(template, "session_id", "")["values"],
         json!([]),
-        "nobody's"
+        "the caller has no session"
     );
 }
 
-/// What callers have begun to write becomes the beginning of a key.
+/// The completed text becomes the prefix of a store key.
 #[test]
 fn session_ids_are_completed_only_from_valid_beginnings() {
     let world = World::new();
@@ -591,8 +591,9 @@ fn every_tool_has_a_complete_description() {
     }
 }
 
-/// What ends or replaces something is destructive, and so is what lets an account or a
-/// key do more than before. Of what changes anything, only this is neither.
+/// Tools that end or replace something are destructive, and so are tools that extend the
+/// privileges of an account or a key. Among the tools that change something, only these
+/// are neither.
 #[test]
 fn tools_that_extend_privileges_are_marked_destructive() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! What is left of it when strangers are refused, again and again.
+//! The audit records of refused calls of unauthenticated callers, many times over.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,13 +11,13 @@ use crate::types::id::Id;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// What has the form of a code for this account.
+/// Returns a text with the form of a code for this account.
 fn made_up_code(user_id: Id) -> String {
     let bytes = [user_id.as_bytes().as_slice(), &[0; 32]].concat();
     format!("uac_{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// Guesses from a source of its own each time.
+/// A caller that makes each guess from a new source.
 struct Stranger<'a> {
     world: &'a World,
     code: String,
@@ -42,7 +42,7 @@ fn id_of(world: &World, username: &str) -> Id {
     Id::try_from(user["user_id"].as_str().unwrap().to_owned()).unwrap()
 }
 
-/// The details of the records that are left of guesses at a code.
+/// Returns the details of the audit records about guesses of codes.
 fn details(world: &World) -> Vec<Value> {
     let audited = world.audited.take();
     let refused = audited

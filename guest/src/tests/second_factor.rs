@@ -1,5 +1,4 @@
-//! The second factor: how it is set up, what a login takes with it, and who may
-//! be rid of it.
+//! The second factor: setting it up, logging in with it, and removing it.
 
 use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,7 +12,7 @@ use crate::testing::World;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// What an app shows: apart from the code under test, as apps are.
+/// Computes the code that an app shows, independently of the code under test, as apps do.
 pub(super) fn shown(secret: &str, step: u64) -> String {
     let secret = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
     let mut mac = Hmac::<Sha1>::new_from_slice(&secret).unwrap();
@@ -24,7 +23,7 @@ pub(super) fn shown(secret: &str, step: u64) -> String {
     format!("{:06}", number % 1_000_000)
 }
 
-/// A user with an app.
+/// A user with a confirmed app.
 struct User {
     world: World,
     secret: String,
@@ -33,7 +32,7 @@ struct User {
 }
 
 impl User {
-    /// Registered, and the app confirmed a step ago.
+    /// Registers the user and confirms the app one time step ago.
     fn new() -> User {
         let world = World::new();
         let tokens = world.alice();
@@ -56,7 +55,7 @@ impl User {
         shown(&self.secret, step(&self.world))
     }
 
-    /// A code that no app would show.
+    /// Returns a code that the app shows in none of the adjacent time steps.
     fn wrong_code(&self) -> String {
         let now = step(&self.world);
         let near: Vec<String> = (now - 2..=now + 2)
@@ -76,7 +75,7 @@ impl User {
         self.world.run("complete_login", input)
     }
 
-    /// Logs in anew, from the password on.
+    /// Logs in from the start, with the password and this code.
     fn login(&self, code: &str) -> Result<Value, i32> {
         self.complete(&self.challenge(), code)
     }
@@ -85,8 +84,8 @@ impl User {
         as_owner(&self.world, &self.tokens, operation)
     }
 
-    /// Makes the session one that began with the password alone, as none can be
-    /// while there is a second factor.
+    /// Makes the session one that began with the password alone, which no login can
+    /// create while a second factor exists.
     fn lower_assurance(&self) {
         let key = format!("session/{}", self.tokens["session_id"].as_str().unwrap());
         let mut session: Value = serde_json::from_slice(&self.world.stored(&key).unwrap()).unwrap();
@@ -383,7 +382,7 @@ fn code_guesses_are_throttled_even_with_the_right_password() {
             assert_eq!(user.complete(&challenge, &user.wrong_code()), Err(-32001));
         }
     }
-    // Each challenge took a right password, and so does this one.
+    // Each challenge required the right password, and so does this one.
     assert_eq!(
         user.login(&user.code()),
         Err(-32003),

@@ -1,4 +1,4 @@
-//! Accounts, logins, sessions, throttles and the audit trail.
+//! Accounts, logins, sessions, throttling and the audit trail.
 
 use std::cell::Cell;
 
@@ -16,7 +16,7 @@ use crate::testing::World;
 const PASSWORD: &str = "correct horse battery staple";
 
 impl World {
-    /// Runs an operation; `Err` holds the code of its failure.
+    /// Runs an operation. Returns the code of the error on failure.
     pub fn run(&self, operation: &str, input: Value) -> Result<Value, i32> {
         operations::invoke(operation, input, &self.context()).map_err(|error| error.kind.code())
     }
@@ -116,8 +116,8 @@ fn a_session_survives_its_own_concurrent_password_change() {
     }
 }
 
-/// A store through which the owner of the session changes the password, after so
-/// many reads or before the first commit.
+/// A store through which the owner of the session changes the password after a number of
+/// reads, or before the first commit.
 struct ChangesThePassword<'a> {
     world: &'a World,
     access_token: &'a Value,
@@ -285,7 +285,7 @@ fn concurrent_attempts_are_counted_exactly() {
         .map(|_| Attempt::admit(authenticator, &world.context()).unwrap())
         .collect();
     let right = json!({"username": "alice", "password": PASSWORD});
-    // None is counted that has not come to its verdict.
+    // Attempts without a verdict are not counted.
     assert!(world.run("login", right.clone()).is_ok());
     let counted = admitted
         .into_iter()

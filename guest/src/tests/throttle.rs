@@ -1,4 +1,4 @@
-//! Guesses from many sources at one secret.
+//! Guesses of one secret from many sources.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn login(world: &World, peer: &str, username: &str, password: &str) -> Result<Va
     world.run_from(peer, "login", input)
 }
 
-/// All that strangers may try, ten from each source.
+/// Makes all guesses that unknown sources are allowed, ten from each source.
 fn guess_all(world: &World, username: &str) {
     for guess in 0..100 {
         let peer = format!("203.0.113.{}", guess / 10);
@@ -59,7 +59,7 @@ fn guesses_from_unknown_sources_do_not_lock_the_owner_out_of_known_sources() {
     guess_all(&world, "alice");
     assert_eq!(login(&world, ELSEWHERE, "alice", PASSWORD), Err(-32003));
     assert!(login(&world, HOME, "alice", PASSWORD).is_ok());
-    // A success is the end of what failed before it.
+    // A success resets the earlier failures.
     assert!(login(&world, ELSEWHERE, "alice", PASSWORD).is_ok());
 }
 
@@ -128,7 +128,7 @@ fn refused_attempts_leave_the_store_unchanged() {
     assert_eq!(world.dump(""), before);
 }
 
-/// The least that can be set.
+/// Returns a world with the lowest limits that the settings allow.
 fn strict_world() -> World {
     let mut world = world_with_alice_at_home();
     world.settings.throttling = Throttling {
@@ -219,7 +219,7 @@ fn a_new_account_starts_without_the_failures_of_its_name() {
         );
         operator(&world, "delete_user");
         world.pass(24 * 60 * 60);
-        // The counters of the name without an account are those from before.
+        // The counters of the name without an account are the earlier ones.
         assert_eq!(
             login(&world, ELSEWHERE, "alice", "a wrong one"),
             Err(-32003),
@@ -264,7 +264,7 @@ fn change(world: &World, peer: &str, tokens: &Value, current: &str) -> Result<Va
 fn a_new_password_starts_without_failures_and_trusts_only_the_source_of_the_change() {
     let world = world_with_alice_at_home();
     let tokens = login(&world, HOME, "alice", PASSWORD).unwrap();
-    // The old one comes from more addresses than one look through the store finds.
+    // The earlier password is used from more sources than one scan of the store returns.
     for source in 0..600 {
         let peer = format!("198.18.{}.{}", source / 256, source % 256);
         assert!(login(&world, &peer, "alice", PASSWORD).is_ok());
@@ -282,7 +282,7 @@ fn a_new_password_starts_without_failures_and_trusts_only_the_source_of_the_chan
     assert!(login(&world, HOME, "alice", NEW_PASSWORD).is_ok());
 }
 
-/// All counters there are.
+/// Returns all counters.
 fn counters(world: &World) -> String {
     world.dump("throttle/")
 }
@@ -325,7 +325,7 @@ fn attempts_that_could_not_be_counted_completely_are_not_counted() {
         let answer = login(&world, HOME, "alice", PASSWORD);
         assert_eq!(answer, Err(-32004), "{additions}");
     }
-    // Here the store takes nothing back either, so the attempt stays counted.
+    // Here the store cannot take the count back either, so the attempt stays counted.
     assert_ne!(counters(&world), before);
     world.additions.set(None);
     assert!(login(&world, HOME, "alice", PASSWORD).is_ok());
@@ -399,7 +399,7 @@ fn registrations_per_source_follow_the_setting() {
     }
     world.pass(60);
     register(ELSEWHERE, "one-more").unwrap();
-    // One that is refused for another reason is none.
+    // Registrations that are refused for another reason do not count.
     for _ in 0..5 {
         let input = json!({"username": "weak", "password": "password"});
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What is not an access token of ours.
+//! Rejection of tokens that are not valid access tokens of this service.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,13 +21,13 @@ fn inactive() -> Value {
     json!({"active": false})
 }
 
-/// The id of the key that signs.
+/// Returns the id of the current signing key.
 fn kid(world: &World) -> String {
     let keys = SigningKeys::load(&world.context()).unwrap();
     keys.current().unwrap().kid.to_string()
 }
 
-/// A token with this header and these claims, signed with our own key.
+/// Returns a token with this header and these claims, signed with our own key.
 fn signed(world: &World, header: &str, claims: &str) -> String {
     let signed = format!(
         "{}.{}",
@@ -254,7 +254,7 @@ fn a_rotated_key_verifies_until_its_last_token_expires() {
         verify(&world, after["access_token"].as_str().unwrap())["active"],
         true
     );
-    // What an expired token may still do, one of a retired key may, too.
+    // A token of a retired key may still do what an expired token may do.
     let answer = world.run("logout", json!({"access_token": token}));
     assert!(answer.is_ok());
 }
@@ -281,7 +281,7 @@ fn ending_signing_keys_invalidates_their_tokens_but_keeps_the_sessions() {
     assert_eq!(statuses(&keys), ["signing"]);
     let token = tokens["access_token"].as_str().unwrap();
     assert_eq!(verify(&world, token), inactive());
-    // Who holds a key that leaked must not end anybody's session with it.
+    // The holder of a leaked key must not be able to end sessions with it.
     let answer = world.run("logout", json!({"access_token": token}));
     assert_eq!(answer, Err(-32001));
     let answer = world.run("revoke_token", json!({"token": token}));
@@ -338,7 +338,7 @@ fn a_token_for_another_service_is_valid_only_there() {
     let own = json!({"token": caller, "audience": "billing"});
     assert_eq!(world.run("verify_token", own), Ok(inactive()));
 
-    // The service that is shown the token can do nothing with it here.
+    // The service that receives the token cannot use it here.
     for operation in ["get_session", "list_sessions", "revoke_other_sessions"] {
         let answer = world.run(operation, json!({"access_token": token}));
         assert_eq!(answer, Err(-32001), "{operation}");
@@ -410,7 +410,7 @@ fn a_service_can_check_permissions_with_a_token_issued_for_it() {
     let input = json!({"audience": "billing", "access_token": own});
     let issued = world.run("issue_token", input).unwrap()["access_token"].clone();
 
-    let nobody = json!({"allowed": false});
+    let no_subject = json!({"allowed": false});
     for (token, audience, permission, expected) in [
         (
             &issued,
@@ -424,10 +424,15 @@ fn a_service_can_check_permissions_with_a_token_issued_for_it() {
             "invoices:write",
             json!({"allowed": false, "sub": user_id}),
         ),
-        (&issued, None, "invoices:read", nobody.clone()),
-        (&issued, Some("user-auth"), "invoices:read", nobody.clone()),
-        (&issued, Some(""), "invoices:read", nobody.clone()),
-        (own, Some("billing"), "invoices:read", nobody.clone()),
+        (&issued, None, "invoices:read", no_subject.clone()),
+        (
+            &issued,
+            Some("user-auth"),
+            "invoices:read",
+            no_subject.clone(),
+        ),
+        (&issued, Some(""), "invoices:read", no_subject.clone()),
+        (own, Some("billing"), "invoices:read", no_subject.clone()),
         (
             own,
             Some("user-auth"),
@@ -440,7 +445,7 @@ fn a_service_can_check_permissions_with_a_token_issued_for_it() {
         assert_eq!(answer, Ok(expected), "{audience:?} {permission}");
     }
 
-    // What a caller shows of itself is no token for others.
+    // The caller's own credential is not checked as a token for another audience.
     let input = json!({"permission": "invoices:read", "audience": "billing"});
     let caller = Principal::AccessToken(Secret::new(issued.as_str().unwrap().to_owned()));
     let answer = world.run_as(caller, "check_permission", input);
@@ -448,7 +453,7 @@ fn a_service_can_check_permissions_with_a_token_issued_for_it() {
 
     world.run("logout", json!({"access_token": own})).unwrap();
     let input = json!({"permission": "invoices:read", "token": issued, "audience": "billing"});
-    assert_eq!(world.run("check_permission", input), Ok(nobody));
+    assert_eq!(world.run("check_permission", input), Ok(no_subject));
 }
 
 #[test]

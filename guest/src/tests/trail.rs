@@ -1,4 +1,4 @@
-//! What the host is told of each operation, for its audit log.
+//! The records of operations that the host receives for its audit log.
 
 use serde_json::{Map, Value, json};
 
@@ -110,7 +110,7 @@ fn a_record_contains_the_caller_and_the_account_concerned() {
     assert_eq!(last(&world)["account"], Value::Null);
     assert_eq!(last(&world)["input"], Value::Null);
 
-    // Who may not do it is told all the same.
+    // Refused calls are recorded as well.
     let token = Secret::new(text(&bob["access_token"]));
     let target = json!({"username": "alice"});
     let refused = world.run_as(
@@ -139,7 +139,7 @@ fn a_record_contains_the_caller_and_the_account_concerned() {
     assert_eq!(
         last(&world)["actor"],
         Value::Null,
-        "it is nobody's any more"
+        "no account owns it any more"
     );
 }
 
@@ -171,7 +171,7 @@ fn fields(operation: &operations::Definition) -> Vec<String> {
         .collect()
 }
 
-/// An input with all required fields, most of which are right.
+/// Returns an input with all required fields, most of them valid.
 fn valid(operation: &operations::Definition) -> Map<String, Value> {
     let schema = operation.input_schema();
     let required = schema["required"].as_array().into_iter().flatten();

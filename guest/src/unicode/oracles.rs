@@ -73,7 +73,7 @@ fn examples_of_the_precis_profiles_are_handled_as_specified() {
     }
 }
 
-/// RFC 5892 appendix A and RFC 5893 section 2, by texts as people write them.
+/// RFC 5892 appendix A and RFC 5893 section 2, with texts as people write them.
 #[test]
 fn names_in_common_scripts_are_accepted() {
     for text in [
@@ -81,7 +81,7 @@ fn names_in_common_scripts_are_accepted() {
         "\u{2b820}\u{2ceb0}",
         "\u{1100}\u{1169}\u{11ab}",
         "김철수",
-        // য় as one character, and as two.
+        // The Bengali letter য় as one character and as two.
         "\u{995}\u{9df}",
         "สมชาย",
         "សុខា",
@@ -113,7 +113,7 @@ fn names_in_common_scripts_are_accepted() {
         assert_eq!(name(&decomposed), canonical, "{text}");
     }
     for text in [
-        // The Kelvin sign, and what else would become ASCII.
+        // The Kelvin sign and other characters that would become ASCII.
         "\u{212a}elvin",
         "a\u{37e}b",
         "a\u{b7}l",
@@ -363,7 +363,7 @@ fn every_code_point_has_the_direction_of_other_tables() {
     assert_eq!(newer.len(), 254, "{newer:?}");
 }
 
-/// Returns the standing according to a library with the tables of Unicode 6.3.
+/// Returns the class according to a library with the tables of Unicode 6.3.
 fn old_standing(c: char) -> Option<Standing> {
     use DerivedPropertyValue::{ContextJ, ContextO, PValid, SpecClassPval, Unassigned};
     match IdentifierClass::default().get_value_from_char(c) {
@@ -452,7 +452,7 @@ fn an_earlier_version_of_unicode_agrees_on_unchanged_characters() {
             }
         }
     }
-    // Surrogates are not among the first.
+    // Surrogates are not among the first characters.
     assert_eq!((unassigned, changed), (864_343, 0));
     // Mandaic letters, whose Joining_Type has changed since.
     assert_eq!(differing, "\u{847}\u{84f}\u{856}\u{857}\u{858}");
