@@ -131,7 +131,7 @@ fixtures: target sources
 	@cp target/fixtures/$(TARGET)/component/user_auth_hostile.wasm $(RELEASE)/user-auth-intruder.wasm
 
 schemas: ## Regenerate the JSON Schemas of the operations
-	WRITE_SCHEMAS=1 $(CARGO) test --locked --release --workspace --lib the_file_has_the_schemas_of_the_types
+	WRITE_SCHEMAS=1 $(CARGO) test --locked --release --workspace --lib schemas_jsonl_matches_the_types
 
 docs: build ## Regenerate the tables of operations and configuration keys in the documents
 	WRITE_DOCS=1 $(CARGO) test --locked --release --workspace --test all docs::tables

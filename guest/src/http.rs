@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_is_understood_whole_or_not_at_all() {
+    fn queries_with_unknown_repeated_or_malformed_parameters_are_rejected() {
         let asked = |query: &str| permission(query).ok();
         assert_eq!(asked(""), Some(None));
         for query in ["permission=a:b", "permission=a%3ab", "%70ermission=a:b"] {
@@ -294,7 +294,7 @@ mod tests {
         ] {
             assert_eq!(asked(query), None, "{query}");
         }
-        // None of these is a permission that anybody can have.
+        // None of these can be granted to an account.
         for (query, expected) in [
             ("permission=a+b", "a b"),
             ("permission=a;permission=b", "a;permission=b"),
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_decides_comes_once() {
+    fn repeated_credential_and_routing_headers_are_rejected() {
         for name in ["authorization", "x-api-key", "mcp-method"] {
             let field = (name.to_owned(), b"x".to_vec());
             assert!(fields(std::slice::from_ref(&field)).is_ok());

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mismatch_names_types_as_json_does() {
+    fn type_errors_use_the_type_names_of_json() {
         let everything = [
             "u8", "u16", "u32", "u64", "i64", "f64", "bool", "text", "list", "map", "size", "inner",
         ];
@@ -269,7 +269,7 @@ mod tests {
                 else {
                     continue;
                 };
-                // As callers see it.
+                // The texts that callers see.
                 let (_, expected) = mismatch.problem.rsplit_once(", expected ").unwrap();
                 let found = rust.iter().find(|word| expected.contains(*word));
                 assert_eq!(found, None, "{field} {value}: {}", mismatch.problem);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_without_a_fraction_is_an_integer_however_it_is_written() {
+    fn numbers_without_a_fraction_are_integers_in_every_notation() {
         for (text, integer) in [
             ("30", 30),
             ("30.0", 30),
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_character_is_told_from_what_is_no_json() {
+    fn lone_surrogates_are_reported_differently_from_invalid_json() {
         for text in [
             r#"{"a": "\ud83d"}"#,
             r#"{"a": "\ud83d outside"}"#,

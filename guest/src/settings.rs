@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_value_is_reported_with_what_was_expected() {
+    fn invalid_values_are_reported_with_what_was_expected() {
         let error = read("USER_AUTH_PASSWORD_MIN_LENGTH", "7").unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -340,13 +340,13 @@ mod tests {
         assert!(read("USER_AUTH_ACCESS_TOKEN_TTL_SECONDS", "15m").is_err());
         assert!(read("USER_AUTH_ISSUER", "").is_err());
         assert!(read("USER_AUTH_CODE_TTL_SECONDS", "601").is_err());
-        // A typing error must not switch a protection off.
+        // A typing error must not disable a protection.
         assert!(read("USER_AUTH_REQUIRE_API_KEY", "yes").is_err());
         assert!(read("USER_AUTH_MCP_TOOL_ERRORS", "results").is_err());
     }
 
     #[test]
-    fn throttling_limits_are_accepted_within_their_bounds_only() {
+    fn throttling_limits_outside_their_bounds_are_rejected() {
         for (name, low, high) in [
             ("ATTEMPTS_PER_SOURCE", 3, 100),
             ("FAILURES_PER_SOURCE", 10, 100_000),
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn audiences_that_are_not_distinct_are_rejected() {
+    fn duplicate_audiences_are_rejected() {
         let read = |variables: &[(&str, &str)]| {
             let variables = variables.iter();
             Settings::from_variables(
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_are_not_set_have_their_defaults() {
+    fn unset_variables_have_their_defaults() {
         let settings = read("USER_AUTH_ACCESS_TOKEN_TTL_SECONDS", "60").unwrap();
         assert_eq!(settings.access_token_ttl, Duration::from_secs(60));
         assert_eq!(settings.session_idle, Settings::default().session_idle);

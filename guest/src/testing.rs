@@ -16,29 +16,29 @@ use crate::ports::*;
 use crate::settings::Settings;
 use crate::types::time::Timestamp;
 
-/// A world that holds still: time passes only when a test says so.
+/// A test environment with a fixed clock: time passes only when a test advances it.
 pub struct World {
     pub settings: Settings,
     pub now_ms: Cell<u64>,
     pub notifications: RefCell<Vec<Value>>,
     pub audited: RefCell<Vec<Value>>,
-    /// What was told of each operation that has ended.
+    /// The records of operations that have ended.
     pub ended: RefCell<Vec<Value>>,
     running: RefCell<Vec<String>>,
     pub log_level: Cell<Option<LogLevel>>,
-    /// Which functions have hashed passwords, and at what cost.
+    /// The functions and costs with which passwords were hashed.
     pub hashes: RefCell<Vec<String>>,
-    /// How many passwords can still be hashed; `None`: any number.
+    /// Number of passwords that can still be hashed; unlimited if `None`.
     pub places_for_hashes: Cell<Option<u32>>,
-    /// How many counts the store still adds to; `None`: any number.
+    /// Number of additions that the store still accepts; unlimited if `None`.
     pub additions: Cell<Option<u32>>,
-    /// What was delivered.
+    /// The delivered messages.
     pub outbox: RefCell<Vec<Message>>,
-    /// Nothing can be delivered.
+    /// Refuses all messages if set.
     pub outbox_is_full: Cell<bool>,
-    /// Records that somebody else writes right before the next commit.
+    /// Records that another process writes right before the next commit.
     pub overtaken_by: RefCell<Vec<(String, Vec<u8>)>>,
-    /// What the store was asked for, without keys and values.
+    /// The calls of the store, without keys and values.
     pub store_calls: RefCell<Vec<String>>,
     records: MemoryStore,
     random: Cell<u64>,
@@ -75,7 +75,7 @@ impl World {
         }
     }
 
-    /// Another world that is as this one is now, and goes its own way.
+    /// Returns an independent copy of this world in its current state.
     #[cfg(test)]
     pub fn fork(&self) -> World {
         World {
@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    /// All records, by their keys.
+    /// Returns all records, ordered by key.
     #[cfg(test)]
     pub fn entries(&self) -> Vec<(String, Vec<u8>)> {
         let page = self.records.scan("", None, u32::MAX - 1, self.now());
@@ -95,7 +95,8 @@ impl World {
         entries.map(|entry| (entry.key, entry.value)).collect()
     }
 
-    /// With a user who has logged in and made an API key; the same tokens each time.
+    /// Returns a world with a user who has logged in and created an API key; the tokens
+    /// are the same each time.
     #[cfg(feature = "testing")]
     pub fn with_alice() -> World {
         let mut world = World::new();
@@ -142,7 +143,7 @@ impl World {
         }
     }
 
-    /// Runs an operation as somebody; `Err` holds the code of its failure.
+    /// Runs an operation as this principal. Returns the code of the error on failure.
     pub fn run_as(
         &self,
         principal: Principal,
@@ -165,7 +166,7 @@ impl World {
         answer.map_err(|error| error.kind.code())
     }
 
-    /// Runs an operation as nobody in particular, from an address.
+    /// Runs an operation as an unauthenticated caller from an address.
     pub fn run_from(
         &self,
         peer: &str,
@@ -187,7 +188,7 @@ impl World {
         self.now_ms.set(self.now_ms.get() + seconds * 1000);
     }
 
-    /// One POST with these header fields.
+    /// Sends a POST with these header fields.
     pub fn post(&self, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
         let request = mcp::Request {
             transport: mcp::Transport::Http,
@@ -203,7 +204,7 @@ impl World {
         (response.status, serde_json::from_slice(&body).unwrap())
     }
 
-    /// All values under a prefix, as text.
+    /// Returns all values under a prefix, as text.
     pub fn dump(&self, prefix: &str) -> String {
         let page = self.records.scan(prefix, None, u32::MAX - 1, self.now());
         let values = page.entries.iter().map(|entry| &entry.value);
@@ -212,13 +213,13 @@ impl World {
             .collect()
     }
 
-    /// What is stored under a key.
+    /// Returns the value that is stored under a key.
     pub fn stored(&self, key: &str) -> Option<Vec<u8>> {
         let mut entries = self.records.get(&[key.to_owned()], self.now());
         Some(entries.pop()??.value)
     }
 
-    /// Changes the store behind the component's back; `None` deletes.
+    /// Changes the store without the component; `None` deletes the record.
     pub fn tamper(&self, key: &str, value: Option<Vec<u8>>) {
         self.records.write(key, value, None);
     }
@@ -234,18 +235,18 @@ impl World {
     }
 }
 
-/// What `wit/store.wit` lets one call ask for.
+/// The limits of one call, from `wit/store.wit`.
 const MAX_KEYS: usize = 1_000;
 const MAX_BATCH: usize = 10_000;
 
-/// Holds what the domain makes of its callers' input to the rules for keys: a store would
-/// refuse what breaks them, and the records under `host/` are the host's.
+/// Asserts that a key, which may contain input of callers, follows the rules for keys: a
+/// store would refuse it otherwise, and the records under `host/` belong to the host.
 fn assert_is_of_a_key(text: &str) {
     let is_plain = text.len() <= 512 && text.bytes().all(|byte| byte.is_ascii_graphic());
     assert!(is_plain && !text.starts_with("host/"), "no key: {text:?}");
 }
 
-/// Takes one of what is left, if that has a bound.
+/// Takes one from the remaining number, if that is limited.
 fn take(left: &Cell<Option<u32>>) -> Result<(), Unavailable> {
     let Some(number) = left.get() else {
         return Ok(());
@@ -258,7 +259,8 @@ fn take(left: &Cell<Option<u32>>) -> Result<(), Unavailable> {
     Ok(())
 }
 
-/// Clients compare an output with its schema: what is not always there is not required.
+/// Asserts that an output matches its schema, as clients check it: a field that can be
+/// absent must not be required.
 #[cfg(test)]
 fn assert_complete(operation: &str, output: &Value) {
     use std::collections::BTreeMap;
@@ -319,7 +321,7 @@ impl Store for World {
 }
 
 impl PasswordHash for World {
-    /// Not Argon2id, which takes long; that has its own tests.
+    /// Computes a fast stand-in: Argon2id takes long and has its own tests.
     fn argon2id(
         &self,
         password: &[u8],

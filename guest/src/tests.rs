@@ -1,5 +1,5 @@
-//! Rules that take more than one module to show, natively and against ports in
-//! memory. What a client notices is tested end to end, in `tests/`.
+//! Rules that span several modules, tested natively with ports in memory. Behaviour that
+//! clients see is tested end to end, in `tests/`.
 
 mod account;
 mod admin;

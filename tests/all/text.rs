@@ -1,5 +1,5 @@
-//! What people type: passwords and user names in every script, in both normal forms, with
-//! emoji, and with blanks around them.
+//! Texts as people type them: passwords and user names in every script, in both normal
+//! forms, with emoji, and with surrounding spaces.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn problem(error: &Value) -> &str {
 }
 
 #[test]
-fn passwords_with_emoji_signs_and_scripts_of_current_unicode_are_taken() {
+fn passwords_with_emoji_signs_and_scripts_of_current_unicode_are_accepted() {
     let server = Server::start();
     for (number, password) in [
         "the weather today is \u{1f642} outside",
@@ -61,7 +61,7 @@ fn passwords_with_emoji_signs_and_scripts_of_current_unicode_are_taken() {
 }
 
 #[test]
-fn one_password_in_two_normal_forms_or_with_another_blank_is_one() {
+fn normal_forms_and_kinds_of_spaces_of_one_password_are_equal() {
     let server = Server::start();
     for (name, password, typed) in [
         (
@@ -91,7 +91,7 @@ fn one_password_in_two_normal_forms_or_with_another_blank_is_one() {
 }
 
 #[test]
-fn a_character_that_a_password_cannot_have_is_named_with_its_place() {
+fn rejected_password_characters_are_reported_with_their_position() {
     let server = Server::start();
     for (password, expected) in [
         (
@@ -127,7 +127,7 @@ fn a_character_that_a_password_cannot_have_is_named_with_its_place() {
 }
 
 #[test]
-fn half_a_surrogate_pair_is_said_to_be_one() {
+fn half_a_surrogate_pair_is_reported_as_such() {
     let server = Server::start();
     let body = |password: &str| {
         format!(
@@ -152,7 +152,7 @@ fn half_a_surrogate_pair_is_said_to_be_one() {
 }
 
 #[test]
-fn user_names_in_current_scripts_and_both_normal_forms_are_taken() {
+fn user_names_in_current_scripts_and_both_normal_forms_are_accepted() {
     let server = Server::start();
     for (name, again) in [
         ("\u{9fcd}", "\u{9fcd}"),
@@ -199,7 +199,7 @@ fn user_names_in_current_scripts_and_both_normal_forms_are_taken() {
 }
 
 #[test]
-fn an_email_address_of_any_length_may_be_a_user_name() {
+fn email_addresses_of_any_length_are_accepted_as_user_names() {
     let server = Server::start();
     let local = "a.long+tag_".repeat(5) + "x";
     let domain = "sub.".repeat(45) + "example.com";
@@ -219,7 +219,7 @@ fn an_email_address_of_any_length_may_be_a_user_name() {
             register(&server, &name, PASSWORD).unwrap_err()["code"],
             -32000
         );
-        // The last character counts too.
+        // The last character is significant.
         let mut other: String = name.chars().take(name.chars().count() - 1).collect();
         assert!(login(&server, &other, PASSWORD).is_err());
         other.push('x');
@@ -232,7 +232,7 @@ fn an_email_address_of_any_length_may_be_a_user_name() {
 }
 
 #[test]
-fn blanks_around_a_user_name_are_not_part_of_it() {
+fn spaces_around_a_user_name_are_removed() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
     register(&server, " alice\n", PASSWORD).unwrap();
@@ -295,8 +295,8 @@ fn import(home: &Path, users: &[(&str, String)]) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// What another system hashed as it was typed there, what may be typed here later, and
-/// what is no way to type it.
+/// A name, the password that another system hashed as typed there, spellings that are
+/// accepted here later, and a spelling that is not accepted.
 const IMPORTED: [(&str, &str, &[&str], &str); 7] = [
     (
         "nbsp",
@@ -343,14 +343,14 @@ const IMPORTED: [(&str, &str, &[&str], &str); 7] = [
 ];
 
 #[test]
-fn an_imported_hash_is_tried_as_typed_and_in_canonical_form_and_any_later_form_works() {
+fn imported_hashes_are_compared_as_typed_and_in_canonical_form_and_later_in_any_form() {
     let home = folder();
     let users = IMPORTED.map(|(name, hashed, ..)| (name, bcrypt(hashed)));
     import(home.path(), &users);
     let server = Options::new().home(home.path()).start();
     for (name, _, typed, other) in IMPORTED {
         assert_eq!(login(&server, name, other).unwrap_err()["code"], -32001);
-        // The first login hashes it again, with another function.
+        // The first login rehashes the password with another function.
         for typed in typed.iter().chain(typed) {
             let tokens = login(&server, name, typed);
             assert!(tokens.is_ok(), "{name} {typed:?}: {tokens:?}");
@@ -360,7 +360,7 @@ fn an_imported_hash_is_tried_as_typed_and_in_canonical_form_and_any_later_form_w
 }
 
 #[test]
-fn a_password_that_only_another_system_took_can_be_changed_to_one_of_ours() {
+fn imported_passwords_that_break_the_rules_can_be_changed() {
     let home = folder();
     import(home.path(), &[("tab", bcrypt("old\thouse by the lake"))]);
     let server = Options::new().home(home.path()).start();
@@ -386,13 +386,13 @@ fn a_password_that_only_another_system_took_can_be_changed_to_one_of_ours() {
 }
 
 #[test]
-fn a_password_that_only_another_system_took_is_wrong_for_all_who_have_another() {
+fn passwords_that_break_the_rules_are_wrong_for_known_and_unknown_names_alike() {
     let server = Server::start();
     register(&server, "alice", PASSWORD).unwrap();
     let typed = "correct\thorse battery staple";
     let of_account = login(&server, "alice", typed).unwrap_err();
-    let of_nobody = login(&server, "nobody", typed).unwrap_err();
+    let of_unknown = login(&server, "nobody", typed).unwrap_err();
     assert_eq!(of_account["code"], -32001);
-    assert_eq!(of_account["message"], of_nobody["message"]);
-    assert_eq!(of_account["data"]["details"], of_nobody["data"]["details"]);
+    assert_eq!(of_account["message"], of_unknown["message"]);
+    assert_eq!(of_account["data"]["details"], of_unknown["data"]["details"]);
 }

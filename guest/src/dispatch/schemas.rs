@@ -134,11 +134,11 @@ mod tests {
     use super::{SCHEMAS, all, of, shape};
     use crate::operations::TABLE;
 
-    /// The file as the build script reads it.
+    /// The file in the form in which the build script reads it.
     const FILE: &str = include_str!("schemas.jsonl");
 
     #[test]
-    fn the_file_has_the_schemas_of_the_types() {
+    fn schemas_jsonl_matches_the_types() {
         let mut made = String::new();
         for definition in TABLE {
             let (name, (input, output)) = (json!(definition.name), (definition.schemas)());
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn each_operation_has_schemas_under_its_name_and_at_its_place() {
+    fn every_operation_has_its_schemas_by_name_and_by_position() {
         for (definition, listed) in TABLE.iter().zip(all()) {
             let found = of(definition.name);
             assert_eq!(found.input, listed.input, "{}", definition.name);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_get_schemas_that_all_of_them_understand() {
+    fn schemas_use_only_features_that_all_clients_support() {
         for (definition, schemas) in TABLE.iter().zip(all()) {
             check(&schemas.input, definition.name, Side::Input);
             check(&schemas.output, definition.name, Side::Output);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_fields_are_marked_for_programs_that_ask_people() {
+    fn secret_fields_are_marked_as_passwords_in_the_schemas() {
         let mut login = of("login");
         assert_eq!(login.input["properties"]["password"]["format"], json!(null));
         login.mark_secrets("login");

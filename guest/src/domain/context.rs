@@ -190,7 +190,7 @@ mod tests {
     use super::Source;
 
     #[test]
-    fn the_spellings_of_one_source_are_one() {
+    fn spellings_of_an_address_and_one_ipv6_64_network_are_one_source() {
         let of = |peer| Source::from_peer(Some(peer));
         assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
         assert_eq!(of("2001:db8:0:1::1"), of("2001:0DB8::1:ffff:0:0:2"));

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_admits_what_is_listed() {
+    fn only_listed_origins_are_allowed() {
         let allowed = Allowed::parse(" https://a.example:443,,tauri://localhost, null ").unwrap();
         for origin in [
             "https://a.example",
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn all_pages_are_those_that_have_an_origin() {
+    fn a_wildcard_list_allows_only_web_origins() {
         let all = Allowed::parse("*").unwrap();
         assert!(all.admits("https://evil.example"));
         assert!(!all.admits("null") && !all.admits("tauri://localhost"));

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_read_whole() {
+    fn origins_are_parsed_completely_or_rejected() {
         let same = |a: &str, b: &str| Origin::parse(a).unwrap() == Origin::parse(b).unwrap();
         assert!(same("https://A.example", "HTTPS://a.example:443"));
         assert!(same("http://[::1]:80", "http://[0::1]"));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_is_one_label() {
+    fn a_wildcard_matches_exactly_one_label() {
         let listed = Origin::parse_listed("https://*.A.example").unwrap();
         for (origin, expected) in [
             ("https://b.a.example", true),

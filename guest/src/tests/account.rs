@@ -1,4 +1,4 @@
-//! What owners do with their own accounts.
+//! Operations of owners on their own accounts.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn listed(world: &World, tokens: &Value) -> Vec<(String, bool)> {
 }
 
 #[test]
-fn owners_see_their_live_sessions_and_end_one() {
+fn owners_can_list_their_live_sessions_and_end_one() {
     let world = World::new();
     let first = world.alice();
     let second = login(&world, PASSWORD).unwrap();
@@ -53,7 +53,7 @@ fn owners_see_their_live_sessions_and_end_one() {
 }
 
 #[test]
-fn a_session_of_another_is_as_if_it_were_not_there() {
+fn sessions_of_other_accounts_appear_not_to_exist() {
     let world = World::new();
     let alice = world.alice();
     let credentials = json!({"username": "mallory", "password": PASSWORD});
@@ -69,7 +69,7 @@ fn a_session_of_another_is_as_if_it_were_not_there() {
 }
 
 #[test]
-fn all_other_sessions_end_at_once_and_their_refresh_tokens_with_them() {
+fn revoking_other_sessions_ends_them_and_their_refresh_tokens_at_once() {
     let world = World::new();
     let others: Vec<Value> = [world.alice(), login(&world, PASSWORD).unwrap()].into();
     let own = login(&world, PASSWORD).unwrap();
@@ -87,7 +87,7 @@ fn all_other_sessions_end_at_once_and_their_refresh_tokens_with_them() {
 }
 
 #[test]
-fn a_new_password_replaces_the_old_and_ends_other_sessions() {
+fn a_password_change_replaces_the_old_password_and_ends_other_sessions() {
     let world = World::new();
     let other = world.alice();
     let own = login(&world, PASSWORD).unwrap();
@@ -103,7 +103,7 @@ fn a_new_password_replaces_the_old_and_ends_other_sessions() {
 }
 
 #[test]
-fn a_password_is_changed_only_with_the_current_one_a_good_new_one_and_a_fresh_login() {
+fn a_password_change_requires_the_current_password_an_acceptable_new_one_and_a_recent_login() {
     let world = World::new();
     let own = world.alice();
     let change = |current: &str, new: &str| {
@@ -154,7 +154,7 @@ fn guesses_of_the_current_password_are_throttled_like_logins() {
 }
 
 #[test]
-fn a_password_that_is_to_be_expected_is_refused_and_the_reason_told() {
+fn guessable_passwords_are_refused_with_the_reason() {
     let world = World::new();
     let why = |operation: &str, input: Value| {
         let error = operations::invoke(operation, input, &world.context()).unwrap_err();

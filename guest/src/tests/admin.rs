@@ -14,8 +14,8 @@ use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// The operations of this file that take a permission, with an input that would
-/// do, and the permission.
+/// Returns the operations of this file that require a permission, each with a valid input
+/// and the permission.
 fn guarded() -> Vec<(&'static str, Value, &'static str)> {
     vec![
         (
@@ -98,7 +98,7 @@ impl World {
         self.run("login", credentials).unwrap()
     }
 
-    /// Registers a user with one role of these permissions, and logs them in.
+    /// Registers a user with a role that has these permissions, and logs the user in.
     fn user(&self, username: &str, permissions: &[&str]) -> Value {
         let credentials = json!({"username": username, "password": PASSWORD});
         self.run("register", credentials).unwrap();
@@ -124,7 +124,7 @@ impl World {
             .unwrap()
     }
 
-    /// What a login answers, but for the time.
+    /// Returns the error of a failed login without its time.
     fn refusal(&self, username: &str, password: &str) -> Value {
         let input = json!({"username": username, "password": password});
         let error = operations::invoke("login", input, &self.context()).unwrap_err();
@@ -164,7 +164,7 @@ fn bearer(tokens: &Value) -> Principal {
 }
 
 #[test]
-fn each_operation_takes_its_permission() {
+fn every_administrative_operation_requires_its_permission() {
     let world = World::new();
     world.user("alice", &[]);
     let powerless = world.user("eve", &["user-auth:nothing:*", "billing:*"]);
@@ -190,7 +190,7 @@ fn each_operation_takes_its_permission() {
 }
 
 #[test]
-fn the_first_administrator_is_made_by_the_operator_and_can_make_others() {
+fn the_operator_appoints_the_first_administrator_who_can_appoint_others() {
     let world = World::new();
     let alice = world.user("alice", &[]);
     world.user("bob", &[]);
@@ -209,7 +209,7 @@ fn the_first_administrator_is_made_by_the_operator_and_can_make_others() {
 }
 
 #[test]
-fn admin_cannot_be_redefined_or_deleted() {
+fn the_admin_role_cannot_be_redefined_or_deleted() {
     let world = World::new();
     let input = json!({"role": "admin", "permissions": []});
     assert_eq!(world.operator("define_role", input), Err(-32000));
@@ -223,7 +223,7 @@ fn admin_cannot_be_redefined_or_deleted() {
 }
 
 #[test]
-fn nobody_defines_a_role_beyond_their_own() {
+fn roles_with_more_than_the_callers_permissions_cannot_be_defined() {
     let world = World::new();
     let manager = world.user("manager", &["user-auth:roles:*", "billing:*"]);
     let define = |role: &str, permissions: &[&str]| {
@@ -235,9 +235,9 @@ fn nobody_defines_a_role_beyond_their_own() {
         let answer = define("clerk", &["billing:read", beyond]);
         assert_eq!(answer, Err(-32002), "{beyond}");
     }
-    // Nor the one that they have.
+    // Nor can their own role be extended.
     assert_eq!(define("role-of-manager", &["*"]), Err(-32002));
-    // Nor do they take from one that has more than they.
+    // Roles with more permissions than the caller's cannot be reduced or deleted either.
     let input = json!({"role": "auditor", "permissions": ["user-auth:audit:read"]});
     world.operator("define_role", input).unwrap();
     assert_eq!(define("auditor", &[]), Err(-32002));
@@ -247,7 +247,7 @@ fn nobody_defines_a_role_beyond_their_own() {
 }
 
 #[test]
-fn nobody_assigns_or_revokes_a_role_beyond_their_own() {
+fn roles_with_more_than_the_callers_permissions_cannot_be_assigned_or_revoked() {
     let world = World::new();
     let manager = world.user("manager", &["user-auth:roles:write", "billing:*"]);
     world.admin("root");
@@ -262,7 +262,8 @@ fn nobody_assigns_or_revokes_a_role_beyond_their_own() {
         ("assign_role", "manager", "role-of-bob", Err(-32002)),
         ("revoke_role", "root", "admin", Err(-32002)),
         ("revoke_role", "bob", "role-of-bob", Err(-32002)),
-        // Nor a role of their own to or from a user who may do more.
+        // Roles within the caller's permissions cannot be changed on more privileged
+        // users.
         ("assign_role", "root", "clerk", Err(-32002)),
         ("assign_role", "bob", "clerk", Err(-32002)),
         ("revoke_role", "bob", "clerk", Err(-32002)),
@@ -277,7 +278,7 @@ fn nobody_assigns_or_revokes_a_role_beyond_their_own() {
 }
 
 #[test]
-fn the_scopes_of_an_api_key_bound_what_it_hands_out() {
+fn an_api_key_cannot_grant_more_than_its_scopes() {
     let world = World::new();
     world.admin("root");
     world.user("bob", &[]);
@@ -293,7 +294,7 @@ fn the_scopes_of_an_api_key_bound_what_it_hands_out() {
 }
 
 #[test]
-fn a_role_that_is_replaced_or_deleted_changes_all_who_have_it_at_once() {
+fn replacing_or_deleting_a_role_affects_its_users_at_once() {
     let world = World::new();
     let bob = world.user("bob", &["billing:read"]);
     let may = || {
@@ -311,7 +312,7 @@ fn a_role_that_is_replaced_or_deleted_changes_all_who_have_it_at_once() {
     world.operator("delete_role", input.clone()).unwrap();
     assert!(!may());
     assert_eq!(world.operator("delete_role", input), Err(-32000));
-    // What is left of it can be taken away.
+    // The assignment of a deleted role can still be revoked.
     let input = json!({"username": "bob", "role": "role-of-bob"});
     let left = world.operator("revoke_role", input.clone()).unwrap();
     assert_eq!(left["roles"], json!([]));
@@ -319,7 +320,7 @@ fn a_role_that_is_replaced_or_deleted_changes_all_who_have_it_at_once() {
 }
 
 #[test]
-fn a_role_is_given_and_taken_once_and_audited_with_role_and_actor() {
+fn assigning_and_revoking_a_role_take_effect_once_and_are_audited_with_role_and_actor() {
     let world = World::new();
     let root = world.admin("root");
     world.user("bob", &[]);
@@ -345,7 +346,7 @@ fn a_role_is_given_and_taken_once_and_audited_with_role_and_actor() {
 }
 
 #[test]
-fn what_is_done_to_roles_is_audited_in_a_chain_of_their_own() {
+fn changes_of_roles_are_audited_in_their_own_chain() {
     let world = World::new();
     let input = json!({"role": "clerk", "permissions": ["billing:read"]});
     world.operator("define_role", input).unwrap();
@@ -364,7 +365,7 @@ fn what_is_done_to_roles_is_audited_in_a_chain_of_their_own() {
 }
 
 #[test]
-fn an_account_has_no_more_than_32_roles() {
+fn an_account_can_have_at_most_32_roles() {
     let world = World::new();
     world.user("bob", &[]);
     for number in 0..33 {
@@ -379,7 +380,7 @@ fn an_account_has_no_more_than_32_roles() {
 }
 
 #[test]
-fn a_user_is_named_by_id_or_by_name_and_has_to_be_there() {
+fn users_are_identified_by_either_id_or_name_and_unknown_users_are_reported() {
     let world = World::new();
     world.user("bob", &[]);
     let user_id = world.get_user("bob")["user_id"].clone();
@@ -410,7 +411,7 @@ fn a_user_is_named_by_id_or_by_name_and_has_to_be_there() {
 }
 
 #[test]
-fn a_permission_is_checked_for_the_owner_of_a_token_or_for_the_caller() {
+fn permissions_are_checked_for_the_owner_of_the_token_or_else_for_the_caller() {
     let world = World::new();
     let bob = world.user("bob", &["billing:*"]);
     let bobs_id = world.get_user("bob")["user_id"].clone();
@@ -418,22 +419,22 @@ fn a_permission_is_checked_for_the_owner_of_a_token_or_for_the_caller() {
     let token = &bob["access_token"];
     let yes = json!({"allowed": true, "sub": bobs_id});
     let no = json!({"allowed": false, "sub": bobs_id});
-    let nobody = json!({"allowed": false});
+    let no_subject = json!({"allowed": false});
 
     let input = json!({"permission": "billing:read", "token": token});
     assert_eq!(check(Principal::Anonymous, input.clone()), yes);
     let other = json!({"permission": "sales:read", "token": token});
     assert_eq!(check(Principal::Anonymous, other.clone()), no);
-    // It is the token that counts, not who asks.
+    // The token decides, not the caller.
     assert_eq!(check(Principal::Operator, other), no);
     for token in ["", "a.b.c", bob["refresh_token"].as_str().unwrap()] {
         let input = json!({"permission": "billing:read", "token": token});
-        assert_eq!(check(Principal::Operator, input), nobody);
+        assert_eq!(check(Principal::Operator, input), no_subject);
     }
 
     let own = json!({"permission": "billing:read"});
     assert_eq!(check(bearer(&bob), own.clone()), yes);
-    assert_eq!(check(Principal::Anonymous, own.clone()), nobody);
+    assert_eq!(check(Principal::Anonymous, own.clone()), no_subject);
     assert_eq!(
         check(Principal::Operator, own.clone()),
         json!({"allowed": true})
@@ -443,17 +444,17 @@ fn a_permission_is_checked_for_the_owner_of_a_token_or_for_the_caller() {
     let write = json!({"permission": "billing:write"});
     assert_eq!(check(key, write), yes);
     let made_up = Principal::ApiKey(Secret::new("uak_made_up".to_owned()));
-    assert_eq!(check(made_up, own.clone()), nobody);
+    assert_eq!(check(made_up, own.clone()), no_subject);
 
     world
         .operator("disable_user", json!({"username": "bob"}))
         .unwrap();
-    assert_eq!(check(Principal::Anonymous, input), nobody);
-    assert_eq!(check(bearer(&bob), own), nobody);
+    assert_eq!(check(Principal::Anonymous, input), no_subject);
+    assert_eq!(check(bearer(&bob), own), no_subject);
 }
 
 #[test]
-fn an_explanation_names_role_and_grant_or_the_reason() {
+fn explanations_name_the_role_and_grant_or_the_reason() {
     let world = World::new();
     let bob = world.user("bob", &["billing:*", "sales:read"]);
     let explain = |input| world.run_as(bearer(&bob), "explain_permissions", input);
@@ -495,7 +496,7 @@ fn an_explanation_names_role_and_grant_or_the_reason() {
 }
 
 #[test]
-fn an_explanation_of_others_takes_a_permission_and_of_oneself_none() {
+fn explaining_permissions_of_other_users_requires_a_permission_and_of_oneself_none() {
     let world = World::new();
     let bob = world.user("bob", &["billing:*"]);
     world.user("carol", &[]);
@@ -509,7 +510,7 @@ fn an_explanation_of_others_takes_a_permission_and_of_oneself_none() {
         assert_eq!(explain(own).unwrap()["user_id"], own_id);
     }
     let carols_id = world.get_user("carol")["user_id"].clone();
-    // Whether somebody is there is not told either.
+    // The refusal does not reveal whether the user exists.
     for other in [
         json!({"username": "carol"}),
         json!({"username": "nobody"}),
@@ -554,7 +555,8 @@ fn pages_of_users_are_complete_and_without_duplicates() {
             names.extend(users.iter().map(|user| user["username"].to_string()));
             after = answer["next"].clone();
             if after.is_null() {
-                // A page that is full does not know of those that do not match.
+                // A full page is followed by another one even if no remaining name
+                // matches.
                 assert!(
                     page == pages || page == pages + 1,
                     "{search:?} {limit}: {page}"
@@ -573,8 +575,8 @@ fn pages_of_users_are_complete_and_without_duplicates() {
     }
 }
 
-/// Adds users of these names, with the account of `template`: to register them all
-/// would take long.
+/// Adds users with these names and the account of `template`: registering them all would
+/// take long.
 fn add_copies(world: &World, names: impl Iterator<Item = String>) {
     let template = world.dump("account/");
     let template: Value = serde_json::from_str(&template).unwrap();
@@ -592,7 +594,7 @@ fn add_copies(world: &World, names: impl Iterator<Item = String>) {
 }
 
 #[test]
-fn a_search_goes_on_until_a_page_is_full_or_all_names_are_seen() {
+fn a_search_continues_until_the_page_is_full_or_all_names_are_searched() {
     let world = World::new();
     world.user("template", &[]);
     add_copies(&world, (1..=5_000).map(|number| format!("copy{number}")));
@@ -615,10 +617,10 @@ fn a_search_goes_on_until_a_page_is_full_or_all_names_are_seen() {
 }
 
 #[test]
-fn a_page_of_a_search_looks_at_100_000_names_and_says_where_to_go_on() {
+fn one_search_call_examines_100_000_names_and_returns_a_cursor() {
     let world = World::new();
     world.user("template", &[]);
-    // Their records come before that of the name that is looked for.
+    // Their records sort before that of the searched name.
     add_copies(&world, (0..100_000).map(|number| format!("a{number}")));
     let page = world.operator("list_users", json!({"search": "template"}));
     let page = page.unwrap();
@@ -630,7 +632,7 @@ fn a_page_of_a_search_looks_at_100_000_names_and_says_where_to_go_on() {
 }
 
 #[test]
-fn a_search_is_for_names_as_they_are_spelled_in_the_end() {
+fn search_texts_match_the_canonical_form_of_names() {
     let world = World::new();
     world.user("ren\u{e9}e", &[]);
     for search in ["n\u{e9}", "ne\u{301}", "NE\u{301}", "\u{ff2e}\u{c9}"] {
@@ -642,7 +644,7 @@ fn a_search_is_for_names_as_they_are_spelled_in_the_end() {
 }
 
 #[test]
-fn a_search_finds_names_that_are_too_long_for_a_key_page_by_page() {
+fn searches_find_names_too_long_for_a_store_key_page_by_page() {
     let world = World::new();
     let long = |first: &str| format!("{first}{}", "\u{ae40}".repeat(200));
     for first in ["a", "b", "c"] {
@@ -666,7 +668,7 @@ fn a_search_finds_names_that_are_too_long_for_a_key_page_by_page() {
 }
 
 #[test]
-fn a_page_that_no_answer_named_is_refused() {
+fn cursors_that_were_never_issued_are_refused() {
     let world = World::new();
     let long = "a".repeat(504);
     for (after, search) in [
@@ -683,7 +685,7 @@ fn a_page_that_no_answer_named_is_refused() {
 }
 
 #[test]
-fn a_user_is_shown_without_secrets_and_with_the_sessions_that_are_alive() {
+fn get_user_returns_live_sessions_and_no_secrets() {
     let world = World::new();
     let first = world.user("bob", &["billing:read"]);
     world.login("bob");
@@ -710,7 +712,7 @@ fn a_user_is_shown_without_secrets_and_with_the_sessions_that_are_alive() {
 }
 
 #[test]
-fn an_administrator_ends_all_sessions_of_a_user_who_may_log_in_again() {
+fn users_can_log_in_again_after_an_administrator_ends_all_their_sessions() {
     let world = World::new();
     let root = world.admin("root");
     let bob = [world.user("bob", &[]), world.login("bob")];
@@ -727,7 +729,7 @@ fn an_administrator_ends_all_sessions_of_a_user_who_may_log_in_again() {
 }
 
 #[test]
-fn a_disabled_user_is_out_at_once_and_sessions_stay_dead_when_enabled() {
+fn disabling_a_user_ends_all_sessions_for_good() {
     let world = World::new();
     let root = world.admin("root");
     let bob = world.user("bob", &["billing:read", "user-auth:users:read"]);
@@ -792,7 +794,7 @@ fn a_login_to_a_disabled_account_leaves_the_same_traces_as_a_wrong_password() {
 }
 
 #[test]
-fn a_password_is_not_hashed_anew_for_a_disabled_account() {
+fn logins_to_disabled_accounts_do_not_rehash_the_password() {
     let mut world = World::new();
     world.user("bob", &[]);
     world
@@ -805,7 +807,7 @@ fn a_password_is_not_hashed_anew_for_a_disabled_account() {
 }
 
 #[test]
-fn nobody_stops_themselves_or_who_may_do_more() {
+fn administrators_cannot_disable_themselves_or_more_privileged_users() {
     let world = World::new();
     let root = world.admin("root");
     let helpdesk = world.user("helpdesk", &["user-auth:users:*"]);
@@ -836,7 +838,7 @@ fn nobody_stops_themselves_or_who_may_do_more() {
 }
 
 #[test]
-fn a_deleted_user_frees_the_name_and_the_old_tokens_stay_dead() {
+fn deleting_a_user_releases_the_name_and_its_tokens_stay_invalid() {
     let world = World::new();
     let old = world.user("bob", &["billing:read", "user-auth:users:read"]);
     let key = world.api_key("bob", &["*"]);
@@ -860,19 +862,19 @@ fn a_deleted_user_frees_the_name_and_the_old_tokens_stay_dead() {
     let input = json!({"refresh_token": old["refresh_token"]});
     assert_eq!(world.run("refresh_token", input), Err(-32001));
     assert_eq!(world.run_as(key, "list_users", json!({})), Err(-32001));
-    // What happened to the account is still known.
+    // The audit trail of the deleted account is kept.
     let chain = world.dump(&format!("audit/{}/", old_id.as_str().unwrap()));
     assert!(chain.contains("\"register\"") && chain.contains("\"delete_user\""));
 }
 
 #[test]
-fn what_may_not_be_set_is_no_field() {
+fn fields_that_callers_may_not_set_are_refused() {
     let world = World::new();
     let root = world.admin("root");
     world.user("alice", &[]);
     let clerk = json!({"role": "clerk", "permissions": []});
     world.operator("define_role", clerk).unwrap();
-    // Without the field all of them go well.
+    // Without the additional field, all of these calls succeed.
     for (operation, mut input, _) in guarded() {
         for field in ["roles", "status", "session_epoch", "built_in", "actor"] {
             input[field] = json!("admin");
@@ -888,7 +890,7 @@ fn what_may_not_be_set_is_no_field() {
 }
 
 #[test]
-fn what_is_no_role_is_refused() {
+fn invalid_role_definitions_are_refused() {
     let world = World::new();
     let many: Vec<String> = (0..101).map(|number| format!("p{number}")).collect();
     for input in [

@@ -1,4 +1,4 @@
-//! API keys and service accounts, and what other services ask about tokens.
+//! API keys, service accounts, and the operations with which other services check tokens.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -38,7 +38,7 @@ fn operator(world: &World, operation: &str, input: Value) -> Value {
     answer.unwrap()
 }
 
-/// Registers a user with these permissions, and logs them in.
+/// Registers a user with these permissions, and logs the user in.
 fn user(world: &World, username: &str, permissions: &[&str]) -> Value {
     let credentials = json!({"username": username, "password": PASSWORD});
     let registered = world.run("register", credentials.clone()).unwrap();
@@ -62,7 +62,7 @@ fn create(world: &World, tokens: &Value, scopes: &[&str]) -> Value {
     answer.unwrap()
 }
 
-/// An operation that takes a permission, tried with a key.
+/// Calls an operation that requires a permission, with the key.
 fn try_key(world: &World, key: &Value) -> Answer {
     world.run_as(holder(key), "list_roles", json!({}))
 }
@@ -81,7 +81,7 @@ fn revoke(world: &World, token: &Value) -> Value {
     answer.unwrap()
 }
 
-/// The failure without its time.
+/// Returns the error without its time.
 fn failure(world: &World, principal: Principal, operation: &str, input: Value) -> Value {
     let caller = Caller {
         principal,
@@ -96,7 +96,7 @@ fn failure(world: &World, principal: Principal, operation: &str, input: Value) -
 }
 
 #[test]
-fn a_key_does_what_both_its_scopes_and_its_accounts_roles_permit() {
+fn a_key_is_limited_to_what_both_its_scopes_and_the_roles_of_its_account_permit() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:roles:*"]);
     for (scopes, expected) in [
@@ -119,7 +119,7 @@ fn a_key_does_what_both_its_scopes_and_its_accounts_roles_permit() {
 }
 
 #[test]
-fn the_x_api_key_header_is_the_principal() {
+fn the_x_api_key_header_identifies_the_principal() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:roles:read"]);
     let key = create(&world, &alice, &["*"]);
@@ -133,7 +133,7 @@ fn the_x_api_key_header_is_the_principal() {
 }
 
 #[test]
-fn a_key_is_no_session() {
+fn operations_of_sessions_refuse_api_keys() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:roles:read"]);
     let key = create(&world, &alice, &["*"]);
@@ -160,7 +160,7 @@ fn a_key_is_no_session() {
 }
 
 #[test]
-fn a_key_dies_when_it_is_revoked() {
+fn a_revoked_key_is_refused() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:roles:read"]);
     let key = create(&world, &alice, &["*"]);
@@ -178,7 +178,7 @@ fn a_key_dies_when_it_is_revoked() {
 }
 
 #[test]
-fn a_rotated_key_is_another_with_the_same_rights_and_the_old_one_is_dead() {
+fn rotating_a_key_returns_a_new_key_with_the_same_rights_and_ends_the_old_one() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:roles:read"]);
     let input = json!({"name": "ci", "scopes": ["user-auth:*"], "expires_in_days": 10});
@@ -200,7 +200,7 @@ fn a_rotated_key_is_another_with_the_same_rights_and_the_old_one_is_dead() {
 }
 
 #[test]
-fn a_key_ends_with_its_time() {
+fn an_expired_key_is_refused() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:roles:read"]);
     let input = json!({"name": "ci", "scopes": ["*"], "expires_in_days": 1});
@@ -220,7 +220,7 @@ fn a_key_ends_with_its_time() {
 }
 
 #[test]
-fn a_key_ends_for_good_when_its_account_is_disabled_or_deleted() {
+fn keys_end_for_good_when_their_account_is_disabled_or_deleted() {
     for operation in ["disable_user", "delete_user"] {
         let world = World::new();
         let alice = user(&world, "alice", &["user-auth:roles:read"]);
@@ -268,7 +268,7 @@ fn all_keys_of_an_account_end_in_one_batch() {
 }
 
 #[test]
-fn one_makes_and_rotates_keys_only_with_a_session_that_began_lately() {
+fn creating_and_rotating_keys_requires_a_recent_login() {
     let world = World::new();
     let alice = user(&world, "alice", &[]);
     let key = create(&world, &alice, &[]);
@@ -287,7 +287,7 @@ fn one_makes_and_rotates_keys_only_with_a_session_that_began_lately() {
 }
 
 #[test]
-fn nobody_makes_a_key_for_another_without_the_permission() {
+fn creating_keys_for_other_accounts_requires_the_permission() {
     let world = World::new();
     let alice = user(&world, "alice", &[]);
     let mallory = user(&world, "mallory", &["billing:*"]);
@@ -307,13 +307,13 @@ fn nobody_makes_a_key_for_another_without_the_permission() {
             .run_as(Principal::Operator, "create_api_key", input)
             .is_ok()
     );
-    let nobody = json!({"name": "ci"});
-    let answer = world.run_as(Principal::Operator, "create_api_key", nobody);
+    let without_owner = json!({"name": "ci"});
+    let answer = world.run_as(Principal::Operator, "create_api_key", without_owner);
     assert_eq!(answer, Err(-32000), "the operator has no account");
 }
 
 #[test]
-fn who_makes_keys_for_others_hands_out_no_more_than_they_have() {
+fn keys_for_other_accounts_cannot_exceed_the_permissions_of_the_caller() {
     let world = World::new();
     let alice = user(&world, "alice", &["billing:read"]);
     let clerk = user(&world, "clerk", &[KEYS_WRITE, "billing:*"]);
@@ -345,7 +345,7 @@ fn who_makes_keys_for_others_hands_out_no_more_than_they_have() {
 }
 
 #[test]
-fn a_key_of_another_is_as_if_it_were_not_there() {
+fn keys_of_other_accounts_appear_not_to_exist() {
     let world = World::new();
     let alice = user(&world, "alice", &[]);
     let mallory = user(&world, "mallory", &[]);
@@ -370,7 +370,7 @@ fn a_key_of_another_is_as_if_it_were_not_there() {
 }
 
 #[test]
-fn a_secret_is_shown_once_and_stored_nowhere() {
+fn a_secret_is_shown_once_and_never_stored() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:roles:read"]);
     let key = create(&world, &alice, &["*"]);
@@ -392,7 +392,7 @@ fn a_secret_is_shown_once_and_stored_nowhere() {
 }
 
 #[test]
-fn each_secret_has_256_random_bits() {
+fn every_secret_has_256_random_bits() {
     let world = World::new();
     let alice = user(&world, "alice", &[]);
     let mut seen = HashSet::new();
@@ -406,7 +406,7 @@ fn each_secret_has_256_random_bits() {
 }
 
 #[test]
-fn every_changed_character_of_a_key_is_noticed() {
+fn keys_with_any_character_changed_are_refused() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:roles:read"]);
     let key = create(&world, &alice, &["*"]);
@@ -429,7 +429,7 @@ fn every_changed_character_of_a_key_is_noticed() {
     }
 }
 
-/// Counts what is asked of the store, and lets something happen meanwhile.
+/// Counts the calls of the store, and runs a hook before the first scan.
 struct Watched<'a> {
     world: &'a World,
     calls: Cell<u32>,
@@ -473,7 +473,7 @@ impl Store for Watched<'_> {
 }
 
 #[test]
-fn a_wrong_key_costs_the_store_the_same_whether_its_id_is_there_or_not() {
+fn known_and_unknown_key_ids_cost_the_same_store_calls() {
     let world = World::new();
     let alice = user(&world, "alice", &[]);
     let key = create(&world, &alice, &[]);
@@ -493,7 +493,7 @@ fn a_wrong_key_costs_the_store_the_same_whether_its_id_is_there_or_not() {
 }
 
 #[test]
-fn a_session_that_ends_meanwhile_makes_no_key() {
+fn no_key_is_created_when_the_session_ends_meanwhile() {
     let world = World::new();
     let alice = user(&world, "alice", &[]);
     let log_out = || {
@@ -518,7 +518,7 @@ fn a_session_that_ends_meanwhile_makes_no_key() {
     assert_eq!(world.dump("api-key/"), "");
 }
 
-/// Whether each of these keys is good.
+/// Reports for each of these keys whether it is valid.
 fn are_good(world: &World, keys: &[&Value]) -> Vec<bool> {
     let is_good = |key: &&Value| {
         let secret = key["api_key"].as_str().unwrap();
@@ -528,7 +528,7 @@ fn are_good(world: &World, keys: &[&Value]) -> Vec<bool> {
 }
 
 #[test]
-fn keys_of_a_stolen_session_end_with_the_change_of_the_password() {
+fn keys_of_a_stolen_session_end_when_the_owner_changes_the_password() {
     for (operation, input) in [
         (
             "change_password",
@@ -544,7 +544,8 @@ fn keys_of_a_stolen_session_end_with_the_change_of_the_password() {
         let login = || world.run("login", credentials.clone()).unwrap();
         let stolen = login();
         let made = create(&world, &stolen, &[KEYS_WRITE]);
-        // A key makes another, and a session of which nothing is left a third.
+        // The key creates another key, and a session that is ended right afterwards
+        // creates a third.
         let made_by_it = world.run_as(holder(&made), "create_api_key", json!({"name": "ci"}));
         let made_by_it = made_by_it.unwrap();
         let gone = login();
@@ -589,14 +590,14 @@ fn keys_of_a_stolen_session_end_with_the_change_of_the_password() {
 }
 
 #[test]
-fn an_old_key_goes_on_when_the_password_changes() {
+fn long_standing_keys_survive_the_end_of_other_sessions() {
     let world = World::new();
     let before = user(&world, "alice", &[KEYS_WRITE]);
     let old = create(&world, &before, &[KEYS_WRITE]);
     world.pass(30 * 24 * 60 * 60 + 1);
     let credentials = json!({"username": "alice", "password": PASSWORD});
     let session = world.run("login", credentials).unwrap();
-    // It was made long ago, by whom it renews itself now.
+    // The key is old, and now rotates itself.
     let input = json!({"key_id": old["key_id"]});
     let renewed = world.run_as(holder(&old), "rotate_api_key", input);
     let renewed = renewed.unwrap();
@@ -606,7 +607,7 @@ fn an_old_key_goes_on_when_the_password_changes() {
 }
 
 #[test]
-fn keys_of_a_session_end_when_it_is_ended_as_not_ones_own() {
+fn revoking_another_session_ends_the_keys_that_it_created() {
     let world = World::new();
     let stolen = user(&world, "alice", &[]);
     let made = create(&world, &stolen, &[]);
@@ -629,7 +630,7 @@ fn keys_of_a_session_end_when_it_is_ended_as_not_ones_own() {
 }
 
 #[test]
-fn keys_from_before_it_was_recorded_who_made_them_end_by_their_age() {
+fn keys_without_a_recorded_origin_end_by_their_age() {
     let world = World::new();
     let alice = user(&world, "alice", &[]);
     let key = create(&world, &alice, &[]);
@@ -654,7 +655,7 @@ fn keys_from_before_it_was_recorded_who_made_them_end_by_their_age() {
 }
 
 #[test]
-fn the_owner_is_told_of_a_key_that_is_made_or_rotated() {
+fn the_owner_is_notified_of_created_and_rotated_keys() {
     let world = World::new();
     let input = json!({"users": [
         {"username": "alice", "email": "alice@example.com", "email_verified": true},
@@ -680,7 +681,7 @@ fn the_owner_is_told_of_a_key_that_is_made_or_rotated() {
 }
 
 #[test]
-fn an_account_has_a_hundred_keys_at_the_most() {
+fn an_account_can_have_at_most_100_keys() {
     let world = World::new();
     let alice = user(&world, "alice", &[]);
     let mut last = Value::Null;
@@ -727,7 +728,7 @@ fn names_and_scopes_are_bounded() {
 }
 
 #[test]
-fn the_last_use_of_a_key_is_noted_to_the_minute() {
+fn the_last_use_of_a_key_is_recorded_to_the_minute() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:roles:read"]);
     let key = create(&world, &alice, &["*"]);
@@ -744,7 +745,7 @@ fn the_last_use_of_a_key_is_noted_to_the_minute() {
 }
 
 #[test]
-fn a_service_account_is_used_by_its_keys_alone() {
+fn service_accounts_can_be_used_only_through_their_keys() {
     let world = World::new();
     let alice = user(&world, "alice", &[]);
     let input = json!({"username": "robot"});
@@ -770,7 +771,7 @@ fn a_service_account_is_used_by_its_keys_alone() {
 }
 
 #[test]
-fn introspection_takes_its_own_permission() {
+fn introspection_requires_its_own_permission() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:users:*"]);
     let service = user(&world, "service", &[INTROSPECT]);
@@ -790,7 +791,7 @@ fn introspection_takes_its_own_permission() {
 }
 
 #[test]
-fn introspection_tells_what_a_good_token_is() {
+fn introspection_describes_valid_tokens() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:roles:*", "billing:read"]);
     let access_token = alice["access_token"].as_str().unwrap();
@@ -828,7 +829,7 @@ fn introspection_tells_what_a_good_token_is() {
 }
 
 #[test]
-fn introspection_of_anything_invalid_says_only_that() {
+fn introspection_of_invalid_tokens_returns_only_inactive() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:roles:read"]);
     let refreshed = json!({"refresh_token": alice["refresh_token"]});
@@ -908,7 +909,8 @@ fn revoking_an_unknown_token_succeeds_and_changes_nothing() {
     }
 }
 
-/// A world that asks every caller for a key, one that is good, and its number.
+/// Returns a world that requires an API key of every caller, the secret of a valid key,
+/// and the response that created the key.
 fn closed_world() -> (World, String, Value) {
     let mut world = World::new();
     let account = operator(
@@ -924,7 +926,7 @@ fn closed_world() -> (World, String, Value) {
 }
 
 #[test]
-fn where_a_key_is_required_nothing_is_answered_without_one() {
+fn requests_without_a_required_key_are_refused() {
     let (world, key, _) = closed_world();
     for message in [
         json!({"jsonrpc": "2.0", "id": 7, "method": "initialize", "params": {}}),
@@ -965,7 +967,7 @@ fn where_a_key_is_required_nothing_is_answered_without_one() {
 }
 
 #[test]
-fn two_keys_that_differ_are_no_caller() {
+fn two_different_keys_in_one_request_are_refused() {
     let (mut world, key, _) = closed_world();
     for required in [true, false] {
         world.settings.require_api_key = required;
@@ -985,7 +987,7 @@ fn two_keys_that_differ_are_no_caller() {
 }
 
 #[test]
-fn an_authorization_that_is_no_bearer_token_is_not_ignored_beside_a_key() {
+fn authorization_headers_other_than_bearer_are_refused_even_with_a_valid_key() {
     let (mut world, key, _) = closed_world();
     let ping = json!({"jsonrpc": "2.0", "id": 7, "method": "ping"}).to_string();
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -1023,7 +1025,7 @@ fn an_authorization_that_is_no_bearer_token_is_not_ignored_beside_a_key() {
 }
 
 #[test]
-fn a_bearer_key_is_the_principal_and_a_token_is_none() {
+fn api_keys_are_accepted_as_bearer_and_access_tokens_are_refused_in_x_api_key() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:roles:read"]);
     let key = create(&world, &alice, &["*"]);
@@ -1042,7 +1044,7 @@ fn a_bearer_key_is_the_principal_and_a_token_is_none() {
 }
 
 #[test]
-fn a_key_that_is_over_admits_nobody() {
+fn keys_that_are_revoked_or_whose_account_is_disabled_or_deleted_are_refused() {
     let ping = json!({"jsonrpc": "2.0", "id": 7, "method": "ping"}).to_string();
     let ends: [fn(&World, &Value); 3] = [
         |world, key| {
@@ -1064,7 +1066,7 @@ fn a_key_that_is_over_admits_nobody() {
 }
 
 #[test]
-fn the_key_admits_the_program_and_the_token_says_on_whose_behalf() {
+fn with_a_key_and_a_token_the_call_acts_for_the_owner_of_the_token() {
     let (mut world, key, _) = closed_world();
     world.settings.require_api_key = false;
     let alice = user(&world, "alice", &[]);

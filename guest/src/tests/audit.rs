@@ -1,4 +1,4 @@
-//! The audit trail: who reads it, and what happens to it behind our back.
+//! The audit trail: who can read it, and how manipulations of the store are detected.
 
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ fn auditor(world: &World) -> Value {
     tokens
 }
 
-/// A world in which so many times five or six things happened to alice.
+/// Returns a world in which five or six events happened to alice in each of these rounds.
 fn busy(rounds: usize) -> (World, Value) {
     let world = World::new();
     let alice = user(&world, "alice");
@@ -43,7 +43,7 @@ fn busy(rounds: usize) -> (World, Value) {
         world.pass(1);
         let login = json!({"username": "alice", "password": PASSWORD});
         let tokens = world.run("login", login).unwrap();
-        // A hundred of them would close the source.
+        // A hundred failures would block the source.
         if round % 2 == 0 {
             let wrong = json!({"username": "alice", "password": "a wrong one"});
             assert_eq!(world.run("login", wrong), Err(-32001));
@@ -76,7 +76,7 @@ fn length(world: &World, user: &Value) -> u64 {
     head["seq"].as_u64().unwrap()
 }
 
-/// Follows the pages: how many records were looked at, and what was broken.
+/// Follows all pages. Returns the number of examined records and the reported break.
 fn verify(world: &World, user: &Value) -> (u64, Value) {
     let mut input = json!({"user_id": user["user_id"]});
     let mut examined = 0;
@@ -102,7 +102,7 @@ fn broken(seq: u64, problem: &str) -> Value {
 }
 
 #[test]
-fn a_chain_over_hundreds_of_mixed_operations_verifies() {
+fn a_chain_of_hundreds_of_mixed_operations_verifies() {
     let (world, alice) = busy(120);
     let length = length(&world, &alice);
     assert!(length > 600, "more than a page: {length}");
@@ -110,7 +110,7 @@ fn a_chain_over_hundreds_of_mixed_operations_verifies() {
 }
 
 #[test]
-fn an_altered_record_is_found_and_named() {
+fn altered_records_are_detected_and_identified() {
     let (world, alice) = busy(60);
     for seq in [1, 150, length(&world, &alice)] {
         let key = record_key(&alice, seq);
@@ -139,7 +139,7 @@ fn an_altered_record_is_found_and_named() {
 }
 
 #[test]
-fn a_dropped_record_is_found_and_named() {
+fn dropped_records_are_detected_and_identified() {
     let (world, alice) = busy(60);
     for seq in [1, 2, 150, length(&world, &alice) - 1] {
         let key = record_key(&alice, seq);
@@ -151,21 +151,21 @@ fn a_dropped_record_is_found_and_named() {
 }
 
 #[test]
-fn swapped_records_are_found_and_named() {
+fn swapped_records_are_detected_and_identified() {
     let (world, alice) = busy(60);
     let (first, second) = (record_key(&alice, 100), record_key(&alice, 101));
     let records = (world.stored(&first), world.stored(&second));
     world.tamper(&first, records.1.clone());
     world.tamper(&second, records.0.clone());
     assert_eq!(verify(&world, &alice).1, broken(100, "reordered"));
-    // Whoever closes the gap that a record left moves all that come after.
+    // Closing the gap of a deleted record moves all later records.
     world.tamper(&first, records.1);
     world.tamper(&second, None);
     assert_eq!(verify(&world, &alice).1, broken(100, "reordered"));
 }
 
 #[test]
-fn a_record_of_another_chain_is_out_of_place() {
+fn records_of_other_chains_are_reported_as_reordered() {
     let (world, alice) = busy(10);
     let mallory = user(&world, "mallory");
     world.tamper(
@@ -176,8 +176,8 @@ fn a_record_of_another_chain_is_out_of_place() {
 }
 
 #[test]
-fn a_record_from_another_history_does_not_follow() {
-    // The same ids and keys, and one second that differs.
+fn records_of_another_history_are_reported_as_unlinked() {
+    // The ids and keys are the same, and the time differs by one second.
     let (world, alice) = busy(3);
     let other = World::new();
     other.pass(1);
@@ -188,7 +188,7 @@ fn a_record_from_another_history_does_not_follow() {
 }
 
 #[test]
-fn a_tail_that_was_cut_off_is_found_and_named() {
+fn truncated_chains_are_detected_and_the_first_missing_record_identified() {
     let (world, alice) = busy(60);
     let last = length(&world, &alice);
     world.tamper(&record_key(&alice, last), None);
@@ -204,7 +204,7 @@ fn a_tail_that_was_cut_off_is_found_and_named() {
 }
 
 #[test]
-fn a_head_that_is_gone_or_says_otherwise_is_found() {
+fn missing_and_altered_heads_are_detected() {
     let (world, alice) = busy(5);
     let last = length(&world, &alice);
     let head = String::from_utf8(world.stored(&head_key(&alice)).unwrap()).unwrap();
@@ -226,7 +226,7 @@ fn a_head_that_is_gone_or_says_otherwise_is_found() {
 }
 
 #[test]
-fn a_chain_is_verified_by_its_owner_and_by_auditors() {
+fn owners_and_auditors_can_verify_a_chain() {
     let (world, alice) = busy(2);
     let mallory = user(&world, "mallory");
     let auditor = auditor(&world);
@@ -243,15 +243,15 @@ fn a_chain_is_verified_by_its_owner_and_by_auditors() {
         assert_eq!(verify(&auditor, input.clone()), Ok(intact.clone()));
         assert_eq!(verify(&mallory, input), Err(-32002));
     }
-    let nobody = json!({"username": "nobody"});
+    let unknown = json!({"username": "nobody"});
     assert_eq!(
-        verify(&mallory, nobody.clone()),
+        verify(&mallory, unknown.clone()),
         Err(-32002),
         "as for alice"
     );
-    assert_eq!(verify(&auditor, nobody), Err(-32000));
-    let nobody = json!({"user_id": "0123456789abcdef".repeat(2)});
-    assert_eq!(verify(&auditor, nobody), Err(-32000));
+    assert_eq!(verify(&auditor, unknown), Err(-32000));
+    let unknown = json!({"user_id": "0123456789abcdef".repeat(2)});
+    assert_eq!(verify(&auditor, unknown), Err(-32000));
     let half = json!({"after_seq": 3});
     assert_eq!(verify(&alice, half), Err(-32000));
     assert_eq!(
@@ -274,7 +274,7 @@ fn query(world: &World, tokens: &Value, input: Value) -> Result<Vec<Value>, i32>
 }
 
 #[test]
-fn owners_read_their_own_trail_and_no_other() {
+fn owners_can_read_only_their_own_trail() {
     let (world, alice) = busy(3);
     let mallory = user(&world, "mallory");
     let own = query(&world, &mallory, json!({})).unwrap();
@@ -291,7 +291,7 @@ fn owners_read_their_own_trail_and_no_other() {
     ] {
         assert_eq!(query(&world, &mallory, input), Err(-32002));
     }
-    // A cursor leads nowhere that one may not go.
+    // A cursor into the trail of another user gives no access to it.
     let cursor = format!("{}/{:012}", alice["user_id"].as_str().unwrap(), 1);
     let records = query(&world, &mallory, json!({"after": cursor})).unwrap();
     assert!(
@@ -305,7 +305,7 @@ fn owners_read_their_own_trail_and_no_other() {
 }
 
 #[test]
-fn auditors_page_over_all_trails() {
+fn auditors_can_page_through_all_trails() {
     let (world, alice) = busy(30);
     let auditor = auditor(&world);
     let all = query(&world, &auditor, json!({"limit": 7})).unwrap();
@@ -320,7 +320,7 @@ fn auditors_page_over_all_trails() {
 }
 
 #[test]
-fn a_trail_is_read_by_operation_actor_and_time() {
+fn trails_can_be_filtered_by_operation_actor_and_time() {
     let (world, alice) = busy(20);
     let count = |input: Value| query(&world, &alice, input).unwrap().len();
     assert_eq!(count(json!({"operation": "refresh_token"})), 20);
@@ -345,7 +345,7 @@ fn a_trail_is_read_by_operation_actor_and_time() {
 }
 
 #[test]
-fn one_call_looks_at_500_records_at_the_most() {
+fn one_query_examines_at_most_500_records() {
     let (world, alice) = busy(120);
     let input = json!({"operation": "no_such"});
     let page = world.run_as(bearer(&alice), "query_audit", input).unwrap();
@@ -355,7 +355,7 @@ fn one_call_looks_at_500_records_at_the_most() {
 }
 
 #[test]
-fn what_is_no_query_is_refused() {
+fn invalid_audit_queries_are_refused() {
     let (world, alice) = busy(1);
     for input in [
         json!({"limit": 0}),

@@ -1,5 +1,6 @@
-//! Nothing that an actor does is committed after the answer of what stopped it: each
-//! operation of the table, overtaken by each stop at each of its calls of the store.
+//! An actor commits nothing after the response of the call that stopped it: each
+//! operation of the table is overtaken by each kind of stop, at each of its calls of the
+//! store.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,38 +18,38 @@ use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
 const NEW_PASSWORD: &str = "another horse battery staple";
-/// Records that are no power: who tried how often, and from where.
+/// Prefixes of records that grant no privileges: counters of attempts, and known sources.
 const COUNTERS: [&str; 4] = [
     "throttle/",
     "known-source/",
     "login-challenge-codes/",
     "refusals/",
 ];
-/// These give something up, which a token that was stopped may do all the same.
+/// Operations that only give up rights, which a stopped token may still call.
 const GIVES_UP: [&str; 2] = ["logout", "revoke_token"];
 const AUDIT: [&str; 2] = ["audit/", "audit-head/"];
 
 type Answer = Result<Value, i32>;
 
-/// Alice, who is to be stopped, with all that she needs to be stopped in every way, and
-/// others for her to act on.
+/// Alice, the actor to be stopped, with all that she needs to be stopped in every way,
+/// and other users as the targets of her calls.
 struct Scene {
     world: World,
     /// The session that acts.
     session: Value,
-    /// Another of hers.
+    /// Another session of Alice.
     other: Value,
     /// The API key that acts.
     key: Value,
-    /// Another of hers.
+    /// Another API key of Alice.
     other_key: Value,
     alice: Value,
     bob: Value,
     bobs_key: Value,
     challenge: Value,
-    /// What her app shows.
+    /// The current code of her app.
     code: String,
-    /// What the app shows that she is about to confirm.
+    /// The current code of the app that she is about to confirm.
     new_code: String,
     email_code: String,
     reset_code: String,
@@ -150,7 +151,7 @@ impl Scene {
         let key = make(&alice["user_id"]);
         let other_key = make(&alice["user_id"]);
         let bobs_key = make(&bob["user_id"]);
-        // Its use is noted, and not again for a while.
+        // Records the last use of the key now, so that the next calls do not.
         world.run_as(holder(&key), "list_roles", json!({})).unwrap();
         Scene {
             session,
@@ -177,11 +178,11 @@ impl Scene {
     }
 }
 
-/// One call of an operation.
+/// A call of an operation.
 struct Case {
     operation: &'static str,
     input: fn(&Scene) -> Value,
-    /// What has to be different from the scene.
+    /// Prepares what the scene alone does not provide.
     prepare: fn(&World, &Scene),
 }
 
@@ -201,7 +202,7 @@ fn case(operation: &'static str, input: fn(&Scene) -> Value) -> Case {
     }
 }
 
-/// At least one of each operation that changes something.
+/// Returns at least one case for each operation that changes something.
 fn cases() -> Vec<Case> {
     let bob = |scene: &Scene| json!({"user_id": scene.bob});
     vec![
@@ -298,7 +299,7 @@ fn cases() -> Vec<Case> {
         case("revoke_user_sessions", bob),
         case("reset_second_factor", bob),
         case("delete_user", bob),
-        // A kind of hash that is new, two entries of one name, and one that is taken.
+        // A new kind of hash, two entries with the same name, and a name that is taken.
         case("import_users", |_| {
             let hash =
                 "pbkdf2_sha256$1000$c2FsdHNhbHQ$WgEwQ4LSiWXIGh5gYEMjLE9YaV3XRTLqsFl0Yk6QxS0=";
@@ -352,7 +353,7 @@ fn cases() -> Vec<Case> {
 
 type StopFn = dyn Fn(&World, &Scene);
 
-/// All that stops Alice, her session or her key.
+/// Returns every way to stop Alice, her session or her key.
 fn stops() -> Vec<(&'static str, Box<StopFn>)> {
     fn stop(
         name: &'static str,
@@ -437,7 +438,7 @@ fn stops() -> Vec<(&'static str, Box<StopFn>)> {
     ]
 }
 
-/// A store to which something happens before each commit.
+/// A store that runs a hook before each commit.
 struct Busy<'a> {
     world: &'a World,
     happens: &'a dyn Fn(),
@@ -462,7 +463,7 @@ impl Store for Busy<'_> {
     }
 }
 
-/// A store whose call of a number is overtaken by something.
+/// A store that runs a hook before the call with this number.
 struct Overtaken<'a> {
     world: &'a World,
     calls: Cell<usize>,
@@ -503,15 +504,15 @@ impl Store for Overtaken<'_> {
     }
 }
 
-/// What is stored, and how many messages were sent.
+/// Returns the stored records and the number of sent messages.
 fn state(world: &World, without: &[&str]) -> (Vec<(String, Vec<u8>)>, usize) {
     let mut entries = world.entries();
     entries.retain(|(key, _)| !without.iter().any(|prefix| key.starts_with(prefix)));
     (entries, world.outbox.borrow().len())
 }
 
-/// Runs the case, overtaken at the call of this number. Returns whether it was
-/// overtaken at all.
+/// Runs the case, overtaken at the call with this number. Reports whether that call was
+/// reached.
 fn overtake(
     scene: &Scene,
     stop: &StopFn,
@@ -524,7 +525,7 @@ fn overtake(
     world.audited.take();
     let mut without = COUNTERS.to_vec();
     if is_anonymous {
-        // A guess that fails is recorded.
+        // A failed guess is recorded in the audit trail.
         without.extend(AUDIT);
     }
     let after_stop = RefCell::new(None);
@@ -565,7 +566,7 @@ fn overtake(
     if state(&world, &without) != after_stop {
         return Err("it changed something".to_owned());
     }
-    // Not after as many tries as there may be.
+    // Failing only after all attempts are used up is not enough.
     match answer {
         Err(-32004) => Err("it did not find out".to_owned()),
         _ => Ok(true),
@@ -573,7 +574,7 @@ fn overtake(
 }
 
 #[test]
-fn nothing_is_committed_after_the_answer_that_stopped_its_actor() {
+fn an_actor_commits_nothing_after_the_response_that_stopped_it() {
     let scene = Scene::new();
     let stops = stops();
     let mut stopped: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -590,7 +591,7 @@ fn nothing_is_committed_after_the_answer_that_stopped_its_actor() {
             }
             _ => vec![bearer(&scene.session), holder(&scene.key)],
         };
-        // With what it is done at all.
+        // The principals that can call the operation.
         let able: Vec<Principal> = principals
             .into_iter()
             .filter(|principal| {
@@ -629,9 +630,9 @@ fn nothing_is_committed_after_the_answer_that_stopped_its_actor() {
     assert_is_whole(&stopped);
 }
 
-/// Whatever the actor does to its own account while it is about to be stopped.
+/// Covers every change that the actor makes to its own account while it is being stopped.
 #[test]
-fn an_actor_that_never_rests_is_stopped_all_the_same() {
+fn actors_that_never_pause_can_be_stopped() {
     let scene = Scene::new();
     for (stop, input, is_of_the_key) in [
         ("disable_user", json!({"user_id": scene.alice}), false),
@@ -674,7 +675,7 @@ fn an_actor_that_never_rests_is_stopped_all_the_same() {
     ] {
         let world = scene.world.fork();
         let made = Cell::new(0);
-        // Each moves the head of her audit chain, or that of all roles.
+        // Each call moves the head of her audit chain, or that of the roles.
         let work = || {
             let (principal, operation, input) = match (stop, is_of_the_key) {
                 ("define_role", _) => (
@@ -711,7 +712,7 @@ fn an_actor_that_never_rests_is_stopped_all_the_same() {
 }
 
 #[test]
-fn a_batch_that_changes_power_without_its_mark_is_not_committed() {
+fn batches_that_change_privileges_without_being_marked_are_not_committed() {
     let scene = Scene::new();
     let world = &scene.world;
     for prefix in ["account/", "session/", "api-key/", "role/"] {
@@ -743,16 +744,17 @@ fn kind(principal: &Principal) -> &'static str {
     }
 }
 
-/// Each operation that changes something has a case, and is stopped by what should
-/// stop it.
+/// Asserts that each operation that changes something has a case, and that every
+/// applicable stop stopped it.
 fn assert_is_whole(stopped: &BTreeMap<&str, BTreeSet<&str>>) {
-    // Nothing stops these: they are open to everybody, and answer the same.
+    // These cannot be stopped: they are open to all callers, with the same response for
+    // all.
     let open = ["register", "request_password_reset"];
     for definition in TABLE.iter().filter(|it| it.effect != Effect::Reads) {
         let name = definition.name;
         let least = match definition.requires {
             _ if open.contains(&name) || GIVES_UP.contains(&name) => 0,
-            // By a session and by an API key.
+            // Once with a session and once with an API key.
             Requirement::Permission(_) => 20,
             Requirement::Nothing => 4,
             _ => 14,

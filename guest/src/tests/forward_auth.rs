@@ -1,4 +1,4 @@
-//! What reverse proxies are told.
+//! Checks of forward authentication, as reverse proxies request them.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn by_key(world: &World, key: &str) -> u16 {
 }
 
 #[test]
-fn who_shows_an_api_key_is_not_taken_for_the_operator() {
+fn requests_with_an_api_key_are_not_treated_as_the_operator() {
     let world = World::new();
     let robot = json!({"username": "robot"});
     let account = world.run_as(Principal::Operator, "create_service_account", robot);

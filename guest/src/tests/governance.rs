@@ -1,5 +1,5 @@
-//! Nobody has power over who may do more than they, or over themselves: not in a
-//! race either.
+//! Administrators cannot act on more privileged users or on themselves, not even in a
+//! race.
 
 use std::cell::Cell;
 
@@ -30,7 +30,7 @@ fn operator(world: &World, operation: &str, input: Value) -> Value {
     answer.unwrap()
 }
 
-/// Registers a user with one role, and logs them in.
+/// Registers a user with one role, and logs the user in.
 fn user(world: &World, username: &str, permissions: &[&str]) -> Value {
     let credentials = json!({"username": username, "password": PASSWORD});
     let registered = world.run("register", credentials.clone()).unwrap();
@@ -54,7 +54,7 @@ fn create(world: &World, tokens: &Value, scopes: &[&str]) -> Value {
     answer.unwrap()
 }
 
-/// All that can be done with the keys of an account, the most harmless first.
+/// Returns every operation on the keys of an account, the most harmless first.
 fn done_with_keys_of(user: &Value, key: &Value) -> [(&'static str, Value); 4] {
     let key_id = json!({"key_id": key["key_id"]});
     [
@@ -68,7 +68,7 @@ fn done_with_keys_of(user: &Value, key: &Value) -> [(&'static str, Value); 4] {
     ]
 }
 
-/// A store to which something happens just before the first commit.
+/// A store that runs a hook just before the first commit.
 struct Meanwhile<'a> {
     world: &'a World,
     happens: Cell<Option<&'a dyn Fn()>>,
@@ -95,7 +95,7 @@ impl Store for Meanwhile<'_> {
     }
 }
 
-/// Runs an operation that is overtaken by something.
+/// Runs an operation that is overtaken by `happens`.
 fn run_while(
     world: &World,
     happens: &dyn Fn(),
@@ -124,7 +124,7 @@ fn run_while(
 }
 
 #[test]
-fn the_keys_of_who_may_do_more_are_out_of_reach() {
+fn keys_of_more_privileged_accounts_cannot_be_managed() {
     let world = World::new();
     let root = user(&world, "root", &["*"]);
     let helper = user(&world, "helper", &[KEYS_WRITE]);
@@ -145,7 +145,7 @@ fn the_keys_of_who_may_do_more_are_out_of_reach() {
 }
 
 #[test]
-fn the_keys_of_who_may_do_no_more_are_within_reach_and_all_are_the_operators() {
+fn keys_of_accounts_without_more_privileges_can_be_managed_and_the_operator_manages_all() {
     let world = World::new();
     let root = user(&world, "root", &["*"]);
     let helper = user(&world, "helper", &[KEYS_WRITE, "billing:*"]);
@@ -164,7 +164,7 @@ fn the_keys_of_who_may_do_no_more_are_within_reach_and_all_are_the_operators() {
 }
 
 #[test]
-fn a_key_that_may_little_deals_with_the_other_keys_of_its_own_account() {
+fn a_limited_key_can_manage_other_keys_of_its_account() {
     let world = World::new();
     let root = user(&world, "root", &["*"]);
     let little = create(&world, &root, &[KEYS_WRITE]);
@@ -176,7 +176,7 @@ fn a_key_that_may_little_deals_with_the_other_keys_of_its_own_account() {
 }
 
 #[test]
-fn a_key_that_may_little_neither_sees_nor_ends_what_it_could_not_make() {
+fn a_limited_key_cannot_list_or_end_keys_that_it_could_not_create() {
     let world = World::new();
     let root = user(&world, "root", &["*"]);
     let little = create(&world, &root, &[KEYS_WRITE, "billing:*"]);
@@ -208,7 +208,7 @@ fn a_key_that_may_little_neither_sees_nor_ends_what_it_could_not_make() {
 }
 
 #[test]
-fn a_key_that_may_little_has_no_power_over_its_own_account() {
+fn a_limited_key_cannot_change_its_own_account() {
     let world = World::new();
     let root = user(&world, "root", &["*"]);
     let scopes = ["user-auth:roles:write", KEYS_WRITE, "shop:*"];
@@ -219,7 +219,7 @@ fn a_key_that_may_little_has_no_power_over_its_own_account() {
     let answer = world.run_as(holder(&little), "assign_role", input.clone());
     assert_eq!(answer, Err(-32002));
     assert!(world.run_as(bearer(&root), "assign_role", input).is_ok());
-    // It does not take the last places for keys either.
+    // The key cannot use up the last places for keys of its account either.
     let make = |principal| world.run_as(principal, "create_api_key", json!({"name": "ci"}));
     let made = (0..100).take_while(|_| make(holder(&little)).is_ok());
     assert_eq!(made.count(), 89, "with itself 90");
@@ -230,7 +230,7 @@ fn a_key_that_may_little_has_no_power_over_its_own_account() {
 }
 
 #[test]
-fn an_account_that_may_less_fills_neither_the_roles_nor_the_scope_of_another() {
+fn less_privileged_administrators_cannot_exhaust_the_roles_or_the_scope_of_an_account() {
     let world = World::new();
     let helper = user(&world, "helper", &["user-auth:roles:write", "shop:*"]);
     let root = user(&world, "root", &["user-auth:*", "billing:*"]);
@@ -253,7 +253,7 @@ fn an_account_that_may_less_fills_neither_the_roles_nor_the_scope_of_another() {
         assert_eq!(answer, Err(-32002));
     }
     assert_eq!(scope(), "self billing:* user-auth:*");
-    // Nor by a role that root has.
+    // A large role that root does have does not fill the scope either.
     assign(&world, "root", "junk-0");
     assert_eq!(
         scope(),
@@ -277,7 +277,7 @@ fn an_account_that_may_less_fills_neither_the_roles_nor_the_scope_of_another() {
 }
 
 #[test]
-fn the_scope_of_a_key_has_the_length_of_a_header_at_most() {
+fn the_scope_of_a_key_never_exceeds_the_length_of_a_header() {
     let world = World::new();
     let alice = user(&world, "alice", &["billing:*"]);
     let grants: Vec<String> = (0..100).map(|n| format!("shop:{n:0>100}")).collect();
@@ -293,7 +293,7 @@ fn the_scope_of_a_key_has_the_length_of_a_header_at_most() {
 }
 
 #[test]
-fn a_role_that_is_defined_as_more_meanwhile_is_not_given() {
+fn a_role_that_is_extended_during_the_call_is_not_assigned() {
     let world = World::new();
     let helper = user(&world, "helper", &["user-auth:roles:write", "shop:*"]);
     user(&world, "bob", &[]);
@@ -308,7 +308,7 @@ fn a_role_that_is_defined_as_more_meanwhile_is_not_given() {
 }
 
 #[test]
-fn of_two_administrators_who_stop_each_other_at_once_one_remains() {
+fn when_two_administrators_disable_each_other_at_once_one_remains() {
     let world = World::new();
     let (alice, bob) = (user(&world, "alice", &["*"]), user(&world, "bob", &["*"]));
     let bob_is_quicker = || {
@@ -323,7 +323,7 @@ fn of_two_administrators_who_stop_each_other_at_once_one_remains() {
 }
 
 #[test]
-fn a_role_that_comes_meanwhile_puts_the_keys_out_of_reach() {
+fn a_role_assigned_during_the_call_protects_the_keys_of_its_account() {
     for number in 1..4 {
         let world = World::new();
         let helper = user(&world, "helper", &[KEYS_WRITE]);
@@ -340,7 +340,7 @@ fn a_role_that_comes_meanwhile_puts_the_keys_out_of_reach() {
 }
 
 #[test]
-fn a_disabled_account_gets_no_key() {
+fn keys_cannot_be_created_for_disabled_accounts() {
     let world = World::new();
     let bob = user(&world, "bob", &[]);
     operator(&world, "disable_user", json!({"username": "bob"}));
@@ -351,7 +351,7 @@ fn a_disabled_account_gets_no_key() {
 }
 
 #[test]
-fn who_is_stopped_meanwhile_does_nothing_to_another() {
+fn an_administrator_who_is_disabled_during_the_call_changes_nothing() {
     for operation in [
         "disable_user",
         "enable_user",
@@ -379,7 +379,7 @@ fn who_is_stopped_meanwhile_does_nothing_to_another() {
 }
 
 #[test]
-fn nobody_takes_a_role_from_themselves() {
+fn administrators_cannot_revoke_their_own_roles() {
     let world = World::new();
     let root = user(&world, "root", &["*"]);
     let key = create(&world, &root, &["*"]);
@@ -396,7 +396,7 @@ fn nobody_takes_a_role_from_themselves() {
 }
 
 #[test]
-fn of_two_administrators_who_take_the_role_from_each_other_at_once_one_remains() {
+fn when_two_administrators_revoke_each_others_role_at_once_one_remains() {
     let world = World::new();
     let (alice, bob) = (user(&world, "alice", &[]), user(&world, "bob", &[]));
     assign(&world, "alice", "admin");

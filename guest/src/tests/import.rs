@@ -1,4 +1,4 @@
-//! Users of other systems, and the password hashes that they bring.
+//! Import of users of other systems, and of their password hashes.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,8 @@ use crate::testing::World;
 use crate::types::secret::Secret;
 
 const PASSWORD: &str = "an old password";
-/// Made by crypt(3), Python's hashlib and argon2-cffi; of `PASSWORD` in each form that is known.
+/// Hashes of `PASSWORD` in each supported format, made by crypt(3), Python's hashlib and
+/// argon2-cffi.
 const HASHES: [&str; 22] = [
     BCRYPT,
     "bcrypt$$2b$04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES",
@@ -55,7 +56,7 @@ impl World {
         serde_json::from_value(output["users"].take()).unwrap()
     }
 
-    /// Imports one user; gives the status.
+    /// Imports one user and returns the status.
     fn import_one(&self, user: Value) -> String {
         self.import(json!([user]))[0]["status"]
             .as_str()
@@ -63,14 +64,14 @@ impl World {
             .to_owned()
     }
 
-    /// What a login with a wrong password hashed with.
+    /// Returns the functions and costs with which a login with a wrong password hashes.
     fn hashed_with(&self, username: &str) -> Vec<String> {
         self.hashes.take();
         assert_eq!(self.log_in(username, "a wrong password"), Err(-32001));
         self.hashes.take()
     }
 
-    /// Imports somebody under the session of another.
+    /// Imports a user with the session of another user.
     fn import_as(&self, tokens: &Value, user: Value) -> Value {
         let token = tokens["access_token"].as_str().unwrap().to_owned();
         let caller = Principal::AccessToken(Secret::new(token));
@@ -92,7 +93,7 @@ impl World {
 }
 
 #[test]
-fn who_comes_with_a_foreign_hash_logs_in_with_the_old_password_and_gets_one_of_ours() {
+fn users_imported_with_a_foreign_hash_log_in_with_the_old_password_and_are_rehashed() {
     let world = World::new();
     for (number, hash) in HASHES.into_iter().enumerate() {
         let name = format!("user{number}");
@@ -127,19 +128,19 @@ fn who_comes_with_a_foreign_hash_logs_in_with_the_old_password_and_gets_one_of_o
 }
 
 #[test]
-fn the_hashes_of_others_are_not_in_the_store() {
+fn foreign_hashes_are_not_stored_as_they_were_imported() {
     let world = World::new();
     let user = json!({"username": "alice", "password_hash": HASHES[5]});
     assert_eq!(world.import_one(user), "imported");
     let everything = world.dump("");
     assert!(everything.contains("alice") && everything.contains("pbkdf2"));
     assert!(!everything.contains("Wouwm4jjZQ22hqOuXm7hYyUGS9chvQzyOp/9TORxN80"));
-    // Nor as the numbers of its bytes.
+    // Nor does the store contain the hash as a list of numbers.
     assert!(!everything.contains("90,139,176,155"));
 }
 
 #[test]
-fn known_bcrypt_and_scrypt_hashes_are_right() {
+fn known_bcrypt_and_scrypt_hashes_verify() {
     let world = World::new();
     for (password, hash) in [
         (
@@ -166,7 +167,7 @@ fn known_bcrypt_and_scrypt_hashes_are_right() {
 }
 
 #[test]
-fn bcrypt_looks_at_72_bytes_until_the_first_login() {
+fn bcrypt_compares_72_bytes_until_the_first_login() {
     let world = World::new();
     let long = "long password ".repeat(6);
     let salt = b"0123456789abcdef";
@@ -192,7 +193,7 @@ fn bcrypt_looks_at_72_bytes_until_the_first_login() {
 }
 
 #[test]
-fn a_bomb_or_what_is_no_hash_is_refused_and_not_shown_back() {
+fn excessive_costs_and_invalid_hashes_are_refused_and_not_echoed() {
     let world = World::new();
     let b64 = |bytes: usize| "A".repeat(bytes.div_ceil(3) * 4);
     for (hash, expected) in [
@@ -288,13 +289,13 @@ fn a_bomb_or_what_is_no_hash_is_refused_and_not_shown_back() {
             "{output}"
         );
     }
-    assert_eq!(world.dump("account/"), "", "nobody was imported");
+    assert_eq!(world.dump("account/"), "", "no user was imported");
     assert!(world.hashes.take().is_empty(), "nothing was hashed");
 }
 
-/// What a fuzzer would find first.
+/// Makes the changes that a fuzzer would find first.
 #[test]
-fn no_text_makes_the_parser_panic_or_lets_a_bomb_through() {
+fn no_text_makes_the_hash_parser_panic_or_accept_excessive_costs() {
     let mut tried = 0;
     for hash in HASHES.into_iter().chain([ARGON2ID, FIREBASE]) {
         for at in 0..=hash.len() {
@@ -330,7 +331,7 @@ fn no_text_makes_the_parser_panic_or_lets_a_bomb_through() {
 }
 
 #[test]
-fn costs_below_the_floors_are_told_and_others_are_not() {
+fn hashes_below_the_recommended_cost_are_reported_as_weak() {
     for (hash, is_weak) in [
         (BCRYPT.replace("$04$", "$09$"), true),
         (BCRYPT.replace("$04$", "$10$"), false),
@@ -355,7 +356,7 @@ fn costs_below_the_floors_are_told_and_others_are_not() {
 }
 
 #[test]
-fn a_foreign_argon2id_hash_is_hashed_without_our_pepper_and_then_with_it() {
+fn foreign_argon2id_hashes_verify_without_the_pepper_and_are_rehashed_with_it() {
     let world = World::new();
     let user = json!({"username": "alice", "password_hash": ARGON2ID});
     assert_eq!(world.import_one(user), "imported");
@@ -363,7 +364,7 @@ fn a_foreign_argon2id_hash_is_hashed_without_our_pepper_and_then_with_it() {
 }
 
 #[test]
-fn a_name_that_nobody_has_takes_the_work_of_one_that_somebody_could_have() {
+fn logins_to_unknown_names_do_the_work_of_an_existing_kind_of_account() {
     let world = World::new();
     let names: Vec<String> = (0..40).map(|number| format!("nobody{number}")).collect();
     let work = |world: &World| -> Vec<Vec<String>> {
@@ -389,13 +390,13 @@ fn a_name_that_nobody_has_takes_the_work_of_one_that_somebody_could_have() {
     .into();
     assert_eq!(kinds, expected.iter().collect());
     assert_eq!(work(&world), first, "each name always takes the same");
-    // As the accounts themselves do.
+    // Existing accounts hash with their own costs as well.
     assert_eq!(world.hashed_with("a"), ["bcrypt 4"]);
     assert_eq!(world.hashed_with("c"), ["scrypt 10"]);
 }
 
 #[test]
-fn a_password_with_two_forms_is_tried_twice_on_foreign_hashes_of_accounts_and_of_nobody() {
+fn passwords_with_two_forms_are_tried_twice_on_foreign_hashes_of_known_and_unknown_names() {
     let world = World::new();
     world.import_one(json!({"username": "alice", "password_hash": BCRYPT}));
     let credentials = json!({"username": "bob", "password": "correct horse battery staple"});
@@ -437,7 +438,7 @@ fn a_password_with_two_forms_is_tried_twice_on_foreign_hashes_of_accounts_and_of
 }
 
 #[test]
-fn names_that_nobody_has_take_the_work_of_accounts_from_before_the_settings_changed() {
+fn logins_to_unknown_names_also_do_the_work_of_hash_settings_before_a_change() {
     let mut world = World::new();
     world.alice();
     world.settings.argon2_memory_kib = 47 * 1024;
@@ -452,15 +453,15 @@ fn names_that_nobody_has_take_the_work_of_accounts_from_before_the_settings_chan
 }
 
 #[test]
-fn one_more_cost_moves_its_share_of_the_names_and_no_more() {
+fn a_new_cost_changes_only_its_share_of_unknown_names() {
     let world = World::new();
     let of = |costs: u32| -> Vec<Option<Cost>> {
         let costs: Vec<Cost> = (0..costs).map(|cost| Cost::Bcrypt { cost }).collect();
         let known: HashCosts = serde_json::from_value(json!({"costs": costs})).unwrap();
-        let nobody =
+        let unknown =
             |number: u32| UnknownAccount::new("username", &number.to_string(), &world.ports());
         (0..1000)
-            .map(|number| known.decoy_for(nobody(number).unwrap()))
+            .map(|number| known.decoy_for(unknown(number).unwrap()))
             .collect()
     };
     for costs in [0, 1, 3, 9] {
@@ -475,7 +476,7 @@ fn one_more_cost_moves_its_share_of_the_names_and_no_more() {
 }
 
 #[test]
-fn more_kinds_than_names_can_be_given_are_not_imported() {
+fn imports_beyond_the_limit_of_hash_kinds_are_refused() {
     let world = World::new();
     let user = |iterations: u32| {
         let hash = HASHES[2].replace("i=1000", &format!("i={iterations}"));
@@ -492,7 +493,7 @@ fn more_kinds_than_names_can_be_given_are_not_imported() {
 }
 
 #[test]
-fn entries_stand_each_for_itself_and_come_back_in_order() {
+fn entries_are_processed_independently_and_reported_in_order() {
     let world = World::new();
     let output = world.import(json!([
         {"username": "Alice", "email": "alice@example.com"},
@@ -536,7 +537,7 @@ fn entries_stand_each_for_itself_and_come_back_in_order() {
 }
 
 #[test]
-fn the_number_of_entries_is_bounded() {
+fn too_many_entries_in_one_call_are_refused() {
     let world = World::new();
     for count in [0, 101] {
         let users = vec![json!({"username": "alice"}); count];
@@ -546,7 +547,7 @@ fn the_number_of_entries_is_bounded() {
 }
 
 #[test]
-fn to_import_again_changes_nothing_and_takes_nobodys_account() {
+fn repeated_imports_change_nothing_and_take_over_no_account() {
     let world = World::new();
     world.alice();
     let bob = json!({"username": "bob", "password_hash": HASHES[0], "disabled": false});
@@ -564,7 +565,8 @@ fn to_import_again_changes_nothing_and_takes_nobodys_account() {
     let before = world.dump("account/");
     assert_eq!(world.import_one(bob.clone()), "unchanged");
     assert_eq!(world.dump("account/"), before);
-    // Also when the owner has logged in since, and has another password.
+    // The outcome is the same after the owner has logged in and the hash has been
+    // replaced.
     world.log_in("bob", PASSWORD).unwrap();
     assert_eq!(world.import_one(bob), "unchanged");
     let other = json!({"username": "bob", "password_hash": HASHES[2]});
@@ -573,7 +575,7 @@ fn to_import_again_changes_nothing_and_takes_nobodys_account() {
 }
 
 #[test]
-fn a_dry_run_says_what_would_happen_and_changes_nothing() {
+fn a_dry_run_reports_the_outcome_and_changes_nothing() {
     let world = World::new();
     world.alice();
     let before = world.dump("");
@@ -596,7 +598,7 @@ fn a_dry_run_says_what_would_happen_and_changes_nothing() {
 }
 
 #[test]
-fn what_an_entry_says_is_what_the_account_has() {
+fn imported_accounts_have_the_values_of_their_entries() {
     let world = World::new();
     world.with_permissions("clerk", &["billing:read"]);
     let user = json!({
@@ -639,7 +641,7 @@ fn what_an_entry_says_is_what_the_account_has() {
 }
 
 #[test]
-fn a_verified_address_is_imported_for_one_account_and_no_other() {
+fn a_verified_address_is_imported_for_only_one_account() {
     let world = World::new();
     let entry =
         |name: &str, email: &str| json!({"username": name, "email": email, "email_verified": true});
@@ -675,7 +677,7 @@ fn a_verified_address_is_imported_for_one_account_and_no_other() {
 }
 
 #[test]
-fn addresses_are_imported_in_the_form_in_which_they_are_sent() {
+fn addresses_are_imported_in_the_form_that_is_used_for_sending() {
     let world = World::new();
     let came = world.import(json!([
         {"username": "alice", "email": "info@m\u{fc}ller.example", "email_verified": true},
@@ -698,7 +700,7 @@ fn addresses_are_imported_in_the_form_in_which_they_are_sent() {
 }
 
 #[test]
-fn nobody_imports_a_user_who_may_do_more_than_they() {
+fn users_with_more_privileges_than_the_caller_cannot_be_imported() {
     let world = World::new();
     world.with_permissions("clerk", &["billing:read"]);
     let writer = world.with_permissions("writer", &["user-auth:users:write", "billing:*"]);
@@ -729,7 +731,7 @@ fn nobody_imports_a_user_who_may_do_more_than_they() {
 }
 
 #[test]
-fn each_import_is_the_first_record_of_the_accounts_audit_chain() {
+fn an_import_is_the_first_record_of_the_audit_chain_of_its_account() {
     let world = World::new();
     world.import(json!([{"username": "alice", "roles": ["admin"]}, {"username": "bob"}]));
     let query = json!({"username": "alice", "operation": "import_users"});
@@ -789,7 +791,7 @@ fn the_users_of_one_call_share_a_commit() {
 }
 
 #[test]
-fn of_a_batch_that_loses_a_race_only_the_one_who_lost_it_is_refused() {
+fn only_the_entry_that_lost_a_race_is_refused() {
     use base64::Engine;
 
     let world = World::new();
@@ -799,7 +801,7 @@ fn of_a_batch_that_loses_a_race_only_the_one_who_lost_it_is_refused() {
         let name = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(name);
         format!("username/{name}")
     };
-    // Somebody takes the name between the look-up and the commit.
+    // Another user takes the name between the look-up and the commit.
     let record = world.stored(&key("other")).unwrap();
     world.overtaken_by.replace(vec![(key("user5"), record)]);
     let users: Vec<Value> = (0..16)
@@ -823,7 +825,7 @@ fn of_a_batch_that_loses_a_race_only_the_one_who_lost_it_is_refused() {
 }
 
 #[test]
-fn entries_of_one_call_that_want_the_same_are_judged_in_their_order() {
+fn conflicting_entries_of_one_call_are_decided_in_order() {
     let world = World::new();
     let output = world.import(json!([
         {"username": "alice"},
@@ -849,7 +851,7 @@ fn entries_of_one_call_that_want_the_same_are_judged_in_their_order() {
 }
 
 #[test]
-fn a_password_that_firebase_hashed_is_right_without_the_key_of_the_project() {
+fn firebase_hashes_verify_without_the_signer_key_of_the_project() {
     let world = World::new();
     let user = json!({"username": "alice", "password_hash": FIREBASE});
     let imported = &world.import(json!([user]))[0];
@@ -864,7 +866,7 @@ fn a_password_that_firebase_hashed_is_right_without_the_key_of_the_project() {
 }
 
 #[test]
-fn a_field_that_may_be_left_out_may_be_empty() {
+fn optional_fields_may_be_empty() {
     let world = World::new();
     let user = json!({
         "username": "alice", "password_hash": "", "email": " ", "email_verified": "",
@@ -876,7 +878,7 @@ fn a_field_that_may_be_left_out_may_be_empty() {
 }
 
 #[test]
-fn the_milliseconds_since_1970_say_when_an_account_was_created() {
+fn creation_times_are_accepted_as_milliseconds_since_1970() {
     let world = World::new();
     for (number, at) in [
         json!(1_551_675_967_000_u64),
@@ -913,7 +915,7 @@ fn the_milliseconds_since_1970_say_when_an_account_was_created() {
 }
 
 #[test]
-fn the_value_of_a_field_is_told_unless_it_may_be_a_secret() {
+fn errors_contain_the_invalid_value_unless_it_may_be_a_secret() {
     let world = World::new();
     let long = "x y".repeat(1000);
     for (user, expected) in [

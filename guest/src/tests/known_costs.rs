@@ -1,4 +1,5 @@
-//! Kinds and costs of password hashes come with accounts, and go with the last of them.
+//! The recorded kinds and costs of password hashes: they are added with the accounts that
+//! have them, and removed with the last of these accounts.
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use crate::domain::credentials::foreign_hash::Cost;
 use crate::domain::credentials::hash_costs::HashCosts;
 use crate::testing::World;
 
-/// Of `an old password`, made by crypt(3) and Python's hashlib.
+/// Hashes of `an old password`, made by crypt(3) and Python's hashlib.
 const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES";
 const PBKDF2: &str =
     "$pbkdf2-sha256$i=1000$yMnKy8zNzs/Q0dLT1NXW1w$K3LXKeEJP6GsAdhJUdFARMbOn5WLfdqclOBZscdAGMQ";
@@ -29,13 +30,14 @@ fn operate(world: &World, operation: &str, username: &str) {
     world.run_as(Principal::Operator, operation, input).unwrap();
 }
 
-/// The costs of names without an account.
+/// Returns the costs for names without an account.
 fn costs(world: &World) -> Vec<Option<Cost>> {
     let known = HashCosts::read(&world.ports()).unwrap();
-    let nobody = |number: u32| UnknownAccount::new("username", &number.to_string(), &world.ports());
+    let unknown =
+        |number: u32| UnknownAccount::new("username", &number.to_string(), &world.ports());
     let names = 0..500;
     names
-        .map(|number| known.decoy_for(nobody(number).unwrap()))
+        .map(|number| known.decoy_for(unknown(number).unwrap()))
         .collect()
 }
 
@@ -52,7 +54,7 @@ fn is_bcrypt(cost: &Cost) -> bool {
 }
 
 #[test]
-fn a_cost_goes_with_its_last_account_in_whatever_way_that_leaves_it() {
+fn a_cost_is_removed_with_its_last_account_in_every_way_of_leaving() {
     let log_in: fn(&World, &str) = |world, name| {
         world.log_in(name, OLD).unwrap();
     };
@@ -85,10 +87,10 @@ fn a_cost_goes_with_its_last_account_in_whatever_way_that_leaves_it() {
 }
 
 #[test]
-fn a_change_of_a_password_that_was_imported_leaves_its_cost() {
+fn changing_an_imported_password_removes_its_cost() {
     let world = World::new();
     import(&world, json!([{"username": "a", "password_hash": PBKDF2}]));
-    // The login finds no place to hash it once more, and goes well without.
+    // The login cannot get a place to rehash the password, and succeeds without.
     world.places_for_hashes.set(Some(1));
     let tokens = world.log_in("a", OLD).unwrap();
     world.places_for_hashes.set(None);
@@ -103,7 +105,7 @@ fn a_change_of_a_password_that_was_imported_leaves_its_cost() {
 }
 
 #[test]
-fn what_is_refused_or_only_tried_counts_nothing() {
+fn refused_imports_dry_runs_and_failed_logins_do_not_count_costs() {
     let world = World::new();
     import(&world, json!([{"username": "a", "password_hash": PBKDF2}]));
     let taken = json!({"users": [
@@ -125,7 +127,7 @@ fn what_is_refused_or_only_tried_counts_nothing() {
 }
 
 #[test]
-fn a_cost_that_goes_leaves_the_names_of_the_others_and_its_place_to_the_next() {
+fn a_removed_cost_leaves_other_unknown_names_unchanged_and_its_place_is_reused() {
     let world = World::new();
     for (name, hash) in [("a", BCRYPT), ("b", PBKDF2), ("c", SCRYPT)] {
         import(&world, json!([{"username": name, "password_hash": hash}]));
@@ -161,7 +163,7 @@ fn a_cost_that_goes_leaves_the_names_of_the_others_and_its_place_to_the_next() {
 }
 
 #[test]
-fn a_cost_that_ours_has_too_stays_when_the_last_imported_one_goes() {
+fn an_imported_cost_equal_to_the_own_cost_is_kept() {
     let mut world = World::new();
     let ours = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$\
                 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -179,7 +181,7 @@ fn a_cost_that_ours_has_too_stays_when_the_last_imported_one_goes() {
 }
 
 #[test]
-fn whatever_makes_a_hash_of_ours_makes_its_cost_known() {
+fn every_operation_that_creates_a_hash_records_its_cost() {
     let make: [fn(&World); 4] = [
         |world| operate(world, "create_service_account", "program"),
         |world| import(world, json!([{"username": "a"}])),
@@ -200,7 +202,7 @@ fn whatever_makes_a_hash_of_ours_makes_its_cost_known() {
 }
 
 #[test]
-fn costs_that_were_stored_before_there_was_a_count_stay() {
+fn costs_stored_without_a_count_are_kept() {
     let world = World::new();
     let record = json!({"costs": [{"pbkdf2-sha256": {"iterations": 1000, "output_length": 32}}]});
     world.tamper(&HashCosts::key(), Some(record.to_string().into_bytes()));
@@ -210,13 +212,13 @@ fn costs_that_were_stored_before_there_was_a_count_stay() {
 }
 
 #[test]
-fn of_two_that_leave_a_cost_at_once_none_is_forgotten() {
+fn concurrent_removals_from_one_cost_are_all_counted() {
     let world = World::new();
     let user = |name: &str| json!({"username": name, "password_hash": PBKDF2});
     import(&world, json!([user("a"), user("b"), user("c")]));
     let record = String::from_utf8(world.stored(&HashCosts::key()).unwrap()).unwrap();
     assert!(record.contains("[3]"), "{record}");
-    // Right before the commit of the first, the second has left.
+    // Just before the commit of the first removal, the second one is committed.
     let overtaken = record.replace("[3]", "[2]");
     let entry = (HashCosts::key(), overtaken.into_bytes());
     world.overtaken_by.borrow_mut().push(entry);

@@ -16,14 +16,14 @@ const NEW_PASSWORD: &str = "another good long password";
 const ALICE: &str = "Alice@example.com";
 
 impl World {
-    /// Registers a user with this address and logs them in.
+    /// Registers a user with this address, and logs the user in.
     fn with_email(&self, username: &str, email: &str) -> Value {
         let account = json!({"username": username, "password": PASSWORD, "email": email});
         self.run("register", account).unwrap();
         self.log_in(username, PASSWORD).unwrap()
     }
 
-    /// The same, with the address verified.
+    /// Does the same and verifies the address.
     fn verified(&self, username: &str, email: &str) -> Value {
         let tokens = self.with_email(username, email);
         self.ask(&tokens, "request_email_verification", json!({}))
@@ -74,7 +74,7 @@ impl World {
 }
 
 #[test]
-fn a_code_to_the_verified_address_resets_the_password_and_ends_all_else() {
+fn a_code_sent_to_the_verified_address_resets_the_password_and_ends_sessions_and_keys() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     let key = json!({"name": "mine"});
@@ -102,7 +102,7 @@ fn a_code_to_the_verified_address_resets_the_password_and_ends_all_else() {
 }
 
 #[test]
-fn a_reset_is_made_at_home_and_makes_strange_where_the_old_password_came_from() {
+fn a_password_reset_trusts_its_own_source_and_no_earlier_ones() {
     let world = World::new();
     world.verified("alice", ALICE);
     let login = |peer: &str, password: &str| {
@@ -125,7 +125,7 @@ fn a_reset_is_made_at_home_and_makes_strange_where_the_old_password_came_from() 
 }
 
 #[test]
-fn a_reset_lets_an_owner_in_who_has_guessed_too_often() {
+fn a_password_reset_lets_a_throttled_owner_log_in() {
     let world = World::new();
     world.verified("alice", ALICE);
     for _ in 0..11 {
@@ -138,7 +138,7 @@ fn a_reset_lets_an_owner_in_who_has_guessed_too_often() {
 }
 
 #[test]
-fn a_code_ends_by_time_and_by_a_newer_one() {
+fn codes_end_by_expiry_and_by_a_newer_code() {
     let world = World::new();
     world.verified("alice", ALICE);
     let first = world.reset_code("alice");
@@ -152,7 +152,7 @@ fn a_code_ends_by_time_and_by_a_newer_one() {
 }
 
 #[test]
-fn a_code_is_good_for_what_it_was_sent_for() {
+fn codes_are_valid_only_for_their_purpose() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     let reset = world.reset_code("alice");
@@ -165,7 +165,7 @@ fn a_code_is_good_for_what_it_was_sent_for() {
 }
 
 #[test]
-fn what_changes_the_password_or_the_address_ends_all_codes() {
+fn changes_of_password_address_or_status_end_all_codes() {
     let change_password = |world: &World, tokens: &Value| {
         let input = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
         world.ask(tokens, "change_password", input).unwrap();
@@ -200,7 +200,7 @@ fn what_changes_the_password_or_the_address_ends_all_codes() {
 }
 
 #[test]
-fn an_address_is_verified_and_changed_only_by_who_reads_it() {
+fn only_a_reader_of_the_mailbox_can_verify_or_change_to_an_address() {
     let world = World::new();
     let tokens = world.with_email("alice", ALICE);
     assert_eq!(world.shown("alice")["email_verified"], false);
@@ -242,12 +242,12 @@ fn an_address_is_verified_and_changed_only_by_who_reads_it() {
         Some(&(MessageKind::EmailChanged, ALICE.to_owned())),
         "who read the old one is told"
     );
-    // The old one is free for another.
+    // The old address is available to another account.
     world.verified("bob", "alice@example.com");
 }
 
 #[test]
-fn an_unverified_address_resets_nothing_and_blocks_nobody() {
+fn an_unverified_address_cannot_reset_a_password_or_block_another_account() {
     let world = World::new();
     world.with_email("mallory", ALICE);
     world.verified("alice", "ALICE@example.com");
@@ -268,11 +268,12 @@ fn an_unverified_address_resets_nothing_and_blocks_nobody() {
 }
 
 #[test]
-fn a_verified_address_is_one_accounts() {
+fn a_verified_address_belongs_to_one_account() {
     let world = World::new();
     world.verified("alice", ALICE);
     let tokens = world.with_email("bob", "ALICE@example.com");
-    // Asking does not tell; who has the code reads the mailbox, and may know.
+    // The request does not reveal it; the holder of the code reads the mailbox, and may
+    // know.
     world
         .ask(&tokens, "request_email_verification", json!({}))
         .unwrap();
@@ -288,7 +289,7 @@ fn a_verified_address_is_one_accounts() {
 }
 
 #[test]
-fn a_code_for_an_address_is_good_for_nobody_but_the_account_that_asked_while_logged_in() {
+fn email_change_codes_are_valid_only_in_a_live_session_of_the_requesting_account() {
     let world = World::new();
     let thief = world.verified("alice", ALICE);
     let change = json!({"email": "mallory@example.com"});
@@ -309,7 +310,7 @@ fn a_code_for_an_address_is_good_for_nobody_but_the_account_that_asked_while_log
 }
 
 #[test]
-fn a_code_that_names_what_is_no_account_touches_no_trail_that_is_there() {
+fn codes_of_unknown_accounts_add_nothing_to_existing_audit_trails() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     let rotate = || {
@@ -340,7 +341,7 @@ fn a_code_that_names_what_is_no_account_touches_no_trail_that_is_there() {
             .ask(&tokens, "confirm_email", json!({"code": ""}))
             .is_err()
     );
-    // What is kept of nobody is gone by then, and nothing else may be.
+    // Records about unknown accounts have expired by then, and no others may have.
     world.pass(25 * 60 * 60);
     for user_id in [shared.as_str(), gone.as_str().unwrap()] {
         let input = json!({"user_id": user_id});
@@ -351,7 +352,7 @@ fn a_code_that_names_what_is_no_account_touches_no_trail_that_is_there() {
 }
 
 #[test]
-fn a_request_answers_alike_and_with_the_same_work_whoever_it_is_for() {
+fn password_reset_requests_for_all_kinds_of_accounts_return_the_same_with_the_same_work() {
     let world = World::new();
     world.verified("known", "known@example.com");
     world.with_email("unverified", "unverified@example.com");
@@ -368,7 +369,7 @@ fn a_request_answers_alike_and_with_the_same_work_whoever_it_is_for() {
     };
     let known = observe(json!({"username": "known"}));
     assert_eq!(world.sent().len(), 1);
-    // Once the quota is used up the work stays the same as well.
+    // The work also stays the same once the quota is used up.
     world.reset_code("known");
     world.reset_code("known");
     for input in [
@@ -386,7 +387,7 @@ fn a_request_answers_alike_and_with_the_same_work_whoever_it_is_for() {
 }
 
 #[test]
-fn the_spellings_of_one_domain_are_one_address_which_gets_mail() {
+fn spellings_of_the_same_domain_are_one_deliverable_address() {
     let world = World::new();
     let form = "Info@xn--mller-kva.example";
     let tokens = world.with_email("alice", "Info@M\u{fc}ller.example");
@@ -404,13 +405,13 @@ fn the_spellings_of_one_domain_are_one_address_which_gets_mail() {
     .into_iter()
     .enumerate()
     {
-        // Any of them leads to the account.
+        // Each spelling finds the account.
         world.outbox.borrow_mut().clear();
         let by_email = json!({"email": spelling});
         world.run("request_password_reset", by_email).unwrap();
         let sent = (MessageKind::PasswordReset, form.to_owned());
         assert_eq!(world.sent(), [sent], "{spelling}");
-        // And no other account can have it.
+        // No other account can verify the address.
         let tokens = world.with_email(&format!("eve{number}"), spelling);
         let asked = world.ask(&tokens, "request_email_verification", json!({}));
         asked.unwrap();
@@ -422,7 +423,7 @@ fn the_spellings_of_one_domain_are_one_address_which_gets_mail() {
 }
 
 #[test]
-fn an_account_whose_stored_address_is_not_taken_any_more_goes_on_and_gets_no_mail() {
+fn accounts_whose_stored_address_is_no_longer_accepted_work_but_get_no_mail() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     let old = "a..b@example.com";
@@ -448,7 +449,7 @@ fn an_account_whose_stored_address_is_not_taken_any_more_goes_on_and_gets_no_mai
 }
 
 #[test]
-fn a_mailbox_is_not_filled_by_who_knows_its_address() {
+fn messages_to_one_mailbox_are_limited() {
     let world = World::new();
     world.verified("alice", ALICE);
     for _ in 0..6 {
@@ -463,7 +464,8 @@ fn a_mailbox_is_not_filled_by_who_knows_its_address() {
     world
         .reset(&good)
         .expect("the last one that was sent is good");
-    // Who asks elsewhere has not kept her from asking; but many cannot go on for ever.
+    // Requests from other sources have not blocked the owner's, but many of them cannot
+    // continue for ever.
     world.outbox.borrow_mut().clear();
     for source in 1..10 {
         let ask = json!({"username": "alice"});
@@ -474,7 +476,7 @@ fn a_mailbox_is_not_filled_by_who_knows_its_address() {
     }
     assert_eq!(world.sent().len(), 7, "ten in all");
 
-    // Nor by somebody with many accounts.
+    // Many accounts cannot flood a mailbox either.
     let mut refused = 0;
     for number in 0..5 {
         let tokens = world.with_email(&format!("eve{number}"), "victim@example.com");
@@ -482,7 +484,7 @@ fn a_mailbox_is_not_filled_by_who_knows_its_address() {
         refused += u32::from(asked == Err(-32003));
     }
     assert_eq!(refused, 2);
-    // Nor one account many mailboxes.
+    // One account cannot flood many mailboxes either.
     let tokens = world.with_email("frank", "frank@example.com");
     let asked: Vec<bool> = (0..4)
         .map(|number| {
@@ -494,7 +496,7 @@ fn a_mailbox_is_not_filled_by_who_knows_its_address() {
 }
 
 #[test]
-fn requests_are_throttled_by_name_and_by_source_for_names_that_exist_and_others_alike() {
+fn requests_are_throttled_by_name_and_by_source_for_known_and_unknown_names_alike() {
     for name in ["alice", "nobody"] {
         let world = World::new();
         world.verified("alice", ALICE);
@@ -511,7 +513,7 @@ fn requests_are_throttled_by_name_and_by_source_for_names_that_exist_and_others_
 }
 
 #[test]
-fn an_invalid_code_says_one_thing_and_is_a_failure_of_its_source() {
+fn all_invalid_codes_get_the_same_error_and_count_against_their_source() {
     let world = World::new();
     world.verified("alice", ALICE);
     let used = world.reset_code("alice");
@@ -534,7 +536,7 @@ fn an_invalid_code_says_one_thing_and_is_a_failure_of_its_source() {
         }
     }
     assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
-    // The request was counted for the source as well.
+    // Each request counted for the source as well.
     for _ in texts.len() + 1..100 {
         assert_eq!(world.reset(&used), Err(-32001));
     }
@@ -542,7 +544,7 @@ fn an_invalid_code_says_one_thing_and_is_a_failure_of_its_source() {
 }
 
 #[test]
-fn an_administrator_makes_a_user_reset_their_password_and_never_sees_the_code() {
+fn administrators_can_force_a_password_reset_without_seeing_the_code() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     let without = world.with_email("bob", "bob@example.com");
@@ -573,7 +575,7 @@ fn an_administrator_makes_a_user_reset_their_password_and_never_sees_the_code() 
 }
 
 #[test]
-fn a_full_queue_is_told_to_owners_and_to_nobody_else() {
+fn a_full_mail_queue_is_reported_only_to_authenticated_owners() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     world.outbox_is_full.set(true);
@@ -581,16 +583,16 @@ fn a_full_queue_is_told_to_owners_and_to_nobody_else() {
     let asked = world.ask(&tokens, "request_email_change", change);
     assert_eq!(asked, Err(-32004));
     let known = world.run("request_password_reset", json!({"username": "alice"}));
-    let nobody = world.run("request_password_reset", json!({"username": "nobody"}));
-    assert_eq!(known, nobody);
+    let unknown = world.run("request_password_reset", json!({"username": "nobody"}));
+    assert_eq!(known, unknown);
     assert!(known.is_ok());
-    // What is done is done, whether its notice goes out or not.
+    // The change succeeds even if its notice cannot be sent.
     let change = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
     world.ask(&tokens, "change_password", change).unwrap();
 }
 
 #[test]
-fn no_code_is_in_the_store_the_audit_trail_or_an_answer() {
+fn codes_never_appear_in_the_store_the_audit_trail_or_responses() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     let change = json!({"email": "new@example.com"});
@@ -617,7 +619,7 @@ fn no_code_is_in_the_store_the_audit_trail_or_an_answer() {
 }
 
 #[test]
-fn a_session_that_is_stale_changes_no_address() {
+fn address_changes_require_a_recent_login() {
     let world = World::new();
     let tokens = world.verified("alice", ALICE);
     world.pass(5 * 60 + 1);
@@ -628,7 +630,7 @@ fn a_session_that_is_stale_changes_no_address() {
 }
 
 #[test]
-fn an_owner_is_told_when_the_password_comes_from_somewhere_new() {
+fn owners_are_notified_of_logins_from_new_sources() {
     let world = World::new();
     world.verified("alice", ALICE);
     let credentials = json!({"username": "alice", "password": PASSWORD});

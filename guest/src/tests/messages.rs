@@ -1,5 +1,5 @@
-//! What senders of many languages make of JSON: fields that are null, integers with a
-//! fraction of zero, empty maps that are arrays.
+//! Variants of JSON that programming languages produce: fields that are null, integers
+//! with a fraction of zero, empty maps that are arrays.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ const METHODS: [&str; 11] = [
 ];
 
 #[test]
-fn params_that_are_null_or_an_empty_array_are_as_if_left_out() {
+fn params_of_null_or_an_empty_array_are_treated_as_missing() {
     let world = World::new();
     for method in METHODS.iter().chain(&["no/such"]) {
         let absent = json!({"jsonrpc": "2.0", "id": 1, "method": method});
@@ -53,7 +53,7 @@ fn params_that_are_null_or_an_empty_array_are_as_if_left_out() {
 }
 
 #[test]
-fn arguments_and_meta_that_are_null_or_an_empty_array_are_as_if_left_out() {
+fn arguments_and_meta_of_null_or_an_empty_array_are_treated_as_missing() {
     let world = World::new();
     for empty in [json!(null), json!([]), json!({})] {
         let params =
@@ -82,7 +82,7 @@ fn arguments_and_meta_that_are_null_or_an_empty_array_are_as_if_left_out() {
 }
 
 #[test]
-fn a_notification_may_have_an_id_of_null_and_a_request_may_not() {
+fn an_id_of_null_is_accepted_in_notifications_and_refused_in_requests() {
     let world = World::new();
     let body = json!({"jsonrpc": "2.0", "id": null, "method": "notifications/initialized"});
     assert_eq!(world.post(&[], &body.to_string()), (202, Value::Null));
@@ -92,7 +92,7 @@ fn a_notification_may_have_an_id_of_null_and_a_request_may_not() {
 }
 
 #[test]
-fn an_integer_may_be_written_with_a_fraction_of_zero() {
+fn integers_with_a_fraction_of_zero_are_accepted() {
     let world = World::new();
     for id in ["1.0", "-3.0", "1e3", "10000000000000000000000.0"] {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
@@ -122,7 +122,7 @@ fn an_integer_may_be_written_with_a_fraction_of_zero() {
 }
 
 #[test]
-fn a_progress_token_comes_back_as_it_was_sent() {
+fn progress_tokens_are_returned_as_they_were_sent() {
     let world = World::new();
     let params = json!({
         "name": "user-auth_register",
@@ -137,7 +137,7 @@ fn a_progress_token_comes_back_as_it_was_sent() {
 }
 
 #[test]
-fn null_in_a_field_that_may_be_left_out_is_as_if_it_was() {
+fn null_in_an_optional_field_is_treated_as_missing() {
     let world = World::new();
     let alice = world.alice();
     let token = || Secret::new(alice["access_token"].as_str().unwrap().to_owned());
@@ -173,7 +173,8 @@ fn null_in_a_field_that_may_be_left_out_is_as_if_it_was() {
                     .map(|error| error.details().get("fields").cloned())
             };
             let name = format!("{}.{field}", operation.name);
-            // Whatever else is wrong with it.
+            // Both report the same problem, even if the rest of the input is wrong as
+            // well.
             if !required.is_empty() {
                 assert_eq!(
                     problem(input(Some(Value::Null))),
@@ -213,7 +214,7 @@ fn null_in_a_field_that_may_be_left_out_is_as_if_it_was() {
 }
 
 #[test]
-fn null_stays_wrong_where_a_field_is_required() {
+fn null_in_a_required_field_is_refused() {
     let world = World::new();
     for (operation, input) in [
         ("login", json!({"username": "alice", "password": null})),
@@ -230,7 +231,7 @@ fn null_stays_wrong_where_a_field_is_required() {
 }
 
 #[test]
-fn a_token_of_null_makes_its_sender_no_operator() {
+fn a_token_of_null_does_not_make_the_caller_the_operator() {
     let world = World::new();
     let input = json!({"access_token": null});
     let answer = world.run_as(Principal::Operator, "list_users", input.clone());
@@ -251,7 +252,7 @@ fn a_token_of_null_makes_its_sender_no_operator() {
 }
 
 #[test]
-fn a_header_is_enough_to_show_a_session_and_to_end_it() {
+fn a_bearer_header_is_enough_to_read_and_end_a_session() {
     let world = World::new();
     let alice = world.alice();
     let principal = || {
@@ -263,7 +264,7 @@ fn a_header_is_enough_to_show_a_session_and_to_end_it() {
         assert_eq!(session["session_id"], alice["session_id"]);
     }
     let other = world.log_in("alice", PASSWORD).unwrap();
-    // A field says more than a header.
+    // A field takes precedence over the header.
     let ended = json!({"refresh_token": other["refresh_token"]});
     let ended = world.run_as(principal(), "logout", ended).unwrap();
     assert_eq!(ended["session_id"], other["session_id"]);
@@ -279,13 +280,16 @@ fn a_header_is_enough_to_show_a_session_and_to_end_it() {
         again["session_id"], alice["session_id"],
         "and is over already"
     );
-    for nobody in [Principal::Anonymous, Principal::Operator] {
-        assert_eq!(world.run_as(nobody, "logout", json!({})), Err(-32000));
+    for without_session in [Principal::Anonymous, Principal::Operator] {
+        assert_eq!(
+            world.run_as(without_session, "logout", json!({})),
+            Err(-32000)
+        );
     }
 }
 
 #[test]
-fn the_capabilities_are_short_and_describe_one_operation_on_request() {
+fn capabilities_are_short_and_describe_one_operation_on_request() {
     let world = World::new();
     let summary = world.run("get_capabilities", json!({})).unwrap();
     let length = summary.to_string().len();

@@ -1,6 +1,6 @@
-//! Histories that nobody would think of: random operations of several users, the
-//! component beside a plain model of it. After every step each token, each key
-//! and each permission has to be what the model says.
+//! Random histories: operations of several users run in the component and in a plain
+//! model of it. After every step each token, key and permission has to be as the model
+//! predicts.
 
 mod reference;
 
@@ -28,7 +28,7 @@ const ASKED: [&str; 4] = [
     "ops:run",
     "user-auth:users:read",
 ];
-/// Seconds; each limit, one less and one more.
+/// Waiting times in seconds: each limit, one less and one more.
 const WHILES: [u64; 8] = [
     1,
     5 * 60 - 1,
@@ -40,8 +40,8 @@ const WHILES: [u64; 8] = [
     16 * 24 * 60 * 60,
 ];
 
-/// One step. The numbers stand for users, passwords, roles and grants, or for one
-/// of the tokens, sessions and keys that there are by then.
+/// A step of a history. The numbers select a user, password, role or grant, or one of the
+/// tokens, sessions and keys that exist by then.
 #[derive(Clone, Debug)]
 enum Step {
     Register(usize, u8),
@@ -100,7 +100,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_component_does_what_the_model_says(
+    fn the_component_behaves_like_the_model(
         steps in prop::collection::vec(step(), 1..50),
     ) {
         let mut both = Both::default();
@@ -111,7 +111,7 @@ proptest! {
     }
 }
 
-/// The component and the model, and what the component has handed out.
+/// The component, the model, and the credentials that the component has issued.
 struct Both {
     world: World,
     model: Model,
@@ -173,7 +173,8 @@ impl Both {
                 let session = self.model.tokens[token].session;
                 let mut input = json!({"session_id": self.tokens[token]["session_id"]});
                 if !self.model.is_alive(session) {
-                    // It may have been swept away, and then its keys go on.
+                    // The session may have been swept already, in which case its keys
+                    // stay valid.
                     input["end_api_keys"] = json!("none");
                 }
                 self.as_user(*by, "revoke_session", input, |model, by| {
@@ -266,7 +267,7 @@ impl Both {
         Ok(())
     }
 
-    /// Every token, key and permission beside the model's.
+    /// Compares every token, key and permission with the model.
     fn compare(&self) -> TestCaseResult {
         let mut refreshable = vec![0; self.model.sessions.len()];
         for (number, tokens) in self.tokens.iter().enumerate() {
@@ -314,7 +315,7 @@ impl Both {
             for (secret, key) in secrets.iter().enumerate() {
                 let text = key["api_key"].as_str().unwrap_or_default();
                 let principal = || Principal::ApiKey(Secret::new(text.to_owned()));
-                // Who it is comes before what they may: -32001 and -32002.
+                // Authentication (-32001) is checked before authorization (-32002).
                 let answer = self.ask(principal(), "list_users", json!({}));
                 let is_good = answer != Err(-32001);
                 let expected = self.model.is_good_key(number, secret);
@@ -351,7 +352,7 @@ impl Both {
         Ok(())
     }
 
-    /// As the owner of one of the access tokens, if there are any.
+    /// Runs the operation as the owner of one of the access tokens, if any exist.
     fn as_user(
         &mut self,
         by: usize,
@@ -375,7 +376,7 @@ impl Both {
         input: Value,
         expected: Expected,
     ) -> Result<Option<Value>, TestCaseError> {
-        // Each call from elsewhere: the throttle has tests of its own.
+        // Each call comes from another source: the throttle has its own tests.
         self.calls += 1;
         let answer = self.ask(principal, operation, input);
         let code = answer.as_ref().err().copied();
@@ -398,7 +399,7 @@ impl Both {
         self.invoke(principal, operation, input, self.world.ports())
     }
 
-    /// Whether it would, were it done: nothing is stored.
+    /// Reports whether the operation would succeed, without storing anything.
     fn would_succeed(&self, operation: &str, input: Value) -> bool {
         let ports = Ports {
             store: &Unchanged(&self.world),
@@ -429,7 +430,7 @@ impl Both {
     }
 }
 
-/// A store that says that it has committed, and has not.
+/// A store that reports commits as applied without applying them.
 struct Unchanged<'a>(&'a World);
 
 impl Store for Unchanged<'_> {

@@ -34,8 +34,8 @@ use crate::types::mac::HmacSha256;
 const KEY_ID: &str = "0123456789abcdef0123456789abcdef";
 const HOUR: u64 = 60 * 60;
 
-/// The HMAC of the oracle. What it adds is the rest: the form, the header and the
-/// claims. (HMAC has vectors of its own.)
+/// The HMAC of the oracle. The oracle adds the form, the header and the claims. (HMAC has
+/// its own test vectors.)
 struct Hs256(HmacSha256);
 
 impl Hs256 {
@@ -92,9 +92,9 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// The oracle asks the system for the time, so the world has to have the same.
+/// Returns a world with the time of the system, which the oracle uses.
 fn world() -> World {
-    // Another test may have been the first.
+    // Another test may have installed it already.
     let _ = PROVIDER.install_default();
     let world = World::new();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -116,7 +116,7 @@ fn header() -> Header {
     }
 }
 
-/// What the oracle reads in a token, as strict as it can be told to be.
+/// Returns the header and claims that the oracle accepts with its strictest settings.
 fn oracle(world: &World, token: &str) -> Option<(Header, Value)> {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.leeway = 0;
@@ -129,7 +129,7 @@ fn oracle(world: &World, token: &str) -> Option<(Header, Value)> {
     Some((data.header, data.claims))
 }
 
-/// What we read in it.
+/// Returns the claims that the component accepts.
 fn ours(world: &World, token: &str) -> Option<Value> {
     let context = world.context();
     let audience = &world.settings.audience;
@@ -139,7 +139,7 @@ fn ours(world: &World, token: &str) -> Option<Value> {
     Some(serde_json::to_value(claims).unwrap())
 }
 
-/// Header and claims as they stand, under our own key.
+/// Signs this header and these claims, unchanged, with our own key.
 fn signed(world: &World, header: &str, claims: &str) -> String {
     let signed = format!(
         "{}.{}",
@@ -151,7 +151,7 @@ fn signed(world: &World, header: &str, claims: &str) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac))
 }
 
-/// Claims such as ours.
+/// Returns valid claims.
 fn claims(world: &World) -> Value {
     let now = world.now_ms.get() / 1000;
     json!({
@@ -162,8 +162,8 @@ fn claims(world: &World) -> Value {
     })
 }
 
-/// What can stand in the place of each claim, and whether that is as good;
-/// `None`: it is missing.
+/// Returns the values that can replace a claim, and whether each of them is valid; `None`
+/// removes the claim.
 fn alternatives(name: &str, now: u64) -> Vec<(Option<Value>, bool)> {
     let mut alternatives = vec![
         (None, false),
@@ -225,7 +225,7 @@ fn alternatives(name: &str, now: u64) -> Vec<(Option<Value>, bool)> {
             (json!([1]), false),
             (json!(["pwd", "mfa"]), true),
         ],
-        // Not a claim of ours at all.
+        // A claim that we never issue.
         _ => vec![(json!("admin"), false)],
     };
     alternatives.extend(more.into_iter().map(|(value, good)| (Some(value), good)));
@@ -254,8 +254,8 @@ const NAMES: [&str; 14] = [
     "extra",
 ];
 
-/// For each claim which alternative stands in its place; `None`, which is most
-/// often, leaves the good one.
+/// Chooses an alternative for each claim; `None`, the most frequent choice, leaves the
+/// valid value.
 fn choices() -> impl Strategy<Value = Vec<Option<prop::sample::Index>>> {
     prop::collection::vec(
         prop::option::weighted(0.15, any::<prop::sample::Index>()),
@@ -282,7 +282,7 @@ fn choose(world: &World, choices: &[Option<prop::sample::Index>]) -> (Value, boo
 
 proptest! {
     #[test]
-    fn the_oracle_takes_what_we_issue_and_reads_the_same_in_it(
+    fn the_oracle_accepts_our_tokens_and_reads_the_same_claims(
         username in "[a-z][a-z0-9._-]{0,30}|[а-я]{1,20}|[一-丟]{1,20}",
         issuer in "[!-~]{1,60}|\\PC{1,40}",
         audience in "[!-~]{1,60}|\\PC{1,40}",
@@ -305,7 +305,7 @@ proptest! {
     }
 
     #[test]
-    fn what_the_oracle_makes_we_take_if_and_only_if_its_claims_are_good(choices in choices()) {
+    fn tokens_of_the_oracle_are_accepted_exactly_when_their_claims_are_valid(choices in choices()) {
         let world = world();
         let (claims, good) = choose(&world, &choices);
         let key = EncodingKey::from_secret(&key(&world));
@@ -320,7 +320,7 @@ proptest! {
     }
 
     #[test]
-    fn a_token_with_any_byte_changed_is_neither_ours_nor_the_oracles(
+    fn tokens_with_any_byte_changed_are_rejected_by_both(
         at in any::<prop::sample::Index>(),
         byte in 0..128_u8,
     ) {
@@ -337,7 +337,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_put_in_or_taken_out_make_no_token(
+    fn tokens_with_bytes_inserted_or_removed_are_rejected_by_both(
         at in any::<prop::sample::Index>(),
         removed in 0..4_usize,
         put_in in "[A-Za-z0-9_=.+/ \\-\\n]{0,4}",
@@ -354,9 +354,9 @@ proptest! {
     }
 }
 
-/// Each is a good signature under our own key over good claims.
+/// Each token has valid claims and a valid signature with our own key.
 #[test]
-fn of_these_headers_we_take_none_and_the_oracle_only_what_it_leaves_to_its_caller() {
+fn invalid_headers_are_rejected_and_the_oracle_accepts_only_known_exceptions() {
     let world = world();
     let claims = claims(&world).to_string();
     let good = r#"{"alg":"HS256","typ":"at+jwt","kid":"0123456789abcdef0123456789abcdef"}"#;
@@ -434,10 +434,10 @@ fn of_these_headers_we_take_none_and_the_oracle_only_what_it_leaves_to_its_calle
     }
 }
 
-/// The same claim twice is for each parser another claim (RFC 8725 section 2.7);
-/// we read neither.
+/// Parsers differ in which of two claims of the same name they use (RFC 8725 section
+/// 2.7); we accept neither.
 #[test]
-fn a_claim_that_is_there_twice_makes_no_token_of_ours() {
+fn tokens_with_a_duplicate_claim_are_rejected() {
     let world = world();
     let header = r#"{"alg":"HS256","typ":"at+jwt","kid":"0123456789abcdef0123456789abcdef"}"#;
     let claims = claims(&world);
@@ -457,9 +457,9 @@ fn a_claim_that_is_there_twice_makes_no_token_of_ours() {
     }
 }
 
-/// RFC 7519 section 7.2: neither part is anything but an object.
+/// RFC 7519 section 7.2: header and claims must be JSON objects.
 #[test]
-fn a_list_of_the_right_values_is_not_the_claims() {
+fn claims_in_the_form_of_a_list_are_rejected() {
     let world = world();
     let header = r#"{"alg":"HS256","typ":"at+jwt","kid":"0123456789abcdef0123456789abcdef"}"#;
     let claims = claims(&world);

@@ -1,4 +1,4 @@
-//! MCP: each message judged by itself.
+//! MCP: the handling of single messages.
 
 use serde_json::{Value, json};
 
@@ -30,10 +30,10 @@ fn handshake(world: &World, version: &str, method: &str, params: Value) -> (u16,
 }
 
 #[test]
-fn what_is_no_message_gets_the_error_of_json_rpc() {
+fn invalid_messages_return_the_errors_of_json_rpc() {
     let world = World::new();
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-    // Few commas, and many values.
+    // A body with few commas and many values.
     let many = "[[[[{}]]]],".repeat(5_000);
     let ping = r#""jsonrpc":"2.0","id":1,"method":"ping""#;
     let many = format!(r#"{{{ping},"params":{{"a":[{many}[]]}}}}"#);
@@ -97,7 +97,7 @@ fn what_is_no_message_gets_the_error_of_json_rpc() {
 }
 
 #[test]
-fn notifications_and_responses_are_accepted_and_not_answered() {
+fn notifications_and_responses_are_accepted_without_a_response() {
     let world = World::new();
     for body in [
         r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
@@ -111,7 +111,7 @@ fn notifications_and_responses_are_accepted_and_not_answered() {
 }
 
 #[test]
-fn initialize_answers_the_version_asked_for_or_the_newest_with_a_handshake() {
+fn initialize_returns_the_requested_version_or_the_newest_with_a_handshake() {
     let world = World::new();
     for (requested, answered) in [
         (json!({"protocolVersion": "2024-11-05"}), "2024-11-05"),
@@ -140,7 +140,7 @@ fn empty_results_of_the_handshake_era_are_empty() {
 }
 
 #[test]
-fn a_batch_is_answered_in_the_versions_that_had_them_and_refused_in_others() {
+fn batches_are_accepted_only_in_versions_that_have_them() {
     let world = World::new();
     let batch = r#"[{"jsonrpc":"2.0","id":1,"method":"ping"},
         {"jsonrpc":"2.0","method":"notifications/initialized"},
@@ -164,7 +164,7 @@ fn a_batch_is_answered_in_the_versions_that_had_them_and_refused_in_others() {
 }
 
 #[test]
-fn every_modern_result_says_its_type_and_who_answered() {
+fn every_modern_result_contains_its_type_and_the_server_info() {
     let world = World::new();
     for (method, params) in [
         ("server/discover", json!({})),
@@ -235,7 +235,7 @@ fn modern_requests_are_checked_in_the_order_of_the_specification() {
 }
 
 #[test]
-fn the_name_header_is_compared_trimmed_decoded_and_with_case() {
+fn the_name_header_is_trimmed_decoded_and_compared_case_sensitively() {
     let world = World::new();
     let body = modern_body(
         "tools/call",
@@ -258,7 +258,7 @@ fn the_name_header_is_compared_trimmed_decoded_and_with_case() {
     }
 }
 
-/// A login that fails, as a call of its tool.
+/// Returns the parameters of a tool call whose login fails.
 fn failing_login() -> Value {
     json!({
         "name": "user-auth_login",
@@ -266,7 +266,7 @@ fn failing_login() -> Value {
     })
 }
 
-/// Whether an answer has the failed login as a result; or else as an error.
+/// Reports whether the failed login is a result; otherwise it has to be an error.
 fn is_result(answer: &Value) -> bool {
     let result = &answer["result"];
     let is_result = result.is_object();
@@ -287,7 +287,7 @@ fn is_result(answer: &Value) -> bool {
 }
 
 #[test]
-fn a_failed_operation_is_a_result_in_every_version_that_is_named_and_has_it() {
+fn failed_operations_are_results_in_every_stated_version_that_supports_it() {
     let world = World::new();
     let (status, answer) = modern(&world, "tools/call", failing_login());
     assert_eq!((status, is_result(&answer)), (200, true));
@@ -307,7 +307,7 @@ fn a_failed_operation_is_a_result_in_every_version_that_is_named_and_has_it() {
 }
 
 #[test]
-fn failed_operations_of_a_batch_are_answered_as_alone() {
+fn failed_operations_in_a_batch_are_answered_like_single_ones() {
     let world = World::new();
     let call =
         json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": failing_login()});
@@ -328,7 +328,7 @@ fn failed_operations_of_a_batch_are_answered_as_alone() {
 }
 
 #[test]
-fn failed_operations_can_be_set_to_be_results_or_errors() {
+fn failed_operations_are_results_or_errors_as_configured() {
     for (setting, unnamed, old, new) in [
         (ToolErrors::Result, true, true, true),
         (ToolErrors::Error, false, false, false),
@@ -350,7 +350,7 @@ fn failed_operations_can_be_set_to_be_results_or_errors() {
 }
 
 #[test]
-fn wrong_arguments_are_told_field_by_field() {
+fn invalid_arguments_are_reported_field_by_field() {
     let world = World::new();
     let call = json!({
         "name": "user-auth_register",
@@ -383,7 +383,7 @@ fn wrong_arguments_are_told_field_by_field() {
 }
 
 #[test]
-fn what_was_given_is_not_shown_in_an_error() {
+fn errors_do_not_echo_the_input() {
     let world = World::new();
     for secret in [
         json!(987654321),
@@ -405,7 +405,7 @@ fn what_was_given_is_not_shown_in_an_error() {
 }
 
 #[test]
-fn the_primary_operation_runs_any_other_or_says_what_is_missing() {
+fn the_primary_operation_runs_any_other_or_reports_what_is_missing() {
     let world = World::new();
     let run = |data: Value| world.run("execute_primary_operation", json!({"data": data}));
     let credentials = json!({"username": "alice", "password": "correct horse battery staple"});
@@ -439,7 +439,7 @@ fn the_primary_operation_runs_any_other_or_says_what_is_missing() {
 }
 
 #[test]
-fn a_session_is_shown_to_its_owner_and_to_nobody_else() {
+fn session_resources_are_readable_only_by_their_owner() {
     let world = World::new();
     let alice = world.alice();
     let credentials = json!({"username": "mallory", "password": "another long enough password"});
@@ -481,7 +481,7 @@ fn a_session_is_shown_to_its_owner_and_to_nobody_else() {
 }
 
 #[test]
-fn progress_is_told_to_who_asks_and_logs_to_who_wants_them() {
+fn progress_and_logs_are_sent_only_to_clients_that_request_them() {
     let world = World::new();
     let register = |meta: Value, name: &str| {
         let params = json!({
@@ -504,7 +504,7 @@ fn progress_is_told_to_who_asks_and_logs_to_who_wants_them() {
 }
 
 #[test]
-fn completions_are_filtered_and_what_is_unknown_has_none() {
+fn completions_are_filtered_and_empty_for_unknown_references() {
     let world = World::new();
     let complete = |reference: Value, name: &str, value: &str| {
         let params = json!({"ref": reference, "argument": {"name": name, "value": value}});
@@ -525,13 +525,13 @@ fn completions_are_filtered_and_what_is_unknown_has_none() {
     assert_eq!(
         complete(template, "session_id", "")["values"],
         json!([]),
-        "nobody's"
+        "the caller has no session"
     );
 }
 
-/// What callers have begun to write becomes the beginning of a key.
+/// The completed text becomes the prefix of a store key.
 #[test]
-fn a_session_id_is_completed_from_what_one_can_begin_with() {
+fn session_ids_are_completed_only_from_valid_beginnings() {
     let world = World::new();
     let tokens = world.alice();
     let session = tokens["session_id"].as_str().unwrap();
@@ -565,7 +565,7 @@ fn a_session_id_is_completed_from_what_one_can_begin_with() {
 }
 
 #[test]
-fn every_tool_is_described_well_enough_to_be_used() {
+fn every_tool_has_a_complete_description() {
     let world = World::new();
     let (_, answer) = modern(&world, "tools/list", json!({}));
     let tools = answer["result"]["tools"].as_array().unwrap();
@@ -591,10 +591,11 @@ fn every_tool_is_described_well_enough_to_be_used() {
     }
 }
 
-/// What ends or replaces something is destructive, and so is what lets an account or a
-/// key do more than before. Of what changes anything, only this is neither.
+/// Tools that end or replace something are destructive, and so are tools that extend the
+/// privileges of an account or a key. Among the tools that change something, only these
+/// are neither.
 #[test]
-fn a_tool_that_widens_power_is_called_destructive() {
+fn tools_that_extend_privileges_are_marked_destructive() {
     let world = World::new();
     let (_, answer) = modern(&world, "tools/list", json!({}));
     let tools = answer["result"]["tools"].as_array().unwrap();

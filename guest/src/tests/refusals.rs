@@ -1,4 +1,4 @@
-//! What is left of it when strangers are refused, again and again.
+//! The audit records of refused calls of unauthenticated callers, many times over.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,13 +11,13 @@ use crate::types::id::Id;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// What has the form of a code for this account.
+/// Returns a text with the form of a code for this account.
 fn made_up_code(user_id: Id) -> String {
     let bytes = [user_id.as_bytes().as_slice(), &[0; 32]].concat();
     format!("uac_{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// Guesses from a source of its own each time.
+/// A caller that makes each guess from a new source.
 struct Stranger<'a> {
     world: &'a World,
     code: String,
@@ -42,7 +42,7 @@ fn id_of(world: &World, username: &str) -> Id {
     Id::try_from(user["user_id"].as_str().unwrap().to_owned()).unwrap()
 }
 
-/// The details of the records that are left of guesses at a code.
+/// Returns the details of the audit records about guesses of codes.
 fn details(world: &World) -> Vec<Value> {
     let audited = world.audited.take();
     let refused = audited
@@ -52,7 +52,7 @@ fn details(world: &World) -> Vec<Value> {
 }
 
 #[test]
-fn of_many_refusals_within_the_hour_some_are_recorded_and_how_many_there_were() {
+fn many_refusals_within_an_hour_are_summed_up_in_few_records() {
     let world = World::new();
     world.alice();
     let mut stranger = Stranger {
@@ -81,7 +81,7 @@ fn of_many_refusals_within_the_hour_some_are_recorded_and_how_many_there_were() 
 }
 
 #[test]
-fn one_kind_of_refusal_does_not_hide_another() {
+fn refusals_of_one_kind_do_not_hide_another_kind() {
     let world = World::new();
     world.alice();
     let mut stranger = Stranger {
@@ -98,7 +98,7 @@ fn one_kind_of_refusal_does_not_hide_another() {
 }
 
 #[test]
-fn refusals_are_the_same_work_for_an_account_and_for_nobody() {
+fn refusals_do_the_same_work_for_known_and_unknown_accounts() {
     let work = |user_id: fn(&World) -> Id| {
         let world = World::new();
         world.alice();
@@ -119,7 +119,7 @@ fn refusals_are_the_same_work_for_an_account_and_for_nobody() {
 }
 
 #[test]
-fn who_has_the_password_alone_does_not_fill_the_chain_either() {
+fn wrong_second_factors_after_a_right_password_do_not_fill_the_chain() {
     let world = World::new();
     let tokens = world.alice();
     let own = json!({"access_token": tokens["access_token"]});

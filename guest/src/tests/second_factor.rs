@@ -1,5 +1,4 @@
-//! The second factor: how it is set up, what a login takes with it, and who may
-//! be rid of it.
+//! The second factor: setting it up, logging in with it, and removing it.
 
 use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,7 +12,7 @@ use crate::testing::World;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// What an app shows: apart from the code under test, as apps are.
+/// Computes the code that an app shows, independently of the code under test, as apps do.
 pub(super) fn shown(secret: &str, step: u64) -> String {
     let secret = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
     let mut mac = Hmac::<Sha1>::new_from_slice(&secret).unwrap();
@@ -24,7 +23,7 @@ pub(super) fn shown(secret: &str, step: u64) -> String {
     format!("{:06}", number % 1_000_000)
 }
 
-/// A user with an app.
+/// A user with a confirmed app.
 struct User {
     world: World,
     secret: String,
@@ -33,7 +32,7 @@ struct User {
 }
 
 impl User {
-    /// Registered, and the app confirmed a step ago.
+    /// Registers the user and confirms the app one time step ago.
     fn new() -> User {
         let world = World::new();
         let tokens = world.alice();
@@ -56,7 +55,7 @@ impl User {
         shown(&self.secret, step(&self.world))
     }
 
-    /// A code that no app would show.
+    /// Returns a code that the app shows in none of the adjacent time steps.
     fn wrong_code(&self) -> String {
         let now = step(&self.world);
         let near: Vec<String> = (now - 2..=now + 2)
@@ -76,7 +75,7 @@ impl User {
         self.world.run("complete_login", input)
     }
 
-    /// Logs in anew, from the password on.
+    /// Logs in from the start, with the password and this code.
     fn login(&self, code: &str) -> Result<Value, i32> {
         self.complete(&self.challenge(), code)
     }
@@ -85,8 +84,8 @@ impl User {
         as_owner(&self.world, &self.tokens, operation)
     }
 
-    /// Makes the session one that began with the password alone, as none can be
-    /// while there is a second factor.
+    /// Makes the session one that began with the password alone, which no login can
+    /// create while a second factor exists.
     fn lower_assurance(&self) {
         let key = format!("session/{}", self.tokens["session_id"].as_str().unwrap());
         let mut session: Value = serde_json::from_slice(&self.world.stored(&key).unwrap()).unwrap();
@@ -123,7 +122,7 @@ fn active(world: &World, tokens: &Value) -> bool {
 }
 
 #[test]
-fn an_app_gets_its_secret_as_text_and_uri_and_the_store_in_no_form() {
+fn the_secret_of_an_app_is_returned_as_text_and_uri_and_never_stored() {
     let world = World::new();
     let tokens = world.alice();
     let enrolment = as_owner(&world, &tokens, "enroll_totp").unwrap();
@@ -143,7 +142,7 @@ fn an_app_gets_its_secret_as_text_and_uri_and_the_store_in_no_form() {
 }
 
 #[test]
-fn a_qr_code_is_drawn_in_the_form_that_is_asked_for() {
+fn qr_codes_are_drawn_in_the_requested_form() {
     let world = World::new();
     let tokens = world.alice();
     let drawn = |form: &str| {
@@ -159,7 +158,7 @@ fn a_qr_code_is_drawn_in_the_form_that_is_asked_for() {
 }
 
 #[test]
-fn an_app_counts_once_it_is_confirmed_and_not_before() {
+fn an_app_is_required_only_after_its_confirmation() {
     let world = World::new();
     let tokens = world.alice();
     let secret = enroll(&world, &tokens).unwrap();
@@ -187,7 +186,7 @@ fn an_app_counts_once_it_is_confirmed_and_not_before() {
 }
 
 #[test]
-fn a_session_tells_how_surely_it_is_its_owners_and_a_refresh_keeps_that() {
+fn sessions_report_their_assurance_level_and_a_refresh_keeps_it() {
     let user = User::new();
     let seen = |tokens: &Value| {
         let session = as_owner(&user.world, tokens, "get_session").unwrap();
@@ -228,7 +227,7 @@ fn a_session_tells_how_surely_it_is_its_owners_and_a_refresh_keeps_that() {
 }
 
 #[test]
-fn a_code_is_good_once_and_no_earlier_one_after_it() {
+fn a_code_is_accepted_once_and_earlier_codes_are_refused_after_it() {
     let user = User::new();
     let (earlier, code) = (shown(&user.secret, step(&user.world) - 1), user.code());
     assert_eq!(user.login(&earlier), Err(-32001), "it confirmed the app");
@@ -240,7 +239,7 @@ fn a_code_is_good_once_and_no_earlier_one_after_it() {
 }
 
 #[test]
-fn a_recovery_code_is_good_once_and_not_after_a_newer_set() {
+fn a_recovery_code_is_accepted_once_and_not_after_a_newer_set() {
     let user = User::new();
     let [first, second, third] = [0, 1, 2].map(|index| user.recovery_codes[index].as_str());
     let typed = first.to_uppercase().replace('-', " ").replace('0', "O");
@@ -262,7 +261,7 @@ fn a_recovery_code_is_good_once_and_not_after_a_newer_set() {
 }
 
 #[test]
-fn a_challenge_is_good_for_one_login_and_five_minutes() {
+fn a_challenge_is_valid_for_one_login_and_five_minutes() {
     let user = User::new();
     let challenge = user.challenge();
     user.complete(&challenge, &user.code()).unwrap();
@@ -285,7 +284,7 @@ fn a_challenge_is_good_for_one_login_and_five_minutes() {
 }
 
 #[test]
-fn five_wrong_codes_use_a_challenge_up() {
+fn five_wrong_codes_end_a_challenge() {
     let user = User::new();
     let challenge = user.challenge();
     for _ in 0..4 {
@@ -301,7 +300,7 @@ fn five_wrong_codes_use_a_challenge_up() {
 }
 
 #[test]
-fn a_challenge_dies_with_what_it_was_given_for() {
+fn a_challenge_ends_when_the_account_or_its_credentials_change() {
     for end in ["password", "sessions", "factor", "reset", "disable"] {
         let user = User::new();
         let challenge = user.challenge();
@@ -339,7 +338,7 @@ fn a_challenge_dies_with_what_it_was_given_for() {
 }
 
 #[test]
-fn every_refusal_of_a_code_is_the_same() {
+fn all_refusals_of_a_code_are_the_same() {
     let user = User::new();
     let refusal = |challenge: Value, code: &str| {
         let input = json!({"challenge": challenge, "code": code});
@@ -360,7 +359,7 @@ fn every_refusal_of_a_code_is_the_same() {
 }
 
 #[test]
-fn until_the_password_is_right_nothing_tells_of_a_second_factor() {
+fn a_wrong_password_does_not_reveal_a_second_factor() {
     let user = User::new();
     user.world
         .run("register", json!({"username": "bob", "password": PASSWORD}))
@@ -375,7 +374,7 @@ fn until_the_password_is_right_nothing_tells_of_a_second_factor() {
 }
 
 #[test]
-fn guesses_of_codes_are_throttled_and_a_right_password_does_not_help() {
+fn code_guesses_are_throttled_even_with_the_right_password() {
     let user = User::new();
     for _ in 0..2 {
         let challenge = user.challenge();
@@ -383,7 +382,7 @@ fn guesses_of_codes_are_throttled_and_a_right_password_does_not_help() {
             assert_eq!(user.complete(&challenge, &user.wrong_code()), Err(-32001));
         }
     }
-    // Each challenge took a right password, and so does this one.
+    // Each challenge required the right password, and so does this one.
     assert_eq!(
         user.login(&user.code()),
         Err(-32003),
@@ -404,7 +403,7 @@ fn guesses_of_codes_are_throttled_and_a_right_password_does_not_help() {
 }
 
 #[test]
-fn codes_of_an_app_are_counted_over_all_sources_and_recovery_codes_are_not() {
+fn only_guesses_of_app_codes_are_counted_across_all_sources() {
     let user = User::new();
     let login = |source: u32, code: &str| {
         let source = format!("198.51.100.{source}");
@@ -424,7 +423,7 @@ fn codes_of_an_app_are_counted_over_all_sources_and_recovery_codes_are_not() {
 }
 
 #[test]
-fn a_new_app_has_no_guesses_behind_it_and_knows_but_where_it_was_confirmed() {
+fn a_new_app_starts_without_failures_and_trusts_only_the_source_of_its_confirmation() {
     const THIEF: &str = "198.51.100.66";
     let user = User::new();
     let world = &user.world;
@@ -473,7 +472,7 @@ fn a_new_app_has_no_guesses_behind_it_and_knows_but_where_it_was_confirmed() {
 }
 
 #[test]
-fn a_code_that_is_not_looked_at_takes_none_of_those_of_its_challenge() {
+fn throttled_codes_do_not_use_up_the_attempts_of_a_challenge() {
     let user = User::new();
     for _ in 0..10 {
         assert_eq!(user.login(&user.wrong_code()), Err(-32001));
@@ -489,14 +488,14 @@ fn a_code_that_is_not_looked_at_takes_none_of_those_of_its_challenge() {
 }
 
 #[test]
-fn a_challenge_is_taken_with_the_end_of_its_line() {
+fn whitespace_around_a_challenge_is_ignored() {
     let user = User::new();
     let challenge = format!(" {}\n", user.challenge().as_str().unwrap());
     user.complete(&json!(challenge), &user.code()).unwrap();
 }
 
 #[test]
-fn who_guesses_recovery_codes_keeps_nobody_from_using_one() {
+fn guesses_of_recovery_codes_do_not_block_the_owner() {
     let user = User::new();
     let login = |source: u32, code: &str| {
         let source = format!("198.51.100.{source}");
@@ -513,7 +512,7 @@ fn who_guesses_recovery_codes_keeps_nobody_from_using_one() {
 }
 
 #[test]
-fn a_second_factor_goes_only_by_a_fresh_session_that_began_with_it() {
+fn removing_a_second_factor_requires_a_recent_login_with_it() {
     let change = |user: &User| {
         let input = json!({
             "access_token": user.tokens["access_token"],
@@ -545,7 +544,7 @@ fn a_second_factor_goes_only_by_a_fresh_session_that_began_with_it() {
 }
 
 #[test]
-fn a_low_session_cannot_confirm_the_app_that_a_high_one_enrolled() {
+fn a_session_without_the_second_factor_cannot_confirm_an_app_that_a_stronger_one_enrolled() {
     let user = User::new();
     let secret = enroll(&user.world, &user.tokens).unwrap();
     user.lower_assurance();
@@ -557,7 +556,7 @@ fn a_low_session_cannot_confirm_the_app_that_a_high_one_enrolled() {
 }
 
 #[test]
-fn without_its_second_factor_an_account_logs_in_by_password_again() {
+fn after_removal_of_the_second_factor_the_password_alone_logs_in() {
     let user = User::new();
     let other = user.login(&user.code()).unwrap();
     user.own("disable_totp").unwrap();
@@ -571,7 +570,7 @@ fn without_its_second_factor_an_account_logs_in_by_password_again() {
 }
 
 #[test]
-fn the_app_before_counts_until_the_next_is_confirmed() {
+fn the_previous_app_is_valid_until_the_next_is_confirmed() {
     let user = User::new();
     let secret = enroll(&user.world, &user.tokens).unwrap();
     assert_eq!(user.login(&shown(&secret, step(&user.world))), Err(-32001));
@@ -593,7 +592,7 @@ fn the_app_before_counts_until_the_next_is_confirmed() {
 }
 
 #[test]
-fn an_administrator_removes_the_second_factor_of_who_has_lost_it() {
+fn administrators_can_remove_a_lost_second_factor() {
     let user = User::new();
     let world = &user.world;
     for _ in 0..9 {
@@ -628,7 +627,7 @@ fn an_administrator_removes_the_second_factor_of_who_has_lost_it() {
 }
 
 #[test]
-fn what_happens_to_a_second_factor_is_audited_without_its_secrets() {
+fn changes_of_a_second_factor_are_audited_without_secrets() {
     let user = User::new();
     let challenge = user.challenge();
     let wrong = user.wrong_code();
@@ -671,7 +670,7 @@ fn what_happens_to_a_second_factor_is_audited_without_its_secrets() {
 }
 
 #[test]
-fn owners_are_told_of_changes_of_their_second_factor_and_change_their_address_only_with_it() {
+fn owners_are_notified_of_second_factor_changes_and_need_it_to_change_their_address() {
     let user = User::new();
     let ask = |operation: &str, mut input: Value| {
         input["access_token"] = user.tokens["access_token"].clone();
@@ -705,7 +704,7 @@ fn owners_are_told_of_changes_of_their_second_factor_and_change_their_address_on
 }
 
 #[test]
-fn a_reset_leaves_the_second_factor_as_it_is() {
+fn a_password_reset_keeps_the_second_factor() {
     let user = User::new();
     let ask = |operation: &str, mut input: Value| {
         input["access_token"] = user.tokens["access_token"].clone();
@@ -735,7 +734,7 @@ fn a_reset_leaves_the_second_factor_as_it_is() {
 }
 
 #[test]
-fn clients_are_told_that_a_login_gives_one_of_two_objects() {
+fn the_schema_of_login_declares_both_possible_results() {
     let schema = operations::find("login").unwrap().output_schema();
     assert_eq!(schema["type"], "object", "{schema}");
     let required: Vec<&Value> = schema["anyOf"]
@@ -748,7 +747,7 @@ fn clients_are_told_that_a_login_gives_one_of_two_objects() {
 }
 
 #[test]
-fn every_operation_of_a_fresh_session_takes_the_second_factor() {
+fn every_operation_that_requires_a_recent_login_requires_the_second_factor() {
     let user = User::new();
     let key = json!({"name": "ci", "access_token": user.tokens["access_token"]});
     let key = user.world.run("create_api_key", key).unwrap();

@@ -1,4 +1,4 @@
-//! Accounts, logins, sessions, throttles and the audit trail.
+//! Accounts, logins, sessions, throttling and the audit trail.
 
 use std::cell::Cell;
 
@@ -16,7 +16,7 @@ use crate::testing::World;
 const PASSWORD: &str = "correct horse battery staple";
 
 impl World {
-    /// Runs an operation; `Err` holds the code of its failure.
+    /// Runs an operation. Returns the code of the error on failure.
     pub fn run(&self, operation: &str, input: Value) -> Result<Value, i32> {
         operations::invoke(operation, input, &self.context()).map_err(|error| error.kind.code())
     }
@@ -45,7 +45,7 @@ impl World {
 }
 
 #[test]
-fn a_user_name_is_taken_in_every_spelling() {
+fn a_registered_name_is_taken_in_every_spelling() {
     let world = World::new();
     world.alice();
     for name in ["alice", "ALICE", "ａｌｉｃｅ"] {
@@ -55,7 +55,7 @@ fn a_user_name_is_taken_in_every_spelling() {
 }
 
 #[test]
-fn a_login_that_fails_says_the_same_for_a_wrong_name_and_a_wrong_password() {
+fn failed_logins_return_the_same_error_for_wrong_names_and_wrong_passwords() {
     let world = World::new();
     world.alice();
     let failure = |username: &str| {
@@ -88,7 +88,7 @@ fn a_refresh_token_used_twice_ends_the_session_for_both() {
 }
 
 #[test]
-fn a_session_that_changes_its_password_meanwhile_goes_on() {
+fn a_session_survives_its_own_concurrent_password_change() {
     for operation in ["refresh_token", "revoke_other_sessions"] {
         for reads in 0..4 {
             let world = World::new();
@@ -116,8 +116,8 @@ fn a_session_that_changes_its_password_meanwhile_goes_on() {
     }
 }
 
-/// A store through which the owner of the session changes the password, after so
-/// many reads or before the first commit.
+/// A store through which the owner of the session changes the password after a number of
+/// reads, or before the first commit.
 struct ChangesThePassword<'a> {
     world: &'a World,
     access_token: &'a Value,
@@ -163,7 +163,7 @@ impl Store for ChangesThePassword<'_> {
 }
 
 #[test]
-fn a_made_up_refresh_token_ends_no_session() {
+fn made_up_refresh_tokens_end_no_session() {
     let world = World::new();
     let tokens = world.alice();
     let text = tokens["refresh_token"].as_str().unwrap();
@@ -178,7 +178,7 @@ fn a_made_up_refresh_token_ends_no_session() {
 }
 
 #[test]
-fn a_logout_by_any_token_of_the_session_is_for_good() {
+fn logging_out_with_any_token_ends_the_session_for_good() {
     for by_access_token in [true, false] {
         let world = World::new();
         let first = world.alice();
@@ -196,7 +196,7 @@ fn a_logout_by_any_token_of_the_session_is_for_good() {
 }
 
 #[test]
-fn a_logout_takes_one_token_and_only_one() {
+fn logout_requires_exactly_one_token() {
     let world = World::new();
     let tokens = world.alice();
     let both = json!({
@@ -209,7 +209,7 @@ fn a_logout_takes_one_token_and_only_one() {
 }
 
 #[test]
-fn tokens_and_sessions_end_when_their_time_is_over() {
+fn tokens_and_sessions_expire() {
     let world = World::new();
     let tokens = world.alice();
     world.pass(15 * 60 - 1);
@@ -222,7 +222,7 @@ fn tokens_and_sessions_end_when_their_time_is_over() {
 }
 
 #[test]
-fn no_refreshing_makes_a_session_outlive_its_absolute_end() {
+fn refreshing_does_not_extend_a_session_beyond_its_absolute_lifetime() {
     let world = World::new();
     let mut tokens = world.alice();
     for _ in 0..29 {
@@ -238,7 +238,7 @@ fn no_refreshing_makes_a_session_outlive_its_absolute_end() {
 }
 
 #[test]
-fn failures_are_throttled_for_names_that_exist_and_for_others_alike() {
+fn failures_are_throttled_for_known_and_unknown_names_alike() {
     for username in ["alice", "nobody"] {
         let world = World::new();
         world.alice();
@@ -260,7 +260,7 @@ fn failures_are_throttled_for_names_that_exist_and_for_others_alike() {
 }
 
 #[test]
-fn a_login_that_goes_well_forgets_the_failures_before_it() {
+fn a_successful_login_resets_the_failures() {
     let world = World::new();
     world.alice();
     for _ in 0..3 {
@@ -274,7 +274,7 @@ fn a_login_that_goes_well_forgets_the_failures_before_it() {
 }
 
 #[test]
-fn attempts_are_counted_exactly_however_many_are_made_at_once() {
+fn concurrent_attempts_are_counted_exactly() {
     let world = World::new();
     let tokens = world.alice();
     let session = bearer::live_session(tokens["access_token"].as_str().unwrap(), &world.context());
@@ -285,7 +285,7 @@ fn attempts_are_counted_exactly_however_many_are_made_at_once() {
         .map(|_| Attempt::admit(authenticator, &world.context()).unwrap())
         .collect();
     let right = json!({"username": "alice", "password": PASSWORD});
-    // None is counted that has not come to its verdict.
+    // Attempts without a verdict are not counted.
     assert!(world.run("login", right.clone()).is_ok());
     let counted = admitted
         .into_iter()
@@ -295,7 +295,7 @@ fn attempts_are_counted_exactly_however_many_are_made_at_once() {
 }
 
 #[test]
-fn a_throttled_login_looks_the_same_with_the_right_password() {
+fn throttled_logins_return_the_same_error_with_the_right_password() {
     let seen = |password: &str| {
         let world = World::new();
         world.alice();
@@ -318,7 +318,7 @@ fn a_throttled_login_looks_the_same_with_the_right_password() {
 }
 
 #[test]
-fn a_password_is_hashed_anew_when_the_parameters_have_changed() {
+fn a_login_rehashes_the_password_after_a_change_of_parameters() {
     let mut world = World::new();
     world.alice();
     let stored = |world: &World| world.dump("account/");
@@ -334,7 +334,7 @@ fn a_password_is_hashed_anew_when_the_parameters_have_changed() {
 }
 
 #[test]
-fn one_password_tried_on_many_names_is_throttled_by_its_source() {
+fn one_password_tried_on_many_names_is_throttled_by_source() {
     let world = World::new();
     world.alice();
     for number in 0..100 {
@@ -352,7 +352,7 @@ fn one_password_tried_on_many_names_is_throttled_by_its_source() {
 }
 
 #[test]
-fn each_change_is_audited_in_one_unbroken_chain_and_without_secrets() {
+fn changes_are_audited_in_one_unbroken_chain_without_secrets() {
     let world = World::new();
     let first = world.alice();
     let _ = world.run(
@@ -399,7 +399,7 @@ fn each_change_is_audited_in_one_unbroken_chain_and_without_secrets() {
 }
 
 #[test]
-fn a_sweep_deletes_what_has_expired_page_by_page_and_nothing_else() {
+fn a_sweep_deletes_only_expired_records_page_by_page() {
     let world = World::new();
     world.alice();
     let credentials = json!({"username": "alice", "password": PASSWORD});
@@ -424,7 +424,7 @@ fn a_sweep_deletes_what_has_expired_page_by_page_and_nothing_else() {
 }
 
 #[test]
-fn what_nobody_asked_for_is_no_field() {
+fn unknown_registration_fields_are_refused() {
     let world = World::new();
     for field in ["role", "user_id", "verified", "tenant", "created_at"] {
         let input = json!({"username": "eve", "password": PASSWORD, field: "admin"});

@@ -1,4 +1,4 @@
-//! Guesses from many sources at one secret.
+//! Guesses of one secret from many sources.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn login(world: &World, peer: &str, username: &str, password: &str) -> Result<Va
     world.run_from(peer, "login", input)
 }
 
-/// All that strangers may try, ten from each source.
+/// Makes all guesses that unknown sources are allowed, ten from each source.
 fn guess_all(world: &World, username: &str) {
     for guess in 0..100 {
         let peer = format!("203.0.113.{}", guess / 10);
@@ -39,7 +39,7 @@ fn world_with_alice_at_home() -> World {
 }
 
 #[test]
-fn many_sources_do_not_add_up_for_names_that_exist_and_for_others_alike() {
+fn guesses_from_many_sources_are_limited_for_known_and_unknown_names_alike() {
     for username in ["alice", "nobody"] {
         let world = world_with_alice_at_home();
         guess_all(&world, username);
@@ -54,17 +54,17 @@ fn many_sources_do_not_add_up_for_names_that_exist_and_for_others_alike() {
 }
 
 #[test]
-fn who_guesses_elsewhere_locks_nobody_out_at_home() {
+fn guesses_from_unknown_sources_do_not_lock_the_owner_out_of_known_sources() {
     let world = world_with_alice_at_home();
     guess_all(&world, "alice");
     assert_eq!(login(&world, ELSEWHERE, "alice", PASSWORD), Err(-32003));
     assert!(login(&world, HOME, "alice", PASSWORD).is_ok());
-    // A success is the end of what failed before it.
+    // A success resets the earlier failures.
     assert!(login(&world, ELSEWHERE, "alice", PASSWORD).is_ok());
 }
 
 #[test]
-fn a_known_source_has_a_limit_of_its_own() {
+fn a_known_source_has_its_own_limit() {
     let world = world_with_alice_at_home();
     for guess in 0..100 {
         let answer = login(&world, HOME, "alice", "a wrong one");
@@ -83,7 +83,7 @@ fn a_known_source_has_a_limit_of_its_own() {
 }
 
 #[test]
-fn an_administrator_sees_the_lock_and_takes_it_off() {
+fn administrators_can_see_and_remove_a_lock() {
     let world = world_with_alice_at_home();
     assert_eq!(operator(&world, "get_user")["locked"], false);
     guess_all(&world, "alice");
@@ -95,7 +95,7 @@ fn an_administrator_sees_the_lock_and_takes_it_off() {
 }
 
 #[test]
-fn an_unlocked_user_may_be_tried_again_from_where_the_guesses_came() {
+fn unlocking_a_user_also_resets_the_source_of_the_guesses() {
     let world = world_with_alice_at_home();
     for _ in 0..10 {
         assert_eq!(login(&world, HOME, "alice", "a wrong one"), Err(-32001));
@@ -106,7 +106,7 @@ fn an_unlocked_user_may_be_tried_again_from_where_the_guesses_came() {
 }
 
 #[test]
-fn a_flood_of_sources_keeps_nobody_from_being_unlocked() {
+fn a_flood_of_sources_does_not_prevent_unlocking() {
     let world = world_with_alice_at_home();
     guess_all(&world, "alice");
     for source in 0..600 {
@@ -120,7 +120,7 @@ fn a_flood_of_sources_keeps_nobody_from_being_unlocked() {
 }
 
 #[test]
-fn what_is_refused_leaves_nothing_in_the_store() {
+fn refused_attempts_leave_the_store_unchanged() {
     let world = world_with_alice_at_home();
     guess_all(&world, "alice");
     let before = world.dump("");
@@ -128,7 +128,7 @@ fn what_is_refused_leaves_nothing_in_the_store() {
     assert_eq!(world.dump(""), before);
 }
 
-/// The least that can be set.
+/// Returns a world with the lowest limits that the settings allow.
 fn strict_world() -> World {
     let mut world = world_with_alice_at_home();
     world.settings.throttling = Throttling {
@@ -142,7 +142,7 @@ fn strict_world() -> World {
 }
 
 #[test]
-fn the_window_and_the_attempts_from_one_source_are_as_they_are_set() {
+fn window_and_attempts_per_source_follow_the_settings() {
     let world = strict_world();
     for _ in 0..2 {
         for _ in 0..3 {
@@ -162,7 +162,7 @@ fn the_window_and_the_attempts_from_one_source_are_as_they_are_set() {
 }
 
 #[test]
-fn attempts_without_a_success_are_as_many_as_is_set() {
+fn attempts_without_a_success_follow_the_setting() {
     let world = strict_world();
     for guess in 0..10 {
         let peer = format!("203.0.113.{guess}");
@@ -174,7 +174,7 @@ fn attempts_without_a_success_are_as_many_as_is_set() {
 }
 
 #[test]
-fn failures_of_one_source_are_as_many_as_is_set() {
+fn failures_per_source_follow_the_setting() {
     let world = strict_world();
     for guess in 0..12 {
         let name = format!("user{guess}");
@@ -187,7 +187,7 @@ fn failures_of_one_source_are_as_many_as_is_set() {
 }
 
 #[test]
-fn how_many_messages_went_out_is_told_to_the_operator_alone() {
+fn delivery_metrics_are_visible_only_to_the_operator() {
     let world = World::new();
     let read = json!({"uri": "mcp://user-auth/metrics"});
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": read});
@@ -198,7 +198,7 @@ fn how_many_messages_went_out_is_told_to_the_operator_alone() {
 }
 
 #[test]
-fn a_name_begins_again_with_each_account_that_has_it() {
+fn a_new_account_starts_without_the_failures_of_its_name() {
     let world = World::new();
     let create: [(&str, Value); 3] = [
         (
@@ -219,7 +219,7 @@ fn a_name_begins_again_with_each_account_that_has_it() {
         );
         operator(&world, "delete_user");
         world.pass(24 * 60 * 60);
-        // The counters of the name without an account are those from before.
+        // The counters of the name without an account are the earlier ones.
         assert_eq!(
             login(&world, ELSEWHERE, "alice", "a wrong one"),
             Err(-32003),
@@ -230,7 +230,7 @@ fn a_name_begins_again_with_each_account_that_has_it() {
 }
 
 #[test]
-fn who_has_a_name_next_inherits_no_known_sources_and_is_known_where_they_registered() {
+fn the_next_owner_of_a_name_has_only_the_source_of_the_registration_as_known() {
     let world = world_with_alice_at_home();
     operator(&world, "delete_user");
     let input = json!({"username": "alice", "password": PASSWORD});
@@ -241,7 +241,7 @@ fn who_has_a_name_next_inherits_no_known_sources_and_is_known_where_they_registe
 }
 
 #[test]
-fn a_registration_that_is_refused_takes_no_lock_off() {
+fn refused_registrations_do_not_remove_a_lock() {
     let world = world_with_alice_at_home();
     guess_all(&world, "alice");
     let input = json!({"username": "alice", "password": PASSWORD});
@@ -261,10 +261,10 @@ fn change(world: &World, peer: &str, tokens: &Value, current: &str) -> Result<Va
 }
 
 #[test]
-fn a_new_password_has_no_guesses_behind_it_and_knows_but_where_it_was_made() {
+fn a_new_password_starts_without_failures_and_trusts_only_the_source_of_the_change() {
     let world = world_with_alice_at_home();
     let tokens = login(&world, HOME, "alice", PASSWORD).unwrap();
-    // The old one comes from more addresses than one look through the store finds.
+    // The earlier password is used from more sources than one scan of the store returns.
     for source in 0..600 {
         let peer = format!("198.18.{}.{}", source / 256, source % 256);
         assert!(login(&world, &peer, "alice", PASSWORD).is_ok());
@@ -282,13 +282,13 @@ fn a_new_password_has_no_guesses_behind_it_and_knows_but_where_it_was_made() {
     assert!(login(&world, HOME, "alice", NEW_PASSWORD).is_ok());
 }
 
-/// All counters there are.
+/// Returns all counters.
 fn counters(world: &World) -> String {
     world.dump("throttle/")
 }
 
 #[test]
-fn what_could_not_be_hashed_is_no_attempt() {
+fn attempts_that_could_not_be_hashed_are_not_counted() {
     let world = world_with_alice_at_home();
     let tokens = login(&world, HOME, "alice", PASSWORD).unwrap();
     let before = counters(&world);
@@ -316,7 +316,7 @@ fn what_could_not_be_hashed_is_no_attempt() {
 }
 
 #[test]
-fn an_attempt_that_could_not_be_counted_whole_is_not_counted() {
+fn attempts_that_could_not_be_counted_completely_are_not_counted() {
     let world = World::new();
     world.alice();
     let before = counters(&world);
@@ -325,7 +325,7 @@ fn an_attempt_that_could_not_be_counted_whole_is_not_counted() {
         let answer = login(&world, HOME, "alice", PASSWORD);
         assert_eq!(answer, Err(-32004), "{additions}");
     }
-    // Here the store takes nothing back either, so the attempt stays counted.
+    // Here the store cannot take the count back either, so the attempt stays counted.
     assert_ne!(counters(&world), before);
     world.additions.set(None);
     assert!(login(&world, HOME, "alice", PASSWORD).is_ok());
@@ -333,7 +333,7 @@ fn an_attempt_that_could_not_be_counted_whole_is_not_counted() {
 }
 
 #[test]
-fn a_session_that_cannot_confirm_or_change_anything_has_made_no_attempt() {
+fn calls_that_fail_before_the_check_of_the_secret_are_not_counted() {
     let world = world_with_alice_at_home();
     let tokens = login(&world, HOME, "alice", PASSWORD).unwrap();
     let before = counters(&world);
@@ -346,7 +346,7 @@ fn a_session_that_cannot_confirm_or_change_anything_has_made_no_attempt() {
 }
 
 #[test]
-fn a_code_that_is_not_sent_does_not_count() {
+fn codes_that_are_not_sent_do_not_count() {
     let world = World::new();
     let account = json!({"username": "alice", "password": PASSWORD, "email": "a@example.com"});
     world.run("register", account).unwrap();
@@ -377,7 +377,7 @@ fn a_code_that_is_not_sent_does_not_count() {
 }
 
 #[test]
-fn registrations_of_one_source_are_as_many_as_is_set() {
+fn registrations_per_source_follow_the_setting() {
     let world = strict_world();
     let register = |peer: &str, name: &str| {
         let input = json!({"username": name, "password": PASSWORD});
@@ -399,7 +399,7 @@ fn registrations_of_one_source_are_as_many_as_is_set() {
     }
     world.pass(60);
     register(ELSEWHERE, "one-more").unwrap();
-    // One that is refused for another reason is none.
+    // Registrations that are refused for another reason do not count.
     for _ in 0..5 {
         let input = json!({"username": "weak", "password": "password"});
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What is not an access token of ours.
+//! Rejection of tokens that are not valid access tokens of this service.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,13 +21,13 @@ fn inactive() -> Value {
     json!({"active": false})
 }
 
-/// The id of the key that signs.
+/// Returns the id of the current signing key.
 fn kid(world: &World) -> String {
     let keys = SigningKeys::load(&world.context()).unwrap();
     keys.current().unwrap().kid.to_string()
 }
 
-/// A token with this header and these claims, signed with our own key.
+/// Returns a token with this header and these claims, signed with our own key.
 fn signed(world: &World, header: &str, claims: &str) -> String {
     let signed = format!(
         "{}.{}",
@@ -52,7 +52,7 @@ fn parts(token: &str) -> (String, String) {
 }
 
 #[test]
-fn every_flipped_bit_of_a_token_is_noticed() {
+fn tokens_with_any_bit_flipped_are_rejected() {
     let world = World::new();
     let tokens = world.alice();
     let token = tokens["access_token"].as_str().unwrap();
@@ -74,7 +74,7 @@ fn every_flipped_bit_of_a_token_is_noticed() {
 }
 
 #[test]
-fn only_our_own_header_is_taken_even_with_a_good_signature() {
+fn foreign_headers_are_rejected_even_with_a_valid_signature() {
     let world = World::new();
     let tokens = world.alice();
     let (header, claims) = parts(tokens["access_token"].as_str().unwrap());
@@ -108,7 +108,7 @@ fn only_our_own_header_is_taken_even_with_a_good_signature() {
 }
 
 #[test]
-fn claims_of_the_wrong_type_are_not_claims() {
+fn claims_of_the_wrong_type_are_rejected() {
     let world = World::new();
     let tokens = world.alice();
     let (header, claims) = parts(tokens["access_token"].as_str().unwrap());
@@ -144,7 +144,7 @@ fn claims_of_the_wrong_type_are_not_claims() {
 }
 
 #[test]
-fn a_token_has_one_spelling() {
+fn tokens_in_other_spellings_are_rejected() {
     let world = World::new();
     let tokens = world.alice();
     let token = tokens["access_token"].as_str().unwrap();
@@ -161,7 +161,7 @@ fn a_token_has_one_spelling() {
 }
 
 #[test]
-fn what_is_no_token_at_all_is_only_inactive() {
+fn arbitrary_texts_are_reported_as_inactive_tokens() {
     let world = World::new();
     let tokens = world.alice();
     let refresh_token = tokens["refresh_token"].as_str().unwrap();
@@ -193,7 +193,7 @@ fn what_is_no_token_at_all_is_only_inactive() {
 }
 
 #[test]
-fn a_key_that_was_never_made_verifies_nothing_though_it_can_be_derived() {
+fn tokens_signed_with_a_derivable_but_unregistered_key_are_rejected() {
     let world = World::new();
     let tokens = world.alice();
     let (header, claims) = parts(tokens["access_token"].as_str().unwrap());
@@ -226,7 +226,7 @@ fn statuses(keys: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_rotated_key_verifies_until_its_last_token_has_expired() {
+fn a_rotated_key_verifies_until_its_last_token_expires() {
     let world = World::new();
     let before = world.alice();
     let first = kid(&world);
@@ -254,13 +254,13 @@ fn a_rotated_key_verifies_until_its_last_token_has_expired() {
         verify(&world, after["access_token"].as_str().unwrap())["active"],
         true
     );
-    // What an expired token may still do, one of a retired key may, too.
+    // A token of a retired key may still do what an expired token may do.
     let answer = world.run("logout", json!({"access_token": token}));
     assert!(answer.is_ok());
 }
 
 #[test]
-fn a_retired_key_verifies_nothing_however_late_its_token_expires() {
+fn tokens_of_a_retired_key_are_rejected_before_they_expire() {
     let world = World::new();
     let tokens = world.alice();
     let (header, claims) = parts(tokens["access_token"].as_str().unwrap());
@@ -274,14 +274,14 @@ fn a_retired_key_verifies_nothing_however_late_its_token_expires() {
 }
 
 #[test]
-fn keys_that_are_ended_take_their_tokens_along_and_leave_the_sessions() {
+fn ending_signing_keys_invalidates_their_tokens_but_keeps_the_sessions() {
     let world = World::new();
     let tokens = world.alice();
     let keys = operator(&world, "rotate_signing_key", json!({"end_previous": true}));
     assert_eq!(statuses(&keys), ["signing"]);
     let token = tokens["access_token"].as_str().unwrap();
     assert_eq!(verify(&world, token), inactive());
-    // Who holds a key that leaked must not end anybody's session with it.
+    // The holder of a leaked key must not be able to end sessions with it.
     let answer = world.run("logout", json!({"access_token": token}));
     assert_eq!(answer, Err(-32001));
     let answer = world.run("revoke_token", json!({"token": token}));
@@ -291,7 +291,7 @@ fn keys_that_are_ended_take_their_tokens_along_and_leave_the_sessions() {
 }
 
 #[test]
-fn signing_keys_are_for_those_who_may_and_their_rotation_is_audited() {
+fn managing_signing_keys_requires_a_permission_and_rotation_is_audited() {
     let world = World::new();
     let alice = world.alice();
     for operation in ["list_signing_keys", "rotate_signing_key"] {
@@ -314,7 +314,7 @@ fn signing_keys_are_for_those_who_may_and_their_rotation_is_audited() {
 }
 
 #[test]
-fn a_token_for_another_service_is_good_there_and_nowhere_else() {
+fn a_token_for_another_service_is_valid_only_there() {
     let mut world = World::new();
     world.settings.other_audiences = vec!["billing".to_owned()];
     let alice = world.alice();
@@ -338,7 +338,7 @@ fn a_token_for_another_service_is_good_there_and_nowhere_else() {
     let own = json!({"token": caller, "audience": "billing"});
     assert_eq!(world.run("verify_token", own), Ok(inactive()));
 
-    // The service that is shown the token can do nothing with it here.
+    // The service that receives the token cannot use it here.
     for operation in ["get_session", "list_sessions", "revoke_other_sessions"] {
         let answer = world.run(operation, json!({"access_token": token}));
         assert_eq!(answer, Err(-32001), "{operation}");
@@ -355,7 +355,7 @@ fn a_token_for_another_service_is_good_there_and_nowhere_else() {
 }
 
 #[test]
-fn a_rotation_ends_no_token_before_its_time() {
+fn a_rotation_ends_no_token_before_it_expires() {
     let world = World::new();
     let alice = world.alice();
     let token = alice["access_token"].as_str().unwrap();
@@ -398,7 +398,7 @@ fn a_rotation_ends_no_token_before_its_time() {
 }
 
 #[test]
-fn a_service_asks_what_the_owner_of_the_token_made_for_it_may_do() {
+fn a_service_can_check_permissions_with_a_token_issued_for_it() {
     let mut world = World::new();
     world.settings.other_audiences = vec!["billing".to_owned()];
     let alice = world.alice();
@@ -410,7 +410,7 @@ fn a_service_asks_what_the_owner_of_the_token_made_for_it_may_do() {
     let input = json!({"audience": "billing", "access_token": own});
     let issued = world.run("issue_token", input).unwrap()["access_token"].clone();
 
-    let nobody = json!({"allowed": false});
+    let no_subject = json!({"allowed": false});
     for (token, audience, permission, expected) in [
         (
             &issued,
@@ -424,10 +424,15 @@ fn a_service_asks_what_the_owner_of_the_token_made_for_it_may_do() {
             "invoices:write",
             json!({"allowed": false, "sub": user_id}),
         ),
-        (&issued, None, "invoices:read", nobody.clone()),
-        (&issued, Some("user-auth"), "invoices:read", nobody.clone()),
-        (&issued, Some(""), "invoices:read", nobody.clone()),
-        (own, Some("billing"), "invoices:read", nobody.clone()),
+        (&issued, None, "invoices:read", no_subject.clone()),
+        (
+            &issued,
+            Some("user-auth"),
+            "invoices:read",
+            no_subject.clone(),
+        ),
+        (&issued, Some(""), "invoices:read", no_subject.clone()),
+        (own, Some("billing"), "invoices:read", no_subject.clone()),
         (
             own,
             Some("user-auth"),
@@ -440,7 +445,7 @@ fn a_service_asks_what_the_owner_of_the_token_made_for_it_may_do() {
         assert_eq!(answer, Ok(expected), "{audience:?} {permission}");
     }
 
-    // What a caller shows of itself is no token for others.
+    // The caller's own credential is not checked as a token for another audience.
     let input = json!({"permission": "invoices:read", "audience": "billing"});
     let caller = Principal::AccessToken(Secret::new(issued.as_str().unwrap().to_owned()));
     let answer = world.run_as(caller, "check_permission", input);
@@ -448,11 +453,11 @@ fn a_service_asks_what_the_owner_of_the_token_made_for_it_may_do() {
 
     world.run("logout", json!({"access_token": own})).unwrap();
     let input = json!({"permission": "invoices:read", "token": issued, "audience": "billing"});
-    assert_eq!(world.run("check_permission", input), Ok(nobody));
+    assert_eq!(world.run("check_permission", input), Ok(no_subject));
 }
 
 #[test]
-fn there_are_tokens_only_for_services_that_are_named() {
+fn tokens_are_issued_only_for_configured_services() {
     let mut world = World::new();
     let alice = world.alice();
     let input = json!({"audience": "billing", "access_token": alice["access_token"]});

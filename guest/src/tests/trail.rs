@@ -1,4 +1,4 @@
-//! What the host is told of each operation, for its audit log.
+//! The records of operations that the host receives for its audit log.
 
 use serde_json::{Map, Value, json};
 
@@ -21,7 +21,7 @@ fn last(world: &World) -> Value {
 }
 
 #[test]
-fn every_operation_tells_of_its_end_once() {
+fn every_call_reports_its_outcome_exactly_once() {
     for operation in TABLE {
         let world = World::new();
         for (principal, input) in [
@@ -40,7 +40,7 @@ fn every_operation_tells_of_its_end_once() {
 }
 
 #[test]
-fn nothing_that_nobody_in_particular_sends_about_nobody_is_told() {
+fn input_of_anonymous_calls_about_unknown_accounts_is_not_recorded() {
     for operation in TABLE {
         let world = World::new();
         register(&world, "alice");
@@ -63,7 +63,7 @@ fn nothing_that_nobody_in_particular_sends_about_nobody_is_told() {
 }
 
 #[test]
-fn no_secret_of_the_operator_is_told() {
+fn secrets_in_calls_of_the_operator_are_not_recorded() {
     for operation in TABLE {
         let world = World::new();
         register(&world, "alice");
@@ -89,7 +89,7 @@ fn no_secret_of_the_operator_is_told() {
 }
 
 #[test]
-fn a_record_says_who_called_and_whom_it_was_about() {
+fn a_record_contains_the_caller_and_the_account_concerned() {
     let world = World::new();
     let alice = register(&world, "alice");
     let bob = register(&world, "bob");
@@ -110,7 +110,7 @@ fn a_record_says_who_called_and_whom_it_was_about() {
     assert_eq!(last(&world)["account"], Value::Null);
     assert_eq!(last(&world)["input"], Value::Null);
 
-    // Who may not do it is told all the same.
+    // Refused calls are recorded as well.
     let token = Secret::new(text(&bob["access_token"]));
     let target = json!({"username": "alice"});
     let refused = world.run_as(
@@ -139,12 +139,12 @@ fn a_record_says_who_called_and_whom_it_was_about() {
     assert_eq!(
         last(&world)["actor"],
         Value::Null,
-        "it is nobody's any more"
+        "no account owns it any more"
     );
 }
 
 #[test]
-fn an_operation_within_another_has_a_record_of_its_own() {
+fn a_nested_operation_has_its_own_record() {
     let world = World::new();
     let input = json!({"data": {
         "operation": "register", "username": "alice", "password": PASSWORD,
@@ -171,7 +171,7 @@ fn fields(operation: &operations::Definition) -> Vec<String> {
         .collect()
 }
 
-/// An input with all required fields, most of which are right.
+/// Returns an input with all required fields, most of them valid.
 fn valid(operation: &operations::Definition) -> Map<String, Value> {
     let schema = operation.input_schema();
     let required = schema["required"].as_array().into_iter().flatten();

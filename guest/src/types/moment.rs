@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_the_same_in_every_time_zone() {
+    fn the_same_moment_in_any_time_zone_is_equal() {
         for text in [
             "2026-07-28T09:00:00Z",
             "2026-07-28T09:00:00.000z",

@@ -62,7 +62,7 @@ mod tests {
     use super::Timestamp;
 
     #[test]
-    fn known_moments_are_written_as_rfc3339() {
+    fn known_moments_are_formatted_as_rfc_3339() {
         for (ms, text) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (951_782_400_000, "2000-02-29T00:00:00.000Z"),

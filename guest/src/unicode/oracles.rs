@@ -28,7 +28,7 @@ fn all() -> impl Iterator<Item = char> {
 }
 
 #[test]
-fn the_tables_of_all_are_of_one_version() {
+fn the_unicode_tables_have_the_same_version() {
     let version = |(major, minor, _): (u64, u64, u64)| format!("{major}.{minor}");
     assert_eq!(version(unicode_properties::UNICODE_VERSION), VERSION);
     let (major, minor, _) = unicode_normalization::UNICODE_VERSION;
@@ -37,7 +37,7 @@ fn the_tables_of_all_are_of_one_version() {
 
 /// RFC 8265 sections 3.5 and 4.3.
 #[test]
-fn the_examples_of_the_profiles() {
+fn examples_of_the_precis_profiles_are_handled_as_specified() {
     for (text, expected) in [
         ("juliet@example.com", Some("juliet@example.com")),
         ("fussball", Some("fussball")),
@@ -73,15 +73,15 @@ fn the_examples_of_the_profiles() {
     }
 }
 
-/// RFC 5892 appendix A and RFC 5893 section 2, by texts as people write them.
+/// RFC 5892 appendix A and RFC 5893 section 2, with texts as people write them.
 #[test]
-fn names_in_the_scripts_of_people() {
+fn names_in_common_scripts_are_accepted() {
     for text in [
         "\u{9fcd}",
         "\u{2b820}\u{2ceb0}",
         "\u{1100}\u{1169}\u{11ab}",
         "김철수",
-        // য় as one character, and as two.
+        // The Bengali letter য় as one character and as two.
         "\u{995}\u{9df}",
         "สมชาย",
         "សុខា",
@@ -113,7 +113,7 @@ fn names_in_the_scripts_of_people() {
         assert_eq!(name(&decomposed), canonical, "{text}");
     }
     for text in [
-        // The Kelvin sign, and what else would become ASCII.
+        // The Kelvin sign and other characters that would become ASCII.
         "\u{212a}elvin",
         "a\u{37e}b",
         "a\u{b7}l",
@@ -140,7 +140,7 @@ fn names_in_the_scripts_of_people() {
 }
 
 #[test]
-fn passwords_of_characters_on_keyboards() {
+fn passwords_of_keyboard_characters_are_accepted() {
     for text in [
         "\u{1f642}\u{1f914}\u{1f44d}\u{1f3fd}",
         "\u{2764}\u{fe0f}",
@@ -259,7 +259,7 @@ fn identifier_class(c: char) -> Standing {
 }
 
 #[test]
-fn every_code_point_has_the_standing_that_other_tables_derive() {
+fn every_code_point_has_the_class_that_other_tables_derive() {
     for c in all() {
         assert_eq!(in_names(c), identifier_class(c), "{c:?}");
         let category = c.general_category();
@@ -304,7 +304,7 @@ fn every_code_point_has_the_normal_forms_of_other_tables() {
 /// A canonical name is its own canonical form: no upper case remains that a later version
 /// of the compiler's tables would change.
 #[test]
-fn every_code_point_has_a_canonical_form_that_stays() {
+fn every_code_point_has_a_stable_canonical_form() {
     for c in all() {
         for text in [format!("{c}a"), format!("\u{5d0}{c}"), format!("{c}")] {
             if let Some(canonical) = name(&text) {
@@ -363,7 +363,7 @@ fn every_code_point_has_the_direction_of_other_tables() {
     assert_eq!(newer.len(), 254, "{newer:?}");
 }
 
-/// Returns the standing according to a library with the tables of Unicode 6.3.
+/// Returns the class according to a library with the tables of Unicode 6.3.
 fn old_standing(c: char) -> Option<Standing> {
     use DerivedPropertyValue::{ContextJ, ContextO, PValid, SpecClassPval, Unassigned};
     match IdentifierClass::default().get_value_from_char(c) {
@@ -452,7 +452,7 @@ fn an_earlier_version_of_unicode_agrees_on_unchanged_characters() {
             }
         }
     }
-    // Surrogates are not among the first.
+    // Surrogates are not among the first characters.
     assert_eq!((unassigned, changed), (864_343, 0));
     // Mandaic letters, whose Joining_Type has changed since.
     assert_eq!(differing, "\u{847}\u{84f}\u{856}\u{857}\u{858}");
@@ -487,7 +487,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100_000))]
 
     #[test]
-    fn texts_of_what_is_telling(text in prop::collection::vec(telling(), 0..8)) {
+    fn random_texts_of_critical_characters_agree_with_other_implementations(text in prop::collection::vec(telling(), 0..8)) {
         let text: String = text.into_iter().collect();
         prop_assert!(agrees_with_old(&text), "{text:?}");
         let canonical = nfc(text.len(), &mut text.chars());
@@ -505,7 +505,7 @@ proptest! {
     }
 
     #[test]
-    fn names_of_one_script(text in one_script()) {
+    fn random_names_of_one_script_agree_with_other_implementations(text in one_script()) {
         prop_assert!(agrees_with_old(&text), "{text:?}");
     }
 }

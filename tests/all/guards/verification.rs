@@ -1,4 +1,5 @@
-//! The rate at which services verify what others show them.
+//! The rate limit of verifications, which services make for the credentials that they
+//! receive.
 
 use serde_json::{Value, json};
 use user_auth_tests::{Answer, PASSWORD};
@@ -6,7 +7,7 @@ use user_auth_tests::{Answer, PASSWORD};
 use super::rates::assert_limited;
 use super::{Guarded, burst, keys_only, secret};
 
-/// So many calls at once, and so many verifications.
+/// Starts a server with these bursts of calls and of verifications.
 fn start(calls: u32, verifications: u32) -> Guarded {
     let mut security = keys_only();
     security["rate_limiting"] = burst(calls);
@@ -34,7 +35,7 @@ fn log_in(guarded: &Guarded, key: &str) -> Answer {
     call(guarded, key, "login", &credentials)
 }
 
-/// A key that the server knows: its first request counted for the source.
+/// Returns a key that the server knows: its first request counted for the source.
 fn known_key(guarded: &Guarded, name: &str) -> String {
     let key = guarded.program(name, &[]);
     let key = secret(&key).to_owned();
@@ -43,7 +44,7 @@ fn known_key(guarded: &Guarded, name: &str) -> String {
 }
 
 #[test]
-fn a_service_that_verifies_for_each_request_is_served_by_default() {
+fn the_default_rates_serve_a_service_that_verifies_every_request() {
     let mut security = keys_only();
     security["rate_limiting"] = burst(3);
     let guarded = Guarded::start(security);
@@ -59,7 +60,7 @@ fn a_service_that_verifies_for_each_request_is_served_by_default() {
 }
 
 #[test]
-fn logins_that_are_used_up_leave_verifications_and_the_other_way_round() {
+fn exhausted_logins_leave_verifications_available_and_vice_versa() {
     let guarded = start(3, 6);
     let token = json!({"token": "x"});
     let permission = json!({"permission": "billing:read"});
@@ -98,14 +99,14 @@ fn logins_that_are_used_up_leave_verifications_and_the_other_way_round() {
 }
 
 #[test]
-fn without_a_good_key_a_verification_is_a_request_like_any_other() {
+fn verifications_without_a_valid_key_count_as_ordinary_requests() {
     let guarded = start(5, 1000);
     let good = known_key(&guarded, "service");
     for number in 0..3 {
         let answer = verify(&guarded, &format!("uak_{number}"));
         assert_eq!(answer.status, 401, "{}", answer.text);
     }
-    // A refusal for another reason makes no key good either.
+    // Refusals for another reason do not make a key valid either.
     let basic = [("x-api-key", "uak_3"), ("authorization", "Basic YTpi")];
     assert_eq!(guarded.ping(&basic).status, 401);
     assert_limited(&guarded.ping(&basic), json!(7));
@@ -114,7 +115,7 @@ fn without_a_good_key_a_verification_is_a_request_like_any_other() {
     }
     assert_eq!(verify(&guarded, &good).status, 200);
 
-    // Where no key is asked for, none is good.
+    // Where no key is required, none counts as valid.
     let rates = json!({"requests_per_minute": 1, "burst_size": 2, "verification": burst(1000)});
     let guarded = Guarded::start(json!({"rate_limiting": rates}));
     for _ in 0..2 {
@@ -125,7 +126,7 @@ fn without_a_good_key_a_verification_is_a_request_like_any_other() {
 }
 
 #[test]
-fn what_is_not_certainly_a_verification_is_a_request_like_any_other() {
+fn ambiguous_verifications_count_as_ordinary_requests() {
     let verify = message("user-auth_verify_token", &json!({"token": "x"}));
     let any = "user-auth_execute_primary_operation";
     let login = json!({"operation": "login", "username": "a", "password": "b"});
@@ -165,7 +166,7 @@ fn what_is_not_certainly_a_verification_is_a_request_like_any_other() {
 }
 
 #[test]
-fn verify_counts_for_a_good_key_and_for_nobody_else() {
+fn verify_requests_count_only_for_valid_keys() {
     let guarded = start(3, 2);
     let key = &*known_key(&guarded, "robot");
     let unknown = guarded.program("other", &[]);
@@ -185,7 +186,7 @@ fn verify_counts_for_a_good_key_and_for_nobody_else() {
         assert_eq!(ask(&[]).status, 401);
         assert_eq!(ask(&[("x-api-key", secret(&unknown))]).status, 200);
     }
-    // Nothing of it counted for the source, nor has it made a key known.
+    // None of this counted for the source or made a key known.
     for _ in 0..2 {
         assert_eq!(guarded.ping(&[("x-api-key", "uak_1")]).status, 401);
     }

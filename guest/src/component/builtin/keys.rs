@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_may_be_hexadecimal_or_base64() {
+    fn hexadecimal_and_base64_keys_of_32_bytes_are_accepted() {
         let bytes: Vec<u8> = (0..32).collect();
         for text in [
             "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",

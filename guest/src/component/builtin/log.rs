@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_shows_what_it_holds_and_means_the_same() {
+    fn deceptive_characters_in_log_lines_are_escaped_without_changing_the_value() {
         let value = json!({"a\u{2028}": "b\u{202e}\u{e0041}\u{85}\n é🙂"});
         let line = escaped(&value.to_string());
         assert!(!line.contains(is_deceptive), "{line:?}");

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_of_one_address_are_equal() {
+    fn spellings_of_the_same_address_are_equal() {
         assert_eq!(
             canonical("Alice@Example.COM"),
             canonical("alice@example.com")
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_shown_and_sent_in_one_form() {
+    fn addresses_are_displayed_and_sent_in_the_same_form() {
         for (written, form) in [
             ("Alice@Example.COM", "Alice@example.com"),
             ("Info@Müller.example", "Info@xn--mller-kva.example"),
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_contains_no_invisible_character() {
+    fn rejection_reasons_contain_no_invisible_characters() {
         for text in [
             "a\u{202e}@example.com",
             "a@exam\u{ad}ple.com",
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_address_that_is_no_longer_accepted_is_kept_but_not_deliverable() {
+    fn stored_addresses_that_are_no_longer_accepted_are_kept_but_not_deliverable() {
         #[derive(serde::Deserialize)]
         struct Record {
             #[serde(default, deserialize_with = "super::stored")]
@@ -452,7 +452,7 @@ mod tests {
         /// An accepted address is already in the form in which it is sent, however it was
         /// written.
         #[test]
-        fn the_form_is_its_own_form(
+        fn parsing_a_parsed_address_returns_it_unchanged(
             text in "[a-zA-Z0-9.!#'+/=?^_`{|}~\"@ ,-]{1,12}@\\PC{0,12}\\.[\\PC]{1,4}",
         ) {
             if let Ok(form) = parsed(&text) {

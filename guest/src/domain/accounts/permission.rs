@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_permits_what_it_names_and_no_more() {
+    fn grants_permit_only_the_permissions_that_they_name() {
         for (granted, asked, expected) in [
             ("billing:read", "billing:read", true),
             ("billing:read", "billing:readall", false),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_covers_only_what_it_contains_completely() {
+    fn a_grant_covers_only_grants_that_it_contains_completely() {
         for (granted, other, expected) in [
             ("*", "*", true),
             ("*", "billing:*", true),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_leaves_out_what_a_broader_grant_covers() {
+    fn summaries_omit_grants_that_broader_grants_cover() {
         let many: Vec<String> = (0..100).map(|n| format!("shop:{n:0>100}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         for (groups, expected) in [
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_group_takes_nothing_from_a_smaller_one() {
+    fn large_groups_do_not_crowd_smaller_groups_out_of_a_summary() {
         let small = ["billing:*", "ops:run"];
         let middle = ["shop:read", "shop:write", "shop:list"];
         let large = ["wiki:0123456789", "wiki:abcdefghij", "wiki:klmnopqrst"];

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_of_one_name_have_one_form() {
+    fn spellings_of_the_same_name_have_one_canonical_form() {
         for spelling in ["Alice", "ALICE", "ａｌｉｃｅ"] {
             assert_eq!(canonical(spelling).as_deref(), Some("alice"));
         }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_name_is_its_own_canonical_form() {
+    fn parsing_a_canonical_name_returns_it_unchanged() {
         for c in '\0'..=char::MAX {
             if let Some(name) = canonical(&format!("a{c}")) {
                 assert_eq!(canonical(&name).as_ref(), Some(&name), "{c:?}");
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn surrounding_spaces_are_not_part_of_a_name() {
+    fn spaces_around_a_name_are_removed() {
         for text in [
             " alice",
             "alice\n",
@@ -107,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_may_be_a_name() {
+    fn email_addresses_are_accepted_as_names() {
         for text in ["alice+shop@mail.example.com", "o'brien@example.com"] {
             assert_eq!(canonical(text).as_deref(), Some(text));
         }
     }
 
     #[test]
-    fn an_error_names_the_character_that_is_wrong() {
+    fn name_errors_contain_the_rejected_character() {
         for (text, problem) in [
             ("", "it is empty"),
             (

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_can_be_searched_by_halves() {
+    fn the_list_of_common_passwords_is_sorted_and_canonical() {
         let words: Vec<&str> = COMMON.text().lines().collect();
         assert!(words.is_sorted() && words.len() > 4_000);
         for word in &words {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_keys_and_repetitions_are_rejected() {
+    fn keyboard_rows_and_repetitions_are_rejected() {
         for password in [
             "aaaaaaaaaaaaaaa",
             "ababababababababa",
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_of_owner_and_service_are_rejected() {
+    fn passwords_made_of_names_of_the_owner_or_the_service_are_rejected() {
         for password in [
             "kevin.flynn12345",
             "flynnflynnflynn",
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_may_contain_common_words_and_names() {
+    fn sentences_that_contain_common_words_and_names_are_accepted() {
         for password in [
             "correct horse battery staple",
             "kevin likes his password",

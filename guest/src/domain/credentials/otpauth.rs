@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_uri_is_one_that_apps_read() {
+    fn the_uri_has_the_format_that_authenticator_apps_read() {
         assert_eq!(
             uri_of("Acme & Sons", "ren\u{e9}@x"),
             "otpauth://totp/Acme%20%26%20Sons:ren%C3%A9%40x?secret=SECRET\
@@ -93,13 +93,13 @@ mod tests {
     }
 
     #[test]
-    fn no_part_of_the_label_has_a_colon() {
+    fn colons_in_the_parts_of_the_label_are_replaced() {
         let uri = uri_of("https://auth.example.com:8443", "alice");
         assert!(uri.starts_with("otpauth://totp/auth.example.com-8443:alice?"));
     }
 
     #[test]
-    fn the_longest_issuer_and_name_still_fit_a_qr_code() {
+    fn the_longest_issuer_and_name_fit_into_a_qr_code() {
         let uri = Secret::new(uri_of(&"\u{20ac}".repeat(256), &"\u{e9}".repeat(64)));
         assert!(qr_svg(&uri).unwrap().expose().starts_with("<?xml"));
         let text = qr_text(&uri).unwrap();

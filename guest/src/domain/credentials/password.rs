@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn two_spellings_of_one_password_are_equal() {
+    fn spellings_of_the_same_password_are_equal() {
         let world = World::new();
         let record = PasswordRecord::create(
             &password("cafe\u{301} au lait"),
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_that_differ_after_byte_72_are_different() {
+    fn passwords_longer_than_72_bytes_are_compared_in_full() {
         let world = World::new();
         let long = "x".repeat(100);
         let record =
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_is_bounded_before_anything_is_hashed() {
+    fn the_length_is_checked_before_hashing() {
         assert!(Password::try_from("x".repeat(1024)).is_ok());
         assert!(Password::try_from("x".repeat(1025)).is_err());
         assert!(Password::try_from("x".repeat(1_000_000)).is_err());
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_rejected_character_but_not_the_password() {
+    fn password_errors_contain_the_rejected_character_but_not_the_password() {
         for (text, problem) in [
             ("", "a password must not be empty"),
             (
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_password_may_break_the_rules_for_new_ones() {
+    fn stored_passwords_that_break_the_rules_for_new_passwords_still_verify() {
         let world = World::new();
         let ports = world.ports();
         let of_tab = PasswordRecord::renew(&typed("an old\tpassword"), &world.settings, &ports);
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_counts_characters_not_bytes() {
+    fn password_length_is_counted_in_characters_not_bytes() {
         let settings = Settings::default();
         let name = Username::try_from("a-name".to_owned()).unwrap();
         let owner = Owner {

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_accepted_as_people_type_it() {
+    fn recovery_codes_are_accepted_as_people_type_them() {
         let world = World::new();
         let canonical = "0123456789abcdefghjkmnpqrst1";
         let code = RecoveryCode::parse(canonical).unwrap();

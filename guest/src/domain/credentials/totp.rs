@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_give_the_codes_of_rfc_4226_appendix_d() {
+    fn counters_produce_the_codes_of_rfc_4226_appendix_d() {
         let truncations = [
             1_284_755_224,
             1_094_287_082,
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn times_give_the_codes_of_rfc_6238_appendix_b() {
+    fn times_produce_the_codes_of_rfc_6238_appendix_b() {
         for (seconds, eight_digits) in [
             (59, 94_287_082),
             (1_111_111_109, 7_081_804),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_accepted_only_in_its_step_and_the_adjacent_ones() {
+    fn codes_are_accepted_only_in_their_own_and_the_adjacent_time_steps() {
         let secret = secret();
         let code = code(&secret, 100);
         assert_eq!(secret.step_of(&code, None, at(99 * 30 - 1)), None, "early");
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_not_after_the_last_accepted_one_is_rejected() {
+    fn codes_of_steps_up_to_the_last_accepted_one_are_rejected() {
         let secret = secret();
         let (earlier, current, next) = (code(&secret, 99), code(&secret, 100), code(&secret, 101));
         let now = at(100 * 30);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn only_six_digits_are_a_code() {
+    fn codes_other_than_six_digits_are_rejected() {
         for good in [
             "012345",
             "012 345",
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn each_account_and_each_enrolment_has_its_own_secret() {
+    fn every_account_and_every_enrolment_has_its_own_secret() {
         let world = World::new();
         let secret = |user: u8, nonce: u8| {
             let id = |byte| Id::from_bytes([byte; 16]);

@@ -1,9 +1,9 @@
-//! What ought to be: users, sessions, tokens, keys and roles, as plainly as can
-//! be said, with no store, no races and no cryptography.
+//! The reference model: users, sessions, tokens, keys and roles in the plainest form,
+//! without a store, races or cryptography.
 
 use std::collections::BTreeSet;
 
-/// In seconds, as all times here.
+/// All times are in seconds.
 const ACCESS_TOKEN: u64 = 15 * 60;
 const FRESH: u64 = 5 * 60;
 const DAY: u64 = 24 * 60 * 60;
@@ -16,12 +16,12 @@ pub const ROLES: usize = 2;
 const APPLICATION: i32 = -32000;
 const AUTHENTICATION: i32 = -32001;
 
-/// How an operation ought to end.
+/// The expected outcome of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     Ok,
     Fails(i32),
-    /// A session that is over, but not yet swept away, may be found or not.
+    /// A session that has ended but has not been swept may or may not be found.
     OkOrNotFound,
 }
 
@@ -46,11 +46,11 @@ pub struct Session {
     account: usize,
     began: u64,
     refreshed: u64,
-    /// The one refresh token that is good, as a place in the list of tokens.
+    /// Index of the only valid refresh token in the list of tokens.
     current: usize,
-    /// By itself: it is gone.
+    /// Ended by itself: its record is deleted.
     is_ended: bool,
-    /// Together with others.
+    /// Ended together with other sessions.
     is_cut_off: bool,
 }
 
@@ -66,9 +66,9 @@ pub struct Key {
     expires: Option<u64>,
     lifetime: Option<u64>,
     is_ended: bool,
-    /// How often it was made: only the secret of the last time is good.
+    /// Number of secrets that were issued: only the latest is valid.
     pub secrets: usize,
-    /// The session that made it last, and when.
+    /// The session that issued the latest secret, and the time.
     maker: usize,
     made: u64,
 }
@@ -277,14 +277,14 @@ impl Model {
         Expected::Ok
     }
 
-    /// Whether the access token is good.
+    /// Reports whether the access token is valid.
     pub fn is_active(&self, token: usize) -> bool {
         let Token { session, issued } = self.tokens[token];
         let ends = (issued + ACCESS_TOKEN).min(self.sessions[session].began + ABSOLUTE);
         self.is_alive(session) && self.now < ends
     }
 
-    /// Whether the refresh token is good.
+    /// Reports whether the refresh token is valid.
     pub fn is_refreshable(&self, token: usize) -> bool {
         let session = self.tokens[token].session;
         self.sessions[session].current == token && self.is_alive(session)
@@ -311,7 +311,7 @@ impl Model {
             && self.account_may(*account, permission)
     }
 
-    /// The name of whose token it is.
+    /// Returns the index of the user who owns the token.
     pub fn user_of(&self, token: usize) -> Option<usize> {
         let account = self.sessions[self.tokens[token].session].account;
         self.names.iter().position(|name| *name == Some(account))
@@ -358,7 +358,7 @@ impl Model {
         self.end_keys_of(|session| session != own && accounts[session] == accounts[own]);
     }
 
-    /// Those that one of these sessions has made, and may still have been alive.
+    /// Ends the keys that one of these sessions created, if it may have been alive still.
     fn end_keys_of(&mut self, is_one: impl Fn(usize) -> bool) {
         for key in &mut self.keys {
             key.is_ended |= is_one(key.maker) && self.now - key.made <= ABSOLUTE;

@@ -42,7 +42,7 @@ mod tests {
     use super::keystream;
 
     #[test]
-    fn the_stream_is_that_of_aes_256_over_a_counter_from_0() {
+    fn the_keystream_is_aes_256_in_counter_mode_starting_at_0() {
         // NIST AESAVS appendix B.1: the zero key over the zero block.
         let stream = keystream(&[0; 32], 20);
         assert_eq!(
