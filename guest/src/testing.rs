@@ -35,7 +35,7 @@ pub struct World {
     pub outbox: RefCell<Vec<Message>>,
     /// Nothing can be delivered.
     pub outbox_is_full: Cell<bool>,
-    /// Records that somebody else writes right before the next commit.
+    /// Records that another process writes right before the next commit.
     pub overtaken_by: RefCell<Vec<(String, Vec<u8>)>>,
     /// What the store was asked for, without keys and values.
     pub store_calls: RefCell<Vec<String>>,
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    /// Runs an operation as somebody; `Err` holds the code of its failure.
+    /// Runs an operation as the given caller; `Err` holds the code of its failure.
     pub fn run_as(
         &self,
         principal: Principal,
@@ -164,7 +164,7 @@ impl World {
         answer.map_err(|error| error.kind.code())
     }
 
-    /// Runs an operation as nobody in particular, from an address.
+    /// Runs an operation as an anonymous caller from an address.
     pub fn run_from(
         &self,
         peer: &str,

@@ -252,9 +252,9 @@ fn end_compromised_sessions(arguments: &Arguments) -> String {
          3. End each session that the user does not know with user-auth_revoke_session; in doubt \
          end all others at once with user-auth_revoke_other_sessions. Tokens that you hold of a \
          session can also be ended with user-auth_logout.\n\
-         4. If the password may be known to somebody, let the user change it with \
-         user-auth_change_password, which takes a login of the last minutes and ends all other \
-         sessions too.\n\
+         4. If another person may know the password, ask the user to change it with \
+         user-auth_change_password, which requires a recent login and ends all other sessions \
+         too.\n\
          5. Check with user-auth_verify_token that the tokens you know of answer active: false.\n\
          6. Say which sessions have ended, by session id. Do not repeat any token or password."
     )

@@ -96,8 +96,8 @@ fn capabilities(context: &Context) -> Result<Value, AuthError> {
     Ok(serde_json::to_value(capabilities).unwrap_or_default())
 }
 
-/// How many messages went out tells whether there was somebody to send one to, and
-/// so is for the operator alone.
+/// Returns the metrics. Only the operator sees the number of messages sent, since it
+/// reveals whether there was a recipient.
 fn metrics(context: &Context) -> Value {
     let mut metrics = context.ports.telemetry.snapshot();
     if !matches!(context.caller.principal, Principal::Operator)
