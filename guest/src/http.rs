@@ -88,8 +88,8 @@ fn route(
     }
 }
 
-/// A page in somebody's browser must not use the service unless it is one that may
-/// (MCP, Streamable HTTP, security).
+/// Rejects requests from web pages whose origin is not allowed (MCP, Streamable HTTP,
+/// security).
 fn guarded(
     request: Request,
     body: impl FnOnce() -> Option<Vec<u8>>,

@@ -26,8 +26,8 @@ pub struct Mismatch {
 /// The integers that every reader of JSON holds exactly (RFC 7493 section 2.2).
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Reads JSON text. Two fields of one name are an error: whoever takes the first would
-/// read another thing than who takes the last.
+/// Parses JSON text. Duplicate field names are an error: a reader that takes the first
+/// would read another value than one that takes the last.
 pub fn parse(json: &[u8]) -> serde_json::Result<Value> {
     let node: Node = serde_json::from_slice(json)?;
     Ok(node.into())

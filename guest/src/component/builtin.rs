@@ -22,8 +22,9 @@ use crate::ports::{
     Unavailable,
 };
 
-/// What nobody is there for: clients that listen while they wait, the delivery of
-/// messages to the owners of accounts, and where no state is kept password hashes.
+/// Null object for the ports without an implementation in this build: clients that
+/// listen while they wait, the delivery of messages to the owners of accounts and, if
+/// no state is kept, password hashes.
 pub struct Unsupported;
 
 impl Client for Unsupported {

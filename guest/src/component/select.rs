@@ -17,9 +17,9 @@ use crate::error::{AuthError, ErrorKind};
 use crate::json;
 use crate::settings::Settings;
 
-/// The settings in force. With one that cannot be used nothing runs: a guess
-/// could be less safe than what was meant. Which one it is concerns the operator,
-/// who reads the log, and nobody else.
+/// Returns the settings in force, or an error if one of them is invalid: a guess
+/// could be less safe than the intended value. Only the operator, who reads the log,
+/// needs to learn which one it is.
 pub fn settings(asking: &Principal) -> Result<Settings, AuthError> {
     Settings::from_variables(env::vars())
         .map_err(|invalid| misconfigured(&invalid.to_string(), asking))

@@ -45,14 +45,14 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// The answer.
+/// Response to a request.
 #[derive(Debug)]
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
     /// Header fields.
     pub headers: Vec<(String, String)>,
-    /// None: there is nothing to answer.
+    /// The body, or `None` if the response has none.
     pub body: Option<Vec<u8>>,
 }
 

@@ -78,9 +78,9 @@ impl App {
         Ok(key)
     }
 
-    /// The key that a request counts for, if it turns out to be good.
+    /// Returns the key that a request counts against if the key proves valid.
     pub(crate) fn limited_key(&self, headers: &HeaderMap) -> Option<KeyHash> {
-        // Keys that nobody verifies are worth nothing.
+        // Keys that are never verified prove nothing.
         let counts = self.limiter.is_some() && self.requires_key;
         let key = counts.then(|| self.policy.key_header.key(headers));
         key.flatten().map(rate_limit::hash)

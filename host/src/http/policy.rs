@@ -65,10 +65,10 @@ pub struct KeyHeader {
 /// Why a server cannot hold its callers to a policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// Not a header name, or one that is for something else.
+    /// The name is not a header name, or the header has another use.
     #[error("'{0}' cannot be the header of API keys: write a name of its own, such as X-API-Key")]
     KeyHeader(String),
-    /// Every web page may call, and nobody is asked for a key.
+    /// Every web page may call, and no API key is required.
     #[error(
         "the origin * lets the web pages of everybody call, which takes API keys \
          (security.authentication.type = \"api_key\"): name the origins, or require keys"
@@ -77,8 +77,8 @@ pub enum PolicyError {
 }
 
 impl Policy {
-    /// Fails when it would leave a server open to every web page that somebody on
-    /// its network looks at.
+    /// Rejects a policy that would leave a server open to every web page that a user
+    /// on its network visits.
     pub fn check(&self, requires_api_key: bool) -> Result<(), PolicyError> {
         if self.allowed.any_origin && !requires_api_key {
             Err(PolicyError::AnyOrigin)

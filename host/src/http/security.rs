@@ -1,5 +1,5 @@
-//! Which requests are answered at all, whoever asks: their heads, hosts, origins and
-//! addresses, and TLS. Who a caller is, and what it may do, the component decides.
+//! Checks that apply to requests of every caller: heads, hosts, origins and addresses,
+//! and TLS. The component authenticates and authorizes callers.
 
 pub(crate) mod authority;
 pub(crate) mod client_ip;

@@ -106,7 +106,7 @@ pub fn client_has(call: &Call, capability: &str) -> bool {
         .is_some_and(Value::is_object)
 }
 
-/// What the client answered; what nobody asked is passed over.
+/// Returns the client's answers, without those to questions that were not asked.
 struct Answers<'a>(Option<&'a Map<String, Value>>);
 
 impl<'a> Answers<'a> {

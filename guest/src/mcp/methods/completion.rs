@@ -56,8 +56,8 @@ pub fn complete(call: &Call) -> MethodResult {
     Ok(json!({"completion": {"values": values, "hasMore": has_more}}))
 }
 
-/// The sessions that the caller may read and whose ids begin so. Nobody else's
-/// are hinted at.
+/// Returns the ids of the sessions that the caller may read and that begin with
+/// `begun`. Other sessions are not revealed.
 fn own_sessions(begun: &str, context: &Context) -> Result<Vec<String>> {
     // Nothing that no id begins with gets into a key.
     if begun.len() > ID_DIGITS || !begun.bytes().all(|b| b.is_ascii_hexdigit()) {

@@ -38,13 +38,13 @@ static PROMPTS: [Prompt; 3] = [
         arguments: &[
             Argument {
                 name: "username",
-                description: "The user name that is wanted",
+                description: "The requested user name",
                 required: true,
                 candidates: Vec::new,
             },
             Argument {
                 name: "email",
-                description: "Where the user may be reached",
+                description: "The user's e-mail address",
                 required: false,
                 candidates: Vec::new,
             },
@@ -54,11 +54,11 @@ static PROMPTS: [Prompt; 3] = [
     Prompt {
         name: "diagnose_login_failure",
         title: "Find out why a login fails",
-        description: "Go from the error of a failed login to what its user can do.",
+        description: "Find the cause of a failed login and the steps that the user can take.",
         arguments: &[
             Argument {
                 name: "username",
-                description: "Who cannot log in",
+                description: "The user name of the user who cannot log in",
                 required: true,
                 candidates: Vec::new,
             },
@@ -78,7 +78,7 @@ static PROMPTS: [Prompt; 3] = [
         arguments: &[
             Argument {
                 name: "username",
-                description: "Whose sessions",
+                description: "The user name of the owner of the sessions",
                 required: true,
                 candidates: Vec::new,
             },
@@ -121,7 +121,7 @@ pub fn get(call: &Call) -> MethodResult {
     }))
 }
 
-/// What could stand for an argument of a prompt.
+/// Returns the suggested values for an argument of a prompt.
 pub fn candidates(prompt: &str, argument: &str) -> Vec<String> {
     let prompt = PROMPTS.iter().find(|known| known.name == prompt);
     let mut arguments = prompt.into_iter().flat_map(|prompt| prompt.arguments);
@@ -221,12 +221,14 @@ fn diagnose_login_failure(arguments: &Arguments) -> String {
         "Find out why the user '{username}' cannot log in. {error}\n\
          1. Look at what the code means:\n{}\n\
          2. With -32001 the user name or the password is wrong, and the service will not say \
-         which: let the user check both, case does not matter in the user name.\n\
-         3. No error but a challenge: the password was right, and user-auth_complete_login takes \
-         the challenge and a code of the user's app, or a recovery code. If that answers -32001, \
-         the code was wrong, or used before, or the challenge is over: take the next code that the \
-         app shows, and check the clock of the phone. Who has lost app and recovery codes needs an \
-         administrator, for user-auth_reset_second_factor.\n\
+         which: ask the user to check both; user \
+         names are case-insensitive.\n\
+         3. If the login returned a challenge instead of an error, the password was right: call \
+         user-auth_complete_login with the challenge and a code from the user's app or a recovery \
+         code. If that returns -32001, the code was wrong or already used, or the challenge has \
+         expired: use the next code that the app shows, and check the clock of the phone. A user \
+         who has lost both the app and the recovery codes needs an administrator to call \
+         user-auth_reset_second_factor.\n\
          4. With -32003 there were too many failures from one place: wait for \
          details.retry_after_seconds; every further try is refused until then.\n\
          5. With -32000 read details.fields: it says which field is missing or malformed.\n\
@@ -245,16 +247,16 @@ fn end_compromised_sessions(arguments: &Arguments) -> String {
     };
     format!(
         "End the sessions of the user '{username}' whose tokens may be in wrong hands.{reason}\n\
-         1. Let the user log in with user-auth_login, and user-auth_complete_login if that gives a \
-         challenge, or take an access token of a session of theirs that is not in doubt.\n\
+         1. Ask the user to log in with user-auth_login, and with user-auth_complete_login if that \
+         returns a challenge, or use an access token of a session that the user trusts.\n\
          2. Call user-auth_list_sessions with it, and go through the sessions with the user: when \
          and how each began, and which one is current.\n\
          3. End each session that the user does not know with user-auth_revoke_session; in doubt \
          end all others at once with user-auth_revoke_other_sessions. Tokens that you hold of a \
          session can also be ended with user-auth_logout.\n\
-         4. If the password may be known to somebody, let the user change it with \
-         user-auth_change_password, which takes a login of the last minutes and ends all other \
-         sessions too.\n\
+         4. If another person may know the password, ask the user to change it with \
+         user-auth_change_password, which requires a recent login and ends all other sessions \
+         too.\n\
          5. Check with user-auth_verify_token that the tokens you know of answer active: false.\n\
          6. Say which sessions have ended, by session id. Do not repeat any token or password."
     )

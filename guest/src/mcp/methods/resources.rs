@@ -97,8 +97,8 @@ fn capabilities(context: &Context) -> Result<Value, AuthError> {
     Ok(json::to_value(capabilities))
 }
 
-/// How many messages went out tells whether there was somebody to send one to, and
-/// so is for the operator alone.
+/// Returns the metrics. Only the operator sees the number of messages sent, since it
+/// reveals whether there was a recipient.
 fn metrics(context: &Context) -> Value {
     let mut metrics = json::to_value(context.ports.telemetry.snapshot());
     if !matches!(context.caller.principal, Principal::Operator)

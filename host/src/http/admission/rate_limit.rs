@@ -20,8 +20,7 @@ use sha2::{Digest as _, Sha256};
 use crate::http::policy::{Rate, Rates};
 use crate::source::Source;
 
-/// A key as it is remembered: whoever reads the memory of this process learns no
-/// key from it.
+/// Hash of an API key. A reader of this process's memory learns no key from it.
 pub(crate) type KeyHash = [u8; 32];
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -180,9 +179,8 @@ impl Group for KeyHash {
     }
 }
 
-/// The state of a bounded number of callers. Whoever comes when all places are
-/// taken shares one with others: memory does not grow, and nobody is let through
-/// uncounted.
+/// State of a bounded number of callers. Callers beyond the capacity share a place
+/// with others: memory does not grow, and every caller is counted.
 struct BoundedStateStore<K> {
     capacity: usize,
     hasher: RandomState,

@@ -21,8 +21,8 @@ use crate::http::fields::{fields, only_one};
 use crate::http::respond::{limited, method_not_allowed, plain, refuse, unavailable};
 use crate::outline::Outline;
 
-/// What is kept of the message of somebody who is refused whatever it says: enough
-/// for its id where that can be found. The memory for bodies is for the others.
+/// Number of bytes kept of a message that is rejected regardless of its content:
+/// enough to find its id. The memory for bodies is reserved for other callers.
 const REFUSED_BYTES: usize = 4 << 10;
 
 pub(crate) async fn handle(
@@ -141,8 +141,8 @@ fn other_content_type(headers: &HeaderMap) -> Option<String> {
     (!essence.eq_ignore_ascii_case("application/json")).then(|| essence.to_owned())
 }
 
-/// Whether the client says that it takes a stream. A wildcard does not: whoever
-/// sends `*/*`, such as curl, can as well do with JSON.
+/// Returns whether the client explicitly accepts a stream. A wildcard does not count:
+/// a client that sends `*/*`, such as curl, accepts JSON as well.
 fn takes_events(headers: &HeaderMap) -> bool {
     headers
         .get_all(ACCEPT)

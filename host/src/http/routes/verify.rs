@@ -1,8 +1,8 @@
-//! `/verify`: what reverse proxies ask of each request that they guard.
+//! `/verify`: reverse proxies call it for each request that they guard.
 //!
-//! Any method will do, and what comes as a body is not looked at: some proxies pass
-//! both on as they came. Origins are not looked at either: they are those of the pages
-//! that the proxy serves, and nobody but the proxy sees the answer.
+//! It accepts any method and ignores the body, since some proxies pass both on
+//! unchanged. It ignores origins too: they belong to the pages that the proxy serves,
+//! and only the proxy sees the response.
 
 use std::sync::Arc;
 

@@ -55,8 +55,8 @@ pub(super) struct Errors {
     file: File,
 }
 
-/// Opens the file of errors, to add to it or to begin anew, unless it is the very
-/// file that is imported, whose users would be gone before they are read.
+/// Opens the file of errors to append to it or to overwrite it. Refuses the imported
+/// file itself, whose users would be lost before they are read.
 pub(super) fn open_errors(path: &Path, input: &Input, adds: bool) -> Result<Errors, Failure> {
     let unwritable = |error| unwritable(path, &error);
     // Emptied only when it is known to be another.
