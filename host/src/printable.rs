@@ -16,7 +16,8 @@ pub fn is_deceptive(character: char) -> bool {
     match character {
         ' '..='~' => false,
         '\0'..='\u{9f}' => true,
-        // Of Unicode 17: Cf, Zl and Zp, and what else is ignorable by default.
+        // Unicode 17: Cf, Zl and Zp, and the other characters that are ignorable by
+        // default.
         '\u{ad}'
         | '\u{34f}'
         | '\u{600}'..='\u{605}'
