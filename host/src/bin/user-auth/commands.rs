@@ -15,7 +15,7 @@ mod stdio;
 
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 use tracing::Level;
@@ -111,6 +111,10 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Ok(cli) => execute(cli.command),
         // Help and the version were requested, so they are not errors.
         Err(answer) if !answer.use_stderr() => answer.exit(),
+        // The help explains what is missing, so it stands alone, with the exit code of an error.
+        Err(help) if help.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            help.exit()
+        }
         Err(error) => Err(rejected(&error)),
     }
 }

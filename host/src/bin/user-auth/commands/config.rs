@@ -18,7 +18,7 @@ use crate::config::sources::put;
 use crate::config::{Config, value_at};
 use crate::failure::Failure;
 use crate::options::{Options, OutputOptions};
-use crate::output::table::grid;
+use crate::output::table::wrapped;
 use crate::output::{self, Screen};
 use crate::runtime::{self, configure};
 
@@ -88,9 +88,11 @@ impl Show {
     }
 }
 
+/// Returns a line for each key. Lines of whole words fit a narrow terminal, where columns
+/// for long keys, values and variables would break them.
 fn for_people(config: &Config, screen: Screen) -> String {
     let values = config.values();
-    let rows: Vec<[String; 3]> = keys()
+    keys()
         .all
         .iter()
         .map(|key| {
@@ -99,16 +101,19 @@ fn for_people(config: &Config, screen: Screen) -> String {
                 Value::String(text) => text,
                 other => other.to_string(),
             };
-            [
-                key.path.clone(),
-                value,
-                config.origin(&key.path).to_string(),
-            ]
+            line(&key.path, &value, &config.origin(&key.path))
         })
-        .chain(secrets().map(|name| [name, "***", "environment"].map(str::to_owned)))
-        .map(|row| row.map(|cell| output::printable(&cell)))
-        .collect();
-    grid(&rows, "", screen.width)
+        .chain(secrets().map(|name| format!("{name} = ***")))
+        .map(|line| wrapped(&output::printable(&line), screen.width))
+        .collect()
+}
+
+/// Returns the line of a key, with the source of its value unless that is the default.
+fn line(path: &str, value: &str, origin: &Origin) -> String {
+    match origin {
+        Origin::Default => format!("{path} = {value}"),
+        origin => format!("{path} = {value} ({origin})"),
+    }
 }
 
 /// Returns the values as in a file, and where each comes from under `$sources`, which a
@@ -148,4 +153,17 @@ fn source(origin: &Origin) -> Value {
 fn secrets() -> impl Iterator<Item = &'static str> {
     let is_set = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     SECRETS.iter().filter(is_set).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lines_of_set_keys_name_their_source() {
+        let line = |origin| line("server.port", "8080", &origin);
+        assert_eq!(line(Origin::Default), "server.port = 8080");
+        let option = Origin::Flag("--port".into());
+        assert_eq!(line(option), "server.port = 8080 (option --port)");
+    }
 }
