@@ -46,7 +46,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak scale hostile build component host everything install dist schemas docs variants checksums freeze fixtures clients postgres faketime chromium nginx openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak scale hostile profile build component host everything install dist schemas docs variants checksums freeze fixtures clients postgres faketime chromium nginx openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -69,6 +69,11 @@ scale: build everything postgres ## Load SCALE_USERS (1000000) users and session
 
 hostile: build everything fixtures ## Measure how long other callers wait while a component misbehaves
 	$(RELEASE)/user-auth-bench hostile
+
+profile: build everything ## Show which layers take the processor time of a call (Linux, with perf)
+	CARGO_PROFILE_COMPONENT_STRIP=debuginfo $(CARGO_WASM) build --locked -p user-auth-guest --target $(TARGET) --profile component --target-dir target/profile
+	@$(STAMP) target/profile/$(TARGET)/component/user_auth_guest.wasm $(RELEASE)/user-auth-names.wasm
+	$(RELEASE)/user-auth-bench profile
 
 build: component host ## Build the component and the program
 

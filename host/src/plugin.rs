@@ -17,11 +17,12 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
+use wasmtime::component::{Instance, InstancePre};
 
 use self::inspect::Inspection;
 use crate::api::Metrics;
 use crate::audit_log::AuditLog;
-use crate::embed::bindings::{self, PluginPre};
+use crate::embed::bindings::exports::user_auth::plugin::{auth, forward_auth, maintenance, mcp};
 use crate::embed::client::ClientHandle;
 use crate::embed::ctx::UserAuthCtx;
 use crate::embed::host::{HostState, UserAuthHost};
@@ -41,12 +42,22 @@ pub struct Plugin {
 
 struct Inner {
     host: UserAuthHost,
-    pre: PluginPre<UserAuthCtx>,
+    pre: InstancePre<UserAuthCtx>,
+    exports: Exports,
     inspection: Inspection,
     /// Permits for running calls, as many as the instance pool has slots.
     working: Semaphore,
     /// Permits for running and waiting calls.
     admitted: Semaphore,
+}
+
+/// The places of the exported functions, so that a call looks up its own interface and no
+/// other.
+struct Exports {
+    mcp: mcp::GuestIndices,
+    auth: auth::GuestIndices,
+    forward_auth: forward_auth::GuestIndices,
+    maintenance: maintenance::GuestIndices,
 }
 
 const REQUIRE_API_KEY: &str = "USER_AUTH_REQUIRE_API_KEY";
@@ -131,12 +142,24 @@ struct Call<'a> {
     _places: (SemaphorePermit<'a>, SemaphorePermit<'a>),
 }
 
+impl Exports {
+    /// Looks the functions up, and fails if one is missing.
+    fn of<T>(pre: &InstancePre<T>) -> wasmtime::Result<Self> {
+        Ok(Self {
+            mcp: mcp::GuestIndices::new(pre)?,
+            auth: auth::GuestIndices::new(pre)?,
+            forward_auth: forward_auth::GuestIndices::new(pre)?,
+            maintenance: maintenance::GuestIndices::new(pre)?,
+        })
+    }
+}
+
 impl Call<'_> {
     fn wall_clock(&self) -> Duration {
         self.inner.host.limits().wall_clock_per_call
     }
 
-    async fn instantiate(&mut self) -> wasmtime::Result<bindings::Plugin> {
+    async fn instantiate(&mut self) -> wasmtime::Result<Instance> {
         self.inner.pre.instantiate_async(&mut self.store).await
     }
 

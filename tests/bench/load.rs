@@ -62,6 +62,11 @@ impl Load {
 }
 
 impl Report {
+    /// Returns the number of responses.
+    pub fn answered(&self) -> usize {
+        self.sorted.len()
+    }
+
     /// Returns the responses per second.
     pub fn rate(&self) -> f64 {
         self.sorted.len() as f64 / self.elapsed.as_secs_f64()

@@ -8,6 +8,7 @@ mod hash;
 mod hostile;
 mod instance;
 mod load;
+mod profile;
 mod scale;
 mod soak;
 
@@ -38,8 +39,9 @@ fn main() -> Result<()> {
         ["soak", seconds, plot, store] => soak::run(seconds.parse()?, Some(store), Path::new(plot)),
         ["scale", users] => scale::run(users.parse()?),
         ["hostile"] => hostile::run(),
+        ["profile"] => profile::run(),
         _ => bail!(
-            "expected no arguments, or: edge, or: soak SECONDS PLOT.svg [STORE], or: scale USERS, or: hostile"
+            "expected no arguments, or: edge, or: soak SECONDS PLOT.svg [STORE], or: scale USERS, or: hostile, or: profile"
         ),
     }
 }

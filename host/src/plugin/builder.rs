@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tracing::warn;
-use wasmtime::component::Linker;
+use wasmtime::ProfilingStrategy;
+use wasmtime::component::{InstancePre, Linker};
 
 use super::cache::Cache;
 use super::inspect::Inspection;
 use super::loader::{self, ComponentError, Loaded, Source};
-use super::{Inner, Plugin, REQUIRE_API_KEY, engine};
+use super::{Exports, Inner, Plugin, REQUIRE_API_KEY, engine};
 use crate::audit_log::AuditLog;
 use crate::delivery::Delivery;
-use crate::embed::bindings::PluginPre;
 use crate::embed::ctx::UserAuthCtx;
 use crate::embed::host::UserAuthHostBuilder;
 use crate::embed::linker::add_to_linker;
@@ -29,6 +29,7 @@ pub struct PluginBuilder {
     source: Option<Source>,
     host: UserAuthHostBuilder,
     cache: Option<PathBuf>,
+    perf_map: bool,
 }
 
 impl Plugin {
@@ -104,6 +105,14 @@ impl PluginBuilder {
         self
     }
 
+    /// Sets whether the names of the component's functions are written to
+    /// `/tmp/perf-PID.map`, where the profiler `perf` looks for them. The default is
+    /// `false`.
+    pub fn perf_map(mut self, written: bool) -> Self {
+        self.perf_map = written;
+        self
+    }
+
     /// Describes the component, without the parts needed to run it. Unlike
     /// [`build`](Self::build) this accepts any component, and core modules as well.
     pub fn inspect(self) -> Result<Inspection, BuildError> {
@@ -112,10 +121,10 @@ impl PluginBuilder {
 
     /// Compiles the component, or takes it from the cache, and links it.
     pub fn build(self) -> Result<Plugin, BuildError> {
-        let engine = start_engine(&self.host.limits)?;
+        let engine = self.start_engine()?;
         let loaded = self.load(&engine)?;
         loaded.refuse_foreign_interfaces()?;
-        let pre = link(&engine, &loaded)?;
+        let (pre, exports) = link(&engine, &loaded)?;
         let host = self.host.build()?;
         let working = host.limits().concurrent_calls as usize;
         let waiting = host.limits().waiting_calls as usize;
@@ -123,11 +132,22 @@ impl PluginBuilder {
             inner: Arc::new(Inner {
                 host,
                 pre,
+                exports,
                 inspection: loaded.inspection,
                 working: Semaphore::new(working),
                 admitted: Semaphore::new(working + waiting),
             }),
         })
+    }
+
+    fn start_engine(&self) -> Result<wasmtime::Engine, BuildError> {
+        let profiling = if self.perf_map {
+            ProfilingStrategy::PerfMap
+        } else {
+            ProfilingStrategy::None
+        };
+        engine::start(&self.host.limits, profiling)
+            .map_err(|error| BuildError::Engine(error.to_string()))
     }
 
     fn source(&self) -> Result<&Source, BuildError> {
@@ -146,10 +166,6 @@ impl PluginBuilder {
     }
 }
 
-fn start_engine(limits: &Limits) -> Result<wasmtime::Engine, BuildError> {
-    engine::start(limits).map_err(|error| BuildError::Engine(error.to_string()))
-}
-
 fn open_cache(folder: &Path) -> Option<Cache> {
     Cache::open(folder)
         .inspect_err(|error| {
@@ -162,12 +178,15 @@ fn open_cache(folder: &Path) -> Option<Cache> {
         .ok()
 }
 
-fn link(engine: &wasmtime::Engine, loaded: &Loaded) -> Result<PluginPre<UserAuthCtx>, BuildError> {
+fn link(
+    engine: &wasmtime::Engine,
+    loaded: &Loaded,
+) -> Result<(InstancePre<UserAuthCtx>, Exports), BuildError> {
     let mut linker = Linker::new(engine);
     add_to_linker(&mut linker).map_err(|error| BuildError::Engine(format!("{error:#}")))?;
-    linker
-        .instantiate_pre(&loaded.component)
-        .and_then(PluginPre::new)
+    let linked = linker.instantiate_pre(&loaded.component);
+    linked
+        .and_then(|pre| Exports::of(&pre).map(|exports| (pre, exports)))
         .map_err(|error| {
             BuildError::Component(ComponentError::Mismatch {
                 origin: loaded.origin.clone(),

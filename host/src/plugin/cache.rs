@@ -69,32 +69,34 @@ impl Cache {
     /// wrote it.
     pub(crate) fn get(&self, engine: &Engine, sha256: &[u8; 32]) -> Option<Component> {
         let name = name(engine, sha256);
-        let unsealed = self.folder.read(&name).and_then(|found| {
-            let unsealed = self.unseal(&name, &found.bytes).map(<[u8]>::to_vec);
-            let reason = "it is damaged, or was not written by this program with this cache";
-            unsealed.ok_or_else(|| Flaw::Foreign(reason.to_owned()))
-        });
-        let code = match unsealed {
-            Ok(code) => code,
+        let found = match self.folder.read(&name) {
+            Ok(found) => found,
             Err(Flaw::Absent) => return None,
-            Err(Flaw::Foreign(reason)) => {
-                let file = self.path.join(name);
-                warn!(
-                    file = %file.display(),
-                    reason,
-                    "a file in the cache for compiled code is not used; the component is compiled \
-                     again, and the file replaced"
-                );
-                return None;
-            }
+            Err(Flaw::Foreign(reason)) => return self.unused(&name, &reason),
         };
-        match deserialize(engine, &code) {
+        let Some(code) = self.unseal(&name, &found.bytes) else {
+            let reason = "it is damaged, or was not written by this program with this cache";
+            return self.unused(&name, reason);
+        };
+        match deserialize(engine, code) {
             Ok(component) => Some(component),
             Err(error) => {
                 debug!(file = name, "a cached component does not fit: {error:#}");
                 None
             }
         }
+    }
+
+    /// Warns that a file is not used.
+    fn unused(&self, name: &str, reason: &str) -> Option<Component> {
+        let file = self.path.join(name);
+        warn!(
+            file = %file.display(),
+            reason,
+            "a file in the cache for compiled code is not used; the component is compiled \
+             again, and the file replaced"
+        );
+        None
     }
 
     /// Stores a compiled component. The cache is only an optimisation: a failure is

@@ -8,15 +8,19 @@ use std::time::Duration;
 use tracing::warn;
 use wasmtime::{
     Config, Enabled, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
-    WasmBacktraceDetails,
+    ProfilingStrategy, WasmBacktraceDetails,
 };
 
 use crate::limits::Limits;
 
 /// Creates an engine for `limits` and starts the thread that ticks its epoch, which
-/// ends when the last clone of the engine is dropped.
-pub(crate) fn start(limits: &Limits) -> Result<wasmtime::Engine, EngineError> {
-    let engine = reserve(limits)?;
+/// ends when the last clone of the engine is dropped. With `profiling` the engine writes
+/// the names of compiled functions for `perf`, or not.
+pub(crate) fn start(
+    limits: &Limits,
+    profiling: ProfilingStrategy,
+) -> Result<wasmtime::Engine, EngineError> {
+    let engine = reserve(limits, profiling)?;
     tick(engine.weak(), limits.epoch_tick).map_err(EngineError::Thread)?;
     Ok(engine)
 }
@@ -45,14 +49,14 @@ enum Memories {
 
 /// Uses the best allocation that the address space permits: containers and `ulimit -v`
 /// may leave too little for the pool.
-fn reserve(limits: &Limits) -> Result<wasmtime::Engine, EngineError> {
+fn reserve(limits: &Limits, profiling: ProfilingStrategy) -> Result<wasmtime::Engine, EngineError> {
     let mut reasons = Vec::new();
     for memories in [
         Memories::WideSlots,
         Memories::TightSlots,
         Memories::OnDemand,
     ] {
-        match wasmtime::Engine::new(&config(limits, memories)) {
+        match wasmtime::Engine::new(config(limits, memories).profiler(profiling)) {
             Ok(engine) => {
                 if let Some(reason) = reasons.last() {
                     warn!(

@@ -22,7 +22,7 @@ macro_rules! call {
         let mut call = $plugin.begin($client, $source).await?;
         let answer = timeout(call.wall_clock(), async {
             let instance = call.instantiate().await?;
-            let interface = instance.$interface();
+            let interface = call.inner.exports.$interface.load(&mut call.store, &instance)?;
             interface.$function(&mut call.store, $($argument),*).await
         })
         .await;
@@ -47,7 +47,7 @@ macro_rules! typed_calls {
                         self,
                         no_client(),
                         source,
-                        user_auth_plugin_auth,
+                        auth,
                         $function(&caller, $($argument),*)
                     )
                 }
@@ -93,13 +93,7 @@ impl Plugin {
     ) -> Result<McpResponse, CallError> {
         let source = request.peer.clone();
         trace::message(&request.body);
-        let answered = call!(
-            self,
-            client,
-            source,
-            user_auth_plugin_mcp,
-            call_handle(&request)
-        );
+        let answered = call!(self, client, source, mcp, call_handle(&request));
         self.checked(answered?)
     }
 
@@ -116,7 +110,7 @@ impl Plugin {
             self,
             no_client(),
             peer.map(str::to_owned),
-            user_auth_plugin_forward_auth,
+            forward_auth,
             call_verify(headers, peer, permission)
         );
         self.checked(answered?)
@@ -132,7 +126,7 @@ impl Plugin {
             self,
             no_client(),
             caller.source.clone(),
-            user_auth_plugin_auth,
+            auth,
             call_register(&caller, &registration)
         )
     }
@@ -140,13 +134,7 @@ impl Plugin {
     /// Returns all operations: a JSON array of objects with `name`, `title`,
     /// `description`, `input_schema` and `output_schema`.
     pub async fn operations(&self) -> Result<String, CallError> {
-        call!(
-            self,
-            no_client(),
-            None,
-            user_auth_plugin_auth,
-            call_operations()
-        )
+        call!(self, no_client(), None, auth, call_operations())
     }
 
     /// Deletes expired sessions, after looking at no more than `limit` of them,
@@ -160,7 +148,7 @@ impl Plugin {
             self,
             no_client(),
             None,
-            user_auth_plugin_maintenance,
+            maintenance,
             call_sweep(after, limit)
         )
     }

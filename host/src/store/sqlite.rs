@@ -5,10 +5,13 @@
 //! - Reads see the last commit and never block (WAL). Small ones run on the calling
 //!   thread, all others on [threads](reading) that may block.
 //! - Several processes may share the file.
+//! - Records that were read are kept [in memory](record_cache) until the next commit.
 
 mod reading;
+mod record_cache;
 mod schema;
 mod snapshot;
+mod wal_index;
 mod writer;
 
 use std::path::Path;

@@ -105,7 +105,7 @@ pub(super) fn component(config: &Component) -> Result<PluginBuilder, Failure> {
             path
         }
     };
-    let mut builder = Plugin::builder().component(path);
+    let mut builder = Plugin::builder().component(path).perf_map(config.perf_map);
     if !config.no_cache
         && let Some(folder) = xdg_folder("XDG_CACHE_HOME", ".cache")
     {

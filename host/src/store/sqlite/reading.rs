@@ -2,7 +2,8 @@
 //!
 //! A small read runs on the calling thread, although that may belong to an async
 //! runtime: the data comes from memory and takes about 10 µs, less than handing it to
-//! another thread and back. All other reads run on threads that may block, a few at a
+//! another thread and back. What it reads is [cached](super::record_cache) until the next
+//! commit. All other reads run on threads that may block, a few at a
 //! time, so that the runtime's threads keep their share of the processors. They are
 //! aborted when their callers go away.
 
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::record_cache::{RecordCache, Stored};
 use super::schema::Database;
 use crate::store::checks::{self, TooLarge};
 use crate::store::clock::{self, Clock, Millis};
@@ -37,17 +39,22 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// The pool of connections for reading.
 pub(super) struct Readers {
     database: Database,
+    cache: RecordCache,
     clock: Clock,
     idle: Mutex<Vec<Connection>>,
     long_reads: Semaphore,
 }
 
 impl Readers {
+    /// Creates the pool for a database whose connection for writing is open, and stays open
+    /// as long as the pool.
     pub(super) fn new(database: Database, clock: Clock) -> Self {
+        let (first, index) = database.index();
         Self {
             database,
+            cache: RecordCache::new(index),
             clock,
-            idle: Mutex::default(),
+            idle: Mutex::new(Vec::from_iter(first)),
             long_reads: Semaphore::new(LONG_READS),
         }
     }
@@ -59,7 +66,7 @@ impl Readers {
 
     pub(super) async fn get(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
         if keys.len() <= SMALL_RECORDS {
-            match self.here(|snapshot| snapshot.entries(keys, SMALL_BYTES)) {
+            match self.small(keys) {
                 Err(Unread::Large) => {}
                 read => return Ok(read?),
             }
@@ -67,6 +74,32 @@ impl Readers {
         let keys = keys.to_vec();
         self.elsewhere(move |snapshot| snapshot.entries(&keys, MAX_ANSWER_BYTES))
             .await
+    }
+
+    /// Reads a few records from the cache, or from the database into the cache.
+    fn small(&self, keys: &[String]) -> Result<Vec<Option<Entry>>, Unread> {
+        let before = self.cache.header();
+        if let Some(header) = before {
+            let now_ms = clock::now_ms(&self.clock);
+            if let Some(entries) = self.cache.get(header, keys, SMALL_BYTES, now_ms) {
+                return Ok(entries);
+            }
+        }
+        let mut read = Vec::with_capacity(keys.len());
+        let entries = self.here(|snapshot| {
+            checks::get_within(SMALL_BYTES, keys, |key, room| {
+                let stored = snapshot.stored(key, room)?;
+                read.push((key.to_owned(), stored.clone()));
+                Ok(stored.map(|stored| stored.entry))
+            })
+        })?;
+        // A commit in the meantime leaves open what was read.
+        if let Some(header) = before
+            && self.cache.header() == before
+        {
+            self.cache.put(header, read);
+        }
+        Ok(entries)
     }
 
     pub(super) async fn scan(&self, range: Range<String>, limit: u32) -> Result<Page, StoreError> {
@@ -229,25 +262,39 @@ impl Snapshot<'_> {
 
     /// Reads the records under these keys if they have at most `room` bytes.
     fn entries(&self, keys: &[String], room: usize) -> Result<Vec<Option<Entry>>, Unread> {
-        checks::get_within(room, keys, |key, room| self.entry(key, room))
+        let entry = |key: &str, room| {
+            let stored = self.stored(key, room)?;
+            Ok(stored.map(|stored| stored.entry))
+        };
+        checks::get_within(room, keys, entry)
     }
 
-    fn entry(&self, key: &str, room: usize) -> Result<Option<Entry>, Unread> {
+    /// Reads one record if its value has at most `room` bytes.
+    fn stored(&self, key: &str, room: usize) -> Result<Option<Stored>, Unread> {
         self.wanted.require()?;
         // SQLite knows the length of a value without reading it: one that is too large
         // is never copied.
         let mut query = self.transaction.prepare_cached(
-            "SELECT key, CASE WHEN length(value) <= ?3 THEN value END, version FROM entries
+            "SELECT key, CASE WHEN length(value) <= ?3 THEN value END, version, expires_at_ms
+             FROM entries
              WHERE key = ?1 AND (expires_at_ms IS NULL OR expires_at_ms > ?2)",
         )?;
         let room = i64::try_from(room).unwrap_or(i64::MAX);
-        let entry = query
+        let stored = query
             .query_row(params![key, self.now_ms, room], |row| {
                 let value: Option<Vec<u8>> = row.get(1)?;
-                value.map(|value| entry(row, value)).transpose()
+                let Some(value) = value else {
+                    return Ok(None);
+                };
+                let entry = entry(row, value)?;
+                let expires_at_ms = row.get(3)?;
+                Ok(Some(Stored {
+                    entry,
+                    expires_at_ms,
+                }))
             })
             .optional()?;
-        match entry {
+        match stored {
             Some(None) => Err(Unread::Large),
             Some(found) => Ok(found),
             None => Ok(None),
@@ -295,6 +342,8 @@ fn entry(row: &Row<'_>, value: Vec<u8>) -> rusqlite::Result<Entry> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use tokio::sync::oneshot;
 
     use super::*;
@@ -338,6 +387,49 @@ mod tests {
                 .map(|it| (&*it.key, it.value.len()))
                 .collect();
             assert_eq!((read, page.next), (vec![("k/z", bytes)], None));
+        }
+    }
+
+    #[tokio::test]
+    async fn cached_records_are_those_of_the_last_commit_of_any_connection() {
+        let (_folder, writer, readers) = filled(0, 3);
+        let keys = ["k/z".to_owned(), "k/absent".to_owned()];
+        let value = async || {
+            let read = readers.get(&keys).await.unwrap();
+            let header = readers.cache.header().unwrap();
+            let now_ms = clock::now_ms(&readers.clock);
+            let cached = readers.cache.get(header, &keys, SMALL_BYTES, now_ms);
+            assert_eq!(cached, Some(read.clone()));
+            let values = read.into_iter().map(|entry| entry.map(|entry| entry.value));
+            values.collect::<Vec<_>>()
+        };
+        assert_eq!(value().await, [Some(vec![0; 3]), None]);
+        let update = "UPDATE entries SET value = x'01' WHERE key = 'k/z'";
+        writer.execute(update, []).unwrap();
+        assert_eq!(value().await, [Some(vec![1]), None]);
+        let insert = "INSERT INTO entries VALUES ('k/absent', x'02', 1, NULL)";
+        writer.execute(insert, []).unwrap();
+        assert_eq!(value().await, [Some(vec![1]), Some(vec![2])]);
+        // The index of the log starts again with the log.
+        writer
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .unwrap();
+        writer.execute("DELETE FROM entries", []).unwrap();
+        assert_eq!(value().await, [None, None]);
+    }
+
+    #[tokio::test]
+    async fn a_cached_record_expires() {
+        let (_folder, writer, mut readers) = filled(0, 3);
+        let update = "UPDATE entries SET expires_at_ms = 1000";
+        writer.execute(update, []).unwrap();
+        let keys = ["k/z".to_owned()];
+        let at =
+            |ms| -> Clock { Arc::new(move || SystemTime::UNIX_EPOCH + Duration::from_millis(ms)) };
+        for (now_ms, is_live) in [(999, true), (1000, false)] {
+            readers.clock = at(now_ms);
+            let read = readers.get(&keys).await.unwrap();
+            assert_eq!(read[0].is_some(), is_live, "{now_ms}");
         }
     }
 

@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use tracing::debug;
 
+use super::wal_index::WalIndex;
 use crate::files::{FileError, refuse_exposed_database};
 use crate::store::StoreError;
 
@@ -63,6 +65,20 @@ impl Database {
         // No `mmap_size`: measurements showed no faster reads, and a disk error would
         // become a signal that kills the process instead of an error.
         connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// Opens a first connection for reading, and the index of the log, which exists once
+    /// something has been read. Neither is required: readers are opened when needed, and
+    /// without the index nothing is cached.
+    pub(super) fn index(&self) -> (Option<Connection>, Option<WalIndex>) {
+        let opened = self.reader().and_then(|reader| {
+            reader.query_row("SELECT last FROM versions", [], |_| Ok(()))?;
+            Ok(reader)
+        });
+        let index = WalIndex::open(&self.path)
+            .inspect_err(|error| debug!(%error, "records are not cached"))
+            .ok();
+        (opened.ok(), index)
     }
 
     fn prepare(path: &Path) -> Result<(Self, Connection), OpenError> {

@@ -15,4 +15,7 @@ pub(crate) struct Component {
     /// Compile the component at every start instead of caching the compiled code.
     #[schemars(extend("x-env" = "USER_AUTH_NO_CACHE"))]
     pub(crate) no_cache: bool,
+    /// Write the names of the component's functions to `/tmp/perf-PID.map`, for the
+    /// profiler `perf`.
+    pub(crate) perf_map: bool,
 }
