@@ -75,7 +75,9 @@ profile: build everything ## Show which layers take the processor time of a call
 	@$(STAMP) target/profile/$(TARGET)/component/user_auth_guest.wasm $(RELEASE)/user-auth-names.wasm
 	$(RELEASE)/user-auth-bench profile
 
-build: component host ## Build the component and the program
+# Both at once: the end of each build keeps only one processor busy.
+build: ## Build the component and the program
+	@$(MAKE) --no-print-directory --jobs=2 component host
 
 component: target sources
 	$(call step,Building the component,$(WASM)/user_auth_guest.wasm,1 to 3 minutes)
