@@ -6,37 +6,39 @@
 //! by itself, in [`era`].
 
 mod api_key_gate;
-mod call;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod credentials;
 mod era;
 mod error;
 mod message;
+mod method_request;
 mod methods;
 pub mod protocol;
-
-use std::rc::Rc;
+mod reporter;
 
 use serde_json::{Map, Value, json};
 
 use crate::dispatch::input;
-use crate::domain::context::{Caller, Context, Principal, Progress, Source};
+use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal, Source};
+use crate::domain::env::Env;
 use crate::error::AuthError;
 use crate::json;
-use crate::ports::{LogLevel, Ports};
+use crate::ports::Ports;
 use crate::settings::Settings;
 use crate::types::secret::Secret;
 
-use call::{Call, MethodResult};
 use credentials::Credentials;
 use era::Era;
 pub(crate) use error::retry_after;
 use error::{Failure, RpcError};
 use message::{Message, RequestMessage};
+use method_request::{MethodRequest, MethodResult};
 use methods::{completion, lifecycle, prompts, resources, tools};
 use protocol::MAX_BATCH;
 pub use protocol::{Request, Response, Transport};
+use reporter::ClientReporter;
 
 /// Answers one message. What is wrong is told in the response.
 pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response {
@@ -180,13 +182,18 @@ impl Exchange<'_> {
         if !in_batch {
             self.ports.client.started(&message::id_key(&request.id));
         }
-        let call = Call {
+        let reporter = ClientReporter::new(&request.params, era, self.ports.client);
+        let env = Env {
+            ports: self.ports,
+            settings: self.settings,
+        };
+        let method_request = MethodRequest {
             era,
             method: &request.method,
             params: &request.params,
-            context: self.context(era, &request.params),
+            call: Call::new(env, self.caller, &reporter),
         };
-        match call.run() {
+        match method_request.run() {
             Ok(result) => Answer {
                 status: 200,
                 headers: Vec::new(),
@@ -206,33 +213,12 @@ impl Exchange<'_> {
         }
     }
 
-    fn context(&self, era: Era, params: &Map<String, Value>) -> Context<'_> {
-        let meta = params.get("_meta");
-        let token = meta.and_then(|meta| meta.get("progressToken")).cloned();
-        let log_level = match era {
-            Era::Modern => meta
-                .and_then(|meta| meta.get("io.modelcontextprotocol/logLevel"))
-                .and_then(|level| json::from_value(level).ok()),
-            // What a client gets that has not asked is the server's to say.
-            Era::Handshake(_) => self.ports.client.log_level().or(Some(LogLevel::Info)),
-        };
-        Context {
-            ports: self.ports,
-            settings: self.settings,
-            caller: self.caller,
-            standing: None,
-            trail: Rc::default(),
-            progress: token.filter(message::is_id).map(|token| Progress { token }),
-            log_level,
-        }
-    }
-
     fn header(&self, name: &str) -> Option<&str> {
         self.request.header(name)
     }
 }
 
-impl Call<'_> {
+impl MethodRequest<'_> {
     fn run(&self) -> MethodResult {
         #[cfg(feature = "conformance")]
         if let Some(result) = conformance::run(self) {

@@ -119,7 +119,7 @@ pub use crate::dispatch::operation::{Effect, Operation};
 
 use crate::dispatch::definition::define;
 use crate::dispatch::input::shortened;
-use crate::domain::context::Context;
+use crate::domain::call::Call;
 use crate::error::{AuthError, ErrorKind, Result};
 
 /// All operations, in the order in which they are listed. The first one changes nothing
@@ -187,9 +187,9 @@ pub fn find(name: &str) -> Option<&'static Definition> {
 ///
 /// Fails with -32000 if there is no such operation or if the input does not fit it; the
 /// error then lists the problem of each field.
-pub fn invoke(name: &str, input: Value, context: &Context) -> Result<Value> {
+pub fn invoke(name: &str, input: Value, call: &Call) -> Result<Value> {
     match find(name) {
-        Some(definition) => (definition.invoke)(input, context),
+        Some(definition) => (definition.invoke)(input, call),
         None => Err(unknown(name)),
     }
 }

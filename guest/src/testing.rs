@@ -1,14 +1,16 @@
 //! Ports in memory, for native tests and for fuzzing.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use crate::component::builtin::{Hash, MemoryStore};
-use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal, Source};
+use crate::domain::env::Env;
+use crate::domain::reporter::Silent;
 use crate::mcp;
 use crate::operations;
 use crate::ports::metrics::{HashMetrics, Metrics};
@@ -102,7 +104,7 @@ impl World {
         let mut world = World::new();
         let credentials = json!({"username": "alice", "password": "correct horse battery staple"});
         let run = |operation, input| {
-            let answer = operations::invoke(operation, input, &world.context());
+            let answer = operations::invoke(operation, input, &world.call());
             answer.unwrap_or_default()
         };
         run("register", credentials.clone());
@@ -131,16 +133,12 @@ impl World {
         }
     }
 
-    pub fn context(&self) -> Context<'_> {
-        Context {
+    pub fn call(&self) -> Call<'_> {
+        let env = Env {
             ports: self.ports(),
             settings: &self.settings,
-            caller: &self.caller,
-            standing: None,
-            trail: Rc::default(),
-            progress: None,
-            log_level: None,
-        }
+        };
+        Call::new(env, &self.caller, &Silent)
     }
 
     /// Runs an operation as this principal. Returns the code of the error on failure.
@@ -154,11 +152,11 @@ impl World {
             principal,
             ..self.caller.clone()
         };
-        let context = Context {
+        let call = Call {
             caller: &caller,
-            ..self.context()
+            ..self.call()
         };
-        let answer = operations::invoke(operation, input, &context);
+        let answer = operations::invoke(operation, input, &call);
         #[cfg(test)]
         if let Ok(output) = &answer {
             assert_complete(operation, output);
@@ -177,11 +175,11 @@ impl World {
             principal: Principal::Anonymous,
             source: Source::from_peer(Some(peer)),
         };
-        let context = Context {
+        let call = Call {
             caller: &caller,
-            ..self.context()
+            ..self.call()
         };
-        operations::invoke(operation, input, &context).map_err(|error| error.kind.code())
+        operations::invoke(operation, input, &call).map_err(|error| error.kind.code())
     }
 
     pub fn pass(&self, seconds: u64) {

@@ -15,7 +15,7 @@ use super::call;
 use super::input;
 use super::operation::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::context::Context;
+use crate::domain::call::Call;
 use crate::error::Result;
 
 /// An operation as an entry of [`TABLE`](crate::operations::TABLE).
@@ -32,7 +32,7 @@ pub struct Definition {
     /// [`Operation::REQUIRES`]
     pub requires: Requirement,
     /// Parses an input and runs the operation on it.
-    pub invoke: fn(Value, &Context) -> Result<Value>,
+    pub invoke: fn(Value, &Call) -> Result<Value>,
 }
 
 #[cfg(test)]

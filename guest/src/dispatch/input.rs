@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::schemas;
 use crate::domain::access::actor::Requirement;
-use crate::domain::context::{Caller, Principal};
+use crate::domain::caller::{Caller, Principal};
 use crate::error::{AuthError, FieldError, Result};
 use crate::json::{self, Mismatch};
 use crate::types::secret::Secret;

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::error::Result;
 
 /// An operation. The implementing type is its input.
@@ -23,7 +23,7 @@ pub trait Operation: DeserializeOwned + JsonSchema {
     type Output: Serialize + JsonSchema;
 
     /// Runs the operation.
-    fn run(self, context: &ActorContext) -> Result<Self::Output>;
+    fn run(self, call: &ActorCall) -> Result<Self::Output>;
 }
 
 /// The effect of an operation, from which the hints of its MCP tool are derived. An

@@ -3,15 +3,13 @@
 //! The key admits the program that calls. On whose behalf it calls is what the
 //! access token says, if it sends one too; without one it acts as itself.
 
-use std::rc::Rc;
-
 use serde_json::{Value, json};
 
 use super::credentials::{Credentials, Unclear};
 use super::error::RpcError;
 use super::{Request, Response, Transport, error, json_response, message, response};
 use crate::domain::access::actor;
-use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::env::Env;
 use crate::error::{AuthError, ErrorKind};
 use crate::json;
 use crate::ports::Ports;
@@ -36,7 +34,7 @@ pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(),
     if !settings.require_api_key {
         return Ok(());
     }
-    require_key(&credentials, request, settings, ports)
+    require_key(&credentials, settings, ports)
         .map_err(|error| refuse(request, &error, CHALLENGE, ports))
 }
 
@@ -71,7 +69,6 @@ pub fn credentials<'a>(request: &'a Request, ports: Ports) -> Result<Credentials
 /// Fails with -32001 unless there is a good API key.
 fn require_key(
     credentials: &Credentials,
-    request: &Request,
     settings: &Settings,
     ports: Ports,
 ) -> Result<(), AuthError> {
@@ -79,20 +76,7 @@ fn require_key(
         return Err(refused());
     };
     let key = Secret::new(key.to_owned());
-    let caller = Caller {
-        principal: Principal::Anonymous,
-        source: Source::from_peer(request.peer.as_deref()),
-    };
-    let context = Context {
-        ports,
-        settings,
-        caller: &caller,
-        standing: None,
-        progress: None,
-        log_level: None,
-        trail: Rc::default(),
-    };
-    match actor::api_key(&key, &context)? {
+    match actor::api_key(&key, &Env { ports, settings })? {
         Some(_) => Ok(()),
         None => Err(refused()),
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Effect, Operation, TABLE};
 use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::error::{AuthError, ErrorKind, FieldError, Result};
 use crate::json;
 
@@ -58,7 +58,7 @@ impl Operation for ExecutePrimaryOperation {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Map<String, Value>;
 
-    fn run(self, context: &ActorContext) -> Result<Map<String, Value>> {
+    fn run(self, call: &ActorCall) -> Result<Map<String, Value>> {
         let Value::Object(mut data) = self.data else {
             return Err(with_operations(AuthError::invalid(vec![FieldError::new(
                 "data",
@@ -81,7 +81,7 @@ impl Operation for ExecutePrimaryOperation {
         let Some(definition) = definition else {
             return Err(unknown_operation(&name));
         };
-        match (definition.invoke)(Value::Object(data), context) {
+        match (definition.invoke)(Value::Object(data), call) {
             Ok(Value::Object(output)) => Ok(output),
             // Every operation returns an object.
             Ok(other) => Ok(json::fields([("result", other)])),

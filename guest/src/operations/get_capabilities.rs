@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Definition, Effect, Operation, TABLE};
 use crate::dispatch::schemas::{self, Schemas};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::sessions::login_challenge;
 use crate::domain::throttle;
 use crate::error::{ErrorCode, Result};
@@ -151,17 +151,17 @@ impl Operation for GetCapabilities {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Capabilities;
 
-    fn run(self, context: &ActorContext) -> Result<Capabilities> {
+    fn run(self, call: &ActorCall) -> Result<Capabilities> {
         match self.operation {
-            None => Ok(Capabilities::Summary(Box::new(Summary::new(context)))),
+            None => Ok(Capabilities::Summary(Box::new(Summary::new(call)))),
             Some(name) => describe(&name).map(|it| Capabilities::Operation(Box::new(it))),
         }
     }
 }
 
 impl Summary {
-    fn new(context: &ActorContext) -> Summary {
-        let settings = context.settings;
+    fn new(call: &ActorCall) -> Summary {
+        let settings = call.settings;
         let throttling = &settings.throttling;
         Summary {
             module: "UserAuth",

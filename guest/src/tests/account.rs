@@ -157,7 +157,7 @@ fn guesses_of_the_current_password_are_throttled_like_logins() {
 fn guessable_passwords_are_refused_with_the_reason() {
     let world = World::new();
     let why = |operation: &str, input: Value| {
-        let error = operations::invoke(operation, input, &world.context()).unwrap_err();
+        let error = operations::invoke(operation, input, &world.call()).unwrap_err();
         error.details()["fields"][0].clone()
     };
     let register = |password: &str| {

@@ -391,7 +391,7 @@ fn errors_do_not_echo_the_input() {
         json!({"a": "hunter2"}),
     ] {
         let input = json!({"username": "alice", "password": secret});
-        let error = crate::operations::invoke("login", input, &world.context()).unwrap_err();
+        let error = crate::operations::invoke("login", input, &world.call()).unwrap_err();
         let shown = error.to_object(world.ports().clock.now()).to_string();
         assert!(
             shown.contains("$.password") && shown.contains("expected a string"),
@@ -424,7 +424,7 @@ fn the_primary_operation_runs_any_other_or_reports_what_is_missing() {
         let error = crate::operations::invoke(
             "execute_primary_operation",
             json!({"data": data}),
-            &world.context(),
+            &world.call(),
         )
         .unwrap_err();
         assert_eq!(error.message, "Business validation failed", "{data}");

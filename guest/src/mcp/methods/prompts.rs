@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::ErrorCode;
-use crate::mcp::call::{Call, MethodResult};
 use crate::mcp::error::RpcError;
+use crate::mcp::method_request::{MethodRequest, MethodResult};
 use crate::mcp::protocol::STATIC_TTL_MS;
 use crate::unicode::printable::is_deceptive;
 
@@ -94,24 +94,24 @@ static PROMPTS: [Prompt; 3] = [
 ];
 
 /// `prompts/list`
-pub fn list(call: &Call) -> MethodResult {
-    call.first_page()?;
+pub fn list(request: &MethodRequest) -> MethodResult {
+    request.first_page()?;
     let prompts: Vec<Value> = PROMPTS.iter().map(Prompt::to_json).collect();
-    Ok(call
+    Ok(request
         .era
         .cached(json!({"prompts": prompts}), STATIC_TTL_MS, "public"))
 }
 
 /// `prompts/get`
-pub fn get(call: &Call) -> MethodResult {
-    let name = call.text("name")?;
+pub fn get(request: &MethodRequest) -> MethodResult {
+    let name = request.text("name")?;
     let Some(prompt) = PROMPTS.iter().find(|prompt| prompt.name == name) else {
         let known: Vec<&str> = PROMPTS.iter().map(|prompt| prompt.name).collect();
         return Err(RpcError::invalid_params("Unknown prompt")
             .data(json!({"known_prompts": known}))
             .into());
     };
-    let arguments = prompt.arguments(call.object("arguments")?)?;
+    let arguments = prompt.arguments(request.object("arguments")?)?;
     Ok(json!({
         "description": prompt.description,
         "messages": [{

@@ -5,16 +5,16 @@ use serde_json::{Value, json};
 use crate::dispatch::input;
 use crate::dispatch::schemas::{self, Schemas};
 use crate::json;
-use crate::mcp::call::{Call, MethodResult};
 use crate::mcp::error::RpcError;
+use crate::mcp::method_request::{MethodRequest, MethodResult};
 use crate::mcp::protocol::{STATIC_TTL_MS, TOOL_PREFIX, tool_name};
 use crate::operations::{self, Definition, TABLE};
 
 /// `tools/list`
-pub fn list(call: &Call) -> MethodResult {
-    call.first_page()?;
+pub fn list(request: &MethodRequest) -> MethodResult {
+    request.first_page()?;
     let tools: Vec<Value> = TABLE.iter().zip(schemas::all()).map(tool).collect();
-    Ok(call.era.cached(
+    Ok(request.era.cached(
         json::object([("tools", tools.into())]),
         STATIC_TTL_MS,
         "public",
@@ -22,8 +22,8 @@ pub fn list(call: &Call) -> MethodResult {
 }
 
 /// `tools/call`
-pub fn call(call: &Call) -> MethodResult {
-    let name = call.text("name")?;
+pub fn call(request: &MethodRequest) -> MethodResult {
+    let name = request.text("name")?;
     let operation = name.strip_prefix(TOOL_PREFIX).and_then(operations::find);
     let Some(operation) = operation else {
         let known: Vec<String> = TABLE.iter().map(|known| tool_name(known.name)).collect();
@@ -31,13 +31,13 @@ pub fn call(call: &Call) -> MethodResult {
             .data(json!({"tool": input::shortened(name), "known_tools": known}))
             .into());
     };
-    let arguments = Value::Object(call.object("arguments")?);
-    match (operation.invoke)(arguments, &call.context) {
+    let arguments = Value::Object(request.object("arguments")?);
+    match (operation.invoke)(arguments, &request.call) {
         Ok(output) => Ok(result(output, false)),
         Err(error) => {
-            let mut object = error.to_object(call.context.now());
-            let wanted = call.context.settings.tool_errors;
-            if call.era.failures_are_results(wanted) {
+            let mut object = error.to_object(request.call.now());
+            let wanted = request.call.settings.tool_errors;
+            if request.era.failures_are_results(wanted) {
                 return Ok(result(json::object([("error", object)]), true));
             }
             Err(RpcError {

@@ -4,21 +4,21 @@ use serde_json::{Map, Value};
 
 use super::era::Era;
 use super::error::{Failure, RpcError};
-use crate::domain::context::Context;
+use crate::domain::call::Call;
 use crate::json;
 
 /// What one method gets to see.
-pub struct Call<'a> {
+pub struct MethodRequest<'a> {
     pub era: Era,
     pub method: &'a str,
     pub params: &'a Map<String, Value>,
-    pub context: Context<'a>,
+    pub call: Call<'a>,
 }
 
 /// What a method gives: the JSON-RPC `result`, or why there is none.
 pub type MethodResult = Result<Value, Failure>;
 
-impl Call<'_> {
+impl MethodRequest<'_> {
     /// A parameter that must be there, as text.
     pub fn text(&self, name: &str) -> Result<&str, RpcError> {
         match self.params.get(name) {
