@@ -3,7 +3,7 @@
 //! The answer is made of the operations `verify_token`, `introspect_token` and
 //! `check_permission`: nothing is decided here.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::domain::accounts::permission::Permission;
 use crate::domain::call::Call;
@@ -11,6 +11,7 @@ use crate::domain::caller::Principal;
 use crate::domain::env::Env;
 use crate::domain::reporter::Silent;
 use crate::error::{AuthError, ErrorKind, FieldError, Result};
+use crate::json::Node;
 use crate::mcp::{self, Request, Response};
 use crate::operations::{self, CheckPermission, Verification, VerifyToken};
 use crate::ports::Ports;
@@ -145,6 +146,6 @@ fn refusal(error: &AuthError, call: &Call) -> Response {
         kind => kind.status(),
     };
     let object = error.to_object(call.now());
-    let body = mcp::response(Value::Null, "error", object);
-    mcp::json_response(status, headers, &body)
+    let body = mcp::response(&Node::Null, "error", &object);
+    mcp::json_response(status, headers, body)
 }

@@ -11,12 +11,19 @@ use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::env::Env;
 use crate::domain::reporter::Silent;
+use crate::error;
 use crate::mcp;
 use crate::operations;
 use crate::ports::metrics::{HashMetrics, Metrics};
 use crate::ports::*;
 use crate::settings::Settings;
 use crate::types::time::Timestamp;
+
+/// Runs an operation on JSON.
+pub fn invoke(operation: &str, input: Value, call: &Call) -> error::Result<Value> {
+    let output = operations::invoke(operation, (&input).into(), call)?;
+    Ok(output.node().into())
+}
 
 /// A test environment with a fixed clock: time passes only when a test advances it.
 pub struct World {
@@ -104,7 +111,7 @@ impl World {
         let mut world = World::new();
         let credentials = json!({"username": "alice", "password": "correct horse battery staple"});
         let run = |operation, input| {
-            let answer = operations::invoke(operation, input, &world.call());
+            let answer = invoke(operation, input, &world.call());
             answer.unwrap_or_default()
         };
         run("register", credentials.clone());
@@ -156,7 +163,7 @@ impl World {
             caller: &caller,
             ..self.call()
         };
-        let answer = operations::invoke(operation, input, &call);
+        let answer = invoke(operation, input, &call);
         #[cfg(test)]
         if let Ok(output) = &answer {
             assert_complete(operation, output);
@@ -179,7 +186,7 @@ impl World {
             caller: &caller,
             ..self.call()
         };
-        operations::invoke(operation, input, &call).map_err(|error| error.kind.code())
+        invoke(operation, input, &call).map_err(|error| error.kind.code())
     }
 
     pub fn pass(&self, seconds: u64) {

@@ -12,7 +12,7 @@ use crate::domain::actor_id::ActorId;
 use crate::domain::call::Call;
 use crate::domain::call_recorder::CallRecorder;
 use crate::error::Result;
-use crate::json;
+use crate::json::{JsonText, Node};
 use crate::ports::{Audit, Credential, Ended, Ports};
 use crate::types::id::Id;
 
@@ -20,16 +20,16 @@ use crate::types::id::Id;
 /// the audit log; it need not contain secrets.
 pub fn call<O: Operation>(operation: O, input: &Value, call: &Call) -> Result<O::Output> {
     counted(O::NAME, call, |call, facts| {
-        facts.input = facts.shown(input, O::NAME);
+        facts.input = facts.shown(&input.into(), O::NAME);
         let output = authorized(operation, call)?;
         if facts.are_wanted {
-            note_account(&json::to_value(&output), call);
+            note_account(&JsonText::of(&output), call);
         }
         Ok(output)
     })
 }
 
-pub(super) fn invoke_one<O: Operation>(input: Value, call: &Call) -> Result<Value> {
+pub(super) fn invoke_one<O: Operation>(input: Node, call: &Call) -> Result<JsonText> {
     invoke_any(O::NAME, O::REQUIRES, input, call, run_one::<O>)
 }
 
@@ -38,10 +38,10 @@ pub(super) fn invoke_one<O: Operation>(input: Value, call: &Call) -> Result<Valu
 fn invoke_any(
     name: &'static str,
     requires: Requirement,
-    mut input: Value,
+    mut input: Node,
     call: &Call,
-    run: fn(Value, Option<String>, &Call, &mut Facts) -> Result<Value>,
-) -> Result<Value> {
+    run: fn(Node, Option<String>, &Call, &mut Facts) -> Result<JsonText>,
+) -> Result<JsonText> {
     counted(name, call, |call, facts| {
         let caller = input::take_caller(requires, &mut input, call.caller)?;
         let call = Call {
@@ -51,23 +51,25 @@ fn invoke_any(
         facts.credential = call.caller.principal.credential();
         let shown = facts.shown(&input, name);
         let output = run(input, shown, &call, facts)?;
-        note_account(&output, &call);
+        if facts.are_wanted {
+            note_account(&output, &call);
+        }
         Ok(output)
     })
 }
 
 fn run_one<O: Operation>(
-    input: Value,
+    input: Node,
     shown: Option<String>,
     call: &Call,
     facts: &mut Facts,
-) -> Result<Value> {
+) -> Result<JsonText> {
     let operation = input::parse::<O>(O::NAME, input)?;
     // Recorded only once all fields are valid: in an invalid input, a secret may stand in
     // the wrong field.
     facts.input = shown;
     let output = authorized(operation, call)?;
-    Ok(json::to_value(output))
+    Ok(JsonText::of(&output))
 }
 
 fn authorized<O: Operation>(operation: O, call: &Call) -> Result<O::Output> {
@@ -135,7 +137,7 @@ pub struct Facts {
 
 impl Facts {
     /// Returns what the audit log may show of an input, if it is wanted.
-    fn shown(&self, input: &Value, operation: &str) -> Option<String> {
+    fn shown(&self, input: &Node, operation: &str) -> Option<String> {
         // Reading the schema is expensive.
         self.are_wanted
             .then(|| redact::of(input, &schemas::shape(operation)))?
@@ -164,9 +166,10 @@ impl Facts {
 }
 
 /// Records the account that the result of the operation names, if any.
-fn note_account(answer: &Value, call: &Call) {
-    let id = answer.get("user_id").or(answer.get("sub"));
-    let id = id.and_then(Value::as_str);
+fn note_account(output: &JsonText, call: &Call) {
+    let output = output.node();
+    let id = output.get("user_id").or(output.get("sub"));
+    let id = id.and_then(Node::as_str);
     if let Some(Ok(id)) = id.map(|id| Id::try_from(id.to_owned())) {
         call.record_account(id);
     }

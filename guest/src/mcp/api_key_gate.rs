@@ -3,7 +3,7 @@
 //! The key admits the program that calls. On whose behalf it calls is what the
 //! access token says, if it sends one too; without one it acts as itself.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::credentials::{Credentials, Unclear};
 use super::error::RpcError;
@@ -11,7 +11,7 @@ use super::{Request, Response, Transport, error, json_response, message, respons
 use crate::domain::access::actor;
 use crate::domain::env::Env;
 use crate::error::{AuthError, ErrorKind};
-use crate::json;
+use crate::json::{self, Node};
 use crate::ports::Ports;
 use crate::settings::Settings;
 use crate::types::secret::Secret;
@@ -43,8 +43,9 @@ pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(),
 pub fn credentials<'a>(request: &'a Request, ports: Ports) -> Result<Credentials<'a>, Response> {
     let invalid = |problem: &str, expected: &str| {
         let error = RpcError::invalid_request(problem).data(json!({"expected": expected}));
-        let body = response(id_of(&request.body), "error", error.to_object());
-        json_response(error.status, Vec::new(), &body)
+        let object = error.to_object();
+        let body = response(&id_of(&request.body), "error", &object);
+        json_response(error.status, Vec::new(), body)
     };
     Credentials::of(request).map_err(|unclear| match unclear {
         Unclear::TwoKeys => {
@@ -88,8 +89,8 @@ fn refuse(request: &Request, error: &AuthError, challenge: &str, ports: Ports) -
         _ => error::headers(error),
     };
     let object = error.to_object(ports.clock.now());
-    let body = response(id_of(&request.body), "error", object);
-    json_response(error.kind.status(), headers, &body)
+    let body = response(&id_of(&request.body), "error", &object);
+    json_response(error.kind.status(), headers, body)
 }
 
 /// One text for every reason, so that none can be told from another.
@@ -101,13 +102,15 @@ fn refused() -> AuthError {
 }
 
 /// The id of a request; of anything else `null`.
-fn id_of(body: &[u8]) -> Value {
+fn id_of(body: &[u8]) -> Node<'_> {
     if message::has_too_many_values(body) {
-        return Value::Null;
+        return Node::Null;
     }
-    json::parse(body)
-        .ok()
-        .and_then(|mut message| message.get_mut("id").map(Value::take))
-        .filter(|id| id.is_string() || id.is_number())
-        .unwrap_or_default()
+    let Ok(Node::Object(mut message)) = json::parse(body) else {
+        return Node::Null;
+    };
+    match message.remove("id") {
+        Some(id @ (Node::Text(_) | Node::Number(_))) => id,
+        _ => Node::Null,
+    }
 }

@@ -10,6 +10,7 @@ use super::era::Era;
 use super::error::RpcError;
 use super::methods::{prompts, resources, tools};
 use super::{MethodRequest, MethodResult};
+use crate::json::Node;
 use crate::ports::LogLevel;
 
 /// A 1x1 image.
@@ -243,7 +244,7 @@ fn get_prompt(request: &MethodRequest) -> Option<MethodResult> {
             .params
             .get("arguments")
             .and_then(|all| all.get(name));
-        value.and_then(Value::as_str).unwrap_or_default().to_owned()
+        value.and_then(Node::as_str).unwrap_or_default().to_owned()
     };
     Some(Ok(match request.text("name").ok()? {
         "test_simple_prompt" => messages(vec![text("This is a simple prompt for testing.")]),

@@ -19,6 +19,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::foreign_hash::Cost;
 use crate::domain::credentials::hash_costs::{self, HashCosts, Held};
 use crate::error::{ErrorKind, Result};
+use crate::json::Node;
 use crate::ports::Ports;
 use crate::storage::batch::{Batch, Commit};
 use crate::storage::record;
@@ -166,7 +167,7 @@ type Parsed = std::result::Result<Entry, String>;
 
 fn parse(value: Value) -> Parsed {
     let value = entry::drop_empty(value);
-    input::read(value.clone(), entry_schema).map_err(|errors| entry::problem(&errors, &value))
+    input::read(Node::from(&value), entry_schema).map_err(|errors| entry::problem(&errors, &value))
 }
 
 /// The import of the entries of one call.

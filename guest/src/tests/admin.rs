@@ -6,9 +6,8 @@ use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
 use crate::domain::caller::Principal;
 use crate::domain::credentials::api_key::{ApiKey, Origin};
-use crate::operations;
 use crate::storage::batch::{Batch, Commit};
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -127,7 +126,7 @@ impl World {
     /// Returns the error of a failed login without its time.
     fn refusal(&self, username: &str, password: &str) -> Value {
         let input = json!({"username": username, "password": password});
-        let error = operations::invoke("login", input, &self.call()).unwrap_err();
+        let error = testing::invoke("login", input, &self.call()).unwrap_err();
         error.to_object(self.ports().clock.now())
     }
 

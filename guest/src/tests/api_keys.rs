@@ -12,11 +12,10 @@ use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::credentials::api_key::{self, ApiKey};
 use crate::domain::env::Env;
-use crate::operations;
 use crate::ports::{Entry, MessageKind, Mutation, Outcome, Page, Ports, Store, Unavailable};
 use crate::storage::batch::{Batch, Commit};
 use crate::storage::record;
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -93,7 +92,7 @@ fn failure(world: &World, principal: Principal, operation: &str, input: Value) -
         caller: &caller,
         ..world.call()
     };
-    let error = operations::invoke(operation, input, &call).unwrap_err();
+    let error = testing::invoke(operation, input, &call).unwrap_err();
     json!([error.kind.code(), error.message, error.details()])
 }
 
@@ -518,7 +517,7 @@ fn no_key_is_created_when_the_session_ends_meanwhile() {
         },
         ..world.call()
     };
-    let made = operations::invoke("create_api_key", json!({"name": "ci"}), &call);
+    let made = testing::invoke("create_api_key", json!({"name": "ci"}), &call);
     assert_eq!(made.unwrap_err().kind.code(), -32001);
     assert_eq!(world.dump("api-key/"), "");
 }

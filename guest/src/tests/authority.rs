@@ -15,7 +15,7 @@ use crate::domain::env::Env;
 use crate::operations::{self, Effect, TABLE};
 use crate::ports::{Entry, Expect, Mutation, Outcome, Page, Ports, Store, Unavailable};
 use crate::storage::batch::Batch;
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -557,7 +557,7 @@ fn overtake(
         },
         ..world.call()
     };
-    let answer: Answer = operations::invoke(case.operation, (case.input)(scene), &call)
+    let answer: Answer = testing::invoke(case.operation, (case.input)(scene), &call)
         .map_err(|error| error.kind.code());
     let Some(after_stop) = after_stop.take() else {
         answer.map_err(|code| format!("it failed by itself: {code}"))?;
@@ -713,7 +713,7 @@ fn actors_that_never_pause_can_be_stopped() {
             },
             ..world.call()
         };
-        let answer = operations::invoke(stop, input, &call);
+        let answer = testing::invoke(stop, input, &call);
         assert!(answer.is_ok(), "{stop}: {answer:?}");
         assert!((1..4).contains(&made.get()), "{stop}: {}", made.get());
     }

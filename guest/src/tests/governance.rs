@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::env::Env;
-use crate::operations;
 use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -123,7 +122,7 @@ fn run_while(
         },
         ..world.call()
     };
-    let answer = operations::invoke(operation, input, &call);
+    let answer = testing::invoke(operation, input, &call);
     assert!(store.happens.take().is_none(), "it was to be overtaken");
     answer.map_err(|error| error.kind.code())
 }

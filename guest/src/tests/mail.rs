@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 use crate::domain::accounts::account::Account;
 use crate::domain::caller::Principal;
-use crate::operations;
 use crate::ports::{Message, MessageKind};
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::id::Id;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -530,7 +529,7 @@ fn all_invalid_codes_get_the_same_error_and_count_against_their_source() {
             ),
             ("confirm_email", json!({"code": code, "access_token": own})),
         ] {
-            let error = operations::invoke(operation, input, &world.call()).unwrap_err();
+            let error = testing::invoke(operation, input, &world.call()).unwrap_err();
             assert_eq!(error.kind.code(), -32001);
             texts.push((error.message.clone(), error.details()));
         }
@@ -604,7 +603,7 @@ fn codes_never_appear_in_the_store_the_audit_trail_or_responses() {
     for code in &codes {
         let failed = json!({"code": code, "new_password": "short"});
         let call = world.call();
-        let error = operations::invoke("confirm_password_reset", failed, &call).unwrap_err();
+        let error = testing::invoke("confirm_password_reset", failed, &call).unwrap_err();
         shown += &format!("{error:?}");
     }
     shown += &world.dump("");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::dispatch::schemas;
 use crate::domain::caller::Principal;
 use crate::operations::TABLE;
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -167,7 +167,7 @@ fn null_in_an_optional_field_is_treated_as_missing() {
                     caller: &caller,
                     ..world.call()
                 };
-                let answer = crate::operations::invoke(operation.name, input, &call);
+                let answer = testing::invoke(operation.name, input, &call);
                 answer
                     .err()
                     .map(|error| error.details().get("fields").cloned())

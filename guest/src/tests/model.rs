@@ -13,9 +13,8 @@ use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::env::Env;
 use crate::domain::sessions::session;
-use crate::operations;
 use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::secret::Secret;
 
 const GRANTS: [&str; 4] = [
@@ -431,7 +430,7 @@ impl Both {
             caller: &caller,
             ..self.world.call()
         };
-        operations::invoke(operation, input, &call).map_err(|error| error.kind.code())
+        testing::invoke(operation, input, &call).map_err(|error| error.kind.code())
     }
 }
 

@@ -10,16 +10,15 @@ use crate::domain::env::Env;
 use crate::domain::sessions::bearer;
 use crate::domain::sessions::session;
 use crate::domain::throttle::{Attempt, Authenticator};
-use crate::operations;
 use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
-use crate::testing::World;
+use crate::testing::{self, World};
 
 const PASSWORD: &str = "correct horse battery staple";
 
 impl World {
     /// Runs an operation. Returns the code of the error on failure.
     pub fn run(&self, operation: &str, input: Value) -> Result<Value, i32> {
-        operations::invoke(operation, input, &self.call()).map_err(|error| error.kind.code())
+        testing::invoke(operation, input, &self.call()).map_err(|error| error.kind.code())
     }
 
     pub fn log_in(&self, username: &str, password: &str) -> Result<Value, i32> {
@@ -61,7 +60,7 @@ fn failed_logins_return_the_same_error_for_wrong_names_and_wrong_passwords() {
     world.alice();
     let failure = |username: &str| {
         let input = json!({"username": username, "password": "not the password at all"});
-        let error = operations::invoke("login", input, &world.call()).unwrap_err();
+        let error = testing::invoke("login", input, &world.call()).unwrap_err();
         error.to_object(world.ports().clock.now())
     };
     assert_eq!(failure("alice"), failure("nobody"));
@@ -109,7 +108,7 @@ fn a_session_survives_its_own_concurrent_password_change() {
                 ..call.ports
             };
             let env = Env { ports, ..call.env };
-            let answer = operations::invoke(operation, input, &Call { env, ..call });
+            let answer = testing::invoke(operation, input, &Call { env, ..call });
             assert!(
                 answer.is_ok(),
                 "{operation} after {reads} reads: {answer:?}"

@@ -9,9 +9,8 @@ use sha2::Sha256;
 use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::sessions::signing_key::SigningKeys;
-use crate::operations;
 use crate::ports::Keys;
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::secret::Secret;
 
 fn verify(world: &World, token: &str) -> Value {
@@ -369,7 +368,7 @@ fn a_rotation_ends_no_token_before_it_expires() {
     assert_eq!(world.dump(""), before);
     assert_eq!(verify(&world, token)["active"], true);
 
-    let error = operations::invoke(
+    let error = testing::invoke(
         "rotate_signing_key",
         json!({}),
         &Call {

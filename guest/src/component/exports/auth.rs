@@ -123,7 +123,7 @@ impl Guest for Component {
 
     fn invoke(caller: WitCaller, operation: String, input: String) -> Result<String, Error> {
         run("invoke", caller, |call| {
-            let input: Value = json::parse(input.as_bytes()).map_err(|error| {
+            let input = json::parse(input.as_bytes()).map_err(|error| {
                 AuthError::invalid(vec![FieldError {
                     path: "$".to_owned(),
                     problem: format!(
@@ -135,7 +135,7 @@ impl Guest for Component {
                 }])
             })?;
             let output = operations::invoke(&operation, input, call)?;
-            Ok(json::text(&output))
+            Ok(output.as_str().to_owned())
         })
     }
 

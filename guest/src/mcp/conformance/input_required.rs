@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq;
 
 use super::{content, is_modern, messages, text};
+use crate::json::{Fields, Node};
 use crate::mcp::error::{Failure, RpcError};
 use crate::mcp::{MethodRequest, MethodResult};
 use crate::types::mac;
@@ -103,18 +104,23 @@ pub fn client_has(request: &MethodRequest, capability: &str) -> bool {
     let meta = request.params.get("_meta");
     meta.and_then(|meta| meta.get("io.modelcontextprotocol/clientCapabilities"))
         .and_then(|capabilities| capabilities.get(capability))
-        .is_some_and(Value::is_object)
+        .is_some_and(|capability| capability.as_fields().is_some())
 }
 
 /// Returns the client's answers, without those to questions that were not asked.
-struct Answers<'a>(Option<&'a Map<String, Value>>);
+struct Answers<'a>(Option<&'a Fields<'a>>);
 
 impl<'a> Answers<'a> {
     fn of(request: &'a MethodRequest) -> Result<Answers<'a>, RpcError> {
         let problem = "$.params.inputResponses: expected an object of objects";
         match request.params.get("inputResponses") {
             None => Ok(Answers(None)),
-            Some(Value::Object(answers)) if answers.values().all(Value::is_object) => {
+            Some(Node::Object(answers))
+                if answers
+                    .as_slice()
+                    .iter()
+                    .all(|(_, answer)| answer.as_fields().is_some()) =>
+            {
                 Ok(Answers(Some(answers)))
             }
             Some(_) => Err(RpcError::invalid_params(problem)),
@@ -122,12 +128,13 @@ impl<'a> Answers<'a> {
     }
 
     fn given(&self, key: &str) -> bool {
-        self.0.is_some_and(|answers| answers.contains_key(key))
+        self.0.is_some_and(|answers| answers.contains(key))
     }
 
-    fn accepted(&self, key: &str) -> Option<&'a Value> {
+    fn accepted(&self, key: &str) -> Option<&'a Node<'a>> {
         let answer = self.0?.get(key)?;
-        (answer["action"] == "accept").then(|| &answer["content"])
+        let is_accepted = answer.get("action")?.as_str() == Some("accept");
+        is_accepted.then_some(answer)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `completion/complete`: what could stand for an argument.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{prompts, resources};
 use crate::domain::call::Call;
@@ -8,6 +8,7 @@ use crate::domain::caller::Principal;
 use crate::domain::sessions::bearer;
 use crate::domain::sessions::session::Session;
 use crate::error::Result;
+use crate::json::{Fields, Node};
 use crate::mcp::error::RpcError;
 use crate::mcp::method_request::{MethodRequest, MethodResult};
 
@@ -20,10 +21,9 @@ const ID_DIGITS: usize = 32;
 pub fn complete(request: &MethodRequest) -> MethodResult {
     let reference = request.object("ref")?;
     let argument = request.object("argument")?;
-    let text = |object: &serde_json::Map<String, Value>, name: &str| {
-        object.get(name).and_then(Value::as_str).map(str::to_owned)
-    };
-    let (Some(argument_name), Some(begun)) = (text(&argument, "name"), text(&argument, "value"))
+    let text =
+        |object: &Fields, name: &str| object.get(name).and_then(Node::as_str).map(str::to_owned);
+    let (Some(argument_name), Some(begun)) = (text(argument, "name"), text(argument, "value"))
     else {
         return Err(RpcError::invalid_params(
             "$.params.argument: expected name and value, both strings",
@@ -31,13 +31,13 @@ pub fn complete(request: &MethodRequest) -> MethodResult {
         .into());
     };
     let begun = begun.to_lowercase();
-    let candidates = match text(&reference, "type").as_deref() {
+    let candidates = match text(reference, "type").as_deref() {
         Some("ref/prompt") => {
-            let prompt = text(&reference, "name").unwrap_or_default();
+            let prompt = text(reference, "name").unwrap_or_default();
             prompts::candidates(&prompt, &argument_name)
         }
         Some("ref/resource") => {
-            let uri = text(&reference, "uri").unwrap_or_default();
+            let uri = text(reference, "uri").unwrap_or_default();
             match (uri.as_str(), argument_name.as_str()) {
                 (resources::SESSION_TEMPLATE, "session_id") => own_sessions(&begun, &request.call)?,
                 _ => Vec::new(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::json;
+use crate::json::{self, Node};
 use crate::mcp::era;
 use crate::mcp::error::RpcError;
 use crate::mcp::method_request::{MethodRequest, MethodResult};
@@ -42,10 +42,7 @@ pub fn discover() -> MethodResult {
 
 /// `initialize`, of the handshake era. Nothing of it is remembered.
 pub fn initialize(request: &MethodRequest) -> MethodResult {
-    let requested = request
-        .params
-        .get("protocolVersion")
-        .and_then(Value::as_str);
+    let requested = request.params.get("protocolVersion").and_then(Node::as_str);
     let version = SUPPORTED_VERSIONS[1..]
         .iter()
         .find(|supported| requested == Some(**supported))
@@ -61,7 +58,7 @@ pub fn initialize(request: &MethodRequest) -> MethodResult {
 /// `logging/setLevel`, of the handshake era.
 pub fn set_level(request: &MethodRequest) -> MethodResult {
     let level = request.text("level")?;
-    let Ok(level) = json::from_value::<LogLevel>(&json!(level)) else {
+    let Ok(level) = json::from_node::<LogLevel>(&level.into()) else {
         return Err(RpcError::invalid_params(
             "$.params.level: expected debug, info, notice, warning, error, critical, alert or \
              emergency",

@@ -1,9 +1,10 @@
 //! Prompts: instructions that help an agent with the work that people have with
 //! accounts. None takes a secret as an argument: arguments end up in transcripts.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::error::ErrorCode;
+use crate::json::{Fields, Node};
 use crate::mcp::error::RpcError;
 use crate::mcp::method_request::{MethodRequest, MethodResult};
 use crate::mcp::protocol::STATIC_TTL_MS;
@@ -28,7 +29,7 @@ struct Argument {
 }
 
 /// The arguments of one `prompts/get`.
-struct Arguments(Map<String, Value>);
+struct Arguments<'a>(&'a Fields<'a>);
 
 static PROMPTS: [Prompt; 3] = [
     Prompt {
@@ -152,12 +153,12 @@ impl Prompt {
         })
     }
 
-    fn arguments(&self, given: Map<String, Value>) -> Result<Arguments, RpcError> {
+    fn arguments<'a>(&self, given: &'a Fields<'a>) -> Result<Arguments<'a>, RpcError> {
         for argument in self.arguments {
             let name = argument.name;
             match given.get(name) {
-                Some(Value::String(_)) => {}
-                None | Some(Value::Null) if !argument.required => {}
+                Some(Node::Text(_)) => {}
+                None | Some(Node::Null) if !argument.required => {}
                 Some(_) => {
                     return Err(RpcError::invalid_params(&format!(
                         "$.params.arguments.{name}: expected a string"
@@ -174,7 +175,7 @@ impl Prompt {
     }
 }
 
-impl Arguments {
+impl Arguments<'_> {
     fn get(&self, name: &str) -> Option<String> {
         let text = self.0.get(name)?.as_str()?;
         let plain = text.chars().filter(|c| !is_deceptive(*c));
