@@ -3,13 +3,15 @@
 //! The answer is made of the operations `verify_token`, `introspect_token` and
 //! `check_permission`: nothing is decided here.
 
-use std::rc::Rc;
-
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::domain::accounts::permission::Permission;
-use crate::domain::context::{Context, Principal};
+use crate::domain::call::Call;
+use crate::domain::caller::Principal;
+use crate::domain::env::Env;
+use crate::domain::reporter::Silent;
 use crate::error::{AuthError, ErrorKind, FieldError, Result};
+use crate::json::Node;
 use crate::mcp::{self, Request, Response};
 use crate::operations::{self, CheckPermission, Verification, VerifyToken};
 use crate::ports::Ports;
@@ -45,16 +47,8 @@ pub fn verify(
         return refusal;
     }
     let caller = mcp::caller(&request);
-    let context = Context {
-        ports,
-        settings,
-        caller: &caller,
-        standing: None,
-        trail: Rc::default(),
-        progress: None,
-        log_level: None,
-    };
-    match subject(permission, &context) {
+    let call = Call::new(Env { ports, settings }, &caller, &Silent);
+    match subject(permission, &call) {
         Ok(subject) => Response {
             status: 200,
             headers: vec![
@@ -63,17 +57,17 @@ pub fn verify(
             ],
             body: None,
         },
-        Err(error) => refusal(&error, &context),
+        Err(error) => refusal(&error, &call),
     }
 }
 
-fn subject(permission: Option<String>, context: &Context) -> Result<Subject> {
+fn subject(permission: Option<String>, call: &Call) -> Result<Subject> {
     let permission = permission.map(Permission::try_from).transpose();
     let permission = permission
         .map_err(|problem| AuthError::invalid(vec![FieldError::new("permission", problem)]))?;
-    let subject = match &context.caller.principal {
-        Principal::AccessToken(token) => of_access_token(token, context)?,
-        Principal::ApiKey(key) => of_api_key(key, context)?,
+    let subject = match &call.caller.principal {
+        Principal::AccessToken(token) => of_access_token(token, call)?,
+        Principal::ApiKey(key) => of_api_key(key, call)?,
         Principal::Anonymous | Principal::Operator => {
             return Err(AuthError::new(
                 ErrorKind::Authentication,
@@ -89,17 +83,17 @@ fn subject(permission: Option<String>, context: &Context) -> Result<Subject> {
         return Err(AuthError::invalid_token());
     };
     if let Some(permission) = permission {
-        require(permission, context)?;
+        require(permission, call)?;
     }
     Ok(subject)
 }
 
-fn of_access_token(token: &Secret, context: &Context) -> Result<Option<Subject>> {
+fn of_access_token(token: &Secret, call: &Call) -> Result<Option<Subject>> {
     let operation = VerifyToken {
         token: token.clone(),
         audience: None,
     };
-    Ok(match operations::call(operation, &json!({}), context)? {
+    Ok(match operations::call(operation, &json!({}), call)? {
         Verification::Active(claims) => Some(Subject {
             id: claims.sub.to_string(),
             scopes: claims.scope,
@@ -108,15 +102,15 @@ fn of_access_token(token: &Secret, context: &Context) -> Result<Option<Subject>>
     })
 }
 
-fn of_api_key(key: &Secret, context: &Context) -> Result<Option<Subject>> {
-    let key = operations::introspect_own_key(key, context)?;
+fn of_api_key(key: &Secret, call: &Call) -> Result<Option<Subject>> {
+    let key = operations::introspect_own_key(key, call)?;
     Ok(key.map(|key| Subject {
         id: key.user_id.to_string(),
         scopes: key.scope,
     }))
 }
 
-fn require(permission: Permission, context: &Context) -> Result<()> {
+fn require(permission: Permission, call: &Call) -> Result<()> {
     let asked = permission.as_str().to_owned();
     let input = json!({"permission": asked});
     let operation = CheckPermission {
@@ -124,7 +118,7 @@ fn require(permission: Permission, context: &Context) -> Result<()> {
         token: None,
         audience: None,
     };
-    match operations::call(operation, &input, context)?.allowed {
+    match operations::call(operation, &input, call)?.allowed {
         true => Ok(()),
         false => {
             let error = AuthError::new(ErrorKind::Authorization, "Not permitted");
@@ -133,8 +127,8 @@ fn require(permission: Permission, context: &Context) -> Result<()> {
     }
 }
 
-fn refusal(error: &AuthError, context: &Context) -> Response {
-    let is_shown = !matches!(context.caller.principal, Principal::Anonymous);
+fn refusal(error: &AuthError, call: &Call) -> Response {
+    let is_shown = !matches!(call.caller.principal, Principal::Anonymous);
     let reason = match &error.kind {
         ErrorKind::Authentication if is_shown => Some(", error=\"invalid_token\""),
         ErrorKind::Authentication => Some(""),
@@ -151,7 +145,7 @@ fn refusal(error: &AuthError, context: &Context) -> Response {
         ErrorKind::Invalid(_) | ErrorKind::Application => 400,
         kind => kind.status(),
     };
-    let object = error.to_object(context.now());
-    let body = mcp::response(Value::Null, "error", object);
-    mcp::json_response(status, headers, &body)
+    let object = error.to_object(call.now());
+    let body = mcp::response(&Node::Null, "error", &object);
+    mcp::json_response(status, headers, body)
 }

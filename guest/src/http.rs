@@ -4,11 +4,12 @@
 mod cors;
 mod origin;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub use cors::{Allowed, InvalidOrigin};
 
 use crate::forward_auth;
+use crate::json::{JsonText, Node};
 use crate::mcp::{self, Response};
 use crate::ports::Ports;
 use crate::settings::Settings;
@@ -149,7 +150,7 @@ fn health(request: &Request, ports: Ports) -> Result<Response, Response> {
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": ports.clock.monotonic_us() / 1_000_000,
     });
-    Ok(mcp::json_response(200, Vec::new(), &body))
+    Ok(mcp::json_response(200, Vec::new(), JsonText::of(&body)))
 }
 
 /// The permission that `?permission=` asks for, in the form of HTML's forms. A question
@@ -261,8 +262,8 @@ fn method_not_allowed(allow: &str) -> Response {
 /// The answer to what is no message.
 fn refuse(status: u16, message: &str) -> Response {
     let error = json!({"code": -32600, "message": message});
-    let body = mcp::response(Value::Null, "error", error);
-    mcp::json_response(status, Vec::new(), &body)
+    let body = mcp::response(&Node::Null, "error", &error);
+    mcp::json_response(status, Vec::new(), body)
 }
 
 #[cfg(test)]

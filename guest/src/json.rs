@@ -1,9 +1,13 @@
-//! From JSON to values, through one deserializer for all types. It knows where in the
-//! JSON it is, so that an error can tell; and with one more for text, and one that does
-//! not know, there would be three times as much code in the component.
+//! JSON: from text to one tree, which borrows from it, and from the tree to values of any
+//! type; and from values to text.
+//!
+//! There is one deserializer for all types. It knows its position in the JSON, for the
+//! errors; with another one for text, and one without positions, there would be three
+//! times as much code in the component.
 
 mod input;
 mod node;
+mod text;
 
 use std::fmt;
 
@@ -12,7 +16,8 @@ use serde::de::{self, DeserializeOwned, Error as _, Expected, Unexpected};
 use serde_json::{Map, Number, Value};
 
 use self::input::Input;
-use self::node::Node;
+pub use self::node::{Fields, Node};
+pub use self::text::{JsonText, ObjectWriter, WriteJson};
 
 /// Why a value is not what it should be.
 #[derive(Debug)]
@@ -28,9 +33,8 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Parses JSON text. Duplicate field names are an error: a reader that takes the first
 /// would read another value than one that takes the last.
-pub fn parse(json: &[u8]) -> serde_json::Result<Value> {
-    let node: Node = serde_json::from_slice(json)?;
-    Ok(node.into())
+pub fn parse(json: &[u8]) -> serde_json::Result<Node<'_>> {
+    serde_json::from_slice(json)
 }
 
 /// What is wrong with JSON text that cannot be read, as the end of a sentence about it.
@@ -50,26 +54,25 @@ pub fn problem(error: &serde_json::Error) -> &'static str {
 
 /// Reads JSON text that is to be of a type.
 pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, Mismatch> {
-    let node = serde_json::from_slice(json).map_err(Mismatch::custom)?;
-    T::deserialize(Input(&node))
+    from_node(&parse(json).map_err(Mismatch::custom)?)
 }
 
 /// Reads the text of an object that is to be of a type, if none of its own fields is a
 /// number with a fraction or an exponent: 30.0 would be a second spelling of 30.
 pub fn from_plain_object<T: DeserializeOwned>(json: &[u8]) -> Result<T, Mismatch> {
-    let node = serde_json::from_slice(json).map_err(Mismatch::custom)?;
+    let node = parse(json).map_err(Mismatch::custom)?;
     let is_float = |node: &Node| matches!(node, Node::Number(number) if number.is_f64());
     match &node {
-        Node::Object(fields) if !fields.iter().any(|(_, value)| is_float(value)) => {
-            T::deserialize(Input(&node))
+        Node::Object(fields) if !fields.as_slice().iter().any(|(_, value)| is_float(value)) => {
+            from_node(&node)
         }
         _ => Err(Mismatch::custom("expected an object without fractions")),
     }
 }
 
-/// Reads a JSON value.
-pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Mismatch> {
-    T::deserialize(Input(&value.into()))
+/// Reads a value of a type from a tree.
+pub fn from_node<T: DeserializeOwned>(node: &Node) -> Result<T, Mismatch> {
+    T::deserialize(Input(node))
 }
 
 /// An object of these fields. Unlike `json!`, which writes what it is given as another
@@ -85,18 +88,6 @@ pub fn fields<const N: usize>(given: [(&str, Value); N]) -> Map<String, Value> {
         fields.insert(name.to_owned(), value);
     }
     fields
-}
-
-/// The fields of an object that a sender may leave out; `Err` holds what is none. `null`
-/// and `[]` are objects without fields: languages that have one type for arrays and maps
-/// write an empty map as `[]`.
-pub fn into_fields(value: Value) -> Result<Map<String, Value>, Value> {
-    match value {
-        Value::Object(fields) => Ok(fields),
-        Value::Null => Ok(Map::new()),
-        Value::Array(items) if items.is_empty() => Ok(Map::new()),
-        other => Err(other),
-    }
 }
 
 /// Whether a number is an integer: one without a fraction, however it is written
@@ -116,7 +107,7 @@ pub fn whole(number: &Number) -> Number {
 }
 
 /// As JSON text.
-pub fn text<T: Serialize>(value: &T) -> String {
+pub fn text<T: Serialize + ?Sized>(value: &T) -> String {
     representable(serde_json::to_string(value))
 }
 
@@ -240,6 +231,10 @@ mod tests {
         inner: Option<Box<Everything>>,
     }
 
+    fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Mismatch> {
+        from_node(&value.into())
+    }
+
     fn problem(given: &Value) -> String {
         from_value::<Everything>(given).unwrap_err().problem
     }
@@ -333,10 +328,10 @@ mod tests {
             r#"{"a": "\ud83d\ud83d"}"#,
             r#"{"a": "\ude42"}"#,
         ] {
-            let error = parse(text.as_bytes()).unwrap_err();
+            let error = parse(text.as_bytes()).err().unwrap();
             assert!(super::problem(&error).contains("surrogate"), "{text}");
         }
-        let of = |text: &str| super::problem(&parse(text.as_bytes()).unwrap_err());
+        let of = |text: &str| super::problem(&parse(text.as_bytes()).err().unwrap());
         assert_eq!(of("{"), "is not valid JSON");
         assert_eq!(of(r#""\u12""#), "is not valid JSON");
         assert_eq!(of(r#"{"a": 1, "a": 2}"#), "has two fields of one name");

@@ -6,37 +6,41 @@
 //! by itself, in [`era`].
 
 mod api_key_gate;
-mod call;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod credentials;
 mod era;
 mod error;
 mod message;
+mod method_request;
 mod methods;
+mod output;
 pub mod protocol;
+mod reporter;
 
-use std::rc::Rc;
-
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::dispatch::input;
-use crate::domain::context::{Caller, Context, Principal, Progress, Source};
+use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal, Source};
+use crate::domain::env::Env;
 use crate::error::AuthError;
-use crate::json;
-use crate::ports::{LogLevel, Ports};
+use crate::json::{self, Fields, JsonText, Node, WriteJson};
+use crate::ports::Ports;
 use crate::settings::Settings;
 use crate::types::secret::Secret;
 
-use call::{Call, MethodResult};
 use credentials::Credentials;
 use era::Era;
 pub(crate) use error::retry_after;
 use error::{Failure, RpcError};
 use message::{Message, RequestMessage};
+use method_request::{MethodRequest, MethodResult};
 use methods::{completion, lifecycle, prompts, resources, tools};
+use output::MethodOutput;
 use protocol::MAX_BATCH;
 pub use protocol::{Request, Response, Transport};
+use reporter::ClientReporter;
 
 /// Answers one message. What is wrong is told in the response.
 pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response {
@@ -53,10 +57,10 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
     if message::has_too_many_values(&request.body) {
         let error = RpcError::invalid_request("The message has too many values")
             .data(json!({"max_values": message::MAX_VALUES}));
-        return Answer::of_error(Value::Null, error).into_response();
+        return Answer::of_error(&Node::Null, error).into_response();
     }
     match json::parse(&request.body) {
-        Ok(Value::Array(messages)) => exchange.batch(messages),
+        Ok(Node::List(messages)) => exchange.batch(messages),
         Ok(message) => match exchange.answer(message, false) {
             Some(answer) => answer.into_response(),
             None => accepted(),
@@ -72,7 +76,7 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
                 }
             };
             let refused = refused.data(json!({"position": position}));
-            Answer::of_error(Value::Null, refused).into_response()
+            Answer::of_error(&Node::Null, refused).into_response()
         }
     }
 }
@@ -85,17 +89,17 @@ pub(crate) fn check_credentials(request: &Request, ports: Ports) -> Result<(), R
 /// Answers any message, when nothing can run, with the reason.
 pub fn refuse(body: &[u8], error: &AuthError, ports: Ports) -> Response {
     let message = match message::has_too_many_values(body) {
-        true => Ok(Value::Null),
+        true => Ok(Node::Null),
         false => json::parse(body),
     };
     let id = match message.map(message::parse) {
         Ok(Ok(Message::Request(request))) => request.id,
         Ok(Ok(_)) => return accepted(),
-        _ => Value::Null,
+        _ => Node::Null,
     };
     let object = error.to_object(ports.clock.now());
-    let body = response(id, "error", object);
-    json_response(error.kind.status(), error::headers(error), &body)
+    let body = response(&id, "error", &object);
+    json_response(error.kind.status(), error::headers(error), body)
 }
 
 /// One body that came in, with all that is needed to answer it.
@@ -110,14 +114,14 @@ struct Exchange<'a> {
 struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
-    body: Value,
+    body: JsonText,
 }
 
 impl Exchange<'_> {
     /// JSON-RPC batches were part of MCP until 2025-03-26, which is also what a
     /// request without a version is taken for. On standard input there is no more to
     /// a batch than lines, and each message of it is judged by itself.
-    fn batch(&self, messages: Vec<Value>) -> Response {
+    fn batch(&self, messages: Vec<Node>) -> Response {
         let version = self.header("mcp-protocol-version");
         let had_batches = version.is_none_or(|version| version <= "2025-03-26")
             || self.request.transport == Transport::Stdio;
@@ -132,9 +136,9 @@ impl Exchange<'_> {
         };
         if let Some(problem) = problem {
             let error = RpcError::invalid_request(problem).data(json!({"max_messages": MAX_BATCH}));
-            return Answer::of_error(Value::Null, error).into_response();
+            return Answer::of_error(&Node::Null, error).into_response();
         }
-        let answers: Vec<Value> = messages
+        let answers: Vec<JsonText> = messages
             .into_iter()
             .filter_map(|message| self.answer(message, true))
             .map(|answer| answer.body)
@@ -142,23 +146,23 @@ impl Exchange<'_> {
         if answers.is_empty() {
             return accepted();
         }
-        json_response(200, Vec::new(), &Value::Array(answers))
+        json_response(200, Vec::new(), JsonText::array(&answers))
     }
 
-    fn answer(&self, message: Value, in_batch: bool) -> Option<Answer> {
+    fn answer(&self, message: Node, in_batch: bool) -> Option<Answer> {
         match message::parse(message) {
-            Ok(Message::Request(request)) => Some(self.answer_request(&request, in_batch)),
+            Ok(Message::Request(request)) => Some(self.answer_request(request, in_batch)),
             Ok(Message::Notification { method, params }) => {
                 self.notice(&method, &params);
                 None
             }
             // There are no requests of ours that it could answer.
             Ok(Message::Response) => None,
-            Err((id, error)) => Some(Answer::of_error(id, error)),
+            Err((id, error)) => Some(Answer::of_error(&id, error)),
         }
     }
 
-    fn notice(&self, method: &str, params: &Map<String, Value>) {
+    fn notice(&self, method: &str, params: &Fields) {
         if method != "notifications/cancelled" {
             return;
         }
@@ -167,63 +171,46 @@ impl Exchange<'_> {
         }
     }
 
-    fn answer_request(&self, request: &RequestMessage, in_batch: bool) -> Answer {
-        let era = match era::judge(request, self.request) {
+    fn answer_request(&self, request: RequestMessage, in_batch: bool) -> Answer {
+        let era = match era::judge(&request, self.request) {
             Ok(Era::Modern) if in_batch => {
                 let error = RpcError::invalid_request("Batches are not part of this version");
-                return Answer::of_error(request.id.clone(), error);
+                return Answer::of_error(&request.id, error);
             }
             Ok(era) => era,
-            Err(error) => return Answer::of_error(request.id.clone(), error),
+            Err(error) => return Answer::of_error(&request.id, error),
         };
+        let RequestMessage { id, method, params } = request;
         // A batch is answered whole or not at all, so that none of it is cancelled.
         if !in_batch {
-            self.ports.client.started(&message::id_key(&request.id));
+            self.ports.client.started(&message::id_key(&id));
         }
-        let call = Call {
-            era,
-            method: &request.method,
-            params: &request.params,
-            context: self.context(era, &request.params),
+        let reporter = ClientReporter::new(&params, era, self.ports.client);
+        let env = Env {
+            ports: self.ports,
+            settings: self.settings,
         };
-        match call.run() {
-            Ok(result) => Answer {
+        let method_request = MethodRequest {
+            era,
+            method: &method,
+            params,
+            call: Call::new(env, self.caller, &reporter),
+        };
+        match method_request.run() {
+            Ok(output) => Answer {
                 status: 200,
                 headers: Vec::new(),
-                body: response(request.id.clone(), "result", era.finish(result)),
+                body: response(&id, "result", &output.in_era(era)),
             },
-            Err(Failure::Protocol(error)) => {
-                Answer::of_error(request.id.clone(), error.in_era(era))
-            }
+            Err(Failure::Protocol(error)) => Answer::of_error(&id, error.in_era(era)),
             Err(Failure::Auth(error)) => {
-                let object = error.to_object(self.ports.clock.now());
+                let object = era::in_era(error.to_object(self.ports.clock.now()), era);
                 Answer {
                     status: era::status(&error, era),
                     headers: error::headers(&error),
-                    body: response(request.id.clone(), "error", era::in_era(object, era)),
+                    body: response(&id, "error", &object),
                 }
             }
-        }
-    }
-
-    fn context(&self, era: Era, params: &Map<String, Value>) -> Context<'_> {
-        let meta = params.get("_meta");
-        let token = meta.and_then(|meta| meta.get("progressToken")).cloned();
-        let log_level = match era {
-            Era::Modern => meta
-                .and_then(|meta| meta.get("io.modelcontextprotocol/logLevel"))
-                .and_then(|level| json::from_value(level).ok()),
-            // What a client gets that has not asked is the server's to say.
-            Era::Handshake(_) => self.ports.client.log_level().or(Some(LogLevel::Info)),
-        };
-        Context {
-            ports: self.ports,
-            settings: self.settings,
-            caller: self.caller,
-            standing: None,
-            trail: Rc::default(),
-            progress: token.filter(message::is_id).map(|token| Progress { token }),
-            log_level,
         }
     }
 
@@ -232,19 +219,25 @@ impl Exchange<'_> {
     }
 }
 
-impl Call<'_> {
-    fn run(&self) -> MethodResult {
+impl MethodRequest<'_> {
+    fn run(self) -> Result<MethodOutput, Failure> {
         #[cfg(feature = "conformance")]
-        if let Some(result) = conformance::run(self) {
-            return result;
+        if let Some(result) = conformance::run(&self) {
+            return result.map(MethodOutput::Result);
         }
+        if self.method == "tools/call" {
+            return tools::call(self).map(MethodOutput::Tool);
+        }
+        self.run_other().map(MethodOutput::Result)
+    }
+
+    fn run_other(&self) -> MethodResult {
         match (self.method, self.era) {
             ("initialize", Era::Handshake(_)) => lifecycle::initialize(self),
             ("ping", Era::Handshake(_)) => Ok(json!({})),
             ("logging/setLevel", Era::Handshake(_)) => lifecycle::set_level(self),
             ("server/discover", Era::Modern) => lifecycle::discover(),
             ("tools/list", _) => tools::list(self),
-            ("tools/call", _) => tools::call(self),
             ("resources/list", _) => resources::list(self),
             ("resources/templates/list", _) => resources::templates(self),
             ("resources/read", _) => resources::read(self),
@@ -259,16 +252,16 @@ impl Call<'_> {
 }
 
 impl Answer {
-    fn of_error(id: Value, error: RpcError) -> Answer {
+    fn of_error(id: &Node, error: RpcError) -> Answer {
         Answer {
             status: error.status,
             headers: Vec::new(),
-            body: response(id, "error", error.to_object()),
+            body: response(id, "error", &error.to_object()),
         }
     }
 
     fn into_response(self) -> Response {
-        json_response(self.status, self.headers, &self.body)
+        json_response(self.status, self.headers, self.body)
     }
 }
 
@@ -307,15 +300,24 @@ fn accepted() -> Response {
 }
 
 /// A response of JSON-RPC 2.0, with a `result` or an `error`.
-pub(crate) fn response(id: Value, kind: &str, content: Value) -> Value {
-    json::object([("jsonrpc", "2.0".into()), ("id", id), (kind, content)])
+pub(crate) fn response<T: WriteJson + ?Sized>(id: &Node, kind: &str, content: &T) -> JsonText {
+    JsonText::object(|object| {
+        object
+            .field("jsonrpc", "2.0")
+            .field("id", id)
+            .field(kind, content)
+    })
 }
 
 /// An answer in JSON.
-pub(crate) fn json_response(status: u16, headers: Vec<(String, String)>, body: &Value) -> Response {
+pub(crate) fn json_response(
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: JsonText,
+) -> Response {
     Response {
         status,
         headers,
-        body: Some(json::text(body).into_bytes()),
+        body: Some(body.into_bytes()),
     }
 }

@@ -59,8 +59,6 @@ mod unlock_user;
 mod verify_audit_chain;
 mod verify_token;
 
-use serde_json::Value;
-
 pub use assign_role::AssignRole;
 pub use change_password::ChangePassword;
 pub use check_permission::{CheckPermission, Decision};
@@ -119,8 +117,9 @@ pub use crate::dispatch::operation::{Effect, Operation};
 
 use crate::dispatch::definition::define;
 use crate::dispatch::input::shortened;
-use crate::domain::context::Context;
+use crate::domain::call::Call;
 use crate::error::{AuthError, ErrorKind, Result};
+use crate::json::{JsonText, Node};
 
 /// All operations, in the order in which they are listed. The first one changes nothing
 /// and needs no input, because some clients try the first tool.
@@ -187,9 +186,9 @@ pub fn find(name: &str) -> Option<&'static Definition> {
 ///
 /// Fails with -32000 if there is no such operation or if the input does not fit it; the
 /// error then lists the problem of each field.
-pub fn invoke(name: &str, input: Value, context: &Context) -> Result<Value> {
+pub fn invoke(name: &str, input: Node, call: &Call) -> Result<JsonText> {
     match find(name) {
-        Some(definition) => (definition.invoke)(input, context),
+        Some(definition) => (definition.invoke)(input, call),
         None => Err(unknown(name)),
     }
 }

@@ -1,20 +1,29 @@
 //! Ports in memory, for native tests and for fuzzing.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use crate::component::builtin::{Hash, MemoryStore};
-use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal, Source};
+use crate::domain::env::Env;
+use crate::domain::reporter::Silent;
+use crate::error;
 use crate::mcp;
 use crate::operations;
 use crate::ports::metrics::{HashMetrics, Metrics};
 use crate::ports::*;
 use crate::settings::Settings;
 use crate::types::time::Timestamp;
+
+/// Runs an operation on JSON.
+pub fn invoke(operation: &str, input: Value, call: &Call) -> error::Result<Value> {
+    let output = operations::invoke(operation, (&input).into(), call)?;
+    Ok(output.node().into())
+}
 
 /// A test environment with a fixed clock: time passes only when a test advances it.
 pub struct World {
@@ -102,7 +111,7 @@ impl World {
         let mut world = World::new();
         let credentials = json!({"username": "alice", "password": "correct horse battery staple"});
         let run = |operation, input| {
-            let answer = operations::invoke(operation, input, &world.context());
+            let answer = invoke(operation, input, &world.call());
             answer.unwrap_or_default()
         };
         run("register", credentials.clone());
@@ -131,16 +140,12 @@ impl World {
         }
     }
 
-    pub fn context(&self) -> Context<'_> {
-        Context {
+    pub fn call(&self) -> Call<'_> {
+        let env = Env {
             ports: self.ports(),
             settings: &self.settings,
-            caller: &self.caller,
-            standing: None,
-            trail: Rc::default(),
-            progress: None,
-            log_level: None,
-        }
+        };
+        Call::new(env, &self.caller, &Silent)
     }
 
     /// Runs an operation as this principal. Returns the code of the error on failure.
@@ -154,11 +159,11 @@ impl World {
             principal,
             ..self.caller.clone()
         };
-        let context = Context {
+        let call = Call {
             caller: &caller,
-            ..self.context()
+            ..self.call()
         };
-        let answer = operations::invoke(operation, input, &context);
+        let answer = invoke(operation, input, &call);
         #[cfg(test)]
         if let Ok(output) = &answer {
             assert_complete(operation, output);
@@ -177,11 +182,11 @@ impl World {
             principal: Principal::Anonymous,
             source: Source::from_peer(Some(peer)),
         };
-        let context = Context {
+        let call = Call {
             caller: &caller,
-            ..self.context()
+            ..self.call()
         };
-        operations::invoke(operation, input, &context).map_err(|error| error.kind.code())
+        invoke(operation, input, &call).map_err(|error| error.kind.code())
     }
 
     pub fn pass(&self, seconds: u64) {

@@ -1,5 +1,5 @@
 //! What the build selects: the ports that are imported or built in, and with them the
-//! settings and the context that an export begins with.
+//! settings and the call that an export begins with.
 
 #[cfg(not(feature = "inside"))]
 pub(super) use super::host as ports;
@@ -7,12 +7,16 @@ pub(super) use super::host as ports;
 pub(super) use super::standalone as ports;
 
 use std::env;
-#[cfg(not(feature = "edge"))]
-use std::rc::Rc;
 
-use crate::domain::context::Principal;
 #[cfg(not(feature = "edge"))]
-use crate::domain::context::{Caller, Context, Source};
+use crate::domain::call::Call;
+use crate::domain::caller::Principal;
+#[cfg(not(feature = "edge"))]
+use crate::domain::caller::{Caller, Source};
+#[cfg(not(feature = "edge"))]
+use crate::domain::env::Env;
+#[cfg(not(feature = "edge"))]
+use crate::domain::reporter::Silent;
 use crate::error::{AuthError, ErrorKind};
 use crate::json;
 use crate::settings::Settings;
@@ -44,16 +48,9 @@ pub fn misconfigured(problem: &str, asking: &Principal) -> AuthError {
 }
 
 #[cfg(not(feature = "edge"))]
-pub fn context<'a>(settings: &'a Settings, caller: &'a Caller) -> Context<'a> {
-    Context {
-        ports: ports::all(),
-        settings,
-        caller,
-        standing: None,
-        trail: Rc::default(),
-        progress: None,
-        log_level: None,
-    }
+pub fn call<'a>(settings: &'a Settings, caller: &'a Caller) -> Call<'a> {
+    let ports = ports::all();
+    Call::new(Env { ports, settings }, caller, &Silent)
 }
 
 #[cfg(not(feature = "edge"))]

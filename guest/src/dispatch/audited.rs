@@ -2,7 +2,7 @@
 
 use super::input;
 use crate::domain::access::actor::Actor;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::AUDIT_READ;
 use crate::domain::accounts::username::Username;
@@ -14,30 +14,26 @@ use crate::types::id::Id;
 pub fn named(
     user_id: Option<Id>,
     username: Option<&Username>,
-    context: &ActorContext,
+    call: &ActorCall,
 ) -> Result<Option<Id>> {
     match (user_id, username) {
         (None, None) => Ok(None),
-        (Some(user_id), None) => Ok(Some(authority::subject(
-            Some(user_id),
-            AUDIT_READ,
-            context,
-        )?)),
-        (None, Some(username)) => of_name(username, context).map(Some),
+        (Some(user_id), None) => Ok(Some(authority::subject(Some(user_id), AUDIT_READ, call)?)),
+        (None, Some(username)) => of_name(username, call).map(Some),
         (Some(_), Some(_)) => Err(input::not_one_of("user_id", "username")),
     }
 }
 
 /// Requires the permission before the lookup, so that callers without it cannot find out
 /// which user names exist.
-fn of_name(username: &Username, context: &ActorContext) -> Result<Id> {
-    if let Actor::User(session) = context.actor()
+fn of_name(username: &Username, call: &ActorCall) -> Result<Id> {
+    if let Actor::User(session) = call.actor()
         && session.username == *username
     {
         return Ok(session.user_id);
     }
-    authority::require_permission(AUDIT_READ, context)?;
-    Account::id_of(username, &context.ports)?.ok_or_else(|| {
+    authority::require_permission(AUDIT_READ, call)?;
+    Account::id_of(username, &call.ports)?.ok_or_else(|| {
         AuthError::new(ErrorKind::Application, "There is no such user")
             .detail("username", username.as_str())
     })

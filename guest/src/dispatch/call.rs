@@ -2,8 +2,6 @@
 //! checks what it may do, runs the operation, and records the call in the metrics and the
 //! audit log.
 
-use std::rc::Rc;
-
 use serde_json::Value;
 
 use super::operation::Operation;
@@ -11,28 +9,28 @@ use super::{input, redact, schemas};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority;
 use crate::domain::actor_id::ActorId;
-use crate::domain::context::Context;
-use crate::domain::trail::Trail;
+use crate::domain::call::Call;
+use crate::domain::call_recorder::CallRecorder;
 use crate::error::Result;
-use crate::json;
-use crate::ports::{Audit, Credential, Ended};
+use crate::json::{JsonText, Node};
+use crate::ports::{Audit, Credential, Ended, Ports};
 use crate::types::id::Id;
 
 /// Runs an operation if the caller may, and records the call. `input` is the input for
 /// the audit log; it need not contain secrets.
-pub fn call<O: Operation>(operation: O, input: &Value, context: &Context) -> Result<O::Output> {
-    counted(O::NAME, context, |context, facts| {
-        facts.input = facts.shown(input, O::NAME);
-        let output = authorized(operation, context)?;
+pub fn call<O: Operation>(operation: O, input: &Value, call: &Call) -> Result<O::Output> {
+    counted(O::NAME, call, |call, facts| {
+        facts.input = facts.shown(&input.into(), O::NAME);
+        let output = authorized(operation, call)?;
         if facts.are_wanted {
-            note_account(&json::to_value(&output), context);
+            note_account(&JsonText::of(&output), call);
         }
         Ok(output)
     })
 }
 
-pub(super) fn invoke_one<O: Operation>(input: Value, context: &Context) -> Result<Value> {
-    invoke_any(O::NAME, O::REQUIRES, input, context, run_one::<O>)
+pub(super) fn invoke_one<O: Operation>(input: Node, call: &Call) -> Result<JsonText> {
+    invoke_any(O::NAME, O::REQUIRES, input, call, run_one::<O>)
 }
 
 /// Does everything that is the same for all operations, so that it is compiled only once;
@@ -40,94 +38,94 @@ pub(super) fn invoke_one<O: Operation>(input: Value, context: &Context) -> Resul
 fn invoke_any(
     name: &'static str,
     requires: Requirement,
-    mut input: Value,
-    context: &Context,
-    run: fn(Value, Option<String>, &Context, &mut Facts) -> Result<Value>,
-) -> Result<Value> {
-    counted(name, context, |context, facts| {
-        let caller = input::take_caller(requires, &mut input, context.caller)?;
-        let context = Context {
-            caller: caller.as_ref().unwrap_or(context.caller),
-            ..context.clone()
+    mut input: Node,
+    call: &Call,
+    run: fn(Node, Option<String>, &Call, &mut Facts) -> Result<JsonText>,
+) -> Result<JsonText> {
+    counted(name, call, |call, facts| {
+        let caller = input::take_caller(requires, &mut input, call.caller)?;
+        let call = Call {
+            caller: caller.as_ref().unwrap_or(call.caller),
+            ..call.clone()
         };
-        facts.credential = context.caller.principal.credential();
+        facts.credential = call.caller.principal.credential();
         let shown = facts.shown(&input, name);
-        let output = run(input, shown, &context, facts)?;
-        note_account(&output, &context);
+        let output = run(input, shown, &call, facts)?;
+        if facts.are_wanted {
+            note_account(&output, &call);
+        }
         Ok(output)
     })
 }
 
 fn run_one<O: Operation>(
-    input: Value,
+    input: Node,
     shown: Option<String>,
-    context: &Context,
+    call: &Call,
     facts: &mut Facts,
-) -> Result<Value> {
+) -> Result<JsonText> {
     let operation = input::parse::<O>(O::NAME, input)?;
     // Recorded only once all fields are valid: in an invalid input, a secret may stand in
     // the wrong field.
     facts.input = shown;
-    let output = authorized(operation, context)?;
-    Ok(json::to_value(output))
+    let output = authorized(operation, call)?;
+    Ok(JsonText::of(&output))
 }
 
-fn authorized<O: Operation>(operation: O, context: &Context) -> Result<O::Output> {
-    operation.run(&authority::authorize(O::REQUIRES, context)?)
+fn authorized<O: Operation>(operation: O, call: &Call) -> Result<O::Output> {
+    operation.run(&authority::authorize(O::REQUIRES, call)?)
 }
 
 /// Runs a call, and records it in the metrics and the audit log.
 pub fn counted<T>(
     name: &'static str,
-    context: &Context,
-    run: impl FnOnce(&Context, &mut Facts) -> Result<T>,
+    call: &Call,
+    run: impl FnOnce(&Call, &mut Facts) -> Result<T>,
 ) -> Result<T> {
-    let mut call = Counted::begin(name, context);
-    let result = run(&call.context, &mut call.facts).map_err(|error| error.during(name));
-    call.end(result.as_ref().err().map(|error| error.kind.code()));
+    let mut counted = Counted::begin(name, call);
+    let recorder = CallRecorder::default();
+    let call = Call {
+        recorder: Some(&recorder),
+        ..call.clone()
+    };
+    let result = run(&call, &mut counted.facts).map_err(|error| error.during(name));
+    let code = result.as_ref().err().map(|error| error.kind.code());
+    counted.end(code, &recorder, &call.ports);
     result
 }
 
 /// One call of an operation, measured from beginning to end.
-struct Counted<'a> {
+struct Counted {
     name: &'static str,
     began_us: u64,
-    context: Context<'a>,
     facts: Facts,
 }
 
-impl<'a> Counted<'a> {
-    fn begin(name: &'static str, context: &Context<'a>) -> Counted<'a> {
-        let ports = context.ports;
-        let facts = Facts {
-            are_wanted: ports.telemetry.operation_began(name),
-            credential: context.caller.principal.credential(),
-            input: None,
-        };
+impl Counted {
+    fn begin(name: &'static str, call: &Call) -> Counted {
         Counted {
             name,
-            began_us: ports.clock.monotonic_us(),
-            context: Context {
-                trail: Rc::default(),
-                ..context.clone()
+            facts: Facts {
+                are_wanted: call.ports.telemetry.operation_began(name),
+                credential: call.caller.principal.credential(),
+                input: None,
             },
-            facts,
+            began_us: call.ports.clock.monotonic_us(),
         }
     }
 
-    fn end(self, code: Option<i32>) {
-        let Context { ports, trail, .. } = &self.context;
+    fn end(self, code: Option<i32>, recorder: &CallRecorder, ports: &Ports) {
         ports.telemetry.operation_ended(&Ended {
             operation: self.name,
             code,
             duration_us: ports.clock.monotonic_us().saturating_sub(self.began_us),
-            audit: self.facts.are_wanted.then(|| self.facts.audit(trail)),
+            audit: self.facts.are_wanted.then(|| self.facts.audit(recorder)),
         });
     }
 }
 
-/// What the dispatcher itself knows of a call, for the host's audit log; [`Trail`] has
-/// what the rules find out.
+/// What the dispatcher itself knows of a call, for the host's audit log; the
+/// [`CallRecorder`] has what the rules find out.
 pub struct Facts {
     /// Unless the host wants them, nothing is kept that costs time or memory.
     are_wanted: bool,
@@ -139,7 +137,7 @@ pub struct Facts {
 
 impl Facts {
     /// Returns what the audit log may show of an input, if it is wanted.
-    fn shown(&self, input: &Value, operation: &str) -> Option<String> {
+    fn shown(&self, input: &Node, operation: &str) -> Option<String> {
         // Reading the schema is expensive.
         self.are_wanted
             .then(|| redact::of(input, &schemas::shape(operation)))?
@@ -149,9 +147,9 @@ impl Facts {
     ///
     /// The input of unauthenticated calls about unknown accounts is omitted: an unknown
     /// user name may be a password that was typed into the wrong field.
-    fn audit(self, trail: &Trail) -> Audit {
-        let actor = trail.actor();
-        let account = trail.account();
+    fn audit(self, recorder: &CallRecorder) -> Audit {
+        let actor = recorder.actor();
+        let account = recorder.account();
         let is_attributable = actor != ActorId::Anonymous || account.is_some();
         let session_id = match actor {
             ActorId::User { session_id, .. } => Some(session_id),
@@ -168,10 +166,11 @@ impl Facts {
 }
 
 /// Records the account that the result of the operation names, if any.
-fn note_account(answer: &Value, context: &Context) {
-    let id = answer.get("user_id").or(answer.get("sub"));
-    let id = id.and_then(Value::as_str);
+fn note_account(output: &JsonText, call: &Call) {
+    let output = output.node();
+    let id = output.get("user_id").or(output.get("sub"));
+    let id = id.and_then(Node::as_str);
     if let Some(Ok(id)) = id.map(|id| Id::try_from(id.to_owned())) {
-        context.trail.concerns(id);
+        call.record_account(id);
     }
 }

@@ -6,17 +6,17 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 #[cfg(test)]
 use schemars::{JsonSchema, Schema};
-use serde_json::Value;
 #[cfg(test)]
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::call;
 #[cfg(test)]
 use super::input;
 use super::operation::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::context::Context;
+use crate::domain::call::Call;
 use crate::error::Result;
+use crate::json::{JsonText, Node};
 
 /// An operation as an entry of [`TABLE`](crate::operations::TABLE).
 pub struct Definition {
@@ -32,7 +32,7 @@ pub struct Definition {
     /// [`Operation::REQUIRES`]
     pub requires: Requirement,
     /// Parses an input and runs the operation on it.
-    pub invoke: fn(Value, &Context) -> Result<Value>,
+    pub invoke: fn(Node, &Call) -> Result<JsonText>,
 }
 
 #[cfg(test)]

@@ -1,57 +1,57 @@
 //! Parses JSON into the input of an operation, or lists the problems of its fields.
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::schemas;
 use crate::domain::access::actor::Requirement;
-use crate::domain::context::{Caller, Principal};
+use crate::domain::caller::{Caller, Principal};
 use crate::error::{AuthError, FieldError, Result};
-use crate::json::{self, Mismatch};
+use crate::json::{self, Fields, Mismatch, Node};
 use crate::types::secret::Secret;
 
 /// Maximum number of problems reported for one input.
 const MAX_PROBLEMS: usize = 20;
 
 /// Returns the input, or -32000 with every field that is missing, unknown or malformed.
-pub fn parse<T: DeserializeOwned>(operation: &str, input: Value) -> Result<T> {
+pub fn parse<T: DeserializeOwned>(operation: &str, input: Node) -> Result<T> {
     read(input, || schemas::shape(operation)).map_err(AuthError::invalid)
 }
 
 /// Returns a value of the type with this schema, or the problem of each field.
 pub fn read<T: DeserializeOwned>(
-    input: Value,
+    input: Node,
     schema: impl FnOnce() -> Value,
 ) -> std::result::Result<T, Vec<FieldError>> {
-    let Ok(fields) = json::into_fields(input) else {
+    let Some(fields) = input.into_fields() else {
         return Err(vec![whole("expected an object")]);
     };
-    let mut input = Value::Object(fields);
+    let mut input = Node::Object(fields);
     // The common case first: the schema is expensive to read, and only needed for invalid
     // input.
-    if let Ok(read) = json::from_value(&input) {
+    if let Ok(read) = json::from_node(&input) {
         return Ok(read);
     }
     let schema = schema();
     drop_nulls(&mut input, &schema);
-    json::from_value(&input).map_err(|first| {
-        let again = |input: &Value| json::from_value::<T>(input).err();
+    json::from_node(&input).map_err(|first| {
+        let again = |input: &Node| json::from_node::<T>(input).err();
         problems(input, &schema, &first, &again)
     })
 }
 
 /// Removes optional fields that are null, because many callers send every field they
 /// know. Null in required or unknown fields stays and is reported.
-fn drop_nulls(input: &mut Value, schema: &Value) {
+fn drop_nulls(input: &mut Node, schema: &Value) {
     match input {
-        Value::Object(fields) => {
+        Node::Object(fields) => {
             let optional = optional_fields(schema);
-            fields.retain(|name, value| !(value.is_null() && optional.contains(&name.as_str())));
-            for (name, value) in fields {
+            fields.retain(|name, value| !(value.is_null() && optional.contains(&name)));
+            for (name, value) in fields.iter_mut() {
                 drop_nulls(value, &schema["properties"][name]);
             }
         }
-        Value::Array(items) => {
+        Node::List(items) => {
             for item in items {
                 drop_nulls(item, &schema["items"]);
             }
@@ -78,24 +78,25 @@ pub const CALLER: &str = "access_token";
 /// Removes the caller's access token from the input, and returns the caller it names.
 pub fn take_caller(
     requires: Requirement,
-    input: &mut Value,
+    input: &mut Node,
     caller: &Caller,
 ) -> Result<Option<Caller>> {
     if requires == Requirement::Nothing {
         return Ok(None);
     }
-    match input
-        .as_object_mut()
-        .and_then(|fields| fields.remove(CALLER))
-    {
+    let token = match input {
+        Node::Object(fields) => fields.remove(CALLER),
+        _ => None,
+    };
+    match token {
         None => Ok(None),
-        Some(Value::String(token)) => Ok(Some(Caller {
-            principal: Principal::AccessToken(Secret::new(token)),
+        Some(Node::Text(token)) => Ok(Some(Caller {
+            principal: Principal::AccessToken(Secret::new(token.into_owned())),
             source: caller.source.clone(),
         })),
         // A caller that looked for its token in the wrong place and sends null must not
         // become the operator.
-        Some(Value::Null) if !matches!(caller.principal, Principal::Operator) => Ok(None),
+        Some(Node::Null) if !matches!(caller.principal, Principal::Operator) => Ok(None),
         Some(_) => Err(AuthError::invalid(vec![FieldError::new(
             CALLER,
             "expected a string",
@@ -118,12 +119,12 @@ pub fn not_one_of(first: &str, second: &str) -> AuthError {
 
 #[inline(never)]
 fn problems(
-    input: Value,
+    input: Node,
     schema: &Value,
     first: &Mismatch,
-    again: &dyn Fn(&Value) -> Option<Mismatch>,
+    again: &dyn Fn(&Node) -> Option<Mismatch>,
 ) -> Vec<FieldError> {
-    let Value::Object(mut fields) = input else {
+    let Node::Object(mut fields) = input else {
         return vec![whole("expected an object")];
     };
     let mut problems = missing(&fields, schema);
@@ -143,24 +144,21 @@ fn whole(problem: &str) -> FieldError {
     }
 }
 
-fn missing(fields: &Map<String, Value>, schema: &Value) -> Vec<FieldError> {
+fn missing(fields: &Fields, schema: &Value) -> Vec<FieldError> {
     let required = required_fields(schema).into_iter();
     required
-        .filter(|name| !fields.contains_key(*name))
+        .filter(|name| !fields.contains(name))
         .map(|name| FieldError::new(name, "is missing"))
         .collect()
 }
 
-fn take_unknown(fields: &mut Map<String, Value>, schema: &Value) -> Vec<FieldError> {
-    let known: Vec<&String> = schema["properties"]
-        .as_object()
-        .map(|properties| properties.keys().collect())
-        .unwrap_or_default();
+fn take_unknown(fields: &mut Fields, schema: &Value) -> Vec<FieldError> {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let known: Vec<&str> = properties.map(|(name, _)| name.as_str()).collect();
     let mut problems = Vec::new();
     fields.retain(|name, _| {
         let is_known = known.contains(&name);
         if !is_known && problems.len() < MAX_PROBLEMS {
-            let known: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
             let problem = match known.is_empty() {
                 true => "is not known; there are no fields".to_owned(),
                 false => format!("is not known; the fields are: {}", known.join(", ")),
@@ -175,18 +173,18 @@ fn take_unknown(fields: &mut Map<String, Value>, schema: &Value) -> Vec<FieldErr
 /// Parsing stops at the first malformed field, so this removes that field and parses
 /// again.
 fn take_malformed(
-    mut fields: Map<String, Value>,
-    again: &dyn Fn(&Value) -> Option<Mismatch>,
+    mut fields: Fields,
+    again: &dyn Fn(&Node) -> Option<Mismatch>,
 ) -> Vec<FieldError> {
     let mut problems = Vec::new();
     loop {
-        let input = Value::Object(fields);
+        let input = Node::Object(fields);
         let Some(mismatch) = again(&input) else {
             return problems;
         };
         let field = mismatch.path.split_once(['.', '[']);
         let field = field.map_or(mismatch.path.as_str(), |(field, _)| field);
-        let Value::Object(rest) = input else {
+        let Node::Object(rest) = input else {
             return problems;
         };
         fields = rest;

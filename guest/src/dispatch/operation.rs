@@ -1,13 +1,13 @@
 //! The trait that every operation implements.
 
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::error::Result;
+use crate::json::WriteJson;
 
 /// An operation. The implementing type is its input.
 pub trait Operation: DeserializeOwned + JsonSchema {
@@ -20,10 +20,10 @@ pub trait Operation: DeserializeOwned + JsonSchema {
     /// The requirement on the caller.
     const REQUIRES: Requirement;
     /// The output.
-    type Output: Serialize + JsonSchema;
+    type Output: WriteJson + JsonSchema;
 
     /// Runs the operation.
-    fn run(self, context: &ActorContext) -> Result<Self::Output>;
+    fn run(self, call: &ActorCall) -> Result<Self::Output>;
 }
 
 /// The effect of an operation, from which the hints of its MCP tool are derived. An

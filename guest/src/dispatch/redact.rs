@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::json;
+use crate::json::{self, Fields, Node};
 use crate::unicode::printable::is_deceptive;
 
 /// Replacement for a secret.
@@ -18,7 +18,7 @@ const MAX_ITEMS: usize = 20;
 const MAX_BYTES: usize = 2048;
 
 /// Returns the part of an input with this schema that may be shown, as a JSON object.
-pub fn of(input: &Value, schema: &Value) -> Option<String> {
+pub fn of(input: &Node, schema: &Value) -> Option<String> {
     let mut left = MAX_BYTES;
     let shown = value(input, schema, &mut left)?;
     shown.is_object().then(|| json::text(&shown))
@@ -31,7 +31,7 @@ pub fn is_secret(schema: &Value) -> bool {
         || alternatives(schema).any(is_secret)
 }
 
-fn value(given: &Value, schema: &Value, left: &mut usize) -> Option<Value> {
+fn value(given: &Node, schema: &Value, left: &mut usize) -> Option<Value> {
     if given.is_null() {
         return None;
     }
@@ -39,19 +39,19 @@ fn value(given: &Value, schema: &Value, left: &mut usize) -> Option<Value> {
         return take(SECRET.len(), left).then(|| SECRET.into());
     }
     let shown = match given {
-        Value::Object(fields) => object(fields, schema, left),
-        Value::Array(items) => list(items, schema, left),
-        Value::String(given) if allows(schema, "string") => text(given, left),
-        Value::Bool(_) if allows(schema, "boolean") => Some(given.clone()),
-        Value::Number(_) if allows(schema, "integer") || allows(schema, "number") => {
-            Some(given.clone())
+        Node::Object(fields) => object(fields, schema, left),
+        Node::List(items) => list(items, schema, left),
+        Node::Text(given) if allows(schema, "string") => text(given, left),
+        Node::Bool(given) if allows(schema, "boolean") => Some(Value::Bool(*given)),
+        Node::Number(number) if allows(schema, "integer") || allows(schema, "number") => {
+            Some(Value::Number(number.clone()))
         }
         _ => None,
     };
     shown.or_else(|| alternatives(schema).find_map(|schema| value(given, schema, left)))
 }
 
-fn object(fields: &Map<String, Value>, schema: &Value, left: &mut usize) -> Option<Value> {
+fn object(fields: &Fields, schema: &Value, left: &mut usize) -> Option<Value> {
     let declared = schema["properties"].as_object();
     let declared = match (declared, allows(schema, "object")) {
         (Some(declared), _) => declared,
@@ -73,7 +73,7 @@ fn object(fields: &Map<String, Value>, schema: &Value, left: &mut usize) -> Opti
     Some(Value::Object(shown))
 }
 
-fn list(items: &[Value], schema: &Value, left: &mut usize) -> Option<Value> {
+fn list(items: &[Node], schema: &Value, left: &mut usize) -> Option<Value> {
     let schema = schema.get("items")?;
     let shown = items.iter().take(MAX_ITEMS);
     Some(shown.filter_map(|item| value(item, schema, left)).collect())
@@ -127,6 +127,10 @@ mod tests {
     use super::*;
     use crate::dispatch::schemas;
     use crate::operations::TABLE;
+
+    fn of(input: &Value, schema: &Value) -> Option<String> {
+        super::of(&input.into(), schema)
+    }
 
     /// The string fields that are not secret. Adding a field here is the decision that
     /// the audit log may show it; secret fields have the format `password` instead.

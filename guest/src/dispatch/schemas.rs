@@ -108,7 +108,8 @@ fn read(schemas: &str) -> Schemas {
     reason = "the build script wrote the line from a parsed value"
 )]
 fn parse(line: &str) -> Value {
-    json::parse(line.as_bytes()).expect("the build script writes JSON")
+    let parsed = json::parse(line.as_bytes());
+    parsed.expect("the build script writes JSON").into()
 }
 
 fn mark_secrets(schema: &mut Value, shape: &Value) {

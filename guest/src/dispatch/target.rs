@@ -1,7 +1,7 @@
 //! Selects the account that an operation is about, by its id or its user name.
 
 use super::input;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::Head;
@@ -52,16 +52,16 @@ impl Target {
     ///
     /// Fails with -32000 if it is the actor's own account, and with -32002 if it has
     /// permissions that the actor lacks.
-    pub fn read_governed(&self, context: &ActorContext) -> Result<Governed> {
-        let (account, head) = self.read(&context.ports)?;
-        if context.actor().user_id() == Some(account.value.user_id) {
+    pub fn read_governed(&self, call: &ActorCall) -> Result<Governed> {
+        let (account, head) = self.read(&call.ports)?;
+        if call.actor().user_id() == Some(account.value.user_id) {
             return Err(AuthError::new(
                 ErrorKind::Application,
                 "You cannot do this to your own account",
             )
             .detail("action", "ask another administrator, or the operator"));
         }
-        authority::require_governed(&account.value, context)?;
+        authority::require_governed(&account.value, call)?;
         Ok(Governed { account, head })
     }
 

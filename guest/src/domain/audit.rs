@@ -12,7 +12,8 @@ pub mod verify;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::context::{self, Context};
+use super::call::{self, Call};
+use super::env::Env;
 use crate::error::Result;
 use crate::json;
 use crate::ports::{Expect, Ports};
@@ -73,7 +74,7 @@ pub struct Event<'a> {
     pub operation: &'a str,
     /// `success`, or the reason for the refusal.
     pub outcome: &'a str,
-    /// The actor, if the operation knows it better than its context.
+    /// The actor, if the operation knows it better than its call.
     pub actor: Option<Id>,
     /// Further useful details; never a secret.
     pub details: Map<String, Value>,
@@ -207,9 +208,9 @@ impl Chain {
 
     /// Adds the record of an event to the batch, on the condition that nothing else has
     /// happened to the account since the head was read.
-    pub fn append(&self, event: Event, batch: &mut Batch, context: &Context) -> Result<()> {
+    pub fn append(&self, event: Event, batch: &mut Batch, call: &Call) -> Result<()> {
         if self.is_of_account() {
-            context.trail.concerns(self.account);
+            call.record_account(self.account);
         }
         let (seq, previous, expect) = match &self.head {
             None => (1, String::new(), Expect::Absent),
@@ -221,20 +222,20 @@ impl Chain {
         };
         let mut record = AuditRecord {
             seq,
-            at: context.now(),
+            at: call.now(),
             account: self.account,
             operation: event.operation.to_owned(),
             outcome: event.outcome.to_owned(),
             actor: match event.actor {
                 Some(user_id) => user_id.to_string(),
-                None => context.actor_id().name(),
+                None => call.actor_id().name(),
             },
-            source: context.caller.source.as_str().to_owned(),
+            source: call.caller.source.as_str().to_owned(),
             details: event.details,
             previous,
             seal: String::new(),
         };
-        record.seal = seal(&record, context)?;
+        record.seal = seal(&record, call)?;
         let head = Head {
             seq,
             seal: record.seal.clone(),
@@ -274,13 +275,13 @@ impl AuditSubject {
 pub fn count_refusal<'a>(
     event: Event<'a>,
     subject: AuditSubject,
-    context: &Context,
+    call: &Call,
 ) -> Result<Option<Event<'a>>> {
     if let AuditSubject::Account(user_id) = subject {
-        context.trail.concerns(user_id);
+        call.record_account(user_id);
     }
     let counter = format!("refusals/{}/{}", subject.id(), event.operation);
-    let store = context.ports.store;
+    let store = call.ports.store;
     let refused = store.add(&counter, 1, Some(REFUSALS_WINDOW_MS))?;
     Ok(match refused {
         ..REFUSALS_IN_FULL => Some(event),
@@ -297,33 +298,33 @@ fn is_power_of_ten(number: i64) -> bool {
 /// Records a refusal in the chain of the account. For an unknown account the work is the
 /// same, and the chain is kept for a day. Frequent refusals within an hour are not all
 /// recorded.
-pub fn record_refusal(event: Event, subject: AuditSubject, context: &Context) -> Result<()> {
-    let Some(event) = count_refusal(event, subject, context)? else {
+pub fn record_refusal(event: Event, subject: AuditSubject, call: &Call) -> Result<()> {
+    let Some(event) = count_refusal(event, subject, call)? else {
         return Ok(());
     };
     let id = subject.id();
-    context::retry_on_conflict(context, |context| {
-        let head = record::read(Chain::head_key(id), &context.ports)?;
+    call::retry_on_conflict(call, |call| {
+        let head = record::read(Chain::head_key(id), &call.ports)?;
         let chain = match subject {
             AuditSubject::Account(user_id) => Chain::at(user_id, head),
             AuditSubject::Unknown(unknown) => Chain::of_unknown(unknown, head),
         };
         let mut batch = Batch::new();
-        chain.append(event.clone(), &mut batch, context)?;
-        Ok(context.commit(batch)?.then(()))
+        chain.append(event.clone(), &mut batch, call)?;
+        Ok(call.commit(batch)?.then(()))
     })
 }
 
 /// Returns the seal that a record should have, regardless of the seal that it carries.
-pub(super) fn seal_of(record: &AuditRecord, context: &Context) -> Result<String> {
+pub(super) fn seal_of(record: &AuditRecord, env: &Env) -> Result<String> {
     let unsealed = AuditRecord {
         seal: String::new(),
         ..record.clone()
     };
-    seal(&unsealed, context)
+    seal(&unsealed, env)
 }
 
-fn seal(record: &AuditRecord, context: &Context) -> Result<String> {
-    let seal = mac::of("audit-chain", &json::to_vec(record), &context.ports)?;
+fn seal(record: &AuditRecord, env: &Env) -> Result<String> {
+    let seal = mac::of("audit-chain", &json::to_vec(record), &env.ports)?;
     Ok(mac::to_hex(&seal))
 }

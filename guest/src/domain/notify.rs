@@ -2,8 +2,8 @@
 
 use super::accounts::account::Account;
 use super::accounts::email::Email;
-use super::context::Context;
 use super::credentials::email_code::{Code, Slot};
+use super::env::Env;
 use crate::json;
 use crate::ports::{Message, MessageKind, Ports, Severity, Unavailable};
 use crate::storage::batch::Batch;
@@ -14,7 +14,7 @@ pub fn send_code(
     account: &Account,
     to: &Email,
     (code, slot): (&Code, &Slot),
-    context: &Context,
+    env: &Env,
 ) -> Result<(), Unavailable> {
     if !to.is_deliverable() {
         return Err(Unavailable::for_good(
@@ -22,7 +22,7 @@ pub fn send_code(
         ));
     }
     let code = Some((code.to_secret(), slot.expires_at));
-    deliver(message(kind, account, to, code), &context.ports)
+    deliver(message(kind, account, to, code), &env.ports)
 }
 
 /// Adds a notice to the batch that tells the owner about the change, regardless of who

@@ -26,7 +26,8 @@ use std::time::Duration;
 use super::accounts::account::Account;
 use super::actor_id::ActorId;
 use super::audit::UnknownAccount;
-use super::context::Context;
+use super::call::Call;
+use super::env::Env;
 use crate::error::{AuthError, Result};
 use crate::ports::{Entry, Expect, Ports};
 use crate::storage::batch::Batch;
@@ -86,17 +87,17 @@ impl Attempt {
     ///
     /// Fails with -32003 if there were too many attempts. Nothing is counted: a rejected
     /// attempt leaves no trace.
-    pub fn admit(authenticator: Authenticator, context: &Context) -> Result<Attempt> {
-        let limits = &context.settings.throttling;
-        let keys = AttemptKeys::new(authenticator, context)?;
+    pub fn admit(authenticator: Authenticator, call: &Call) -> Result<Attempt> {
+        let limits = &call.settings.throttling;
+        let keys = AttemptKeys::new(authenticator, call)?;
         let wanted = [
-            source_key(context)?,
+            source_key(call)?,
             keys.known_source.clone(),
             keys.of_unknown_sources.clone(),
             keys.of_known_source.clone(),
             keys.window.clone(),
         ];
-        let mut entries = context.ports.store.get(&wanted)?.into_iter();
+        let mut entries = call.ports.store.get(&wanted)?.into_iter();
         let mut next = || entries.next().flatten();
         let failures = count(next().as_ref());
         let is_known = next().is_some();
@@ -104,13 +105,13 @@ impl Attempt {
         let of_known_source = count(next().as_ref());
         let in_window = count(next().as_ref());
         if failures >= limits.failures_per_source {
-            return Err(too_many(context));
+            return Err(too_many(call));
         }
         if !is_known && of_unknown_sources >= limits.consecutive_attempts {
             return Err(authenticator.locked());
         }
         if in_window >= limits.attempts_per_source {
-            return Err(too_many(context));
+            return Err(too_many(call));
         }
         if is_known && of_known_source >= limits.consecutive_attempts {
             return Err(authenticator.locked());
@@ -125,16 +126,16 @@ impl Attempt {
     /// Counts the attempt.
     ///
     /// Fails with -32003 if concurrent attempts have exceeded the limit.
-    pub fn count(self, context: &Context) -> Result<Counted> {
+    pub fn count(self, env: &Env) -> Result<Counted> {
         let Attempt {
             authenticator,
             keys,
             is_known,
         } = self;
-        let limits = &context.settings.throttling;
-        let store = context.ports.store;
-        if store.add(&keys.window, 1, window(context))? > limits.attempts_per_source {
-            return Err(too_many(context));
+        let limits = &env.settings.throttling;
+        let store = env.ports.store;
+        if store.add(&keys.window, 1, window(env))? > limits.attempts_per_source {
+            return Err(too_many(env));
         }
         if authenticator.can_be_guessed() {
             let consecutive = match is_known {
@@ -145,7 +146,7 @@ impl Attempt {
                 Ok(tried) => tried,
                 Err(error) => {
                     // If this fails too, the attempt stays counted.
-                    let _ = give_back(&keys.window, window(context), context);
+                    let _ = give_back(&keys.window, window(env), env);
                     return Err(error.into());
                 }
             };
@@ -234,9 +235,9 @@ struct AttemptKeys {
 }
 
 impl AttemptKeys {
-    fn new(authenticator: Authenticator, context: &Context) -> Result<AttemptKeys> {
-        let secret = secret_name(authenticator, &context.ports)?;
-        let source = name(&[context.caller.source.as_str()], &context.ports)?;
+    fn new(authenticator: Authenticator, call: &Call) -> Result<AttemptKeys> {
+        let secret = secret_name(authenticator, &call.ports)?;
+        let source = name(&[call.caller.source.as_str()], &call.ports)?;
         Ok(AttemptKeys {
             window: format!("{}{source}", window_prefix(&secret)),
             of_known_source: format!("{}{source}", known_source_prefix(&secret)),
@@ -251,20 +252,16 @@ impl AttemptKeys {
 }
 
 /// Makes the caller's source known, in the batch of the change that creates the secret.
-pub fn know_source(
-    authenticator: Authenticator,
-    batch: &mut Batch,
-    context: &Context,
-) -> Result<()> {
-    AttemptKeys::new(authenticator, context)?.know_source(batch);
+pub fn know_source(authenticator: Authenticator, batch: &mut Batch, call: &Call) -> Result<()> {
+    AttemptKeys::new(authenticator, call)?.know_source(batch);
     Ok(())
 }
 
 /// Reports whether attempts from unknown sources are locked out.
-pub fn is_locked(authenticator: Authenticator, context: &Context) -> Result<bool> {
-    let key = unknown_sources_key(&secret_name(authenticator, &context.ports)?);
-    let counter = context.ports.store.get(&[key])?.pop().flatten();
-    Ok(count(counter.as_ref()) >= context.settings.throttling.consecutive_attempts)
+pub fn is_locked(authenticator: Authenticator, env: &Env) -> Result<bool> {
+    let key = unknown_sources_key(&secret_name(authenticator, &env.ports)?);
+    let counter = env.ports.store.get(&[key])?.pop().flatten();
+    Ok(count(counter.as_ref()) >= env.settings.throttling.consecutive_attempts)
 }
 
 /// Resets the counters of this secret for all sources, in a batch. If there are very many
@@ -287,45 +284,45 @@ fn delete_page(prefix: &str, batch: &mut Batch, ports: &Ports) -> Result<()> {
 /// the pair of name and source and for the source.
 ///
 /// Fails with -32003 if it is one too many.
-pub fn count_reset(whose: &str, context: &Context) -> Result<()> {
-    check_source(context)?;
-    let key = counter_key(&["reset", whose, context.caller.source.as_str()], context)?;
-    let tried = context.ports.store.add(&key, 1, window(context))?;
-    if tried > context.settings.throttling.attempts_per_source {
-        return Err(too_many(context));
+pub fn count_reset(whose: &str, call: &Call) -> Result<()> {
+    check_source(call)?;
+    let key = counter_key(&["reset", whose, call.caller.source.as_str()], call)?;
+    let tried = call.ports.store.add(&key, 1, window(call))?;
+    if tried > call.settings.throttling.attempts_per_source {
+        return Err(too_many(call));
     }
-    count_failure(context)
+    count_failure(call)
 }
 
 /// Counts a code for the target that `parts` name. Returns `false` if it is one too many
 /// and must not be sent: no caller may flood a mailbox whose address it knows, and
 /// requests by one source must not soon prevent the owner from getting a code.
-pub fn may_send_code(parts: &[&str], context: &Context) -> Result<bool> {
-    let from_here = [parts, &[context.caller.source.as_str()]].concat();
+pub fn may_send_code(parts: &[&str], call: &Call) -> Result<bool> {
+    let from_here = [parts, &[call.caller.source.as_str()]].concat();
     let hour = ttl(CODES_WINDOW);
-    let store = context.ports.store;
-    let here = store.add(&counter_key(&from_here, context)?, 1, hour)? <= MAX_CODES_PER_SOURCE;
+    let store = call.ports.store;
+    let here = store.add(&counter_key(&from_here, call)?, 1, hour)? <= MAX_CODES_PER_SOURCE;
     // The work is the same in either case, but a code that is not sent does not count for
     // other sources.
     let delta = i64::from(here);
-    let anywhere = store.add(&counter_key(parts, context)?, delta, hour)? <= MAX_CODES;
+    let anywhere = store.add(&counter_key(parts, call)?, delta, hour)? <= MAX_CODES;
     Ok(here && anywhere)
 }
 
 /// Takes back the count of a code that was certainly not sent.
-pub fn give_code_back(parts: &[&str], context: &Context) -> Result<()> {
-    let from_here = [parts, &[context.caller.source.as_str()]].concat();
+pub fn give_code_back(parts: &[&str], call: &Call) -> Result<()> {
+    let from_here = [parts, &[call.caller.source.as_str()]].concat();
     let hour = ttl(CODES_WINDOW);
     for parts in [from_here.as_slice(), parts] {
-        give_back(&counter_key(parts, context)?, hour, context)?;
+        give_back(&counter_key(parts, call)?, hour, call)?;
     }
     Ok(())
 }
 
 /// Decrements a counter. A counter that has expired in the meantime is not left below
 /// zero, which would allow one attempt more than the limit.
-fn give_back(counter: &str, ttl_ms: Option<u64>, context: &Context) -> Result<()> {
-    let store = context.ports.store;
+fn give_back(counter: &str, ttl_ms: Option<u64>, env: &Env) -> Result<()> {
+    let store = env.ports.store;
     if store.add(counter, -1, ttl_ms)? < 0 {
         store.add(counter, 1, ttl_ms)?;
     }
@@ -333,28 +330,28 @@ fn give_back(counter: &str, ttl_ms: Option<u64>, context: &Context) -> Result<()
 }
 
 /// Fails with -32003 if there were too many failures from the caller's source.
-pub fn check_source(context: &Context) -> Result<()> {
-    let key = source_key(context)?;
-    let counter = context.ports.store.get(&[key])?.pop().flatten();
-    if count(counter.as_ref()) >= context.settings.throttling.failures_per_source {
-        return Err(too_many(context));
+pub fn check_source(call: &Call) -> Result<()> {
+    let key = source_key(call)?;
+    let counter = call.ports.store.get(&[key])?.pop().flatten();
+    if count(counter.as_ref()) >= call.settings.throttling.failures_per_source {
+        return Err(too_many(call));
     }
     Ok(())
 }
 
 /// Fails with -32003 if there were too many failures, or registrations, from the caller's
 /// source. As with attempts, the binding check is [`count_registration`].
-pub fn admit_registration(context: &Context) -> Result<()> {
-    let limits = &context.settings.throttling;
-    let keys = [source_key(context)?, registrations_key(context)?];
-    let mut entries = context.ports.store.get(&keys)?;
+pub fn admit_registration(call: &Call) -> Result<()> {
+    let limits = &call.settings.throttling;
+    let keys = [source_key(call)?, registrations_key(call)?];
+    let mut entries = call.ports.store.get(&keys)?;
     let registered = count(entries.pop().flatten().as_ref());
     let failed = count(entries.pop().flatten().as_ref());
-    let has_rate = has_registration_rate(context);
+    let has_rate = has_registration_rate(call);
     if failed >= limits.failures_per_source
         || has_rate && registered >= limits.registrations_per_source
     {
-        return Err(too_many(context));
+        return Err(too_many(call));
     }
     Ok(())
 }
@@ -362,32 +359,32 @@ pub fn admit_registration(context: &Context) -> Result<()> {
 /// Counts a registration whose hash has been computed, before the account is created.
 ///
 /// Fails with -32003 if it is one too many.
-pub fn count_registration(context: &Context) -> Result<()> {
-    if !has_registration_rate(context) {
+pub fn count_registration(call: &Call) -> Result<()> {
+    if !has_registration_rate(call) {
         return Ok(());
     }
-    let key = registrations_key(context)?;
-    let registered = context.ports.store.add(&key, 1, window(context))?;
-    if registered > context.settings.throttling.registrations_per_source {
-        return Err(too_many(context));
+    let key = registrations_key(call)?;
+    let registered = call.ports.store.add(&key, 1, window(call))?;
+    if registered > call.settings.throttling.registrations_per_source {
+        return Err(too_many(call));
     }
     Ok(())
 }
 
 /// The operator may register any number of accounts.
-fn has_registration_rate(context: &Context) -> bool {
-    context.actor_id() != ActorId::Operator
+fn has_registration_rate(call: &Call) -> bool {
+    call.actor_id() != ActorId::Operator
 }
 
 /// Counts a failure of the caller's source.
 ///
 /// Fails with -32003 if it was one too many: then the caller does not even learn that the
 /// attempt failed.
-pub fn count_failure(context: &Context) -> Result<()> {
-    let key = source_key(context)?;
-    let failed = context.ports.store.add(&key, 1, window(context))?;
-    if failed > context.settings.throttling.failures_per_source {
-        return Err(too_many(context));
+pub fn count_failure(call: &Call) -> Result<()> {
+    let key = source_key(call)?;
+    let failed = call.ports.store.add(&key, 1, window(call))?;
+    if failed > call.settings.throttling.failures_per_source {
+        return Err(too_many(call));
     }
     Ok(())
 }
@@ -420,25 +417,25 @@ fn known_source_prefix(secret: &str) -> String {
     format!("throttle/known/{secret}/")
 }
 
-fn source_key(context: &Context) -> Result<String> {
-    counter_key(&[context.caller.source.as_str()], context)
+fn source_key(call: &Call) -> Result<String> {
+    counter_key(&[call.caller.source.as_str()], call)
 }
 
-fn registrations_key(context: &Context) -> Result<String> {
-    counter_key(&["registrations", context.caller.source.as_str()], context)
+fn registrations_key(call: &Call) -> Result<String> {
+    counter_key(&["registrations", call.caller.source.as_str()], call)
 }
 
-fn counter_key(parts: &[&str], context: &Context) -> Result<String> {
-    Ok(format!("throttle/{}", name(parts, &context.ports)?))
+fn counter_key(parts: &[&str], env: &Env) -> Result<String> {
+    Ok(format!("throttle/{}", name(parts, &env.ports)?))
 }
 
-fn window(context: &Context) -> Option<u64> {
-    ttl(context.settings.throttling.window)
+fn window(env: &Env) -> Option<u64> {
+    ttl(env.settings.throttling.window)
 }
 
 /// Returns the error for a limit that lasts until the end of the window.
-fn too_many(context: &Context) -> AuthError {
-    AuthError::too_many(context.settings.throttling.window)
+fn too_many(env: &Env) -> AuthError {
+    AuthError::too_many(env.settings.throttling.window)
 }
 
 fn ttl(duration: Duration) -> Option<u64> {

@@ -83,7 +83,7 @@ impl<'de> Deserializer<'de> for Input<'de> {
             return Err(self.is_not("an object"));
         };
         visitor.visit_map(Fields {
-            fields: fields.iter(),
+            fields: fields.as_slice().iter(),
             value: None,
         })
     }
@@ -151,7 +151,9 @@ impl<'de> Deserializer<'de> for Input<'de> {
                 name: variant,
                 content: None,
             }),
-            Node::Object(fields) if fields.len() == 1 => visitor.visit_enum(only(fields)?),
+            Node::Object(fields) if fields.as_slice().len() == 1 => {
+                visitor.visit_enum(only(fields.as_slice())?)
+            }
             _ => Err(self.is_not("a string")),
         }
     }

@@ -3,23 +3,133 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Number, Value};
 
 /// Any JSON in which no object has two fields of one name.
+#[derive(Clone, Default)]
 pub enum Node<'a> {
+    /// `null`.
+    #[default]
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// A number.
     Number(Number),
+    /// A string.
     Text(Cow<'a, str>),
+    /// An array.
     List(Vec<Node<'a>>),
-    /// In the order of the names.
-    Object(Vec<(Name<'a>, Node<'a>)>),
+    /// An object.
+    Object(Fields<'a>),
 }
+
+/// The fields of an object, in the order of their names, which all differ.
+#[derive(Clone, Default)]
+pub struct Fields<'a>(Vec<(Name<'a>, Node<'a>)>);
 
 /// The name of a field.
 pub type Name<'a> = Cow<'a, str>;
+
+impl<'a> Node<'a> {
+    /// Returns the text of a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Node::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns the fields of an object.
+    pub fn as_fields(&self) -> Option<&Fields<'a>> {
+        match self {
+            Node::Object(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    /// Returns the field of an object with this name.
+    pub fn get(&self, name: &str) -> Option<&Node<'a>> {
+        self.as_fields()?.get(name)
+    }
+
+    /// Reports whether it is `null`.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Node::Null)
+    }
+
+    /// Reports whether it is an object, in the notation of any language, as
+    /// [`Node::into_fields`] has it.
+    pub fn has_fields(&self) -> bool {
+        match self {
+            Node::Null | Node::Object(_) => true,
+            Node::List(items) => items.is_empty(),
+            Node::Bool(_) | Node::Number(_) | Node::Text(_) => false,
+        }
+    }
+
+    /// Returns the fields of an object that a sender may omit, or `None` if it is not one.
+    /// `null` and `[]` are objects without fields: languages that have one type for arrays
+    /// and maps write an empty map as `[]`.
+    pub fn into_fields(self) -> Option<Fields<'a>> {
+        if !self.has_fields() {
+            return None;
+        }
+        match self {
+            Node::Object(fields) => Some(fields),
+            _ => Some(Fields::default()),
+        }
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// An object without fields.
+    pub const NONE: &'static Fields<'static> = &Fields(Vec::new());
+
+    /// Returns the value of a field.
+    pub fn get(&self, name: &str) -> Option<&Node<'a>> {
+        Some(&self.0[self.index(name)?].1)
+    }
+
+    /// Reports whether there is a field with this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.index(name).is_some()
+    }
+
+    /// Removes a field, and returns its value.
+    pub fn remove(&mut self, name: &str) -> Option<Node<'a>> {
+        let index = self.index(name)?;
+        Some(self.0.remove(index).1)
+    }
+
+    /// Keeps only the fields for which `keep` returns `true`.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &Node<'a>) -> bool) {
+        self.0.retain(|(name, value)| keep(name, value));
+    }
+
+    /// Returns the names and the values, in the order of the names.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Node<'a>)> {
+        self.0.iter_mut().map(|(name, value)| (&**name, value))
+    }
+
+    /// Returns the names and the values, in the order of the names.
+    pub fn as_slice(&self) -> &[(Name<'a>, Node<'a>)] {
+        &self.0
+    }
+
+    fn index(&self, name: &str) -> Option<usize> {
+        self.0
+            .binary_search_by(|(known, _)| (**known).cmp(name))
+            .ok()
+    }
+}
+
+impl<'a> From<&'a str> for Node<'a> {
+    fn from(text: &'a str) -> Node<'a> {
+        Node::Text(text.into())
+    }
+}
 
 impl<'a> From<&'a Value> for Node<'a> {
     fn from(value: &'a Value) -> Node<'a> {
@@ -29,15 +139,19 @@ impl<'a> From<&'a Value> for Node<'a> {
             Value::Number(number) => Node::Number(number.clone()),
             Value::String(text) => Node::Text(text.into()),
             Value::Array(items) => Node::List(items.iter().map(Node::from).collect()),
-            Value::Object(fields) => {
-                let fields = fields.iter();
-                Node::Object(
-                    fields
-                        .map(|(name, value)| (name.into(), value.into()))
-                        .collect(),
-                )
-            }
+            Value::Object(fields) => Node::Object(fields.into()),
         }
+    }
+}
+
+impl<'a> From<&'a serde_json::Map<String, Value>> for Fields<'a> {
+    fn from(fields: &'a serde_json::Map<String, Value>) -> Fields<'a> {
+        let fields = fields.iter();
+        let fields = fields.map(|(name, value)| (name.into(), value.into()));
+        let mut fields: Vec<(Name, Node)> = fields.collect();
+        // A build of `serde_json` may keep the order in which they were inserted.
+        fields.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Fields(fields)
     }
 }
 
@@ -51,10 +165,25 @@ impl From<Node<'_>> for Value {
             Node::List(items) => Value::Array(items.into_iter().map(Value::from).collect()),
             Node::Object(fields) => {
                 let mut object = serde_json::Map::new();
-                for (name, node) in fields {
+                for (name, node) in fields.0 {
                     object.insert(name.into_owned(), node.into());
                 }
                 Value::Object(object)
+            }
+        }
+    }
+}
+
+impl Serialize for Node<'_> {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Node::Null => output.serialize_unit(),
+            Node::Bool(given) => output.serialize_bool(*given),
+            Node::Number(number) => number.serialize(output),
+            Node::Text(text) => output.serialize_str(text),
+            Node::List(items) => output.collect_seq(items),
+            Node::Object(fields) => {
+                output.collect_map(fields.0.iter().map(|(name, value)| (name, value)))
             }
         }
     }
@@ -120,7 +249,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
         nodes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         match nodes.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             true => Err(A::Error::custom("a field is there twice")),
-            false => Ok(Node::Object(nodes)),
+            false => Ok(Node::Object(Fields(nodes))),
         }
     }
 }

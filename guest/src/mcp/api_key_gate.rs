@@ -3,17 +3,15 @@
 //! The key admits the program that calls. On whose behalf it calls is what the
 //! access token says, if it sends one too; without one it acts as itself.
 
-use std::rc::Rc;
-
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::credentials::{Credentials, Unclear};
 use super::error::RpcError;
 use super::{Request, Response, Transport, error, json_response, message, response};
 use crate::domain::access::actor;
-use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::env::Env;
 use crate::error::{AuthError, ErrorKind};
-use crate::json;
+use crate::json::{self, Node};
 use crate::ports::Ports;
 use crate::settings::Settings;
 use crate::types::secret::Secret;
@@ -36,7 +34,7 @@ pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(),
     if !settings.require_api_key {
         return Ok(());
     }
-    require_key(&credentials, request, settings, ports)
+    require_key(&credentials, settings, ports)
         .map_err(|error| refuse(request, &error, CHALLENGE, ports))
 }
 
@@ -45,8 +43,9 @@ pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(),
 pub fn credentials<'a>(request: &'a Request, ports: Ports) -> Result<Credentials<'a>, Response> {
     let invalid = |problem: &str, expected: &str| {
         let error = RpcError::invalid_request(problem).data(json!({"expected": expected}));
-        let body = response(id_of(&request.body), "error", error.to_object());
-        json_response(error.status, Vec::new(), &body)
+        let object = error.to_object();
+        let body = response(&id_of(&request.body), "error", &object);
+        json_response(error.status, Vec::new(), body)
     };
     Credentials::of(request).map_err(|unclear| match unclear {
         Unclear::TwoKeys => {
@@ -71,7 +70,6 @@ pub fn credentials<'a>(request: &'a Request, ports: Ports) -> Result<Credentials
 /// Fails with -32001 unless there is a good API key.
 fn require_key(
     credentials: &Credentials,
-    request: &Request,
     settings: &Settings,
     ports: Ports,
 ) -> Result<(), AuthError> {
@@ -79,20 +77,7 @@ fn require_key(
         return Err(refused());
     };
     let key = Secret::new(key.to_owned());
-    let caller = Caller {
-        principal: Principal::Anonymous,
-        source: Source::from_peer(request.peer.as_deref()),
-    };
-    let context = Context {
-        ports,
-        settings,
-        caller: &caller,
-        standing: None,
-        progress: None,
-        log_level: None,
-        trail: Rc::default(),
-    };
-    match actor::api_key(&key, &context)? {
+    match actor::api_key(&key, &Env { ports, settings })? {
         Some(_) => Ok(()),
         None => Err(refused()),
     }
@@ -104,8 +89,8 @@ fn refuse(request: &Request, error: &AuthError, challenge: &str, ports: Ports) -
         _ => error::headers(error),
     };
     let object = error.to_object(ports.clock.now());
-    let body = response(id_of(&request.body), "error", object);
-    json_response(error.kind.status(), headers, &body)
+    let body = response(&id_of(&request.body), "error", &object);
+    json_response(error.kind.status(), headers, body)
 }
 
 /// One text for every reason, so that none can be told from another.
@@ -117,13 +102,15 @@ fn refused() -> AuthError {
 }
 
 /// The id of a request; of anything else `null`.
-fn id_of(body: &[u8]) -> Value {
+fn id_of(body: &[u8]) -> Node<'_> {
     if message::has_too_many_values(body) {
-        return Value::Null;
+        return Node::Null;
     }
-    json::parse(body)
-        .ok()
-        .and_then(|mut message| message.get_mut("id").map(Value::take))
-        .filter(|id| id.is_string() || id.is_number())
-        .unwrap_or_default()
+    let Ok(Node::Object(mut message)) = json::parse(body) else {
+        return Node::Null;
+    };
+    match message.remove("id") {
+        Some(id @ (Node::Text(_) | Node::Number(_))) => id,
+        _ => Node::Null,
+    }
 }

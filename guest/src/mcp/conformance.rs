@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::era::Era;
 use super::error::RpcError;
 use super::methods::{prompts, resources, tools};
-use super::{Call, MethodResult};
+use super::{MethodRequest, MethodResult};
+use crate::json::Node;
 use crate::ports::LogLevel;
 
 /// A 1x1 image.
@@ -19,19 +20,19 @@ const PNG: &str =
 const WAV: &str = "UklGRiwAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQgAAACAgICAgICAgA==";
 
 /// The answer, if the request is for a fixture or for a list with fixtures in it.
-pub fn run(call: &Call) -> Option<MethodResult> {
-    match call.method {
-        "tools/list" => Some(with("tools", tool_list(), tools::list(call))),
-        "resources/list" => Some(with("resources", resource_list(), resources::list(call))),
+pub fn run(request: &MethodRequest) -> Option<MethodResult> {
+    match request.method {
+        "tools/list" => Some(with("tools", tool_list(), tools::list(request))),
+        "resources/list" => Some(with("resources", resource_list(), resources::list(request))),
         "resources/templates/list" => Some(with(
             "resourceTemplates",
             template_list(),
-            resources::templates(call),
+            resources::templates(request),
         )),
-        "prompts/list" => Some(with("prompts", prompt_list(), prompts::list(call))),
-        "tools/call" => call_tool(call),
-        "resources/read" => read_resource(call),
-        "prompts/get" => get_prompt(call),
+        "prompts/list" => Some(with("prompts", prompt_list(), prompts::list(request))),
+        "tools/call" => call_tool(request),
+        "resources/read" => read_resource(request),
+        "prompts/get" => get_prompt(request),
         _ => None,
     }
 }
@@ -108,14 +109,17 @@ fn tool_list() -> Value {
     Value::Array(tools)
 }
 
-fn call_tool(call: &Call) -> Option<MethodResult> {
-    let name = call.text("name").ok()?;
+fn call_tool(request: &MethodRequest) -> Option<MethodResult> {
+    let name = request.text("name").ok()?;
     if let Some(fixture) = name.strip_prefix("test_input_required_result_") {
-        return Some(input_required::call_tool(fixture, call));
+        return Some(input_required::call_tool(fixture, request));
     }
     Some(Ok(match name {
         "test_simple_text" | "json_schema_2020_12_tool" | "test_logging_tool" => {
-            call.context.log(LogLevel::Info, json!("the tool runs"));
+            request
+                .call
+                .reporter
+                .log(LogLevel::Info, json!("the tool runs"));
             content(json!([text("This is a simple text response for testing.")]))
         }
         "test_image_content" => content(json!([image()])),
@@ -142,7 +146,7 @@ fn call_tool(call: &Call) -> Option<MethodResult> {
         }
         "test_tool_with_progress" => {
             for done in [0, 50, 100] {
-                call.context.progress(done, 100, "on the way");
+                request.call.reporter.progress(done, 100, "on the way");
             }
             content(json!([text("All of it is done.")]))
         }
@@ -152,20 +156,20 @@ fn call_tool(call: &Call) -> Option<MethodResult> {
                 "Tool processing data",
                 "Tool execution completed",
             ] {
-                call.context.log(LogLevel::Info, json!(message));
+                request.call.reporter.log(LogLevel::Info, json!(message));
             }
             content(json!([text("All of it is logged.")]))
         }
-        "test_missing_capability" => return Some(needs_sampling(call)),
+        "test_missing_capability" => return Some(needs_sampling(request)),
         "test_streaming_elicitation" => {
-            return Some(input_required::call_tool("elicitation", call));
+            return Some(input_required::call_tool("elicitation", request));
         }
         _ => return None,
     }))
 }
 
-fn needs_sampling(call: &Call) -> MethodResult {
-    if input_required::client_has(call, "sampling") {
+fn needs_sampling(request: &MethodRequest) -> MethodResult {
+    if input_required::client_has(request, "sampling") {
         return Ok(content(json!([text("The client can sample.")])));
     }
     Err(RpcError::new(-32021, "The client lacks a capability", 400)
@@ -188,8 +192,8 @@ fn template_list() -> Value {
     }])
 }
 
-fn read_resource(call: &Call) -> Option<MethodResult> {
-    let uri = call.text("uri").ok()?;
+fn read_resource(request: &MethodRequest) -> Option<MethodResult> {
+    let uri = request.text("uri").ok()?;
     let contents = match uri {
         "test://static-text" => json!({
             "uri": uri,
@@ -207,7 +211,7 @@ fn read_resource(call: &Call) -> Option<MethodResult> {
         }
     };
     let result = json!({"contents": [contents]});
-    Some(Ok(call.era.cached(result, 0, "public")))
+    Some(Ok(request.era.cached(result, 0, "public")))
 }
 
 fn prompt_list() -> Value {
@@ -234,12 +238,15 @@ fn prompt_list() -> Value {
     ])
 }
 
-fn get_prompt(call: &Call) -> Option<MethodResult> {
+fn get_prompt(request: &MethodRequest) -> Option<MethodResult> {
     let argument = |name: &str| {
-        let value = call.params.get("arguments").and_then(|all| all.get(name));
-        value.and_then(Value::as_str).unwrap_or_default().to_owned()
+        let value = request
+            .params
+            .get("arguments")
+            .and_then(|all| all.get(name));
+        value.and_then(Node::as_str).unwrap_or_default().to_owned()
     };
-    Some(Ok(match call.text("name").ok()? {
+    Some(Ok(match request.text("name").ok()? {
         "test_simple_prompt" => messages(vec![text("This is a simple prompt for testing.")]),
         "test_prompt_with_arguments" => messages(vec![text(&format!(
             "Prompt with arguments: arg1='{}', arg2='{}'",
@@ -257,7 +264,7 @@ fn get_prompt(call: &Call) -> Option<MethodResult> {
         "test_prompt_with_image" => {
             messages(vec![image(), text("Please analyze the image above.")])
         }
-        "test_input_required_result_prompt" => return Some(input_required::get_prompt(call)),
+        "test_input_required_result_prompt" => return Some(input_required::get_prompt(request)),
         _ => return None,
     }))
 }
@@ -290,6 +297,6 @@ fn resource(uri: &str, mime_type: &str, text: &str) -> Value {
 }
 
 /// Whether the request is one that can be answered with `input_required`.
-fn is_modern(call: &Call) -> bool {
-    call.era == Era::Modern
+fn is_modern(request: &MethodRequest) -> bool {
+    request.era == Era::Modern
 }

@@ -2,14 +2,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::error::RpcError;
 use super::message::RequestMessage;
 use super::protocol::{Request, SUPPORTED_VERSIONS, Transport};
 use crate::dispatch::input;
 use crate::error::{AuthError, ErrorCode};
-use crate::json;
+use crate::json::{Fields, Node};
 use crate::settings::ToolErrors;
 
 const MODERN: &str = SUPPORTED_VERSIONS[0];
@@ -37,20 +37,6 @@ impl RpcError {
 }
 
 impl Era {
-    /// Adds to a result what every result of the era carries.
-    pub fn finish(self, mut result: Value) -> Value {
-        if let (Era::Modern, Value::Object(fields)) = (self, &mut result) {
-            fields
-                .entry("resultType")
-                .or_insert_with(|| json!("complete"));
-            fields.insert(
-                "_meta".to_owned(),
-                json!({"io.modelcontextprotocol/serverInfo": server_info()}),
-            );
-        }
-        result
-    }
-
     /// Adds to a result how long it may be kept, and for whom.
     pub fn cached(self, mut result: Value, ttl_ms: u64, scope: &str) -> Value {
         if self == Era::Modern {
@@ -79,8 +65,8 @@ impl Era {
 /// Judges one request by itself: real clients mix the eras on one connection.
 pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcError> {
     let header = request.header("mcp-protocol-version");
-    let meta = message.params.get("_meta").and_then(Value::as_object);
-    let modern_meta = meta.is_some_and(|meta| meta.contains_key(PROTOCOL_VERSION));
+    let meta = message.params.get("_meta").and_then(Node::as_fields);
+    let modern_meta = meta.is_some_and(|meta| meta.contains(PROTOCOL_VERSION));
     let handshake = match header {
         None => Some(Era::Handshake(None)),
         Some(version) => SUPPORTED_VERSIONS[1..]
@@ -111,18 +97,18 @@ pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcErro
 /// The checks of 2026-07-28, in the order that it gives.
 fn check_modern(
     message: &RequestMessage,
-    meta: Option<&Map<String, Value>>,
+    meta: Option<&Fields>,
     request: &Request,
 ) -> Result<(), RpcError> {
     let of_meta = |name: &str| meta.and_then(|meta| meta.get(name));
-    let Some(version) = of_meta(PROTOCOL_VERSION).and_then(Value::as_str) else {
+    let Some(version) = of_meta(PROTOCOL_VERSION).and_then(Node::as_str) else {
         return Err(RpcError::invalid_params(&format!(
             "$.params._meta: expected {PROTOCOL_VERSION}, a string"
         )));
     };
     // An empty map, in languages that write it as an array.
     let capabilities = of_meta(CLIENT_CAPABILITIES).filter(|given| !given.is_null());
-    if capabilities.is_none_or(|given| json::into_fields(given.clone()).is_err()) {
+    if !capabilities.is_some_and(Node::has_fields) {
         return Err(RpcError::invalid_params(&format!(
             "$.params._meta: expected {CLIENT_CAPABILITIES}, an object"
         )));
@@ -154,12 +140,12 @@ fn check_headers(
 ) -> Result<(), RpcError> {
     check_header(request, "mcp-protocol-version", version)?;
     check_header(request, "mcp-method", &message.method)?;
-    let named = match message.method.as_str() {
+    let named = match &*message.method {
         "tools/call" | "prompts/get" => "name",
         "resources/read" => "uri",
         _ => return Ok(()),
     };
-    match message.params.get(named).and_then(Value::as_str) {
+    match message.params.get(named).and_then(Node::as_str) {
         Some(name) => check_header(request, "mcp-name", name),
         // That it is missing is for the method to say.
         None => Ok(()),
@@ -208,6 +194,11 @@ pub fn in_era(mut object: Value, era: Era) -> Value {
         object["code"] = ErrorCode::Application.code().into();
     }
     object
+}
+
+/// The `_meta` of every result of 2026-07-28.
+pub fn meta() -> Value {
+    json!({"io.modelcontextprotocol/serverInfo": server_info()})
 }
 
 /// `serverInfo`.

@@ -1,16 +1,16 @@
 //! JSON-RPC 2.0.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 use super::error::RpcError;
-use crate::json;
+use crate::json::{self, Fields, Node};
 
 /// A request, which is answered.
-pub struct RequestMessage {
+pub struct RequestMessage<'a> {
     /// A string or an integer, as it came: it is echoed.
-    pub id: Value,
-    pub method: String,
-    pub params: Map<String, Value>,
+    pub id: Node<'a>,
+    pub method: Cow<'a, str>,
+    pub params: Fields<'a>,
 }
 
 /// More values than any request has that is meant; what they would take up in
@@ -32,52 +32,52 @@ pub fn has_too_many_values(body: &[u8]) -> bool {
     values > MAX_VALUES
 }
 
-pub enum Message {
-    Request(RequestMessage),
+pub enum Message<'a> {
+    Request(RequestMessage<'a>),
     Notification {
-        method: String,
-        params: Map<String, Value>,
+        method: Cow<'a, str>,
+        params: Fields<'a>,
     },
     Response,
 }
 
 /// Tells what a JSON value is as a message; or what is wrong with it, and the id
 /// to answer under.
-pub fn parse(value: Value) -> Result<Message, (Value, RpcError)> {
-    let Value::Object(mut fields) = value else {
+pub fn parse(node: Node) -> Result<Message, (Node, RpcError)> {
+    let Node::Object(mut fields) = node else {
         return Err((
-            Value::Null,
+            Node::Null,
             RpcError::invalid_request("A message is a JSON object"),
         ));
     };
     let mut id = fields.remove("id");
     let known_id = match &id {
         Some(id) if is_id(id) => id.clone(),
-        _ => Value::Null,
+        _ => Node::Null,
     };
     let invalid = |message: &str| (known_id.clone(), RpcError::invalid_request(message));
 
-    if fields.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+    if fields.get("jsonrpc").and_then(Node::as_str) != Some("2.0") {
         return Err(invalid("$.jsonrpc: expected \"2.0\""));
     }
     let method = match fields.remove("method") {
-        Some(Value::String(method)) => method,
+        Some(Node::Text(method)) => method,
         Some(_) => return Err(invalid("$.method: expected a string")),
-        None if fields.contains_key("result") || fields.contains_key("error") => {
+        None if fields.contains("result") || fields.contains("error") => {
             return Ok(Message::Response);
         }
         None => return Err(invalid("$.method: is missing")),
     };
     // Serializers that write every field write this one as null.
-    if id == Some(Value::Null) && method.starts_with("notifications/") {
+    if id.as_ref().is_some_and(Node::is_null) && method.starts_with("notifications/") {
         id = None;
     }
-    let params = match fields.remove("params").map(json::into_fields) {
-        None => Map::new(),
-        Some(Ok(params)) => params,
+    let params = match fields.remove("params").map(Node::into_fields) {
+        None => Fields::default(),
+        Some(Some(params)) => params,
         // A notification is not answered, not even a malformed one.
-        Some(Err(_)) if id.is_none() => Map::new(),
-        Some(Err(_)) => {
+        Some(None) if id.is_none() => Fields::default(),
+        Some(None) => {
             let error = RpcError::invalid_params("$.params: expected an object");
             return Err((known_id, error));
         }
@@ -90,14 +90,18 @@ pub fn parse(value: Value) -> Result<Message, (Value, RpcError)> {
 }
 
 /// Whether this identifies a request or its progress: a string or an integer.
-pub fn is_id(id: &Value) -> bool {
-    id.is_string() || id.as_number().is_some_and(json::is_integer)
+pub fn is_id(id: &Node) -> bool {
+    match id {
+        Node::Text(_) => true,
+        Node::Number(number) => json::is_integer(number),
+        _ => false,
+    }
 }
 
 /// The text by which a request can be cancelled: the same for 1 and 1.0.
-pub fn id_key(id: &Value) -> String {
+pub fn id_key(id: &Node) -> String {
     match id {
-        Value::Number(number) => json::whole(number).to_string(),
+        Node::Number(number) => json::whole(number).to_string(),
         other => json::text(other),
     }
 }

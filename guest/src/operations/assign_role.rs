@@ -6,7 +6,7 @@ use super::get_user::UserView;
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::ROLES_WRITE;
 use crate::domain::accounts::role::RoleName;
 use crate::domain::accounts::username::Username;
@@ -43,14 +43,14 @@ impl Operation for AssignRole {
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = UserView;
 
-    fn run(self, context: &ActorContext) -> Result<UserView> {
+    fn run(self, call: &ActorCall) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = authority::retry_on_conflict(context, |context| {
-            if authority::require_role(&self.role, context)?.is_none() {
+        let account = authority::retry_on_conflict(call, |call| {
+            if authority::require_role(&self.role, call)?.is_none() {
                 return Err(unknown_role(&self.role));
             }
-            let (found, head) = target.read(&context.ports)?;
-            authority::require_governed(&found.value, context)?;
+            let (found, head) = target.read(&call.ports)?;
+            authority::require_governed(&found.value, call)?;
             let mut account = found.value.clone();
             if account.roles.contains(&self.role) {
                 return Ok(Race::Won(account));
@@ -67,8 +67,8 @@ impl Operation for AssignRole {
             let event = Event::success(Self::NAME).detail("role", self.role.as_str());
             let mut batch = Batch::new();
             batch.change(&found, &account);
-            Chain::at(account.user_id, head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then(account))
+            Chain::at(account.user_id, head).append(event, &mut batch, call)?;
+            Ok(call.commit(batch)?.then(account))
         })?;
         Ok(UserView::from(account))
     }

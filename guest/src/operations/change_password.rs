@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, AuditSubject, Chain, Event};
 use crate::domain::credentials::api_key::EndApiKeys;
@@ -54,31 +54,29 @@ impl Operation for ChangePassword {
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = ChangedPassword;
 
-    fn run(self, context: &ActorContext) -> Result<ChangedPassword> {
-        let account = read(context)?.account.value;
+    fn run(self, call: &ActorCall) -> Result<ChangedPassword> {
+        let account = read(call)?.account.value;
         let owner = Owner {
             username: &account.username,
             email: account.email.as_ref(),
         };
-        password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
+        password::check_policy("new_password", &self.new_password, &owner, call.settings)?;
         // Without throttling, a stolen token would be a way to guess the password without
         // limit.
-        let attempt = Attempt::admit(Authenticator::password_of(&account), context)?;
-        HashCosts::learn_own(context)?;
+        let attempt = Attempt::admit(Authenticator::password_of(&account), call)?;
+        HashCosts::learn_own(call)?;
         // Both hashes come before the count: if either fails, there is no verdict to
         // count.
-        let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
-        let mut verdict = Verdict::on(account.password, &self.current_password, context)?;
-        attempt.count(context)?;
-        authority::retry_on_conflict(context, |context| {
-            self.exchange(&mut verdict, &new, context)
-        })
+        let new = PasswordRecord::create(&self.new_password, call.settings, &call.ports)?;
+        let mut verdict = Verdict::on(account.password, &self.current_password, call)?;
+        attempt.count(call)?;
+        authority::retry_on_conflict(call, |call| self.exchange(&mut verdict, &new, call))
     }
 }
 
 /// Reads the account and the session in which the password is changed.
-fn read(context: &ActorContext) -> Result<CurrentLogin> {
-    CurrentLogin::read(context)
+fn read(call: &ActorCall) -> Result<CurrentLogin> {
+    CurrentLogin::read(call)
 }
 
 /// Whether the password that was sent matches this record.
@@ -88,12 +86,8 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn on(
-        password: PasswordRecord,
-        given: &TypedPassword,
-        context: &ActorContext,
-    ) -> Result<Verdict> {
-        let is_right = password.verify(given, &context.ports)?;
+    fn on(password: PasswordRecord, given: &TypedPassword, call: &ActorCall) -> Result<Verdict> {
+        let is_right = password.verify(given, &call.ports)?;
         Ok(Verdict { password, is_right })
     }
 }
@@ -104,43 +98,43 @@ impl ChangePassword {
         &self,
         verdict: &mut Verdict,
         new: &PasswordRecord,
-        context: &ActorContext,
+        call: &ActorCall,
     ) -> Result<Race<ChangedPassword>> {
         let CurrentLogin {
             session,
             account,
             head,
-        } = read(context)?;
+        } = read(call)?;
         // A concurrent login may have rehashed the password.
         if verdict.password != account.value.password {
             let password = account.value.password.clone();
-            *verdict = Verdict::on(password, &self.current_password, context)?;
+            *verdict = Verdict::on(password, &self.current_password, call)?;
         }
         if !verdict.is_right {
-            throttle::count_failure(context)?;
+            throttle::count_failure(call)?;
             let event = Event::refused(Self::NAME, "invalid_credentials");
             let whom = AuditSubject::Account(account.value.user_id);
-            audit::record_refusal(event, whom, context)?;
+            audit::record_refusal(event, whom, call)?;
             return Err(AuthError::new(
                 ErrorKind::Authentication,
                 "The current password is wrong",
             ));
         }
         let mut batch = Batch::new();
-        hash_costs::release(&account.value.password, &mut batch, &context.ports)?;
+        hash_costs::release(&account.value.password, &mut batch, &call.ports)?;
         let change = |account: &mut Account| account.set_password(new.clone());
         let mut changed = account.value.clone();
         change(&mut changed);
         // Guesses at the old password do not count for the new one, and sources known by
         // the old password become unknown, except this one.
-        throttle::know_source(Authenticator::password_of(&changed), &mut batch, context)?;
+        throttle::know_source(Authenticator::password_of(&changed), &mut batch, call)?;
         let keys = self.end_api_keys;
-        let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
+        let ended = session::end_all_but(&session, &account, keys, change, &mut batch, call)?;
         email_code::end_all(account.value.user_id, &mut batch);
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
-        Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
+        Chain::at(account.value.user_id, head).append(event, &mut batch, call)?;
         notify::queue_notice(MessageKind::PasswordChanged, &account.value, &mut batch);
-        Ok(context.commit(batch)?.then(ChangedPassword {
+        Ok(call.commit(batch)?.then(ChangedPassword {
             session_id: session.value.session_id,
             ended_api_keys: ended,
         }))

@@ -3,9 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::{Actor, Requirement};
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::Permission;
-use crate::domain::context::Principal;
+use crate::domain::caller::Principal;
 use crate::domain::credentials::api_key::ApiKey;
 use crate::domain::sessions::bearer::Bearer;
 use crate::error::{AuthError, FieldError, Result};
@@ -46,27 +46,27 @@ impl Operation for CheckPermission {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Decision;
 
-    fn run(self, context: &ActorContext) -> Result<Decision> {
+    fn run(self, call: &ActorCall) -> Result<Decision> {
         let actor = match &self.token {
-            Some(token) => owner_of(token, self.audience.as_deref(), context)?,
+            Some(token) => owner_of(token, self.audience.as_deref(), call)?,
             // A caller's own credential is valid for this service only.
             None if self.audience.is_some() => return Err(audience_of_nothing()),
-            None => caller(context)?,
+            None => caller(call)?,
         };
         Ok(Decision {
-            allowed: authority::is_permitted(&actor, &self.permission, context)?,
+            allowed: authority::is_permitted(&actor, &self.permission, call)?,
             sub: actor.user_id(),
         })
     }
 }
 
 /// Returns the caller, which is anonymous if its credential is invalid.
-fn caller(context: &ActorContext) -> Result<Actor> {
-    match &context.caller.principal {
+fn caller(call: &ActorCall) -> Result<Actor> {
+    match &call.caller.principal {
         Principal::Anonymous => Ok(Actor::Anonymous),
-        Principal::AccessToken(token) => owner_of(token, None, context),
+        Principal::AccessToken(token) => owner_of(token, None, call),
         Principal::ApiKey(secret) => {
-            let key = ApiKey::authenticate(secret.expose(), &context.ports)?;
+            let key = ApiKey::authenticate(secret.expose(), &call.ports)?;
             Ok(key.map_or(Actor::Anonymous, |key| Actor::ApiKey(Box::new(key.value))))
         }
         Principal::Operator => Ok(Actor::Operator),
@@ -78,8 +78,8 @@ fn audience_of_nothing() -> AuthError {
     AuthError::invalid(vec![FieldError::new("token", problem)])
 }
 
-fn owner_of(token: &Secret, audience: Option<&str>, context: &ActorContext) -> Result<Actor> {
-    let audience = audience.unwrap_or(&context.settings.audience);
-    let bearer = Bearer::of(audience, token.expose(), context)?;
+fn owner_of(token: &Secret, audience: Option<&str>, call: &ActorCall) -> Result<Actor> {
+    let audience = audience.unwrap_or(&call.settings.audience);
+    let bearer = Bearer::of(audience, token.expose(), call)?;
     Ok(bearer.map_or(Actor::Anonymous, Actor::from))
 }

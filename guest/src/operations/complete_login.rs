@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Effect, Operation, Tokens};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, AuditSubject, Chain, Event, Head};
 use crate::domain::credentials::second_factor::Code;
@@ -38,12 +38,12 @@ impl Operation for CompleteLogin {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Tokens;
 
-    fn run(self, context: &ActorContext) -> Result<Tokens> {
-        let result = self.attempt(context);
+    fn run(self, call: &ActorCall) -> Result<Tokens> {
+        let result = self.attempt(call);
         if let Err(error) = &result
             && let ErrorKind::RateLimit { retry_after } = error.kind
         {
-            context.log(
+            call.reporter.log(
                 LogLevel::Warning,
                 json!({
                     "event": "second_factor_throttled",
@@ -56,10 +56,10 @@ impl Operation for CompleteLogin {
 }
 
 impl CompleteLogin {
-    fn attempt(&self, context: &ActorContext) -> Result<Tokens> {
-        throttle::check_source(context)?;
-        let Some(asked) = self.read(context)? else {
-            return self.refuse(context);
+    fn attempt(&self, call: &ActorCall) -> Result<Tokens> {
+        throttle::check_source(call)?;
+        let Some(asked) = self.read(call)? else {
+            return self.refuse(call);
         };
         let challenge = &asked.challenge.value;
         let totp = Authenticator::totp_of(&asked.account.value);
@@ -67,23 +67,23 @@ impl CompleteLogin {
             (Code::Totp(_), Some(totp)) => totp,
             _ => Authenticator::RecoveryCode(challenge.user_id),
         };
-        let attempt = Attempt::admit(authenticator, context)?;
+        let attempt = Attempt::admit(authenticator, call)?;
         // Only now: a code that is not checked must not use up one of the challenge's
         // attempts.
-        if !challenge.count_code(&context.ports)? {
-            return self.refuse(context);
+        if !challenge.count_code(&call.ports)? {
+            return self.refuse(call);
         }
-        let attempt = attempt.count(context)?;
-        match retry::retry_on_conflict(|| self.settle(&attempt, context))? {
+        let attempt = attempt.count(call)?;
+        match retry::retry_on_conflict(|| self.settle(&attempt, call))? {
             Some(tokens) => Ok(tokens),
-            None => self.refuse(context),
+            None => self.refuse(call),
         }
     }
 
     /// Returns the challenge and the account as they are now, or `None` if no code can
     /// answer the challenge.
-    fn read(&self, context: &ActorContext) -> Result<Option<Asked>> {
-        let ports = &context.ports;
+    fn read(&self, call: &ActorCall) -> Result<Option<Asked>> {
+        let ports = &call.ports;
         let Some(found) = LoginChallenge::read(self.challenge.expose(), ports)? else {
             return Ok(None);
         };
@@ -93,7 +93,7 @@ impl CompleteLogin {
         let (Some(account), Some(challenge)) = (account, challenge) else {
             return Ok(None);
         };
-        let is_alive = challenge.value.is_alive(&account.value, context.now());
+        let is_alive = challenge.value.is_alive(&account.value, call.now());
         Ok(is_alive.then_some(Asked {
             challenge,
             account,
@@ -102,8 +102,8 @@ impl CompleteLogin {
     }
 
     /// Returns the tokens of the new session, or `None` if the code does not begin one.
-    fn settle(&self, attempt: &Counted, context: &ActorContext) -> Result<Race<Option<Tokens>>> {
-        let Some(asked) = self.read(context)? else {
+    fn settle(&self, attempt: &Counted, call: &ActorCall) -> Result<Race<Option<Tokens>>> {
+        let Some(asked) = self.read(call)? else {
             return Ok(Race::Won(None));
         };
         let Asked {
@@ -116,32 +116,32 @@ impl CompleteLogin {
         let Some(factor) = &account.second_factor else {
             return Ok(Race::Won(None));
         };
-        let Some((used, proof)) = factor.accept(&self.code, account.user_id, context)? else {
+        let Some((used, proof)) = factor.accept(&self.code, account.user_id, call)? else {
             let event = Event::refused(Self::NAME, "invalid_code").detail("challenge_id", id);
-            audit::record_refusal(event, AuditSubject::Account(account.user_id), context)?;
+            audit::record_refusal(event, AuditSubject::Account(account.user_id), call)?;
             return Ok(Race::Won(None));
         };
         let mut batch = Batch::new();
         attempt.succeed(&mut batch);
         if let (AuthMethod::RecoveryCode, Some(totp)) = (proof, Authenticator::totp_of(account)) {
-            throttle::forget(totp, &mut batch, &context.ports)?;
+            throttle::forget(totp, &mut batch, &call.ports)?;
         }
         login_challenge::use_up(&challenge, &mut batch);
-        let tokens = Tokens::of_new_session(account, proof, &mut batch, context)?;
+        let tokens = Tokens::of_new_session(account, proof, &mut batch, call)?;
         let event = success(account, &tokens, proof).detail("challenge_id", id);
         let changed = Account {
             second_factor: Some(used),
             ..account.clone()
         };
         batch.change(&stored, &changed);
-        Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
-        Ok(context.commit(batch)?.then(Some(tokens)))
+        Chain::at(changed.user_id, head).append(event, &mut batch, call)?;
+        Ok(call.commit(batch)?.then(Some(tokens)))
     }
 
     /// Returns the same error for every reason: a wrong code, a used code or an invalid
     /// challenge.
-    fn refuse(&self, context: &ActorContext) -> Result<Tokens> {
-        throttle::count_failure(context)?;
+    fn refuse(&self, call: &ActorCall) -> Result<Tokens> {
+        throttle::count_failure(call)?;
         Err(AuthError::new(
             ErrorKind::Authentication,
             "The challenge or the code is not valid",

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::confirm_password_reset::{begin, refuse};
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::{Account, EmailRecord};
 use crate::domain::accounts::email::Email;
 use crate::domain::audit::{Chain, Event};
@@ -43,26 +43,26 @@ impl Operation for ConfirmEmail {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = ConfirmedEmail;
 
-    fn run(self, context: &ActorContext) -> Result<ConfirmedEmail> {
-        let code = begin(&self.code, context)?;
+    fn run(self, call: &ActorCall) -> Result<ConfirmedEmail> {
+        let code = begin(&self.code, call)?;
         // The code alone is not enough: a person who got it by the owner's mistake, or
         // had it sent from a session that has ended, is not the owner.
-        if code.user_id() != context.actor().session()?.user_id {
-            return Err(refuse(Self::NAME, &code, context)?);
+        if code.user_id() != call.actor().session()?.user_id {
+            return Err(refuse(Self::NAME, &code, call)?);
         }
-        authority::retry_on_conflict(context, |context| confirm(&code, context))
+        authority::retry_on_conflict(call, |call| confirm(&code, call))
     }
 }
 
 /// Returns [`Race::Lost`] if the account or the address changed concurrently.
-fn confirm(code: &Code, context: &ActorContext) -> Result<Race<ConfirmedEmail>> {
-    let (account, head) = Account::read(code.user_id(), &context.ports)?;
-    let slot = code.find(Purpose::Email, context)?;
+fn confirm(code: &Code, call: &ActorCall) -> Result<Race<ConfirmedEmail>> {
+    let (account, head) = Account::read(code.user_id(), &call.ports)?;
+    let slot = code.find(Purpose::Email, call)?;
     let (Some(found), Some(slot)) = (account.filter(|found| found.value.is_active()), slot) else {
-        return Err(refuse(ConfirmEmail::NAME, code, context)?);
+        return Err(refuse(ConfirmEmail::NAME, code, call)?);
     };
     let Some(email) = slot.value.email.clone() else {
-        return Err(refuse(ConfirmEmail::NAME, code, context)?);
+        return Err(refuse(ConfirmEmail::NAME, code, call)?);
     };
     let old = &found.value;
     let user_id = old.user_id;
@@ -76,21 +76,21 @@ fn confirm(code: &Code, context: &ActorContext) -> Result<Race<ConfirmedEmail>> 
     // A change in spelling alone leaves the address record as it is.
     let held = old.verified_email().map(Email::canonical);
     if held != Some(email.canonical()) {
-        if Account::id_of_email(&email, context)?.is_some() {
+        if Account::id_of_email(&email, call)?.is_some() {
             return Err(taken());
         }
-        old.release_email(&mut batch, context)?;
+        old.release_email(&mut batch, call)?;
         let record = EmailRecord { user_id };
-        batch.create(Account::email_key(&email, context)?, &record);
+        batch.create(Account::email_key(&email, call)?, &record);
     }
     email_code::use_up(Purpose::Email, user_id, &slot, &mut batch);
     let event = Event::success(ConfirmEmail::NAME);
-    Chain::at(user_id, head).append(event, &mut batch, context)?;
+    Chain::at(user_id, head).append(event, &mut batch, call)?;
     if old.verified_email() != Some(&email) {
         notify::queue_notice(MessageKind::EmailChanged, old, &mut batch);
     }
     let confirmed = ConfirmedEmail { user_id, email };
-    Ok(context.commit(batch)?.then(confirmed))
+    Ok(call.commit(batch)?.then(confirmed))
 }
 
 /// Only a caller that can read messages to the address receives this error.

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, AuditSubject, Chain, Event, Head, UnknownAccount};
 use crate::domain::credentials::api_key;
@@ -47,23 +47,23 @@ impl Operation for ConfirmPasswordReset {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = PasswordReset;
 
-    fn run(self, context: &ActorContext) -> Result<PasswordReset> {
-        let code = begin(&self.code, context)?;
+    fn run(self, call: &ActorCall) -> Result<PasswordReset> {
+        let code = begin(&self.code, call)?;
         // Checked before the hash, which is expensive; the batch below decides.
-        let Some(redeemable) = Redeemable::read(&code, context)? else {
-            return Err(refuse(Self::NAME, &code, context)?);
+        let Some(redeemable) = Redeemable::read(&code, call)? else {
+            return Err(refuse(Self::NAME, &code, call)?);
         };
         let account = &redeemable.account.value;
         let owner = Owner {
             username: &account.username,
             email: account.email.as_ref(),
         };
-        password::check_policy("new_password", &self.new_password, &owner, context.settings)?;
-        HashCosts::learn_own(context)?;
-        let new = PasswordRecord::create(&self.new_password, context.settings, &context.ports)?;
-        retry::retry_on_conflict(|| match Redeemable::read(&code, context)? {
-            Some(redeemable) => redeemable.reset(new.clone(), context),
-            None => Err(refuse(Self::NAME, &code, context)?),
+        password::check_policy("new_password", &self.new_password, &owner, call.settings)?;
+        HashCosts::learn_own(call)?;
+        let new = PasswordRecord::create(&self.new_password, call.settings, &call.ports)?;
+        retry::retry_on_conflict(|| match Redeemable::read(&code, call)? {
+            Some(redeemable) => redeemable.reset(new.clone(), call),
+            None => Err(refuse(Self::NAME, &code, call)?),
         })
     }
 }
@@ -72,28 +72,28 @@ impl Operation for ConfirmPasswordReset {
 ///
 /// Fails with -32001 if it is malformed, and with -32003 if the source has failed too
 /// often.
-pub(super) fn begin(code: &Secret, context: &ActorContext) -> Result<Code> {
-    throttle::check_source(context)?;
+pub(super) fn begin(code: &Secret, call: &ActorCall) -> Result<Code> {
+    throttle::check_source(call)?;
     match Code::parse(code.expose()) {
         Some(code) => Ok(code),
         None => {
-            throttle::count_failure(context)?;
+            throttle::count_failure(call)?;
             Err(AuthError::invalid_code())
         }
     }
 }
 
 /// Counts and records an invalid code, and returns the error for it.
-pub(super) fn refuse(operation: &str, code: &Code, context: &ActorContext) -> Result<AuthError> {
-    throttle::count_failure(context)?;
+pub(super) fn refuse(operation: &str, code: &Code, call: &ActorCall) -> Result<AuthError> {
+    throttle::count_failure(call)?;
     let user_id = code.user_id();
-    let unknown = UnknownAccount::new("code", &user_id.to_string(), &context.ports)?;
-    let (account, _) = Account::read(user_id, &context.ports)?;
+    let unknown = UnknownAccount::new("code", &user_id.to_string(), &call.ports)?;
+    let (account, _) = Account::read(user_id, &call.ports)?;
     let whom = match account {
         Some(account) => AuditSubject::Account(account.value.user_id),
         None => AuditSubject::Unknown(unknown),
     };
-    audit::record_refusal(Event::refused(operation, "invalid_code"), whom, context)?;
+    audit::record_refusal(Event::refused(operation, "invalid_code"), whom, call)?;
     Ok(AuthError::invalid_code())
 }
 
@@ -107,9 +107,9 @@ struct Redeemable {
 impl Redeemable {
     /// Returns `None` if the code is invalid, or if the address it was sent to is no
     /// longer the account's verified address.
-    fn read(code: &Code, context: &ActorContext) -> Result<Option<Redeemable>> {
-        let (account, head) = Account::read(code.user_id(), &context.ports)?;
-        let slot = code.find(Purpose::PasswordReset, context)?;
+    fn read(code: &Code, call: &ActorCall) -> Result<Option<Redeemable>> {
+        let (account, head) = Account::read(code.user_id(), &call.ports)?;
+        let slot = code.find(Purpose::PasswordReset, call)?;
         let (Some(account), Some(slot)) = (account, slot) else {
             return Ok(None);
         };
@@ -125,7 +125,7 @@ impl Redeemable {
     }
 
     /// Returns [`Race::Lost`] if the account changed concurrently.
-    fn reset(self, new: PasswordRecord, context: &ActorContext) -> Result<Race<PasswordReset>> {
+    fn reset(self, new: PasswordRecord, call: &ActorCall) -> Result<Race<PasswordReset>> {
         let old = &self.account.value;
         let mut account = Account {
             session_epoch: old.session_epoch.saturating_add(1),
@@ -136,14 +136,14 @@ impl Redeemable {
         account.set_password(new);
         let user_id = account.user_id;
         let mut batch = Batch::new();
-        hash_costs::release(&old.password, &mut batch, &context.ports)?;
-        throttle::know_source(Authenticator::password_of(&account), &mut batch, context)?;
+        hash_costs::release(&old.password, &mut batch, &call.ports)?;
+        throttle::know_source(Authenticator::password_of(&account), &mut batch, call)?;
         batch.change(&self.account, &account);
-        api_key::end_all(user_id, &mut batch, &context.ports)?;
+        api_key::end_all(user_id, &mut batch, &call.ports)?;
         email_code::use_up(Purpose::PasswordReset, user_id, &self.slot, &mut batch);
         let event = Event::success(ConfirmPasswordReset::NAME).by(user_id);
-        Chain::at(user_id, self.head).append(event, &mut batch, context)?;
+        Chain::at(user_id, self.head).append(event, &mut batch, call)?;
         notify::queue_notice(MessageKind::PasswordChanged, &account, &mut batch);
-        Ok(context.commit(batch)?.then(PasswordReset { user_id }))
+        Ok(call.commit(batch)?.then(PasswordReset { user_id }))
     }
 }

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{self, AuditSubject, Chain, Event};
 use crate::domain::credentials::api_key::EndApiKeys;
@@ -55,20 +55,20 @@ impl Operation for ConfirmTotp {
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = RecoveryCodes;
 
-    fn run(self, context: &ActorContext) -> Result<RecoveryCodes> {
-        let (own, enrolment) = read(context)?;
+    fn run(self, call: &ActorCall) -> Result<RecoveryCodes> {
+        let (own, enrolment) = read(call)?;
         let authenticator = Authenticator::Totp {
             of: own.account.value.user_id,
             app: enrolment.app(),
         };
-        let attempt = Attempt::admit(authenticator, context)?.count(context)?;
-        authority::retry_on_conflict(context, |context| self.confirm(&attempt, context))
+        let attempt = Attempt::admit(authenticator, call)?.count(call)?;
+        authority::retry_on_conflict(call, |call| self.confirm(&attempt, call))
     }
 }
 
 /// Reads the enrolment to confirm, with its account and session.
-fn read(context: &ActorContext) -> Result<(CurrentLogin, Enrolment)> {
-    let own = CurrentLogin::read(context)?;
+fn read(call: &ActorCall) -> Result<(CurrentLogin, Enrolment)> {
+    let own = CurrentLogin::read(call)?;
     match own.account.value.enrolment.clone() {
         Some(enrolment) => Ok((own, enrolment)),
         None => Err(AuthError::new(
@@ -80,19 +80,18 @@ fn read(context: &ActorContext) -> Result<(CurrentLogin, Enrolment)> {
 }
 
 impl ConfirmTotp {
-    fn confirm(&self, attempt: &Counted, context: &ActorContext) -> Result<Race<RecoveryCodes>> {
-        let (own, enrolment) = read(context)?;
+    fn confirm(&self, attempt: &Counted, call: &ActorCall) -> Result<Race<RecoveryCodes>> {
+        let (own, enrolment) = read(call)?;
         let CurrentLogin {
             mut session,
             account,
             head,
         } = own;
         let user_id = account.value.user_id;
-        let Some((factor, recovery_codes)) = enrolment.confirm(&self.code, user_id, context)?
-        else {
-            throttle::count_failure(context)?;
+        let Some((factor, recovery_codes)) = enrolment.confirm(&self.code, user_id, call)? else {
+            throttle::count_failure(call)?;
             let event = Event::refused(Self::NAME, "invalid_code");
-            audit::record_refusal(event, AuditSubject::Account(user_id), context)?;
+            audit::record_refusal(event, AuditSubject::Account(user_id), call)?;
             return Err(AuthError::new(
                 ErrorKind::Authentication,
                 "The code is not the one that the app should show now",
@@ -110,12 +109,12 @@ impl ConfirmTotp {
             account.enrolment = None;
         };
         let keys = self.end_api_keys;
-        let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
+        let ended = session::end_all_but(&session, &account, keys, change, &mut batch, call)?;
         attempt.succeed(&mut batch);
         let event = Event::success(Self::NAME).with_ended_keys(&ended);
-        Chain::at(user_id, head).append(event, &mut batch, context)?;
+        Chain::at(user_id, head).append(event, &mut batch, call)?;
         notify::queue_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
-        Ok(context.commit(batch)?.then(RecoveryCodes {
+        Ok(call.commit(batch)?.then(RecoveryCodes {
             recovery_codes,
             session_id: session.value.session_id,
             ended_api_keys: ended,

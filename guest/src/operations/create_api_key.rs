@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::{Actor, Requirement};
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
 use crate::domain::audit::{Chain, Event};
@@ -63,16 +63,16 @@ impl Operation for CreateApiKey {
     const REQUIRES: Requirement = Requirement::RecentLoginOr(API_KEYS_WRITE);
     type Output = NewApiKey;
 
-    fn run(self, context: &ActorContext) -> Result<NewApiKey> {
-        authority::retry_on_conflict(context, |context| self.create(context))
+    fn run(self, call: &ActorCall) -> Result<NewApiKey> {
+        authority::retry_on_conflict(call, |call| self.create(call))
     }
 }
 
 impl CreateApiKey {
-    fn create(&self, context: &ActorContext) -> Result<Race<NewApiKey>> {
-        let ports = &context.ports;
-        let user_id = authority::subject(self.user_id, API_KEYS_WRITE, context)?;
-        require_scopes(user_id, &self.scopes, context)?;
+    fn create(&self, call: &ActorCall) -> Result<Race<NewApiKey>> {
+        let ports = &call.ports;
+        let user_id = authority::subject(self.user_id, API_KEYS_WRITE, call)?;
+        require_scopes(user_id, &self.scopes, call)?;
         let (account, head) = Account::read(user_id, ports)?;
         let Some(account) = account.map(|account| account.value) else {
             return Err(
@@ -80,14 +80,14 @@ impl CreateApiKey {
                     .detail("user_id", user_id.to_string()),
             );
         };
-        require_owner_governed(&account, context)?;
+        require_owner_governed(&account, call)?;
         if !account.is_active() {
             return Err(
                 AuthError::new(ErrorKind::Application, "The user is disabled")
                     .detail("action", "enable the user first, with enable_user"),
             );
         }
-        let places = places(user_id, context);
+        let places = places(user_id, call);
         if api_key::ids_of(user_id, ports)?.len() >= places as usize {
             return Err(AuthError::new(
                 ErrorKind::Application,
@@ -101,24 +101,24 @@ impl CreateApiKey {
             user_id,
             self.name.clone(),
             self.scopes.clone(),
-            self.expires_in_days.map(|days| days.after(context.now())),
-            context.actor().origin_of_new_key(user_id, context.now()),
-            &context.ports,
+            self.expires_in_days.map(|days| days.after(call.now())),
+            call.actor().origin_of_new_key(user_id, call.now()),
+            &call.ports,
         )?;
         let mut batch = Batch::new();
         batch.create(ApiKey::key(key.key_id), &key);
         batch.create(ApiKey::index_key(user_id, key.key_id), &json!({}));
         let event = Event::success(Self::NAME).detail("key_id", key.key_id.to_string());
-        Chain::at(user_id, head).append(event, &mut batch, context)?;
+        Chain::at(user_id, head).append(event, &mut batch, call)?;
         notify::queue_notice(MessageKind::ApiKeyCreated, &account, &mut batch);
         let new = NewApiKey::new(key, secret);
-        Ok(context.commit(batch)?.then(new))
+        Ok(call.commit(batch)?.then(new))
     }
 }
 
 /// Returns the number of keys that the account may reach by this actor creating one.
-fn places(user_id: Id, context: &ActorContext) -> u32 {
-    match context.actor() {
+fn places(user_id: Id, call: &ActorCall) -> u32 {
+    match call.actor() {
         Actor::ApiKey(own) if own.user_id == user_id => {
             api_key::MAX_PER_ACCOUNT - api_key::RESERVED_FOR_SESSIONS
         }
@@ -141,34 +141,34 @@ impl NewApiKey {
 /// Fails with -32002 if the scopes exceed what the actor may do, unless it is logged in
 /// to the account: a session can already do all that any key of its account ever could.
 /// Any other actor could do more with the key than before.
-pub(super) fn require_scopes(user_id: Id, scopes: &Scopes, context: &ActorContext) -> Result<()> {
-    match context.actor() {
+pub(super) fn require_scopes(user_id: Id, scopes: &Scopes, call: &ActorCall) -> Result<()> {
+    match call.actor() {
         Actor::User(session) if session.user_id == user_id => Ok(()),
-        _ => authority::require_covered(scopes.as_slice(), context),
+        _ => authority::require_covered(scopes.as_slice(), call),
     }
 }
 
 /// Fails with -32002 if the account is another's and has permissions that the actor
 /// lacks. Which keys of its own account an API key reaches is up to [`is_in_reach`].
-pub(super) fn require_owner_governed(account: &Account, context: &ActorContext) -> Result<()> {
-    if context.actor().user_id() == Some(account.user_id) {
+pub(super) fn require_owner_governed(account: &Account, call: &ActorCall) -> Result<()> {
+    if call.actor().user_id() == Some(account.user_id) {
         return Ok(());
     }
-    authority::require_governed(account, context)
+    authority::require_governed(account, call)
 }
 
 /// Returns whether the actor may see and end this key, as far as its own account is
 /// concerned: a session reaches every key, and an API key itself and those that it could
 /// create.
-pub(super) fn is_in_reach(key: &ApiKey, context: &ActorContext) -> Result<bool> {
-    let Actor::ApiKey(own) = context.actor() else {
+pub(super) fn is_in_reach(key: &ApiKey, call: &ActorCall) -> Result<bool> {
+    let Actor::ApiKey(own) = call.actor() else {
         return Ok(true);
     };
     if own.user_id != key.user_id || own.key_id == key.key_id {
         return Ok(true);
     }
     for scope in key.scopes.as_slice() {
-        if !authority::covers(scope, context)? {
+        if !authority::covers(scope, call)? {
             return Ok(false);
         }
     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::confirm_totp::RecoveryCodes;
 use super::{Effect, Operation, disable_totp};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::notify;
@@ -27,21 +27,21 @@ impl Operation for CreateRecoveryCodes {
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = RecoveryCodes;
 
-    fn run(self, context: &ActorContext) -> Result<RecoveryCodes> {
-        authority::retry_on_conflict(context, |context| create(context))
+    fn run(self, call: &ActorCall) -> Result<RecoveryCodes> {
+        authority::retry_on_conflict(call, |call| create(call))
     }
 }
 
-fn create(context: &ActorContext) -> Result<Race<RecoveryCodes>> {
+fn create(call: &ActorCall) -> Result<Race<RecoveryCodes>> {
     let CurrentLogin {
         session,
         account,
         head,
-    } = CurrentLogin::read(context)?;
+    } = CurrentLogin::read(call)?;
     let Some(factor) = &account.value.second_factor else {
         return Err(disable_totp::none());
     };
-    let (renewed, recovery_codes) = factor.with_new_codes(account.value.user_id, context)?;
+    let (renewed, recovery_codes) = factor.with_new_codes(account.value.user_id, call)?;
     let changed = Account {
         second_factor: Some(renewed),
         ..account.value.clone()
@@ -49,9 +49,9 @@ fn create(context: &ActorContext) -> Result<Race<RecoveryCodes>> {
     let mut batch = Batch::new();
     batch.change(&account, &changed);
     let event = Event::success(CreateRecoveryCodes::NAME);
-    Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
+    Chain::at(changed.user_id, head).append(event, &mut batch, call)?;
     notify::queue_notice(MessageKind::SecondFactorChanged, &changed, &mut batch);
-    Ok(context.commit(batch)?.then(RecoveryCodes {
+    Ok(call.commit(batch)?.then(RecoveryCodes {
         recovery_codes,
         session_id: session.value.session_id,
         ended_api_keys: Vec::new(),

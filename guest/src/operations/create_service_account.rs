@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::register::username_taken;
 use super::{Effect, Operation, Registered};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::{Account, UsernameRecord};
 use crate::domain::accounts::permission::API_KEYS_WRITE;
 use crate::domain::accounts::username::Username;
@@ -30,15 +30,15 @@ impl Operation for CreateServiceAccount {
     const REQUIRES: Requirement = Requirement::Permission(API_KEYS_WRITE);
     type Output = Registered;
 
-    fn run(self, context: &ActorContext) -> Result<Registered> {
-        let ports = &context.ports;
-        HashCosts::learn_own(context)?;
-        let password = PasswordRecord::unusable(context.settings, ports)?;
-        let account = Account::new(self.username, password, context)?;
+    fn run(self, call: &ActorCall) -> Result<Registered> {
+        let ports = &call.ports;
+        HashCosts::learn_own(call)?;
+        let password = PasswordRecord::unusable(call.settings, ports)?;
+        let account = Account::new(self.username, password, call)?;
         let username_record = UsernameRecord {
             user_id: account.user_id,
         };
-        authority::retry_on_conflict(context, |context| {
+        authority::retry_on_conflict(call, |call| {
             if Account::id_of(&account.username, ports)?.is_some() {
                 return Err(username_taken());
             }
@@ -46,8 +46,8 @@ impl Operation for CreateServiceAccount {
             batch.create(Account::username_key(&account.username), &username_record);
             batch.create(Account::key(account.user_id), &account);
             let event = Event::success(Self::NAME);
-            Chain::new(account.user_id).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then(()))
+            Chain::new(account.user_id).append(event, &mut batch, call)?;
+            Ok(call.commit(batch)?.then(()))
         })?;
         Ok(Registered {
             user_id: account.user_id,

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::{Grant, ROLES_WRITE};
 use crate::domain::accounts::role::{Description, Role, RoleName};
 use crate::domain::audit::{Chain, Event};
@@ -52,22 +52,22 @@ impl Operation for DefineRole {
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = RoleView;
 
-    fn run(self, context: &ActorContext) -> Result<RoleView> {
+    fn run(self, call: &ActorCall) -> Result<RoleView> {
         if self.role.is_admin() {
             return Err(is_built_in());
         }
         let permissions = distinct(self.permissions)?;
-        let role = authority::retry_on_conflict(context, |context| {
-            authority::require_covered(&permissions, context)?;
-            let (old, head) = Role::read(&self.role, &context.ports)?;
+        let role = authority::retry_on_conflict(call, |call| {
+            authority::require_covered(&permissions, call)?;
+            let (old, head) = Role::read(&self.role, &call.ports)?;
             if let Some(old) = &old {
-                authority::require_covered(&old.value.permissions, context)?;
+                authority::require_covered(&old.value.permissions, call)?;
             }
             let role = Role {
                 role: self.role.clone(),
                 permissions: permissions.clone(),
                 description: self.description.clone(),
-                defined_at: context.now(),
+                defined_at: call.now(),
             };
             let grants: Vec<&str> = permissions.iter().map(Grant::as_str).collect();
             let event = Event::success(Self::NAME)
@@ -78,8 +78,8 @@ impl Operation for DefineRole {
                 None => batch.create_again(&role),
                 Some(old) => batch.change(old, &role),
             };
-            Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then(role))
+            Chain::at(Chain::shared(), head).append(event, &mut batch, call)?;
+            Ok(call.commit(batch)?.then(role))
         })?;
         Ok(RoleView::from(role))
     }

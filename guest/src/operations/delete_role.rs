@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::define_role::{is_built_in, unknown_role};
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::ROLES_WRITE;
 use crate::domain::accounts::role::{Role, RoleName};
 use crate::domain::audit::{Chain, Event};
@@ -35,20 +35,20 @@ impl Operation for DeleteRole {
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = DeletedRole;
 
-    fn run(self, context: &ActorContext) -> Result<DeletedRole> {
+    fn run(self, call: &ActorCall) -> Result<DeletedRole> {
         if self.role.is_admin() {
             return Err(is_built_in());
         }
-        authority::retry_on_conflict(context, |context| {
-            let (Some(role), head) = Role::read(&self.role, &context.ports)? else {
+        authority::retry_on_conflict(call, |call| {
+            let (Some(role), head) = Role::read(&self.role, &call.ports)? else {
                 return Err(unknown_role(&self.role));
             };
-            authority::require_covered(&role.value.permissions, context)?;
+            authority::require_covered(&role.value.permissions, call)?;
             let event = Event::success(Self::NAME).detail("role", self.role.as_str());
             let mut batch = Batch::new();
             batch.end(&role);
-            Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then(()))
+            Chain::at(Chain::shared(), head).append(event, &mut batch, call)?;
+            Ok(call.commit(batch)?.then(()))
         })?;
         Ok(DeletedRole { role: self.role })
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::USERS_WRITE;
 use crate::domain::accounts::username::Username;
@@ -48,26 +48,26 @@ impl Operation for DeleteUser {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = DeletedUser;
 
-    fn run(self, context: &ActorContext) -> Result<DeletedUser> {
+    fn run(self, call: &ActorCall) -> Result<DeletedUser> {
         let target = Target::new(self.user_id, self.username)?;
-        authority::retry_on_conflict(context, |context| {
-            let governed = target.read_governed(context)?;
+        authority::retry_on_conflict(call, |call| {
+            let governed = target.read_governed(call)?;
             let Account {
                 user_id, username, ..
             } = governed.account.value.clone();
             // Sessions are worthless without their account; the sweep removes them.
             let mut batch = Batch::new();
-            api_key::end_all(user_id, &mut batch, &context.ports)?;
+            api_key::end_all(user_id, &mut batch, &call.ports)?;
             batch.end(&governed.account);
             batch.delete(Account::username_key(&username), Expect::Any);
             email_code::end_all(user_id, &mut batch);
             let password = &governed.account.value.password;
-            hash_costs::release(password, &mut batch, &context.ports)?;
-            governed.account.value.release_email(&mut batch, context)?;
+            hash_costs::release(password, &mut batch, &call.ports)?;
+            governed.account.value.release_email(&mut batch, call)?;
             let event = Event::success(Self::NAME).detail("username", username.as_str());
-            Chain::at(user_id, governed.head).append(event, &mut batch, context)?;
+            Chain::at(user_id, governed.head).append(event, &mut batch, call)?;
             let deleted = DeletedUser { user_id, username };
-            Ok(context.commit(batch)?.then(deleted))
+            Ok(call.commit(batch)?.then(deleted))
         })
     }
 }

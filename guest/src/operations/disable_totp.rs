@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key::EndApiKeys;
@@ -45,17 +45,17 @@ impl Operation for DisableTotp {
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = DisabledTotp;
 
-    fn run(self, context: &ActorContext) -> Result<DisabledTotp> {
-        authority::retry_on_conflict(context, |context| disable(self.end_api_keys, context))
+    fn run(self, call: &ActorCall) -> Result<DisabledTotp> {
+        authority::retry_on_conflict(call, |call| disable(self.end_api_keys, call))
     }
 }
 
-fn disable(keys: EndApiKeys, context: &ActorContext) -> Result<Race<DisabledTotp>> {
+fn disable(keys: EndApiKeys, call: &ActorCall) -> Result<Race<DisabledTotp>> {
     let CurrentLogin {
         session,
         account,
         head,
-    } = CurrentLogin::read(context)?;
+    } = CurrentLogin::read(call)?;
     if account.value.second_factor.is_none() {
         return Err(none());
     }
@@ -64,11 +64,11 @@ fn disable(keys: EndApiKeys, context: &ActorContext) -> Result<Race<DisabledTotp
         account.second_factor = None;
         account.enrolment = None;
     };
-    let ended = session::end_all_but(&session, &account, keys, change, &mut batch, context)?;
+    let ended = session::end_all_but(&session, &account, keys, change, &mut batch, call)?;
     let event = Event::success(DisableTotp::NAME).with_ended_keys(&ended);
-    Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
+    Chain::at(account.value.user_id, head).append(event, &mut batch, call)?;
     notify::queue_notice(MessageKind::SecondFactorChanged, &account.value, &mut batch);
-    Ok(context.commit(batch)?.then(DisabledTotp {
+    Ok(call.commit(batch)?.then(DisabledTotp {
         session_id: session.value.session_id,
         ended_api_keys: ended,
     }))

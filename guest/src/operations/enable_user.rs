@@ -5,7 +5,7 @@ use super::get_user::UserView;
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::{Account, Status};
 use crate::domain::accounts::permission::USERS_WRITE;
 use crate::domain::accounts::username::Username;
@@ -36,10 +36,10 @@ impl Operation for EnableUser {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;
 
-    fn run(self, context: &ActorContext) -> Result<UserView> {
+    fn run(self, call: &ActorCall) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = authority::retry_on_conflict(context, |context| {
-            let governed = target.read_governed(context)?;
+        let account = authority::retry_on_conflict(call, |call| {
+            let governed = target.read_governed(call)?;
             let found = &governed.account;
             if found.value.is_active() {
                 return Ok(Race::Won(found.value.clone()));
@@ -51,8 +51,8 @@ impl Operation for EnableUser {
             let mut batch = Batch::new();
             batch.change(found, &account);
             let event = Event::success(Self::NAME);
-            Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then(account))
+            Chain::at(account.user_id, governed.head).append(event, &mut batch, call)?;
+            Ok(call.commit(batch)?.then(account))
         })?;
         Ok(UserView::from(account))
     }

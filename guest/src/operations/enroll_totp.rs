@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::otpauth;
@@ -63,10 +63,10 @@ impl Operation for EnrollTotp {
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = TotpEnrolment;
 
-    fn run(self, context: &ActorContext) -> Result<TotpEnrolment> {
-        let secret = authority::retry_on_conflict(context, |context| begin(context))?;
-        let username = &context.actor().session()?.username;
-        let uri = otpauth::uri(&context.settings.issuer, username, &secret);
+    fn run(self, call: &ActorCall) -> Result<TotpEnrolment> {
+        let secret = authority::retry_on_conflict(call, |call| begin(call))?;
+        let username = &call.actor().session()?.username;
+        let uri = otpauth::uri(&call.settings.issuer, username, &secret);
         let qr = match self.qr {
             QrForm::None => None,
             QrForm::Text => Some(otpauth::qr_text(&uri)?),
@@ -80,9 +80,9 @@ impl Operation for EnrollTotp {
     }
 }
 
-fn begin(context: &ActorContext) -> Result<Race<TotpSecret>> {
-    let CurrentLogin { account, head, .. } = CurrentLogin::read(context)?;
-    let (enrolment, secret) = Enrolment::begin(account.value.user_id, context)?;
+fn begin(call: &ActorCall) -> Result<Race<TotpSecret>> {
+    let CurrentLogin { account, head, .. } = CurrentLogin::read(call)?;
+    let (enrolment, secret) = Enrolment::begin(account.value.user_id, call)?;
     let changed = Account {
         enrolment: Some(enrolment),
         ..account.value.clone()
@@ -90,6 +90,6 @@ fn begin(context: &ActorContext) -> Result<Race<TotpSecret>> {
     let mut batch = Batch::new();
     batch.change(&account, &changed);
     let event = Event::success(EnrollTotp::NAME);
-    Chain::at(changed.user_id, head).append(event, &mut batch, context)?;
-    Ok(context.commit(batch)?.then(secret))
+    Chain::at(changed.user_id, head).append(event, &mut batch, call)?;
+    Ok(call.commit(batch)?.then(secret))
 }

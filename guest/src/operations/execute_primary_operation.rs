@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -5,9 +7,9 @@ use serde_json::{Map, Value};
 use super::{Effect, Operation, TABLE};
 use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::error::{AuthError, ErrorKind, FieldError, Result};
-use crate::json;
+use crate::json::{Fields, JsonText, Node, WriteJson};
 
 /// Runs any operation by its name, for clients that want a single tool. Put the name into
 /// `data.operation` and the operation's input into the other fields of `data`. With
@@ -50,27 +52,44 @@ fn data(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// The output of the operation that ran, as it is.
+pub struct Output(JsonText);
+
+impl WriteJson for Output {
+    fn write_json(&self, to: &mut Vec<u8>) {
+        self.0.write_json(to);
+    }
+}
+
+impl JsonSchema for Output {
+    fn schema_name() -> Cow<'static, str> {
+        Map::<String, Value>::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Map::<String, Value>::json_schema(generator)
+    }
+}
+
 impl Operation for ExecutePrimaryOperation {
     const NAME: &'static str = "execute_primary_operation";
     const TITLE: &'static str = "Run an operation";
     // The most severe effect, since it may run any other operation.
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::Nothing;
-    type Output = Map<String, Value>;
+    type Output = Output;
 
-    fn run(self, context: &ActorContext) -> Result<Map<String, Value>> {
-        let Value::Object(mut data) = self.data else {
+    fn run(self, call: &ActorCall) -> Result<Output> {
+        let Node::Object(mut data) = Node::from(&self.data) else {
             return Err(with_operations(AuthError::invalid(vec![FieldError::new(
                 "data",
                 "expected an object with the field operation",
             )])));
         };
         let name = match data.remove("operation") {
-            Some(Value::String(name)) => name,
-            None | Some(Value::Null)
-                if data.contains_key("username") && data.contains_key("password") =>
-            {
-                "login".to_owned()
+            Some(Node::Text(name)) => name,
+            None | Some(Node::Null) if data.contains("username") && data.contains("password") => {
+                "login".into()
             }
             other => {
                 let is_wrong = other.is_some_and(|given| !given.is_null());
@@ -81,12 +100,8 @@ impl Operation for ExecutePrimaryOperation {
         let Some(definition) = definition else {
             return Err(unknown_operation(&name));
         };
-        match (definition.invoke)(Value::Object(data), context) {
-            Ok(Value::Object(output)) => Ok(output),
-            // Every operation returns an object.
-            Ok(other) => Ok(json::fields([("result", other)])),
-            Err(error) => Err(within_data(error)),
-        }
+        let output = (definition.invoke)(Node::Object(data), call);
+        output.map(Output).map_err(within_data)
     }
 }
 
@@ -102,7 +117,7 @@ fn within_data(mut error: AuthError) -> AuthError {
     error
 }
 
-fn no_operation(data: &Map<String, Value>, wrong_type: bool) -> AuthError {
+fn no_operation(data: &Fields, wrong_type: bool) -> AuthError {
     let mut fields = vec![FieldError::new(
         "data.operation",
         if wrong_type {
@@ -112,7 +127,7 @@ fn no_operation(data: &Map<String, Value>, wrong_type: bool) -> AuthError {
         },
     )];
     for field in ["username", "password"] {
-        if !wrong_type && !data.contains_key(field) {
+        if !wrong_type && !data.contains(field) {
             fields.push(FieldError::new(&format!("data.{field}"), "is missing"));
         }
     }

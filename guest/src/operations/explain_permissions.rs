@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::{Actor, Requirement};
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{Grant, Permission, ROLES_READ};
 use crate::domain::accounts::role::{self, Granted, RoleName};
@@ -72,9 +72,9 @@ impl Operation for ExplainPermissions {
     const REQUIRES: Requirement = Requirement::SessionOr(ROLES_READ);
     type Output = Explanation;
 
-    fn run(self, context: &ActorContext) -> Result<Explanation> {
-        let account = self.account(context)?;
-        let granted = role::granted(&account.roles, &context.ports)?;
+    fn run(self, call: &ActorCall) -> Result<Explanation> {
+        let account = self.account(call)?;
+        let granted = role::granted(&account.roles, &call.ports)?;
         let permission = self.permission;
         let decision = permission.map(|permission| explain(permission, &account, &granted));
         Ok(Explanation {
@@ -87,23 +87,23 @@ impl Operation for ExplainPermissions {
 
 impl ExplainPermissions {
     /// Returns the account to explain, if the caller may know about it.
-    fn account(&self, context: &ActorContext) -> Result<Account> {
+    fn account(&self, call: &ActorCall) -> Result<Account> {
         let target = match (self.user_id, self.username.clone()) {
-            (None, Some(username)) if !is_own(&username, context) => {
+            (None, Some(username)) if !is_own(&username, call) => {
                 // Only callers with the permission learn whether the user exists.
-                authority::require_permission(ROLES_READ, context)?;
+                authority::require_permission(ROLES_READ, call)?;
                 Target::Username(username)
             }
             (Some(_), Some(_)) => Target::new(self.user_id, self.username.clone())?,
-            (user_id, _) => Target::UserId(authority::subject(user_id, ROLES_READ, context)?),
+            (user_id, _) => Target::UserId(authority::subject(user_id, ROLES_READ, call)?),
         };
-        let (account, _) = target.read(&context.ports)?;
+        let (account, _) = target.read(&call.ports)?;
         Ok(account.value)
     }
 }
 
-fn is_own(username: &Username, context: &ActorContext) -> bool {
-    matches!(context.actor(), Actor::User(session) if session.username == *username)
+fn is_own(username: &Username, call: &ActorCall) -> bool {
+    matches!(call.actor(), Actor::User(session) if session.username == *username)
 }
 
 fn grants_by(granted: &Granted) -> impl Iterator<Item = GrantedBy> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::dispatch::target::{Governed, Target};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::USERS_WRITE;
 use crate::domain::accounts::username::Username;
@@ -55,51 +55,49 @@ impl Operation for ForcePasswordReset {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = ForcedReset;
 
-    fn run(self, context: &ActorContext) -> Result<ForcedReset> {
+    fn run(self, call: &ActorCall) -> Result<ForcedReset> {
         let target = Target::new(self.user_id, self.username)?;
-        authority::retry_on_conflict(context, |context| {
-            reset(target.read_governed(context)?, context)
-        })
+        authority::retry_on_conflict(call, |call| reset(target.read_governed(call)?, call))
     }
 }
 
 /// Returns [`Race::Lost`] if the account changed concurrently.
-fn reset(governed: Governed, context: &ActorContext) -> Result<Race<ForcedReset>> {
+fn reset(governed: Governed, call: &ActorCall) -> Result<Race<ForcedReset>> {
     let old = &governed.account.value;
     let user_id = old.user_id;
     let mut account = Account {
         session_epoch: old.session_epoch.saturating_add(1),
         ..old.clone()
     };
-    HashCosts::learn_own(context)?;
-    account.set_password(PasswordRecord::unusable(context.settings, &context.ports)?);
+    HashCosts::learn_own(call)?;
+    account.set_password(PasswordRecord::unusable(call.settings, &call.ports)?);
     let recipient = account.verified_email().filter(|_| account.is_active());
 
     let mut batch = Batch::new();
     batch.change(&governed.account, &account);
-    api_key::end_all(user_id, &mut batch, &context.ports)?;
+    api_key::end_all(user_id, &mut batch, &call.ports)?;
     batch.delete(Purpose::Email.key(user_id), Expect::Any);
-    hash_costs::release(&old.password, &mut batch, &context.ports)?;
+    hash_costs::release(&old.password, &mut batch, &call.ports)?;
     let code = match recipient {
         None => {
             batch.delete(Purpose::PasswordReset.key(user_id), Expect::Any);
             None
         }
         Some(email) => {
-            let made = Code::create(Purpose::PasswordReset, user_id, Some(email), context)?;
+            let made = Code::create(Purpose::PasswordReset, user_id, Some(email), call)?;
             made.1
-                .put(Purpose::PasswordReset, user_id, &mut batch, context);
+                .put(Purpose::PasswordReset, user_id, &mut batch, call);
             Some((email, made))
         }
     };
     let event = Event::success(ForcePasswordReset::NAME);
-    Chain::at(user_id, governed.head).append(event, &mut batch, context)?;
-    if context.commit(batch)? == Commit::Conflict {
+    Chain::at(user_id, governed.head).append(event, &mut batch, call)?;
+    if call.commit(batch)? == Commit::Conflict {
         return Ok(Race::Lost);
     }
     let delivered = code.is_some_and(|(email, (code, slot))| {
         let kind = MessageKind::PasswordReset;
-        notify::send_code(kind, &account, email, (&code, &slot), context).is_ok()
+        notify::send_code(kind, &account, email, (&code, &slot), call).is_ok()
     });
     Ok(Race::Won(ForcedReset {
         user_id,

@@ -5,11 +5,10 @@ use serde_json::{Map, Value};
 use super::{Definition, Effect, Operation, TABLE};
 use crate::dispatch::schemas::{self, Schemas};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::sessions::login_challenge;
 use crate::domain::throttle;
 use crate::error::{ErrorCode, Result};
-use crate::json;
 use crate::mcp::protocol;
 
 /// Returns a summary of this service: its operations, the policies and limits in force,
@@ -151,17 +150,17 @@ impl Operation for GetCapabilities {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Capabilities;
 
-    fn run(self, context: &ActorContext) -> Result<Capabilities> {
+    fn run(self, call: &ActorCall) -> Result<Capabilities> {
         match self.operation {
-            None => Ok(Capabilities::Summary(Box::new(Summary::new(context)))),
+            None => Ok(Capabilities::Summary(Box::new(Summary::new(call)))),
             Some(name) => describe(&name).map(|it| Capabilities::Operation(Box::new(it))),
         }
     }
 }
 
 impl Summary {
-    fn new(context: &ActorContext) -> Summary {
-        let settings = context.settings;
+    fn new(call: &ActorCall) -> Summary {
+        let settings = call.settings;
         let throttling = &settings.throttling;
         Summary {
             module: "UserAuth",
@@ -253,5 +252,9 @@ impl OperationView {
     reason = "inputs and outputs are objects, as a test checks"
 )]
 fn keywords(schema: Value) -> Map<String, Value> {
-    json::into_fields(schema).expect("a schema of an object is an object")
+    let keywords = match schema {
+        Value::Object(keywords) => Some(keywords),
+        _ => None,
+    };
+    keywords.expect("a schema of an object is an object")
 }

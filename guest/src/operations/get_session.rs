@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::username::Username;
 use crate::domain::sessions::session::Session;
 use crate::error::Result;
@@ -47,8 +47,8 @@ impl Operation for GetSession {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = SessionView;
 
-    fn run(self, context: &ActorContext) -> Result<SessionView> {
-        Ok(SessionView::from(context.actor().session()?.clone()))
+    fn run(self, call: &ActorCall) -> Result<SessionView> {
+        Ok(SessionView::from(call.actor().session()?.clone()))
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::{Account, Status};
 use crate::domain::accounts::email::Email;
 use crate::domain::accounts::permission::USERS_READ;
@@ -73,15 +73,15 @@ impl Operation for GetUser {
     const REQUIRES: Requirement = Requirement::Permission(USERS_READ);
     type Output = UserView;
 
-    fn run(self, context: &ActorContext) -> Result<UserView> {
+    fn run(self, call: &ActorCall) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let (account, _) = target.read(&context.ports)?;
-        let sessions = live_sessions(&account.value, context)?;
+        let (account, _) = target.read(&call.ports)?;
+        let sessions = live_sessions(&account.value, call)?;
         let password = Authenticator::password_of(&account.value);
         let totp = Authenticator::totp_of(&account.value);
-        let mut locked = throttle::is_locked(password, context)?;
+        let mut locked = throttle::is_locked(password, call)?;
         if let Some(totp) = totp {
-            locked = locked || throttle::is_locked(totp, context)?;
+            locked = locked || throttle::is_locked(totp, call)?;
         }
         Ok(UserView {
             locked: Some(locked),
@@ -108,8 +108,8 @@ impl From<Account> for UserView {
     }
 }
 
-fn live_sessions(account: &Account, context: &ActorContext) -> Result<u32> {
-    let ports = &context.ports;
+fn live_sessions(account: &Account, call: &ActorCall) -> Result<u32> {
+    let ports = &call.ports;
     let prefix = Session::index_prefix(account.user_id);
     let index = ports.store.scan(&prefix, None, MAX_EXAMINED)?;
     let ids = index.entries.iter().filter_map(|entry| {
@@ -120,7 +120,7 @@ fn live_sessions(account: &Account, context: &ActorContext) -> Result<u32> {
     let mut alive = 0;
     for entry in ports.store.get(&keys)? {
         let session = record::parse::<Session>(entry, ports)?;
-        let is_alive = session.is_some_and(|it| it.value.is_alive(account, context.now()));
+        let is_alive = session.is_some_and(|it| it.value.is_alive(account, call.now()));
         alive += u32::from(is_alive);
     }
     Ok(alive.min(MAX_COUNTED))

@@ -10,7 +10,7 @@ use self::entry::Entry;
 use super::{Effect, Operation};
 use crate::dispatch::{input, schemas};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::{Account, EmailRecord, UsernameRecord};
 use crate::domain::accounts::permission::{Grant, ROLES_WRITE, USERS_WRITE};
 use crate::domain::accounts::role::RoleName;
@@ -19,6 +19,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::foreign_hash::Cost;
 use crate::domain::credentials::hash_costs::{self, HashCosts, Held};
 use crate::error::{ErrorKind, Result};
+use crate::json::Node;
 use crate::ports::Ports;
 use crate::storage::batch::{Batch, Commit};
 use crate::storage::record;
@@ -132,12 +133,12 @@ impl Operation for ImportUsers {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = Imports;
 
-    fn run(self, context: &ActorContext) -> Result<Imports> {
+    fn run(self, call: &ActorCall) -> Result<Imports> {
         let entries = self.users.0.into_iter();
         let entries: Vec<Parsed> = entries.map(parse).collect();
-        let mut importer = Importer::new(self.dry_run, context)?;
-        let mut together = authority::retry_on_conflict(context, |context| {
-            importer.renew(context)?;
+        let mut importer = Importer::new(self.dry_run, call)?;
+        let mut together = authority::retry_on_conflict(call, |call| {
+            importer.renew(call)?;
             importer.import_together(&entries)
         })?;
         let mut users = Vec::with_capacity(entries.len());
@@ -150,8 +151,8 @@ impl Operation for ImportUsers {
                 (Err(problem), None) => Import::refused(None, problem.clone()),
                 (Ok(entry), None) => {
                     let mut owner = together.owners.get(&index).copied();
-                    authority::retry_on_conflict(context, |context| {
-                        importer.renew(context)?;
+                    authority::retry_on_conflict(call, |call| {
+                        importer.renew(call)?;
                         importer.import(entry, &mut owner)
                     })?
                 }
@@ -166,7 +167,7 @@ type Parsed = std::result::Result<Entry, String>;
 
 fn parse(value: Value) -> Parsed {
     let value = entry::drop_empty(value);
-    input::read(value.clone(), entry_schema).map_err(|errors| entry::problem(&errors, &value))
+    input::read(Node::from(&value), entry_schema).map_err(|errors| entry::problem(&errors, &value))
 }
 
 /// The import of the entries of one call.
@@ -177,7 +178,7 @@ struct Importer<'a> {
     /// any.
     roles: Vec<(RoleName, Option<&'static str>)>,
     dry_run: bool,
-    context: ActorContext<'a>,
+    call: ActorCall<'a>,
 }
 
 /// The outcomes of one batch by the index of the entry, and the accounts that own the
@@ -188,20 +189,20 @@ struct Together {
 }
 
 impl<'a> Importer<'a> {
-    fn new(dry_run: bool, context: &ActorContext<'a>) -> Result<Importer<'a>> {
+    fn new(dry_run: bool, call: &ActorCall<'a>) -> Result<Importer<'a>> {
         Ok(Importer {
-            costs: HashCosts::read(&context.ports)?,
+            costs: HashCosts::read(&call.ports)?,
             roles: Vec::new(),
             dry_run,
-            context: context.clone(),
+            call: call.clone(),
         })
     }
 
     /// Starts over if the authority has changed, since decisions under the previous one
     /// do not count.
-    fn renew(&mut self, context: &ActorContext<'a>) -> Result<()> {
-        if !self.context.is_of_same_authority(context) {
-            *self = Importer::new(self.dry_run, context)?;
+    fn renew(&mut self, call: &ActorCall<'a>) -> Result<()> {
+        if !self.call.is_of_same_authority(call) {
+            *self = Importer::new(self.dry_run, call)?;
         }
         Ok(())
     }
@@ -211,7 +212,7 @@ impl<'a> Importer<'a> {
     fn import_together(&mut self, entries: &[Parsed]) -> Result<Race<Together>> {
         let mut together = Together {
             imports: BTreeMap::new(),
-            owners: owners(entries, &self.context.ports)?,
+            owners: owners(entries, &self.call.ports)?,
         };
         let mut accounts = Vec::new();
         let mut claimed = BTreeSet::new();
@@ -232,7 +233,7 @@ impl<'a> Importer<'a> {
         if accounts.is_empty() {
             return Ok(Race::Won(together));
         }
-        Ok(create(&accounts, &self.context)?.then(together))
+        Ok(create(&accounts, &self.call)?.then(together))
     }
 
     /// Returns the account of an entry that can be created together with the others,
@@ -242,9 +243,9 @@ impl<'a> Importer<'a> {
         if self.dry_run || self.problem(entry)?.is_some() {
             return Ok(None);
         }
-        let fingerprint = entry.fingerprint(&self.context.ports)?;
-        let account = entry.account(&fingerprint, &self.context)?;
-        let keys = claims(&account, &self.context)?;
+        let fingerprint = entry.fingerprint(&self.call.ports)?;
+        let account = entry.account(&fingerprint, &self.call)?;
+        let keys = claims(&account, &self.call)?;
         if keys.iter().any(|key| claimed.contains(key)) {
             return Ok(None);
         }
@@ -255,7 +256,7 @@ impl<'a> Importer<'a> {
     /// Imports one entry individually; `owner` is the account that has its user name, as
     /// far as known.
     fn import(&mut self, entry: &Entry, owner: &mut Option<Id>) -> Result<Race<Import>> {
-        let ports = self.context.ports;
+        let ports = self.call.ports;
         let fingerprint = entry.fingerprint(&ports)?;
         if let Some(user_id) = *owner {
             if let Some(existing) = existing(user_id, entry, &fingerprint, &ports)? {
@@ -282,8 +283,8 @@ impl<'a> Importer<'a> {
             let import = Import::of(entry, ImportStatus::WouldImport, None);
             return Ok(Race::Won(import));
         }
-        let account = entry.account(&fingerprint, &self.context)?;
-        if create([&account], &self.context)? == Commit::Conflict {
+        let account = entry.account(&fingerprint, &self.call)?;
+        if create([&account], &self.call)? == Commit::Conflict {
             *owner = Account::id_of(&entry.username, &ports)?;
             return Ok(Race::Lost);
         }
@@ -307,13 +308,13 @@ impl<'a> Importer<'a> {
                         problem,
                     )));
                 }
-                Some(email) if Account::id_of_email(email, &self.context)?.is_some() => {
+                Some(email) if Account::id_of_email(email, &self.call)?.is_some() => {
                     return about("email", email.as_str(), "is verified for another account");
                 }
                 Some(_) => {}
             }
         }
-        if let Some(at) = entry.created_at().filter(|at| *at > self.context.now()) {
+        if let Some(at) = entry.created_at().filter(|at| *at > self.call.now()) {
             return about("created_at", &at.to_string(), "is in the future");
         }
         for role in &entry.roles {
@@ -343,8 +344,8 @@ impl<'a> Importer<'a> {
 
     /// Requires what `assign_role` requires.
     fn require_may_give(&self, role: &RoleName) -> Result<Option<Vec<Grant>>> {
-        authority::require_permission(ROLES_WRITE, &self.context)?;
-        authority::require_role(role, &self.context)
+        authority::require_permission(ROLES_WRITE, &self.call)?;
+        authority::require_role(role, &self.call)
     }
 }
 
@@ -390,10 +391,10 @@ fn existing(
 
 /// Returns the store keys that no two accounts may share: that of the name and, if the
 /// address is verified, that of the address.
-fn claims(account: &Account, context: &ActorContext) -> Result<Vec<String>> {
+fn claims(account: &Account, call: &ActorCall) -> Result<Vec<String>> {
     let mut keys = vec![Account::username_key(&account.username)];
     if let Some(email) = account.verified_email() {
-        keys.push(Account::email_key(email, context)?);
+        keys.push(Account::email_key(email, call)?);
     }
     Ok(keys)
 }
@@ -402,10 +403,10 @@ fn claims(account: &Account, context: &ActorContext) -> Result<Vec<String>> {
 /// name, an address or the last place for a cost.
 fn create<'a>(
     accounts: impl IntoIterator<Item = &'a Account> + Clone,
-    context: &ActorContext,
+    call: &ActorCall,
 ) -> Result<Commit> {
     retry::retry_on_conflict(|| {
-        let mut costs = Held::read(&context.ports)?;
+        let mut costs = Held::read(&call.ports)?;
         let mut batch = Batch::new();
         for account in accounts.clone() {
             match account.password.imported_cost() {
@@ -413,22 +414,22 @@ fn create<'a>(
                     return Ok(Race::Won(Commit::Conflict));
                 }
                 Some(_) => {}
-                None => costs.known.add_own(context.settings),
+                None => costs.known.add_own(call.settings),
             }
-            add(account, &mut batch, context)?;
+            add(account, &mut batch, call)?;
         }
         costs.store(&mut batch);
-        let commit = context.commit(batch)?;
+        let commit = call.commit(batch)?;
         // The race for the costs is lost to another import, or to a login with such a
         // hash.
-        if commit == Commit::Conflict && !costs.is_current(&context.ports)? {
+        if commit == Commit::Conflict && !costs.is_current(&call.ports)? {
             return Ok(Race::Lost);
         }
         Ok(Race::Won(commit))
     })
 }
 
-fn add(account: &Account, batch: &mut Batch, context: &ActorContext) -> Result<()> {
+fn add(account: &Account, batch: &mut Batch, call: &ActorCall) -> Result<()> {
     let user_id = account.user_id;
     batch.create(
         Account::username_key(&account.username),
@@ -436,17 +437,14 @@ fn add(account: &Account, batch: &mut Batch, context: &ActorContext) -> Result<(
     );
     batch.create(Account::key(user_id), account);
     if let Some(email) = account.verified_email() {
-        batch.create(
-            Account::email_key(email, context)?,
-            &EmailRecord { user_id },
-        );
+        batch.create(Account::email_key(email, call)?, &EmailRecord { user_id });
     }
     let mut event = Event::success(ImportUsers::NAME);
     if !account.roles.is_empty() {
         let roles: Vec<&str> = account.roles.iter().map(RoleName::as_str).collect();
         event = event.detail("roles", roles);
     }
-    Chain::new(user_id).append(event, batch, context)
+    Chain::new(user_id).append(event, batch, call)
 }
 
 impl Import {

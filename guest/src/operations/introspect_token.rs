@@ -5,12 +5,12 @@ use super::verify_token::VerificationView;
 use super::{Effect, Operation};
 use crate::dispatch::call::counted;
 use crate::domain::access::actor::{self, Requirement};
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{self, Grant, MAX_SCOPE_BYTES, TOKENS_INTROSPECT};
 use crate::domain::accounts::role;
 use crate::domain::actor_id::ActorId;
-use crate::domain::context::Context;
+use crate::domain::call::Call;
 use crate::domain::credentials::api_key::ApiKey;
 use crate::domain::sessions::access_token::Claims;
 use crate::domain::sessions::bearer::Bearer;
@@ -82,18 +82,18 @@ impl Operation for IntrospectToken {
     const REQUIRES: Requirement = Requirement::Permission(TOKENS_INTROSPECT);
     type Output = Introspection;
 
-    fn run(self, context: &ActorContext) -> Result<Introspection> {
+    fn run(self, call: &ActorCall) -> Result<Introspection> {
         let token = self.token.expose();
-        let own = context.settings.audience.as_str();
+        let own = call.settings.audience.as_str();
         let audience = self.audience.as_deref().unwrap_or(own);
-        if let Some(bearer) = Bearer::of(audience, token, context)? {
+        if let Some(bearer) = Bearer::of(audience, token, call)? {
             let claims = bearer.current_claims();
             return Ok(Introspection::AccessToken(Box::new(claims)));
         }
-        if let Some(session) = of_refresh_token(token, context)? {
+        if let Some(session) = of_refresh_token(token, call)? {
             return Ok(Introspection::RefreshToken(Box::new(session)));
         }
-        let key = of_api_key(token, context)?;
+        let key = of_api_key(token, call)?;
         Ok(key.map_or(Introspection::Inactive, Introspection::ApiKey))
     }
 }
@@ -135,8 +135,8 @@ impl Serialize for Introspection {
 }
 
 /// Returns the session of the current refresh token, which introspection does not use up.
-fn of_refresh_token(token: &str, context: &Context) -> Result<Option<Session>> {
-    let ports = &context.ports;
+fn of_refresh_token(token: &str, call: &Call) -> Result<Option<Session>> {
+    let ports = &call.ports;
     let Some(token) = RefreshToken::parse(token, ports)? else {
         return Ok(None);
     };
@@ -147,25 +147,25 @@ fn of_refresh_token(token: &str, context: &Context) -> Result<Option<Session>> {
     let (account, _) = Account::read(session.user_id, ports)?;
     let is_good = token.generation() == session.generation
         && token.matches(&session.refresh_token, ports)?
-        && account.is_some_and(|account| session.is_alive(&account.value, context.now()));
+        && account.is_some_and(|account| session.is_alive(&account.value, call.now()));
     Ok(is_good.then_some(session))
 }
 
 /// Introspects the API key that the caller authenticates with. This requires no
 /// permission, and counts as a use of the key.
-pub fn introspect_own_key(key: &Secret, context: &Context) -> Result<Option<KeyInfo>> {
-    counted(IntrospectToken::NAME, context, |context, _| {
-        let Some((own, _)) = actor::api_key(key, context)? else {
+pub fn introspect_own_key(key: &Secret, call: &Call) -> Result<Option<KeyInfo>> {
+    counted(IntrospectToken::NAME, call, |call, _| {
+        let Some((own, _)) = actor::api_key(key, call)? else {
             return Ok(None);
         };
-        context.trail.acts(ActorId::ApiKey(own.value.key_id));
-        of_api_key(key.expose(), context)
+        call.record_actor(ActorId::ApiKey(own.value.key_id));
+        of_api_key(key.expose(), call)
     })
 }
 
 /// The `scope` is what the key may do now, since services rely on it.
-fn of_api_key(secret: &str, context: &Context) -> Result<Option<KeyInfo>> {
-    let ports = &context.ports;
+fn of_api_key(secret: &str, call: &Call) -> Result<Option<KeyInfo>> {
+    let ports = &call.ports;
     let Some(key) = ApiKey::authenticate(secret, ports)? else {
         return Ok(None);
     };

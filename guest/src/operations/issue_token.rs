@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::sessions::access_token::AccessToken;
 use crate::error::{AuthError, FieldError, Result};
 use crate::types::secret::Secret;
@@ -37,9 +37,9 @@ impl Operation for IssueToken {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = IssuedToken;
 
-    fn run(self, context: &ActorContext) -> Result<IssuedToken> {
-        if !context.settings.other_audiences.contains(&self.audience) {
-            let problem = match context.settings.other_audiences.as_slice() {
+    fn run(self, call: &ActorCall) -> Result<IssuedToken> {
+        if !call.settings.other_audiences.contains(&self.audience) {
+            let problem = match call.settings.other_audiences.as_slice() {
                 [] => "is not known; USER_AUTH_OTHER_AUDIENCES lists no other service".to_owned(),
                 known => format!("is not known; expected one of: {}", known.join(", ")),
             };
@@ -47,8 +47,8 @@ impl Operation for IssueToken {
                 "audience", problem,
             )]));
         }
-        let session = context.actor().session()?;
-        let token = AccessToken::issue(session, &self.audience, context)?;
+        let session = call.actor().session()?;
+        let token = AccessToken::issue(session, &self.audience, call)?;
         Ok(IssuedToken {
             access_token: token.token,
             token_type: "Bearer",

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::create_api_key::{is_in_reach, require_owner_governed};
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
 use crate::domain::credentials::api_key::{self, ApiKey, KeyName};
@@ -56,16 +56,16 @@ impl Operation for ListApiKeys {
     const REQUIRES: Requirement = Requirement::SessionOr(API_KEYS_WRITE);
     type Output = ApiKeys;
 
-    fn run(self, context: &ActorContext) -> Result<ApiKeys> {
-        let ports = &context.ports;
-        let user_id = authority::subject(self.user_id, API_KEYS_WRITE, context)?;
+    fn run(self, call: &ActorCall) -> Result<ApiKeys> {
+        let ports = &call.ports;
+        let user_id = authority::subject(self.user_id, API_KEYS_WRITE, call)?;
         let (account, _) = Account::read(user_id, ports)?;
         if let Some(account) = &account {
-            require_owner_governed(&account.value, context)?;
+            require_owner_governed(&account.value, call)?;
         }
         let mut api_keys = Vec::new();
         for key in api_key::all_of(user_id, ports)? {
-            if is_in_reach(&key.value, context)? {
+            if is_in_reach(&key.value, call)? {
                 api_keys.push(ApiKeyView::from(key.value));
             }
         }

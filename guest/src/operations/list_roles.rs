@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::define_role::RoleView;
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::permission::ROLES_READ;
 use crate::domain::accounts::role::{Role, RoleName};
 use crate::error::Result;
@@ -33,8 +33,8 @@ impl Operation for ListRoles {
     const REQUIRES: Requirement = Requirement::Permission(ROLES_READ);
     type Output = Roles;
 
-    fn run(self, context: &ActorContext) -> Result<Roles> {
-        let ports = &context.ports;
+    fn run(self, call: &ActorCall) -> Result<Roles> {
+        let ports = &call.ports;
         let mut roles = vec![RoleView::admin(RoleName::admin())];
         let mut after = None;
         loop {

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation, SessionView};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::sessions::session;
 use crate::error::Result;
 
@@ -44,9 +44,9 @@ impl Operation for ListSessions {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = Sessions;
 
-    fn run(self, context: &ActorContext) -> Result<Sessions> {
-        let own = context.actor().session()?;
-        let page = session::list(own.user_id, self.after.as_deref(), context)?;
+    fn run(self, call: &ActorCall) -> Result<Sessions> {
+        let own = call.actor().session()?;
+        let page = session::list(own.user_id, self.after.as_deref(), call)?;
         let sessions = page.sessions.into_iter().map(|session| ListedSession {
             current: session.session_id == own.session_id,
             session: SessionView::from(session),

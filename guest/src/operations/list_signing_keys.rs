@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::permission::SIGNING_KEYS_WRITE;
 use crate::domain::sessions::signing_key::{SigningKey, SigningKeys};
 use crate::error::Result;
@@ -58,9 +58,9 @@ impl Operation for ListSigningKeys {
     const REQUIRES: Requirement = Requirement::Permission(SIGNING_KEYS_WRITE);
     type Output = SigningKeyList;
 
-    fn run(self, context: &ActorContext) -> Result<SigningKeyList> {
-        let keys = SigningKeys::load(context)?;
-        Ok(SigningKeyList::new(&keys, context.now()))
+    fn run(self, call: &ActorCall) -> Result<SigningKeyList> {
+        let keys = SigningKeys::load(call)?;
+        Ok(SigningKeyList::new(&keys, call.now()))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::get_user::UserView;
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::{Account, UsernameRecord};
 use crate::domain::accounts::permission::USERS_READ;
 use crate::error::{AuthError, FieldError, Result};
@@ -72,10 +72,10 @@ impl Operation for ListUsers {
     const REQUIRES: Requirement = Requirement::Permission(USERS_READ);
     type Output = Users;
 
-    fn run(self, context: &ActorContext) -> Result<Users> {
+    fn run(self, call: &ActorCall) -> Result<Users> {
         match &self.search {
-            None => self.list(&context.ports),
-            Some(search) => self.find(search, &context.ports),
+            None => self.list(&call.ports),
+            Some(search) => self.find(search, &call.ports),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{self, AuditSubject, Chain, Event, UnknownAccount};
@@ -85,17 +85,17 @@ impl Operation for Login {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = LoginOutcome;
 
-    fn run(self, context: &ActorContext) -> Result<LoginOutcome> {
+    fn run(self, call: &ActorCall) -> Result<LoginOutcome> {
         // Until the outcome is decided, nothing may distinguish a correct password from a
         // wrong one: no progress, no log, no different answer.
-        let result = self.attempt(context);
+        let result = self.attempt(call);
         match &result {
-            Ok(_) => context.progress(1, 1, "done"),
-            Err(error) if matches!(error.kind, ErrorKind::RateLimit { .. }) => context.log(
+            Ok(_) => call.reporter.progress(1, 1, "done"),
+            Err(error) if matches!(error.kind, ErrorKind::RateLimit { .. }) => call.reporter.log(
                 LogLevel::Warning,
                 json!({
                     "event": "login_throttled",
-                    "retry_after_seconds": context.settings.throttling.window.as_secs(),
+                    "retry_after_seconds": call.settings.throttling.window.as_secs(),
                 }),
             ),
             Err(_) => {}
@@ -105,28 +105,28 @@ impl Operation for Login {
 }
 
 impl Login {
-    fn attempt(&self, context: &ActorContext) -> Result<LoginOutcome> {
-        context.progress(0, 1, "checking the password");
-        let subject = Subject::read(&self.username, context)?;
-        let attempt = Attempt::admit(subject.authenticator(), context)?;
-        let verdict = self.judge(subject, context)?;
+    fn attempt(&self, call: &ActorCall) -> Result<LoginOutcome> {
+        call.reporter.progress(0, 1, "checking the password");
+        let subject = Subject::read(&self.username, call)?;
+        let attempt = Attempt::admit(subject.authenticator(), call)?;
+        let verdict = self.judge(subject, call)?;
         // Nothing before this line may depend on the verdict; everything after it may.
-        let attempt = attempt.count(context)?;
+        let attempt = attempt.count(call)?;
         let mut verdict = Some(verdict);
         retry::retry_on_conflict(|| {
             let verdict = match verdict.take() {
                 Some(verdict) => verdict,
-                None => self.judge(Subject::read(&self.username, context)?, context)?,
+                None => self.judge(Subject::read(&self.username, call)?, call)?,
             };
             let account = match verdict {
                 Verdict::Right(account) => account,
-                Verdict::Wrong(whom) => return Err(refuse(whom, context)?),
+                Verdict::Wrong(whom) => return Err(refuse(whom, call)?),
             };
             let authenticated = Authenticated {
-                rehashed: self.rehash(&account, context),
+                rehashed: self.rehash(&account, call),
                 account,
             };
-            Ok(match settle_outcome(&authenticated, &attempt, context)? {
+            Ok(match settle_outcome(&authenticated, &attempt, call)? {
                 Some(outcome) => Race::Won(outcome),
                 None => Race::Lost,
             })
@@ -135,12 +135,12 @@ impl Login {
 
     /// Verifies the password, with the same work for a name without an account as for any
     /// other. Records nothing, so that nothing reveals the verdict yet.
-    fn judge(&self, subject: Subject, context: &ActorContext) -> Result<Verdict> {
-        let ports = &context.ports;
+    fn judge(&self, subject: Subject, call: &ActorCall) -> Result<Verdict> {
+        let ports = &call.ports;
         let account = match subject {
             Subject::Account(account) => account,
             Subject::Unknown(unknown, cost) => {
-                PasswordRecord::verify_decoy(&self.password, cost, context.settings, ports)?;
+                PasswordRecord::verify_decoy(&self.password, cost, call.settings, ports)?;
                 return Ok(Verdict::Wrong(AuditSubject::Unknown(unknown)));
             }
         };
@@ -154,12 +154,12 @@ impl Login {
 
     /// Returns a new hash of the password if it was imported or if the parameters have
     /// been raised since. If the host has no capacity for it, the next login tries again.
-    fn rehash(&self, account: &Account, context: &ActorContext) -> Option<PasswordRecord> {
-        if account.password.is_current(context.settings) {
+    fn rehash(&self, account: &Account, call: &ActorCall) -> Option<PasswordRecord> {
+        if account.password.is_current(call.settings) {
             return None;
         }
-        let rehashed = HashCosts::learn_own(context)
-            .and_then(|()| PasswordRecord::renew(&self.password, context.settings, &context.ports));
+        let rehashed = HashCosts::learn_own(call)
+            .and_then(|()| PasswordRecord::renew(&self.password, call.settings, &call.ports));
         rehashed.ok()
     }
 }
@@ -172,8 +172,8 @@ enum Subject {
 }
 
 impl Subject {
-    fn read(username: &Username, context: &ActorContext) -> Result<Subject> {
-        let ports = &context.ports;
+    fn read(username: &Username, call: &ActorCall) -> Result<Subject> {
+        let ports = &call.ports;
         let unknown = UnknownAccount::new("username", username.as_str(), ports)?;
         let user_id = Account::id_of(username, ports)?.unwrap_or(unknown.id());
         let keys = [Account::key(user_id), HashCosts::key()];
@@ -198,10 +198,10 @@ enum Verdict {
 }
 
 /// Counts and records a failure, and returns the error for it.
-fn refuse(whom: AuditSubject, context: &ActorContext) -> Result<AuthError> {
+fn refuse(whom: AuditSubject, call: &ActorCall) -> Result<AuthError> {
     let event = Event::refused(Login::NAME, "invalid_credentials");
-    audit::record_refusal(event, whom, context)?;
-    throttle::count_failure(context)?;
+    audit::record_refusal(event, whom, call)?;
+    throttle::count_failure(call)?;
     let error = AuthError::new(ErrorKind::Authentication, "Invalid user name or password");
     Ok(error.detail("action", "check both, and try again"))
 }
@@ -218,7 +218,7 @@ struct Authenticated {
 fn settle_outcome(
     authenticated: &Authenticated,
     attempt: &Counted,
-    context: &ActorContext,
+    call: &ActorCall,
 ) -> Result<Option<LoginOutcome>> {
     let Authenticated { account, rehashed } = authenticated;
     let whom = AuditSubject::Account(account.user_id);
@@ -227,29 +227,29 @@ fn settle_outcome(
     let challenged = Event::refused(Login::NAME, "second_factor_required");
     let challenged = match account.second_factor {
         None => Some(challenged),
-        Some(_) => audit::count_refusal(challenged, whom, context)?,
+        Some(_) => audit::count_refusal(challenged, whom, call)?,
     };
     retry::retry_on_conflict(|| {
-        let (found, head) = Account::read(account.user_id, &context.ports)?;
+        let (found, head) = Account::read(account.user_id, &call.ports)?;
         let Some(current) = found
             .filter(|found| found.value.password == account.password && found.value.is_active())
         else {
             return Ok(Race::Won(None));
         };
-        throttle::check_source(context)?;
+        throttle::check_source(call)?;
         let mut batch = Batch::new();
         attempt.succeed(&mut batch);
         // Uses the account as it is on this head, so that a second factor confirmed while
         // the password was being checked counts.
         let (outcome, event) = match current.value.second_factor {
-            None => with_tokens(&current.value, &mut batch, context)?,
-            Some(_) => with_challenge(&current.value, challenged.clone(), &mut batch, context)?,
+            None => with_tokens(&current.value, &mut batch, call)?,
+            Some(_) => with_challenge(&current.value, challenged.clone(), &mut batch, call)?,
         };
         if !attempt.is_from_known_source() {
             notify::queue_notice(MessageKind::LoginFromNewSource, &current.value, &mut batch);
         }
         if let Some(password) = rehashed {
-            hash_costs::release(&account.password, &mut batch, &context.ports)?;
+            hash_costs::release(&account.password, &mut batch, &call.ports)?;
             let rehashed = Account {
                 password: password.clone(),
                 ..current.value.clone()
@@ -257,18 +257,18 @@ fn settle_outcome(
             batch.change(&current, &rehashed);
         }
         if let Some(event) = event {
-            Chain::at(account.user_id, head).append(event, &mut batch, context)?;
+            Chain::at(account.user_id, head).append(event, &mut batch, call)?;
         }
-        Ok(context.commit(batch)?.then(Some(outcome)))
+        Ok(call.commit(batch)?.then(Some(outcome)))
     })
 }
 
 fn with_tokens(
     account: &Account,
     batch: &mut Batch,
-    context: &ActorContext,
+    call: &ActorCall,
 ) -> Result<(LoginOutcome, Option<Event<'static>>)> {
-    let tokens = Tokens::of_new_session(account, AuthMethod::Password, batch, context)?;
+    let tokens = Tokens::of_new_session(account, AuthMethod::Password, batch, call)?;
     let event = Event::success(Login::NAME)
         .by(account.user_id)
         .detail("session_id", tokens.session_id.to_string());
@@ -281,9 +281,9 @@ fn with_challenge(
     account: &Account,
     event: Option<Event<'static>>,
     batch: &mut Batch,
-    context: &ActorContext,
+    call: &ActorCall,
 ) -> Result<(LoginOutcome, Option<Event<'static>>)> {
-    let (challenge, secret) = LoginChallenge::create(account, context)?;
+    let (challenge, secret) = LoginChallenge::create(account, call)?;
     challenge.store(batch);
     let methods = account.second_factor.as_ref();
     let outcome = LoginOutcome::Challenge(Challenge {
@@ -304,24 +304,24 @@ impl Tokens {
         account: &Account,
         proof: AuthMethod,
         batch: &mut Batch,
-        context: &ActorContext,
+        call: &ActorCall,
     ) -> Result<Tokens> {
-        let (session, refresh_token) = Session::begin(account, proof, context)?;
+        let (session, refresh_token) = Session::begin(account, proof, call)?;
         batch.create(Session::key(session.session_id), &session);
         batch.create(
             Session::index_key(session.user_id, session.session_id),
             &json!({}),
         );
-        Tokens::new(&session, &refresh_token, context)
+        Tokens::new(&session, &refresh_token, call)
     }
 
     /// Returns tokens for the current state of a session.
     pub fn new(
         session: &Session,
         refresh_token: &refresh_token::RefreshToken,
-        context: &ActorContext,
+        call: &ActorCall,
     ) -> Result<Tokens> {
-        let access_token = AccessToken::issue(session, &context.settings.audience, context)?;
+        let access_token = AccessToken::issue(session, &call.settings.audience, call)?;
         Ok(Tokens {
             access_token: access_token.token,
             token_type: "Bearer",
@@ -348,13 +348,13 @@ mod tests {
         world.alice();
         let credentials = json!({"username": "alice", "password": "correct horse battery staple"});
         let login: Login = serde_json::from_value(credentials).unwrap();
-        let context = authority::authorize(Login::REQUIRES, &world.context()).unwrap();
-        let subject = Subject::read(&login.username, &context).unwrap();
-        let attempt = Attempt::admit(subject.authenticator(), &context).unwrap();
-        let Verdict::Right(account) = login.judge(subject, &context).unwrap() else {
+        let call = authority::authorize(Login::REQUIRES, &world.call()).unwrap();
+        let subject = Subject::read(&login.username, &call).unwrap();
+        let attempt = Attempt::admit(subject.authenticator(), &call).unwrap();
+        let Verdict::Right(account) = login.judge(subject, &call).unwrap() else {
             panic!("the password is correct");
         };
-        let attempt = attempt.count(&context).unwrap();
+        let attempt = attempt.count(&call).unwrap();
         let authenticated = Authenticated {
             account,
             rehashed: None,
@@ -366,7 +366,7 @@ mod tests {
             json!({"nonce": "0".repeat(32), "last_step": 0, "recovery_codes": []});
         world.tamper(&key, Some(serde_json::to_vec(&account).unwrap()));
 
-        let outcome = settle_outcome(&authenticated, &attempt, &context);
+        let outcome = settle_outcome(&authenticated, &attempt, &call);
         assert!(matches!(outcome.unwrap(), Some(LoginOutcome::Challenge(_))));
     }
 }

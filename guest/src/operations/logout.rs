@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::audit::Event;
-use crate::domain::context::Principal;
+use crate::domain::caller::Principal;
 use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::refresh_token::RefreshToken;
 use crate::domain::sessions::session::{self, Session};
@@ -45,16 +45,16 @@ impl Operation for Logout {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = LoggedOut;
 
-    fn run(self, context: &ActorContext) -> Result<LoggedOut> {
-        let Some(session_id) = self.session_id(context)? else {
+    fn run(self, call: &ActorCall) -> Result<LoggedOut> {
+        let Some(session_id) = self.session_id(call)? else {
             return Err(AuthError::invalid_token());
         };
         retry::retry_on_conflict(|| {
-            let Some(session) = Session::read(session_id, &context.ports)? else {
+            let Some(session) = Session::read(session_id, &call.ports)? else {
                 return Ok(Race::Won(()));
             };
             let event = Event::success(Self::NAME).by(session.value.user_id);
-            session::end(&session, event, context)
+            session::end(&session, event, call)
         })?;
         Ok(LoggedOut { session_id })
     }
@@ -63,14 +63,14 @@ impl Operation for Logout {
 impl Logout {
     /// Returns the session of a token that was issued here, even if it has expired or
     /// been used: anyone who ever held a token of the session may end it.
-    fn session_id(&self, context: &ActorContext) -> Result<Option<Id>> {
+    fn session_id(&self, call: &ActorCall) -> Result<Option<Id>> {
         let access_token = match (&self.access_token, &self.refresh_token) {
             (Some(token), None) => token,
             (None, Some(token)) => {
-                let token = RefreshToken::parse(token.expose(), &context.ports)?;
+                let token = RefreshToken::parse(token.expose(), &call.ports)?;
                 return Ok(token.map(|token| token.session_id()));
             }
-            (None, None) => match &context.caller.principal {
+            (None, None) => match &call.caller.principal {
                 Principal::AccessToken(token) => token,
                 _ => return Err(input::not_one_of("access_token", "refresh_token")),
             },
@@ -78,6 +78,6 @@ impl Logout {
                 return Err(input::not_one_of("access_token", "refresh_token"));
             }
         };
-        AccessToken::session_id(access_token.expose(), context)
+        AccessToken::session_id(access_token.expose(), call)
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Effect, Operation};
 use crate::dispatch::audited;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::{AUDIT_READ, Permission};
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{self, AuditRecord, Chain};
@@ -100,9 +100,9 @@ impl Operation for QueryAudit {
     const REQUIRES: Requirement = Requirement::SessionOr(AUDIT_READ);
     type Output = AuditPage;
 
-    fn run(self, context: &ActorContext) -> Result<AuditPage> {
-        let ports = &context.ports;
-        let prefix = self.prefix(context)?;
+    fn run(self, call: &ActorCall) -> Result<AuditPage> {
+        let ports = &call.ports;
+        let prefix = self.prefix(call)?;
         let after = self.after.as_deref().map(key_of).transpose()?;
         let page = ports.store.scan(&prefix, after.as_deref(), EXAMINED)?;
         let mut last = page.next;
@@ -127,12 +127,12 @@ impl Operation for QueryAudit {
 
 impl QueryAudit {
     /// Returns the common prefix of all keys that the actor asks for and may read.
-    fn prefix(&self, context: &ActorContext) -> Result<String> {
-        let named = audited::named(self.user_id, self.username.as_ref(), context)?;
-        if named.is_none() && authority::may(&Permission::own(AUDIT_READ), context)? {
+    fn prefix(&self, call: &ActorCall) -> Result<String> {
+        let named = audited::named(self.user_id, self.username.as_ref(), call)?;
+        if named.is_none() && authority::may(&Permission::own(AUDIT_READ), call)? {
             return Ok(audit::RECORDS.to_owned());
         }
-        let user_id = authority::subject(named, AUDIT_READ, context)?;
+        let user_id = authority::subject(named, AUDIT_READ, call)?;
         Ok(Chain::record_prefix(user_id))
     }
 

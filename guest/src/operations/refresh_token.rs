@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Effect, Operation, Tokens};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::sessions::refresh_token;
 use crate::domain::sessions::session::{self, Session};
@@ -36,15 +36,15 @@ impl Operation for RefreshToken {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Tokens;
 
-    fn run(self, context: &ActorContext) -> Result<Tokens> {
+    fn run(self, call: &ActorCall) -> Result<Tokens> {
         let text = self.refresh_token.expose();
-        let Some(token) = refresh_token::RefreshToken::parse(text, &context.ports)? else {
+        let Some(token) = refresh_token::RefreshToken::parse(text, &call.ports)? else {
             return Err(AuthError::invalid_token());
         };
-        match retry::retry_on_conflict(|| refresh(&token, context))? {
+        match retry::retry_on_conflict(|| refresh(&token, call))? {
             Settled::Refreshed(tokens) => Ok(tokens),
             Settled::Reused => {
-                context.log(
+                call.reporter.log(
                     LogLevel::Warning,
                     json!({"event": "refresh_token_reused", "session_id": token.session_id()}),
                 );
@@ -54,8 +54,8 @@ impl Operation for RefreshToken {
     }
 }
 
-fn refresh(token: &refresh_token::RefreshToken, context: &ActorContext) -> Result<Race<Settled>> {
-    let ports = &context.ports;
+fn refresh(token: &refresh_token::RefreshToken, call: &ActorCall) -> Result<Race<Settled>> {
+    let ports = &call.ports;
     let Some(session) = Session::read(token.session_id(), ports)? else {
         return Err(AuthError::invalid_token());
     };
@@ -69,20 +69,20 @@ fn refresh(token: &refresh_token::RefreshToken, context: &ActorContext) -> Resul
     if !current {
         // The actor is left out: which of the two users this is, is unknown.
         let event = Event::refused(RefreshToken::NAME, "reused");
-        let ended = session::end(&session, event, context)?;
+        let ended = session::end(&session, event, call)?;
         return Ok(ended.map(|()| Settled::Reused));
     }
-    let now = context.now();
+    let now = call.now();
     if !account.is_some_and(|account| session.value.is_alive(&account.value, now)) {
         return Err(AuthError::invalid_token());
     }
-    let (refreshed, refresh_token) = session.value.refreshed(context)?;
-    let tokens = Tokens::new(&refreshed, &refresh_token, context)?;
+    let (refreshed, refresh_token) = session.value.refreshed(call)?;
+    let tokens = Tokens::new(&refreshed, &refresh_token, call)?;
     let event = Event::success(RefreshToken::NAME)
         .by(user_id)
         .detail("session_id", refreshed.session_id.to_string());
     let mut batch = Batch::new();
     batch.change(&session, &refreshed);
-    Chain::at(user_id, head).append(event, &mut batch, context)?;
-    Ok(context.commit(batch)?.then(Settled::Refreshed(tokens)))
+    Chain::at(user_id, head).append(event, &mut batch, call)?;
+    Ok(call.commit(batch)?.then(Settled::Refreshed(tokens)))
 }

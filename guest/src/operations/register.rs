@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::{Account, UsernameRecord};
 use crate::domain::accounts::email::Email;
 use crate::domain::accounts::username::Username;
@@ -54,27 +54,27 @@ impl Operation for Register {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Registered;
 
-    fn run(self, context: &ActorContext) -> Result<Registered> {
-        let ports = &context.ports;
-        throttle::admit_registration(context)?;
+    fn run(self, call: &ActorCall) -> Result<Registered> {
+        let ports = &call.ports;
+        throttle::admit_registration(call)?;
         let owner = Owner {
             username: &self.username,
             email: self.email.as_ref(),
         };
-        password::check_policy("password", &self.password, &owner, context.settings)?;
+        password::check_policy("password", &self.password, &owner, call.settings)?;
         // Saves the hash; the batch below decides.
         if Account::id_of(&self.username, ports)?.is_some() {
-            return Err(taken(context)?);
+            return Err(taken(call)?);
         }
-        context.progress(0, 2, "hashing the password");
-        HashCosts::learn_own(context)?;
-        let password = PasswordRecord::create(&self.password, context.settings, ports)?;
+        call.reporter.progress(0, 2, "hashing the password");
+        HashCosts::learn_own(call)?;
+        let password = PasswordRecord::create(&self.password, call.settings, ports)?;
         let account = Account {
             email: self.email,
-            ..Account::new(self.username, password, context)?
+            ..Account::new(self.username, password, call)?
         };
-        throttle::count_registration(context)?;
-        context.progress(1, 2, "creating the account");
+        throttle::count_registration(call)?;
+        call.reporter.progress(1, 2, "creating the account");
 
         let username_record = UsernameRecord {
             user_id: account.user_id,
@@ -82,15 +82,15 @@ impl Operation for Register {
         let mut batch = Batch::new();
         batch.create(Account::username_key(&account.username), &username_record);
         batch.create(Account::key(account.user_id), &account);
-        throttle::know_source(Authenticator::password_of(&account), &mut batch, context)?;
+        throttle::know_source(Authenticator::password_of(&account), &mut batch, call)?;
         let event = Event::success(Self::NAME).by(account.user_id);
-        Chain::new(account.user_id).append(event, &mut batch, context)?;
+        Chain::new(account.user_id).append(event, &mut batch, call)?;
         // All other keys derive from the new random id, so a lost race is one for the
         // name.
-        if context.commit(batch)? == Commit::Conflict {
-            return Err(taken(context)?);
+        if call.commit(batch)? == Commit::Conflict {
+            return Err(taken(call)?);
         }
-        context.progress(2, 2, "done");
+        call.reporter.progress(2, 2, "done");
         Ok(Registered {
             user_id: account.user_id,
             username: account.username,
@@ -101,8 +101,8 @@ impl Operation for Register {
 
 /// Registration has to reveal that a name is taken; a source that asks for many is
 /// throttled.
-fn taken(context: &ActorContext) -> Result<AuthError> {
-    throttle::count_failure(context)?;
+fn taken(call: &ActorCall) -> Result<AuthError> {
+    throttle::count_failure(call)?;
     Ok(username_taken())
 }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::request_email_verification::{self, CodeSent};
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::email::Email;
 use crate::error::Result;
 use crate::ports::MessageKind;
@@ -27,8 +27,8 @@ impl Operation for RequestEmailChange {
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = CodeSent;
 
-    fn run(self, context: &ActorContext) -> Result<CodeSent> {
+    fn run(self, call: &ActorCall) -> Result<CodeSent> {
         let kind = MessageKind::EmailChange;
-        request_email_verification::send(Self::NAME, kind, &self.email, context)
+        request_email_verification::send(Self::NAME, kind, &self.email, call)
     }
 }

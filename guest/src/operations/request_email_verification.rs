@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::email::Email;
 use crate::domain::audit::{Chain, Event, Head};
@@ -39,13 +39,13 @@ impl Operation for RequestEmailVerification {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = CodeSent;
 
-    fn run(self, context: &ActorContext) -> Result<CodeSent> {
-        let own = context.actor().session()?;
-        let (account, _) = Account::read(own.user_id, &context.ports)?;
+    fn run(self, call: &ActorCall) -> Result<CodeSent> {
+        let own = call.actor().session()?;
+        let (account, _) = Account::read(own.user_id, &call.ports)?;
         let account = account.ok_or_else(AuthError::invalid_token)?.value;
         let email = account.email.filter(Email::is_deliverable);
         let email = email.ok_or_else(no_address)?;
-        send(Self::NAME, MessageKind::EmailVerification, &email, context)
+        send(Self::NAME, MessageKind::EmailVerification, &email, call)
     }
 }
 
@@ -67,54 +67,50 @@ pub(super) fn send(
     operation: &str,
     kind: MessageKind,
     email: &Email,
-    context: &ActorContext,
+    call: &ActorCall,
 ) -> Result<CodeSent> {
-    let user_id = context.actor().session()?.user_id;
+    let user_id = call.actor().session()?.user_id;
     // Calls that are rejected anyway do not count.
-    recipient(kind, email, context)?;
+    recipient(kind, email, call)?;
     let user = user_id.to_string();
     let address = email.canonical();
     let quotas = [["email-codes", user.as_str()], ["address-codes", &address]];
     for quota in &quotas {
-        if !throttle::may_send_code(quota, context)? {
+        if !throttle::may_send_code(quota, call)? {
             return Err(AuthError::too_many(throttle::CODES_WINDOW));
         }
     }
-    authority::retry_on_conflict(context, |context| {
-        let (account, head) = recipient(kind, email, context)?;
-        let (code, slot) = Code::create(Purpose::Email, user_id, Some(email), context)?;
+    authority::retry_on_conflict(call, |call| {
+        let (account, head) = recipient(kind, email, call)?;
+        let (code, slot) = Code::create(Purpose::Email, user_id, Some(email), call)?;
         let mut batch = Batch::new();
-        slot.put(Purpose::Email, user_id, &mut batch, context);
-        Chain::at(user_id, head).append(Event::success(operation), &mut batch, context)?;
+        slot.put(Purpose::Email, user_id, &mut batch, call);
+        Chain::at(user_id, head).append(Event::success(operation), &mut batch, call)?;
         if kind == MessageKind::EmailChange {
             notify::queue_notice(MessageKind::EmailChangeRequested, &account, &mut batch);
         }
-        if context.commit(batch)? == Commit::Conflict {
+        if call.commit(batch)? == Commit::Conflict {
             return Ok(Race::Lost);
         }
-        if let Err(error) = notify::send_code(kind, &account, email, (&code, &slot), context) {
+        if let Err(error) = notify::send_code(kind, &account, email, (&code, &slot), call) {
             // Codes that were not sent do not count.
             for quota in &quotas {
-                throttle::give_code_back(quota, context)?;
+                throttle::give_code_back(quota, call)?;
             }
             return Err(error.into());
         }
         Ok(Race::Won(CodeSent {
             email: email.clone(),
-            expires_in: context.settings.code_ttl.as_secs(),
+            expires_in: call.settings.code_ttl.as_secs(),
         }))
     })
 }
 
 /// Returns the caller's account and the head of its audit chain, if the account may be
 /// sent a code to this address.
-fn recipient(
-    kind: MessageKind,
-    email: &Email,
-    context: &ActorContext,
-) -> Result<(Account, Found<Head>)> {
-    let user_id = context.actor().session()?.user_id;
-    let (account, head) = Account::read(user_id, &context.ports)?;
+fn recipient(kind: MessageKind, email: &Email, call: &ActorCall) -> Result<(Account, Found<Head>)> {
+    let user_id = call.actor().session()?.user_id;
+    let (account, head) = Account::read(user_id, &call.ports)?;
     let account = account.ok_or_else(AuthError::invalid_token)?.value;
     if kind == MessageKind::EmailVerification && account.email.as_ref() != Some(email) {
         return Err(AuthError::new(

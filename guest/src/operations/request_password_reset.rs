@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::email::Email;
 use crate::domain::accounts::username::Username;
@@ -47,17 +47,17 @@ impl Operation for RequestPasswordReset {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = ResetRequested;
 
-    fn run(self, context: &ActorContext) -> Result<ResetRequested> {
+    fn run(self, call: &ActorCall) -> Result<ResetRequested> {
         let who = Who::new(self.username, self.email)?;
         let name = who.name();
-        throttle::count_reset(&name, context)?;
-        let unknown = UnknownAccount::new("reset", &name, &context.ports)?;
-        let user_id = who.user_id(context)?.unwrap_or(unknown.id());
+        throttle::count_reset(&name, call)?;
+        let unknown = UnknownAccount::new("reset", &name, &call.ports)?;
+        let user_id = who.user_id(call)?.unwrap_or(unknown.id());
         let quota = ["reset-codes", &user_id.to_string()];
-        let may_send = throttle::may_send_code(&quota, context)?;
-        retry::retry_on_conflict(|| send(user_id, unknown, may_send, context))?;
+        let may_send = throttle::may_send_code(&quota, call)?;
+        retry::retry_on_conflict(|| send(user_id, unknown, may_send, call))?;
         Ok(ResetRequested {
-            expires_in: context.settings.code_ttl.as_secs(),
+            expires_in: call.settings.code_ttl.as_secs(),
         })
     }
 }
@@ -69,9 +69,9 @@ fn send(
     user_id: Id,
     unknown: UnknownAccount,
     may_send: bool,
-    context: &ActorContext,
+    call: &ActorCall,
 ) -> Result<Race<()>> {
-    let ports = &context.ports;
+    let ports = &call.ports;
     let (account, head) = Account::read(user_id, ports)?;
     let unknown_head = record::read(Chain::head_key(unknown.id()), ports)?;
     let account = account.map(|account| account.value);
@@ -81,26 +81,26 @@ fn send(
 
     let whose = recipient.as_ref().map_or(unknown.id(), |_| user_id);
     let email = recipient.as_ref().map(|(email, _)| email);
-    let (code, slot) = Code::create(Purpose::PasswordReset, whose, email, context)?;
+    let (code, slot) = Code::create(Purpose::PasswordReset, whose, email, call)?;
     let mut batch = Batch::new();
-    slot.put(Purpose::PasswordReset, whose, &mut batch, context);
+    slot.put(Purpose::PasswordReset, whose, &mut batch, call);
     let name = RequestPasswordReset::NAME;
     match recipient {
-        Some(_) => Chain::at(user_id, head).append(Event::success(name), &mut batch, context)?,
+        Some(_) => Chain::at(user_id, head).append(Event::success(name), &mut batch, call)?,
         None => Chain::of_unknown(unknown, unknown_head).append(
             Event::refused(name, "no_recipient"),
             &mut batch,
-            context,
+            call,
         )?,
     }
-    if context.commit(batch)? == Commit::Conflict {
+    if call.commit(batch)? == Commit::Conflict {
         return Ok(Race::Lost);
     }
     if let Some((email, account)) = &recipient {
         let kind = MessageKind::PasswordReset;
         // A full queue would reveal that there was something to send. The failure is
         // logged.
-        let _ = notify::send_code(kind, account, email, (&code, &slot), context);
+        let _ = notify::send_code(kind, account, email, (&code, &slot), call);
     }
     Ok(Race::Won(()))
 }
@@ -135,10 +135,10 @@ impl Who {
         }
     }
 
-    fn user_id(&self, context: &ActorContext) -> Result<Option<Id>> {
+    fn user_id(&self, call: &ActorCall) -> Result<Option<Id>> {
         match self {
-            Who::Username(username) => Account::id_of(username, &context.ports),
-            Who::Email(email) => Account::id_of_email(email, context),
+            Who::Username(username) => Account::id_of(username, &call.ports),
+            Who::Email(email) => Account::id_of_email(email, call),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::get_user::UserView;
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::USERS_WRITE;
 use crate::domain::accounts::username::Username;
@@ -47,10 +47,10 @@ impl Operation for ResetSecondFactor {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;
 
-    fn run(self, context: &ActorContext) -> Result<UserView> {
+    fn run(self, call: &ActorCall) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = authority::retry_on_conflict(context, |context| {
-            let governed = target.read_governed(context)?;
+        let account = authority::retry_on_conflict(call, |call| {
+            let governed = target.read_governed(call)?;
             let found = &governed.account;
             if found.value.second_factor.is_none() && found.value.enrolment.is_none() {
                 return Ok(Race::Won(found.value.clone()));
@@ -65,18 +65,18 @@ impl Operation for ResetSecondFactor {
             batch.change(found, &account);
             // The attempts on the app's codes are dropped with the app.
             let recovery_codes = Authenticator::RecoveryCode(account.user_id);
-            throttle::forget(recovery_codes, &mut batch, &context.ports)?;
+            throttle::forget(recovery_codes, &mut batch, &call.ports)?;
             let ended = api_key::end_with_sessions(
                 self.end_api_keys,
                 EndedSessions::All,
                 account.user_id,
                 &mut batch,
-                context,
+                call,
             )?;
             let event = Event::success(Self::NAME).with_ended_keys(&ended);
-            Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
+            Chain::at(account.user_id, governed.head).append(event, &mut batch, call)?;
             notify::queue_notice(MessageKind::SecondFactorChanged, &account, &mut batch);
-            Ok(context.commit(batch)?.then(account))
+            Ok(call.commit(batch)?.then(account))
         })?;
         Ok(UserView::from(account))
     }

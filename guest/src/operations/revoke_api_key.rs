@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::create_api_key::{is_in_reach, require_owner_governed};
 use super::{Effect, Operation};
 use crate::domain::access::actor::{Actor, Requirement};
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{API_KEYS_WRITE, Permission};
 use crate::domain::audit::Event;
@@ -39,15 +39,15 @@ impl Operation for RevokeApiKey {
     const REQUIRES: Requirement = Requirement::SessionOr(API_KEYS_WRITE);
     type Output = RevokedApiKey;
 
-    fn run(self, context: &ActorContext) -> Result<RevokedApiKey> {
-        authority::retry_on_conflict(context, |context| {
-            let key = find(self.key_id, context)?;
-            let (account, head) = Account::read(key.value.user_id, &context.ports)?;
+    fn run(self, call: &ActorCall) -> Result<RevokedApiKey> {
+        authority::retry_on_conflict(call, |call| {
+            let key = find(self.key_id, call)?;
+            let (account, head) = Account::read(key.value.user_id, &call.ports)?;
             if let Some(account) = &account {
-                require_owner_governed(&account.value, context)?;
+                require_owner_governed(&account.value, call)?;
             }
             let event = Event::success(Self::NAME);
-            api_key::end(&key, head, event, context)
+            api_key::end(&key, head, event, call)
         })?;
         Ok(RevokedApiKey {
             key_id: self.key_id,
@@ -58,18 +58,18 @@ impl Operation for RevokeApiKey {
 /// Returns the key with this id if it is the actor's own, or if the actor may manage
 /// those of others. Otherwise the work and the error are those for a key that does not
 /// exist.
-pub(super) fn find(key_id: Id, context: &ActorContext) -> Result<Stored<ApiKey>> {
-    let found = record::read::<ApiKey>(ApiKey::key(key_id), &context.ports)?;
-    let is_own = |key: &Stored<ApiKey>| match context.actor() {
+pub(super) fn find(key_id: Id, call: &ActorCall) -> Result<Stored<ApiKey>> {
+    let found = record::read::<ApiKey>(ApiKey::key(key_id), &call.ports)?;
+    let is_own = |key: &Stored<ApiKey>| match call.actor() {
         Actor::User(session) => session.user_id == key.value.user_id,
         _ => false,
     };
     if let Some(key) = found.as_ref().filter(|key| is_own(key)) {
         return Ok(key.clone());
     }
-    let may = authority::may(&Permission::own(API_KEYS_WRITE), context)?;
+    let may = authority::may(&Permission::own(API_KEYS_WRITE), call)?;
     if let Some(key) = found.filter(|_| may)
-        && is_in_reach(&key.value, context)?
+        && is_in_reach(&key.value, call)?
     {
         return Ok(key);
     }

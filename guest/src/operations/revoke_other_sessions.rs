@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::sessions::session::{self, CurrentLogin};
@@ -40,20 +40,19 @@ impl Operation for RevokeOtherSessions {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = RevokedOthers;
 
-    fn run(self, context: &ActorContext) -> Result<RevokedOthers> {
-        authority::retry_on_conflict(context, |context| {
+    fn run(self, call: &ActorCall) -> Result<RevokedOthers> {
+        authority::retry_on_conflict(call, |call| {
             let CurrentLogin {
                 session,
                 account,
                 head,
-            } = CurrentLogin::read(context)?;
+            } = CurrentLogin::read(call)?;
             let mut batch = Batch::new();
             let keys = self.end_api_keys;
-            let ended =
-                session::end_all_but(&session, &account, keys, |_| {}, &mut batch, context)?;
+            let ended = session::end_all_but(&session, &account, keys, |_| {}, &mut batch, call)?;
             let event = Event::success(Self::NAME).with_ended_keys(&ended);
-            Chain::at(account.value.user_id, head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then(RevokedOthers {
+            Chain::at(account.value.user_id, head).append(event, &mut batch, call)?;
+            Ok(call.commit(batch)?.then(RevokedOthers {
                 session_id: session.value.session_id,
                 ended_api_keys: ended,
             }))

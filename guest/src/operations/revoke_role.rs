@@ -6,7 +6,7 @@ use super::get_user::UserView;
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::ROLES_WRITE;
 use crate::domain::accounts::role::RoleName;
 use crate::domain::accounts::username::Username;
@@ -41,11 +41,11 @@ impl Operation for RevokeRole {
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = UserView;
 
-    fn run(self, context: &ActorContext) -> Result<UserView> {
+    fn run(self, call: &ActorCall) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = authority::retry_on_conflict(context, |context| {
-            let grants = authority::require_role(&self.role, context)?;
-            let governed = target.read_governed(context)?;
+        let account = authority::retry_on_conflict(call, |call| {
+            let grants = authority::require_role(&self.role, call)?;
+            let governed = target.read_governed(call)?;
             let found = &governed.account;
             let mut account = found.value.clone();
             let is_held = account.roles.contains(&self.role);
@@ -60,8 +60,8 @@ impl Operation for RevokeRole {
             let event = Event::success(Self::NAME).detail("role", self.role.as_str());
             let mut batch = Batch::new();
             batch.change(found, &account);
-            Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then(account))
+            Chain::at(account.user_id, governed.head).append(event, &mut batch, call)?;
+            Ok(call.commit(batch)?.then(account))
         })?;
         Ok(UserView::from(account))
     }

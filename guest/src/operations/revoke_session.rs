@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::audit::Event;
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::sessions::session::{self, Session};
@@ -41,10 +41,10 @@ impl Operation for RevokeSession {
     const REQUIRES: Requirement = Requirement::Session;
     type Output = RevokedSession;
 
-    fn run(self, context: &ActorContext) -> Result<RevokedSession> {
-        let user_id = context.actor().session()?.user_id;
-        authority::retry_on_conflict(context, |context| {
-            let session = Session::read(self.session_id, &context.ports)?;
+    fn run(self, call: &ActorCall) -> Result<RevokedSession> {
+        let user_id = call.actor().session()?.user_id;
+        authority::retry_on_conflict(call, |call| {
+            let session = Session::read(self.session_id, &call.ports)?;
             let Some(session) = session.filter(|session| session.value.user_id == user_id) else {
                 return Err(
                     AuthError::new(ErrorKind::Application, "There is no such session")
@@ -52,7 +52,7 @@ impl Operation for RevokeSession {
                 );
             };
             let event = Event::success(Self::NAME);
-            let ended = session::end_with_keys(&session, self.end_api_keys, event, context)?;
+            let ended = session::end_with_keys(&session, self.end_api_keys, event, call)?;
             Ok(ended.map(|ended_api_keys| RevokedSession {
                 session_id: self.session_id,
                 ended_api_keys,

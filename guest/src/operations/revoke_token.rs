@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::Event;
 use crate::domain::credentials::api_key::{self, ApiKey};
@@ -36,11 +36,11 @@ impl Operation for RevokeToken {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = RevokedToken;
 
-    fn run(self, context: &ActorContext) -> Result<RevokedToken> {
+    fn run(self, call: &ActorCall) -> Result<RevokedToken> {
         let token = self.token.expose();
-        match session_of(token, context)? {
-            Some(session_id) => retry::retry_on_conflict(|| end_session(session_id, context))?,
-            None => retry::retry_on_conflict(|| end_api_key(token, context))?,
+        match session_of(token, call)? {
+            Some(session_id) => retry::retry_on_conflict(|| end_session(session_id, call))?,
+            None => retry::retry_on_conflict(|| end_api_key(token, call))?,
         }
         Ok(RevokedToken {})
     }
@@ -48,27 +48,27 @@ impl Operation for RevokeToken {
 
 /// Returns the session of a token that was issued here, even if it has expired or been
 /// used, as in `logout`.
-fn session_of(token: &str, context: &ActorContext) -> Result<Option<Id>> {
-    if let Some(session_id) = AccessToken::session_id(token, context)? {
+fn session_of(token: &str, call: &ActorCall) -> Result<Option<Id>> {
+    if let Some(session_id) = AccessToken::session_id(token, call)? {
         return Ok(Some(session_id));
     }
-    let token = RefreshToken::parse(token, &context.ports)?;
+    let token = RefreshToken::parse(token, &call.ports)?;
     Ok(token.map(|token| token.session_id()))
 }
 
-fn end_session(session_id: Id, context: &ActorContext) -> Result<Race<()>> {
-    let Some(session) = Session::read(session_id, &context.ports)? else {
+fn end_session(session_id: Id, call: &ActorCall) -> Result<Race<()>> {
+    let Some(session) = Session::read(session_id, &call.ports)? else {
         return Ok(Race::Won(()));
     };
     let event = Event::success(RevokeToken::NAME).by(session.value.user_id);
-    session::end(&session, event, context)
+    session::end(&session, event, call)
 }
 
-fn end_api_key(secret: &str, context: &ActorContext) -> Result<Race<()>> {
-    let Some(key) = ApiKey::authenticate(secret, &context.ports)? else {
+fn end_api_key(secret: &str, call: &ActorCall) -> Result<Race<()>> {
+    let Some(key) = ApiKey::authenticate(secret, &call.ports)? else {
         return Ok(Race::Won(()));
     };
     let event = Event::success(RevokeToken::NAME).by(key.value.user_id);
-    let (_, head) = Account::read(key.value.user_id, &context.ports)?;
-    api_key::end(&key, head, event, context)
+    let (_, head) = Account::read(key.value.user_id, &call.ports)?;
+    api_key::end(&key, head, event, call)
 }

@@ -5,7 +5,7 @@ use super::get_user::UserView;
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::USERS_WRITE;
 use crate::domain::accounts::username::Username;
@@ -41,10 +41,10 @@ impl Operation for RevokeUserSessions {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;
 
-    fn run(self, context: &ActorContext) -> Result<UserView> {
+    fn run(self, call: &ActorCall) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = authority::retry_on_conflict(context, |context| {
-            let governed = target.read_governed(context)?;
+        let account = authority::retry_on_conflict(call, |call| {
+            let governed = target.read_governed(call)?;
             let found = &governed.account;
             let account = Account {
                 session_epoch: found.value.session_epoch.saturating_add(1),
@@ -57,11 +57,11 @@ impl Operation for RevokeUserSessions {
                 EndedSessions::All,
                 account.user_id,
                 &mut batch,
-                context,
+                call,
             )?;
             let event = Event::success(Self::NAME).with_ended_keys(&ended);
-            Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then(account))
+            Chain::at(account.user_id, governed.head).append(event, &mut batch, call)?;
+            Ok(call.commit(batch)?.then(account))
         })?;
         Ok(UserView::from(account))
     }

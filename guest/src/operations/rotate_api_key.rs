@@ -5,7 +5,7 @@ use super::create_api_key::{NewApiKey, require_owner_governed, require_scopes};
 use super::revoke_api_key::find;
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::API_KEYS_WRITE;
 use crate::domain::audit::{Chain, Event};
@@ -35,20 +35,20 @@ impl Operation for RotateApiKey {
     const REQUIRES: Requirement = Requirement::RecentLoginOr(API_KEYS_WRITE);
     type Output = NewApiKey;
 
-    fn run(self, context: &ActorContext) -> Result<NewApiKey> {
-        authority::retry_on_conflict(context, |context| rotate(self.key_id, context))
+    fn run(self, call: &ActorCall) -> Result<NewApiKey> {
+        authority::retry_on_conflict(call, |call| rotate(self.key_id, call))
     }
 }
 
-fn rotate(key_id: Id, context: &ActorContext) -> Result<Race<NewApiKey>> {
-    let user_id = find(key_id, context)?.value.user_id;
-    let (account, head) = Account::read(user_id, &context.ports)?;
+fn rotate(key_id: Id, call: &ActorCall) -> Result<Race<NewApiKey>> {
+    let user_id = find(key_id, call)?.value.user_id;
+    let (account, head) = Account::read(user_id, &call.ports)?;
     if let Some(account) = &account {
-        require_owner_governed(&account.value, context)?;
+        require_owner_governed(&account.value, call)?;
     }
     // Read again after the head, which settles any concurrent change.
-    let old = find(key_id, context)?;
-    require_scopes(user_id, &old.value.scopes, context)?;
+    let old = find(key_id, call)?;
+    require_scopes(user_id, &old.value.scopes, call)?;
     let lifetime = old
         .value
         .expires_at
@@ -58,17 +58,17 @@ fn rotate(key_id: Id, context: &ActorContext) -> Result<Race<NewApiKey>> {
         user_id,
         old.value.name.clone(),
         old.value.scopes.clone(),
-        lifetime.map(|lifetime| context.now() + lifetime),
-        context.actor().origin_of_new_key(user_id, context.now()),
-        &context.ports,
+        lifetime.map(|lifetime| call.now() + lifetime),
+        call.actor().origin_of_new_key(user_id, call.now()),
+        &call.ports,
     )?;
     let mut batch = Batch::new();
     batch.change(&old, &key);
     let event = Event::success(RotateApiKey::NAME).detail("key_id", key_id.to_string());
-    Chain::at(user_id, head).append(event, &mut batch, context)?;
+    Chain::at(user_id, head).append(event, &mut batch, call)?;
     if let Some(account) = &account {
         notify::queue_notice(MessageKind::ApiKeyCreated, &account.value, &mut batch);
     }
     let new = NewApiKey::new(key, secret);
-    Ok(context.commit(batch)?.then(new))
+    Ok(call.commit(batch)?.then(new))
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::list_signing_keys::SigningKeyList;
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::SIGNING_KEYS_WRITE;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::sessions::signing_key::SigningKeys;
@@ -32,13 +32,13 @@ impl Operation for RotateSigningKey {
     const REQUIRES: Requirement = Requirement::Permission(SIGNING_KEYS_WRITE);
     type Output = SigningKeyList;
 
-    fn run(self, context: &ActorContext) -> Result<SigningKeyList> {
-        let keys = authority::retry_on_conflict(context, |context| {
-            SigningKeys::load(context)?;
-            let (Some(found), head) = SigningKeys::read(&context.ports)? else {
+    fn run(self, call: &ActorCall) -> Result<SigningKeyList> {
+        let keys = authority::retry_on_conflict(call, |call| {
+            SigningKeys::load(call)?;
+            let (Some(found), head) = SigningKeys::read(&call.ports)? else {
                 return Ok(Race::Lost);
             };
-            let keys = found.value.rotated(self.end_previous, context)?;
+            let keys = found.value.rotated(self.end_previous, call)?;
             let event = Event::success(Self::NAME)
                 .detail("end_previous", self.end_previous)
                 .detail("kid", keys.current().map(|key| key.kid.to_string()));
@@ -47,9 +47,9 @@ impl Operation for RotateSigningKey {
             if self.end_previous {
                 found.value.end_all(&mut batch);
             }
-            Chain::at(Chain::shared(), head).append(event, &mut batch, context)?;
-            Ok(context.commit(batch)?.then(keys))
+            Chain::at(Chain::shared(), head).append(event, &mut batch, call)?;
+            Ok(call.commit(batch)?.then(keys))
         })?;
-        Ok(SigningKeyList::new(&keys, context.now()))
+        Ok(SigningKeyList::new(&keys, call.now()))
     }
 }

@@ -5,7 +5,7 @@ use super::get_user::UserView;
 use super::{Effect, Operation};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::USERS_WRITE;
 use crate::domain::accounts::username::Username;
@@ -37,16 +37,16 @@ impl Operation for UnlockUser {
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;
 
-    fn run(self, context: &ActorContext) -> Result<UserView> {
+    fn run(self, call: &ActorCall) -> Result<UserView> {
         let target = Target::new(self.user_id, self.username)?;
-        let account = authority::retry_on_conflict(context, |context| unlock(&target, context))?;
+        let account = authority::retry_on_conflict(call, |call| unlock(&target, call))?;
         Ok(UserView::from(account))
     }
 }
 
-fn unlock(target: &Target, context: &ActorContext) -> Result<Race<Account>> {
-    let ports = &context.ports;
-    let governed = target.read_governed(context)?;
+fn unlock(target: &Target, call: &ActorCall) -> Result<Race<Account>> {
+    let ports = &call.ports;
+    let governed = target.read_governed(call)?;
     let account = governed.account.value.clone();
     let mut batch = Batch::new();
     let password = Authenticator::password_of(&account);
@@ -59,6 +59,6 @@ fn unlock(target: &Target, context: &ActorContext) -> Result<Race<Account>> {
         throttle::forget(authenticator, &mut batch, ports)?;
     }
     let event = Event::success(UnlockUser::NAME);
-    Chain::at(account.user_id, governed.head).append(event, &mut batch, context)?;
-    Ok(context.commit(batch)?.then(account))
+    Chain::at(account.user_id, governed.head).append(event, &mut batch, call)?;
+    Ok(call.commit(batch)?.then(account))
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation};
 use crate::dispatch::audited;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorContext};
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::AUDIT_READ;
 use crate::domain::accounts::username::Username;
@@ -61,17 +61,17 @@ impl Operation for VerifyAuditChain {
     const REQUIRES: Requirement = Requirement::SessionOr(AUDIT_READ);
     type Output = ChainVerification;
 
-    fn run(self, context: &ActorContext) -> Result<ChainVerification> {
-        let named = audited::named(self.user_id, self.username.as_ref(), context)?;
-        let user_id = authority::subject(named, AUDIT_READ, context)?;
-        let checked = verify::check(user_id, self.after()?, context)?;
+    fn run(self, call: &ActorCall) -> Result<ChainVerification> {
+        let named = audited::named(self.user_id, self.username.as_ref(), call)?;
+        let user_id = authority::subject(named, AUDIT_READ, call)?;
+        let checked = verify::check(user_id, self.after()?, call)?;
         let (broken, next) = match checked.found {
             Found::End => (None, None),
             Found::More(link) => (None, Some(link)),
             Found::Broken(broken) => (Some(broken), None),
         };
         if broken.is_some_and(|broken| broken == NOTHING_THERE) {
-            require_account(user_id, context)?;
+            require_account(user_id, call)?;
         }
         let (next_seq, next_previous) = next.map(|link| (link.seq, link.seal)).unzip();
         Ok(ChainVerification {
@@ -91,8 +91,8 @@ const NOTHING_THERE: Broken = Broken {
     problem: Problem::Truncated,
 };
 
-fn require_account(user_id: Id, context: &ActorContext) -> Result<()> {
-    match Account::read(user_id, &context.ports)? {
+fn require_account(user_id: Id, call: &ActorCall) -> Result<()> {
+    match Account::read(user_id, &call.ports)? {
         (None, None) => Err(
             AuthError::new(ErrorKind::Application, "There is no such user")
                 .detail("user_id", user_id.to_string()),

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::username::Username;
 use crate::domain::sessions::access_token::Claims;
 use crate::domain::sessions::bearer::Bearer;
@@ -87,10 +87,10 @@ impl Operation for VerifyToken {
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Verification;
 
-    fn run(self, context: &ActorContext) -> Result<Verification> {
-        let own = context.settings.audience.as_str();
+    fn run(self, call: &ActorCall) -> Result<Verification> {
+        let own = call.settings.audience.as_str();
         let audience = self.audience.as_deref().unwrap_or(own);
-        let bearer = Bearer::of(audience, self.token.expose(), context)?;
+        let bearer = Bearer::of(audience, self.token.expose(), call)?;
         Ok(match bearer {
             Some(bearer) => Verification::Active(Box::new(bearer.current_claims())),
             None => Verification::Inactive,

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::operations;
-use crate::testing::World;
+use crate::testing::{self, World};
 
 const PASSWORD: &str = "correct horse battery staple";
 const NEW_PASSWORD: &str = "another good long password";
@@ -157,7 +156,7 @@ fn guesses_of_the_current_password_are_throttled_like_logins() {
 fn guessable_passwords_are_refused_with_the_reason() {
     let world = World::new();
     let why = |operation: &str, input: Value| {
-        let error = operations::invoke(operation, input, &world.context()).unwrap_err();
+        let error = testing::invoke(operation, input, &world.call()).unwrap_err();
         error.details()["fields"][0].clone()
     };
     let register = |password: &str| {

@@ -4,11 +4,10 @@ use serde_json::{Value, json};
 
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
-use crate::domain::context::Principal;
+use crate::domain::caller::Principal;
 use crate::domain::credentials::api_key::{ApiKey, Origin};
-use crate::operations;
 use crate::storage::batch::{Batch, Commit};
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -127,7 +126,7 @@ impl World {
     /// Returns the error of a failed login without its time.
     fn refusal(&self, username: &str, password: &str) -> Value {
         let input = json!({"username": username, "password": password});
-        let error = operations::invoke("login", input, &self.context()).unwrap_err();
+        let error = testing::invoke("login", input, &self.call()).unwrap_err();
         error.to_object(self.ports().clock.now())
     }
 
@@ -148,12 +147,12 @@ impl World {
             serde_json::from_value(json!(scopes)).unwrap(),
             None,
             Origin::Another,
-            &self.context().ports,
+            &self.call().ports,
         )
         .unwrap();
         let mut batch = Batch::new();
         batch.create(ApiKey::key(key.key_id), &key);
-        assert_eq!(self.context().commit(batch).unwrap(), Commit::Done);
+        assert_eq!(self.call().commit(batch).unwrap(), Commit::Done);
         Principal::ApiKey(secret)
     }
 }

@@ -8,13 +8,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::domain::audit::{Chain, Event};
-use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::credentials::api_key::{self, ApiKey};
-use crate::operations;
+use crate::domain::env::Env;
 use crate::ports::{Entry, MessageKind, Mutation, Outcome, Page, Ports, Store, Unavailable};
 use crate::storage::batch::{Batch, Commit};
 use crate::storage::record;
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
@@ -87,11 +88,11 @@ fn failure(world: &World, principal: Principal, operation: &str, input: Value) -
         principal,
         source: Source::from_peer(Some("192.0.2.1")),
     };
-    let context = Context {
+    let call = Call {
         caller: &caller,
-        ..world.context()
+        ..world.call()
     };
-    let error = operations::invoke(operation, input, &context).unwrap_err();
+    let error = testing::invoke(operation, input, &call).unwrap_err();
     json!([error.kind.code(), error.message, error.details()])
 }
 
@@ -251,15 +252,15 @@ fn all_keys_of_an_account_end_in_one_batch() {
     let keys = [create(&world, &alice, &["*"]), create(&world, &alice, &[])];
     let other = create(&world, &mallory, &["*"]);
     let user_id = Id::try_from(alice["user_id"].as_str().unwrap().to_owned()).unwrap();
-    let context = world.context();
-    let head = record::read(Chain::head_key(user_id), &context.ports).unwrap();
+    let call = world.call();
+    let head = record::read(Chain::head_key(user_id), &call.ports).unwrap();
     let mut batch = Batch::new();
-    api_key::end_all(user_id, &mut batch, &context.ports).unwrap();
+    api_key::end_all(user_id, &mut batch, &call.ports).unwrap();
     let chain = Chain::at(user_id, head);
     chain
-        .append(Event::success("a_reset"), &mut batch, &context)
+        .append(Event::success("a_reset"), &mut batch, &call)
         .unwrap();
-    assert_eq!(context.commit(batch).unwrap(), Commit::Done);
+    assert_eq!(call.commit(batch).unwrap(), Commit::Done);
     for key in keys {
         assert_eq!(try_key(&world, &key), Err(-32001));
     }
@@ -505,15 +506,18 @@ fn no_key_is_created_when_the_session_ends_meanwhile() {
         principal: bearer(&alice),
         source: Source::from_peer(Some("192.0.2.1")),
     };
-    let context = Context {
+    let call = Call {
         caller: &caller,
-        ports: Ports {
-            store: &store,
-            ..world.ports()
+        env: Env {
+            ports: Ports {
+                store: &store,
+                ..world.ports()
+            },
+            settings: &world.settings,
         },
-        ..world.context()
+        ..world.call()
     };
-    let made = operations::invoke("create_api_key", json!({"name": "ci"}), &context);
+    let made = testing::invoke("create_api_key", json!({"name": "ci"}), &call);
     assert_eq!(made.unwrap_err().kind.code(), -32001);
     assert_eq!(world.dump("api-key/"), "");
 }

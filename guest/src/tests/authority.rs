@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 
 use super::second_factor::shown;
 use crate::domain::access::actor::Requirement;
-use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal, Source};
+use crate::domain::env::Env;
 use crate::operations::{self, Effect, TABLE};
 use crate::ports::{Entry, Expect, Mutation, Outcome, Page, Ports, Store, Unavailable};
 use crate::storage::batch::Batch;
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -544,15 +546,18 @@ fn overtake(
         principal: principal.clone(),
         source: Source::from_peer(Some("192.0.2.1")),
     };
-    let context = Context {
+    let call = Call {
         caller: &caller,
-        ports: Ports {
-            store: &store,
-            ..world.ports()
+        env: Env {
+            ports: Ports {
+                store: &store,
+                ..world.ports()
+            },
+            settings: &world.settings,
         },
-        ..world.context()
+        ..world.call()
     };
-    let answer: Answer = operations::invoke(case.operation, (case.input)(scene), &context)
+    let answer: Answer = testing::invoke(case.operation, (case.input)(scene), &call)
         .map_err(|error| error.kind.code());
     let Some(after_stop) = after_stop.take() else {
         answer.map_err(|code| format!("it failed by itself: {code}"))?;
@@ -697,15 +702,18 @@ fn actors_that_never_pause_can_be_stopped() {
             principal: Principal::Operator,
             source: Source::from_peer(None),
         };
-        let context = Context {
+        let call = Call {
             caller: &caller,
-            ports: Ports {
-                store: &store,
-                ..world.ports()
+            env: Env {
+                ports: Ports {
+                    store: &store,
+                    ..world.ports()
+                },
+                settings: &world.settings,
             },
-            ..world.context()
+            ..world.call()
         };
-        let answer = operations::invoke(stop, input, &context);
+        let answer = testing::invoke(stop, input, &call);
         assert!(answer.is_ok(), "{stop}: {answer:?}");
         assert!((1..4).contains(&made.get()), "{stop}: {}", made.get());
     }
@@ -728,7 +736,7 @@ fn batches_that_change_privileges_without_being_marked_are_not_committed() {
         unmarked[1].put(key.clone(), Expect::Any, value, None);
         unmarked[2].delete(key.clone(), Expect::At(version));
         for batch in unmarked {
-            let committed = world.context().commit(batch);
+            let committed = world.call().commit(batch);
             assert_eq!(committed.unwrap_err().kind.code(), -32004, "{key}");
         }
         assert_eq!(world.entries(), entries);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::context::Principal;
+use crate::domain::caller::Principal;
 use crate::forward_auth::verify;
 use crate::testing::World;
 

@@ -5,10 +5,11 @@ use std::cell::Cell;
 
 use serde_json::{Value, json};
 
-use crate::domain::context::{Caller, Context, Principal, Source};
-use crate::operations;
+use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal, Source};
+use crate::domain::env::Env;
 use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -110,15 +111,18 @@ fn run_while(
         principal,
         source: Source::from_peer(Some("192.0.2.1")),
     };
-    let context = Context {
+    let call = Call {
         caller: &caller,
-        ports: Ports {
-            store: &store,
-            ..world.ports()
+        env: Env {
+            ports: Ports {
+                store: &store,
+                ..world.ports()
+            },
+            settings: &world.settings,
         },
-        ..world.context()
+        ..world.call()
     };
-    let answer = operations::invoke(operation, input, &context);
+    let answer = testing::invoke(operation, input, &call);
     assert!(store.happens.take().is_none(), "it was to be overtaken");
     answer.map_err(|error| error.kind.code())
 }

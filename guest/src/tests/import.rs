@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::domain::audit::UnknownAccount;
-use crate::domain::context::Principal;
+use crate::domain::caller::Principal;
 use crate::domain::credentials::foreign_hash::{Cost, ForeignHash};
 use crate::domain::credentials::hash_costs::HashCosts;
 use crate::testing::World;

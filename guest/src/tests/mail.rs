@@ -5,10 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::domain::accounts::account::Account;
-use crate::domain::context::Principal;
-use crate::operations;
+use crate::domain::caller::Principal;
 use crate::ports::{Message, MessageKind};
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::id::Id;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -530,7 +529,7 @@ fn all_invalid_codes_get_the_same_error_and_count_against_their_source() {
             ),
             ("confirm_email", json!({"code": code, "access_token": own})),
         ] {
-            let error = operations::invoke(operation, input, &world.context()).unwrap_err();
+            let error = testing::invoke(operation, input, &world.call()).unwrap_err();
             assert_eq!(error.kind.code(), -32001);
             texts.push((error.message.clone(), error.details()));
         }
@@ -603,8 +602,8 @@ fn codes_never_appear_in_the_store_the_audit_trail_or_responses() {
     let codes = [world.last_code(), world.reset_code("alice")];
     for code in &codes {
         let failed = json!({"code": code, "new_password": "short"});
-        let context = world.context();
-        let error = operations::invoke("confirm_password_reset", failed, &context).unwrap_err();
+        let call = world.call();
+        let error = testing::invoke("confirm_password_reset", failed, &call).unwrap_err();
         shown += &format!("{error:?}");
     }
     shown += &world.dump("");

@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use crate::dispatch::schemas;
-use crate::domain::context::Principal;
+use crate::domain::caller::Principal;
 use crate::operations::TABLE;
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -159,15 +159,15 @@ fn null_in_an_optional_field_is_treated_as_missing() {
                 input
             };
             let problem = |input| {
-                let caller = crate::domain::context::Caller {
+                let caller = crate::domain::caller::Caller {
                     principal: Principal::AccessToken(token()),
-                    source: crate::domain::context::Source::from_peer(None),
+                    source: crate::domain::caller::Source::from_peer(None),
                 };
-                let context = crate::domain::context::Context {
+                let call = crate::domain::call::Call {
                     caller: &caller,
-                    ..world.context()
+                    ..world.call()
                 };
-                let answer = crate::operations::invoke(operation.name, input, &context);
+                let answer = testing::invoke(operation.name, input, &call);
                 answer
                     .err()
                     .map(|error| error.details().get("fields").cloned())

@@ -9,11 +9,12 @@ use proptest::test_runner::TestCaseResult;
 use serde_json::{Value, json};
 
 use self::reference::{Expected, Model, ROLES, USERS};
-use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal, Source};
+use crate::domain::env::Env;
 use crate::domain::sessions::session;
-use crate::operations;
 use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::secret::Secret;
 
 const GRANTS: [&str; 4] = [
@@ -260,7 +261,7 @@ impl Both {
                 self.model.now += WHILES[*number];
             }
             Step::Sweep => {
-                let swept = session::sweep(None, 1000, &self.world.context());
+                let swept = session::sweep(None, 1000, &self.world.call());
                 prop_assert!(swept.is_ok());
             }
         }
@@ -421,12 +422,15 @@ impl Both {
             principal,
             source: Source::from_peer(Some(&format!("10.{a}.{b}.{c}"))),
         };
-        let context = Context {
-            ports,
+        let call = Call {
+            env: Env {
+                ports,
+                settings: &self.world.settings,
+            },
             caller: &caller,
-            ..self.world.context()
+            ..self.world.call()
         };
-        operations::invoke(operation, input, &context).map_err(|error| error.kind.code())
+        testing::invoke(operation, input, &call).map_err(|error| error.kind.code())
     }
 }
 

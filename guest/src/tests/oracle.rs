@@ -131,11 +131,11 @@ fn oracle(world: &World, token: &str) -> Option<(Header, Value)> {
 
 /// Returns the claims that the component accepts.
 fn ours(world: &World, token: &str) -> Option<Value> {
-    let context = world.context();
+    let call = world.call();
     let audience = &world.settings.audience;
-    let signed = AccessToken::verify(token, audience, &context).unwrap()?;
-    let keys = SigningKeys::load(&context).unwrap();
-    let claims = signed.verify(&keys, context.now())?;
+    let signed = AccessToken::verify(token, audience, &call).unwrap()?;
+    let keys = SigningKeys::load(&call).unwrap();
+    let claims = signed.verify(&keys, call.now())?;
     Some(serde_json::to_value(claims).unwrap())
 }
 

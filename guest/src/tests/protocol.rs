@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::settings::ToolErrors;
-use crate::testing::World;
+use crate::testing::{self, World};
 
 const MODERN: &str = "2026-07-28";
 
@@ -391,7 +391,7 @@ fn errors_do_not_echo_the_input() {
         json!({"a": "hunter2"}),
     ] {
         let input = json!({"username": "alice", "password": secret});
-        let error = crate::operations::invoke("login", input, &world.context()).unwrap_err();
+        let error = testing::invoke("login", input, &world.call()).unwrap_err();
         let shown = error.to_object(world.ports().clock.now()).to_string();
         assert!(
             shown.contains("$.password") && shown.contains("expected a string"),
@@ -421,10 +421,10 @@ fn the_primary_operation_runs_any_other_or_reports_what_is_missing() {
         json!({"operation": "no_such"}),
         json!({"operation": "execute_primary_operation", "data": {}}),
     ] {
-        let error = crate::operations::invoke(
+        let error = testing::invoke(
             "execute_primary_operation",
             json!({"data": data}),
-            &world.context(),
+            &world.call(),
         )
         .unwrap_err();
         assert_eq!(error.message, "Business validation failed", "{data}");

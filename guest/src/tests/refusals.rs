@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::domain::audit::REFUSALS_IN_FULL;
-use crate::domain::context::Principal;
+use crate::domain::caller::Principal;
 use crate::testing::World;
 use crate::types::id::Id;
 

@@ -5,10 +5,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha1::Sha1;
 
-use crate::domain::context::Principal;
+use crate::domain::caller::Principal;
 use crate::operations;
 use crate::ports::MessageKind;
-use crate::testing::World;
+use crate::testing::{self, World};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -342,7 +342,7 @@ fn all_refusals_of_a_code_are_the_same() {
     let user = User::new();
     let refusal = |challenge: Value, code: &str| {
         let input = json!({"challenge": challenge, "code": code});
-        let error = operations::invoke("complete_login", input, &user.world.context());
+        let error = testing::invoke("complete_login", input, &user.world.call());
         let error = error.unwrap_err();
         error.to_object(user.world.ports().clock.now())
     };
@@ -366,7 +366,7 @@ fn a_wrong_password_does_not_reveal_a_second_factor() {
         .unwrap();
     let refusal = |username: &str| {
         let input = json!({"username": username, "password": "this is a wrong one"});
-        let error = operations::invoke("login", input, &user.world.context()).unwrap_err();
+        let error = testing::invoke("login", input, &user.world.call()).unwrap_err();
         error.to_object(user.world.ports().clock.now())
     };
     assert_eq!(refusal("alice"), refusal("bob"));
@@ -768,7 +768,7 @@ fn every_operation_that_requires_a_recent_login_requires_the_second_factor() {
             _ => json!({}),
         };
         input["access_token"] = user.tokens["access_token"].clone();
-        let error = operations::invoke(definition.name, input, &user.world.context());
+        let error = testing::invoke(definition.name, input, &user.world.call());
         let error = error.unwrap_err();
         assert_eq!(error.kind.code(), -32001, "{}", definition.name);
         assert_eq!(error.details()["acr_values"], "aal2", "{}", definition.name);

@@ -5,20 +5,20 @@ use std::cell::Cell;
 use serde_json::{Value, json};
 
 use crate::domain::accounts::account::Account;
-use crate::domain::context::Context;
+use crate::domain::call::Call;
+use crate::domain::env::Env;
 use crate::domain::sessions::bearer;
 use crate::domain::sessions::session;
 use crate::domain::throttle::{Attempt, Authenticator};
-use crate::operations;
 use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
-use crate::testing::World;
+use crate::testing::{self, World};
 
 const PASSWORD: &str = "correct horse battery staple";
 
 impl World {
     /// Runs an operation. Returns the code of the error on failure.
     pub fn run(&self, operation: &str, input: Value) -> Result<Value, i32> {
-        operations::invoke(operation, input, &self.context()).map_err(|error| error.kind.code())
+        testing::invoke(operation, input, &self.call()).map_err(|error| error.kind.code())
     }
 
     pub fn log_in(&self, username: &str, password: &str) -> Result<Value, i32> {
@@ -60,7 +60,7 @@ fn failed_logins_return_the_same_error_for_wrong_names_and_wrong_passwords() {
     world.alice();
     let failure = |username: &str| {
         let input = json!({"username": username, "password": "not the password at all"});
-        let error = operations::invoke("login", input, &world.context()).unwrap_err();
+        let error = testing::invoke("login", input, &world.call()).unwrap_err();
         error.to_object(world.ports().clock.now())
     };
     assert_eq!(failure("alice"), failure("nobody"));
@@ -102,12 +102,13 @@ fn a_session_survives_its_own_concurrent_password_change() {
                 access_token: &tokens["access_token"],
                 reads: Cell::new(Some(reads)),
             };
-            let context = world.context();
+            let call = world.call();
             let ports = Ports {
                 store: &store,
-                ..context.ports
+                ..call.ports
             };
-            let answer = operations::invoke(operation, input, &Context { ports, ..context });
+            let env = Env { ports, ..call.env };
+            let answer = testing::invoke(operation, input, &Call { env, ..call });
             assert!(
                 answer.is_ok(),
                 "{operation} after {reads} reads: {answer:?}"
@@ -277,19 +278,19 @@ fn a_successful_login_resets_the_failures() {
 fn concurrent_attempts_are_counted_exactly() {
     let world = World::new();
     let tokens = world.alice();
-    let session = bearer::live_session(tokens["access_token"].as_str().unwrap(), &world.context());
+    let session = bearer::live_session(tokens["access_token"].as_str().unwrap(), &world.call());
     let user_id = session.unwrap().unwrap().user_id;
     let (account, _) = Account::read(user_id, &world.ports()).unwrap();
     let authenticator = Authenticator::password_of(&account.unwrap().value);
     let admitted: Vec<Attempt> = (0..15)
-        .map(|_| Attempt::admit(authenticator, &world.context()).unwrap())
+        .map(|_| Attempt::admit(authenticator, &world.call()).unwrap())
         .collect();
     let right = json!({"username": "alice", "password": PASSWORD});
     // Attempts without a verdict are not counted.
     assert!(world.run("login", right.clone()).is_ok());
     let counted = admitted
         .into_iter()
-        .filter_map(|attempt| attempt.count(&world.context()).ok());
+        .filter_map(|attempt| attempt.count(&world.call()).ok());
     assert_eq!(counted.count(), 10, "no caller waits for their end");
     assert_eq!(world.run("login", right), Err(-32003));
 }
@@ -410,7 +411,7 @@ fn a_sweep_deletes_only_expired_records_page_by_page() {
     let live = world.run("login", credentials).unwrap();
     let (mut after, mut examined, mut deleted) = (None, 0, 0);
     loop {
-        let swept = session::sweep(after.as_deref(), 2, &world.context()).unwrap();
+        let swept = session::sweep(after.as_deref(), 2, &world.call()).unwrap();
         assert!(swept.examined <= 2);
         examined += swept.examined;
         deleted += swept.deleted;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::domain::context::Principal;
+use crate::domain::caller::Principal;
 use crate::settings::Throttling;
 use crate::testing::World;
 

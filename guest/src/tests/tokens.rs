@@ -6,11 +6,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::sessions::signing_key::SigningKeys;
-use crate::operations;
 use crate::ports::Keys;
-use crate::testing::World;
+use crate::testing::{self, World};
 use crate::types::secret::Secret;
 
 fn verify(world: &World, token: &str) -> Value {
@@ -23,7 +23,7 @@ fn inactive() -> Value {
 
 /// Returns the id of the current signing key.
 fn kid(world: &World) -> String {
-    let keys = SigningKeys::load(&world.context()).unwrap();
+    let keys = SigningKeys::load(&world.call()).unwrap();
     keys.current().unwrap().kid.to_string()
 }
 
@@ -368,15 +368,15 @@ fn a_rotation_ends_no_token_before_it_expires() {
     assert_eq!(world.dump(""), before);
     assert_eq!(verify(&world, token)["active"], true);
 
-    let error = operations::invoke(
+    let error = testing::invoke(
         "rotate_signing_key",
         json!({}),
-        &Context {
+        &Call {
             caller: &Caller {
                 principal: Principal::Operator,
                 source: Source::from_peer(None),
             },
-            ..world.context()
+            ..world.call()
         },
     );
     let details = error.unwrap_err().details();

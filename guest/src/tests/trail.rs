@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::context::Principal;
+use crate::domain::caller::Principal;
 use crate::operations::{self, TABLE};
 use crate::testing::World;
 use crate::types::secret::Secret;

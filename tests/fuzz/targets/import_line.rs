@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use user_auth_guest::domain::context::Principal;
+use user_auth_guest::domain::caller::Principal;
 use user_auth_guest::testing::World;
 
 fuzz_target!(|line: &str| {

@@ -7,14 +7,13 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::json;
 use user_auth_guest::domain::credentials::api_key::ApiKey;
 use user_auth_guest::domain::sessions::refresh_token::RefreshToken;
-use user_auth_guest::operations;
-use user_auth_guest::testing::World;
+use user_auth_guest::testing::{self, World};
 
 fuzz_target!(|text: &str| {
     let world = World::with_alice();
     let issued = |name: &str| world.tokens_of_alice()[name] == text;
-    let context = world.context();
-    let verified = operations::invoke("verify_token", json!({"token": text}), &context);
+    let call = world.call();
+    let verified = testing::invoke("verify_token", json!({"token": text}), &call);
     let is_active = verified.is_ok_and(|answer| answer["active"] == true);
     assert_eq!(is_active, issued("access_token"), "an access token");
     let refresh_token = RefreshToken::parse(text, &world.ports());

@@ -81,7 +81,7 @@ impl Telemetry for Log<'_> {
     )]
     fn audited(&self, record: &str) {
         let record = json::parse(record.as_bytes()).expect("a serialised record");
-        let fields = json::fields([("record", record)]);
+        let fields = json::fields([("record", record.into())]);
         if least() <= rank(Severity::Info).0 {
             write(self.clock.now(), "info", "audited", &fields);
         }

@@ -9,7 +9,8 @@ use crate::component::contract::exports::auth::{
     LoginOutcome as WitLoginOutcome, Principal as WitPrincipal, Registration, Tokens as WitTokens,
 };
 use crate::component::select::{self, ports};
-use crate::domain::context::{Caller, Context, Principal, Source};
+use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::sessions::access_token;
 use crate::error::{AuthError, FieldError, Result as AuthResult};
 use crate::json;
@@ -21,7 +22,7 @@ use crate::types::secret::Secret;
 
 impl Guest for Component {
     fn register(caller: WitCaller, registration: Registration) -> Result<Account, Error> {
-        run("register", caller, |context| {
+        run("register", caller, |call| {
             let Registration {
                 username,
                 password,
@@ -33,7 +34,7 @@ impl Guest for Component {
                 password: field("password", Zeroizing::new(password))?,
                 email: email.map(|email| field("email", email)).transpose()?,
             };
-            let registered = operations::call(operation, &input, context)?;
+            let registered = operations::call(operation, &input, call)?;
             Ok(Account {
                 user_id: registered.user_id.to_string(),
                 username: registered.username.to_string(),
@@ -47,13 +48,13 @@ impl Guest for Component {
         username: String,
         password: String,
     ) -> Result<WitLoginOutcome, Error> {
-        run("login", caller, |context| {
+        run("login", caller, |call| {
             let input = json!({"username": username});
             let operation = Login {
                 username: field("username", username)?,
                 password: field("password", Zeroizing::new(password))?,
             };
-            operations::call(operation, &input, context).map(login_outcome)
+            operations::call(operation, &input, call).map(login_outcome)
         })
     }
 
@@ -62,22 +63,22 @@ impl Guest for Component {
         challenge: String,
         code: String,
     ) -> Result<WitTokens, Error> {
-        run("complete_login", caller, |context| {
+        run("complete_login", caller, |call| {
             let operation = CompleteLogin {
                 challenge: Secret::new(challenge),
                 code: field("code", Zeroizing::new(code))?,
             };
-            operations::call(operation, &json!({}), context).map(tokens)
+            operations::call(operation, &json!({}), call).map(tokens)
         })
     }
 
     fn verify_token(caller: WitCaller, token: String) -> Result<Option<Claims>, Error> {
-        run("verify_token", caller, |context| {
+        run("verify_token", caller, |call| {
             let operation = VerifyToken {
                 token: Secret::new(token),
                 audience: None,
             };
-            Ok(match operations::call(operation, &json!({}), context)? {
+            Ok(match operations::call(operation, &json!({}), call)? {
                 Verification::Active(active) => Some(claims(*active)),
                 Verification::Inactive => None,
             })
@@ -85,16 +86,16 @@ impl Guest for Component {
     }
 
     fn refresh(caller: WitCaller, refresh_token: String) -> Result<WitTokens, Error> {
-        run("refresh_token", caller, |context| {
+        run("refresh_token", caller, |call| {
             let operation = RefreshToken {
                 refresh_token: Secret::new(refresh_token),
             };
-            operations::call(operation, &json!({}), context).map(tokens)
+            operations::call(operation, &json!({}), call).map(tokens)
         })
     }
 
     fn logout(caller: WitCaller, token: String) -> Result<(), Error> {
-        run("logout", caller, |context| {
+        run("logout", caller, |call| {
             // An access token is a JWT, and only that has dots in it.
             let (access, refresh) = match token.contains('.') {
                 true => (Some(Secret::new(token)), None),
@@ -104,25 +105,25 @@ impl Guest for Component {
                 access_token: access,
                 refresh_token: refresh,
             };
-            operations::call(operation, &json!({}), context).map(|_| ())
+            operations::call(operation, &json!({}), call).map(|_| ())
         })
     }
 
     fn check_permission(caller: WitCaller, permission: String) -> Result<bool, Error> {
-        run("check_permission", caller, |context| {
+        run("check_permission", caller, |call| {
             let input = json!({"permission": permission});
             let operation = CheckPermission {
                 permission: field("permission", permission)?,
                 token: None,
                 audience: None,
             };
-            Ok(operations::call(operation, &input, context)?.allowed)
+            Ok(operations::call(operation, &input, call)?.allowed)
         })
     }
 
     fn invoke(caller: WitCaller, operation: String, input: String) -> Result<String, Error> {
-        run("invoke", caller, |context| {
-            let input: Value = json::parse(input.as_bytes()).map_err(|error| {
+        run("invoke", caller, |call| {
+            let input = json::parse(input.as_bytes()).map_err(|error| {
                 AuthError::invalid(vec![FieldError {
                     path: "$".to_owned(),
                     problem: format!(
@@ -133,8 +134,8 @@ impl Guest for Component {
                     ),
                 }])
             })?;
-            let output = operations::invoke(&operation, input, context)?;
-            Ok(json::text(&output))
+            let output = operations::invoke(&operation, input, call)?;
+            Ok(output.as_str().to_owned())
         })
     }
 
@@ -152,7 +153,7 @@ impl Guest for Component {
 fn run<T>(
     operation: &'static str,
     caller: WitCaller,
-    body: impl FnOnce(&Context) -> AuthResult<T>,
+    body: impl FnOnce(&Call) -> AuthResult<T>,
 ) -> Result<T, Error> {
     let caller = Caller {
         principal: match caller.principal {
@@ -164,7 +165,7 @@ fn run<T>(
         source: Source::from_peer(caller.source.as_deref()),
     };
     let result = select::settings(&caller.principal)
-        .and_then(|settings| body(&select::context(&settings, &caller)))
+        .and_then(|settings| body(&select::call(&settings, &caller)))
         .map_err(|error| error.during(operation));
     result.map_err(|error| Error {
         code: error.kind.code(),

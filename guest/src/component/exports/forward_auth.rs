@@ -3,7 +3,7 @@
 use super::mcp::{fields, response};
 use crate::component::contract::{Component, exports};
 use crate::component::select::{ports, settings};
-use crate::domain::context::Principal;
+use crate::domain::caller::Principal;
 use crate::{forward_auth, mcp};
 
 impl exports::forward_auth::Guest for Component {

@@ -10,7 +10,7 @@ use wasip2::http::types::{
 use wasip2::io::streams::StreamError;
 
 use super::super::select::{misconfigured, ports, settings};
-use crate::domain::context::Principal;
+use crate::domain::caller::Principal;
 use crate::error::AuthError;
 use crate::http::{self, Allowed, MAX_BODY_BYTES, Request};
 use crate::mcp::{self, Response};

@@ -1,8 +1,8 @@
 //! The `maintenance` interface: what has expired is deleted.
 
 use crate::component::contract::{Component, exports, imports};
-use crate::component::select::{context, operator, settings};
-use crate::domain::context::Principal;
+use crate::component::select::{call, operator, settings};
+use crate::domain::caller::Principal;
 use crate::domain::sessions::session;
 
 impl exports::maintenance::Guest for Component {
@@ -12,8 +12,8 @@ impl exports::maintenance::Guest for Component {
     ) -> Result<exports::maintenance::Swept, imports::types::Unavailable> {
         let swept = settings(&Principal::Operator).and_then(|settings| {
             let caller = operator();
-            let context = context(&settings, &caller);
-            session::sweep(after.as_deref(), limit, &context)
+            let call = call(&settings, &caller);
+            session::sweep(after.as_deref(), limit, &call)
         });
         match swept {
             Ok(swept) => Ok(exports::maintenance::Swept {

@@ -2,7 +2,7 @@
 
 use crate::component::contract::{Component, exports};
 use crate::component::select::{ports, settings};
-use crate::domain::context::Principal;
+use crate::domain::caller::Principal;
 use crate::mcp;
 
 impl exports::mcp::Guest for Component {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::domain::accounts::account::Account;
 use crate::domain::actor_id::ActorId;
-use crate::domain::context::Context;
 use crate::domain::credentials::api_key::{ApiKey, Origin};
+use crate::domain::env::Env;
 use crate::domain::sessions::access_token::Claims;
 use crate::domain::sessions::bearer::Bearer;
 use crate::domain::sessions::session::{self, Session};
@@ -123,8 +123,8 @@ impl From<Bearer> for Actor {
 }
 
 /// Fails with -32001 unless the session began recently.
-pub(crate) fn require_fresh(session: &Session, context: &Context) -> Result<()> {
-    if context.now().since(session.auth_time) <= context.settings.fresh_session {
+pub(crate) fn require_fresh(session: &Session, env: &Env) -> Result<()> {
+    if env.now().since(session.auth_time) <= env.settings.fresh_session {
         return Ok(());
     }
     Err(AuthError::new(
@@ -135,30 +135,27 @@ pub(crate) fn require_fresh(session: &Session, context: &Context) -> Result<()> 
         "action",
         "log in again, and repeat the call with the new access token",
     )
-    .detail("max_age_seconds", context.settings.fresh_session.as_secs()))
+    .detail("max_age_seconds", env.settings.fresh_session.as_secs()))
 }
 
 /// Returns the API key with this secret and its account, or `None` unless the key is valid
 /// and the account is active. Records the use of the key.
-pub fn api_key(
-    secret: &Secret,
-    context: &Context,
-) -> Result<Option<(Stored<ApiKey>, Stored<Account>)>> {
-    let Some(found) = ApiKey::authenticate(secret.expose(), &context.ports)? else {
+pub fn api_key(secret: &Secret, env: &Env) -> Result<Option<(Stored<ApiKey>, Stored<Account>)>> {
+    let Some(found) = ApiKey::authenticate(secret.expose(), &env.ports)? else {
         return Ok(None);
     };
-    let (account, _) = Account::read(found.value.user_id, &context.ports)?;
+    let (account, _) = Account::read(found.value.user_id, &env.ports)?;
     let Some(account) = account.filter(|account| account.value.is_active()) else {
         return Ok(None);
     };
-    note_use(&found, context)?;
+    note_use(&found, env)?;
     Ok(Some((found, account)))
 }
 
 /// Records the use of a key. If the write loses a race, another call has recorded its use
 /// or the key is gone.
-fn note_use(key: &Stored<ApiKey>, context: &Context) -> Result<()> {
-    let now = context.now();
+fn note_use(key: &Stored<ApiKey>, env: &Env) -> Result<()> {
+    let now = env.now();
     let noted = key.value.last_used_at;
     if noted.is_some_and(|noted| now.since(noted) < LAST_USED_EVERY) {
         return Ok(());
@@ -167,7 +164,7 @@ fn note_use(key: &Stored<ApiKey>, context: &Context) -> Result<()> {
     used.last_used_at = Some(now);
     let mut batch = Batch::new();
     batch.change(key, &used);
-    match context.commit(batch)? {
+    match batch.commit(None, &env.ports)? {
         Commit::Done | Commit::Conflict => Ok(()),
     }
 }

@@ -21,8 +21,10 @@ use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{Grant, Permission};
 use crate::domain::accounts::role::{self, Granted, RoleName};
 use crate::domain::actor_id::ActorId;
-use crate::domain::context::{Context, Principal, Standing};
+use crate::domain::call::{Call, Standing};
+use crate::domain::caller::Principal;
 use crate::domain::credentials::api_key::{ApiKey, Scopes};
+use crate::domain::env::Env;
 use crate::domain::sessions::bearer::{self, LiveSession};
 use crate::domain::sessions::session;
 use crate::domain::sessions::signing_key;
@@ -195,27 +197,27 @@ impl Standing for Authority {
         self.actor.id()
     }
 
-    fn renew(&self, context: &Context) -> Result<Rc<dyn Standing>> {
-        Ok(again(self.requirement, context)?.authority)
+    fn renew(&self, call: &Call) -> Result<Rc<dyn Standing>> {
+        Ok(again(self.requirement, call)?.authority)
     }
 }
 
-/// The context that an operation runs in, with its verified actor.
+/// The call of an operation with its verified actor.
 #[derive(Clone)]
-pub struct ActorContext<'a> {
-    context: Context<'a>,
-    /// The verified actor of the operation, and what its authority depends on.
+pub struct ActorCall<'a> {
+    call: Call<'a>,
+    /// The verified actor, and what its authority depends on.
     authority: Rc<Authority>,
 }
 
-impl<'a> ActorContext<'a> {
-    fn new(authority: Authority, context: &Context<'a>) -> ActorContext<'a> {
+impl<'a> ActorCall<'a> {
+    fn new(authority: Authority, call: &Call<'a>) -> ActorCall<'a> {
         let authority = Rc::new(authority);
-        let context = Context {
+        let call = Call {
             standing: Some(authority.clone()),
-            ..context.clone()
+            ..call.clone()
         };
-        ActorContext { context, authority }
+        ActorCall { call, authority }
     }
 
     /// Returns the actor.
@@ -223,17 +225,17 @@ impl<'a> ActorContext<'a> {
         self.authority.actor()
     }
 
-    /// Reports whether the authority of both contexts comes from the same verification.
-    pub fn is_of_same_authority(&self, other: &ActorContext) -> bool {
+    /// Reports whether the authority of both calls comes from the same verification.
+    pub fn is_of_same_authority(&self, other: &ActorCall) -> bool {
         Rc::ptr_eq(&self.authority, &other.authority)
     }
 }
 
-impl<'a> Deref for ActorContext<'a> {
-    type Target = Context<'a>;
+impl<'a> Deref for ActorCall<'a> {
+    type Target = Call<'a>;
 
-    fn deref(&self) -> &Context<'a> {
-        &self.context
+    fn deref(&self) -> &Call<'a> {
+        &self.call
     }
 }
 
@@ -247,27 +249,27 @@ impl Power {
     }
 }
 
-/// Authenticates the caller, and checks that it meets the requirement. Returns the context
-/// to act in.
-pub fn authorize<'a>(requirement: Requirement, context: &Context<'a>) -> Result<ActorContext<'a>> {
+/// Authenticates the caller, and checks that it meets the requirement. Returns the call
+/// of the verified actor.
+pub fn authorize<'a>(requirement: Requirement, call: &Call<'a>) -> Result<ActorCall<'a>> {
     let authority = match requirement {
         // The caller is only verified where it matters.
-        Requirement::Nothing => match context.caller.principal {
+        Requirement::Nothing => match call.caller.principal {
             Principal::Operator => operator(requirement),
             _ => Authority::default(),
         },
         Requirement::Session | Requirement::RecentLogin => {
-            let Principal::AccessToken(token) = &context.caller.principal else {
+            let Principal::AccessToken(token) = &call.caller.principal else {
                 return Err(session::session_required());
             };
-            of_token(token.expose(), requirement, context)?
+            of_token(token.expose(), requirement, call)?
         }
         Requirement::Permission(_) | Requirement::SessionOr(_) | Requirement::RecentLoginOr(_) => {
-            authenticate(requirement, context)?
+            authenticate(requirement, call)?
         }
     };
-    context.trail.acts(authority.actor().id());
-    let acting = ActorContext::new(authority, context);
+    call.record_actor(authority.actor().id());
+    let acting = ActorCall::new(authority, call);
     match (requirement, acting.actor()) {
         (Requirement::Permission(name), _) => require_permission(name, &acting)?,
         (Requirement::SessionOr(_) | Requirement::RecentLoginOr(_), Actor::User(_)) => {}
@@ -283,11 +285,11 @@ fn operator(requirement: Requirement) -> Authority {
     Authority::without_account(requirement, Actor::Operator, Power::Everything)
 }
 
-fn authenticate(requirement: Requirement, context: &Context) -> Result<Authority> {
-    match &context.caller.principal {
+fn authenticate(requirement: Requirement, call: &Call) -> Result<Authority> {
+    match &call.caller.principal {
         Principal::Operator => Ok(operator(requirement)),
-        Principal::AccessToken(token) => of_token(token.expose(), requirement, context),
-        Principal::ApiKey(secret) => match actor::api_key(secret, context)? {
+        Principal::AccessToken(token) => of_token(token.expose(), requirement, call),
+        Principal::ApiKey(secret) => match actor::api_key(secret, call)? {
             Some((key, account)) => {
                 Ok(Authority::of_api_key(requirement, key.value, account.value))
             }
@@ -309,53 +311,53 @@ fn authenticate(requirement: Requirement, context: &Context) -> Result<Authority
 
 /// A session that is required to be recent must also have begun with the second factor, if
 /// the account has one: both prove that its owner is present.
-fn of_token(token: &str, requirement: Requirement, context: &Context) -> Result<Authority> {
-    let audience = &context.settings.audience;
-    let live = bearer::live(audience, token, context)?;
+fn of_token(token: &str, requirement: Requirement, call: &Call) -> Result<Authority> {
+    let audience = &call.settings.audience;
+    let live = bearer::live(audience, token, call)?;
     let live = live.ok_or_else(AuthError::invalid_token)?;
     if requirement.is_of_a_fresh_session() {
         // The audit log names the actor that was refused.
         let actor = Actor::User(Box::new(live.session.value.clone()));
-        context.trail.acts(actor.id());
-        actor::require_fresh(&live.session.value, context)?;
+        call.record_actor(actor.id());
+        actor::require_fresh(&live.session.value, call)?;
         session::require_second_factor(&live.account.value, &live.session.value)?;
     }
     Ok(Authority::of_session(requirement, live))
 }
 
 /// Repeats an attempt until it wins its race. Each further attempt begins with
-/// [`authorize`], and receives the context to act in.
+/// [`authorize`], and receives the call of the actor at that time.
 pub fn retry_on_conflict<'a, T>(
-    context: &ActorContext<'a>,
-    mut attempt: impl FnMut(&ActorContext<'a>) -> Result<Race<T>>,
+    call: &ActorCall<'a>,
+    mut attempt: impl FnMut(&ActorCall<'a>) -> Result<Race<T>>,
 ) -> Result<T> {
-    let mut acting = context.clone();
+    let mut acting = call.clone();
     retry::retry_on_conflict(|| {
         let ended = attempt(&acting)?;
         if !ended.is_won() {
-            acting = again(context.authority.requirement, context)?;
+            acting = again(call.authority.requirement, call)?;
         }
         Ok(ended)
     })
 }
 
-fn again<'a>(requirement: Requirement, context: &Context<'a>) -> Result<ActorContext<'a>> {
-    let afresh = Context {
+fn again<'a>(requirement: Requirement, call: &Call<'a>) -> Result<ActorCall<'a>> {
+    let afresh = Call {
         standing: None,
-        ..context.clone()
+        ..call.clone()
     };
     authorize(requirement, &afresh)
 }
 
 /// Reports whether the actor has a permission.
-pub fn may(permission: &Permission, context: &ActorContext) -> Result<bool> {
+pub fn may(permission: &Permission, call: &ActorCall) -> Result<bool> {
     let is_enough = |grant: &Grant| grant.permits(permission);
-    context.authority.allows(&is_enough, &context.ports)
+    call.authority.allows(&is_enough, &call.ports)
 }
 
 /// Reports whether an actor has a permission. This reads the account again; to check the
 /// actor of the current call, use [`may`].
-pub fn is_permitted(actor: &Actor, permission: &Permission, context: &Context) -> Result<bool> {
+pub fn is_permitted(actor: &Actor, permission: &Permission, env: &Env) -> Result<bool> {
     let (user_id, scopes) = match actor {
         Actor::Operator => return Ok(true),
         Actor::Anonymous => return Ok(false),
@@ -363,33 +365,33 @@ pub fn is_permitted(actor: &Actor, permission: &Permission, context: &Context) -
         Actor::User(session) => (session.user_id, None),
         Actor::ApiKey(key) => (key.user_id, Some(&key.scopes)),
     };
-    let (account, _) = Account::read(user_id, &context.ports)?;
+    let (account, _) = Account::read(user_id, &env.ports)?;
     let Some(account) = account.filter(|account| account.value.is_active()) else {
         return Ok(false);
     };
     let authority = Authority::of_another(&account.value, scopes);
-    authority.allows(&|grant| grant.permits(permission), &context.ports)
+    authority.allows(&|grant| grant.permits(permission), &env.ports)
 }
 
 /// Fails with -32002 unless the actor has the permission.
-pub fn require_permission(name: &'static str, context: &ActorContext) -> Result<()> {
-    if may(&Permission::own(name), context)? {
+pub fn require_permission(name: &'static str, call: &ActorCall) -> Result<()> {
+    if may(&Permission::own(name), call)? {
         return Ok(());
     }
     Err(AuthError::new(ErrorKind::Authorization, "Not permitted").detail("permission", name))
 }
 
 /// Reports whether the actor itself may do everything that this grant permits.
-pub fn covers(grant: &Grant, context: &ActorContext) -> Result<bool> {
+pub fn covers(grant: &Grant, call: &ActorCall) -> Result<bool> {
     let is_enough = |own: &Grant| own.covers(grant);
-    context.authority.allows(&is_enough, &context.ports)
+    call.authority.allows(&is_enough, &call.ports)
 }
 
 /// Fails with -32002 unless the actor itself may do everything that these grants permit:
 /// an actor that could confer more than it has would effectively have it.
-pub fn require_covered(grants: &[Grant], context: &ActorContext) -> Result<()> {
+pub fn require_covered(grants: &[Grant], call: &ActorCall) -> Result<()> {
     for grant in grants {
-        if !covers(grant, context)? {
+        if !covers(grant, call)? {
             return Err(AuthError::new(
                 ErrorKind::Authorization,
                 "Not permitted: more than you may do yourself",
@@ -406,14 +408,14 @@ pub fn require_covered(grants: &[Grant], context: &ActorContext) -> Result<()> {
 ///
 /// Call this with an account that was read together with the head of its audit chain:
 /// committing on that head proves that its roles have not changed since.
-pub fn require_governed(account: &Account, context: &ActorContext) -> Result<()> {
-    let is_own = matches!(context.actor(), Actor::User(own) if own.user_id == account.user_id);
-    if is_own || context.authority.is_unlimited() {
+pub fn require_governed(account: &Account, call: &ActorCall) -> Result<()> {
+    let is_own = matches!(call.actor(), Actor::User(own) if own.user_id == account.user_id);
+    if is_own || call.authority.is_unlimited() {
         return Ok(());
     }
-    for role in role::granted(&account.roles, &context.ports)? {
-        require_covered(&role.permissions, context)?;
-        context.authority.rest_on(&role);
+    for role in role::granted(&account.roles, &call.ports)? {
+        require_covered(&role.permissions, call)?;
+        call.authority.rest_on(&role);
     }
     Ok(())
 }
@@ -422,14 +424,14 @@ pub fn require_governed(account: &Account, context: &ActorContext) -> Result<()>
 /// defined.
 ///
 /// Fails with -32002 if the role permits more than the actor may do.
-pub fn require_role(role: &RoleName, context: &ActorContext) -> Result<Option<Vec<Grant>>> {
-    let mut granted = role::granted(std::slice::from_ref(role), &context.ports)?;
+pub fn require_role(role: &RoleName, call: &ActorCall) -> Result<Option<Vec<Grant>>> {
+    let mut granted = role::granted(std::slice::from_ref(role), &call.ports)?;
     let Some(role) = granted.pop() else {
         return Ok(None);
     };
-    require_covered(&role.permissions, context)?;
-    if !context.authority.is_unlimited() {
-        context.authority.rest_on(&role);
+    require_covered(&role.permissions, call)?;
+    if !call.authority.is_unlimited() {
+        call.authority.rest_on(&role);
     }
     let is_defined = role.is_defined;
     Ok(is_defined.then_some(role.permissions))
@@ -438,17 +440,17 @@ pub fn require_role(role: &RoleName, context: &ActorContext) -> Result<Option<Ve
 /// Returns the account that an operation is about when it requires either a session or a
 /// permission: the caller's own account, or the `named` one for an actor with the
 /// permission.
-pub fn subject(named: Option<Id>, permission: &'static str, context: &ActorContext) -> Result<Id> {
-    let actor = context.actor();
+pub fn subject(named: Option<Id>, permission: &'static str, call: &ActorCall) -> Result<Id> {
+    let actor = call.actor();
     if let Actor::User(session) = actor
         && named.is_none_or(|named| named == session.user_id)
     {
-        context.trail.concerns(session.user_id);
+        call.record_account(session.user_id);
         return Ok(session.user_id);
     }
-    require_permission(permission, context)?;
+    require_permission(permission, call)?;
     if let Some(named) = named {
-        context.trail.concerns(named);
+        call.record_account(named);
     }
     named.or(actor.user_id()).ok_or_else(|| {
         let problem = "is missing: the caller has no account of its own";

@@ -10,9 +10,9 @@ use super::email::{self, Email};
 use super::role::RoleName;
 use super::username::Username;
 use crate::domain::audit::{Chain, Head};
-use crate::domain::context::Context;
 use crate::domain::credentials::password::PasswordRecord;
 use crate::domain::credentials::second_factor::{Enrolment, SecondFactor};
+use crate::domain::env::Env;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
 use crate::storage::batch::Batch;
@@ -103,15 +103,15 @@ pub struct EmailRecord {
 
 impl Account {
     /// Creates an account that has not been used yet.
-    pub fn new(username: Username, password: PasswordRecord, context: &Context) -> Result<Account> {
+    pub fn new(username: Username, password: PasswordRecord, env: &Env) -> Result<Account> {
         Ok(Account {
-            user_id: context.ports.random.id()?,
+            user_id: env.ports.random.id()?,
             username,
             email: None,
             email_verified: false,
             password,
             password_epoch: 0,
-            created_at: context.now(),
+            created_at: env.now(),
             status: Status::Active,
             roles: Vec::new(),
             session_epoch: 0,
@@ -169,22 +169,22 @@ impl Account {
 
     /// Returns the store key of the record that maps a verified address to its account.
     /// The address is pseudonymised, so that the store does not reveal it.
-    pub fn email_key(email: &Email, context: &Context) -> Result<String> {
-        let pseudonym = mac::pseudonym(&["email", &email.canonical()], &context.ports)?;
+    pub fn email_key(email: &Email, env: &Env) -> Result<String> {
+        let pseudonym = mac::pseudonym(&["email", &email.canonical()], &env.ports)?;
         Ok(format!("email/{}", mac::to_hex(&pseudonym)))
     }
 
     /// Looks up the account with this verified address.
-    pub fn id_of_email(email: &Email, context: &Context) -> Result<Option<Id>> {
-        let key = Account::email_key(email, context)?;
-        let record = record::read::<EmailRecord>(key, &context.ports)?;
+    pub fn id_of_email(email: &Email, env: &Env) -> Result<Option<Id>> {
+        let key = Account::email_key(email, env)?;
+        let record = record::read::<EmailRecord>(key, &env.ports)?;
         Ok(record.map(|record| record.value.user_id))
     }
 
     /// Releases the verified address, in the batch of a change to the account.
-    pub fn release_email(&self, batch: &mut Batch, context: &Context) -> Result<()> {
+    pub fn release_email(&self, batch: &mut Batch, env: &Env) -> Result<()> {
         if let Some(email) = self.verified_email() {
-            batch.delete(Account::email_key(email, context)?, Expect::Any);
+            batch.delete(Account::email_key(email, env)?, Expect::Any);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use subtle::ConstantTimeEq;
 
 use crate::domain::audit::{self, AuditRecord, Chain, Head};
-use crate::domain::context::Context;
+use crate::domain::env::Env;
 use crate::error::Result;
 use crate::json;
 use crate::ports::Entry;
@@ -79,15 +79,15 @@ pub enum Found {
 }
 
 /// Checks up to [`PAGE`] records of an account's chain after a verified one.
-pub fn check(account: Id, after: Link, context: &Context) -> Result<Checked> {
+pub fn check(account: Id, after: Link, env: &Env) -> Result<Checked> {
     let prefix = Chain::record_prefix(account);
     let from = Chain::record_key(account, after.seq);
-    let page = context.ports.store.scan(&prefix, Some(&from), PAGE)?;
+    let page = env.ports.store.scan(&prefix, Some(&from), PAGE)?;
     let mut last = after;
     let mut examined = 0;
     for entry in &page.entries {
         examined += 1;
-        match follow(account, &last, entry, context)? {
+        match follow(account, &last, entry, env)? {
             Ok(link) => last = link,
             Err(broken) => {
                 let found = Found::Broken(broken);
@@ -97,7 +97,7 @@ pub fn check(account: Id, after: Link, context: &Context) -> Result<Checked> {
     }
     let found = match page.next {
         Some(_) => Found::More(last),
-        None => end(account, last, context)?,
+        None => end(account, last, env)?,
     };
     Ok(Checked { examined, found })
 }
@@ -107,7 +107,7 @@ fn follow(
     account: Id,
     last: &Link,
     entry: &Entry,
-    context: &Context,
+    env: &Env,
 ) -> Result<std::result::Result<Link, Broken>> {
     let seq = last.seq.saturating_add(1);
     let broken = |problem| Ok(Err(Broken { seq, problem }));
@@ -123,7 +123,7 @@ fn follow(
     let Some(record) = record.filter(|_| entry.key == key) else {
         return broken(Problem::Altered);
     };
-    let seal = audit::seal_of(&record, context)?;
+    let seal = audit::seal_of(&record, env)?;
     if !bool::from(seal.as_bytes().ct_eq(record.seal.as_bytes())) {
         return broken(Problem::Altered);
     }
@@ -138,11 +138,11 @@ fn follow(
 
 /// Checks that the chain ends with this record. The chain may have grown since the record
 /// was read, so the head and the next record are read together.
-fn end(account: Id, last: Link, context: &Context) -> Result<Found> {
+fn end(account: Id, last: Link, env: &Env) -> Result<Found> {
     let broken = |seq, problem| Ok(Found::Broken(Broken { seq, problem }));
     let seq = last.seq.saturating_add(1);
     let keys = [Chain::head_key(account), Chain::record_key(account, seq)];
-    let mut entries = context.ports.store.get(&keys)?.into_iter();
+    let mut entries = env.ports.store.get(&keys)?.into_iter();
     let head = entries.next().flatten();
     let grown = entries.next().flatten().is_some();
     let Some(head) = head else {

@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 use crate::domain::accounts::permission::Grant;
 use crate::domain::accounts::role::Granted;
 use crate::domain::audit::{Chain, Event, Head};
-use crate::domain::context::Context;
+use crate::domain::call::Call;
+use crate::domain::env::Env;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
 use crate::storage::batch::Batch;
@@ -229,11 +230,11 @@ impl ApiKey {
     }
 
     /// Reports whether one of the ending sessions may have created the key.
-    fn is_of(&self, ended: EndedSessions, context: &Context) -> bool {
+    fn is_of(&self, ended: EndedSessions, env: &Env) -> bool {
         let Origin::Account { session_id, at } = self.origin() else {
             return false;
         };
-        context.now().since(at) <= context.settings.session_absolute
+        env.now().since(at) <= env.settings.session_absolute
             && match ended {
                 EndedSessions::All => true,
                 EndedSessions::AllBut(kept) => session_id != Some(kept),
@@ -255,20 +256,15 @@ impl AuthoritySource for ApiKey {
 
 /// Ends a key permanently: one batch on this head of the account's audit chain deletes the
 /// key and its index entry and records the event.
-pub fn end(
-    key: &Stored<ApiKey>,
-    head: Found<Head>,
-    event: Event,
-    context: &Context,
-) -> Result<Race<()>> {
+pub fn end(key: &Stored<ApiKey>, head: Found<Head>, event: Event, call: &Call) -> Result<Race<()>> {
     let ApiKey {
         key_id, user_id, ..
     } = key.value;
     let event = event.detail("key_id", key_id.to_string());
     let mut batch = Batch::new();
     end_in(&mut batch, key);
-    Chain::at(user_id, head).append(event, &mut batch, context)?;
-    Ok(context.commit(batch)?.then(()))
+    Chain::at(user_id, head).append(event, &mut batch, call)?;
+    Ok(call.commit(batch)?.then(()))
 }
 
 /// Returns the ids of all keys of an account. A caller that read the head of the account's
@@ -316,14 +312,14 @@ pub fn end_with_sessions(
     ended: EndedSessions,
     user_id: Id,
     batch: &mut Batch,
-    context: &Context,
+    env: &Env,
 ) -> Result<Vec<Id>> {
     if which == EndApiKeys::None {
         return Ok(Vec::new());
     }
     let mut ids = Vec::new();
-    for key in all_of(user_id, &context.ports)? {
-        if which == EndApiKeys::All || key.value.is_of(ended, context) {
+    for key in all_of(user_id, &env.ports)? {
+        if which == EndApiKeys::All || key.value.is_of(ended, env) {
             end_in(batch, &key);
             ids.push(key.value.key_id);
         }

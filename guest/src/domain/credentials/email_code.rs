@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::domain::accounts::email::Email;
-use crate::domain::context::Context;
+use crate::domain::env::Env;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
 use crate::storage::batch::Batch;
@@ -79,16 +79,16 @@ impl Code {
         purpose: Purpose,
         user_id: Id,
         email: Option<&Email>,
-        context: &Context,
+        env: &Env,
     ) -> Result<(Code, Slot)> {
         let mut bytes = Zeroizing::new([0; LENGTH]);
         bytes[..16].copy_from_slice(user_id.as_bytes());
-        context.ports.random.fill(&mut bytes[16..])?;
+        env.ports.random.fill(&mut bytes[16..])?;
         let code = Code { user_id, bytes };
         let slot = Slot {
             email: email.cloned(),
-            expires_at: context.now() + context.settings.code_ttl,
-            hash: code.hash(purpose, &context.ports)?,
+            expires_at: env.now() + env.settings.code_ttl,
+            hash: code.hash(purpose, &env.ports)?,
         };
         Ok((code, slot))
     }
@@ -114,12 +114,12 @@ impl Code {
 
     /// Returns the record of the code, or `None` unless the code matches it and is still
     /// valid.
-    pub fn find(&self, purpose: Purpose, context: &Context) -> Result<Option<Stored<Slot>>> {
-        let hash = self.hash(purpose, &context.ports)?;
-        let slot = record::read::<Slot>(purpose.key(self.user_id), &context.ports)?;
+    pub fn find(&self, purpose: Purpose, env: &Env) -> Result<Option<Stored<Slot>>> {
+        let hash = self.hash(purpose, &env.ports)?;
+        let slot = record::read::<Slot>(purpose.key(self.user_id), &env.ports)?;
         Ok(slot.filter(|slot| {
             bool::from(slot.value.hash.as_bytes().ct_eq(hash.as_bytes()))
-                && context.now() < slot.value.expires_at
+                && env.now() < slot.value.expires_at
         }))
     }
 
@@ -137,8 +137,8 @@ impl Code {
 
 impl Slot {
     /// Replaces any earlier code with this one, in the batch of the request for it.
-    pub fn put(&self, purpose: Purpose, user_id: Id, batch: &mut Batch, context: &Context) {
-        let ttl_ms = u64::try_from(context.settings.code_ttl.as_millis()).unwrap_or(u64::MAX);
+    pub fn put(&self, purpose: Purpose, user_id: Id, batch: &mut Batch, env: &Env) {
+        let ttl_ms = u64::try_from(env.settings.code_ttl.as_millis()).unwrap_or(u64::MAX);
         batch.put(purpose.key(user_id), Expect::Any, self, Some(ttl_ms));
     }
 }

@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use super::foreign_hash::Cost;
 use super::password::{HASH_BYTES, PasswordRecord};
 use crate::domain::audit::UnknownAccount;
-use crate::domain::context::{self, Context};
+use crate::domain::call::{self, Call};
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
@@ -123,16 +123,16 @@ impl HashCosts {
 
     /// Adds the cost of this service's own hashes before an account has one, so that it is
     /// still known after the settings change.
-    pub fn learn_own(context: &Context) -> Result<()> {
-        context::retry_on_conflict(context, |context| {
-            let mut held = Held::read(&context.ports)?;
-            held.known.add_own(context.settings);
+    pub fn learn_own(call: &Call) -> Result<()> {
+        call::retry_on_conflict(call, |call| {
+            let mut held = Held::read(&call.ports)?;
+            held.known.add_own(call.settings);
             if held.is_as_it_was() {
                 return Ok(Race::Won(()));
             }
             let mut batch = Batch::new();
             held.store(&mut batch);
-            Ok(context.commit(batch)?.then(()))
+            Ok(call.commit(batch)?.then(()))
         })
     }
 

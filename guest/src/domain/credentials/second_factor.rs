@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::recovery_code::{self, RecoveryCode, RecoveryCodeHash};
 use super::totp::{TotpCode, TotpSecret};
-use crate::domain::context::Context;
+use crate::domain::env::Env;
 use crate::domain::sessions::auth_method::AuthMethod;
 use crate::error::Result;
 use crate::types::id::Id;
@@ -62,9 +62,9 @@ impl Enrolment {
     }
 
     /// Begins an enrolment, and returns the secret for the owner's app.
-    pub fn begin(user_id: Id, context: &Context) -> Result<(Enrolment, TotpSecret)> {
-        let nonce = context.ports.random.id()?;
-        let secret = TotpSecret::derive(user_id, nonce, &context.ports)?;
+    pub fn begin(user_id: Id, env: &Env) -> Result<(Enrolment, TotpSecret)> {
+        let nonce = env.ports.random.id()?;
+        let secret = TotpSecret::derive(user_id, nonce, &env.ports)?;
         Ok((Enrolment { nonce }, secret))
     }
 
@@ -74,13 +74,13 @@ impl Enrolment {
         &self,
         code: &TotpCode,
         user_id: Id,
-        context: &Context,
+        env: &Env,
     ) -> Result<Option<(SecondFactor, Vec<Secret>)>> {
-        let secret = TotpSecret::derive(user_id, self.nonce, &context.ports)?;
-        let Some(last_step) = secret.step_of(code, None, context.now()) else {
+        let secret = TotpSecret::derive(user_id, self.nonce, &env.ports)?;
+        let Some(last_step) = secret.step_of(code, None, env.now()) else {
             return Ok(None);
         };
-        let (codes, recovery_codes) = recovery_code::new_set(user_id, &context.ports)?;
+        let (codes, recovery_codes) = recovery_code::new_set(user_id, &env.ports)?;
         let factor = SecondFactor {
             nonce: self.nonce,
             last_step,
@@ -102,13 +102,13 @@ impl SecondFactor {
         &self,
         code: &Code,
         user_id: Id,
-        context: &Context,
+        env: &Env,
     ) -> Result<Option<(SecondFactor, AuthMethod)>> {
         let mut used = self.clone();
         match code {
             Code::Totp(code) => {
-                let secret = TotpSecret::derive(user_id, self.nonce, &context.ports)?;
-                let step = secret.step_of(code, Some(self.last_step), context.now());
+                let secret = TotpSecret::derive(user_id, self.nonce, &env.ports)?;
+                let step = secret.step_of(code, Some(self.last_step), env.now());
                 let Some(step) = step else {
                     return Ok(None);
                 };
@@ -117,7 +117,7 @@ impl SecondFactor {
             }
             Code::Recovery(code) => {
                 let set = &self.recovery_codes;
-                let rest = recovery_code::without(code, set, user_id, &context.ports)?;
+                let rest = recovery_code::without(code, set, user_id, &env.ports)?;
                 let Some(rest) = rest else {
                     return Ok(None);
                 };
@@ -129,12 +129,8 @@ impl SecondFactor {
 
     /// Returns the factor with a new set of recovery codes, to be shown once, which
     /// replaces the old set.
-    pub fn with_new_codes(
-        &self,
-        user_id: Id,
-        context: &Context,
-    ) -> Result<(SecondFactor, Vec<Secret>)> {
-        let (codes, recovery_codes) = recovery_code::new_set(user_id, &context.ports)?;
+    pub fn with_new_codes(&self, user_id: Id, env: &Env) -> Result<(SecondFactor, Vec<Secret>)> {
+        let (codes, recovery_codes) = recovery_code::new_set(user_id, &env.ports)?;
         let renewed = SecondFactor {
             recovery_codes,
             ..self.clone()

@@ -17,7 +17,8 @@ use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{self, Grant, MAX_SCOPE_BYTES, Permission};
 use crate::domain::accounts::role::{self, RoleName};
 use crate::domain::accounts::username::Username;
-use crate::domain::context::Context;
+use crate::domain::call::Call;
+use crate::domain::env::Env;
 use crate::error::Result;
 use crate::json;
 use crate::ports::Ports;
@@ -158,25 +159,25 @@ impl Signed {
 
 impl AccessToken {
     /// Issues a token of a session for an audience. It does not outlive the session.
-    pub fn issue(session: &Session, audience: &str, context: &Context) -> Result<AccessToken> {
-        let now = context.now();
-        let keys = SigningKeys::load(context)?;
+    pub fn issue(session: &Session, audience: &str, call: &Call) -> Result<AccessToken> {
+        let now = call.now();
+        let keys = SigningKeys::load(call)?;
         let Some(key) = keys.current() else {
-            return Err(record::unreadable(SigningKeys::KEY, &context.ports));
+            return Err(record::unreadable(SigningKeys::KEY, &call.ports));
         };
-        let expires_at = (now + context.settings.access_token_ttl).min(session.expires_at);
-        let account = record::read::<Account>(Account::key(session.user_id), &context.ports)?;
+        let expires_at = (now + call.settings.access_token_ttl).min(session.expires_at);
+        let account = record::read::<Account>(Account::key(session.user_id), &call.ports)?;
         let roles = account.map_or_else(Vec::new, |account| account.value.roles);
         let claims = Claims {
-            iss: context.settings.issuer.clone(),
+            iss: call.settings.issuer.clone(),
             aud: audience.to_owned(),
             sub: session.user_id,
             sid: session.session_id,
-            jti: context.ports.random.id()?,
+            jti: call.ports.random.id()?,
             iat: now.seconds(),
             nbf: now.seconds(),
             exp: expires_at.seconds(),
-            scope: scope(&roles, &context.ports)?,
+            scope: scope(&roles, &call.ports)?,
             username: session.username.clone(),
             auth_time: session.auth_time.seconds(),
             acr: session.acr().to_owned(),
@@ -190,7 +191,7 @@ impl AccessToken {
         let mut token = encode(&header);
         token.push('.');
         token.push_str(&encode(&claims));
-        let signature = signature_mac(key.kid, token.as_bytes(), &context.ports)?
+        let signature = signature_mac(key.kid, token.as_bytes(), &call.ports)?
             .finalize()
             .into_bytes();
         token.push('.');
@@ -204,7 +205,7 @@ impl AccessToken {
     /// Returns the signed claims of a token, or `None` unless it was signed here for this
     /// audience. The caller must check that the key is valid, that the token is current,
     /// and that its session is alive.
-    pub fn verify(token: &str, audience: &str, context: &Context) -> Result<Option<Signed>> {
+    pub fn verify(token: &str, audience: &str, env: &Env) -> Result<Option<Signed>> {
         let Some((signed, header, claims, signature)) = split(token) else {
             return Ok(None);
         };
@@ -217,12 +218,12 @@ impl AccessToken {
         let Some(signature) = decode(signature) else {
             return Ok(None);
         };
-        let mac = signature_mac(header.kid, signed.as_bytes(), &context.ports)?;
+        let mac = signature_mac(header.kid, signed.as_bytes(), &env.ports)?;
         if mac.verify_slice(&signature).is_err() {
             return Ok(None);
         }
         let claims = parse::<Claims>(claims)
-            .filter(|claims| claims.iss == context.settings.issuer && claims.aud == audience);
+            .filter(|claims| claims.iss == env.settings.issuer && claims.aud == audience);
         Ok(claims.map(|claims| Signed {
             kid: header.kid,
             claims,
@@ -231,11 +232,11 @@ impl AccessToken {
 
     /// Returns the session of a token that was issued here for this service itself, even
     /// if the token has expired.
-    pub fn session_id(token: &str, context: &Context) -> Result<Option<Id>> {
-        let Some(signed) = AccessToken::verify(token, &context.settings.audience, context)? else {
+    pub fn session_id(token: &str, call: &Call) -> Result<Option<Id>> {
+        let Some(signed) = AccessToken::verify(token, &call.settings.audience, call)? else {
             return Ok(None);
         };
-        let keys = SigningKeys::load(context)?;
+        let keys = SigningKeys::load(call)?;
         Ok(keys.contains(signed.kid).then_some(signed.claims.sid))
     }
 }

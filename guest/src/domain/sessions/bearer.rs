@@ -6,7 +6,7 @@ use super::access_token::{self, AccessToken, Claims};
 use super::session::Session;
 use super::signing_key::SigningKeys;
 use crate::domain::accounts::account::Account;
-use crate::domain::context::Context;
+use crate::domain::env::Env;
 use crate::error::{AuthError, Result};
 use crate::storage::record::{self, Stored};
 use crate::types::id::Id;
@@ -22,19 +22,19 @@ pub struct Bearer {
 impl Bearer {
     /// Returns the bearer of a token for this audience, or `None` if the token is not
     /// valid.
-    pub fn of(audience: &str, token: &str, context: &Context) -> Result<Option<Bearer>> {
-        if !context.ports.store.is_there() {
-            let signed = AccessToken::verify(token, audience, context)?;
-            let claims = signed.and_then(|signed| signed.verify_stateless(context.now()));
+    pub fn of(audience: &str, token: &str, env: &Env) -> Result<Option<Bearer>> {
+        if !env.ports.store.is_there() {
+            let signed = AccessToken::verify(token, audience, env)?;
+            let claims = signed.and_then(|signed| signed.verify_stateless(env.now()));
             return Ok(claims.map(|claims| Bearer {
                 claims,
                 session: None,
             }));
         }
-        let Some(live) = live(audience, token, context)? else {
+        let Some(live) = live(audience, token, env)? else {
             return Ok(None);
         };
-        let scope = access_token::scope(&live.account.value.roles, &context.ports)?;
+        let scope = access_token::scope(&live.account.value.roles, &env.ports)?;
         Ok(Some(Bearer {
             claims: Claims {
                 scope,
@@ -74,16 +74,16 @@ pub struct LiveSession {
 
 /// Returns the live session of a valid access token for this service itself, or `None`
 /// for any other token.
-pub fn live_session(token: &str, context: &Context) -> Result<Option<Session>> {
-    let live = live(&context.settings.audience, token, context)?;
+pub fn live_session(token: &str, env: &Env) -> Result<Option<Session>> {
+    let live = live(&env.settings.audience, token, env)?;
     Ok(live.map(|live| live.session.value))
 }
 
 /// Returns the same for a token that was issued for this audience, together with its
 /// claims and account.
-pub fn live(audience: &str, token: &str, context: &Context) -> Result<Option<LiveSession>> {
-    let now = context.now();
-    let Some(signed) = AccessToken::verify(token, audience, context)? else {
+pub fn live(audience: &str, token: &str, env: &Env) -> Result<Option<LiveSession>> {
+    let now = env.now();
+    let Some(signed) = AccessToken::verify(token, audience, env)? else {
         return Ok(None);
     };
     let keys = [
@@ -92,7 +92,7 @@ pub fn live(audience: &str, token: &str, context: &Context) -> Result<Option<Liv
         Account::key(signed.user_id()),
     ];
     let (keys, session, account) =
-        record::read_three::<SigningKeys, Session, Account>(keys, &context.ports)?;
+        record::read_three::<SigningKeys, Session, Account>(keys, &env.ports)?;
     let (Some(keys), Some(session), Some(account)) = (keys, session, account) else {
         return Ok(None);
     };
@@ -114,8 +114,8 @@ pub fn live(audience: &str, token: &str, context: &Context) -> Result<Option<Liv
 /// Returns the live session of an access token.
 ///
 /// Fails with -32001 for any token that is not valid.
-pub fn require_session(token: &str, context: &Context) -> Result<Session> {
-    match live_session(token, context)? {
+pub fn require_session(token: &str, env: &Env) -> Result<Session> {
+    match live_session(token, env)? {
         Some(session) => Ok(session),
         None => Err(AuthError::invalid_token()),
     }

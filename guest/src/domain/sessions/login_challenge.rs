@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::domain::accounts::account::Account;
-use crate::domain::context::Context;
+use crate::domain::env::Env;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
 use crate::storage::batch::Batch;
@@ -44,18 +44,18 @@ pub struct LoginChallenge {
 
 impl LoginChallenge {
     /// Creates a challenge for the account, and the text that its owner receives.
-    pub fn create(account: &Account, context: &Context) -> Result<(LoginChallenge, Secret)> {
-        let challenge_id = context.ports.random.id()?;
+    pub fn create(account: &Account, env: &Env) -> Result<(LoginChallenge, Secret)> {
+        let challenge_id = env.ports.random.id()?;
         let mut bytes = Zeroizing::new([0; LENGTH]);
         bytes[..16].copy_from_slice(challenge_id.as_bytes());
-        context.ports.random.fill(&mut bytes[16..])?;
+        env.ports.random.fill(&mut bytes[16..])?;
         let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
         let challenge = LoginChallenge {
             challenge_id,
             user_id: account.user_id,
             epoch: account.session_epoch,
-            expires_at: context.now() + TTL,
-            hash: hash(bytes.as_slice(), &context.ports)?,
+            expires_at: env.now() + TTL,
+            hash: hash(bytes.as_slice(), &env.ports)?,
         };
         Ok((challenge, Secret::new(format!("{PREFIX}{}", *encoded))))
     }

@@ -11,8 +11,9 @@ use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
 use crate::domain::actor_id::ActorId;
 use crate::domain::audit::{Chain, Event, Head};
-use crate::domain::context::Context;
+use crate::domain::call::Call;
 use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
+use crate::domain::env::Env;
 use crate::error::{AuthError, ErrorKind, FieldError, Result};
 use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
@@ -79,12 +80,12 @@ impl Session {
     pub fn begin(
         account: &Account,
         proof: AuthMethod,
-        context: &Context,
+        env: &Env,
     ) -> Result<(Session, RefreshToken)> {
-        let now = context.now();
-        let session_id = context.ports.random.id()?;
-        let refresh_token = RefreshToken::create(session_id, 0, &context.ports)?;
-        let expires_at = now + context.settings.session_absolute;
+        let now = env.now();
+        let session_id = env.ports.random.id()?;
+        let refresh_token = RefreshToken::create(session_id, 0, &env.ports)?;
+        let expires_at = now + env.settings.session_absolute;
         let session = Session {
             session_id,
             user_id: account.user_id,
@@ -93,24 +94,24 @@ impl Session {
             auth_time: now,
             amr: proof.amr(),
             refreshed_at: now,
-            idle_expires_at: idle_expiry(now, expires_at, context.settings),
+            idle_expires_at: idle_expiry(now, expires_at, env.settings),
             expires_at,
             generation: 0,
-            refresh_token: refresh_token.hash(&context.ports)?,
+            refresh_token: refresh_token.hash(&env.ports)?,
         };
         Ok((session, refresh_token))
     }
 
     /// Returns the session after a refresh, with its next refresh token.
-    pub fn refreshed(&self, context: &Context) -> Result<(Session, RefreshToken)> {
-        let now = context.now();
+    pub fn refreshed(&self, env: &Env) -> Result<(Session, RefreshToken)> {
+        let now = env.now();
         let generation = self.generation.saturating_add(1);
-        let refresh_token = RefreshToken::create(self.session_id, generation, &context.ports)?;
+        let refresh_token = RefreshToken::create(self.session_id, generation, &env.ports)?;
         let session = Session {
             refreshed_at: now,
-            idle_expires_at: idle_expiry(now, self.expires_at, context.settings),
+            idle_expires_at: idle_expiry(now, self.expires_at, env.settings),
             generation,
-            refresh_token: refresh_token.hash(&context.ports)?,
+            refresh_token: refresh_token.hash(&env.ports)?,
             ..self.clone()
         };
         Ok((session, refresh_token))
@@ -171,19 +172,19 @@ impl CurrentLogin {
     /// was still alive at that time.
     ///
     /// Fails with -32001 if the session has ended.
-    pub fn read(context: &Context) -> Result<CurrentLogin> {
+    pub fn read(call: &Call) -> Result<CurrentLogin> {
         let ActorId::User {
             user_id,
             session_id,
-        } = context.actor_id()
+        } = call.actor_id()
         else {
             return Err(session_required());
         };
-        let (session, account, head) = read_with_account(session_id, user_id, &context.ports)?;
+        let (session, account, head) = read_with_account(session_id, user_id, &call.ports)?;
         let (Some(account), Some(session)) = (account, session) else {
             return Err(AuthError::invalid_token());
         };
-        if !session.value.is_alive(&account.value, context.now()) {
+        if !session.value.is_alive(&account.value, call.now()) {
             return Err(AuthError::invalid_token());
         }
         Ok(CurrentLogin {
@@ -213,8 +214,8 @@ pub fn read_with_account(
 
 /// Ends a session permanently: one batch deletes the session and its index entry and
 /// records the event.
-pub fn end(session: &Stored<Session>, event: Event, context: &Context) -> Result<Race<()>> {
-    let ended = end_with_keys(session, EndApiKeys::None, event, context)?;
+pub fn end(session: &Stored<Session>, event: Event, call: &Call) -> Result<Race<()>> {
+    let ended = end_with_keys(session, EndApiKeys::None, event, call)?;
     Ok(ended.map(|_| ()))
 }
 
@@ -223,24 +224,24 @@ pub fn end_with_keys(
     session: &Stored<Session>,
     keys: EndApiKeys,
     event: Event,
-    context: &Context,
+    call: &Call,
 ) -> Result<Race<Vec<Id>>> {
     let Session {
         user_id,
         session_id,
         ..
     } = session.value;
-    let head = record::read::<Head>(Chain::head_key(user_id), &context.ports)?;
+    let head = record::read::<Head>(Chain::head_key(user_id), &call.ports)?;
     let mut batch = Batch::new();
     let ended = EndedSessions::Only(session_id);
-    let ended_keys = api_key::end_with_sessions(keys, ended, user_id, &mut batch, context)?;
+    let ended_keys = api_key::end_with_sessions(keys, ended, user_id, &mut batch, call)?;
     let event = event
         .detail("session_id", session_id.to_string())
         .with_ended_keys(&ended_keys);
     batch.end(session);
     batch.delete(Session::index_key(user_id, session_id), Expect::Any);
-    Chain::at(user_id, head).append(event, &mut batch, context)?;
-    Ok(context.commit(batch)?.then(ended_keys))
+    Chain::at(user_id, head).append(event, &mut batch, call)?;
+    Ok(call.commit(batch)?.then(ended_keys))
 }
 
 /// Ends all sessions of an account but one, and the API keys that end with them, in the
@@ -252,7 +253,7 @@ pub fn end_all_but(
     keys: EndApiKeys,
     change: impl FnOnce(&mut Account),
     batch: &mut Batch,
-    context: &Context,
+    env: &Env,
 ) -> Result<Vec<Id>> {
     let mut changed = account.value.clone();
     changed.session_epoch = changed.session_epoch.saturating_add(1);
@@ -262,7 +263,7 @@ pub fn end_all_but(
     batch.change(account, &changed);
     batch.change(kept, &session);
     let ended = EndedSessions::AllBut(session.session_id);
-    api_key::end_with_sessions(keys, ended, changed.user_id, batch, context)
+    api_key::end_with_sessions(keys, ended, changed.user_id, batch, env)
 }
 
 /// One page of an account's live sessions.
@@ -274,8 +275,8 @@ pub struct SessionPage {
 }
 
 /// Returns a page of the account's live sessions, after the session id `after`.
-pub fn list(user_id: Id, after: Option<&str>, context: &Context) -> Result<SessionPage> {
-    let ports = &context.ports;
+pub fn list(user_id: Id, after: Option<&str>, env: &Env) -> Result<SessionPage> {
+    let ports = &env.ports;
     let prefix = Session::index_prefix(user_id);
     let after = after
         .map(|after| Id::try_from(after.to_owned()))
@@ -291,7 +292,7 @@ pub fn list(user_id: Id, after: Option<&str>, context: &Context) -> Result<Sessi
         let session = record::parse::<Session>(entry, ports)?;
         let alive = session
             .zip(account.as_ref())
-            .filter(|(session, account)| session.value.is_alive(&account.value, context.now()));
+            .filter(|(session, account)| session.value.is_alive(&account.value, env.now()));
         sessions.extend(alive.map(|(session, _)| session.value));
     }
     Ok(SessionPage {
@@ -301,12 +302,12 @@ pub fn list(user_id: Id, after: Option<&str>, context: &Context) -> Result<Sessi
 }
 
 /// Returns the session with this id if it is alive.
-pub fn read_alive(session_id: Id, context: &Context) -> Result<Option<Session>> {
-    let Some(session) = Session::read(session_id, &context.ports)? else {
+pub fn read_alive(session_id: Id, env: &Env) -> Result<Option<Session>> {
+    let Some(session) = Session::read(session_id, &env.ports)? else {
         return Ok(None);
     };
     let session = session.value;
-    Ok((!is_dead(&session, context)?).then_some(session))
+    Ok((!is_dead(&session, env)?).then_some(session))
 }
 
 /// Fails with -32001 if the account has a second factor and the session did not begin with
@@ -339,12 +340,12 @@ fn idle_expiry(now: Timestamp, expires_at: Timestamp, settings: &Settings) -> Ti
     (now + settings.session_idle).min(expires_at)
 }
 
-fn is_dead(session: &Session, context: &Context) -> Result<bool> {
-    let now = context.now();
+fn is_dead(session: &Session, env: &Env) -> Result<bool> {
+    let now = env.now();
     if session.is_over(now) {
         return Ok(true);
     }
-    let account = record::read::<Account>(Account::key(session.user_id), &context.ports)?;
+    let account = record::read::<Account>(Account::key(session.user_id), &env.ports)?;
     Ok(!account.is_some_and(|account| session.is_alive(&account.value, now)))
 }
 
@@ -360,8 +361,8 @@ pub struct Swept {
 
 /// Deletes the expired sessions among the first `limit` after the key `after`. Sessions
 /// that cannot be read or have changed in the meantime are left for the next sweep.
-pub fn sweep(after: Option<&str>, limit: u32, context: &Context) -> Result<Swept> {
-    let ports = &context.ports;
+pub fn sweep(after: Option<&str>, limit: u32, call: &Call) -> Result<Swept> {
+    let ports = &call.ports;
     let page = ports.store.scan(Session::PREFIX, after, limit)?;
     let mut swept = Swept {
         examined: 0,
@@ -374,10 +375,10 @@ pub fn sweep(after: Option<&str>, limit: u32, context: &Context) -> Result<Swept
             continue;
         };
         if let Some(session) = session
-            && is_dead(&session.value, context)?
+            && is_dead(&session.value, call)?
         {
             let event = Event::success("session_expiry");
-            swept.deleted += u32::from(end(&session, event, context)?.is_won());
+            swept.deleted += u32::from(end(&session, event, call)?.is_won());
         }
     }
     Ok(swept)

@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Chain, Head};
-use crate::domain::context::{self, Context};
+use crate::domain::call::{self, Call};
+use crate::domain::env::Env;
 use crate::error::{AuthError, ErrorKind, Result};
 use crate::ports::Ports;
 use crate::storage::batch::Batch;
@@ -44,16 +45,16 @@ impl SigningKeys {
     pub const KEY: &'static str = "signing-keys";
 
     /// Loads the keys, and creates the first one if there is none.
-    pub fn load(context: &Context) -> Result<SigningKeys> {
-        context::retry_on_conflict(context, |context| {
-            let found = record::read(SigningKeys::KEY.to_owned(), &context.ports)?;
+    pub fn load(call: &Call) -> Result<SigningKeys> {
+        call::retry_on_conflict(call, |call| {
+            let found = record::read(SigningKeys::KEY.to_owned(), &call.ports)?;
             if let Some(Stored { value, .. }) = found {
                 return Ok(Race::Won(value));
             }
-            let keys = SigningKeys(vec![SigningKey::new(context)?]);
+            let keys = SigningKeys(vec![SigningKey::new(call)?]);
             let mut batch = Batch::new();
             batch.create(SigningKeys::KEY.to_owned(), &keys);
-            Ok(context.commit(batch)?.then(keys))
+            Ok(call.commit(batch)?.then(keys))
         })
     }
 
@@ -102,17 +103,17 @@ impl SigningKeys {
     ///
     /// Fails with -32000 if the maximum number of keys still sign or verify: none of them
     /// may be removed before its tokens have expired.
-    pub fn rotated(&self, end_previous: bool, context: &Context) -> Result<SigningKeys> {
-        let now = context.now();
+    pub fn rotated(&self, end_previous: bool, env: &Env) -> Result<SigningKeys> {
+        let now = env.now();
         let mut keys = match end_previous {
             true => Vec::new(),
             false => self.with_room_for_one(now)?,
         };
         for key in &mut keys {
             key.retires_at
-                .get_or_insert(now + context.settings.access_token_ttl);
+                .get_or_insert(now + env.settings.access_token_ttl);
         }
-        keys.push(SigningKey::new(context)?);
+        keys.push(SigningKey::new(env)?);
         Ok(SigningKeys(keys))
     }
 
@@ -155,10 +156,10 @@ fn ended_mark(kid: Id, lane: char) -> String {
 }
 
 impl SigningKey {
-    fn new(context: &Context) -> Result<SigningKey> {
+    fn new(env: &Env) -> Result<SigningKey> {
         Ok(SigningKey {
-            kid: context.ports.random.id()?,
-            created_at: context.now(),
+            kid: env.ports.random.id()?,
+            created_at: env.now(),
             retires_at: None,
         })
     }

@@ -9,17 +9,18 @@ use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq;
 
 use super::{content, is_modern, messages, text};
+use crate::json::{Fields, Node};
 use crate::mcp::error::{Failure, RpcError};
-use crate::mcp::{Call, MethodResult};
+use crate::mcp::{MethodRequest, MethodResult};
 use crate::types::mac;
 
 /// A fixture tool, by what follows `test_input_required_result_` in its name.
-pub fn call_tool(fixture: &str, call: &Call) -> MethodResult {
-    if !is_modern(call) {
+pub fn call_tool(fixture: &str, request: &MethodRequest) -> MethodResult {
+    if !is_modern(request) {
         let problem = text("This tool needs a client of 2026-07-28 or newer");
         return Ok(json!({"content": [problem], "isError": true}));
     }
-    let answers = Answers::of(call)?;
+    let answers = Answers::of(request)?;
     match fixture {
         "elicitation" => match answers.accepted("user_name") {
             Some(_) => done("Hello!"),
@@ -37,19 +38,19 @@ pub fn call_tool(fixture: &str, call: &Call) -> MethodResult {
             false => ask(json!({"client_roots": roots()}), None),
         },
         "request_state" | "tampered_state" => {
-            let state = state(call, fixture)?;
+            let state = state(request, fixture)?;
             if state.is_some() && answers.accepted("confirm").is_some() {
                 return done("state-ok");
             }
             let question = form("Please confirm", "ok", "boolean");
             ask(
                 json!({"confirm": question}),
-                Some(seal(call, fixture, "1")?),
+                Some(seal(request, fixture, "1")?),
             )
         }
         "multiple_inputs" => {
             let all = ["user_name", "greeting", "client_roots"];
-            if state(call, fixture)?.is_some() && all.iter().all(|key| answers.given(key)) {
+            if state(request, fixture)?.is_some() && all.iter().all(|key| answers.given(key)) {
                 return done("All three are known.");
             }
             let questions = json!({
@@ -57,25 +58,25 @@ pub fn call_tool(fixture: &str, call: &Call) -> MethodResult {
                 "greeting": sampling("Generate a greeting"),
                 "client_roots": roots(),
             });
-            ask(questions, Some(seal(call, fixture, "1")?))
+            ask(questions, Some(seal(request, fixture, "1")?))
         }
-        "multi_round" => match state(call, fixture)?.as_deref() {
+        "multi_round" => match state(request, fixture)?.as_deref() {
             Some("1") if answers.accepted("step1").is_some() => ask(
                 json!({"step2": form("Step 2: What is your favorite color?", "color", "string")}),
-                Some(seal(call, fixture, "2")?),
+                Some(seal(request, fixture, "2")?),
             ),
             Some("2") if answers.accepted("step2").is_some() => done("Both steps are done."),
             _ => ask(
                 json!({"step1": form("Step 1: What is your name?", "name", "string")}),
-                Some(seal(call, fixture, "1")?),
+                Some(seal(request, fixture, "1")?),
             ),
         },
         "capabilities" => {
             let mut questions = Map::new();
-            if client_has(call, "sampling") {
+            if client_has(request, "sampling") {
                 questions.insert("greeting".to_owned(), sampling("Generate a greeting"));
             }
-            if client_has(call, "elicitation") {
+            if client_has(request, "elicitation") {
                 questions.insert("user_name".to_owned(), name_question());
             }
             match questions.keys().any(|key| answers.given(key)) {
@@ -88,8 +89,8 @@ pub fn call_tool(fixture: &str, call: &Call) -> MethodResult {
 }
 
 /// The fixture prompt.
-pub fn get_prompt(call: &Call) -> MethodResult {
-    match Answers::of(call)?.accepted("user_context") {
+pub fn get_prompt(request: &MethodRequest) -> MethodResult {
+    match Answers::of(request)?.accepted("user_context") {
         Some(_) => Ok(messages(vec![text("The context is known.")])),
         None => {
             let question = form("What context should the prompt use?", "context", "string");
@@ -99,22 +100,27 @@ pub fn get_prompt(call: &Call) -> MethodResult {
 }
 
 /// Whether the client has declared a capability in this request.
-pub fn client_has(call: &Call, capability: &str) -> bool {
-    let meta = call.params.get("_meta");
+pub fn client_has(request: &MethodRequest, capability: &str) -> bool {
+    let meta = request.params.get("_meta");
     meta.and_then(|meta| meta.get("io.modelcontextprotocol/clientCapabilities"))
         .and_then(|capabilities| capabilities.get(capability))
-        .is_some_and(Value::is_object)
+        .is_some_and(|capability| capability.as_fields().is_some())
 }
 
 /// Returns the client's answers, without those to questions that were not asked.
-struct Answers<'a>(Option<&'a Map<String, Value>>);
+struct Answers<'a>(Option<&'a Fields<'a>>);
 
 impl<'a> Answers<'a> {
-    fn of(call: &'a Call) -> Result<Answers<'a>, RpcError> {
+    fn of(request: &'a MethodRequest) -> Result<Answers<'a>, RpcError> {
         let problem = "$.params.inputResponses: expected an object of objects";
-        match call.params.get("inputResponses") {
+        match request.params.get("inputResponses") {
             None => Ok(Answers(None)),
-            Some(Value::Object(answers)) if answers.values().all(Value::is_object) => {
+            Some(Node::Object(answers))
+                if answers
+                    .as_slice()
+                    .iter()
+                    .all(|(_, answer)| answer.as_fields().is_some()) =>
+            {
                 Ok(Answers(Some(answers)))
             }
             Some(_) => Err(RpcError::invalid_params(problem)),
@@ -122,12 +128,13 @@ impl<'a> Answers<'a> {
     }
 
     fn given(&self, key: &str) -> bool {
-        self.0.is_some_and(|answers| answers.contains_key(key))
+        self.0.is_some_and(|answers| answers.contains(key))
     }
 
-    fn accepted(&self, key: &str) -> Option<&'a Value> {
+    fn accepted(&self, key: &str) -> Option<&'a Node<'a>> {
         let answer = self.0?.get(key)?;
-        (answer["action"] == "accept").then(|| &answer["content"])
+        let is_accepted = answer.get("action")?.as_str() == Some("accept");
+        is_accepted.then_some(answer)
     }
 }
 
@@ -172,8 +179,8 @@ fn roots() -> Value {
     json!({"method": "roots/list", "params": {}})
 }
 
-fn seal(call: &Call, fixture: &str, step: &str) -> Result<String, Failure> {
-    let mut mac = mac::keyed("conformance-state", &call.context.ports)?;
+fn seal(request: &MethodRequest, fixture: &str, step: &str) -> Result<String, Failure> {
+    let mut mac = mac::keyed("conformance-state", &request.call.ports)?;
     mac.update(fixture.as_bytes());
     mac.update(b"/");
     mac.update(step.as_bytes());
@@ -184,14 +191,14 @@ fn seal(call: &Call, fixture: &str, step: &str) -> Result<String, Failure> {
 }
 
 /// The step in the state that the client sent back, if it sent one.
-fn state(call: &Call, fixture: &str) -> Result<Option<String>, Failure> {
-    let Some(state) = call.params.get("requestState") else {
+fn state(request: &MethodRequest, fixture: &str) -> Result<Option<String>, Failure> {
+    let Some(state) = request.params.get("requestState") else {
         return Ok(None);
     };
     let invalid = || RpcError::invalid_params("$.params.requestState: is not one of ours");
     let state = state.as_str().ok_or_else(invalid)?;
     let (step, _) = state.split_once('.').ok_or_else(invalid)?;
-    let expected = seal(call, fixture, step)?;
+    let expected = seal(request, fixture, step)?;
     if !bool::from(expected.as_bytes().ct_eq(state.as_bytes())) {
         return Err(invalid().into());
     }

@@ -1,14 +1,16 @@
 //! `completion/complete`: what could stand for an argument.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{prompts, resources};
-use crate::domain::context::{Context, Principal};
+use crate::domain::call::Call;
+use crate::domain::caller::Principal;
 use crate::domain::sessions::bearer;
 use crate::domain::sessions::session::Session;
 use crate::error::Result;
-use crate::mcp::call::{Call, MethodResult};
+use crate::json::{Fields, Node};
 use crate::mcp::error::RpcError;
+use crate::mcp::method_request::{MethodRequest, MethodResult};
 
 /// The most that MCP allows in one answer.
 const MAX_VALUES: usize = 100;
@@ -16,13 +18,12 @@ const MAX_VALUES: usize = 100;
 const ID_DIGITS: usize = 32;
 
 /// What is not known has no completions, and that is no error.
-pub fn complete(call: &Call) -> MethodResult {
-    let reference = call.object("ref")?;
-    let argument = call.object("argument")?;
-    let text = |object: &serde_json::Map<String, Value>, name: &str| {
-        object.get(name).and_then(Value::as_str).map(str::to_owned)
-    };
-    let (Some(argument_name), Some(begun)) = (text(&argument, "name"), text(&argument, "value"))
+pub fn complete(request: &MethodRequest) -> MethodResult {
+    let reference = request.object("ref")?;
+    let argument = request.object("argument")?;
+    let text =
+        |object: &Fields, name: &str| object.get(name).and_then(Node::as_str).map(str::to_owned);
+    let (Some(argument_name), Some(begun)) = (text(argument, "name"), text(argument, "value"))
     else {
         return Err(RpcError::invalid_params(
             "$.params.argument: expected name and value, both strings",
@@ -30,15 +31,15 @@ pub fn complete(call: &Call) -> MethodResult {
         .into());
     };
     let begun = begun.to_lowercase();
-    let candidates = match text(&reference, "type").as_deref() {
+    let candidates = match text(reference, "type").as_deref() {
         Some("ref/prompt") => {
-            let prompt = text(&reference, "name").unwrap_or_default();
+            let prompt = text(reference, "name").unwrap_or_default();
             prompts::candidates(&prompt, &argument_name)
         }
         Some("ref/resource") => {
-            let uri = text(&reference, "uri").unwrap_or_default();
+            let uri = text(reference, "uri").unwrap_or_default();
             match (uri.as_str(), argument_name.as_str()) {
-                (resources::SESSION_TEMPLATE, "session_id") => own_sessions(&begun, &call.context)?,
+                (resources::SESSION_TEMPLATE, "session_id") => own_sessions(&begun, &request.call)?,
                 _ => Vec::new(),
             }
         }
@@ -58,22 +59,22 @@ pub fn complete(call: &Call) -> MethodResult {
 
 /// Returns the ids of the sessions that the caller may read and that begin with
 /// `begun`. Other sessions are not revealed.
-fn own_sessions(begun: &str, context: &Context) -> Result<Vec<String>> {
+fn own_sessions(begun: &str, call: &Call) -> Result<Vec<String>> {
     // Nothing that no id begins with gets into a key.
     if begun.len() > ID_DIGITS || !begun.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(Vec::new());
     }
-    let prefix = match &context.caller.principal {
+    let prefix = match &call.caller.principal {
         Principal::Anonymous | Principal::ApiKey(_) => return Ok(Vec::new()),
         Principal::Operator => Session::PREFIX.to_owned(),
-        Principal::AccessToken(token) => match bearer::live_session(token.expose(), context)? {
+        Principal::AccessToken(token) => match bearer::live_session(token.expose(), call)? {
             Some(session) => Session::index_prefix(session.user_id),
             None => return Ok(Vec::new()),
         },
     };
     // One more than are shown, to know whether there are more.
     let limit = MAX_VALUES as u32 + 1;
-    let page = context
+    let page = call
         .ports
         .store
         .scan(&format!("{prefix}{begun}"), None, limit)?;

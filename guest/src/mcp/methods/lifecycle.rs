@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::json;
-use crate::mcp::call::{Call, MethodResult};
+use crate::json::{self, Node};
 use crate::mcp::era;
 use crate::mcp::error::RpcError;
+use crate::mcp::method_request::{MethodRequest, MethodResult};
 use crate::mcp::protocol::{STATIC_TTL_MS, SUPPORTED_VERSIONS};
 use crate::ports::LogLevel;
 
@@ -41,8 +41,8 @@ pub fn discover() -> MethodResult {
 }
 
 /// `initialize`, of the handshake era. Nothing of it is remembered.
-pub fn initialize(call: &Call) -> MethodResult {
-    let requested = call.params.get("protocolVersion").and_then(Value::as_str);
+pub fn initialize(request: &MethodRequest) -> MethodResult {
+    let requested = request.params.get("protocolVersion").and_then(Node::as_str);
     let version = SUPPORTED_VERSIONS[1..]
         .iter()
         .find(|supported| requested == Some(**supported))
@@ -56,15 +56,15 @@ pub fn initialize(call: &Call) -> MethodResult {
 }
 
 /// `logging/setLevel`, of the handshake era.
-pub fn set_level(call: &Call) -> MethodResult {
-    let level = call.text("level")?;
-    let Ok(level) = json::from_value::<LogLevel>(&json!(level)) else {
+pub fn set_level(request: &MethodRequest) -> MethodResult {
+    let level = request.text("level")?;
+    let Ok(level) = json::from_node::<LogLevel>(&level.into()) else {
         return Err(RpcError::invalid_params(
             "$.params.level: expected debug, info, notice, warning, error, critical, alert or \
              emergency",
         )
         .into());
     };
-    call.context.ports.client.set_log_level(level);
+    request.call.ports.client.set_log_level(level);
     Ok(json!({}))
 }

@@ -1,11 +1,12 @@
 //! Prompts: instructions that help an agent with the work that people have with
 //! accounts. None takes a secret as an argument: arguments end up in transcripts.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::error::ErrorCode;
-use crate::mcp::call::{Call, MethodResult};
+use crate::json::{Fields, Node};
 use crate::mcp::error::RpcError;
+use crate::mcp::method_request::{MethodRequest, MethodResult};
 use crate::mcp::protocol::STATIC_TTL_MS;
 use crate::unicode::printable::is_deceptive;
 
@@ -28,7 +29,7 @@ struct Argument {
 }
 
 /// The arguments of one `prompts/get`.
-struct Arguments(Map<String, Value>);
+struct Arguments<'a>(&'a Fields<'a>);
 
 static PROMPTS: [Prompt; 3] = [
     Prompt {
@@ -94,24 +95,24 @@ static PROMPTS: [Prompt; 3] = [
 ];
 
 /// `prompts/list`
-pub fn list(call: &Call) -> MethodResult {
-    call.first_page()?;
+pub fn list(request: &MethodRequest) -> MethodResult {
+    request.first_page()?;
     let prompts: Vec<Value> = PROMPTS.iter().map(Prompt::to_json).collect();
-    Ok(call
+    Ok(request
         .era
         .cached(json!({"prompts": prompts}), STATIC_TTL_MS, "public"))
 }
 
 /// `prompts/get`
-pub fn get(call: &Call) -> MethodResult {
-    let name = call.text("name")?;
+pub fn get(request: &MethodRequest) -> MethodResult {
+    let name = request.text("name")?;
     let Some(prompt) = PROMPTS.iter().find(|prompt| prompt.name == name) else {
         let known: Vec<&str> = PROMPTS.iter().map(|prompt| prompt.name).collect();
         return Err(RpcError::invalid_params("Unknown prompt")
             .data(json!({"known_prompts": known}))
             .into());
     };
-    let arguments = prompt.arguments(call.object("arguments")?)?;
+    let arguments = prompt.arguments(request.object("arguments")?)?;
     Ok(json!({
         "description": prompt.description,
         "messages": [{
@@ -152,12 +153,12 @@ impl Prompt {
         })
     }
 
-    fn arguments(&self, given: Map<String, Value>) -> Result<Arguments, RpcError> {
+    fn arguments<'a>(&self, given: &'a Fields<'a>) -> Result<Arguments<'a>, RpcError> {
         for argument in self.arguments {
             let name = argument.name;
             match given.get(name) {
-                Some(Value::String(_)) => {}
-                None | Some(Value::Null) if !argument.required => {}
+                Some(Node::Text(_)) => {}
+                None | Some(Node::Null) if !argument.required => {}
                 Some(_) => {
                     return Err(RpcError::invalid_params(&format!(
                         "$.params.arguments.{name}: expected a string"
@@ -174,7 +175,7 @@ impl Prompt {
     }
 }
 
-impl Arguments {
+impl Arguments<'_> {
     fn get(&self, name: &str) -> Option<String> {
         let text = self.0.get(name)?.as_str()?;
         let plain = text.chars().filter(|c| !is_deceptive(*c));

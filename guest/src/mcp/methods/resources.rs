@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::context::{Context, Principal};
+use crate::domain::call::Call;
+use crate::domain::caller::Principal;
 use crate::domain::sessions::{bearer, session};
 use crate::error::{AuthError, ErrorKind};
 use crate::json;
-use crate::mcp::call::{Call, MethodResult};
 use crate::mcp::era::Era;
 use crate::mcp::error::{Failure, RpcError};
+use crate::mcp::method_request::{MethodRequest, MethodResult};
 use crate::mcp::protocol::STATIC_TTL_MS;
 use crate::operations::{self, GetCapabilities, SessionView};
 use crate::types::id::Id;
@@ -22,8 +23,8 @@ const SESSION_PREFIX: &str = "mcp://user-auth/sessions/";
 pub const SESSION_TEMPLATE: &str = "mcp://user-auth/sessions/{session_id}";
 
 /// `resources/list`
-pub fn list(call: &Call) -> MethodResult {
-    call.first_page()?;
+pub fn list(request: &MethodRequest) -> MethodResult {
+    request.first_page()?;
     let resources = json!({"resources": [
         {
             "uri": CAPABILITIES,
@@ -48,12 +49,12 @@ pub fn list(call: &Call) -> MethodResult {
             "mimeType": MIME_TYPE,
         },
     ]});
-    Ok(call.era.cached(resources, STATIC_TTL_MS, "public"))
+    Ok(request.era.cached(resources, STATIC_TTL_MS, "public"))
 }
 
 /// `resources/templates/list`
-pub fn templates(call: &Call) -> MethodResult {
-    call.first_page()?;
+pub fn templates(request: &MethodRequest) -> MethodResult {
+    request.first_page()?;
     let templates = json!({"resourceTemplates": [{
         "uriTemplate": SESSION_TEMPLATE,
         "name": "session",
@@ -62,20 +63,20 @@ pub fn templates(call: &Call) -> MethodResult {
             session, by access token, and for the local operator.",
         "mimeType": MIME_TYPE,
     }]});
-    Ok(call.era.cached(templates, STATIC_TTL_MS, "public"))
+    Ok(request.era.cached(templates, STATIC_TTL_MS, "public"))
 }
 
 /// `resources/read`
-pub fn read(call: &Call) -> MethodResult {
-    let uri = call.text("uri")?;
-    let context = &call.context;
+pub fn read(request: &MethodRequest) -> MethodResult {
+    let uri = request.text("uri")?;
+    let call = &request.call;
     let (content, ttl_ms, scope) = match uri {
-        METRICS => (metrics(context), 0, "private"),
-        CAPABILITIES => (capabilities(context)?, STATIC_TTL_MS, "public"),
-        HEALTH => (health(context), 0, "private"),
+        METRICS => (metrics(call), 0, "private"),
+        CAPABILITIES => (capabilities(call)?, STATIC_TTL_MS, "public"),
+        HEALTH => (health(call), 0, "private"),
         _ => match uri.strip_prefix(SESSION_PREFIX) {
-            Some(id) => (session(id, uri, call)?, 0, "private"),
-            None => return Err(not_found(uri, call.era).into()),
+            Some(id) => (session(id, uri, request)?, 0, "private"),
+            None => return Err(not_found(uri, request.era).into()),
         },
     };
     let result = json!({"contents": [{
@@ -83,7 +84,7 @@ pub fn read(call: &Call) -> MethodResult {
         "mimeType": MIME_TYPE,
         "text": content.to_string(),
     }]});
-    Ok(call.era.cached(result, ttl_ms, scope))
+    Ok(request.era.cached(result, ttl_ms, scope))
 }
 
 /// The code was -32002 until 2026-07-28 took it back.
@@ -92,16 +93,16 @@ pub fn not_found(uri: &str, era: Era) -> RpcError {
     RpcError::new(code, "Resource not found", 400).data(json!({"uri": uri}))
 }
 
-fn capabilities(context: &Context) -> Result<Value, AuthError> {
-    let capabilities = operations::call(GetCapabilities { operation: None }, &json!({}), context)?;
+fn capabilities(call: &Call) -> Result<Value, AuthError> {
+    let capabilities = operations::call(GetCapabilities { operation: None }, &json!({}), call)?;
     Ok(json::to_value(capabilities))
 }
 
 /// Returns the metrics. Only the operator sees the number of messages sent, since it
 /// reveals whether there was a recipient.
-fn metrics(context: &Context) -> Value {
-    let mut metrics = json::to_value(context.ports.telemetry.snapshot());
-    if !matches!(context.caller.principal, Principal::Operator)
+fn metrics(call: &Call) -> Value {
+    let mut metrics = json::to_value(call.ports.telemetry.snapshot());
+    if !matches!(call.caller.principal, Principal::Operator)
         && let Some(metrics) = metrics.as_object_mut()
     {
         metrics.remove("delivery");
@@ -109,8 +110,8 @@ fn metrics(context: &Context) -> Value {
     metrics
 }
 
-fn health(context: &Context) -> Value {
-    let ports = &context.ports;
+fn health(call: &Call) -> Value {
+    let ports = &call.ports;
     let has_store = ports.store.is_there();
     let store = has_store.then(|| ports.store.get(&["health".to_owned()]).is_ok());
     let keys = Some(ports.keys.derive("health").is_ok());
@@ -131,18 +132,18 @@ fn health(context: &Context) -> Value {
         "keys": word(keys),
         "random": word(random),
         "password_hash": word(password_hash),
-        "timestamp": context.now().to_rfc3339(),
+        "timestamp": call.now().to_rfc3339(),
     })
 }
 
 /// One's own sessions, and for the operator all. What is another's is not found,
 /// just as what is not there.
-fn session(id: &str, uri: &str, call: &Call) -> Result<Value, Failure> {
-    let context = &call.context;
-    let reader = match &context.caller.principal {
+fn session(id: &str, uri: &str, request: &MethodRequest) -> Result<Value, Failure> {
+    let call = &request.call;
+    let reader = match &call.caller.principal {
         Principal::Operator => None,
         Principal::AccessToken(token) => {
-            Some(bearer::require_session(token.expose(), context)?.user_id)
+            Some(bearer::require_session(token.expose(), call)?.user_id)
         }
         Principal::Anonymous | Principal::ApiKey(_) => {
             return Err(AuthError::new(
@@ -157,12 +158,12 @@ fn session(id: &str, uri: &str, call: &Call) -> Result<Value, Failure> {
         }
     };
     let Ok(id) = Id::try_from(id.to_owned()) else {
-        return Err(not_found(uri, call.era).into());
+        return Err(not_found(uri, request.era).into());
     };
-    let session = session::read_alive(id, context)?
+    let session = session::read_alive(id, call)?
         .filter(|session| reader.is_none_or(|user_id| user_id == session.user_id));
     match session {
         Some(session) => Ok(json::to_value(SessionView::from(session))),
-        None => Err(not_found(uri, call.era).into()),
+        None => Err(not_found(uri, request.era).into()),
     }
 }

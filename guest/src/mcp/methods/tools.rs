@@ -4,17 +4,18 @@ use serde_json::{Value, json};
 
 use crate::dispatch::input;
 use crate::dispatch::schemas::{self, Schemas};
-use crate::json;
-use crate::mcp::call::{Call, MethodResult};
-use crate::mcp::error::RpcError;
+use crate::json::{self, JsonText, Node};
+use crate::mcp::error::{Failure, RpcError};
+use crate::mcp::method_request::{MethodRequest, MethodResult};
+use crate::mcp::output::ToolResult;
 use crate::mcp::protocol::{STATIC_TTL_MS, TOOL_PREFIX, tool_name};
 use crate::operations::{self, Definition, TABLE};
 
 /// `tools/list`
-pub fn list(call: &Call) -> MethodResult {
-    call.first_page()?;
+pub fn list(request: &MethodRequest) -> MethodResult {
+    request.first_page()?;
     let tools: Vec<Value> = TABLE.iter().zip(schemas::all()).map(tool).collect();
-    Ok(call.era.cached(
+    Ok(request.era.cached(
         json::object([("tools", tools.into())]),
         STATIC_TTL_MS,
         "public",
@@ -22,8 +23,8 @@ pub fn list(call: &Call) -> MethodResult {
 }
 
 /// `tools/call`
-pub fn call(call: &Call) -> MethodResult {
-    let name = call.text("name")?;
+pub fn call(mut request: MethodRequest) -> Result<ToolResult, Failure> {
+    let name = request.text("name")?;
     let operation = name.strip_prefix(TOOL_PREFIX).and_then(operations::find);
     let Some(operation) = operation else {
         let known: Vec<String> = TABLE.iter().map(|known| tool_name(known.name)).collect();
@@ -31,14 +32,20 @@ pub fn call(call: &Call) -> MethodResult {
             .data(json!({"tool": input::shortened(name), "known_tools": known}))
             .into());
     };
-    let arguments = Value::Object(call.object("arguments")?);
-    match (operation.invoke)(arguments, &call.context) {
-        Ok(output) => Ok(result(output, false)),
+    let arguments = Node::Object(request.take_object("arguments")?);
+    match (operation.invoke)(arguments, &request.call) {
+        Ok(output) => Ok(ToolResult {
+            structured: output,
+            is_error: false,
+        }),
         Err(error) => {
-            let mut object = error.to_object(call.context.now());
-            let wanted = call.context.settings.tool_errors;
-            if call.era.failures_are_results(wanted) {
-                return Ok(result(json::object([("error", object)]), true));
+            let mut object = error.to_object(request.call.now());
+            let wanted = request.call.settings.tool_errors;
+            if request.era.failures_are_results(wanted) {
+                return Ok(ToolResult {
+                    structured: JsonText::object(|result| result.field("error", &object)),
+                    is_error: true,
+                });
             }
             Err(RpcError {
                 code: error.kind.code(),
@@ -49,18 +56,6 @@ pub fn call(call: &Call) -> MethodResult {
             .into())
         }
     }
-}
-
-/// The same in both places: some clients show the model only the one, some only
-/// the other.
-fn result(structured: Value, is_error: bool) -> Value {
-    let text = json::text(&structured);
-    let text = json::object([("type", "text".into()), ("text", text.into())]);
-    json::object([
-        ("content", vec![text].into()),
-        ("structuredContent", structured),
-        ("isError", is_error.into()),
-    ])
 }
 
 fn tool((operation, mut schemas): (&Definition, Schemas)) -> Value {

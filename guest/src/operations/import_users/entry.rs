@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::access::authority::ActorContext;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::{Account, Status};
 use crate::domain::accounts::email::Email;
 use crate::domain::accounts::role::RoleName;
@@ -93,13 +93,13 @@ impl Entry {
     }
 
     /// Returns the account that the entry becomes.
-    pub fn account(&self, fingerprint: &str, context: &ActorContext) -> Result<Account> {
-        let ports = &context.ports;
+    pub fn account(&self, fingerprint: &str, call: &ActorCall) -> Result<Account> {
+        let ports = &call.ports;
         let password = match &self.password_hash {
             Some(hash) => PasswordRecord::import(hash, ports)?,
-            None => PasswordRecord::unusable(context.settings, ports)?,
+            None => PasswordRecord::unusable(call.settings, ports)?,
         };
-        let account = Account::new(self.username.clone(), password, context)?;
+        let account = Account::new(self.username.clone(), password, call)?;
         Ok(Account {
             email: self.email.clone(),
             email_verified: self.email_verified,

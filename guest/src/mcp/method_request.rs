@@ -1,28 +1,28 @@
-//! One call of a method, and how a method reads its parameters.
+//! One request for a method, and how a method reads its parameters.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::era::Era;
 use super::error::{Failure, RpcError};
-use crate::domain::context::Context;
-use crate::json;
+use crate::domain::call::Call;
+use crate::json::{Fields, Node};
 
 /// What one method gets to see.
-pub struct Call<'a> {
+pub struct MethodRequest<'a> {
     pub era: Era,
     pub method: &'a str,
-    pub params: &'a Map<String, Value>,
-    pub context: Context<'a>,
+    pub params: Fields<'a>,
+    pub call: Call<'a>,
 }
 
 /// What a method gives: the JSON-RPC `result`, or why there is none.
 pub type MethodResult = Result<Value, Failure>;
 
-impl Call<'_> {
+impl<'a> MethodRequest<'a> {
     /// A parameter that must be there, as text.
     pub fn text(&self, name: &str) -> Result<&str, RpcError> {
         match self.params.get(name) {
-            Some(Value::String(text)) => Ok(text),
+            Some(Node::Text(text)) => Ok(text),
             Some(_) => Err(RpcError::invalid_params(&format!(
                 "$.params.{name}: expected a string"
             ))),
@@ -33,24 +33,35 @@ impl Call<'_> {
     }
 
     /// A parameter that may be left out, as an object.
-    pub fn object(&self, name: &str) -> Result<Map<String, Value>, RpcError> {
+    pub fn object(&self, name: &str) -> Result<&Fields<'a>, RpcError> {
         match self.params.get(name) {
-            None => Ok(Map::new()),
-            Some(given) => json::into_fields(given.clone()).map_err(|_| {
-                RpcError::invalid_params(&format!("$.params.{name}: expected an object"))
-            }),
+            Some(Node::Object(fields)) => Ok(fields),
+            Some(other) if !other.has_fields() => Err(not_an_object(name)),
+            None | Some(_) => Ok(Fields::NONE),
+        }
+    }
+
+    /// Takes a parameter that may be left out, as an object.
+    pub fn take_object(&mut self, name: &str) -> Result<Fields<'a>, RpcError> {
+        match self.params.remove(name) {
+            Some(given) => given.into_fields().ok_or_else(|| not_an_object(name)),
+            None => Ok(Fields::default()),
         }
     }
 
     /// Every list fits one page, so that there is no cursor to come back with.
     pub fn first_page(&self) -> Result<(), RpcError> {
         match self.params.get("cursor") {
-            None | Some(Value::Null) => Ok(()),
+            None | Some(Node::Null) => Ok(()),
             // That of clients whose language has no other way to say that there is none.
-            Some(Value::String(cursor)) if cursor.is_empty() => Ok(()),
+            Some(Node::Text(cursor)) if cursor.is_empty() => Ok(()),
             Some(_) => Err(RpcError::invalid_params(
                 "$.params.cursor: is not one of ours",
             )),
         }
     }
+}
+
+fn not_an_object(name: &str) -> RpcError {
+    RpcError::invalid_params(&format!("$.params.{name}: expected an object"))
 }
