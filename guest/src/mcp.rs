@@ -38,7 +38,7 @@ use methods::{completion, lifecycle, prompts, resources, tools};
 use protocol::MAX_BATCH;
 pub use protocol::{Request, Response, Transport};
 
-/// Answers one message. What is wrong is told in the response.
+/// Answers one message. Errors are part of the response.
 pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response {
     if let Err(refusal) = api_key_gate::check(request, settings, ports) {
         return refusal;
@@ -77,12 +77,13 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
     }
 }
 
-/// Whether a request says clearly who calls; `Err` is its answer when it does not.
+/// Checks that a request identifies its caller clearly. `Err` is the response if it does
+/// not.
 pub(crate) fn check_credentials(request: &Request, ports: Ports) -> Result<(), Response> {
     api_key_gate::credentials(request, ports).map(drop)
 }
 
-/// Answers any message, when nothing can run, with the reason.
+/// Answers any message with the reason why no operation can run.
 pub fn refuse(body: &[u8], error: &AuthError, ports: Ports) -> Response {
     let message = match message::has_too_many_values(body) {
         true => Ok(Value::Null),
@@ -98,7 +99,7 @@ pub fn refuse(body: &[u8], error: &AuthError, ports: Ports) -> Response {
     json_response(error.kind.status(), error::headers(error), &body)
 }
 
-/// One body that came in, with all that is needed to answer it.
+/// The body of one request, with everything needed to answer it.
 struct Exchange<'a> {
     request: &'a Request,
     settings: &'a Settings,
@@ -114,9 +115,9 @@ struct Answer {
 }
 
 impl Exchange<'_> {
-    /// JSON-RPC batches were part of MCP until 2025-03-26, which is also what a
-    /// request without a version is taken for. On standard input there is no more to
-    /// a batch than lines, and each message of it is judged by itself.
+    /// JSON-RPC batches were part of MCP up to 2025-03-26, the version of a request that
+    /// names none. On standard input a batch is no more than several lines, so each of
+    /// its messages is checked on its own.
     fn batch(&self, messages: Vec<Value>) -> Response {
         let version = self.header("mcp-protocol-version");
         let had_batches = version.is_none_or(|version| version <= "2025-03-26")
@@ -124,7 +125,7 @@ impl Exchange<'_> {
         let problem = if !had_batches {
             Some("Batches are not part of this protocol version")
         } else if messages.is_empty() {
-            Some("A batch has at least one message")
+            Some("A batch must have at least one message")
         } else if messages.len() > MAX_BATCH {
             Some("The batch has too many messages")
         } else {
@@ -152,7 +153,7 @@ impl Exchange<'_> {
                 self.notice(&method, &params);
                 None
             }
-            // There are no requests of ours that it could answer.
+            // This server sends no requests that it could answer.
             Ok(Message::Response) => None,
             Err((id, error)) => Some(Answer::of_error(id, error)),
         }
@@ -176,7 +177,7 @@ impl Exchange<'_> {
             Ok(era) => era,
             Err(error) => return Answer::of_error(request.id.clone(), error),
         };
-        // A batch is answered whole or not at all, so that none of it is cancelled.
+        // A batch is answered whole or not at all, so its requests cannot be cancelled.
         if !in_batch {
             self.ports.client.started(&message::id_key(&request.id));
         }
@@ -272,7 +273,7 @@ impl Answer {
     }
 }
 
-/// Who calls, by the header fields.
+/// Returns the caller that a request's header fields identify.
 pub(crate) fn caller(request: &Request) -> Caller {
     Caller {
         principal: principal(request),
@@ -293,7 +294,7 @@ fn principal(request: &Request) -> Principal {
         Ok(Credentials {
             api_key: Some(key), ..
         }) => Principal::ApiKey(secret(key)),
-        // Such a request is not admitted.
+        // A request with unclear credentials has already been rejected.
         Ok(_) | Err(_) => Principal::Anonymous,
     }
 }
@@ -306,12 +307,12 @@ fn accepted() -> Response {
     }
 }
 
-/// A response of JSON-RPC 2.0, with a `result` or an `error`.
+/// A JSON-RPC 2.0 response with a `result` or an `error`.
 pub(crate) fn response(id: Value, kind: &str, content: Value) -> Value {
     json::object([("jsonrpc", "2.0".into()), ("id", id), (kind, content)])
 }
 
-/// An answer in JSON.
+/// A response with a JSON body.
 pub(crate) fn json_response(status: u16, headers: Vec<(String, String)>, body: &Value) -> Response {
     Response {
         status,

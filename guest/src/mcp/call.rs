@@ -7,7 +7,7 @@ use super::error::{Failure, RpcError};
 use crate::domain::context::Context;
 use crate::json;
 
-/// What one method gets to see.
+/// The input of a method.
 pub struct Call<'a> {
     pub era: Era,
     pub method: &'a str,
@@ -15,11 +15,11 @@ pub struct Call<'a> {
     pub context: Context<'a>,
 }
 
-/// What a method gives: the JSON-RPC `result`, or why there is none.
+/// The JSON-RPC `result` of a method, or the reason why it failed.
 pub type MethodResult = Result<Value, Failure>;
 
 impl Call<'_> {
-    /// A parameter that must be there, as text.
+    /// Returns a required parameter that is text.
     pub fn text(&self, name: &str) -> Result<&str, RpcError> {
         match self.params.get(name) {
             Some(Value::String(text)) => Ok(text),
@@ -32,7 +32,7 @@ impl Call<'_> {
         }
     }
 
-    /// A parameter that may be left out, as an object.
+    /// Returns an optional parameter that is an object; the empty object if it is absent.
     pub fn object(&self, name: &str) -> Result<Map<String, Value>, RpcError> {
         match self.params.get(name) {
             None => Ok(Map::new()),
@@ -42,14 +42,14 @@ impl Call<'_> {
         }
     }
 
-    /// Every list fits one page, so that there is no cursor to come back with.
+    /// Requires that no cursor is given: every list fits on one page, so none is issued.
     pub fn first_page(&self) -> Result<(), RpcError> {
         match self.params.get("cursor") {
             None | Some(Value::Null) => Ok(()),
-            // That of clients whose language has no other way to say that there is none.
+            // Clients in some languages send the empty text for an absent value.
             Some(Value::String(cursor)) if cursor.is_empty() => Ok(()),
             Some(_) => Err(RpcError::invalid_params(
-                "$.params.cursor: is not one of ours",
+                "$.params.cursor: unknown cursor; leave it out, since the list has one page",
             )),
         }
     }

@@ -18,7 +18,7 @@ const PNG: &str =
 /// Eight samples of silence.
 const WAV: &str = "UklGRiwAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQgAAACAgICAgICAgA==";
 
-/// The answer, if the request is for a fixture or for a list with fixtures in it.
+/// Returns the result if the request is for a fixture or for a list with fixtures.
 pub fn run(call: &Call) -> Option<MethodResult> {
     match call.method {
         "tools/list" => Some(with("tools", tool_list(), tools::list(call))),
@@ -289,7 +289,7 @@ fn resource(uri: &str, mime_type: &str, text: &str) -> Value {
     })
 }
 
-/// Whether the request is one that can be answered with `input_required`.
+/// Returns whether the request can be answered with `input_required`.
 fn is_modern(call: &Call) -> bool {
     call.era == Era::Modern
 }

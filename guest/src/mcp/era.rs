@@ -1,4 +1,4 @@
-//! Which era a message belongs to, and whether it keeps to the rules of that.
+//! Determines the era of a message, and checks the rules of that era.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,18 +16,18 @@ const MODERN: &str = SUPPORTED_VERSIONS[0];
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
-/// The two kinds of MCP.
+/// The two eras of MCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Era {
-    /// Up to 2025-11-25; the version, if the message or its connection names one.
+    /// Up to 2025-11-25, with the version if the message or its connection names one.
     Handshake(Option<&'static str>),
     /// 2026-07-28.
     Modern,
 }
 
 impl RpcError {
-    /// Handshake clients read the bodies of successful HTTP answers only, so an
-    /// error of a request that was understood is none of HTTP's there.
+    /// Handshake clients read the bodies of successful HTTP responses only, so the status
+    /// of an error response to a well-formed request is 200 there.
     pub fn in_era(mut self, era: Era) -> RpcError {
         if era != Era::Modern {
             self.status = 200;
@@ -37,7 +37,7 @@ impl RpcError {
 }
 
 impl Era {
-    /// Adds to a result what every result of the era carries.
+    /// Adds the fields that every result of the era has.
     pub fn finish(self, mut result: Value) -> Value {
         if let (Era::Modern, Value::Object(fields)) = (self, &mut result) {
             fields
@@ -51,7 +51,7 @@ impl Era {
         result
     }
 
-    /// Adds to a result how long it may be kept, and for whom.
+    /// Adds how long a result may be cached, and for whom.
     pub fn cached(self, mut result: Value, ttl_ms: u64, scope: &str) -> Value {
         if self == Era::Modern {
             result["ttlMs"] = json!(ttl_ms);
@@ -60,11 +60,11 @@ impl Era {
         result
     }
 
-    /// Whether a failed operation is the result of a tool, for the model to read, rather
-    /// than an error of JSON-RPC. The modern era keeps the codes of these errors for
-    /// itself. Before it, MCP has results as well; what names no version, as people do
-    /// who call by hand, gets the error of JSON-RPC, and so does the version from before
-    /// the clients that read these results.
+    /// Returns whether a failed operation is a tool result, which the model reads, rather
+    /// than a JSON-RPC error. The modern era reserves the codes of these errors. Earlier
+    /// versions have tool results as well, but two kinds of callers get a JSON-RPC error:
+    /// those that name no version, such as people who call by hand, and those of
+    /// 2024-11-05, which predates the clients that read these results.
     pub fn failures_are_results(self, wanted: ToolErrors) -> bool {
         match (self, wanted) {
             (Era::Modern, _) | (_, ToolErrors::Result) => true,
@@ -76,7 +76,8 @@ impl Era {
     }
 }
 
-/// Judges one request by itself: real clients mix the eras on one connection.
+/// Determines the era of one request on its own: real clients mix the eras on one
+/// connection.
 pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcError> {
     let header = request.header("mcp-protocol-version");
     let meta = message.params.get("_meta").and_then(Value::as_object);
@@ -89,7 +90,7 @@ pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcErro
             .find(|supported| *supported == version)
             .map(|version| Era::Handshake(Some(version))),
     };
-    // Clients shake hands with whatever header they have from before.
+    // Clients send `initialize` with whatever header remains from an earlier connection.
     let initialize = message.method == "initialize";
     match handshake.or(initialize.then_some(Era::Handshake(None))) {
         Some(era) if !modern_meta && message.method != "server/discover" => Ok(era),
@@ -99,7 +100,7 @@ pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcErro
                 && !is_spoken(version)
             {
                 let problem =
-                    "The header mcp-protocol-version names a version that is not spoken here";
+                    "The header mcp-protocol-version names a version that is not supported";
                 return Err(unsupported(problem, version));
             }
             check_modern(message, meta, request)?;
@@ -108,7 +109,7 @@ pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcErro
     }
 }
 
-/// The checks of 2026-07-28, in the order that it gives.
+/// The checks of 2026-07-28, in the order that it specifies.
 fn check_modern(
     message: &RequestMessage,
     meta: Option<&Map<String, Value>>,
@@ -120,7 +121,7 @@ fn check_modern(
             "$.params._meta: expected {PROTOCOL_VERSION}, a string"
         )));
     };
-    // An empty map, in languages that write it as an array.
+    // Some languages write an empty map as an array.
     let capabilities = of_meta(CLIENT_CAPABILITIES).filter(|given| !given.is_null());
     if capabilities.is_none_or(|given| json::into_fields(given.clone()).is_err()) {
         return Err(RpcError::invalid_params(&format!(
@@ -146,7 +147,7 @@ fn unsupported(message: &str, version: &str) -> RpcError {
         .data(json!({"supported": SUPPORTED_VERSIONS, "requested": requested}))
 }
 
-/// Intermediaries route by the headers, so they must say what the body says.
+/// Intermediaries route by the headers, so these must match the body.
 fn check_headers(
     message: &RequestMessage,
     version: &str,
@@ -161,7 +162,7 @@ fn check_headers(
     };
     match message.params.get(named).and_then(Value::as_str) {
         Some(name) => check_header(request, "mcp-name", name),
-        // That it is missing is for the method to say.
+        // The method reports that it is missing.
         None => Ok(()),
     }
 }
@@ -173,7 +174,7 @@ fn check_header(request: &Request, name: &str, expected: &str) -> Result<(), Rpc
         (0, _) => "is missing",
         (1, Some(value)) if value == expected => return Ok(()),
         (1, _) => "differs from the body",
-        _ => "is there more than once",
+        _ => "occurs more than once",
     };
     Err(RpcError::new(
         -32020,
@@ -182,7 +183,7 @@ fn check_header(request: &Request, name: &str, expected: &str) -> Result<(), Rpc
     ))
 }
 
-/// A value as it is, or what stands in `=?base64?…?=`.
+/// Decodes a header value, which is plain or wrapped in `=?base64?…?=`.
 fn decode(value: &str) -> Option<String> {
     let encoded = value
         .strip_prefix("=?base64?")
@@ -193,8 +194,8 @@ fn decode(value: &str) -> Option<String> {
     }
 }
 
-/// The HTTP status of a failure of the service, where it is the transport's to
-/// tell: not to handshake clients, for the same reason as above.
+/// Returns the HTTP status of a failure of the service. For handshake clients it is 200,
+/// for the same reason as above.
 pub fn status(error: &AuthError, era: Era) -> u16 {
     match era {
         Era::Modern => error.kind.status(),
@@ -202,7 +203,7 @@ pub fn status(error: &AuthError, era: Era) -> u16 {
     }
 }
 
-/// The error object, without the code that 2026-07-28 forbids.
+/// Returns the error object without the code that 2026-07-28 forbids.
 pub fn in_era(mut object: Value, era: Era) -> Value {
     if era == Era::Modern && object["code"] == ErrorCode::Authorization.code() {
         object["code"] = ErrorCode::Application.code().into();

@@ -7,17 +7,17 @@ use crate::json;
 
 /// A request, which is answered.
 pub struct RequestMessage {
-    /// A string or an integer, as it came: it is echoed.
+    /// A string or an integer, echoed unchanged.
     pub id: Value,
     pub method: String,
     pub params: Map<String, Value>,
 }
 
-/// More values than any request has that is meant; what they would take up in
-/// memory is many times their text.
+/// Maximum number of values in a message. No sensible request has so many, and parsed
+/// they would take many times the memory of their text.
 pub const MAX_VALUES: usize = 20_000;
 
-/// Whether a JSON text has so many values that it is not worth parsing.
+/// Returns whether a JSON text has more than [`MAX_VALUES`] values, without parsing it.
 pub fn has_too_many_values(body: &[u8]) -> bool {
     let (mut values, mut in_string, mut escaped) = (0, false, false);
     for byte in body {
@@ -41,8 +41,7 @@ pub enum Message {
     Response,
 }
 
-/// Tells what a JSON value is as a message; or what is wrong with it, and the id
-/// to answer under.
+/// Parses a message from a JSON value. An error comes with the id to answer under.
 pub fn parse(value: Value) -> Result<Message, (Value, RpcError)> {
     let Value::Object(mut fields) = value else {
         return Err((
@@ -89,12 +88,12 @@ pub fn parse(value: Value) -> Result<Message, (Value, RpcError)> {
     }
 }
 
-/// Whether this identifies a request or its progress: a string or an integer.
+/// Returns whether this can identify a request or its progress: a string or an integer.
 pub fn is_id(id: &Value) -> bool {
     id.is_string() || id.as_number().is_some_and(json::is_integer)
 }
 
-/// The text by which a request can be cancelled: the same for 1 and 1.0.
+/// Returns the text under which a request can be cancelled, the same for 1 and 1.0.
 pub fn id_key(id: &Value) -> String {
     match id {
         Value::Number(number) => json::whole(number).to_string(),

@@ -1,4 +1,4 @@
-//! The `maintenance` interface: what has expired is deleted.
+//! The `maintenance` interface, which deletes expired records.
 
 use crate::component::contract::{Component, exports, imports};
 use crate::component::select::{context, operator, settings};

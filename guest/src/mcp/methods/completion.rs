@@ -1,4 +1,4 @@
-//! `completion/complete`: what could stand for an argument.
+//! `completion/complete`: suggested values of an argument.
 
 use serde_json::{Value, json};
 
@@ -10,12 +10,12 @@ use crate::error::Result;
 use crate::mcp::call::{Call, MethodResult};
 use crate::mcp::error::RpcError;
 
-/// The most that MCP allows in one answer.
+/// The maximum that MCP allows in one result.
 const MAX_VALUES: usize = 100;
-/// How long the id of a session is.
+/// Number of hexadecimal digits in the id of a session.
 const ID_DIGITS: usize = 32;
 
-/// What is not known has no completions, and that is no error.
+/// Suggests values. An unknown prompt, resource or argument has none, which is no error.
 pub fn complete(call: &Call) -> MethodResult {
     let reference = call.object("ref")?;
     let argument = call.object("argument")?;
@@ -59,7 +59,7 @@ pub fn complete(call: &Call) -> MethodResult {
 /// Returns the ids of the sessions that the caller may read and that begin with
 /// `begun`. Other sessions are not revealed.
 fn own_sessions(begun: &str, context: &Context) -> Result<Vec<String>> {
-    // Nothing that no id begins with gets into a key.
+    // Only text that an id can begin with becomes part of a store key.
     if begun.len() > ID_DIGITS || !begun.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(Vec::new());
     }
@@ -71,7 +71,7 @@ fn own_sessions(begun: &str, context: &Context) -> Result<Vec<String>> {
             None => return Ok(Vec::new()),
         },
     };
-    // One more than are shown, to know whether there are more.
+    // One more than is shown, to learn whether there are more.
     let limit = MAX_VALUES as u32 + 1;
     let page = context
         .ports

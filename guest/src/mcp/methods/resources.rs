@@ -1,4 +1,4 @@
-//! Resources: what an agent may want to look at.
+//! Resources: state and metadata of the server that agents can read.
 
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ pub fn list(call: &Call) -> MethodResult {
             "uri": HEALTH,
             "name": "health",
             "title": "Health",
-            "description": "Whether the store, the keys, randomness and the password hash are there for use.",
+            "description": "Whether the store, the keys, randomness and the password hash are available.",
             "mimeType": MIME_TYPE,
         },
     ]});
@@ -58,8 +58,8 @@ pub fn templates(call: &Call) -> MethodResult {
         "uriTemplate": SESSION_TEMPLATE,
         "name": "session",
         "title": "A session",
-        "description": "Whose a session is, how it began and when it ends. For the owner of the \
-            session, by access token, and for the local operator.",
+        "description": "The owner of a session, how it began and when it ends. Readable with an \
+            access token of the owner, and by the local operator.",
         "mimeType": MIME_TYPE,
     }]});
     Ok(call.era.cached(templates, STATIC_TTL_MS, "public"))
@@ -86,7 +86,7 @@ pub fn read(call: &Call) -> MethodResult {
     Ok(call.era.cached(result, ttl_ms, scope))
 }
 
-/// The code was -32002 until 2026-07-28 took it back.
+/// The code was -32002 until 2026-07-28 withdrew it.
 pub fn not_found(uri: &str, era: Era) -> RpcError {
     let code = if era == Era::Modern { -32602 } else { -32002 };
     RpcError::new(code, "Resource not found", 400).data(json!({"uri": uri}))
@@ -116,7 +116,7 @@ fn health(context: &Context) -> Value {
     let keys = Some(ports.keys.derive("health").is_ok());
     let random = Some(ports.random.fill(&mut [0]).is_ok());
     let password_hash = ports.telemetry.snapshot().password_hash.has_room();
-    // What a build does without is no fault of it.
+    // A build is healthy without the parts that it is made without.
     let word = |well: Option<bool>| match well {
         Some(true) => "ok",
         Some(false) => "unavailable",
@@ -135,8 +135,8 @@ fn health(context: &Context) -> Value {
     })
 }
 
-/// One's own sessions, and for the operator all. What is another's is not found,
-/// just as what is not there.
+/// Returns a session of the caller, or any session to the operator. Sessions of other
+/// users are not found, like those that do not exist.
 fn session(id: &str, uri: &str, call: &Call) -> Result<Value, Failure> {
     let context = &call.context;
     let reader = match &context.caller.principal {
@@ -147,7 +147,7 @@ fn session(id: &str, uri: &str, call: &Call) -> Result<Value, Failure> {
         Principal::Anonymous | Principal::ApiKey(_) => {
             return Err(AuthError::new(
                 ErrorKind::Authentication,
-                "Reading a session takes an access token",
+                "Reading a session requires an access token",
             )
             .detail(
                 "expected",

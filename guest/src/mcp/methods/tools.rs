@@ -51,8 +51,8 @@ pub fn call(call: &Call) -> MethodResult {
     }
 }
 
-/// The same in both places: some clients show the model only the one, some only
-/// the other.
+/// The result is both text and structured content, because clients differ in which one
+/// they pass to the model.
 fn result(structured: Value, is_error: bool) -> Value {
     let text = json::text(&structured);
     let text = json::object([("type", "text".into()), ("text", text.into())]);

@@ -76,7 +76,7 @@ fn permission(query: &str) -> Result<Option<String>, String> {
             return Err(problem(&name, "is empty"));
         }
         if permission.replace(value.into_owned()).is_some() {
-            return Err(problem(&name, "is there more than once"));
+            return Err(problem(&name, "occurs more than once"));
         }
     }
     Ok(permission)
