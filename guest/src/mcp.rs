@@ -65,7 +65,7 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
             let position = format!("line {}, column {}", error.line(), error.column());
             // RFC 8259 section 4: what such an object means depends on who reads it.
             let refused = match error.is_data() {
-                true => RpcError::invalid_request("An object has two fields of one name"),
+                true => RpcError::invalid_request("An object has two fields with the same name"),
                 false => {
                     let message = format!("The body {}", json::problem(&error));
                     RpcError::new(-32700, &message, 400)

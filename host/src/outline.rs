@@ -181,7 +181,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
         let mut seen = Vec::new();
         while let Some(place) = fields.next_key_seed(Field(place))? {
             if seen.contains(&place) {
-                return Err(A::Error::custom("two fields of one name"));
+                return Err(A::Error::custom("two fields with the same name"));
             }
             if place != Place::Elsewhere {
                 seen.push(place);
