@@ -1,5 +1,5 @@
-//! The forms of responses: of the component's, of errors, and of documents of the host's
-//! own. What is answered is decided where these are called.
+//! The forms of responses: those of the component, errors, and the host's own documents.
+//! The callers decide what to answer.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};

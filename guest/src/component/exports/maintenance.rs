@@ -1,4 +1,4 @@
-//! The `maintenance` interface, which deletes expired records.
+//! The `maintenance` interface, which deletes expired sessions.
 
 use crate::component::contract::{Component, exports, imports};
 use crate::component::select::{context, operator, settings};
