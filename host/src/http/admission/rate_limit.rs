@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_known_key_has_one_rate_for_everything() {
+    fn a_caller_without_a_known_key_has_one_rate_for_everything() {
         let rates = Rates {
             calls: burst(2),
             verifications: burst(100),
