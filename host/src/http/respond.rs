@@ -84,7 +84,7 @@ fn insert(headers: &mut HeaderMap, field: Field) {
     let name = HeaderName::try_from(field.name);
     let value = HeaderValue::try_from(field.value);
     let (Ok(name), Ok(value)) = (name, value) else {
-        warn!("the component sent a header that is none; it is left out");
+        warn!("the component sent an invalid header field, which is left out");
         return;
     };
     match name.as_str() {

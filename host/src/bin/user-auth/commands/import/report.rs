@@ -68,7 +68,7 @@ pub(super) fn open_errors(path: &Path, input: &Input, adds: bool) -> Result<Erro
         let identity = file.try_clone().and_then(Handle::from_file);
         if identity.map_err(unwritable)? == input.identity {
             return Err(Failure::usage(format!(
-                "`--errors` names the file that is imported, {}: give it another",
+                "`--errors` names the imported file, {}: choose another file",
                 path.display()
             )));
         }
