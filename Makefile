@@ -15,8 +15,8 @@ NGINX   := target/tools/nginx
 SOAK_SECONDS ?= 600
 SCALE_USERS  ?= 1000000
 WASM    := target/$(TARGET)/component
-# What `make run` compiles besides the component. Its Cargo.toml names the features that the
-# tests need too, so that they do not compile everything again.
+# The package that `make run` compiles besides the component. Its Cargo.toml also names the
+# features that the tests need, so that they do not compile everything again.
 PROGRAM := -p user-auth-host
 # Writes name, version, description and licence into a component.
 STAMP   ?= $(CARGO) run --quiet --locked --release -p user-auth-stamp --
@@ -89,7 +89,7 @@ host:
 	$(call step,Building the program,$(RELEASE)/user-auth,5 to 15 minutes)
 	$(CARGO) build --locked --release $(PROGRAM)
 
-# Also the benchmark and what else the tests run.
+# Builds the benchmark and all other programs that the tests run, too.
 everything:
 	$(CARGO) build --locked --release --workspace
 
@@ -184,7 +184,7 @@ $(EXAMPLES)/javascript/node_modules/.installed: $(EXAMPLES)/javascript/package-l
 	$*/.venv/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-# Installs PostgreSQL, of which the tests start their own servers. The setting keeps
+# Installs PostgreSQL; the tests start servers of their own. The setting keeps
 # Debian's package from creating and starting a system-wide server.
 postgres:
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \

@@ -1,8 +1,8 @@
 //! Connects the component to its contract: the imports of `wit/` implement the ports,
 //! and the exports of `wit/` call the operations and MCP.
 //!
-//! What it is built with decides which: imports or what is inside, the interfaces of
-//! `wit/` or HTTP. No rule of the service belongs here.
+//! The features of the build select them: imports or built-in implementations, the
+//! interfaces of `wit/` or HTTP. No rule of the service belongs here.
 
 #[cfg(any(test, feature = "inside"))]
 pub mod builtin;

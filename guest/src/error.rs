@@ -79,7 +79,7 @@ impl ErrorCode {
     }
 }
 
-/// What went wrong, with what callers need to know about it.
+/// The kind of an error, with the facts that callers need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// These fields of the input are missing, unknown or malformed.
@@ -146,7 +146,7 @@ pub struct AuthError(Box<Reason>);
 /// Contents of an [`AuthError`].
 #[derive(Clone, Debug)]
 pub struct Reason {
-    /// What went wrong.
+    /// The kind of the error.
     pub kind: ErrorKind,
     /// The operation that failed, once known.
     pub operation: Option<&'static str>,

@@ -1,7 +1,7 @@
-//! What reverse proxies ask of each request that they guard: whose it is.
+//! Forward authentication: reports to a reverse proxy who sent a request.
 //!
-//! The answer is made of the operations `verify_token`, `introspect_token` and
-//! `check_permission`: nothing is decided here.
+//! The operations `verify_token`, `introspect_token` and `check_permission` make all
+//! decisions.
 
 use serde_json::json;
 
@@ -18,18 +18,18 @@ use crate::ports::Ports;
 use crate::settings::Settings;
 use crate::types::secret::Secret;
 
-/// Whose a request is, and what they may do.
+/// The owner of a request's credential, and its scopes.
 struct Subject {
     id: String,
     scopes: String,
 }
 
-/// Judges a request by its header fields, their names in lower case: 200 with
-/// `x-auth-subject` and `x-auth-scopes`, or 401 with `www-authenticate` (RFC 6750
-/// section 3). With a `permission` that its owner does not have: 403.
+/// Verifies the credential in a request's header fields, whose names are in lower case.
+/// The status is 200 with `x-auth-subject` and `x-auth-scopes`, 401 with
+/// `www-authenticate` (RFC 6750 section 3), or 403 if the owner lacks the `permission`.
 ///
-/// A good credential is enough also where `/mcp` requires an API key: a proxy that had to
-/// add a key of its own would lend that to every request without a credential.
+/// A valid credential suffices even where `/mcp` requires an API key: a proxy that had to
+/// add a key of its own would lend it to every request without a credential.
 pub fn verify(
     headers: Vec<(String, String)>,
     peer: Option<String>,
@@ -141,7 +141,7 @@ fn refusal(error: &AuthError, call: &Call) -> Response {
         headers.push(("www-authenticate".to_owned(), challenge));
     }
     let status = match &error.kind {
-        // What a proxy is to ask is wrong, and not what its client sent.
+        // The proxy's question is wrong, not what its client sent.
         ErrorKind::Invalid(_) | ErrorKind::Application => 400,
         kind => kind.status(),
     };

@@ -1,5 +1,5 @@
-//! HTTP, where the component answers it itself: `POST /mcp`, `GET /health` and
-//! `/verify`, with the same answers as the bundled host.
+//! HTTP in builds that answer it themselves: `POST /mcp`, `GET /health` and `/verify`,
+//! with the same responses as the bundled host.
 
 mod cors;
 mod origin;
@@ -14,11 +14,11 @@ use crate::mcp::{self, Response};
 use crate::ports::Ports;
 use crate::settings::Settings;
 
-/// The most bytes that a message may have.
+/// Maximum size of a message in bytes.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// What every answer tells browsers: not to take it for a page, not to keep it (it may
-/// hold tokens: RFC 6749 section 5.1), and not to tell others of it.
+/// Headers of every response: browsers must not treat it as a page, must not cache it (it
+/// may hold tokens: RFC 6749 section 5.1), and must not send its URL as a referrer.
 const SECURITY: [(&str, &str); 4] = [
     ("x-content-type-options", "nosniff"),
     (
@@ -41,12 +41,12 @@ pub struct Request {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The IP address that it came from.
     pub peer: Option<String>,
-    /// The web pages that may call.
+    /// The origins whose web pages may call.
     pub allowed: Allowed,
 }
 
-/// Answers a request. `body` reads what came with it, if that is asked for; `None`: it
-/// has more than [`MAX_BODY_BYTES`].
+/// Answers a request. `body` is called only if the body is needed, and returns `None` if
+/// that exceeds [`MAX_BODY_BYTES`].
 pub fn answer(
     request: Request,
     body: impl FnOnce() -> Option<Vec<u8>>,
@@ -66,7 +66,7 @@ pub fn answer(
     response
 }
 
-/// `Err` is an answer too: that of what was not looked at any further.
+/// Routes a request by its path. `Err` is the response to a rejected request.
 fn route(
     request: Request,
     body: impl FnOnce() -> Option<Vec<u8>>,
@@ -153,8 +153,8 @@ fn health(request: &Request, ports: Ports) -> Result<Response, Response> {
     Ok(mcp::json_response(200, Vec::new(), JsonText::of(&body)))
 }
 
-/// The permission that `?permission=` asks for, in the form of HTML's forms. A question
-/// that is not understood is not answered: what was meant may be more than what was
+/// Parses the permission of `?permission=`, encoded as in HTML forms. A query with
+/// anything else in it is rejected: the caller may have meant to ask for more than was
 /// read.
 fn permission(query: &str) -> Result<Option<String>, String> {
     let decode = |text: &str| {
@@ -178,13 +178,14 @@ fn permission(query: &str) -> Result<Option<String>, String> {
             return Err(problem(&name, "is empty"));
         }
         if permission.replace(value).is_some() {
-            return Err(problem(&name, "is there more than once"));
+            return Err(problem(&name, "occurs more than once"));
         }
     }
     Ok(permission)
 }
 
-/// The header fields that say who calls, and MCP's own, each once.
+/// Returns the header fields with credentials and those of MCP, each of which may occur
+/// only once.
 fn fields(headers: &[(String, Vec<u8>)]) -> Result<Vec<(String, String)>, Response> {
     let is_wanted =
         |name: &str| name == "authorization" || name == "x-api-key" || name.starts_with("mcp-");
@@ -201,7 +202,8 @@ fn fields(headers: &[(String, Vec<u8>)]) -> Result<Vec<(String, String)>, Respon
         .collect()
 }
 
-/// The one value of a header. Of two values, another could be looked at on the way.
+/// Returns the only value of a header. Two values are rejected: an intermediary could
+/// have read the other one.
 fn only<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Result<Option<&'a [u8]>, String> {
     let mut fields = headers.iter().filter(|(field, _)| field == name);
     let value = fields.next().map(|(_, value)| value.as_slice());
@@ -211,7 +213,8 @@ fn only<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Result<Option<&'a [
     }
 }
 
-/// `Err` is the answer to what says that it is something else than JSON as it is.
+/// Requires a body that is declared as JSON, without a content coding. `Err` is the
+/// response to any other.
 fn check_content(headers: &[(String, Vec<u8>)]) -> Result<(), Response> {
     let content_type = only(headers, "content-type").map_err(|message| refuse(400, &message))?;
     if let Some(other) = content_type.and_then(other_content_type) {
@@ -227,7 +230,7 @@ fn check_content(headers: &[(String, Vec<u8>)]) -> Result<(), Response> {
         let message =
             format!("the Content-Encoding is '{coding}'; send the body as it is, without any");
         let mut refusal = refuse(415, &message);
-        // RFC 9110 section 15.5.16: what would be taken.
+        // RFC 9110 section 15.5.16: the codings that are accepted.
         let identity = ("accept-encoding".to_owned(), "identity".to_owned());
         refusal.headers.push(identity);
         return Err(refusal);
@@ -235,7 +238,7 @@ fn check_content(headers: &[(String, Vec<u8>)]) -> Result<(), Response> {
     Ok(())
 }
 
-/// What the `Content-Type` is, if it is not JSON.
+/// Returns the media type if it is not JSON.
 fn other_content_type(value: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(value);
     let essence = text.split_once(';').map_or(&*text, |(essence, _)| essence);
@@ -259,7 +262,7 @@ fn method_not_allowed(allow: &str) -> Response {
     response
 }
 
-/// The answer to what is no message.
+/// The response to a request that is not a valid message.
 fn refuse(status: u16, message: &str) -> Response {
     let error = json!({"code": -32600, "message": message});
     let body = mcp::response(&Node::Null, "error", &error);

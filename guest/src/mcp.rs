@@ -42,7 +42,7 @@ use protocol::MAX_BATCH;
 pub use protocol::{Request, Response, Transport};
 use reporter::ClientReporter;
 
-/// Answers one message. What is wrong is told in the response.
+/// Answers one message. Errors are part of the response.
 pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response {
     if let Err(refusal) = api_key_gate::check(request, settings, ports) {
         return refusal;
@@ -69,7 +69,7 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
             let position = format!("line {}, column {}", error.line(), error.column());
             // RFC 8259 section 4: what such an object means depends on who reads it.
             let refused = match error.is_data() {
-                true => RpcError::invalid_request("An object has two fields of one name"),
+                true => RpcError::invalid_request("An object has two fields with the same name"),
                 false => {
                     let message = format!("The body {}", json::problem(&error));
                     RpcError::new(-32700, &message, 400)
@@ -81,12 +81,13 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
     }
 }
 
-/// Whether a request says clearly who calls; `Err` is its answer when it does not.
+/// Checks that a request identifies its caller clearly. `Err` is the response if it does
+/// not.
 pub(crate) fn check_credentials(request: &Request, ports: Ports) -> Result<(), Response> {
     api_key_gate::credentials(request, ports).map(drop)
 }
 
-/// Answers any message, when nothing can run, with the reason.
+/// Answers any message with the reason why no operation can run.
 pub fn refuse(body: &[u8], error: &AuthError, ports: Ports) -> Response {
     let message = match message::has_too_many_values(body) {
         true => Ok(Node::Null),
@@ -102,7 +103,7 @@ pub fn refuse(body: &[u8], error: &AuthError, ports: Ports) -> Response {
     json_response(error.kind.status(), error::headers(error), body)
 }
 
-/// One body that came in, with all that is needed to answer it.
+/// The body of one request, with everything needed to answer it.
 struct Exchange<'a> {
     request: &'a Request,
     settings: &'a Settings,
@@ -128,7 +129,7 @@ impl Exchange<'_> {
         let problem = if !had_batches {
             Some("Batches are not part of this protocol version")
         } else if messages.is_empty() {
-            Some("A batch has at least one message")
+            Some("A batch must have at least one message")
         } else if messages.len() > MAX_BATCH {
             Some("The batch has too many messages")
         } else {
@@ -156,7 +157,7 @@ impl Exchange<'_> {
                 self.notice(&method, &params);
                 None
             }
-            // There are no requests of ours that it could answer.
+            // This server sends no requests that it could answer.
             Ok(Message::Response) => None,
             Err((id, error)) => Some(Answer::of_error(&id, error)),
         }
@@ -265,7 +266,7 @@ impl Answer {
     }
 }
 
-/// Who calls, by the header fields.
+/// Returns the caller that a request's header fields identify.
 pub(crate) fn caller(request: &Request) -> Caller {
     Caller {
         principal: principal(request),
@@ -286,7 +287,7 @@ fn principal(request: &Request) -> Principal {
         Ok(Credentials {
             api_key: Some(key), ..
         }) => Principal::ApiKey(secret(key)),
-        // Such a request is not admitted.
+        // A request with unclear credentials has already been rejected.
         Ok(_) | Err(_) => Principal::Anonymous,
     }
 }

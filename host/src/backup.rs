@@ -1,5 +1,5 @@
 //! Backs up all records of a store to one file, and restores them into another store of
-//! any kind. What a record means is not known here.
+//! any kind. It does not know the meaning of a record.
 //!
 //! The file contains password hashes and everything else in the store, but no master
 //! key. It is useful only together with the master key that the store had when the

@@ -1,6 +1,6 @@
-//! What a program needs that runs the component on its own engine: the bindings of `wit/`,
-//! the state behind them, and the imports. Nothing here loads or calls a component; that
-//! is [`plugin`](crate::plugin), which stands on this.
+//! The parts for a program that runs the component on its own engine: the bindings of
+//! `wit/`, the state behind them, and the imports. Nothing here loads or calls a component;
+//! [`plugin`](crate::plugin), which builds on this, does.
 
 pub mod bindings;
 pub mod client;

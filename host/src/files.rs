@@ -1,5 +1,5 @@
 //! Checks the permissions of files that decide what is executed, contain secrets, or
-//! are written to. What they contain is not known here.
+//! are written to. It does not know the meaning of their contents.
 //!
 //! The checks apply to the open file, and the content is read through the same handle:
 //! a name may lead to another file a moment later. Links are followed for reading,

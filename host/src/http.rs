@@ -6,8 +6,8 @@
 //! - `GET /metrics`: metrics for Prometheus.
 //! - `/verify`: verifies requests for reverse proxies that protect other pages.
 //!
-//! A [`Policy`] holds the rules for callers. What a message or a token means is up to the
-//! component.
+//! A [`Policy`] holds the rules for callers. The component decides the meaning of messages
+//! and tokens.
 
 mod admission;
 mod app;

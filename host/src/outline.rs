@@ -1,7 +1,7 @@
-//! What the host has to know of a message before the component reads it.
+//! The facts about a message that the host needs before the component reads it.
 //!
-//! This is outside of the sandbox: what it does not look for is passed over, and takes
-//! no memory.
+//! This runs outside the sandbox: it skips all other parts of the message, which take no
+//! memory.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-/// How the names of all tools begin.
+/// Prefix of the names of all tools.
 const TOOL_PREFIX: &str = "user-auth_";
 /// The tool that runs the operation which its input names.
 const ANY_OPERATION: &str = "execute_primary_operation";
-/// What services ask for each of their own requests.
+/// The operations that services call for each of their own requests.
 const VERIFICATIONS: [&str; 3] = ["verify_token", "introspect_token", "check_permission"];
 
-/// What the host has to know of a message before the component reads it.
+/// The facts about a message that the host needs before the component reads it.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Outline {
     /// The JSON-RPC id, for an error of the host's own; `None` unless it can be read and
@@ -27,8 +27,8 @@ pub(crate) struct Outline {
 }
 
 impl Outline {
-    /// Of what is no message, and of an object that has one of these fields twice, there
-    /// is nothing to tell: the component refuses both.
+    /// Reads a message. Anything else, and an object with one of these fields twice, has an
+    /// empty outline: the component refuses both.
     pub(crate) fn of(message: &[u8]) -> Self {
         let mut found = Found::default();
         let mut input = serde_json::Deserializer::from_slice(message);
@@ -62,7 +62,7 @@ enum Tool {
     Other,
 }
 
-/// Where something stands that is looked for.
+/// The place of a value in a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Message,
@@ -181,7 +181,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
         let mut seen = Vec::new();
         while let Some(place) = fields.next_key_seed(Field(place))? {
             if seen.contains(&place) {
-                return Err(A::Error::custom("two fields of one name"));
+                return Err(A::Error::custom("two fields with the same name"));
             }
             if place != Place::Elsewhere {
                 seen.push(place);

@@ -1,5 +1,5 @@
-//! MCP over standard input and output, one JSON message per line. What a message
-//! means is up to the component.
+//! MCP over standard input and output, one JSON message per line. The component decides
+//! the meaning of messages.
 
 mod lines;
 mod scope;
@@ -117,7 +117,7 @@ impl Connection {
     async fn answer(&self, message: Vec<u8>, is_initialize: bool) {
         let request = Arc::new(Request::new(Arc::clone(&self.scope)));
         let id = Outline::of(&message).id;
-        // As a client over HTTP says it with each message.
+        // A client over HTTP sends it with each message.
         let version = self.scope.protocol_version().map(|value| Field {
             name: "mcp-protocol-version".to_owned(),
             value,

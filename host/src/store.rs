@@ -1,5 +1,5 @@
 //! Stores keep the state: records under keys, changed in atomic batches.
-//! What a record means is not known here.
+//! They do not know the meaning of a record.
 //!
 //! The contract is the `store` interface in `wit/store.wit`; every implementation
 //! passes the same suite, `tests/store_contract`.

@@ -1,6 +1,6 @@
-//! What `make run` compiles: only what the program needs, and in such a way that `make test`
-//! compiles none of it again. Cargo compiles a crate again for each set of features, and
-//! everything that depends on it as well.
+//! Tests that `make run` compiles only what the program needs, and that `make test` compiles
+//! none of it again. Cargo compiles a crate again for each set of features, and everything
+//! that depends on it as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;

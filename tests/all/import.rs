@@ -519,7 +519,7 @@ fn users_of_auth0_log_in_with_their_old_password() {
         "auth0",
         &text,
         &[],
-        "custom_password_hash: is of md5",
+        "custom_password_hash: is a hash of md5",
     );
     log_in(home.path(), "ann@example.com", PASSWORD_TEXT);
     log_in(home.path(), "ben", PASSWORD_TEXT);

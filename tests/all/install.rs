@@ -108,7 +108,7 @@ fn assert_has_manual_and_completions(installed: &Path) {
 }
 
 #[test]
-fn what_make_installs_runs_and_all_users_can_read_it() {
+fn installed_files_run_and_all_users_can_read_them() {
     let scratch = folder();
     let staging = format!("DESTDIR={}", scratch.path().display());
     make("install", &[staging, "PREFIX=/usr".to_owned()]);

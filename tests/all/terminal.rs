@@ -1,4 +1,4 @@
-//! What people see who use the program at a terminal.
+//! The output of the program at a terminal.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -69,7 +69,7 @@ impl Terminal {
     }
 
     /// Waits until this is shown, and returns the output since the last call, up to the
-    /// end of it. What came with it is for the next call.
+    /// end of it. Any later output is left for the next call.
     pub fn expect(&mut self, text: &str) -> String {
         loop {
             let new = &self.shown[self.seen..];

@@ -29,7 +29,7 @@ pub fn all() -> Ports<'static> {
     }
 }
 
-/// The master key; that it is missing or wrong goes to the log.
+/// The master key, which logs that it is missing or wrong.
 struct LoggedMasterKey;
 
 impl Keys for LoggedMasterKey {

@@ -1,4 +1,4 @@
-//! The log, where the host offers nothing of ours.
+//! The log in builds for hosts that offer none of UserAuth's own imports.
 
 use super::builtin::Log;
 use super::wasi::Wasi;
@@ -11,10 +11,10 @@ const STORE: &str = match (cfg!(feature = "keyvalue"), cfg!(feature = "edge")) {
     (false, false) => "memory",
 };
 
-/// Lines of log, and numbers.
+/// Log lines and metrics.
 pub const LOG: &Log<'static> = &Log::new(&Wasi, STORE);
 
-/// Writes to the log why something is unavailable, which callers are not told.
+/// Logs why something is unavailable. Callers do not learn the reason.
 pub fn log_unavailable(unavailable: &Unavailable) {
     let fields = json::fields([("reason", unavailable.reason.as_str().into())]);
     LOG.log(Severity::Error, "something is unavailable", &fields);

@@ -1,25 +1,26 @@
-//! Which web pages may call, and what their browsers are told of it (the CORS protocol
-//! of the Fetch standard).
+//! The web pages that may call, and the headers that tell their browsers so (the CORS
+//! protocol of the Fetch standard).
 
 use std::fmt;
 
 use super::origin::Origin;
 use crate::mcp::Response;
 
-/// The headers of MCP that clients send and read.
+/// MCP headers that clients send and read.
 const MCP: &str = "mcp-protocol-version,mcp-method,mcp-name,mcp-session-id,last-event-id";
-/// Of W3C Trace Context and W3C Baggage, which what traces a page adds by itself.
+/// Headers of W3C Trace Context and W3C Baggage, which tracing libraries add to the
+/// requests of a page.
 const TRACE: &str = "traceparent,tracestate,baggage";
 
 /// The origins of web pages that may call.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
     origins: Vec<Origin>,
-    /// Those of all web pages too, which is `*` in the list.
+    /// Whether `*` in the list admits the origins of all web pages.
     all: bool,
 }
 
-/// What stands in a list of origins, and can be none.
+/// An entry of the list that is not an origin.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidOrigin(String);
 
@@ -27,8 +28,8 @@ impl fmt::Display for InvalidOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "'{}' is no origin that can be allowed: write https://app.example.com, with no path, \
-             https://*.example.com for the names that have one label more, the origin of a \
+            "'{}' is not an origin that can be allowed: write https://app.example.com, with no \
+             path, https://*.example.com for all names with one more label, the origin of a \
              program such as tauri://localhost, null, or * for all web pages",
             self.0
         )
@@ -36,7 +37,7 @@ impl fmt::Display for InvalidOrigin {
 }
 
 impl Allowed {
-    /// Of a list separated by commas, as in `USER_AUTH_ALLOWED_ORIGINS`.
+    /// Parses a comma-separated list, as in `USER_AUTH_ALLOWED_ORIGINS`.
     pub fn parse(list: &str) -> Result<Allowed, InvalidOrigin> {
         let mut allowed = Allowed::default();
         let listed = list.split(',').map(str::trim);
@@ -50,7 +51,7 @@ impl Allowed {
         Ok(allowed)
     }
 
-    /// Whether pages of this origin may call, as browsers send it.
+    /// Returns whether pages of this origin, as browsers send it, may call.
     pub fn admits(&self, origin: &str) -> bool {
         let Some(origin) = Origin::parse(origin) else {
             return false;
@@ -63,7 +64,8 @@ impl Allowed {
         self.origins.is_empty() && !self.all
     }
 
-    /// The answer to a browser that asks whether a page may call, if it does.
+    /// Returns the response to a preflight request, or `None` if this is not one or no
+    /// page may call.
     pub fn preflight(&self, method: &str) -> Option<Response> {
         if method != "OPTIONS" || self.is_empty() {
             return None;
@@ -81,7 +83,7 @@ impl Allowed {
         })
     }
 
-    /// Adds to an answer what lets the page read it; `origin` is one that is admitted.
+    /// Adds the headers that let the page read a response. `origin` must be admitted.
     pub fn tell(&self, origin: Option<&str>, response: &mut Response) {
         if self.is_empty() {
             return;

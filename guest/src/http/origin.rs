@@ -1,5 +1,5 @@
-//! Origins: which page or program a browser, or what is built on one, speaks for
-//! (RFC 6454). Read as the bundled host reads them.
+//! Origins (RFC 6454): the page or program that a browser or web view acts for. They are
+//! parsed as the bundled host parses them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -19,10 +19,10 @@ pub enum Origin {
         /// Its port, the default one where it names none.
         port: u16,
     },
-    /// A program that shows pages of its own, such as `tauri://localhost`, or an
-    /// extension of a browser.
+    /// A program that shows its own pages, such as `tauri://localhost`, or a browser
+    /// extension.
     Program(String),
-    /// A page that has no origin, or does not tell it.
+    /// A page that has no origin, or does not reveal it.
     Null,
 }
 
@@ -33,27 +33,28 @@ pub enum Host {
     Name(String),
     /// An address.
     Address(IpAddr),
-    /// In a list: the names that have one label more than this one.
+    /// In a list: all names with exactly one more label than this one.
     Below(String),
 }
 
 impl Origin {
-    /// Reads one that a browser sends; `None`: it is something else.
+    /// Parses an origin that a browser sends, or returns `None` if the text is anything
+    /// else.
     pub fn parse(text: &str) -> Option<Origin> {
         read(text, host)
     }
 
-    /// Reads one of a list; `None`: there can be no such origin.
+    /// Parses an entry of a list, or returns `None` if no origin can match it.
     pub fn parse_listed(text: &str) -> Option<Origin> {
         read(text, |text| match text.strip_prefix("*.") {
-            // Below a name of one label, such as `com`, everybody is.
+            // Anyone can register a name under one label, such as `com`.
             Some(above) => (is_name(above) && above.contains('.'))
                 .then(|| Host::Below(above.to_ascii_lowercase())),
             None => host(text),
         })
     }
 
-    /// Whether this one, of a list, is the other one or stands for it.
+    /// Returns whether this entry of a list matches the other origin.
     pub fn contains(&self, other: &Origin) -> bool {
         let (
             Origin::Web {
@@ -106,7 +107,7 @@ fn read(text: &str, host: impl Fn(&str) -> Option<Host>) -> Option<Origin> {
     })
 }
 
-/// No zero, no sign, and no zeros in front.
+/// Parses a port other than 0, without a sign or leading zeros.
 fn port(digits: &str) -> Option<u16> {
     let port: u16 = digits.parse().ok()?;
     (port > 0 && port.to_string() == digits).then_some(port)
@@ -124,8 +125,8 @@ fn host(text: &str) -> Option<Host> {
     is_name(text).then(|| Host::Name(text.to_ascii_lowercase()))
 }
 
-/// What ends with a number is an address to browsers, and an address is not written so
-/// here (the URL standard, section 3.5).
+/// Browsers parse a host whose last label is a number as an IPv4 address (URL standard,
+/// section 3.5), so such a host is not a name.
 fn is_name(text: &str) -> bool {
     let is_label = |label: &str| {
         let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
@@ -139,7 +140,7 @@ fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME_BYTES && text.split('.').all(is_label) && !is_number
 }
 
-/// What such hosts mean is for the program to say: their letters stay as they are.
+/// The program defines what such a host means, so its case is kept.
 fn is_program(host: &str) -> bool {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     (1..=255).contains(&host.len()) && host.bytes().all(is_good)

@@ -1,7 +1,7 @@
-//! Who is listened to at all, where every caller has to have an API key.
+//! Rejects requests without a valid API key where one is required.
 //!
-//! The key admits the program that calls. On whose behalf it calls is what the
-//! access token says, if it sends one too; without one it acts as itself.
+//! The key admits the calling program. An access token beside it identifies the user on
+//! whose behalf the program calls; without one the program acts as itself.
 
 use serde_json::json;
 
@@ -16,16 +16,16 @@ use crate::ports::Ports;
 use crate::settings::Settings;
 use crate::types::secret::Secret;
 
-/// The scheme is ours: RFC 9110 section 11.1 lets servers have one. Only the host
-/// knows the header that the key came in, and adds it.
+/// The scheme is UserAuth's own, which RFC 9110 section 11.1 permits. The host adds the
+/// name of the header for the key, which only it knows.
 const CHALLENGE: &str = "ApiKey realm=\"user-auth\"";
 
 /// RFC 6750 section 3.
 const NOT_BEARER: &str = "Bearer realm=\"user-auth\", error=\"invalid_request\"";
 
-/// Whether the message may be looked at; `Err` is its answer when it may not,
-/// notifications included: HTTP has a status for each request. Wrong keys are not
-/// throttled: with 256 random bits there is nothing to guess.
+/// Checks whether a message may be processed. `Err` is the response if it may not, for
+/// notifications too: over HTTP every request gets a status. Wrong keys are not
+/// throttled, since 256 random bits cannot be guessed.
 pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Response> {
     if request.transport == Transport::Stdio {
         return Ok(());
@@ -38,8 +38,8 @@ pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(),
         .map_err(|error| refuse(request, &error, CHALLENGE, ports))
 }
 
-/// What a request over HTTP shows to say who calls; `Err` is the answer to one that does
-/// not say it clearly.
+/// Returns the credentials of a request over HTTP. `Err` is the response to a request
+/// whose credentials are unclear.
 pub fn credentials<'a>(request: &'a Request, ports: Ports) -> Result<Credentials<'a>, Response> {
     let invalid = |problem: &str, expected: &str| {
         let error = RpcError::invalid_request(problem).data(json!({"expected": expected}));
@@ -67,7 +67,7 @@ pub fn credentials<'a>(request: &'a Request, ports: Ports) -> Result<Credentials
     })
 }
 
-/// Fails with -32001 unless there is a good API key.
+/// Fails with -32001 unless the request has a valid API key.
 fn require_key(
     credentials: &Credentials,
     settings: &Settings,
@@ -93,7 +93,7 @@ fn refuse(request: &Request, error: &AuthError, challenge: &str, ports: Ports) -
     json_response(error.kind.status(), headers, body)
 }
 
-/// One text for every reason, so that none can be told from another.
+/// One text for every reason, so that callers cannot distinguish them.
 fn refused() -> AuthError {
     AuthError::new(ErrorKind::Authentication, "A valid API key is required").detail(
         "expected",

@@ -1,30 +1,29 @@
-//! What a request over HTTP shows to say who calls.
+//! The credentials of a request over HTTP.
 
 use super::protocol::Request;
 use crate::domain::credentials::api_key;
 
-/// The access token and the API key of a request, good or not.
+/// The access token and the API key of a request, valid or not.
 pub struct Credentials<'a> {
     pub access_token: Option<&'a str>,
     pub api_key: Option<&'a str>,
 }
 
-/// Why a request does not say who calls. To go on without the part that is not
-/// understood would be to act for another caller than the one who was meant.
+/// Why the credentials of a request are unclear. Ignoring the part that is not understood
+/// could mean acting for another caller than the intended one.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unclear {
-    /// It shows two API keys that differ: another part of the way could take the other
-    /// one.
+    /// The request has two different API keys: an intermediary could use the other one.
     TwoKeys,
-    /// `Authorization` is there, and is not the scheme `Bearer` with a token.
+    /// `Authorization` is present, but is not the scheme `Bearer` with a token.
     NotBearer,
-    /// This header is there more than once.
+    /// This header occurs more than once.
     Repeated(&'static str),
 }
 
 impl<'a> Credentials<'a> {
-    /// Reads them. A key comes in the header of its own, or as a bearer token, which is
-    /// all that many clients can send.
+    /// Reads the credentials. A key comes in its own header or as a bearer token, the only
+    /// credential that many clients can send.
     pub fn of(request: &'a Request) -> Result<Credentials<'a>, Unclear> {
         let token = match only(request, "authorization")? {
             Some(value) => Some(bearer(value).ok_or(Unclear::NotBearer)?),
@@ -56,8 +55,8 @@ fn only<'a>(request: &'a Request, name: &'static str) -> Result<Option<&'a str>,
     }
 }
 
-/// The token of a header, which is not empty. RFC 6750 section 2.1; the scheme's case
-/// does not matter (RFC 9110 section 11.1).
+/// Returns the token of the header, unless it is empty (RFC 6750 section 2.1). The case
+/// of the scheme does not matter (RFC 9110 section 11.1).
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim_start_matches(' ');

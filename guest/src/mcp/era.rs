@@ -1,4 +1,4 @@
-//! Which era a message belongs to, and whether it keeps to the rules of that.
+//! Determines the era of a message, and checks the rules of that era.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,18 +16,18 @@ const MODERN: &str = SUPPORTED_VERSIONS[0];
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
-/// The two kinds of MCP.
+/// The two eras of MCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Era {
-    /// Up to 2025-11-25; the version, if the message or its connection names one.
+    /// Up to 2025-11-25, with the version if the message or its connection names one.
     Handshake(Option<&'static str>),
     /// 2026-07-28.
     Modern,
 }
 
 impl RpcError {
-    /// Handshake clients read the bodies of successful HTTP answers only, so an
-    /// error of a request that was understood is none of HTTP's there.
+    /// Handshake clients read the bodies of successful HTTP responses only, so the status
+    /// of an error response to a well-formed request is 200 there.
     pub fn in_era(mut self, era: Era) -> RpcError {
         if era != Era::Modern {
             self.status = 200;
@@ -46,11 +46,11 @@ impl Era {
         result
     }
 
-    /// Whether a failed operation is the result of a tool, for the model to read, rather
-    /// than an error of JSON-RPC. The modern era keeps the codes of these errors for
-    /// itself. Before it, MCP has results as well; what names no version, as people do
-    /// who call by hand, gets the error of JSON-RPC, and so does the version from before
-    /// the clients that read these results.
+    /// Returns whether a failed operation is a tool result, which the model reads, rather
+    /// than a JSON-RPC error. The modern era reserves the codes of these errors. Earlier
+    /// versions have tool results as well, but two kinds of callers get a JSON-RPC error:
+    /// those that name no version, such as people who call by hand, and those of
+    /// 2024-11-05, which predates the clients that read these results.
     pub fn failures_are_results(self, wanted: ToolErrors) -> bool {
         match (self, wanted) {
             (Era::Modern, _) | (_, ToolErrors::Result) => true,
@@ -62,7 +62,8 @@ impl Era {
     }
 }
 
-/// Judges one request by itself: real clients mix the eras on one connection.
+/// Determines the era of one request on its own: real clients mix the eras on one
+/// connection.
 pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcError> {
     let header = request.header("mcp-protocol-version");
     let meta = message.params.get("_meta").and_then(Node::as_fields);
@@ -75,7 +76,7 @@ pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcErro
             .find(|supported| *supported == version)
             .map(|version| Era::Handshake(Some(version))),
     };
-    // Clients shake hands with whatever header they have from before.
+    // Clients send `initialize` with whatever header remains from an earlier connection.
     let initialize = message.method == "initialize";
     match handshake.or(initialize.then_some(Era::Handshake(None))) {
         Some(era) if !modern_meta && message.method != "server/discover" => Ok(era),
@@ -85,7 +86,7 @@ pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcErro
                 && !is_spoken(version)
             {
                 let problem =
-                    "The header mcp-protocol-version names a version that is not spoken here";
+                    "The header mcp-protocol-version names a version that is not supported";
                 return Err(unsupported(problem, version));
             }
             check_modern(message, meta, request)?;
@@ -94,7 +95,7 @@ pub fn judge(message: &RequestMessage, request: &Request) -> Result<Era, RpcErro
     }
 }
 
-/// The checks of 2026-07-28, in the order that it gives.
+/// The checks of 2026-07-28, in the order that it specifies.
 fn check_modern(
     message: &RequestMessage,
     meta: Option<&Fields>,
@@ -106,7 +107,7 @@ fn check_modern(
             "$.params._meta: expected {PROTOCOL_VERSION}, a string"
         )));
     };
-    // An empty map, in languages that write it as an array.
+    // Some languages write an empty map as an array.
     let capabilities = of_meta(CLIENT_CAPABILITIES).filter(|given| !given.is_null());
     if !capabilities.is_some_and(Node::has_fields) {
         return Err(RpcError::invalid_params(&format!(
@@ -132,7 +133,7 @@ fn unsupported(message: &str, version: &str) -> RpcError {
         .data(json!({"supported": SUPPORTED_VERSIONS, "requested": requested}))
 }
 
-/// Intermediaries route by the headers, so they must say what the body says.
+/// Intermediaries route by the headers, so these must match the body.
 fn check_headers(
     message: &RequestMessage,
     version: &str,
@@ -147,7 +148,7 @@ fn check_headers(
     };
     match message.params.get(named).and_then(Node::as_str) {
         Some(name) => check_header(request, "mcp-name", name),
-        // That it is missing is for the method to say.
+        // The method reports that it is missing.
         None => Ok(()),
     }
 }
@@ -159,7 +160,7 @@ fn check_header(request: &Request, name: &str, expected: &str) -> Result<(), Rpc
         (0, _) => "is missing",
         (1, Some(value)) if value == expected => return Ok(()),
         (1, _) => "differs from the body",
-        _ => "is there more than once",
+        _ => "occurs more than once",
     };
     Err(RpcError::new(
         -32020,
@@ -168,7 +169,7 @@ fn check_header(request: &Request, name: &str, expected: &str) -> Result<(), Rpc
     ))
 }
 
-/// A value as it is, or what stands in `=?base64?…?=`.
+/// Decodes a header value, which is plain or wrapped in `=?base64?…?=`.
 fn decode(value: &str) -> Option<String> {
     let encoded = value
         .strip_prefix("=?base64?")
@@ -179,8 +180,8 @@ fn decode(value: &str) -> Option<String> {
     }
 }
 
-/// The HTTP status of a failure of the service, where it is the transport's to
-/// tell: not to handshake clients, for the same reason as above.
+/// Returns the HTTP status of a failure of the service. For handshake clients it is 200,
+/// for the same reason as above.
 pub fn status(error: &AuthError, era: Era) -> u16 {
     match era {
         Era::Modern => error.kind.status(),
@@ -188,7 +189,7 @@ pub fn status(error: &AuthError, era: Era) -> u16 {
     }
 }
 
-/// The error object, without the code that 2026-07-28 forbids.
+/// Returns the error object without the code that 2026-07-28 forbids.
 pub fn in_era(mut object: Value, era: Era) -> Value {
     if era == Era::Modern && object["code"] == ErrorCode::Authorization.code() {
         object["code"] = ErrorCode::Application.code().into();

@@ -1,4 +1,4 @@
-//! Why a method has no result.
+//! The failures of methods.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub struct RpcError {
     pub code: i32,
     pub message: String,
     pub data: Option<Value>,
-    /// The HTTP status of it in the modern era.
+    /// Its HTTP status in the modern era.
     pub status: u16,
 }
 
@@ -64,7 +64,7 @@ impl RpcError {
     }
 }
 
-/// The header fields that go with the HTTP status of a failure.
+/// Returns the header fields that go with the HTTP status of a failure.
 pub fn headers(error: &AuthError) -> Vec<(String, String)> {
     let mut headers = retry_after(error);
     if error.kind == ErrorKind::Authentication {
@@ -75,7 +75,7 @@ pub fn headers(error: &AuthError) -> Vec<(String, String)> {
     headers
 }
 
-/// The header field that says how long to wait, where it is known.
+/// Returns the header field `retry-after` if it is known how long to wait.
 pub fn retry_after(error: &AuthError) -> Vec<(String, String)> {
     let field = error.kind.retry_after().map(|retry_after| {
         let seconds = retry_after.as_secs().to_string();

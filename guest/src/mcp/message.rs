@@ -13,11 +13,11 @@ pub struct RequestMessage<'a> {
     pub params: Fields<'a>,
 }
 
-/// More values than any request has that is meant; what they would take up in
-/// memory is many times their text.
+/// Maximum number of values in a message. No sensible request has so many, and parsed
+/// they would take many times the memory of their text.
 pub const MAX_VALUES: usize = 20_000;
 
-/// Whether a JSON text has so many values that it is not worth parsing.
+/// Returns whether a JSON text has more than [`MAX_VALUES`] values, without parsing it.
 pub fn has_too_many_values(body: &[u8]) -> bool {
     let (mut values, mut in_string, mut escaped) = (0, false, false);
     for byte in body {

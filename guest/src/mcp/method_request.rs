@@ -15,7 +15,7 @@ pub struct MethodRequest<'a> {
     pub call: Call<'a>,
 }
 
-/// What a method gives: the JSON-RPC `result`, or why there is none.
+/// The JSON-RPC `result` of a method, or the reason why it failed.
 pub type MethodResult = Result<Value, Failure>;
 
 impl<'a> MethodRequest<'a> {
@@ -49,14 +49,14 @@ impl<'a> MethodRequest<'a> {
         }
     }
 
-    /// Every list fits one page, so that there is no cursor to come back with.
+    /// Requires that no cursor is given: every list fits on one page, so none is issued.
     pub fn first_page(&self) -> Result<(), RpcError> {
         match self.params.get("cursor") {
             None | Some(Node::Null) => Ok(()),
             // That of clients whose language has no other way to say that there is none.
             Some(Node::Text(cursor)) if cursor.is_empty() => Ok(()),
             Some(_) => Err(RpcError::invalid_params(
-                "$.params.cursor: is not one of ours",
+                "$.params.cursor: unknown cursor; leave it out, since the list has one page",
             )),
         }
     }

@@ -1,6 +1,6 @@
 //! The methods of MCP, one file for each group of them.
 //!
-//! How a message is read, and which version it is of, belongs to the folder above.
+//! The parent folder parses messages and determines their version.
 
 pub mod completion;
 pub mod lifecycle;

@@ -1,7 +1,6 @@
-//! The words and numbers of MCP that other files need, and a message as its transport
-//! hands it over.
+//! The constants of MCP, and requests and responses as transports carry them.
 
-/// The versions that are spoken, newest first.
+/// The supported versions, newest first.
 pub const SUPPORTED_VERSIONS: [&str; 5] = [
     "2026-07-28",
     "2025-11-25",
@@ -10,21 +9,21 @@ pub const SUPPORTED_VERSIONS: [&str; 5] = [
     "2024-11-05",
 ];
 
-/// How long clients may keep what changes only with the version of the component.
+/// How long clients may cache results that change only with the version of the component.
 pub const STATIC_TTL_MS: u64 = 60 * 60 * 1000;
 
-/// The most messages in one JSON-RPC batch.
+/// Maximum number of messages in one JSON-RPC batch.
 pub const MAX_BATCH: usize = 64;
 
-/// What the name of each tool begins with.
+/// Prefix of the name of each tool.
 pub const TOOL_PREFIX: &str = "user-auth_";
 
-/// The name of the tool that runs an operation.
+/// Returns the name of the tool that runs an operation.
 pub fn tool_name(operation: &str) -> String {
     format!("{TOOL_PREFIX}{operation}")
 }
 
-/// What carried a message.
+/// The transport of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// Streamable HTTP: one POST.
@@ -33,9 +32,9 @@ pub enum Transport {
     Stdio,
 }
 
-/// One message, or one batch of the versions that had them.
+/// One message, or one batch in versions that have them.
 pub struct Request {
-    /// What carried it.
+    /// Its transport.
     pub transport: Transport,
     /// Header fields, their names in lower case.
     pub headers: Vec<(String, String)>,

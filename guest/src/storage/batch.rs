@@ -22,7 +22,7 @@ pub trait CommitGuard {
     fn rests_on(&self, mark: &str) -> bool;
 }
 
-/// What became of a batch.
+/// The outcome of the commit of a batch.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Commit {

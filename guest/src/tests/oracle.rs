@@ -1,14 +1,14 @@
-//! Our HS256 held against `jsonwebtoken`, which others wrote and many use: what
-//! we issue it takes, and what it makes we take if the claims are good.
+//! Compares the service's HS256 with `jsonwebtoken`, a widely used library: it accepts the
+//! tokens of the service, and the service accepts its tokens if their claims are valid.
 //!
-//! We are never the laxer one. Where it takes a token that we refuse, it leaves
-//! the matter to its caller, or reads the claim more generously:
+//! The service is never the laxer one. Where the library accepts a token that the service
+//! refuses, it leaves the check to its caller, or reads the claim more generously:
 //! - `exp` and `nbf` as fractions or in exponent form, which it rounds;
 //! - `nbf` that is null, and claims that it does not know (`sid`, `jti`, `iat`,
 //!   `scope`, `username`), missing or of any type;
-//! - `iss` and `aud` as lists that ours is one of;
-//! - claims, and parts of the header, that we never write;
-//! - the same claim twice, of which it reads one;
+//! - `iss` and `aud` as lists that contain the service's own;
+//! - claims, and parts of the header, that the service never writes;
+//! - duplicate claims, of which it reads one;
 //! - `typ` and `kid` (RFC 9068 section 4, RFC 8725 section 3.11), and `crit`.
 
 use std::time::{SystemTime, UNIX_EPOCH};

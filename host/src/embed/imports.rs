@@ -1,5 +1,5 @@
-//! Implementations of the component's imports, one file per interface. What they stand on,
-//! such as stores, the queue of messages or the threads for hashes, is in folders of its own.
+//! Implementations of the component's imports, one file per interface. Their foundations,
+//! such as stores, the queue of messages and the threads for hashes, have their own folders.
 //!
 //! Each call counts against [`Limits::host_calls_per_call`](crate::Limits); a component
 //! that exceeds it is trapped.

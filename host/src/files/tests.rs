@@ -114,7 +114,7 @@ fn text_may_come_from_a_pipe_but_code_may_not() {
     // A pipe without a writer reads as if it were empty.
     let told = read_text(&pipe, Guard::Secret).unwrap_err().to_string();
     assert!(told.contains("start what writes to it"), "{told}");
-    // As a shell's process substitution names the output of a program.
+    // A shell's process substitution names the output of a program in this way.
     let mut printf = Command::new("printf");
     let mut child = printf.arg("a text").stdout(Stdio::piped()).spawn().unwrap();
     let output = child.stdout.take().unwrap();
@@ -167,7 +167,7 @@ fn a_file_being_written_is_not_left_over() {
     let second = Temporary::create(&target).unwrap();
     assert!(first.path().exists() && second.path().exists());
     let left = first.path().to_owned();
-    // As for a killed process: its lock ends, and its file stays.
+    // A killed process leaves this behind: its lock ends, and its file stays.
     let copy = left.with_file_name("target.0123456789abcdef.new");
     fs::copy(&left, &copy).unwrap();
     drop(first);

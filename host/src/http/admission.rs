@@ -1,6 +1,6 @@
 //! Which requests get resources, and how much of them: connections, memory for bodies, turns
-//! at the processor, and requests in a time. What a request may name or ask for is checked in
-//! [`security`](super::security).
+//! at the processor, and requests in a time. [`security`](super::security) checks the contents
+//! of requests.
 
 pub(crate) mod bodies;
 pub(crate) mod call_queue;

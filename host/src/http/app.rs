@@ -86,13 +86,14 @@ impl App {
         key.flatten().map(rate_limit::hash)
     }
 
-    /// Whether this key has rates of its own.
+    /// Returns whether this key has rates of its own.
     pub(crate) fn knows(&self, key: &KeyHash) -> bool {
         let limiter = self.limiter.as_ref();
         limiter.is_some_and(|limiter| limiter.knows(key))
     }
 
-    /// Counts a request in this way; `Err`: it is one too many, for so many seconds.
+    /// Counts a request with `check`. `Err` is the number of seconds to wait before the
+    /// next try.
     pub(crate) fn count(
         &self,
         key: Option<&KeyHash>,

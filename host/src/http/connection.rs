@@ -29,7 +29,7 @@ use super::router::{answer, router};
 use super::security::request_head::Heads;
 use super::security::tls::{self, Tls};
 
-/// What all connections of a server have in common. Cheap to clone.
+/// The state that all connections of a server share. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Connections {
     app: Arc<App>,

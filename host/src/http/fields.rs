@@ -1,4 +1,4 @@
-//! The header fields of a request that the component gets.
+//! The header fields of a request that the host passes to the component.
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -6,8 +6,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use super::policy::KeyHeader;
 use crate::api::Field;
 
-/// The headers that the component gets: those that say who calls, and MCP's own, each
-/// once. It knows one name for that of API keys, whatever callers send it as.
+/// Returns the headers for the component: those with credentials and those of MCP, each of
+/// which may occur only once. The header of API keys has the same name for the component,
+/// whatever it is configured to be.
 pub(super) fn fields(headers: &HeaderMap, key_header: &KeyHeader) -> Result<Vec<Field>, String> {
     let mut fields = Vec::new();
     for name in headers.keys() {
@@ -26,7 +27,8 @@ pub(super) fn fields(headers: &HeaderMap, key_header: &KeyHeader) -> Result<Vec<
     Ok(fields)
 }
 
-/// Of two values, another could be looked at on the way.
+/// Returns the only value of a header. Two values are rejected: an intermediary could
+/// have read the other one.
 pub(super) fn only_one<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,

@@ -1,4 +1,4 @@
-//! What a server holds its callers to.
+//! The rules of a server for its callers.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use super::security::client_ip::TrustedProxies;
 use super::security::origin_check::HostPolicy;
 
-/// What a server holds its callers to. By default: nothing but that they name a
-/// host, and web pages an origin, of this machine.
+/// The rules of a server for its callers. The default only requires that requests name a
+/// host, and those of web pages an origin, of this machine.
 ///
-/// That callers need an API key is a matter of the component:
+/// The component is what requires an API key:
 /// [`PluginBuilder::require_api_key`](crate::PluginBuilder::require_api_key).
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
@@ -23,34 +23,35 @@ pub struct Policy {
     pub cors: bool,
     /// The header that holds the API key of a caller.
     pub key_header: KeyHeader,
-    /// How often one caller may call; `None`: as often as they like.
+    /// The rate limits of one caller, or `None` for no limits.
     pub rates: Option<Rates>,
-    /// The proxies that are believed when they say whom they speak for.
+    /// The proxies that are trusted to name the client of a request that they forward.
     pub proxies: TrustedProxies,
-    /// Whether the listener speaks TLS: then browsers are told to insist on it
-    /// (RFC 6797), and the server card names an `https` address.
+    /// Whether the listener speaks TLS. If it does, responses tell browsers to insist on
+    /// it (RFC 6797), and the server card names an `https` address.
     pub https: bool,
 }
 
-/// How often one caller may call. A caller is an API key that has been verified, or
-/// else a source: an IPv4 address, or an IPv6 /64, which is what one subscriber has.
+/// The rate limits of one caller. A caller is an API key that has been verified, or else
+/// a source: an IPv4 address, or an IPv6 /64, which is what one subscriber has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
     /// For `/mcp`, `/metrics` and `/mcp/server-card`.
     pub calls: Rate,
-    /// For the messages to `/mcp` by which an API key has tokens and permissions verified
+    /// For the messages to `/mcp` with an API key that verify tokens and permissions
     /// (`verify_token`, `introspect_token` and `check_permission`), and for `/verify` with
-    /// a key that has called `/mcp`: services do it for each of their own requests. Those
-    /// of sources count as calls, and `/verify` without such a key not at all.
+    /// a key that has called `/mcp`: services send one for each of their own requests.
+    /// Such messages of sources count as calls, and `/verify` without such a key does not
+    /// count.
     pub verifications: Rate,
 }
 
-/// How many requests are let through.
+/// A rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// So many requests a minute are let through in the long run.
+    /// Number of requests per minute that are allowed in the long run.
     pub requests_per_minute: NonZeroU32,
-    /// So many may come at once, after a pause.
+    /// Number of requests that are allowed at once, after a pause.
     pub burst_size: NonZeroU32,
 }
 
@@ -58,11 +59,11 @@ pub struct Rate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHeader {
     name: HeaderName,
-    /// As it was written down, for people.
+    /// The name as it was configured, for messages to people.
     shown: String,
 }
 
-/// Why a server cannot hold its callers to a policy.
+/// The reason why a policy is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// The name is not a header name, or the header has another use.
@@ -70,8 +71,8 @@ pub enum PolicyError {
     KeyHeader(String),
     /// Every web page may call, and no API key is required.
     #[error(
-        "the origin * lets the web pages of everybody call, which takes API keys \
-         (security.authentication.type = \"api_key\"): name the origins, or require keys"
+        "the origin * lets all web pages call, which is allowed only if API keys are required: \
+         name the origins, or set security.authentication.type to \"api_key\""
     )]
     AnyOrigin,
 }
@@ -103,8 +104,8 @@ impl KeyHeader {
         &self.name
     }
 
-    /// The key in these headers, if there is exactly one: in the header of its own, or
-    /// as a bearer token, which is all that many clients can send.
+    /// Returns the key in these headers if there is exactly one: in its own header, or as
+    /// a bearer token, the only credential that many clients can send.
     pub(super) fn key<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
         let only = |name: &HeaderName| {
             let mut values = headers.get_all(name).iter();
@@ -122,21 +123,21 @@ impl KeyHeader {
         }
     }
 
-    /// What callers without a good key are told to send (RFC 9110 §11.6.1).
+    /// Returns the challenge to callers without a valid key (RFC 9110 §11.6.1).
     pub(super) fn challenge(&self) -> String {
         format!("ApiKey realm=\"user-auth\", header=\"{}\"", self.shown)
     }
 
-    /// For people.
+    /// The name as it was configured, for messages to people.
     pub(super) fn as_str(&self) -> &str {
         &self.shown
     }
 }
 
-/// How a key begins: an access token never does.
+/// Prefix of every key. No access token begins with it.
 const KEY_PREFIX: &[u8] = b"uak_";
 
-/// The API key that is sent as a bearer token (RFC 6750 section 2.1).
+/// Returns the API key that is sent as a bearer token (RFC 6750 section 2.1).
 fn bearer_key(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = authorization.split_at_checked(b"bearer ".len())?;
     let token = token.trim_ascii_start();
@@ -144,7 +145,7 @@ fn bearer_key(authorization: &[u8]) -> Option<&[u8]> {
     is_key.then_some(token)
 }
 
-/// Headers of others, which may not hold a key.
+/// Headers with another use, which may not hold a key.
 const TAKEN: [&str; 13] = [
     "baggage",
     "connection",
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_has_a_header_of_its_own() {
+    fn a_header_with_another_use_cannot_be_the_header_of_keys() {
         for taken in ["Authorization", "host", "Mcp-Method", "X API Key", ""] {
             assert!(taken.parse::<KeyHeader>().is_err(), "{taken}");
         }
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pages_of_everybody_take_keys() {
+    fn the_origin_of_all_pages_is_rejected_unless_keys_are_required() {
         let policy = Policy::from(HostPolicy::default().origin("*").unwrap());
         assert_eq!(policy.check(false), Err(PolicyError::AnyOrigin));
         assert_eq!(policy.check(true), Ok(()));

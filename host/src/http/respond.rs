@@ -1,5 +1,5 @@
-//! The forms of responses: of the component's, of errors, and of documents of the host's
-//! own. What is answered is decided where these are called.
+//! The forms of responses: those of the component, errors, and the host's own documents.
+//! The callers decide what to answer.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -84,7 +84,7 @@ fn insert(headers: &mut HeaderMap, field: Field) {
     let name = HeaderName::try_from(field.name);
     let value = HeaderValue::try_from(field.value);
     let (Ok(name), Ok(value)) = (name, value) else {
-        warn!("the component sent a header that is none; it is left out");
+        warn!("the component sent an invalid header field, which is left out");
         return;
     };
     match name.as_str() {

@@ -1,5 +1,5 @@
-//! The endpoints, one file for each, and what only they need. What stands before every
-//! endpoint is in [`admission`](super::admission) and [`security`](super::security).
+//! The endpoints, one file for each, and what only they need. The checks before every
+//! endpoint are in [`admission`](super::admission) and [`security`](super::security).
 
 pub(crate) mod health;
 pub(crate) mod mcp;

@@ -1,5 +1,5 @@
 //! The server: accepts connections until it is stopped, and then lets the requests end that
-//! have arrived. What happens on a connection is in [`connection`](super::connection).
+//! have arrived. Each connection is served in [`connection`](super::connection).
 
 use std::io;
 use std::net::SocketAddr;

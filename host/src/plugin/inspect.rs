@@ -198,7 +198,7 @@ mod tests {
     fn metadata_is_read_from_components_and_modules() {
         let sections = [
             section("version", b"1.2.3"),
-            section("licenses", b"no licence\x1b that anybody knows"),
+            section("licenses", b"no licence\x1b that is known"),
             section("something else", b"1"),
         ];
         let component = file(b"\0asm\x0d\0\x01\0", &sections);

@@ -114,7 +114,7 @@ fn attack_49_names_and_descriptions_with_invisible_characters_are_refused() {
         }
     }
     assert!(taken.is_empty(), "{} were taken: {taken:?}", taken.len());
-    // What an emoji consists of hides nothing.
+    // The invisible characters of an emoji hide nothing.
     let text = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} \u{2764}\u{fe0f}";
     for (operation, input) in [("create_api_key", key(text)), ("define_role", role(text))] {
         let output = operate(operation, &input);

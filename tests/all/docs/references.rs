@@ -1,4 +1,5 @@
-//! What the documents refer to exists: links, paths of the repository, targets of make.
+//! Tests that the references of the documents exist: links, paths of the repository and
+//! targets of make.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -96,7 +96,7 @@ fn fields(schema: &Value) -> String {
             names.push((name, "?"));
         }
     }
-    // Who calls comes after what they ask for.
+    // The credential of the caller comes last.
     names.sort_by_key(|(name, mark)| (*name == "access_token" && *mark == "?", *mark));
     let shown = names.iter().map(|(name, mark)| {
         let items = fields(&schema["properties"][name]["items"]);
@@ -139,7 +139,7 @@ fn default(value: &Value) -> String {
     }
 }
 
-/// What the value of a key can be.
+/// Returns the possible values of a key.
 fn value(schema: &Value) -> String {
     let kinds = [schema, &schema["anyOf"][0]];
     if let Some(choices) = kinds.iter().find_map(|kind| kind["oneOf"].as_array()) {

@@ -13,7 +13,7 @@ const CLIENTS: usize = 4;
 const EACH: usize = 12;
 
 /// Until there is space again, changes are refused. Everything acknowledged before,
-/// meanwhile and after is there, also after a restart.
+/// during and after the failure is there, also after a restart.
 #[test]
 fn a_full_disk_refuses_changes_and_loses_no_acknowledged_data() {
     let home = folder();

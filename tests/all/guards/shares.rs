@@ -1,5 +1,6 @@
-//! What one address can take up, and what remains for others meanwhile. None of these tests
-//! waits for a time to pass: others are served while the attackers are still connected.
+//! The resources that one address can occupy, and those that remain for others meanwhile.
+//! None of these tests waits for a time to pass: others are served while the attackers are
+//! still connected.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -115,7 +115,7 @@ fn verifications_without_a_valid_key_count_as_ordinary_requests() {
     }
     assert_eq!(verify(&guarded, &good).status, 200);
 
-    // Where no key is required, none counts as valid.
+    // If no key is required, none counts as valid.
     let rates = json!({"requests_per_minute": 1, "burst_size": 2, "verification": burst(1000)});
     let guarded = Guarded::start(json!({"rate_limiting": rates}));
     for _ in 0..2 {

@@ -155,7 +155,7 @@ fn attack_37_duplicate_deciding_headers_are_refused() {
     assert!(message(&answer).contains("content-type"), "{}", answer.text);
 }
 
-/// Where nothing depends on it, a query is ignored.
+/// Only `/verify` reads the query.
 #[test]
 fn attack_37_other_paths_ignore_the_query() {
     let guarded = Guarded::start(keys_only());

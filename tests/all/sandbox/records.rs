@@ -1,4 +1,4 @@
-//! What a component can do with records: a trap around a commit leaves all of it or
+//! The power of a component over records: a trap around a commit leaves all of it or
 //! nothing, and the records of the host are out of reach.
 
 use serde_json::json;

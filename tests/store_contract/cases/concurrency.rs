@@ -1,4 +1,4 @@
-//! What holds among concurrent callers.
+//! Guarantees among concurrent callers.
 
 use super::*;
 

@@ -176,7 +176,7 @@ fn run<T>(
     })
 }
 
-/// A value of the domain, or what is wrong with the field that should be one.
+/// Parses a value of the domain, or returns the problem of the field.
 fn field<F, T: TryFrom<F, Error: ToString>>(name: &str, value: F) -> AuthResult<T> {
     T::try_from(value)
         .map_err(|problem| AuthError::invalid(vec![FieldError::new(name, problem.to_string())]))

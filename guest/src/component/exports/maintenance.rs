@@ -1,4 +1,4 @@
-//! The `maintenance` interface: what has expired is deleted.
+//! The `maintenance` interface, which deletes expired sessions.
 
 use crate::component::contract::{Component, exports, imports};
 use crate::component::select::{call, operator, settings};

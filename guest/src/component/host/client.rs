@@ -1,4 +1,4 @@
-//! The MCP client that waits for an answer, by the import `client`.
+//! The MCP client that waits for a response, through the import `client`.
 
 use super::Host;
 use crate::component::contract::imports::client;

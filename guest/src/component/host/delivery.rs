@@ -1,4 +1,4 @@
-//! Messages to the owners of accounts, by the import `delivery`.
+//! Messages to the owners of accounts, through the import `delivery`.
 
 use super::Host;
 use crate::component::contract::imports::delivery;

@@ -1,4 +1,4 @@
-//! Records, by the import `store`.
+//! Records, through the import `store`.
 
 use super::Host;
 use crate::component::contract::imports::store;

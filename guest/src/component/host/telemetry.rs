@@ -1,4 +1,4 @@
-//! Counters, log and audit lines, by the import `telemetry`.
+//! Metrics, log and audit lines, through the import `telemetry`.
 
 use serde_json::{Map, Value};
 

@@ -1,8 +1,8 @@
 //! Fixtures that ask the client for more before they answer.
 //!
-//! What the client is asked, it answers in `inputResponses` of the same request,
-//! sent again. `requestState` comes back from the client, who is not trusted: it
-//! is sealed with a MAC and bound to the fixture that it was made for.
+//! The client sends the same request again, with its answers in `inputResponses`. It also
+//! returns `requestState`, and it is not trusted: the state has a MAC, which binds it to
+//! the fixture that it was made for.
 
 use hmac::Mac;
 use serde_json::{Map, Value, json};
@@ -195,7 +195,7 @@ fn state(request: &MethodRequest, fixture: &str) -> Result<Option<String>, Failu
     let Some(state) = request.params.get("requestState") else {
         return Ok(None);
     };
-    let invalid = || RpcError::invalid_params("$.params.requestState: is not one of ours");
+    let invalid = || RpcError::invalid_params("$.params.requestState: unknown state");
     let state = state.as_str().ok_or_else(invalid)?;
     let (step, _) = state.split_once('.').ok_or_else(invalid)?;
     let expected = seal(request, fixture, step)?;

@@ -1,4 +1,4 @@
-//! `completion/complete`: what could stand for an argument.
+//! `completion/complete`: suggested values of an argument.
 
 use serde_json::json;
 
@@ -12,9 +12,9 @@ use crate::json::{Fields, Node};
 use crate::mcp::error::RpcError;
 use crate::mcp::method_request::{MethodRequest, MethodResult};
 
-/// The most that MCP allows in one answer.
+/// The maximum that MCP allows in one result.
 const MAX_VALUES: usize = 100;
-/// How long the id of a session is.
+/// Number of hexadecimal digits in the id of a session.
 const ID_DIGITS: usize = 32;
 
 /// What is not known has no completions, and that is no error.
@@ -72,7 +72,7 @@ fn own_sessions(begun: &str, call: &Call) -> Result<Vec<String>> {
             None => return Ok(Vec::new()),
         },
     };
-    // One more than are shown, to know whether there are more.
+    // One more than is shown, to learn whether there are more.
     let limit = MAX_VALUES as u32 + 1;
     let page = call
         .ports

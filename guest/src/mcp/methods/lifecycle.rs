@@ -1,4 +1,4 @@
-//! Who the server is, and what it can do.
+//! The identity and the capabilities of the server.
 
 use serde_json::{Value, json};
 
@@ -9,15 +9,15 @@ use crate::mcp::method_request::{MethodRequest, MethodResult};
 use crate::mcp::protocol::{STATIC_TTL_MS, SUPPORTED_VERSIONS};
 use crate::ports::LogLevel;
 
-/// What is answered to a client that asks for a version that is not known.
+/// The version that a client gets if it requests an unknown one.
 const NEWEST_HANDSHAKE: &str = SUPPORTED_VERSIONS[1];
 
-const INSTRUCTIONS: &str = "UserAuth registers users, logs them in, and tells whose a token is. \
-    user-auth_get_capabilities sums up the operations, policies and limits, and with the name of an \
-    operation shows the schemas of that one. A failed call says in error.data.details what was wrong \
-    and what to do. Access tokens live for minutes: keep the \
-    refresh token, use it once with user-auth_refresh_token, and keep the new one. Passwords and \
-    tokens are secrets: do not repeat them to anybody, and log out when the work is done.";
+const INSTRUCTIONS: &str = "UserAuth registers users, logs them in, and verifies their tokens. \
+    user-auth_get_capabilities lists the operations, policies and limits; with the name of an \
+    operation it returns the schemas of that operation. A failed call says in error.data.details \
+    what was wrong and what to do. Access tokens live for minutes: keep the refresh token, use it \
+    once with user-auth_refresh_token, and keep the new one. Passwords and tokens are secrets: do \
+    not repeat them to anyone, and log out when the work is done.";
 
 fn capabilities() -> Value {
     json!({

@@ -1,4 +1,4 @@
-//! Resources: what an agent may want to look at.
+//! Resources: state and metadata of the server that agents can read.
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ pub fn list(request: &MethodRequest) -> MethodResult {
             "uri": HEALTH,
             "name": "health",
             "title": "Health",
-            "description": "Whether the store, the keys, randomness and the password hash are there for use.",
+            "description": "Whether the store, the keys, randomness and the password hash are available.",
             "mimeType": MIME_TYPE,
         },
     ]});
@@ -59,8 +59,8 @@ pub fn templates(request: &MethodRequest) -> MethodResult {
         "uriTemplate": SESSION_TEMPLATE,
         "name": "session",
         "title": "A session",
-        "description": "Whose a session is, how it began and when it ends. For the owner of the \
-            session, by access token, and for the local operator.",
+        "description": "The owner of a session, how it began and when it ends. Readable with an \
+            access token of the owner, and by the local operator.",
         "mimeType": MIME_TYPE,
     }]});
     Ok(request.era.cached(templates, STATIC_TTL_MS, "public"))
@@ -87,7 +87,7 @@ pub fn read(request: &MethodRequest) -> MethodResult {
     Ok(request.era.cached(result, ttl_ms, scope))
 }
 
-/// The code was -32002 until 2026-07-28 took it back.
+/// The code was -32002 until 2026-07-28 withdrew it.
 pub fn not_found(uri: &str, era: Era) -> RpcError {
     let code = if era == Era::Modern { -32602 } else { -32002 };
     RpcError::new(code, "Resource not found", 400).data(json!({"uri": uri}))
@@ -117,7 +117,7 @@ fn health(call: &Call) -> Value {
     let keys = Some(ports.keys.derive("health").is_ok());
     let random = Some(ports.random.fill(&mut [0]).is_ok());
     let password_hash = ports.telemetry.snapshot().password_hash.has_room();
-    // What a build does without is no fault of it.
+    // A build is healthy without the parts that it is made without.
     let word = |well: Option<bool>| match well {
         Some(true) => "ok",
         Some(false) => "unavailable",
@@ -148,7 +148,7 @@ fn session(id: &str, uri: &str, request: &MethodRequest) -> Result<Value, Failur
         Principal::Anonymous | Principal::ApiKey(_) => {
             return Err(AuthError::new(
                 ErrorKind::Authentication,
-                "Reading a session takes an access token",
+                "Reading a session requires an access token",
             )
             .detail(
                 "expected",

@@ -1,5 +1,5 @@
-//! The command line: one file for each command, with its arguments. What several commands
-//! share, such as options, configuration and output, is beside this folder.
+//! The command line: one file for each command, with its arguments. Parts that several
+//! commands share, such as options, configuration and output, are beside this folder.
 
 mod backup;
 mod call;

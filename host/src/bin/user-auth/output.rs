@@ -1,5 +1,5 @@
-//! What people see at a terminal: values, tables, help, progress and the log. The commands
-//! decide what is shown; here is only how.
+//! Output at a terminal: values, tables, help, progress and the log. The commands decide
+//! what is shown, and this module how.
 
 pub(crate) mod answer;
 pub(crate) mod help;

@@ -1,4 +1,4 @@
-//! What every command runs in: the configuration, the log and the threads.
+//! The environment of every command: the configuration, the log and the threads.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The line in which the calls of one source come to a processor.
+//! The line in which the calls of one source wait for a processor.
 //!
 //! The runtime runs tasks in the order in which they are woken. A call that has run for
 //! a while wakes itself, to go on behind the others: with hundreds of calls of one source
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_waits_for_something_else_takes_no_place() {
+    async fn a_call_that_waits_for_something_else_occupies_no_place() {
         let line = Arc::new(Line::new(1));
         let (sender, receiver) = oneshot::channel::<u8>();
         let mut asleep = Box::pin(line.run(receiver));
@@ -258,7 +258,7 @@ mod tests {
             assert!(call.as_mut().now_or_never().is_none());
             call
         };
-        // Its sender is gone: it is woken, and not run any more.
+        // Its sender is gone: the call is woken, but does not run again.
         let mut waiting = Box::pin(line.run(async { 2 }));
         assert!(waiting.as_mut().now_or_never().is_none());
         let mut dropped = Box::pin(line.run(async { 3 }));

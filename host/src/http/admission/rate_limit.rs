@@ -1,8 +1,8 @@
-//! How often one caller may call.
+//! Rate limits of callers.
 //!
-//! A key has a rate of its own only once the component has found it good, and one more
-//! for verifying what others show. Until then its requests count for the source that
-//! they come from, so inventing keys gains nothing.
+//! A key has rates of its own only once the component has found it valid: one for calls,
+//! and one for verifying the credentials of others. Until then its requests count for the
+//! source that they come from, so inventing keys gains nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -24,9 +24,9 @@ use crate::source::Source;
 pub(crate) type KeyHash = [u8; 32];
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// How many rates those share who come when all places are taken.
+/// Number of rates that callers beyond the capacity share.
 const SHARED: u64 = 1_024;
-/// How often places are looked for among those that are taken.
+/// Minimum time between two searches for sources that no longer count.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 type Governor<K> = RateLimiter<K, BoundedStateStore<K>, DefaultClock>;
@@ -34,20 +34,20 @@ type Governor<K> = RateLimiter<K, BoundedStateStore<K>, DefaultClock>;
 /// The rates of all callers.
 pub(crate) struct Limiter {
     sources: Governor<Source>,
-    /// What keys call for.
+    /// The rates of calls with a key.
     keys: Governor<KeyHash>,
-    /// What they verify.
+    /// The rates of verifications with a key.
     verifying: Governor<KeyHash>,
-    /// Keys that were good when they were last seen.
+    /// Keys that were valid when they were last seen.
     known: Mutex<HashSet<KeyHash>>,
     capacity: usize,
     clock: DefaultClock,
-    /// When places for sources were last looked for.
+    /// When sources that no longer count were last searched for.
     looked: Mutex<Option<Instant>>,
 }
 
 impl Limiter {
-    /// Keeps up to `capacity` sources apart, and as many keys.
+    /// Distinguishes up to `capacity` sources, and as many keys.
     pub(crate) fn new(rates: Rates, capacity: usize) -> Self {
         Self {
             sources: limits(rates.calls, capacity),
@@ -60,13 +60,13 @@ impl Limiter {
         }
     }
 
-    /// Counts a request; `Err` holds how many seconds its caller has to wait.
+    /// Counts a request. `Err` is the number of seconds that its caller has to wait.
     pub(crate) fn check(&self, key: Option<&KeyHash>, source: IpAddr) -> Result<(), u64> {
         self.count(&self.keys, key, source)
     }
 
-    /// Counts a request that verifies something. Only for a key that is known that is
-    /// another rate: other callers gain nothing by naming another tool.
+    /// Counts a request that verifies a credential. Only a known key has a separate rate
+    /// for these: other callers gain nothing by naming another tool.
     pub(crate) fn check_verification(
         &self,
         key: Option<&KeyHash>,
@@ -75,7 +75,7 @@ impl Limiter {
         self.count(&self.verifying, key, source)
     }
 
-    /// Whether this key was good when it was last seen.
+    /// Returns whether this key was valid when it was last seen.
     pub(crate) fn knows(&self, key: &KeyHash) -> bool {
         lock(&self.known).contains(key)
     }
@@ -95,12 +95,12 @@ impl Limiter {
         };
         checked.map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now());
-            // Who comes back a moment too early would only be told the same again.
+            // Rounded up: a caller that comes back a moment too early is refused again.
             (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
         })
     }
 
-    /// The component has found this key good.
+    /// Records that the component has found this key valid.
     pub(crate) fn mark_valid(&self, key: KeyHash) {
         let mut known = lock(&self.known);
         if known.len() >= self.capacity
@@ -112,13 +112,13 @@ impl Limiter {
         known.insert(key);
     }
 
-    /// The component has refused this key.
+    /// Records that the component has refused this key.
     pub(crate) fn mark_invalid(&self, key: &KeyHash) {
         lock(&self.known).remove(key);
     }
 
-    /// When all places are taken, lets go of the sources that no longer count: those of
-    /// a minute ago would keep everybody out who comes now.
+    /// At capacity, forgets the sources that no longer count: those of a minute ago would
+    /// keep all newcomers out.
     fn make_room(&self) {
         if self.sources.len() < self.capacity {
             return;
@@ -130,8 +130,8 @@ impl Limiter {
         }
     }
 
-    /// Lets go of callers who have not called for so long that nothing of it counts
-    /// any more. To be called now and then.
+    /// Forgets callers that have not called for so long that none of their requests still
+    /// counts. It has to be called at intervals.
     pub(crate) fn evict_stale(&self) {
         self.sources.retain_recent();
         self.keys.retain_recent();
@@ -148,21 +148,21 @@ fn limits<K: Group>(rate: Rate, capacity: usize) -> Governor<K> {
     )
 }
 
-/// How often [`Limiter::evict_stale`] is called.
+/// Interval at which [`Limiter::evict_stale`] is called.
 pub(crate) const EVICTION_INTERVAL: Duration = MINUTE;
 
-/// What a key is remembered by.
+/// Returns the hash by which a key is remembered.
 pub(crate) fn hash(key: &[u8]) -> KeyHash {
     Sha256::digest(key).into()
 }
 
-/// By what callers share a place.
+/// Callers of one group share a rate when all places are taken.
 trait Group: Hash + Eq + Clone {
     fn group(&self) -> u64;
 }
 
 impl Group for Source {
-    /// One network may have as many sources as there are places: they share with each
+    /// One network may have as many sources as there are places, so these share with each
     /// other.
     fn group(&self) -> u64 {
         match self {
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_known_key_has_one_rate_for_everything() {
+    fn a_caller_without_a_known_key_has_one_rate_for_everything() {
         let rates = Rates {
             calls: burst(2),
             verifications: burst(100),
@@ -382,7 +382,7 @@ mod tests {
         assert!(let_through <= 100 + SHARED, "{let_through}");
         assert!(limiter.sources.len() <= 100 + SHARED as usize);
         assert_eq!(lock(&limiter.known).len(), 100);
-        // Who was there before is not lost in the crowd.
+        // The first source keeps its own rate.
         assert!(from(&limiter, "192.0.2.1").is_err());
     }
 
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn who_no_longer_counts_makes_room_for_who_comes() {
+    fn a_source_that_no_longer_counts_makes_room_for_a_new_one() {
         let rate = Rate {
             requests_per_minute: NonZeroU32::MAX,
             burst_size: NonZeroU32::MIN,
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_not_called_for_long_is_let_go_of() {
+    fn callers_that_have_not_called_for_long_are_forgotten() {
         let rate = Rate {
             requests_per_minute: NonZeroU32::MAX,
             burst_size: NonZeroU32::MIN,

@@ -46,8 +46,7 @@ pub(crate) async fn handle(
         .proxies
         .client_ip(caller.peer.ip(), &parts.headers);
     let key = app.limited_key(&parts.headers);
-    // What a key that is known asks for, and so which of its rates that counts for, is in
-    // the body.
+    // The body decides for which rate of a known key the request counts.
     let is_known = key.as_ref().is_some_and(|key| app.knows(key));
     let charged = if is_known {
         Ok(())
@@ -108,7 +107,8 @@ pub(crate) async fn handle(
     )
 }
 
-/// The answer to a body that is not JSON, or is encoded, by what its headers say.
+/// Returns the response to a body that is not JSON or is encoded, according to its
+/// headers.
 fn refused_content(headers: &HeaderMap) -> Option<Response> {
     if let Err(message) = only_one(headers, &CONTENT_TYPE) {
         return Some(refuse(StatusCode::BAD_REQUEST, &message));
@@ -125,7 +125,7 @@ fn refused_content(headers: &HeaderMap) -> Option<Response> {
         let message =
             format!("the Content-Encoding is '{coding}'; send the body as it is, without any");
         let mut refusal = refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, &message);
-        // RFC 9110 section 15.5.16: what would be taken.
+        // RFC 9110 section 15.5.16: the codings that are accepted.
         let identity = HeaderValue::from_static("identity");
         refusal.headers_mut().insert(ACCEPT_ENCODING, identity);
         return Some(refusal);
@@ -133,7 +133,7 @@ fn refused_content(headers: &HeaderMap) -> Option<Response> {
     None
 }
 
-/// What the `Content-Type` is, if there is one and it is not JSON.
+/// Returns the media type if there is one and it is not JSON.
 fn other_content_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?;
     let text = String::from_utf8_lossy(value.as_bytes());

@@ -34,7 +34,7 @@ pub(crate) async fn verify(
         .policy
         .proxies
         .client_ip(caller.peer.ip(), request.headers());
-    // Without a key that is known there is no limit: a proxy asks for everybody who comes.
+    // Without a known key there is no limit: a proxy asks on behalf of all its visitors.
     let key = app.limited_key(request.headers());
     if let Some(key) = key.filter(|key| app.knows(key))
         && let Err(seconds) = app.count(Some(&key), from, Limiter::check_verification)
@@ -50,13 +50,14 @@ pub(crate) async fn verify(
         .plugin
         .forward_auth(&headers, Some(&from), permission.as_deref());
     let answered = turn.share().run(call).await;
-    // With an access token beside it a key may not have been looked at.
+    // The component may not have looked at a key that comes beside an access token.
     let response = app.record_key_result(plain(answered, Value::Null), None);
     tracked(response, None, Some(turn))
 }
 
-/// What the owner of the credential has to be permitted. A question that is not
-/// understood is not answered: what was meant may be more than what was read.
+/// Parses the permission that the owner of the credential must have. A query with
+/// anything else in it is rejected: the caller may have meant to ask for more than was
+/// read.
 fn permission(query: &str) -> Result<Option<String>, String> {
     let problem = |name: &str, problem: &str| {
         format!(
@@ -64,7 +65,7 @@ fn permission(query: &str) -> Result<Option<String>, String> {
         )
     };
     let mut permission = None;
-    // The parser leaves out what is empty.
+    // The parser skips empty parts.
     let parts = query.split('&').filter(|_| !query.is_empty());
     for part in parts {
         let mut parsed = url::form_urlencoded::parse(part.as_bytes());
@@ -76,7 +77,7 @@ fn permission(query: &str) -> Result<Option<String>, String> {
             return Err(problem(&name, "is empty"));
         }
         if permission.replace(value.into_owned()).is_some() {
-            return Err(problem(&name, "is there more than once"));
+            return Err(problem(&name, "occurs more than once"));
         }
     }
     Ok(permission)

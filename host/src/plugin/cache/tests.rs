@@ -168,7 +168,7 @@ fn files_written_while_the_cache_was_open_to_others_are_not_used_later() {
     let name = name(&fixture.engine, &[7; 32]);
     let seal = forged.seal(&name, &code).finalize().into_bytes();
     fs::write(&file, [&seal[..], &code].concat()).unwrap();
-    // As the message advises, and more.
+    // This is what the message advises, and more.
     set_mode(&folder, 0o700);
     set_mode(&file, 0o600);
     let open_since = metadata;

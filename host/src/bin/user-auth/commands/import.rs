@@ -1,5 +1,5 @@
-//! `user-auth import`: reads users in portions, and reports what became of each. Which users
-//! and hashes are valid is up to the component.
+//! `user-auth import`: reads users in chunks, and reports the outcome of each. The
+//! component decides which users and hashes are valid.
 
 mod export;
 mod lines;
@@ -28,63 +28,63 @@ use crate::delivery::Reach;
 use crate::failure::Failure;
 use crate::options::Options;
 
-/// Each call waits for the disk once, and the store makes one wait of those of many
-/// calls: enough to keep the processors at work meanwhile.
+/// Number of calls at once. Each call waits for the disk, and the store writes many calls
+/// at once: with this number the processors are busy in the meantime.
 const CALLS_AT_ONCE: usize = 32;
-/// Stopped by SIGINT or SIGTERM: as shells say it.
+/// Exit code after SIGINT or SIGTERM, as shells use it.
 const STOPPED: u8 = 130;
 
 #[derive(Args)]
 #[command(after_help = "\
-FILE holds one user a line, as JSON (JSON Lines); empty lines are skipped:
+FILE has one user per line, as JSON (JSON Lines); empty lines are skipped:
 
   {\"username\": \"alice\", \"password_hash\": \"$2b$12$…\"}
 
-Only username is required; what else there can be is the input of the operation
-import_users. With --from FILE is what another system exports:
+Only username is required; the schema of the operation import_users lists the other
+fields. With --from, FILE is the export of another system:
 
   keycloak  kc.sh export --realm NAME --users realm_file --file FILE
   auth0     the users with their password hashes, as Auth0's support exports them,
             or a file for its bulk import
   firebase  firebase auth:export FILE --format=json; see --firebase-hash-config
   django    manage.py dumpdata auth.user > FILE
-  devise    the table of users, as CSV with names of columns or as JSON
+  devise    the table of users, as CSV with the names of the columns, or as JSON
   laravel   the same
 
 A bad line is reported on standard error as `line N: FIELD VALUE: PROBLEM` and does
-not stop the others; of one kind of problem ten are shown, and the file of --errors
-has all. To import a file again does no harm. SIGINT ends it after what is under
-way, and says with which --from-line to go on; the lines refused by then stay in the
-file of --errors.
+not stop the others. Ten problems of each kind are shown; the file of --errors has
+all. It is safe to import a file again. SIGINT ends the import once the calls under
+way are done, and prints the --from-line to continue with; the lines refused by then
+stay in the file of --errors.
 
 The summary is text on a terminal, JSON when piped. Exit codes: 0 done, 1 some
-lines were refused, 2 wrong arguments, 3 the host cannot start or go on, 130
+lines were refused, 2 wrong arguments, 3 the host cannot start or continue, 130
 stopped by a signal.")]
 pub(crate) struct Import {
-    /// The file; - is standard input
+    /// The file with the users; - is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// FILE is what this system exports
+    /// The system that FILE was exported from
     #[arg(long, value_name = "SYSTEM")]
     from: Option<System>,
 
     /// With --from firebase: a file with the hash parameters of the project, as the
-    /// console of Firebase shows them (Authentication, Users, Password hash parameters)
+    /// Firebase console shows them (Authentication, Users, Password hash parameters)
     #[arg(long, value_name = "FILE")]
     firebase_hash_config: Option<PathBuf>,
 
-    /// Begin with this line, or with --from with this user
+    /// Begin with this line; with --from, begin with this user
     #[arg(long, value_name = "N", default_value_t = 1,
         value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     from_line: u64,
 
-    /// Write the lines that were refused to this file as well, as JSON Lines; with
-    /// --from-line they are added to what it holds
+    /// Also write the refused lines to this file, as JSON Lines; with --from-line they
+    /// are appended to it
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
 
-    /// Check the lines, and change nothing
+    /// Check the lines without changing anything
     #[arg(long)]
     dry_run: bool,
 
@@ -92,13 +92,13 @@ pub(crate) struct Import {
     pub(crate) options: Options,
 }
 
-/// What is needed of the output of `import_users`.
+/// The output of `import_users`, as far as it is needed.
 #[derive(Deserialize)]
 struct Imports {
     users: Vec<Outcome>,
 }
 
-/// What came of one line.
+/// The outcome of one line.
 #[derive(Deserialize)]
 struct Outcome {
     status: String,
@@ -108,12 +108,12 @@ struct Outcome {
     weak_hash: bool,
 }
 
-/// What came of the lines of one call.
+/// The outcome of one call.
 struct Called {
-    /// How many calls were begun before it.
+    /// The number of calls begun before it.
     number: u64,
     chunk: Chunk,
-    /// Line by line; or why there is no answer.
+    /// The outcome of each line, or the reason why the call failed.
     outcomes: Result<Vec<Outcome>, String>,
 }
 
@@ -121,7 +121,7 @@ struct Called {
 enum End {
     /// All lines were read.
     Done,
-    /// By a signal.
+    /// A signal stopped it.
     Stopped,
     /// The file, the component or the store failed.
     Broken(String),
@@ -159,8 +159,8 @@ impl Import {
         }
     }
 
-    /// Imports until there is no more, or something ends it; what has begun is
-    /// waited for. Gives how it ended, and the line to go on with.
+    /// Imports until the file ends or something stops the import, and then waits for the
+    /// calls that have begun. Returns how it ended, and the line to continue with.
     async fn import(
         &self,
         plugin: &Plugin,
@@ -172,7 +172,7 @@ impl Import {
         let mut begun = 0;
         let mut end = None;
         let mut next_line = self.from_line;
-        // Of a call that failed: those after it may have gone well.
+        // The first line of the first call that failed: later calls may have succeeded.
         let mut first_failed = u64::MAX;
         while end.is_none() || !calls.is_empty() {
             tokio::select! {
@@ -203,7 +203,8 @@ impl Import {
     }
 }
 
-/// Takes note of what came of a call; the inner error is why nothing did.
+/// Adds the outcome of a call to the report. The inner error is the reason why the call
+/// failed.
 fn take(called: Called, report: &mut Report) -> Result<Result<(), String>, Failure> {
     let Called {
         number,
@@ -251,7 +252,7 @@ async fn invoke(plugin: &Plugin, chunk: &Chunk, dry_run: bool) -> Result<Vec<Out
     let output = match plugin.invoke(caller, "import_users", &input).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(format!("{} ({})", error.message, error.code)),
-        Err(error) => return Err(format!("the component gave no answer: {error}")),
+        Err(error) => return Err(format!("the component did not answer: {error}")),
     };
     let output: Imports = serde_json::from_str(&output)
         .map_err(|error| format!("the component is broken: {error}"))?;

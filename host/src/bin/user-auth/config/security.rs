@@ -13,22 +13,22 @@ use user_auth_host::http;
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Security {
-    /// How callers show who they are.
+    /// How callers authenticate.
     pub(crate) authentication: Authentication,
-    /// How often one caller may call; left out: as often as they like.
+    /// How often one caller may call. There is no limit if it is left out.
     pub(crate) rate_limiting: Option<RateLimiting>,
     /// Which web pages may call.
     pub(crate) cors: Cors,
-    /// Proxies that are believed when they say whom they speak for: addresses, or
-    /// networks such as `10.0.0.0/8`.
+    /// Proxies that are trusted to name the client of a request that they forward:
+    /// addresses, or networks such as `10.0.0.0/8`.
     #[schemars(with = "Vec<String>")]
     #[serde(deserialize_with = "networks")]
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// The header in which trusted proxies name the client that they speak for.
+    /// The header in which trusted proxies name the client.
     pub(crate) forwarded_header: ForwardedHeader,
 }
 
-/// How callers show who they are.
+/// How callers authenticate.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Authentication {
@@ -43,15 +43,15 @@ pub(crate) struct Authentication {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AuthenticationType {
-    /// Anybody may call.
+    /// Anyone may call.
     #[default]
     None,
     /// Callers send an API key.
     ApiKey,
 }
 
-/// The header in which proxies say whom they speak for. They have to set that one
-/// themselves, and the other is not looked at.
+/// The header in which proxies name the client. They must set this one themselves; the
+/// other one is ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ForwardedHeader {
@@ -66,24 +66,26 @@ pub(crate) enum ForwardedHeader {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RateLimiting {
-    /// So many requests a minute are let through.
+    /// Number of requests per minute that are allowed in the long run.
     pub(crate) requests_per_minute: NonZeroU32,
-    /// So many may come at once. MCP clients send half a dozen before they do anything:
-    /// 60 lets them, the default is that of the integration guide.
+    /// Number of requests that are allowed at once. 60 suits MCP clients, each of which
+    /// sends half a dozen before its user asks for anything; the default is that of the
+    /// integration guide.
     pub(crate) burst_size: NonZeroU32,
-    /// How often one API key may verify what others show.
+    /// How often one API key may verify the credentials of others.
     pub(crate) verification: Verification,
 }
 
-/// How often one API key may verify what others show, beside its other requests: by
-/// `verify_token`, `introspect_token`, `check_permission` and `/verify`. Services do it
-/// for each of their own requests. Without a key it counts as any other request.
+/// How often one API key may verify the credentials of others, besides its other
+/// requests: by `verify_token`, `introspect_token`, `check_permission` and `/verify`.
+/// Services do it for each of their own requests. Without a key it counts as any other
+/// request.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Verification {
-    /// So many verifications a minute are let through.
+    /// Number of verifications per minute that are allowed in the long run.
     pub(crate) requests_per_minute: NonZeroU32,
-    /// So many may come at once.
+    /// Number of verifications that are allowed at once.
     pub(crate) burst_size: NonZeroU32,
 }
 
@@ -91,10 +93,11 @@ pub(crate) struct Verification {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Cors {
-    /// Whether browsers are told that pages of other origins may call. Left out:
-    /// whether there are any.
+    /// Whether responses tell browsers that pages of other origins may call. The default
+    /// is `true` if `allowed_origins` names any.
     enabled: Option<bool>,
-    /// Which origins, such as `https://app.example.com` or `https://*.example.com`.
+    /// The origins whose pages may call, such as `https://app.example.com` or
+    /// `https://*.example.com`.
     #[schemars(extend("x-env" = "USER_AUTH_ALLOWED_ORIGINS"))]
     allowed_origins: Vec<String>,
 }
@@ -123,7 +126,7 @@ impl From<ForwardedHeader> for http::ForwardedHeader {
     }
 }
 
-/// Networks, and addresses as the smallest of them.
+/// Reads networks. An address is the network of that address alone.
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
     let network = |text: &String| {
@@ -157,8 +160,8 @@ impl Default for RateLimiting {
 }
 
 impl Default for Verification {
-    /// A processor verifies more than a thousand tokens in a second: a service has a
-    /// hundred, so that a few that ask without pause leave room for logins.
+    /// A processor verifies more than a thousand tokens per second. A service may verify a
+    /// hundred, so that a few services that ask without a pause leave room for logins.
     fn default() -> Self {
         Self {
             requests_per_minute: const { NonZeroU32::new(6_000).unwrap() },

@@ -1,7 +1,7 @@
-//! What other systems export, as users to import.
+//! Converts the exports of other systems into users to import.
 //!
-//! A module for each system says which of its fields are which of ours; how the users
-//! stand in the file is common to them.
+//! The module of each system maps its fields to those of `import_users`; the formats of
+//! the files are common to all systems.
 
 mod auth0;
 mod devise;
@@ -43,8 +43,8 @@ pub(super) enum System {
 /// A record of an export: the fields of a user, or of something else.
 type Record = Map<String, Value>;
 
-/// A user as `import_users` takes one; `None`: the record is of something else. Or why
-/// the user cannot be imported.
+/// A user in the form of `import_users`, or `None` if the record is not a user. An error
+/// is the reason why the user cannot be imported.
 type Converted = Result<Option<Record>, String>;
 
 /// How to read an export.
@@ -58,14 +58,14 @@ pub(super) enum Export {
 }
 
 impl Export {
-    /// `None`: it is no export, but our own lines.
+    /// Returns `None` if the file is not an export, but has UserAuth's own lines.
     pub(super) fn new(
         system: Option<System>,
         firebase_hash_config: Option<&Path>,
     ) -> Result<Option<Export>, Failure> {
         if firebase_hash_config.is_some() && system != Some(System::Firebase) {
             return Err(Failure::usage(
-                "`--firebase-hash-config` goes with `--from firebase`".to_owned(),
+                "`--firebase-hash-config` requires `--from firebase`".to_owned(),
             ));
         }
         let Some(system) = system else {
@@ -124,12 +124,12 @@ impl Export {
         }
     }
 
-    /// How to have a file with users.
+    /// Returns how to obtain a file with users.
     const fn advice(&self) -> &'static str {
         match self {
             Export::Keycloak => {
-                "export them with `kc.sh export --realm NAME --users realm_file --file FILE` (what \
-                 the console exports has none)"
+                "export them with `kc.sh export --realm NAME --users realm_file --file FILE` (an \
+                 export from the console has none)"
             }
             Export::Auth0 => {
                 "expected a JSON array or JSON Lines of users with `email` or `username`"

@@ -1,4 +1,4 @@
-//! The lines of a file, in portions for a call each.
+//! Reads the lines of a file in chunks, one for each call.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -14,23 +14,23 @@ use super::portions::{Chunk, Portions, Stop};
 use crate::failure::Failure;
 use crate::json;
 
-/// Bytes of one line.
+/// Maximum size of a line in bytes.
 const MAX_LINE_BYTES: usize = 64 * 1024;
-/// Brackets of one line: JSON that is nested too deep cannot be read by anybody.
+/// Maximum number of opening brackets in a line: JSON parsers limit the depth of nesting.
 const MAX_BRACKETS: usize = 64;
-/// Portions that are read ahead.
+/// Number of chunks that are read ahead.
 const AHEAD: usize = 4;
 
-/// What is imported.
+/// The file that is imported.
 pub(super) struct Input {
     reader: Box<dyn Read + Send>,
-    /// Which file it is, whatever its name.
+    /// The identity of the file, independent of its name.
     pub(super) identity: Handle,
     /// Its size, if it is known.
     pub(super) bytes: Option<u64>,
 }
 
-/// The portions, or why there are no more.
+/// The chunks, or the reason why there are no more.
 pub(super) type Chunks = mpsc::Receiver<Result<Chunk, String>>;
 
 /// Opens a file; `-` is standard input.
@@ -61,8 +61,8 @@ pub(super) fn open(path: &Path) -> Result<Input, Failure> {
     })
 }
 
-/// Reads lines, or what another system exported, on a thread of its own that need not be
-/// waited for: nothing can end a read of standard input.
+/// Reads lines, or the export of another system, on its own thread. The program does not
+/// wait for that thread, because a read of standard input cannot be interrupted.
 pub(super) fn read(
     input: Input,
     export: Option<Export>,
@@ -78,10 +78,10 @@ pub(super) fn read(
                 None => read_lines(input.reader, &mut portions),
                 Some(export) => export.read(input.reader, &mut portions),
             };
-            // What was read before is imported in any case.
+            // Users that were read before a failure are imported all the same.
             let flushed = portions.flush();
             if let (Err(Stop::Broken(reason)), Ok(())) = (read, flushed) {
-                // The import may be over meanwhile.
+                // The import may have ended in the meantime.
                 let _ = sender.blocking_send(Err(reason));
             }
         })
@@ -89,7 +89,7 @@ pub(super) fn read(
     Ok(chunks)
 }
 
-/// Reads one user a line.
+/// Reads one user per line.
 fn read_lines(reader: impl Read, portions: &mut Portions) -> Result<(), Stop> {
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
@@ -104,8 +104,8 @@ fn read_lines(reader: impl Read, portions: &mut Portions) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Reads a line, of one that is too long only the beginning, and returns its size; 0:
-/// there is no more.
+/// Reads a line, and returns its size, which is 0 at the end of the file. Only the
+/// beginning of a line that is too long is kept.
 fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
     line.clear();
     let most = MAX_LINE_BYTES as u64 + 1;
@@ -116,25 +116,25 @@ fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
     Ok(bytes as u64)
 }
 
-/// A line that can stand among others in an array, or nothing if it is empty.
+/// Returns a line that can become an element of an array, or an empty line.
 fn check(line: &[u8]) -> Result<&str, &'static str> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     if line.len() > MAX_LINE_BYTES {
         return Err("is longer than 64 KiB");
     }
     let line = str::from_utf8(line).map_err(|_| "is not UTF-8")?;
-    // Editors of some systems put it before the first line.
+    // Some editors put a byte order mark before the first line.
     let line = line.trim_start_matches('\u{feff}').trim();
     if line.is_empty() {
         return Ok(line);
     }
     let brackets = line.bytes().filter(|byte| b"[{".contains(byte));
     if brackets.count() > MAX_BRACKETS {
-        return Err("is nested too deep");
+        return Err("is nested too deeply");
     }
     match json::parse(line) {
         Ok(Value::Object(_)) => Ok(line),
-        Err(error) if error.is_data() => Err("has two fields of one name"),
+        Err(error) if error.is_data() => Err("has two fields with the same name"),
         _ => Err("is not a JSON object"),
     }
 }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_component_could_not_read_is_a_problem_of_its_line_alone() {
+    fn a_line_that_the_component_cannot_read_is_a_problem_of_that_line_alone() {
         let text = r#"{"a":1}
 {"a":1,"a":2}
 {"a":{"b":1,"b":1}}
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_gets_no_more_than_it_takes() {
+    fn a_chunk_has_no_more_users_or_bytes_than_one_call_accepts() {
         let many = "{}\n".repeat(250);
         let lengths: Vec<_> = chunks(many.as_bytes(), 1)
             .iter()

@@ -1,10 +1,11 @@
-//! Portions of users, of which each is imported by one call.
+//! Chunks of users, each of which is imported by one call.
 
-/// Users of one call: as many as `import_users` takes.
+/// Maximum number of users in a call: as many as `import_users` accepts.
 const MAX_USERS: usize = 100;
-/// Bytes of one call, of which each takes the component time.
+/// Number of bytes from which a chunk is full, which bounds the time of a call.
 const MAX_CHUNK_BYTES: usize = 256 * 1024;
-/// What one call is for.
+
+/// The users of one call.
 #[derive(Default)]
 pub(super) struct Chunk {
     /// The number of its first line, empty and bad ones included.
@@ -13,11 +14,11 @@ pub(super) struct Chunk {
     pub(super) last_line: u64,
     /// The numbers of its lines that are JSON.
     pub(super) lines: Vec<u64>,
-    /// Those lines, with commas between them.
+    /// Those lines, separated by commas.
     pub(super) users: String,
-    /// What is wrong with others.
+    /// The problems of the other lines.
     pub(super) problems: Vec<Problem>,
-    /// The size of all.
+    /// The size of all lines.
     pub(super) bytes: u64,
 }
 
@@ -25,23 +26,23 @@ pub(super) struct Chunk {
 pub(super) struct Problem {
     /// Its number, from 1.
     pub(super) line: u64,
-    /// Why.
+    /// The reason.
     pub(super) text: String,
 }
 
-/// Why nothing more is read.
+/// Why reading stops.
 pub(super) enum Stop {
-    /// There is no use for more.
+    /// The import has ended.
     Unwanted,
-    /// It cannot be read.
+    /// The file cannot be read.
     Broken(String),
 }
 
-/// Puts users together to portions, in their order.
+/// Collects users into chunks, in their order.
 pub(super) struct Portions<'a> {
     from: u64,
     chunk: Chunk,
-    /// False: there is no use for more.
+    /// Sends a chunk. Returns `false` once the import has ended.
     send: &'a mut dyn FnMut(Chunk) -> bool,
 }
 
@@ -54,8 +55,8 @@ impl<'a> Portions<'a> {
         }
     }
 
-    /// Takes a user, nothing, or why there is none, with the bytes read for it; what is
-    /// before the place to begin with is left out.
+    /// Adds a user, which is empty for an empty line, or a problem, with the bytes read for
+    /// it. Lines before the one to begin with are skipped.
     pub(super) fn push(
         &mut self,
         number: u64,
@@ -81,7 +82,7 @@ impl<'a> Portions<'a> {
         if is_full { self.flush() } else { Ok(()) }
     }
 
-    /// Sends what there is.
+    /// Sends the chunk that has been collected.
     pub(super) fn flush(&mut self) -> Result<(), Stop> {
         let chunk = std::mem::take(&mut self.chunk);
         if chunk.first_line == 0 || (self.send)(chunk) {

@@ -1,4 +1,4 @@
-//! What came of an import, as it goes on and at its end.
+//! Reports the progress and the outcome of an import.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,17 +17,17 @@ use super::portions::Problem;
 use crate::failure::Failure;
 use crate::output::{self, Screen, progress};
 
-/// So many problems of one kind are shown.
+/// Number of problems of each kind that are shown.
 const SHOWN_OF_A_KIND: u64 = 10;
-/// Kinds that are told apart; what comes after is one kind.
+/// Number of kinds that are distinguished. All problems of further kinds are one kind.
 const MAX_KINDS: usize = 1000;
 
 pub(super) struct Report {
     is_dry_run: bool,
-    /// What is counted: a line, or a user of an export.
+    /// The unit that is counted: a line, or a user of an export.
     noun: &'static str,
-    /// The problems of calls that came to an end before an earlier one did, by the
-    /// number of the call.
+    /// The problems of calls that ended before an earlier call did, by the number of the
+    /// call.
     waiting: BTreeMap<u64, Vec<Problem>>,
     /// The number of the call whose problems are shown next.
     next_call: u64,
@@ -49,7 +49,7 @@ struct Kind {
     text: String,
 }
 
-/// The file that lines are written to that were refused.
+/// The file that refused lines are written to.
 pub(super) struct Errors {
     path: PathBuf,
     file: File,
@@ -59,7 +59,7 @@ pub(super) struct Errors {
 /// file itself, whose users would be lost before they are read.
 pub(super) fn open_errors(path: &Path, input: &Input, adds: bool) -> Result<Errors, Failure> {
     let unwritable = |error| unwritable(path, &error);
-    // Emptied only when it is known to be another.
+    // It is emptied only when it is known to be another file.
     let existing = if adds { Existing::Kept } else { Existing::Open };
     let file =
         open_output(path, existing).map_err(|error| Failure::usage(format!("the file {error}")))?;
@@ -68,7 +68,7 @@ pub(super) fn open_errors(path: &Path, input: &Input, adds: bool) -> Result<Erro
         let identity = file.try_clone().and_then(Handle::from_file);
         if identity.map_err(unwritable)? == input.identity {
             return Err(Failure::usage(format!(
-                "`--errors` names the file that is imported, {}: give it another",
+                "`--errors` names the imported file, {}: choose another file",
                 path.display()
             )));
         }
@@ -83,7 +83,7 @@ pub(super) fn open_errors(path: &Path, input: &Input, adds: bool) -> Result<Erro
 }
 
 impl Report {
-    /// A report that begins; `bytes` is how much there is to do, if that is known.
+    /// Begins a report. `bytes` is the size of the imported file, if it is known.
     pub(super) fn new(errors: Option<Errors>, bytes: Option<u64>) -> Result<Report, Failure> {
         Ok(Report {
             is_dry_run: false,
@@ -101,7 +101,7 @@ impl Report {
         })
     }
 
-    /// What is counted are the users of an export, if so.
+    /// Counts users in the place of lines if `are_exported`.
     pub(super) fn of_exported_users(self, are_exported: bool) -> Report {
         Report {
             noun: if are_exported { "user" } else { "line" },
@@ -109,12 +109,12 @@ impl Report {
         }
     }
 
-    /// Nothing is changed, if so.
+    /// Reports an import that changes nothing if `is_dry_run`.
     pub(super) fn of_dry_run(self, is_dry_run: bool) -> Report {
         Report { is_dry_run, ..self }
     }
 
-    /// Counts what came of a line; gives why it was refused, if it was.
+    /// Counts the outcome of a line. Returns the problem if the line was refused.
     pub(super) fn count(&mut self, outcome: Outcome) -> Option<String> {
         match outcome.status.as_str() {
             "imported" | "would_import" => self.imported += 1,
@@ -125,8 +125,8 @@ impl Report {
         None
     }
 
-    /// Takes the problems of the lines of a call, the numbers of which are without a
-    /// gap, and shows those whose turn it is.
+    /// Adds the problems of a call, and shows those whose turn it is. The numbers of the
+    /// calls have no gaps.
     pub(super) fn refuse(&mut self, call: u64, problems: Vec<Problem>) -> Result<(), Failure> {
         self.refused += problems.len() as u64;
         self.waiting.insert(call, problems);
@@ -154,7 +154,7 @@ impl Report {
         Ok(())
     }
 
-    /// How many problems of this kind there are now.
+    /// Counts a problem, and returns the number of problems of its kind so far.
     fn count_kind(&mut self, line: u64, text: &str) -> u64 {
         let mut kind = kind_of(text);
         if self.kinds.len() >= MAX_KINDS && !self.kinds.contains_key(&kind) {
@@ -169,8 +169,8 @@ impl Report {
         kind.count
     }
 
-    /// Says how many problems of which kinds were not shown.
-    fn complain_of_the_rest(&self) {
+    /// Prints how many problems of each kind were not shown.
+    fn print_number_of_hidden_problems(&self) {
         let mut kinds: Vec<&Kind> = self.kinds.values().collect();
         kinds.sort_by_key(|kind| kind.first_line);
         let noun = self.noun;
@@ -191,7 +191,7 @@ impl Report {
         }
     }
 
-    /// So much more of the file is done.
+    /// Shows that this many more bytes of the file are done.
     pub(super) fn advance(&self, bytes: u64) {
         let seconds = self.began.elapsed().as_secs_f64().max(0.001);
         let (rate, noun) = (self.lines() as f64 / seconds, self.noun);
@@ -200,15 +200,15 @@ impl Report {
             .set_message(format!("{} {noun}s, {rate:.0} {noun}s/s", self.lines()));
     }
 
-    /// Whether a line was refused.
+    /// Returns whether a line was refused.
     pub(super) fn has_refused(&self) -> bool {
         self.refused > 0
     }
 
-    /// Prints the summary, and from which line to go on if not all is done.
+    /// Prints the summary, with the line to continue with if the import is incomplete.
     pub(super) fn finish(&self, next_line: Option<u64>) -> Result<(), Failure> {
         self.bar.finish_and_clear();
-        self.complain_of_the_rest();
+        self.print_number_of_hidden_problems();
         let lines = format!("{}s", self.noun);
         let imported = if self.is_dry_run {
             "would_import"
@@ -230,7 +230,7 @@ impl Report {
         if let Some(line) = next_line {
             summary.insert("from_line".to_owned(), line.into());
             output::print_error(&format!(
-                "not all was read; go on with --from-line {line}\n"
+                "the import is incomplete; continue with --from-line {line}\n"
             ));
         }
         if io::stdout().is_terminal() {
@@ -245,8 +245,8 @@ impl Report {
     }
 }
 
-/// A problem without the values, numbers and characters in it, which differ from line to
-/// line.
+/// Returns a problem without the values, numbers and characters in it, which differ from
+/// line to line.
 fn kind_of(text: &str) -> String {
     let mut kind = String::new();
     let mut rest = text.chars().peekable();
@@ -262,12 +262,12 @@ fn kind_of(text: &str) -> String {
     kind
 }
 
-/// Goes on after the quote that ends a string of JSON.
+/// Skips the rest of a JSON string, with the quote that ends it.
 fn skip_string(rest: &mut impl Iterator<Item = char>) {
     while let Some(c) = rest.next() {
         match c {
             '"' => return,
-            // What is escaped ends no string.
+            // An escaped quote does not end the string.
             '\\' => drop(rest.next()),
             _ => {}
         }

@@ -33,7 +33,7 @@ fn custom_hash(custom: &Record) -> Result<String, String> {
     let missing = |name: &str| format!("custom_password_hash: has no {name}");
     let algorithm = text(custom, "algorithm").ok_or_else(|| missing("algorithm"))?;
     match algorithm {
-        // These are in a form that says all of them.
+        // The text of these hashes has all parameters.
         "bcrypt" | "argon2" | "pbkdf2" => {
             let hash = custom.get("hash").and_then(|hash| hash["value"].as_str());
             hash.map(str::to_owned).ok_or_else(|| missing("hash.value"))
@@ -44,14 +44,14 @@ fn custom_hash(custom: &Record) -> Result<String, String> {
                 .to_owned()
         }),
         other => Err(format!(
-            "custom_password_hash: is of {other}, which is not imported; without it the user is, \
-             and can reset the password"
+            "custom_password_hash: is a hash of {other}, which is not supported; without it the \
+             user can be imported, and can then reset the password"
         )),
     }
 }
 
 fn scrypt(custom: &Record) -> Option<String> {
-    // With what Node.js takes if it is left out.
+    // Missing parameters have the defaults of Node.js.
     let number = |name: &str, otherwise| custom.get(name).map_or(Some(otherwise), Value::as_u64);
     let cost = number("cost", 16_384).filter(|cost| cost.is_power_of_two())?;
     let (block_size, lanes) = (number("blockSize", 8)?, number("parallelization", 1)?);
@@ -65,7 +65,7 @@ fn scrypt(custom: &Record) -> Option<String> {
     ))
 }
 
-/// What a value is in its encoding.
+/// Decodes a value.
 fn bytes(encoded: &Value) -> Option<Vec<u8>> {
     let value = encoded["value"].as_str()?;
     match encoded["encoding"].as_str() {
@@ -134,7 +134,7 @@ mod tests {
         let hash = |number: usize| users[number].as_ref().unwrap()["password_hash"].clone();
         assert_eq!(hash(2), "$pbkdf2-sha512$i=100000,l=64$a$b");
         assert_eq!(hash(3), "$scrypt$ln=10,r=8,p=2$c2E$aGE");
-        for (number, expected) in [(4, "is of md5"), (5, "expected hash"), (6, "no username")] {
+        for (number, expected) in [(4, "hash of md5"), (5, "expected hash"), (6, "no username")] {
             let problem = users[number].as_ref().unwrap_err();
             assert!(problem.contains(expected), "{problem}");
             assert!(!problem.contains("hunter2"));

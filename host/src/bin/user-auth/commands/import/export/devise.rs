@@ -1,16 +1,16 @@
-//! Devise: the table of users, as CSV or JSON. The password is bcrypt; what Devise calls
-//! the pepper is not in the table, and passwords with one cannot be verified here.
+//! Devise: the table of users, as CSV or JSON. The password is bcrypt. If Devise adds a
+//! pepper, which is not in the table, the passwords cannot be verified here.
 
 use super::fields::{User, has, text};
 use super::{Converted, Record};
 
 pub(super) fn user(record: &Record) -> Converted {
     let hash = text(record, "encrypted_password");
-    // Of devise-encryptable, which hashes without bcrypt.
+    // The salt is that of devise-encryptable, which does not hash with bcrypt.
     if hash.is_some() && has(record, "password_salt") {
         return Err(
-            "encrypted_password: is of devise-encryptable, which is not imported; without the \
-             column the user is, and can reset the password"
+            "encrypted_password: is a hash of devise-encryptable, which is not supported; \
+             without it the user can be imported, and can then reset the password"
                 .to_owned(),
         );
     }

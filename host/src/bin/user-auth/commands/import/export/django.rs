@@ -1,5 +1,5 @@
-//! Django: `manage.py dumpdata`, of `auth.user` or of another model of users. What is of
-//! another model has no password.
+//! Django: `manage.py dumpdata` of `auth.user`, or of another model of users. Records of
+//! other models have no password.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub(super) fn user(record: &Record) -> Converted {
         return Ok(None);
     }
     let hash = text(fields, "password");
-    // What begins so is no password: UNUSABLE_PASSWORD_PREFIX.
+    // UNUSABLE_PASSWORD_PREFIX marks a user without a password.
     let hash = hash.filter(|hash| !hash.starts_with('!'));
     let user = User::named(fields, &["username", "email"])?
         .with_email(fields, false)

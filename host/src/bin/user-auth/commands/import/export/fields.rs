@@ -1,21 +1,21 @@
-//! The fields of a record, and the user that is made of them.
+//! Reads the fields of a record, and builds a user from them.
 
 use serde_json::Value;
 
 use super::Record;
 
-/// The text of a field that has one.
+/// Returns the text of a field, or `None` if it has none or only white space.
 pub(super) fn text<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
     let text = record.get(name)?.as_str()?;
     (!text.trim().is_empty()).then_some(text)
 }
 
-/// The text of the first field that has one.
+/// Returns the text of the first field that has one.
 pub(super) fn first_text<'a>(record: &'a Record, names: &[&str]) -> Option<&'a str> {
     names.iter().find_map(|name| text(record, name))
 }
 
-/// Whether a field says yes, as JSON or as databases export it.
+/// Returns whether a field is true, in the forms of JSON and of exports of databases.
 pub(super) fn is_true(record: &Record, name: &str) -> bool {
     match record.get(name) {
         Some(Value::Bool(value)) => *value,
@@ -28,28 +28,28 @@ pub(super) fn is_true(record: &Record, name: &str) -> bool {
     }
 }
 
-/// Whether a field says no; one that is not there does not.
+/// Returns whether a field is present and false.
 pub(super) fn is_false(record: &Record, name: &str) -> bool {
     let is_given = record.get(name).is_some_and(|value| !value.is_null());
     is_given && !is_true(record, name)
 }
 
-/// Whether a field has a value, as that of a moment at which something was done.
+/// Returns whether a field has a value, such as the time at which something was done.
 pub(super) fn has(record: &Record, name: &str) -> bool {
     match record.get(name) {
         None | Some(Value::Null) => false,
-        // As MySQL has it for none.
+        // MySQL writes a date of zeros for no date.
         Some(Value::String(text)) => !text.trim().is_empty() && !text.starts_with("0000-"),
         Some(_) => true,
     }
 }
 
-/// A user in the making.
+/// Builds a user.
 #[derive(Default)]
 pub(super) struct User(Record);
 
 impl User {
-    /// A user with the first of these names that there is.
+    /// Begins a user, named by the first of these fields that has a text.
     pub(super) fn named(record: &Record, names: &[&str]) -> Result<User, String> {
         match first_text(record, names) {
             Some(name) => Ok(User::default().with("username", name)),
@@ -65,7 +65,7 @@ impl User {
         self
     }
 
-    /// The address, which is verified if so.
+    /// Adds the address, which is verified if `is_verified`.
     pub(super) fn with_email(self, record: &Record, is_verified: bool) -> User {
         match text(record, "email") {
             None => self,
@@ -94,7 +94,7 @@ impl User {
         }
     }
 
-    /// When it was created: as milliseconds, or as JSON and databases write a moment.
+    /// Adds the time of creation: in milliseconds, or as JSON and databases write a time.
     pub(super) fn created_at(self, record: &Record, name: &str) -> User {
         match record.get(name) {
             Some(Value::String(text)) if has(record, name) => self.with("created_at", moment(text)),
@@ -108,8 +108,9 @@ impl User {
     }
 }
 
-/// A moment as RFC 3339 has it. `2024-01-31 12:00:00.25`, as databases write it, is in
-/// UTC: so Rails, Laravel and Django store it. What has another form is left as it is.
+/// Converts a time to RFC 3339. A time that names no zone, such as
+/// `2024-01-31 12:00:00.25` from a database, is in UTC, as Rails, Laravel and Django store
+/// it. Text of another form is returned unchanged.
 fn moment(text: &str) -> String {
     const DATE: usize = "2024-01-31".len();
     let text = text.trim();
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_of_databases_become_those_of_rfc_3339() {
+    fn times_of_databases_become_those_of_rfc_3339() {
         for (text, expected) in [
             ("2024-01-31 12:00:00", "2024-01-31T12:00:00Z"),
             ("2024-01-31 12:00:00.123456", "2024-01-31T12:00:00.123456Z"),

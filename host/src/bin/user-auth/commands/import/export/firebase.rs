@@ -1,5 +1,5 @@
-//! Firebase: `firebase auth:export users.json --format=json`. The passwords are of its own
-//! scrypt, which takes the hash parameters of the project.
+//! Firebase: `firebase auth:export users.json --format=json`. The passwords are hashed
+//! with Firebase's variant of scrypt, which requires the hash parameters of the project.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use super::fields::{User, is_true, text};
 use super::{Converted, Record};
 use crate::failure::Failure;
 
-/// What `firebase auth:export` writes in the place of a hash that it may not read:
-/// `REDACTED`, in base64.
+/// The text that `firebase auth:export` writes in the place of a hash that it may not
+/// read: `REDACTED`, in base64.
 const REDACTED: &str = "UkVEQUNURUQ=";
 
 /// The hash parameters of a project.
@@ -24,12 +24,12 @@ pub(in crate::commands::import) struct HashConfig {
 }
 
 impl HashConfig {
-    /// Reads the file, which has the parameters as the console of Firebase shows them.
+    /// Reads the file, which has the parameters as the Firebase console shows them.
     pub(super) fn read(path: Option<&Path>) -> Result<HashConfig, Failure> {
         let Some(path) = path else {
             return Err(Failure::usage(
-                "`--from firebase` takes `--firebase-hash-config FILE`: a file with the hash \
-                 parameters of the project, as the console of Firebase shows them \
+                "`--from firebase` requires `--firebase-hash-config FILE`: a file with the hash \
+                 parameters of the project, as the Firebase console shows them \
                  (Authentication, Users, Password hash parameters)"
                     .to_owned(),
             ));
@@ -40,7 +40,7 @@ impl HashConfig {
             .map_err(|problem| Failure::usage(format!("the file {} {problem}", path.display())))
     }
 
-    /// One parameter a line, with the punctuation of JSON or without.
+    /// Parses one parameter per line, with the punctuation of JSON or without.
     fn parse(text: &str) -> Result<HashConfig, String> {
         let parameter = |name: &str| {
             let value = text.lines().find_map(|line| {
@@ -49,7 +49,7 @@ impl HashConfig {
                 (bare(key) == name).then(|| bare(value))
             });
             value.ok_or_else(|| {
-                format!("has no line `{name}: …`, as the console of Firebase shows the parameters")
+                format!("has no line `{name}: …`, as the Firebase console shows the parameters")
             })
         };
         let base64 = |name: &str| {
@@ -65,7 +65,11 @@ impl HashConfig {
         };
         match parameter("algorithm")?.as_str() {
             "SCRYPT" => {}
-            _ => return Err("has another `algorithm` than SCRYPT, which is not known".to_owned()),
+            _ => {
+                return Err(
+                    "has another `algorithm` than SCRYPT, the only one supported".to_owned(),
+                );
+            }
         }
         Ok(HashConfig {
             signer_key: base64("base64_signer_key")?,
@@ -75,7 +79,7 @@ impl HashConfig {
         })
     }
 
-    /// The hash of a user, in the form of the operation `import_users`.
+    /// Returns the hash of a user, in the form of the operation `import_users`.
     fn hash(&self, salt: &str, hash: &str) -> String {
         let HashConfig {
             signer_key,
@@ -92,7 +96,7 @@ impl HashConfig {
     }
 }
 
-/// The same with the alphabet of base64 that is not for URLs, which the Admin SDK uses.
+/// Converts the base64 alphabet for URLs, which the Admin SDK uses, to the standard one.
 fn standard(base64: &str) -> String {
     base64.replace('-', "+").replace('_', "/")
 }
@@ -125,7 +129,7 @@ mod tests {
     use super::super::{Export, users};
     use super::*;
 
-    /// Of the example of <https://github.com/firebase/scrypt>.
+    /// The parameters of the example in <https://github.com/firebase/scrypt>.
     const CONFIG: &str = "hash_config {
   algorithm: SCRYPT,
   base64_signer_key: jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA==,

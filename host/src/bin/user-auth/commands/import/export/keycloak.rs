@@ -1,5 +1,6 @@
 //! Keycloak: a realm with its users, as `kc.sh export` writes it. Before version 8 the
-//! hash was not in `secretData` and `credentialData`, but in fields of the credential.
+//! hash was in fields of the credential itself, and not in `secretData` and
+//! `credentialData`.
 
 use serde_json::Value;
 
@@ -9,7 +10,8 @@ use super::{Converted, Record};
 pub(super) fn user(record: &Record) -> Converted {
     if let Some(client) = text(record, "serviceAccountClientId") {
         return Err(format!(
-            "is the service account of the client {client}; make one with create_service_account"
+            "is the service account of the client {client}; create one with \
+             create_service_account"
         ));
     }
     let user = User::named(record, &["username", "email"])?
@@ -20,7 +22,7 @@ pub(super) fn user(record: &Record) -> Converted {
     Ok(Some(user.done()))
 }
 
-/// The hash of the password, if there is one.
+/// Returns the hash of the password, if there is one.
 fn hash(user: &Record) -> Result<Option<String>, String> {
     let credentials = user.get("credentials").and_then(Value::as_array);
     let password = credentials
@@ -34,7 +36,7 @@ fn hash(user: &Record) -> Result<Option<String>, String> {
     if text(credential, "value").is_some() {
         return Err(
             "credentials: the password is in plain text, and only hashes are imported; without \
-             it the user is, and can reset the password"
+             it the user can be imported, and can then reset the password"
                 .to_owned(),
         );
     }
@@ -52,7 +54,7 @@ fn hash(user: &Record) -> Result<Option<String>, String> {
     phc(&data, salt, value).map(Some)
 }
 
-/// JSON in a text.
+/// Returns a field that is an object, or has one as text in JSON.
 fn inner(credential: &Record, name: &str) -> Option<Record> {
     match credential.get(name)? {
         Value::String(text) => serde_json::from_str(text).ok(),
@@ -61,11 +63,11 @@ fn inner(credential: &Record, name: &str) -> Option<Record> {
     }
 }
 
-/// The hash in PHC form, by what is said of it.
+/// Returns the hash in PHC form, with the parameters that `data` states.
 fn phc(data: &Record, salt: &str, value: &str) -> Result<String, String> {
     let iterations = data.get("hashIterations").and_then(Value::as_u64);
     let iterations = iterations.ok_or("credentials: the password has no hashIterations")?;
-    // Older versions leave it out.
+    // Older versions omit it.
     let algorithm = text(data, "algorithm").unwrap_or("pbkdf2");
     match algorithm {
         "pbkdf2-sha256" | "pbkdf2-sha512" => {
@@ -74,8 +76,8 @@ fn phc(data: &Record, salt: &str, value: &str) -> Result<String, String> {
         "pbkdf2" => Ok(format!("$pbkdf2-sha1$i={iterations}${salt}${value}")),
         "argon2" => argon2(data, iterations, salt, value),
         other => Err(format!(
-            "credentials: the password is hashed by {other}, of which nothing is known here; \
-             without it the user is imported, and can reset the password"
+            "credentials: the password is hashed by {other}, which is not supported; without \
+             it the user can be imported, and can then reset the password"
         )),
     }
 }
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_realm_without_users_is_told_how_to_be_exported() {
+    fn the_error_about_a_realm_without_users_says_how_to_export_them() {
         let error = users(&Export::Keycloak, r#"{"realm": "shop"}"#).unwrap_err();
         assert!(error.contains("kc.sh export"), "{error}");
     }

@@ -8,7 +8,7 @@ pub(super) fn user(record: &Record) -> Converted {
     let user = User::named(record, &["username", "email"])?
         .with_email(record, has(record, "email_verified_at"))
         .with_hash(text(record, "password"))
-        // Eloquent keeps what is deleted, and marks it.
+        // Eloquent keeps deleted rows, and marks them.
         .disabled(has(record, "deleted_at"))
         .created_at(record, "created_at");
     Ok(Some(user.done()))

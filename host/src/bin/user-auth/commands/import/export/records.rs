@@ -1,5 +1,5 @@
-//! The records of an export: a JSON array, JSON Lines, the field `users` of an object, or
-//! CSV with the names of the columns in its first line.
+//! Reads the records of an export: a JSON array, JSON Lines, the field `users` of an
+//! object, or CSV with the names of the columns in its first line.
 
 use std::cell::Cell;
 use std::fmt;
@@ -18,16 +18,16 @@ use crate::json::Strict;
 /// Where records are in JSON.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// Each object is one, alone or in an array.
+    /// Each object is a record, alone or in an array.
     Plain,
-    /// In the array `users` of each object, or of each in an array.
+    /// In the array `users` of each object, which stands alone or in an array.
     InUsers,
 }
 
-/// Takes a record, and how many bytes were read since the one before.
+/// Receives a record, and the number of bytes read since the record before.
 type Take<'a> = &'a mut dyn FnMut(Record, u64) -> Result<(), Stop>;
 
-/// Reads record by record, and returns whether there was a place for them.
+/// Reads record by record. Returns whether there were records, or a place for them.
 pub(super) fn read(reader: impl Read, layout: Layout, take: Take) -> Result<bool, Stop> {
     let read = Rc::new(Cell::new(0));
     let mut reader = BufReader::new(Counting {
@@ -62,7 +62,8 @@ impl<R: Read> Read for Counting<R> {
     }
 }
 
-/// The first byte that is no blank, after the mark that some editors put before all.
+/// Returns the first byte that is not white space, after a byte order mark, which some
+/// editors write.
 fn first_byte(reader: &mut impl BufRead) -> io::Result<Option<u8>> {
     const MARK: &[u8] = "\u{feff}".as_bytes();
     if reader.fill_buf()?.starts_with(MARK) {
@@ -81,7 +82,7 @@ fn broken(error: &dyn fmt::Display) -> Stop {
     Stop::Broken(format!("the file cannot be read: {error}"))
 }
 
-/// Takes a record without its bytes.
+/// Receives a record without the number of its bytes.
 type TakeRecord<'a> = &'a mut dyn FnMut(Record) -> Result<(), Stop>;
 
 fn read_json(reader: impl BufRead, layout: Layout, take: TakeRecord) -> Result<bool, Stop> {
@@ -103,9 +104,9 @@ fn read_json(reader: impl BufRead, layout: Layout, take: TakeRecord) -> Result<b
 struct State<'a> {
     layout: Layout,
     take: TakeRecord<'a>,
-    /// Whether there was a place for records.
+    /// Whether there were records, or a place for them.
     found: bool,
-    /// Why it was stopped, which an error of the reader cannot say.
+    /// Why reading was stopped, which an error of the parser cannot carry.
     stop: Option<Stop>,
 }
 
@@ -119,7 +120,7 @@ impl State<'_> {
     }
 }
 
-/// A value of the file itself: an object, or an array of objects.
+/// A value at the top of the file: an object, or an array of objects.
 struct Top<'a, 'b>(&'a mut State<'b>);
 
 impl<'de> DeserializeSeed<'de> for Top<'_, '_> {
@@ -147,7 +148,7 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
     }
 }
 
-/// An object: a record, or what holds records.
+/// An object that is a record, or has records in it.
 struct Item<'a, 'b>(&'a mut State<'b>);
 
 impl<'de> DeserializeSeed<'de> for Item<'_, '_> {
@@ -179,7 +180,8 @@ impl<'de> Visitor<'de> for Item<'_, '_> {
                 Layout::Plain => {
                     let Strict(value) = fields.next_value()?;
                     if record.insert(name, value).is_some() {
-                        return Err(A::Error::custom("an object has two fields of one name"));
+                        let problem = "an object has two fields with the same name";
+                        return Err(A::Error::custom(problem));
                     }
                 }
             }
@@ -228,7 +230,7 @@ fn read_csv(reader: impl Read, take: TakeRecord) -> Result<bool, Stop> {
     for row in rows.records() {
         let row = row.map_err(|error| broken(&error))?;
         let fields = columns.iter().zip(&row).map(|(name, value)| {
-            // As databases export what has no value.
+            // Databases export an absent value in one of these forms.
             let value = match value {
                 "" | "NULL" | "\\N" => Value::Null,
                 value => Value::from(value),
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_nothing_where_a_database_has_no_value() {
+    fn absent_values_of_a_database_are_null() {
         let (records, _) = records("a,b,c,d\n,NULL,\\N, x \n", Layout::Plain).unwrap();
         assert_eq!(
             records,
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_users_and_what_is_broken_are_told_apart() {
+    fn only_a_malformed_file_is_an_error_and_one_without_users_is_not() {
         for text in ["", " ", r#"{"realm": "x"}"#, "[]"] {
             assert_eq!(
                 records(text, Layout::InUsers),
