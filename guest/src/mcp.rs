@@ -119,9 +119,9 @@ struct Answer {
 }
 
 impl Exchange<'_> {
-    /// JSON-RPC batches were part of MCP until 2025-03-26, which is also what a
-    /// request without a version is taken for. On standard input there is no more to
-    /// a batch than lines, and each message of it is judged by itself.
+    /// JSON-RPC batches were part of MCP up to 2025-03-26, the version of a request that
+    /// names none. On standard input a batch is no more than several lines, so each of
+    /// its messages is checked on its own.
     fn batch(&self, messages: Vec<Node>) -> Response {
         let version = self.header("mcp-protocol-version");
         let had_batches = version.is_none_or(|version| version <= "2025-03-26")
@@ -182,7 +182,7 @@ impl Exchange<'_> {
             Err(error) => return Answer::of_error(&request.id, error),
         };
         let RequestMessage { id, method, params } = request;
-        // A batch is answered whole or not at all, so that none of it is cancelled.
+        // A batch is answered whole or not at all, so its requests cannot be cancelled.
         if !in_batch {
             self.ports.client.started(&message::id_key(&id));
         }
@@ -300,7 +300,7 @@ fn accepted() -> Response {
     }
 }
 
-/// A response of JSON-RPC 2.0, with a `result` or an `error`.
+/// A JSON-RPC 2.0 response with a `result` or an `error`.
 pub(crate) fn response<T: WriteJson + ?Sized>(id: &Node, kind: &str, content: &T) -> JsonText {
     JsonText::object(|object| {
         object
@@ -310,7 +310,7 @@ pub(crate) fn response<T: WriteJson + ?Sized>(id: &Node, kind: &str, content: &T
     })
 }
 
-/// An answer in JSON.
+/// A response with a JSON body.
 pub(crate) fn json_response(
     status: u16,
     headers: Vec<(String, String)>,

@@ -1,5 +1,5 @@
-//! What the build selects: the ports that are imported or built in, and with them the
-//! settings and the call that an export begins with.
+//! Selects the ports that are imported or built in, according to the features of the build,
+//! and with them the settings and the call that an export begins with.
 
 #[cfg(not(feature = "inside"))]
 pub(super) use super::host as ports;

@@ -101,7 +101,7 @@ fn refused() -> AuthError {
     )
 }
 
-/// The id of a request; of anything else `null`.
+/// Returns the id of a request, or `null` for anything else.
 fn id_of(body: &[u8]) -> Node<'_> {
     if message::has_too_many_values(body) {
         return Node::Null;

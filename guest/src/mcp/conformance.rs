@@ -19,7 +19,7 @@ const PNG: &str =
 /// Eight samples of silence.
 const WAV: &str = "UklGRiwAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQgAAACAgICAgICAgA==";
 
-/// The answer, if the request is for a fixture or for a list with fixtures in it.
+/// Returns the result if the request is for a fixture or for a list with fixtures.
 pub fn run(request: &MethodRequest) -> Option<MethodResult> {
     match request.method {
         "tools/list" => Some(with("tools", tool_list(), tools::list(request))),
@@ -296,7 +296,7 @@ fn resource(uri: &str, mime_type: &str, text: &str) -> Value {
     })
 }
 
-/// Whether the request is one that can be answered with `input_required`.
+/// Returns whether the request can be answered with `input_required`.
 fn is_modern(request: &MethodRequest) -> bool {
     request.era == Era::Modern
 }

@@ -37,7 +37,7 @@ impl RpcError {
 }
 
 impl Era {
-    /// Adds to a result how long it may be kept, and for whom.
+    /// Adds how long a result may be cached, and for whom.
     pub fn cached(self, mut result: Value, ttl_ms: u64, scope: &str) -> Value {
         if self == Era::Modern {
             result["ttlMs"] = json!(ttl_ms);

@@ -7,7 +7,7 @@ use crate::json::{self, Fields, Node};
 
 /// A request, which is answered.
 pub struct RequestMessage<'a> {
-    /// A string or an integer, as it came: it is echoed.
+    /// A string or an integer, echoed unchanged.
     pub id: Node<'a>,
     pub method: Cow<'a, str>,
     pub params: Fields<'a>,
@@ -41,8 +41,7 @@ pub enum Message<'a> {
     Response,
 }
 
-/// Tells what a JSON value is as a message; or what is wrong with it, and the id
-/// to answer under.
+/// Parses a message from a JSON value. An error comes with the id to answer under.
 pub fn parse(node: Node) -> Result<Message, (Node, RpcError)> {
     let Node::Object(mut fields) = node else {
         return Err((
@@ -89,7 +88,7 @@ pub fn parse(node: Node) -> Result<Message, (Node, RpcError)> {
     }
 }
 
-/// Whether this identifies a request or its progress: a string or an integer.
+/// Returns whether this can identify a request or its progress: a string or an integer.
 pub fn is_id(id: &Node) -> bool {
     match id {
         Node::Text(_) => true,
@@ -98,7 +97,7 @@ pub fn is_id(id: &Node) -> bool {
     }
 }
 
-/// The text by which a request can be cancelled: the same for 1 and 1.0.
+/// Returns the text under which a request can be cancelled, the same for 1 and 1.0.
 pub fn id_key(id: &Node) -> String {
     match id {
         Node::Number(number) => json::whole(number).to_string(),

@@ -7,7 +7,7 @@ use super::error::{Failure, RpcError};
 use crate::domain::call::Call;
 use crate::json::{Fields, Node};
 
-/// What one method gets to see.
+/// The input of a method.
 pub struct MethodRequest<'a> {
     pub era: Era,
     pub method: &'a str,
@@ -19,7 +19,7 @@ pub struct MethodRequest<'a> {
 pub type MethodResult = Result<Value, Failure>;
 
 impl<'a> MethodRequest<'a> {
-    /// A parameter that must be there, as text.
+    /// Returns a required parameter that is text.
     pub fn text(&self, name: &str) -> Result<&str, RpcError> {
         match self.params.get(name) {
             Some(Node::Text(text)) => Ok(text),

@@ -17,7 +17,7 @@ const MAX_VALUES: usize = 100;
 /// Number of hexadecimal digits in the id of a session.
 const ID_DIGITS: usize = 32;
 
-/// What is not known has no completions, and that is no error.
+/// Suggests values. An unknown prompt, resource or argument has none, which is no error.
 pub fn complete(request: &MethodRequest) -> MethodResult {
     let reference = request.object("ref")?;
     let argument = request.object("argument")?;
@@ -60,7 +60,7 @@ pub fn complete(request: &MethodRequest) -> MethodResult {
 /// Returns the ids of the sessions that the caller may read and that begin with
 /// `begun`. Other sessions are not revealed.
 fn own_sessions(begun: &str, call: &Call) -> Result<Vec<String>> {
-    // Nothing that no id begins with gets into a key.
+    // Only text that an id can begin with becomes part of a store key.
     if begun.len() > ID_DIGITS || !begun.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(Vec::new());
     }

@@ -40,7 +40,7 @@ pub fn discover() -> MethodResult {
     }))
 }
 
-/// `initialize`, of the handshake era. Nothing of it is remembered.
+/// `initialize`, of the handshake era. It leaves no state behind.
 pub fn initialize(request: &MethodRequest) -> MethodResult {
     let requested = request.params.get("protocolVersion").and_then(Node::as_str);
     let version = SUPPORTED_VERSIONS[1..]

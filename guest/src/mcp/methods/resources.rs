@@ -136,8 +136,8 @@ fn health(call: &Call) -> Value {
     })
 }
 
-/// One's own sessions, and for the operator all. What is another's is not found,
-/// just as what is not there.
+/// Returns a session of the caller, or any session to the operator. Sessions of other
+/// users are not found, like those that do not exist.
 fn session(id: &str, uri: &str, request: &MethodRequest) -> Result<Value, Failure> {
     let call = &request.call;
     let reader = match &call.caller.principal {
