@@ -19,46 +19,45 @@ use self::input::Input;
 pub use self::node::{Fields, Node};
 pub use self::text::{JsonText, ObjectWriter, WriteJson};
 
-/// Why a value is not what it should be.
+/// A value that does not have the required type.
 #[derive(Debug)]
 pub struct Mismatch {
-    /// Where: such as `scopes[2]`; empty for the whole.
+    /// The path of the value, such as `scopes[2]`; empty for the whole.
     pub path: String,
-    /// What is wrong. It may quote what was given.
+    /// The problem. It may quote the value.
     pub problem: String,
 }
 
 /// The integers that every reader of JSON holds exactly (RFC 7493 section 2.2).
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Parses JSON text. Duplicate field names are an error: a reader that takes the first
-/// would read another value than one that takes the last.
+/// Parses JSON text. Duplicate field names are an error, because parsers disagree on which
+/// one wins.
 pub fn parse(json: &[u8]) -> serde_json::Result<Node<'_>> {
     serde_json::from_slice(json)
 }
 
-/// What is wrong with JSON text that cannot be read, as the end of a sentence about it.
+/// Returns why JSON text cannot be parsed, as the end of a sentence about the text.
 pub fn problem(error: &serde_json::Error) -> &'static str {
-    // RFC 8259 section 4: what an object with two such fields means depends on who reads
-    // it.
+    // RFC 8259 section 4: the meaning of such an object depends on the parser.
     if error.is_data() {
         return "has two fields of one name";
     }
     let text = error.to_string();
-    // Section 8.2; the parser tells what it found by its words alone.
+    // Section 8.2. Only the message of the parser tells these errors apart.
     match text.contains("surrogate") || text.contains("end of hex escape") {
         true => "has half of a surrogate pair in a \\u escape, which is no character",
         false => "is not valid JSON",
     }
 }
 
-/// Reads JSON text that is to be of a type.
+/// Parses JSON text into a value of a type.
 pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, Mismatch> {
     from_node(&parse(json).map_err(Mismatch::custom)?)
 }
 
-/// Reads the text of an object that is to be of a type, if none of its own fields is a
-/// number with a fraction or an exponent: 30.0 would be a second spelling of 30.
+/// Parses the text of an object into a value of a type. No field of the object may be a
+/// number with a fraction or an exponent, since 30.0 would be a second spelling of 30.
 pub fn from_plain_object<T: DeserializeOwned>(json: &[u8]) -> Result<T, Mismatch> {
     let node = parse(json).map_err(Mismatch::custom)?;
     let is_float = |node: &Node| matches!(node, Node::Number(number) if number.is_f64());
@@ -70,18 +69,18 @@ pub fn from_plain_object<T: DeserializeOwned>(json: &[u8]) -> Result<T, Mismatch
     }
 }
 
-/// Reads a value of a type from a tree.
+/// Converts a tree into a value of a type.
 pub fn from_node<T: DeserializeOwned>(node: &Node) -> Result<T, Mismatch> {
     T::deserialize(Input(node))
 }
 
-/// An object of these fields. Unlike `json!`, which writes what it is given as another
-/// value, this takes it as it is.
+/// Returns an object with these fields. Unlike `json!`, which serialises values again, it
+/// moves them.
 pub fn object<const N: usize>(given: [(&str, Value); N]) -> Value {
     Value::Object(fields(given))
 }
 
-/// The same, where only an object can stand.
+/// Returns the fields of such an object.
 pub fn fields<const N: usize>(given: [(&str, Value); N]) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, value) in given {
@@ -90,13 +89,13 @@ pub fn fields<const N: usize>(given: [(&str, Value); N]) -> Map<String, Value> {
     fields
 }
 
-/// Whether a number is an integer: one without a fraction, however it is written
-/// (JSON Schema Validation 2020-12 section 6.1.1).
+/// Reports whether a number is an integer: it has no fraction, in any notation (JSON Schema
+/// Validation 2020-12 section 6.1.1).
 pub fn is_integer(number: &Number) -> bool {
     number.as_f64().is_some_and(|number| number.fract() == 0.0)
 }
 
-/// The number as it is written without a fraction of zero: 30.0 is 30, and -0 is 0.
+/// Returns the number without a fraction of zero: 30 for 30.0, and 0 for -0.
 pub fn whole(number: &Number) -> Number {
     match number.as_f64() {
         Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= EXACT => {
@@ -106,7 +105,7 @@ pub fn whole(number: &Number) -> Number {
     }
 }
 
-/// As JSON text.
+/// Serialises a value as JSON text.
 pub fn text<T: Serialize + ?Sized>(value: &T) -> String {
     representable(serde_json::to_string(value))
 }
@@ -147,8 +146,8 @@ impl de::Error for Mismatch {
         }
     }
 
-    // What these say unless told otherwise can show any value, also a float: more code
-    // than what a user gains from it.
+    // The default messages can show any value, including floats, which takes more code than
+    // they are worth to a user.
 
     #[cold]
     fn invalid_type(given: Unexpected, expected: &dyn Expected) -> Mismatch {
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[derive(Debug, Deserialize)]
-    #[expect(dead_code, reason = "it is read into, and not from")]
+    #[expect(dead_code, reason = "the fields are parsed, and never used")]
     struct Everything {
         #[serde(default)]
         u8: u8,
@@ -264,7 +263,7 @@ mod tests {
                 else {
                     continue;
                 };
-                // The texts that callers see.
+                // Callers see this part.
                 let (_, expected) = mismatch.problem.rsplit_once(", expected ").unwrap();
                 let found = rust.iter().find(|word| expected.contains(*word));
                 assert_eq!(found, None, "{field} {value}: {}", mismatch.problem);

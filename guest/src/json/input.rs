@@ -1,4 +1,4 @@
-//! From a tree to a value of any type.
+//! Converts a tree into a value of any type.
 
 use std::slice::Iter;
 
@@ -11,7 +11,7 @@ use serde::de::{
 use super::Mismatch;
 use super::node::{Name, Node};
 
-/// A tree that a value of any type can be made of.
+/// A tree as the deserializer of a value.
 pub struct Input<'de>(pub &'de Node<'de>);
 
 impl<'de> Deserializer<'de> for Input<'de> {
@@ -28,10 +28,9 @@ impl<'de> Deserializer<'de> for Input<'de> {
         }
     }
 
-    // What follows asks of a visitor only what its type can be made of: each visit is
-    // code once more for each type.
-
-    // What they expect is said in the words of JSON: those of a visitor are Rust's.
+    // The following methods call only those methods of a visitor that its type is made of,
+    // since each call is compiled again for each type. Their messages use the names of JSON
+    // for types; those of a visitor would be Rust's.
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
@@ -164,7 +163,7 @@ impl<'de> Deserializer<'de> for Input<'de> {
 }
 
 impl<'de> Input<'de> {
-    /// The visitor knows the bounds of its type.
+    /// Visits an integer; the visitor knows the bounds of its type.
     fn integer<V: Visitor<'de>>(
         self,
         expected: &'static str,

@@ -1,4 +1,4 @@
-//! JSON as a tree that borrows its texts from what it was read from.
+//! JSON as a tree that borrows its strings from the text that was parsed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -221,7 +221,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Node<'de>, E> {
-        // JSON text has no number that is none.
+        // JSON has no numbers that are infinite or NaN.
         Ok(Number::from_f64(number).map_or(Node::Null, Node::Number))
     }
 
@@ -248,7 +248,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
         }
         nodes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         match nodes.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-            true => Err(A::Error::custom("a field is there twice")),
+            true => Err(A::Error::custom("two fields have the same name")),
             false => Ok(Node::Object(Fields(nodes))),
         }
     }
@@ -260,7 +260,54 @@ impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Key<'de>, D::Error> {
         match Node::deserialize(input)? {
             Node::Text(name) => Ok(Key(name)),
-            _ => Err(D::Error::custom("the name of a field is a text")),
+            _ => Err(D::Error::custom("the name of a field is a string")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::json;
+
+    #[test]
+    fn fields_are_found_by_name_in_any_order_of_the_text() {
+        let text = br#"{"b": "plain", "a": "escaped\n", "": 0, "ab": [{}]}"#;
+        let Ok(Node::Object(mut fields)) = json::parse(text) else {
+            panic!("it is an object");
+        };
+        assert_eq!(fields.get("b").and_then(Node::as_str), Some("plain"));
+        assert!(matches!(
+            fields.get("b"),
+            Some(Node::Text(Cow::Borrowed(_)))
+        ));
+        assert_eq!(fields.get("a").and_then(Node::as_str), Some("escaped\n"));
+        assert!(fields.contains("") && fields.contains("ab"));
+        assert!(!fields.contains("aa") && !fields.contains("c"));
+        let list = fields.remove("ab").map(Value::from);
+        assert_eq!(list, Some(json!([{}])));
+        assert!(fields.remove("ab").is_none());
+        fields.retain(|name, _| name != "a");
+        assert_eq!(json::text(&Node::Object(fields)), r#"{"":0,"b":"plain"}"#);
+    }
+
+    #[test]
+    fn null_and_an_empty_array_are_objects_without_fields() {
+        for (value, has_fields) in [
+            (json!(null), true),
+            (json!([]), true),
+            (json!({}), true),
+            (json!({"a": 1}), true),
+            (json!([1]), false),
+            (json!(""), false),
+            (json!(0), false),
+            (json!(false), false),
+        ] {
+            let node = Node::from(&value);
+            assert_eq!(node.has_fields(), has_fields, "{value}");
+            assert_eq!(node.into_fields().is_some(), has_fields, "{value}");
         }
     }
 }
