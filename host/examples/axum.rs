@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use user_auth_host::api::{Caller, Claims, LoginOutcome, OperationError, Principal, Registration};
 use user_auth_host::store::MemoryStore;
-use user_auth_host::{CallError, Keys, Plugin};
+use user_auth_host::{CallError, Plugin, StoreKeys};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let plugin = Plugin::builder()
         .component(component)
         .store(Arc::new(MemoryStore::new()))
-        .keys(Keys::ephemeral()?)
+        .keys(StoreKeys::ephemeral()?)
         .build()?;
     prepare(&plugin).await?;
 

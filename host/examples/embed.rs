@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use user_auth_host::api::{Caller, LoginOutcome, Principal, Registration};
 use user_auth_host::store::SqliteStore;
-use user_auth_host::{Keys, Plugin};
+use user_auth_host::{MasterKey, Plugin};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let component = std::env::args().nth(1).ok_or("usage: embed COMPONENT")?;
     let folder = tempfile::tempdir()?;
     let store = Arc::new(SqliteStore::open(&folder.path().join("users.db"))?);
-    let master_key = Keys::load_or_create(&folder.path().join("master.key"))?;
+    let master_key = MasterKey::load_or_create(&folder.path().join("master.key"))?;
     // A key other than that of the database is refused.
-    let keys = master_key.claim(&*store).await?;
+    let keys = master_key.unlock(&*store).await?;
     let plugin = Plugin::builder()
         .component(component)
         .store(store)

@@ -10,7 +10,9 @@ use tokio::time::timeout;
 use user_auth_host::api::{Caller, LoginOutcome, OperationError, Principal, Registration};
 use user_auth_host::bindings::{Plugin, PluginPre};
 use user_auth_host::store::MemoryStore;
-use user_auth_host::{CallError, Keys, Limits, UserAuthCtx, UserAuthHost, UserAuthView};
+use user_auth_host::{
+    CallError, Limits, MasterKey, StoreKeys, UserAuthCtx, UserAuthHost, UserAuthView,
+};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -44,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let pre = PluginPre::new(linker.instantiate_pre(&component)?)?;
 
     let store = Arc::new(MemoryStore::new());
-    let keys = Keys::ephemeral()?.claim(&*store).await?;
+    let keys = MasterKey::ephemeral()?.unlock(&*store).await?;
     let builder = UserAuthHost::builder()
         .store(store.clone())
         .keys(keys.clone());
@@ -130,7 +132,7 @@ impl App {
     async fn calls_that_want_too_much(
         &self,
         records: Arc<MemoryStore>,
-        keys: Keys,
+        keys: StoreKeys,
     ) -> Result<(), Box<dyn Error>> {
         let few_host_calls = Limits {
             host_calls_per_call: 2,

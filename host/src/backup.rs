@@ -16,9 +16,10 @@ use tokio::task::spawn_blocking;
 
 use self::format::{Header, Reader, Writer};
 use self::restore::Restore;
-use crate::keys::error::ClaimError;
-use crate::keys::master_key::Keys;
+use crate::keys::error::UnlockError;
+use crate::keys::master_key::MasterKey;
 use crate::keys::records::{KEY_CHECK, Lock, RESTORING};
+use crate::keys::store_keys::StoreKeys;
 use crate::store::{Record, Store, StoreError};
 
 /// Number of pages that are read or written ahead.
@@ -92,13 +93,13 @@ pub enum BackupError {
 }
 
 /// Writes all records of a store as of this moment; other processes may keep using it.
-/// `keys` are the keys that [`Keys::claim`] returned. `report` receives the progress
-/// after each page. Returns `out` after everything was written and flushed.
+/// `keys` are the keys of the store. `report` receives the progress after each page.
+/// Returns `out` after everything was written and flushed.
 ///
 /// If the future is dropped, writing stops, and the file cannot be restored.
 pub async fn backup<W: Write + Send + 'static>(
     store: &dyn Store,
-    keys: &Keys,
+    keys: &StoreKeys,
     out: W,
     mut report: impl FnMut(Extent),
 ) -> Result<(W, Extent), BackupError> {
@@ -148,7 +149,7 @@ pub async fn backup<W: Write + Send + 'static>(
 /// master key.
 pub fn check(
     input: impl Read,
-    master: &Keys,
+    master: &MasterKey,
     mut report: impl FnMut(Extent),
 ) -> Result<Extent, BackupError> {
     let mut reader = Reader::open(input, master)?;
@@ -165,7 +166,7 @@ pub fn check(
 /// If the future is dropped, the store accepts another restore.
 pub async fn restore<R: Read + Send + 'static>(
     input: R,
-    master: &Keys,
+    master: &MasterKey,
     store: &dyn Store,
     replace: bool,
     mut report: impl FnMut(Extent),
@@ -208,7 +209,7 @@ enum Part {
 /// Reads to the end, or until the receiver has gone.
 fn read_pages(
     input: impl Read,
-    master: &Keys,
+    master: &MasterKey,
     pages: &mpsc::Sender<Result<Part, BackupError>>,
 ) -> Result<(), BackupError> {
     let mut reader = Reader::open(input, master)?;
@@ -227,11 +228,11 @@ fn read_pages(
     }
 }
 
-impl From<ClaimError> for BackupError {
-    fn from(error: ClaimError) -> Self {
+impl From<UnlockError> for BackupError {
+    fn from(error: UnlockError) -> Self {
         match error {
-            ClaimError::Store(error) => Self::Store(error),
-            ClaimError::Restoring => Self::Unfinished,
+            UnlockError::Store(error) => Self::Store(error),
+            UnlockError::Restoring => Self::Unfinished,
             _ => Self::OtherKey,
         }
     }

@@ -8,12 +8,13 @@
 //! use std::sync::Arc;
 //!
 //! use user_auth_host::api::{Caller, LoginOutcome, Principal};
-//! use user_auth_host::store::MemoryStore;
-//! use user_auth_host::{Keys, Plugin};
+//! use user_auth_host::store::SqliteStore;
+//! use user_auth_host::{MasterKey, Plugin};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let store = Arc::new(MemoryStore::new());
-//! let keys = Keys::ephemeral()?.claim(&*store).await?;
+//! let store = Arc::new(SqliteStore::open("users.db".as_ref())?);
+//! let master_key = MasterKey::load_or_create("master.key".as_ref())?;
+//! let keys = master_key.unlock(&*store).await?;
 //! let plugin = Plugin::builder()
 //!     .component("user-auth.wasm")
 //!     .store(store)
@@ -53,7 +54,7 @@
 //! use user_auth_host::bindings::Plugin;
 //! use user_auth_host::api::{Caller, Principal};
 //! use user_auth_host::store::MemoryStore;
-//! use user_auth_host::{Keys, UserAuthCtx, UserAuthHost, UserAuthView};
+//! use user_auth_host::{StoreKeys, UserAuthCtx, UserAuthHost, UserAuthView};
 //! use wasmtime::component::{Component, Linker};
 //! use wasmtime::{Engine, Store};
 //!
@@ -75,7 +76,7 @@
 //!
 //! let host = UserAuthHost::builder()
 //!     .store(Arc::new(MemoryStore::new()))
-//!     .keys(Keys::ephemeral()?)
+//!     .keys(StoreKeys::ephemeral()?)
 //!     .build()?;
 //!
 //! let state = MyState { user_auth: host.ctx() };
@@ -134,8 +135,10 @@ pub use embed::linker::{
 };
 pub use embed::{bindings, client};
 pub use error::{BuildError, CallError};
-pub use keys::error::ClaimError;
-pub use keys::master_key::{Keys, KeysError, MIN_SECRET_BYTES};
+pub use keys::error::UnlockError;
+pub use keys::master_key::{KeyError, MasterKey};
+pub use keys::secret::MIN_SECRET_BYTES;
+pub use keys::store_keys::StoreKeys;
 pub use limits::{Limit, Limits};
 pub use outcome::ErrorCode;
 pub use plugin::Plugin;

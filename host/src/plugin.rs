@@ -28,7 +28,7 @@ use crate::embed::ctx::UserAuthCtx;
 use crate::embed::host::{HostState, UserAuthHost};
 use crate::embed::linker::limit_store;
 use crate::error::CallError;
-use crate::keys::master_key::Keys;
+use crate::keys::store_keys::StoreKeys;
 use crate::limits::Limits;
 use crate::metrics::OperationStats;
 use crate::store::Store;
@@ -93,8 +93,8 @@ impl Plugin {
             .is_some_and(|(_, value)| value == "true")
     }
 
-    /// Returns the secret from which the component's keys are derived.
-    pub(crate) fn keys(&self) -> &Keys {
+    /// Returns the keys of the store.
+    pub(crate) fn keys(&self) -> &StoreKeys {
         &self.shared().keys
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use user_auth_host::store::Store;
-use user_auth_host::{Keys, Limits, Plugin};
+use user_auth_host::{Limits, Plugin, StoreKeys};
 use user_auth_tests::built;
 
 mod accounts;
@@ -28,7 +28,7 @@ mod stops;
 mod tokens;
 
 /// Loads the built component in this process, on the given store.
-fn plugin(store: Arc<dyn Store>, keys: Keys, limits: Limits) -> Plugin {
+fn plugin(store: Arc<dyn Store>, keys: StoreKeys, limits: Limits) -> Plugin {
     Plugin::builder()
         .component(built("user-auth.wasm"))
         .cache(built("user-auth").with_file_name("test-cache/user-auth"))

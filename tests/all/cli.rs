@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use user_auth_host::store::MemoryStore;
-use user_auth_host::{Keys, Plugin};
+use user_auth_host::{Plugin, StoreKeys};
 use user_auth_tests::{PASSWORD, Server, built, command, folder};
 
 fn run(home: &Path, arguments: &[&str]) -> Output {
@@ -154,7 +154,7 @@ fn operations() -> Vec<Value> {
         .component(built("user-auth.wasm"))
         .cache(built("user-auth").with_file_name("test-cache/user-auth"))
         .store(Arc::new(MemoryStore::new()))
-        .keys(Keys::ephemeral().unwrap())
+        .keys(StoreKeys::ephemeral().unwrap())
         .build()
         .unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use user_auth_host::api::{Caller, Principal};
 use user_auth_host::settings::SETTINGS;
 use user_auth_host::store::MemoryStore;
-use user_auth_host::{Keys, Plugin};
+use user_auth_host::{Plugin, StoreKeys};
 use user_auth_tests::{Options, PASSWORD, built, command, folder};
 
 /// The security settings of the integration guide.
@@ -408,7 +408,7 @@ async fn capabilities(name: &str, value: &str) -> Result<Value, i32> {
         .component(built("user-auth.wasm"))
         .cache(built("user-auth").with_file_name("test-cache/user-auth"))
         .store(Arc::new(MemoryStore::new()))
-        .keys(Keys::ephemeral().unwrap())
+        .keys(StoreKeys::ephemeral().unwrap())
         .setting(name, value)
         .build()
         .unwrap();

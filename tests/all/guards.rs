@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use user_auth_host::http::{self, HostPolicy};
 use user_auth_host::store::Store;
-use user_auth_host::{Keys, Plugin, PluginBuilder};
+use user_auth_host::{Plugin, PluginBuilder, StoreKeys};
 use user_auth_tests::{Answer, Options, Server, built, command, folder};
 
 mod endpoints;
@@ -102,7 +102,7 @@ fn plugin(store: Arc<dyn Store>) -> PluginBuilder {
         .component(built("user-auth.wasm"))
         .cache(built("user-auth").with_file_name("test-cache/user-auth"))
         .store(store)
-        .keys(Keys::ephemeral().unwrap())
+        .keys(StoreKeys::ephemeral().unwrap())
 }
 
 /// Serves in this process until the test ends, and returns the address.

@@ -16,7 +16,7 @@ use user_auth_host::api::{McpRequest, Transport};
 use user_auth_host::client::NoClient;
 use user_auth_host::http::{self, HostPolicy};
 use user_auth_host::store::MemoryStore;
-use user_auth_host::{Keys, Limits, Plugin};
+use user_auth_host::{Limits, Plugin, StoreKeys};
 use user_auth_tests::{Options, PASSWORD, built, command, folder};
 
 const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
@@ -27,7 +27,7 @@ async fn serve(limits: Limits) -> (Plugin, SocketAddr, oneshot::Sender<()>) {
         .component(built("user-auth.wasm"))
         .cache(built("user-auth").with_file_name("test-cache/user-auth"))
         .store(Arc::new(MemoryStore::new()))
-        .keys(Keys::ephemeral().unwrap())
+        .keys(StoreKeys::ephemeral().unwrap())
         .limits(limits)
         .build()
         .unwrap();

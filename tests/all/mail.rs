@@ -11,7 +11,7 @@ use sha2::Sha256;
 use user_auth_host::api::{Caller, Principal};
 use user_auth_host::delivery::WebhookDelivery;
 use user_auth_host::store::MemoryStore;
-use user_auth_host::{Keys, Limits, Plugin};
+use user_auth_host::{Limits, Plugin, StoreKeys};
 use user_auth_tests::{Delivered, Mail, Options, PASSWORD, Server, Smtp, Webhook, built};
 use user_auth_tests::{command, folder};
 
@@ -371,7 +371,7 @@ fn a_full_queue_refuses_further_messages() {
         .component(built("user-auth.wasm"))
         .cache(built("user-auth").with_file_name("test-cache/user-auth"))
         .store(Arc::new(MemoryStore::new()))
-        .keys(Keys::ephemeral().unwrap())
+        .keys(StoreKeys::ephemeral().unwrap())
         .delivery(Arc::new(delivery))
         .limits(Limits {
             delivery_queue: 1,

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use user_auth_host::api::{McpRequest, Transport};
 use user_auth_host::client::NoClient;
 use user_auth_host::store::MemoryStore;
-use user_auth_host::{Keys, Plugin};
+use user_auth_host::{Plugin, StoreKeys};
 use user_auth_tests::built;
 
 const WARM_UP: usize = 1_000;
@@ -19,7 +19,7 @@ pub fn measure() -> Result<()> {
     let plugin = Plugin::builder()
         .component(built("user-auth.wasm"))
         .store(Arc::new(MemoryStore::new()))
-        .keys(Keys::ephemeral()?)
+        .keys(StoreKeys::ephemeral()?)
         .build()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

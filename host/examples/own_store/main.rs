@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use user_auth_host::api::{Caller, Principal};
-use user_auth_host::{CallError, Keys, Limits, Plugin};
+use user_auth_host::{CallError, Limits, MasterKey, Plugin};
 
 use self::store::MapStore;
 
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .nth(1)
         .ok_or("usage: own_store COMPONENT")?;
     let store = Arc::new(MapStore::new());
-    let keys = Keys::ephemeral()?.claim(&*store).await?;
+    let keys = MasterKey::ephemeral()?.unlock(&*store).await?;
     let limits = Limits {
         memory_bytes: 16 << 20,
         cpu_per_call: Duration::from_millis(250),

@@ -21,8 +21,9 @@ use zeroize::Zeroizing;
 
 use super::{BackupError, Extent};
 use crate::hex::hex;
-use crate::keys::master_key::Keys;
+use crate::keys::master_key::MasterKey;
 use crate::keys::records::{KEY_CHECK, Lock, READY, ROOT_KEY};
+use crate::keys::store_keys::StoreKeys;
 use crate::store::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Record, SNAPSHOT_PAGE_BYTES, Store};
 use crate::time;
 
@@ -90,7 +91,7 @@ struct Sealer {
 }
 
 impl Sealer {
-    fn new(keys: &Keys, header_hash: [u8; 32]) -> Sealer {
+    fn new(keys: &StoreKeys, header_hash: [u8; 32]) -> Sealer {
         Sealer {
             key: Zeroizing::new(keys.derive(LABEL)),
             header_hash,
@@ -119,7 +120,7 @@ pub(super) struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    pub(super) fn begin(mut out: W, header: &Header, keys: &Keys) -> io::Result<Self> {
+    pub(super) fn begin(mut out: W, header: &Header, keys: &StoreKeys) -> io::Result<Self> {
         let json = serde_json::to_vec(header)?;
         let mut start = MAGIC.to_vec();
         start.extend(VERSION.to_be_bytes());
@@ -190,7 +191,7 @@ pub(super) struct Reader<R> {
 
 impl<R: Read> Reader<R> {
     /// Reads the header, and checks the master key against that of the backup.
-    pub(super) fn open(input: R, master: &Keys) -> Result<Self, BackupError> {
+    pub(super) fn open(input: R, master: &MasterKey) -> Result<Self, BackupError> {
         let mut input = Counted { input, bytes: 0 };
         let magic = input.take(MAGIC.len());
         match magic {
@@ -218,7 +219,7 @@ impl<R: Read> Reader<R> {
         }
         let header: Header = serde_json::from_slice(&json).map_err(|_| input.damaged())?;
         let lock = header.lock();
-        let keys = master.unlock(&lock)?;
+        let keys = master.open(&lock)?;
         Ok(Self {
             input,
             lock,

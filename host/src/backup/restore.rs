@@ -61,7 +61,7 @@ impl<'a> Restore<'a> {
                 restore.unmark().await?;
                 return Err(BackupError::NotEmpty);
             }
-            false => restore.unclaim().await?,
+            false => restore.unbind().await?,
         }
         Ok(restore)
     }
@@ -118,7 +118,7 @@ impl<'a> Restore<'a> {
 
     /// Deletes the records that bind the store to its key: those of the backup replace
     /// them.
-    async fn unclaim(&mut self) -> Result<(), BackupError> {
+    async fn unbind(&mut self) -> Result<(), BackupError> {
         let batch = [KEY_CHECK, ROOT_KEY].map(|key| mutation(key, None, None));
         self.step(batch.into()).await
     }

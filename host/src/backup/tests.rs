@@ -14,22 +14,22 @@ fn put(key: &str, value: &str, ttl_ms: Option<u64>) -> Mutation {
     }
 }
 
-async fn store_with(records: usize, keys: &Keys) -> MemoryStore {
+async fn store_with(records: usize, keys: &MasterKey) -> MemoryStore {
     let store = MemoryStore::new();
-    let _ = keys.claim(&store).await.unwrap();
+    keys.unlock(&store).await.unwrap();
     let batch = (0..records).map(|n| put(&format!("k/{n:05}"), &format!("value {n}"), None));
     store.commit(batch.collect()).await.unwrap();
     store
 }
 
-async fn write(store: &dyn Store, master: &Keys) -> Vec<u8> {
-    let keys = master.claim(store).await.unwrap();
+async fn write(store: &dyn Store, master: &MasterKey) -> Vec<u8> {
+    let keys = master.unlock(store).await.unwrap();
     let (file, extent) = backup(store, &keys, Vec::new(), |_| {}).await.unwrap();
     assert_eq!(extent.bytes, file.len() as u64);
     file
 }
 
-async fn read(file: &[u8], master: &Keys, store: &dyn Store) -> Result<Extent, BackupError> {
+async fn read(file: &[u8], master: &MasterKey, store: &dyn Store) -> Result<Extent, BackupError> {
     let file = Cursor::new(file.to_vec());
     restore(file, master, store, false, |_| {}).await
 }
@@ -47,7 +47,7 @@ async fn all(store: &dyn Store) -> Vec<Record> {
 
 #[tokio::test]
 async fn a_backup_restores_the_same_records() {
-    let keys = Keys::ephemeral().unwrap();
+    let keys = MasterKey::ephemeral().unwrap();
     let from = store_with(2500, &keys).await;
     from.commit(vec![put("life", "", Some(60_000)), put("empty", "", None)])
         .await
@@ -57,7 +57,7 @@ async fn a_backup_restores_the_same_records() {
 
     let to = MemoryStore::new();
     // Another process has opened it with the same key, and written nothing.
-    let _ = keys.claim(&to).await.unwrap();
+    keys.unlock(&to).await.unwrap();
     let extent = read(&file, &keys, &to).await.unwrap();
     assert_eq!(extent.records, 2503);
     let (before, after) = (all(&from).await, all(&to).await);
@@ -69,12 +69,12 @@ async fn a_backup_restores_the_same_records() {
     }
     assert_eq!(before.len(), after.len());
     assert_eq!(to.add("count", 1, None).await.unwrap(), 8);
-    assert!(keys.claim(&to).await.is_ok());
+    assert!(keys.unlock(&to).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_corrupted_or_truncated_backup_is_rejected() {
-    let keys = Keys::ephemeral().unwrap();
+    let keys = MasterKey::ephemeral().unwrap();
     let file = write(&store_with(40, &keys).await, &keys).await;
     for at in 0..file.len() {
         let mut flipped = file.clone();
@@ -99,18 +99,21 @@ async fn a_corrupted_or_truncated_backup_is_rejected() {
     let store = MemoryStore::new();
     let error = read(&file[..file.len() - 1], &keys, &store).await;
     assert!(matches!(error, Err(BackupError::Truncated(_))), "{error:?}");
-    assert!(keys.claim(&store).await.is_err(), "half a store was opened");
+    assert!(
+        keys.unlock(&store).await.is_err(),
+        "half a store was opened"
+    );
     let again = read(&file, &keys, &store).await;
     assert!(matches!(again, Err(BackupError::Unfinished)), "{again:?}");
     let file = Cursor::new(file);
     restore(file, &keys, &store, true, |_| {}).await.unwrap();
-    assert!(keys.claim(&store).await.is_ok());
+    assert!(keys.unlock(&store).await.is_ok());
     assert_eq!(all(&store).await.len(), 41);
 }
 
 #[tokio::test]
 async fn blocks_of_another_backup_are_rejected() {
-    let keys = Keys::ephemeral().unwrap();
+    let keys = MasterKey::ephemeral().unwrap();
     let store = store_with(40, &keys).await;
     let (one, other) = (write(&store, &keys).await, write(&store, &keys).await);
     assert_eq!(one.len(), other.len());
@@ -122,14 +125,15 @@ async fn blocks_of_another_backup_are_rejected() {
 
 #[tokio::test]
 async fn a_backup_requires_the_master_key_of_its_time() {
-    let [old, new, other] = [(); 3].map(|()| Keys::ephemeral().unwrap());
+    let [old, new, other] = [(); 3].map(|()| MasterKey::ephemeral().unwrap());
     let store = store_with(3, &old).await;
+    let derived = old.unlock(&store).await.unwrap().derive("x");
     let before = write(&store, &old).await;
     old.rotate(&new, &store).await.unwrap();
     let after = write(&store, &new).await;
     for (file, right) in [(&before, &old), (&after, &new)] {
         for wrong in [&old, &new, &other] {
-            if wrong.derive("x") == right.derive("x") {
+            if std::ptr::eq(wrong, right) {
                 continue;
             }
             let to = MemoryStore::new();
@@ -139,14 +143,14 @@ async fn a_backup_requires_the_master_key_of_its_time() {
         }
         let to = MemoryStore::new();
         read(file, right, &to).await.unwrap();
-        let effective = right.claim(&to).await.unwrap();
-        assert_eq!(effective.derive("x"), old.derive("x"));
+        let unlocked = right.unlock(&to).await.unwrap();
+        assert_eq!(unlocked.derive("x"), derived);
     }
 }
 
 #[tokio::test]
 async fn a_store_is_emptied_only_on_request() {
-    let keys = Keys::ephemeral().unwrap();
+    let keys = MasterKey::ephemeral().unwrap();
     let file = write(&store_with(3, &keys).await, &keys).await;
     let full = store_with(1500, &keys).await;
     full.commit(vec![put("mine", "1", None)]).await.unwrap();
@@ -155,7 +159,7 @@ async fn a_store_is_emptied_only_on_request() {
     assert!(matches!(error, Err(BackupError::NotEmpty)), "{error:?}");
     assert_eq!(all(&full).await, before);
     // A store of another key, even if it is otherwise empty.
-    let foreign = store_with(0, &Keys::ephemeral().unwrap()).await;
+    let foreign = store_with(0, &MasterKey::ephemeral().unwrap()).await;
     let error = read(&file, &keys, &foreign).await;
     assert!(matches!(error, Err(BackupError::NotEmpty)), "{error:?}");
 
@@ -194,7 +198,7 @@ impl<F: FnOnce()> Read for Disturbed<F> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_fails_if_another_process_writes_meanwhile() {
-    let keys = Keys::ephemeral().unwrap();
+    let keys = MasterKey::ephemeral().unwrap();
     let file = write(&store_with(10, &keys).await, &keys).await;
     let to = Arc::new(MemoryStore::new());
     let writer = to.clone();
@@ -214,12 +218,12 @@ async fn a_restore_fails_if_another_process_writes_meanwhile() {
     );
     let error = restore(input, &keys, &*to, false, |_| {}).await;
     assert!(matches!(error, Err(BackupError::Disturbed)), "{error:?}");
-    assert!(keys.claim(&*to).await.is_err());
+    assert!(keys.unlock(&*to).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_concurrent_restores_is_aborted() {
-    let keys = Keys::ephemeral().unwrap();
+    let keys = MasterKey::ephemeral().unwrap();
     let file = write(&store_with(10, &keys).await, &keys).await;
     let to = Arc::new(MemoryStore::new());
     let outcome = Arc::new(Mutex::new(None));
@@ -239,16 +243,16 @@ async fn one_of_two_concurrent_restores_is_aborted() {
     let first = restore(input, &keys, &*to, false, |_| {}).await;
     assert!(matches!(first, Err(BackupError::Overtaken)), "{first:?}");
     assert_eq!(*outcome.lock().unwrap(), Some(true));
-    assert!(keys.claim(&*to).await.is_ok());
+    assert!(keys.unlock(&*to).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_store_cannot_be_opened_during_a_restore() {
-    let keys = Keys::ephemeral().unwrap();
+    let keys = MasterKey::ephemeral().unwrap();
     let store = store_with(0, &keys).await;
     let done = store.commit(vec![put(RESTORING, "", None)]).await.unwrap();
     assert_eq!(done, Outcome::Committed);
-    assert!(keys.claim(&store).await.is_err());
+    assert!(keys.unlock(&store).await.is_err());
     let header = Header::of(&store).await;
     assert!(matches!(header, Err(BackupError::Unfinished)));
 }
@@ -309,27 +313,27 @@ impl<F: Fn() -> Mutation + Send + Sync + 'static> Store for Interrupted<F> {
 
 #[tokio::test]
 async fn records_written_before_the_restore_mark_are_kept() {
-    let keys = Keys::ephemeral().unwrap();
+    let keys = MasterKey::ephemeral().unwrap();
     let file = write(&store_with(10, &keys).await, &keys).await;
     let to = Interrupted {
         store: MemoryStore::new(),
         interruption: || put("account/carol", "hers", None),
     };
-    let _ = keys.claim(&to).await.unwrap();
+    keys.unlock(&to).await.unwrap();
     let refused = read(&file, &keys, &to).await;
     assert!(matches!(refused, Err(BackupError::NotEmpty)), "{refused:?}");
     let left = to.store.get(&["account/carol".to_owned()]).await.unwrap();
     assert!(left[0].is_some());
     // It can be opened as before.
-    let _ = keys.claim(&to).await.unwrap();
+    keys.unlock(&to).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_store_cannot_be_backed_up_during_a_restore() {
-    let keys = Keys::ephemeral().unwrap();
-    let other = Keys::ephemeral().unwrap();
+    let keys = MasterKey::ephemeral().unwrap();
+    let other = MasterKey::ephemeral().unwrap();
     let elsewhere = MemoryStore::new();
-    let _ = other.claim(&elsewhere).await.unwrap();
+    other.unlock(&elsewhere).await.unwrap();
     let check = elsewhere.get(&[KEY_CHECK.to_owned()]).await.unwrap();
     let check = String::from_utf8(check[0].clone().unwrap().value).unwrap();
     for (key, value) in [(RESTORING, "token".to_owned()), (KEY_CHECK, check)] {
@@ -337,6 +341,7 @@ async fn a_store_cannot_be_backed_up_during_a_restore() {
             store: store_with(10, &keys).await,
             interruption: move || put(key, &value, None),
         };
+        let keys = keys.unlock(&from.store).await.unwrap();
         let refused = backup(&from, &keys, Vec::new(), |_| {}).await;
         assert!(
             matches!(

@@ -8,7 +8,7 @@ use crate::audit_log::AuditLog;
 use crate::delivery::{Delivery, Outbox};
 use crate::error::BuildError;
 use crate::hasher::Hasher;
-use crate::keys::master_key::Keys;
+use crate::keys::store_keys::StoreKeys;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -25,7 +25,7 @@ pub struct UserAuthHost {
 /// The state behind a [`UserAuthHost`].
 pub(crate) struct HostState {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) keys: Keys,
+    pub(crate) keys: StoreKeys,
     pub(crate) hasher: Hasher,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) metrics: Metrics,
@@ -39,7 +39,7 @@ pub(crate) struct HostState {
 #[derive(Default)]
 pub struct UserAuthHostBuilder {
     store: Option<Arc<dyn Store>>,
-    keys: Option<Keys>,
+    keys: Option<StoreKeys>,
     delivery: Option<Arc<dyn Delivery>>,
     audit_log: Option<Arc<AuditLog>>,
     pub(crate) limits: Limits,
@@ -99,9 +99,9 @@ impl UserAuthHostBuilder {
         self
     }
 
-    /// Sets the secret from which the component's keys are derived; it never enters the
-    /// sandbox. Use the keys that [`Keys::claim`] returned for the store.
-    pub fn keys(mut self, keys: Keys) -> Self {
+    /// Sets the keys of the store: see
+    /// [`MasterKey::unlock`](crate::MasterKey::unlock).
+    pub fn keys(mut self, keys: StoreKeys) -> Self {
         self.keys = Some(keys);
         self
     }

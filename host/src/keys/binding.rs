@@ -7,13 +7,12 @@
 //! secret under the new master secret and keeps it in the store, so that all derived
 //! keys stay the same and the old master secret no longer opens the store.
 
-use crate::hex::hex;
-use crate::keys::error::ClaimError;
-use crate::keys::master_key::Keys;
+use crate::keys::error::UnlockError;
+use crate::keys::master_key::MasterKey;
 use crate::keys::records::{KEY_CHECK, Lock, RESTORING, ROOT_KEY};
-use crate::store::{Entry, Expect, Mutation, Outcome, Store, StoreError};
-
+use crate::keys::store_keys::StoreKeys;
 use crate::keys::wrap::WrappedRoot;
+use crate::store::{Entry, Expect, Mutation, Outcome, Store, StoreError};
 
 /// The host's records, read as one snapshot.
 struct Found {
@@ -22,40 +21,40 @@ struct Found {
     restoring: Option<Entry>,
 }
 
-impl Keys {
-    /// Binds `store` to this key unless it is bound to another: the first key to claim
-    /// a store remains the only one until it is rotated. Returns the keys to use with
-    /// the store, which after a rotation are not those of this master key.
-    pub async fn claim(&self, store: &dyn Store) -> Result<Keys, ClaimError> {
+impl MasterKey {
+    /// Returns the keys of `store`, and binds the store to this master key unless it is
+    /// bound to another: the first master key to unlock a store remains the only one
+    /// until it is rotated.
+    pub async fn unlock(&self, store: &dyn Store) -> Result<StoreKeys, UnlockError> {
         loop {
             let found = Found::read(store).await?;
             if found.restoring.is_some() {
-                return Err(ClaimError::Restoring);
+                return Err(UnlockError::Restoring);
             }
             if let Some(lock) = found.lock()? {
-                return self.unlock(&lock);
+                return self.open(&lock);
             }
             // Of several processes that find no record one is first; the next read
             // tells the others which.
-            let claim = put(KEY_CHECK, Expect::Absent, self.check());
-            store.commit(vec![claim]).await?;
+            let bind = put(KEY_CHECK, Expect::Absent, self.secret.check());
+            store.commit(vec![bind]).await?;
         }
     }
 
     /// Makes `new` the master key of a store that is bound to this one, which from then
     /// on no longer opens it. All derived keys stay the same, so processes that have
     /// the store open are unaffected. Of two concurrent rotations, one is refused.
-    pub async fn rotate(&self, new: &Keys, store: &dyn Store) -> Result<(), ClaimError> {
+    pub async fn rotate(&self, new: &MasterKey, store: &dyn Store) -> Result<(), UnlockError> {
         let found = Found::read(store).await?;
         if found.restoring.is_some() {
-            return Err(ClaimError::Restoring);
+            return Err(UnlockError::Restoring);
         }
-        let lock = found.lock()?.ok_or(ClaimError::OtherKey)?;
-        let root_key = self.unlock(&lock)?;
-        if self.check() == new.check() {
-            return Err(ClaimError::SameKey);
+        let lock = found.lock()?.ok_or(UnlockError::OtherKey)?;
+        let keys = self.open(&lock)?;
+        if self.secret.check() == new.secret.check() {
+            return Err(UnlockError::SameKey);
         }
-        let wrapped = WrappedRoot::new(&root_key, new, self, &lock)?;
+        let wrapped = WrappedRoot::new(&keys, new, self, &lock)?;
         let as_found = |entry: Option<Entry>| match entry {
             Some(entry) => Expect::At(entry.version),
             None => Expect::Absent,
@@ -72,70 +71,69 @@ impl Keys {
         }
     }
 
-    /// Returns whether a store still belongs to these keys and is not being restored. A
-    /// store that was never claimed belongs to any keys.
-    pub(crate) async fn still_open(&self, store: &dyn Store) -> Result<bool, StoreError> {
-        let found = Found::read(store).await?;
-        let is_ours = found.check.is_none_or(|check| check.value == self.check());
-        Ok(is_ours && found.restoring.is_none())
-    }
-
     /// Returns the keys that `lock` is for, if this master key opens it.
-    pub(crate) fn unlock(&self, lock: &Lock) -> Result<Keys, ClaimError> {
+    pub(crate) fn open(&self, lock: &Lock) -> Result<StoreKeys, UnlockError> {
         let Some(root) = &lock.root else {
-            return if self.check() == lock.check {
-                Ok(self.clone())
-            } else {
-                Err(ClaimError::OtherKey)
-            };
+            if self.secret.check() != lock.check {
+                return Err(UnlockError::OtherKey);
+            }
+            let root = self.secret.clone();
+            return Ok(StoreKeys { root });
         };
-        let root = WrappedRoot::parse(root)
-            .ok_or(ClaimError::Damaged)?
+        let keys = WrappedRoot::parse(root)
+            .ok_or(UnlockError::Damaged)?
             .unwrap(self, &lock.check)?;
-        if root.check() == lock.check {
-            Ok(root)
+        if keys.root.check() == lock.check {
+            Ok(keys)
         } else {
-            Err(ClaimError::Damaged)
+            Err(UnlockError::Damaged)
         }
-    }
-
-    /// Returns a value that identifies this key and reveals nothing about it.
-    pub(crate) fn check(&self) -> Vec<u8> {
-        hex(&self.derive("key-check")).into_bytes()
     }
 
     /// Returns the error for a rotation that lost to another one, which may have been
     /// to the same key.
-    async fn lost(&self, new: &Keys, store: &dyn Store) -> Result<(), ClaimError> {
-        match new.claim(store).await {
+    async fn lost(&self, new: &MasterKey, store: &dyn Store) -> Result<(), UnlockError> {
+        match new.unlock(store).await {
             Ok(_) => Ok(()),
-            Err(ClaimError::Store(error)) => Err(error.into()),
-            Err(_) => Err(ClaimError::LostRotation),
+            Err(UnlockError::Store(error)) => Err(error.into()),
+            Err(_) => Err(UnlockError::LostRotation),
         }
+    }
+}
+
+impl StoreKeys {
+    /// Returns whether a store still has these keys and is not being restored. A store
+    /// that was never unlocked may have any keys.
+    pub(crate) async fn still_open(&self, store: &dyn Store) -> Result<bool, StoreError> {
+        let found = Found::read(store).await?;
+        let is_ours = found
+            .check
+            .is_none_or(|check| check.value == self.root.check());
+        Ok(is_ours && found.restoring.is_none())
     }
 }
 
 impl Lock {
-    /// Reads the lock of a store that has been claimed.
-    pub(crate) async fn read(store: &dyn Store) -> Result<Lock, ClaimError> {
+    /// Reads the lock of a store that is bound to a master key.
+    pub(crate) async fn read(store: &dyn Store) -> Result<Lock, UnlockError> {
         let found = Found::read(store).await?;
         if found.restoring.is_some() {
-            return Err(ClaimError::Restoring);
+            return Err(UnlockError::Restoring);
         }
-        found.lock()?.ok_or(ClaimError::OtherKey)
+        found.lock()?.ok_or(UnlockError::OtherKey)
     }
 }
 
 impl Found {
-    /// Returns the lock of the store, or `None` if it was never claimed.
-    fn lock(&self) -> Result<Option<Lock>, ClaimError> {
+    /// Returns the lock of the store, or `None` if it was never unlocked.
+    fn lock(&self) -> Result<Option<Lock>, UnlockError> {
         let root = self.root.as_ref().map(|root| root.value.clone());
         match &self.check {
             Some(check) => Ok(Some(Lock {
                 check: check.value.clone(),
                 root,
             })),
-            None if root.is_some() => Err(ClaimError::Damaged),
+            None if root.is_some() => Err(UnlockError::Damaged),
             None => Ok(None),
         }
     }

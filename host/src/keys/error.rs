@@ -1,10 +1,10 @@
-//! Reasons why a master key does not open a store.
+//! Reasons why a master key does not unlock a store.
 
 use crate::store::StoreError;
 
 /// Reasons why a master key cannot be used with a store.
 #[derive(Debug, thiserror::Error)]
-pub enum ClaimError {
+pub enum UnlockError {
     /// The store belongs to another key.
     #[error(
         "this database was written under another master key: restore that key, name it with \

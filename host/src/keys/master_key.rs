@@ -1,146 +1,112 @@
-//! The master secret and the keys derived from it.
-//!
-//! The secret never enters the sandbox, the store or a log: the component gets derived
-//! keys, one for each purpose.
+//! The master key: what the operator of a store holds.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::files::{self, FileError, Guard, Temporary};
 use crate::hex::hex;
+use crate::keys::secret::{MIN_SECRET_BYTES, Secret};
 
-/// Minimum size of a master secret in bytes: the output size of HMAC-SHA256.
-pub const MIN_SECRET_BYTES: usize = 32;
 const MAX_FILE_BYTES: u64 = 4096;
 
-/// The master secret, or the root secret of a store whose master secret was rotated.
-/// Cheap to clone; the bytes are wiped with the last clone and never printed.
+/// The master key of a store, which its operator holds. It never enters the sandbox, the
+/// store or a log, and its only use is to unlock the [`StoreKeys`](crate::StoreKeys) of the
+/// store. Cheap to clone; the bytes are wiped with the last clone and never printed.
 #[derive(Clone)]
-#[must_use = "use the store with the keys that `claim` returns"]
-pub struct Keys {
-    secret: Arc<Zeroizing<Vec<u8>>>,
+pub struct MasterKey {
+    pub(super) secret: Secret,
 }
 
-impl Keys {
-    /// Returns keys for a secret of at least [`MIN_SECRET_BYTES`].
-    pub fn from_bytes(secret: Vec<u8>) -> Result<Self, KeysError> {
-        let secret = Zeroizing::new(secret);
-        if secret.len() < MIN_SECRET_BYTES {
-            return Err(KeysError::TooShort {
-                bytes: secret.len(),
-            });
-        }
-        Ok(Self {
-            secret: Arc::new(secret),
-        })
+impl MasterKey {
+    /// Returns the master key of these bytes, at least [`MIN_SECRET_BYTES`].
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, KeyError> {
+        let length = bytes.len();
+        let secret = Secret::from_bytes(bytes).ok_or(KeyError::TooShort { bytes: length })?;
+        Ok(Self { secret })
     }
 
-    /// Parses a secret from text: hexadecimal if it contains only such digits,
+    /// Parses a master key from text: hexadecimal if it contains only such digits,
     /// otherwise base64 of either alphabet, padded or not.
-    pub fn from_text(text: &str) -> Result<Self, KeysError> {
+    pub fn from_text(text: &str) -> Result<Self, KeyError> {
         let text = text.trim();
         // Text that looks like hexadecimal is not read as base64, which would result in
         // a different key.
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let digits = text.len();
-            let secret = from_hex(text).ok_or(KeysError::Digits { digits })?;
+            let secret = from_hex(text).ok_or(KeyError::Digits { digits })?;
             return Self::from_bytes(secret);
         }
         [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
             .iter()
             .find_map(|alphabet| alphabet.decode(text).ok())
-            .ok_or(KeysError::NotText)
+            .ok_or(KeyError::NotText)
             .and_then(Self::from_bytes)
     }
 
-    /// Returns a random secret that is lost when the process ends, for stores in
+    /// Returns a random master key that is lost when the process ends, for stores in
     /// memory.
-    pub fn ephemeral() -> Result<Self, KeysError> {
-        let mut secret = vec![0; MIN_SECRET_BYTES];
-        getrandom::fill(&mut secret).map_err(|error| KeysError::Random(error.to_string()))?;
-        Self::from_bytes(secret)
+    pub fn ephemeral() -> Result<Self, KeyError> {
+        let secret = Secret::random().map_err(KeyError::random)?;
+        Ok(Self { secret })
     }
 
-    /// Reads the secret from a file that only its owner may read; the owner has to be
-    /// the user who runs this program, or root.
-    pub fn load(path: &Path) -> Result<Self, KeysError> {
+    /// Reads the key from a file that only its owner may read; the owner has to be the
+    /// user who runs this program, or root.
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
         Self::read(path, Guard::Secret)
     }
 
-    fn read(path: &Path, guard: Guard) -> Result<Self, KeysError> {
+    fn read(path: &Path, guard: Guard) -> Result<Self, KeyError> {
         let mut text = Zeroizing::new(String::new());
         // A key file is one line; a path given by mistake may lead to anything.
         files::open(path, guard)?
             .take(MAX_FILE_BYTES)
             .read_to_string(&mut text)
             .map_err(|error| FileError::io(path, error))?;
-        Self::from_text(&text).map_err(|reason| KeysError::Content {
+        Self::from_text(&text).map_err(|reason| KeyError::Content {
             path: path.to_owned(),
             reason: Box::new(reason),
         })
     }
 
-    /// Reads the secret from `path`, or writes a random one there if the file does not
-    /// exist. If several processes start at once, one writes and all read the same
-    /// secret.
-    pub fn load_or_create(path: &Path) -> Result<Self, KeysError> {
-        // A process that was killed in the meantime may have left the secret under
+    /// Reads the key from `path`, or writes a random one there if the file does not
+    /// exist. If several processes start at once, one writes and all read the same key.
+    pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
+        // A process that was killed in the meantime may have left the key under
         // another name.
         files::sweep(path);
         match Self::load(path) {
-            Err(KeysError::File(error)) if error.is_absent() => {}
+            Err(KeyError::File(error)) if error.is_absent() => {}
             other => return other,
         }
         create(path).map_err(|error| FileError::io(path, error))?;
         Self::load(path)
     }
 
-    /// Reads the secret from a file that the service manager passed to this process
+    /// Reads the key from a file that the service manager passed to this process
     /// (`LoadCredential=` of systemd). Never creates the file. The group may read it:
     /// if access is granted by an access control list, the group bits show the mask of
     /// that list.
-    pub fn load_credential(path: &Path) -> Result<Self, KeysError> {
+    pub fn load_credential(path: &Path) -> Result<Self, KeyError> {
         Self::read(path, Guard::Credential)
     }
-
-    /// Returns the secret itself, to encrypt it.
-    pub(crate) fn secret(&self) -> &[u8] {
-        &self.secret
-    }
-
-    /// Returns the HMAC-SHA256 of `label` for the component, or `None` if the label
-    /// begins with `host/`, since those are the host's own.
-    pub(crate) fn derive_for_component(&self, label: &str) -> Option<[u8; 32]> {
-        (!label.starts_with("host/")).then(|| self.derive(label))
-    }
-
-    /// Returns the HMAC-SHA256 of `label` under the secret.
-    pub fn derive(&self, label: &str) -> [u8; 32] {
-        #[expect(clippy::expect_used, reason = "HMAC accepts keys of any length")]
-        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.secret).expect("any length");
-        mac.update(label.as_bytes());
-        mac.finalize().into_bytes().into()
-    }
 }
 
-impl fmt::Debug for Keys {
+impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keys").finish_non_exhaustive()
+        f.debug_struct("MasterKey").finish_non_exhaustive()
     }
 }
 
-/// Errors of reading or creating a master secret.
+/// Errors of reading or creating a key.
 #[derive(Debug, thiserror::Error)]
-pub enum KeysError {
+pub enum KeyError {
     /// The secret has fewer than [`MIN_SECRET_BYTES`].
     #[error(
         "the master key has {bytes} bytes but needs at least {MIN_SECRET_BYTES}; \
@@ -174,8 +140,14 @@ pub enum KeysError {
         /// Path of the file.
         path: PathBuf,
         /// The error of its content.
-        reason: Box<KeysError>,
+        reason: Box<KeyError>,
     },
+}
+
+impl KeyError {
+    pub(super) fn random(error: getrandom::Error) -> Self {
+        Self::Random(error.to_string())
+    }
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
@@ -233,20 +205,12 @@ mod tests {
     const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
     #[test]
-    fn a_derived_key_is_the_hmac_of_rfc_4231() {
-        // RFC 4231 test case 6 has a key of 131 bytes 0xaa.
-        let keys = Keys::from_bytes(vec![0xaa; 131]).unwrap();
-        let key = keys.derive("Test Using Larger Than Block-Size Key - Hash Key First");
-        assert_eq!(
-            hex(&key),
-            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
-        );
-    }
-
-    #[test]
     fn text_may_be_hexadecimal_or_base64() {
         let bytes: Vec<u8> = (0..32).collect();
-        let expected = Keys::from_bytes(bytes.clone()).unwrap().derive("x");
+        let expected = MasterKey::from_bytes(bytes.clone())
+            .unwrap()
+            .secret
+            .derive("x");
         for text in [
             HEX.to_owned(),
             HEX.to_uppercase(),
@@ -254,37 +218,34 @@ mod tests {
             STANDARD.encode(&bytes),
             URL_SAFE_NO_PAD.encode(&bytes),
         ] {
-            assert_eq!(Keys::from_text(&text).unwrap().derive("x"), expected);
+            assert_eq!(
+                MasterKey::from_text(&text).unwrap().secret.derive("x"),
+                expected
+            );
         }
-        assert!(matches!(Keys::from_text("no!"), Err(KeysError::NotText)));
         assert!(matches!(
-            Keys::from_text("xyzw"),
-            Err(KeysError::TooShort { bytes: 3 })
+            MasterKey::from_text("no!"),
+            Err(KeyError::NotText)
+        ));
+        assert!(matches!(
+            MasterKey::from_text("xyzw"),
+            Err(KeyError::TooShort { bytes: 3 })
         ));
         for digits in [
             HEX[..62].to_owned(),
             format!("{HEX}0"),
             HEX[..44].to_owned(),
         ] {
-            let error = Keys::from_text(&digits).unwrap_err().to_string();
+            let error = MasterKey::from_text(&digits).unwrap_err().to_string();
             let said = format!("{} hexadecimal digits", digits.len());
             assert!(error.contains(&said), "{error}");
         }
     }
 
     #[test]
-    fn the_component_cannot_derive_host_keys() {
-        let keys = Keys::from_text(HEX).unwrap();
-        assert_eq!(keys.derive_for_component("x"), Some(keys.derive("x")));
-        for label in ["host/root-key", "host/backup"] {
-            assert_eq!(keys.derive_for_component(label), None);
-        }
-    }
-
-    #[test]
     fn debug_output_hides_the_secret() {
-        let keys = Keys::from_text(HEX).unwrap();
-        assert_eq!(format!("{keys:?}"), "Keys { .. }");
+        let keys = MasterKey::from_text(HEX).unwrap();
+        assert_eq!(format!("{keys:?}"), "MasterKey { .. }");
     }
 
     #[test]
@@ -297,7 +258,7 @@ mod tests {
                 .map(|_| {
                     scope.spawn(|| {
                         barrier.wait();
-                        Keys::load_or_create(&path).unwrap().derive("x")
+                        MasterKey::load_or_create(&path).unwrap().secret.derive("x")
                     })
                 })
                 .collect();
@@ -314,9 +275,9 @@ mod tests {
 
         let folder = tempdir().unwrap();
         let path = folder.path().join("master.key");
-        let _ = Keys::load_or_create(&path).unwrap();
+        let _ = MasterKey::load_or_create(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let error = Keys::load_or_create(&path).unwrap_err().to_string();
+        let error = MasterKey::load_or_create(&path).unwrap_err().to_string();
         assert!(
             error.contains("mode 640") && error.contains("chmod 600"),
             "{error}"
@@ -330,7 +291,7 @@ mod tests {
         let pipe = folder.path().join("master.key");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
         assert!(made.unwrap().success());
-        let error = Keys::load_or_create(&pipe).unwrap_err().to_string();
+        let error = MasterKey::load_or_create(&pipe).unwrap_err().to_string();
         assert!(error.contains("not a regular file"), "{error}");
     }
 
@@ -344,7 +305,7 @@ mod tests {
             use std::os::unix::fs::PermissionsExt as _;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         }
-        let error = Keys::load_or_create(&path).unwrap_err().to_string();
+        let error = MasterKey::load_or_create(&path).unwrap_err().to_string();
         assert!(error.contains("damaged"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"oops\n");
     }

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::hex::hex;
-use crate::keys::error::ClaimError;
-use crate::keys::master_key::Keys;
+use crate::keys::error::UnlockError;
+use crate::keys::master_key::MasterKey;
 use crate::keys::records::Lock;
+use crate::keys::secret::Secret;
+use crate::keys::store_keys::StoreKeys;
 
 /// The label of the key that encrypts the root secret.
 const LABEL: &str = "host/root-key";
@@ -30,28 +32,29 @@ pub(crate) struct WrappedRoot {
 }
 
 impl WrappedRoot {
-    /// Encrypts `root` under `new`, which replaces `old` and its predecessors.
+    /// Encrypts the root secret of `keys` under `new`, which replaces `old` and its
+    /// predecessors.
     pub(crate) fn new(
-        root: &Keys,
-        new: &Keys,
-        old: &Keys,
+        keys: &StoreKeys,
+        new: &MasterKey,
+        old: &MasterKey,
         lock: &Lock,
-    ) -> Result<WrappedRoot, ClaimError> {
+    ) -> Result<WrappedRoot, UnlockError> {
         let before = lock.root.as_deref().and_then(WrappedRoot::parse);
         let mut previous = before.map(|before| before.previous).unwrap_or_default();
-        previous.push(text(&old.check()));
+        previous.push(text(&old.secret.check()));
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| random_failed())?;
         let aad = associated_data(&lock.check);
         let payload = Payload {
-            msg: root.secret(),
+            msg: keys.root.bytes(),
             aad: &aad,
         };
         let sealed = cipher(new)
             .encrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| ClaimError::Damaged)?;
+            .map_err(|_| UnlockError::Damaged)?;
         Ok(WrappedRoot {
-            master: text(&new.check()),
+            master: text(&new.secret.check()),
             previous,
             nonce: hex(&nonce),
             sealed: hex(&sealed),
@@ -63,36 +66,44 @@ impl WrappedRoot {
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        // Only maps with keys other than strings fail.
-        serde_json::to_vec(self).unwrap_or_default()
+        #[expect(
+            clippy::expect_used,
+            reason = "texts and lists of texts are valid JSON"
+        )]
+        serde_json::to_vec(self).expect("valid JSON")
     }
 
     /// Decrypts the root secret. `check` is the value of the check record.
-    pub(crate) fn unwrap(&self, master: &Keys, check: &[u8]) -> Result<Keys, ClaimError> {
-        let given = text(&master.check());
+    pub(crate) fn unwrap(
+        &self,
+        master: &MasterKey,
+        check: &[u8],
+    ) -> Result<StoreKeys, UnlockError> {
+        let given = text(&master.secret.check());
         if given != self.master {
             return Err(if self.previous.contains(&given) {
-                ClaimError::Rotated
+                UnlockError::Rotated
             } else {
-                ClaimError::OtherKey
+                UnlockError::OtherKey
             });
         }
-        self.decrypt(master, check).ok_or(ClaimError::Damaged)
+        self.decrypt(master, check).ok_or(UnlockError::Damaged)
     }
 
-    fn decrypt(&self, master: &Keys, check: &[u8]) -> Option<Keys> {
+    fn decrypt(&self, master: &MasterKey, check: &[u8]) -> Option<StoreKeys> {
         let nonce: [u8; NONCE_BYTES] = from_hex(&self.nonce)?.try_into().ok()?;
         let payload = Payload {
             msg: &from_hex(&self.sealed)?,
             aad: &associated_data(check),
         };
         let root = cipher(master).decrypt(&XNonce::from(nonce), payload).ok()?;
-        Keys::from_bytes(root).ok()
+        let root = Secret::from_bytes(root)?;
+        Some(StoreKeys { root })
     }
 }
 
-fn cipher(master: &Keys) -> XChaCha20Poly1305 {
-    let key = Zeroizing::new(master.derive(LABEL));
+fn cipher(master: &MasterKey) -> XChaCha20Poly1305 {
+    let key = Zeroizing::new(master.secret.derive(LABEL));
     XChaCha20Poly1305::new((&*key).into())
 }
 
@@ -102,9 +113,9 @@ fn associated_data(check: &[u8]) -> Vec<u8> {
     [PURPOSE.as_bytes(), b"\0", check].concat()
 }
 
-fn random_failed() -> ClaimError {
+fn random_failed() -> UnlockError {
     let reason = "the system provided no random numbers".to_owned();
-    ClaimError::Store(crate::store::StoreError::Unavailable(reason))
+    UnlockError::Store(crate::store::StoreError::Unavailable(reason))
 }
 
 fn text(check: &[u8]) -> String {

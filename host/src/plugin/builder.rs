@@ -18,7 +18,7 @@ use crate::embed::ctx::UserAuthCtx;
 use crate::embed::host::UserAuthHostBuilder;
 use crate::embed::linker::add_to_linker;
 use crate::error::BuildError;
-use crate::keys::master_key::Keys;
+use crate::keys::store_keys::StoreKeys;
 use crate::limits::Limits;
 use crate::store::Store;
 
@@ -58,8 +58,8 @@ impl PluginBuilder {
         self
     }
 
-    /// Sets the secret from which keys are derived.
-    pub fn keys(mut self, keys: Keys) -> Self {
+    /// Sets the keys of the store: see [`MasterKey::unlock`](crate::MasterKey::unlock).
+    pub fn keys(mut self, keys: StoreKeys) -> Self {
         self.host = self.host.keys(keys);
         self
     }

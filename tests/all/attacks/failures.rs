@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use user_auth_host::api::{Caller, Principal};
 use user_auth_host::store::{Entry, MemoryStore, Mutation, Outcome, Page, Store, StoreError};
-use user_auth_host::{Keys, Limits, Plugin};
+use user_auth_host::{Limits, Plugin, StoreKeys};
 use user_auth_tests::PASSWORD;
 
 const NEW_PASSWORD: &str = "another good long password";
@@ -97,7 +97,7 @@ fn credentials(username: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn attack_34_every_caller_is_refused_while_the_store_fails() {
     let store = Arc::new(Fragile::default());
-    let keys = Keys::ephemeral().unwrap();
+    let keys = StoreKeys::ephemeral().unwrap();
     let plugin = super::plugin(store.clone(), keys, Limits::default());
     invoke(&plugin, "register", credentials("alice"))
         .await
@@ -185,7 +185,7 @@ async fn attack_34_every_caller_is_refused_while_the_store_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn attack_34_every_caller_is_refused_while_hashing_fails() {
     let store = Arc::new(MemoryStore::new());
-    let keys = Keys::ephemeral().unwrap();
+    let keys = StoreKeys::ephemeral().unwrap();
     let plugin = super::plugin(store.clone(), keys.clone(), Limits::default());
     invoke(&plugin, "register", credentials("alice"))
         .await

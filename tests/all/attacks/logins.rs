@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use user_auth_host::api::{McpRequest, Transport};
 use user_auth_host::client::NoClient;
 use user_auth_host::store::MemoryStore;
-use user_auth_host::{Keys, Limits};
+use user_auth_host::{Limits, StoreKeys};
 use user_auth_tests::{Options, PASSWORD, Server, Stdio, command, folder, step, totp_code};
 
 fn login(server: &Server, username: &str, password: &str) -> Result<Value, Value> {
@@ -217,7 +217,7 @@ fn attack_22_forged_source_headers_do_not_avoid_throttling() {
 #[tokio::test(flavor = "multi_thread")]
 async fn attack_22_a_subnet_and_all_spellings_of_an_address_count_as_one_source() {
     let store = Arc::new(MemoryStore::new());
-    let plugin = super::plugin(store, Keys::ephemeral().unwrap(), Limits::default());
+    let plugin = super::plugin(store, StoreKeys::ephemeral().unwrap(), Limits::default());
     let guess = async |peer: String, username: &str| {
         let params = json!({
             "name": "user-auth_login",

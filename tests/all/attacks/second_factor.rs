@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use user_auth_host::api::{Caller, LoginOutcome, Principal};
 use user_auth_host::store::{Expect, MemoryStore, Mutation};
-use user_auth_host::{Keys, Plugin};
+use user_auth_host::{Plugin, StoreKeys};
 use user_auth_tests::{Options, PASSWORD, Server, built, folder, step, totp_code};
 
 const NEW_PASSWORD: &str = "another good long password";
@@ -332,7 +332,7 @@ async fn attack_30_a_session_of_low_assurance_cannot_change_the_second_factor() 
         .component(built("user-auth.wasm"))
         .cache(built("user-auth").with_file_name("test-cache/user-auth"))
         .store(Arc::new(MemoryStore::new()))
-        .keys(Keys::ephemeral().unwrap())
+        .keys(StoreKeys::ephemeral().unwrap())
         .build()
         .unwrap();
     let anonymous = Caller {

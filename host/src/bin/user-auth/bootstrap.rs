@@ -9,7 +9,7 @@ use serde_json::Value;
 use user_auth_host::api::{Caller, Principal};
 use user_auth_host::store::{MemoryStore, PostgresStore, SqliteStore, Store};
 use user_auth_host::{
-    ErrorCode, Keys, KeysError, Limits, Plugin, PluginBuilder, default_component_path,
+    ErrorCode, KeyError, Limits, MasterKey, Plugin, PluginBuilder, default_component_path,
 };
 use zeroize::Zeroizing;
 
@@ -45,9 +45,9 @@ pub(super) async fn open_with(
     let builder = component(&config.component)?;
     let delivery = config.delivery.open(reach)?;
     let audit_log = config.audit.open()?;
-    let keys = keys(config, &location, NoKey::Create)?;
+    let master_key = master_key(config, &location, NoKey::Create)?;
     let store = store(&location).await?;
-    let keys = keys.claim(&*store).await.map_err(Failure::start)?;
+    let keys = master_key.unlock(&*store).await.map_err(Failure::start)?;
     let mut builder = builder.store(store).keys(keys).limits(limits);
     for (name, value) in config.settings() {
         builder = builder.setting(name, value);
@@ -171,33 +171,33 @@ pub(super) enum NoKey {
 
 /// Returns the master key. It is opened before the database, so that a first start that
 /// fails never leaves a database without its key behind.
-pub(super) fn keys(
+pub(super) fn master_key(
     config: &Config,
     location: &StoreLocation,
     no_key: NoKey,
-) -> Result<Keys, Failure> {
+) -> Result<MasterKey, Failure> {
     if let Some(text) = env::var_os("USER_AUTH_MASTER_KEY").filter(|text| !text.is_empty()) {
         let text = Zeroizing::new(text.into_encoded_bytes());
         return str::from_utf8(&text)
-            .map_err(|_| KeysError::NotText)
-            .and_then(Keys::from_text)
+            .map_err(|_| KeyError::NotText)
+            .and_then(MasterKey::from_text)
             .map_err(|error| Failure::start(format!("USER_AUTH_MASTER_KEY: {error}")));
     }
     if config.master_key.file.is_none()
         && let Some(credential) = credential()
     {
-        return Keys::load_credential(&credential).map_err(Failure::start);
+        return MasterKey::load_credential(&credential).map_err(Failure::start);
     }
     let database = match (location, &config.master_key.file) {
-        (StoreLocation::Memory, None) => return Keys::ephemeral().map_err(Failure::start),
+        (StoreLocation::Memory, None) => return MasterKey::ephemeral().map_err(Failure::start),
         (StoreLocation::Memory, Some(file)) => {
-            return Keys::load_or_create(file).map_err(Failure::start);
+            return MasterKey::load_or_create(file).map_err(Failure::start);
         }
         (StoreLocation::Postgres(_), None) => return Err(Failure::start(NO_KEY_BESIDE_POSTGRES)),
         // Never created: each machine would have its own, and one in a container would
         // be lost with it.
         (StoreLocation::Postgres(_), Some(file)) => {
-            return Keys::load(file).map_err(Failure::start);
+            return MasterKey::load(file).map_err(Failure::start);
         }
         (StoreLocation::Sqlite(database), _) => database,
     };
@@ -225,8 +225,8 @@ pub(super) fn keys(
         )));
     }
     match no_key {
-        NoKey::Create => Keys::load_or_create(&file),
-        NoKey::Fail => Keys::load(&file),
+        NoKey::Create => MasterKey::load_or_create(&file),
+        NoKey::Fail => MasterKey::load(&file),
     }
     .map_err(Failure::start)
 }

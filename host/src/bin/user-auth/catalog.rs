@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 use user_auth_host::store::MemoryStore;
-use user_auth_host::{Keys, Plugin};
+use user_auth_host::{Plugin, StoreKeys};
 
 use super::config::Component;
 use crate::bootstrap::component;
@@ -65,7 +65,7 @@ pub(super) async fn operations(plugin: &Plugin) -> Result<Vec<Operation>, Failur
 pub(super) fn operations_of(config: &Component) -> Result<Vec<Operation>, Failure> {
     let plugin = component(config)?
         .store(Arc::new(MemoryStore::new()))
-        .keys(Keys::ephemeral().map_err(Failure::start)?)
+        .keys(StoreKeys::ephemeral().map_err(Failure::start)?)
         .build()
         .map_err(Failure::start)?;
     let runtime = runtime::build()?;

@@ -17,8 +17,8 @@ use crate::embed::client::NoClient;
 use crate::error::CallError;
 use crate::http::app::App;
 use crate::http::respond::{method_not_allowed, respond};
-use crate::keys::master_key::Keys;
 use crate::keys::records::READY;
+use crate::keys::store_keys::StoreKeys;
 use crate::plugin::Plugin;
 use crate::store::{Store, StoreError};
 
@@ -110,7 +110,7 @@ impl ReadinessCache {
 /// Checks that the store can be read and written, and still belongs to these keys:
 /// another may have been restored in its place. With a read-only store, such as a
 /// standby or a full disk, no login succeeds.
-async fn store_ready(store: &dyn Store, keys: &Keys) -> Verdict {
+async fn store_ready(store: &dyn Store, keys: &StoreKeys) -> Verdict {
     match in_time(keys.still_open(store), "the store cannot be read").await? {
         None | Some(true) => {}
         Some(false) => {
@@ -178,11 +178,12 @@ mod tests {
     use super::*;
     use std::io::Write as _;
 
+    use crate::keys::master_key::MasterKey;
     use crate::store::{Entry, MemoryStore, Mutation, Outcome, Page, SqliteStore};
 
     #[tokio::test]
     async fn a_readable_and_writable_store_is_ready() {
-        let keys = Keys::ephemeral().unwrap();
+        let keys = StoreKeys::ephemeral().unwrap();
         assert_eq!(store_ready(&MemoryStore::new(), &keys).await, Ok(()));
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let store = SqliteStore::open(file.path()).unwrap();
@@ -194,10 +195,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_bound_to_another_key_is_not_ready() {
-        let (store, keys) = (MemoryStore::new(), Keys::ephemeral().unwrap());
-        let _ = keys.claim(&store).await.unwrap();
+        let store = MemoryStore::new();
+        let master = MasterKey::ephemeral().unwrap();
+        let keys = master.unlock(&store).await.unwrap();
         assert_eq!(store_ready(&store, &keys).await, Ok(()));
-        let other = store_ready(&store, &Keys::ephemeral().unwrap()).await;
+        let other = store_ready(&store, &StoreKeys::ephemeral().unwrap()).await;
         assert!(other.unwrap_err().contains("not the one"));
     }
 
@@ -233,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_read_only_store_is_not_ready_but_a_busy_one_is() {
-        let keys = Keys::ephemeral().unwrap();
+        let keys = StoreKeys::ephemeral().unwrap();
         let full = Fixed(StoreError::Unavailable("disk full at /secret/path".into()));
         let reason = store_ready(&full, &keys).await.unwrap_err();
         assert!(reason.contains("rejects writes") && !reason.contains("secret"));

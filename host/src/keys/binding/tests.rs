@@ -3,8 +3,8 @@ use futures_util::future::join_all;
 use super::*;
 use crate::store::{MemoryStore, SqliteStore};
 
-fn key() -> Keys {
-    Keys::ephemeral().unwrap()
+fn key() -> MasterKey {
+    MasterKey::ephemeral().unwrap()
 }
 
 async fn value(store: &dyn Store, key: &str) -> Vec<u8> {
@@ -21,35 +21,35 @@ async fn write(store: &dyn Store, key: &str, value: Vec<u8>) {
 async fn a_store_belongs_to_the_first_key() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("x.db")).unwrap();
-    let keys: Vec<Keys> = (0..8).map(|_| key()).collect();
-    let claims = keys.iter().map(|key| key.claim(&store));
-    let claims = join_all(claims).await;
-    assert_eq!(claims.iter().filter(|claim| claim.is_ok()).count(), 1);
-    for (key, claim) in keys.iter().zip(claims) {
-        assert_eq!(key.claim(&store).await.is_ok(), claim.is_ok());
+    let keys: Vec<MasterKey> = (0..8).map(|_| key()).collect();
+    let outcomes = join_all(keys.iter().map(|key| key.unlock(&store))).await;
+    let won = outcomes.iter().filter(|outcome| outcome.is_ok());
+    assert_eq!(won.count(), 1);
+    for (key, outcome) in keys.iter().zip(outcomes) {
+        assert_eq!(key.unlock(&store).await.is_ok(), outcome.is_ok());
     }
 }
 
 #[tokio::test]
 async fn after_a_rotation_only_the_new_key_opens_and_derives_the_same_keys() {
     let store = MemoryStore::new();
-    let keys: Vec<Keys> = (0..4).map(|_| key()).collect();
-    let derived = keys[0].claim(&store).await.unwrap().derive("x");
+    let keys: Vec<MasterKey> = (0..4).map(|_| key()).collect();
+    let derived = keys[0].unlock(&store).await.unwrap().derive("x");
     for (at, new) in keys.iter().enumerate().skip(1) {
         keys[at - 1].rotate(new, &store).await.unwrap();
-        let effective = new.claim(&store).await.unwrap();
-        assert_eq!(effective.derive("x"), derived);
+        let unlocked = new.unlock(&store).await.unwrap();
+        assert_eq!(unlocked.derive("x"), derived);
         for old in &keys[..at] {
-            let refused = old.claim(&store).await.unwrap_err();
-            assert!(matches!(refused, ClaimError::Rotated), "{refused}");
+            let refused = old.unlock(&store).await.unwrap_err();
+            assert!(matches!(refused, UnlockError::Rotated), "{refused}");
             let refused = old.rotate(&key(), &store).await.unwrap_err();
-            assert!(matches!(refused, ClaimError::Rotated), "{refused}");
+            assert!(matches!(refused, UnlockError::Rotated), "{refused}");
         }
-        let stranger = key().claim(&store).await.unwrap_err();
-        assert!(matches!(stranger, ClaimError::OtherKey), "{stranger}");
+        let stranger = key().unlock(&store).await.unwrap_err();
+        assert!(matches!(stranger, UnlockError::OtherKey), "{stranger}");
     }
     let same = keys[3].rotate(&keys[3], &store).await.unwrap_err();
-    assert!(matches!(same, ClaimError::SameKey), "{same}");
+    assert!(matches!(same, UnlockError::SameKey), "{same}");
 }
 
 #[tokio::test]
@@ -57,11 +57,11 @@ async fn one_of_many_concurrent_rotations_wins() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("x.db")).unwrap();
     let mut master = key();
-    let derived = master.claim(&store).await.unwrap().derive("x");
+    let derived = master.unlock(&store).await.unwrap().derive("x");
     for _ in 0..5 {
-        let new: Vec<Keys> = (0..8).map(|_| key()).collect();
+        let new: Vec<MasterKey> = (0..8).map(|_| key()).collect();
         let rotations = join_all(new.iter().map(|new| master.rotate(new, &store))).await;
-        let won: Vec<&Keys> = new
+        let won: Vec<&MasterKey> = new
             .iter()
             .zip(&rotations)
             .filter_map(|(new, outcome)| outcome.is_ok().then_some(new))
@@ -69,12 +69,12 @@ async fn one_of_many_concurrent_rotations_wins() {
         let [winner] = won[..] else {
             panic!("{rotations:?}");
         };
-        assert_eq!(winner.claim(&store).await.unwrap().derive("x"), derived);
+        assert_eq!(winner.unlock(&store).await.unwrap().derive("x"), derived);
         let losers = rotations
             .iter()
             .filter_map(|outcome| outcome.as_ref().err());
         for error in losers {
-            let is_told = matches!(error, ClaimError::LostRotation | ClaimError::Rotated);
+            let is_told = matches!(error, UnlockError::LostRotation | UnlockError::Rotated);
             assert!(is_told, "{error}");
         }
         master = winner.clone();
@@ -85,14 +85,14 @@ async fn one_of_many_concurrent_rotations_wins() {
 async fn a_tampered_root_key_is_rejected() {
     let store = MemoryStore::new();
     let (old, new) = (key(), key());
-    let _ = old.claim(&store).await.unwrap();
+    old.unlock(&store).await.unwrap();
     old.rotate(&new, &store).await.unwrap();
     let wrapped = value(&store, ROOT_KEY).await;
     let check = value(&store, KEY_CHECK).await;
 
     // The root secret itself is not stored anywhere.
     let text = String::from_utf8(wrapped.clone()).unwrap();
-    assert!(!text.contains(&hex(old.secret())));
+    assert!(!text.contains(&crate::hex::hex(old.secret.bytes())));
 
     let parsed: serde_json::Value = serde_json::from_slice(&wrapped).unwrap();
     for field in ["nonce", "sealed"] {
@@ -103,49 +103,52 @@ async fn a_tampered_root_key_is_rejected() {
             let mut changed = parsed.clone();
             changed[field] = String::from_utf8(flipped).unwrap().into();
             write(&store, ROOT_KEY, changed.to_string().into_bytes()).await;
-            let refused = new.claim(&store).await.unwrap_err();
-            assert!(matches!(refused, ClaimError::Damaged), "{field} {at}");
+            let refused = new.unlock(&store).await.unwrap_err();
+            assert!(matches!(refused, UnlockError::Damaged), "{field} {at}");
         }
     }
     for broken in [&b""[..], b"{}", b"x"] {
         write(&store, ROOT_KEY, broken.to_vec()).await;
         for key in [&old, &new] {
-            let refused = key.claim(&store).await.unwrap_err();
-            assert!(matches!(refused, ClaimError::Damaged), "{refused}");
+            let refused = key.unlock(&store).await.unwrap_err();
+            assert!(matches!(refused, UnlockError::Damaged), "{refused}");
         }
     }
     // The record of another store, under the same master key.
     let other = MemoryStore::new();
     let other_old = key();
-    let _ = other_old.claim(&other).await.unwrap();
+    other_old.unlock(&other).await.unwrap();
     other_old.rotate(&new, &other).await.unwrap();
     write(&store, ROOT_KEY, value(&other, ROOT_KEY).await).await;
-    let refused = new.claim(&store).await.unwrap_err();
-    assert!(matches!(refused, ClaimError::Damaged), "{refused}");
-    // Without its key check the store cannot be claimed.
+    let refused = new.unlock(&store).await.unwrap_err();
+    assert!(matches!(refused, UnlockError::Damaged), "{refused}");
+    // Without its key check the store cannot be unlocked.
     write(&store, ROOT_KEY, wrapped.clone()).await;
     let gone = Mutation {
         put: None,
         ..put(KEY_CHECK, Expect::Any, Vec::new())
     };
     store.commit(vec![gone]).await.unwrap();
-    let refused = old.claim(&store).await.unwrap_err();
-    assert!(matches!(refused, ClaimError::Damaged), "{refused}");
+    let refused = old.unlock(&store).await.unwrap_err();
+    assert!(matches!(refused, UnlockError::Damaged), "{refused}");
 
     write(&store, KEY_CHECK, check).await;
-    assert!(new.claim(&store).await.is_ok());
+    assert!(new.unlock(&store).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_store_cannot_be_claimed_during_a_restore() {
+async fn a_store_cannot_be_unlocked_during_a_restore() {
     let store = MemoryStore::new();
     let key = key();
-    let _ = key.claim(&store).await.unwrap();
+    key.unlock(&store).await.unwrap();
     write(&store, RESTORING, Vec::new()).await;
     for refused in [
-        key.claim(&store).await.map(drop),
+        key.unlock(&store).await.map(drop),
         key.rotate(&self::key(), &store).await,
     ] {
-        assert!(matches!(refused, Err(ClaimError::Restoring)), "{refused:?}");
+        assert!(
+            matches!(refused, Err(UnlockError::Restoring)),
+            "{refused:?}"
+        );
     }
 }

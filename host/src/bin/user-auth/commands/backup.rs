@@ -11,13 +11,13 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{HumanBytes, ProgressBar};
 use serde_json::{Map, Value};
-use user_auth_host::Keys;
+use user_auth_host::StoreKeys;
 use user_auth_host::backup::{BackupError, Extent, backup};
 use user_auth_host::store::Store;
 
 use self::target::Target;
 use super::serve::shutdown_signal;
-use crate::bootstrap::{NoKey, keys, location, require_data, store};
+use crate::bootstrap::{NoKey, location, master_key, require_data, store};
 use crate::config::{Config, Flags};
 use crate::failure::Failure;
 use crate::options::StateOptions;
@@ -67,9 +67,9 @@ impl Backup {
         }
         let location = location(&config)?;
         require_data(&location)?;
-        let master = keys(&config, &location, NoKey::Fail)?;
+        let master = master_key(&config, &location, NoKey::Fail)?;
         let store = store(&location).await?;
-        let keys = master.claim(&*store).await.map_err(Failure::start)?;
+        let keys = master.unlock(&*store).await.map_err(Failure::start)?;
 
         let began = Instant::now();
         let extent = if is_file {
@@ -91,7 +91,11 @@ impl Backup {
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn to_file(&self, store: &dyn Store, keys: &Keys) -> Result<Option<Extent>, Failure> {
+    async fn to_file(
+        &self,
+        store: &dyn Store,
+        keys: &StoreKeys,
+    ) -> Result<Option<Extent>, Failure> {
         let (target, file) = Target::create(&self.file)?;
         match write(store, keys, file).await? {
             None => Ok(None),
@@ -106,7 +110,7 @@ impl Backup {
 /// Writes the backup, or returns `None` if a signal has stopped it.
 async fn write<W: Write + Send + 'static>(
     store: &dyn Store,
-    keys: &Keys,
+    keys: &StoreKeys,
     out: W,
 ) -> Result<Option<(W, Extent)>, Failure> {
     let mut stop = pin!(shutdown_signal()?);

@@ -10,12 +10,12 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::ProgressBar;
 use tokio::task::spawn_blocking;
-use user_auth_host::Keys;
+use user_auth_host::MasterKey;
 use user_auth_host::backup::{BackupError, check, restore};
 
 use super::backup::{STOPPED, show_extent, summary};
 use super::serve::shutdown_signal;
-use crate::bootstrap::{NoKey, keys, location, store};
+use crate::bootstrap::{NoKey, location, master_key, store};
 use crate::config::{Config, Flags};
 use crate::failure::Failure;
 use crate::options::{StateOptions, StoreLocation};
@@ -60,7 +60,7 @@ impl Restore {
                 "a store in memory ends with its process: name another with `--store`",
             ));
         }
-        let master = keys(&config, &location, NoKey::Fail)?;
+        let master = master_key(&config, &location, NoKey::Fail)?;
         let mut stop = pin!(shutdown_signal()?);
         let began = Instant::now();
         let done = async {
@@ -136,7 +136,7 @@ impl Input {
     }
 
     /// Checks a file to its end, and rewinds it.
-    async fn check(mut self, master: &Keys) -> Result<Input, BackupError> {
+    async fn check(mut self, master: &MasterKey) -> Result<Input, BackupError> {
         let Some(mut file) = self.file.take() else {
             return Ok(self);
         };

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use user_auth_host::Keys;
+use user_auth_host::MasterKey;
 
-use crate::bootstrap::{NoKey, keys, location, require_data, store};
+use crate::bootstrap::{NoKey, location, master_key, require_data, store};
 use crate::config::{Config, Flags};
 use crate::failure::Failure;
 use crate::options::{OutputOptions, StateOptions};
@@ -47,13 +47,13 @@ impl RotateMasterKey {
     pub(crate) async fn run(self, config: Config) -> Result<ExitCode, Failure> {
         let location = location(&config)?;
         require_data(&location)?;
-        let master = keys(&config, &location, NoKey::Fail)?;
+        let master = master_key(&config, &location, NoKey::Fail)?;
         let store = store(&location).await?;
         // Checked before a file is created that would be of no use.
-        let _ = master.claim(&*store).await.map_err(Failure::start)?;
+        master.unlock(&*store).await.map_err(Failure::start)?;
         // The new key is on the disk before the store uses it: whatever happens in
         // between, one of the two opens the store.
-        let new = Keys::load_or_create(&self.new_master_key_file).map_err(Failure::start)?;
+        let new = MasterKey::load_or_create(&self.new_master_key_file).map_err(Failure::start)?;
         master.rotate(&new, &*store).await.map_err(Failure::start)?;
         let file = self.new_master_key_file.display();
         let screen = Screen::of_output();

@@ -1,11 +1,8 @@
 //! Parses JSON or TOML into a tree that knows the positions of its keys.
 
-use std::cell::Cell;
-use std::fmt;
-use std::io::{self, Read};
 use std::path::Path;
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use jsonc_parser::{CollectOptions, ParseOptions, ast};
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
@@ -65,123 +62,70 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Node, SyntaxError> {
 }
 
 fn json(text: &str) -> Result<Node, SyntaxError> {
-    let read = Cell::new(0);
-    let mut input = serde_json::Deserializer::from_reader(Counted {
-        rest: text.as_bytes(),
-        read: &read,
-    });
-    let reader = Reader { text, read: &read };
-    let node = reader.deserialize(&mut input);
-    node.and_then(|node| input.end().map(|()| node))
-        .map_err(|error| {
-            let text = error.to_string();
-            let position = format!(" at line {} column {}", error.line(), error.column());
-            SyntaxError {
-                at: Position {
-                    line: error.line().max(1),
-                    column: error.column().max(1),
-                },
-                reason: text.strip_suffix(&position).unwrap_or(&text).to_owned(),
-            }
-        })
-}
-
-/// Counts the bytes that are read. The parser reads one byte at a time, so the count is
-/// its exact position.
-struct Counted<'a> {
-    rest: &'a [u8],
-    read: &'a Cell<usize>,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.rest.read(buffer)?;
-        self.read.set(self.read.get() + length);
-        Ok(length)
-    }
-}
-
-/// Builds a [`Node`] from the parser's events.
-#[derive(Clone, Copy)]
-struct Reader<'a> {
-    text: &'a str,
-    read: &'a Cell<usize>,
-}
-
-/// The same for a key, with its offset.
-struct KeyReader<'a>(Reader<'a>);
-
-impl<'de> DeserializeSeed<'de> for KeyReader<'_> {
-    type Value = (String, usize);
-
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
-        // The opening quote of the key has already been read.
-        let offset = self.0.read.get().saturating_sub(1);
-        let name = <String as de::Deserialize>::deserialize(input)?;
-        Ok((name, offset))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Reader<'_> {
-    type Value = Node;
-
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Node, D::Error> {
-        input.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Reader<'_> {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Value(value.into()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Value(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Value(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Value(value.into()))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Value(value.into()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Value(Value::Null))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut input: A) -> Result<Node, A::Error> {
-        let mut elements = Vec::new();
-        while let Some(element) = input.next_element_seed(self)? {
-            elements.push(element.into_value());
+    // serde_json decides what is valid. The parser that knows positions also accepts
+    // control characters in strings.
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        let text = error.to_string();
+        let position = format!(" at line {} column {}", error.line(), error.column());
+        SyntaxError {
+            at: Position {
+                line: error.line().max(1),
+                column: error.column().max(1),
+            },
+            reason: text.strip_suffix(&position).unwrap_or(&text).to_owned(),
         }
-        Ok(Node::Value(elements.into()))
+    })?;
+    let parsed = jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &STRICT);
+    let parsed = parsed.map_err(|error| SyntaxError {
+        at: position(text, error.range().start),
+        reason: error.kind().to_string(),
+    })?;
+    match parsed.value {
+        Some(tree) => json_node(tree, value, text),
+        None => Ok(Node::Value(value)),
     }
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<Node, A::Error> {
-        let mut entries: Vec<Entry> = Vec::new();
-        while let Some((name, offset)) = input.next_key_seed(KeyReader(self))? {
-            if entries.iter().any(|entry| entry.name == name) {
-                return Err(de::Error::custom(format!("duplicate key `{name}`")));
+/// JSON as in RFC 8259, with none of the extensions.
+const STRICT: ParseOptions = ParseOptions {
+    allow_comments: false,
+    allow_loose_object_property_names: false,
+    allow_trailing_commas: false,
+    allow_missing_commas: false,
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
+
+/// Returns `value` with the positions of the keys in `tree`, which is the same JSON.
+fn json_node(tree: ast::Value<'_>, value: Value, text: &str) -> Result<Node, SyntaxError> {
+    match (tree, value) {
+        (ast::Value::Object(object), Value::Object(mut values)) => {
+            let mut entries = Vec::with_capacity(object.properties.len());
+            for property in object.properties {
+                let at = position(text, property.range.start);
+                let name = property.name.into_string();
+                // Of several values with one name, the map has the last.
+                let Some(value) = values.remove(&name) else {
+                    let reason = format!("duplicate key `{name}`");
+                    return Err(SyntaxError { at, reason });
+                };
+                let node = json_node(property.value, value, text)?;
+                entries.push(Entry { name, at, node });
             }
-            entries.push(Entry {
-                name,
-                at: position(self.text, offset),
-                node: input.next_value_seed(self)?,
-            });
+            Ok(Node::Table(entries))
         }
-        Ok(Node::Table(entries))
+        (ast::Value::Array(array), Value::Array(values)) => {
+            let elements = array.elements.into_iter().zip(values);
+            let elements: Result<Vec<Value>, SyntaxError> = elements
+                .map(|(tree, value)| Ok(json_node(tree, value, text)?.into_value()))
+                .collect();
+            Ok(Node::Value(elements?.into()))
+        }
+        (_, value) => Ok(Node::Value(value)),
     }
 }
 
@@ -251,12 +195,13 @@ mod tests {
 
     #[test]
     fn keys_have_their_positions() {
-        let json = "{\n  \"é\\n\": {}, \"a\" : {\n\t\"b\":[1, {\"x\": 2}],\"c\":\"}\"}}\n";
+        let json = "{\n  \"é\\n\": {}, \"a\" : {\n\t\"b\":[1, {\"x\": 2}],\"c\":\"}\"},\r\n\"\\ud83d\\ude00\\/\": 1}\n";
         let node = parse(Path::new("x.json"), json).unwrap();
         assert_eq!(at(&node, &["é\n"]), (2, 3));
         assert_eq!(at(&node, &["a"]), (2, 14));
         assert_eq!(at(&node, &["a", "b"]), (3, 2));
         assert_eq!(at(&node, &["a", "c"]), (3, 20));
+        assert_eq!(at(&node, &["😀/"]), (4, 1));
 
         let toml = "top = 1\n[a.b]\n  c = 0x10\n  d.\"e f\" = [1.5, 'x']\n";
         let node = parse(Path::new("x.toml"), toml).unwrap();
@@ -286,7 +231,18 @@ mod tests {
         for (name, text, line, column, reason) in [
             ("x.json", "{\n \"a\": 1,\n}", 3, 1, "trailing comma"),
             ("x.json", "{\"a\": 1} x", 1, 10, "trailing characters"),
-            ("x.json", "{\"a\": 1, \"a\": 2}", 1, 13, "duplicate key `a`"),
+            ("x.json", "{\"a\": 1, \"a\": 2}", 1, 10, "duplicate key `a`"),
+            (
+                "x.json",
+                "[{\"a\": {},\n \"\\u0061\": 2}]",
+                2,
+                2,
+                "duplicate key `a`",
+            ),
+            ("x.json", "{\"a\": \"\t\"}", 1, 8, "control character"),
+            ("x.json", "{\"a\": 1} // a", 1, 10, "trailing characters"),
+            ("x.json", "{\"a\": 01}", 1, 8, "invalid number"),
+            ("x.json", "{'a': 1}", 1, 2, "key must be a string"),
             ("x.json", "", 1, 1, "EOF"),
             ("x.toml", "a = 1\nb = \n", 2, 5, "string values"),
             ("x.toml", "a = 1\na = 2\n", 2, 1, "duplicate key"),

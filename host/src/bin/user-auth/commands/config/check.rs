@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tracing::Level;
-use user_auth_host::Keys;
+use user_auth_host::StoreKeys;
 use user_auth_host::store::MemoryStore;
 
 use crate::bootstrap::{self, NoKey, component, location, smoke_test};
@@ -96,7 +96,7 @@ fn check_files(config: &Config) -> Result<(), Failure> {
         match location(config)? {
             StoreLocation::Sqlite(database) => check_folder(&database)?,
             postgres @ StoreLocation::Postgres(_) => {
-                let _ = bootstrap::keys(config, &postgres, NoKey::Fail)?;
+                bootstrap::master_key(config, &postgres, NoKey::Fail)?;
             }
             StoreLocation::Memory => {}
         }
@@ -128,7 +128,7 @@ fn check_folder(file: &Path) -> Result<(), Failure> {
 async fn check_component(config: &Config) -> Result<(), Failure> {
     let mut builder = component(&config.component)?
         .store(Arc::new(MemoryStore::new()))
-        .keys(Keys::ephemeral().map_err(Failure::start)?)
+        .keys(StoreKeys::ephemeral().map_err(Failure::start)?)
         .limits(config.limits.0.clone());
     for (name, value) in config.settings() {
         builder = builder.setting(name, value);
