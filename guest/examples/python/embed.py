@@ -161,7 +161,7 @@ class Plugin:
         self._linker.add_wasip2()
         with self._linker.root() as root:
             for interface, functions in imports.items():
-                with root.add_instance(f"user-auth:plugin/{interface}@0.1.0") as instance:
+                with root.add_instance(f"user-auth:plugin/{interface}@0.2.0") as instance:
                     for name, function in functions.items():
                         instance.add_func(name, lambda _, *all, function=function: function(*all))
 
@@ -173,7 +173,7 @@ class Plugin:
         wasm_store.set_wasi(wasi)
         wasm_store.set_limits(memory_size=INSTANCE_MEMORY_BYTES)
         instance = self._linker.instantiate(wasm_store, self._component)
-        auth = instance.get_export_index(wasm_store, "user-auth:plugin/auth@0.1.0")
+        auth = instance.get_export_index(wasm_store, "user-auth:plugin/auth@0.2.0")
         index = instance.get_export_index(wasm_store, name, auth)
         return unwrapped(instance.get_func(wasm_store, index)(wasm_store, *arguments))
 
