@@ -84,7 +84,7 @@ def store(records):
             entries = records.get(keys)
         except Refused as refused:
             # Retrying will not help.
-            return record(reason=str(refused), retry_after_ms=0)
+            return record(reason=str(refused), retry_after_ms=None)
         return [entry and record(**vars(entry)) for entry in entries]
 
     def commit(batch):
@@ -137,7 +137,7 @@ def client():
 
 def delivery():
     def deliver(message):
-        return record(reason="this host sends no messages", retry_after_ms=0)
+        return record(reason="this host sends no messages", retry_after_ms=None)
 
     return {"deliver": deliver}
 
