@@ -272,11 +272,11 @@ impl DerefMut for AuthError {
 
 impl From<Unavailable> for AuthError {
     fn from(unavailable: Unavailable) -> AuthError {
-        if unavailable.retry_after_ms == 0 {
-            return AuthError::not_offered();
-        }
         // The reason is in the host's log; here it could reveal paths.
-        let seconds = unavailable.retry_after_ms.div_ceil(1000).max(1);
+        let Some(retry_after_ms) = unavailable.retry_after_ms else {
+            return AuthError::not_offered();
+        };
+        let seconds = retry_after_ms.div_ceil(1000).max(1);
         AuthError::unavailable(Duration::from_secs(seconds.into()))
     }
 }

@@ -18,17 +18,16 @@ use crate::types::time::Timestamp;
 pub struct Unavailable {
     /// The reason for the operator's log; never shown to the caller.
     pub reason: String,
-    /// How long to wait before the next attempt, in milliseconds; 0 if retrying will not
-    /// help.
-    pub retry_after_ms: u32,
+    /// How long to wait before the next attempt, in milliseconds; `None` if no retry helps.
+    pub retry_after_ms: Option<u32>,
 }
 
 impl Unavailable {
-    /// Creates an error that retrying will not help.
+    /// Creates an error that no retry helps.
     pub fn for_good(reason: &str) -> Unavailable {
         Unavailable {
             reason: reason.to_owned(),
-            retry_after_ms: 0,
+            retry_after_ms: None,
         }
     }
 }

@@ -258,7 +258,7 @@ fn take(left: &Cell<Option<u32>>) -> Result<(), Unavailable> {
     };
     let rest = number.checked_sub(1).ok_or_else(|| Unavailable {
         reason: "nothing is left".to_owned(),
-        retry_after_ms: 1000,
+        retry_after_ms: Some(1000),
     })?;
     left.set(Some(rest));
     Ok(())
@@ -474,7 +474,7 @@ impl Delivery for World {
         if self.outbox_is_full.get() {
             return Err(Unavailable {
                 reason: "full".to_owned(),
-                retry_after_ms: 1000,
+                retry_after_ms: Some(1000),
             });
         }
         self.outbox.borrow_mut().push(message.clone());

@@ -62,7 +62,7 @@ fn an_inspection_names_exports_size_hash_and_limits() {
     let exports = inspection["exports"].to_string();
     for export in ["mcp", "auth", "forward-auth", "maintenance"] {
         assert!(
-            exports.contains(&format!("user-auth:plugin/{export}@0.1.0")),
+            exports.contains(&format!("user-auth:plugin/{export}@0.2.0")),
             "{export}"
         );
     }

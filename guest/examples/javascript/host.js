@@ -36,7 +36,7 @@ export function imports({ store, masterKey, settings = {} }) {
     "user-auth:plugin/telemetry": telemetry,
     "user-auth:plugin/client": client,
     "user-auth:plugin/delivery": {
-      deliver: () => unavailable("this host sends no messages", 0),
+      deliver: () => unavailable("this host sends no messages", null),
     },
   };
 }
@@ -64,7 +64,7 @@ export function hash(password, salt, secret, parameters) {
 
 const onlyArgon2id = () => unavailable("this host supports only Argon2id");
 
-/** Throws the error of the import's result. */
+/** Throws the error of the import's result. `null` says that no retry helps. */
 function unavailable(reason, retryAfterMs = 1000) {
   throw { reason, retryAfterMs };
 }

@@ -96,7 +96,7 @@ function size({ key, value, version }) {
 
 /** Rejects a call beyond the limits with `unavailable`; retrying will not help. */
 function ensure(holds, reason) {
-  if (!holds) throw { reason, retryAfterMs: 0 };
+  if (!holds) throw { reason, retryAfterMs: undefined };
 }
 
 function holds(expect, entry) {

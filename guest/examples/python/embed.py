@@ -84,7 +84,7 @@ def store(records):
             entries = records.get(keys)
         except Refused as refused:
             # Retrying will not help.
-            return record(reason=str(refused), retry_after_ms=0)
+            return record(reason=str(refused), retry_after_ms=None)
         return [entry and record(**vars(entry)) for entry in entries]
 
     def commit(batch):
@@ -137,7 +137,7 @@ def client():
 
 def delivery():
     def deliver(message):
-        return record(reason="this host sends no messages", retry_after_ms=0)
+        return record(reason="this host sends no messages", retry_after_ms=None)
 
     return {"deliver": deliver}
 
@@ -161,7 +161,7 @@ class Plugin:
         self._linker.add_wasip2()
         with self._linker.root() as root:
             for interface, functions in imports.items():
-                with root.add_instance(f"user-auth:plugin/{interface}@0.1.0") as instance:
+                with root.add_instance(f"user-auth:plugin/{interface}@0.2.0") as instance:
                     for name, function in functions.items():
                         instance.add_func(name, lambda _, *all, function=function: function(*all))
 
@@ -173,7 +173,7 @@ class Plugin:
         wasm_store.set_wasi(wasi)
         wasm_store.set_limits(memory_size=INSTANCE_MEMORY_BYTES)
         instance = self._linker.instantiate(wasm_store, self._component)
-        auth = instance.get_export_index(wasm_store, "user-auth:plugin/auth@0.1.0")
+        auth = instance.get_export_index(wasm_store, "user-auth:plugin/auth@0.2.0")
         index = instance.get_export_index(wasm_store, name, auth)
         return unwrapped(instance.get_func(wasm_store, index)(wasm_store, *arguments))
 

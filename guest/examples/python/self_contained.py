@@ -22,7 +22,7 @@ wasi.inherit_stderr()
 store = Store(engine)
 store.set_wasi(wasi)
 instance = linker.instantiate(store, Component.from_file(engine, sys.argv[1]))
-auth = instance.get_export_index(store, "user-auth:plugin/auth@0.1.0")
+auth = instance.get_export_index(store, "user-auth:plugin/auth@0.2.0")
 
 
 def call(name, *arguments):

@@ -28,7 +28,7 @@ impl Random for Wasi {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
         getrandom::fill(buffer).map_err(|error| Unavailable {
             reason: format!("no random bytes: {error}"),
-            retry_after_ms: 1000,
+            retry_after_ms: Some(1000),
         })
     }
 }

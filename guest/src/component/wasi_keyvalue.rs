@@ -136,6 +136,6 @@ fn unavailable(error: store::Error) -> Unavailable {
         reason: format!(
             "wasi:keyvalue: {error:?}; set {BUCKET} to the name of a bucket that the host provides"
         ),
-        retry_after_ms: 1000,
+        retry_after_ms: Some(1000),
     }
 }

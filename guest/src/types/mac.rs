@@ -22,7 +22,7 @@ pub(crate) fn under(key: &[u8]) -> Result<HmacSha256> {
     // HMAC accepts keys of any length, but the type of the constructor does not say so.
     let mac = HmacSha256::new_from_slice(key).map_err(|error| Unavailable {
         reason: error.to_string(),
-        retry_after_ms: 1000,
+        retry_after_ms: Some(1000),
     })?;
     Ok(mac)
 }

@@ -40,7 +40,7 @@ pub(super) const REQUIRED: &[&str] = &[
 
 /// Semantic versioning: before 1.0, versions with the same second number are
 /// compatible.
-pub(super) const CONTRACT: &str = "0.1";
+pub(super) const CONTRACT: &str = "0.2";
 const WASI: &str = "0.2";
 
 /// Returns whether this host provides the interface with this full name.

@@ -75,7 +75,7 @@ pub enum ComponentError {
     },
     /// The component lacks exports that the host calls.
     #[error(
-        "{origin} does not export {}; build it for the world user-auth:plugin/plugin@0.1.0",
+        "{origin} does not export {}; build it for the world user-auth:plugin/plugin@0.2.0",
         names.join(", ")
     )]
     ExportsMissing {
@@ -85,7 +85,7 @@ pub enum ComponentError {
         names: Vec<String>,
     },
     /// The interfaces have the right names but different functions.
-    #[error("{origin} does not fit the contract user-auth:plugin@0.1.0: {reason}")]
+    #[error("{origin} does not fit the contract user-auth:plugin@0.2.0: {reason}")]
     Mismatch {
         /// The component that was named.
         origin: Origin,

@@ -12,7 +12,7 @@ const LARGE: &str = "hostile/large/";
 const LARGE_RECORDS: usize = 100;
 
 // Some imports with their layout in memory, where one text can stand for many.
-#[link(wasm_import_module = "user-auth:plugin/store@0.1.0")]
+#[link(wasm_import_module = "user-auth:plugin/store@0.2.0")]
 unsafe extern "C" {
     #[link_name = "get"]
     fn raw_get(names: *const [usize; 2], count: usize, answer: *mut [u32; 8]);

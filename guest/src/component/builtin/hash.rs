@@ -198,6 +198,6 @@ fn admit(is_admitted: bool) -> Result<(), Unavailable> {
 fn refused(reason: impl ToString) -> Unavailable {
     Unavailable {
         reason: format!("the password hash was refused: {}", reason.to_string()),
-        retry_after_ms: 1000,
+        retry_after_ms: Some(1000),
     }
 }

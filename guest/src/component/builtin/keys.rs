@@ -32,11 +32,11 @@ impl Keys for MasterKey {
     fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable> {
         let key = read().map_err(|problem| Unavailable {
             reason: format!("{VARIABLE} {problem}"),
-            retry_after_ms: 1000,
+            retry_after_ms: Some(1000),
         })?;
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).map_err(|_| Unavailable {
             reason: "HMAC rejected the master key".to_owned(),
-            retry_after_ms: 1000,
+            retry_after_ms: Some(1000),
         })?;
         mac.update(label.as_bytes());
         Ok(mac.finalize().into_bytes().into())

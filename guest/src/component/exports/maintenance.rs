@@ -23,7 +23,7 @@ impl exports::maintenance::Guest for Component {
             }),
             Err(error) => Err(imports::types::Unavailable {
                 reason: error.to_string(),
-                retry_after_ms: 1000,
+                retry_after_ms: Some(1000),
             }),
         }
     }

@@ -9,7 +9,7 @@ impl Keys for Host {
         let key = keys::derive(label)?;
         key.try_into().map_err(|_| Unavailable {
             reason: "a derived key does not have 32 bytes".to_owned(),
-            retry_after_ms: 1000,
+            retry_after_ms: Some(1000),
         })
     }
 }

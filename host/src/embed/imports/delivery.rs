@@ -31,7 +31,7 @@ impl Host for UserAuthCtx {
             }
             Unavailable {
                 reason,
-                retry_after_ms: RETRY_AFTER_MS,
+                retry_after_ms: Some(RETRY_AFTER_MS),
             }
         }))
     }

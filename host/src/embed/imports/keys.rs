@@ -27,6 +27,6 @@ impl Host for UserAuthCtx {
 fn refused(reason: String) -> Unavailable {
     Unavailable {
         reason,
-        retry_after_ms: 0,
+        retry_after_ms: None,
     }
 }

@@ -150,6 +150,6 @@ fn unavailable(error: &HashError) -> Unavailable {
     };
     Unavailable {
         reason: error.to_string(),
-        retry_after_ms: u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX),
+        retry_after_ms: Some(u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX)),
     }
 }

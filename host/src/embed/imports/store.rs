@@ -137,7 +137,7 @@ impl UserAuthCtx {
         }
         Unavailable {
             reason,
-            retry_after_ms: if is_refused { 0 } else { RETRY_AFTER_MS },
+            retry_after_ms: (!is_refused).then_some(RETRY_AFTER_MS),
         }
     }
 }

@@ -187,6 +187,6 @@ fn parse(value: &[u8]) -> Result<i64, Unavailable> {
 fn damaged(what: &str) -> Unavailable {
     Unavailable {
         reason: format!("{what} in the bucket is damaged"),
-        retry_after_ms: 1000,
+        retry_after_ms: Some(1000),
     }
 }

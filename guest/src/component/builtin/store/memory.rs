@@ -152,6 +152,6 @@ fn parse(value: &[u8]) -> Result<i64, Unavailable> {
 fn no_counter() -> Unavailable {
     Unavailable {
         reason: "a record that is not a counter cannot be added to".to_owned(),
-        retry_after_ms: 1000,
+        retry_after_ms: Some(1000),
     }
 }
