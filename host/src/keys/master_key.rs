@@ -1,7 +1,7 @@
 //! The master secret and the keys derived from it.
 //!
-//! The secret never enters the sandbox, the store or a log: the component gets derived
-//! keys, one for each purpose.
+//! Neither the secret nor a derived key enters the sandbox, the store or a log: the host
+//! computes what the component needs them for, each under the label of its purpose.
 
 use std::fmt;
 use std::fs::File;
@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::files::{self, FileError, Guard, Temporary};
 use crate::hex::hex;
+use crate::keys::label::Label;
 
 /// Minimum size of a master secret in bytes: the output size of HMAC-SHA256.
 pub const MIN_SECRET_BYTES: usize = 32;
@@ -117,19 +118,27 @@ impl Keys {
         &self.secret
     }
 
-    /// Returns the HMAC-SHA256 of `label` for the component, or `None` if the label
-    /// begins with `host/`, since those are the host's own.
-    pub(crate) fn derive_for_component(&self, label: &str) -> Option<[u8; 32]> {
-        (!label.starts_with("host/")).then(|| self.derive(label))
+    /// Returns the key with a label of the component.
+    pub(crate) fn of_component(&self, label: Label<'_>) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.derive(label.as_str()))
+    }
+
+    /// Returns the HMAC-SHA256 of `message` under the key with a label of the component.
+    pub(crate) fn mac(&self, label: Label<'_>, message: &[u8]) -> [u8; 32] {
+        hmac_sha256(self.of_component(label).as_slice(), message)
     }
 
     /// Returns the HMAC-SHA256 of `label` under the secret.
     pub fn derive(&self, label: &str) -> [u8; 32] {
-        #[expect(clippy::expect_used, reason = "HMAC accepts keys of any length")]
-        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.secret).expect("any length");
-        mac.update(label.as_bytes());
-        mac.finalize().into_bytes().into()
+        hmac_sha256(&self.secret, label.as_bytes())
     }
+}
+
+fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    #[expect(clippy::expect_used, reason = "HMAC accepts keys of any length")]
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("any length");
+    mac.update(message);
+    mac.finalize().into_bytes().into()
 }
 
 impl fmt::Debug for Keys {
@@ -272,13 +281,58 @@ mod tests {
         }
     }
 
+    /// RFC 4231 section 4, without the truncated case.
     #[test]
-    fn the_component_cannot_derive_host_keys() {
-        let keys = Keys::from_text(HEX).unwrap();
-        assert_eq!(keys.derive_for_component("x"), Some(keys.derive("x")));
-        for label in ["host/root-key", "host/backup"] {
-            assert_eq!(keys.derive_for_component(label), None);
+    fn hmac_sha_256_matches_rfc_4231() {
+        let counting: Vec<u8> = (1..=25).collect();
+        let cases: [(&[u8], &[u8], &str); 6] = [
+            (
+                &[0x0b; 20],
+                b"Hi There",
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+            ),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &[0xaa; 20],
+                &[0xdd; 50],
+                "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe",
+            ),
+            (
+                &counting,
+                &[0xcd; 50],
+                "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
+            ),
+            (
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+            (
+                &[0xaa; 131],
+                b"This is a test using a larger than block-size key and a larger than \
+                  block-size data. The key needs to be hashed before being used by the \
+                  HMAC algorithm.",
+                "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+            ),
+        ];
+        for (key, message, expected) in cases {
+            assert_eq!(hex(&hmac_sha256(key, message)), expected);
         }
+    }
+
+    #[test]
+    fn a_code_is_the_hmac_under_the_key_of_its_label() {
+        let keys = Keys::from_text(HEX).unwrap();
+        let label = Label::parse("a label").unwrap();
+        let key = keys.derive("a label");
+        assert_eq!(*keys.of_component(label), key);
+        assert_eq!(keys.mac(label, b"text"), hmac_sha256(&key, b"text"));
+        let other = Label::parse("another label").unwrap();
+        assert_ne!(keys.mac(other, b"text"), keys.mac(label, b"text"));
     }
 
     #[test]

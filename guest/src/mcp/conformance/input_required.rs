@@ -4,7 +4,6 @@
 //! sent again. `requestState` comes back from the client, who is not trusted: it
 //! is sealed with a MAC and bound to the fixture that it was made for.
 
-use hmac::Mac;
 use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq;
 
@@ -173,14 +172,9 @@ fn roots() -> Value {
 }
 
 fn seal(call: &Call, fixture: &str, step: &str) -> Result<String, Failure> {
-    let mut mac = mac::keyed("conformance-state", &call.context.ports)?;
-    mac.update(fixture.as_bytes());
-    mac.update(b"/");
-    mac.update(step.as_bytes());
-    Ok(format!(
-        "{step}.{}",
-        mac::to_hex(&mac.finalize().into_bytes())
-    ))
+    let message = format!("{fixture}/{step}");
+    let mac = mac::of("conformance-state", message.as_bytes(), &call.context.ports)?;
+    Ok(format!("{step}.{}", mac::to_hex(&mac)))
 }
 
 /// The step in the state that the client sent back, if it sent one.

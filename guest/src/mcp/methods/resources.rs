@@ -113,7 +113,7 @@ fn health(context: &Context) -> Value {
     let ports = &context.ports;
     let has_store = ports.store.is_there();
     let store = has_store.then(|| ports.store.get(&["health".to_owned()]).is_ok());
-    let keys = Some(ports.keys.derive("health").is_ok());
+    let keys = Some(ports.keys.mac("health", &[]).is_ok());
     let random = Some(ports.random.fill(&mut [0]).is_ok());
     let password_hash = ports.telemetry.snapshot().password_hash.has_room();
     // What a build does without is no fault of it.
