@@ -169,7 +169,7 @@ enum StoredHash {
     Imported(Imported),
 }
 
-/// A foreign hash. It is stored as a MAC over the hash under a derived key, so that a
+/// A foreign hash. It is stored as a MAC over the hash under a key of the host, so that a
 /// thief of the database cannot test passwords against it either.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Imported {
