@@ -311,3 +311,26 @@ impl FieldError {
         json!({"path": self.path, "problem": self.problem})
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unavailable_capability_names_a_delay_in_whole_seconds_only_if_a_retry_helps() {
+        let retry_after = |retry_after_ms| {
+            let reason = "a path that callers must not see".to_owned();
+            let error = AuthError::from(Unavailable {
+                reason,
+                retry_after_ms,
+            });
+            assert_eq!(error.kind.error_code(), ErrorCode::ResourceUnavailable);
+            assert!(!format!("{error:?}").contains("path"), "{error:?}");
+            error.details().get("retry_after_seconds").cloned()
+        };
+        assert_eq!(retry_after(None), None);
+        for (ms, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (u32::MAX, 4_294_968)] {
+            assert_eq!(retry_after(Some(ms)), Some(json!(seconds)), "{ms}");
+        }
+    }
+}

@@ -105,7 +105,7 @@ pub trait Store {
     fn scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Unavailable>;
 }
 
-/// The cost of one Argon2id hash.
+/// The cost of one Argon2 hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HashParameters {
     /// Memory in KiB.
@@ -131,64 +131,60 @@ pub struct ScryptParameters {
     pub output_length: u32,
 }
 
-/// Password hash functions; the contract is `wit/password-hash.wit`. All except Argon2id
-/// serve only to verify hashes of other systems.
+/// The cost of one PBKDF2 hash (RFC 8018 section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pbkdf2Parameters {
+    /// The number of iterations.
+    pub iterations: u32,
+    /// Length of the hash in bytes.
+    pub output_length: u32,
+}
+
+/// A password hash function with its cost. All except Argon2id serve only to verify hashes
+/// of other systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// Argon2id (RFC 9106).
+    Argon2id {
+        /// The cost.
+        parameters: HashParameters,
+        /// The label of the key that is the secret value K, which stays with the host.
+        pepper: Option<&'static str>,
+    },
+    /// Argon2i (RFC 9106) without a pepper.
+    Argon2i(HashParameters),
+    /// bcrypt of the first 72 bytes of the password, with a salt of 16 bytes. The hash is
+    /// the 23 bytes that bcrypt hashes contain.
+    Bcrypt {
+        /// The binary logarithm of the number of rounds.
+        cost: u32,
+    },
+    /// scrypt (RFC 7914).
+    Scrypt(ScryptParameters),
+    /// PBKDF2 with HMAC-SHA256.
+    Pbkdf2Sha256(Pbkdf2Parameters),
+    /// PBKDF2 with HMAC-SHA512.
+    Pbkdf2Sha512(Pbkdf2Parameters),
+    /// PBKDF2 with HMAC-SHA1.
+    Pbkdf2Sha1(Pbkdf2Parameters),
+}
+
+/// Password hashes; the contract is `wit/password-hash.wit`.
 pub trait PasswordHash {
-    /// Computes Argon2id (RFC 9106) of `password` with `salt` and the pepper `secret`.
-    fn argon2id(
+    /// Hashes a password.
+    fn hash(
         &self,
+        function: Function,
         password: &[u8],
         salt: &[u8],
-        secret: &[u8],
-        parameters: HashParameters,
-    ) -> Result<Vec<u8>, Unavailable>;
-    /// Computes bcrypt of the first 72 bytes of `password`, with 2^`cost` rounds and a
-    /// salt of 16 bytes. Returns the 23 bytes that bcrypt hashes contain.
-    fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable>;
-    /// Computes scrypt (RFC 7914).
-    fn scrypt(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        parameters: ScryptParameters,
-    ) -> Result<Vec<u8>, Unavailable>;
-    /// Computes PBKDF2 with HMAC-SHA256 (RFC 8018 section 5.2).
-    fn pbkdf2_sha256(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        iterations: u32,
-        output_length: u32,
-    ) -> Result<Vec<u8>, Unavailable>;
-    /// Computes PBKDF2 with HMAC-SHA512.
-    fn pbkdf2_sha512(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        iterations: u32,
-        output_length: u32,
-    ) -> Result<Vec<u8>, Unavailable>;
-    /// Computes PBKDF2 with HMAC-SHA1.
-    fn pbkdf2_sha1(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        iterations: u32,
-        output_length: u32,
-    ) -> Result<Vec<u8>, Unavailable>;
-    /// Computes Argon2i (RFC 9106) without a pepper.
-    fn argon2i(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        parameters: HashParameters,
     ) -> Result<Vec<u8>, Unavailable>;
 }
 
-/// Keys that the host derives from its master secret.
+/// Message authentication codes under keys that the host derives from its master secret;
+/// the contract is `wit/keys.wit`.
 pub trait Keys {
-    /// Derives the key with this label.
-    fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable>;
+    /// Returns the HMAC-SHA256 of `message` under the key with this label.
+    fn mac(&self, label: &str, message: &[u8]) -> Result<[u8; 32], Unavailable>;
 }
 
 /// Wall-clock time.
@@ -376,7 +372,7 @@ pub struct Ports<'a> {
     pub store: &'a dyn Store,
     /// Password hashes.
     pub password_hash: &'a dyn PasswordHash,
-    /// Derived keys.
+    /// Message authentication codes.
     pub keys: &'a dyn Keys,
     /// Time.
     pub clock: &'a dyn Clock,

@@ -2,11 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value, json};
-use sha2::Sha256;
 
-use crate::component::builtin::{Hash, MemoryStore};
+use crate::component::builtin::{Hash, MemoryStore, hmac_sha256};
 use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::env::Env;
@@ -229,6 +227,11 @@ impl World {
         self.records.write(key, value, None);
     }
 
+    /// Returns the key with a label, which the component never sees.
+    pub fn key(&self, label: &str) -> [u8; 32] {
+        hmac_sha256(&[7; 32], label.as_bytes())
+    }
+
     fn note_hash(&self, hash: String) -> Result<(), Unavailable> {
         take(&self.places_for_hashes)?;
         self.hashes.borrow_mut().push(hash);
@@ -243,6 +246,9 @@ impl World {
 /// The limits of one call, from `wit/store.wit`.
 const MAX_KEYS: usize = 1_000;
 const MAX_BATCH: usize = 10_000;
+/// The limits of a message authentication code, from `wit/keys.wit`.
+const MAX_LABEL_BYTES: usize = 512;
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
 /// Asserts that a key, which may contain input of callers, follows the rules for keys: a
 /// store would refuse it otherwise, and the records under `host/` belong to the host.
@@ -326,85 +332,42 @@ impl Store for World {
 }
 
 impl PasswordHash for World {
-    /// Computes a fast stand-in: Argon2id takes long and has its own tests.
-    fn argon2id(
+    fn hash(
         &self,
+        function: Function,
         password: &[u8],
         salt: &[u8],
-        secret: &[u8],
-        parameters: HashParameters,
     ) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("argon2id {}", parameters.memory_kib))?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
-        mac.update(salt);
-        mac.update(password);
-        Ok(mac.finalize().into_bytes().to_vec())
-    }
-
-    fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("bcrypt {cost}"))?;
-        Hash.bcrypt(password, salt, cost)
-    }
-
-    fn scrypt(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        parameters: ScryptParameters,
-    ) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("scrypt {}", parameters.log_n))?;
-        Hash.scrypt(password, salt, parameters)
-    }
-
-    fn pbkdf2_sha256(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        iterations: u32,
-        output_length: u32,
-    ) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("pbkdf2-sha256 {iterations}"))?;
-        Hash.pbkdf2_sha256(password, salt, iterations, output_length)
-    }
-
-    fn pbkdf2_sha512(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        iterations: u32,
-        output_length: u32,
-    ) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("pbkdf2-sha512 {iterations}"))?;
-        Hash.pbkdf2_sha512(password, salt, iterations, output_length)
-    }
-
-    fn pbkdf2_sha1(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        iterations: u32,
-        output_length: u32,
-    ) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("pbkdf2-sha1 {iterations}"))?;
-        Hash.pbkdf2_sha1(password, salt, iterations, output_length)
-    }
-
-    fn argon2i(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        parameters: HashParameters,
-    ) -> Result<Vec<u8>, Unavailable> {
-        self.note_hash(format!("argon2i {}", parameters.memory_kib))?;
-        Hash.argon2i(password, salt, parameters)
+        self.note_hash(match function {
+            Function::Argon2id { parameters, .. } => format!("argon2id {}", parameters.memory_kib),
+            Function::Argon2i(parameters) => format!("argon2i {}", parameters.memory_kib),
+            Function::Bcrypt { cost } => format!("bcrypt {cost}"),
+            Function::Scrypt(parameters) => format!("scrypt {}", parameters.log_n),
+            Function::Pbkdf2Sha256(parameters) => {
+                format!("pbkdf2-sha256 {}", parameters.iterations)
+            }
+            Function::Pbkdf2Sha512(parameters) => {
+                format!("pbkdf2-sha512 {}", parameters.iterations)
+            }
+            Function::Pbkdf2Sha1(parameters) => format!("pbkdf2-sha1 {}", parameters.iterations),
+        })?;
+        match function {
+            // A fast stand-in: Argon2id takes long and has its own tests.
+            Function::Argon2id { pepper, .. } => {
+                let key = pepper.map(|label| self.key(label));
+                let secret = key.as_ref().map_or(&[][..], |key| key.as_slice());
+                Ok(hmac_sha256(secret, &[salt, password].concat()).to_vec())
+            }
+            _ => Hash.hash(function, password, salt),
+        }
     }
 }
 
 impl Keys for World {
-    fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
-        mac.update(label.as_bytes());
-        Ok(mac.finalize().into_bytes().into())
+    fn mac(&self, label: &str, message: &[u8]) -> Result<[u8; 32], Unavailable> {
+        assert!(label.len() <= MAX_LABEL_BYTES && !label.starts_with("host/"));
+        assert!(message.len() <= MAX_MESSAGE_BYTES);
+        Ok(hmac_sha256(&self.key(label), message))
     }
 }
 
@@ -422,7 +385,7 @@ impl Random for World {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
         for chunk in buffer.chunks_mut(32) {
             self.random.set(self.random.get() + 1);
-            let block = self.derive(&format!("random {}", self.random.get()))?;
+            let block = self.key(&format!("random {}", self.random.get()));
             chunk.copy_from_slice(&block[..chunk.len()]);
         }
         Ok(())

@@ -3,6 +3,7 @@
 
 pub(crate) mod binding;
 pub(crate) mod error;
+pub(crate) mod label;
 pub(crate) mod master_key;
 pub(crate) mod records;
 pub(crate) mod secret;

@@ -73,21 +73,24 @@ fn build_javascript() -> PathBuf {
 const MASTER_KEY: [u8; 32] = [7; 32];
 const LABEL: &str = "a label";
 
-/// A password hash with a secret value and a derived key, in hexadecimal, which every host
-/// has to compute: 32 bytes of 1, 16 of 2 and 8 of 3 as password, salt and secret, 64 KiB,
-/// 3 passes, 4 lanes, 32 bytes.
-fn hash_and_key() -> String {
+/// A password hash with a pepper and a message authentication code, in hexadecimal, which
+/// every host has to compute: 32 bytes of 1 and 16 of 2 as password and salt, 64 KiB, 3
+/// passes, 4 lanes, 32 bytes; 8 bytes of 4 as the message.
+fn hash_and_code() -> String {
+    let hmac = |key: &[u8], message: &[u8]| {
+        let mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        mac.chain_update(message).finalize().into_bytes()
+    };
+    let key = hmac(&MASTER_KEY, LABEL.as_bytes());
     let params = Params::new(64, 3, 4, Some(32)).unwrap();
     let argon2 =
-        Argon2::new_with_secret(&[3; 8], Algorithm::Argon2id, Version::V0x13, params).unwrap();
+        Argon2::new_with_secret(&key, Algorithm::Argon2id, Version::V0x13, params).unwrap();
     let mut hash = [0; 32];
     argon2
         .hash_password_into(&[1; 32], &[2; 16], &mut hash)
         .unwrap();
-    let mut mac = Hmac::<Sha256>::new_from_slice(&MASTER_KEY).unwrap();
-    mac.update(LABEL.as_bytes());
-    let key = mac.finalize().into_bytes();
-    format!("{} {}\n", HEXLOWER.encode(&hash), HEXLOWER.encode(&key))
+    let code = hmac(&key, &[4; 8]);
+    format!("{} {}\n", HEXLOWER.encode(&hash), HEXLOWER.encode(&code))
 }
 
 /// A program that runs until this is dropped.

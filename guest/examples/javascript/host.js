@@ -22,16 +22,9 @@ export function imports({ store, masterKey, settings = {} }) {
       add: (key, delta, ttlMs) => store.add(key, delta, ttlMs),
       scan: (prefix, after, limit) => store.scan(prefix, after, limit),
     },
-    "user-auth:plugin/keys": { derive: (label) => derive(masterKey, label) },
+    "user-auth:plugin/keys": { mac: (label, message) => mac(masterKey, label, message) },
     "user-auth:plugin/password-hash": {
-      argon2id: hash,
-      // The other functions only verify passwords imported from other systems.
-      bcrypt: onlyArgon2id,
-      scrypt: onlyArgon2id,
-      pbkdf2Sha256: onlyArgon2id,
-      pbkdf2Sha512: onlyArgon2id,
-      pbkdf2Sha1: onlyArgon2id,
-      argon2i: onlyArgon2id,
+      hash: (fn, password, salt) => hash(masterKey, fn, password, salt),
     },
     "user-auth:plugin/telemetry": telemetry,
     "user-auth:plugin/client": client,
@@ -41,18 +34,24 @@ export function imports({ store, masterKey, settings = {} }) {
   };
 }
 
-/** Derives a key from the master key, which the component never sees. */
-export function derive(masterKey, label) {
+/** Returns the key with a label. The component sees neither this nor the master key. */
+function derive(masterKey, label) {
   return hmac(sha256, masterKey, new TextEncoder().encode(label));
 }
 
-/** Computes Argon2id with a secret value. */
-export function hash(password, salt, secret, parameters) {
-  const { memoryKib, iterations, parallelism, outputLength } = parameters;
+/** Computes the code of a message under the key with a label. */
+export function mac(masterKey, label, message) {
+  return hmac(sha256, derive(masterKey, label), message);
+}
+
+/** Computes Argon2id. The other functions only verify passwords of other systems. */
+export function hash(masterKey, { tag, val }, password, salt) {
+  if (tag !== "argon2id") unavailable("this host supports only Argon2id");
+  const { memoryKib, iterations, parallelism, outputLength, pepper } = val;
   if (memoryKib > MAX_HASH_MEMORY_KIB) unavailable("a password hash would take too much memory");
   const began = performance.now();
   const made = argon2id(password, salt, {
-    key: secret,
+    key: pepper === undefined ? undefined : derive(masterKey, pepper),
     m: memoryKib,
     t: iterations,
     p: parallelism,
@@ -61,8 +60,6 @@ export function hash(password, salt, secret, parameters) {
   hashTimes.push(performance.now() - began);
   return made;
 }
-
-const onlyArgon2id = () => unavailable("this host supports only Argon2id");
 
 /** Throws the error of the import's result. `null` says that no retry helps. */
 function unavailable(reason, retryAfterMs = 1000) {

@@ -38,6 +38,32 @@ def unavailable(reason):
     return record(reason=reason, retry_after_ms=1000)
 
 
+def derive(master_key, label):
+    """Returns the key with a label. The component sees neither this nor the master key."""
+    return hmac.digest(master_key, label.encode(), "sha256")
+
+
+def keys(master_key):
+    """Computes codes of messages under the keys with their labels."""
+
+    def mac(label, message):
+        return hmac.digest(derive(master_key, label), message, "sha256")
+
+    return {"mac": mac}
+
+
+def password_hash(master_key):
+    def hash(function, password, salt):
+        # The other functions only verify passwords imported from other systems.
+        if function.tag != "argon2id":
+            return unavailable("this host supports only Argon2id")
+        pepper = function.payload.pepper
+        secret = b"" if pepper is None else derive(master_key, pepper)
+        return argon2id(password, salt, secret, function.payload)
+
+    return {"hash": hash}
+
+
 def argon2id(password, salt, secret, parameters):
     """Computes Argon2id with a secret value, for which argon2-cffi has only low-level calls."""
     memory_kib = getattr(parameters, "memory-kib")
@@ -60,22 +86,6 @@ def argon2id(password, salt, secret, parameters):
     failure = core(context, Type.ID.value)
     hash_times_ms.append((time.perf_counter() - began) * 1000)
     return unavailable(error_to_str(failure)) if failure else bytes(ffi.buffer(out))
-
-
-def other_hash(*_):
-    """Rejects a hash function that only verifies passwords imported from other systems."""
-    return unavailable("this host supports only Argon2id")
-
-
-def password_hash():
-    names = ["bcrypt", "scrypt", "pbkdf2-sha256", "pbkdf2-sha512", "pbkdf2-sha1", "argon2i"]
-    others = dict.fromkeys(names, other_hash)
-    return {"argon2id": argon2id, **others}
-
-
-def keys(master_key):
-    """Derives keys from the master key, which the component never sees."""
-    return {"derive": lambda label: hmac.digest(master_key, label.encode(), "sha256")}
 
 
 def store(records):
@@ -202,7 +212,7 @@ def main(path):
     master_key = secrets.token_bytes(32)
     imports = {
         "store": store(records),
-        "password-hash": password_hash(),
+        "password-hash": password_hash(master_key),
         "keys": keys(master_key),
         "telemetry": telemetry(),
         "client": client(),

@@ -13,14 +13,11 @@ mod store;
 
 #[cfg(any(test, feature = "hash"))]
 pub use hash::Hash;
-pub use keys::{MasterKey, VARIABLE as MASTER_KEY};
+pub use keys::{MasterKey, VARIABLE as MASTER_KEY, hmac_sha256};
 pub use log::Log;
 pub use store::{Bucket, KeyvalueStore, MemoryStore, NoStore, SINGLE_WRITER};
 
-use crate::ports::{
-    Client, Delivery, HashParameters, LogLevel, Message, PasswordHash, ScryptParameters,
-    Unavailable,
-};
+use crate::ports::{Client, Delivery, Function, LogLevel, Message, PasswordHash, Unavailable};
 
 /// Null object for the ports without an implementation in this build: clients that
 /// listen while they wait, the delivery of messages to the owners of accounts and, if
@@ -48,41 +45,7 @@ impl Delivery for Unsupported {
 }
 
 impl PasswordHash for Unsupported {
-    fn argon2id(
-        &self,
-        _: &[u8],
-        _: &[u8],
-        _: &[u8],
-        _: HashParameters,
-    ) -> Result<Vec<u8>, Unavailable> {
-        Err(no_hash())
+    fn hash(&self, _: Function, _: &[u8], _: &[u8]) -> Result<Vec<u8>, Unavailable> {
+        Err(Unavailable::for_good("this build hashes no passwords"))
     }
-
-    fn bcrypt(&self, _: &[u8], _: &[u8], _: u32) -> Result<Vec<u8>, Unavailable> {
-        Err(no_hash())
-    }
-
-    fn scrypt(&self, _: &[u8], _: &[u8], _: ScryptParameters) -> Result<Vec<u8>, Unavailable> {
-        Err(no_hash())
-    }
-
-    fn pbkdf2_sha256(&self, _: &[u8], _: &[u8], _: u32, _: u32) -> Result<Vec<u8>, Unavailable> {
-        Err(no_hash())
-    }
-
-    fn pbkdf2_sha512(&self, _: &[u8], _: &[u8], _: u32, _: u32) -> Result<Vec<u8>, Unavailable> {
-        Err(no_hash())
-    }
-
-    fn pbkdf2_sha1(&self, _: &[u8], _: &[u8], _: u32, _: u32) -> Result<Vec<u8>, Unavailable> {
-        Err(no_hash())
-    }
-
-    fn argon2i(&self, _: &[u8], _: &[u8], _: HashParameters) -> Result<Vec<u8>, Unavailable> {
-        Err(no_hash())
-    }
-}
-
-fn no_hash() -> Unavailable {
-    Unavailable::for_good("this build hashes no passwords")
 }

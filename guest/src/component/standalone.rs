@@ -5,12 +5,14 @@ use super::builtin::Hash;
 #[cfg(all(feature = "edge", not(feature = "keyvalue")))]
 use super::builtin::NoStore as State;
 #[cfg(not(feature = "hash"))]
-use super::builtin::Unsupported as Hash;
+use super::builtin::Unsupported as LoggedHash;
 use super::builtin::{MasterKey, Unsupported};
 use super::standalone_log::{LOG, log_unavailable};
 use super::wasi::Wasi;
 #[cfg(feature = "keyvalue")]
 use super::wasi_keyvalue::Keyvalue as State;
+#[cfg(feature = "hash")]
+use crate::ports::{Function, PasswordHash};
 use crate::ports::{Keys, Ports, Unavailable};
 #[cfg(not(any(feature = "edge", feature = "keyvalue")))]
 use memory::Memory as State;
@@ -19,7 +21,7 @@ use memory::Memory as State;
 pub fn all() -> Ports<'static> {
     Ports {
         store: &State,
-        password_hash: &Hash,
+        password_hash: &LoggedHash,
         keys: &LoggedMasterKey,
         clock: &Wasi,
         random: &Wasi,
@@ -33,8 +35,25 @@ pub fn all() -> Ports<'static> {
 struct LoggedMasterKey;
 
 impl Keys for LoggedMasterKey {
-    fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable> {
-        MasterKey.derive(label).inspect_err(log_unavailable)
+    fn mac(&self, label: &str, message: &[u8]) -> Result<[u8; 32], Unavailable> {
+        MasterKey.mac(label, message).inspect_err(log_unavailable)
+    }
+}
+
+/// Password hashes; the reason for one that was not computed goes to the log.
+#[cfg(feature = "hash")]
+struct LoggedHash;
+
+#[cfg(feature = "hash")]
+impl PasswordHash for LoggedHash {
+    fn hash(
+        &self,
+        function: Function,
+        password: &[u8],
+        salt: &[u8],
+    ) -> Result<Vec<u8>, Unavailable> {
+        let hashed = Hash.hash(function, password, salt);
+        hashed.inspect_err(log_unavailable)
     }
 }
 

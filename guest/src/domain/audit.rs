@@ -1,5 +1,5 @@
 //! The audit trail: each account has a chain of records, and each record is sealed
-//! together with the previous one under a derived key. The record of a change is part of
+//! together with the previous one under a key of the host. The record of a change is part of
 //! the batch that makes the change, so no change goes unrecorded, and no record exists for
 //! a change that did not happen.
 //!

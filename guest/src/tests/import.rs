@@ -315,9 +315,9 @@ fn no_text_makes_the_hash_parser_panic_or_accept_excessive_costs() {
                             let work = u64::from(it.block_size * it.parallelism) << it.log_n;
                             work <= 4 << 20 && it.output_length as usize == foreign.hash.len()
                         }
-                        Cost::Pbkdf2Sha256 { iterations, .. }
-                        | Cost::Pbkdf2Sha512 { iterations, .. }
-                        | Cost::Pbkdf2Sha1 { iterations, .. } => iterations <= 5_000_000,
+                        Cost::Pbkdf2Sha256(it) | Cost::Pbkdf2Sha512(it) | Cost::Pbkdf2Sha1(it) => {
+                            it.iterations <= 5_000_000
+                        }
                         Cost::Argon2id(it) | Cost::Argon2i(it) => {
                             it.memory_kib <= 131_072 && it.iterations <= 16
                         }

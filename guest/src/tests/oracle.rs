@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::Mac;
+use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{
@@ -23,20 +23,20 @@ use jsonwebtoken::{
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use sha2::Sha256;
 use signature::{Error, Signer, Verifier};
 
+use crate::component::builtin::hmac_sha256;
 use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::signing_key::SigningKeys;
-use crate::ports::Keys;
 use crate::testing::World;
-use crate::types::mac::HmacSha256;
 
 const KEY_ID: &str = "0123456789abcdef0123456789abcdef";
 const HOUR: u64 = 60 * 60;
 
 /// The HMAC of the oracle. The oracle adds the form, the header and the claims. (HMAC has
 /// its own test vectors.)
-struct Hs256(HmacSha256);
+struct Hs256(Hmac<Sha256>);
 
 impl Hs256 {
     fn new(
@@ -47,7 +47,7 @@ impl Hs256 {
         if *algorithm != Algorithm::HS256 || family != AlgorithmFamily::Hmac {
             return Err(ErrorKind::InvalidAlgorithm.into());
         }
-        let mac = <HmacSha256 as hmac::KeyInit>::new_from_slice(key);
+        let mac = Hmac::<Sha256>::new_from_slice(key);
         Ok(Box::new(Hs256(
             mac.map_err(|_| ErrorKind::InvalidKeyFormat)?,
         )))
@@ -105,7 +105,7 @@ fn world() -> World {
 }
 
 fn key(world: &World) -> [u8; 32] {
-    world.derive(&format!("access-token/{KEY_ID}")).unwrap()
+    world.key(&format!("access-token/{KEY_ID}"))
 }
 
 fn header() -> Header {
@@ -146,8 +146,7 @@ fn signed(world: &World, header: &str, claims: &str) -> String {
         URL_SAFE_NO_PAD.encode(header),
         URL_SAFE_NO_PAD.encode(claims)
     );
-    let mac = crate::types::mac::under(&key(world)).unwrap();
-    let mac = mac.chain_update(&signed).finalize().into_bytes();
+    let mac = hmac_sha256(&key(world), signed.as_bytes());
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac))
 }
 

@@ -1,9 +1,13 @@
-//! The keys of one store.
+//! The keys of one store. None of them enters the sandbox: the host computes what the
+//! component needs them for, each under the label of its purpose.
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
+use crate::keys::label::Label;
 use crate::keys::master_key::KeyError;
-use crate::keys::secret::Secret;
+use crate::keys::secret::{Secret, hmac_sha256};
 
 /// The keys of one store, derived from its root secret, which never enters the sandbox,
 /// the store or a log. [`MasterKey::unlock`](crate::MasterKey::unlock) returns them, and
@@ -22,10 +26,14 @@ impl StoreKeys {
         Ok(Self { root })
     }
 
-    /// Returns the HMAC-SHA256 of `label` for the component, or `None` if the label
-    /// begins with `host/`, since those are the host's own.
-    pub(crate) fn derive_for_component(&self, label: &str) -> Option<[u8; 32]> {
-        (!label.starts_with("host/")).then(|| self.derive(label))
+    /// Returns the key with a label of the component.
+    pub(crate) fn of_component(&self, label: Label<'_>) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.derive(label.as_str()))
+    }
+
+    /// Returns the HMAC-SHA256 of `message` under the key with a label of the component.
+    pub(crate) fn mac(&self, label: Label<'_>, message: &[u8]) -> [u8; 32] {
+        hmac_sha256(self.of_component(label).as_slice(), message)
     }
 
     /// Returns the HMAC-SHA256 of `label` under the root secret.
@@ -45,12 +53,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_component_cannot_derive_host_keys() {
+    fn a_code_is_the_hmac_under_the_key_of_its_label() {
         let keys = StoreKeys::ephemeral().unwrap();
-        assert_eq!(keys.derive_for_component("x"), Some(keys.derive("x")));
-        for label in ["host/root-key", "host/backup"] {
-            assert_eq!(keys.derive_for_component(label), None);
-        }
+        let label = Label::parse("a label").unwrap();
+        let key = keys.derive("a label");
+        assert_eq!(*keys.of_component(label), key);
+        assert_eq!(keys.mac(label, b"text"), hmac_sha256(&key, b"text"));
+        let other = Label::parse("another label").unwrap();
+        assert_ne!(keys.mac(other, b"text"), keys.mac(label, b"text"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use user_auth_tests::built;
 
-use super::{LABEL, MASTER_KEY, TOUR, example, hash_and_key, succeed};
+use super::{LABEL, MASTER_KEY, TOUR, example, hash_and_code, succeed};
 
 fn python(arguments: &[&str]) -> Command {
     let folder = example("python", ".venv/.installed");
@@ -40,13 +40,15 @@ fn the_python_store_fulfils_the_contract() {
 }
 
 #[test]
-fn python_computes_the_same_hashes_and_keys() {
+fn python_computes_the_same_hashes_and_codes() {
     let script = format!(
         "import embed
-parameters = embed.record(memory_kib=64, iterations=3, parallelism=4, output_length=32)
-hash = embed.argon2id(b'\\1' * 32, b'\\2' * 16, b'\\3' * 8, parameters)
-key = embed.keys(bytes({MASTER_KEY:?}))['derive']('{LABEL}')
-print(hash.hex(), key.hex())"
+master_key = bytes({MASTER_KEY:?})
+cost = dict(memory_kib=64, iterations=3, parallelism=4, output_length=32)
+argon2id = embed.Variant('argon2id', embed.record(**cost, pepper='{LABEL}'))
+hash = embed.password_hash(master_key)['hash'](argon2id, b'\\1' * 32, b'\\2' * 16)
+code = embed.keys(master_key)['mac']('{LABEL}', b'\\4' * 8)
+print(hash.hex(), code.hex())"
     );
-    assert_eq!(succeed(&mut python(&["-c", &script])), hash_and_key());
+    assert_eq!(succeed(&mut python(&["-c", &script])), hash_and_code());
 }

@@ -8,7 +8,7 @@ use super::{Options, Server, assert_ended, assert_unharmed, built, deed, hostile
 use crate::postgres::on;
 
 /// Deeds that would make the host hold more than its limit at one time.
-const GREEDY: [&str; 8] = [
+const GREEDY: [&str; 9] = [
     "one-name",
     "many-names",
     "page",
@@ -16,6 +16,7 @@ const GREEDY: [&str; 8] = [
     "large-batch",
     "long-line",
     "long-label",
+    "long-message",
     "reads",
 ];
 const ATTACKERS: usize = 3;
@@ -125,6 +126,28 @@ fn refused_requests_cost_no_memory_and_few_log_lines() {
     assert!(log.contains("a call logs too much"), "{log}");
     // Two calls that log as much as they can.
     assert!(log.len() < 300_000, "{} bytes", log.len());
+}
+
+#[test]
+fn the_host_rejects_long_labels_long_messages_and_its_own_labels() {
+    let server = hostile();
+    let (status, answer) = deed(&server, "refused-keys");
+    assert_eq!(status, 200, "{answer}");
+    let answers = &answer["answers"];
+    assert_eq!(answers[0]["bytes"], 32, "the longest label and message");
+    for (number, reason) in [
+        (1, "a label has 513 bytes"),
+        (2, "a message to authenticate has 65537 bytes"),
+        (3, "\"host/root-key\" is reserved"),
+        (4, "a label has 513 bytes"),
+        (5, "\"host/root-key\" is reserved"),
+    ] {
+        let answer = &answers[number];
+        let given = answer["reason"].as_str().unwrap_or_default();
+        assert!(given.contains(reason), "{number}: {answer}");
+        assert_eq!(answer["helps"], false, "{number}: {answer}");
+    }
+    assert_unharmed(&server, "refused-keys");
 }
 
 #[test]

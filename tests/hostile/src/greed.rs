@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use crate::user_auth::plugin::password_hash::{self, Parameters};
+use crate::user_auth::plugin::password_hash::{self, Argon2Parameters, Function};
 use crate::user_auth::plugin::store::{self, Expect, Mutation};
 use crate::user_auth::plugin::{client, keys, telemetry};
 
@@ -110,22 +110,58 @@ pub fn long_line() {
     telemetry::log(telemetry::Severity::Error, &text, &text);
 }
 
-/// Derives a key for a label that would be five times as long when escaped.
+/// Asks for a code under a label that would be five times as long when escaped.
 pub fn long_label() {
     let label = format!("host/{}", "\u{1}".repeat(15 * MIB));
-    let _ = black_box(keys::derive(&label));
+    let _ = black_box(keys::mac(&label, &[]));
+}
+
+/// Asks for the code of a message of 15 MiB.
+pub fn long_message() {
+    let _ = black_box(keys::mac("label", &vec![b'x'; 15 * MIB]));
+}
+
+/// Returns the host's answers to requests for codes and hashes that break its rules by
+/// little, each with whether it was computed, the reason, and whether a retry helps.
+pub fn refused_keys() -> String {
+    let (long_label, long_message) = ("x".repeat(513), vec![b'x'; 64 * 1024 + 1]);
+    let hash = |pepper: &str| {
+        let function = argon2id(8, Some(pepper.to_owned()));
+        password_hash::hash(&function, b"password", &[0; 16])
+    };
+    let answers = [
+        keys::mac(&long_label[1..], &long_message[1..]),
+        keys::mac(&long_label, b"message"),
+        keys::mac("label", &long_message),
+        keys::mac("host/root-key", b"message"),
+        hash(&long_label),
+        hash("host/root-key"),
+    ];
+    let answers = answers.map(|answer| match answer {
+        Ok(bytes) => format!("{{\"bytes\":{}}}", bytes.len()),
+        Err(unavailable) => format!(
+            "{{\"reason\":{:?},\"helps\":{}}}",
+            unavailable.reason,
+            unavailable.retry_after_ms.is_some()
+        ),
+    });
+    format!("{{\"answers\":[{}]}}", answers.join(","))
+}
+
+fn argon2id(memory_kib: u32, pepper: Option<String>) -> Function {
+    Function::Argon2id(Argon2Parameters {
+        memory_kib,
+        iterations: 1,
+        parallelism: 1,
+        output_length: 32,
+        pepper,
+    })
 }
 
 /// Returns the host's answer to a password of 10 MiB.
 pub fn long_password() -> String {
-    let parameters = Parameters {
-        memory_kib: 8,
-        iterations: 1,
-        parallelism: 1,
-        output_length: 32,
-    };
-    let hashed = password_hash::argon2id(&vec![b'x'; 10 * MIB], &[0; 16], &[], parameters);
-    match hashed {
+    let password = vec![b'x'; 10 * MIB];
+    match password_hash::hash(&argon2id(8, None), &password, &[0; 16]) {
         Ok(_) => r#"{"taken":true}"#.to_owned(),
         Err(unavailable) => format!("{{\"taken\":false,\"reason\":{:?}}}", unavailable.reason),
     }
@@ -140,17 +176,12 @@ pub fn empty_lines() {
 
 /// Makes calls that the host refuses, and might complain about each time.
 pub fn refusals() {
-    let parameters = Parameters {
-        memory_kib: u32::MAX,
-        iterations: 1,
-        parallelism: 1,
-        output_length: 32,
-    };
+    let function = argon2id(u32::MAX, None);
     let bad = "refused ".repeat(60);
     for _ in 0..2_000 {
         let _ = store::get(std::slice::from_ref(&bad));
-        let _ = keys::derive("host/refused");
-        let _ = password_hash::argon2id(b"password", &[0; 16], &[], parameters);
+        let _ = keys::mac("host/refused", &[]);
+        let _ = password_hash::hash(&function, b"password", &[0; 16]);
         let _ = crate::floods::message();
     }
 }

@@ -55,6 +55,8 @@ impl mcp::Guest for Hostile {
             "writes" => greed::writes(),
             "long-line" => then_trap(greed::long_line),
             "long-label" => then_trap(greed::long_label),
+            "long-message" => then_trap(greed::long_message),
+            "refused-keys" => return answers::json(greed::refused_keys()),
             "long-password" => return answers::json(greed::long_password()),
             "empty-lines" => greed::empty_lines(),
             "refusals" => greed::refusals(),

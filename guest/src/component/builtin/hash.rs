@@ -3,11 +3,15 @@
 use std::cell::Cell;
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use pbkdf2::pbkdf2_hmac;
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 use zeroize::Zeroizing;
 
-use crate::ports::{HashParameters, PasswordHash, ScryptParameters, Unavailable};
+use super::MasterKey;
+use crate::ports::{
+    Function, HashParameters, PasswordHash, Pbkdf2Parameters, ScryptParameters, Unavailable,
+};
 
 /// The most memory that one hash may use, the same as the bundled host's default.
 const MAX_MEMORY_KIB: u64 = 128 * 1024;
@@ -35,113 +39,36 @@ pub fn completed() -> u64 {
     COMPLETED.get()
 }
 
-fn complete(hash: Vec<u8>) -> Vec<u8> {
-    COMPLETED.set(COMPLETED.get() + 1);
-    hash
-}
-
 impl PasswordHash for Hash {
-    fn argon2id(
+    fn hash(
         &self,
+        function: Function,
         password: &[u8],
         salt: &[u8],
-        secret: &[u8],
-        parameters: HashParameters,
     ) -> Result<Vec<u8>, Unavailable> {
-        argon2(Algorithm::Argon2id, password, salt, secret, parameters)
-    }
-
-    fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable> {
-        admit((4..=MAX_BCRYPT_COST).contains(&cost))?;
-        let salt: [u8; 16] = salt.try_into().map_err(refused)?;
-        let mut key = Zeroizing::new(Vec::with_capacity(password.len() + 1));
-        key.extend_from_slice(password);
-        key.push(0);
-        key.truncate(BCRYPT_PASSWORD_BYTES);
-        let hash = bcrypt::bcrypt(cost, salt, &key);
-        Ok(complete(hash[..BCRYPT_BYTES].to_vec()))
-    }
-
-    fn scrypt(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        parameters: ScryptParameters,
-    ) -> Result<Vec<u8>, Unavailable> {
-        let ScryptParameters {
-            log_n,
-            block_size,
-            parallelism,
-            output_length,
-        } = parameters;
-        let block = u64::from(block_size).saturating_mul(128);
-        let memory = block.saturating_mul(1 << log_n.min(63));
-        let lanes = block.saturating_mul(parallelism.into());
-        let filled = memory.saturating_mul(parallelism.into());
-        let is_admitted =
-            memory.max(lanes) <= MAX_MEMORY_KIB * 1024 && filled <= MAX_SCRYPT_FILLED_KIB * 1024;
-        admit(is_admitted && output_length <= MAX_OUTPUT_BYTES)?;
-        let params = scrypt::Params::new(log_n, block_size, parallelism).map_err(refused)?;
-        let mut hash = vec![0; output_length as usize];
-        scrypt::scrypt(password, salt, &params, &mut hash).map_err(refused)?;
-        Ok(complete(hash))
-    }
-
-    fn pbkdf2_sha256(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        iterations: u32,
-        output_length: u32,
-    ) -> Result<Vec<u8>, Unavailable> {
-        pbkdf2(
-            pbkdf2::pbkdf2_hmac::<Sha256>,
-            password,
-            salt,
-            iterations,
-            (output_length, 32),
-        )
-    }
-
-    fn pbkdf2_sha512(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        iterations: u32,
-        output_length: u32,
-    ) -> Result<Vec<u8>, Unavailable> {
-        pbkdf2(
-            pbkdf2::pbkdf2_hmac::<Sha512>,
-            password,
-            salt,
-            iterations,
-            (output_length, 64),
-        )
-    }
-
-    fn pbkdf2_sha1(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        iterations: u32,
-        output_length: u32,
-    ) -> Result<Vec<u8>, Unavailable> {
-        pbkdf2(
-            pbkdf2::pbkdf2_hmac::<Sha1>,
-            password,
-            salt,
-            iterations,
-            (output_length, 20),
-        )
-    }
-
-    fn argon2i(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        parameters: HashParameters,
-    ) -> Result<Vec<u8>, Unavailable> {
-        argon2(Algorithm::Argon2i, password, salt, &[], parameters)
+        let hash = match function {
+            Function::Argon2id { parameters, pepper } => {
+                let pepper = pepper.map(MasterKey::derive).transpose()?;
+                let secret = pepper.as_ref().map_or(&[][..], |pepper| pepper.as_slice());
+                argon2(Algorithm::Argon2id, password, salt, secret, parameters)
+            }
+            Function::Argon2i(parameters) => {
+                argon2(Algorithm::Argon2i, password, salt, &[], parameters)
+            }
+            Function::Bcrypt { cost } => bcrypt(password, salt, cost),
+            Function::Scrypt(parameters) => scrypt(password, salt, parameters),
+            Function::Pbkdf2Sha256(parameters) => {
+                pbkdf2(pbkdf2_hmac::<Sha256>, 32, password, salt, parameters)
+            }
+            Function::Pbkdf2Sha512(parameters) => {
+                pbkdf2(pbkdf2_hmac::<Sha512>, 64, password, salt, parameters)
+            }
+            Function::Pbkdf2Sha1(parameters) => {
+                pbkdf2(pbkdf2_hmac::<Sha1>, 20, password, salt, parameters)
+            }
+        }?;
+        COMPLETED.set(COMPLETED.get() + 1);
+        Ok(hash)
     }
 }
 
@@ -170,22 +97,62 @@ fn argon2(
     argon2
         .hash_password_into(password, salt, &mut hash)
         .map_err(refused)?;
-    Ok(complete(hash))
+    Ok(hash)
 }
 
-/// Computes PBKDF2 with the given function. Each block of output repeats all the work.
-fn pbkdf2(
-    function: fn(&[u8], &[u8], u32, &mut [u8]),
+fn bcrypt(password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable> {
+    admit((4..=MAX_BCRYPT_COST).contains(&cost))?;
+    let salt: [u8; 16] = salt.try_into().map_err(refused)?;
+    let mut key = Zeroizing::new(Vec::with_capacity(password.len() + 1));
+    key.extend_from_slice(password);
+    key.push(0);
+    key.truncate(BCRYPT_PASSWORD_BYTES);
+    let hash = bcrypt::bcrypt(cost, salt, &key);
+    Ok(hash[..BCRYPT_BYTES].to_vec())
+}
+
+fn scrypt(
     password: &[u8],
     salt: &[u8],
-    iterations: u32,
-    (output_length, block): (u32, u32),
+    parameters: ScryptParameters,
 ) -> Result<Vec<u8>, Unavailable> {
+    let ScryptParameters {
+        log_n,
+        block_size,
+        parallelism,
+        output_length,
+    } = parameters;
+    let block = u64::from(block_size).saturating_mul(128);
+    let memory = block.saturating_mul(1 << log_n.min(63));
+    let lanes = block.saturating_mul(parallelism.into());
+    let filled = memory.saturating_mul(parallelism.into());
+    let is_admitted =
+        memory.max(lanes) <= MAX_MEMORY_KIB * 1024 && filled <= MAX_SCRYPT_FILLED_KIB * 1024;
+    admit(is_admitted && output_length <= MAX_OUTPUT_BYTES)?;
+    let params = scrypt::Params::new(log_n, block_size, parallelism).map_err(refused)?;
+    let mut hash = vec![0; output_length as usize];
+    scrypt::scrypt(password, salt, &params, &mut hash).map_err(refused)?;
+    Ok(hash)
+}
+
+/// Computes PBKDF2 with the given function, whose HMAC returns blocks of this many bytes.
+/// Each block of output repeats all the work.
+fn pbkdf2(
+    function: fn(&[u8], &[u8], u32, &mut [u8]),
+    block: u32,
+    password: &[u8],
+    salt: &[u8],
+    parameters: Pbkdf2Parameters,
+) -> Result<Vec<u8>, Unavailable> {
+    let Pbkdf2Parameters {
+        iterations,
+        output_length,
+    } = parameters;
     let work = u64::from(iterations) * u64::from(output_length.div_ceil(block));
     admit((1..=MAX_PBKDF2_ITERATIONS).contains(&work) && output_length <= MAX_OUTPUT_BYTES)?;
     let mut hash = vec![0; output_length as usize];
     function(password, salt, iterations, &mut hash);
-    Ok(complete(hash))
+    Ok(hash)
 }
 
 fn admit(is_admitted: bool) -> Result<(), Unavailable> {

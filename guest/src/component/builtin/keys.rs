@@ -1,4 +1,5 @@
-//! Derives keys in the sandbox from a master key, which is a setting.
+//! Computes message authentication codes in the sandbox, under keys derived from a master
+//! key, which is a setting.
 
 use std::env;
 
@@ -17,7 +18,7 @@ pub const VARIABLE: &str = "USER_AUTH_MASTER_KEY";
 /// The output size of HMAC-SHA256.
 const MIN_BYTES: usize = 32;
 
-/// The master key in the environment, read for each derivation.
+/// The master key in the environment, read for each code.
 pub struct MasterKey;
 
 impl MasterKey {
@@ -26,21 +27,30 @@ impl MasterKey {
     pub fn check() -> Result<(), &'static str> {
         read().map(drop)
     }
-}
 
-impl Keys for MasterKey {
-    fn derive(&self, label: &str) -> Result<[u8; 32], Unavailable> {
+    /// Returns the key with this label.
+    pub fn derive(label: &str) -> Result<Zeroizing<[u8; 32]>, Unavailable> {
         let key = read().map_err(|problem| Unavailable {
             reason: format!("{VARIABLE} {problem}"),
             retry_after_ms: Some(1000),
         })?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(&key).map_err(|_| Unavailable {
-            reason: "HMAC rejected the master key".to_owned(),
-            retry_after_ms: Some(1000),
-        })?;
-        mac.update(label.as_bytes());
-        Ok(mac.finalize().into_bytes().into())
+        Ok(Zeroizing::new(hmac_sha256(&key, label.as_bytes())))
     }
+}
+
+impl Keys for MasterKey {
+    fn mac(&self, label: &str, message: &[u8]) -> Result<[u8; 32], Unavailable> {
+        let key = MasterKey::derive(label)?;
+        Ok(hmac_sha256(key.as_slice(), message))
+    }
+}
+
+/// Returns the HMAC-SHA256 (RFC 2104) of a message.
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    #[expect(clippy::expect_used, reason = "HMAC accepts keys of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length");
+    mac.update(message);
+    mac.finalize().into_bytes().into()
 }
 
 fn read() -> Result<Zeroizing<Vec<u8>>, &'static str> {

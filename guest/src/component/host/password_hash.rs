@@ -1,92 +1,59 @@
 //! Password hashes, by the import `password-hash`.
 
 use super::Host;
-use crate::component::contract::imports::password_hash;
-use crate::ports::{HashParameters, PasswordHash, ScryptParameters, Unavailable};
+use crate::component::contract::imports::password_hash as wit;
+use crate::ports::{
+    Function, HashParameters, PasswordHash, Pbkdf2Parameters, ScryptParameters, Unavailable,
+};
 
 impl PasswordHash for Host {
-    fn argon2id(
+    fn hash(
         &self,
+        function: Function,
         password: &[u8],
         salt: &[u8],
-        secret: &[u8],
-        parameters: HashParameters,
     ) -> Result<Vec<u8>, Unavailable> {
-        Ok(password_hash::argon2id(
-            password,
-            salt,
-            secret,
-            wit(parameters),
-        )?)
-    }
-
-    fn bcrypt(&self, password: &[u8], salt: &[u8], cost: u32) -> Result<Vec<u8>, Unavailable> {
-        Ok(password_hash::bcrypt(password, salt, cost)?)
-    }
-
-    fn scrypt(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        parameters: ScryptParameters,
-    ) -> Result<Vec<u8>, Unavailable> {
-        let parameters = password_hash::ScryptParameters {
-            log_n: parameters.log_n,
-            block_size: parameters.block_size,
-            parallelism: parameters.parallelism,
-            output_length: parameters.output_length,
+        let function = match function {
+            Function::Argon2id { parameters, pepper } => {
+                wit::Function::Argon2id(argon2(parameters, pepper))
+            }
+            Function::Argon2i(parameters) => wit::Function::Argon2i(argon2(parameters, None)),
+            Function::Bcrypt { cost } => wit::Function::Bcrypt(cost),
+            Function::Scrypt(parameters) => wit::Function::Scrypt(parameters.into()),
+            Function::Pbkdf2Sha256(parameters) => wit::Function::Pbkdf2Sha256(parameters.into()),
+            Function::Pbkdf2Sha512(parameters) => wit::Function::Pbkdf2Sha512(parameters.into()),
+            Function::Pbkdf2Sha1(parameters) => wit::Function::Pbkdf2Sha1(parameters.into()),
         };
-        Ok(password_hash::scrypt(password, salt, parameters)?)
-    }
-
-    fn pbkdf2_sha256(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        iterations: u32,
-        output_length: u32,
-    ) -> Result<Vec<u8>, Unavailable> {
-        let hash = password_hash::pbkdf2_sha256(password, salt, iterations, output_length)?;
-        Ok(hash)
-    }
-
-    fn pbkdf2_sha512(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        iterations: u32,
-        output_length: u32,
-    ) -> Result<Vec<u8>, Unavailable> {
-        let hash = password_hash::pbkdf2_sha512(password, salt, iterations, output_length)?;
-        Ok(hash)
-    }
-
-    fn pbkdf2_sha1(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        iterations: u32,
-        output_length: u32,
-    ) -> Result<Vec<u8>, Unavailable> {
-        let hash = password_hash::pbkdf2_sha1(password, salt, iterations, output_length)?;
-        Ok(hash)
-    }
-
-    fn argon2i(
-        &self,
-        password: &[u8],
-        salt: &[u8],
-        parameters: HashParameters,
-    ) -> Result<Vec<u8>, Unavailable> {
-        Ok(password_hash::argon2i(password, salt, wit(parameters))?)
+        Ok(wit::hash(&function, password, salt)?)
     }
 }
 
-fn wit(parameters: HashParameters) -> password_hash::Parameters {
-    password_hash::Parameters {
+fn argon2(parameters: HashParameters, pepper: Option<&str>) -> wit::Argon2Parameters {
+    wit::Argon2Parameters {
         memory_kib: parameters.memory_kib,
         iterations: parameters.iterations,
         parallelism: parameters.parallelism,
         output_length: parameters.output_length,
+        pepper: pepper.map(str::to_owned),
+    }
+}
+
+impl From<ScryptParameters> for wit::ScryptParameters {
+    fn from(parameters: ScryptParameters) -> wit::ScryptParameters {
+        wit::ScryptParameters {
+            log_n: parameters.log_n,
+            block_size: parameters.block_size,
+            parallelism: parameters.parallelism,
+            output_length: parameters.output_length,
+        }
+    }
+}
+
+impl From<Pbkdf2Parameters> for wit::Pbkdf2Parameters {
+    fn from(parameters: Pbkdf2Parameters) -> wit::Pbkdf2Parameters {
+        wit::Pbkdf2Parameters {
+            iterations: parameters.iterations,
+            output_length: parameters.output_length,
+        }
     }
 }

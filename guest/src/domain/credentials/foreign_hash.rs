@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::error::Result;
-use crate::ports::{HashParameters, Ports, ScryptParameters};
+use crate::ports::{Function, HashParameters, Pbkdf2Parameters, Ports, ScryptParameters};
 use crate::settings;
 
 /// No supported format is longer.
@@ -64,28 +64,13 @@ pub enum Cost {
     /// scrypt.
     Scrypt(ScryptParameters),
     /// PBKDF2 with HMAC-SHA256.
-    Pbkdf2Sha256 {
-        /// The number of iterations.
-        iterations: u32,
-        /// Length of the hash in bytes.
-        output_length: u32,
-    },
+    Pbkdf2Sha256(Pbkdf2Parameters),
     /// Argon2id without this service's pepper.
     Argon2id(HashParameters),
     /// PBKDF2 with HMAC-SHA512.
-    Pbkdf2Sha512 {
-        /// The number of iterations.
-        iterations: u32,
-        /// Length of the hash in bytes.
-        output_length: u32,
-    },
+    Pbkdf2Sha512(Pbkdf2Parameters),
     /// PBKDF2 with HMAC-SHA1.
-    Pbkdf2Sha1 {
-        /// The number of iterations.
-        iterations: u32,
-        /// Length of the hash in bytes.
-        output_length: u32,
-    },
+    Pbkdf2Sha1(Pbkdf2Parameters),
     /// Argon2i.
     Argon2i(HashParameters),
     /// bcrypt of the SHA-256 of the password in hexadecimal, as in Django.
@@ -146,18 +131,9 @@ impl Cost {
                 _ => Err("the cost of a bcrypt hash is at most 14"),
             },
             Cost::Scrypt(parameters) | Cost::FirebaseScrypt(parameters) => check_scrypt(parameters),
-            Cost::Pbkdf2Sha256 {
-                iterations,
-                output_length,
-            } => check_pbkdf2(iterations, output_length.div_ceil(32)),
-            Cost::Pbkdf2Sha512 {
-                iterations,
-                output_length,
-            } => check_pbkdf2(iterations, output_length.div_ceil(64)),
-            Cost::Pbkdf2Sha1 {
-                iterations,
-                output_length,
-            } => check_pbkdf2(iterations, output_length.div_ceil(20)),
+            Cost::Pbkdf2Sha256(parameters) => check_pbkdf2(parameters, 32),
+            Cost::Pbkdf2Sha512(parameters) => check_pbkdf2(parameters, 64),
+            Cost::Pbkdf2Sha1(parameters) => check_pbkdf2(parameters, 20),
             Cost::Argon2id(parameters) | Cost::Argon2i(parameters) => check_argon2(parameters),
         }
     }
@@ -170,9 +146,9 @@ impl Cost {
                 let lanes = u64::from(parameters.block_size) * u64::from(parameters.parallelism);
                 lanes << parameters.log_n < GOOD_SCRYPT_WORK
             }
-            Cost::Pbkdf2Sha256 { iterations, .. } => iterations < GOOD_PBKDF2_SHA256_ITERATIONS,
-            Cost::Pbkdf2Sha512 { iterations, .. } => iterations < GOOD_PBKDF2_SHA512_ITERATIONS,
-            Cost::Pbkdf2Sha1 { iterations, .. } => iterations < GOOD_PBKDF2_SHA1_ITERATIONS,
+            Cost::Pbkdf2Sha256(parameters) => parameters.iterations < GOOD_PBKDF2_SHA256_ITERATIONS,
+            Cost::Pbkdf2Sha512(parameters) => parameters.iterations < GOOD_PBKDF2_SHA512_ITERATIONS,
+            Cost::Pbkdf2Sha1(parameters) => parameters.iterations < GOOD_PBKDF2_SHA1_ITERATIONS,
             // OWASP recommends Argon2id instead; there are shortcuts for Argon2i with few
             // passes.
             Cost::Argon2i(_) => true,
@@ -188,32 +164,29 @@ impl Cost {
     /// login with an imported bcrypt hash. That login hashes the password again, and from
     /// then on all of it counts.
     pub fn hash(self, password: &[u8], salt: &[u8], ports: &Ports) -> Result<Vec<u8>> {
-        let functions = ports.password_hash;
+        let hash = |function| ports.password_hash.hash(function, password, salt);
         let hash = match self {
-            Cost::Bcrypt { cost } => functions.bcrypt(password, salt, cost)?,
-            Cost::Scrypt(parameters) => functions.scrypt(password, salt, parameters)?,
-            Cost::Pbkdf2Sha256 {
-                iterations,
-                output_length,
-            } => functions.pbkdf2_sha256(password, salt, iterations, output_length)?,
-            Cost::Argon2id(parameters) => functions.argon2id(password, salt, &[], parameters)?,
-            Cost::Pbkdf2Sha512 {
-                iterations,
-                output_length,
-            } => functions.pbkdf2_sha512(password, salt, iterations, output_length)?,
-            Cost::Pbkdf2Sha1 {
-                iterations,
-                output_length,
-            } => functions.pbkdf2_sha1(password, salt, iterations, output_length)?,
-            Cost::Argon2i(parameters) => functions.argon2i(password, salt, parameters)?,
+            Cost::Bcrypt { cost } => hash(Function::Bcrypt { cost })?,
+            Cost::Scrypt(parameters) => hash(Function::Scrypt(parameters))?,
+            Cost::Pbkdf2Sha256(parameters) => hash(Function::Pbkdf2Sha256(parameters))?,
+            Cost::Argon2id(parameters) => hash(Function::Argon2id {
+                parameters,
+                pepper: None,
+            })?,
+            Cost::Pbkdf2Sha512(parameters) => hash(Function::Pbkdf2Sha512(parameters))?,
+            Cost::Pbkdf2Sha1(parameters) => hash(Function::Pbkdf2Sha1(parameters))?,
+            Cost::Argon2i(parameters) => hash(Function::Argon2i(parameters))?,
             Cost::BcryptSha256 { cost } => {
                 let digest =
                     Zeroizing::new(base16ct::lower::encode_string(&Sha256::digest(password)));
-                functions.bcrypt(digest.as_bytes(), salt, cost)?
+                let function = Function::Bcrypt { cost };
+                ports
+                    .password_hash
+                    .hash(function, digest.as_bytes(), salt)?
             }
             Cost::FirebaseScrypt(parameters) => {
                 let of_key = firebase::key_parameters(parameters);
-                let key = Zeroizing::new(functions.scrypt(password, salt, of_key)?);
+                let key = Zeroizing::new(hash(Function::Scrypt(of_key))?);
                 firebase::keystream(&key, parameters.output_length)
             }
         };
@@ -242,8 +215,14 @@ fn check_scrypt(parameters: ScryptParameters) -> std::result::Result<(), &'stati
     Ok(())
 }
 
-fn check_pbkdf2(iterations: u32, blocks: u32) -> std::result::Result<(), &'static str> {
-    let work = u64::from(iterations) * u64::from(blocks);
+/// Checks the cost with an HMAC that returns blocks of this many bytes. Each block of
+/// output repeats all the work.
+fn check_pbkdf2(parameters: Pbkdf2Parameters, block: u32) -> std::result::Result<(), &'static str> {
+    let Pbkdf2Parameters {
+        iterations,
+        output_length,
+    } = parameters;
+    let work = u64::from(iterations) * u64::from(output_length.div_ceil(block));
     if iterations == 0 || work > MAX_PBKDF2_ITERATIONS {
         return Err(
             "a PBKDF2 hash has 1 to 5,000,000 iterations, counted for each 32 bytes of its output, \

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::blocklist::{self, Owner};
 use super::foreign_hash::{Cost, ForeignHash};
 use crate::error::{AuthError, FieldError, Result};
-use crate::ports::{HashParameters, Ports};
+use crate::ports::{Function, HashParameters, Ports};
 use crate::settings::Settings;
 use crate::storage::record;
 use crate::types::mac;
@@ -169,7 +169,7 @@ enum StoredHash {
     Imported(Imported),
 }
 
-/// A foreign hash. It is stored as a MAC over the hash under a derived key, so that a
+/// A foreign hash. It is stored as a MAC over the hash under a key of the host, so that a
 /// thief of the database cannot test passwords against it either.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Imported {
@@ -336,11 +336,11 @@ fn argon2id(
     parameters: HashParameters,
     ports: &Ports,
 ) -> Result<Vec<u8>> {
-    let pepper = Zeroizing::new(ports.keys.derive("password-pepper")?);
-    let hash = ports
-        .password_hash
-        .argon2id(password, salt, pepper.as_slice(), parameters)?;
-    Ok(hash)
+    let function = Function::Argon2id {
+        parameters,
+        pepper: Some("password-pepper"),
+    };
+    Ok(ports.password_hash.hash(function, password, salt)?)
 }
 
 struct Phc {

@@ -54,8 +54,8 @@ impl TotpCode {
 pub struct TotpSecret(Zeroizing<[u8; SECRET_BYTES]>);
 
 impl TotpSecret {
-    /// Derives the secret of an enrolment. It is not stored: it follows from a key that
-    /// the host derives, the account, and the nonce of the enrolment.
+    /// Derives the secret of an enrolment. It is not stored: it follows from a key of
+    /// the host, the account, and the nonce of the enrolment.
     pub fn derive(user_id: Id, nonce: Id, ports: &Ports) -> Result<TotpSecret> {
         let message = [*user_id.as_bytes(), *nonce.as_bytes()].concat();
         let derived = Zeroizing::new(mac::of("totp-secret", &message, ports)?);

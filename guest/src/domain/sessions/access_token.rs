@@ -7,9 +7,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::Mac;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 
 use super::session::Session;
 use super::signing_key::SigningKeys;
@@ -24,7 +24,7 @@ use crate::json;
 use crate::ports::Ports;
 use crate::storage::record;
 use crate::types::id::Id;
-use crate::types::mac::{self, HmacSha256};
+use crate::types::mac;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
@@ -191,9 +191,7 @@ impl AccessToken {
         let mut token = encode(&header);
         token.push('.');
         token.push_str(&encode(&claims));
-        let signature = signature_mac(key.kid, token.as_bytes(), &call.ports)?
-            .finalize()
-            .into_bytes();
+        let signature = sign(key.kid, token.as_bytes(), &call.ports)?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(AccessToken {
@@ -218,8 +216,8 @@ impl AccessToken {
         let Some(signature) = decode(signature) else {
             return Ok(None);
         };
-        let mac = signature_mac(header.kid, signed.as_bytes(), &env.ports)?;
-        if mac.verify_slice(&signature).is_err() {
+        let expected = sign(header.kid, signed.as_bytes(), &env.ports)?;
+        if !bool::from(expected.as_slice().ct_eq(&signature)) {
             return Ok(None);
         }
         let claims = parse::<Claims>(claims)
@@ -268,8 +266,6 @@ fn parse<T: DeserializeOwned>(part: &str) -> Option<T> {
     json::from_plain_object(&decode(part)?).ok()
 }
 
-fn signature_mac(kid: Id, message: &[u8], ports: &Ports) -> Result<HmacSha256> {
-    let mut mac = mac::keyed(&format!("access-token/{kid}"), ports)?;
-    mac.update(message);
-    Ok(mac)
+fn sign(kid: Id, message: &[u8], ports: &Ports) -> Result<[u8; 32]> {
+    mac::of(&format!("access-token/{kid}"), message, ports)
 }

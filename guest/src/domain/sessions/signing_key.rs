@@ -1,8 +1,8 @@
 //! The keys that sign access tokens.
 //!
-//! A key is derived from the host's master secret under its id (`kid`, RFC 7515 section
+//! The host derives a key from its master secret under its id (`kid`, RFC 7515 section
 //! 4.1.4), so the stored record only shows that the key exists. A key that is not stored
-//! neither signs nor verifies anything, although it could be derived from its id.
+//! neither signs nor verifies anything, although the host could derive it from its id.
 
 use serde::{Deserialize, Serialize};
 

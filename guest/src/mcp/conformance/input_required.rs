@@ -4,7 +4,6 @@
 //! returns `requestState`, and it is not trusted: the state has a MAC, which binds it to
 //! the fixture that it was made for.
 
-use hmac::Mac;
 use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq;
 
@@ -180,14 +179,9 @@ fn roots() -> Value {
 }
 
 fn seal(request: &MethodRequest, fixture: &str, step: &str) -> Result<String, Failure> {
-    let mut mac = mac::keyed("conformance-state", &request.call.ports)?;
-    mac.update(fixture.as_bytes());
-    mac.update(b"/");
-    mac.update(step.as_bytes());
-    Ok(format!(
-        "{step}.{}",
-        mac::to_hex(&mac.finalize().into_bytes())
-    ))
+    let message = format!("{fixture}/{step}");
+    let mac = mac::of("conformance-state", message.as_bytes(), &request.call.ports)?;
+    Ok(format!("{step}.{}", mac::to_hex(&mac)))
 }
 
 /// The step in the state that the client sent back, if it sent one.

@@ -1,26 +1,42 @@
-//! The interface `keys`, which derives keys from the master secret; that stays in the
-//! host.
+//! The interface `keys`, which computes message authentication codes. The master secret
+//! and the keys derived from it stay in the host.
+
+use zeroize::Zeroizing;
 
 use crate::embed::bindings::user_auth::plugin::keys::Host;
 use crate::embed::bindings::user_auth::plugin::types::Unavailable;
 use crate::embed::ctx::UserAuthCtx;
+use crate::keys::label::{Label, LabelError};
 
-/// Maximum length of a label, which names the purpose of a key.
-const LABEL_BYTES: usize = 512;
+/// Maximum length of a message.
+const MESSAGE_BYTES: usize = 64 * 1024;
 
+// Not asynchronous: a code takes microseconds, and each verification of a token needs one.
 impl Host for UserAuthCtx {
-    fn derive(&mut self, label: String) -> wasmtime::Result<Result<Vec<u8>, Unavailable>> {
+    fn mac(
+        &mut self,
+        label: String,
+        message: Vec<u8>,
+    ) -> wasmtime::Result<Result<Vec<u8>, Unavailable>> {
         self.count_host_call()?;
-        if label.len() > LABEL_BYTES {
+        // Some messages are secrets themselves, such as an API key that is to be hashed.
+        let message = Zeroizing::new(message);
+        if message.len() > MESSAGE_BYTES {
             return Ok(Err(refused(format!(
-                "a label has {} bytes; at most {LABEL_BYTES} are allowed",
-                label.len()
+                "a message to authenticate has {} bytes; at most {MESSAGE_BYTES} are allowed",
+                message.len()
             ))));
         }
-        let key = self.shared().keys.derive_for_component(&label);
-        Ok(key
-            .map(|key| key.to_vec())
-            .ok_or_else(|| refused(format!("the label {label:?} is reserved for the host"))))
+        Ok(match Label::parse(&label) {
+            Ok(label) => Ok(self.shared().keys.mac(label, &message).to_vec()),
+            Err(error) => Err(error.into()),
+        })
+    }
+}
+
+impl From<LabelError> for Unavailable {
+    fn from(error: LabelError) -> Self {
+        refused(error.to_string())
     }
 }
 

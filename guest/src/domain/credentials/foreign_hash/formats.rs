@@ -20,7 +20,7 @@ use base64::engine::general_purpose::{NO_PAD, PAD};
 use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose};
 
 use super::{Cost, ForeignHash};
-use crate::ports::{HashParameters, ScryptParameters};
+use crate::ports::{HashParameters, Pbkdf2Parameters, ScryptParameters};
 
 pub(super) const EXPECTED: &str = "expected a password hash: bcrypt ($2b$…), Argon2id \
      ($argon2id$v=19$…), scrypt ($scrypt$ln=…) or PBKDF2 ($pbkdf2-sha256$i=…)";
@@ -275,20 +275,14 @@ enum Prf {
 
 impl Prf {
     fn of(self, iterations: u32, salt: Vec<u8>, hash: Vec<u8>) -> Option<ForeignHash> {
-        let output_length = length(&hash)?;
+        let parameters = Pbkdf2Parameters {
+            iterations,
+            output_length: length(&hash)?,
+        };
         let cost = match self {
-            Prf::Sha1 => Cost::Pbkdf2Sha1 {
-                iterations,
-                output_length,
-            },
-            Prf::Sha256 => Cost::Pbkdf2Sha256 {
-                iterations,
-                output_length,
-            },
-            Prf::Sha512 => Cost::Pbkdf2Sha512 {
-                iterations,
-                output_length,
-            },
+            Prf::Sha1 => Cost::Pbkdf2Sha1(parameters),
+            Prf::Sha256 => Cost::Pbkdf2Sha256(parameters),
+            Prf::Sha512 => Cost::Pbkdf2Sha512(parameters),
         };
         Some(ForeignHash { cost, salt, hash })
     }
