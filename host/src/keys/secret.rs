@@ -6,8 +6,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::hex::hex;
-
 /// Minimum size of a secret in bytes: the output size of HMAC-SHA256.
 pub const MIN_SECRET_BYTES: usize = 32;
 
@@ -18,8 +16,7 @@ pub(crate) struct Secret(Arc<Zeroizing<Vec<u8>>>);
 
 impl Secret {
     /// Returns a secret of these bytes, or `None` if they are too few.
-    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
-        let bytes = Zeroizing::new(bytes);
+    pub(crate) fn from_bytes(bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
         (bytes.len() >= MIN_SECRET_BYTES).then(|| Self(Arc::new(bytes)))
     }
 
@@ -45,7 +42,7 @@ impl Secret {
 
     /// Returns a value that identifies this secret and reveals nothing about it.
     pub(crate) fn check(&self) -> Vec<u8> {
-        hex(&self.derive("key-check")).into_bytes()
+        base16ct::lower::encode_string(&self.derive("key-check")).into_bytes()
     }
 }
 
@@ -56,10 +53,10 @@ mod tests {
     #[test]
     fn a_derived_key_is_the_hmac_of_rfc_4231() {
         // RFC 4231 test case 6 has a key of 131 bytes 0xaa.
-        let secret = Secret::from_bytes(vec![0xaa; 131]).unwrap();
+        let secret = Secret::from_bytes(Zeroizing::new(vec![0xaa; 131])).unwrap();
         let key = secret.derive("Test Using Larger Than Block-Size Key - Hash Key First");
         assert_eq!(
-            hex(&key),
+            base16ct::lower::encode_string(&key),
             "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
         );
     }
