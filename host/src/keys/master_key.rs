@@ -198,9 +198,21 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use serde_json::{Value, json};
     use tempfile::tempdir;
 
     const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+    #[test]
+    fn the_same_texts_as_in_the_component_are_master_keys() {
+        let rows: Vec<Value> =
+            serde_json::from_str(include_str!("../../../tests/master_keys.json")).unwrap();
+        for row in rows {
+            let key = MasterKey::from_text(row["text"].as_str().unwrap()).ok();
+            let key = key.map(|key| base16ct::lower::encode_string(key.secret.bytes()));
+            assert_eq!(json!(key), row["key"], "{row}");
+        }
+    }
 
     #[test]
     fn an_invalid_text_has_its_reason() {
