@@ -110,7 +110,6 @@ pub mod encoding;
 mod error;
 pub mod files;
 mod hasher;
-mod hex;
 pub mod http;
 mod http_client;
 mod keys;

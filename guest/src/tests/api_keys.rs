@@ -380,7 +380,7 @@ fn a_secret_is_shown_once_and_never_stored() {
     let listed = json!(listed(&world, &alice)).to_string();
     let encoded = secret.strip_prefix("uak_").unwrap();
     let bytes = URL_SAFE_NO_PAD.decode(encoded).unwrap();
-    let hex: String = bytes[16..].iter().map(|b| format!("{b:02x}")).collect();
+    let hex = base16ct::lower::encode_string(&bytes[16..]);
     let stored = world.dump("");
     let hash = stored.split(r#""hash":""#).nth(1).unwrap();
     let hash = &hash[..64];

@@ -326,9 +326,7 @@ fn codes_of_unknown_accounts_add_nothing_to_existing_audit_trails() {
     let shared = "0".repeat(32);
     for user_id in [shared.as_str(), gone.as_str().unwrap()] {
         let mut bytes = [0; 48];
-        for (index, byte) in bytes[..16].iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&user_id[2 * index..2 * index + 2], 16).unwrap();
-        }
+        base16ct::lower::decode(user_id, &mut bytes[..16]).unwrap();
         let code = format!("uac_{}", URL_SAFE_NO_PAD.encode(bytes));
         let reset = world.reset(&code);
         assert_eq!(reset, Err(-32001));

@@ -24,5 +24,5 @@ pub fn pseudonym(parts: &[&str], ports: &Ports) -> Result<[u8; 16]> {
 
 /// Encodes bytes as lower-case hexadecimal digits.
 pub fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(bytes)
 }

@@ -20,7 +20,6 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{BackupError, Extent};
-use crate::hex::hex;
 use crate::keys::master_key::MasterKey;
 use crate::keys::records::{KEY_CHECK, Lock, READY, ROOT_KEY};
 use crate::keys::store_keys::StoreKeys;
@@ -61,7 +60,7 @@ impl Header {
         getrandom::fill(&mut id).map_err(io::Error::other)?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok(Header {
-            id: hex(&id),
+            id: base16ct::lower::encode_string(&id),
             created_at: time::now(),
             program: concat!("user-auth ", env!("CARGO_PKG_VERSION")).to_owned(),
             store: store.kind().to_owned(),

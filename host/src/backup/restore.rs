@@ -10,7 +10,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::BackupError;
 use super::format::is_of_the_host;
-use crate::hex::hex;
 use crate::keys::records::{KEY_CHECK, Lock, READY, RESTORING, ROOT_KEY};
 use crate::store::{Entry, Expect, MAX_PAGE, Mutation, Outcome, Record, Store};
 
@@ -44,7 +43,7 @@ impl<'a> Restore<'a> {
         let mut restore = Self {
             store,
             lock,
-            token: hex(&token).into_bytes(),
+            token: base16ct::lower::encode_string(&token).into_bytes(),
             version: String::new(),
             loaded: Tally::default(),
         };

@@ -11,8 +11,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::hex::hex;
-
 /// Number of hexadecimal digits between the name and [`ENDING`].
 const TAG_BYTES: usize = 8;
 const ENDING: &str = ".new";
@@ -158,7 +156,7 @@ fn beside(target: &Path) -> io::Result<PathBuf> {
     let mut tag = [0; TAG_BYTES];
     getrandom::fill(&mut tag).map_err(io::Error::other)?;
     let mut name = OsString::from(target.file_name().unwrap_or_default());
-    name.push(format!(".{}{ENDING}", hex(&tag)));
+    name.push(format!(".{}{ENDING}", base16ct::lower::encode_string(&tag)));
     Ok(target.with_file_name(name))
 }
 

@@ -317,7 +317,7 @@ mod tests {
     fn hex(request: &HashRequest) -> String {
         request.admit(&Limits::default()).unwrap();
         let hash = request.compute(&mut Vec::new()).unwrap();
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        base16ct::lower::encode_string(&hash)
     }
 
     fn argon2id(memory_kib: u32, iterations: u32) -> Function {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -10,7 +11,6 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use zeroize::Zeroizing;
 
 use crate::files::{self, FileError, Guard, Temporary};
-use crate::hex::hex;
 use crate::keys::secret::{MIN_SECRET_BYTES, Secret};
 
 const MAX_FILE_BYTES: u64 = 4096;
@@ -27,26 +27,27 @@ impl MasterKey {
     /// Returns the master key of these bytes, at least [`MIN_SECRET_BYTES`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, KeyError> {
         let length = bytes.len();
-        let secret = Secret::from_bytes(bytes).ok_or(KeyError::TooShort { bytes: length })?;
+        let secret = Secret::from_bytes(Zeroizing::new(bytes));
+        let secret = secret.ok_or(KeyError::TooShort { bytes: length })?;
         Ok(Self { secret })
     }
 
     /// Parses a master key from text: hexadecimal if it contains only such digits,
-    /// otherwise base64 of either alphabet, padded or not.
+    /// otherwise base64 of either alphabet, padded or not. White space around it is
+    /// ignored.
     pub fn from_text(text: &str) -> Result<Self, KeyError> {
         let text = text.trim();
         // Text that looks like hexadecimal is not read as base64, which would result in
         // a different key.
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let bytes = base16ct::mixed::decode_vec(text).ok().map(Zeroizing::new);
             let digits = text.len();
-            let secret = from_hex(text).ok_or(KeyError::Digits { digits })?;
-            return Self::from_bytes(secret);
+            let secret = bytes.and_then(Secret::from_bytes);
+            let secret = secret.ok_or(KeyError::Digits { digits })?;
+            return Ok(Self { secret });
         }
-        [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
-            .iter()
-            .find_map(|alphabet| alphabet.decode(text).ok())
-            .ok_or(KeyError::NotText)
-            .and_then(Self::from_bytes)
+        let mut bytes = from_base64(text).ok_or(KeyError::NotText)?;
+        Self::from_bytes(mem::take(&mut *bytes))
     }
 
     /// Returns a random master key that is lost when the process ends, for stores in
@@ -63,7 +64,8 @@ impl MasterKey {
     }
 
     fn read(path: &Path, guard: Guard) -> Result<Self, KeyError> {
-        let mut text = Zeroizing::new(String::new());
+        // A buffer that grows would leave copies of the key behind.
+        let mut text = Zeroizing::new(String::with_capacity(MAX_FILE_BYTES as usize));
         // A key file is one line; a path given by mistake may lead to anything.
         files::open(path, guard)?
             .take(MAX_FILE_BYTES)
@@ -126,7 +128,10 @@ pub enum KeyError {
         digits: usize,
     },
     /// The text is neither hexadecimal nor base64.
-    #[error("the master key is neither 64 hexadecimal digits nor base64 of at least 32 bytes")]
+    #[error(
+        "the master key is neither hexadecimal digits, at least 64, nor base64 of at least 32 bytes; \
+         `openssl rand -hex 32` creates one"
+    )]
     NotText,
     /// The system provided no random bytes.
     #[error("the system provided no random numbers: {0}")]
@@ -150,21 +155,14 @@ impl KeyError {
     }
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if text.len() < 2 * MIN_SECRET_BYTES || !text.len().is_multiple_of(2) {
-        return None;
-    }
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|digit| digit.to_digit(16).and_then(|digit| digit.try_into().ok()))
-        .collect();
-    let digits = Zeroizing::new(digits?);
-    Some(
-        digits
-            .chunks_exact(2)
-            .map(|pair| pair[0] << 4 | pair[1])
-            .collect(),
-    )
+/// Decodes base64 into a buffer that is wiped, whatever a failed attempt leaves in it.
+fn from_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
+    let length = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
+        .iter()
+        .find_map(|alphabet| alphabet.decode_slice(text, &mut bytes).ok())?;
+    bytes.truncate(length);
+    Some(bytes)
 }
 
 /// Writes a random secret beside `path` and links it there. The link fails if another
@@ -173,7 +171,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 fn create(path: &Path) -> io::Result<()> {
     let mut secret = Zeroizing::new([0_u8; MIN_SECRET_BYTES]);
     getrandom::fill(&mut *secret).map_err(io::Error::other)?;
-    let mut text = Zeroizing::new(hex(&*secret));
+    let mut text = Zeroizing::new(base16ct::lower::encode_string(&*secret));
     text.push('\n');
 
     let temporary = Temporary::create(path)?;
@@ -200,29 +198,24 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use serde_json::{Value, json};
     use tempfile::tempdir;
 
     const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
     #[test]
-    fn text_may_be_hexadecimal_or_base64() {
-        let bytes: Vec<u8> = (0..32).collect();
-        let expected = MasterKey::from_bytes(bytes.clone())
-            .unwrap()
-            .secret
-            .derive("x");
-        for text in [
-            HEX.to_owned(),
-            HEX.to_uppercase(),
-            format!("{HEX}\n"),
-            STANDARD.encode(&bytes),
-            URL_SAFE_NO_PAD.encode(&bytes),
-        ] {
-            assert_eq!(
-                MasterKey::from_text(&text).unwrap().secret.derive("x"),
-                expected
-            );
+    fn the_same_texts_as_in_the_component_are_master_keys() {
+        let rows: Vec<Value> =
+            serde_json::from_str(include_str!("../../../tests/master_keys.json")).unwrap();
+        for row in rows {
+            let key = MasterKey::from_text(row["text"].as_str().unwrap()).ok();
+            let key = key.map(|key| base16ct::lower::encode_string(key.secret.bytes()));
+            assert_eq!(json!(key), row["key"], "{row}");
         }
+    }
+
+    #[test]
+    fn an_invalid_text_has_its_reason() {
         assert!(matches!(
             MasterKey::from_text("no!"),
             Err(KeyError::NotText)

@@ -6,8 +6,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::hex::hex;
-
 /// Minimum size of a secret in bytes: the output size of HMAC-SHA256.
 pub const MIN_SECRET_BYTES: usize = 32;
 
@@ -18,8 +16,7 @@ pub(crate) struct Secret(Arc<Zeroizing<Vec<u8>>>);
 
 impl Secret {
     /// Returns a secret of these bytes, or `None` if they are too few.
-    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
-        let bytes = Zeroizing::new(bytes);
+    pub(crate) fn from_bytes(bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
         (bytes.len() >= MIN_SECRET_BYTES).then(|| Self(Arc::new(bytes)))
     }
 
@@ -42,7 +39,7 @@ impl Secret {
 
     /// Returns a value that identifies this secret and reveals nothing about it.
     pub(crate) fn check(&self) -> Vec<u8> {
-        hex(&self.derive("key-check")).into_bytes()
+        base16ct::lower::encode_string(&self.derive("key-check")).into_bytes()
     }
 }
 
@@ -97,7 +94,7 @@ mod tests {
             ),
         ];
         for (key, message, expected) in cases {
-            assert_eq!(hex(&hmac_sha256(key, message)), expected);
+            assert_eq!(base16ct::lower::encode_string(&hmac_sha256(key, message)), expected);
         }
     }
 }

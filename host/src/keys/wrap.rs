@@ -5,7 +5,6 @@ use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::hex::hex;
 use crate::keys::error::UnlockError;
 use crate::keys::master_key::MasterKey;
 use crate::keys::records::Lock;
@@ -56,8 +55,8 @@ impl WrappedRoot {
         Ok(WrappedRoot {
             master: text(&new.secret.check()),
             previous,
-            nonce: hex(&nonce),
-            sealed: hex(&sealed),
+            nonce: base16ct::lower::encode_string(&nonce),
+            sealed: base16ct::lower::encode_string(&sealed),
         })
     }
 
@@ -91,13 +90,16 @@ impl WrappedRoot {
     }
 
     fn decrypt(&self, master: &MasterKey, check: &[u8]) -> Option<StoreKeys> {
-        let nonce: [u8; NONCE_BYTES] = from_hex(&self.nonce)?.try_into().ok()?;
+        let nonce: [u8; NONCE_BYTES] = base16ct::lower::decode_vec(&self.nonce)
+            .ok()?
+            .try_into()
+            .ok()?;
         let payload = Payload {
-            msg: &from_hex(&self.sealed)?,
+            msg: &base16ct::lower::decode_vec(&self.sealed).ok()?,
             aad: &associated_data(check),
         };
         let root = cipher(master).decrypt(&XNonce::from(nonce), payload).ok()?;
-        let root = Secret::from_bytes(root)?;
+        let root = Secret::from_bytes(Zeroizing::new(root))?;
         Some(StoreKeys { root })
     }
 }
@@ -120,14 +122,4 @@ fn random_failed() -> UnlockError {
 
 fn text(check: &[u8]) -> String {
     String::from_utf8_lossy(check).into_owned()
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|digit| digit.to_digit(16).and_then(|digit| digit.try_into().ok()))
-        .collect();
-    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    let pairs = digits.chunks_exact(2);
-    Some(pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
 }

@@ -33,7 +33,6 @@ use wasmtime::component::Component;
 use zeroize::Zeroizing;
 
 use self::folder::{Flaw, Folder, Found};
-use crate::hex::hex;
 
 /// Number of compiled components kept; the least recently written are deleted first.
 const MAX_COMPONENTS: usize = 8;
@@ -152,7 +151,11 @@ fn name(engine: &Engine, sha256: &[u8; 32]) -> String {
     engine
         .precompile_compatibility_hash()
         .hash(&mut compatibility);
-    format!("{}-{:016x}{ENDING}", hex(sha256), compatibility.finish())
+    format!(
+        "{}-{:016x}{ENDING}",
+        base16ct::lower::encode_string(sha256),
+        compatibility.finish()
+    )
 }
 
 /// Returns the key of the seals, or a new one if there is no key file or others had

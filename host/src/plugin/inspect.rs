@@ -10,7 +10,6 @@ use wasmparser::{
     Payload, ProducersSectionReader,
 };
 
-use crate::hex::hex;
 use crate::plugin::contract::{is_offered, is_used};
 
 /// The description of a component or a core module.
@@ -120,7 +119,7 @@ impl Inspection {
         Ok(Self {
             kind,
             size: bytes.len() as u64,
-            sha256: hex(&Sha256::digest(bytes)),
+            sha256: base16ct::lower::encode_string(&Sha256::digest(bytes)),
             metadata,
             imports: interfaces(imports, is_offered),
             exports: interfaces(exports, is_used),

@@ -7,7 +7,6 @@ use crate::delivery::{self, MessageKind};
 use crate::embed::bindings::user_auth::plugin::delivery::{Host, Kind, Message};
 use crate::embed::bindings::user_auth::plugin::types::Unavailable;
 use crate::embed::ctx::UserAuthCtx;
-use crate::hex::hex;
 
 /// Suggested delay when the queue is full: long enough for a few messages to be sent.
 const RETRY_AFTER_MS: u32 = 5_000;
@@ -19,7 +18,7 @@ impl Host for UserAuthCtx {
         let queued = getrandom::fill(&mut id)
             .map_err(|error| error.to_string())
             .and_then(|()| {
-                let message = queued(hex(&id), message);
+                let message = queued(base16ct::lower::encode_string(&id), message);
                 self.shared()
                     .outbox
                     .enqueue(message)

@@ -41,7 +41,6 @@ mod unix {
 
     use super::{Flaw, Found, Path, io};
     use crate::files::own_id;
-    use crate::hex::hex;
 
     /// The suffix of files that are still being written.
     const UNFINISHED: &str = ".new";
@@ -166,7 +165,10 @@ mod unix {
             for _ in 0..MAX_ATTEMPTS {
                 let mut tag = [0; 8];
                 getrandom::fill(&mut tag).map_err(io::Error::other)?;
-                let unfinished = format!("{name}.{}{UNFINISHED}", hex(&tag));
+                let unfinished = format!(
+                    "{name}.{}{UNFINISHED}",
+                    base16ct::lower::encode_string(&tag)
+                );
                 let file = File::from(openat(&self.0, &*unfinished, flags, mode)?);
                 // Without locks in the file system, the file may be deleted as left
                 // over; another start writes it again.

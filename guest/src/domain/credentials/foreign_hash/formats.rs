@@ -328,11 +328,5 @@ fn phc_bytes(text: &str) -> Option<Vec<u8>> {
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text.chars().map(|c| Some(c.to_digit(16)? as u8)).collect();
-    let digits = digits?;
-    let pairs = digits.chunks_exact(2);
-    if !pairs.remainder().is_empty() {
-        return None;
-    }
-    Some(pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
+    base16ct::mixed::decode_vec(text).ok()
 }

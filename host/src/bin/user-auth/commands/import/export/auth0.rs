@@ -69,22 +69,10 @@ fn scrypt(custom: &Record) -> Option<String> {
 fn bytes(encoded: &Value) -> Option<Vec<u8>> {
     let value = encoded["value"].as_str()?;
     match encoded["encoding"].as_str() {
-        Some("hex") => hex(value),
+        Some("hex") => base16ct::mixed::decode_vec(value).ok(),
         Some("base64") => BASE64.decode(value).ok(),
         Some("utf8") | None => Some(value.as_bytes().to_vec()),
         Some(_) => None,
-    }
-}
-
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text
-        .chars()
-        .map(|c| c.to_digit(16).map(|digit| digit as u8))
-        .collect::<Option<_>>()?;
-    let pairs = digits.chunks_exact(2);
-    match pairs.remainder() {
-        [] => Some(pairs.map(|pair| pair[0] << 4 | pair[1]).collect()),
-        _ => None,
     }
 }
 
