@@ -9,7 +9,7 @@ use serde_json::json;
 pub use cors::{Allowed, InvalidOrigin};
 
 use crate::forward_auth;
-use crate::json::{JsonText, Node};
+use crate::json::JsonText;
 use crate::mcp::{self, Response};
 use crate::ports::Ports;
 use crate::settings::Settings;
@@ -264,9 +264,10 @@ fn method_not_allowed(allow: &str) -> Response {
 
 /// The response to a request that is not a valid message.
 fn refuse(status: u16, message: &str) -> Response {
+    // Not `mcp::response`: the bundled host writes the same bytes.
     let error = json!({"code": -32600, "message": message});
-    let body = mcp::response(&Node::Null, "error", &error);
-    mcp::json_response(status, Vec::new(), body)
+    let body = json!({"jsonrpc": "2.0", "id": null, "error": error});
+    mcp::json_response(status, Vec::new(), JsonText::of(&body))
 }
 
 #[cfg(test)]
