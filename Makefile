@@ -240,9 +240,10 @@ openssl:
 		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends openssl; \
 	}
 
+# Checking the fuzz targets needs no libFuzzer, which would be compiled without the path.
 lint: target ## Check formatting and lints, natively and for wasm
 	$(CARGO) fmt --all --check
-	$(CARGO) metadata --locked --format-version 1 --manifest-path $(FUZZ)/Cargo.toml >/dev/null
+	CUSTOM_LIBFUZZER_PATH=libFuzzer.a $(CARGO) check --locked --manifest-path $(FUZZ)/Cargo.toml --target-dir target/fuzz
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest -p user-auth-hostile --target $(TARGET) --profile component -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance -- -D warnings

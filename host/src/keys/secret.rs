@@ -94,7 +94,10 @@ mod tests {
             ),
         ];
         for (key, message, expected) in cases {
-            assert_eq!(base16ct::lower::encode_string(&hmac_sha256(key, message)), expected);
+            assert_eq!(
+                base16ct::lower::encode_string(&hmac_sha256(key, message)),
+                expected
+            );
         }
     }
 }

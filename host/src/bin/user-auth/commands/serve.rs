@@ -365,36 +365,49 @@ async fn run_maintenance(plugin: Plugin) {
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first tick is immediate, when the server has other work.
     minutes.tick().await;
+    let mut after = None;
     loop {
         minutes.tick().await;
-        sweep(&plugin).await;
+        after = sweep(&plugin, after).await;
         purge(&plugin).await;
     }
 }
 
-/// Deletes expired sessions through the component, page by page.
-async fn sweep(plugin: &Plugin) {
-    let mut after = None;
-    // The rest has to wait for the next minute.
+/// Deletes expired sessions through the component, page by page from `after`. Returns where
+/// the next sweep continues: one sweep looks at a bounded number of sessions, and a sweep
+/// that began at the first session each time would never reach those beyond.
+async fn sweep(plugin: &Plugin, after: Option<String>) -> Option<String> {
+    let page = async |after: Option<&str>| match plugin.sweep(after, PAGE).await {
+        Ok(Ok(swept)) => {
+            debug!(examined = swept.examined, deleted = swept.deleted, "swept");
+            Some(swept.next)
+        }
+        Ok(Err(unavailable)) => {
+            warn!(reason = unavailable.reason, "sessions could not be swept");
+            None
+        }
+        Err(error) => {
+            warn!(%error, "sessions could not be swept");
+            None
+        }
+    };
+    sweep_pages(after, page).await
+}
+
+/// Sweeps up to [`PAGES`] pages. `page` sweeps one from a position, and returns where the next
+/// one begins, or `None` if it failed; the next sweep tries that page again.
+async fn sweep_pages(
+    mut after: Option<String>,
+    page: impl AsyncFn(Option<&str>) -> Option<Option<String>>,
+) -> Option<String> {
     for _ in 0..PAGES {
-        match plugin.sweep(after.as_deref(), PAGE).await {
-            Ok(Ok(swept)) => {
-                debug!(examined = swept.examined, deleted = swept.deleted, "swept");
-                if swept.next.is_none() {
-                    return;
-                }
-                after = swept.next;
-            }
-            Ok(Err(unavailable)) => {
-                warn!(reason = unavailable.reason, "sessions could not be swept");
-                return;
-            }
-            Err(error) => {
-                warn!(%error, "sessions could not be swept");
-                return;
-            }
+        match page(after.as_deref()).await {
+            Some(Some(next)) => after = Some(next),
+            Some(None) => return None,
+            None => return after,
         }
     }
+    after
 }
 
 /// Frees the space of expired records in the store, page by page.
@@ -412,5 +425,36 @@ async fn purge(plugin: &Plugin) {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn sweeps_reach_every_page_and_then_begin_again() {
+        let last = 2 * PAGES + 1;
+        let swept = Cell::new(0);
+        let page = async |after: Option<&str>| {
+            let number: u32 = after.map_or(0, |after| after.parse().unwrap());
+            swept.set(swept.get() + 1);
+            Some((number < last).then(|| (number + 1).to_string()))
+        };
+        let mut after = None;
+        for expected in [Some(PAGES), Some(2 * PAGES), None] {
+            after = sweep_pages(after, page).await;
+            assert_eq!(after, expected.map(|number| number.to_string()));
+        }
+        assert_eq!(swept.get(), last + 1);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_fails_is_swept_again() {
+        let page = async |after: Option<&str>| (after != Some("3")).then(|| Some("3".to_owned()));
+        let after = sweep_pages(None, page).await;
+        assert_eq!(after.as_deref(), Some("3"));
     }
 }
