@@ -143,12 +143,12 @@ schemas: ## Regenerate the JSON Schemas of the operations
 docs: build ## Regenerate the tables of operations and configuration keys in the documents
 	WRITE_DOCS=1 $(CARGO) test --locked --release --workspace --test all docs::tables
 
-# Builds for hosts without user-auth's own imports, each with its features.
+# Builds for hosts without user-auth's own imports, each with its features: ports, store, exports.
 VARIANTS := self-contained edge keyvalue edge-keyvalue
-features_self-contained := self-contained
-features_keyvalue       := keyvalue
-features_edge           := edge
-features_edge-keyvalue  := edge,keyvalue
+features_self-contained := ports-builtin,store-memory
+features_keyvalue       := ports-builtin,store-keyvalue
+features_edge           := ports-builtin,export-http
+features_edge-keyvalue  := ports-builtin,store-keyvalue,export-http
 
 variants: $(VARIANTS:%=variant-%) ## Build the components for hosts without user-auth's own imports
 
@@ -247,9 +247,9 @@ lint: target ## Check formatting and lints, natively and for wasm
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest -p user-auth-hostile --target $(TARGET) --profile component -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance -- -D warnings
-	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features self-contained -- -D warnings
-	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features edge -- -D warnings
-	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features edge,keyvalue -- -D warnings
+	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features $(features_self-contained) -- -D warnings
+	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features $(features_edge) -- -D warnings
+	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features $(features_edge-keyvalue) -- -D warnings
 
 deny: target/tools/bin/cargo-deny ## Check the licences and sources of all dependencies
 	target/tools/bin/cargo-deny --locked check licenses bans sources

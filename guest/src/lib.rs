@@ -10,13 +10,13 @@
 #![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
 
 mod assets;
-#[cfg(any(target_family = "wasm", test, feature = "inside"))]
+#[cfg(any(target_family = "wasm", test, feature = "ports-builtin"))]
 pub mod component;
 mod dispatch;
 pub mod domain;
 pub mod error;
 pub mod forward_auth;
-#[cfg(any(test, feature = "edge"))]
+#[cfg(any(test, feature = "export-http"))]
 pub mod http;
 mod json;
 pub mod mcp;

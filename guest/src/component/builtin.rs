@@ -5,13 +5,11 @@
 //! long, the master key is in the sandbox, and nothing outside collects metrics or
 //! delivers messages.
 
-#[cfg(any(test, feature = "hash"))]
 mod hash;
 mod keys;
 mod log;
 mod store;
 
-#[cfg(any(test, feature = "hash"))]
 pub use hash::Hash;
 pub use keys::{MasterKey, VARIABLE as MASTER_KEY, hmac_sha256};
 pub use log::Log;

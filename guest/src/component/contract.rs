@@ -5,12 +5,12 @@ pub use bindings::user_auth::plugin as imports;
 
 #[allow(missing_docs)]
 mod bindings {
-    #[cfg(not(feature = "inside"))]
+    #[cfg(not(feature = "ports-builtin"))]
     wit_bindgen::generate!({
         world: "plugin",
         path: "../wit",
     });
-    #[cfg(feature = "inside")]
+    #[cfg(feature = "ports-builtin")]
     wit_bindgen::generate!({
         world: "self-contained",
         path: "../wit",

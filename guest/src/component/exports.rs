@@ -4,13 +4,13 @@
 //! No rule belongs here: an export translates between the types of its interface and those
 //! of the component.
 
-#[cfg(not(feature = "edge"))]
+#[cfg(not(feature = "export-http"))]
 mod auth;
-#[cfg(not(feature = "edge"))]
+#[cfg(not(feature = "export-http"))]
 mod forward_auth;
-#[cfg(feature = "edge")]
+#[cfg(feature = "export-http")]
 mod http;
-#[cfg(not(feature = "edge"))]
+#[cfg(not(feature = "export-http"))]
 mod maintenance;
-#[cfg(not(feature = "edge"))]
+#[cfg(not(feature = "export-http"))]
 mod mcp;

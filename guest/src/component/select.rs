@@ -1,21 +1,43 @@
 //! Selects the ports that are imported or built in, according to the features of the build,
 //! and with them the settings and the call that an export begins with.
 
-#[cfg(not(feature = "inside"))]
+#[cfg(all(feature = "store-memory", feature = "store-keyvalue"))]
+compile_error!("a build has one store: enable store-memory or store-keyvalue");
+#[cfg(all(
+    any(feature = "store-memory", feature = "store-keyvalue"),
+    not(feature = "ports-builtin")
+))]
+compile_error!("the host has the store: enable ports-builtin, or neither of the stores");
+#[cfg(all(feature = "export-http", not(feature = "ports-builtin")))]
+compile_error!("hosts of wasi:http offer no ports: enable ports-builtin with export-http");
+
+#[cfg(not(feature = "ports-builtin"))]
 pub(super) use super::host as ports;
-#[cfg(feature = "inside")]
+#[cfg(feature = "ports-builtin")]
 pub(super) use super::standalone as ports;
+
+#[cfg(all(
+    feature = "ports-builtin",
+    not(any(feature = "store-memory", feature = "store-keyvalue"))
+))]
+pub(super) use super::builtin::{NoStore as State, Unsupported as PasswordHashes};
+#[cfg(any(feature = "store-memory", feature = "store-keyvalue"))]
+pub(super) use super::standalone::hash::LoggedHash as PasswordHashes;
+#[cfg(feature = "store-memory")]
+pub(super) use super::standalone::memory::Memory as State;
+#[cfg(feature = "store-keyvalue")]
+pub(super) use super::wasi_keyvalue::Keyvalue as State;
 
 use std::env;
 
-#[cfg(not(feature = "edge"))]
+#[cfg(not(feature = "export-http"))]
 use crate::domain::call::Call;
 use crate::domain::caller::Principal;
-#[cfg(not(feature = "edge"))]
+#[cfg(not(feature = "export-http"))]
 use crate::domain::caller::{Caller, Source};
-#[cfg(not(feature = "edge"))]
+#[cfg(not(feature = "export-http"))]
 use crate::domain::env::Env;
-#[cfg(not(feature = "edge"))]
+#[cfg(not(feature = "export-http"))]
 use crate::domain::reporter::Silent;
 use crate::error::{AuthError, ErrorKind};
 use crate::json;
@@ -47,13 +69,13 @@ pub fn misconfigured(problem: &str, asking: &Principal) -> AuthError {
     }
 }
 
-#[cfg(not(feature = "edge"))]
+#[cfg(not(feature = "export-http"))]
 pub fn call<'a>(settings: &'a Settings, caller: &'a Caller) -> Call<'a> {
     let ports = ports::all();
     Call::new(Env { ports, settings }, caller, &Silent)
 }
 
-#[cfg(not(feature = "edge"))]
+#[cfg(not(feature = "export-http"))]
 pub fn operator() -> Caller {
     Caller {
         principal: Principal::Operator,

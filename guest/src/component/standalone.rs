@@ -1,27 +1,16 @@
 //! Ports for hosts that offer none of UserAuth's own imports.
 
-#[cfg(feature = "hash")]
-use super::builtin::Hash;
-#[cfg(all(feature = "edge", not(feature = "keyvalue")))]
-use super::builtin::NoStore as State;
-#[cfg(not(feature = "hash"))]
-use super::builtin::Unsupported as LoggedHash;
 use super::builtin::{MasterKey, Unsupported};
+use super::select::{PasswordHashes, State};
 use super::standalone_log::{LOG, log_unavailable};
 use super::wasi::Wasi;
-#[cfg(feature = "keyvalue")]
-use super::wasi_keyvalue::Keyvalue as State;
-#[cfg(feature = "hash")]
-use crate::ports::{Function, PasswordHash};
 use crate::ports::{Keys, Ports, Unavailable};
-#[cfg(not(any(feature = "edge", feature = "keyvalue")))]
-use memory::Memory as State;
 
 /// All ports.
 pub fn all() -> Ports<'static> {
     Ports {
         store: &State,
-        password_hash: &LoggedHash,
+        password_hash: &PasswordHashes,
         keys: &LoggedMasterKey,
         clock: &Wasi,
         random: &Wasi,
@@ -40,25 +29,30 @@ impl Keys for LoggedMasterKey {
     }
 }
 
-/// Password hashes; the reason for one that was not computed goes to the log.
-#[cfg(feature = "hash")]
-struct LoggedHash;
+#[cfg(any(feature = "store-memory", feature = "store-keyvalue"))]
+pub mod hash {
+    use super::log_unavailable;
+    use crate::component::builtin::Hash;
+    use crate::ports::{Function, PasswordHash, Unavailable};
 
-#[cfg(feature = "hash")]
-impl PasswordHash for LoggedHash {
-    fn hash(
-        &self,
-        function: Function,
-        password: &[u8],
-        salt: &[u8],
-    ) -> Result<Vec<u8>, Unavailable> {
-        let hashed = Hash.hash(function, password, salt);
-        hashed.inspect_err(log_unavailable)
+    /// Password hashes; the reason for one that was not computed goes to the log.
+    pub struct LoggedHash;
+
+    impl PasswordHash for LoggedHash {
+        fn hash(
+            &self,
+            function: Function,
+            password: &[u8],
+            salt: &[u8],
+        ) -> Result<Vec<u8>, Unavailable> {
+            let hashed = Hash.hash(function, password, salt);
+            hashed.inspect_err(log_unavailable)
+        }
     }
 }
 
-#[cfg(not(any(feature = "edge", feature = "keyvalue")))]
-mod memory {
+#[cfg(feature = "store-memory")]
+pub mod memory {
     use super::Wasi;
     use crate::component::builtin::MemoryStore;
     use crate::ports::{Clock, Entry, Mutation, Outcome, Page, Store, Unavailable};

@@ -5,10 +5,13 @@ use super::wasi::Wasi;
 use crate::json;
 use crate::ports::{Severity, Telemetry, Unavailable};
 
-const STORE: &str = match (cfg!(feature = "keyvalue"), cfg!(feature = "edge")) {
+const STORE: &str = match (
+    cfg!(feature = "store-keyvalue"),
+    cfg!(feature = "store-memory"),
+) {
     (true, _) => "keyvalue",
-    (false, true) => "none",
-    (false, false) => "memory",
+    (false, true) => "memory",
+    (false, false) => "none",
 };
 
 /// Log lines and metrics.

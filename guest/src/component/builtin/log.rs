@@ -119,14 +119,15 @@ impl Telemetry for Log<'_> {
 /// Returns the numbers on hashes. The caller computes a hash itself, so one runs at a
 /// time. Some builds compute none.
 fn hashes() -> HashMetrics {
-    #[cfg(any(test, feature = "hash"))]
-    let (places, completed) = (1, super::hash::completed());
-    #[cfg(not(any(test, feature = "hash")))]
-    let (places, completed) = (0, 0);
+    let places = u32::from(cfg!(any(
+        test,
+        feature = "store-memory",
+        feature = "store-keyvalue"
+    )));
     HashMetrics {
         workers: places,
         capacity: places,
-        completed,
+        completed: super::hash::completed(),
         ..HashMetrics::default()
     }
 }
