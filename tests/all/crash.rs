@@ -26,6 +26,25 @@ fn a_kill_during_a_thousand_registrations_on_postgres_loses_and_splits_none() {
     kill_and_check(|| on(&url).for_a_crowd());
 }
 
+#[test]
+fn another_process_sees_at_once_what_a_killed_process_has_answered() {
+    let home = folder();
+    let start = || Options::new().home(home.path()).start();
+    let reader = start();
+    for round in 0..10 {
+        let tokens = reader.new_session(&format!("alice{round}"));
+        let token = json!({"token": tokens["access_token"]});
+        let is_active = || reader.call("verify_token", token.clone()).unwrap()["active"] == true;
+        // The second read may be answered from memory.
+        assert!(is_active() && is_active());
+        let writer = start();
+        let access = json!({"access_token": tokens["access_token"]});
+        writer.call("logout", access).unwrap();
+        writer.kill();
+        assert!(!is_active(), "round {round}");
+    }
+}
+
 fn kill_and_check(options: impl Fn() -> Options) {
     let server = options().start();
     let acknowledged = Mutex::new(Vec::new());

@@ -36,6 +36,13 @@ fn histories_of_parallel_clients_are_consistent() {
 }
 
 #[test]
+fn histories_of_clients_of_two_processes_on_one_file_are_consistent() {
+    let home = folder();
+    let servers = [(); 2].map(|()| Options::new().home(home.path()).start());
+    histories(&servers, command(home.path()));
+}
+
+#[test]
 fn histories_of_clients_of_two_processes_are_consistent() {
     let url = database();
     let home = folder();
