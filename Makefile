@@ -243,7 +243,7 @@ openssl:
 # Checking the fuzz targets needs no libFuzzer, which would be compiled without the path.
 lint: target ## Check formatting and lints, natively and for wasm
 	$(CARGO) fmt --all --check
-	CUSTOM_LIBFUZZER_PATH=libFuzzer.a $(CARGO) check --locked --manifest-path $(FUZZ)/Cargo.toml --target-dir target/fuzz
+	CUSTOM_LIBFUZZER_PATH=$(CURDIR)/libFuzzer.a $(CARGO) check --locked --manifest-path $(FUZZ)/Cargo.toml --target-dir target/fuzz
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest -p user-auth-hostile --target $(TARGET) --profile component -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance -- -D warnings
