@@ -373,38 +373,44 @@ async fn run_maintenance(plugin: Plugin) {
     }
 }
 
-/// Deletes expired sessions through the component, page by page from `after`. Returns where
-/// the next sweep continues: one sweep looks at a bounded number of sessions, and a sweep
-/// that began at the first session each time would never reach those beyond.
-async fn sweep(plugin: &Plugin, after: Option<String>) -> Option<String> {
-    let page = async |after: Option<&str>| match plugin.sweep(after, PAGE).await {
-        Ok(Ok(swept)) => {
-            debug!(examined = swept.examined, deleted = swept.deleted, "swept");
-            Some(swept.next)
-        }
-        Ok(Err(unavailable)) => {
-            warn!(reason = unavailable.reason, "sessions could not be swept");
-            None
-        }
-        Err(error) => {
-            warn!(%error, "sessions could not be swept");
-            None
-        }
-    };
-    sweep_pages(after, page).await
+/// The sessions, which are swept page by page.
+trait Sessions {
+    /// Sweeps the page after this position. Returns where the next page begins, or `Err` if
+    /// this one could not be swept.
+    fn sweep_page(
+        &self,
+        after: Option<&str>,
+    ) -> impl Future<Output = Result<Option<String>, ()>> + Send;
 }
 
-/// Sweeps up to [`PAGES`] pages. `page` sweeps one from a position, and returns where the next
-/// one begins, or `None` if it failed; the next sweep tries that page again.
-async fn sweep_pages(
-    mut after: Option<String>,
-    page: impl AsyncFn(Option<&str>) -> Option<Option<String>>,
-) -> Option<String> {
+impl Sessions for Plugin {
+    async fn sweep_page(&self, after: Option<&str>) -> Result<Option<String>, ()> {
+        match self.sweep(after, PAGE).await {
+            Ok(Ok(swept)) => {
+                debug!(examined = swept.examined, deleted = swept.deleted, "swept");
+                Ok(swept.next)
+            }
+            Ok(Err(unavailable)) => {
+                warn!(reason = unavailable.reason, "sessions could not be swept");
+                Err(())
+            }
+            Err(error) => {
+                warn!(%error, "sessions could not be swept");
+                Err(())
+            }
+        }
+    }
+}
+
+/// Deletes expired sessions, page by page from `after`. Returns where the next sweep
+/// continues: one sweep looks at up to [`PAGES`] pages, and a sweep that began at the first
+/// session each time would never reach those beyond. A page that failed is swept again.
+async fn sweep(sessions: &impl Sessions, mut after: Option<String>) -> Option<String> {
     for _ in 0..PAGES {
-        match page(after.as_deref()).await {
-            Some(Some(next)) => after = Some(next),
-            Some(None) => return None,
-            None => return after,
+        match sessions.sweep_page(after.as_deref()).await {
+            Ok(Some(next)) => after = Some(next),
+            Ok(None) => return None,
+            Err(()) => return after,
         }
     }
     after
@@ -430,31 +436,52 @@ async fn purge(plugin: &Plugin) {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::sync::Mutex;
 
     use super::*;
 
+    /// Sessions whose pages are numbered; `failing` names one that cannot be swept.
+    struct Pages {
+        last: u32,
+        failing: Option<u32>,
+        swept: Mutex<Vec<u32>>,
+    }
+
+    impl Sessions for Pages {
+        async fn sweep_page(&self, after: Option<&str>) -> Result<Option<String>, ()> {
+            let number = after.map_or(0, |after| after.parse().unwrap());
+            if self.failing == Some(number) {
+                return Err(());
+            }
+            self.swept.lock().unwrap().push(number);
+            Ok((number < self.last).then(|| (number + 1).to_string()))
+        }
+    }
+
+    fn pages(last: u32, failing: Option<u32>) -> Pages {
+        Pages {
+            last,
+            failing,
+            swept: Mutex::default(),
+        }
+    }
+
     #[tokio::test]
     async fn sweeps_reach_every_page_and_then_begin_again() {
-        let last = 2 * PAGES + 1;
-        let swept = Cell::new(0);
-        let page = async |after: Option<&str>| {
-            let number: u32 = after.map_or(0, |after| after.parse().unwrap());
-            swept.set(swept.get() + 1);
-            Some((number < last).then(|| (number + 1).to_string()))
-        };
+        let pages = pages(2 * PAGES + 1, None);
         let mut after = None;
         for expected in [Some(PAGES), Some(2 * PAGES), None] {
-            after = sweep_pages(after, page).await;
+            after = sweep(&pages, after).await;
             assert_eq!(after, expected.map(|number| number.to_string()));
         }
-        assert_eq!(swept.get(), last + 1);
+        let swept = pages.swept.into_inner().unwrap();
+        assert_eq!(swept, (0..=2 * PAGES + 1).collect::<Vec<_>>());
     }
 
     #[tokio::test]
     async fn a_page_that_fails_is_swept_again() {
-        let page = async |after: Option<&str>| (after != Some("3")).then(|| Some("3".to_owned()));
-        let after = sweep_pages(None, page).await;
-        assert_eq!(after.as_deref(), Some("3"));
+        let pages = pages(5, Some(3));
+        assert_eq!(sweep(&pages, None).await.as_deref(), Some("3"));
+        assert_eq!(pages.swept.into_inner().unwrap(), [0, 1, 2]);
     }
 }
