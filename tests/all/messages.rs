@@ -282,7 +282,7 @@ fn capabilities_are_at_most_4_kb_and_include_schemas_on_request() {
     assert_eq!(resource["operations"], summary["operations"]);
     let told = server.rpc("initialize", json!({}))["result"]["instructions"].to_string();
     assert!(
-        told.contains("user-auth_get_capabilities sums up"),
+        told.contains("user-auth_get_capabilities lists the operations"),
         "{told}"
     );
 }
