@@ -41,7 +41,7 @@ pub fn parse(json: &[u8]) -> serde_json::Result<Node<'_>> {
 pub fn problem(error: &serde_json::Error) -> &'static str {
     // RFC 8259 section 4: the meaning of such an object depends on the parser.
     if error.is_data() {
-        return "has two fields of one name";
+        return "has two fields with the same name";
     }
     let text = error.to_string();
     // Section 8.2. Only the message of the parser tells these errors apart.
@@ -333,6 +333,9 @@ mod tests {
         let of = |text: &str| super::problem(&parse(text.as_bytes()).err().unwrap());
         assert_eq!(of("{"), "is not valid JSON");
         assert_eq!(of(r#""\u12""#), "is not valid JSON");
-        assert_eq!(of(r#"{"a": 1, "a": 2}"#), "has two fields of one name");
+        assert_eq!(
+            of(r#"{"a": 1, "a": 2}"#),
+            "has two fields with the same name"
+        );
     }
 }

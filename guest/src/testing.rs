@@ -146,6 +146,21 @@ impl World {
         Call::new(env, &self.caller, &Silent)
     }
 
+    /// Returns a call of this caller, over another store.
+    pub fn call_over<'a>(&'a self, caller: &'a Caller, store: &'a dyn Store) -> Call<'a> {
+        let call = self.call();
+        let ports = Ports {
+            store,
+            ..call.ports
+        };
+        let env = Env { ports, ..call.env };
+        Call {
+            caller,
+            env,
+            ..call
+        }
+    }
+
     /// Runs an operation as this principal. Returns the code of the error on failure.
     pub fn run_as(
         &self,

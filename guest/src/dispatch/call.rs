@@ -124,8 +124,8 @@ impl Counted {
     }
 }
 
-/// What the dispatcher itself knows of a call, for the host's audit log; the
-/// [`CallRecorder`] has what the rules find out.
+/// The facts of a call that the dispatcher itself knows, for the host's audit log; the
+/// [`CallRecorder`] has those that the rules find out.
 pub struct Facts {
     /// Unless the host wants them, nothing is kept that costs time or memory.
     are_wanted: bool,

@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Number, Value};
 
-/// Any JSON in which no object has two fields of one name.
+/// Any JSON in which no object has two fields with the same name.
 #[derive(Clone, Default)]
 pub enum Node<'a> {
     /// `null`.
@@ -59,8 +59,7 @@ impl<'a> Node<'a> {
         matches!(self, Node::Null)
     }
 
-    /// Reports whether it is an object, in the notation of any language, as
-    /// [`Node::into_fields`] has it.
+    /// Reports whether [`Node::into_fields`] accepts it as an object.
     pub fn has_fields(&self) -> bool {
         match self {
             Node::Null | Node::Object(_) => true,
@@ -85,7 +84,7 @@ impl<'a> Node<'a> {
 
 impl<'a> Fields<'a> {
     /// An object without fields.
-    pub const NONE: &'static Fields<'static> = &Fields(Vec::new());
+    pub const EMPTY: &'static Fields<'static> = &Fields(Vec::new());
 
     /// Returns the value of a field.
     pub fn get(&self, name: &str) -> Option<&Node<'a>> {

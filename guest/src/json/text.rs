@@ -17,7 +17,7 @@ impl<T: Serialize + ?Sized> WriteJson for T {
     }
 }
 
-/// The text of one JSON value, in which no object has two fields of one name.
+/// The text of one JSON value, in which no object has two fields with the same name.
 #[derive(Clone, Debug)]
 pub struct JsonText(Vec<u8>);
 
@@ -56,8 +56,8 @@ impl JsonText {
     /// Parses the text.
     #[expect(
         clippy::expect_used,
-        reason = "the text was serialised here, and no type of this crate has two fields of \
-            one name; the tests parse the output of every operation"
+        reason = "the text was serialised here, and no type of this crate has two fields \
+            with the same name; the tests parse the output of every operation"
     )]
     pub fn node(&self) -> Node<'_> {
         super::parse(&self.0).expect("serialised JSON can be parsed")

@@ -32,16 +32,17 @@ impl<'a> MethodRequest<'a> {
         }
     }
 
-    /// A parameter that may be left out, as an object.
+    /// Returns an optional parameter that is an object; one without fields if it is left out.
     pub fn object(&self, name: &str) -> Result<&Fields<'a>, RpcError> {
         match self.params.get(name) {
             Some(Node::Object(fields)) => Ok(fields),
             Some(other) if !other.has_fields() => Err(not_an_object(name)),
-            None | Some(_) => Ok(Fields::NONE),
+            None | Some(_) => Ok(Fields::EMPTY),
         }
     }
 
-    /// Takes a parameter that may be left out, as an object.
+    /// Removes and returns an optional parameter that is an object; one without fields if it is
+    /// left out.
     pub fn take_object(&mut self, name: &str) -> Result<Fields<'a>, RpcError> {
         match self.params.remove(name) {
             Some(given) => given.into_fields().ok_or_else(|| not_an_object(name)),
@@ -53,7 +54,7 @@ impl<'a> MethodRequest<'a> {
     pub fn first_page(&self) -> Result<(), RpcError> {
         match self.params.get("cursor") {
             None | Some(Node::Null) => Ok(()),
-            // That of clients whose language has no other way to say that there is none.
+            // Clients in languages that cannot omit a value send an empty cursor.
             Some(Node::Text(cursor)) if cursor.is_empty() => Ok(()),
             Some(_) => Err(RpcError::invalid_params(
                 "$.params.cursor: unknown cursor; leave it out, since the list has one page",

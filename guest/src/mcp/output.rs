@@ -35,7 +35,7 @@ struct Text<'a> {
 }
 
 impl MethodOutput {
-    /// Returns the result as the era has it.
+    /// Returns the result in the form of this era.
     pub fn in_era(mut self, era: Era) -> EraOutput {
         if let (MethodOutput::Result(Value::Object(fields)), Era::Modern) = (&mut self, era) {
             fields

@@ -11,7 +11,6 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::credentials::api_key::{self, ApiKey};
-use crate::domain::env::Env;
 use crate::ports::{Entry, MessageKind, Mutation, Outcome, Page, Ports, Store, Unavailable};
 use crate::storage::batch::{Batch, Commit};
 use crate::storage::record;
@@ -506,17 +505,7 @@ fn no_key_is_created_when_the_session_ends_meanwhile() {
         principal: bearer(&alice),
         source: Source::from_peer(Some("192.0.2.1")),
     };
-    let call = Call {
-        caller: &caller,
-        env: Env {
-            ports: Ports {
-                store: &store,
-                ..world.ports()
-            },
-            settings: &world.settings,
-        },
-        ..world.call()
-    };
+    let call = world.call_over(&caller, &store);
     let made = testing::invoke("create_api_key", json!({"name": "ci"}), &call);
     assert_eq!(made.unwrap_err().kind.code(), -32001);
     assert_eq!(world.dump("api-key/"), "");

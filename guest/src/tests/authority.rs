@@ -9,11 +9,9 @@ use serde_json::{Value, json};
 
 use super::second_factor::shown;
 use crate::domain::access::actor::Requirement;
-use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
-use crate::domain::env::Env;
 use crate::operations::{self, Effect, TABLE};
-use crate::ports::{Entry, Expect, Mutation, Outcome, Page, Ports, Store, Unavailable};
+use crate::ports::{Entry, Expect, Mutation, Outcome, Page, Store, Unavailable};
 use crate::storage::batch::Batch;
 use crate::testing::{self, World};
 use crate::types::secret::Secret;
@@ -546,17 +544,7 @@ fn overtake(
         principal: principal.clone(),
         source: Source::from_peer(Some("192.0.2.1")),
     };
-    let call = Call {
-        caller: &caller,
-        env: Env {
-            ports: Ports {
-                store: &store,
-                ..world.ports()
-            },
-            settings: &world.settings,
-        },
-        ..world.call()
-    };
+    let call = world.call_over(&caller, &store);
     let answer: Answer = testing::invoke(case.operation, (case.input)(scene), &call)
         .map_err(|error| error.kind.code());
     let Some(after_stop) = after_stop.take() else {
@@ -702,17 +690,7 @@ fn actors_that_never_pause_can_be_stopped() {
             principal: Principal::Operator,
             source: Source::from_peer(None),
         };
-        let call = Call {
-            caller: &caller,
-            env: Env {
-                ports: Ports {
-                    store: &store,
-                    ..world.ports()
-                },
-                settings: &world.settings,
-            },
-            ..world.call()
-        };
+        let call = world.call_over(&caller, &store);
         let answer = testing::invoke(stop, input, &call);
         assert!(answer.is_ok(), "{stop}: {answer:?}");
         assert!((1..4).contains(&made.get()), "{stop}: {}", made.get());

@@ -5,10 +5,8 @@ use std::cell::Cell;
 
 use serde_json::{Value, json};
 
-use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
-use crate::domain::env::Env;
-use crate::ports::{Entry, Mutation, Outcome, Page, Ports, Store, Unavailable};
+use crate::ports::{Entry, Mutation, Outcome, Page, Store, Unavailable};
 use crate::testing::{self, World};
 use crate::types::secret::Secret;
 
@@ -111,17 +109,7 @@ fn run_while(
         principal,
         source: Source::from_peer(Some("192.0.2.1")),
     };
-    let call = Call {
-        caller: &caller,
-        env: Env {
-            ports: Ports {
-                store: &store,
-                ..world.ports()
-            },
-            settings: &world.settings,
-        },
-        ..world.call()
-    };
+    let call = world.call_over(&caller, &store);
     let answer = testing::invoke(operation, input, &call);
     assert!(store.happens.take().is_none(), "it was to be overtaken");
     answer.map_err(|error| error.kind.code())

@@ -106,8 +106,8 @@ impl PluginBuilder {
     }
 
     /// Sets whether the names of the component's functions are written to
-    /// `/tmp/perf-PID.map`, where the profiler `perf` looks for them. The default is
-    /// `false`.
+    /// `/tmp/perf-PID.map`, where the profiler `perf` looks for them; other users of the
+    /// machine could plant a link at that path. The default is `false`.
     pub fn perf_map(mut self, written: bool) -> Self {
         self.perf_map = written;
         self

@@ -14,8 +14,8 @@ use wasmtime::{
 use crate::limits::Limits;
 
 /// Creates an engine for `limits` and starts the thread that ticks its epoch, which
-/// ends when the last clone of the engine is dropped. With `profiling` the engine writes
-/// the names of compiled functions for `perf`, or not.
+/// ends when the last clone of the engine is dropped. `profiling` decides whether
+/// the engine writes the names of compiled functions for a profiler.
 pub(crate) fn start(
     limits: &Limits,
     profiling: ProfilingStrategy,

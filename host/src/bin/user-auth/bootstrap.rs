@@ -224,11 +224,18 @@ pub(super) fn master_key(
             file.display()
         )));
     }
-    match no_key {
+    let loaded = match no_key {
         NoKey::Create => MasterKey::load_or_create(&file),
         NoKey::Fail => MasterKey::load(&file),
-    }
-    .map_err(Failure::start)
+    };
+    loaded.map_err(|error| match error {
+        KeyError::File(absent) if absent.is_absent() => Failure::start(format!(
+            "the master key file {} does not exist; copy the key of the original store there, or \
+             name it with `--master-key-file FILE` or USER_AUTH_MASTER_KEY",
+            file.display()
+        )),
+        error => Failure::start(error),
+    })
 }
 
 /// Returns the path of the master key from the service manager, if there is one: see

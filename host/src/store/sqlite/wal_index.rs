@@ -80,7 +80,8 @@ mod open {
     use std::io;
     use std::path::Path;
 
-    /// Opens nothing: other systems lock parts of the file against reading.
+    /// Opens nothing: without device and inode, a file that is open already cannot be
+    /// recognised.
     pub(super) fn shared(_path: &Path) -> io::Result<&'static File> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -16,6 +16,6 @@ pub(crate) struct Component {
     #[schemars(extend("x-env" = "USER_AUTH_NO_CACHE"))]
     pub(crate) no_cache: bool,
     /// Write the names of the component's functions to `/tmp/perf-PID.map`, for the
-    /// profiler `perf`.
+    /// profiler `perf`. Not on a machine with untrusted users: they could plant a link there.
     pub(crate) perf_map: bool,
 }
