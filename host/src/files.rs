@@ -15,6 +15,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use memmap2::MmapMut;
 use zeroize::Zeroizing;
 
 use crate::encoding;
@@ -105,6 +106,14 @@ pub enum FileError {
         /// User id of its owner.
         owner: u32,
     },
+}
+
+/// Reads a large file of this size, which is not 0, into memory of its own. The system has
+/// that memory back once it is dropped; the allocator would keep it.
+pub(crate) fn read_large(mut file: &File, size: usize) -> io::Result<MmapMut> {
+    let mut bytes = MmapMut::map_anon(size)?;
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 impl FileError {

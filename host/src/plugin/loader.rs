@@ -2,9 +2,11 @@
 //! private cache.
 
 use std::fmt;
-use std::io::{self, Read as _};
+use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use memmap2::MmapMut;
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -128,7 +130,7 @@ pub(crate) fn load(
 ) -> Result<Loaded, ComponentError> {
     let (origin, bytes) = read(source, limits)?;
     refuse_other_formats(&origin, &bytes)?;
-    let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+    let sha256: [u8; 32] = Sha256::digest(&*bytes).into();
     let component = match cache.and_then(|cache| cache.get(engine, &sha256)) {
         Some(component) => component,
         None => compile(engine, &origin, &bytes, &sha256, cache)?,
@@ -194,7 +196,24 @@ impl Loaded {
     }
 }
 
-fn read(source: &Source, limits: &Limits) -> Result<(Origin, Vec<u8>), ComponentError> {
+/// The bytes of a component.
+enum Contents<'a> {
+    Given(&'a [u8]),
+    Read(MmapMut),
+}
+
+impl Deref for Contents<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Given(bytes) => bytes,
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+fn read<'a>(source: &'a Source, limits: &Limits) -> Result<(Origin, Contents<'a>), ComponentError> {
     let too_large = |origin, size| ComponentError::TooLarge {
         origin,
         size,
@@ -204,7 +223,7 @@ fn read(source: &Source, limits: &Limits) -> Result<(Origin, Vec<u8>), Component
         Source::Bytes(bytes) if bytes.len() as u64 > limits.component_bytes => {
             return Err(too_large(Origin::Bytes, bytes.len() as u64));
         }
-        Source::Bytes(bytes) => return Ok((Origin::Bytes, bytes.clone())),
+        Source::Bytes(bytes) => return Ok((Origin::Bytes, Contents::Given(bytes))),
         Source::File(path) => path,
     };
     let problem = |error| FileError::io(path, error);
@@ -214,11 +233,14 @@ fn read(source: &Source, limits: &Limits) -> Result<(Origin, Vec<u8>), Component
     if size > limits.component_bytes {
         return Err(too_large(origin, size));
     }
-    let mut bytes = Vec::new();
-    // The file may grow while it is read.
-    let mut limited = file.take(limits.component_bytes);
-    limited.read_to_end(&mut bytes).map_err(problem)?;
-    Ok((origin, bytes))
+    let Ok(length) = usize::try_from(size) else {
+        return Err(too_large(origin, size));
+    };
+    if length == 0 {
+        return Ok((origin, Contents::Given(&[])));
+    }
+    let bytes = files::read_large(&file, length).map_err(problem)?;
+    Ok((origin, Contents::Read(bytes)))
 }
 
 /// Recognises files that are named by mistake, by their first bytes.

@@ -5,9 +5,11 @@
 use std::io;
 use std::path::Path;
 
+use memmap2::MmapMut;
+
 /// A file as it was when it was opened.
 pub(super) struct Found {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: MmapMut,
     /// Time at which anything about it last changed, including its permissions and
     /// names, in seconds and nanoseconds; no user can set it.
     pub(super) changed: (i64, i64),
@@ -30,7 +32,7 @@ pub(super) use unix::Folder;
 mod unix {
     use std::ffi::OsStr;
     use std::fs::{DirBuilder, File};
-    use std::io::{Read as _, Write as _};
+    use std::io::Write as _;
     use std::os::fd::OwnedFd;
     use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -40,7 +42,7 @@ mod unix {
     use rustix::io::Errno;
 
     use super::{Flaw, Found, Path, io};
-    use crate::files::own_id;
+    use crate::files::{own_id, read_large};
 
     /// The suffix of files that are still being written.
     const UNFINISHED: &str = ".new";
@@ -90,7 +92,7 @@ mod unix {
                     Errno::LOOP => Flaw::Foreign("it is a link".to_owned()),
                     error => Flaw::Foreign(error.to_string()),
                 })?;
-            let mut file = File::from(file);
+            let file = File::from(file);
             let unreadable = |error: io::Error| Flaw::Foreign(error.to_string());
             let metadata = file.metadata().map_err(unreadable)?;
             let (owner, mode) = (metadata.uid(), metadata.mode() & 0o777);
@@ -99,11 +101,12 @@ mod unix {
                 () if owner != own_id() => format!("it belongs to user {owner}"),
                 () if mode & 0o022 != 0 => format!("others may write it (mode {mode:03o})"),
                 () if metadata.nlink() != 1 => "it has another name somewhere".to_owned(),
+                () if metadata.len() == 0 => "it is empty".to_owned(),
                 () => {
-                    let mut bytes = Vec::new();
-                    file.read_to_end(&mut bytes).map_err(unreadable)?;
+                    let size = usize::try_from(metadata.len())
+                        .map_err(|error| Flaw::Foreign(error.to_string()))?;
                     return Ok(Found {
-                        bytes,
+                        bytes: read_large(&file, size).map_err(unreadable)?,
                         changed: (metadata.ctime(), metadata.ctime_nsec()),
                         is_readable_by_others: mode & 0o077 != 0,
                     });

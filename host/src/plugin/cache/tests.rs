@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tempfile::{TempDir, tempdir};
 
 use super::*;
+use crate::files::read_large;
 
 /// The smallest component there is: the header and nothing else.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -154,7 +155,7 @@ fn files_written_while_the_cache_was_open_to_others_are_not_used_later() {
     let forged = Cache {
         path: folder.clone(),
         key: derived(&Found {
-            bytes: fs::read(&key_file).unwrap(),
+            bytes: read_large(&fs::File::open(&key_file).unwrap(), KEY_BYTES).unwrap(),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
             is_readable_by_others: false,
         })
