@@ -8,13 +8,13 @@
 pub mod otlp;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::time::Instant;
 
 use axum::http::{HeaderMap, Method, StatusCode};
 use opentelemetry::propagation::TextMapPropagator as _;
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::{TraceContextExt as _, TraceId};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use tracing::{Instrument as _, Span, debug, debug_span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -50,30 +50,11 @@ pub(crate) struct Trace {
     span: Span,
 }
 
-/// The id shared by all spans of a trace.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TraceId(u128);
-
-impl fmt::Display for TraceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl TraceId {
-    fn random() -> Self {
-        let mut bytes = [0; 16];
-        // Without randomness requests cannot be told apart, which does no harm.
-        let _ = getrandom::fill(&mut bytes);
-        Self(u128::from_be_bytes(bytes))
-    }
-}
-
 impl Trace {
     /// Returns the current trace, or a new one.
     pub(crate) fn current() -> Self {
         CURRENT.try_with(Self::clone).unwrap_or_else(|_| {
-            let id = TraceId::random();
+            let id = RandomIdGenerator::default().new_trace_id();
             let span = info_span!(target: TARGET, "call", trace_id = %id);
             Self { id, span }.adopted()
         })
@@ -94,11 +75,8 @@ impl Trace {
         });
         let remote = remote.filter(|remote| remote.span().span_context().is_valid());
         let id = match &remote {
-            Some(remote) => {
-                let id = remote.span().span_context().trace_id();
-                TraceId(u128::from_be_bytes(id.to_bytes()))
-            }
-            None => TraceId::random(),
+            Some(remote) => remote.span().span_context().trace_id(),
+            None => RandomIdGenerator::default().new_trace_id(),
         };
         let span = if otlp::is_started() {
             info_span!(
@@ -130,7 +108,7 @@ impl Trace {
         if !exported.is_valid() {
             return self;
         }
-        let id = TraceId(u128::from_be_bytes(exported.trace_id().to_bytes()));
+        let id = exported.trace_id();
         if id != self.id {
             self.id = id;
             self.span.record("trace_id", tracing::field::display(id));
