@@ -1,6 +1,5 @@
-//! Packs the files that the component seldom reads: unpacked they would be a sixth of it,
-//! packed they are a twentieth. The shapes of inputs stay unpacked, because a call with an
-//! audit log reads one of them.
+//! Prepares the files that the component embeds: the list of common passwords is packed, since
+//! few calls read it; the schemas are written as clients and calls read them.
 
 mod public;
 mod shapes;
@@ -10,7 +9,7 @@ use std::{env, fs, io};
 
 /// A file to compress, below `src`.
 const PASSWORDS: &str = "domain/credentials/blocklist/common-passwords.txt";
-/// A file to compress extracts of, below `src`.
+/// A file to embed extracts of, below `src`.
 const SCHEMAS: &str = "dispatch/schemas.jsonl";
 
 fn main() -> io::Result<()> {
@@ -20,7 +19,7 @@ fn main() -> io::Result<()> {
     let passwords = read(PASSWORDS)?;
     pack(passwords.as_bytes(), &out.join("common-passwords.txt"))?;
     let schemas = read(SCHEMAS)?;
-    pack(public::of(&schemas)?.as_bytes(), &out.join("schemas.jsonl"))?;
+    fs::write(out.join("schemas.tsv"), public::of(&schemas)?)?;
     fs::write(out.join("shapes.jsonl"), shapes::of(&schemas)?)
 }
 

@@ -15,8 +15,9 @@ use std::io;
 
 use serde_json::{Map, Value, json};
 
-/// Returns a line for each line of the schemas: the name of the operation, a space, and an
-/// object with `input` and `output`.
+/// Returns a line for each line of the schemas, with four columns between tabs: the name of
+/// the operation, its description, and the schemas of its input and its output as JSON. The
+/// description is that of the input, which does not repeat it.
 pub fn of(schemas: &str) -> io::Result<String> {
     let mut public = String::new();
     for (number, line) in (1..).zip(schemas.lines()) {
@@ -26,10 +27,15 @@ pub fn of(schemas: &str) -> io::Result<String> {
         for side in [Side::Input, Side::Output] {
             simplify(&mut schemas[side.name()], side);
         }
-        let name = schemas["name"].as_str();
-        let name = name.ok_or_else(|| io::Error::other(format!("line {number} has no name")))?;
-        let both = json!({"input": schemas["input"], "output": schemas["output"]});
-        public += &format!("{name} {both}\n");
+        let description = schemas["input"]
+            .as_object_mut()
+            .and_then(|input| input.remove("description"));
+        let (Some(name), Some(description)) = (schemas["name"].as_str(), description) else {
+            let reason = format!("line {number} has no name or no description");
+            return Err(io::Error::other(reason));
+        };
+        let (input, output) = (&schemas["input"], &schemas["output"]);
+        public += &format!("{name}\t{description}\t{input}\t{output}\n");
     }
     Ok(public)
 }

@@ -229,6 +229,9 @@ impl MethodRequest<'_> {
         if self.method == "tools/call" {
             return tools::call(self).map(MethodOutput::Tool);
         }
+        if self.method == "tools/list" {
+            return Ok(MethodOutput::Tools(tools::list(&self)?));
+        }
         self.run_other().map(MethodOutput::Result)
     }
 
@@ -238,7 +241,6 @@ impl MethodRequest<'_> {
             ("ping", Era::Handshake(_)) => Ok(json!({})),
             ("logging/setLevel", Era::Handshake(_)) => lifecycle::set_level(self),
             ("server/discover", Era::Modern) => lifecycle::discover(),
-            ("tools/list", _) => tools::list(self),
             ("resources/list", _) => resources::list(self),
             ("resources/templates/list", _) => resources::templates(self),
             ("resources/read", _) => resources::read(self),

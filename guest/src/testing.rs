@@ -297,8 +297,10 @@ fn assert_complete(operation: &str, output: &Value) {
         let all = operations::TABLE
             .iter()
             .zip(crate::dispatch::schemas::all());
-        all.map(|(definition, mut schemas)| (definition.name, schemas.output["required"].take()))
-            .collect()
+        all.map(|(definition, schemas)| {
+            (definition.name, schemas.output.value()["required"].take())
+        })
+        .collect()
     });
     for field in required[operation].as_array().into_iter().flatten() {
         let field = field.as_str().unwrap_or_default();

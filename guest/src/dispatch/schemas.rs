@@ -3,61 +3,63 @@
 //! They are derived from the types, but not in the component: that code would be a sixth
 //! of it. Instead a file holds them; `make schemas` writes it, and a test compares it
 //! with the types. The component embeds two extracts that the build script makes: the
-//! schemas for clients, which do not mark secrets, and the shapes of the inputs, which
-//! do.
+//! schemas for clients, which do not mark secrets and are sent as they are, and the shapes
+//! of the inputs, which mark them.
 
 use serde_json::Value;
 
 use super::redact;
-use crate::assets::{Packed, packed};
-use crate::json;
+use crate::json::{self, WriteJson};
 
-/// One line for each operation, in the order of the table.
-static SCHEMAS: Packed = packed!("schemas.jsonl");
+/// One line for each operation, in the order of the table: its name, and the columns of
+/// [`Schemas`].
+const SCHEMAS: &str = include_str!(concat!(env!("OUT_DIR"), "/schemas.tsv"));
 
 /// Names, types and secrecy of the fields of inputs: one line for each operation.
 const SHAPES: &str = include_str!(concat!(env!("OUT_DIR"), "/shapes.jsonl"));
 
-/// Schemas of the input and output of an operation.
+/// What clients learn of an operation, as JSON.
+#[derive(Clone, Copy)]
 pub struct Schemas {
-    /// The operation's own fields and, if it requires a caller, the field for the access
-    /// token, for clients that cannot set headers.
-    pub input: Value,
-    /// The output.
-    pub output: Value,
+    /// The description of the operation, from the documentation of its type.
+    pub description: JsonStr,
+    /// The schema of the operation's own fields and, if it requires a caller, the field for
+    /// the access token, for clients that cannot set headers.
+    pub input: JsonStr,
+    /// The schema of the output.
+    pub output: JsonStr,
 }
 
-impl Schemas {
-    /// Returns the description of the operation, from the documentation of its type.
-    #[expect(
-        clippy::expect_used,
-        reason = "a test checks that every operation has one"
-    )]
-    pub fn description(&self) -> &str {
-        let description = self.input["description"].as_str();
-        description.expect("every operation has a description")
+/// The text of one JSON value that the component embeds.
+#[derive(Clone, Copy)]
+pub struct JsonStr(&'static str);
+
+impl JsonStr {
+    /// Parses the text.
+    pub fn value(self) -> Value {
+        parse(self.0)
     }
 
-    /// Removes the description from the schema of the input, and returns it.
+    /// Parses the text of a string.
     #[expect(
         clippy::expect_used,
-        reason = "a test checks that every operation has one"
+        reason = "a test checks that descriptions are strings"
     )]
-    pub fn take_description(&mut self) -> Value {
-        let input = self.input.as_object_mut();
-        let description = input.and_then(|input| input.remove("description"));
-        description.expect("every operation has a description")
+    pub fn string(self) -> String {
+        let value = self.value();
+        value.as_str().expect("a string").to_owned()
     }
+}
 
-    /// Marks every secret string of the input with the format `password`.
-    pub fn mark_secrets(&mut self, operation: &str) {
-        mark_secrets(&mut self.input, &shape(operation));
+impl WriteJson for JsonStr {
+    fn write_json(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(self.0.as_bytes());
     }
 }
 
 /// Returns the schemas of all operations, in the order of the table.
 pub fn all() -> impl Iterator<Item = Schemas> {
-    lines(SCHEMAS.text()).map(|(_, schemas)| read(schemas))
+    SCHEMAS.lines().map(|line| read(line).1)
 }
 
 /// Returns the schemas of an operation, which must exist.
@@ -66,7 +68,14 @@ pub fn all() -> impl Iterator<Item = Schemas> {
     reason = "a test checks that every operation has schemas"
 )]
 pub fn of(operation: &str) -> Schemas {
-    read(find(SCHEMAS.text(), operation).expect("every operation has schemas"))
+    let mut lines = SCHEMAS.lines().map(read);
+    let found = lines.find(|(name, _)| *name == operation);
+    found.expect("every operation has schemas").1
+}
+
+/// Marks every secret string in the schema of an input with the format `password`.
+pub fn mark_secrets(input: &mut Value, operation: &str) {
+    mark(input, &shape(operation));
 }
 
 /// Returns the shape of an input: the names, types and secrecy of its fields, and which
@@ -76,31 +85,26 @@ pub fn of(operation: &str) -> Schemas {
     reason = "a test checks that every operation has a shape"
 )]
 pub fn shape(operation: &str) -> Value {
-    parse(find(SHAPES, operation).expect("every operation has a shape"))
+    let mut lines = SHAPES.lines().filter_map(|line| line.split_once(' '));
+    let found = lines.find(|(name, _)| *name == operation);
+    parse(found.expect("every operation has a shape").1)
 }
 
-/// Returns the rest of the line that begins with this name.
-fn find(file: &'static str, operation: &str) -> Option<&'static str> {
-    let (_, found) = lines(file).find(|(name, _)| *name == operation)?;
-    Some(found)
-}
-
-/// Returns the lines as the build script writes them: a name and JSON.
+/// Splits a line into the name of an operation and the other columns.
 #[expect(
     clippy::expect_used,
-    reason = "the build script writes both on every line"
+    reason = "the build script writes four columns on every line, and JSON has no tabs in it"
 )]
-fn lines(file: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let lines = file.lines();
-    lines.map(|line| line.split_once(' ').expect("a name and JSON"))
-}
-
-fn read(schemas: &str) -> Schemas {
-    let mut schemas = parse(schemas);
-    Schemas {
-        input: schemas["input"].take(),
-        output: schemas["output"].take(),
-    }
+fn read(line: &'static str) -> (&'static str, Schemas) {
+    let mut columns = line.split('\t');
+    let mut column = || columns.next().expect("four columns");
+    let name = column();
+    let schemas = Schemas {
+        description: JsonStr(column()),
+        input: JsonStr(column()),
+        output: JsonStr(column()),
+    };
+    (name, schemas)
 }
 
 #[expect(
@@ -112,16 +116,16 @@ fn parse(line: &str) -> Value {
     parsed.expect("the build script writes JSON").into()
 }
 
-fn mark_secrets(schema: &mut Value, shape: &Value) {
+fn mark(schema: &mut Value, shape: &Value) {
     if schema["type"] == "string" && redact::is_secret(shape) {
         schema["format"] = "password".into();
     }
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
     for (name, schema) in properties.into_iter().flatten() {
-        mark_secrets(schema, &shape["properties"][name]);
+        mark(schema, &shape["properties"][name]);
     }
     if let Some(items) = schema.get_mut("items") {
-        mark_secrets(items, &shape["items"]);
+        mark(items, &shape["items"]);
     }
 }
 
@@ -132,7 +136,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{SCHEMAS, all, of, shape};
+    use super::{SCHEMAS, all, mark_secrets, of, shape};
     use crate::operations::TABLE;
 
     /// The file in the form in which the build script reads it.
@@ -158,33 +162,31 @@ mod tests {
             assert_eq!(written, made, "`make schemas` writes the file");
         }
         assert_eq!(FILE.lines().count(), TABLE.len());
-        assert_eq!(SCHEMAS.text().lines().count(), TABLE.len());
+        assert_eq!(SCHEMAS.lines().count(), TABLE.len());
     }
 
     #[test]
     fn every_operation_has_its_schemas_by_name_and_by_position() {
         for (definition, listed) in TABLE.iter().zip(all()) {
             let found = of(definition.name);
-            assert_eq!(found.input, listed.input, "{}", definition.name);
-            assert_eq!(found.output, listed.output, "{}", definition.name);
-            assert_eq!(
-                shape(definition.name)["type"],
-                "object",
-                "{}",
-                definition.name
-            );
-            assert_eq!(listed.input["type"], "object", "{}", definition.name);
-            assert!(!listed.description().is_empty(), "{}", definition.name);
+            let input = found.input.value();
+            assert_eq!(input, listed.input.value(), "{}", definition.name);
+            assert_eq!(found.output.value(), listed.output.value());
+            assert_eq!(shape(definition.name)["type"], "object");
+            assert_eq!(input["type"], "object", "{}", definition.name);
+            assert_eq!(input["description"], Value::Null, "{}", definition.name);
+            let description = found.description.value();
+            assert!(description.as_str().is_some_and(|text| !text.is_empty()));
         }
-        let any = of("execute_primary_operation");
-        assert_eq!(any.input["required"], json!(["data"]));
+        let any = of("execute_primary_operation").input.value();
+        assert_eq!(any["required"], json!(["data"]));
     }
 
     #[test]
     fn schemas_use_only_features_that_all_clients_support() {
         for (definition, schemas) in TABLE.iter().zip(all()) {
-            check(&schemas.input, definition.name, Side::Input);
-            check(&schemas.output, definition.name, Side::Output);
+            check(&schemas.input.value(), definition.name, Side::Input);
+            check(&schemas.output.value(), definition.name, Side::Output);
         }
     }
 
@@ -230,15 +232,15 @@ mod tests {
 
     #[test]
     fn secret_fields_are_marked_as_passwords_in_the_schemas() {
-        let mut login = of("login");
-        assert_eq!(login.input["properties"]["password"]["format"], json!(null));
-        login.mark_secrets("login");
-        let fields = &login.input["properties"];
+        let mut login = of("login").input.value();
+        assert_eq!(login["properties"]["password"]["format"], json!(null));
+        mark_secrets(&mut login, "login");
+        let fields = &login["properties"];
         assert_eq!(fields["password"]["format"], "password");
         assert_eq!(fields["username"]["format"], json!(null));
-        let mut any = of("execute_primary_operation");
-        any.mark_secrets("execute_primary_operation");
-        let data = &any.input["properties"]["data"];
+        let mut any = of("execute_primary_operation").input.value();
+        mark_secrets(&mut any, "execute_primary_operation");
+        let data = &any["properties"]["data"];
         assert_eq!(data["format"], json!(null), "it is not a secret string");
         assert_eq!(data["properties"]["password"]["format"], "password");
     }

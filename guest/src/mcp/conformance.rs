@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::era::Era;
 use super::error::RpcError;
 use super::methods::{prompts, resources, tools};
+use super::protocol::STATIC_TTL_MS;
 use super::{MethodRequest, MethodResult};
-use crate::json::Node;
+use crate::json::{JsonText, Node};
 use crate::ports::LogLevel;
 
 /// A 1x1 image.
@@ -22,7 +23,7 @@ const WAV: &str = "UklGRiwAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQgAAACAg
 /// Returns the result if the request is for a fixture or for a list with fixtures.
 pub fn run(request: &MethodRequest) -> Option<MethodResult> {
     match request.method {
-        "tools/list" => Some(with("tools", tool_list(), tools::list(request))),
+        "tools/list" => Some(with("tools", tool_list(), tools(request))),
         "resources/list" => Some(with("resources", resource_list(), resources::list(request))),
         "resources/templates/list" => Some(with(
             "resourceTemplates",
@@ -45,6 +46,12 @@ fn with(list: &str, fixtures: Value, result: MethodResult) -> MethodResult {
         result[list] = Value::Array(all);
     }
     Ok(result)
+}
+
+fn tools(request: &MethodRequest) -> MethodResult {
+    let tools = JsonText::of(&tools::list(request)?);
+    let result = json!({"tools": Value::from(tools.node())});
+    Ok(request.era.cached(result, STATIC_TTL_MS, "public"))
 }
 
 fn tool_list() -> Value {

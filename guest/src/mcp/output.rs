@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::era::{self, Era};
+use super::methods::tools::ToolList;
+use super::protocol::STATIC_TTL_MS;
 use crate::json::{JsonText, ObjectWriter, WriteJson};
 
 /// The JSON-RPC `result` of a method.
@@ -12,6 +14,8 @@ pub enum MethodOutput {
     Result(Value),
     /// The result of a tool.
     Tool(ToolResult),
+    /// The list of tools.
+    Tools(ToolList),
 }
 
 /// The result of a tool.
@@ -49,26 +53,41 @@ impl MethodOutput {
 
 impl WriteJson for EraOutput {
     fn write_json(&self, to: &mut Vec<u8>) {
-        let result = match &self.output {
+        let is_modern = self.era == Era::Modern;
+        let object = match &self.output {
             MethodOutput::Result(result) => return result.write_json(to),
-            MethodOutput::Tool(result) => result,
+            MethodOutput::Tool(result) => result.write(ObjectWriter::new(to)),
+            MethodOutput::Tools(tools) => {
+                let object = ObjectWriter::new(to).field("tools", tools);
+                match is_modern {
+                    false => object,
+                    true => object
+                        .field("ttlMs", &STATIC_TTL_MS)
+                        .field("cacheScope", "public"),
+                }
+            }
         };
-        // The content is there twice: some clients show the model only the text, and some
-        // only the structured content.
-        let text = Text {
-            r#type: "text",
-            text: result.structured.as_str(),
-        };
-        let object = ObjectWriter::new(to)
-            .field("content", &[text])
-            .field("structuredContent", &result.structured)
-            .field("isError", &result.is_error);
-        match self.era {
-            Era::Handshake(_) => object.end(),
-            Era::Modern => object
+        match is_modern {
+            false => object.end(),
+            true => object
                 .field("resultType", "complete")
                 .field("_meta", &era::meta())
                 .end(),
         }
+    }
+}
+
+impl ToolResult {
+    fn write<'a>(&self, object: ObjectWriter<'a>) -> ObjectWriter<'a> {
+        // The content is there twice: some clients show the model only the text, and some
+        // only the structured content.
+        let text = Text {
+            r#type: "text",
+            text: self.structured.as_str(),
+        };
+        object
+            .field("content", &[text])
+            .field("structuredContent", &self.structured)
+            .field("isError", &self.is_error)
     }
 }

@@ -218,7 +218,12 @@ fn describe(name: &str) -> Result<OperationView> {
     let Some(definition) = super::find(own) else {
         return Err(super::unknown(name));
     };
-    Ok(OperationView::new(definition, schemas::of(own)))
+    let schemas = schemas::of(own);
+    Ok(OperationView::new(
+        definition,
+        schemas,
+        schemas.input.value(),
+    ))
 }
 
 /// Returns all operations as `auth.operations` lists them: secret inputs have the format
@@ -227,22 +232,23 @@ pub fn operations() -> Vec<OperationView> {
     TABLE
         .iter()
         .zip(schemas::all())
-        .map(|(definition, mut schemas)| {
-            schemas.mark_secrets(definition.name);
-            OperationView::new(definition, schemas)
+        .map(|(definition, schemas)| {
+            let mut input = schemas.input.value();
+            schemas::mark_secrets(&mut input, definition.name);
+            OperationView::new(definition, schemas, input)
         })
         .collect()
 }
 
 impl OperationView {
-    fn new(definition: &Definition, schemas: Schemas) -> OperationView {
+    fn new(definition: &Definition, schemas: Schemas, input: Value) -> OperationView {
         OperationView {
             name: definition.name,
             tool: protocol::tool_name(definition.name),
             title: definition.title,
-            description: schemas.description().to_owned(),
-            input_schema: keywords(schemas.input),
-            output_schema: keywords(schemas.output),
+            description: schemas.description.string(),
+            input_schema: keywords(input),
+            output_schema: keywords(schemas.output.value()),
         }
     }
 }

@@ -1,26 +1,52 @@
 //! Tools: one for each operation.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::dispatch::input;
-use crate::dispatch::schemas::{self, Schemas};
-use crate::json::{self, JsonText, Node};
+use crate::dispatch::schemas::{self, JsonStr};
+use crate::json::{JsonText, Node, ObjectWriter, WriteJson};
 use crate::mcp::error::{Failure, RpcError};
-use crate::mcp::method_request::{MethodRequest, MethodResult};
+use crate::mcp::method_request::MethodRequest;
 use crate::mcp::output::ToolResult;
-use crate::mcp::protocol::{STATIC_TTL_MS, TOOL_PREFIX, tool_name};
-use crate::operations::{self, Definition, TABLE};
+use crate::mcp::protocol::{TOOL_PREFIX, tool_name};
+use crate::operations::{self, TABLE};
 
 /// `tools/list`
-pub fn list(request: &MethodRequest) -> MethodResult {
+pub fn list(request: &MethodRequest) -> Result<ToolList, RpcError> {
     request.first_page()?;
-    let tools: Vec<Value> = TABLE.iter().zip(schemas::all()).map(tool).collect();
-    Ok(request.era.cached(
-        json::object([("tools", tools.into())]),
-        STATIC_TTL_MS,
-        "public",
-    ))
+    Ok(ToolList)
 }
+
+/// The tools of all operations. Their schemas are written as they are embedded: to parse
+/// them for every list would take a hundred times as long as another request.
+pub struct ToolList;
+
+impl WriteJson for ToolList {
+    fn write_json(&self, to: &mut Vec<u8>) {
+        to.reserve(ROUGHLY);
+        to.push(b'[');
+        for (index, (operation, schemas)) in TABLE.iter().zip(schemas::all()).enumerate() {
+            if index > 0 {
+                to.push(b',');
+            }
+            ObjectWriter::new(to)
+                .field("name", &tool_name(operation.name))
+                .field("title", operation.title)
+                .field("description", &schemas.description)
+                .field("inputSchema", &schemas.input)
+                .field("outputSchema", &OutputSchema(schemas.output))
+                .field(
+                    "annotations",
+                    &operation.effect.annotations(operation.title),
+                )
+                .end();
+        }
+        to.push(b']');
+    }
+}
+
+/// Size of the list in bytes, so that its text need not move while it grows.
+const ROUGHLY: usize = 160 << 10;
 
 /// `tools/call`
 pub fn call(mut request: MethodRequest) -> Result<ToolResult, Failure> {
@@ -58,47 +84,52 @@ pub fn call(mut request: MethodRequest) -> Result<ToolResult, Failure> {
     }
 }
 
-fn tool((operation, mut schemas): (&Definition, Schemas)) -> Value {
-    let description = schemas.take_description();
-    json::object([
-        ("name", tool_name(operation.name).into()),
-        ("title", operation.title.into()),
-        ("description", description),
-        ("inputSchema", schemas.input),
-        ("outputSchema", output_schema(schemas.output)),
-        ("annotations", operation.effect.annotations(operation.title)),
-    ])
+/// The schema of a tool's structured content, which is the output of its operation or an
+/// error, in an object either way.
+struct OutputSchema(JsonStr);
+
+impl WriteJson for OutputSchema {
+    fn write_json(&self, to: &mut Vec<u8>) {
+        ObjectWriter::new(to)
+            .field("type", "object")
+            .field("anyOf", &Alternatives(self.0))
+            .end();
+    }
 }
 
-/// A tool's structured content is the output of its operation or an error, in an
-/// object either way.
-fn output_schema(output: Value) -> Value {
-    let error = json!({
-        "type": "object",
-        "description": "Why the operation failed.",
-        "properties": {
-            "code": {"type": "integer"},
-            "message": {"type": "string"},
-            "data": {
-                "type": "object",
-                "properties": {
-                    "operation": {"type": "string"},
-                    "module": {"type": "string"},
-                    "timestamp": {"type": "string", "format": "date-time"},
-                    "details": {"type": "object"}
-                },
-                "required": ["operation", "module", "timestamp", "details"]
-            }
-        },
-        "required": ["code", "message", "data"]
-    });
-    let failed = json::object([
-        ("type", "object".into()),
-        ("properties", json::object([("error", error)])),
-        ("required", json!(["error"])),
-    ]);
-    json::object([
-        ("type", "object".into()),
-        ("anyOf", vec![output, failed].into()),
-    ])
+struct Alternatives(JsonStr);
+
+impl WriteJson for Alternatives {
+    fn write_json(&self, to: &mut Vec<u8>) {
+        to.push(b'[');
+        self.0.write_json(to);
+        to.push(b',');
+        to.extend_from_slice(FAILED.as_bytes());
+        to.push(b']');
+    }
 }
+
+/// The schema of a structured content that reports an error.
+const FAILED: &str = r#"{
+"type":"object",
+"properties":{"error":{
+"type":"object",
+"description":"Why the operation failed.",
+"properties":{
+"code":{"type":"integer"},
+"message":{"type":"string"},
+"data":{
+"type":"object",
+"properties":{
+"operation":{"type":"string"},
+"module":{"type":"string"},
+"timestamp":{"type":"string","format":"date-time"},
+"details":{"type":"object"}
+},
+"required":["operation","module","timestamp","details"]
+}
+},
+"required":["code","message","data"]
+}},
+"required":["error"]
+}"#;
