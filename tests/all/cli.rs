@@ -181,7 +181,7 @@ fn help_for_an_operation_comes_from_its_schema_and_opens_no_store() {
 
         let one = help(&["call", name, "-h"]);
         let schema = &operation["input_schema"];
-        let texts = [&schema["description"], &operation["title"]].into_iter();
+        let texts = [&operation["description"], &operation["title"]].into_iter();
         let fields = schema["properties"].as_object();
         let fields = fields.into_iter().flatten();
         for (field, schema) in fields.clone() {
