@@ -1,6 +1,6 @@
 //! The master key, and how it unlocks the keys of a store. Neither secret enters the sandbox
-//! or a log. The host computes codes for the component under keys derived from them, and does not know
-//! what the codes are for.
+//! or a log. The host computes codes for the component under keys derived from them, and does
+//! not know what the codes are for.
 
 pub(crate) mod binding;
 pub(crate) mod error;

@@ -17,8 +17,8 @@ pub fn list(request: &MethodRequest) -> Result<ToolList, RpcError> {
     Ok(ToolList)
 }
 
-/// The tools of all operations. Their schemas are written as they are embedded: to parse
-/// them for every list would take a hundred times as long as another request.
+/// The tools of all operations. Their schemas are written as they are embedded: to
+/// parse them for every list would take ten times as long as another request.
 pub struct ToolList;
 
 impl WriteJson for ToolList {
@@ -109,27 +109,31 @@ impl WriteJson for Alternatives {
     }
 }
 
-/// The schema of a structured content that reports an error.
-const FAILED: &str = r#"{
-"type":"object",
-"properties":{"error":{
-"type":"object",
-"description":"Why the operation failed.",
-"properties":{
-"code":{"type":"integer"},
-"message":{"type":"string"},
-"data":{
-"type":"object",
-"properties":{
-"operation":{"type":"string"},
-"module":{"type":"string"},
-"timestamp":{"type":"string","format":"date-time"},
-"details":{"type":"object"}
-},
-"required":["operation","module","timestamp","details"]
+/// The schema of a structured content that reports an error. It is one line, since the
+/// messages of standard output are lines.
+const FAILED: &str = concat!(
+    r#"{"type":"object","properties":{"error":{"type":"object","#,
+    r#""description":"Why the operation failed.","properties":{"#,
+    r#""code":{"type":"integer"},"message":{"type":"string"},"data":{"type":"object","#,
+    r#""properties":{"operation":{"type":"string"},"module":{"type":"string"},"#,
+    r#""timestamp":{"type":"string","format":"date-time"},"details":{"type":"object"}},"#,
+    r#""required":["operation","module","timestamp","details"]}},"#,
+    r#""required":["code","message","data"]}},"required":["error"]}"#,
+);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_list_of_tools_is_one_line_of_json() {
+        let list = JsonText::of(&ToolList);
+        assert!(!list.as_str().contains('\n'));
+        let tools: Value = serde_json::from_str(list.as_str()).unwrap();
+        assert_eq!(tools.as_array().map(Vec::len), Some(TABLE.len()));
+        let failed = &tools[0]["outputSchema"]["anyOf"][1]["properties"]["error"];
+        assert_eq!(failed["properties"]["data"]["required"][3], "details");
+    }
 }
-},
-"required":["code","message","data"]
-}},
-"required":["error"]
-}"#;
