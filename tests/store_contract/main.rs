@@ -93,6 +93,8 @@ macro_rules! contract {
             a_purge_keeps_live_records
             one_of_many_creators_wins
             no_update_is_lost
+            reads_at_the_same_time_return_their_own_records
+            a_read_that_is_too_large_fails_alone
             concurrent_additions_sum_up
             readers_see_a_batch_whole_or_not_at_all
         }

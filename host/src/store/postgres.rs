@@ -1,9 +1,9 @@
 //! Records in PostgreSQL, for several processes on several machines.
 //!
 //! - Every call is one call of a function in `migrations/0001_records.sql`: one round
-//!   trip, one transaction. The statements are unnamed and their plans are cached in
-//!   the server's session, so this costs nothing, and a pooler may use another session
-//!   for each transaction.
+//!   trip, one transaction. The statements are unnamed, so a pooler may use another
+//!   session for each transaction; the plans inside of the functions are cached in the
+//!   server's session. Reads at the same time share a statement, and its cost.
 //! - A commit first locks each of its keys, always in the same order, then checks the
 //!   preconditions, then writes. The lock is on the key and not on the row: two commits
 //!   that expect no record would find no row to lock. Serializable transactions would
@@ -13,12 +13,13 @@
 //!   own clocks may differ, and jump.
 
 mod connections;
+mod reads;
 mod schema;
 mod snapshot;
 mod tls;
 mod url;
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,26 +29,17 @@ use tokio_postgres::types::Type;
 pub use self::url::{PostgresUrl, PostgresUrlError};
 
 use self::connections::{Connections, Parameter, parameter};
+use self::reads::Reads;
 use self::snapshot::Reading;
-use super::checks::{self, TooLarge};
+use super::checks;
 use super::clock::{self, Clock, Millis};
 use super::{
-    Entry, Expect, MAX_ANSWER_BYTES, MAX_VALUE_BYTES, Mutation, Outcome, Page, Snapshot, Store,
-    StoreError,
+    Entry, Expect, MAX_ANSWER_BYTES, Mutation, Outcome, Page, Snapshot, Store, StoreError,
 };
 
 /// The server sends nothing beyond this: it knows the length of a value without reading
 /// it.
 const ANSWER_BYTES: i64 = MAX_ANSWER_BYTES as i64;
-/// Used for so few records that they always fit into a response.
-const GET_FEW: &str = "SELECT key, value, version FROM user_auth.get($1, $2)";
-/// Omits values beyond the size limit. Every name is qualified with its schema, as in
-/// the functions.
-const GET: &str = "
-    SELECT key, CASE WHEN total OPERATOR(pg_catalog.<=) $3 THEN value END, version FROM (
-        SELECT *, pg_catalog.sum(pg_catalog.length(value)) OVER () AS total
-        FROM user_auth.get($1, $2)
-    ) AS found";
 /// Ends with the record that exceeds the size limit.
 const SCAN: &str = r#"
     SELECT key, value, version FROM (
@@ -66,7 +58,8 @@ const SCAN: &str = r#"
 /// Calls that have reached the server are completed even if the caller has gone. After
 /// an outage the next call reconnects.
 pub struct PostgresStore {
-    connections: Connections,
+    connections: Arc<Connections>,
+    reads: Arc<Reads>,
     /// The clock of a test, or `None` for the server's.
     clock: Option<Clock>,
 }
@@ -89,7 +82,12 @@ impl PostgresStore {
         schema::install(&connections).await.map_err(|reason| {
             StoreError::Unavailable(format!("cannot open the database {url}: {reason}"))
         })?;
-        Ok(Self { connections, clock })
+        let connections = Arc::new(connections);
+        Ok(Self {
+            reads: Reads::new(Arc::clone(&connections), clock.clone()),
+            connections,
+            clock,
+        })
     }
 
     async fn call(
@@ -116,24 +114,7 @@ impl Store for PostgresStore {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let wanted = parameter(keys.to_vec(), Type::TEXT_ARRAY);
-        let rows = if keys.len() * MAX_VALUE_BYTES < MAX_ANSWER_BYTES {
-            self.call(GET_FEW, vec![wanted, self.now()]).await?
-        } else {
-            let room = parameter(ANSWER_BYTES, Type::INT8);
-            self.call(GET, vec![wanted, self.now(), room]).await?
-        };
-        let mut found: HashMap<&str, &Row> = HashMap::with_capacity(rows.len());
-        for row in &rows {
-            found.insert(row.try_get(0)?, row);
-        }
-        checks::get(keys, |key| {
-            let Some(row) = found.get(key) else {
-                return Ok(None);
-            };
-            let value: Option<Vec<u8>> = row.try_get(1)?;
-            entry(row, value.ok_or(TooLarge)?).map(Some)
-        })
+        self.reads.get(keys.to_vec()).await
     }
 
     async fn commit(&self, batch: Vec<Mutation>) -> Result<Outcome, StoreError> {

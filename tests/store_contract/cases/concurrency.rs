@@ -80,3 +80,45 @@ pub async fn readers_see_a_batch_whole_or_not_at_all(bed: TestStore) {
         (1000 - 2 * 5050).to_string()
     );
 }
+
+pub async fn reads_at_the_same_time_return_their_own_records(bed: TestStore) {
+    for n in 0..16 {
+        bed.commit([put(&format!("key/{n}"), &n.to_string())]).await;
+    }
+    at_once(16, |reader| {
+        let store = bed.store.clone();
+        async move {
+            let keys = [format!("key/{reader}"), "absent".into(), "key/3".into()];
+            for _ in 0..50 {
+                let entries = store.get(&keys).await.unwrap();
+                let [Some(own), None, Some(shared)] = &entries[..] else {
+                    panic!("{entries:?}");
+                };
+                assert_eq!((number(own), number(shared)), (reader as i64, 3));
+            }
+        }
+    })
+    .await;
+}
+
+pub async fn a_read_that_is_too_large_fails_alone(bed: TestStore) {
+    let largest = "v".repeat(MAX_VALUE_BYTES);
+    let keys: Vec<String> = (0..6).map(|n| format!("key/{n}")).collect();
+    for key in &keys {
+        bed.commit([put(key, &largest)]).await;
+    }
+    at_once(9, |reader| {
+        let (store, keys) = (bed.store.clone(), keys.clone());
+        async move {
+            if reader == 0 {
+                return assert_refused(store.get(&keys).await);
+            }
+            // Other halves, which are too large together.
+            let half = &keys[reader % 2 * 3..][..3];
+            let found = store.get(half).await.unwrap();
+            let bytes: usize = found.iter().flatten().map(|entry| entry.value.len()).sum();
+            assert_eq!(bytes, 3 * MAX_VALUE_BYTES);
+        }
+    })
+    .await;
+}

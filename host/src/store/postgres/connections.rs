@@ -87,7 +87,9 @@ impl Connections {
     }
 }
 
-async fn answer(
+/// Sends one statement over `connection` and returns its rows. Not to be cancelled: see
+/// [`Connections::call`].
+pub(super) async fn answer(
     connection: Object,
     statement: &'static str,
     parameters: Vec<Parameter>,
