@@ -166,8 +166,9 @@ freeze: ## Save the current wit/ as the released text of its version
 	@awk 'FNR == 1 && NR > 1 { print "" } 1' wit/world.wit $(filter-out wit/world.wit,$(sort $(wildcard wit/*.wit))) > wit/frozen/$(CONTRACT).wit
 	@echo wit/frozen/$(CONTRACT).wit
 
-# The clients of version 1 of the Python SDK have an environment of their own.
-clients: $(CLIENTS)/node_modules/.installed $(CLIENTS)/.venv/.installed $(CLIENTS)/python1/.venv/.installed \
+# The clients of version 1 of the Python SDK have an environment of their own, and so does
+# the generator of clients from OpenAPI.
+clients: $(CLIENTS)/node_modules/.installed $(CLIENTS)/.venv/.installed $(CLIENTS)/python1/.venv/.installed $(CLIENTS)/openapi/.venv/.installed \
 	$(EXAMPLES)/javascript/node_modules/.installed $(EXAMPLES)/python/.venv/.installed
 
 $(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
@@ -289,4 +290,4 @@ sources:
 	@ls -d $(CARGO_HOME)/registry/src/* >/dev/null 2>&1 || $(CARGO) fetch --locked
 
 clean: ## Delete everything that was built or installed
-	rm -rf target $(CLIENTS)/node_modules $(CLIENTS)/.venv $(CLIENTS)/python1/.venv $(EXAMPLES)/javascript/node_modules $(EXAMPLES)/python/.venv
+	rm -rf target $(CLIENTS)/node_modules $(CLIENTS)/.venv $(CLIENTS)/python1/.venv $(CLIENTS)/openapi/.venv $(EXAMPLES)/javascript/node_modules $(EXAMPLES)/python/.venv

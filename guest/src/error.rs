@@ -157,6 +157,9 @@ pub struct Reason {
 }
 
 impl AuthError {
+    /// The operation that the error object names if the failure preceded any operation.
+    pub const NO_OPERATION: &str = "mcp";
+
     /// Creates an error without details.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> AuthError {
         AuthError(Box::new(Reason {
@@ -233,7 +236,7 @@ impl AuthError {
             "code": self.kind.code(),
             "message": self.message,
             "data": {
-                "operation": self.operation.unwrap_or("mcp"),
+                "operation": self.operation.unwrap_or(Self::NO_OPERATION),
                 "module": "UserAuth",
                 "timestamp": now.to_rfc3339(),
                 "details": self.details(),

@@ -11,8 +11,7 @@ use crate::domain::caller::Principal;
 use crate::domain::env::Env;
 use crate::domain::reporter::Silent;
 use crate::error::{AuthError, ErrorKind, FieldError, Result};
-use crate::json::Node;
-use crate::mcp::{self, Request, Response};
+use crate::mcp::{self, Refusal, Request, Response};
 use crate::operations::{self, CheckPermission, Verification, VerifyToken};
 use crate::ports::Ports;
 use crate::settings::Settings;
@@ -24,40 +23,30 @@ struct Subject {
     scopes: String,
 }
 
-/// Verifies the credential in a request's header fields, whose names are in lower case.
-/// The status is 200 with `x-auth-subject` and `x-auth-scopes`, 401 with
+/// Verifies the credential in a request's header fields. The status is 200 with `x-auth-subject` and `x-auth-scopes`, 401 with
 /// `www-authenticate` (RFC 6750 section 3), or 403 if the owner lacks the `permission`.
 ///
 /// A valid credential suffices even where `/mcp` requires an API key: a proxy that had to
 /// add a key of its own would lend it to every request without a credential.
 pub fn verify(
-    headers: Vec<(String, String)>,
-    peer: Option<String>,
+    request: &Request,
     permission: Option<String>,
     settings: &Settings,
     ports: Ports,
-) -> Response {
-    let request = Request {
-        transport: mcp::Transport::Http,
-        headers,
-        peer,
-        body: Vec::new(),
-    };
-    if let Err(refusal) = mcp::check_credentials(&request, ports) {
-        return refusal;
-    }
-    let caller = mcp::caller(&request);
+) -> std::result::Result<Response, Refusal> {
+    mcp::credentials(request, ports)?;
+    let caller = mcp::caller(request);
     let call = Call::new(Env { ports, settings }, &caller, &Silent);
     match subject(permission, &call) {
-        Ok(subject) => Response {
+        Ok(subject) => Ok(Response {
             status: 200,
             headers: vec![
                 ("x-auth-subject".to_owned(), subject.id),
                 ("x-auth-scopes".to_owned(), subject.scopes),
             ],
             body: None,
-        },
-        Err(error) => refusal(&error, &call),
+        }),
+        Err(error) => Err(refusal(&error, &call)),
     }
 }
 
@@ -127,7 +116,7 @@ fn require(permission: Permission, call: &Call) -> Result<()> {
     }
 }
 
-fn refusal(error: &AuthError, call: &Call) -> Response {
+fn refusal(error: &AuthError, call: &Call) -> Refusal {
     let is_shown = !matches!(call.caller.principal, Principal::Anonymous);
     let reason = match &error.kind {
         ErrorKind::Authentication if is_shown => Some(", error=\"invalid_token\""),
@@ -135,17 +124,10 @@ fn refusal(error: &AuthError, call: &Call) -> Response {
         ErrorKind::Authorization => Some(", error=\"insufficient_scope\""),
         _ => None,
     };
-    let mut headers = mcp::retry_after(error);
+    let mut refusal = Refusal::of(error, call.now());
     if let Some(reason) = reason {
         let challenge = format!("Bearer realm=\"user-auth\"{reason}");
-        headers.push(("www-authenticate".to_owned(), challenge));
+        refusal.headers = vec![("www-authenticate".to_owned(), challenge)];
     }
-    let status = match &error.kind {
-        // The proxy's question is wrong, not what its client sent.
-        ErrorKind::Invalid(_) | ErrorKind::Application => 400,
-        kind => kind.status(),
-    };
-    let object = error.to_object(call.now());
-    let body = mcp::response(&Node::Null, "error", &object);
-    mcp::json_response(status, headers, body)
+    refusal
 }

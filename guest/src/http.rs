@@ -1,119 +1,297 @@
-//! HTTP in builds that answer it themselves: `POST /mcp`, `GET /health` and `/verify`,
-//! with the same responses as the bundled host.
+//! Everything that comes by HTTP: the routes, and what answers at each.
+//!
+//! Hosts of the `http` interface and of `wasi:http` share this router. What a host has to
+//! know of a route, it learns from [`route`]: which web pages may call it, for which rate
+//! its requests count, what their bodies are, and how errors are worded.
 
+mod api;
+#[cfg(any(test, feature = "export-http"))]
 mod cors;
+#[cfg(any(test, feature = "export-http"))]
+pub mod edge;
+mod openapi;
+#[cfg(any(test, feature = "export-http"))]
 mod origin;
+mod request;
+mod server_card;
+mod token_forms;
+mod verify;
+mod wording;
 
-use serde_json::json;
+pub use request::{MAX_BODY_BYTES, Request};
+pub use wording::Form;
 
-pub use cors::{Allowed, InvalidOrigin};
-
-use crate::forward_auth;
-use crate::json::JsonText;
-use crate::mcp::{self, Response};
+use crate::domain::call::Call;
+use crate::domain::env::Env;
+use crate::domain::reporter::Silent;
+use crate::error::AuthError;
+use crate::json::Node;
+use crate::mcp::protocol::tool_name;
+use crate::mcp::{self, Refusal, Response};
+use crate::operations::{self, Definition, TABLE};
 use crate::ports::Ports;
 use crate::settings::Settings;
+use request::{JSON, read};
 
-/// Maximum size of a message in bytes.
-pub const MAX_BODY_BYTES: usize = 1 << 20;
+/// The web pages that may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pages {
+    /// All.
+    Public,
+    /// Those of the listed origins.
+    Listed,
+    /// It is not a route for pages, and nothing is checked.
+    None,
+}
 
-/// Headers of every response: browsers must not treat it as a page, must not cache it (it
-/// may hold tokens: RFC 6749 section 5.1), and must not send its URL as a referrer.
-const SECURITY: [(&str, &str); 4] = [
-    ("x-content-type-options", "nosniff"),
-    (
-        "content-security-policy",
-        "default-src 'none'; frame-ancestors 'none'",
-    ),
-    ("referrer-policy", "no-referrer"),
-    ("cache-control", "no-store"),
+/// The rate that a request counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    /// Calls.
+    Caller,
+    /// The verifications of a known key. Without one, calls where a key is required, or
+    /// else none.
+    Verifier,
+}
+
+/// What the body of a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Not read.
+    Ignored,
+    /// Read as a whole.
+    Content,
+    /// A message of JSON-RPC.
+    JsonRpc,
+}
+
+/// What a host has to know of a route.
+#[derive(Clone, Copy)]
+pub struct Route {
+    /// The web pages that may call it.
+    pub pages: Pages,
+    /// The rate that its requests count for.
+    pub rate: Rate,
+    /// What the bodies of its requests are.
+    pub body: Body,
+    /// The form of its errors.
+    pub errors: Form,
+    /// Whether requests need an API key where the setting requires keys.
+    pub requires_api_key: bool,
+    endpoint: Endpoint,
+}
+
+#[derive(Clone, Copy)]
+enum Endpoint {
+    Mcp,
+    OpenApi,
+    ServerCard,
+    Verify,
+    Api(&'static Definition),
+    /// An operation, and the parameters of its form.
+    TokenForm(&'static Definition, &'static [&'static str]),
+}
+
+/// The paths of all routes but those of the operations.
+const PATHS: [&str; 7] = [
+    "/mcp",
+    "/mcp/",
+    "/mcp/server-card",
+    "/openapi.json",
+    VERIFY,
+    INTROSPECT,
+    REVOKE,
 ];
 
-/// A request.
-pub struct Request {
-    /// Its method, such as `POST`.
-    pub method: String,
-    /// Its path, without the query.
-    pub path: String,
-    /// Its query, without the question mark.
-    pub query: Option<String>,
-    /// Its header fields, their names in lower case.
-    pub headers: Vec<(String, Vec<u8>)>,
-    /// The IP address that it came from.
-    pub peer: Option<String>,
-    /// The origins whose web pages may call.
-    pub allowed: Allowed,
+/// The path for reverse proxies.
+const VERIFY: &str = "/verify";
+
+/// RFC 7662.
+const INTROSPECT: &str = "/introspect";
+/// RFC 7009.
+const REVOKE: &str = "/revoke";
+
+/// What the path of an operation begins with; its name follows.
+const API: &str = "/api/";
+
+/// The operations that services call for each of their own requests.
+const VERIFICATIONS: [&str; 3] = ["verify_token", "introspect_token", "check_permission"];
+
+/// The operation that runs another one, which its input names.
+const ANY_OPERATION: &str = "execute_primary_operation";
+
+/// The texts at these JSON pointers.
+pub type Members = Vec<(&'static str, String)>;
+
+/// Returns the paths of all routes.
+pub fn paths() -> impl Iterator<Item = String> {
+    let operations = TABLE.iter().map(|known| format!("{API}{}", known.name));
+    let paths = PATHS.into_iter().map(str::to_owned);
+    paths.chain(operations)
+}
+
+/// Returns the route of a path.
+pub fn route(path: &str) -> Option<Route> {
+    let mcp = Route {
+        pages: Pages::Listed,
+        rate: Rate::Caller,
+        body: Body::JsonRpc,
+        errors: Form::JsonRpc,
+        requires_api_key: true,
+        endpoint: Endpoint::Mcp,
+    };
+    let token_form = |operation, parameters, rate| {
+        Some(Route {
+            rate,
+            body: Body::Content,
+            errors: Form::OAuth,
+            endpoint: Endpoint::TokenForm(operations::find(operation)?, parameters),
+            ..mcp
+        })
+    };
+    match path {
+        "/mcp" | "/mcp/" => Some(mcp),
+        // It requires no key, since it says whether one is needed, and in which header.
+        "/mcp/server-card" => Some(Route {
+            body: Body::Ignored,
+            errors: Form::Plain,
+            requires_api_key: false,
+            endpoint: Endpoint::ServerCard,
+            ..mcp
+        }),
+        // What it says is the same for everyone.
+        "/openapi.json" => Some(Route {
+            pages: Pages::Public,
+            body: Body::Ignored,
+            errors: Form::Plain,
+            requires_api_key: false,
+            endpoint: Endpoint::OpenApi,
+            ..mcp
+        }),
+        // It requires no key: an access token suffices (see `forward_auth`).
+        VERIFY => Some(Route {
+            pages: Pages::None,
+            rate: Rate::Verifier,
+            body: Body::Ignored,
+            errors: Form::Plain,
+            requires_api_key: false,
+            endpoint: Endpoint::Verify,
+        }),
+        INTROSPECT => token_form("introspect_token", &["token", "audience"], Rate::Verifier),
+        REVOKE => token_form("revoke_token", &["token"], Rate::Caller),
+        path => {
+            let operation = operations::find(path.strip_prefix(API)?)?;
+            Some(Route {
+                rate: match VERIFICATIONS.contains(&operation.name) {
+                    true => Rate::Verifier,
+                    false => Rate::Caller,
+                },
+                body: Body::Content,
+                errors: Form::Plain,
+                endpoint: Endpoint::Api(operation),
+                ..mcp
+            })
+        }
+    }
+}
+
+impl Route {
+    /// Returns the name of the operation in errors that precede any operation.
+    pub fn operation(&self) -> &'static str {
+        match self.endpoint {
+            Endpoint::Api(operation) | Endpoint::TokenForm(operation, _) => operation.name,
+            Endpoint::Mcp | Endpoint::OpenApi | Endpoint::ServerCard | Endpoint::Verify => {
+                AuthError::NO_OPERATION
+            }
+        }
+    }
+}
+
+/// Returns the messages of JSON-RPC that count as verifications: those that have all
+/// members of one of these lists.
+pub fn verifications() -> Vec<Members> {
+    let tool = |name: &str, rest: Option<(&'static str, String)>| {
+        let call = [
+            ("/method", "tools/call".to_owned()),
+            ("/params/name", tool_name(name)),
+        ];
+        call.into_iter().chain(rest).collect()
+    };
+    let each = VERIFICATIONS.into_iter().flat_map(|name| {
+        let named = ("/params/arguments/data/operation", name.to_owned());
+        [tool(name, None), tool(ANY_OPERATION, Some(named))]
+    });
+    each.collect()
 }
 
 /// Answers a request. `body` is called only if the body is needed, and returns `None` if
 /// that exceeds [`MAX_BODY_BYTES`].
 pub fn answer(
-    request: Request,
+    request: &Request,
     body: impl FnOnce() -> Option<Vec<u8>>,
     settings: &Settings,
     ports: Ports,
 ) -> Response {
-    let mut response = match route(request, body, settings, ports) {
-        Ok(response) | Err(response) => response,
+    let Some(route) = route(request.path()) else {
+        return finish(Form::Plain.respond(not_found(request.path())), request);
     };
+    let answered = match route.endpoint {
+        Endpoint::Mcp => mcp(request, body, settings, ports),
+        Endpoint::OpenApi => openapi::answer(request),
+        Endpoint::ServerCard => server_card::answer(request, settings),
+        Endpoint::Verify => verify::answer(request, settings, ports),
+        Endpoint::Api(operation) => api::answer(operation, request, body, settings, ports),
+        Endpoint::TokenForm(operation, parameters) => {
+            token_forms::answer(operation, parameters, request, body, settings, ports)
+        }
+    };
+    let response = answered.unwrap_or_else(|refusal| refuse(refusal, &route));
+    finish(response, request)
+}
+
+/// Answers a request to a component whose settings are invalid.
+pub fn misconfigured(request: &Request, body: &[u8], error: &AuthError, ports: Ports) -> Response {
+    let refusal = || Refusal::of(error, ports.clock.now());
+    match route(request.path()) {
+        Some(route) if route.errors == Form::JsonRpc => mcp::refuse(body, error, ports),
+        Some(route) => refuse(refusal(), &route),
+        None => Form::Plain.respond(refusal()),
+    }
+}
+
+/// Checks the API key of a request that a host answers by itself. `Err` is the response to
+/// a request without a valid one where `settings` require keys.
+pub fn admit(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Response> {
+    let admitted = request
+        .message()
+        .and_then(|message| mcp::check_api_key(&message, settings, ports));
+    admitted.map_err(|refusal| finish(Form::Plain.respond(refusal), request))
+}
+
+/// Words a refusal as the route does, and names the operation of the route if the error
+/// names none.
+fn refuse(mut refusal: Refusal, route: &Route) -> Response {
+    if let Some(named) = refusal.error.pointer_mut("/data/operation")
+        && *named == AuthError::NO_OPERATION
+    {
+        *named = route.operation().into();
+    }
+    route.errors.respond(refusal)
+}
+
+/// Completes a response: with the type of its body, and with the name of the header for
+/// API keys in the challenge to show one.
+fn finish(mut response: Response, request: &Request) -> Response {
+    for (name, value) in &mut response.headers {
+        if name == "www-authenticate" && value.starts_with("ApiKey ") {
+            value.push_str(&format!(", header=\"{}\"", request.api_key_header));
+        }
+    }
     if response.body.is_some() {
-        let field = ("content-type".to_owned(), "application/json".to_owned());
+        let field = ("content-type".to_owned(), JSON.to_owned());
         response.headers.push(field);
     }
-    for (name, value) in SECURITY {
-        response.headers.push((name.to_owned(), value.to_owned()));
-    }
     response
-}
-
-/// Routes a request by its path. `Err` is the response to a rejected request.
-fn route(
-    request: Request,
-    body: impl FnOnce() -> Option<Vec<u8>>,
-    settings: &Settings,
-    ports: Ports,
-) -> Result<Response, Response> {
-    match request.path.as_str() {
-        "/mcp" | "/mcp/" => guarded(request, body, settings, ports),
-        "/health" => health(&request, ports),
-        "/verify" => {
-            let permission = permission(request.query.as_deref().unwrap_or_default())
-                .map_err(|message| refuse(400, &message))?;
-            let headers = fields(&request.headers)?;
-            let peer = request.peer;
-            Ok(forward_auth::verify(
-                headers, peer, permission, settings, ports,
-            ))
-        }
-        path => Err(not_found(path)),
-    }
-}
-
-/// Rejects requests from web pages whose origin is not allowed (MCP, Streamable HTTP,
-/// security).
-fn guarded(
-    request: Request,
-    body: impl FnOnce() -> Option<Vec<u8>>,
-    settings: &Settings,
-    ports: Ports,
-) -> Result<Response, Response> {
-    let origin = only(&request.headers, "origin").map_err(|message| refuse(403, &message))?;
-    let origin = origin.map(|value| String::from_utf8_lossy(value).into_owned());
-    if let Some(origin) = origin.as_deref().filter(|it| !request.allowed.admits(it)) {
-        let message = format!(
-            "the Origin '{origin}' may not use this server; add it to USER_AUTH_ALLOWED_ORIGINS \
-             if it should"
-        );
-        return Err(refuse(403, &message));
-    }
-    let mut response = match request.allowed.preflight(&request.method) {
-        Some(response) => response,
-        None => match mcp(&request, body, settings, ports) {
-            Ok(response) | Err(response) => response,
-        },
-    };
-    request.allowed.tell(origin.as_deref(), &mut response);
-    Ok(response)
 }
 
 fn mcp(
@@ -121,153 +299,43 @@ fn mcp(
     body: impl FnOnce() -> Option<Vec<u8>>,
     settings: &Settings,
     ports: Ports,
-) -> Result<Response, Response> {
-    if request.method != "POST" {
-        return Err(method_not_allowed("POST"));
-    }
-    check_content(&request.headers)?;
-    let headers = fields(&request.headers)?;
-    let Some(body) = body() else {
-        let message = format!("a message may have at most {MAX_BODY_BYTES} bytes");
-        return Err(refuse(413, &message));
-    };
-    let message = mcp::Request {
-        transport: mcp::Transport::Http,
-        headers,
-        peer: request.peer.clone(),
-        body,
-    };
+) -> Result<Response, Refusal> {
+    request.require_method(&["POST"])?;
+    request.require_content(JSON)?;
+    // Before the body is read: a request with unclear fields needs none.
+    let mut message = request.message()?;
+    message.body = read(body)?;
     Ok(mcp::handle(&message, settings, ports))
 }
 
-fn health(request: &Request, ports: Ports) -> Result<Response, Response> {
-    if request.method != "GET" && request.method != "HEAD" {
-        return Err(method_not_allowed("GET, HEAD"));
+/// Runs an operation for the caller of a message.
+fn invoke(
+    operation: &Definition,
+    input: Node,
+    message: &mcp::Request,
+    env: Env,
+) -> Result<Response, Refusal> {
+    let caller = mcp::caller(message);
+    let call = Call::new(env, &caller, &Silent);
+    match (operation.invoke)(input, &call) {
+        Ok(output) => Ok(mcp::json_response(200, Vec::new(), output)),
+        Err(error) => Err(Refusal::of(&error, call.now())),
     }
-    let body = json!({
-        "status": "ok",
-        "name": "user-auth",
-        "version": env!("CARGO_PKG_VERSION"),
-        "uptime_seconds": ports.clock.monotonic_us() / 1_000_000,
-    });
-    Ok(mcp::json_response(200, Vec::new(), JsonText::of(&body)))
 }
 
-/// Parses the permission of `?permission=`, encoded as in HTML forms. A query with
-/// anything else in it is rejected: the caller may have meant to ask for more than was
-/// read.
-fn permission(query: &str) -> Result<Option<String>, String> {
-    let decode = |text: &str| {
-        let text = text.replace('+', " ");
-        let text = percent_encoding::percent_decode_str(&text).decode_utf8_lossy();
-        text.into_owned()
+fn not_found(path: &str) -> Refusal {
+    let message = match path.strip_prefix(API) {
+        Some(_) => format!(
+            "no operation is at {path}; GET /openapi.json lists all operations, each at POST \
+             /api/<operation>"
+        ),
+        None => format!(
+            "nothing found at {path}; MCP is at POST /mcp, each operation at POST \
+             /api/<operation>, their description at GET /openapi.json, and the state of the \
+             server at GET /health"
+        ),
     };
-    let problem = |name: &str, problem: &str| {
-        format!(
-            "the parameter '{name}' {problem}; write /verify?permission=billing:read, or /verify"
-        )
-    };
-    let mut permission = None;
-    for field in query.split('&').filter(|_| !query.is_empty()) {
-        let (name, value) = field.split_once('=').unwrap_or((field, ""));
-        let (name, value) = (decode(name), decode(value));
-        if name != "permission" {
-            return Err(problem(&name, "is unknown"));
-        }
-        if value.is_empty() {
-            return Err(problem(&name, "is empty"));
-        }
-        if permission.replace(value).is_some() {
-            return Err(problem(&name, "occurs more than once"));
-        }
-    }
-    Ok(permission)
-}
-
-/// Returns the header fields with credentials and those of MCP, each of which may occur
-/// only once.
-fn fields(headers: &[(String, Vec<u8>)]) -> Result<Vec<(String, String)>, Response> {
-    let is_wanted =
-        |name: &str| name == "authorization" || name == "x-api-key" || name.starts_with("mcp-");
-    headers
-        .iter()
-        .filter(|(name, _)| is_wanted(name))
-        .map(|(name, value)| {
-            only(headers, name).map_err(|message| refuse(400, &message))?;
-            match String::from_utf8(value.clone()) {
-                Ok(value) => Ok((name.clone(), value)),
-                Err(_) => Err(refuse(400, &format!("the header {name} is not UTF-8"))),
-            }
-        })
-        .collect()
-}
-
-/// Returns the only value of a header. Two values are rejected: an intermediary could
-/// have read the other one.
-fn only<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Result<Option<&'a [u8]>, String> {
-    let mut fields = headers.iter().filter(|(field, _)| field == name);
-    let value = fields.next().map(|(_, value)| value.as_slice());
-    match fields.next() {
-        None => Ok(value),
-        Some(_) => Err(format!("there is more than one {name} header")),
-    }
-}
-
-/// Requires a body that is declared as JSON, without a content coding. `Err` is the
-/// response to any other.
-fn check_content(headers: &[(String, Vec<u8>)]) -> Result<(), Response> {
-    let content_type = only(headers, "content-type").map_err(|message| refuse(400, &message))?;
-    if let Some(other) = content_type.and_then(other_content_type) {
-        let message = format!("the Content-Type is '{other}' and must be application/json");
-        return Err(refuse(415, &message));
-    }
-    let mut codings = headers
-        .iter()
-        .filter(|(name, _)| name == "content-encoding");
-    if let Some((_, coding)) = codings.find(|(_, coding)| !coding.eq_ignore_ascii_case(b"identity"))
-    {
-        let coding = String::from_utf8_lossy(coding);
-        let message =
-            format!("the Content-Encoding is '{coding}'; send the body as it is, without any");
-        let mut refusal = refuse(415, &message);
-        // RFC 9110 section 15.5.16: the codings that are accepted.
-        let identity = ("accept-encoding".to_owned(), "identity".to_owned());
-        refusal.headers.push(identity);
-        return Err(refusal);
-    }
-    Ok(())
-}
-
-/// Returns the media type if it is not JSON.
-fn other_content_type(value: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(value);
-    let essence = text.split_once(';').map_or(&*text, |(essence, _)| essence);
-    let essence = essence.trim();
-    (!essence.eq_ignore_ascii_case("application/json")).then(|| essence.to_owned())
-}
-
-fn not_found(path: &str) -> Response {
-    let message = format!(
-        "nothing found at {path}; MCP is at POST /mcp, and the state of the server at GET \
-         /health"
-    );
-    refuse(404, &message)
-}
-
-fn method_not_allowed(allow: &str) -> Response {
-    let mut response = refuse(405, &format!("method not allowed; use {allow}"));
-    response
-        .headers
-        .push(("allow".to_owned(), allow.to_owned()));
-    response
-}
-
-/// The response to a request that is not a valid message.
-fn refuse(status: u16, message: &str) -> Response {
-    // Not `mcp::response`: the bundled host writes the same bytes.
-    let error = json!({"code": -32600, "message": message});
-    let body = json!({"jsonrpc": "2.0", "id": null, "error": error});
-    mcp::json_response(status, Vec::new(), JsonText::of(&body))
+    Refusal::new(404, &message)
 }
 
 #[cfg(test)]
@@ -275,48 +343,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_with_unknown_repeated_or_malformed_parameters_are_rejected() {
-        let asked = |query: &str| permission(query).ok();
-        assert_eq!(asked(""), Some(None));
-        for query in ["permission=a:b", "permission=a%3ab", "%70ermission=a:b"] {
-            assert_eq!(asked(query), Some(Some("a:b".to_owned())), "{query}");
+    fn each_path_has_a_route() {
+        assert_eq!(paths().count(), PATHS.len() + TABLE.len());
+        for path in paths() {
+            assert!(route(&path).is_some(), "{path}");
         }
-        for query in [
-            "&",
-            "=a",
-            "permission",
-            "permission=",
-            "permision=a",
-            "Permission=a",
-            "%2570ermission=a",
-            "audience=a",
-            "permission=a&audience=b",
-            "permission=a&permission=a",
-            "permission=a&%70ermission=b",
-            "permission=a&",
-            "&permission=a",
-            "%ff=a",
-        ] {
-            assert_eq!(asked(query), None, "{query}");
-        }
-        // None of these can be granted to an account.
-        for (query, expected) in [
-            ("permission=a+b", "a b"),
-            ("permission=a;permission=b", "a;permission=b"),
-            ("permission=a#b", "a#b"),
-            ("permission=%ff", "\u{fffd}"),
-        ] {
-            assert_eq!(asked(query), Some(Some(expected.to_owned())), "{query}");
+        for path in ["/", "/api", "/api/", "/api/no_such", "/api/login/", "/MCP"] {
+            assert!(route(path).is_none(), "{path}");
         }
     }
 
     #[test]
-    fn repeated_credential_and_routing_headers_are_rejected() {
-        for name in ["authorization", "x-api-key", "mcp-method"] {
-            let field = (name.to_owned(), b"x".to_vec());
-            assert!(fields(std::slice::from_ref(&field)).is_ok());
-            let refused = fields(&[field.clone(), field]).unwrap_err();
-            assert_eq!(refused.status, 400, "{name}");
-        }
+    fn only_known_operations_count_as_verifications() {
+        let counted = paths().filter(|path| route(path).unwrap().rate == Rate::Verifier);
+        let counted: Vec<String> = counted.collect();
+        assert_eq!(
+            counted,
+            [
+                VERIFY,
+                INTROSPECT,
+                "/api/verify_token",
+                "/api/check_permission",
+                "/api/introspect_token",
+            ]
+        );
+        assert_eq!(verifications().len(), 2 * VERIFICATIONS.len());
+        assert!(operations::find(ANY_OPERATION).is_some());
     }
 }

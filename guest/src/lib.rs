@@ -16,7 +16,6 @@ mod dispatch;
 pub mod domain;
 pub mod error;
 pub mod forward_auth;
-#[cfg(any(test, feature = "export-http"))]
 pub mod http;
 mod json;
 pub mod mcp;

@@ -18,7 +18,7 @@ mod output;
 pub mod protocol;
 mod reporter;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::dispatch::input;
 use crate::domain::call::Call;
@@ -30,10 +30,12 @@ use crate::ports::Ports;
 use crate::settings::Settings;
 use crate::types::secret::Secret;
 
+pub(crate) use api_key_gate::{check as check_api_key, credentials};
 use credentials::Credentials;
 use era::Era;
-pub(crate) use error::retry_after;
+pub use error::Refusal;
 use error::{Failure, RpcError};
+pub(crate) use message::has_too_many_values;
 use message::{Message, RequestMessage};
 use method_request::{MethodRequest, MethodResult};
 use methods::{completion, lifecycle, prompts, resources, tools};
@@ -45,7 +47,8 @@ use reporter::ClientReporter;
 /// Answers one message. Errors are part of the response.
 pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response {
     if let Err(refusal) = api_key_gate::check(request, settings, ports) {
-        return refusal;
+        let body = response(&id_of(&request.body), "error", &refusal.error);
+        return json_response(refusal.status, refusal.headers, body);
     }
     let caller = caller(request);
     let exchange = Exchange {
@@ -81,10 +84,27 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
     }
 }
 
-/// Checks that a request identifies its caller clearly. `Err` is the response if it does
-/// not.
-pub(crate) fn check_credentials(request: &Request, ports: Ports) -> Result<(), Response> {
-    api_key_gate::credentials(request, ports).map(drop)
+/// What the server is, for clients that have not connected yet.
+pub(crate) struct Description {
+    /// `serverInfo`.
+    pub server: Value,
+    /// The supported versions, newest first.
+    pub versions: &'static [&'static str],
+    pub capabilities: Value,
+    pub instructions: &'static str,
+    /// The names, titles and descriptions of the tools.
+    pub tools: Vec<Value>,
+}
+
+/// Describes the server.
+pub(crate) fn describe() -> Description {
+    Description {
+        server: era::server_info(),
+        versions: &protocol::SUPPORTED_VERSIONS,
+        capabilities: lifecycle::capabilities(),
+        instructions: lifecycle::INSTRUCTIONS,
+        tools: tools::outline(),
+    }
 }
 
 /// Answers any message with the reason why no operation can run.
@@ -291,6 +311,20 @@ fn principal(request: &Request) -> Principal {
         }) => Principal::ApiKey(secret(key)),
         // A request with unclear credentials has already been rejected.
         Ok(_) | Err(_) => Principal::Anonymous,
+    }
+}
+
+/// Returns the id of a request, or `null` for anything else.
+fn id_of(body: &[u8]) -> Node<'_> {
+    if message::has_too_many_values(body) {
+        return Node::Null;
+    }
+    let Ok(Node::Object(mut message)) = json::parse(body) else {
+        return Node::Null;
+    };
+    match message.remove("id") {
+        Some(id @ (Node::Text(_) | Node::Number(_))) => id,
+        _ => Node::Null,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::env::Env;
 use crate::domain::reporter::Silent;
 use crate::error;
+use crate::forward_auth;
 use crate::mcp;
 use crate::operations;
 use crate::ports::metrics::{HashMetrics, Metrics};
@@ -204,6 +205,19 @@ impl World {
 
     pub fn pass(&self, seconds: u64) {
         self.now_ms.set(self.now_ms.get() + seconds * 1000);
+    }
+
+    /// Verifies the credential in these header fields as a reverse proxy does, and returns
+    /// the status.
+    pub fn forward(&self, headers: Vec<(String, String)>) -> u16 {
+        let request = mcp::Request {
+            transport: mcp::Transport::Http,
+            headers,
+            peer: None,
+            body: Vec::new(),
+        };
+        let answered = forward_auth::verify(&request, None, &self.settings, self.ports());
+        answered.map_or_else(|refusal| refusal.status, |response| response.status)
     }
 
     /// Sends a POST with these header fields.

@@ -81,39 +81,36 @@ impl CallError {
     /// Returns the JSON-RPC error response for the request with this id, or `null` if
     /// there is no id.
     pub fn to_json_rpc(&self, id: Value) -> Value {
+        json!({"jsonrpc": "2.0", "id": id, "error": self.to_object("mcp")})
+    }
+
+    /// Returns the error object that a client sees; `operation` is what it called.
+    pub(crate) fn to_object(&self, operation: &str) -> Value {
         let seconds = self.retry_after().as_secs();
         let details = json!({ "retry_after_seconds": seconds });
-        error_response(ErrorCode::ResourceUnavailable, details, id)
+        error_object(ErrorCode::ResourceUnavailable, operation, details)
     }
 }
 
-/// Returns a JSON-RPC error response for a request that never reached an operation,
-/// with the same error object as operations use.
-pub(crate) fn error_response(kind: ErrorCode, details: Value, id: Value) -> Value {
+/// Returns the error object for a request that never reached an operation, the same as
+/// operations use.
+pub(crate) fn error_object(kind: ErrorCode, operation: &str, details: Value) -> Value {
     json!({
-        "jsonrpc": "2.0",
-        "id": id,
-        "error": {
-            "code": kind.code(),
-            "message": kind.message(),
-            "data": {
-                "operation": "mcp",
-                "module": "UserAuth",
-                "timestamp": time::now(),
-                "details": details,
-            },
+        "code": kind.code(),
+        "message": kind.message(),
+        "data": {
+            "operation": operation,
+            "module": "UserAuth",
+            "timestamp": time::now(),
+            "details": details,
         },
     })
 }
 
-/// Returns JSON-RPC's "Invalid Request" error for a message that never reached the
+/// Returns the error object for a request that is not valid and never reached the
 /// component.
 pub(crate) fn invalid_request(message: &str) -> Value {
-    json!({
-        "jsonrpc": "2.0",
-        "id": null,
-        "error": { "code": -32600, "message": message },
-    })
+    json!({ "code": -32600, "message": message })
 }
 
 /// The limit that ended a call.

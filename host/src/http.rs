@@ -1,13 +1,11 @@
-//! MCP's Streamable HTTP, and the endpoints for operators and reverse proxies:
+//! HTTP: the routes of the component, among them MCP's Streamable HTTP, and those that the
+//! host answers by itself:
 //!
-//! - `POST /mcp`: one message in, its response out.
-//! - `GET /mcp/server-card`: what a client can learn before it connects.
 //! - `GET /health`: the process is alive. `GET /ready`: it can serve requests.
 //! - `GET /metrics`: metrics for Prometheus.
-//! - `/verify`: verifies requests for reverse proxies that protect other pages.
 //!
-//! A [`Policy`] holds the rules for callers. The component decides the meaning of messages
-//! and tokens.
+//! A [`Policy`] holds the rules for callers. The component decides what each other path
+//! answers.
 
 mod admission;
 mod app;

@@ -1,131 +1,159 @@
-//! The facts about a message that the host needs before the component reads it.
+//! The facts about a JSON text that the host needs before the component reads it: which
+//! ones, the component says.
 //!
-//! This runs outside the sandbox: it skips all other parts of the message, which take no
+//! This runs outside the sandbox: it skips all other parts of the text, which take no
 //! memory.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-/// Prefix of the names of all tools.
-const TOOL_PREFIX: &str = "user-auth_";
-/// The tool that runs the operation which its input names.
-const ANY_OPERATION: &str = "execute_primary_operation";
-/// The operations that services call for each of their own requests.
-const VERIFICATIONS: [&str; 3] = ["verify_token", "introspect_token", "check_permission"];
+use crate::api::JsonBody;
 
-/// The facts about a message that the host needs before the component reads it.
+/// Maximum number of places that the host looks at, and of lists of members.
+const MAX_RULES: usize = 64;
+/// Maximum length of a pointer, and of the text at it.
+const MAX_BYTES: usize = 128;
+
+/// The facts about a JSON text that the host needs before the component reads it.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Outline {
-    /// The JSON-RPC id, for an error of the host's own; `None` unless it can be read and
-    /// has the type of an id.
+    /// The id, for an error of the host's own; `None` unless it is a string or a number.
     pub(crate) id: Option<Value>,
-    /// Whether it calls one of [`VERIFICATIONS`], and certainly nothing else.
+    /// Whether all of its readers find it to be a verification.
     pub(crate) is_verification: bool,
 }
 
-impl Outline {
-    /// Reads a message. Anything else, and an object with one of these fields twice, has an
-    /// empty outline: the component refuses both.
-    pub(crate) fn of(message: &[u8]) -> Self {
-        let mut found = Found::default();
-        let mut input = serde_json::Deserializer::from_slice(message);
-        let message = Reader {
-            place: Place::Message,
-            found: &mut found,
+/// Where the facts are in a text.
+#[derive(Debug)]
+pub(crate) struct Outliner {
+    /// The objects on the way to the places, and the places. The first is the text itself.
+    places: Vec<Place>,
+    id: usize,
+    /// A text is a verification if it has all members of one of these lists.
+    verifications: Vec<Vec<Member>>,
+}
+
+/// A value in a text.
+#[derive(Debug, Default)]
+struct Place {
+    /// The places in it, by the names of their fields.
+    fields: Vec<(String, usize)>,
+    /// Whether its value is a fact.
+    is_fact: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    place: usize,
+    text: String,
+}
+
+impl Outliner {
+    /// Prepares the search for the facts that a component asks for. `None` if it asks for
+    /// too many.
+    pub(crate) fn new(asked: &JsonBody) -> Option<Self> {
+        let members = asked.verifications.iter().flatten();
+        let lengths = members.flat_map(|member| [member.pointer.len(), member.text.len()]);
+        let are_short = lengths
+            .chain([asked.id.len()])
+            .all(|length| length <= MAX_BYTES);
+        if asked.verifications.len() > MAX_RULES || !are_short {
+            return None;
+        }
+        let mut outliner = Self {
+            places: vec![Place::default()],
+            id: 0,
+            verifications: Vec::new(),
         };
-        match message.deserialize(&mut input).and_then(|()| input.end()) {
-            Ok(()) => Self {
-                is_verification: found.is_verification(),
-                id: found.id,
-            },
-            Err(_) => Self::default(),
+        outliner.id = outliner.place(&asked.id);
+        for members in &asked.verifications {
+            let members = members.iter().map(|member| Member {
+                place: outliner.place(&member.pointer),
+                text: member.text.clone(),
+            });
+            let members = members.collect();
+            outliner.verifications.push(members);
         }
+        (outliner.places.len() <= MAX_RULES).then_some(outliner)
     }
-}
 
-#[derive(Default)]
-struct Found {
-    id: Option<Value>,
-    calls_tool: bool,
-    tool: Tool,
-    operation_verifies: bool,
-}
+    /// Returns the index of the place at a pointer, and adds the place if it is new.
+    fn place(&mut self, pointer: &str) -> usize {
+        let mut place = 0;
+        for name in pointer.split('/').skip(1) {
+            // RFC 6901 section 4: in this order.
+            let name = name.replace("~1", "/").replace("~0", "~");
+            place = match self.places[place].field(&name) {
+                Some(known) => known,
+                None => {
+                    let new = self.places.len();
+                    self.places[place].fields.push((name, new));
+                    self.places.push(Place::default());
+                    new
+                }
+            };
+        }
+        self.places[place].is_fact = true;
+        place
+    }
 
-#[derive(Clone, Copy, Default)]
-enum Tool {
-    Verification,
-    AnyOperation,
-    #[default]
-    Other,
-}
-
-/// The place of a value in a message.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Message,
-    Id,
-    Method,
-    Params,
-    Name,
-    Arguments,
-    Data,
-    Operation,
-    Elsewhere,
-}
-
-impl Found {
-    fn is_verification(&self) -> bool {
-        let verifies = match self.tool {
-            Tool::Verification => true,
-            Tool::AnyOperation => self.operation_verifies,
-            Tool::Other => false,
+    /// Reads a text. One that is not JSON, or has two fields of one name on the way to a
+    /// place, has an empty outline: readers could differ about it.
+    pub(crate) fn outline(&self, text: &[u8]) -> Outline {
+        let mut facts = vec![None; self.places.len()];
+        let mut input = serde_json::Deserializer::from_slice(text);
+        let reader = Reader {
+            place: Some(0),
+            places: &self.places,
+            facts: &mut facts,
         };
-        self.calls_tool && verifies
-    }
-
-    fn note(&mut self, place: Place, text: &str) {
-        match place {
-            Place::Id => self.id = Some(text.into()),
-            Place::Method => self.calls_tool = text == "tools/call",
-            Place::Name => self.tool = Tool::named(text),
-            Place::Operation => self.operation_verifies = VERIFICATIONS.contains(&text),
-            _ => {}
+        if reader.deserialize(&mut input).is_err() || input.end().is_err() {
+            return Outline::default();
+        }
+        let has = |member: &Member| {
+            let fact = facts[member.place].as_ref().and_then(Value::as_str);
+            fact == Some(member.text.as_str())
+        };
+        let is_verification = self
+            .verifications
+            .iter()
+            .any(|members| !members.is_empty() && members.iter().all(has));
+        Outline {
+            id: facts[self.id].take(),
+            is_verification,
         }
     }
 }
 
-impl Tool {
-    fn named(name: &str) -> Self {
-        match name.strip_prefix(TOOL_PREFIX) {
-            Some(ANY_OPERATION) => Self::AnyOperation,
-            Some(operation) if VERIFICATIONS.contains(&operation) => Self::Verification,
-            _ => Self::Other,
-        }
-    }
+/// Returns the id of a message of JSON-RPC.
+pub(crate) fn message_id(message: &[u8]) -> Option<Value> {
+    static OUTLINER: LazyLock<Outliner> = LazyLock::new(|| {
+        let id = JsonBody {
+            id: "/id".to_owned(),
+            verifications: Vec::new(),
+        };
+        Outliner::new(&id).expect("one place is not too many")
+    });
+    OUTLINER.outline(message).id
 }
 
 impl Place {
-    fn of(self, field: &str) -> Self {
-        match (self, field) {
-            (Self::Message, "id") => Self::Id,
-            (Self::Message, "method") => Self::Method,
-            (Self::Message, "params") => Self::Params,
-            (Self::Params, "name") => Self::Name,
-            (Self::Params, "arguments") => Self::Arguments,
-            (Self::Arguments, "data") => Self::Data,
-            (Self::Data, "operation") => Self::Operation,
-            _ => Self::Elsewhere,
-        }
+    fn field(&self, name: &str) -> Option<usize> {
+        let mut fields = self.fields.iter();
+        let (_, place) = fields.find(|(known, _)| known == name)?;
+        Some(*place)
     }
 }
 
-/// Reads the value at a place.
+/// Reads the value at a place, or at none that matters.
 struct Reader<'a> {
-    place: Place,
-    found: &'a mut Found,
+    place: Option<usize>,
+    places: &'a [Place],
+    facts: &'a mut [Option<Value>],
 }
 
 impl<'de> DeserializeSeed<'de> for Reader<'_> {
@@ -133,8 +161,8 @@ impl<'de> DeserializeSeed<'de> for Reader<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
         match self.place {
-            Place::Elsewhere => input.deserialize_ignored_any(IgnoredAny).map(drop),
-            _ => input.deserialize_any(self),
+            None => input.deserialize_ignored_any(IgnoredAny).map(drop),
+            Some(_) => input.deserialize_any(self),
         }
     }
 }
@@ -147,20 +175,19 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.found.note(self.place, text);
-        Ok(())
+        self.note(text.into())
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<(), E> {
-        self.number(number.into())
+        self.note(number.into())
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<(), E> {
-        self.number(number.into())
+        self.note(number.into())
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        self.number(number.into())
+        self.note(number.into())
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
@@ -177,52 +204,63 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        let Self { place, found } = self;
+        let Self {
+            place,
+            places,
+            facts,
+        } = self;
+        let object = place.map(|place| &places[place]);
         let mut seen = Vec::new();
-        while let Some(place) = fields.next_key_seed(Field(place))? {
-            if seen.contains(&place) {
-                return Err(A::Error::custom("two fields with the same name"));
-            }
-            if place != Place::Elsewhere {
+        while let Some(place) = fields.next_key_seed(Field(object))? {
+            if let Some(place) = place {
+                if seen.contains(&place) {
+                    return Err(A::Error::custom("two fields with the same name"));
+                }
                 seen.push(place);
             }
-            let found = &mut *found;
-            fields.next_value_seed(Reader { place, found })?;
+            let facts = &mut *facts;
+            fields.next_value_seed(Reader {
+                place,
+                places,
+                facts,
+            })?;
         }
         Ok(())
     }
 }
 
 impl Reader<'_> {
-    fn number<E>(self, number: Value) -> Result<(), E> {
-        if self.place == Place::Id {
-            self.found.id = Some(number);
+    fn note<E>(self, value: Value) -> Result<(), E> {
+        if let Some(place) = self.place
+            && self.places[place].is_fact
+        {
+            self.facts[place] = Some(value);
         }
         Ok(())
     }
 }
 
 /// Reads the name of a field of the object at a place.
-struct Field(Place);
+struct Field<'a>(Option<&'a Place>);
 
-impl<'de> DeserializeSeed<'de> for Field {
-    type Value = Place;
+impl<'de> DeserializeSeed<'de> for Field<'_> {
+    type Value = Option<usize>;
 
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Place, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Option<usize>, D::Error> {
         input.deserialize_identifier(self)
     }
 }
 
-impl Visitor<'_> for Field {
-    type Value = Place;
+impl Visitor<'_> for Field<'_> {
+    type Value = Option<usize>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the name of a field")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Place, E> {
+    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
         let Self(object) = self;
-        Ok(object.of(name))
+        Ok(object.and_then(|object| object.field(name)))
     }
 }
 
@@ -231,13 +269,77 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::Member as Asked;
+
+    /// The operations that the component's own rules name.
+    const VERIFICATIONS: [&str; 3] = ["verify_token", "introspect_token", "check_permission"];
+
+    /// The rules of the component.
+    fn rules() -> JsonBody {
+        let member = |pointer: &str, text: &str| Asked {
+            pointer: pointer.to_owned(),
+            text: text.to_owned(),
+        };
+        let tool = |name: &str| {
+            vec![
+                member("/method", "tools/call"),
+                member("/params/name", &format!("user-auth_{name}")),
+            ]
+        };
+        let each = VERIFICATIONS.into_iter().flat_map(|name| {
+            let mut any = tool("execute_primary_operation");
+            any.push(member("/params/arguments/data/operation", name));
+            [tool(name), any]
+        });
+        JsonBody {
+            id: "/id".to_owned(),
+            verifications: each.collect(),
+        }
+    }
+
+    fn outline(message: &[u8]) -> Outline {
+        Outliner::new(&rules()).unwrap().outline(message)
+    }
 
     fn id_of(message: &[u8]) -> Option<Value> {
-        Outline::of(message).id
+        assert_eq!(message_id(message), outline(message).id);
+        message_id(message)
     }
 
     fn verifies(message: impl AsRef<[u8]>) -> bool {
-        Outline::of(message.as_ref()).is_verification
+        outline(message.as_ref()).is_verification
+    }
+
+    #[test]
+    fn names_in_pointers_may_be_escaped() {
+        let mut asked = rules();
+        asked.id = "/a~1b~01/c".to_owned();
+        let outliner = Outliner::new(&asked).unwrap();
+        let found = outliner.outline(br#"{"a/b~1":{"c":7}}"#);
+        assert_eq!(found.id, Some(json!(7)));
+    }
+
+    #[test]
+    fn a_component_may_not_ask_for_too_much() {
+        let mut asked = rules();
+        asked.verifications = vec![asked.verifications[0].clone(); MAX_RULES];
+        assert!(Outliner::new(&asked).is_some());
+        asked.verifications.push(Vec::new());
+        assert!(Outliner::new(&asked).is_none());
+        for id in ["/a".repeat(MAX_RULES), "a".repeat(MAX_BYTES + 1)] {
+            let asked = JsonBody { id, ..rules() };
+            assert!(Outliner::new(&asked).is_none());
+        }
+    }
+
+    #[test]
+    fn no_members_are_no_verification() {
+        let asked = JsonBody {
+            verifications: vec![Vec::new()],
+            ..rules()
+        };
+        let found = Outliner::new(&asked).unwrap().outline(b"{}");
+        assert_eq!(found, Outline::default());
     }
 
     #[test]
@@ -277,7 +379,7 @@ mod tests {
                 json!({"arguments": arguments, "name": "user-auth_execute_primary_operation"});
             for params in [direct, run] {
                 let message = json!({"id": "a", "params": params, "method": "tools/call"});
-                let outline = Outline::of(message.to_string().as_bytes());
+                let outline = outline(message.to_string().as_bytes());
                 assert!(outline.is_verification, "{message}");
                 assert_eq!(outline.id, Some(json!("a")));
             }

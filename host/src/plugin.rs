@@ -22,7 +22,7 @@ use wasmtime::component::{Instance, InstancePre};
 use self::inspect::Inspection;
 use crate::api::Metrics;
 use crate::audit_log::AuditLog;
-use crate::embed::bindings::exports::user_auth::plugin::{auth, forward_auth, maintenance, mcp};
+use crate::embed::bindings::exports::user_auth::plugin::{auth, http, maintenance, mcp};
 use crate::embed::client::ClientHandle;
 use crate::embed::ctx::UserAuthCtx;
 use crate::embed::host::{HostState, UserAuthHost};
@@ -56,7 +56,7 @@ struct Inner {
 struct Exports {
     mcp: mcp::GuestIndices,
     auth: auth::GuestIndices,
-    forward_auth: forward_auth::GuestIndices,
+    http: http::GuestIndices,
     maintenance: maintenance::GuestIndices,
 }
 
@@ -148,7 +148,7 @@ impl Exports {
         Ok(Self {
             mcp: mcp::GuestIndices::new(pre)?,
             auth: auth::GuestIndices::new(pre)?,
-            forward_auth: forward_auth::GuestIndices::new(pre)?,
+            http: http::GuestIndices::new(pre)?,
             maintenance: maintenance::GuestIndices::new(pre)?,
         })
     }

@@ -9,14 +9,16 @@ use std::io;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::api::{Field, McpRequest, Transport};
-use crate::outline::Outline;
+use crate::api::{Field, McpRequest};
+use crate::error::invalid_request;
+use crate::outline::message_id;
 use crate::plugin::Plugin;
 use crate::printable::printable_json;
 use lines::{Line, Lines};
@@ -88,9 +90,9 @@ impl Connection {
                 Line::TooLong => {
                     let limit = self.plugin.limits().body_bytes;
                     let message = format!("a message may have at most {limit} bytes");
-                    self.scope
-                        .write(crate::error::invalid_request(&message).to_string())
-                        .await;
+                    let error = invalid_request(&message);
+                    let answer = json!({"jsonrpc": "2.0", "id": null, "error": error});
+                    self.scope.write(answer.to_string()).await;
                 }
             }
         }
@@ -116,7 +118,7 @@ impl Connection {
 
     async fn answer(&self, message: Vec<u8>, is_initialize: bool) {
         let request = Arc::new(Request::new(Arc::clone(&self.scope)));
-        let id = Outline::of(&message).id;
+        let id = message_id(&message);
         // A client over HTTP sends it with each message.
         let version = self.scope.protocol_version().map(|value| Field {
             name: "mcp-protocol-version".to_owned(),
@@ -124,9 +126,7 @@ impl Connection {
         });
         let call = self.plugin.handle(
             McpRequest {
-                transport: Transport::Stdio,
                 headers: version.into_iter().collect(),
-                peer: None,
                 body: message,
             },
             Arc::clone(&request) as _,

@@ -191,6 +191,84 @@ mod typescript {
     }
 }
 
+/// Clients that third parties' generators make of `/openapi.json`.
+mod generated {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const PYTHON: &str = "openapi/.venv/bin/python";
+
+    /// Starts a server, and saves its description in a folder.
+    fn described() -> (Server, TempDir) {
+        let server = Options::new().store("memory").start();
+        let home = folder();
+        let answer = server.get("/openapi.json", &[]);
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        fs::write(home.path().join("openapi.json"), answer.text).unwrap();
+        (server, home)
+    }
+
+    /// Copies a file of the clients into the folder, and returns its path there.
+    fn copied(file: &str, home: &TempDir) -> PathBuf {
+        let name = Path::new(file).file_name().unwrap();
+        let copy = home.path().join(name);
+        fs::copy(client(file), &copy).unwrap();
+        copy
+    }
+
+    #[test]
+    fn the_description_is_valid_openapi() {
+        let (_server, home) = described();
+        let validator = "openapi/.venv/bin/openapi-spec-validator";
+        let mut validate = script(client(PYTHON), validator, home.path());
+        validate.arg(home.path().join("openapi.json"));
+        finish(validate);
+    }
+
+    #[test]
+    fn a_client_in_typescript_logs_in_and_verifies() {
+        let (server, home) = described();
+        let example = copied("openapi/client.mts", &home);
+        symlink(client("node_modules"), home.path().join("node_modules")).unwrap();
+        let generator = "node_modules/openapi-typescript/bin/cli.js";
+        let mut generate = script(node(), generator, home.path());
+        generate.current_dir(home.path());
+        generate.args(["openapi.json", "-o", "schema.ts"]);
+        finish(generate);
+        let mut check = script(node(), "node_modules/typescript/bin/tsc", home.path());
+        check.args(["--noEmit", "--strict", "--skipLibCheck"]);
+        check.args(["--target", "es2022", "--lib", "es2022,dom"]);
+        check.args(["--module", "nodenext", "--allowImportingTsExtensions"]);
+        check.arg(&example);
+        finish(check);
+        let mut run = Command::new(node());
+        run.arg(example).arg(&server.url);
+        finish(run);
+    }
+
+    #[test]
+    fn a_client_in_python_logs_in_and_verifies() {
+        let (server, home) = described();
+        let example = copied("openapi/client.py", &home);
+        let generator = "openapi/.venv/bin/openapi-python-client";
+        let mut generate = script(client(PYTHON), generator, home.path());
+        generate.current_dir(home.path());
+        generate.args(["generate", "--path", "openapi.json", "--meta", "none"]);
+        generate.args(["--output-path", "generated", "--fail-on-warning"]);
+        generate
+            .arg("--config")
+            .arg(client("openapi/generator.yml"));
+        finish(generate);
+        let mut run = Command::new(client(PYTHON));
+        run.env("PYTHONDONTWRITEBYTECODE", "1");
+        run.arg(example).arg(&server.url);
+        finish(run);
+    }
+}
+
 mod agents {
     use super::*;
 

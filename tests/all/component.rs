@@ -60,7 +60,7 @@ fn the_component_imports_only_what_is_listed() {
 fn an_inspection_names_exports_size_hash_and_limits() {
     let inspection = inspect();
     let exports = inspection["exports"].to_string();
-    for export in ["mcp", "auth", "forward-auth", "maintenance"] {
+    for export in ["mcp", "auth", "http", "maintenance"] {
         assert!(
             exports.contains(&format!("user-auth:plugin/{export}@0.2.0")),
             "{export}"

@@ -13,8 +13,10 @@ use user_auth_host::store::Store;
 use user_auth_host::{Plugin, PluginBuilder, StoreKeys};
 use user_auth_tests::{Answer, Options, Server, built, command, folder};
 
+mod api;
 mod endpoints;
 mod framing;
+mod introspection;
 mod keys;
 mod names;
 mod pages;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
-use user_auth_host::api::{McpRequest, Transport};
+use user_auth_host::api::McpRequest;
 use user_auth_host::client::NoClient;
 use user_auth_host::http::{self, HostPolicy};
 use user_auth_host::store::MemoryStore;
@@ -113,9 +113,7 @@ async fn an_unread_stream_releases_its_instance() {
     // The head of the response comes with the first event, so the call is running.
     unread.readable().await.unwrap();
     let ping = McpRequest {
-        transport: Transport::Stdio,
         headers: Vec::new(),
-        peer: None,
         body: json!({"jsonrpc": "2.0", "id": 1, "method": "ping"})
             .to_string()
             .into(),

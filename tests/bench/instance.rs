@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use user_auth_host::api::{McpRequest, Transport};
+use user_auth_host::api::HttpRequest;
 use user_auth_host::client::NoClient;
 use user_auth_host::store::MemoryStore;
 use user_auth_host::{Plugin, StoreKeys};
@@ -44,13 +44,17 @@ pub fn measure() -> Result<()> {
 }
 
 async fn ping(plugin: &Plugin) -> Result<()> {
-    let request = McpRequest {
-        transport: Transport::Http,
+    let request = HttpRequest {
+        method: "POST".to_owned(),
+        target: "/mcp".to_owned(),
+        authority: None,
+        tls: false,
         headers: Vec::new(),
+        api_key_header: "X-API-Key".to_owned(),
         peer: None,
         body: br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#.to_vec(),
     };
-    let response = plugin.handle(request, Arc::new(NoClient)).await?;
+    let response = plugin.handle_http(request, Arc::new(NoClient)).await?;
     ensure!(response.status == 200, "status {}", response.status);
     Ok(())
 }

@@ -16,6 +16,30 @@ pub struct Load {
     requests: Arc<Vec<Vec<u8>>>,
 }
 
+/// A request.
+pub struct Post<'a> {
+    pub path: &'a str,
+    pub media_type: &'a str,
+    /// Its `Authorization`.
+    pub credential: Option<&'a str>,
+    pub body: &'a str,
+}
+
+/// The media type of messages.
+pub const JSON: &str = "application/json";
+
+impl<'a> Post<'a> {
+    /// A message of MCP.
+    fn message(body: &'a str) -> Post<'a> {
+        Post {
+            path: "/mcp",
+            media_type: JSON,
+            credential: None,
+            body,
+        }
+    }
+}
+
 /// The duration of each request.
 pub struct Report {
     elapsed: Duration,
@@ -23,10 +47,22 @@ pub struct Report {
 }
 
 impl Load {
-    /// Creates a load. Connection n begins with body n and takes the bodies in turn.
+    /// Creates a load of messages of MCP. Connection n begins with body n and takes the
+    /// bodies in turn.
     pub fn new(url: &str, connections: usize, bodies: Vec<String>) -> Load {
+        let posts = bodies.iter().map(|body| Post::message(body));
+        Load::of(url, connections, posts)
+    }
+
+    /// Creates a load of these requests.
+    pub fn of<'a>(
+        url: &str,
+        connections: usize,
+        posts: impl IntoIterator<Item = Post<'a>>,
+    ) -> Load {
         let address = url.trim_start_matches("http://").to_owned();
-        let requests = bodies.iter().map(|body| request(&address, body)).collect();
+        let posts = posts.into_iter();
+        let requests = posts.map(|post| request(&address, &post)).collect();
         Load {
             address,
             connections,
@@ -81,7 +117,7 @@ impl Report {
 /// Sends one request over a new connection.
 pub fn exchange_once(mut stream: TcpStream, address: &str, body: &str) -> Result<()> {
     stream.set_nodelay(true)?;
-    stream.write_all(&request(address, body))?;
+    stream.write_all(&request(address, &Post::message(body)))?;
     let mut buffer = Vec::new();
     let mut chunk = [0; 4096];
     while length(&buffer)?.is_none() {
@@ -128,11 +164,19 @@ async fn connection(
     Ok(times)
 }
 
-fn request(address: &str, body: &str) -> Vec<u8> {
+fn request(address: &str, post: &Post) -> Vec<u8> {
+    let Post {
+        path,
+        media_type,
+        credential,
+        body,
+    } = post;
     let length = body.len();
+    let credential = credential.map(|value| format!("Authorization: {value}\r\n"));
+    let credential = credential.unwrap_or_default();
     format!(
-        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {media_type}\r\n\
+         {credential}Content-Length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }

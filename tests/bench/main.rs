@@ -21,7 +21,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use user_auth_tests::{Options, PASSWORD, Server, folder, postgres};
 
-use load::{Load, Report};
+use load::{JSON, Load, Post, Report};
 
 const STARTS: usize = 11;
 const FOR: Duration = Duration::from_secs(4);
@@ -34,6 +34,7 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [] => rates(),
+        ["doors"] => doors(),
         ["edge"] => edge::measure(),
         ["soak", seconds, plot] => soak::run(seconds.parse()?, None, Path::new(plot)),
         ["soak", seconds, plot, store] => soak::run(seconds.parse()?, Some(store), Path::new(plot)),
@@ -41,7 +42,7 @@ fn main() -> Result<()> {
         ["hostile"] => hostile::run(),
         ["profile"] => profile::run(),
         _ => bail!(
-            "expected no arguments, or: edge, or: soak SECONDS PLOT.svg [STORE], or: scale USERS, or: hostile, or: profile"
+            "expected no arguments, or: doors, or: edge, or: soak SECONDS PLOT.svg [STORE], or: scale USERS, or: hostile, or: profile"
         ),
     }
 }
@@ -57,8 +58,9 @@ fn rates() -> Result<()> {
         "memory at rest                        {:>8} MiB",
         resident(&server)?
     );
-    println!("\n                        connections   a second        p50        p99");
+    print_head();
     calls(&server, "")?;
+    without_mcp()?;
     with_audit_log()?;
     logins(&server, cores)?;
     println!(
@@ -72,6 +74,13 @@ fn rates() -> Result<()> {
     drop(server);
     edge::measure()?;
     on_postgres()
+}
+
+/// Measures a verification by each of its doors.
+fn doors() -> Result<()> {
+    print_head();
+    calls(&Server::start(), "")?;
+    without_mcp()
 }
 
 /// Measures the time from the start of the process to the answer to its first MCP request,
@@ -139,6 +148,64 @@ fn calls(server: &Server, and: &str) -> Result<()> {
     Ok(())
 }
 
+/// Measures the same verification by its other doors.
+fn without_mcp() -> Result<()> {
+    let home = folder();
+    let server = Options::new().home(home.path()).start();
+    let tokens = server.new_session("bench");
+    let token = tokens["access_token"].as_str().context("a token")?;
+    let key = introspection_key(home.path())?;
+    let (bearer, key) = (format!("Bearer {token}"), format!("Bearer {key}"));
+    let (input, form) = (
+        json!({"token": token}).to_string(),
+        format!("token={token}"),
+    );
+    for (path, media_type, credential, body) in [
+        ("/api/verify_token", JSON, None, &*input),
+        (
+            "/introspect",
+            "application/x-www-form-urlencoded",
+            Some(&*key),
+            &*form,
+        ),
+        ("/verify", JSON, Some(&*bearer), ""),
+    ] {
+        for connections in CONNECTIONS {
+            let post = Post {
+                path,
+                media_type,
+                credential,
+                body,
+            };
+            let load = Load::of(&server.url, connections, [post]);
+            print_row(path, connections, &load.run(FOR)?);
+        }
+    }
+    Ok(())
+}
+
+/// Creates a service that may introspect, and returns its API key.
+fn introspection_key(home: &Path) -> Result<String> {
+    let operate = |operation: &str, input: Value| -> Result<Value> {
+        let mut command = user_auth_tests::command(home);
+        command.args(["call", operation, "--json", &input.to_string()]);
+        let output = command.stdin(std::process::Stdio::null()).output()?;
+        let problem = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{operation}: {problem}");
+        Ok(serde_json::from_slice(&output.stdout)?)
+    };
+    let scopes = json!(["user-auth:tokens:introspect"]);
+    let role = json!({"role": "service", "permissions": scopes});
+    operate("define_role", role)?;
+    let account = operate("create_service_account", json!({"username": "service"}))?;
+    let assigned = json!({"username": "service", "role": "service"});
+    operate("assign_role", assigned)?;
+    let key = json!({"name": "service", "user_id": account["user_id"], "scopes": scopes});
+    let key = operate("create_api_key", key)?;
+    let key = key["api_key"].as_str().context("a key")?;
+    Ok(key.to_owned())
+}
+
 /// Measures calls that wait for the database, with PostgreSQL on the same machine.
 fn on_postgres() -> Result<()> {
     let server = Options::new()
@@ -195,6 +262,10 @@ fn accounts(server: &Server) -> Result<Vec<String>> {
         bodies.push(tool("login", credentials));
     }
     Ok(bodies)
+}
+
+fn print_head() {
+    println!("\n                        connections   a second        p50        p99");
 }
 
 fn print_row(name: &str, connections: usize, report: &Report) {

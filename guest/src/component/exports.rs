@@ -6,9 +6,9 @@
 
 #[cfg(not(feature = "export-http"))]
 mod auth;
-#[cfg(not(feature = "export-http"))]
-mod forward_auth;
 #[cfg(feature = "export-http")]
+mod edge;
+#[cfg(not(feature = "export-http"))]
 mod http;
 #[cfg(not(feature = "export-http"))]
 mod maintenance;

@@ -103,6 +103,26 @@ impl Allowed {
     }
 }
 
+/// Returns the response to a preflight request for what all pages may read, or `None` if
+/// this is not one.
+pub fn public_preflight(method: &str) -> Option<Response> {
+    let headers = [
+        ("access-control-allow-methods", "GET"),
+        ("access-control-max-age", "600"),
+    ];
+    (method == "OPTIONS").then(|| Response {
+        status: 200,
+        headers: headers.map(|(name, value)| field(name, value)).into(),
+        body: None,
+    })
+}
+
+/// Adds the headers that let all pages read a response.
+pub fn tell_all(response: &mut Response) {
+    let all = field("access-control-allow-origin", "*");
+    response.headers.push(all);
+}
+
 fn field(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }

@@ -6,12 +6,11 @@
 use serde_json::json;
 
 use super::credentials::{Credentials, Unclear};
-use super::error::RpcError;
-use super::{Request, Response, Transport, error, json_response, message, response};
+use super::error::{Refusal, RpcError};
+use super::{Request, Transport};
 use crate::domain::access::actor;
 use crate::domain::env::Env;
 use crate::error::{AuthError, ErrorKind};
-use crate::json::{self, Node};
 use crate::ports::Ports;
 use crate::settings::Settings;
 use crate::types::secret::Secret;
@@ -23,10 +22,10 @@ const CHALLENGE: &str = "ApiKey realm=\"user-auth\"";
 /// RFC 6750 section 3.
 const NOT_BEARER: &str = "Bearer realm=\"user-auth\", error=\"invalid_request\"";
 
-/// Checks whether a message may be processed. `Err` is the response if it may not, for
-/// notifications too: over HTTP every request gets a status. Wrong keys are not
+/// Checks whether a message may be processed. Notifications are refused too:
+/// over HTTP every request gets a status. Wrong keys are not
 /// throttled, since 256 random bits cannot be guessed.
-pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Response> {
+pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Refusal> {
     if request.transport == Transport::Stdio {
         return Ok(());
     }
@@ -34,18 +33,18 @@ pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(),
     if !settings.require_api_key {
         return Ok(());
     }
-    require_key(&credentials, settings, ports)
-        .map_err(|error| refuse(request, &error, CHALLENGE, ports))
+    require_key(&credentials, settings, ports).map_err(|error| refuse(&error, CHALLENGE, ports))
 }
 
-/// Returns the credentials of a request over HTTP. `Err` is the response to a request
-/// whose credentials are unclear.
-pub fn credentials<'a>(request: &'a Request, ports: Ports) -> Result<Credentials<'a>, Response> {
+/// Returns the credentials of a request over HTTP, unless they are unclear.
+pub fn credentials<'a>(request: &'a Request, ports: Ports) -> Result<Credentials<'a>, Refusal> {
     let invalid = |problem: &str, expected: &str| {
         let error = RpcError::invalid_request(problem).data(json!({"expected": expected}));
-        let object = error.to_object();
-        let body = response(&id_of(&request.body), "error", &object);
-        json_response(error.status, Vec::new(), body)
+        Refusal {
+            status: error.status,
+            headers: Vec::new(),
+            error: error.to_object(),
+        }
     };
     Credentials::of(request).map_err(|unclear| match unclear {
         Unclear::TwoKeys => {
@@ -62,7 +61,7 @@ pub fn credentials<'a>(request: &'a Request, ports: Ports) -> Result<Credentials
                 "expected",
                 "Authorization: Bearer, a space and an access token or API key; or no such header",
             );
-            refuse(request, &error, NOT_BEARER, ports)
+            refuse(&error, NOT_BEARER, ports)
         }
     })
 }
@@ -83,14 +82,12 @@ fn require_key(
     }
 }
 
-fn refuse(request: &Request, error: &AuthError, challenge: &str, ports: Ports) -> Response {
-    let headers = match error.kind {
-        ErrorKind::Authentication => vec![("www-authenticate".to_owned(), challenge.to_owned())],
-        _ => error::headers(error),
-    };
-    let object = error.to_object(ports.clock.now());
-    let body = response(&id_of(&request.body), "error", &object);
-    json_response(error.kind.status(), headers, body)
+fn refuse(error: &AuthError, challenge: &str, ports: Ports) -> Refusal {
+    let mut refusal = Refusal::of(error, ports.clock.now());
+    if error.kind == ErrorKind::Authentication {
+        refusal.headers = vec![("www-authenticate".to_owned(), challenge.to_owned())];
+    }
+    refusal
 }
 
 /// One text for every reason, so that callers cannot distinguish them.
@@ -99,18 +96,4 @@ fn refused() -> AuthError {
         "expected",
         "one API key, in the header that WWW-Authenticate names or as Authorization: Bearer",
     )
-}
-
-/// Returns the id of a request, or `null` for anything else.
-fn id_of(body: &[u8]) -> Node<'_> {
-    if message::has_too_many_values(body) {
-        return Node::Null;
-    }
-    let Ok(Node::Object(mut message)) = json::parse(body) else {
-        return Node::Null;
-    };
-    match message.remove("id") {
-        Some(id @ (Node::Text(_) | Node::Number(_))) => id,
-        _ => Node::Null,
-    }
 }

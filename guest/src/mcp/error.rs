@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::{AuthError, ErrorKind};
+use crate::types::time::Timestamp;
 
 /// A violation of JSON-RPC or MCP, or a failure of the service.
 pub enum Failure {
@@ -61,6 +62,42 @@ impl RpcError {
             object["data"] = data.clone();
         }
         object
+    }
+}
+
+/// A request that is refused as a whole. Each door of the component has a form of its own
+/// for it.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// Header fields.
+    pub headers: Vec<(String, String)>,
+    /// The error object.
+    pub error: Value,
+}
+
+impl Refusal {
+    /// A request that is not a valid message.
+    pub fn new(status: u16, message: &str) -> Refusal {
+        Refusal {
+            status,
+            headers: Vec::new(),
+            error: json!({"code": -32600, "message": message}),
+        }
+    }
+
+    /// A request whose operation, or something before it, failed.
+    pub fn of(error: &AuthError, now: Timestamp) -> Refusal {
+        let status = match &error.kind {
+            ErrorKind::Invalid(_) | ErrorKind::Application => 400,
+            kind => kind.status(),
+        };
+        Refusal {
+            status,
+            headers: headers(error),
+            error: error.to_object(now),
+        }
     }
 }
 

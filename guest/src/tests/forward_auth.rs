@@ -3,12 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::domain::caller::Principal;
-use crate::forward_auth::verify;
 use crate::testing::World;
 
 fn by_key(world: &World, key: &str) -> u16 {
     let headers = vec![("x-api-key".to_owned(), key.to_owned())];
-    verify(headers, None, None, &world.settings, world.ports()).status
+    world.forward(headers)
 }
 
 #[test]

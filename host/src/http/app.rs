@@ -2,13 +2,12 @@
 //! counted and limited. It knows no route.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::rate_limit::{self, KeyHash, Limiter};
@@ -17,16 +16,17 @@ use super::admission::write_timeout::InFlight;
 use super::counters::Counters;
 use super::fields::fields;
 use super::policy::Policy;
-use super::respond::{plain, refuse, unavailable};
+use super::respond::Wording;
+use super::routes::table::RouteTable;
 use super::security::authority::Authority;
-use crate::api::{McpRequest, Transport};
-use crate::embed::client::NoClient;
+use crate::api::HttpRequest;
 use crate::error::CallError;
 use crate::plugin::Plugin;
 
 /// The server, as its routes see it.
 pub(crate) struct App {
     pub(crate) plugin: Plugin,
+    pub(crate) routes: RouteTable,
     pub(crate) policy: Policy,
     /// Whether the component requires an API key.
     pub(crate) requires_key: bool,
@@ -63,7 +63,7 @@ impl App {
     /// none.
     pub(crate) async fn turn(&self, from: IpAddr) -> Result<Turn, Response> {
         let turn = self.share(from).turn().await;
-        turn.map_err(|NoMore| unavailable(&CallError::Busy, Value::Null))
+        turn.map_err(|NoMore| Wording::default().unavailable(&CallError::Busy))
     }
 
     /// Counts a request against the rate limit of its API key or, without one, of its
@@ -83,7 +83,7 @@ impl App {
         // Keys that are never verified prove nothing.
         let counts = self.limiter.is_some() && self.requires_key;
         let key = counts.then(|| self.policy.key_header.key(headers));
-        key.flatten().map(rate_limit::hash)
+        key.flatten().map(|key| rate_limit::hash(&key))
     }
 
     /// Returns whether this key has rates of its own.
@@ -108,13 +108,8 @@ impl App {
         })
     }
 
-    /// Records whether the component accepted the API key, and adds the header name to
-    /// the 401 challenge.
-    pub(crate) fn record_key_result(
-        &self,
-        mut response: Response,
-        key: Option<KeyHash>,
-    ) -> Response {
+    /// Records whether the component accepted the API key.
+    pub(crate) fn record_key_result(&self, response: Response, key: Option<KeyHash>) -> Response {
         if !self.requires_key {
             return response;
         }
@@ -125,9 +120,6 @@ impl App {
                 .is_some_and(|challenge| challenge.as_bytes().starts_with(b"ApiKey "));
         if is_refused {
             self.counters.unauthenticated.inc();
-            if let Ok(challenge) = self.policy.key_header.challenge().try_into() {
-                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-            }
         }
         if let (Some(limiter), Some(key)) = (&self.limiter, key) {
             if is_refused {
@@ -140,28 +132,42 @@ impl App {
         response
     }
 
-    /// Asks the component to verify the API key in these headers; `Err` is the response
-    /// if it rejects the key.
+    /// Returns a request, without its body, as the component gets it.
+    pub(crate) fn request(&self, parts: &Parts, peer: IpAddr, named: &Named) -> HttpRequest {
+        let Self { policy, .. } = self;
+        let headers = &parts.headers;
+        let target = parts.uri.path_and_query();
+        HttpRequest {
+            method: parts.method.as_str().to_owned(),
+            target: target.map_or_else(|| parts.uri.path().to_owned(), ToString::to_string),
+            authority: named.0.as_ref().map(ToString::to_string),
+            tls: policy.https || policy.proxies.says_https(peer, headers),
+            headers: fields(headers, &policy.key_header),
+            api_key_header: policy.key_header.as_str().to_owned(),
+            peer: Some(policy.proxies.client_ip(peer, headers).to_string()),
+            body: Vec::new(),
+        }
+    }
+
+    /// Asks the component to verify the API key of a request; `Err` is the response if it
+    /// rejects the key.
     pub(crate) async fn authenticate_key(
         &self,
-        headers: &HeaderMap,
-        from: IpAddr,
+        request: HttpRequest,
         key: Option<KeyHash>,
     ) -> Result<(), Response> {
-        let headers = fields(headers, &self.policy.key_header)
-            .map_err(|message| refuse(StatusCode::BAD_REQUEST, &message))?;
-        let notification = McpRequest {
-            transport: Transport::Http,
-            headers,
-            peer: Some(from.to_string()),
-            body: br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.into(),
-        };
-        let answered = self.plugin.handle(notification, Arc::new(NoClient)).await;
-        let response = self.record_key_result(plain(answered, Value::Null), key);
-        if response.status().is_success() {
-            Ok(())
-        } else {
-            Err(response)
+        match self.plugin.admit(request).await {
+            Ok(None) => {
+                if let (Some(limiter), Some(key)) = (&self.limiter, key) {
+                    limiter.mark_valid(key);
+                }
+                Ok(())
+            }
+            Ok(Some(refusal)) => {
+                let refusal = Wording::default().plain(Ok(refusal));
+                Err(self.record_key_result(refusal, key))
+            }
+            Err(error) => Err(Wording::default().unavailable(&error)),
         }
     }
 }

@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderValue;
@@ -25,7 +24,7 @@ use super::admission::connection_limit::ConnectionSlot;
 use super::admission::write_timeout::{InFlight, WriteTimeout};
 use super::app::{App, Caller};
 use super::lingering_close::LingeringClose;
-use super::router::{answer, router};
+use super::router::{Routers, answer};
 use super::security::request_head::Heads;
 use super::security::tls::{self, Tls};
 
@@ -33,7 +32,7 @@ use super::security::tls::{self, Tls};
 #[derive(Clone)]
 pub(super) struct Connections {
     app: Arc<App>,
-    router: Router,
+    routers: Routers,
     protocol: http1::Builder,
     tls: Option<Tls>,
 }
@@ -48,7 +47,7 @@ impl Connections {
             .max_buf_size(limits.connection_buffer_bytes.max(8 << 10))
             .header_read_timeout(limits.header_read);
         Self {
-            router: router(&app),
+            routers: Routers::new(&app),
             app,
             protocol,
             tls,
@@ -97,7 +96,7 @@ impl Connections {
             let is_last = !body_length.note(request.body());
             let answer = answer(
                 self.app.clone(),
-                self.router.clone(),
+                self.routers.clone(),
                 caller.clone(),
                 request,
             );

@@ -1,48 +1,37 @@
 //! The header fields of a request that the host passes to the component.
 
-use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName};
 
 use super::policy::KeyHeader;
-use crate::api::Field;
+use crate::api::HttpHeader;
 
-/// Returns the headers for the component: those with credentials and those of MCP, each of
-/// which may occur only once. The header of API keys has the same name for the component,
+/// Returns the headers for the component: those with credentials, those of MCP, and those
+/// that describe the body. The header of API keys has the same name for the component,
 /// whatever it is configured to be.
-pub(super) fn fields(headers: &HeaderMap, key_header: &KeyHeader) -> Result<Vec<Field>, String> {
-    let mut fields = Vec::new();
-    for name in headers.keys() {
-        let known = match name.as_str() {
+pub(super) fn fields(headers: &HeaderMap, key_header: &KeyHeader) -> Vec<HttpHeader> {
+    let is_passed_on = |name: &HeaderName| {
+        [AUTHORIZATION, CONTENT_TYPE, CONTENT_ENCODING].contains(name)
+            || name.as_str().starts_with("mcp-")
+    };
+    let fields = headers.iter().filter_map(|(name, value)| {
+        let name = match name {
             _ if name == key_header.name() => "x-api-key",
-            name if name == AUTHORIZATION || name.starts_with("mcp-") => name,
-            _ => continue,
+            _ if is_passed_on(name) => name.as_str(),
+            _ => return None,
         };
-        let value = only_one(headers, name)?.unwrap_or_default();
-        let value = str::from_utf8(value).map_err(|_| format!("the header {name} is not UTF-8"))?;
-        fields.push(Field {
-            name: known.to_owned(),
-            value: value.to_owned(),
-        });
-    }
-    Ok(fields)
-}
-
-/// Returns the only value of a header. Two values are rejected: an intermediary could
-/// have read the other one.
-pub(super) fn only_one<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> Result<Option<&'a [u8]>, String> {
-    let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-    let value = values.next();
-    match values.next() {
-        None => Ok(value),
-        Some(_) => Err(format!("there is more than one {name} header")),
-    }
+        Some(HttpHeader {
+            name: name.to_owned(),
+            value: value.as_bytes().to_vec(),
+        })
+    });
+    fields.collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn headers(name: HeaderName, value: &'static str) -> HeaderMap {
@@ -57,29 +46,28 @@ mod tests {
         all.insert("x-api-key", HeaderValue::from_static("not this one"));
         all.insert("x-team-key", HeaderValue::from_static("uak_x"));
         let seen = |key_header: &KeyHeader| {
-            let fields = fields(&all, key_header).unwrap();
+            let fields = fields(&all, key_header);
             let mut fields: Vec<_> = fields.into_iter().map(|f| (f.name, f.value)).collect();
             fields.sort();
             fields
         };
-        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
         let mut expected = [
             field("authorization", "Bearer x"),
             field("mcp-method", "tools/list"),
             field("x-api-key", "not this one"),
         ];
         assert_eq!(seen(&KeyHeader::default()), expected);
-        expected[2].1 = "uak_x".into();
+        expected[2].1 = b"uak_x".to_vec();
         assert_eq!(seen(&"X-Team-Key".parse().unwrap()), expected);
     }
 
     #[test]
-    fn there_is_one_of_each() {
-        for name in ["authorization", "x-api-key", "mcp-method", "mcp-param-x"] {
+    fn the_component_sees_each_field_that_was_sent_twice() {
+        for name in ["authorization", "x-api-key", "mcp-method", "content-type"] {
             let mut two = headers(HeaderName::from_static(name), "x");
             two.append(name, HeaderValue::from_static("x"));
-            let error = fields(&two, &KeyHeader::default()).unwrap_err();
-            assert_eq!(error, format!("there is more than one {name} header"));
+            assert_eq!(fields(&two, &KeyHeader::default()).len(), 2, "{name}");
         }
     }
 }

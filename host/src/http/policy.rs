@@ -1,10 +1,13 @@
 //! The rules of a server for its callers.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::security::client_ip::TrustedProxies;
 use super::security::origin_check::HostPolicy;
@@ -36,13 +39,14 @@ pub struct Policy {
 /// a source: an IPv4 address, or an IPv6 /64, which is what one subscriber has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
-    /// For `/mcp`, `/metrics` and `/mcp/server-card`.
+    /// For all requests that no other rate counts, those for unknown paths included.
     pub calls: Rate,
-    /// For the messages to `/mcp` with an API key that verify tokens and permissions
-    /// (`verify_token`, `introspect_token` and `check_permission`), and for `/verify` with
-    /// a key that has called `/mcp`: services send one for each of their own requests.
-    /// Such messages of sources count as calls, and `/verify` without such a key does not
-    /// count.
+    /// For requests of known API keys that verify tokens and permissions: by the operations
+    /// `verify_token`, `introspect_token` and `check_permission`, `/introspect` or
+    /// `/verify`. Services send one for each of their own requests. A key is known once a
+    /// request that requires one has succeeded with it. Such requests without a known key
+    /// count as calls of their source, but those to `/verify`, which requires no key, do
+    /// not count.
     pub verifications: Rate,
 }
 
@@ -104,9 +108,10 @@ impl KeyHeader {
         &self.name
     }
 
-    /// Returns the key in these headers if there is exactly one: in its own header, or as
-    /// a bearer token, the only credential that many clients can send.
-    pub(super) fn key<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+    /// Returns the key in these headers if there is exactly one: in its own header, as a
+    /// bearer token, the only credential that many clients can send, or as the password of
+    /// `Basic`, the only one of many libraries for OAuth.
+    pub(super) fn key<'a>(&self, headers: &'a HeaderMap) -> Option<Cow<'a, [u8]>> {
         let only = |name: &HeaderName| {
             let mut values = headers.get_all(name).iter();
             let value = values.next();
@@ -115,17 +120,16 @@ impl KeyHeader {
                 Some(_) => Err(()),
             }
         };
-        let own = only(&self.name).ok()?;
-        let bearer = only(&AUTHORIZATION).ok()?.and_then(bearer_key);
-        match (own, bearer) {
-            (Some(own), Some(bearer)) => (own == bearer).then_some(own),
-            (own, bearer) => own.or(bearer),
+        let own = only(&self.name).ok()?.map(Cow::Borrowed);
+        let authorization = only(&AUTHORIZATION).ok()?;
+        let other = authorization.and_then(|value| {
+            let bearer = bearer_key(value).map(Cow::Borrowed);
+            bearer.or_else(|| basic_key(value).map(Cow::Owned))
+        });
+        match (own, other) {
+            (Some(own), Some(other)) => (own == other).then_some(own),
+            (own, other) => own.or(other),
         }
-    }
-
-    /// Returns the challenge to callers without a valid key (RFC 9110 §11.6.1).
-    pub(super) fn challenge(&self) -> String {
-        format!("ApiKey realm=\"user-auth\", header=\"{}\"", self.shown)
     }
 
     /// The name as it was configured, for messages to people.
@@ -143,6 +147,21 @@ fn bearer_key(authorization: &[u8]) -> Option<&[u8]> {
     let token = token.trim_ascii_start();
     let is_key = scheme.eq_ignore_ascii_case(b"bearer ") && token.starts_with(KEY_PREFIX);
     is_key.then_some(token)
+}
+
+/// Returns the API key that is the password of `Basic` (RFC 7617). Only as it is: OAuth
+/// encodes passwords as in forms (RFC 6749 section 2.3.1), and a key that could be written
+/// in several ways would count as several keys.
+fn basic_key(authorization: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, coded) = authorization.split_at_checked(b"basic ".len())?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let mut key = STANDARD.decode(coded.trim_ascii()).ok()?;
+    let colon = key.iter().position(|byte| *byte == b':')?;
+    key.drain(..=colon);
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    (key.starts_with(KEY_PREFIX) && key.iter().all(is_plain)).then_some(key)
 }
 
 /// Headers with another use, which may not hold a key.
@@ -208,10 +227,7 @@ mod tests {
             assert!(taken.parse::<KeyHeader>().is_err(), "{taken}");
         }
         let header: KeyHeader = "X-Team-Key".parse().unwrap();
-        assert_eq!(
-            header.challenge(),
-            "ApiKey realm=\"user-auth\", header=\"X-Team-Key\""
-        );
+        assert_eq!(header.as_str(), "X-Team-Key");
     }
 
     #[test]
@@ -224,18 +240,33 @@ mod tests {
             for value in authorization {
                 headers.append(AUTHORIZATION, value.parse().unwrap());
             }
-            let key = KeyHeader::default().key(&headers).map(<[u8]>::to_vec);
-            key.map(|key| String::from_utf8(key).unwrap())
+            let key = KeyHeader::default().key(&headers);
+            key.map(|key| String::from_utf8(key.into_owned()).unwrap())
         };
         assert_eq!(key(&["a"], &[]).unwrap(), "a");
         assert_eq!(key(&[], &["Bearer uak_a"]).unwrap(), "uak_a");
         assert_eq!(key(&[], &["bEARER   uak_a"]).unwrap(), "uak_a");
         assert_eq!(key(&["uak_a"], &["Bearer uak_a"]).unwrap(), "uak_a");
         assert_eq!(key(&["uak_a"], &["Bearer a.b.c"]).unwrap(), "uak_a");
+        let basic = |text: &str| format!("bASIC {}", STANDARD.encode(text));
+        assert_eq!(key(&[], &[&basic("x:uak_a-B_9")]).unwrap(), "uak_a-B_9");
+        assert_eq!(key(&["uak_a"], &[&basic(":uak_a")]).unwrap(), "uak_a");
+        assert_eq!(key(&["uak_b"], &[&basic("x:uak_a")]), None);
+        for other in [
+            "uak_a",
+            "uak_a:x",
+            "x:y",
+            "x:uak_%61",
+            "x:uak_a+",
+            "x:uak_a:b",
+        ] {
+            assert_eq!(key(&[], &[&basic(other)]), None, "{other}");
+        }
         for (own, authorization) in [
             (&[][..], &[][..]),
             (&[], &["Bearer a.b.c"]),
             (&[], &["Basic uak_a"]),
+            (&[], &["Basic"]),
             (&[], &["uak_a"]),
             (&[], &["Bearer", "Bearer uak_a"]),
             (&["uak_a", "uak_a"], &[]),

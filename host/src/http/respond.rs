@@ -1,6 +1,9 @@
 //! The forms of responses: those of the component, errors, and the host's own documents.
 //! The callers decide what to answer.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -8,34 +11,118 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use tracing::warn;
 
-use crate::api::{Field, McpResponse};
-use crate::error::{CallError, error_response, invalid_request};
+use crate::api::{ErrorForm, Field, McpResponse};
+use crate::error::{CallError, error_object, invalid_request};
 use crate::outcome::ErrorCode;
 
-pub(super) fn method_not_allowed(allow: &'static str) -> Response {
-    let message = format!("method not allowed; use {allow}");
-    let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, &message);
-    let allow = HeaderValue::from_static(allow);
-    response.headers_mut().insert("allow", allow);
-    response
+/// How the host words the errors that it answers by itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wording {
+    /// The form of the route, or `None` for requests that the host answers itself.
+    form: Option<Arc<ErrorForm>>,
+    /// The id in the body of the request, or `null`.
+    id: Value,
 }
 
-/// Returns the response to a request that never reached the component.
-pub(super) fn refuse(status: StatusCode, message: &str) -> Response {
-    respond(status, &invalid_request(message))
-}
+/// The form of errors where no route of the component has another one.
+const OWN: &str = r#"{"error":$error}"#;
 
-/// Returns the response to a caller over its rate limit.
-pub(super) fn limited(seconds: u64, id: Value) -> Response {
-    let details = json!({ "retry_after_seconds": seconds });
-    let body = error_response(ErrorCode::RateLimit, details, id);
-    retry_after(respond(StatusCode::TOO_MANY_REQUESTS, &body), seconds)
-}
+impl Wording {
+    /// Returns the wording of a route, for a request whose id is not known.
+    pub(crate) fn of(form: Arc<ErrorForm>) -> Self {
+        Self {
+            form: Some(form),
+            id: Value::Null,
+        }
+    }
 
-/// Returns the response for a call to which the component produced none.
-pub(super) fn unavailable(error: &CallError, id: Value) -> Response {
-    let response = respond(StatusCode::SERVICE_UNAVAILABLE, &error.to_json_rpc(id));
-    retry_after(response, error.retry_after().as_secs())
+    /// Returns the same wording for the request with this id.
+    pub(crate) fn with_id(mut self, id: Option<Value>) -> Self {
+        self.id = id.unwrap_or_default();
+        self
+    }
+
+    /// Returns the response to a request that has to be changed.
+    pub(crate) fn refuse(&self, status: StatusCode, message: &str) -> Response {
+        let template = self.form.as_ref().map_or(OWN, |form| &form.refused);
+        json_text(status, self.fill(template, &invalid_request(message)))
+    }
+
+    /// Returns the response to a method that the host does not have at this path.
+    pub(crate) fn method_not_allowed(&self, allow: &'static str) -> Response {
+        let message = format!("method not allowed; use {allow}");
+        let mut response = self.refuse(StatusCode::METHOD_NOT_ALLOWED, &message);
+        let allow = HeaderValue::from_static(allow);
+        response.headers_mut().insert("allow", allow);
+        response
+    }
+
+    /// Returns the response to a caller that may not do this.
+    pub(crate) fn forbidden(&self, details: Value) -> Response {
+        let error = error_object(ErrorCode::Authorization, self.operation(), details);
+        let template = self.form.as_ref().map_or(OWN, |form| &form.refused);
+        json_text(StatusCode::FORBIDDEN, self.fill(template, &error))
+    }
+
+    /// Returns the response to a caller over its rate limit.
+    pub(crate) fn limited(&self, seconds: u64) -> Response {
+        let details = json!({ "retry_after_seconds": seconds });
+        let error = error_object(ErrorCode::RateLimit, self.operation(), details);
+        let body = self.fill(self.unavailable_form(), &error);
+        retry_after(json_text(StatusCode::TOO_MANY_REQUESTS, body), seconds)
+    }
+
+    /// Returns the response for a call to which the component produced none.
+    pub(crate) fn unavailable(&self, error: &CallError) -> Response {
+        let response = json_text(StatusCode::SERVICE_UNAVAILABLE, self.failure(error));
+        retry_after(response, error.retry_after().as_secs())
+    }
+
+    /// Returns the body of that response.
+    pub(crate) fn failure(&self, error: &CallError) -> String {
+        self.fill(self.unavailable_form(), &error.to_object(self.operation()))
+    }
+
+    /// Returns the answer of the component as one JSON document.
+    pub(crate) fn plain(&self, answered: Result<McpResponse, CallError>) -> Response {
+        match answered {
+            Ok(response) => finish(response),
+            Err(error) => self.unavailable(&error),
+        }
+    }
+
+    fn unavailable_form(&self) -> &str {
+        self.form.as_ref().map_or(OWN, |form| &form.unavailable)
+    }
+
+    fn operation(&self) -> &str {
+        self.form.as_ref().map_or("mcp", |form| &form.operation)
+    }
+
+    /// Replaces the names in a form by the JSON that they stand for. That is not searched
+    /// for names in turn.
+    fn fill(&self, form: &str, error: &Value) -> String {
+        let mut filled = String::new();
+        let mut rest = form;
+        while let Some(at) = rest.find('$') {
+            filled.push_str(&rest[..at]);
+            rest = &rest[at..];
+            let names = [
+                ("$error", error),
+                ("$message", &error["message"]),
+                ("$id", &self.id),
+            ];
+            let named = names.into_iter().find_map(|(name, value)| {
+                let rest = rest.strip_prefix(name)?;
+                Some((Cow::Owned(value.to_string()), rest))
+            });
+            let (text, after) = named.unwrap_or((Cow::Borrowed("$"), &rest[1..]));
+            filled.push_str(&text);
+            rest = after;
+        }
+        filled.push_str(rest);
+        filled
+    }
 }
 
 pub(super) fn retry_after(mut response: Response, seconds: u64) -> Response {
@@ -45,19 +132,15 @@ pub(super) fn retry_after(mut response: Response, seconds: u64) -> Response {
 }
 
 pub(super) fn respond(status: StatusCode, body: &Value) -> Response {
-    let mut response = Response::new(Body::from(body.to_string()));
+    json_text(status, body.to_string())
+}
+
+fn json_text(status: StatusCode, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-/// The answer as one JSON document.
-pub(super) fn plain(answered: Result<McpResponse, CallError>, id: Value) -> Response {
-    match answered {
-        Ok(response) => finish(response),
-        Err(error) => unavailable(&error, id),
-    }
 }
 
 fn finish(answer: McpResponse) -> Response {
@@ -100,6 +183,38 @@ fn insert(headers: &mut HeaderMap, field: Field) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_is_filled_once() {
+        let form = |text: &str| {
+            let form = ErrorForm {
+                operation: "login".to_owned(),
+                refused: text.to_owned(),
+                unavailable: String::new(),
+            };
+            Wording::of(Arc::new(form))
+        };
+        let error = json!({"message": "$id $error", "code": 7});
+        let fill = |wording: Wording, text: &str| wording.fill(text, &error);
+        let text = r#"[$id,$message,"$","$other",$error]"#;
+        assert_eq!(
+            fill(form(text).with_id(Some("$message".into())), text),
+            r#"["$message","$id $error","$","$other",{"code":7,"message":"$id $error"}]"#
+        );
+        assert_eq!(fill(Wording::default(), "$id"), "null");
+    }
+
+    #[test]
+    fn an_error_names_the_operation_of_its_route() {
+        let form = ErrorForm {
+            operation: "login".to_owned(),
+            refused: String::new(),
+            unavailable: "$error".to_owned(),
+        };
+        let failure = Wording::of(Arc::new(form)).failure(&CallError::Busy);
+        let failure: Value = serde_json::from_str(&failure).unwrap();
+        assert_eq!(failure["data"]["operation"], "login");
+    }
 
     #[test]
     fn the_component_cannot_frame_the_message() {

@@ -16,47 +16,74 @@ use tower::Service as _;
 
 use super::admission::write_timeout::tracked;
 use super::app::{App, Caller, Named};
-use super::respond::refuse;
+use super::respond::Wording;
 use super::routes::health::ReadinessCache;
-use super::routes::server_card::ServerCardCache;
-use super::routes::{health, mcp, metrics, server_card, verify};
+use super::routes::table::{OTHER, RouteClass};
+use super::routes::{component, health, metrics};
 use super::security::authority::Authority;
 use super::security::cors;
+use crate::api::PageClass;
+use crate::error::CallError;
 use crate::trace::{self, Trace};
 
-/// Returns the routes of a server.
-pub(super) fn router(app: &Arc<App>) -> Router {
-    let mut guarded = Router::new()
-        .route("/mcp", any(mcp::handle))
-        .route("/mcp/", any(mcp::handle))
-        .route(
-            "/mcp/server-card",
-            any(server_card::card).layer(Extension(ServerCardCache::default())),
-        )
-        .route("/metrics", any(metrics::metrics));
-    if app.policy.cors {
-        guarded = guarded.layer(cors::layer(&app.policy));
+/// The paths that the host answers by itself.
+const HEALTH: &str = "/health";
+const READY: &str = "/ready";
+const METRICS: &str = "/metrics";
+
+/// The routes of a server: those of the host, and those of the component by the pages that
+/// may call them.
+#[derive(Clone)]
+pub(super) struct Routers {
+    host: Router,
+    listed: Router,
+    public: Router,
+    unguarded: Router,
+}
+
+impl Routers {
+    pub(super) fn new(app: &Arc<App>) -> Self {
+        // Outside of the CORS layer: a page that may not call gets no response to its
+        // preflight either.
+        let guarded = |mut router: Router<Arc<App>>| {
+            if app.policy.cors {
+                router = router.layer(cors::layer(&app.policy));
+            }
+            router.layer(from_fn_with_state(Arc::clone(app), guard))
+        };
+        let component = || Router::new().fallback(component::handle);
+        let metrics = Router::new().route(METRICS, any(metrics::metrics));
+        // Probes address the server by its IP address, and learn nothing worth guarding.
+        let host = Router::new()
+            .route(HEALTH, any(health::health))
+            .route(
+                READY,
+                any(health::ready).layer(Extension(ReadinessCache::default())),
+            )
+            .merge(guarded(metrics));
+        Self {
+            host: host.with_state(Arc::clone(app)),
+            listed: guarded(component()).with_state(Arc::clone(app)),
+            public: component()
+                .layer(cors::public_layer())
+                .with_state(Arc::clone(app)),
+            unguarded: component().with_state(Arc::clone(app)),
+        }
     }
-    // Outside of the CORS layer: a page that may not call gets no response to its
-    // preflight either.
-    guarded = guarded.layer(from_fn_with_state(Arc::clone(app), guard));
-    // Probes address the server by its IP address, and learn nothing worth guarding.
-    Router::new()
-        .route("/health", any(health::health))
-        .route(
-            "/ready",
-            any(health::ready).layer(Extension(ReadinessCache::default())),
-        )
-        .route("/verify", any(verify::verify))
-        .merge(guarded)
-        .fallback(not_found)
-        .with_state(Arc::clone(app))
+
+    fn of(self, pages: PageClass) -> Router {
+        match pages {
+            PageClass::Listed => self.listed,
+            PageClass::Public => self.public,
+            PageClass::None => self.unguarded,
+        }
+    }
 }
 
 /// Answers one request.
 pub(super) async fn answer(
     app: Arc<App>,
-    mut router: Router,
+    routers: Routers,
     caller: Caller,
     mut request: Request<Incoming>,
 ) -> Response {
@@ -66,15 +93,20 @@ pub(super) async fn answer(
         .is_end_stream()
         .then(|| caller.in_flight.begin());
     request.extensions_mut().insert(caller);
-    let (method, route) = (request.method().clone(), route(request.uri().path()));
+    let method = request.method().clone();
+    let routed = route(&app, routers, &mut request).await;
+    let route = routed.as_ref().map_or(OTHER, |(name, _)| name);
     let trace = Trace::of_request(&method, route, request.headers());
     let answer = async {
         let mut response = match check(&mut request) {
-            Ok(()) => {
-                let Ok(response) = router.call(request).await;
-                response
-            }
-            Err((status, message)) => refuse(status, &message),
+            Ok(()) => match routed {
+                Ok((_, mut router)) => {
+                    let Ok(response) = router.call(request).await;
+                    response
+                }
+                Err(error) => Wording::default().unavailable(&error),
+            },
+            Err((status, message)) => Wording::default().refuse(status, &message),
         };
         cors::secure(response.headers_mut(), app.policy.https);
         app.counters.answered(route, response.status());
@@ -95,7 +127,11 @@ async fn guard(
 ) -> Response {
     match app.policy.allowed.check(named.as_ref(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(message) => refuse(StatusCode::FORBIDDEN, &message),
+        Err(message) => {
+            let route = request.extensions().get::<Arc<RouteClass>>();
+            let wording = route.map_or_else(Wording::default, |route| route.wording());
+            wording.refuse(StatusCode::FORBIDDEN, &message)
+        }
     }
 }
 
@@ -115,24 +151,21 @@ fn check(request: &mut Request<Incoming>) -> Result<(), (StatusCode, String)> {
     Ok(())
 }
 
-/// Returns a known path for the logs. Unknown paths are not logged, since they may hold
-/// anything.
-fn route(path: &str) -> &'static str {
-    match path {
-        "/mcp" | "/mcp/" => "/mcp",
-        "/health" => "/health",
-        "/ready" => "/ready",
-        "/verify" => "/verify",
-        "/metrics" => "/metrics",
-        "/mcp/server-card" => "/mcp/server-card",
-        _ => "other",
+/// Returns the name of the route for the logs, and its router.
+async fn route(
+    app: &App,
+    routers: Routers,
+    request: &mut Request<Incoming>,
+) -> Result<(&'static str, Router), CallError> {
+    let path = request.uri().path();
+    if let Some(own) = [HEALTH, READY, METRICS]
+        .into_iter()
+        .find(|own| *own == path)
+    {
+        return Ok((own, routers.host));
     }
-}
-
-async fn not_found(request: Request) -> Response {
-    let message = format!(
-        "nothing found at {}; MCP is at POST /mcp, and the state of the server at GET /health",
-        request.uri().path()
-    );
-    refuse(StatusCode::NOT_FOUND, &message)
+    let class = app.routes.class(&app.plugin, path).await?;
+    let routed = (class.name, routers.of(class.pages));
+    request.extensions_mut().insert(class);
+    Ok(routed)
 }

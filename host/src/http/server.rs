@@ -19,6 +19,7 @@ use super::app::App;
 use super::connection::Connections;
 use super::counters::Counters;
 use super::policy::Policy;
+use super::routes::table::RouteTable;
 use super::security::client_ip::TrustedProxies;
 use super::security::tls::{Listener, Tls};
 use crate::plugin::Plugin;
@@ -52,6 +53,7 @@ pub async fn serve(
         policy,
         requires_key,
         plugin,
+        routes: RouteTable::default(),
         shares: Shares::new(&limits),
         counters: Counters::default(),
         stopping: CancellationToken::new(),

@@ -33,7 +33,7 @@ const OFFERED: &[(&str, &str)] = &[
 /// The interfaces that a component must export.
 pub(super) const REQUIRED: &[&str] = &[
     "user-auth:plugin/auth",
-    "user-auth:plugin/forward-auth",
+    "user-auth:plugin/http",
     "user-auth:plugin/maintenance",
     "user-auth:plugin/mcp",
 ];

@@ -8,8 +8,8 @@ use tracing::error;
 use super::Plugin;
 use super::response_check::flaw;
 use crate::api::{
-    Account, Caller, Claims, Field, LoginOutcome, McpRequest, McpResponse, OperationError,
-    Registration, Swept, Tokens, Unavailable,
+    Account, Caller, Claims, HttpRequest, LoginOutcome, McpRequest, McpResponse, OperationError,
+    Registration, Route, Swept, Tokens, Unavailable,
 };
 use crate::embed::client::{ClientHandle, NoClient};
 use crate::error::CallError;
@@ -84,36 +84,42 @@ typed_calls! {
 }
 
 impl Plugin {
-    /// Handles one MCP message. Errors in the message are reported in the response;
-    /// `Err` means that there is none.
+    /// Handles one MCP message of the local operator. Errors in the message are reported
+    /// in the response; `Err` means that there is none.
     pub async fn handle(
         &self,
         request: McpRequest,
         client: ClientHandle,
     ) -> Result<McpResponse, CallError> {
-        let source = request.peer.clone();
         trace::message(&request.body);
-        let answered = call!(self, client, source, mcp, call_handle(&request));
+        let answered = call!(self, client, None, mcp, call_handle(&request));
         self.checked(answered?)
     }
 
-    /// Verifies a request with these header fields for a reverse proxy: returns 200
-    /// with `x-auth-subject` and `x-auth-scopes`, 401, or 403 if the `permission` is
-    /// missing. `peer` is the IP address that the request came from.
-    pub async fn forward_auth(
+    /// Answers one request that came by HTTP. Errors in the request are reported in the
+    /// response; `Err` means that there is none.
+    pub async fn handle_http(
         &self,
-        headers: &[Field],
-        peer: Option<&str>,
-        permission: Option<&str>,
+        request: HttpRequest,
+        client: ClientHandle,
     ) -> Result<McpResponse, CallError> {
-        let answered = call!(
-            self,
-            no_client(),
-            peer.map(str::to_owned),
-            forward_auth,
-            call_verify(headers, peer, permission)
-        );
+        let source = request.peer.clone();
+        trace::message(&request.body);
+        let answered = call!(self, client, source, http, call_handle(&request));
         self.checked(answered?)
+    }
+
+    /// Checks the API key of a request that the host answers by itself. Returns the
+    /// response to a request without a valid one, if keys are required.
+    pub async fn admit(&self, request: HttpRequest) -> Result<Option<McpResponse>, CallError> {
+        let source = request.peer.clone();
+        let refusal = call!(self, no_client(), source, http, call_admit(&request));
+        refusal?.map(|refusal| self.checked(refusal)).transpose()
+    }
+
+    /// Returns the routes of the component.
+    pub async fn routes(&self) -> Result<Vec<Route>, CallError> {
+        call!(self, no_client(), None, http, call_routes())
     }
 
     /// Calls `register`, which creates an account.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use user_auth_host::api::{McpRequest, Transport};
+use user_auth_host::api::HttpRequest;
 use user_auth_host::client::NoClient;
 use user_auth_host::store::MemoryStore;
 use user_auth_host::{Limits, StoreKeys};
@@ -224,13 +224,20 @@ async fn attack_22_a_subnet_and_all_spellings_of_an_address_count_as_one_source(
             "arguments": {"username": username, "password": "some wrong password"},
         });
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
-        let request = McpRequest {
-            transport: Transport::Http,
+        let request = HttpRequest {
+            method: "POST".to_owned(),
+            target: "/mcp".to_owned(),
+            authority: None,
+            tls: false,
             headers: Vec::new(),
+            api_key_header: "X-API-Key".to_owned(),
             peer: Some(peer),
             body: body.to_string().into(),
         };
-        let answer = plugin.handle(request, Arc::new(NoClient)).await.unwrap();
+        let answer = plugin
+            .handle_http(request, Arc::new(NoClient))
+            .await
+            .unwrap();
         let answer: Value = serde_json::from_slice(&answer.body.unwrap()).unwrap();
         answer["error"]["code"].as_i64().unwrap()
     };

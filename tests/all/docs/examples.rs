@@ -99,7 +99,7 @@ fn the_session_with_curl_is_what_curl_shows() {
     let server = Server::start();
     let home = folder();
     let text = document("guest/docs/operations.md");
-    assert_eq!(run(&blocks(&text, "console"), home.path(), &server.url), 4);
+    assert_eq!(run(&blocks(&text, "console"), home.path(), &server.url), 5);
 }
 
 #[test]

@@ -56,6 +56,20 @@ fn tool(what: &'static str, name: &str, arguments: Value) -> Asked {
     )
 }
 
+fn api(what: &'static str, path: &'static str, input: Value) -> Asked {
+    Asked {
+        body: input.to_string(),
+        ..request_of(what, "POST", path).with("content-type", "application/json")
+    }
+}
+
+fn form(what: &'static str, path: &'static str, form: &str) -> Asked {
+    Asked {
+        body: form.to_owned(),
+        ..request_of(what, "POST", path).with("content-type", "application/x-www-form-urlencoded")
+    }
+}
+
 impl Asked {
     fn with(mut self, name: &'static str, value: &str) -> Asked {
         self.headers.push((name, value.to_owned()));
@@ -334,6 +348,124 @@ fn table(token: &str) -> Vec<Asked> {
             body: "{".to_owned(),
             ..message("no JSON", json!(0))
         },
+        request_of(
+            "the server card by another method",
+            "POST",
+            "/mcp/server-card",
+        ),
+        api("an operation", "/api/verify_token", json!({"token": token})),
+        api(
+            "an operation on a bad token",
+            "/api/verify_token",
+            json!({"token": "a.b.c"}),
+        ),
+        api(
+            "an operation without its input",
+            "/api/verify_token",
+            json!({}),
+        ),
+        api(
+            "an operation with a query",
+            "/api/verify_token?audience=a",
+            json!({"token": token}),
+        ),
+        api("an operation on no object", "/api/verify_token", json!([])),
+        api(
+            "an operation by its caller",
+            "/api/check_permission",
+            json!({"permission": "billing:invoices:read"}),
+        )
+        .bearer(token),
+        api(
+            "an operation without its caller",
+            "/api/list_roles",
+            json!({}),
+        ),
+        api("an operation in gzip", "/api/verify_token", json!({}))
+            .with("content-encoding", "gzip"),
+        api(
+            "an operation from a page that may",
+            "/api/verify_token",
+            json!({}),
+        )
+        .with("origin", PAGE),
+        Asked {
+            body: "{".to_owned(),
+            ..api("an operation on no JSON", "/api/verify_token", json!({}))
+        },
+        Asked {
+            body: r#"{"token": "a", "token": "b"}"#.to_owned(),
+            ..api("an operation on two tokens", "/api/verify_token", json!({}))
+        },
+        Asked {
+            body: String::new(),
+            ..api(
+                "an operation without a body",
+                "/api/get_capabilities",
+                json!({}),
+            )
+        },
+        request_of("an operation by another method", "GET", "/api/verify_token"),
+        form("introspection, anonymous", "/introspect", "token=a"),
+        form("introspection without a token", "/introspect", ""),
+        form(
+            "introspection of two tokens",
+            "/introspect",
+            "token=a&token=b",
+        ),
+        form(
+            "introspection with an unknown parameter",
+            "/introspect",
+            "token=a&resource=b",
+        ),
+        form("introspection of no text", "/introspect", "token=%ff"),
+        form(
+            "introspection by Basic without base64",
+            "/introspect",
+            "token=a",
+        )
+        .with("authorization", "Basic !"),
+        form("introspection by another scheme", "/introspect", "token=a")
+            .with("authorization", "Digest a"),
+        form("introspection by two keys", "/introspect", "token=a")
+            .with("authorization", "Basic YTp1YWtfYQ==")
+            .with("x-api-key", "uak_b"),
+        form("introspection by an unknown key", "/introspect", "token=a")
+            .with("authorization", "Basic YTp1YWtfYQ=="),
+        form(
+            "introspection from a page that may",
+            "/introspect",
+            "token=a",
+        )
+        .with("origin", PAGE),
+        api(
+            "introspection in JSON",
+            "/introspect",
+            json!({"token": "a"}),
+        ),
+        request_of(
+            "introspection by another method",
+            "GET",
+            "/introspect?token=a",
+        ),
+        form(
+            "introspection with a query",
+            "/introspect?audience=a",
+            "token=a",
+        ),
+        form("revocation of nothing known", "/revoke", "token=a.b.c"),
+        form("revocation of an audience", "/revoke", "token=a&audience=b"),
+        form("revocation in gzip", "/revoke", "token=a").with("content-encoding", "gzip"),
+        request_of("revocation by another method", "DELETE", "/revoke"),
+        request_of("the description", "GET", "/openapi.json"),
+        request_of("the description for a page", "GET", "/openapi.json")
+            .with("origin", "https://docs.example.com"),
+        request_of("the description before a page", "OPTIONS", "/openapi.json")
+            .with("origin", "https://docs.example.com")
+            .with("access-control-request-method", "GET"),
+        request_of("the description by another method", "POST", "/openapi.json"),
+        request_of("an unknown operation", "POST", "/api/no_such_thing"),
+        request_of("no operation", "POST", "/api/"),
         message("a page that may", rpc("ping")).with("origin", PAGE),
         message("a page that may, with its port", rpc("ping"))
             .with("origin", "https://app.example.com:443"),

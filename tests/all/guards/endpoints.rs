@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, Server, built};
+use user_auth_tests::{PASSWORD, Server};
 
 use super::{Guarded, fetch, keys_only, plugin, secret, serve};
 use crate::attacks::failures::Fragile;
@@ -37,17 +37,6 @@ async fn a_server_without_its_store_is_healthy_but_not_ready() {
     let (status, body) = get("/health").await;
     assert_eq!((status, &body["status"]), (200, &json!("ok")));
     assert_eq!(body["name"], "user-auth");
-}
-
-#[test]
-fn a_component_without_server_info_has_no_server_card() {
-    let component = built("user-auth-hostile.wasm");
-    let server = Options::new()
-        .store("memory")
-        .arg("--component")
-        .arg(component.to_str().unwrap())
-        .start();
-    assert_eq!(server.get("/mcp/server-card", &[]).status, 500);
 }
 
 #[test]

@@ -10,12 +10,17 @@ use super::{Guarded, burst, keys_only, secret};
 use crate::http::assert_error_object;
 
 pub(super) fn assert_limited(answer: &Answer, id: Value) {
+    assert_eq!(answer.json()["id"], id, "{}", answer.text);
+    assert_limited_at(answer, "mcp");
+}
+
+/// Asserts that a request for this operation was refused for its rate.
+pub(super) fn assert_limited_at(answer: &Answer, operation: &str) {
     assert_eq!(answer.status, 429, "{}", answer.text);
     let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&seconds), "{seconds}");
     let body = answer.json();
-    assert_eq!(body["id"], id);
-    assert_error_object(&body["error"], -32003, "mcp");
+    assert_error_object(&body["error"], -32003, operation);
     let details = &body["error"]["data"]["details"];
     assert_eq!(details["retry_after_seconds"], seconds);
 }
@@ -28,9 +33,10 @@ fn a_burst_is_served_and_the_next_request_is_limited() {
     }
     assert_limited(&guarded.ping(&[]), json!(7));
     assert_limited(&guarded.server.post(&[], "{"), Value::Null);
-    for path in ["/metrics", "/mcp/server-card"] {
+    for path in ["/metrics", "/mcp/server-card", "/openapi.json", "/nothing"] {
         assert_limited(&guarded.server.get(path, &[]), Value::Null);
     }
+    assert_limited_at(&guarded.server.get("/api/login", &[]), "login");
     for path in ["/health", "/ready"] {
         assert_eq!(guarded.server.get(path, &[]).status, 200, "{path}");
     }

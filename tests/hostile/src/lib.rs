@@ -15,7 +15,7 @@ wit_bindgen::generate!({
     path: "../../wit",
 });
 
-use exports::user_auth::plugin::{auth, forward_auth, maintenance, mcp};
+use exports::user_auth::plugin::{auth, http, maintenance, mcp};
 use user_auth::plugin::types;
 
 struct Hostile;
@@ -24,59 +24,63 @@ export!(Hostile);
 
 impl mcp::Guest for Hostile {
     fn handle(request: mcp::Request) -> mcp::Response {
-        let body = String::from_utf8_lossy(&request.body).into_owned();
-        let deed = body.trim_matches(['"', '\n']);
-        match deed {
-            "loop" => hoards::endless_loop(),
-            "memory" => hoards::memory(),
-            "recursion" => hoards::recursion(),
-            "handles" => hoards::handles(),
-            "trap" => std::process::abort(),
-            "exit" => std::process::exit(0),
-            "host-calls" => floods::host_calls(),
-            "log" => floods::log(),
-            "print" => floods::print(),
-            "notifications" => floods::notifications(),
-            "operations" => floods::operations(),
-            "message" => return answers::json(floods::message()),
-            "remember" => _ = hoards::remember(),
-            "probe" => return answers::json(probe::report()),
-            "records" => return answers::json(records::show()),
-            "begin" => records::begin(),
-            "host-records" => return answers::json(records::of_the_host()),
-            "fill" => greed::fill(),
-            // Whatever the host answers, the component does not respond to its own caller.
-            "one-name" => then_trap(greed::one_name),
-            "many-names" => then_trap(greed::many_names),
-            "page" => then_trap(greed::page),
-            "long-names" => then_trap(greed::long_names),
-            "large-batch" => then_trap(greed::large_batch),
-            "reads" => greed::reads(),
-            "writes" => greed::writes(),
-            "long-line" => then_trap(greed::long_line),
-            "long-label" => then_trap(greed::long_label),
-            "long-message" => then_trap(greed::long_message),
-            "refused-keys" => return answers::json(greed::refused_keys()),
-            "long-password" => return answers::json(greed::long_password()),
-            "empty-lines" => greed::empty_lines(),
-            "refusals" => greed::refusals(),
-            "many-operations" => greed::many_operations(),
-            "ids" => greed::ids(),
-            "sleep" => greed::sleep(),
-            "long-poll" => then_trap(greed::long_poll),
-            "random" => greed::random(),
-            "commit-trap" => records::commit_and_trap(),
-            "conflict-trap" => records::conflict_and_trap(),
-            "refused-trap" => records::refused_and_trap(),
-            // The deed as the method of a message with an id.
-            message if message.contains(r#""method":"loop""#) => hoards::endless_loop(),
-            _ => {}
-        }
-        answers::named(deed).unwrap_or_else(|| {
-            let remembered = hoards::remembered();
-            answers::json(format!("{{\"did\":{deed:?},\"remembered\":{remembered}}}"))
-        })
+        answer(&request.body)
     }
+}
+
+fn answer(body: &[u8]) -> mcp::Response {
+    let body = String::from_utf8_lossy(body).into_owned();
+    let deed = body.trim_matches(['"', '\n']);
+    match deed {
+        "loop" => hoards::endless_loop(),
+        "memory" => hoards::memory(),
+        "recursion" => hoards::recursion(),
+        "handles" => hoards::handles(),
+        "trap" => std::process::abort(),
+        "exit" => std::process::exit(0),
+        "host-calls" => floods::host_calls(),
+        "log" => floods::log(),
+        "print" => floods::print(),
+        "notifications" => floods::notifications(),
+        "operations" => floods::operations(),
+        "message" => return answers::json(floods::message()),
+        "remember" => _ = hoards::remember(),
+        "probe" => return answers::json(probe::report()),
+        "records" => return answers::json(records::show()),
+        "begin" => records::begin(),
+        "host-records" => return answers::json(records::of_the_host()),
+        "fill" => greed::fill(),
+        // Whatever the host answers, the component does not respond to its own caller.
+        "one-name" => then_trap(greed::one_name),
+        "many-names" => then_trap(greed::many_names),
+        "page" => then_trap(greed::page),
+        "long-names" => then_trap(greed::long_names),
+        "large-batch" => then_trap(greed::large_batch),
+        "reads" => greed::reads(),
+        "writes" => greed::writes(),
+        "long-line" => then_trap(greed::long_line),
+        "long-label" => then_trap(greed::long_label),
+        "long-message" => then_trap(greed::long_message),
+        "refused-keys" => return answers::json(greed::refused_keys()),
+        "long-password" => return answers::json(greed::long_password()),
+        "empty-lines" => greed::empty_lines(),
+        "refusals" => greed::refusals(),
+        "many-operations" => greed::many_operations(),
+        "ids" => greed::ids(),
+        "sleep" => greed::sleep(),
+        "long-poll" => then_trap(greed::long_poll),
+        "random" => greed::random(),
+        "commit-trap" => records::commit_and_trap(),
+        "conflict-trap" => records::conflict_and_trap(),
+        "refused-trap" => records::refused_and_trap(),
+        // The deed as the method of a message with an id.
+        message if message.contains(r#""method":"loop""#) => hoards::endless_loop(),
+        _ => {}
+    }
+    answers::named(deed).unwrap_or_else(|| {
+        let remembered = hoards::remembered();
+        answers::json(format!("{{\"did\":{deed:?},\"remembered\":{remembered}}}"))
+    })
 }
 
 fn then_trap(deed: fn()) -> ! {
@@ -84,8 +88,33 @@ fn then_trap(deed: fn()) -> ! {
     std::process::abort()
 }
 
-impl forward_auth::Guest for Hostile {
-    fn verify(_: Vec<mcp::Field>, _: Option<String>, _: Option<String>) -> mcp::Response {
+/// The form of errors of JSON-RPC.
+const ERROR: &str = r#"{"error":$error,"id":$id,"jsonrpc":"2.0"}"#;
+
+impl http::Guest for Hostile {
+    fn routes() -> Vec<http::Route> {
+        vec![http::Route {
+            path: "/mcp".to_owned(),
+            pages: http::PageClass::Listed,
+            rate: http::RateClass::Caller,
+            body: http::BodyClass::Json(http::JsonBody {
+                id: "/id".to_owned(),
+                verifications: Vec::new(),
+            }),
+            errors: http::ErrorForm {
+                operation: "mcp".to_owned(),
+                refused: ERROR.to_owned(),
+                unavailable: ERROR.to_owned(),
+            },
+            requires_api_key: true,
+        }]
+    }
+
+    fn handle(request: http::Request) -> mcp::Response {
+        answer(&request.body)
+    }
+
+    fn admit(_: http::Request) -> Option<mcp::Response> {
         std::process::abort()
     }
 }

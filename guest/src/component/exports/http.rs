@@ -1,153 +1,89 @@
-//! The export of `wasi:http`: a complete server, for runtimes that know nothing about
-//! UserAuth.
+//! The `http` interface: one request.
 
-use std::env;
-
-use wasip2::exports::http::incoming_handler::Guest;
-use wasip2::http::types::{
-    Fields, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
-};
-use wasip2::io::streams::StreamError;
-
-use super::super::select::{misconfigured, ports, settings};
+use super::mcp::response;
+use crate::component::contract::{Component, exports};
+use crate::component::select::{ports, settings};
 use crate::domain::caller::Principal;
-use crate::error::AuthError;
-use crate::http::{self, Allowed, MAX_BODY_BYTES, Request};
-use crate::mcp::{self, Response};
-use crate::settings::Settings;
+use crate::http::{self, Body, Members, Pages, Rate, Request};
 
-/// The setting that names the header in which the runtime passes the client's address.
-/// Without it, all requests count as coming from one source.
-const PEER_HEADER: &str = "USER_AUTH_PEER_HEADER";
+impl exports::http::Guest for Component {
+    fn routes() -> Vec<exports::http::Route> {
+        http::paths().map(route).collect()
+    }
 
-/// The setting that lists the origins of the web pages that may call.
-const ALLOWED_ORIGINS: &str = "USER_AUTH_ALLOWED_ORIGINS";
+    fn handle(request: exports::http::Request) -> exports::mcp::Response {
+        let (request, body) = parts(request);
+        response(match settings(&Principal::Anonymous) {
+            Ok(settings) => http::answer(&request, || Some(body), &settings, ports::all()),
+            Err(error) => http::misconfigured(&request, &body, &error, ports::all()),
+        })
+    }
 
-/// The number of bytes that one read of the body requests.
-const CHUNK_BYTES: u64 = 64 << 10;
-/// The most bytes that `wasi:io` accepts in one blocking write.
-const WRITE_BYTES: usize = 4096;
-
-struct Edge;
-
-wasip2::http::proxy::export!(Edge);
-
-impl Guest for Edge {
-    fn handle(request: IncomingRequest, out: ResponseOutparam) {
-        let is_head = matches!(request.method(), Method::Head);
-        let response = match all_settings() {
-            Ok((settings, allowed)) => {
-                let body = || read(&request);
-                http::answer(parts(&request, allowed), body, &settings, ports::all())
-            }
-            Err(error) => mcp::refuse(b"", &error, ports::all()),
+    fn admit(request: exports::http::Request) -> Option<exports::mcp::Response> {
+        let (request, _) = parts(request);
+        let refusal = match settings(&Principal::Anonymous) {
+            Ok(settings) => http::admit(&request, &settings, ports::all()).err(),
+            Err(error) => Some(http::misconfigured(&request, b"", &error, ports::all())),
         };
-        send(response, is_head, out);
+        refusal.map(response)
     }
 }
 
-/// Returns the settings in force, and the origins that may call.
-fn all_settings() -> Result<(Settings, Allowed), AuthError> {
-    let principal = Principal::Anonymous;
-    let allowed = Allowed::parse(&env::var(ALLOWED_ORIGINS).unwrap_or_default())
-        .map_err(|invalid| misconfigured(&format!("{ALLOWED_ORIGINS}: {invalid}"), &principal))?;
-    Ok((settings(&principal)?, allowed))
+fn parts(request: exports::http::Request) -> (Request, Vec<u8>) {
+    let headers = request.headers.into_iter();
+    let parts = Request {
+        method: request.method,
+        target: request.target,
+        authority: request.authority,
+        tls: request.tls,
+        headers: headers.map(|field| (field.name, field.value)).collect(),
+        api_key_header: request.api_key_header,
+        peer: request.peer,
+    };
+    (parts, request.body)
 }
 
-fn parts(request: &IncomingRequest, allowed: Allowed) -> Request {
-    let target = request.path_with_query().unwrap_or_default();
-    let (path, query) = match target.split_once('?') {
-        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
-        None => (target, None),
-    };
-    let headers: Vec<(String, Vec<u8>)> = request
-        .headers()
-        .entries()
-        .into_iter()
-        .map(|(name, value)| (name.to_ascii_lowercase(), value))
-        .collect();
-    Request {
-        method: method(&request.method()),
+#[expect(
+    clippy::expect_used,
+    reason = "a test checks that each path has a route"
+)]
+fn route(path: String) -> exports::http::Route {
+    use exports::http::{BodyClass, ErrorForm, JsonBody, PageClass, RateClass, Route};
+    let route = http::route(&path).expect("each path has a route");
+    Route {
         path,
-        query,
-        peer: peer(&headers),
-        headers,
-        allowed,
+        pages: match route.pages {
+            Pages::Public => PageClass::Public,
+            Pages::Listed => PageClass::Listed,
+            Pages::None => PageClass::None,
+        },
+        rate: match route.rate {
+            Rate::Caller => RateClass::Caller,
+            Rate::Verifier => RateClass::Verifier,
+        },
+        body: match route.body {
+            Body::Ignored => BodyClass::Ignored,
+            Body::Content => BodyClass::Content,
+            Body::JsonRpc => BodyClass::Json(JsonBody {
+                id: "/id".to_owned(),
+                verifications: http::verifications().into_iter().map(members).collect(),
+            }),
+        },
+        errors: ErrorForm {
+            operation: route.operation().to_owned(),
+            refused: route.errors.refused().to_owned(),
+            unavailable: route.errors.unavailable().to_owned(),
+        },
+        requires_api_key: route.requires_api_key,
     }
 }
 
-fn peer(headers: &[(String, Vec<u8>)]) -> Option<String> {
-    let wanted = env::var(PEER_HEADER).ok()?.to_ascii_lowercase();
-    let mut fields = headers.iter().filter(|(name, _)| *name == wanted);
-    // If there are two, the client may have sent one of them.
-    let (Some((_, value)), None) = (fields.next(), fields.next()) else {
-        return None;
-    };
-    Some(String::from_utf8_lossy(value).trim().to_owned())
-}
-
-fn method(method: &Method) -> String {
-    let name = match method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
-        Method::Post => "POST",
-        Method::Put => "PUT",
-        Method::Delete => "DELETE",
-        Method::Connect => "CONNECT",
-        Method::Options => "OPTIONS",
-        Method::Trace => "TRACE",
-        Method::Patch => "PATCH",
-        Method::Other(name) => name,
-    };
-    name.to_owned()
-}
-
-/// Reads the whole body, or returns `None` if it is too large. A body that breaks off
-/// is judged as far as it arrived.
-fn read(request: &IncomingRequest) -> Option<Vec<u8>> {
-    let Ok(incoming) = request.consume() else {
-        return Some(Vec::new());
-    };
-    let mut body = Vec::new();
-    {
-        let Ok(stream) = incoming.stream() else {
-            return Some(Vec::new());
-        };
-        loop {
-            match stream.blocking_read(CHUNK_BYTES) {
-                Ok(chunk) => body.extend_from_slice(&chunk),
-                Err(StreamError::Closed | StreamError::LastOperationFailed(_)) => break,
-            }
-            if body.len() > MAX_BODY_BYTES {
-                return None;
-            }
-        }
-    }
-    drop(IncomingBody::finish(incoming));
-    Some(body)
-}
-
-/// Sends the response. Errors are ignored: they mean that the client has gone.
-fn send(answer: Response, is_head: bool, out: ResponseOutparam) {
-    let fields = Fields::new();
-    for (name, value) in &answer.headers {
-        let _ = fields.append(name, value.as_bytes());
-    }
-    let bytes = answer.body.unwrap_or_default();
-    let length = bytes.len().to_string();
-    let _ = fields.append("content-length", length.as_bytes());
-    let response = OutgoingResponse::new(fields);
-    let _ = response.set_status_code(answer.status);
-    let Ok(body) = response.body() else {
-        return;
-    };
-    ResponseOutparam::set(out, Ok(response));
-    if !is_head && let Ok(stream) = body.write() {
-        for chunk in bytes.chunks(WRITE_BYTES) {
-            if stream.blocking_write_and_flush(chunk).is_err() {
-                return;
-            }
-        }
-    }
-    let _ = OutgoingBody::finish(body, None);
+fn members(members: Members) -> Vec<exports::http::Member> {
+    let members = members.into_iter();
+    members
+        .map(|(pointer, text)| exports::http::Member {
+            pointer: pointer.to_owned(),
+            text,
+        })
+        .collect()
 }

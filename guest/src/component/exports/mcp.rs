@@ -1,4 +1,4 @@
-//! The `mcp` interface: one message.
+//! The `mcp` interface: one message of the local operator.
 
 use crate::component::contract::{Component, exports};
 use crate::component::select::{ports, settings};
@@ -7,14 +7,10 @@ use crate::mcp;
 
 impl exports::mcp::Guest for Component {
     fn handle(request: exports::mcp::Request) -> exports::mcp::Response {
-        use exports::mcp::Transport;
         let request = mcp::Request {
-            transport: match request.transport {
-                Transport::Http => mcp::Transport::Http,
-                Transport::Stdio => mcp::Transport::Stdio,
-            },
+            transport: mcp::Transport::Stdio,
             headers: fields(request.headers),
-            peer: request.peer,
+            peer: None,
             body: request.body,
         };
         response(match settings(&Principal::Anonymous) {
@@ -24,7 +20,7 @@ impl exports::mcp::Guest for Component {
     }
 }
 
-pub(super) fn fields(fields: Vec<exports::mcp::Field>) -> Vec<(String, String)> {
+fn fields(fields: Vec<exports::mcp::Field>) -> Vec<(String, String)> {
     let fields = fields.into_iter();
     fields.map(|field| (field.name, field.value)).collect()
 }

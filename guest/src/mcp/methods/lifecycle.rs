@@ -12,14 +12,16 @@ use crate::ports::LogLevel;
 /// The version that a client gets if it requests an unknown one.
 const NEWEST_HANDSHAKE: &str = SUPPORTED_VERSIONS[1];
 
-const INSTRUCTIONS: &str = "UserAuth registers users, logs them in, and verifies their tokens. \
+/// How to use the server, for models.
+pub const INSTRUCTIONS: &str = "UserAuth registers users, logs them in, and verifies their tokens. \
     user-auth_get_capabilities lists the operations, policies and limits; with the name of an \
     operation it returns the schemas of that operation. A failed call says in error.data.details \
     what was wrong and what to do. Access tokens live for minutes: keep the refresh token, use it \
     once with user-auth_refresh_token, and keep the new one. Passwords and tokens are secrets: do \
     not repeat them to anyone, and log out when the work is done.";
 
-fn capabilities() -> Value {
+/// The capabilities of the server.
+pub fn capabilities() -> Value {
     json!({
         "tools": {},
         "resources": {},

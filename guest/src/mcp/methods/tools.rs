@@ -1,6 +1,6 @@
 //! Tools: one for each operation.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::dispatch::input;
 use crate::dispatch::schemas::{self, JsonStr};
@@ -47,6 +47,20 @@ impl WriteJson for ToolList {
 
 /// Size of the list in bytes, so that its text need not move while it grows.
 const ROUGHLY: usize = 160 << 10;
+
+/// Returns the names, titles and descriptions of all tools.
+pub fn outline() -> Vec<Value> {
+    let tools = TABLE.iter().zip(schemas::all());
+    tools
+        .map(|(operation, schemas)| {
+            json!({
+                "name": tool_name(operation.name),
+                "title": operation.title,
+                "description": schemas.description.value(),
+            })
+        })
+        .collect()
+}
 
 /// `tools/call`
 pub fn call(mut request: MethodRequest) -> Result<ToolResult, Failure> {
@@ -123,8 +137,6 @@ const FAILED: &str = concat!(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     #[test]

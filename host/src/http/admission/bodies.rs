@@ -4,12 +4,11 @@ use axum::body::{Body, HttpBody as _};
 use axum::http::StatusCode;
 use axum::response::Response;
 use http_body_util::BodyExt as _;
-use serde_json::Value;
 use tokio::time::timeout;
 
 use super::shares::{Memory, NoMore};
 use crate::error::CallError;
-use crate::http::respond::{refuse, unavailable};
+use crate::http::respond::Wording;
 use crate::limits::Limits;
 
 /// A body and its share of the memory for bodies.
@@ -32,10 +31,11 @@ pub(crate) async fn read(
     keep: usize,
     memory: Memory,
     limits: &Limits,
+    wording: &Wording,
 ) -> Result<Kept, Response> {
     let too_large = || {
         let message = format!("a message may have at most {} bytes", limits.body_bytes);
-        refuse(StatusCode::PAYLOAD_TOO_LARGE, &message)
+        wording.refuse(StatusCode::PAYLOAD_TOO_LARGE, &message)
     };
     // A body that announces far too many bytes is not read at all.
     if body.size_hint().lower() > limits.discarded_body_bytes as u64 {
@@ -44,12 +44,12 @@ pub(crate) async fn read(
     match timeout(limits.body_read, collect(body, keep, memory, limits)).await {
         Ok(Ok(kept)) => Ok(kept),
         Ok(Err(NotKept::TooLarge)) => Err(too_large()),
-        Ok(Err(NotKept::NoMemory)) => Err(unavailable(&CallError::Busy, Value::Null)),
-        Ok(Err(NotKept::Broken)) => Err(refuse(
+        Ok(Err(NotKept::NoMemory)) => Err(wording.unavailable(&CallError::Busy)),
+        Ok(Err(NotKept::Broken)) => Err(wording.refuse(
             StatusCode::BAD_REQUEST,
             "the body could not be read completely",
         )),
-        Err(_) => Err(refuse(
+        Err(_) => Err(wording.refuse(
             StatusCode::REQUEST_TIMEOUT,
             "the body took too long to arrive",
         )),

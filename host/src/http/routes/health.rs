@@ -12,11 +12,11 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
-use crate::api::{McpRequest, Transport};
+use crate::api::McpRequest;
 use crate::embed::client::NoClient;
 use crate::error::CallError;
 use crate::http::app::App;
-use crate::http::respond::{method_not_allowed, respond};
+use crate::http::respond::{Wording, respond};
 use crate::keys::records::READY;
 use crate::keys::store_keys::StoreKeys;
 use crate::plugin::Plugin;
@@ -46,7 +46,7 @@ struct Readiness {
 /// a database outage.
 pub(crate) async fn health(State(app): State<Arc<App>>, method: Method) -> Response {
     if method != Method::GET && method != Method::HEAD {
-        return method_not_allowed("GET, HEAD");
+        return Wording::default().method_not_allowed("GET, HEAD");
     }
     let body = json!({
         "status": "ok",
@@ -63,7 +63,7 @@ pub(crate) async fn ready(
     method: Method,
 ) -> Response {
     if method != Method::GET && method != Method::HEAD {
-        return method_not_allowed("GET, HEAD");
+        return Wording::default().method_not_allowed("GET, HEAD");
     }
     let Readiness { store, component } = readiness.probe(&app.plugin).await;
     let word = |verdict: Verdict| verdict.map_or("unavailable", |()| "ok");
@@ -157,9 +157,7 @@ async fn in_time<T>(
 /// callers to the other servers would only overload those too.
 async fn component_ready(plugin: &Plugin) -> Verdict {
     let ping = McpRequest {
-        transport: Transport::Stdio,
         headers: Vec::new(),
-        peer: None,
         body: json!({"jsonrpc": "2.0", "id": 1, "method": "ping"})
             .to_string()
             .into_bytes(),

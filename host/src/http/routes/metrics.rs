@@ -15,16 +15,15 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 use prometheus_client::{collector::Collector, encoding::text};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::{Caller as WitCaller, Principal};
 use crate::embed::bindings::user_auth::plugin::telemetry::Metrics as Snapshot;
-use crate::error::{CallError, error_response};
+use crate::error::CallError;
 use crate::http::admission::write_timeout::tracked;
-use crate::http::app::{App, Caller};
-use crate::http::respond::{limited, method_not_allowed, refuse, respond, unavailable};
+use crate::http::app::{App, Caller, Named};
+use crate::http::respond::Wording;
 use crate::metrics::OperationStats;
-use crate::outcome::ErrorCode;
 
 /// The permission that the account of an API key needs, where keys are required.
 const PERMISSION: &str = "user-auth:metrics:read";
@@ -33,23 +32,26 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub(crate) async fn metrics(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
+    Extension(named): Extension<Named>,
     request: Request,
 ) -> Response {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return method_not_allowed("GET, HEAD");
+        return Wording::default().method_not_allowed("GET, HEAD");
     }
-    let headers = &request.into_parts().0.headers;
+    let (parts, _) = request.into_parts();
+    let headers = &parts.headers;
     let from = app.policy.proxies.client_ip(caller.peer.ip(), headers);
     let key = match app.check_rate(headers, from) {
         Ok(key) => key,
-        Err(seconds) => return limited(seconds, Value::Null),
+        Err(seconds) => return Wording::default().limited(seconds),
     };
     let turn = match app.turn(from).await {
         Ok(turn) => turn,
         Err(refusal) => return refusal,
     };
     if app.requires_key {
-        if let Err(refusal) = app.authenticate_key(headers, from, key).await {
+        let request = app.request(&parts, caller.peer.ip(), &named);
+        if let Err(refusal) = app.authenticate_key(request, key).await {
             return refusal;
         }
         if let Err(refusal) = permit(&app, headers, from.to_string()).await {
@@ -63,7 +65,9 @@ pub(crate) async fn metrics(
             response.headers_mut().insert(CONTENT_TYPE, value);
             tracked(response, None, Some(turn))
         }
-        Err(fmt::Error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the metrics are broken"),
+        Err(fmt::Error) => {
+            Wording::default().refuse(StatusCode::INTERNAL_SERVER_ERROR, "the metrics are broken")
+        }
     }
 }
 
@@ -71,7 +75,7 @@ pub(crate) async fn metrics(
 /// key, and the number of messages sent reveals whether an address has an account.
 async fn permit(app: &App, headers: &HeaderMap, source: String) -> Result<(), Response> {
     let key = app.policy.key_header.key(headers);
-    let key = String::from_utf8_lossy(key.unwrap_or_default()).into_owned();
+    let key = String::from_utf8_lossy(&key.unwrap_or_default()).into_owned();
     let caller = WitCaller {
         principal: Principal::ApiKey(key),
         source: Some(source),
@@ -80,11 +84,10 @@ async fn permit(app: &App, headers: &HeaderMap, source: String) -> Result<(), Re
         Ok(Ok(true)) => Ok(()),
         Ok(Ok(false)) => {
             let details = json!({ "permission": PERMISSION });
-            let body = error_response(ErrorCode::Authorization, details, Value::Null);
-            Err(respond(StatusCode::FORBIDDEN, &body))
+            Err(Wording::default().forbidden(details))
         }
-        Ok(Err(_)) => Err(unavailable(&CallError::Busy, Value::Null)),
-        Err(error) => Err(unavailable(&error, Value::Null)),
+        Ok(Err(_)) => Err(Wording::default().unavailable(&CallError::Busy)),
+        Err(error) => Err(Wording::default().unavailable(&error)),
     }
 }
 

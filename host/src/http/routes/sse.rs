@@ -12,7 +12,6 @@ use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use futures_util::{Stream, stream};
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
@@ -21,7 +20,7 @@ use tracing::error;
 use crate::api::McpResponse;
 use crate::embed::client::{Client, ClientHandle};
 use crate::error::CallError;
-use crate::http::respond::plain;
+use crate::http::respond::Wording;
 use crate::trace;
 
 /// Number of notifications queued for a slow reader; beyond it the component waits.
@@ -29,9 +28,8 @@ const QUEUE_LENGTH: usize = 16;
 
 type Answer = Result<McpResponse, CallError>;
 
-/// Responds with the notifications and the result of `call`; `id` is that of the
-/// request, for an error.
-pub(crate) async fn answer<C>(call: impl FnOnce(ClientHandle) -> C, id: Value) -> Response
+/// Responds with the notifications and the result of `call`; `wording` is for an error.
+pub(crate) async fn answer<C>(call: impl FnOnce(ClientHandle) -> C, wording: Wording) -> Response
 where
     C: Future<Output = Answer> + Send + 'static,
 {
@@ -43,13 +41,13 @@ where
     ))))));
     // The channel closes once the call has released its client.
     let Some(first) = notifications.recv().await else {
-        return plain(joined(call.await), id);
+        return wording.plain(joined(call.await));
     };
     let events = events(Events {
         first: Some(first),
         notifications,
         call: Some(call),
-        id,
+        wording,
     });
     let mut response = Response::new(Body::from_stream(events));
     let headers = response.headers_mut();
@@ -74,7 +72,7 @@ struct Events {
     notifications: mpsc::Receiver<String>,
     /// The running call, or `None` once the response has been sent.
     call: Option<AbortOnDropHandle<Answer>>,
-    id: Value,
+    wording: Wording,
 }
 
 /// Returns the stream of events. It owns the call: a client that hangs up drops both.
@@ -97,7 +95,7 @@ impl Events {
         self.call = None;
         match answer {
             Ok(response) => Some(String::from_utf8_lossy(&response.body?).into_owned()),
-            Err(error) => Some(error.to_json_rpc(self.id.take()).to_string()),
+            Err(error) => Some(self.wording.failure(&error)),
         }
     }
 }
@@ -138,7 +136,7 @@ mod tests {
             let _ = ended.send(());
             Err(CallError::OutOfTime)
         };
-        let unread = answer(call, Value::Null).await;
+        let unread = answer(call, Wording::default()).await;
         end.await.unwrap();
         drop(unread);
     }
@@ -151,7 +149,7 @@ mod tests {
             client.notify(String::new()).await;
             std::future::pending().await
         };
-        drop(answer(call, Value::Null).await);
+        drop(answer(call, Wording::default()).await);
         end.await.unwrap_err();
     }
 }

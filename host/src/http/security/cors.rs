@@ -9,7 +9,7 @@ use axum::http::header::{
     RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::http::policy::Policy;
 
@@ -56,6 +56,15 @@ pub(crate) fn layer(policy: &Policy) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(sent)
         .expose_headers(read)
+        .max_age(MAX_AGE)
+}
+
+/// Returns the CORS layer for routes that all pages may call. They are called without
+/// credentials.
+pub(crate) fn public_layer() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET])
         .max_age(MAX_AGE)
 }
 

@@ -1,0 +1,196 @@
+//! `POST /introspect` (RFC 7662) and `POST /revoke` (RFC 7009): two operations in the form
+//! that OAuth libraries speak.
+//!
+//! Callers show their API key in its own header, as a bearer token, or as the password of
+//! `Basic` (RFC 6749 section 2.3.1), the only scheme that many of these libraries have.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+
+use super::invoke;
+use super::request::{Request, read};
+use crate::dispatch::input::shortened;
+use crate::domain::env::Env;
+use crate::json::{Fields, Node};
+use crate::mcp::{self, Refusal, Response};
+use crate::operations::Definition;
+use crate::ports::Ports;
+use crate::settings::Settings;
+
+/// The media type of forms.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Another scheme for a client that is not authenticated, beside those of MCP.
+const BASIC: &str = "Basic realm=\"user-auth\"";
+
+/// Answers a form with the response of an operation on its token. `parameters` are those
+/// that the operation takes.
+pub fn answer(
+    operation: &Definition,
+    parameters: &[&str],
+    request: &Request,
+    body: impl FnOnce() -> Option<Vec<u8>>,
+    settings: &Settings,
+    ports: Ports,
+) -> Result<Response, Refusal> {
+    request.require_method(&["POST"])?;
+    request.require_no_query()?;
+    request.require_content(FORM)?;
+    let mut message = request.message()?;
+    accept_basic(&mut message.headers).map_err(|problem| {
+        let mut refusal = Refusal::new(401, problem);
+        let challenge = ("www-authenticate".to_owned(), BASIC.to_owned());
+        refusal.headers.push(challenge);
+        refusal
+    })?;
+    mcp::check_api_key(&message, settings, ports).map_err(also_basic)?;
+    let input = input(&read(body)?, parameters);
+    let input = input.map_err(|problem| Refusal::new(400, &problem))?;
+    let input = Node::Object(Fields::from(&input));
+    let env = Env { ports, settings };
+    invoke(operation, input, &message, env).map_err(also_basic)
+}
+
+/// Names the scheme `Basic` beside the others that a client may use.
+fn also_basic(mut refusal: Refusal) -> Refusal {
+    for (name, value) in &mut refusal.headers {
+        if name == "www-authenticate" {
+            *value = format!("{value}, {BASIC}");
+        }
+    }
+    refusal
+}
+
+/// Puts an API key that is the password of `Basic` where the other ones are.
+fn accept_basic(headers: &mut Vec<(String, String)>) -> Result<(), &'static str> {
+    let is_basic = |(name, value): &(String, String)| {
+        let scheme = value.trim_start().split(' ').next();
+        name == "authorization" && scheme.is_some_and(|it| it.eq_ignore_ascii_case("basic"))
+    };
+    let Some(at) = headers.iter().position(is_basic) else {
+        return Ok(());
+    };
+    let (_, value) = headers.remove(at);
+    let key = password(&value).ok_or(
+        "the header Authorization must be Basic with a name, a colon and an API key, in base64",
+    )?;
+    match headers.iter().find(|(name, _)| name == "x-api-key") {
+        Some((_, own)) if *own != key => {
+            Err("there are two API keys that differ, one of them as Basic; send one")
+        }
+        Some(_) => Ok(()),
+        None => {
+            headers.push(("x-api-key".to_owned(), key));
+            Ok(())
+        }
+    }
+}
+
+/// Returns the password of `Basic`, which OAuth encodes as in forms.
+fn password(value: &str) -> Option<String> {
+    let (_, coded) = value.trim().split_once(' ')?;
+    let text = String::from_utf8(STANDARD.decode(coded.trim_start()).ok()?).ok()?;
+    let (_, password) = text.split_once(':')?;
+    decode(password)
+}
+
+/// Parses a form with these parameters, of which a `token` is required. A `token_type_hint`
+/// is ignored, as both RFCs permit: what a token is, it shows by itself. Any other
+/// parameter is rejected: the caller may have meant to ask for more than was read.
+fn input(form: &[u8], parameters: &[&str]) -> Result<Map<String, Value>, String> {
+    let form = str::from_utf8(form).map_err(|_| "the form is not UTF-8".to_owned())?;
+    let mut input = Map::new();
+    for field in form.split('&').filter(|_| !form.is_empty()) {
+        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+        let decoded = decode(name).zip(decode(value));
+        let (name, value) = decoded.ok_or("the form has an escape that is not UTF-8")?;
+        if name != HINT && !parameters.contains(&name.as_str()) {
+            return Err(format!(
+                "the parameter '{}' is unknown; there are {HINT} and {}",
+                shortened(&name),
+                parameters.join(", "),
+            ));
+        }
+        if input.insert(name.clone(), value.into()).is_some() {
+            return Err(format!("the parameter '{name}' occurs more than once"));
+        }
+    }
+    input.remove(HINT);
+    if let Some((name, _)) = input.iter().find(|(_, value)| *value == "") {
+        return Err(format!("the parameter '{name}' is empty"));
+    }
+    match input.contains_key(TOKEN) {
+        true => Ok(input),
+        false => Err("the parameter 'token' is missing".to_owned()),
+    }
+}
+
+const TOKEN: &str = "token";
+const HINT: &str = "token_type_hint";
+
+/// Decodes a name or a value of a form. Returns `None` if it is not UTF-8.
+fn decode(text: &str) -> Option<String> {
+    let text = text.replace('+', " ");
+    let decoded = percent_decode_str(&text).decode_utf8().ok()?;
+    Some(decoded.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_form_has_one_token_and_nothing_unknown() {
+        for (form, expected) in [
+            ("token=a", json!({"token": "a"})),
+            (
+                "token=a%2Eb+c&token_type_hint=access_token",
+                json!({"token": "a.b c"}),
+            ),
+            ("token_type_hint=&%74oken=a=b", json!({"token": "a=b"})),
+            ("audience=x&token=a", json!({"token": "a", "audience": "x"})),
+        ] {
+            let read = input(form.as_bytes(), &["token", "audience"]).unwrap();
+            assert_eq!(Value::from(read), expected, "{form}");
+        }
+        for form in [
+            &b""[..],
+            b"token",
+            b"token=",
+            b"token=a&token=a",
+            b"token=a&%74oken=b",
+            b"token=a&audience=b",
+            b"token=a&client_secret=b",
+            b"token=a&",
+            b"token=%ff",
+            b"token=a&token_type_hint=b&token_type_hint=b",
+            b"token=\xff",
+        ] {
+            assert!(input(form, &["token"]).is_err(), "{form:?}");
+        }
+    }
+
+    #[test]
+    fn the_password_of_basic_counts_as_the_api_key() {
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let key = |fields: &[(String, String)]| {
+            let mut fields = fields.to_vec();
+            accept_basic(&mut fields).map(|()| fields)
+        };
+        // "me:uak_x" in base64.
+        let basic = field("authorization", "basic bWU6dWFrX3g=");
+        let own = field("x-api-key", "uak_x");
+        assert_eq!(key(std::slice::from_ref(&basic)), Ok(vec![own.clone()]));
+        assert_eq!(key(&[basic.clone(), own.clone()]), Ok(vec![own]));
+        assert!(key(&[basic, field("x-api-key", "uak_y")]).is_err());
+        let bearer = field("authorization", "Bearer x");
+        assert_eq!(key(std::slice::from_ref(&bearer)), Ok(vec![bearer]));
+        for value in ["Basic", "Basic ", "Basic bWU=", "Basic !", "basic /w=="] {
+            assert!(key(&[field("authorization", value)]).is_err(), "{value}");
+        }
+    }
+}
