@@ -12,6 +12,10 @@ prefix   = $(patsubst ~/%,$(HOME)/%,$(PREFIX))
 CLIENTS := tests/clients
 EXAMPLES := guest/examples
 NGINX   := target/tools/nginx
+APACHE  := target/tools/apache
+# Apache, its module for tokens, and the libraries of both.
+apache_packages := apache2-bin libapache2-mod-oauth2 liboauth2-0 liboauth2-apache0 libcjose0 \
+	libapr1 libaprutil1 libhashkit2 libhiredis0.14 libjansson4 libmemcached11
 SOAK_SECONDS ?= 600
 SCALE_USERS  ?= 1000000
 WASM    := target/$(TARGET)/component
@@ -46,7 +50,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak scale hostile profile build component host everything install dist schemas docs variants checksums freeze fixtures clients postgres faketime chromium nginx openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak scale hostile profile build component host everything install dist schemas docs variants checksums freeze fixtures clients postgres faketime chromium nginx apache openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -54,7 +58,7 @@ help: ## List the targets
 run: build ## Build the component and the program, and serve on http://127.0.0.1:8000
 	$(RELEASE)/user-auth serve
 
-test: build checksums fixtures clients postgres faketime chromium nginx openssl ## Build everything, install what the tests need, and run all tests
+test: build checksums fixtures clients postgres faketime chromium nginx apache openssl ## Build everything, install what the tests need, and run all tests
 	$(call step,Building and running the tests,$(RELEASE)/user-auth-bench,5 to 15 minutes)
 	$(CARGO) test --release --workspace --locked
 
@@ -229,6 +233,18 @@ nginx:
 		rm -rf $(NGINX) && mkdir -p $(NGINX) && cd $(NGINX) && \
 		{ apt-get download -qq nginx || { apt-get update && apt-get download -qq nginx; }; } && \
 		dpkg-deb -x nginx_*.deb . && usr/sbin/nginx -v; \
+	}
+
+# Unpacks only the files, since Debian's package would start a system-wide server.
+apache:
+	@ls /usr/sbin/apache2 /usr/lib/apache2/modules/mod_oauth2.so >/dev/null 2>&1 || ls $(APACHE)/complete >/dev/null 2>&1 || { \
+		if ! command -v apt-get >/dev/null; then \
+			echo "Apache with mod_oauth2 is missing: install it (on Debian and Ubuntu the package libapache2-mod-oauth2)" >&2; \
+			exit 1; \
+		fi; \
+		rm -rf $(APACHE) && mkdir -p $(APACHE) && cd $(APACHE) && \
+		{ apt-get download -qq $(apache_packages) || { apt-get update && apt-get download -qq $(apache_packages); }; } && \
+		for package in *.deb; do dpkg-deb -x $$package . || exit 1; done && touch complete; \
 	}
 
 # Installs openssl, which signs and verifies releases.

@@ -9,6 +9,7 @@ mod api;
 mod cors;
 #[cfg(any(test, feature = "export-http"))]
 pub mod edge;
+mod jwks;
 mod openapi;
 #[cfg(any(test, feature = "export-http"))]
 mod origin;
@@ -83,6 +84,7 @@ pub struct Route {
 
 #[derive(Clone, Copy)]
 enum Endpoint {
+    Jwks,
     Mcp,
     OpenApi,
     ServerCard,
@@ -93,7 +95,8 @@ enum Endpoint {
 }
 
 /// The paths of all routes but those of the operations.
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
+    "/jwks",
     "/mcp",
     "/mcp/",
     "/mcp/server-card",
@@ -159,13 +162,16 @@ pub fn route(path: &str) -> Option<Route> {
             endpoint: Endpoint::ServerCard,
             ..mcp
         }),
-        // What it says is the same for everyone.
-        "/openapi.json" => Some(Route {
+        // What these say is the same for everyone.
+        "/jwks" | "/openapi.json" => Some(Route {
             pages: Pages::Public,
             body: Body::Ignored,
             errors: Form::Plain,
             requires_api_key: false,
-            endpoint: Endpoint::OpenApi,
+            endpoint: match path {
+                "/jwks" => Endpoint::Jwks,
+                _ => Endpoint::OpenApi,
+            },
             ..mcp
         }),
         // It requires no key: an access token suffices (see `forward_auth`).
@@ -200,9 +206,11 @@ impl Route {
     pub fn operation(&self) -> &'static str {
         match self.endpoint {
             Endpoint::Api(operation) | Endpoint::TokenForm(operation, _) => operation.name,
-            Endpoint::Mcp | Endpoint::OpenApi | Endpoint::ServerCard | Endpoint::Verify => {
-                AuthError::NO_OPERATION
-            }
+            Endpoint::Jwks
+            | Endpoint::Mcp
+            | Endpoint::OpenApi
+            | Endpoint::ServerCard
+            | Endpoint::Verify => AuthError::NO_OPERATION,
         }
     }
 }
@@ -237,6 +245,7 @@ pub fn answer(
     };
     let answered = match route.endpoint {
         Endpoint::Mcp => mcp(request, body, settings, ports),
+        Endpoint::Jwks => jwks::answer(request, settings, ports),
         Endpoint::OpenApi => openapi::answer(request),
         Endpoint::ServerCard => server_card::answer(request, settings),
         Endpoint::Verify => verify::answer(request, settings, ports),

@@ -187,6 +187,65 @@ pub trait Keys {
     fn mac(&self, label: &str, message: &[u8]) -> Result<[u8; 32], Unavailable>;
 }
 
+/// The algorithm of a signature that others can verify (RFC 7518, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// ECDSA with P-256 and SHA-256.
+    #[serde(rename = "ES256")]
+    Es256,
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    Eddsa,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    #[serde(rename = "RS256")]
+    Rs256,
+}
+
+impl Algorithm {
+    /// Returns the `alg` of tokens and keys.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Algorithm::Es256 => "ES256",
+            Algorithm::Eddsa => "EdDSA",
+            Algorithm::Rs256 => "RS256",
+        }
+    }
+}
+
+/// The name of a key that signs (`signing.key`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyName {
+    /// The algorithm of its signatures.
+    pub algorithm: Algorithm,
+    /// The label that tells it from other keys.
+    pub label: String,
+}
+
+/// The public half of a key that signs (`signing.public-key`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    /// The thumbprint of the key (RFC 7638).
+    pub kid: String,
+    /// The JSON Web Key with the members that the thumbprint covers, as JSON text.
+    pub jwk: String,
+}
+
+/// Signatures that others can verify; the contract is `wit/signing.wit`.
+pub trait Signing {
+    /// Returns the public halves of these keys, in this order.
+    fn public_keys(&self, keys: &[KeyName]) -> Result<Vec<PublicKey>, Unavailable>;
+    /// Signs the header and payload of a token.
+    fn sign(&self, key: &KeyName, message: &[u8]) -> Result<Vec<u8>, Unavailable>;
+    /// Reports whether this is the signature of the message under a public key.
+    fn verify(
+        &self,
+        algorithm: Algorithm,
+        jwk: &str,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, Unavailable>;
+}
+
 /// Wall-clock time.
 pub trait Clock {
     /// Returns the current time.
@@ -374,6 +433,8 @@ pub struct Ports<'a> {
     pub password_hash: &'a dyn PasswordHash,
     /// Message authentication codes.
     pub keys: &'a dyn Keys,
+    /// Signatures that others can verify.
+    pub signing: &'a dyn Signing,
     /// Time.
     pub clock: &'a dyn Clock,
     /// Randomness.

@@ -1,10 +1,14 @@
 //! Settings, read from environment variables whose names begin with `USER_AUTH_`: the one
 //! configuration channel that every WASI 0.2 runtime has.
 
+mod public_url;
+
 use std::fmt;
 use std::time::Duration;
 
-use crate::ports::HashParameters;
+use crate::ports::{Algorithm, HashParameters};
+
+pub use public_url::PublicUrl;
 
 const DAY: u64 = 24 * 60 * 60;
 /// Upper limit by NIST SP 800-63B-4 section 3.2.2.
@@ -13,14 +17,19 @@ const MAX_CONSECUTIVE_ATTEMPTS: u64 = 100;
 /// All settings of the component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// `USER_AUTH_PUBLIC_URL`: where clients reach this service, in exactly this spelling.
+    pub public_url: Option<PublicUrl>,
     /// `USER_AUTH_ISSUER`: the `iss` of access tokens, and the name under which
-    /// authenticator apps list this service.
+    /// authenticator apps list this service. If it is not set, the public URL.
     pub issuer: String,
     /// `USER_AUTH_AUDIENCE`: the `aud` of access tokens.
     pub audience: String,
     /// `USER_AUTH_OTHER_AUDIENCES`, separated by commas: the services that `issue_token`
     /// issues tokens for.
     pub other_audiences: Vec<String>,
+    /// `USER_AUTH_SIGNING_ALGORITHM`, `es256`, `eddsa` or `rs256`: the signatures of tokens
+    /// for other services.
+    pub signing_algorithm: Algorithm,
     /// `USER_AUTH_ACCESS_TOKEN_TTL_SECONDS`.
     pub access_token_ttl: Duration,
     /// `USER_AUTH_SESSION_IDLE_SECONDS`: a session ends if it is not refreshed for this
@@ -99,9 +108,12 @@ impl Default for Throttling {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
+            public_url: None,
             issuer: "user-auth".to_owned(),
             audience: "user-auth".to_owned(),
             other_audiences: Vec::new(),
+            // Every library for tokens has it; some lack EdDSA.
+            signing_algorithm: Algorithm::Es256,
             access_token_ttl: Duration::from_secs(15 * 60),
             session_idle: Duration::from_secs(14 * DAY),
             session_absolute: Duration::from_secs(30 * DAY),
@@ -147,19 +159,24 @@ impl Settings {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Settings, InvalidSetting> {
         let mut settings = Settings::default();
+        let mut issuer = None;
         for (name, value) in variables {
             let Some(setting) = name.strip_prefix("USER_AUTH_") else {
                 continue;
             };
             let number = |low, high| number(&name, &value, low, high);
             match setting {
-                "ISSUER" => settings.issuer = text(&name, &value)?,
+                "PUBLIC_URL" => settings.public_url = Some(public_url(&name, &value)?),
+                "ISSUER" => issuer = Some(text(&name, &value)?),
                 "AUDIENCE" => settings.audience = text(&name, &value)?,
                 "OTHER_AUDIENCES" => {
                     let names = value
                         .split(',')
                         .map(|audience| text(&name, audience.trim()));
                     settings.other_audiences = names.collect::<Result<_, _>>()?;
+                }
+                "SIGNING_ALGORITHM" => {
+                    settings.signing_algorithm = signing_algorithm(&name, &value)?;
                 }
                 "ACCESS_TOKEN_TTL_SECONDS" => {
                     settings.access_token_ttl = Duration::from_secs(number(1, DAY)?);
@@ -186,6 +203,10 @@ impl Settings {
                 "REQUIRE_API_KEY" => settings.require_api_key = boolean(&name, &value)?,
                 _ => settings.throttling.read(setting, number)?,
             }
+        }
+        let public_url = settings.public_url.as_ref();
+        if let Some(issuer) = issuer.or_else(|| public_url.map(|url| url.as_str().to_owned())) {
+            settings.issuer = issuer;
         }
         settings.check_argon2()?;
         settings.check_audiences()?;
@@ -308,6 +329,19 @@ fn tool_errors(name: &str, value: &str) -> Result<ToolErrors, InvalidSetting> {
     }
 }
 
+fn signing_algorithm(name: &str, value: &str) -> Result<Algorithm, InvalidSetting> {
+    match value {
+        "es256" => Ok(Algorithm::Es256),
+        "eddsa" => Ok(Algorithm::Eddsa),
+        "rs256" => Ok(Algorithm::Rs256),
+        _ => Err(invalid(name, value, "es256, eddsa or rs256")),
+    }
+}
+
+fn public_url(name: &str, value: &str) -> Result<PublicUrl, InvalidSetting> {
+    PublicUrl::parse(value).ok_or_else(|| invalid(name, value, public_url::EXPECTED))
+}
+
 fn boolean(name: &str, value: &str) -> Result<bool, InvalidSetting> {
     value
         .parse()
@@ -325,6 +359,37 @@ fn invalid(name: &str, value: &str, expected: &str) -> InvalidSetting {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_issuer_is_the_public_url_unless_it_is_set() {
+        let url = ("USER_AUTH_PUBLIC_URL", "https://auth.example.com/tenant");
+        let issuer = ("USER_AUTH_ISSUER", "another");
+        let read = |variables: &[(&str, &str)]| {
+            let variables = variables.iter();
+            let owned = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            Settings::from_variables(owned).unwrap().issuer
+        };
+        assert_eq!(read(&[url]), url.1);
+        for variables in [[url, issuer], [issuer, url]] {
+            assert_eq!(read(&variables), "another");
+        }
+        assert_eq!(read(&[]), "user-auth");
+    }
+
+    #[test]
+    fn signing_algorithms_are_es256_eddsa_and_rs256() {
+        let name = "USER_AUTH_SIGNING_ALGORITHM";
+        for (value, algorithm) in [
+            ("es256", Algorithm::Es256),
+            ("eddsa", Algorithm::Eddsa),
+            ("rs256", Algorithm::Rs256),
+        ] {
+            assert_eq!(read(name, value).unwrap().signing_algorithm, algorithm);
+        }
+        for wrong in ["", "ES256", "hs256", "none"] {
+            assert!(read(name, wrong).is_err(), "{wrong}");
+        }
+    }
 
     fn read(name: &str, value: &str) -> Result<Settings, InvalidSetting> {
         Settings::from_variables([(name.to_owned(), value.to_owned())])

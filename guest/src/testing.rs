@@ -3,8 +3,9 @@
 use std::cell::{Cell, RefCell};
 
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
-use crate::component::builtin::{Hash, MemoryStore, hmac_sha256};
+use crate::component::builtin::{Hash, MemoryStore, Signatures, hmac_sha256};
 use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::env::Env;
@@ -131,6 +132,7 @@ impl World {
             store: self,
             password_hash: self,
             keys: self,
+            signing: self,
             clock: self,
             random: self,
             telemetry: self,
@@ -261,6 +263,10 @@ impl World {
         hmac_sha256(&[7; 32], label.as_bytes())
     }
 
+    fn signatures(&self) -> impl Signing {
+        Signatures(|label: &str| Ok(Zeroizing::new(self.key(label))))
+    }
+
     fn note_hash(&self, hash: String) -> Result<(), Unavailable> {
         take(&self.places_for_hashes)?;
         self.hashes.borrow_mut().push(hash);
@@ -278,6 +284,8 @@ const MAX_BATCH: usize = 10_000;
 /// The limits of a message authentication code, from `wit/keys.wit`.
 const MAX_LABEL_BYTES: usize = 512;
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+/// Maximum number of signing keys in one call.
+const MAX_SIGNING_KEYS: usize = 100;
 
 /// Asserts that a key, which may contain input of callers, follows the rules for keys: a
 /// store would refuse it otherwise, and the records under `host/` belong to the host.
@@ -399,6 +407,28 @@ impl Keys for World {
         assert!(label.len() <= MAX_LABEL_BYTES && !label.starts_with("host/"));
         assert!(message.len() <= MAX_MESSAGE_BYTES);
         Ok(hmac_sha256(&self.key(label), message))
+    }
+}
+
+impl Signing for World {
+    fn public_keys(&self, keys: &[KeyName]) -> Result<Vec<PublicKey>, Unavailable> {
+        assert!(keys.len() <= MAX_SIGNING_KEYS);
+        self.signatures().public_keys(keys)
+    }
+
+    fn sign(&self, key: &KeyName, message: &[u8]) -> Result<Vec<u8>, Unavailable> {
+        self.signatures().sign(key, message)
+    }
+
+    fn verify(
+        &self,
+        algorithm: Algorithm,
+        jwk: &str,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, Unavailable> {
+        assert!(message.len() <= MAX_MESSAGE_BYTES);
+        self.signatures().verify(algorithm, jwk, message, signature)
     }
 }
 

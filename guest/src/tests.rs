@@ -15,6 +15,7 @@ mod messages;
 mod model;
 mod oracle;
 mod protocol;
+mod published_tokens;
 mod refusals;
 mod second_factor;
 mod sessions;

@@ -120,6 +120,7 @@ mod outline;
 mod plugin;
 pub mod printable;
 pub mod settings;
+mod signing;
 mod source;
 pub mod stdio;
 pub mod store;

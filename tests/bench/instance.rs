@@ -4,22 +4,28 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use user_auth_host::api::HttpRequest;
+use anyhow::{Context as _, Result, anyhow, ensure};
+use serde_json::{Value, json};
+use user_auth_host::api::{Caller, HttpRequest, Principal};
 use user_auth_host::client::NoClient;
 use user_auth_host::store::MemoryStore;
 use user_auth_host::{Plugin, StoreKeys};
-use user_auth_tests::built;
+use user_auth_tests::{PASSWORD, built};
 
 const WARM_UP: usize = 1_000;
 const CALLS: usize = 20_000;
+const SIGNATURES: usize = 5_000;
 
-/// Measures, and prints a line.
+/// The service that tokens are issued for.
+const SERVICE: &str = "https://files.example.com";
+
+/// Measures, and prints a line for each call.
 pub fn measure() -> Result<()> {
     let plugin = Plugin::builder()
         .component(built("user-auth.wasm"))
         .store(Arc::new(MemoryStore::new()))
         .keys(StoreKeys::ephemeral()?)
+        .setting("USER_AUTH_OTHER_AUDIENCES", SERVICE)
         .build()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -33,14 +39,66 @@ pub fn measure() -> Result<()> {
                 times.push(started.elapsed());
             }
         }
-        times.sort_unstable();
-        println!(
-            "a fresh instance and one call (ping)  {:>8} µs median, {} µs p99",
-            microseconds(times[CALLS / 2]),
-            microseconds(times[CALLS * 99 / 100])
-        );
-        Ok(())
+        print_row("a fresh instance and one call (ping)", times);
+        signatures(&plugin).await
     })
+}
+
+/// Measures calls with one signature by the import each, which the host makes or verifies,
+/// beside a call with a message authentication code.
+async fn signatures(plugin: &Plugin) -> Result<()> {
+    let anonymous = caller(Principal::Anonymous);
+    let credentials = json!({"username": "bench", "password": PASSWORD}).to_string();
+    call(plugin, &anonymous, "register", &credentials).await?;
+    let tokens = call(plugin, &anonymous, "login", &credentials).await?;
+    let own = tokens["access_token"].as_str().context("a token")?;
+    let session = caller(Principal::AccessToken(own.to_owned()));
+    let issue = json!({"audience": SERVICE}).to_string();
+    let issued = call(plugin, &session, "issue_token", &issue).await?;
+    let own = json!({"token": own}).to_string();
+    let other = json!({"token": issued["access_token"], "audience": SERVICE}).to_string();
+    for (name, caller, operation, input) in [
+        (
+            "issue_token (signs by ES256)",
+            &session,
+            "issue_token",
+            issue,
+        ),
+        ("verify_token (HS256)", &anonymous, "verify_token", own),
+        ("verify_token (ES256)", &anonymous, "verify_token", other),
+    ] {
+        let mut times = Vec::with_capacity(SIGNATURES);
+        for _ in 0..SIGNATURES {
+            let started = Instant::now();
+            let answer = call(plugin, caller, operation, &input).await?;
+            times.push(started.elapsed());
+            ensure!(answer["active"] != false, "{answer}");
+        }
+        print_row(name, times);
+    }
+    Ok(())
+}
+
+fn caller(principal: Principal) -> Caller {
+    Caller {
+        principal,
+        source: None,
+    }
+}
+
+async fn call(plugin: &Plugin, caller: &Caller, operation: &str, input: &str) -> Result<Value> {
+    let answer = plugin.invoke(caller.clone(), operation, input).await?;
+    let answer = answer.map_err(|error| anyhow!("{operation}: {}", error.message))?;
+    Ok(serde_json::from_str(&answer)?)
+}
+
+fn print_row(name: &str, mut times: Vec<Duration>) {
+    times.sort_unstable();
+    println!(
+        "{name:<38}{:>8} µs median, {} µs p99",
+        microseconds(times[times.len() / 2]),
+        microseconds(times[times.len() * 99 / 100])
+    );
 }
 
 async fn ping(plugin: &Plugin) -> Result<()> {

@@ -70,6 +70,17 @@ impl Load {
         }
     }
 
+    /// Creates a load of requests for a page.
+    pub fn get(url: &str, connections: usize, path: &str) -> Load {
+        let address = url.trim_start_matches("http://").to_owned();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        Load {
+            address,
+            connections,
+            requests: Arc::new(vec![request.into_bytes()]),
+        }
+    }
+
     /// Sends requests for this long.
     pub fn run(&self, duration: Duration) -> Result<Report> {
         // A single thread, so that the client leaves the machine to the server.

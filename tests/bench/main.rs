@@ -145,6 +145,10 @@ fn calls(server: &Server, and: &str) -> Result<()> {
             print_row(name, connections, &load.run(FOR)?);
         }
     }
+    for connections in CONNECTIONS {
+        let load = Load::get(&server.url, connections, "/jwks");
+        print_row(&format!("/jwks{and}"), connections, &load.run(FOR)?);
+    }
     Ok(())
 }
 

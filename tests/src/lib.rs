@@ -1,6 +1,7 @@
 //! The shared harness of the end-to-end tests: starts the real binary with the real
 //! component on a free port with a store of its own, and stops it again.
 
+mod clock;
 mod collector;
 mod consul;
 mod files;
@@ -15,6 +16,7 @@ mod terminal;
 mod totp;
 mod webhook;
 
+pub use clock::Clock;
 pub use collector::{Collector, Span};
 pub use consul::{Consul, ConsulEvent};
 pub use files::{built, command, folder, write_private};

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::Agent;
 
+use crate::clock::Clock;
 use crate::files::{command, folder};
 
 /// Options for starting a server.
@@ -52,6 +53,12 @@ impl Options {
     pub fn env(mut self, name: &str, value: &str) -> Options {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Has the server follow a clock.
+    pub fn clock(self, clock: &Clock) -> Options {
+        let variables = clock.environment().into_iter();
+        variables.fold(self, |options, (name, value)| options.env(name, &value))
     }
 
     /// Allows as many registrations per source as can be set, since all clients of a test

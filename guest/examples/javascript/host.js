@@ -23,6 +23,12 @@ export function imports({ store, masterKey, settings = {} }) {
       scan: (prefix, after, limit) => store.scan(prefix, after, limit),
     },
     "user-auth:plugin/keys": { mac: (label, message) => mac(masterKey, label, message) },
+    // Signs no tokens for other services, which `issue_token` would issue.
+    "user-auth:plugin/signing": {
+      publicKeys: unsigned,
+      sign: unsigned,
+      verify: unsigned,
+    },
     "user-auth:plugin/password-hash": {
       hash: (fn, password, salt) => hash(masterKey, fn, password, salt),
     },
@@ -32,6 +38,10 @@ export function imports({ store, masterKey, settings = {} }) {
       deliver: () => unavailable("this host sends no messages", null),
     },
   };
+}
+
+function unsigned() {
+  unavailable("this host signs no tokens for other services", null);
 }
 
 /** Returns the key with a label. The component sees neither this nor the master key. */

@@ -52,6 +52,15 @@ def keys(master_key):
     return {"mac": mac}
 
 
+def signing():
+    """Signs no tokens for other services, which `issue_token` would issue."""
+
+    def refuse(*_):
+        return unavailable("this host signs no tokens for other services")
+
+    return {"public-keys": refuse, "sign": refuse, "verify": refuse}
+
+
 def password_hash(master_key):
     def hash(function, password, salt):
         # The other functions only verify passwords imported from other systems.
@@ -214,6 +223,7 @@ def main(path):
         "store": store(records),
         "password-hash": password_hash(master_key),
         "keys": keys(master_key),
+        "signing": signing(),
         "telemetry": telemetry(),
         "client": client(),
         "delivery": delivery(),

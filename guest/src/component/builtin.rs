@@ -8,18 +8,23 @@
 mod hash;
 mod keys;
 mod log;
+mod signing;
 mod store;
 
 pub use hash::Hash;
 pub use keys::{MasterKey, VARIABLE as MASTER_KEY, hmac_sha256};
 pub use log::Log;
+pub use signing::Signatures;
 pub use store::{Bucket, KeyvalueStore, MemoryStore, NoStore, SINGLE_WRITER};
 
-use crate::ports::{Client, Delivery, Function, LogLevel, Message, PasswordHash, Unavailable};
+use crate::ports::{
+    Algorithm, Client, Delivery, Function, KeyName, LogLevel, Message, PasswordHash, PublicKey,
+    Signing, Unavailable,
+};
 
 /// Null object for the ports without an implementation in this build: clients that
 /// listen while they wait, the delivery of messages to the owners of accounts and, if
-/// no state is kept, password hashes.
+/// no state is kept, password hashes and signatures that others can verify.
 pub struct Unsupported;
 
 impl Client for Unsupported {
@@ -46,4 +51,22 @@ impl PasswordHash for Unsupported {
     fn hash(&self, _: Function, _: &[u8], _: &[u8]) -> Result<Vec<u8>, Unavailable> {
         Err(Unavailable::for_good("this build hashes no passwords"))
     }
+}
+
+impl Signing for Unsupported {
+    fn public_keys(&self, _: &[KeyName]) -> Result<Vec<PublicKey>, Unavailable> {
+        Err(unsigned())
+    }
+
+    fn sign(&self, _: &KeyName, _: &[u8]) -> Result<Vec<u8>, Unavailable> {
+        Err(unsigned())
+    }
+
+    fn verify(&self, _: Algorithm, _: &str, _: &[u8], _: &[u8]) -> Result<bool, Unavailable> {
+        Err(unsigned())
+    }
+}
+
+fn unsigned() -> Unavailable {
+    Unavailable::for_good("this build signs no tokens for other services")
 }

@@ -6,12 +6,14 @@ mod client;
 mod delivery;
 mod keys;
 mod password_hash;
+mod signing;
 mod store;
 mod telemetry;
 
 use super::contract::imports::types;
 use super::wasi::Wasi;
 use crate::ports::{Ports, Unavailable};
+use crate::settings::Settings;
 
 /// The world outside the sandbox.
 struct Host;
@@ -22,12 +24,19 @@ pub fn all() -> Ports<'static> {
         store: &Host,
         password_hash: &Host,
         keys: &Host,
+        signing: &Host,
         clock: &Wasi,
         random: &Wasi,
         telemetry: &Host,
         client: &Host,
         delivery: &Host,
     }
+}
+
+/// Returns what is wrong with a setting that the host cannot serve: the contract requires
+/// all of them of it.
+pub fn unsupported(_: &Settings) -> Option<&'static str> {
+    None
 }
 
 impl From<types::Unavailable> for Unavailable {

@@ -20,11 +20,15 @@ pub(super) use super::standalone as ports;
     feature = "ports-builtin",
     not(any(feature = "store-memory", feature = "store-keyvalue"))
 ))]
-pub(super) use super::builtin::{NoStore as State, Unsupported as PasswordHashes};
-#[cfg(any(feature = "store-memory", feature = "store-keyvalue"))]
-pub(super) use super::standalone::hash::LoggedHash as PasswordHashes;
+pub(super) use super::builtin::{
+    NoStore as State, Unsupported as PasswordHashes, Unsupported as Signatures,
+};
 #[cfg(feature = "store-memory")]
 pub(super) use super::standalone::memory::Memory as State;
+#[cfg(any(feature = "store-memory", feature = "store-keyvalue"))]
+pub(super) use super::standalone::with_state::{
+    LoggedHash as PasswordHashes, LoggedSignatures as Signatures,
+};
 #[cfg(feature = "store-keyvalue")]
 pub(super) use super::wasi_keyvalue::Keyvalue as State;
 
@@ -47,8 +51,12 @@ use crate::settings::Settings;
 /// could be less safe than the intended value. Only the operator, who reads the log,
 /// needs to learn which one it is.
 pub fn settings(asking: &Principal) -> Result<Settings, AuthError> {
-    Settings::from_variables(env::vars())
-        .map_err(|invalid| misconfigured(&invalid.to_string(), asking))
+    let settings = Settings::from_variables(env::vars());
+    let settings = settings.map_err(|invalid| misconfigured(&invalid.to_string(), asking))?;
+    match ports::unsupported(&settings) {
+        Some(problem) => Err(misconfigured(problem, asking)),
+        None => Ok(settings),
+    }
 }
 
 pub fn misconfigured(problem: &str, asking: &Principal) -> AuthError {

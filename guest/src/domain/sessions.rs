@@ -6,6 +6,7 @@
 pub mod access_token;
 pub mod auth_method;
 pub mod bearer;
+pub mod jwks;
 pub mod login_challenge;
 pub mod refresh_token;
 pub mod session;

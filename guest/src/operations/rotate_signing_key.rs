@@ -12,11 +12,14 @@ use crate::error::Result;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 
-/// Creates a new key that signs access tokens from now on. Existing tokens remain valid
-/// until they expire, unless `end_previous` invalidates them at once, such as after a
-/// leak. Sessions continue in either case: `refresh_token` returns a new access token.
-/// Fails while 20 keys are still valid, unless `end_previous` is set. Requires
-/// `user-auth:signing-keys:write`.
+/// Creates new keys that sign access tokens: one for this service itself, which signs from
+/// now on, and one for other services, which is published at `/jwks` and signs after an
+/// hour, when all of them know it; while such a key waits, it is not replaced. Existing
+/// tokens remain valid until they expire. With `end_previous`, such as after a leak, they
+/// become invalid and both keys sign at once; services that verify tokens themselves notice
+/// when they fetch the keys again, after an hour at most. Sessions continue in either case:
+/// `refresh_token` returns a new access token. Fails while 20 keys of one kind are still
+/// valid, unless `end_previous` is set. Requires `user-auth:signing-keys:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateSigningKey {
@@ -34,7 +37,7 @@ impl Operation for RotateSigningKey {
 
     fn run(self, call: &ActorCall) -> Result<SigningKeyList> {
         let keys = authority::retry_on_conflict(call, |call| {
-            SigningKeys::load(call)?;
+            SigningKeys::load_published(call)?;
             let (Some(found), head) = SigningKeys::read(&call.ports)? else {
                 return Ok(Race::Lost);
             };
@@ -50,6 +53,6 @@ impl Operation for RotateSigningKey {
             Chain::at(Chain::shared(), head).append(event, &mut batch, call)?;
             Ok(call.commit(batch)?.then(keys))
         })?;
-        Ok(SigningKeyList::new(&keys, call.now()))
+        Ok(SigningKeyList::new(&keys, call))
     }
 }

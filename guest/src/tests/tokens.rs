@@ -215,9 +215,11 @@ fn operator(world: &World, operation: &str, input: Value) -> Value {
     world.run_as(Principal::Operator, operation, input).unwrap()
 }
 
+/// Returns the states of the keys for tokens for the service itself.
 fn statuses(keys: &Value) -> Vec<&str> {
     let keys = keys["signing_keys"].as_array().unwrap();
     keys.iter()
+        .filter(|key| key["alg"] == "HS256")
         .map(|key| key["status"].as_str().unwrap())
         .collect()
 }
@@ -301,7 +303,7 @@ fn managing_signing_keys_requires_a_permission_and_rotation_is_audited() {
         operator(&world, "rotate_signing_key", json!({}));
     }
     let keys = operator(&world, "list_signing_keys", json!({}));
-    assert_eq!(keys["signing_keys"].as_array().unwrap().len(), 20);
+    assert_eq!(statuses(&keys).len(), 20);
     let shared = "0".repeat(32);
     let trail = operator(&world, "verify_audit_chain", json!({"user_id": shared}));
     assert_eq!(
@@ -384,7 +386,7 @@ fn a_rotation_ends_no_token_before_it_expires() {
     assert_eq!(verify(&world, token)["active"], true);
     world.pass(1);
     let keys = rotate(json!({})).unwrap();
-    assert_eq!(keys["signing_keys"].as_array().unwrap().len(), 20);
+    assert_eq!(statuses(&keys).len(), 20);
 
     for _ in 0..18 {
         operator(&world, "rotate_signing_key", json!({}));

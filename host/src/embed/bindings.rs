@@ -31,6 +31,8 @@ wasmtime::component::bindgen!({
         // These wait for a disk, a worker or a slow reader.
         "user-auth:plugin/store": async | trappable,
         "user-auth:plugin/password-hash": async | trappable,
+        "user-auth:plugin/signing.public-keys": async | trappable,
+        "user-auth:plugin/signing.sign": async | trappable,
         "user-auth:plugin/client.notify": async | trappable,
         default: trappable,
     },

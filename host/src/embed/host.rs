@@ -11,6 +11,7 @@ use crate::hasher::Hasher;
 use crate::keys::store_keys::StoreKeys;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::signing::Signer;
 use crate::store::Store;
 
 /// The shared state of all instances of one component. Create it once per program; it
@@ -26,6 +27,7 @@ pub struct UserAuthHost {
 pub(crate) struct HostState {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: StoreKeys,
+    pub(crate) signer: Signer,
     pub(crate) hasher: Hasher,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) metrics: Metrics,
@@ -135,9 +137,12 @@ impl UserAuthHostBuilder {
     /// Starts the threads that hash passwords. Fails without a store or keys, or if the
     /// system cannot start threads.
     pub fn build(self) -> Result<UserAuthHost, BuildError> {
+        let store = self.store.ok_or(BuildError::Missing("store"))?;
+        let keys = self.keys.ok_or(BuildError::Missing("keys"))?;
         let shared = HostState {
-            store: self.store.ok_or(BuildError::Missing("store"))?,
-            keys: self.keys.ok_or(BuildError::Missing("keys"))?,
+            signer: Signer::new(keys.clone(), Arc::clone(&store)),
+            store,
+            keys,
             hasher: Hasher::start(&self.limits).map_err(BuildError::Hasher)?,
             outbox: Outbox::new(self.delivery, &self.limits),
             audit_log: self.audit_log,

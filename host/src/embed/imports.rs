@@ -8,6 +8,7 @@ mod client;
 mod delivery;
 mod keys;
 mod password_hash;
+mod signing;
 mod store;
 mod telemetry;
 pub(crate) mod wasi;

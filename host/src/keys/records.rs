@@ -11,6 +11,9 @@ pub(crate) const RESTORING: &str = "host/restoring";
 /// value has no meaning, and it expires.
 pub(crate) const READY: &str = "host/ready";
 
+/// Prefix of the records with signing keys that cannot be derived, each encrypted.
+pub(crate) const SIGNING_KEY: &str = "host/signing-key/";
+
 /// The records that bind a store, or a backup of one, to its key.
 #[derive(Clone)]
 pub(crate) struct Lock {

@@ -36,6 +36,18 @@ impl StoreKeys {
         hmac_sha256(self.of_component(label).as_slice(), message)
     }
 
+    /// Returns the seeds for a signing key with a label of the component. Their key has a
+    /// label of the host, so no code that the component can ask for is one of them.
+    pub(crate) fn signing_seeds(
+        &self,
+        algorithm: &str,
+        label: Label<'_>,
+    ) -> impl Iterator<Item = Zeroizing<[u8; 32]>> {
+        let label = format!("host/signing/{algorithm}/{}", label.as_str());
+        let key = Zeroizing::new(self.derive(&label));
+        (0..=u8::MAX).map(move |number| Zeroizing::new(hmac_sha256(key.as_slice(), &[number])))
+    }
+
     /// Returns the HMAC-SHA256 of `label` under the root secret.
     pub(crate) fn derive(&self, label: &str) -> [u8; 32] {
         self.root.derive(label)

@@ -7,6 +7,7 @@ const OFFERED: &[(&str, &str)] = &[
     ("user-auth:plugin/delivery", CONTRACT),
     ("user-auth:plugin/keys", CONTRACT),
     ("user-auth:plugin/password-hash", CONTRACT),
+    ("user-auth:plugin/signing", CONTRACT),
     ("user-auth:plugin/store", CONTRACT),
     ("user-auth:plugin/telemetry", CONTRACT),
     ("user-auth:plugin/types", CONTRACT),

@@ -137,6 +137,12 @@ impl Plugin {
         )
     }
 
+    /// Returns the public keys of tokens for other services: a JSON Web Key Set (RFC
+    /// 7517), which may be kept for an hour.
+    pub async fn jwks(&self) -> Result<Result<String, OperationError>, CallError> {
+        call!(self, no_client(), None, auth, call_jwks())
+    }
+
     /// Returns all operations: a JSON array of objects with `name`, `title`,
     /// `description`, `input_schema` and `output_schema`.
     pub async fn operations(&self) -> Result<String, CallError> {

@@ -13,16 +13,21 @@ use super::{blocks, document, repository};
 /// The configurations that documents show, each with its language.
 fn configurations() -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
-    for path in ["host/docs/configuration.md", "host/docs/deployment.md"] {
+    for path in [
+        "host/docs/configuration.md",
+        "host/docs/deployment.md",
+        "host/docs/protect-a-service.md",
+    ] {
         let text = document(path);
         for language in ["json", "toml"] {
             let blocks = blocks(&text, language);
             // The others are of MCP clients.
-            let blocks = blocks.into_iter().filter(|text| text.contains("security"));
+            let is_ours = |text: &String| text.contains("security") || text.contains("[tokens]");
+            let blocks = blocks.into_iter().filter(is_ours);
             found.extend(blocks.map(|text| (language, text)));
         }
     }
-    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(found.len(), 4, "{found:?}");
     found
 }
 

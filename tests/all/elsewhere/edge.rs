@@ -464,6 +464,10 @@ fn table(token: &str) -> Vec<Asked> {
             .with("origin", "https://docs.example.com")
             .with("access-control-request-method", "GET"),
         request_of("the description by another method", "POST", "/openapi.json"),
+        request_of("the keys before a page", "OPTIONS", "/jwks")
+            .with("origin", "https://docs.example.com")
+            .with("access-control-request-method", "GET"),
+        request_of("the keys by another method", "POST", "/jwks"),
         request_of("an unknown operation", "POST", "/api/no_such_thing"),
         request_of("no operation", "POST", "/api/"),
         message("a page that may", rpc("ping")).with("origin", PAGE),

@@ -1,49 +1,21 @@
 //! A clock that jumps.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, Server, folder, totp_code};
+use user_auth_tests::{Clock, Options, PASSWORD, Server, folder, totp_code};
 
-/// Places where Linux distributions install the library.
-const LIBRARIES: &[&str] = &[
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib64/faketime/libfaketimeMT.so.1",
-    "/usr/lib/faketime/libfaketimeMT.so.1",
-];
-
-/// The clock of one server, set from outside while it runs.
-struct Clock(PathBuf);
-
-impl Clock {
-    /// Sets the offset from the real time, such as `+2h` or `-1d`.
-    fn set(&self, offset: &str) {
-        fs::write(&self.0, format!("{offset}\n")).unwrap();
-    }
-
-    fn start(home: &Path) -> (Clock, Server) {
-        let library = LIBRARIES.iter().find(|path| Path::new(path).exists());
-        let library = library.expect("libfaketime is missing; `make test` says how to install it");
-        let clock = Clock(home.join("clock"));
-        clock.set("+0");
-        let server = Options::new()
-            .home(home)
-            .env("LD_PRELOAD", library)
-            .env("FAKETIME_TIMESTAMP_FILE", &clock.0.display().to_string())
-            .env("FAKETIME_NO_CACHE", "1")
-            // Timers continue, as they do when an administrator sets a clock.
-            .env("DONT_FAKE_MONOTONIC", "1")
-            .start();
-        (clock, server)
-    }
+/// Starts a server with a clock of its own.
+fn start(home: &Path) -> (Clock, Server) {
+    let clock = Clock::new(home);
+    let server = Options::new().home(home).clock(&clock).start();
+    (clock, server)
 }
 
 #[test]
 fn clock_jumps_neither_revive_ended_tokens_nor_end_live_sessions() {
     let home = folder();
-    let (clock, server) = Clock::start(home.path());
+    let (clock, server) = start(home.path());
     let live = server.new_session("alice");
     let ended = server.call("login", account("alice")).unwrap();
     let access = json!({"access_token": ended["access_token"]});
@@ -87,7 +59,7 @@ fn clock_jumps_neither_revive_ended_tokens_nor_end_live_sessions() {
 #[test]
 fn an_authenticator_code_works_once_across_clock_jumps() {
     let home = folder();
-    let (clock, server) = Clock::start(home.path());
+    let (clock, server) = start(home.path());
     let session = server.new_session("bob");
     let access = &session["access_token"];
     let begun = server.call("enroll_totp", json!({"access_token": access}));

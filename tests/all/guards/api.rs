@@ -105,6 +105,7 @@ fn attack_55_a_forged_host_is_in_no_answer_and_no_page_may_send_credentials() {
     let server = Server::start();
     for path in [
         "/openapi.json",
+        "/jwks",
         "/mcp/server-card",
         "/mcp",
         "/verify",
@@ -131,7 +132,8 @@ fn attack_55_a_forged_host_is_in_no_answer_and_no_page_may_send_credentials() {
         }
         let page = server.get(path, &[("origin", "https://evil.example")]);
         assert_eq!(page.header("access-control-allow-credentials"), None);
-        let readable = (path == "/openapi.json").then_some("*");
+        let is_public = ["/openapi.json", "/jwks"].contains(&path);
+        let readable = is_public.then_some("*");
         assert_eq!(
             page.header("access-control-allow-origin"),
             readable,

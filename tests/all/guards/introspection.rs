@@ -36,6 +36,14 @@ fn token(guarded: &Guarded, username: &str) -> String {
     tokens["access_token"].as_str().unwrap().to_owned()
 }
 
+/// Returns the token with another signature. Only its first character is sure to count:
+/// the last one has bits that stand for nothing.
+fn forged(token: &str) -> String {
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let other = if signature.starts_with('A') { 'B' } else { 'A' };
+    format!("{signed}.{other}{}", &signature[1..])
+}
+
 fn assert_oauth_error(answer: &Answer, status: u16, code: &str) {
     assert_eq!(answer.status, status, "{}", answer.text);
     let body = answer.json();
@@ -104,7 +112,7 @@ fn attack_52_only_a_permitted_service_introspects_and_learns_nothing_else() {
     // The token of another audience, a forged and an unknown one: the same answer.
     let service = basic(secret(&guarded.program("service", &[INTROSPECT])));
     let service = [("authorization", &*service)];
-    let forged = format!("{}A", &token[..token.len() - 1]);
+    let forged = forged(&token);
     for body in [
         format!("token={token}&audience=billing"),
         format!("token={forged}"),
@@ -128,12 +136,7 @@ fn attack_53_revocation_does_not_tell_what_a_token_was() {
     let answers = [
         form(server, "/revoke", &[], "token=a.b.c"),
         form(server, "/revoke", &[], "token=uak_unknown"),
-        form(
-            server,
-            "/revoke",
-            &[],
-            &format!("token={}A", &token[..token.len() - 1]),
-        ),
+        form(server, "/revoke", &[], &format!("token={}", forged(&token))),
         form(server, "/revoke", &[], &format!("token={token}")),
         form(server, "/revoke", &[], &format!("token={}", secret(&key))),
         form(server, "/revoke", &[], &format!("token={}", secret(&key))),

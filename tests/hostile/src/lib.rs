@@ -162,6 +162,10 @@ impl auth::Guest for Hostile {
         refused()
     }
 
+    fn jwks() -> Result<String, auth::Error> {
+        refused()
+    }
+
     fn operations() -> String {
         "[]".to_owned()
     }

@@ -11,7 +11,7 @@ use crate::component::contract::exports::auth::{
 use crate::component::select::{self, ports};
 use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
-use crate::domain::sessions::access_token;
+use crate::domain::sessions::{access_token, jwks};
 use crate::error::{AuthError, FieldError, Result as AuthResult};
 use crate::json;
 use crate::operations::{
@@ -136,6 +136,16 @@ impl Guest for Component {
             })?;
             let output = operations::invoke(&operation, input, call)?;
             Ok(output.as_str().to_owned())
+        })
+    }
+
+    fn jwks() -> Result<String, Error> {
+        let anonymous = WitCaller {
+            principal: WitPrincipal::Anonymous,
+            source: None,
+        };
+        run("jwks", anonymous, |call| {
+            Ok(jwks::document(call)?.to_string())
         })
     }
 

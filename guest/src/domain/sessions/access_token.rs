@@ -1,9 +1,10 @@
-//! Access tokens: JWTs (RFC 7519, RFC 9068) signed with HS256, under the rules of RFC
-//! 8725.
+//! Access tokens: JWTs (RFC 7519, RFC 9068), under the rules of RFC 8725.
 //!
-//! The service determines the algorithm, never the token. Anyone who can verify an HS256
-//! token can also mint one, so no key ever leaves the service: other services call
-//! `verify_token` or `introspect_token`.
+//! The service determines the algorithm, never the token. A token for this service itself
+//! is signed with HS256: anyone who can verify one can also mint one, so its key never
+//! leaves the service. A token for another service is signed with a key whose public half
+//! is published, so that the other service can verify it. Neither passes for the other:
+//! the audience decides which algorithms are considered.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::session::Session;
-use super::signing_key::SigningKeys;
+use super::signing_key::{Published, SigningKey, SigningKeys};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{self, Grant, MAX_SCOPE_BYTES, Permission};
 use crate::domain::accounts::role::{self, RoleName};
@@ -21,15 +22,15 @@ use crate::domain::call::Call;
 use crate::domain::env::Env;
 use crate::error::Result;
 use crate::json;
-use crate::ports::Ports;
+use crate::ports::{Ports, PublicKey};
 use crate::storage::record;
-use crate::types::id::Id;
-use crate::types::mac;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
+use crate::types::{self, id::Id};
 
 /// The scope of every token: the account and the sessions of its subject.
 const SCOPE: &str = "self";
+/// The algorithm of tokens for this service itself.
 const ALGORITHM: &str = "HS256";
 /// RFC 9068 section 2.1.
 const TYPE: &str = "at+jwt";
@@ -43,10 +44,31 @@ const MAX_BYTES: usize = 6144;
 struct Header {
     alg: String,
     typ: String,
-    kid: Id,
+    kid: String,
 }
 
-/// The claims of a token. The times are NumericDates: whole seconds since 1970.
+/// The claims of a token for another service (RFC 9068 section 2.2), which holds no name of
+/// its user.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublicClaims {
+    iss: String,
+    aud: String,
+    sub: Id,
+    /// The client that the token was issued to: this service, under its own audience.
+    client_id: String,
+    sid: Id,
+    jti: Id,
+    iat: u64,
+    exp: u64,
+    scope: String,
+    auth_time: u64,
+    acr: String,
+    amr: Vec<String>,
+}
+
+/// The claims of a token for this service itself. The times are NumericDates: whole seconds
+/// since 1970.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claims {
@@ -124,13 +146,21 @@ pub struct AccessToken {
 /// the signing keys.
 pub struct Signed {
     kid: Id,
-    claims: Claims,
+    claims: SignedClaims,
+}
+
+enum SignedClaims {
+    Own(Claims),
+    Public(PublicClaims),
 }
 
 impl Signed {
     /// Returns the session that the token claims to belong to.
     pub fn session_id(&self) -> Id {
-        self.claims.sid
+        match &self.claims {
+            SignedClaims::Own(claims) => claims.sid,
+            SignedClaims::Public(claims) => claims.sid,
+        }
     }
 
     /// Returns the key that the token claims to be signed with.
@@ -140,20 +170,34 @@ impl Signed {
 
     /// Returns the user that the token claims to belong to.
     pub fn user_id(&self) -> Id {
-        self.claims.sub
+        match &self.claims {
+            SignedClaims::Own(claims) => claims.sub,
+            SignedClaims::Public(claims) => claims.sub,
+        }
     }
 
-    /// Returns the claims if the key is valid and the token is current at this time.
-    pub fn verify(self, keys: &SigningKeys, now: Timestamp) -> Option<Claims> {
-        let is_good = keys.is_valid(self.kid, now) && self.claims.is_current(now);
-        is_good.then_some(self.claims)
+    /// Returns the claims if the key is valid and the token is current at this time. A
+    /// token for another service does not hold the user name of its subject.
+    pub fn verify(self, keys: &SigningKeys, username: &Username, now: Timestamp) -> Option<Claims> {
+        let (is_valid, claims) = match self.claims {
+            SignedClaims::Own(claims) => (keys.is_valid(self.kid, now), claims),
+            SignedClaims::Public(claims) => {
+                let mut valid = keys.known_to_others(now).into_iter();
+                let is_valid = valid.any(|(key, _)| key.kid == self.kid);
+                (is_valid, claims.of(username))
+            }
+        };
+        (is_valid && claims.is_current(now)).then_some(claims)
     }
 
-    /// Returns the claims if the token is current, without a check of the key. For hosts
-    /// without a store: keys that were never created sign nothing there, and keys that
-    /// were ended cannot be known.
+    /// Returns the claims of a token for this service itself if it is current, without a
+    /// check of the key. For hosts without a store: keys that were never created sign
+    /// nothing there, and keys that were ended cannot be known.
     pub fn verify_stateless(self, now: Timestamp) -> Option<Claims> {
-        self.claims.is_current(now).then_some(self.claims)
+        match self.claims {
+            SignedClaims::Own(claims) => claims.is_current(now).then_some(claims),
+            SignedClaims::Public(_) => None,
+        }
     }
 }
 
@@ -161,10 +205,6 @@ impl AccessToken {
     /// Issues a token of a session for an audience. It does not outlive the session.
     pub fn issue(session: &Session, audience: &str, call: &Call) -> Result<AccessToken> {
         let now = call.now();
-        let keys = SigningKeys::load(call)?;
-        let Some(key) = keys.current() else {
-            return Err(record::unreadable(SigningKeys::KEY, &call.ports));
-        };
         let expires_at = (now + call.settings.access_token_ttl).min(session.expires_at);
         let account = record::read::<Account>(Account::key(session.user_id), &call.ports)?;
         let roles = account.map_or_else(Vec::new, |account| account.value.roles);
@@ -183,20 +223,14 @@ impl AccessToken {
             acr: session.acr().to_owned(),
             amr: session.amr.clone(),
         };
-        let header = Header {
-            alg: ALGORITHM.to_owned(),
-            typ: TYPE.to_owned(),
-            kid: key.kid,
+        let expires_in = claims.exp.saturating_sub(claims.iat);
+        let token = match audience == call.settings.audience {
+            true => own(&claims, call)?,
+            false => public(claims, call)?,
         };
-        let mut token = encode(&header);
-        token.push('.');
-        token.push_str(&encode(&claims));
-        let signature = sign(key.kid, token.as_bytes(), &call.ports)?;
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(AccessToken {
             token: Secret::new(token),
-            expires_in: claims.exp.saturating_sub(claims.iat),
+            expires_in,
         })
     }
 
@@ -204,27 +238,19 @@ impl AccessToken {
     /// audience. The caller must check that the key is valid, that the token is current,
     /// and that its session is alive.
     pub fn verify(token: &str, audience: &str, env: &Env) -> Result<Option<Signed>> {
-        let Some((signed, header, claims, signature)) = split(token) else {
+        let Some(parts) = Parts::of(token) else {
             return Ok(None);
         };
-        let Some(header) = parse::<Header>(header) else {
-            return Ok(None);
+        let signed = match audience == env.settings.audience {
+            true => parts.verify_own(env)?,
+            false => parts.verify_public(env)?,
         };
-        if header.alg != ALGORITHM || header.typ != TYPE {
-            return Ok(None);
-        }
-        let Some(signature) = decode(signature) else {
-            return Ok(None);
-        };
-        let expected = sign(header.kid, signed.as_bytes(), &env.ports)?;
-        if !bool::from(expected.as_slice().ct_eq(&signature)) {
-            return Ok(None);
-        }
-        let claims = parse::<Claims>(claims)
-            .filter(|claims| claims.iss == env.settings.issuer && claims.aud == audience);
-        Ok(claims.map(|claims| Signed {
-            kid: header.kid,
-            claims,
+        Ok(signed.filter(|signed| {
+            let (iss, aud) = match &signed.claims {
+                SignedClaims::Own(claims) => (&claims.iss, &claims.aud),
+                SignedClaims::Public(claims) => (&claims.iss, &claims.aud),
+            };
+            *iss == env.settings.issuer && aud == audience
         }))
     }
 
@@ -235,18 +261,170 @@ impl AccessToken {
             return Ok(None);
         };
         let keys = SigningKeys::load(call)?;
-        Ok(keys.contains(signed.kid).then_some(signed.claims.sid))
+        Ok(keys.contains(signed.kid).then_some(signed.session_id()))
     }
 }
 
-/// Splits a token into the signed part, the header, the claims and the signature.
-fn split(token: &str) -> Option<(&str, &str, &str, &str)> {
-    if token.len() > MAX_BYTES {
-        return None;
+impl PublicClaims {
+    fn new(claims: Claims, client_id: &str) -> PublicClaims {
+        PublicClaims {
+            iss: claims.iss,
+            aud: claims.aud,
+            sub: claims.sub,
+            client_id: client_id.to_owned(),
+            sid: claims.sid,
+            jti: claims.jti,
+            iat: claims.iat,
+            exp: claims.exp,
+            scope: claims.scope,
+            auth_time: claims.auth_time,
+            acr: claims.acr,
+            amr: claims.amr,
+        }
     }
-    let (signed, signature) = token.rsplit_once('.')?;
-    let (header, claims) = signed.split_once('.')?;
-    Some((signed, header, claims, signature))
+
+    /// Returns the claims of a token whose subject has this name.
+    fn of(self, username: &Username) -> Claims {
+        Claims {
+            iss: self.iss,
+            aud: self.aud,
+            sub: self.sub,
+            sid: self.sid,
+            jti: self.jti,
+            iat: self.iat,
+            nbf: self.iat,
+            exp: self.exp,
+            scope: self.scope,
+            username: username.clone(),
+            auth_time: self.auth_time,
+            acr: self.acr,
+            amr: self.amr,
+        }
+    }
+}
+
+/// Returns a token for this service itself.
+fn own(claims: &Claims, call: &Call) -> Result<String> {
+    let keys = SigningKeys::load(call)?;
+    let Some(key) = keys.current() else {
+        return Err(record::unreadable(SigningKeys::KEY, &call.ports));
+    };
+    let input = signing_input(ALGORITHM, &key.kid.to_string(), claims);
+    let signature = mac(key.kid, input.as_bytes(), &call.ports)?;
+    Ok(with_signature(input, &signature))
+}
+
+/// Returns a token for another service.
+fn public(claims: Claims, call: &Call) -> Result<String> {
+    let keys = SigningKeys::load_published(call)?;
+    let algorithm = call.settings.signing_algorithm;
+    let Some((key, published)) = keys.current_published(algorithm, call.now()) else {
+        return Err(record::unreadable(SigningKeys::KEY, &call.ports));
+    };
+    let claims = PublicClaims::new(claims, &call.settings.audience);
+    let algorithm = published.algorithm.name();
+    let input = signing_input(algorithm, &published.thumbprint, &claims);
+    let name = key.name(published);
+    let signature = call.ports.signing.sign(&name, input.as_bytes())?;
+    Ok(with_signature(input, &signature))
+}
+
+/// The parts of a token.
+struct Parts<'a> {
+    /// Header and claims as they were signed.
+    signed: &'a str,
+    header: Header,
+    claims: &'a str,
+    signature: Vec<u8>,
+}
+
+impl Parts<'_> {
+    /// Splits a token, which has the type of an access token.
+    fn of(token: &str) -> Option<Parts<'_>> {
+        if token.len() > MAX_BYTES {
+            return None;
+        }
+        let (signed, signature) = token.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        let header = parse::<Header>(header).filter(|header| header.typ == TYPE)?;
+        let signature = decode(signature)?;
+        Some(Parts {
+            signed,
+            header,
+            claims,
+            signature,
+        })
+    }
+
+    /// Returns the claims if the signature is by a key for this service itself.
+    fn verify_own(self, env: &Env) -> Result<Option<Signed>> {
+        let Ok(kid) = Id::try_from(self.header.kid) else {
+            return Ok(None);
+        };
+        if self.header.alg != ALGORITHM {
+            return Ok(None);
+        }
+        let expected = mac(kid, self.signed.as_bytes(), &env.ports)?;
+        if !bool::from(expected.as_slice().ct_eq(&self.signature)) {
+            return Ok(None);
+        }
+        let claims = parse(self.claims).map(SignedClaims::Own);
+        Ok(claims.map(|claims| Signed { kid, claims }))
+    }
+
+    /// Returns the claims if the signature is by a key that others know too. The key
+    /// determines the algorithm. Without a store no such key is known.
+    fn verify_public(self, env: &Env) -> Result<Option<Signed>> {
+        if !env.ports.store.is_there() {
+            return Ok(None);
+        }
+        let stored = record::read::<SigningKeys>(SigningKeys::KEY.to_owned(), &env.ports)?;
+        let keys = stored.map(|stored| stored.value);
+        let key = keys.as_ref().and_then(|keys| {
+            let (kid, algorithm) = (&self.header.kid, &self.header.alg);
+            let found = keys.valid_published(kid, env.now());
+            found.filter(|(_, published)| published.algorithm.name() == algorithm)
+        });
+        let Some((key, published)) = key else {
+            return Ok(None);
+        };
+        if !self.is_signed_by(key, published, env)? {
+            return Ok(None);
+        }
+        let (kid, claims) = (key.kid, parse(self.claims).map(SignedClaims::Public));
+        Ok(claims.map(|claims| Signed { kid, claims }))
+    }
+
+    fn is_signed_by(&self, key: &SigningKey, published: &Published, env: &Env) -> Result<bool> {
+        let signing = env.ports.signing;
+        let public = signing.public_keys(&[key.name(published)])?.pop();
+        // The thumbprint in the store proves nothing by itself.
+        let public = public.filter(|public| public.kid == published.thumbprint);
+        let Some(PublicKey { jwk, .. }) = public else {
+            return Ok(false);
+        };
+        let (message, signature) = (self.signed.as_bytes(), &self.signature);
+        Ok(signing.verify(published.algorithm, &jwk, message, signature)?)
+    }
+}
+
+/// Returns what is signed (RFC 7515 section 5.1).
+fn signing_input<T: Serialize>(algorithm: &str, kid: &str, claims: &T) -> String {
+    let header = Header {
+        alg: algorithm.to_owned(),
+        typ: TYPE.to_owned(),
+        kid: kid.to_owned(),
+    };
+    let mut input = encode(&header);
+    input.push('.');
+    input.push_str(&encode(claims));
+    input
+}
+
+fn with_signature(mut input: String, signature: &[u8]) -> String {
+    input.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut input);
+    input
 }
 
 fn encode<T: Serialize>(part: &T) -> String {
@@ -266,6 +444,6 @@ fn parse<T: DeserializeOwned>(part: &str) -> Option<T> {
     json::from_plain_object(&decode(part)?).ok()
 }
 
-fn sign(kid: Id, message: &[u8], ports: &Ports) -> Result<[u8; 32]> {
-    mac::of(&format!("access-token/{kid}"), message, ports)
+fn mac(kid: Id, message: &[u8], ports: &Ports) -> Result<[u8; 32]> {
+    types::mac::of(&format!("access-token/{kid}"), message, ports)
 }

@@ -97,7 +97,8 @@ pub fn live(audience: &str, token: &str, env: &Env) -> Result<Option<LiveSession
         return Ok(None);
     };
     let kid = signed.kid();
-    let Some(claims) = signed.verify(&keys.value, now) else {
+    let username = &session.value.username;
+    let Some(claims) = signed.verify(&keys.value, username, now) else {
         return Ok(None);
     };
     if !session.value.is_alive(&account.value, now) {

@@ -78,12 +78,13 @@ pub(crate) fn secure(headers: &mut HeaderMap, is_https: bool) {
             "default-src 'none'; frame-ancestors 'none'",
         ),
         (REFERRER_POLICY, "no-referrer"),
-        // RFC 6749 §5.1: a response may contain tokens.
-        (CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in fields {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // RFC 6749 §5.1: a response may contain tokens, unless the component says otherwise.
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(CACHE_CONTROL).or_insert(no_store);
     if is_https {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(STRICT_TRANSPORT_SECURITY, year);

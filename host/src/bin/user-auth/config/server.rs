@@ -17,6 +17,11 @@ pub(crate) struct Server {
     /// `*.example.com` stands for all names with one more label.
     #[schemars(extend("x-env" = "USER_AUTH_ALLOWED_HOSTS"))]
     pub(crate) allowed_hosts: Vec<String>,
+    /// The URL of this service as its clients write it, such as `https://auth.example.com`:
+    /// https, or http on localhost, without a slash at the end, a query or a fragment. It is
+    /// used exactly as written. Default: none.
+    #[schemars(length(max = 256), extend("x-env" = "USER_AUTH_PUBLIC_URL"))]
+    pub(crate) public_url: Option<String>,
     /// The certificate for TLS. Default: plain HTTP.
     pub(crate) tls: Option<Tls>,
 }
@@ -36,6 +41,7 @@ impl Default for Server {
         Self {
             listen: "127.0.0.1:8000".to_owned(),
             allowed_hosts: Vec::new(),
+            public_url: None,
             tls: None,
         }
     }

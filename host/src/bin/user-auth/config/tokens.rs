@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Tokens {
-    /// The `iss` of access tokens, and the name of the service in authenticator apps.
+    /// The `iss` of access tokens, and the name of the service in authenticator apps. If it
+    /// is not set, `server.public_url` takes its place, if there is one.
     #[schemars(
         length(min = 1, max = 256),
         extend("x-env" = "USER_AUTH_ISSUER")
@@ -23,6 +24,9 @@ pub(crate) struct Tokens {
     #[serde(deserialize_with = "names")]
     #[schemars(extend("x-env" = "USER_AUTH_OTHER_AUDIENCES"))]
     pub(crate) other_audiences: Vec<String>,
+    /// The algorithm that signs tokens for other services, whose public keys are at `/jwks`.
+    #[schemars(extend("x-env" = "USER_AUTH_SIGNING_ALGORITHM"))]
+    pub(crate) signing_algorithm: SigningAlgorithm,
     /// Lifetime of an access token in seconds.
     #[schemars(
         range(min = 1, max = 86_400),
@@ -55,12 +59,25 @@ pub(crate) struct Tokens {
     pub(crate) code_ttl_seconds: u64,
 }
 
+/// The algorithm of tokens for other services.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SigningAlgorithm {
+    /// ECDSA with P-256 and SHA-256.
+    Es256,
+    /// Ed25519.
+    Eddsa,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+}
+
 impl Default for Tokens {
     fn default() -> Self {
         Self {
             issuer: "user-auth".to_owned(),
             audience: "user-auth".to_owned(),
             other_audiences: Vec::new(),
+            signing_algorithm: SigningAlgorithm::Es256,
             access_token_ttl_seconds: 900,
             session_idle_seconds: 1_209_600,
             session_absolute_seconds: 2_592_000,

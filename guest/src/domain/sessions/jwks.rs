@@ -1,0 +1,50 @@
+//! The key set (RFC 7517) by which other services verify tokens that were issued for them.
+
+use serde_json::{Map, Value, json};
+
+use super::signing_key::{PUBLIC_KEYS_MAX_AGE, SigningKeys};
+use crate::domain::call::Call;
+use crate::error::Result;
+use crate::ports::{Algorithm, PublicKey};
+use crate::storage::record;
+
+/// The public members of all types of keys that sign (RFC 7518 section 6, RFC 8037 section
+/// 2). No other member is ever published.
+const MEMBERS: [&str; 6] = ["crv", "e", "kty", "n", "x", "y"];
+
+/// Returns the `Cache-Control` of the key set.
+pub fn cache_control() -> String {
+    format!("public, max-age={}", PUBLIC_KEYS_MAX_AGE.as_secs())
+}
+
+/// Returns the key set as JSON: the keys that will sign, that sign, and that have signed
+/// tokens which are still valid.
+pub fn document(call: &Call) -> Result<Value> {
+    let keys = SigningKeys::load_published(call)?;
+    let known = keys.known_to_others(call.now());
+    let names: Vec<_> = known
+        .iter()
+        .map(|(key, published)| key.name(published))
+        .collect();
+    let public = call.ports.signing.public_keys(&names)?;
+    let mut set = Vec::new();
+    for ((_, published), PublicKey { kid, jwk }) in known.iter().zip(public) {
+        let members = serde_json::from_str::<Map<String, Value>>(&jwk).ok();
+        let Some(members) = members.filter(|_| kid == published.thumbprint) else {
+            return Err(record::unreadable(SigningKeys::KEY, &call.ports));
+        };
+        set.push(key(members, kid, published.algorithm));
+    }
+    Ok(json!({"keys": set}))
+}
+
+fn key(members: Map<String, Value>, kid: String, algorithm: Algorithm) -> Value {
+    let members = members.into_iter();
+    let mut key: Map<String, Value> = members
+        .filter(|(name, _)| MEMBERS.contains(&name.as_str()))
+        .collect();
+    key.insert("kid".to_owned(), kid.into());
+    key.insert("use".to_owned(), "sig".into());
+    key.insert("alg".to_owned(), algorithm.name().into());
+    Value::Object(key)
+}

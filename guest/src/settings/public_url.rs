@@ -1,0 +1,112 @@
+//! The URL of this service.
+
+/// What a public URL has to be.
+pub const EXPECTED: &str = "the URL of this service as its clients write it, such as \
+    https://auth.example.com: https, or http on localhost, in lower case up to the path, and \
+    without a slash at the end, a query, a fragment or a password";
+
+const MAX_BYTES: usize = 256;
+
+/// Where clients reach this service. They compare it byte by byte (RFC 8414 section 3.3),
+/// so it is kept in the spelling of the operator, and never taken from a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// Parses the URL.
+    pub fn parse(text: &str) -> Option<PublicUrl> {
+        let (is_secure, rest) = match text.strip_prefix("https://") {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix("http://")?),
+        };
+        let (authority, path) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let host = host(authority)?;
+        let is_loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        let is_good = text.len() <= MAX_BYTES
+            && (is_secure || is_loopback)
+            && !path.ends_with('/')
+            && !path.contains("//")
+            && path.bytes().all(is_of_a_path);
+        is_good.then(|| PublicUrl(text.to_owned()))
+    }
+
+    /// Returns the URL as it was set.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Returns the host of an authority without a user name.
+fn host(authority: &str) -> Option<&str> {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    if port.is_some_and(|port| port.parse::<u16>().is_err() || port.starts_with('+')) {
+        return None;
+    }
+    let address = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let is_of_host = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-')
+    };
+    let is_good = match address {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(is_of_host),
+    };
+    is_good.then_some(host)
+}
+
+/// Characters of a path that need no encoding (RFC 3986 section 3.3), and the slash.
+fn is_of_a_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_urls_that_clients_can_compare_byte_by_byte_are_accepted() {
+        for good in [
+            "https://auth.example.com",
+            "https://auth.example.com:8443/tenant/1",
+            "https://[2001:db8::1]",
+            "http://localhost:8000",
+            "http://127.0.0.1:8000/auth",
+            "http://[::1]:8000",
+        ] {
+            assert_eq!(PublicUrl::parse(good).unwrap().as_str(), good);
+        }
+        for wrong in [
+            "",
+            "auth.example.com",
+            "https://",
+            "https:///x",
+            "http://auth.example.com",
+            "http://localhost.example.com",
+            "https://auth.example.com/",
+            "https://auth.example.com/x/",
+            "https://auth.example.com//x",
+            "https://auth.example.com?x",
+            "https://auth.example.com/x?y",
+            "https://auth.example.com#x",
+            "https://me:secret@auth.example.com",
+            "https://Auth.example.com",
+            "HTTPS://auth.example.com",
+            "https://auth.example.com:x",
+            "https://auth.example.com:99999",
+            "https://auth.example.com:+443",
+            "https://auth.example.com/a b",
+            "https://auth.example.com/\u{e4}",
+            " https://auth.example.com",
+            "ftp://localhost",
+        ] {
+            assert_eq!(PublicUrl::parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Tokens for other services, which those services verify by the published keys alone, with
+//! libraries that others have written.
+
+mod attacks;
+mod issuer;
+mod libraries;
+mod rotation;
+mod services;

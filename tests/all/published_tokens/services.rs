@@ -1,0 +1,235 @@
+//! The examples in `host/examples/services`: services that admit only tokens for themselves.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use ureq::Agent;
+use user_auth_tests::{built, folder};
+
+use super::issuer::{ISSUER, Issuer, OTHER_SERVICE, SERVICE, decode, with_claims};
+use crate::clients::{client, node};
+use crate::elsewhere::{Running, repository};
+
+/// A service that runs until it is dropped.
+struct Service {
+    url: String,
+    agent: Agent,
+    _running: Running,
+    _home: TempDir,
+}
+
+/// The status, the challenge and the text of a response.
+type Answer = (u16, Option<String>, String);
+
+fn source(name: &str) -> PathBuf {
+    repository().join("host/examples/services").join(name)
+}
+
+impl Service {
+    /// Starts an example, which prints its address in the line with this sign.
+    fn start(issuer: &Issuer, home: TempDir, mut command: Command, sign: &str) -> Service {
+        command
+            .env("JWKS_URL", issuer.jwks_url())
+            .env("ISSUER", ISSUER)
+            .env("AUDIENCE", SERVICE)
+            .env("PORT", "0")
+            .env("HOME", home.path());
+        let (running, line) = Running::start(&mut command, sign);
+        let from = line.find("http://").unwrap();
+        let url = line[from..].split_whitespace().next().unwrap();
+        Service::at(url.to_owned(), running, home)
+    }
+
+    fn at(url: String, running: Running, home: TempDir) -> Service {
+        let agent = Agent::config_builder().http_status_as_error(false).build();
+        Service {
+            url,
+            agent: agent.into(),
+            _running: running,
+            _home: home,
+        }
+    }
+
+    /// Calls the tool `whoami` of an MCP server.
+    fn call(&self, token: Option<&str>) -> Answer {
+        let params = json!({"name": "whoami", "arguments": {}});
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let mut request = self
+            .agent
+            .post(format!("{}/mcp", self.url))
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", "2025-06-18");
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        answer(request.send_json(&body).unwrap())
+    }
+
+    /// Gets a page.
+    fn get(&self, path: &str, token: Option<&str>) -> Answer {
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        answer(request.call().unwrap())
+    }
+}
+
+fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
+    let challenge = response.headers().get("www-authenticate");
+    let challenge = challenge.map(|value| value.to_str().unwrap().to_owned());
+    let text = response.body_mut().read_to_string().unwrap();
+    (response.status().as_u16(), challenge, text)
+}
+
+/// Asserts that a service admits a token that was issued for it, and nothing else.
+fn assert_guarded(issuer: &Issuer, ask: impl Fn(Option<&str>) -> Answer) {
+    let token = issuer.issue(SERVICE);
+    let (header, claims) = decode(&token);
+    let (status, _, text) = ask(Some(&token));
+    assert_eq!(status, 200, "{text}");
+    assert!(text.contains(claims["sub"].as_str().unwrap()), "{text}");
+
+    let with = |name: &str, value: Value| {
+        let mut claims = claims.clone();
+        claims[name] = value;
+        claims
+    };
+    let altered = with("sub", json!("0".repeat(32)));
+    let altered = with_claims(&token, &altered);
+    for (wrong, what) in [
+        (None, "no token"),
+        (Some(issuer.issue(OTHER_SERVICE)), "for another service"),
+        (
+            issuer.session["access_token"].as_str().map(str::to_owned),
+            "for the issuer",
+        ),
+        (Some(altered), "altered"),
+        (
+            Some(issuer.sign(&header, &with("exp", json!(1)))),
+            "expired",
+        ),
+        (
+            Some(issuer.sign(&header, &with("iss", json!("https://mallory.example")))),
+            "of another issuer",
+        ),
+        (Some("token".to_owned()), "no JWT"),
+    ] {
+        let (status, challenge, text) = ask(wrong.as_deref());
+        assert_eq!(status, 401, "{what}: {text}");
+        // Apache sends none for a token whose claims are wrong.
+        assert!(challenge.is_some() || wrong.is_some(), "{what}");
+    }
+}
+
+#[test]
+fn the_fastmcp_server_admits_only_tokens_for_itself() {
+    let issuer = Issuer::start("+0", &[]);
+    let mut command = Command::new(client(".venv/bin/python"));
+    command
+        .arg(source("files.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("FASTMCP_CHECK_FOR_UPDATES", "off");
+    let service = Service::start(&issuer, folder(), command, "Uvicorn running on");
+    assert_guarded(&issuer, |token| service.call(token));
+}
+
+#[test]
+fn the_express_server_admits_only_tokens_for_itself() {
+    let issuer = Issuer::start("+0", &[]);
+    // Packages are found beside the file that imports them.
+    let home = folder();
+    let file = home.path().join("files.mjs");
+    fs::copy(source("files.mjs"), &file).unwrap();
+    symlink(client("node_modules"), home.path().join("node_modules")).unwrap();
+    let mut command = Command::new(node());
+    command.arg(file);
+    let service = Service::start(&issuer, home, command, "http://");
+    assert_guarded(&issuer, |token| service.call(token));
+}
+
+#[test]
+fn the_axum_server_admits_only_tokens_for_itself() {
+    let issuer = Issuer::start("+0", &[]);
+    let command = Command::new(built("examples/files"));
+    let service = Service::start(&issuer, folder(), command, "http://");
+    assert_guarded(&issuer, |token| service.get("/whoami", token));
+}
+
+#[test]
+fn apache_admits_only_tokens_for_its_page_during_a_rotation() {
+    let issuer = Issuer::start("-3h", &[("USER_AUTH_ACCESS_TOKEN_TTL_SECONDS", "14400")]);
+    let service = apache(&issuer);
+    let ask = |token: Option<&str>| service.get("/whoami.html", token);
+    assert_guarded(&issuer, ask);
+    let before = issuer.issue(SERVICE);
+    issuer.operate(&["rotate_signing_key"]);
+    issuer.clock.set("-1h");
+    let after = issuer.issue(SERVICE);
+    assert_ne!(decode(&before).0["kid"], decode(&after).0["kid"]);
+    for token in [&before, &after] {
+        assert_eq!(ask(Some(token)).0, 200);
+    }
+}
+
+/// Starts Apache with the example, and a page that shows the user.
+fn apache(issuer: &Issuer) -> Service {
+    let (program, root) = apache_program();
+    let modules = root.join("usr/lib/apache2/modules");
+    let home = folder();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let port = port.unwrap().port();
+    let example = fs::read_to_string(source("apache.conf")).unwrap();
+    let example = example
+        .replace("http://127.0.0.1:8000", &issuer.server.url)
+        .replace("https://auth.example.com", ISSUER)
+        .replace("https://files.example.com", SERVICE);
+    let names = ["mpm_event", "authn_core", "authz_core", "include", "oauth2"];
+    let load = names.map(|name| {
+        let path = modules.join(format!("mod_{name}.so"));
+        format!("LoadModule {name}_module {}\n", path.display())
+    });
+    let pages = home.path().join("pages");
+    fs::create_dir(&pages).unwrap();
+    let page = "You are <!--#echo var=\"REMOTE_USER\" -->\n";
+    fs::write(pages.join("whoami.html"), page).unwrap();
+    let configuration = format!(
+        "ServerRoot {home}\nServerName localhost\nListen 127.0.0.1:{port}\nPidFile pid\n\
+         DefaultRuntimeDir {home}\nErrorLog /dev/stderr\nLogLevel notice\n{load}\
+         DocumentRoot {pages}\nSetOutputFilter INCLUDES\nOptions +Includes\n{example}",
+        load = load.concat(),
+        home = home.path().display(),
+        pages = pages.display(),
+    );
+    let file = home.path().join("apache.conf");
+    fs::write(&file, configuration).unwrap();
+    let mut command = Command::new(program);
+    command.arg("-DFOREGROUND").arg("-f").arg(file);
+    command.env("LD_LIBRARY_PATH", libraries(&root));
+    let (running, _) = Running::start(&mut command, "resuming normal operations");
+    Service::at(format!("http://127.0.0.1:{port}"), running, home)
+}
+
+/// Returns the Apache of the machine, or the one that `make` has unpacked, and the folder
+/// that its modules are below.
+fn apache_program() -> (PathBuf, PathBuf) {
+    let unpacked = built("user-auth").with_file_name("../tools/apache");
+    for root in [PathBuf::from("/"), unpacked] {
+        let program = root.join("usr/sbin/apache2");
+        let module = root.join("usr/lib/apache2/modules/mod_oauth2.so");
+        if program.exists() && module.exists() {
+            return (program, root);
+        }
+    }
+    panic!("Apache with mod_oauth2 is missing; run `make test`");
+}
+
+fn libraries(root: &Path) -> PathBuf {
+    let machine = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    root.join(machine)
+}
