@@ -96,8 +96,11 @@ impl Reads {
         while keys < FULL
             && let Some(read) = queue.waiting.pop_front()
         {
-            keys += read.keys.len();
-            group.push(read);
+            // The caller may have gone while it waited.
+            if !read.respond.is_closed() {
+                keys += read.keys.len();
+                group.push(read);
+            }
         }
         if group.is_empty() {
             queue.running -= 1;
