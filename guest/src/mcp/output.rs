@@ -1,12 +1,11 @@
 //! The JSON-RPC `result` of a method.
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::era::{self, Era};
-use super::methods::tools::ToolList;
+use super::methods::tools::{ToolList, ToolResult};
 use super::protocol::STATIC_TTL_MS;
-use crate::json::{JsonText, ObjectWriter, WriteJson};
+use crate::json::{ObjectWriter, WriteJson};
 
 /// The JSON-RPC `result` of a method.
 pub enum MethodOutput {
@@ -18,24 +17,10 @@ pub enum MethodOutput {
     Tools(ToolList),
 }
 
-/// The result of a tool.
-pub struct ToolResult {
-    /// The output of the operation, or its error in an object.
-    pub structured: JsonText,
-    pub is_error: bool,
-}
-
 /// The result of a method with the fields of every result of its era.
 pub struct EraOutput {
     output: MethodOutput,
     era: Era,
-}
-
-/// A block of content.
-#[derive(Serialize)]
-struct Text<'a> {
-    r#type: &'static str,
-    text: &'a str,
 }
 
 impl MethodOutput {
@@ -74,20 +59,5 @@ impl WriteJson for EraOutput {
                 .field("_meta", &era::meta())
                 .end(),
         }
-    }
-}
-
-impl ToolResult {
-    fn write<'a>(&self, object: ObjectWriter<'a>) -> ObjectWriter<'a> {
-        // The content is there twice: some clients show the model only the text, and some
-        // only the structured content.
-        let text = Text {
-            r#type: "text",
-            text: self.structured.as_str(),
-        };
-        object
-            .field("content", &[text])
-            .field("structuredContent", &self.structured)
-            .field("isError", &self.is_error)
     }
 }

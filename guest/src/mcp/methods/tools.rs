@@ -1,5 +1,6 @@
 //! Tools: one for each operation.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::dispatch::input;
@@ -7,7 +8,6 @@ use crate::dispatch::schemas::{self, JsonStr};
 use crate::json::{JsonText, Node, ObjectWriter, WriteJson};
 use crate::mcp::error::{Failure, RpcError};
 use crate::mcp::method_request::MethodRequest;
-use crate::mcp::output::ToolResult;
 use crate::mcp::protocol::{TOOL_PREFIX, tool_name};
 use crate::operations::{self, TABLE};
 
@@ -134,6 +134,36 @@ const FAILED: &str = concat!(
     r#""required":["operation","module","timestamp","details"]}},"#,
     r#""required":["code","message","data"]}},"required":["error"]}"#,
 );
+
+/// The result of a tool.
+pub struct ToolResult {
+    /// The output of the operation, or its error in an object.
+    pub structured: JsonText,
+    pub is_error: bool,
+}
+
+/// A block of content.
+#[derive(Serialize)]
+struct Text<'a> {
+    r#type: &'static str,
+    text: &'a str,
+}
+
+impl ToolResult {
+    /// Writes the fields of the result.
+    pub fn write<'a>(&self, object: ObjectWriter<'a>) -> ObjectWriter<'a> {
+        // The content is there twice: some clients show the model only the text, and some
+        // only the structured content.
+        let text = Text {
+            r#type: "text",
+            text: self.structured.as_str(),
+        };
+        object
+            .field("content", &[text])
+            .field("structuredContent", &self.structured)
+            .field("isError", &self.is_error)
+    }
+}
 
 #[cfg(test)]
 mod tests {
