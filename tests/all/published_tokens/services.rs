@@ -140,6 +140,43 @@ fn the_fastmcp_server_admits_only_tokens_for_itself() {
 }
 
 #[test]
+fn the_fastmcp_server_that_asks_notices_a_logout() {
+    let issuer = Issuer::start("+0", &[]);
+    let permission = "user-auth:tokens:introspect";
+    let account = issuer.operate(&["create_service_account", "username=files"]);
+    let role = json!({"role": "files", "permissions": [permission]});
+    issuer.operate(&["define_role", "--json", &role.to_string()]);
+    issuer.operate(&["assign_role", "username=files", "role=files"]);
+    let key = json!({"name": "files", "user_id": account["user_id"], "scopes": [permission]});
+    let key = issuer.operate(&["create_api_key", "--json", &key.to_string()]);
+    let mut command = Command::new(client(".venv/bin/python"));
+    command
+        .arg(source("asking.py"))
+        .env(
+            "INTROSPECTION_URL",
+            format!("{}/introspect", issuer.server.url),
+        )
+        .env("API_KEY", key["api_key"].as_str().unwrap())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("FASTMCP_CHECK_FOR_UPDATES", "off");
+    let service = Service::start(&issuer, folder(), command, "Uvicorn running on");
+    let token = issuer.session["access_token"].as_str().unwrap();
+    let (status, _, text) = service.call(Some(token));
+    assert_eq!(status, 200, "{text}");
+    assert!(
+        text.contains(decode(token).1["sub"].as_str().unwrap()),
+        "{text}"
+    );
+    let elsewhere = issuer.issue(SERVICE);
+    for wrong in [None, Some("token"), Some(&*elsewhere)] {
+        assert_eq!(service.call(wrong).0, 401, "{wrong:?}");
+    }
+    let input = json!({"refresh_token": issuer.session["refresh_token"]});
+    issuer.server.call("logout", input).unwrap();
+    assert_eq!(service.call(Some(token)).0, 401);
+}
+
+#[test]
 fn the_express_server_admits_only_tokens_for_itself() {
     let issuer = Issuer::start("+0", &[]);
     // Packages are found beside the file that imports them.
