@@ -4,14 +4,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Crates by name and version, each with the sets of features that it is compiled with:
-/// macros and build scripts may need other features than the program.
-type Crates = BTreeMap<String, BTreeSet<Features>>;
-type Features = BTreeSet<String>;
+use serde_json::Value;
+
+/// Something that cargo compiles or runs: a crate, a macro or a build script.
+#[derive(Clone)]
+struct Unit {
+    package: String,
+    /// All that a second build would differ in, but for features and dependencies: which part
+    /// of the package this is, and its profile. Build scripts and macros have a profile of
+    /// their own.
+    part: String,
+    features: BTreeSet<String>,
+    /// Their digests.
+    dependencies: BTreeSet<u64>,
+    /// Differs where anything above differs.
+    digest: u64,
+}
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -21,6 +33,8 @@ fn repository() -> PathBuf {
 fn output_of(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     command.current_dir(repository()).args(arguments);
+    // The stable cargo prints what it would compile, with this variable only.
+    command.env("RUSTC_BOOTSTRAP", "1");
     // These variables belong to a `make` that runs this test.
     for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
         command.env_remove(name);
@@ -31,77 +45,101 @@ fn output_of(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Returns the crates that cargo compiles for this selection of packages.
-fn crates(selection: &[&str], edges: &str) -> Crates {
+/// Returns what a target of the Makefile has cargo compile with this command (`build`, `test`).
+fn units(target: &str, command: &str) -> Vec<Unit> {
+    let recipe = output_of("make", &["--dry-run", target]);
+    let line = recipe
+        .lines()
+        .find(|line| line.contains(&format!(" {command} ")) && line.contains("--release"));
+    let words = line.expect(&recipe).split_whitespace().skip(1);
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let mut arguments = vec!["tree", "--offline", "--locked", "--prefix", "none"];
-    arguments.extend(["--edges", edges, "--format", "{p} [{f}]"]);
-    arguments.extend(selection);
-    let mut crates = Crates::new();
-    for line in output_of(&cargo, &arguments).lines() {
-        let Some((package, features)) = line.split_once('[') else {
-            continue;
-        };
-        // After name and version stands a path, or that it is a macro.
-        let mut words = package.split_whitespace();
-        let name = [words.next().unwrap(), words.next().unwrap()].join(" ");
-        let (features, _) = features.split_once(']').unwrap();
-        let features = features.split(',').filter(|feature| !feature.is_empty());
-        let features = features.map(str::to_owned).collect();
-        crates.entry(name).or_default().insert(features);
+    let mut arguments: Vec<&str> = words.collect();
+    arguments.extend(["--offline", "--unit-graph", "-Zunstable-options"]);
+    let graph: Value = serde_json::from_str(&output_of(&cargo, &arguments)).unwrap();
+    let graph = graph["units"].as_array().unwrap();
+    assert!(graph.len() > 100, "{} units", graph.len());
+
+    let mut units = BTreeMap::new();
+    (0..graph.len())
+        .map(|index| unit(graph, index, &mut units))
+        .collect()
+}
+
+fn unit(graph: &[Value], index: usize, known: &mut BTreeMap<usize, Unit>) -> Unit {
+    if let Some(unit) = known.get(&index) {
+        return unit.clone();
     }
-    assert!(crates.len() > 100, "{} crates", crates.len());
-    crates
-}
-
-/// Returns the crates that `make run` compiles besides the component.
-fn program() -> Crates {
-    let recipe = output_of("make", &["--dry-run", "host"]);
-    let build = recipe.lines().find(|line| line.contains(" build "));
-    let words: Vec<&str> = build.expect(&recipe).split_whitespace().collect();
-    let named = words.windows(2).filter(|pair| pair[0] == "-p");
-    let selection: Vec<&str> = named.flatten().copied().collect();
-    assert!(!selection.is_empty(), "{recipe}");
-    crates(&selection, "normal,build")
-}
-
-/// Returns the crates that `make test` compiles.
-fn tests() -> Crates {
-    crates(&["--workspace"], "normal,build,dev")
+    let described = &graph[index];
+    let target = &described["target"];
+    let list = |value: &Value| value.as_array().unwrap().clone();
+    let dependencies = list(&described["dependencies"])
+        .iter()
+        .map(|of| unit(graph, of["index"].as_u64().unwrap() as usize, known).digest)
+        .collect();
+    let id = described["pkg_id"].as_str().unwrap();
+    let mut unit = Unit {
+        package: id.rsplit(['/', '#']).next().unwrap().replace('@', " "),
+        part: format!(
+            "{} {} {} {}",
+            target["kind"], target["name"], described["mode"], described["profile"]
+        ),
+        features: list(&described["features"])
+            .iter()
+            .map(|feature| feature.as_str().unwrap().to_owned())
+            .collect(),
+        dependencies,
+        digest: 0,
+    };
+    let mut hasher = DefaultHasher::new();
+    (
+        &unit.package,
+        &unit.part,
+        &unit.features,
+        &unit.dependencies,
+    )
+        .hash(&mut hasher);
+    unit.digest = hasher.finish();
+    known.insert(index, unit.clone());
+    unit
 }
 
 #[test]
 fn the_program_and_the_tests_share_one_build_of_their_dependencies() {
-    let tests = tests();
-    let manifest = fs::read_to_string(repository().join("host/Cargo.toml")).unwrap();
-    let mut direct = Vec::new();
-    let mut others = Vec::new();
-    for (package, sets) in program() {
-        for features in sets.difference(&tests[&package]) {
-            let missing = tests[&package]
-                .iter()
-                .map(|of_tests| of_tests.difference(features).cloned().collect())
-                .filter(|missing: &Vec<String>| !missing.is_empty())
-                .min_by_key(Vec::len);
-            let what = format!("{package} lacks {:?}", missing.unwrap_or_default());
-            let (name, _) = package.split_once(' ').unwrap();
-            match manifest.contains(&format!("\n{name} = ")) {
-                true => direct.push(what),
-                false => others.push(what),
-            }
+    let tests = units("test", "test");
+    let compiled: BTreeSet<u64> = tests.iter().map(|unit| unit.digest).collect();
+    let mut causes = BTreeSet::new();
+    for unit in units("host", "build") {
+        let ours = unit.package.starts_with("user-auth");
+        // Where only a dependency differs, that one is the cause.
+        let follows = unit.dependencies.iter().any(|of| !compiled.contains(of));
+        if ours || follows || compiled.contains(&unit.digest) {
+            continue;
         }
+        let missing = tests
+            .iter()
+            .filter(|test| test.package == unit.package && test.part == unit.part)
+            .map(|test| test.features.difference(&unit.features).collect())
+            .filter(|missing: &Vec<&String>| !missing.is_empty())
+            .min_by_key(Vec::len);
+        let part = unit.part.split(['"', '[']).find(|word| !word.is_empty());
+        causes.insert(format!(
+            "{} ({}) lacks {:?}",
+            unit.package,
+            part.unwrap_or_default(),
+            missing.unwrap_or_default()
+        ));
     }
     assert!(
-        direct.is_empty() && others.is_empty(),
-        "`make test` would compile these crates again, and all that depend on them. Add the \
-         features to the dependencies in host/Cargo.toml: {direct:#?}\nMost of these follow \
-         from the ones above; add as dependencies those that do not: {others:#?}"
+        causes.is_empty(),
+        "`make test` would compile these crates again, and all that depend on them. Add their \
+         features to host/Cargo.toml: as dependencies, or as build dependencies where macros \
+         and build scripts need them: {causes:#?}"
     );
 }
 
 #[test]
 fn the_program_needs_no_crate_of_the_tests() {
-    let program = program();
+    let program = units("host", "build");
     for name in [
         "k8s-openapi",
         "plotters",
@@ -116,10 +154,10 @@ fn the_program_needs_no_crate_of_the_tests() {
         "wasmtime-wasi-http",
         "wat",
     ] {
-        let found = program.keys().find(|package| {
-            let (first, _) = package.split_once(' ').unwrap();
+        let found = program.iter().find(|unit| {
+            let (first, _) = unit.package.split_once(' ').unwrap();
             first == name
         });
-        assert_eq!(found, None);
+        assert!(found.is_none(), "{name}");
     }
 }
