@@ -9,6 +9,7 @@
 
 mod admission;
 mod app;
+mod body;
 mod connection;
 mod counters;
 mod fields;

@@ -6,23 +6,22 @@ pub(crate) mod builder;
 mod cache;
 mod contract;
 pub(crate) mod engine;
+mod exports;
 pub(crate) mod inspect;
 pub(crate) mod loader;
 mod response_check;
 mod typed_calls;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::error::Elapsed;
 use tokio::time::timeout;
-use wasmtime::component::{Instance, InstancePre};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower};
 
+use self::exports::Exports;
 use self::inspect::Inspection;
 use crate::api::Metrics;
 use crate::audit_log::AuditLog;
-use crate::embed::bindings::exports::user_auth::plugin::{auth, http, maintenance, mcp};
 use crate::embed::client::ClientHandle;
 use crate::embed::ctx::UserAuthCtx;
 use crate::embed::host::{HostState, UserAuthHost};
@@ -49,15 +48,6 @@ struct Inner {
     working: Semaphore,
     /// Permits for running and waiting calls.
     admitted: Semaphore,
-}
-
-/// The places of the exported functions, so that a call looks up its own interface and no
-/// other.
-struct Exports {
-    mcp: mcp::GuestIndices,
-    auth: auth::GuestIndices,
-    http: http::GuestIndices,
-    maintenance: maintenance::GuestIndices,
 }
 
 const REQUIRE_API_KEY: &str = "USER_AUTH_REQUIRE_API_KEY";
@@ -119,57 +109,32 @@ impl Plugin {
         self.inner.host.shared()
     }
 
-    /// Waits for a permit, and prepares a call with an instance to be created.
-    async fn begin(
+    /// Calls an exported function in a fresh instance, which ends with the call.
+    async fn call<P, R>(
         &self,
         client: ClientHandle,
         source: Option<String>,
-    ) -> Result<Call<'_>, CallError> {
+        function: impl FnOnce(&Exports) -> &ComponentExportIndex,
+        arguments: P,
+    ) -> Result<R, CallError>
+    where
+        P: ComponentNamedList + Lower,
+        R: Lift + 'static,
+        (R,): ComponentNamedList,
+    {
         let inner = &*self.inner;
-        let places = inner.admit().await?;
-        Ok(Call {
-            store: inner.store_for(client, source),
-            inner,
-            _places: places,
-        })
-    }
-}
-
-/// One call. Dropping it before its end drops its instance.
-struct Call<'a> {
-    store: wasmtime::Store<UserAuthCtx>,
-    inner: &'a Inner,
-    _places: (SemaphorePermit<'a>, SemaphorePermit<'a>),
-}
-
-impl Exports {
-    /// Looks the functions up, and fails if one is missing.
-    fn of<T>(pre: &InstancePre<T>) -> wasmtime::Result<Self> {
-        Ok(Self {
-            mcp: mcp::GuestIndices::new(pre)?,
-            auth: auth::GuestIndices::new(pre)?,
-            http: http::GuestIndices::new(pre)?,
-            maintenance: maintenance::GuestIndices::new(pre)?,
-        })
-    }
-}
-
-impl Call<'_> {
-    fn wall_clock(&self) -> Duration {
-        self.inner.host.limits().wall_clock_per_call
-    }
-
-    async fn instantiate(&mut self) -> wasmtime::Result<Instance> {
-        self.inner.pre.instantiate_async(&mut self.store).await
-    }
-
-    /// Separates a response from the failures to produce one.
-    fn finish<T>(self, answer: Result<wasmtime::Result<T>, Elapsed>) -> Result<T, CallError> {
-        let ctx = self.store.data();
-        match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(trap)) => Err(ctx.failure(&trap)),
-            Err(_) => Err(ctx.timed_out()),
+        let _places = inner.admit().await?;
+        let mut store = inner.store_for(client, source);
+        let answer = timeout(self.limits().wall_clock_per_call, async {
+            let instance = inner.pre.instantiate_async(&mut store).await?;
+            let function = function(&inner.exports);
+            let function = instance.get_typed_func::<P, (R,)>(&mut store, function)?;
+            function.call_async(&mut store, arguments).await
+        });
+        match answer.await {
+            Ok(Ok((result,))) => Ok(result),
+            Ok(Err(trap)) => Err(store.data().failure(&trap)),
+            Err(_) => Err(store.data().timed_out()),
         }
     }
 }

@@ -8,9 +8,10 @@
 pub mod otlp;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
-use axum::http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -43,9 +44,12 @@ tokio::task_local! {
     static CURRENT: Trace;
 }
 
-/// The trace of one request, or of one call outside of a request.
+/// The trace of one request, or of one call outside of a request. Cheap to clone, which a
+/// span is not.
 #[derive(Clone)]
-pub(crate) struct Trace {
+pub(crate) struct Trace(Arc<Traced>);
+
+struct Traced {
     id: TraceId,
     span: Span,
 }
@@ -56,7 +60,7 @@ impl Trace {
         CURRENT.try_with(Self::clone).unwrap_or_else(|_| {
             let id = RandomIdGenerator::default().new_trace_id();
             let span = info_span!(target: TARGET, "call", trace_id = %id);
-            Self { id, span }.adopted()
+            Self::adopted(id, span)
         })
     }
 
@@ -95,33 +99,28 @@ impl Trace {
             // Fails if no exporter of spans is running.
             let _ = span.set_parent(remote);
         }
-        Self { id, span }.adopted()
+        Self::adopted(id, span)
     }
 
-    /// Takes the id of the exported span, if it is exported.
-    fn adopted(mut self) -> Self {
-        if !otlp::is_started() {
-            return self;
+    /// Returns the trace of this span, with the id of the exported span if it is exported.
+    fn adopted(mut id: TraceId, span: Span) -> Self {
+        if otlp::is_started() {
+            let context = span.context();
+            let exported = context.span().span_context().clone();
+            if exported.is_valid() && exported.trace_id() != id {
+                id = exported.trace_id();
+                span.record("trace_id", tracing::field::display(id));
+            }
         }
-        let context = self.span.context();
-        let exported = context.span().span_context().clone();
-        if !exported.is_valid() {
-            return self;
-        }
-        let id = exported.trace_id();
-        if id != self.id {
-            self.id = id;
-            self.span.record("trace_id", tracing::field::display(id));
-        }
-        self
+        Self(Arc::new(Traced { id, span }))
     }
 
     pub(crate) fn id(&self) -> TraceId {
-        self.id
+        self.0.id
     }
 
     pub(crate) fn span(&self) -> &Span {
-        &self.span
+        &self.0.span
     }
 
     /// Returns the span of an operation, within that of another operation that calls
@@ -129,7 +128,7 @@ impl Trace {
     pub(crate) fn operation(&self, within: Option<&Span>, name: &str) -> Span {
         debug_span!(
             target: TARGET,
-            parent: within.unwrap_or(&self.span),
+            parent: within.unwrap_or(self.span()),
             "operation",
             otel.name = name,
             otel.status_code = tracing::field::Empty,
@@ -139,7 +138,7 @@ impl Trace {
 
     /// Runs the work as part of this trace.
     async fn scope<F: Future>(self, work: F) -> F::Output {
-        let span = self.span.clone();
+        let span = self.span().clone();
         CURRENT.scope(self, work).instrument(span).await
     }
 }
@@ -151,7 +150,8 @@ pub(crate) async fn answered<B>(
     route: &'static str,
     answer: impl Future<Output = http::Response<B>>,
 ) -> http::Response<B> {
-    let span = trace.span.clone();
+    let kept = trace.clone();
+    let span = kept.span();
     let is_exported = otlp::is_started();
     if is_exported {
         span.set_attribute("http.request.method", method.to_string());
@@ -168,7 +168,7 @@ pub(crate) async fn answered<B>(
     }
     debug!(
         target: TARGET,
-        parent: &span,
+        parent: span,
         %method,
         route,
         status = status.as_u16(),
@@ -212,7 +212,7 @@ mod tests {
 
     fn of(traceparent: &str) -> TraceId {
         let headers = HeaderMap::from_iter([(
-            axum::http::HeaderName::from_static("traceparent"),
+            http::HeaderName::from_static("traceparent"),
             traceparent.parse().unwrap(),
         )]);
         Trace::of_request(&Method::GET, "/", &headers).id()

@@ -112,7 +112,7 @@ async fn ping(plugin: &Plugin) -> Result<()> {
         peer: None,
         body: br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#.to_vec(),
     };
-    let response = plugin.handle_http(request, Arc::new(NoClient)).await?;
+    let response = plugin.handle_http(&request, Arc::new(NoClient)).await?;
     ensure!(response.status == 200, "status {}", response.status);
     Ok(())
 }

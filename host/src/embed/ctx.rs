@@ -45,8 +45,7 @@ pub struct UserAuthCtx {
     trace: Trace,
     /// The operations in progress, each called by the one before it.
     running: Vec<Running>,
-    /// Created on first use, since not every call uses WASI.
-    wasi: Option<Wasi>,
+    pub(crate) wasi: Wasi,
     meter: Meter,
 }
 
@@ -123,7 +122,7 @@ impl UserAuthCtx {
             source,
             trace: Trace::current(),
             running: Vec::new(),
-            wasi: None,
+            wasi: Wasi::default(),
             meter: Meter::default(),
         }
     }
@@ -325,8 +324,7 @@ impl UserAuthCtx {
 
 impl WasiView for UserAuthCtx {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let shared = self.host.shared();
-        self.wasi.get_or_insert_with(|| Wasi::new(shared)).view()
+        self.wasi.view(self.host.limits())
     }
 }
 
@@ -382,14 +380,10 @@ impl Drop for UserAuthCtx {
         }
         let instances = &self.shared().metrics.instances;
         instances.leave(self.meter.memory_bytes);
-        let Some(wasi) = self
-            .wasi
-            .as_ref()
-            .filter(|_| enabled!(tracing::Level::DEBUG))
-        else {
+        if !enabled!(tracing::Level::DEBUG) {
             return;
-        };
-        let printed = wasi.printed();
+        }
+        let printed = self.wasi.printed();
         if !printed.is_empty() {
             debug!(target: "component", printed = %String::from_utf8_lossy(&printed), "printed");
         }

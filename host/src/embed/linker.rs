@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
-use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
-use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
+use wasmtime_wasi::clocks::WasiClocks;
 use wasmtime_wasi::p2::bindings::{cli, clocks, random};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
 use wasmtime_wasi_io::bindings::wasi::io as wasi_io;
@@ -71,16 +70,16 @@ pub fn add_only_user_auth_to_linker<T: UserAuthView + 'static>(
 /// Links the part of WASI that Rust's standard library uses. Filesystem and sockets are not
 /// linked at all.
 fn add_wasi_to_linker<T: UserAuthView + 'static>(l: &mut Linker<T>) -> wasmtime::Result<()> {
-    wasi_io::error::add_to_linker::<T, HasTable>(l, |t| t.user_auth().ctx().table)?;
-    wasi_io::poll::add_to_linker::<T, HasTable>(l, |t| t.user_auth().ctx().table)?;
-    wasi_io::streams::add_to_linker::<T, HasTable>(l, |t| t.user_auth().ctx().table)?;
-    clocks::wall_clock::add_to_linker::<T, WasiClocks>(l, |t| t.user_auth().clocks())?;
-    clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(l, |t| t.user_auth().clocks())?;
+    wasi_io::error::add_to_linker::<T, HasTable>(l, |t| t.user_auth().wasi.table())?;
+    wasi_io::poll::add_to_linker::<T, HasTable>(l, |t| t.user_auth().wasi.table())?;
+    wasi_io::streams::add_to_linker::<T, HasTable>(l, |t| t.user_auth().wasi.table())?;
+    clocks::wall_clock::add_to_linker::<T, WasiClocks>(l, |t| t.user_auth().wasi.clocks())?;
+    clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(l, |t| t.user_auth().wasi.clocks())?;
     random::random::add_to_linker::<T, WasiRandom>(l, |t| t.user_auth().random())?;
     random::insecure::add_to_linker::<T, WasiRandom>(l, |t| t.user_auth().random())?;
     random::insecure_seed::add_to_linker::<T, WasiRandom>(l, |t| t.user_auth().random())?;
     cli::exit::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
-    cli::environment::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
+    cli::environment::add_to_linker::<T, UserAuth>(l, T::user_auth)?;
     cli::stdin::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
     cli::stdout::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;
     cli::stderr::add_to_linker::<T, WasiCli>(l, |t| t.user_auth().cli())?;

@@ -4,21 +4,23 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use axum::http::header::WWW_AUTHENTICATE;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use http::header::WWW_AUTHENTICATE;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::rate_limit::{self, KeyHash, Limiter};
 use super::admission::shares::{NoMore, Share, Shares, Turn};
 use super::admission::write_timeout::InFlight;
+use super::body::Response;
 use super::counters::Counters;
 use super::fields::fields;
 use super::policy::Policy;
-use super::respond::Wording;
+use super::respond::{Wording, finish};
+use super::routes::health::ReadinessCache;
 use super::routes::table::RouteTable;
 use super::security::authority::Authority;
+use super::security::cors::Cors;
 use crate::api::HttpRequest;
 use crate::error::CallError;
 use crate::plugin::Plugin;
@@ -28,11 +30,13 @@ pub(crate) struct App {
     pub(crate) plugin: Plugin,
     pub(crate) routes: RouteTable,
     pub(crate) policy: Policy,
+    pub(crate) cors: Cors,
     /// Whether the component requires an API key.
     pub(crate) requires_key: bool,
     pub(crate) limiter: Option<Limiter>,
     pub(crate) shares: Shares,
     pub(crate) counters: Counters,
+    pub(crate) readiness: ReadinessCache,
     pub(crate) stopping: CancellationToken,
     pub(crate) started: Instant,
 }
@@ -43,10 +47,6 @@ pub(crate) struct Caller {
     pub(crate) peer: SocketAddr,
     pub(crate) in_flight: InFlight,
 }
-
-/// The host that a request is addressed to.
-#[derive(Clone)]
-pub(crate) struct Named(pub(crate) Option<Authority>);
 
 impl App {
     /// Returns whether an API key is required but missing.
@@ -133,14 +133,19 @@ impl App {
     }
 
     /// Returns a request, without its body, as the component gets it.
-    pub(crate) fn request(&self, parts: &Parts, peer: IpAddr, named: &Named) -> HttpRequest {
+    pub(crate) fn request(
+        &self,
+        parts: &Parts,
+        peer: IpAddr,
+        named: Option<&Authority>,
+    ) -> HttpRequest {
         let Self { policy, .. } = self;
         let headers = &parts.headers;
         let target = parts.uri.path_and_query();
         HttpRequest {
             method: parts.method.as_str().to_owned(),
             target: target.map_or_else(|| parts.uri.path().to_owned(), ToString::to_string),
-            authority: named.0.as_ref().map(ToString::to_string),
+            authority: named.map(ToString::to_string),
             tls: policy.https || policy.proxies.says_https(peer, headers),
             headers: fields(headers, &policy.key_header),
             api_key_header: policy.key_header.as_str().to_owned(),
@@ -164,7 +169,7 @@ impl App {
                 Ok(())
             }
             Ok(Some(refusal)) => {
-                let refusal = Wording::default().plain(Ok(refusal));
+                let refusal = finish(refusal);
                 Err(self.record_key_result(refusal, key))
             }
             Err(error) => Err(Wording::default().unavailable(&error)),

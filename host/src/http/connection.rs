@@ -7,10 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::HeaderValue;
-use axum::http::header::CONNECTION;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,8 +21,9 @@ use tracing::debug;
 use super::admission::connection_limit::ConnectionSlot;
 use super::admission::write_timeout::{InFlight, WriteTimeout};
 use super::app::{App, Caller};
+use super::body::Body;
 use super::lingering_close::LingeringClose;
-use super::router::{Routers, answer};
+use super::router::answer;
 use super::security::request_head::Heads;
 use super::security::tls::{self, Tls};
 
@@ -32,7 +31,6 @@ use super::security::tls::{self, Tls};
 #[derive(Clone)]
 pub(super) struct Connections {
     app: Arc<App>,
-    routers: Routers,
     protocol: http1::Builder,
     tls: Option<Tls>,
 }
@@ -46,12 +44,7 @@ impl Connections {
             // hyper panics below this size.
             .max_buf_size(limits.connection_buffer_bytes.max(8 << 10))
             .header_read_timeout(limits.header_read);
-        Self {
-            routers: Routers::new(&app),
-            app,
-            protocol,
-            tls,
-        }
+        Self { app, protocol, tls }
     }
 
     /// Serves a connection until it ends, or until another one needs its slot.
@@ -88,18 +81,13 @@ impl Connections {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Caller { peer, in_flight } = caller.clone();
+        let Caller { peer, in_flight } = &caller;
         let stream = Heads::new(LingeringClose::new(stream));
         let body_length = stream.body_length();
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(|request: Request<Incoming>| {
             // Noted immediately: the next byte read may belong to the body.
             let is_last = !body_length.note(request.body());
-            let answer = answer(
-                self.app.clone(),
-                self.routers.clone(),
-                caller.clone(),
-                request,
-            );
+            let answer = answer(&self.app, &caller, request);
             async move {
                 let mut response = answer.await;
                 if is_last {
@@ -112,7 +100,7 @@ impl Connections {
         let connection = self
             .protocol
             .serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = drive(connection, &in_flight, &self.app.stopping).await {
+        if let Err(error) = drive(connection, in_flight, &self.app.stopping).await {
             debug!(%peer, %error, "a connection failed");
         }
     }

@@ -1,7 +1,7 @@
 //! The counters of the server itself; those of operations and of the store are the
 //! plugin's.
 
-use axum::http::StatusCode;
+use http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -1,7 +1,7 @@
 //! The header fields of a request that the host passes to the component.
 
-use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName};
 
 use super::policy::KeyHeader;
 use crate::api::HttpHeader;
@@ -30,7 +30,7 @@ pub(super) fn fields(headers: &HeaderMap, key_header: &KeyHeader) -> Vec<HttpHea
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use http::HeaderValue;
 
     use super::*;
 

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::security::client_ip::TrustedProxies;
 use super::security::origin_check::HostPolicy;

@@ -4,13 +4,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::Response;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use tracing::warn;
 
+use super::body::{Body, Response};
 use crate::api::{ErrorForm, Field, McpResponse};
 use crate::error::{CallError, error_object, invalid_request};
 use crate::outcome::ErrorCode;
@@ -22,6 +21,12 @@ pub(crate) struct Wording {
     form: Option<Arc<ErrorForm>>,
     /// The id in the body of the request, or `null`.
     id: Value,
+}
+
+/// A call to which the component produced no response, and how the host words that.
+pub(crate) struct Failed {
+    pub(crate) wording: Wording,
+    pub(crate) error: CallError,
 }
 
 /// The form of errors where no route of the component has another one.
@@ -83,14 +88,6 @@ impl Wording {
         self.fill(self.unavailable_form(), &error.to_object(self.operation()))
     }
 
-    /// Returns the answer of the component as one JSON document.
-    pub(crate) fn plain(&self, answered: Result<McpResponse, CallError>) -> Response {
-        match answered {
-            Ok(response) => finish(response),
-            Err(error) => self.unavailable(&error),
-        }
-    }
-
     fn unavailable_form(&self) -> &str {
         self.form.as_ref().map_or(OWN, |form| &form.unavailable)
     }
@@ -125,6 +122,14 @@ impl Wording {
     }
 }
 
+/// Returns the answer to a call as one JSON document.
+pub(crate) fn plain(answered: Result<McpResponse, Failed>) -> Response {
+    match answered {
+        Ok(response) => finish(response),
+        Err(Failed { wording, error }) => wording.unavailable(&error),
+    }
+}
+
 pub(super) fn retry_after(mut response: Response, seconds: u64) -> Response {
     let seconds = HeaderValue::from(seconds);
     response.headers_mut().insert(RETRY_AFTER, seconds);
@@ -143,8 +148,9 @@ fn json_text(status: StatusCode, body: String) -> Response {
     response
 }
 
-fn finish(answer: McpResponse) -> Response {
-    let mut response = Response::new(Body::empty());
+/// Returns the response of the component.
+pub(crate) fn finish(answer: McpResponse) -> Response {
+    let mut response = Response::new(Body::default());
     *response.status_mut() = StatusCode::from_u16(answer.status)
         .ok()
         .filter(|status| !status.is_informational())

@@ -1,23 +1,17 @@
-//! The routes, and what happens around every request: the checks before it, the header
-//! fields of its response, its trace and its count.
+//! What happens around every request: the checks before it, the choice of what answers it,
+//! the header fields of its response, its trace and its count.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::HttpBody as _;
-use axum::extract::{Extension, Request, State};
-use axum::http::header::TRANSFER_ENCODING;
-use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
-use axum::routing::any;
-use hyper::body::Incoming;
-use tower::Service as _;
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderValue, Request, StatusCode};
+use hyper::body::{Body as _, Incoming};
+use tower::{Layer as _, Service as _, service_fn};
 
-use super::admission::write_timeout::tracked;
-use super::app::{App, Caller, Named};
+use super::app::{App, Caller};
+use super::body::Response;
 use super::respond::Wording;
-use super::routes::health::ReadinessCache;
 use super::routes::table::{OTHER, RouteClass};
 use super::routes::{component, health, metrics};
 use super::security::authority::Authority;
@@ -31,113 +25,120 @@ const HEALTH: &str = "/health";
 const READY: &str = "/ready";
 const METRICS: &str = "/metrics";
 
-/// The routes of a server: those of the host, and those of the component by the pages that
-/// may call them.
-#[derive(Clone)]
-pub(super) struct Routers {
-    host: Router,
-    listed: Router,
-    public: Router,
-    unguarded: Router,
+/// What answers a request.
+enum Route {
+    Health,
+    Ready,
+    Metrics,
+    Component(Arc<RouteClass>),
 }
 
-impl Routers {
-    pub(super) fn new(app: &Arc<App>) -> Self {
-        // Outside of the CORS layer: a page that may not call gets no response to its
-        // preflight either.
-        let guarded = |mut router: Router<Arc<App>>| {
-            if app.policy.cors {
-                router = router.layer(cors::layer(&app.policy));
-            }
-            router.layer(from_fn_with_state(Arc::clone(app), guard))
-        };
-        let component = || Router::new().fallback(component::handle);
-        let metrics = Router::new().route(METRICS, any(metrics::metrics));
-        // Probes address the server by its IP address, and learn nothing worth guarding.
-        let host = Router::new()
-            .route(HEALTH, any(health::health))
-            .route(
-                READY,
-                any(health::ready).layer(Extension(ReadinessCache::default())),
-            )
-            .merge(guarded(metrics));
-        Self {
-            host: host.with_state(Arc::clone(app)),
-            listed: guarded(component()).with_state(Arc::clone(app)),
-            public: component()
-                .layer(cors::public_layer())
-                .with_state(Arc::clone(app)),
-            unguarded: component().with_state(Arc::clone(app)),
+impl Route {
+    async fn of(app: &App, path: &str) -> Result<Self, CallError> {
+        Ok(match path {
+            HEALTH => Self::Health,
+            READY => Self::Ready,
+            METRICS => Self::Metrics,
+            path => Self::Component(app.routes.class(&app.plugin, path).await?),
+        })
+    }
+
+    /// Returns the name for the logs and the metrics.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Health => HEALTH,
+            Self::Ready => READY,
+            Self::Metrics => METRICS,
+            Self::Component(class) => class.name,
         }
     }
 
-    fn of(self, pages: PageClass) -> Router {
-        match pages {
-            PageClass::Listed => self.listed,
-            PageClass::Public => self.public,
-            PageClass::None => self.unguarded,
+    /// Returns the web pages that may call.
+    fn pages(&self) -> PageClass {
+        match self {
+            // Probes address the server by its IP address, and learn nothing worth guarding.
+            Self::Health | Self::Ready => PageClass::None,
+            Self::Metrics => PageClass::Listed,
+            Self::Component(class) => class.pages,
+        }
+    }
+
+    /// Returns how the host words its own errors.
+    fn wording(&self) -> Wording {
+        match self {
+            Self::Component(class) => class.wording(),
+            Self::Health | Self::Ready | Self::Metrics => Wording::default(),
         }
     }
 }
 
 /// Answers one request.
 pub(super) async fn answer(
-    app: Arc<App>,
-    routers: Routers,
-    caller: Caller,
-    mut request: Request<Incoming>,
+    app: &Arc<App>,
+    caller: &Caller,
+    request: Request<Incoming>,
 ) -> Response {
     // A request with a body counts as in flight once the body has arrived.
-    let request_guard = request
+    let in_flight = request
         .body()
         .is_end_stream()
         .then(|| caller.in_flight.begin());
-    request.extensions_mut().insert(caller);
     let method = request.method().clone();
-    let routed = route(&app, routers, &mut request).await;
-    let route = routed.as_ref().map_or(OTHER, |(name, _)| name);
-    let trace = Trace::of_request(&method, route, request.headers());
+    let route = Route::of(app, request.uri().path()).await;
+    let name = route.as_ref().map_or(OTHER, Route::name);
+    let trace = Trace::of_request(&method, name, request.headers());
     let answer = async {
-        let mut response = match check(&mut request) {
-            Ok(()) => match routed {
-                Ok((_, mut router)) => {
-                    let Ok(response) = router.call(request).await;
-                    response
-                }
-                Err(error) => Wording::default().unavailable(&error),
-            },
-            Err((status, message)) => Wording::default().refuse(status, &message),
+        let mut response = match (check(&request), route) {
+            (Err((status, message)), _) => Wording::default().refuse(status, &message),
+            (Ok(_), Err(error)) => Wording::default().unavailable(&error),
+            (Ok(named), Ok(route)) => guarded(app, caller, named.as_ref(), route, request).await,
         };
         cors::secure(response.headers_mut(), app.policy.https);
-        app.counters.answered(route, response.status());
-        match request_guard {
-            Some(_) => tracked(response, request_guard, None),
-            None => response,
+        app.counters.answered(name, response.status());
+        response.body_mut().begin(in_flight);
+        response
+    };
+    trace::answered(trace, method, name, answer).await
+}
+
+/// Answers a request if the web page that sent it may call, and tells its browser so.
+async fn guarded(
+    app: &Arc<App>,
+    caller: &Caller,
+    named: Option<&Authority>,
+    route: Route,
+    request: Request<Incoming>,
+) -> Response {
+    let layer = match route.pages() {
+        PageClass::None => None,
+        PageClass::Public => Some(&app.cors.public),
+        PageClass::Listed => {
+            // A page that may not call gets no response to its preflight either.
+            if let Err(message) = app.policy.allowed.check(named, request.headers()) {
+                return route.wording().refuse(StatusCode::FORBIDDEN, &message);
+            }
+            app.cors.listed.as_ref()
         }
     };
-    trace::answered(trace, method, route, answer).await
+    let respond = async |request: Request<Incoming>| {
+        let response = match &route {
+            Route::Health => health::health(app, request.method()),
+            Route::Ready => health::ready(app, request.method()).await,
+            Route::Metrics => metrics::metrics(app, caller, named, request).await,
+            Route::Component(class) => component::handle(app, caller, named, class, request).await,
+        };
+        Ok::<_, Infallible>(response)
+    };
+    let Ok(response) = match layer {
+        Some(layer) => layer.layer(service_fn(respond)).call(request).await,
+        None => respond(request).await,
+    };
+    response
 }
 
-/// Rejects requests for a host or from an origin that the policy does not allow.
-async fn guard(
-    State(app): State<Arc<App>>,
-    Extension(Named(named)): Extension<Named>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match app.policy.allowed.check(named.as_ref(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(message) => {
-            let route = request.extensions().get::<Arc<RouteClass>>();
-            let wording = route.map_or_else(Wording::default, |route| route.wording());
-            wording.refuse(StatusCode::FORBIDDEN, &message)
-        }
-    }
-}
-
-/// Rejects requests that RFC 9112 requires every server to reject, whatever their
-/// target.
-fn check(request: &mut Request<Incoming>) -> Result<(), (StatusCode, String)> {
+/// Returns the host that a request is addressed to. Rejects requests that RFC 9112 requires
+/// every server to reject, whatever their target.
+fn check(request: &Request<Incoming>) -> Result<Option<Authority>, (StatusCode, String)> {
     let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
     let is_known = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
     if codings.next().is_some_and(|coding| !is_known(coding)) || codings.next().is_some() {
@@ -145,27 +146,6 @@ fn check(request: &mut Request<Incoming>) -> Result<(), (StatusCode, String)> {
         let message = "the Transfer-Encoding is not supported; only chunked is";
         return Err((StatusCode::NOT_IMPLEMENTED, message.to_owned()));
     }
-    let named = Authority::of_request(request.uri(), request.headers(), request.version())
-        .map_err(|message| (StatusCode::BAD_REQUEST, message))?;
-    request.extensions_mut().insert(Named(named));
-    Ok(())
-}
-
-/// Returns the name of the route for the logs, and its router.
-async fn route(
-    app: &App,
-    routers: Routers,
-    request: &mut Request<Incoming>,
-) -> Result<(&'static str, Router), CallError> {
-    let path = request.uri().path();
-    if let Some(own) = [HEALTH, READY, METRICS]
-        .into_iter()
-        .find(|own| *own == path)
-    {
-        return Ok((own, routers.host));
-    }
-    let class = app.routes.class(&app.plugin, path).await?;
-    let routed = (class.name, routers.of(class.pages));
-    request.extensions_mut().insert(class);
-    Ok(routed)
+    Authority::of_request(request.uri(), request.headers(), request.version())
+        .map_err(|message| (StatusCode::BAD_REQUEST, message))
 }

@@ -19,8 +19,10 @@ use super::app::App;
 use super::connection::Connections;
 use super::counters::Counters;
 use super::policy::Policy;
+use super::routes::health::ReadinessCache;
 use super::routes::table::RouteTable;
 use super::security::client_ip::TrustedProxies;
+use super::security::cors::Cors;
 use super::security::tls::{Listener, Tls};
 use crate::plugin::Plugin;
 
@@ -50,12 +52,14 @@ pub async fn serve(
         limiter: policy
             .rates
             .map(|rates| Limiter::new(rates, limits.limited_callers)),
+        cors: Cors::new(&policy),
         policy,
         requires_key,
         plugin,
         routes: RouteTable::default(),
         shares: Shares::new(&limits),
         counters: Counters::default(),
+        readiness: ReadinessCache::default(),
         stopping: CancellationToken::new(),
         started: Instant::now(),
     });

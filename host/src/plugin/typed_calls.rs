@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout;
 use tracing::error;
 
 use super::Plugin;
@@ -15,25 +14,10 @@ use crate::embed::client::{ClientHandle, NoClient};
 use crate::error::CallError;
 use crate::trace;
 
-/// Calls one exported function in a fresh instance. This is a macro, since a function
-/// could not take a future that borrows from both the instance and its caller.
-macro_rules! call {
-    ($plugin:ident, $client:expr, $source:expr, $interface:ident, $function:ident($($argument:expr),*)) => {{
-        let mut call = $plugin.begin($client, $source).await?;
-        let answer = timeout(call.wall_clock(), async {
-            let instance = call.instantiate().await?;
-            let interface = call.inner.exports.$interface.load(&mut call.store, &instance)?;
-            interface.$function(&mut call.store, $($argument),*).await
-        })
-        .await;
-        call.finish(answer)
-    }};
-}
-
-/// Declares the calls of `auth` that pass texts: `name = exported function(arguments) ->
-/// output`. All take the caller first, and charge its source.
+/// Declares the calls of `auth` that pass texts: `name(arguments) -> output`. All take the
+/// caller first, and charge its source.
 macro_rules! typed_calls {
-    ($($(#[$doc:meta])* $name:ident = $function:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
+    ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
         impl Plugin {
             $(
                 $(#[$doc])*
@@ -43,13 +27,8 @@ macro_rules! typed_calls {
                     $($argument: $type),*
                 ) -> Result<Result<$output, OperationError>, CallError> {
                     let source = caller.source.clone();
-                    call!(
-                        self,
-                        no_client(),
-                        source,
-                        auth,
-                        $function(&caller, $($argument),*)
-                    )
+                    let arguments = (&caller, $($argument),*);
+                    self.call(no_client(), source, |of| &of.$name, arguments).await
                 }
             )*
         }
@@ -58,29 +37,29 @@ macro_rules! typed_calls {
 
 typed_calls! {
     /// Calls any operation by its name; input and output are JSON objects.
-    invoke = call_invoke(operation: &str, input: &str) -> String;
+    invoke(operation: &str, input: &str) -> String;
 
     /// Calls `login`, which begins a session or, if the account has a second factor,
     /// returns a challenge for [`Plugin::complete_login`].
-    login = call_login(username: &str, password: &str) -> LoginOutcome;
+    login(username: &str, password: &str) -> LoginOutcome;
 
     /// Calls `complete_login`, which begins the session of a challenge. The code comes
     /// from an authenticator app, or is a recovery code.
-    complete_login = call_complete_login(challenge: &str, code: &str) -> Tokens;
+    complete_login(challenge: &str, code: &str) -> Tokens;
 
     /// Calls `verify_token`. Returns `None` for anything that is not a valid access
     /// token of a live session.
-    verify_token = call_verify_token(token: &str) -> Option<Claims>;
+    verify_token(token: &str) -> Option<Claims>;
 
     /// Calls `refresh_token`, which exchanges a refresh token for new tokens; it cannot
     /// be used again.
-    refresh = call_refresh(refresh_token: &str) -> Tokens;
+    refresh(refresh_token: &str) -> Tokens;
 
     /// Calls `logout`, which ends the session of an access or a refresh token.
-    logout = call_logout(token: &str) -> ();
+    logout(token: &str) -> ();
 
     /// Calls `check_permission`, which returns whether the caller has this permission.
-    check_permission = call_check_permission(permission: &str) -> bool;
+    check_permission(permission: &str) -> bool;
 }
 
 impl Plugin {
@@ -92,34 +71,35 @@ impl Plugin {
         client: ClientHandle,
     ) -> Result<McpResponse, CallError> {
         trace::message(&request.body);
-        let answered = call!(self, client, None, mcp, call_handle(&request));
-        self.checked(answered?)
+        let answered = self.call(client, None, |of| &of.mcp_handle, (&request,));
+        self.checked(answered.await?)
     }
 
     /// Answers one request that came by HTTP. Errors in the request are reported in the
     /// response; `Err` means that there is none.
     pub async fn handle_http(
         &self,
-        request: HttpRequest,
+        request: &HttpRequest,
         client: ClientHandle,
     ) -> Result<McpResponse, CallError> {
         let source = request.peer.clone();
         trace::message(&request.body);
-        let answered = call!(self, client, source, http, call_handle(&request));
-        self.checked(answered?)
+        let answered = self.call(client, source, |of| &of.http_handle, (request,));
+        self.checked(answered.await?)
     }
 
     /// Checks the API key of a request that the host answers by itself. Returns the
     /// response to a request without a valid one, if keys are required.
     pub async fn admit(&self, request: HttpRequest) -> Result<Option<McpResponse>, CallError> {
         let source = request.peer.clone();
-        let refusal = call!(self, no_client(), source, http, call_admit(&request));
-        refusal?.map(|refusal| self.checked(refusal)).transpose()
+        let refusal = self.call(no_client(), source, |of| &of.http_admit, (&request,));
+        let refusal: Option<McpResponse> = refusal.await?;
+        refusal.map(|refusal| self.checked(refusal)).transpose()
     }
 
     /// Returns the routes of the component.
     pub async fn routes(&self) -> Result<Vec<Route>, CallError> {
-        call!(self, no_client(), None, http, call_routes())
+        self.call(no_client(), None, |of| &of.http_routes, ()).await
     }
 
     /// Calls `register`, which creates an account.
@@ -128,25 +108,22 @@ impl Plugin {
         caller: Caller,
         registration: Registration,
     ) -> Result<Result<Account, OperationError>, CallError> {
-        call!(
-            self,
-            no_client(),
-            caller.source.clone(),
-            auth,
-            call_register(&caller, &registration)
-        )
+        let source = caller.source.clone();
+        let arguments = (&caller, &registration);
+        self.call(no_client(), source, |of| &of.register, arguments)
+            .await
     }
 
     /// Returns the public keys of tokens for other services: a JSON Web Key Set (RFC
     /// 7517), which may be kept for an hour.
     pub async fn jwks(&self) -> Result<Result<String, OperationError>, CallError> {
-        call!(self, no_client(), None, auth, call_jwks())
+        self.call(no_client(), None, |of| &of.jwks, ()).await
     }
 
     /// Returns all operations: a JSON array of objects with `name`, `title`,
     /// `description`, `input_schema` and `output_schema`.
     pub async fn operations(&self) -> Result<String, CallError> {
-        call!(self, no_client(), None, auth, call_operations())
+        self.call(no_client(), None, |of| &of.operations, ()).await
     }
 
     /// Deletes expired sessions, after looking at no more than `limit` of them,
@@ -156,13 +133,8 @@ impl Plugin {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Result<Swept, Unavailable>, CallError> {
-        call!(
-            self,
-            no_client(),
-            None,
-            maintenance,
-            call_sweep(after, limit)
-        )
+        self.call(no_client(), None, |of| &of.sweep, (after, limit))
+            .await
     }
 
     /// Returns the response if it may be forwarded.

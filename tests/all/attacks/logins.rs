@@ -235,7 +235,7 @@ async fn attack_22_a_subnet_and_all_spellings_of_an_address_count_as_one_source(
             body: body.to_string().into(),
         };
         let answer = plugin
-            .handle_http(request, Arc::new(NoClient))
+            .handle_http(&request, Arc::new(NoClient))
             .await
             .unwrap();
         let answer: Value = serde_json::from_slice(&answer.body.unwrap()).unwrap();

@@ -1,50 +1,85 @@
 //! The part of WASI that Rust's standard library uses in a component: environment,
 //! standard streams, clocks and random numbers. Filesystem and sockets are not linked
 //! at all.
+//!
+//! The parts are created on first use: every call reads the settings and the clock, and to
+//! seed generators of random numbers for it as well would take longer than both.
 
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::clocks::{WasiClocksCtx, WasiClocksCtxView};
+use wasmtime_wasi::p2::bindings::cli::environment;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{WasiCtx, WasiCtxView};
 
-use crate::embed::host::HostState;
+use crate::embed::ctx::UserAuthCtx;
+use crate::limits::Limits;
 
 /// The WASI state of one instance.
+#[derive(Default)]
 pub(crate) struct Wasi {
-    ctx: WasiCtx,
+    clocks: Option<WasiClocksCtx>,
+    rest: Option<Rest>,
     table: ResourceTable,
+}
+
+struct Rest {
+    ctx: WasiCtx,
     output: MemoryOutputPipe,
 }
 
 impl Wasi {
-    /// No input, no arguments, no files, no network. The settings are its environment;
-    /// its output is kept, up to a limit, for the debug log.
-    pub(crate) fn new(host: &HostState) -> Self {
-        let output = MemoryOutputPipe::new(host.limits.output_bytes_per_call);
-        let ctx = WasiCtx::builder()
-            .envs(&host.settings)
-            .stdout(output.clone())
-            .stderr(output.clone())
-            .max_random_size(host.limits.random_bytes)
-            .allow_tcp(false)
-            .allow_udp(false)
-            .build();
-        Self {
-            ctx,
-            table: ResourceTable::new(),
-            output,
-        }
-    }
-
-    /// Returns the context and the table of its resources.
-    pub(crate) fn view(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.ctx,
+    /// Returns the clocks, and the table of their resources.
+    pub(crate) fn clocks(&mut self) -> WasiClocksCtxView<'_> {
+        WasiClocksCtxView {
+            ctx: self.clocks.get_or_insert_default(),
             table: &mut self.table,
         }
     }
 
+    /// Returns the context of the other interfaces, and the table of its resources: no input,
+    /// no arguments, no files, no network. Its output is kept, up to a limit, for the debug
+    /// log.
+    pub(crate) fn view(&mut self, limits: &Limits) -> WasiCtxView<'_> {
+        let rest = self.rest.get_or_insert_with(|| {
+            let output = MemoryOutputPipe::new(limits.output_bytes_per_call);
+            let ctx = WasiCtx::builder()
+                .stdout(output.clone())
+                .stderr(output.clone())
+                .max_random_size(limits.random_bytes)
+                .allow_tcp(false)
+                .allow_udp(false)
+                .build();
+            Rest { ctx, output }
+        });
+        WasiCtxView {
+            ctx: &mut rest.ctx,
+            table: &mut self.table,
+        }
+    }
+
+    /// Returns the table of all resources.
+    pub(crate) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
     /// Returns the output of the instance so far.
     pub(crate) fn printed(&self) -> bytes::Bytes {
-        self.output.contents()
+        let rest = self.rest.as_ref();
+        rest.map(|rest| rest.output.contents()).unwrap_or_default()
+    }
+}
+
+/// The environment: the settings, and nothing of this program's own.
+impl environment::Host for UserAuthCtx {
+    fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        Ok(self.host().settings().to_vec())
+    }
+
+    fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(None)
     }
 }

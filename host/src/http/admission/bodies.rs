@@ -1,13 +1,13 @@
 //! Reads and limits the bodies of requests.
 
-use axum::body::{Body, HttpBody as _};
-use axum::http::StatusCode;
-use axum::response::Response;
+use http::StatusCode;
 use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
 use super::shares::{Memory, NoMore};
 use crate::error::CallError;
+use crate::http::body::Response;
 use crate::http::respond::Wording;
 use crate::limits::Limits;
 
@@ -27,7 +27,7 @@ enum NotKept {
 /// Reads a body to its end, and keeps it if it has at most `keep` bytes. `Err` is the
 /// response to a body that does not arrive or exceeds the limit for all callers.
 pub(crate) async fn read(
-    body: Body,
+    body: Incoming,
     keep: usize,
     memory: Memory,
     limits: &Limits,
@@ -59,7 +59,7 @@ pub(crate) async fn read(
 /// Reads a body that is too large too, up to a limit, because most clients read the
 /// response only after they have sent everything.
 async fn collect(
-    mut body: Body,
+    mut body: Incoming,
     keep: usize,
     mut memory: Memory,
     limits: &Limits,

@@ -7,14 +7,9 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes, HttpBody};
-use axum::response::Response;
-use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-
-use super::shares::Turn;
 
 /// Write timeout once the server is stopping: long enough for a slow reader, and short
 /// for the operator who waits for the server to exit.
@@ -93,74 +88,6 @@ impl Drop for InFlightGuard {
 
 fn now() -> u64 {
     u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Size of the parts in which a response body is passed to hyper, which asks for the
-/// next part once the client has read enough to make room for it.
-const PART_BYTES: usize = 64 << 10;
-
-/// Returns a response that counts as in flight, and keeps its call slot, until the last
-/// part of its body has been taken.
-pub(crate) fn tracked(
-    response: Response,
-    guard: Option<InFlightGuard>,
-    turn: Option<Turn>,
-) -> Response {
-    response.map(|body| {
-        Body::new(TrackedBody {
-            body,
-            rest: Bytes::new(),
-            _guard: guard,
-            _turn: turn,
-        })
-    })
-}
-
-struct TrackedBody {
-    body: Body,
-    /// The rest of the current frame.
-    rest: Bytes,
-    _guard: Option<InFlightGuard>,
-    _turn: Option<Turn>,
-}
-
-impl HttpBody for TrackedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.rest.is_empty() {
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => frame,
-                other => return Poll::Ready(other),
-            };
-            match frame.into_data() {
-                Ok(data) => self.rest = data,
-                Err(frame) => return Poll::Ready(Some(Ok(frame))),
-            }
-        }
-        let length = self.rest.len().min(PART_BYTES);
-        let part = self.rest.split_to(length);
-        Poll::Ready(Some(Ok(Frame::data(part))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let rest = self.rest.len() as u64;
-        let hint = self.body.size_hint();
-        let mut whole = SizeHint::new();
-        whole.set_lower(hint.lower() + rest);
-        if let Some(upper) = hint.upper() {
-            whole.set_upper(upper + rest);
-        }
-        whole
-    }
 }
 
 /// A stream whose writes fail if the client does not read for too long. hyper has no

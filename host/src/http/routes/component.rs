@@ -5,10 +5,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Extension, Request, State};
-use axum::http::HeaderMap;
-use axum::http::header::ACCEPT;
-use axum::response::Response;
+use http::header::ACCEPT;
+use http::{HeaderMap, Request};
+use hyper::body::Incoming;
 
 use super::sse;
 use super::table::{BodyUse, RouteClass};
@@ -18,19 +17,21 @@ use crate::error::CallError;
 use crate::http::admission::bodies::{self, Kept};
 use crate::http::admission::rate_limit::{KeyHash, Limiter};
 use crate::http::admission::shares::NoMore;
-use crate::http::admission::write_timeout::tracked;
-use crate::http::app::{App, Caller, Named};
+use crate::http::app::{App, Caller};
+use crate::http::body::Response;
+use crate::http::respond::{Failed, plain};
+use crate::http::security::authority::Authority;
 
 /// Number of bytes kept of a body that is rejected regardless of its content: enough to
 /// find the id of a message. The memory for bodies is reserved for other callers.
 const REFUSED_BYTES: usize = 4 << 10;
 
 pub(crate) async fn handle(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Extension(named): Extension<Named>,
-    Extension(route): Extension<Arc<RouteClass>>,
-    request: Request,
+    app: &App,
+    caller: &Caller,
+    named: Option<&Authority>,
+    route: &Arc<RouteClass>,
+    request: Request<Incoming>,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let peer = caller.peer.ip();
@@ -38,22 +39,20 @@ pub(crate) async fn handle(
     let share = app.share(from);
     let key = app.limited_key(&parts.headers);
     let is_known = key.as_ref().is_some_and(|key| app.knows(key));
-    let charge = |is_verification| match check(&route, is_known, is_verification) {
+    let charge = |is_verification| match check(route, is_known, is_verification) {
         Some(check) => app.count(key.as_ref(), from, check),
         None => Ok(()),
     };
-    let json = match &route.body {
-        BodyUse::Json(outliner) => Some(outliner),
-        BodyUse::Ignored | BodyUse::Content => None,
-    };
     // The body decides for which rate of a known key it counts.
-    let is_charged_by_body = json.is_some() && is_known;
-    let mut charged = match is_charged_by_body {
-        true => Ok(()),
-        false => charge(false),
+    let by_body = match &route.body {
+        BodyUse::Json(outliner) if is_known => Some(outliner),
+        BodyUse::Json(_) | BodyUse::Ignored | BodyUse::Content => None,
+    };
+    let mut charged = match by_body {
+        Some(_) => Ok(()),
+        None => charge(false),
     };
     let is_refused = charged.is_err() || route.requires_api_key && app.lacks_key(&parts.headers);
-    let wording = route.wording();
     let kept = match route.body {
         BodyUse::Ignored => Ok(Kept {
             body: Vec::new(),
@@ -67,45 +66,50 @@ pub(crate) async fn handle(
                 false => app.plugin.limits().body_bytes,
             };
             let memory = share.clone().memory();
-            bodies::read(body, keep, memory, app.plugin.limits(), &wording).await
+            bodies::read(body, keep, memory, app.plugin.limits(), &route.wording()).await
         }
     };
     let Kept { body, memory } = match kept {
         Ok(kept) => kept,
         Err(refusal) => return refusal,
     };
-    let outline = json.map(|json| json.outline(&body)).unwrap_or_default();
-    if is_charged_by_body {
-        charged = charge(outline.is_verification);
+    if let Some(outliner) = by_body {
+        charged = charge(outliner.outline(&body).is_verification);
     }
-    let wording = wording.with_id(outline.id);
     if let Err(seconds) = charged {
-        return wording.limited(seconds);
+        return route.wording_for(&body).limited(seconds);
     }
-    let mut request = app.request(&parts, peer, &named);
+    let mut request = app.request(&parts, peer, named);
     request.body = body;
     // A request without a body has been in flight from its beginning.
     let is_read = !matches!(route.body, BodyUse::Ignored);
     let guard = is_read.then(|| caller.in_flight.begin());
     let turn = match share.turn().await {
         Ok(turn) => turn,
-        Err(NoMore) => return wording.unavailable(&CallError::Busy),
+        Err(NoMore) => return route.wording_for(&request.body).unavailable(&CallError::Busy),
     };
     let plugin = app.plugin.clone();
+    let asked = Arc::clone(route);
     let running = turn.share();
     let call = async move |client| {
-        let answered = running.run(plugin.handle_http(request, client)).await;
+        let answered = running.run(plugin.handle_http(&request, client)).await;
         drop(memory);
-        answered
+        answered.map_err(|error| Failed {
+            wording: asked.wording_for(&request.body),
+            error,
+        })
     };
     let response = if takes_events(&parts.headers) {
-        sse::answer(call, wording).await
+        sse::answer(call, route.wording()).await
     } else {
-        wording.plain(call(Arc::new(NoClient)).await)
+        plain(call(Arc::new(NoClient)).await)
     };
     // Where no key is required, the component may not have looked at one.
     let key = key.filter(|_| route.requires_api_key);
-    tracked(app.record_key_result(response, key), guard, Some(turn))
+    let mut response = app.record_key_result(response, key);
+    response.body_mut().begin(guard);
+    response.body_mut().keep(turn);
+    response
 }
 
 /// Counts a request against a rate.
@@ -148,7 +152,7 @@ fn is_zero(weight: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use http::HeaderValue;
 
     use super::*;
 

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{Extension, State};
-use axum::http::{Method, StatusCode};
-use axum::response::Response;
+use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -16,6 +14,7 @@ use crate::api::McpRequest;
 use crate::embed::client::NoClient;
 use crate::error::CallError;
 use crate::http::app::App;
+use crate::http::body::Response;
 use crate::http::respond::{Wording, respond};
 use crate::keys::records::READY;
 use crate::keys::store_keys::StoreKeys;
@@ -30,8 +29,8 @@ const CACHE_TTL: Duration = Duration::from_secs(1);
 const PROBE_TTL: Duration = Duration::from_hours(1);
 
 /// The result of the last probe.
-#[derive(Clone, Default)]
-pub(crate) struct ReadinessCache(Arc<Mutex<Option<(Instant, Readiness)>>>);
+#[derive(Default)]
+pub(crate) struct ReadinessCache(Mutex<Option<(Instant, Readiness)>>);
 
 /// `Err` is a public description of the problem; the log has the details.
 type Verdict = Result<(), &'static str>;
@@ -44,8 +43,8 @@ struct Readiness {
 
 /// Does not touch the store: otherwise an orchestrator would restart the service during
 /// a database outage.
-pub(crate) async fn health(State(app): State<Arc<App>>, method: Method) -> Response {
-    if method != Method::GET && method != Method::HEAD {
+pub(crate) fn health(app: &App, method: &Method) -> Response {
+    if ![Method::GET, Method::HEAD].contains(method) {
         return Wording::default().method_not_allowed("GET, HEAD");
     }
     let body = json!({
@@ -57,15 +56,11 @@ pub(crate) async fn health(State(app): State<Arc<App>>, method: Method) -> Respo
     respond(StatusCode::OK, &body)
 }
 
-pub(crate) async fn ready(
-    State(app): State<Arc<App>>,
-    Extension(readiness): Extension<ReadinessCache>,
-    method: Method,
-) -> Response {
-    if method != Method::GET && method != Method::HEAD {
+pub(crate) async fn ready(app: &App, method: &Method) -> Response {
+    if ![Method::GET, Method::HEAD].contains(method) {
         return Wording::default().method_not_allowed("GET, HEAD");
     }
-    let Readiness { store, component } = readiness.probe(&app.plugin).await;
+    let Readiness { store, component } = app.readiness.probe(&app.plugin).await;
     let word = |verdict: Verdict| verdict.map_or("unavailable", |()| "ok");
     let mut body = json!({
         "status": "ready",

@@ -2,13 +2,10 @@
 //! OpenMetrics, which Prometheus reads.
 
 use std::fmt;
-use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Extension, Request, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::response::Response;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use hyper::body::Incoming;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -20,9 +17,10 @@ use serde_json::json;
 use crate::api::{Caller as WitCaller, Principal};
 use crate::embed::bindings::user_auth::plugin::telemetry::Metrics as Snapshot;
 use crate::error::CallError;
-use crate::http::admission::write_timeout::tracked;
-use crate::http::app::{App, Caller, Named};
+use crate::http::app::{App, Caller};
+use crate::http::body::{Body, Response};
 use crate::http::respond::Wording;
+use crate::http::security::authority::Authority;
 use crate::metrics::OperationStats;
 
 /// The permission that the account of an API key needs, where keys are required.
@@ -30,10 +28,10 @@ const PERMISSION: &str = "user-auth:metrics:read";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(crate) async fn metrics(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Extension(named): Extension<Named>,
-    request: Request,
+    app: &App,
+    caller: &Caller,
+    named: Option<&Authority>,
+    request: Request<Incoming>,
 ) -> Response {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return Wording::default().method_not_allowed("GET, HEAD");
@@ -50,20 +48,21 @@ pub(crate) async fn metrics(
         Err(refusal) => return refusal,
     };
     if app.requires_key {
-        let request = app.request(&parts, caller.peer.ip(), &named);
+        let request = app.request(&parts, caller.peer.ip(), named);
         if let Err(refusal) = app.authenticate_key(request, key).await {
             return refusal;
         }
-        if let Err(refusal) = permit(&app, headers, from.to_string()).await {
+        if let Err(refusal) = permit(app, headers, from.to_string()).await {
             return refusal;
         }
     }
-    match render(&app) {
+    match render(app) {
         Ok(text) => {
             let mut response = Response::new(Body::from(text));
             let value = HeaderValue::from_static(OPEN_METRICS);
             response.headers_mut().insert(CONTENT_TYPE, value);
-            tracked(response, None, Some(turn))
+            response.body_mut().keep(turn);
+            response
         }
         Err(fmt::Error) => {
             Wording::default().refuse(StatusCode::INTERNAL_SERVER_ERROR, "the metrics are broken")

@@ -3,15 +3,14 @@
 //! The form is decided when the first notification arrives: nothing has been sent
 //! before, so a response without notifications is plain JSON.
 
-use std::convert::Infallible;
+use std::future::ready;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::body::{Body, Bytes};
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::Response;
-use futures_util::{Stream, stream};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, Stream, stream};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
@@ -20,36 +19,45 @@ use tracing::error;
 use crate::api::McpResponse;
 use crate::embed::client::{Client, ClientHandle};
 use crate::error::CallError;
-use crate::http::respond::Wording;
+use crate::http::body::{Body, Response};
+use crate::http::respond::{Failed, Wording, plain};
 use crate::trace;
 
 /// Number of notifications queued for a slow reader; beyond it the component waits.
 const QUEUE_LENGTH: usize = 16;
 
-type Answer = Result<McpResponse, CallError>;
+type Answer = Result<McpResponse, Failed>;
 
-/// Responds with the notifications and the result of `call`; `wording` is for an error.
+/// Responds with the notifications and the result of `call`. Should that end without a
+/// result, `wording` is for the error.
 pub(crate) async fn answer<C>(call: impl FnOnce(ClientHandle) -> C, wording: Wording) -> Response
 where
     C: Future<Output = Answer> + Send + 'static,
 {
     let (sender, mut notifications) = mpsc::channel(QUEUE_LENGTH);
+    // Most calls end before any notification, and need no task of their own.
+    let mut call = call(Arc::new(EventClient(sender))).boxed();
+    let first = tokio::select! {
+        biased;
+        answer = &mut call => match notifications.try_recv() {
+            Ok(first) => {
+                call = ready(answer).boxed();
+                first
+            }
+            Err(_) => return plain(answer),
+        },
+        Some(first) = notifications.recv() => first,
+    };
     // A separate task: hyper does not poll the stream while the client is not reading,
     // and the call must reach its time limit regardless.
-    let call = AbortOnDropHandle::new(tokio::spawn(trace::continued(call(Arc::new(EventClient(
-        sender,
-    ))))));
-    // The channel closes once the call has released its client.
-    let Some(first) = notifications.recv().await else {
-        return wording.plain(joined(call.await));
-    };
+    let call = AbortOnDropHandle::new(tokio::spawn(trace::continued(call)));
     let events = events(Events {
         first: Some(first),
         notifications,
         call: Some(call),
         wording,
     });
-    let mut response = Response::new(Body::from_stream(events));
+    let mut response = Response::new(Body::stream(events));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     // Reverse proxies that support this header would otherwise buffer events.
@@ -76,10 +84,10 @@ struct Events {
 }
 
 /// Returns the stream of events. It owns the call: a client that hangs up drops both.
-fn events(events: Events) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn events(events: Events) -> impl Stream<Item = Bytes> {
     stream::unfold(events, |mut events| async move {
         let data = events.next().await?;
-        Some((Ok(event(&data)), events))
+        Some((event(&data), events))
     })
 }
 
@@ -91,20 +99,22 @@ impl Events {
         if let Some(notification) = self.notifications.recv().await {
             return Some(notification);
         }
-        let answer = joined(self.call.as_mut()?.await);
+        let ended = self.call.as_mut()?.await;
+        let answer = ended.unwrap_or_else(|error| Err(self.unfinished(&error)));
         self.call = None;
         match answer {
             Ok(response) => Some(String::from_utf8_lossy(&response.body?).into_owned()),
-            Err(error) => Some(self.wording.failure(&error)),
+            Err(Failed { wording, error }) => Some(wording.failure(&error)),
         }
     }
-}
 
-fn joined(ended: Result<Answer, JoinError>) -> Answer {
-    ended.unwrap_or_else(|error| {
+    fn unfinished(&self, error: &JoinError) -> Failed {
         error!(%error, "a call ended without a response");
-        Err(CallError::Trapped(error.to_string()))
-    })
+        Failed {
+            wording: self.wording.clone(),
+            error: CallError::Trapped(error.to_string()),
+        }
+    }
 }
 
 /// Formats an event. A line feed ends a field of an event; in JSON it can only stand
@@ -116,6 +126,8 @@ fn event(data: &str) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt as _;
+
     use super::*;
 
     #[test]
@@ -134,11 +146,31 @@ mod tests {
                 client.notify(String::new()).await;
             }
             let _ = ended.send(());
-            Err(CallError::OutOfTime)
+            Err(Failed {
+                wording: Wording::default(),
+                error: CallError::OutOfTime,
+            })
         };
         let unread = answer(call, Wording::default()).await;
         end.await.unwrap();
         drop(unread);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_never_waits_sends_its_notifications_first() {
+        let call = async |client: ClientHandle| {
+            client.notify("1".to_owned()).await;
+            client.notify("2".to_owned()).await;
+            Ok(McpResponse {
+                status: 200,
+                headers: Vec::new(),
+                body: Some(b"3".to_vec()),
+            })
+        };
+        let streamed = answer(call, Wording::default()).await;
+        let body = streamed.into_body().collect().await.unwrap().to_bytes();
+        let expected: Vec<u8> = ["1", "2", "3"].iter().flat_map(|data| event(data)).collect();
+        assert_eq!(body, expected);
     }
 
     #[tokio::test]

@@ -68,6 +68,15 @@ impl RouteClass {
     pub(crate) fn wording(&self) -> Wording {
         self.errors.clone().map(Wording::of).unwrap_or_default()
     }
+
+    /// Returns the same for a request with this body, whose id is looked for only now:
+    /// most requests have no error.
+    pub(crate) fn wording_for(&self, body: &[u8]) -> Wording {
+        match &self.body {
+            BodyUse::Json(outliner) => self.wording().with_id(outliner.outline(body).id),
+            BodyUse::Ignored | BodyUse::Content => self.wording(),
+        }
+    }
 }
 
 impl RouteTable {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use axum::http::header::HOST;
-use axum::http::{HeaderMap, HeaderName, Uri, Version, uri};
+use http::header::HOST;
+use http::{HeaderMap, HeaderName, Uri, Version, uri};
 
 /// RFC 1035 section 2.3.4.
 const MAX_NAME_BYTES: usize = 253;

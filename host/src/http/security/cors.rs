@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{
+use http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::http::policy::Policy;
@@ -32,9 +32,26 @@ const TRACE: [HeaderName; 3] = [
     HeaderName::from_static("baggage"),
 ];
 
+/// What browsers are told of the routes.
+pub(crate) struct Cors {
+    /// For routes that the listed origins may call, unless the setting is off.
+    pub(crate) listed: Option<CorsLayer>,
+    /// For routes that all pages may call.
+    pub(crate) public: CorsLayer,
+}
+
+impl Cors {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        Self {
+            listed: policy.cors.then(|| layer(policy)),
+            public: public_layer(),
+        }
+    }
+}
+
 /// Returns the CORS layer for the pages that [`HostPolicy`](crate::http::HostPolicy) admits.
 /// Credentials mode is off, since there are no cookies.
-pub(crate) fn layer(policy: &Policy) -> CorsLayer {
+fn layer(policy: &Policy) -> CorsLayer {
     let allowed = Arc::new(policy.allowed.clone());
     let admits = move |origin: &HeaderValue, _: &_| {
         origin
@@ -61,7 +78,7 @@ pub(crate) fn layer(policy: &Policy) -> CorsLayer {
 
 /// Returns the CORS layer for routes that all pages may call. They are called without
 /// credentials.
-pub(crate) fn public_layer() -> CorsLayer {
+fn public_layer() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET])

@@ -4,8 +4,8 @@
 
 use std::net::SocketAddr;
 
-use axum::http::HeaderMap;
-use axum::http::header::ORIGIN;
+use http::HeaderMap;
+use http::header::ORIGIN;
 
 use super::authority::{Authority, Host, Hosts, only};
 use super::origin::{Origin, Origins};
@@ -161,7 +161,7 @@ impl HostPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::{HeaderName, Uri, Version};
+    use http::{HeaderName, Uri, Version};
 
     fn check(allowed: &HostPolicy, fields: &[(&str, &str)]) -> Result<(), String> {
         let mut headers = HeaderMap::new();

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
-use axum::body::HttpBody;
 use bytes::{Buf as _, Bytes};
+use hyper::body::Body as HttpBody;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The byte passed on in place of one that must not be there: hyper accepts it nowhere
@@ -367,7 +367,7 @@ mod tests {
         for body in ["\n\n#\n", "1234"] {
             let read = stream.read(&mut buffer).await.unwrap();
             assert_eq!(&buffer[..read], head.as_bytes());
-            assert!(length.note(&axum::body::Body::from(body)));
+            assert!(length.note(&http_body_util::Full::new(Bytes::from(body))));
             let read = stream.read(&mut buffer).await.unwrap();
             assert_eq!(&buffer[..read], body.as_bytes());
         }
