@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use tokio_util::sync::CancellationToken;
+use user_auth_origins::authority::Authority;
 
 use super::admission::rate_limit::{self, KeyHash, Limiter};
 use super::admission::shares::{NoMore, Share, Shares, Turn};
@@ -18,7 +19,6 @@ use super::fields::fields;
 use super::policy::Policy;
 use super::respond::Wording;
 use super::routes::table::RouteTable;
-use super::security::authority::Authority;
 use crate::api::HttpRequest;
 use crate::error::CallError;
 use crate::plugin::Plugin;

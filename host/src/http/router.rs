@@ -6,13 +6,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::{Extension, Request, State};
-use axum::http::header::TRANSFER_ENCODING;
+use axum::http::header::{ORIGIN, TRANSFER_ENCODING};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::any;
 use hyper::body::Incoming;
 use tower::Service as _;
+use user_auth_origins::fields::Readers;
 
 use super::admission::write_timeout::tracked;
 use super::app::{App, Caller, Named};
@@ -20,7 +21,7 @@ use super::respond::Wording;
 use super::routes::health::ReadinessCache;
 use super::routes::table::{OTHER, RouteClass};
 use super::routes::{component, health, metrics};
-use super::security::authority::Authority;
+use super::security::authority::named_by;
 use super::security::cors;
 use crate::api::PageClass;
 use crate::error::CallError;
@@ -43,14 +44,8 @@ pub(super) struct Routers {
 
 impl Routers {
     pub(super) fn new(app: &Arc<App>) -> Self {
-        // Outside of the CORS layer: a page that may not call gets no response to its
-        // preflight either.
-        let guarded = |mut router: Router<Arc<App>>| {
-            if app.policy.cors {
-                router = router.layer(cors::layer(&app.policy));
-            }
-            router.layer(from_fn_with_state(Arc::clone(app), guard))
-        };
+        let guarded =
+            |router: Router<Arc<App>>| router.layer(from_fn_with_state(Arc::clone(app), guard));
         let component = || Router::new().fallback(component::handle);
         let metrics = Router::new().route(METRICS, any(metrics::metrics));
         // Probes address the server by its IP address, and learn nothing worth guarding.
@@ -65,7 +60,7 @@ impl Routers {
             host: host.with_state(Arc::clone(app)),
             listed: guarded(component()).with_state(Arc::clone(app)),
             public: component()
-                .layer(cors::public_layer())
+                .layer(from_fn_with_state(Arc::clone(app), for_all_pages))
                 .with_state(Arc::clone(app)),
             unguarded: component().with_state(Arc::clone(app)),
         }
@@ -118,21 +113,30 @@ pub(super) async fn answer(
     trace::answered(trace, method, route, answer).await
 }
 
-/// Rejects requests for a host or from an origin that the policy does not allow.
+/// Rejects requests for a host or from an origin that the policy does not allow. Those get
+/// no response to a preflight request either.
 async fn guard(
     State(app): State<Arc<App>>,
     Extension(Named(named)): Extension<Named>,
     request: Request,
     next: Next,
 ) -> Response {
-    match app.policy.allowed.check(named.as_ref(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(message) => {
-            let route = request.extensions().get::<Arc<RouteClass>>();
-            let wording = route.map_or_else(Wording::default, |route| route.wording());
-            wording.refuse(StatusCode::FORBIDDEN, &message)
-        }
+    let policy = &app.policy;
+    if let Err(message) = policy.allowed.check(named.as_ref(), request.headers()) {
+        let route = request.extensions().get::<Arc<RouteClass>>();
+        let wording = route.map_or_else(Wording::default, |route| route.wording());
+        return wording.refuse(StatusCode::FORBIDDEN, &message);
     }
+    if !policy.cors {
+        return next.run(request).await;
+    }
+    let origin = request.headers().get(ORIGIN).cloned();
+    let origin = origin.as_ref().and_then(|origin| origin.to_str().ok());
+    cors::answer(Readers::Origin(origin), policy, request, next).await
+}
+
+async fn for_all_pages(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    cors::answer(Readers::All, &app.policy, request, next).await
 }
 
 /// Rejects requests that RFC 9112 requires every server to reject, whatever their
@@ -145,7 +149,7 @@ fn check(request: &mut Request<Incoming>) -> Result<(), (StatusCode, String)> {
         let message = "the Transfer-Encoding is not supported; only chunked is";
         return Err((StatusCode::NOT_IMPLEMENTED, message.to_owned()));
     }
-    let named = Authority::of_request(request.uri(), request.headers(), request.version())
+    let named = named_by(request.uri(), request.headers(), request.version())
         .map_err(|message| (StatusCode::BAD_REQUEST, message))?;
     request.extensions_mut().insert(Named(named));
     Ok(())
