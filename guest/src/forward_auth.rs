@@ -23,8 +23,9 @@ struct Subject {
     scopes: String,
 }
 
-/// Verifies the credential in a request's header fields. The status is 200 with `x-auth-subject` and `x-auth-scopes`, 401 with
-/// `www-authenticate` (RFC 6750 section 3), or 403 if the owner lacks the `permission`.
+/// Verifies the credential in a request's header fields. The status is 200 with
+/// `x-auth-subject` and `x-auth-scopes`, 401 with `www-authenticate` (RFC 6750 section 3),
+/// or 403 if the owner lacks the `permission`.
 ///
 /// A valid credential suffices even where `/mcp` requires an API key: a proxy that had to
 /// add a key of its own would lend it to every request without a credential.

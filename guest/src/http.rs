@@ -6,13 +6,9 @@
 
 mod api;
 #[cfg(any(test, feature = "export-http"))]
-mod cors;
-#[cfg(any(test, feature = "export-http"))]
 pub mod edge;
 mod jwks;
 mod openapi;
-#[cfg(any(test, feature = "export-http"))]
-mod origin;
 mod request;
 mod server_card;
 mod token_forms;
@@ -22,16 +18,13 @@ mod wording;
 pub use request::{MAX_BODY_BYTES, Request};
 pub use wording::Form;
 
-use crate::domain::call::Call;
-use crate::domain::env::Env;
-use crate::domain::reporter::Silent;
 use crate::error::AuthError;
-use crate::json::Node;
 use crate::mcp::protocol::tool_name;
 use crate::mcp::{self, Refusal, Response};
 use crate::operations::{self, Definition, TABLE};
 use crate::ports::Ports;
 use crate::settings::Settings;
+use api::Encoding;
 use request::{JSON, read};
 
 /// The web pages that may call a route.
@@ -89,9 +82,7 @@ enum Endpoint {
     OpenApi,
     ServerCard,
     Verify,
-    Api(&'static Definition),
-    /// An operation, and the parameters of its form.
-    TokenForm(&'static Definition, &'static [&'static str]),
+    Operation(&'static Definition, Encoding),
 }
 
 /// The paths of all routes but those of the operations.
@@ -148,7 +139,10 @@ pub fn route(path: &str) -> Option<Route> {
             rate,
             body: Body::Content,
             errors: Form::OAuth,
-            endpoint: Endpoint::TokenForm(operations::find(operation)?, parameters),
+            endpoint: Endpoint::Operation(
+                operations::find(operation)?,
+                Encoding::TokenForm(parameters),
+            ),
             ..mcp
         })
     };
@@ -194,7 +188,7 @@ pub fn route(path: &str) -> Option<Route> {
                 },
                 body: Body::Content,
                 errors: Form::Plain,
-                endpoint: Endpoint::Api(operation),
+                endpoint: Endpoint::Operation(operation, Encoding::Json),
                 ..mcp
             })
         }
@@ -205,7 +199,7 @@ impl Route {
     /// Returns the name of the operation in errors that precede any operation.
     pub fn operation(&self) -> &'static str {
         match self.endpoint {
-            Endpoint::Api(operation) | Endpoint::TokenForm(operation, _) => operation.name,
+            Endpoint::Operation(operation, _) => operation.name,
             Endpoint::Jwks
             | Endpoint::Mcp
             | Endpoint::OpenApi
@@ -246,12 +240,11 @@ pub fn answer(
     let answered = match route.endpoint {
         Endpoint::Mcp => mcp(request, body, settings, ports),
         Endpoint::Jwks => jwks::answer(request, settings, ports),
-        Endpoint::OpenApi => openapi::answer(request),
+        Endpoint::OpenApi => openapi::answer(request, settings),
         Endpoint::ServerCard => server_card::answer(request, settings),
         Endpoint::Verify => verify::answer(request, settings, ports),
-        Endpoint::Api(operation) => api::answer(operation, request, body, settings, ports),
-        Endpoint::TokenForm(operation, parameters) => {
-            token_forms::answer(operation, parameters, request, body, settings, ports)
+        Endpoint::Operation(operation, encoding) => {
+            api::answer(operation, encoding, request, body, settings, ports)
         }
     };
     let response = answered.unwrap_or_else(|refusal| refuse(refusal, &route));
@@ -315,21 +308,6 @@ fn mcp(
     let mut message = request.message()?;
     message.body = read(body)?;
     Ok(mcp::handle(&message, settings, ports))
-}
-
-/// Runs an operation for the caller of a message.
-fn invoke(
-    operation: &Definition,
-    input: Node,
-    message: &mcp::Request,
-    env: Env,
-) -> Result<Response, Refusal> {
-    let caller = mcp::caller(message);
-    let call = Call::new(env, &caller, &Silent);
-    match (operation.invoke)(input, &call) {
-        Ok(output) => Ok(mcp::json_response(200, Vec::new(), output)),
-        Err(error) => Err(Refusal::of(&error, call.now())),
-    }
 }
 
 fn not_found(path: &str) -> Refusal {

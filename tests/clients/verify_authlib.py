@@ -13,8 +13,12 @@ from authlib.oauth2.rfc6750 import InvalidTokenError
 from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
+from joserfc.jws import JWSRegistry
 
 url, issuer = sys.argv[1:]
+# Authlib takes only the algorithms of this list. It has Ed25519 under that name alone, which
+# RFC 9864 recommends.
+JWSRegistry.recommended.append("EdDSA")
 
 
 class Validator(JWTBearerTokenValidator):

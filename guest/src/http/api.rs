@@ -1,17 +1,30 @@
-//! `POST /api/<operation>`: each operation without MCP. The body is its input, the
-//! response its output or its error.
+//! Operations without MCP: each at `POST /api/<operation>` in JSON, and some at the paths
+//! of OAuth in forms. The body is the input, the response the output or the error.
 
-use super::invoke;
-use super::request::{JSON, Request, read};
+use super::request::{FORM, JSON, Request, read};
+use super::token_forms;
+use crate::domain::call::Call;
 use crate::domain::env::Env;
+use crate::domain::reporter::Silent;
 use crate::json::{self, Fields, Node};
 use crate::mcp::{self, Refusal, Response};
 use crate::operations::Definition;
 use crate::ports::Ports;
 use crate::settings::Settings;
 
+/// The encoding of an input.
+#[derive(Clone, Copy)]
+pub enum Encoding {
+    /// JSON.
+    Json,
+    /// A form about a token, with these parameters.
+    TokenForm(&'static [&'static str]),
+}
+
+/// Runs an operation for the caller of a request.
 pub fn answer(
     operation: &Definition,
+    encoding: Encoding,
     request: &Request,
     body: impl FnOnce() -> Option<Vec<u8>>,
     settings: &Settings,
@@ -19,19 +32,38 @@ pub fn answer(
 ) -> Result<Response, Refusal> {
     request.require_method(&["POST"])?;
     request.require_no_query()?;
-    request.require_content(JSON)?;
-    let message = request.message()?;
-    mcp::check_api_key(&message, settings, ports)?;
+    request.require_content(match encoding {
+        Encoding::Json => JSON,
+        Encoding::TokenForm(_) => FORM,
+    })?;
+    let mut message = request.message()?;
+    let challenge: fn(Refusal) -> Refusal = match encoding {
+        Encoding::Json => |refusal| refusal,
+        Encoding::TokenForm(_) => {
+            token_forms::accept_basic(&mut message.headers)?;
+            token_forms::also_basic
+        }
+    };
+    mcp::check_api_key(&message, settings, ports).map_err(challenge)?;
     let body = read(body)?;
-    invoke(
-        operation,
-        input(&body).map_err(|problem| Refusal::new(400, &problem))?,
-        &message,
-        Env { ports, settings },
-    )
+    let invalid = |problem: String| Refusal::new(400, &problem);
+    let form;
+    let input = match encoding {
+        Encoding::Json => input(&body).map_err(invalid)?,
+        Encoding::TokenForm(parameters) => {
+            form = token_forms::input(&body, parameters).map_err(invalid)?;
+            Node::Object(Fields::from(&form))
+        }
+    };
+    let caller = mcp::caller(&message);
+    let call = Call::new(Env { ports, settings }, &caller, &Silent);
+    match (operation.invoke)(input, &call) {
+        Ok(output) => Ok(mcp::json_response(200, Vec::new(), output)),
+        Err(error) => Err(challenge(Refusal::of(&error, call.now()))),
+    }
 }
 
-/// Parses the input. `Err` says what is wrong with the body.
+/// Parses an input in JSON. `Err` says what is wrong with the body.
 fn input(body: &[u8]) -> Result<Node<'_>, String> {
     // Clients send no body if there is nothing to say.
     if body.is_empty() {

@@ -2,27 +2,15 @@
 //! headers, the origins of web pages, and `GET /health`, as the bundled host has them.
 
 use serde_json::json;
+use user_auth_origins::fields::{Readers, SECURITY};
+use user_auth_origins::{Allowed, Origin};
 
-use super::cors;
-pub use super::cors::{Allowed, InvalidOrigin};
 use super::request::only;
 use super::{Form, Pages, Request, route};
 use crate::json::JsonText;
 use crate::mcp::{self, Refusal, Response};
 use crate::ports::Ports;
 use crate::settings::Settings;
-
-/// Headers of every response: browsers must not treat it as a page, must not cache it (it
-/// may hold tokens: RFC 6749 section 5.1), and must not send its URL as a referrer.
-const SECURITY: [(&str, &str); 4] = [
-    ("x-content-type-options", "nosniff"),
-    (
-        "content-security-policy",
-        "default-src 'none'; frame-ancestors 'none'",
-    ),
-    ("referrer-policy", "no-referrer"),
-    ("cache-control", "no-store"),
-];
 
 /// Answers a request if the page that sent it, if any, is of an `allowed` origin. `body` is
 /// that of [`answer`](super::answer).
@@ -33,18 +21,19 @@ pub fn answer(
     settings: &Settings,
     ports: Ports,
 ) -> Response {
-    let mut response = match (request.path(), route(request.path())) {
-        ("/health", _) => health(request, ports),
-        (_, Some(route)) if route.pages == Pages::Listed => {
-            guarded(request, route.errors, allowed, body, settings, ports)
+    let route = route(request.path());
+    let mut response = if request.path() == "/health" {
+        health(request, ports)
+    } else {
+        match readers(request, route.map(|route| route.pages), allowed) {
+            Ok(readers) => for_pages(readers, request, || {
+                super::answer(request, body, settings, ports)
+            }),
+            Err(message) => {
+                let form = route.map_or(Form::Plain, |route| route.errors);
+                super::finish(form.respond(Refusal::new(403, &message)), request)
+            }
         }
-        (_, Some(route)) if route.pages == Pages::Public => {
-            let mut response = cors::public_preflight(&request.method)
-                .unwrap_or_else(|| super::answer(request, body, settings, ports));
-            cors::tell_all(&mut response);
-            response
-        }
-        _ => super::answer(request, body, settings, ports),
     };
     for (name, value) in SECURITY {
         // The keys at `/jwks` may be kept.
@@ -55,32 +44,56 @@ pub fn answer(
     response
 }
 
-/// Rejects requests from web pages whose origin is not allowed (MCP, Streamable HTTP,
-/// security).
-fn guarded(
-    request: &Request,
-    errors: Form,
+/// Returns the pages that may read the response, or `None` if none may. Rejects requests
+/// from web pages whose origin is not allowed (MCP, Streamable HTTP, security).
+fn readers<'a>(
+    request: &'a Request,
+    pages: Option<Pages>,
     allowed: &Allowed,
-    body: impl FnOnce() -> Option<Vec<u8>>,
-    settings: &Settings,
-    ports: Ports,
-) -> Response {
-    let refuse = |message: &str| super::finish(errors.respond(Refusal::new(403, message)), request);
-    let Ok(origin) = only(&request.headers, "origin") else {
-        return refuse("there is more than one origin header");
-    };
-    let origin = origin.map(|value| String::from_utf8_lossy(value).into_owned());
-    if let Some(origin) = origin.as_deref().filter(|it| !allowed.admits(it)) {
-        let message = format!(
-            "the Origin '{origin}' may not use this server; add it to USER_AUTH_ALLOWED_ORIGINS \
-             if it should"
-        );
-        return refuse(&message);
+) -> Result<Option<Readers<'a>>, String> {
+    match pages {
+        None | Some(Pages::None) => return Ok(None),
+        Some(Pages::Public) => return Ok(Some(Readers::All)),
+        Some(Pages::Listed) => {}
     }
-    let mut response = allowed
-        .preflight(&request.method)
-        .unwrap_or_else(|| super::answer(request, body, settings, ports));
-    allowed.tell(origin.as_deref(), &mut response);
+    let origin = only(&request.headers, "origin")
+        .map_err(|_| "there is more than one origin header".to_owned())?;
+    let text = origin.map(String::from_utf8_lossy);
+    let is_admitted =
+        |text: &str| Origin::parse(text).is_some_and(|origin| allowed.admits(&origin));
+    if let Some(refused) = text.filter(|text| !is_admitted(text)) {
+        return Err(format!(
+            "the Origin '{refused}' may not use this server; add it to USER_AUTH_ALLOWED_ORIGINS \
+             if it should"
+        ));
+    }
+    // An origin that is admitted is ASCII.
+    let origin = origin.and_then(|origin| str::from_utf8(origin).ok());
+    Ok((!allowed.is_empty()).then_some(Readers::Origin(origin)))
+}
+
+/// Answers a preflight request, or completes the response to another one.
+fn for_pages(
+    readers: Option<Readers>,
+    request: &Request,
+    answer: impl FnOnce() -> Response,
+) -> Response {
+    let Some(readers) = readers else {
+        return answer();
+    };
+    let (mut response, fields) = if request.method == "OPTIONS" {
+        let response = Response {
+            status: 200,
+            headers: Vec::new(),
+            body: None,
+        };
+        (response, readers.preflight(&request.api_key_header))
+    } else {
+        (answer(), readers.response())
+    };
+    let fields = fields.into_iter();
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.into_owned()));
+    response.headers.extend(fields);
     response
 }
 

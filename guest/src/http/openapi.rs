@@ -3,31 +3,32 @@
 
 use serde_json::json;
 
-use super::request::Request;
+use super::request::{FORM, JSON, Request};
 use super::{API, INTROSPECT, REVOKE, VERIFY};
 use crate::dispatch::schemas::{self, Schemas};
 use crate::domain::access::actor::Requirement;
 use crate::json::{JsonText, ObjectWriter, WriteJson};
 use crate::mcp::{self, Refusal, Response};
 use crate::operations::{Definition, TABLE};
+use crate::settings::{PublicUrl, Settings};
 
 /// Size of the document in bytes, so that its text need not move while it grows.
 const ROUGHLY: usize = 192 << 10;
 
-pub fn answer(request: &Request) -> Result<Response, Refusal> {
+pub fn answer(request: &Request, settings: &Settings) -> Result<Response, Refusal> {
     request.require_method(&["GET", "HEAD"])?;
-    Ok(mcp::json_response(
-        200,
-        Vec::new(),
-        JsonText::of(&Document(request)),
-    ))
+    let document = JsonText::of(&Document { request, settings });
+    Ok(mcp::json_response(200, Vec::new(), document))
 }
 
-struct Document<'a>(&'a Request);
+struct Document<'a> {
+    request: &'a Request,
+    settings: &'a Settings,
+}
 
 impl WriteJson for Document<'_> {
     fn write_json(&self, to: &mut Vec<u8>) {
-        let Self(request) = self;
+        let Self { request, settings } = self;
         to.reserve(ROUGHLY);
         let info = json!({
             "title": "UserAuth",
@@ -35,10 +36,12 @@ impl WriteJson for Document<'_> {
             "description": "Authentication for AI agents and the services around them. Each \
                 operation is a tool of MCP too.",
         });
+        // Relative to this document if the operator has set no URL.
+        let url = settings.public_url.as_ref().map_or("/", PublicUrl::as_str);
         ObjectWriter::new(to)
             .field("openapi", "3.1.1")
             .field("info", &info)
-            .field("servers", &json!([{"url": "/"}]))
+            .field("servers", &json!([{"url": url}]))
             .field("paths", &Paths)
             .field("components", &components(&request.api_key_header))
             .end();
@@ -84,7 +87,7 @@ impl WriteJson for Operation<'_> {
         let body = JsonText::object(|body| {
             let is_required = requires_input(schemas);
             body.field("required", &is_required)
-                .field("content", &content("application/json", &schemas.input))
+                .field("content", &content(JSON, &schemas.input))
         });
         ObjectWriter::new(to)
             .field("operationId", operation.name)
@@ -159,10 +162,8 @@ fn form(
 ) -> JsonText {
     let schema = json!({"type": "object", "properties": properties, "required": ["token"]});
     let body = JsonText::object(|body| {
-        body.field("required", &true).field(
-            "content",
-            &content("application/x-www-form-urlencoded", &schema),
-        )
+        body.field("required", &true)
+            .field("content", &content(FORM, &schema))
     });
     JsonText::object(|object| {
         object
@@ -216,7 +217,7 @@ fn responses(output: &impl WriteJson, error: &str) -> JsonText {
     let succeeded = JsonText::object(|response| {
         response
             .field("description", "The output of the operation.")
-            .field("content", &content("application/json", output))
+            .field("content", &content(JSON, output))
     });
     let error = json!({"$ref": format!("#/components/responses/{error}")});
     JsonText::object(|responses| {
@@ -243,7 +244,7 @@ fn components(api_key_header: &str) -> serde_json::Value {
                     "schema": {"type": "integer"},
                 },
             },
-            "content": {"application/json": {"schema": schema}},
+            "content": {JSON: {"schema": schema}},
         })
     };
     let data = json!({
@@ -327,7 +328,8 @@ mod tests {
             api_key_header: "X-Team-Key".to_owned(),
             peer: None,
         };
-        serde_json::from_slice(&answer(&request).unwrap().body.unwrap()).unwrap()
+        let answer = answer(&request, &Settings::default()).unwrap();
+        serde_json::from_slice(&answer.body.unwrap()).unwrap()
     }
 
     #[test]

@@ -7,6 +7,8 @@ pub const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// The media type of JSON.
 pub const JSON: &str = "application/json";
+/// The media type of forms.
+pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request.
 pub struct Request {

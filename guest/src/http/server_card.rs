@@ -26,7 +26,7 @@ fn describe(request: &Request, settings: &Settings) -> Value {
     } = mcp::describe();
     let mut remote = json!({
         "type": "streamable-http",
-        "url": url(request),
+        "url": url(request, settings),
         "supportedProtocolVersions": versions,
     });
     if settings.require_api_key {
@@ -51,9 +51,12 @@ fn describe(request: &Request, settings: &Settings) -> Value {
     })
 }
 
-/// Returns the URL of the MCP endpoint, with the host name that the client used, which
-/// has been checked.
-fn url(request: &Request) -> String {
+/// Returns the URL of the MCP endpoint: below the public URL or, if none is set, at the
+/// host name that the client used, which the host has checked.
+fn url(request: &Request, settings: &Settings) -> String {
+    if let Some(public) = &settings.public_url {
+        return format!("{}/mcp", public.as_str());
+    }
     let scheme = if request.tls { "https" } else { "http" };
     let authority = request.authority.as_deref().unwrap_or("localhost");
     format!("{scheme}://{authority}/mcp")

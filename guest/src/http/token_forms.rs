@@ -9,52 +9,14 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use super::invoke;
-use super::request::{Request, read};
 use crate::dispatch::input::shortened;
-use crate::domain::env::Env;
-use crate::json::{Fields, Node};
-use crate::mcp::{self, Refusal, Response};
-use crate::operations::Definition;
-use crate::ports::Ports;
-use crate::settings::Settings;
-
-/// The media type of forms.
-const FORM: &str = "application/x-www-form-urlencoded";
+use crate::mcp::Refusal;
 
 /// Another scheme for a client that is not authenticated, beside those of MCP.
 const BASIC: &str = "Basic realm=\"user-auth\"";
 
-/// Answers a form with the response of an operation on its token. `parameters` are those
-/// that the operation takes.
-pub fn answer(
-    operation: &Definition,
-    parameters: &[&str],
-    request: &Request,
-    body: impl FnOnce() -> Option<Vec<u8>>,
-    settings: &Settings,
-    ports: Ports,
-) -> Result<Response, Refusal> {
-    request.require_method(&["POST"])?;
-    request.require_no_query()?;
-    request.require_content(FORM)?;
-    let mut message = request.message()?;
-    accept_basic(&mut message.headers).map_err(|problem| {
-        let mut refusal = Refusal::new(401, problem);
-        let challenge = ("www-authenticate".to_owned(), BASIC.to_owned());
-        refusal.headers.push(challenge);
-        refusal
-    })?;
-    mcp::check_api_key(&message, settings, ports).map_err(also_basic)?;
-    let input = input(&read(body)?, parameters);
-    let input = input.map_err(|problem| Refusal::new(400, &problem))?;
-    let input = Node::Object(Fields::from(&input));
-    let env = Env { ports, settings };
-    invoke(operation, input, &message, env).map_err(also_basic)
-}
-
 /// Names the scheme `Basic` beside the others that a client may use.
-fn also_basic(mut refusal: Refusal) -> Refusal {
+pub fn also_basic(mut refusal: Refusal) -> Refusal {
     for (name, value) in &mut refusal.headers {
         if name == "www-authenticate" {
             *value = format!("{value}, {BASIC}");
@@ -64,7 +26,7 @@ fn also_basic(mut refusal: Refusal) -> Refusal {
 }
 
 /// Puts an API key that is the password of `Basic` where the other ones are.
-fn accept_basic(headers: &mut Vec<(String, String)>) -> Result<(), &'static str> {
+pub fn accept_basic(headers: &mut Vec<(String, String)>) -> Result<(), Refusal> {
     let is_basic = |(name, value): &(String, String)| {
         let scheme = value.trim_start().split(' ').next();
         name == "authorization" && scheme.is_some_and(|it| it.eq_ignore_ascii_case("basic"))
@@ -73,19 +35,28 @@ fn accept_basic(headers: &mut Vec<(String, String)>) -> Result<(), &'static str>
         return Ok(());
     };
     let (_, value) = headers.remove(at);
-    let key = password(&value).ok_or(
-        "the header Authorization must be Basic with a name, a colon and an API key, in base64",
-    )?;
+    let key = password(&value).ok_or_else(|| {
+        refused(
+            "the header Authorization must be Basic with a name, a colon and an API key, in base64",
+        )
+    })?;
     match headers.iter().find(|(name, _)| name == "x-api-key") {
-        Some((_, own)) if *own != key => {
-            Err("there are two API keys that differ, one of them as Basic; send one")
-        }
+        Some((_, own)) if *own != key => Err(refused(
+            "there are two API keys that differ, one of them as Basic; send one",
+        )),
         Some(_) => Ok(()),
         None => {
             headers.push(("x-api-key".to_owned(), key));
             Ok(())
         }
     }
+}
+
+fn refused(problem: &str) -> Refusal {
+    let mut refusal = Refusal::new(401, problem);
+    let challenge = ("www-authenticate".to_owned(), BASIC.to_owned());
+    refusal.headers.push(challenge);
+    refusal
 }
 
 /// Returns the password of `Basic`, which OAuth encodes as in forms.
@@ -99,7 +70,7 @@ fn password(value: &str) -> Option<String> {
 /// Parses a form with these parameters, of which a `token` is required. A `token_type_hint`
 /// is ignored, as both RFCs permit: what a token is, it shows by itself. Any other
 /// parameter is rejected: the caller may have meant to ask for more than was read.
-fn input(form: &[u8], parameters: &[&str]) -> Result<Map<String, Value>, String> {
+pub fn input(form: &[u8], parameters: &[&str]) -> Result<Map<String, Value>, String> {
     let form = str::from_utf8(form).map_err(|_| "the form is not UTF-8".to_owned())?;
     let mut input = Map::new();
     for field in form.split('&').filter(|_| !form.is_empty()) {
@@ -179,18 +150,18 @@ mod tests {
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let key = |fields: &[(String, String)]| {
             let mut fields = fields.to_vec();
-            accept_basic(&mut fields).map(|()| fields)
+            accept_basic(&mut fields).ok().map(|()| fields)
         };
         // "me:uak_x" in base64.
         let basic = field("authorization", "basic bWU6dWFrX3g=");
         let own = field("x-api-key", "uak_x");
-        assert_eq!(key(std::slice::from_ref(&basic)), Ok(vec![own.clone()]));
-        assert_eq!(key(&[basic.clone(), own.clone()]), Ok(vec![own]));
-        assert!(key(&[basic, field("x-api-key", "uak_y")]).is_err());
+        assert_eq!(key(std::slice::from_ref(&basic)), Some(vec![own.clone()]));
+        assert_eq!(key(&[basic.clone(), own.clone()]), Some(vec![own]));
+        assert!(key(&[basic, field("x-api-key", "uak_y")]).is_none());
         let bearer = field("authorization", "Bearer x");
-        assert_eq!(key(std::slice::from_ref(&bearer)), Ok(vec![bearer]));
+        assert_eq!(key(std::slice::from_ref(&bearer)), Some(vec![bearer]));
         for value in ["Basic", "Basic ", "Basic bWU=", "Basic !", "basic /w=="] {
-            assert!(key(&[field("authorization", value)]).is_err(), "{value}");
+            assert!(key(&[field("authorization", value)]).is_none(), "{value}");
         }
     }
 }

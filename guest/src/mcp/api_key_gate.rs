@@ -22,9 +22,9 @@ const CHALLENGE: &str = "ApiKey realm=\"user-auth\"";
 /// RFC 6750 section 3.
 const NOT_BEARER: &str = "Bearer realm=\"user-auth\", error=\"invalid_request\"";
 
-/// Checks whether a message may be processed. Notifications are refused too:
-/// over HTTP every request gets a status. Wrong keys are not
-/// throttled, since 256 random bits cannot be guessed.
+/// Checks whether a message may be processed. Notifications are refused too: over HTTP
+/// every request gets a status. Wrong keys are not throttled, since 256 random bits cannot
+/// be guessed.
 pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Refusal> {
     if request.transport == Transport::Stdio {
         return Ok(());

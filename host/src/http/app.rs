@@ -8,6 +8,7 @@ use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use tokio_util::sync::CancellationToken;
+use user_auth_origins::authority::Authority;
 
 use super::admission::rate_limit::{self, KeyHash, Limiter};
 use super::admission::shares::{NoMore, Share, Shares, Turn};
@@ -19,8 +20,6 @@ use super::policy::Policy;
 use super::respond::{Wording, finish};
 use super::routes::health::ReadinessCache;
 use super::routes::table::RouteTable;
-use super::security::authority::Authority;
-use super::security::cors::Cors;
 use crate::api::HttpRequest;
 use crate::error::CallError;
 use crate::plugin::Plugin;
@@ -30,7 +29,6 @@ pub(crate) struct App {
     pub(crate) plugin: Plugin,
     pub(crate) routes: RouteTable,
     pub(crate) policy: Policy,
-    pub(crate) cors: Cors,
     /// Whether the component requires an API key.
     pub(crate) requires_key: bool,
     pub(crate) limiter: Option<Limiter>,

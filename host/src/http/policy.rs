@@ -85,7 +85,7 @@ impl Policy {
     /// Rejects a policy that would leave a server open to every web page that a user
     /// on its network visits.
     pub fn check(&self, requires_api_key: bool) -> Result<(), PolicyError> {
-        if self.allowed.any_origin && !requires_api_key {
+        if self.allowed.admits_all_pages() && !requires_api_key {
             Err(PolicyError::AnyOrigin)
         } else {
             Ok(())

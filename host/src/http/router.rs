@@ -1,20 +1,20 @@
 //! What happens around every request: the checks before it, the choice of what answers it,
 //! the header fields of its response, its trace and its count.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::TRANSFER_ENCODING;
-use http::{HeaderValue, Request, StatusCode};
+use http::header::{ORIGIN, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, Request, StatusCode};
 use hyper::body::{Body as _, Incoming};
-use tower::{Layer as _, Service as _, service_fn};
+use user_auth_origins::authority::Authority;
+use user_auth_origins::fields::Readers;
 
 use super::app::{App, Caller};
 use super::body::Response;
 use super::respond::Wording;
 use super::routes::table::{OTHER, RouteClass};
 use super::routes::{component, health, metrics};
-use super::security::authority::Authority;
+use super::security::authority::named_by;
 use super::security::cors;
 use crate::api::PageClass;
 use crate::error::CallError;
@@ -101,7 +101,8 @@ pub(super) async fn answer(
     trace::answered(trace, method, name, answer).await
 }
 
-/// Answers a request if the web page that sent it may call, and tells its browser so.
+/// Answers a request if the web page that sent it may call, and tells its browser so. Answers
+/// a preflight request by itself.
 async fn guarded(
     app: &Arc<App>,
     caller: &Caller,
@@ -109,30 +110,38 @@ async fn guarded(
     route: Route,
     request: Request<Incoming>,
 ) -> Response {
-    let layer = match route.pages() {
+    let origin = request.headers().get(ORIGIN).cloned();
+    let readers = match route.pages() {
         PageClass::None => None,
-        PageClass::Public => Some(&app.cors.public),
+        PageClass::Public => Some(Readers::All),
         PageClass::Listed => {
-            // A page that may not call gets no response to its preflight either.
+            // A page that may not call gets no response to its preflight request either.
             if let Err(message) = app.policy.allowed.check(named, request.headers()) {
                 return route.wording().refuse(StatusCode::FORBIDDEN, &message);
             }
-            app.cors.listed.as_ref()
+            let origin = origin.as_ref().and_then(|origin| origin.to_str().ok());
+            app.policy.cors.then_some(Readers::Origin(origin))
         }
     };
-    let respond = async |request: Request<Incoming>| {
-        let response = match &route {
-            Route::Health => health::health(app, request.method()),
-            Route::Ready => health::ready(app, request.method()).await,
-            Route::Metrics => metrics::metrics(app, caller, named, request).await,
-            Route::Component(class) => component::handle(app, caller, named, class, request).await,
-        };
-        Ok::<_, Infallible>(response)
+    let (mut response, fields) = match readers {
+        Some(readers) if request.method() == Method::OPTIONS => {
+            let fields = readers.preflight(app.policy.key_header.as_str());
+            (Response::default(), fields)
+        }
+        readers => {
+            let response = match &route {
+                Route::Health => health::health(app, request.method()),
+                Route::Ready => health::ready(app, request.method()).await,
+                Route::Metrics => metrics::metrics(app, caller, named, request).await,
+                Route::Component(class) => {
+                    component::handle(app, caller, named, class, request).await
+                }
+            };
+            let fields = readers.map(Readers::response).unwrap_or_default();
+            (response, fields)
+        }
     };
-    let Ok(response) = match layer {
-        Some(layer) => layer.layer(service_fn(respond)).call(request).await,
-        None => respond(request).await,
-    };
+    cors::add(fields, response.headers_mut());
     response
 }
 
@@ -146,6 +155,6 @@ fn check(request: &Request<Incoming>) -> Result<Option<Authority>, (StatusCode, 
         let message = "the Transfer-Encoding is not supported; only chunked is";
         return Err((StatusCode::NOT_IMPLEMENTED, message.to_owned()));
     }
-    Authority::of_request(request.uri(), request.headers(), request.version())
+    named_by(request.uri(), request.headers(), request.version())
         .map_err(|message| (StatusCode::BAD_REQUEST, message))
 }

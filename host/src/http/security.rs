@@ -4,7 +4,6 @@
 pub(crate) mod authority;
 pub(crate) mod client_ip;
 pub(crate) mod cors;
-pub(crate) mod origin;
 pub(crate) mod origin_check;
 pub(crate) mod request_head;
 pub(crate) mod tls;

@@ -22,7 +22,6 @@ use super::policy::Policy;
 use super::routes::health::ReadinessCache;
 use super::routes::table::RouteTable;
 use super::security::client_ip::TrustedProxies;
-use super::security::cors::Cors;
 use super::security::tls::{Listener, Tls};
 use crate::plugin::Plugin;
 
@@ -52,7 +51,6 @@ pub async fn serve(
         limiter: policy
             .rates
             .map(|rates| Limiter::new(rates, limits.limited_callers)),
-        cors: Cors::new(&policy),
         policy,
         requires_key,
         plugin,

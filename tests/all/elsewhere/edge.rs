@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
 use ureq::Agent;
 use user_auth_tests::{Options, Server, built, command, folder};
@@ -643,27 +645,27 @@ fn an_invalid_origin_is_logged_and_refuses_all_requests() {
     }
 }
 
+/// The options for a bucket that lasts. One instance serves all requests, because wasmtime's
+/// bucket lives only as long as the instance.
+const BUCKET: [&str; 8] = [
+    "-S",
+    "cli,keyvalue",
+    "--max-instance-reuse-count",
+    "1000",
+    "--idle-instance-timeout",
+    "60s",
+    "--env",
+    "USER_AUTH_KEYVALUE_BUCKET=",
+];
+
 #[test]
 fn a_bucket_is_written_only_with_a_single_writer() {
     let credentials = json!({"username": "bob", "password": user_auth_tests::PASSWORD});
-    // One instance serves all requests, because wasmtime's bucket lives only as long as the
-    // instance.
-    let options = ["-S", "cli,keyvalue", "--max-instance-reuse-count", "1000"];
-    let options = [
-        &options[..],
-        &[
-            "--idle-instance-timeout",
-            "60s",
-            "--env",
-            "USER_AUTH_KEYVALUE_BUCKET=",
-        ],
-    ]
-    .concat();
-    let (_running, url) = wasmtime("user-auth-edge-keyvalue.wasm", &options);
+    let (_running, url) = wasmtime("user-auth-edge-keyvalue.wasm", &BUCKET);
     let refused = tool("", "register", credentials.clone()).of(&url);
     assert!(refused.body.contains("-32004"), "{}", refused.body);
 
-    let writing = [&options[..], &["--env", "USER_AUTH_SINGLE_WRITER=true"]].concat();
+    let writing = [&BUCKET[..], &["--env", "USER_AUTH_SINGLE_WRITER=true"]].concat();
     let (_running, url) = wasmtime("user-auth-edge-keyvalue.wasm", &writing);
     let call = |name: &str, arguments: Value| {
         let answer = tool("", name, arguments).of(&url);
@@ -684,4 +686,64 @@ fn a_bucket_is_written_only_with_a_single_writer() {
     assert_eq!(active(&token), true);
     call("logout", json!({"access_token": tokens["access_token"]}));
     assert_eq!(active(&token), false);
+}
+
+#[test]
+fn a_build_with_a_store_publishes_the_keys_of_its_tokens_as_our_own_server_does() {
+    let service = "https://files.example.com";
+    let audiences = format!("USER_AUTH_OTHER_AUDIENCES={service}");
+    let more = ["--env", "USER_AUTH_SINGLE_WRITER=true", "--env", &audiences];
+    let (_running, url) = wasmtime(
+        "user-auth-edge-keyvalue.wasm",
+        &[&BUCKET[..], &more].concat(),
+    );
+    let (server, _, _home) = own();
+    let ask = |method: &'static str, page: bool, url: &str| {
+        let asked = request_of("the keys", method, "/jwks");
+        match page {
+            true => asked.with("origin", "https://anywhere.example").of(url),
+            false => asked.of(url),
+        }
+    };
+    for (method, page) in [
+        ("GET", false),
+        ("GET", true),
+        ("HEAD", false),
+        ("POST", false),
+        ("OPTIONS", true),
+    ] {
+        let (theirs, ours) = (ask(method, page, &url), ask(method, page, &server.url));
+        assert_eq!(theirs.status, ours.status, "{method}");
+        assert_eq!(theirs.headers, ours.headers, "{method}");
+    }
+    let keys = ask("GET", false, &url).body;
+    let [jwk] = &serde_json::from_str::<JwkSet>(&keys).unwrap().keys[..] else {
+        panic!("not one key: {keys}");
+    };
+    let shape = |text: &str| {
+        let set: Value = serde_json::from_str(text).unwrap();
+        let key = set["keys"][0].as_object().unwrap().clone();
+        let fixed = ["alg", "crv", "kty", "use"].map(|name| key[name].clone());
+        (fixed, key.keys().cloned().collect::<Vec<_>>())
+    };
+    assert_eq!(shape(&keys), shape(&ask("GET", false, &server.url).body));
+
+    let call = |name: &str, arguments: Value| -> Value {
+        let answer = tool("", name, arguments).of(&url);
+        let answer: Value = serde_json::from_str(&answer.body).unwrap();
+        answer["result"]["structuredContent"].clone()
+    };
+    let credentials = json!({"username": "bob", "password": user_auth_tests::PASSWORD});
+    call("register", credentials.clone());
+    let session = call("login", credentials);
+    let input = json!({"access_token": session["access_token"], "audience": service});
+    let token = call("issue_token", input)["access_token"].clone();
+    let token = token.as_str().unwrap();
+    let mut validation = Validation::new(Algorithm::ES256);
+    validation.set_audience(&[service]);
+    let key = DecodingKey::from_jwk(jwk).unwrap();
+    let claims = decode::<Value>(token, &key, &validation).unwrap().claims;
+    assert_eq!(claims["sid"], session["session_id"]);
+    let header = decode_header(token).unwrap();
+    assert_eq!(header.kid, jwk.common.key_id);
 }

@@ -141,3 +141,14 @@ fn attack_55_a_forged_host_is_in_no_answer_and_no_page_may_send_credentials() {
         );
     }
 }
+
+#[test]
+fn addresses_in_answers_are_those_of_the_public_url() {
+    let public = "https://auth.example.com/team";
+    let server = Options::new().env("USER_AUTH_PUBLIC_URL", public).start();
+    // The server has another address, by which its clients reach it here.
+    let card = server.get("/mcp/server-card", &[]).json();
+    assert_eq!(card["remotes"][0]["url"], format!("{public}/mcp"));
+    let api = server.get("/openapi.json", &[]).json();
+    assert_eq!(api["servers"], json!([{"url": public}]));
+}

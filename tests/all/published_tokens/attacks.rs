@@ -66,6 +66,13 @@ impl Attacked {
         let bearer = format!("Bearer {token}");
         let answer = server.get("/verify", &[("authorization", &bearer)]);
         assert_eq!(answer.status, 401, "{token}: {answer:?}");
+        // Not even to end the session that it names.
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        let answer = server.post_to("/revoke", &form, format!("token={token}"));
+        assert_eq!((answer.status, answer.json()), (200, json!({})), "{token}");
+        let session = json!({"token": self.issuer.session["access_token"]});
+        let verified = server.call("verify_token", session).unwrap();
+        assert_eq!(verified["active"], true, "{token}");
     }
 
     fn assert_libraries_refuse(&self, tokens: &[(String, &str)]) {

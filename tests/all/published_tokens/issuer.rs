@@ -1,5 +1,7 @@
 //! A server that issues tokens for other services, whose private key the tests know.
 
+use std::path::Path;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -44,11 +46,7 @@ impl Issuer {
         let settings: Vec<_> = settings
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let options = Options::new().home(home.path()).clock(&clock);
-        let options = settings
-            .iter()
-            .fold(options, |options, (name, value)| options.env(name, value));
-        let server = options.start();
+        let server = serve(home.path(), &clock, &settings);
         let session = server.new_session("alice");
         Issuer {
             home,
@@ -56,6 +54,23 @@ impl Issuer {
             server,
             session,
             clock,
+        }
+    }
+
+    /// Stops the server, and starts another one in an empty folder with a restored backup of
+    /// its store.
+    pub fn restore(self) -> Issuer {
+        let file = self.home.path().join("backup");
+        let file = file.to_str().unwrap();
+        self.run(self.home.path(), &["backup", file]);
+        let home = folder();
+        self.run(home.path(), &["restore", file]);
+        let clock = Clock::new(home.path());
+        Issuer {
+            server: serve(home.path(), &clock, &self.settings),
+            home,
+            clock,
+            ..self
         }
     }
 
@@ -86,13 +101,19 @@ impl Issuer {
 
     /// Runs an operation as the operator of the machine.
     pub fn operate(&self, arguments: &[&str]) -> Value {
-        let mut command = command(self.home.path());
+        let output = self.run(self.home.path(), &[&["call"], arguments].concat());
+        serde_json::from_slice(&output).unwrap()
+    }
+
+    /// Runs the program with its files in this folder, and returns its output.
+    fn run(&self, home: &Path, arguments: &[&str]) -> Vec<u8> {
+        let mut command = command(home);
         command
             .envs(self.settings.iter().cloned())
             .envs(self.clock.environment());
-        let output = command.arg("call").args(arguments).output().unwrap();
+        let output = command.args(arguments).output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        output.stdout
     }
 
     /// Signs a header and claims with the published key that the header names, or else with
@@ -119,6 +140,13 @@ impl Issuer {
         let seed = hmac(&hmac(&[7; 32], label.as_bytes()), &[0]);
         SigningKey::from_slice(&seed).unwrap()
     }
+}
+
+fn serve(home: &Path, clock: &Clock, settings: &[(String, String)]) -> Server {
+    let options = Options::new().home(home).clock(clock);
+    let settings = settings.iter();
+    let options = settings.fold(options, |options, (name, value)| options.env(name, value));
+    options.start()
 }
 
 /// Returns a JSON value as a part of a token.

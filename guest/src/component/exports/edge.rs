@@ -3,6 +3,7 @@
 
 use std::env;
 
+use user_auth_origins::Allowed;
 use wasip2::exports::http::incoming_handler::Guest;
 use wasip2::http::types::{
     Fields, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingResponse,
@@ -13,7 +14,7 @@ use wasip2::io::streams::StreamError;
 use super::super::select::{misconfigured, ports, settings};
 use crate::domain::caller::Principal;
 use crate::error::AuthError;
-use crate::http::edge::{self, Allowed};
+use crate::http::edge;
 use crate::http::{self, MAX_BODY_BYTES, Request};
 use crate::mcp::Response;
 use crate::settings::Settings;

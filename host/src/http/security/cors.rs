@@ -1,107 +1,33 @@
-//! The headers that tell browsers which web pages may call (the CORS protocol of the
-//! Fetch standard), and the security headers of every response.
+//! The header fields that tell browsers what they may do with a response.
 
-use std::sync::Arc;
-use std::time::Duration;
+use http::header::{CACHE_CONTROL, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use user_auth_origins::fields::{Field, SECURITY};
 
-use http::header::{
-    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-    RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
-
-use crate::http::policy::Policy;
-
-/// How long a browser may cache a preflight response.
-const MAX_AGE: Duration = Duration::from_secs(600);
-/// MCP headers that clients send and read.
-const MCP: [HeaderName; 5] = [
-    HeaderName::from_static("mcp-protocol-version"),
-    HeaderName::from_static("mcp-method"),
-    HeaderName::from_static("mcp-name"),
-    HeaderName::from_static("mcp-session-id"),
-    HeaderName::from_static("last-event-id"),
-];
-
-/// Headers of W3C Trace Context and W3C Baggage, which tracing libraries add to the
-/// requests of a page.
-const TRACE: [HeaderName; 3] = [
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-    HeaderName::from_static("baggage"),
-];
-
-/// What browsers are told of the routes.
-pub(crate) struct Cors {
-    /// For routes that the listed origins may call, unless the setting is off.
-    pub(crate) listed: Option<CorsLayer>,
-    /// For routes that all pages may call.
-    pub(crate) public: CorsLayer,
-}
-
-impl Cors {
-    pub(crate) fn new(policy: &Policy) -> Self {
-        Self {
-            listed: policy.cors.then(|| layer(policy)),
-            public: public_layer(),
+/// Adds the fields that say which pages may read a response.
+pub(crate) fn add(fields: Vec<Field<'_>>, headers: &mut HeaderMap) {
+    for (name, value) in fields {
+        // An origin that was admitted is plain text.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
         }
     }
 }
 
-/// Returns the CORS layer for the pages that [`HostPolicy`](crate::http::HostPolicy) admits.
-/// Credentials mode is off, since there are no cookies.
-fn layer(policy: &Policy) -> CorsLayer {
-    let allowed = Arc::new(policy.allowed.clone());
-    let admits = move |origin: &HeaderValue, _: &_| {
-        origin
-            .to_str()
-            .is_ok_and(|origin| allowed.admits_page_of(origin))
-    };
-    let mut sent = vec![
-        ACCEPT,
-        AUTHORIZATION,
-        CONTENT_TYPE,
-        policy.key_header.name().clone(),
-    ];
-    sent.extend(MCP);
-    sent.extend(TRACE);
-    let mut read = vec![RETRY_AFTER, WWW_AUTHENTICATE];
-    read.extend(MCP);
-    CorsLayer::new()
-        .allow_origin(AllowOrigin::predicate(admits))
-        .allow_methods([Method::GET, Method::POST])
-        .allow_headers(sent)
-        .expose_headers(read)
-        .max_age(MAX_AGE)
-}
-
-/// Returns the CORS layer for routes that all pages may call. They are called without
-/// credentials.
-fn public_layer() -> CorsLayer {
-    CorsLayer::new()
-        .allow_origin(Any)
-        .allow_methods([Method::GET])
-        .max_age(MAX_AGE)
-}
-
-/// Sets the headers that keep a browser from interpreting a response as a page, from
-/// caching it, and from leaking its address.
+/// Sets the header fields of every response.
 pub(crate) fn secure(headers: &mut HeaderMap, is_https: bool) {
-    let fields = [
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        ),
-        (REFERRER_POLICY, "no-referrer"),
-    ];
-    for (name, value) in fields {
-        headers.insert(name, HeaderValue::from_static(value));
+    for (name, value) in SECURITY {
+        let (name, value) = (
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+        // The component may know that a response can be cached.
+        if name == CACHE_CONTROL {
+            headers.entry(name).or_insert(value);
+        } else {
+            headers.insert(name, value);
+        }
     }
-    // RFC 6749 §5.1: a response may contain tokens, unless the component says otherwise.
-    let no_store = HeaderValue::from_static("no-store");
-    headers.entry(CACHE_CONTROL).or_insert(no_store);
     if is_https {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(STRICT_TRANSPORT_SECURITY, year);

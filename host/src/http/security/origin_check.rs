@@ -7,16 +7,16 @@ use std::net::SocketAddr;
 use http::HeaderMap;
 use http::header::ORIGIN;
 
-use super::authority::{Authority, Host, Hosts, only};
-use super::origin::{Origin, Origins};
+use user_auth_origins::authority::{Authority, Host, Hosts};
+use user_auth_origins::{Allowed, InvalidOrigin, Origin};
+
+use super::authority::only;
 
 /// The hosts and origins that requests may name, in addition to this machine's own.
 #[derive(Clone, Debug, Default)]
 pub struct HostPolicy {
     hosts: Vec<(Hosts, Option<u16>)>,
-    origins: Vec<Origins>,
-    /// Whether every web page may call.
-    pub(crate) any_origin: bool,
+    origins: Allowed,
     listening: Option<SocketAddr>,
 }
 
@@ -29,13 +29,9 @@ pub enum HostPolicyError {
          `auth.example.com:8443`, or `*.example.com` for all names with one more label"
     )]
     Host(String),
-    /// The text is not a scheme and a host with an optional port.
-    #[error(
-        "'{0}' is not an origin that can be allowed: write `https://app.example.com`, with no path, \
-         `https://*.example.com` for all names with one more label, the origin of a program \
-         such as `tauri://localhost`, `null`, or * for all web pages"
-    )]
-    Origin(String),
+    /// The text is not an origin.
+    #[error(transparent)]
+    Origin(#[from] InvalidOrigin),
 }
 
 impl HostPolicy {
@@ -54,14 +50,13 @@ impl HostPolicy {
     /// one label in place of the `*`. Origins of programs, such as `tauri://localhost`,
     /// and `null` must be named explicitly.
     pub fn origin(mut self, origin: &str) -> Result<Self, HostPolicyError> {
-        if origin == "*" {
-            self.any_origin = true;
-            return Ok(self);
-        }
-        let parsed = Origins::parse(origin);
-        self.origins
-            .push(parsed.ok_or_else(|| HostPolicyError::Origin(origin.to_owned()))?);
+        self.origins.add(origin)?;
         Ok(self)
+    }
+
+    /// Returns whether all web pages may call.
+    pub(crate) fn admits_all_pages(&self) -> bool {
+        self.origins.has_all_pages()
     }
 
     /// Returns whether pages without an origin may call. Any web page can embed such a
@@ -130,10 +125,11 @@ impl HostPolicy {
         let Some(named) = only(headers, &ORIGIN)? else {
             return Ok(());
         };
-        if self.admits_page_of(named) {
+        let origin = Origin::parse(named);
+        if origin.as_ref().is_some_and(|it| self.admits_origin(it)) {
             return Ok(());
         }
-        let advice = match Origin::parse(named) {
+        let advice = match origin {
             // Allowing `null` would allow every page there is.
             None | Some(Origin::Null) => String::new(),
             Some(_) => format!("; start it with `--allowed-origin {named}` if it should"),
@@ -143,24 +139,16 @@ impl HostPolicy {
         ))
     }
 
-    /// Returns whether web pages of this origin, as browsers send it, may call.
-    pub(crate) fn admits_page_of(&self, origin: &str) -> bool {
-        Origin::parse(origin).is_some_and(|origin| self.admits_origin(&origin))
-    }
-
     fn admits_origin(&self, origin: &Origin) -> bool {
-        if let Origin::Web(web) = origin
-            && (self.any_origin || web.host.is_loopback())
-        {
-            return true;
-        }
-        self.origins.iter().any(|listed| listed.contain(origin))
+        let is_local = matches!(origin, Origin::Web(web) if web.host.is_loopback());
+        is_local || self.origins.admits(origin)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::security::authority::named_by;
     use http::{HeaderName, Uri, Version};
 
     fn check(allowed: &HostPolicy, fields: &[(&str, &str)]) -> Result<(), String> {
@@ -169,7 +157,7 @@ mod tests {
             headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
         let target = Uri::from_static("/mcp");
-        let named = Authority::of_request(&target, &headers, Version::HTTP_11)?;
+        let named = named_by(&target, &headers, Version::HTTP_11)?;
         allowed.check(named.as_ref(), &headers)
     }
 
@@ -298,12 +286,15 @@ mod tests {
 
     #[test]
     fn program_origins_and_null_are_allowed_by_name() {
+        let of = |policy: &HostPolicy, origin| {
+            check(policy, &[("host", "localhost"), ("origin", origin)]).is_ok()
+        };
         let all = local().origin("*").unwrap();
-        assert!(!all.admits_null() && !all.admits_page_of("tauri://localhost"));
+        assert!(!all.admits_null() && !of(&all, "null") && !of(&all, "tauri://localhost"));
         let named = all.origin("null").unwrap().origin("tauri://localhost");
         let named = named.unwrap();
-        assert!(named.admits_null() && named.admits_page_of("tauri://localhost"));
-        assert!(!named.admits_page_of("tauri://evil"));
+        assert!(named.admits_null() && of(&named, "null") && of(&named, "tauri://localhost"));
+        assert!(!of(&named, "tauri://evil"));
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub(crate) struct Server {
     pub(crate) allowed_hosts: Vec<String>,
     /// The URL of this service as its clients write it, such as `https://auth.example.com`:
     /// https, or http on localhost, without a slash at the end, a query or a fragment. It is
-    /// used exactly as written. Default: none.
+    /// used exactly as written: as the issuer of tokens, and for the addresses in the server
+    /// card and in `/openapi.json`. Default: none.
     #[schemars(length(max = 256), extend("x-env" = "USER_AUTH_PUBLIC_URL"))]
     pub(crate) public_url: Option<String>,
     /// The certificate for TLS. Default: plain HTTP.

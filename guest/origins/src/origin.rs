@@ -1,10 +1,10 @@
 //! Origins (RFC 6454): the page or program that a browser or web view acts for.
 
-use super::authority::{Authority, Host, Hosts, default_port};
+use crate::authority::{Authority, Host, Hosts, default_port, split as split_port};
 
 /// An origin, as browsers send it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub enum Origin {
     /// A web page.
     Web(Web<Host>),
     /// A program that shows its own pages, such as `tauri://localhost`, or a browser
@@ -21,16 +21,18 @@ pub(crate) enum Origins {
     One(Origin),
 }
 
+/// The scheme, host and port of web pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Web<H> {
+pub struct Web<H> {
     is_https: bool,
-    pub(crate) host: H,
+    /// The host, or a set of hosts.
+    pub host: H,
     port: u16,
 }
 
 impl Origin {
     /// Parses an origin, or returns `None` if the text is anything else.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         if text == "null" {
             return Some(Self::Null);
         }
@@ -87,13 +89,10 @@ fn split(text: &str) -> Option<(String, &str)> {
 /// Returns the origin of a program. Programs define what their hosts mean, so the case
 /// of letters is kept.
 fn program(scheme: &str, host: &str) -> Option<Origin> {
-    let (name, port) = host.split_once(':').unwrap_or((host, "1"));
+    let (name, _port) = split_port(host)?;
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let is_port = port
-        .parse::<u16>()
-        .is_ok_and(|number| number.to_string() == port);
-    let is_host = !name.is_empty() && name.len() <= 255 && name.bytes().all(is_good);
-    (is_host && is_port).then(|| Origin::Program(format!("{scheme}://{host}")))
+    let is_host = (1..=255).contains(&name.len()) && name.bytes().all(is_good);
+    is_host.then(|| Origin::Program(format!("{scheme}://{host}")))
 }
 
 #[cfg(test)]
@@ -135,6 +134,7 @@ mod tests {
             "tauri://a/b",
             "tauri://a:",
             "tauri://a:b",
+            "tauri://a:0",
             "tauri://a:99999",
             "tauri://a@b",
             "tauri://[::1]",
