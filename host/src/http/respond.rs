@@ -29,6 +29,9 @@ pub(crate) struct Failed {
     pub(crate) error: CallError,
 }
 
+/// About as many fields as the host adds to a response.
+const OWN_FIELDS: usize = 8;
+
 /// The form of errors where no route of the component has another one.
 const OWN: &str = r#"{"error":$error}"#;
 
@@ -150,20 +153,20 @@ fn json_text(status: StatusCode, body: String) -> Response {
 
 /// Returns the response of the component.
 pub(crate) fn finish(answer: McpResponse) -> Response {
-    let mut response = Response::new(Body::default());
+    let has_body = answer.body.is_some();
+    let mut response = Response::new(Body::from(answer.body.unwrap_or_default()));
     *response.status_mut() = StatusCode::from_u16(answer.status)
         .ok()
         .filter(|status| !status.is_informational())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    if answer.body.is_some() {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
+    headers.reserve(answer.headers.len() + OWN_FIELDS);
     for field in answer.headers {
         insert(headers, field);
     }
-    if let Some(body) = answer.body {
-        *response.body_mut() = Body::from(body);
+    if has_body {
+        let json = HeaderValue::from_static("application/json");
+        headers.entry(CONTENT_TYPE).or_insert(json);
     }
     response
 }

@@ -81,9 +81,12 @@ fn config(limits: &Limits, memories: Memories) -> Config {
         .epoch_interruption(true)
         .cranelift_opt_level(OptLevel::Speed)
         .memory_init_cow(true)
-        // A trap is reported by its kind and the names of functions; line numbers would
-        // need debug information that components do not include.
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+        // A trap is reported by its kind and the names of functions. Line numbers would need
+        // debug information that components do not include, and positions in the component
+        // or unwinding by a debugger tables that each start would read and check.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .generate_address_map(false)
+        .native_unwind_info(false);
     match memories {
         Memories::WideSlots => {
             config.allocation_strategy(pool(limits));
