@@ -86,7 +86,7 @@ fn config(limits: &Limits, memories: Memories) -> Config {
         // or unwinding by a debugger tables that each start would read and check.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .generate_address_map(false)
-        .native_unwind_info(false);
+        .native_unwind_info(cfg!(windows));
     match memories {
         Memories::WideSlots => {
             config.allocation_strategy(pool(limits));
