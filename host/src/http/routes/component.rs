@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::header::ACCEPT;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
+use user_auth_origins::authority::Authority;
 
 use super::sse;
 use super::table::{BodyUse, RouteClass};
@@ -20,7 +21,6 @@ use crate::http::admission::shares::NoMore;
 use crate::http::app::{App, Caller};
 use crate::http::body::Response;
 use crate::http::respond::{Failed, plain};
-use crate::http::security::authority::Authority;
 
 /// Number of bytes kept of a body that is rejected regardless of its content: enough to
 /// find the id of a message. The memory for bodies is reserved for other callers.

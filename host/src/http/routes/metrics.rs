@@ -13,6 +13,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 use prometheus_client::{collector::Collector, encoding::text};
 use serde_json::json;
+use user_auth_origins::authority::Authority;
 
 use crate::api::{Caller as WitCaller, Principal};
 use crate::embed::bindings::user_auth::plugin::telemetry::Metrics as Snapshot;
@@ -20,7 +21,6 @@ use crate::error::CallError;
 use crate::http::app::{App, Caller};
 use crate::http::body::{Body, Response};
 use crate::http::respond::Wording;
-use crate::http::security::authority::Authority;
 use crate::metrics::OperationStats;
 
 /// The permission that the account of an API key needs, where keys are required.
