@@ -17,6 +17,7 @@ pub struct Load {
 }
 
 /// A request.
+#[derive(Clone, Copy)]
 pub struct Post<'a> {
     pub path: &'a str,
     pub media_type: &'a str,

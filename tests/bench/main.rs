@@ -160,29 +160,35 @@ fn without_mcp() -> Result<()> {
     let token = tokens["access_token"].as_str().context("a token")?;
     let key = introspection_key(home.path())?;
     let (bearer, key) = (format!("Bearer {token}"), format!("Bearer {key}"));
-    let (input, form) = (
-        json!({"token": token}).to_string(),
-        format!("token={token}"),
-    );
-    for (path, media_type, credential, body) in [
-        ("/api/verify_token", JSON, None, &*input),
+    let input = json!({"token": token});
+    let call = tool("introspect_token", input.clone());
+    let (input, form) = (input.to_string(), format!("token={token}"));
+    let post = |path, media_type, credential, body| Post {
+        path,
+        media_type,
+        credential,
+        body,
+    };
+    let form_type = "application/x-www-form-urlencoded";
+    for (name, post) in [
         (
-            "/introspect",
-            "application/x-www-form-urlencoded",
-            Some(&*key),
-            &*form,
+            "/api/verify_token",
+            post("/api/verify_token", JSON, None, &*input),
         ),
-        ("/verify", JSON, Some(&*bearer), ""),
+        // Both verify the API key of their caller as well.
+        (
+            "introspect_token, key",
+            post("/mcp", JSON, Some(&*key), &call),
+        ),
+        (
+            "/introspect, key",
+            post("/introspect", form_type, Some(&key), &form),
+        ),
+        ("/verify", post("/verify", JSON, Some(&bearer), "")),
     ] {
         for connections in CONNECTIONS {
-            let post = Post {
-                path,
-                media_type,
-                credential,
-                body,
-            };
             let load = Load::of(&server.url, connections, [post]);
-            print_row(path, connections, &load.run(FOR)?);
+            print_row(name, connections, &load.run(FOR)?);
         }
     }
     Ok(())

@@ -88,6 +88,11 @@ impl Database {
         refuse_exposed_database(&path)?;
         create_private(&path)?;
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        // With the log, writing the schema waits for the disk fewer times. A file with content
+        // stays as it is until it is known to be ours.
+        if path.metadata()?.len() == 0 {
+            switch_to_wal(&connection)?;
+        }
         install_schema(&mut connection)?;
         switch_to_wal(&connection)?;
         connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
