@@ -169,7 +169,6 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use std::io::Write as _;
 
     use crate::keys::master_key::MasterKey;
     use crate::store::{Entry, MemoryStore, Mutation, Outcome, Page, SqliteStore};
@@ -178,10 +177,15 @@ mod tests {
     async fn a_readable_and_writable_store_is_ready() {
         let keys = StoreKeys::ephemeral().unwrap();
         assert_eq!(store_ready(&MemoryStore::new(), &keys).await, Ok(()));
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        let store = SqliteStore::open(file.path()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("db");
+        let store = SqliteStore::open(&file).unwrap();
         assert_eq!(store_ready(&store, &keys).await, Ok(()));
-        file.write_all(&[b'x'; 100]).unwrap();
+        for damaged in ["db", "db-wal"] {
+            let damaged = folder.path().join(damaged);
+            let length = damaged.metadata().unwrap().len() as usize;
+            std::fs::write(damaged, vec![b'x'; length]).unwrap();
+        }
         let reason = store_ready(&store, &keys).await.unwrap_err();
         assert_eq!(reason, "the store cannot be read");
     }
