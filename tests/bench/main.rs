@@ -8,6 +8,7 @@ mod hash;
 mod hostile;
 mod instance;
 mod load;
+mod native;
 mod profile;
 mod scale;
 mod soak;
@@ -36,13 +37,16 @@ fn main() -> Result<()> {
         [] => rates(),
         ["doors"] => doors(),
         ["edge"] => edge::measure(),
+        ["sandbox"] => native::measure(),
+        // Only the measurement above starts this.
+        ["native", port] => native::serve(port.parse()?),
         ["soak", seconds, plot] => soak::run(seconds.parse()?, None, Path::new(plot)),
         ["soak", seconds, plot, store] => soak::run(seconds.parse()?, Some(store), Path::new(plot)),
         ["scale", users] => scale::run(users.parse()?),
         ["hostile"] => hostile::run(),
         ["profile"] => profile::run(),
         _ => bail!(
-            "expected no arguments, or: doors, or: edge, or: soak SECONDS PLOT.svg [STORE], or: scale USERS, or: hostile, or: profile"
+            "expected no arguments, or: doors, or: sandbox, or: edge, or: soak SECONDS PLOT.svg [STORE], or: scale USERS, or: hostile, or: profile"
         ),
     }
 }
@@ -72,6 +76,7 @@ fn rates() -> Result<()> {
         peak(&server)?
     );
     drop(server);
+    native::measure()?;
     edge::measure()?;
     on_postgres()
 }

@@ -2,7 +2,6 @@
 //! by sampling with `perf`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -13,6 +12,7 @@ use serde_json::json;
 use user_auth_tests::{Options, Server, built, folder};
 
 use crate::load::Load;
+use crate::native::processor_time;
 use crate::{ping, tool};
 
 const CONNECTIONS: usize = 16;
@@ -55,7 +55,7 @@ fn profile(name: &str, body: String, server: &Server) -> Result<()> {
     let folder = folder();
     let samples = folder.path().join("perf.data");
     let load = Load::new(&server.url, CONNECTIONS, vec![body]);
-    let before = processor_time(server)?;
+    let before = processor_time(server.pid())?;
     let (report, recorded) = thread::scope(|scope| {
         let recorded = scope.spawn(|| record(server.pid(), &samples));
         let report = load.run(WARM_UP + SAMPLED + Duration::from_secs(1));
@@ -63,7 +63,7 @@ fn profile(name: &str, body: String, server: &Server) -> Result<()> {
     });
     let report = report?;
     recorded.map_err(|_| anyhow::anyhow!("the thread that runs perf panicked"))??;
-    let used = processor_time(server)? - before;
+    let used = processor_time(server.pid())? - before;
     let per_call = used.as_secs_f64() * 1e6 / report.answered() as f64;
     let functions = functions(&samples)?;
     println!("{name}: {per_call:.0} µs of processor time a call, on {CONNECTIONS} connections\n");
@@ -180,18 +180,4 @@ fn print_functions(functions: &[Function]) {
         );
     }
     println!();
-}
-
-/// Returns the processor time that the server has used, in and outside of the kernel.
-fn processor_time(server: &Server) -> Result<Duration> {
-    let path = format!("/proc/{}/stat", server.pid());
-    let text = fs::read_to_string(&path).context("processor time is measured on Linux only")?;
-    // The name of the program, in parentheses, may contain spaces.
-    let (_, fields) = text.rsplit_once(')').context(path)?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    // proc_pid_stat(5): fields 14 and 15, counted from 1, of which two precede these.
-    let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-    // USER_HZ, the unit of that file, is 100 on all processors that this runs on.
-    let per_second = 100;
-    Ok(Duration::from_millis(ticks * 1000 / per_second))
 }
