@@ -71,13 +71,16 @@ fn verifies_elsewhere(world: &World, token: &str) -> bool {
         .unwrap()
 }
 
-/// Signs this header and these claims with the published key.
+/// Signs this header and these claims with the published key that the header names, or else
+/// with the one that signs.
 fn signed(world: &World, header: &Value, claims: &Value) -> String {
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let input = format!("{}.{}", encode(header), encode(claims));
     let keys = SigningKeys::load_published(&world.call()).unwrap();
     let now = world.call().now();
-    let (key, published) = keys.current_published(Algorithm::Es256, now).unwrap();
+    let named = keys.published(header["kid"].as_str().unwrap_or_default());
+    let current = || keys.current_published(Algorithm::Es256, now);
+    let (key, published) = named.or_else(current).unwrap();
     let signature = world.sign(&key.name(published), input.as_bytes()).unwrap();
     format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
@@ -314,6 +317,31 @@ fn a_next_key_is_published_for_an_hour_and_the_previous_one_until_its_last_token
     assert_eq!(left.len(), 1);
     assert_eq!(left[0]["kid"], part(&after, 0)["kid"]);
     assert!(!verifies_elsewhere(&world, &before));
+}
+
+#[test]
+fn a_token_by_a_key_that_does_not_sign_yet_or_any_more_is_rejected() {
+    let (mut world, _) = world();
+    world.settings.session_idle = std::time::Duration::from_secs(24 * HOUR);
+    let input = json!({"username": "alice", "password": "correct horse battery staple"});
+    let alice = world.run("login", input).unwrap();
+    let token = issue(&world, &alice, "two");
+    let (header, mut claims) = (part(&token, 0), part(&token, 1));
+    let end = claims["exp"].as_u64().unwrap() + 20 * HOUR;
+    claims["exp"] = end.into();
+    let next = rotate(&world, json!({}))["signing_keys"][0]["kid"].take();
+    let mut by_next = header.clone();
+    by_next["kid"] = next;
+    let is_active = |header: &Value| {
+        let forged = signed(&world, header, &claims);
+        verify(&world, &forged, Some("two"))["active"] == true
+    };
+    assert!(is_active(&header) && !is_active(&by_next));
+    world.pass(HOUR);
+    assert!(is_active(&header) && is_active(&by_next));
+    // The last token lives for fifteen minutes, and clocks differ by a minute.
+    world.pass(15 * 60 + 60);
+    assert!(!is_active(&header) && is_active(&by_next));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode;
 
 use super::security::client_ip::TrustedProxies;
 use super::security::origin_check::HostPolicy;
@@ -149,17 +150,16 @@ fn bearer_key(authorization: &[u8]) -> Option<&[u8]> {
     is_key.then_some(token)
 }
 
-/// Returns the API key that is the password of `Basic` (RFC 7617). Only as it is: OAuth
-/// encodes passwords as in forms (RFC 6749 section 2.3.1), and a key that could be written
-/// in several ways would count as several keys.
+/// Returns the API key that is the password of `Basic` (RFC 7617), which OAuth encodes as in
+/// forms (RFC 6749 section 2.3.1). It counts as the same key however it is written.
 fn basic_key(authorization: &[u8]) -> Option<Vec<u8>> {
     let (scheme, coded) = authorization.split_at_checked(b"basic ".len())?;
     if !scheme.eq_ignore_ascii_case(b"basic ") {
         return None;
     }
-    let mut key = STANDARD.decode(coded.trim_ascii()).ok()?;
-    let colon = key.iter().position(|byte| *byte == b':')?;
-    key.drain(..=colon);
+    let pair = STANDARD.decode(coded.trim_ascii()).ok()?;
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    let key: Vec<u8> = percent_decode(&pair[colon + 1..]).collect();
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
     (key.starts_with(KEY_PREFIX) && key.iter().all(is_plain)).then_some(key)
 }
@@ -251,12 +251,13 @@ mod tests {
         let basic = |text: &str| format!("bASIC {}", STANDARD.encode(text));
         assert_eq!(key(&[], &[&basic("x:uak_a-B_9")]).unwrap(), "uak_a-B_9");
         assert_eq!(key(&["uak_a"], &[&basic(":uak_a")]).unwrap(), "uak_a");
+        assert_eq!(key(&[], &[&basic("x:u%61k%5Fa%5f")]).unwrap(), "uak_a_");
         assert_eq!(key(&["uak_b"], &[&basic("x:uak_a")]), None);
         for other in [
             "uak_a",
             "uak_a:x",
             "x:y",
-            "x:uak_%61",
+            "x:uak_%2b",
             "x:uak_a+",
             "x:uak_a:b",
         ] {

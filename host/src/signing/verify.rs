@@ -72,7 +72,7 @@ mod tests {
         base16ct::lower::decode_vec(text).unwrap()
     }
 
-    /// RFC 7515 appendix A.3, whose signature has S in the lower half.
+    /// RFC 7515 appendix A.3, whose signature has S in the upper half.
     const JWK: &str = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
     const MESSAGE: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
     const SIGNATURE: &str =
@@ -92,23 +92,27 @@ mod tests {
         out
     }
 
+    /// Returns the signature of the RFC, and its other form, with S in the lower half.
+    fn high_and_low() -> [Vec<u8>; 2] {
+        let high = URL_SAFE_NO_PAD.decode(SIGNATURE).unwrap();
+        let low = [&high[..32], &negated(&high[32..])].concat();
+        [high, low]
+    }
+
     #[test]
     fn of_the_two_forms_of_an_ecdsa_signature_the_one_with_low_s_is_valid() {
-        let signature = URL_SAFE_NO_PAD.decode(SIGNATURE).unwrap();
-        let other = [&signature[..32], &negated(&signature[32..])].concat();
-        let valid = [&signature, &other]
-            .map(|signature| verify(Algorithm::Es256, JWK, MESSAGE.as_bytes(), signature));
-        let low = [&signature, &other].map(|signature| high_s(signature).is_none());
-        assert_eq!(valid, low);
-        assert!(valid.contains(&true) && valid.contains(&false));
+        let valid = high_and_low()
+            .map(|signature| verify(Algorithm::Es256, JWK, MESSAGE.as_bytes(), &signature));
+        assert_eq!(valid, [false, true]);
     }
 
     #[test]
     fn zero_and_misshapen_signatures_and_keys_of_another_kind_are_invalid() {
-        let signature = URL_SAFE_NO_PAD.decode(SIGNATURE).unwrap();
+        let [_, signature] = high_and_low();
         let verify = |jwk: &str, signature: &[u8]| {
             verify(Algorithm::Es256, jwk, MESSAGE.as_bytes(), signature)
         };
+        assert!(verify(JWK, &signature));
         for wrong in [vec![0; 64], vec![0; 63], Vec::new(), signature.repeat(2)] {
             assert!(!verify(JWK, &wrong));
         }
@@ -125,5 +129,13 @@ mod tests {
             jwk[name] = value;
             assert!(!verify(&jwk.to_string(), &signature), "{jwk}");
         }
+        // The same 64 bytes, divided elsewhere.
+        let mut jwk: Value = serde_json::from_str(JWK).unwrap();
+        let bytes = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
+        let point = [bytes("x"), bytes("y")].concat();
+        for (name, half) in [("x", &point[..31]), ("y", &point[31..])] {
+            jwk[name] = URL_SAFE_NO_PAD.encode(half).into();
+        }
+        assert!(!verify(&jwk.to_string(), &signature), "{jwk}");
     }
 }

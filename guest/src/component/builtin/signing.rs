@@ -172,6 +172,10 @@ mod tests {
                 let is_valid = verify(other, &right.jwk, b"text", &signature);
                 assert_eq!(is_valid, other == algorithm);
             }
+            let other_curve = right.jwk.replace("P-256", "P-384");
+            let other_curve = other_curve.replace("Ed25519", "Ed448");
+            assert_ne!(other_curve, right.jwk);
+            assert!(!verify(algorithm, &other_curve, b"text", &signature));
         }
     }
 

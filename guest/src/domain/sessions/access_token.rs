@@ -182,9 +182,7 @@ impl Signed {
         let (is_valid, claims) = match self.claims {
             SignedClaims::Own(claims) => (keys.is_valid(self.kid, now), claims),
             SignedClaims::Public(claims) => {
-                let mut valid = keys.known_to_others(now).into_iter();
-                let is_valid = valid.any(|(key, _)| key.kid == self.kid);
-                (is_valid, claims.of(username))
+                (keys.is_valid_for_others(self.kid, now), claims.of(username))
             }
         };
         (is_valid && claims.is_current(now)).then_some(claims)
@@ -382,7 +380,7 @@ impl Parts<'_> {
         let keys = stored.map(|stored| stored.value);
         let key = keys.as_ref().and_then(|keys| {
             let (kid, algorithm) = (&self.header.kid, &self.header.alg);
-            let found = keys.valid_published(kid, env.now());
+            let found = keys.published(kid);
             found.filter(|(_, published)| published.algorithm.name() == algorithm)
         });
         let Some((key, published)) = key else {

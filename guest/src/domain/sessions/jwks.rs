@@ -48,3 +48,19 @@ fn key(members: Map<String, Value>, kid: String, algorithm: Algorithm) -> Value 
     key.insert("alg".to_owned(), algorithm.name().into());
     Value::Object(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_members_are_never_published() {
+        let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
+        let members = private.iter().chain(&MEMBERS);
+        let members = members.map(|name| ((*name).to_owned(), json!("x")));
+        let published = key(members.collect(), "kid".to_owned(), Algorithm::Es256);
+        let names: Vec<_> = published.as_object().unwrap().keys().collect();
+        let expected = ["alg", "crv", "e", "kid", "kty", "n", "use", "x", "y"];
+        assert_eq!(names, expected);
+    }
+}

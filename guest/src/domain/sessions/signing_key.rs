@@ -159,19 +159,11 @@ impl SigningKeys {
         newest(Some(algorithm)).or_else(|| newest(None))
     }
 
-    /// Returns the key with this thumbprint if tokens signed by it are valid at this time.
-    pub fn valid_published(
-        &self,
-        thumbprint: &str,
-        now: Timestamp,
-    ) -> Option<(&SigningKey, &Published)> {
-        let published = self
-            .0
-            .iter()
-            .filter_map(|key| Some((key, key.published.as_ref()?)));
-        published
-            .filter(|(key, published)| !key.is_retired(now) && published.signs_from <= now)
-            .find(|(_, published)| published.thumbprint == thumbprint)
+    /// Returns the key with this thumbprint, valid or not.
+    pub fn published(&self, thumbprint: &str) -> Option<(&SigningKey, &Published)> {
+        let keys = self.0.iter();
+        let mut published = keys.filter_map(|key| Some((key, key.published.as_ref()?)));
+        published.find(|(_, published)| published.thumbprint == thumbprint)
     }
 
     /// Returns the keys that others need at this time, with what they know of each: those
@@ -187,6 +179,13 @@ impl SigningKeys {
     pub fn is_valid(&self, kid: Id, now: Timestamp) -> bool {
         let mut keys = self.0.iter();
         keys.any(|key| key.published.is_none() && key.kid == kid && !key.is_retired(now))
+    }
+
+    /// Reports the same for tokens for other services. A key that does not sign yet has
+    /// signed none.
+    pub fn is_valid_for_others(&self, kid: Id, now: Timestamp) -> bool {
+        let mut known = self.known_to_others(now).into_iter();
+        known.any(|(key, published)| key.kid == kid && published.signs_from <= now)
     }
 
     /// Reports whether this is a key for tokens for this service itself, active or retired,
