@@ -15,6 +15,7 @@ verifier = IntrospectionTokenVerifier(
     introspection_url=os.environ["INTROSPECTION_URL"],
     client_id="files",
     client_secret=os.environ["API_KEY"],
+    # Refresh tokens and API keys can be active as well, but have no audience.
     audience="user-auth",
 )
 server = FastMCP("files", auth=verifier)

@@ -168,7 +168,15 @@ fn the_fastmcp_server_that_asks_notices_a_logout() {
         "{text}"
     );
     let elsewhere = issuer.issue(SERVICE);
-    for wrong in [None, Some("token"), Some(&*elsewhere)] {
+    let refresh_token = issuer.session["refresh_token"].as_str();
+    let api_key = key["api_key"].as_str();
+    for wrong in [
+        None,
+        Some("token"),
+        Some(&*elsewhere),
+        refresh_token,
+        api_key,
+    ] {
         assert_eq!(service.call(wrong).0, 401, "{wrong:?}");
     }
     let input = json!({"refresh_token": issuer.session["refresh_token"]});
