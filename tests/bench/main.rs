@@ -81,8 +81,9 @@ fn rates() -> Result<()> {
     on_postgres()
 }
 
-/// Measures a verification by each of its doors.
+/// Measures a signature in a call, and a verification by each of its doors.
 fn doors() -> Result<()> {
+    instance::measure()?;
     print_head();
     calls(&Server::start(), "")?;
     without_mcp()
