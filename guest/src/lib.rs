@@ -33,4 +33,5 @@ mod testing;
 #[allow(missing_docs)]
 pub mod testing;
 #[cfg(test)]
+#[allow(missing_docs)]
 mod tests;
