@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::accounts::permission::Grant;
 use crate::domain::accounts::role::Granted;
+use crate::domain::accounts::scopes::Scopes;
 use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::call::Call;
 use crate::domain::env::Env;
@@ -36,7 +37,6 @@ pub const MAX_PER_ACCOUNT: u32 = 100;
 /// permissions must not prevent the owner from creating one.
 pub const RESERVED_FOR_SESSIONS: u32 = 10;
 const MAX_NAME_CHARS: usize = 100;
-const MAX_SCOPES: usize = 64;
 const MAX_DAYS: u64 = 3650;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -45,12 +45,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_NAME_CHARS))]
 pub struct KeyName(String);
-
-/// The upper bound of what an API key may do: at most 64 different grants.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "Vec<Grant>", into = "Vec<Grant>")]
-#[schemars(with = "Vec<Grant>", extend("maxItems" = MAX_SCOPES))]
-pub struct Scopes(Vec<Grant>);
 
 /// The lifetime of an API key: 1 to 3,650 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -350,32 +344,6 @@ impl TryFrom<String> for KeyName {
 impl From<KeyName> for String {
     fn from(name: KeyName) -> String {
         name.0
-    }
-}
-
-impl Scopes {
-    /// Returns the grants as a slice.
-    pub fn as_slice(&self) -> &[Grant] {
-        &self.0
-    }
-}
-
-impl TryFrom<Vec<Grant>> for Scopes {
-    type Error = &'static str;
-
-    fn try_from(mut grants: Vec<Grant>) -> std::result::Result<Scopes, Self::Error> {
-        if grants.len() > MAX_SCOPES {
-            return Err("expected at most 64 scopes");
-        }
-        grants.sort_unstable();
-        grants.dedup();
-        Ok(Scopes(grants))
-    }
-}
-
-impl From<Scopes> for Vec<Grant> {
-    fn from(scopes: Scopes) -> Vec<Grant> {
-        scopes.0
     }
 }
 

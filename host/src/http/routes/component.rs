@@ -86,7 +86,11 @@ pub(crate) async fn handle(
     let guard = is_read.then(|| caller.in_flight.begin());
     let turn = match share.turn().await {
         Ok(turn) => turn,
-        Err(NoMore) => return route.wording_for(&request.body).unavailable(&CallError::Busy),
+        Err(NoMore) => {
+            return route
+                .wording_for(&request.body)
+                .unavailable(&CallError::Busy);
+        }
     };
     let plugin = app.plugin.clone();
     let asked = Arc::clone(route);

@@ -169,7 +169,10 @@ mod tests {
         };
         let streamed = answer(call, Wording::default()).await;
         let body = streamed.into_body().collect().await.unwrap().to_bytes();
-        let expected: Vec<u8> = ["1", "2", "3"].iter().flat_map(|data| event(data)).collect();
+        let expected: Vec<u8> = ["1", "2", "3"]
+            .iter()
+            .flat_map(|data| event(data))
+            .collect();
         assert_eq!(body, expected);
     }
 
