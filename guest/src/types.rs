@@ -4,6 +4,7 @@
 //! A type belongs here if it depends only on the ports. Types that contain a rule of
 //! authentication belong to [`domain`](crate::domain).
 
+pub mod http_uri;
 pub mod id;
 pub mod mac;
 pub mod moment;

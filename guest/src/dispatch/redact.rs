@@ -9,7 +9,7 @@ use crate::unicode::printable::is_deceptive;
 /// Replacement for a secret.
 const SECRET: &str = "[secret]";
 /// Prefixes of this service's secrets and access tokens, which are secret in any field.
-const SECRETS_BEGIN: [&str; 5] = ["eyJ", "uac_", "uak_", "uar_", "uax_"];
+const SECRETS_BEGIN: [&str; 6] = ["eyJ", "uac_", "uak_", "uar_", "uas_", "uax_"];
 /// Maximum characters of one string.
 const MAX_CHARS: usize = 100;
 /// Maximum elements of one list.
@@ -138,6 +138,8 @@ mod tests {
         "actor",
         "after",
         "audience",
+        "client_id",
+        "client_name",
         "created_at",
         "description",
         "email",
@@ -149,12 +151,17 @@ mod tests {
         "permissions[]",
         "previous",
         "qr",
+        "redirect_uris[]",
+        "resource",
+        "resource_name",
         "role",
         "roles[]",
+        "scope",
         "scopes[]",
         "search",
         "session_id",
         "since",
+        "token_endpoint_auth_method",
         "until",
         "user_id",
         "username",

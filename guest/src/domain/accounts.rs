@@ -6,4 +6,5 @@ pub mod account;
 pub mod email;
 pub mod permission;
 pub mod role;
+pub mod scopes;
 pub mod username;

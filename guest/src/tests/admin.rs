@@ -84,6 +84,23 @@ fn guarded() -> Vec<(&'static str, Value, &'static str)> {
             json!({"users": [{"username": "ines"}], "dry_run": true}),
             "user-auth:users:write",
         ),
+        (
+            "create_client",
+            json!({"client_name": "An app", "redirect_uris": ["com.example.app:/"]}),
+            "user-auth:clients:write",
+        ),
+        ("list_clients", json!({}), "user-auth:clients:read"),
+        (
+            "define_resource",
+            json!({"resource": "https://notes.example.com", "resource_name": "Notes"}),
+            "user-auth:resources:write",
+        ),
+        ("list_resources", json!({}), "user-auth:resources:read"),
+        (
+            "delete_resource",
+            json!({"resource": "https://notes.example.com"}),
+            "user-auth:resources:write",
+        ),
     ]
 }
 

@@ -18,6 +18,7 @@ use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
 const NEW_PASSWORD: &str = "another horse battery staple";
+const RESOURCE: &str = "https://notes.example.com/mcp";
 /// Prefixes of records that grant no privileges: counters of attempts, and known sources.
 const COUNTERS: [&str; 4] = [
     "throttle/",
@@ -46,6 +47,8 @@ struct Scene {
     alice: Value,
     bob: Value,
     bobs_key: Value,
+    /// A client with a secret.
+    client: Value,
     challenge: Value,
     /// The current code of her app.
     code: String,
@@ -151,6 +154,17 @@ impl Scene {
         let key = make(&alice["user_id"]);
         let other_key = make(&alice["user_id"]);
         let bobs_key = make(&bob["user_id"]);
+        let input = json!({
+            "client_name": "An app",
+            "redirect_uris": ["https://app.example.com/callback"],
+            "token_endpoint_auth_method": "client_secret_basic",
+        });
+        let client = operator(&world, "create_client", input);
+        operator(
+            &world,
+            "define_resource",
+            json!({"resource": RESOURCE, "resource_name": "Notes"}),
+        );
         // Records the last use of the key now, so that the next calls do not.
         world.run_as(holder(&key), "list_roles", json!({})).unwrap();
         Scene {
@@ -161,6 +175,7 @@ impl Scene {
             alice: alice["user_id"].clone(),
             bob: bob["user_id"].clone(),
             bobs_key,
+            client,
             challenge,
             code: shown(&app, step(&world)),
             new_code: shown(&text(&new_app["secret"]), step(&world)),
@@ -341,6 +356,31 @@ fn cases() -> Vec<Case> {
             "revoke_api_key",
             |scene| json!({"key_id": scene.key["key_id"]}),
         ),
+        case(
+            "create_client",
+            |_| json!({"client_name": "New", "redirect_uris": ["com.example.new:/"]}),
+        ),
+        case(
+            "update_client",
+            |scene| json!({"client_id": scene.client["client_id"], "client_name": "New"}),
+        ),
+        case(
+            "rotate_client_secret",
+            |scene| json!({"client_id": scene.client["client_id"]}),
+        ),
+        case(
+            "delete_client",
+            |scene| json!({"client_id": scene.client["client_id"]}),
+        ),
+        case(
+            "define_resource",
+            |_| json!({"resource": "https://new.example.com", "resource_name": "New"}),
+        ),
+        case(
+            "define_resource",
+            |_| json!({"resource": RESOURCE, "resource_name": "New"}),
+        ),
+        case("delete_resource", |_| json!({"resource": RESOURCE})),
         case("issue_token", |_| json!({"audience": "notes"})),
         case(
             "revoke_token",
@@ -439,9 +479,9 @@ fn stops() -> Vec<(&'static str, Box<StopFn>)> {
 }
 
 /// A store that runs a hook before each commit.
-struct Busy<'a> {
-    world: &'a World,
-    happens: &'a dyn Fn(),
+pub(super) struct Busy<'a> {
+    pub(super) world: &'a World,
+    pub(super) happens: &'a dyn Fn(),
 }
 
 impl Store for Busy<'_> {

@@ -19,6 +19,14 @@ pub const ROLES_WRITE: &str = "user-auth:roles:write";
 pub const API_KEYS_WRITE: &str = "user-auth:api-keys:write";
 /// Read the signing keys, and rotate them.
 pub const SIGNING_KEYS_WRITE: &str = "user-auth:signing-keys:write";
+/// Read the clients of users.
+pub const CLIENTS_READ: &str = "user-auth:clients:read";
+/// Register, change and delete clients.
+pub const CLIENTS_WRITE: &str = "user-auth:clients:write";
+/// Read the resource servers and their scopes.
+pub const RESOURCES_READ: &str = "user-auth:resources:read";
+/// Define and delete resource servers.
+pub const RESOURCES_WRITE: &str = "user-auth:resources:write";
 /// Read and verify the audit trail.
 pub const AUDIT_READ: &str = "user-auth:audit:read";
 /// Introspect and revoke any token.

@@ -12,8 +12,10 @@ use zeroize::Zeroizing;
 
 use crate::domain::accounts::permission::Grant;
 use crate::domain::accounts::role::Granted;
+use crate::domain::accounts::scopes::Scopes;
 use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::call::Call;
+use crate::domain::display_name::DisplayName;
 use crate::domain::env::Env;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
@@ -25,7 +27,6 @@ use crate::types::id::Id;
 use crate::types::mac;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
-use crate::unicode::printable::problem_of_line;
 
 /// Lets secret scanners identify the key.
 const PREFIX: &str = "uak_";
@@ -35,22 +36,8 @@ pub const MAX_PER_ACCOUNT: u32 = 100;
 /// The number of those keys that only the account's sessions can create: a key with few
 /// permissions must not prevent the owner from creating one.
 pub const RESERVED_FOR_SESSIONS: u32 = 10;
-const MAX_NAME_CHARS: usize = 100;
-const MAX_SCOPES: usize = 64;
 const MAX_DAYS: u64 = 3650;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The name of an API key: 1 to 100 characters on one line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_NAME_CHARS))]
-pub struct KeyName(String);
-
-/// The upper bound of what an API key may do: at most 64 different grants.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "Vec<Grant>", into = "Vec<Grant>")]
-#[schemars(with = "Vec<Grant>", extend("maxItems" = MAX_SCOPES))]
-pub struct Scopes(Vec<Grant>);
 
 /// The lifetime of an API key: 1 to 3,650 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -109,7 +96,7 @@ pub struct ApiKey {
     /// The account that the key acts for.
     pub user_id: Id,
     /// The name that the owner chose.
-    pub name: KeyName,
+    pub name: DisplayName,
     /// The upper bound of what the key may do.
     pub scopes: Scopes,
     /// When the key was created or last rotated.
@@ -152,7 +139,7 @@ impl ApiKey {
     pub fn create(
         key_id: Id,
         user_id: Id,
-        name: KeyName,
+        name: DisplayName,
         scopes: Scopes,
         expires_at: Option<Timestamp>,
         origin: Origin,
@@ -333,50 +320,6 @@ fn end_in(batch: &mut Batch, key: &Stored<ApiKey>) {
     } = key.value;
     batch.end(key);
     batch.delete(ApiKey::index_key(user_id, key_id), Expect::Any);
-}
-
-impl TryFrom<String> for KeyName {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> std::result::Result<KeyName, Self::Error> {
-        let is_long = text.chars().nth(MAX_NAME_CHARS).is_some();
-        if text.trim().is_empty() || is_long {
-            return Err("expected 1 to 100 characters");
-        }
-        problem_of_line(&text).map_or(Ok(KeyName(text)), Err)
-    }
-}
-
-impl From<KeyName> for String {
-    fn from(name: KeyName) -> String {
-        name.0
-    }
-}
-
-impl Scopes {
-    /// Returns the grants as a slice.
-    pub fn as_slice(&self) -> &[Grant] {
-        &self.0
-    }
-}
-
-impl TryFrom<Vec<Grant>> for Scopes {
-    type Error = &'static str;
-
-    fn try_from(mut grants: Vec<Grant>) -> std::result::Result<Scopes, Self::Error> {
-        if grants.len() > MAX_SCOPES {
-            return Err("expected at most 64 scopes");
-        }
-        grants.sort_unstable();
-        grants.dedup();
-        Ok(Scopes(grants))
-    }
-}
-
-impl From<Scopes> for Vec<Grant> {
-    fn from(scopes: Scopes) -> Vec<Grant> {
-        scopes.0
-    }
 }
 
 impl Days {

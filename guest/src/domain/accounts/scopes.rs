@@ -1,0 +1,41 @@
+//! The upper bound of what a credential or a client may do, whatever the roles of its
+//! account grant.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::permission::Grant;
+
+const MAX_SCOPES: usize = 64;
+
+/// An upper bound of permissions: at most 64 different grants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Vec<Grant>", into = "Vec<Grant>")]
+#[schemars(with = "Vec<Grant>", extend("maxItems" = MAX_SCOPES))]
+pub struct Scopes(Vec<Grant>);
+
+impl Scopes {
+    /// Returns the grants as a slice.
+    pub fn as_slice(&self) -> &[Grant] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<Grant>> for Scopes {
+    type Error = &'static str;
+
+    fn try_from(mut grants: Vec<Grant>) -> std::result::Result<Scopes, Self::Error> {
+        if grants.len() > MAX_SCOPES {
+            return Err("expected at most 64 scopes");
+        }
+        grants.sort_unstable();
+        grants.dedup();
+        Ok(Scopes(grants))
+    }
+}
+
+impl From<Scopes> for Vec<Grant> {
+    fn from(scopes: Scopes) -> Vec<Grant> {
+        scopes.0
+    }
+}

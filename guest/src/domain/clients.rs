@@ -1,0 +1,5 @@
+//! Clients: the programs that ask for access in the name of a user (RFC 6749 section 1.1).
+
+pub mod client;
+pub mod client_id;
+pub mod redirect_uri;

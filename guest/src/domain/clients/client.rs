@@ -1,0 +1,286 @@
+//! Clients as stored, and how they authenticate.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::client_id::ClientId;
+use super::redirect_uri::RedirectUris;
+use crate::domain::accounts::scopes::Scopes;
+use crate::domain::audit::{Chain, Head};
+use crate::domain::display_name::DisplayName;
+use crate::error::Result;
+use crate::ports::Ports;
+use crate::storage::record::{self, Found};
+use crate::types::mac;
+use crate::types::secret::Secret;
+use crate::types::time::Timestamp;
+
+/// The most clients that administrators can register.
+pub const MAX_PRE_REGISTERED: u32 = 1_000;
+/// Lets secret scanners identify the secret.
+const PREFIX: &str = "uas_";
+const SECRET_BYTES: usize = 32;
+
+/// How a client authenticates where it exchanges a code for tokens (RFC 7591 section 2):
+/// not at all (`none`, for programs on a user's machine, which cannot keep a secret), or
+/// with its secret, in the header `Authorization: Basic` (`client_secret_basic`) or in the
+/// form (`client_secret_post`).
+// Without comments on the variants, the schema is a plain list in every operation that
+// takes this type.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenEndpointAuthMethod {
+    #[default]
+    None,
+    ClientSecretBasic,
+    ClientSecretPost,
+}
+
+/// How this service came to know a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registration {
+    /// An administrator registered it.
+    PreRegistered,
+}
+
+/// A method of authentication with what it needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "method", content = "hash", rename_all = "snake_case")]
+enum Authentication {
+    None,
+    /// The keyed hash of the secret.
+    ClientSecretBasic(String),
+    /// The keyed hash of the secret.
+    ClientSecretPost(String),
+}
+
+/// A client, as stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// The id of the client, which is not secret.
+    pub client_id: ClientId,
+    /// How this service came to know it.
+    pub registration: Registration,
+    /// The name for people.
+    pub client_name: DisplayName,
+    /// Where it receives answers.
+    pub redirect_uris: RedirectUris,
+    /// The upper bound of what users can permit it.
+    pub scopes: Scopes,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    authentication: Authentication,
+}
+
+impl Client {
+    /// The prefix of all stored clients.
+    pub const PREFIX: &'static str = "client/";
+    /// The prefix of the index entries of the clients that administrators registered.
+    pub const PRE_REGISTERED: &'static str = "client-by-registration/pre_registered/";
+
+    /// Returns the store key of a client.
+    pub fn key(client_id: ClientId) -> String {
+        format!("{}{client_id}", Client::PREFIX)
+    }
+
+    /// Returns the store key of the index entry of a client that an administrator
+    /// registered.
+    pub fn index_key(client_id: ClientId) -> String {
+        format!("{}{client_id}", Client::PRE_REGISTERED)
+    }
+
+    /// Reads a client and the head of the chain that records its changes, as one snapshot.
+    pub fn read(client_id: ClientId, ports: &Ports) -> Result<(Found<Client>, Found<Head>)> {
+        let head = Chain::head_key(Chain::shared());
+        record::read_both([Client::key(client_id), head], ports)
+    }
+
+    /// Creates a client that an administrator registers and, unless it is public, its
+    /// secret.
+    pub fn pre_registered(
+        client_name: DisplayName,
+        redirect_uris: RedirectUris,
+        method: TokenEndpointAuthMethod,
+        scopes: Scopes,
+        ports: &Ports,
+    ) -> Result<(Client, Option<Secret>)> {
+        let client_id = ClientId::new(ports.random.id()?);
+        let (authentication, secret) = authentication(method, client_id, ports)?;
+        let client = Client {
+            client_id,
+            registration: Registration::PreRegistered,
+            client_name,
+            redirect_uris,
+            scopes,
+            created_at: ports.clock.now(),
+            authentication,
+        };
+        Ok((client, secret))
+    }
+
+    /// Returns the client with another secret, and that secret, or `None` if the client is
+    /// public.
+    pub fn with_new_secret(&self, ports: &Ports) -> Result<Option<(Client, Secret)>> {
+        let method = self.token_endpoint_auth_method();
+        let (authentication, secret) = authentication(method, self.client_id, ports)?;
+        Ok(secret.map(|secret| {
+            let client = Client {
+                authentication,
+                ..self.clone()
+            };
+            (client, secret)
+        }))
+    }
+
+    /// Returns how the client authenticates.
+    pub fn token_endpoint_auth_method(&self) -> TokenEndpointAuthMethod {
+        match self.authentication {
+            Authentication::None => TokenEndpointAuthMethod::None,
+            Authentication::ClientSecretBasic(_) => TokenEndpointAuthMethod::ClientSecretBasic,
+            Authentication::ClientSecretPost(_) => TokenEndpointAuthMethod::ClientSecretPost,
+        }
+    }
+
+    /// Reports whether this is the secret of the client. A public client has none.
+    pub fn has_secret(&self, secret: &str, ports: &Ports) -> Result<bool> {
+        let own = match &self.authentication {
+            Authentication::None => return Ok(false),
+            Authentication::ClientSecretBasic(hash) | Authentication::ClientSecretPost(hash) => {
+                hash
+            }
+        };
+        let Some(encoded) = secret.strip_prefix(PREFIX) else {
+            return Ok(false);
+        };
+        let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
+        if URL_SAFE_NO_PAD.decode_slice(encoded, bytes.as_mut_slice()) != Ok(SECRET_BYTES) {
+            return Ok(false);
+        }
+        let given = hash(self.client_id, &bytes, ports)?;
+        Ok(own.as_bytes().ct_eq(given.as_bytes()).into())
+    }
+}
+
+/// Reports whether administrators can register another client. A caller that read the head
+/// of the shared audit chain first, and commits on it, has counted all of them.
+pub fn is_place_left(ports: &Ports) -> Result<bool> {
+    let page = ports
+        .store
+        .scan(Client::PRE_REGISTERED, None, MAX_PRE_REGISTERED)?;
+    Ok(page.entries.len() < MAX_PRE_REGISTERED as usize)
+}
+
+fn authentication(
+    method: TokenEndpointAuthMethod,
+    client_id: ClientId,
+    ports: &Ports,
+) -> Result<(Authentication, Option<Secret>)> {
+    let of_hash = match method {
+        TokenEndpointAuthMethod::None => return Ok((Authentication::None, None)),
+        TokenEndpointAuthMethod::ClientSecretBasic => Authentication::ClientSecretBasic,
+        TokenEndpointAuthMethod::ClientSecretPost => Authentication::ClientSecretPost,
+    };
+    let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
+    ports.random.fill(bytes.as_mut_slice())?;
+    let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
+    let secret = Secret::new(format!("{PREFIX}{}", *encoded));
+    Ok((of_hash(hash(client_id, &bytes, ports)?), Some(secret)))
+}
+
+/// The id is part of the message, so that the hash is good for no other client.
+fn hash(client_id: ClientId, secret: &[u8; SECRET_BYTES], ports: &Ports) -> Result<String> {
+    let mut message = Zeroizing::new([0; 16 + SECRET_BYTES]);
+    message[..16].copy_from_slice(client_id.as_bytes());
+    message[16..].copy_from_slice(secret);
+    let mac = mac::of("client-secret-hash", message.as_slice(), ports)?;
+    Ok(mac::to_hex(&mac))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::World;
+
+    fn create(method: TokenEndpointAuthMethod, world: &World) -> (Client, Option<Secret>) {
+        Client::pre_registered(
+            serde_json::from_value(json!("An app")).unwrap(),
+            serde_json::from_value(json!(["https://app.example.com/callback"])).unwrap(),
+            method,
+            Scopes::default(),
+            &world.ports(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn only_the_newest_secret_of_the_same_client_is_accepted() {
+        let world = World::new();
+        let ports = world.ports();
+        for method in [
+            TokenEndpointAuthMethod::ClientSecretBasic,
+            TokenEndpointAuthMethod::ClientSecretPost,
+        ] {
+            let (client, secret) = create(method, &world);
+            let (other, _) = create(method, &world);
+            let secret = secret.unwrap();
+            assert_eq!(client.token_endpoint_auth_method(), method);
+            assert!(client.has_secret(secret.expose(), &ports).unwrap());
+            assert!(!other.has_secret(secret.expose(), &ports).unwrap());
+            let (rotated, next) = client.with_new_secret(&ports).unwrap().unwrap();
+            assert_eq!(rotated.token_endpoint_auth_method(), method);
+            assert!(rotated.has_secret(next.expose(), &ports).unwrap());
+            assert!(!rotated.has_secret(secret.expose(), &ports).unwrap());
+            // As stored, the client has no part of its secret.
+            let stored = json!(client);
+            assert!(
+                !stored
+                    .to_string()
+                    .contains(&secret.expose()[PREFIX.len()..])
+            );
+            let read: Client = serde_json::from_value(stored).unwrap();
+            assert!(read.has_secret(secret.expose(), &ports).unwrap());
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_secret() {
+        let world = World::new();
+        let ports = world.ports();
+        let (client, secret) = create(TokenEndpointAuthMethod::ClientSecretBasic, &world);
+        let secret = secret.unwrap();
+        let secret = secret.expose();
+        for wrong in [
+            "",
+            PREFIX,
+            &secret[PREFIX.len()..],
+            &secret[..secret.len() - 1],
+            &format!("{secret}A"),
+            &format!("{secret}="),
+            &format!(" {secret}"),
+            &format!("{PREFIX}{}", "A".repeat(43)),
+            &secret.to_uppercase(),
+        ] {
+            assert!(!client.has_secret(wrong, &ports).unwrap(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_public_client_has_no_secret() {
+        let world = World::new();
+        let ports = world.ports();
+        let (client, secret) = create(TokenEndpointAuthMethod::None, &world);
+        assert!(secret.is_none());
+        assert!(client.with_new_secret(&ports).unwrap().is_none());
+        for secret in ["", PREFIX, &format!("{PREFIX}{}", "A".repeat(43))] {
+            assert!(!client.has_secret(secret, &ports).unwrap());
+        }
+    }
+}

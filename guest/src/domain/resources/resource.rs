@@ -1,0 +1,204 @@
+//! Resource servers and their scopes, as stored.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::resource_url::ResourceUrl;
+use crate::domain::accounts::permission::Permission;
+use crate::domain::audit::{Chain, Head};
+use crate::domain::display_name::DisplayName;
+use crate::error::Result;
+use crate::ports::Ports;
+use crate::storage::record::{self, Found};
+use crate::types::mac;
+use crate::types::time::Timestamp;
+use crate::unicode::printable::problem_of_line;
+
+/// The most resource servers that there can be, so that one scan reads them all.
+pub const MAX_RESOURCES: u32 = 100;
+const MAX_SCOPES: usize = 50;
+const MAX_DESCRIPTION_CHARS: usize = 200;
+/// The permissions for this service itself.
+const OWN: &str = "user-auth:";
+/// Scopes with a meaning of their own (OpenID Connect Core 1.0 sections 3.1.2.1, 5.4
+/// and 11).
+const OF_OPENID: [&str; 6] = [
+    "address",
+    "email",
+    "offline_access",
+    "openid",
+    "phone",
+    "profile",
+];
+
+/// A scope in words, for the person who is asked to consent: 1 to 200 characters on one
+/// line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_DESCRIPTION_CHARS))]
+pub struct ScopeDescription(String);
+
+/// A scope of a resource server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceScope {
+    /// The permission that the scope stands for, such as `billing:read`.
+    pub scope: Permission,
+    /// What a client with this scope may do, in words for the person who is asked to
+    /// consent.
+    pub description: ScopeDescription,
+}
+
+/// The scopes of a resource server: at most 50 different ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Vec<ResourceScope>", into = "Vec<ResourceScope>")]
+#[schemars(with = "Vec<ResourceScope>", extend("maxItems" = MAX_SCOPES))]
+pub struct ResourceScopes(Vec<ResourceScope>);
+
+/// A resource server, as stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Resource {
+    /// The URL of the resource server.
+    pub resource: ResourceUrl,
+    /// The name for people.
+    pub resource_name: DisplayName,
+    /// What clients can ask for there.
+    pub scopes: ResourceScopes,
+    /// When it was last defined.
+    pub defined_at: Timestamp,
+}
+
+impl Resource {
+    /// The prefix of all stored resource servers.
+    pub const PREFIX: &'static str = "resource/";
+
+    /// Returns the store key of a resource server.
+    pub fn key(url: &ResourceUrl) -> String {
+        let hash = Sha256::digest(url.as_str());
+        format!("{}{}", Resource::PREFIX, mac::to_hex(&hash))
+    }
+
+    /// Reads a resource server and the head of the chain that records its changes, as one
+    /// snapshot.
+    pub fn read(url: &ResourceUrl, ports: &Ports) -> Result<(Found<Resource>, Found<Head>)> {
+        let head = Chain::head_key(Chain::shared());
+        record::read_both([Resource::key(url), head], ports)
+    }
+}
+
+/// Reports whether another resource server can be defined. A caller that read the head of
+/// the shared audit chain first, and commits on it, has counted all of them.
+pub fn is_place_left(ports: &Ports) -> Result<bool> {
+    let page = ports.store.scan(Resource::PREFIX, None, MAX_RESOURCES)?;
+    Ok(page.entries.len() < MAX_RESOURCES as usize)
+}
+
+/// Returns all resource servers, ordered by URL.
+pub fn all(ports: &Ports) -> Result<Vec<Resource>> {
+    let page = ports.store.scan(Resource::PREFIX, None, MAX_RESOURCES)?;
+    let mut all = Vec::with_capacity(page.entries.len());
+    for entry in page.entries {
+        let resource = record::parse::<Resource>(Some(entry), ports)?;
+        all.extend(resource.map(|resource| resource.value));
+    }
+    all.sort_unstable_by(|a, b| a.resource.cmp(&b.resource));
+    Ok(all)
+}
+
+impl ResourceScopes {
+    /// Returns the scopes in the order in which they were defined.
+    pub fn as_slice(&self) -> &[ResourceScope] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<ResourceScope>> for ResourceScopes {
+    type Error = &'static str;
+
+    fn try_from(scopes: Vec<ResourceScope>) -> std::result::Result<ResourceScopes, Self::Error> {
+        if scopes.len() > MAX_SCOPES {
+            return Err("expected at most 50 scopes");
+        }
+        let mut names: Vec<&str> = scopes.iter().map(|it| it.scope.as_str()).collect();
+        if names.iter().any(|name| name.starts_with(OWN)) {
+            return Err("expected no scope that begins with user-auth:, which are this service's");
+        }
+        if names.iter().any(|name| OF_OPENID.contains(name)) {
+            return Err("expected no scope of OpenID Connect, such as openid or email");
+        }
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err("expected each scope once");
+        }
+        Ok(ResourceScopes(scopes))
+    }
+}
+
+impl From<ResourceScopes> for Vec<ResourceScope> {
+    fn from(scopes: ResourceScopes) -> Vec<ResourceScope> {
+        scopes.0
+    }
+}
+
+impl TryFrom<String> for ScopeDescription {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> std::result::Result<ScopeDescription, Self::Error> {
+        let is_long = text.chars().nth(MAX_DESCRIPTION_CHARS).is_some();
+        if text.trim().is_empty() || is_long {
+            return Err("expected 1 to 200 characters");
+        }
+        problem_of_line(&text).map_or(Ok(ScopeDescription(text)), Err)
+    }
+}
+
+impl From<ScopeDescription> for String {
+    fn from(description: ScopeDescription) -> String {
+        description.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::ResourceScopes;
+
+    fn parse(scopes: &[(&str, &str)]) -> Result<ResourceScopes, serde_json::Error> {
+        let scopes = scopes
+            .iter()
+            .map(|(scope, description)| json!({"scope": scope, "description": description}));
+        serde_json::from_value(Value::Array(scopes.collect()))
+    }
+
+    #[test]
+    fn scopes_are_permissions_of_other_services_with_a_description_each() {
+        let words = "Read your invoices";
+        assert!(parse(&[]).is_ok());
+        assert!(parse(&[("billing:read", words), ("billing:write", words)]).is_ok());
+        for wrong in [
+            &[("billing:read", words), ("billing:read", "Another text")][..],
+            &[("billing:*", words)],
+            &[("*", words)],
+            &[("Billing", words)],
+            &[("user-auth:users:read", words)],
+            &[("openid", words)],
+            &[("offline_access", words)],
+            &[("billing:read", "")],
+            &[("billing:read", " ")],
+            &[("billing:read", "two\nlines")],
+            &[("billing:read", &"a".repeat(201))],
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_resource_server_has_at_most_fifty_scopes() {
+        let names: Vec<String> = (0..51).map(|number| format!("shop:{number}")).collect();
+        let scopes: Vec<(&str, &str)> = names.iter().map(|it| (it.as_str(), "Shop")).collect();
+        assert!(parse(&scopes[..50]).is_ok());
+        assert!(parse(&scopes).is_err());
+    }
+}

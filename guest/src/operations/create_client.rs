@@ -1,0 +1,137 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Effect, Operation};
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorCall};
+use crate::domain::accounts::permission::{CLIENTS_WRITE, Grant};
+use crate::domain::accounts::scopes::Scopes;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::clients::client::{self, Client, TokenEndpointAuthMethod};
+use crate::domain::clients::client_id::ClientId;
+use crate::domain::clients::redirect_uri::RedirectUris;
+use crate::domain::display_name::DisplayName;
+use crate::error::{AuthError, ErrorKind, Result};
+use crate::storage::batch::Batch;
+use crate::storage::record;
+use crate::types::secret::Secret;
+
+/// Registers a client: a program that asks users for access by OAuth. Returns its id and,
+/// unless it is public, its secret, which is shown only once. There can be 1,000 of them.
+/// Requires `user-auth:clients:write`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateClient {
+    /// The name that users see.
+    pub client_name: DisplayName,
+    /// Where the client receives answers, such as `https://app.example.com/callback`: one
+    /// to ten `https` URIs, `http` URIs on `localhost` or a loopback address, which permit
+    /// any port, or URIs with a scheme of the program's own.
+    pub redirect_uris: RedirectUris,
+    /// How the client authenticates: `none` for a program that runs where its user could
+    /// read a secret, or with a secret in a header (`client_secret_basic`) or in the form
+    /// (`client_secret_post`). It cannot be changed later.
+    #[serde(default)]
+    pub token_endpoint_auth_method: TokenEndpointAuthMethod,
+    /// The most that users can permit the client, such as `billing:read` or `billing:*`;
+    /// everything by default.
+    #[serde(default = "everything")]
+    pub scopes: Scopes,
+}
+
+/// A newly registered client.
+#[derive(Serialize, JsonSchema)]
+pub struct NewClient {
+    /// The id of the client, which is not secret.
+    pub client_id: ClientId,
+    /// The secret of the client, which is not shown again; absent if the client is public.
+    /// Keep it secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<Secret>,
+    /// The name that users see.
+    pub client_name: DisplayName,
+    /// Where the client receives answers.
+    pub redirect_uris: RedirectUris,
+    /// How the client authenticates.
+    pub token_endpoint_auth_method: TokenEndpointAuthMethod,
+    /// The most that users can permit the client.
+    pub scopes: Scopes,
+    /// The time at which it was registered (RFC 3339).
+    pub created_at: String,
+}
+
+impl Operation for CreateClient {
+    const NAME: &'static str = "create_client";
+    const TITLE: &'static str = "Register a client";
+    const EFFECT: Effect = Effect::Widens;
+    const REQUIRES: Requirement = Requirement::Permission(CLIENTS_WRITE);
+    type Output = NewClient;
+
+    fn run(self, call: &ActorCall) -> Result<NewClient> {
+        let ports = &call.ports;
+        let (client, client_secret) = Client::pre_registered(
+            self.client_name,
+            self.redirect_uris,
+            self.token_endpoint_auth_method,
+            self.scopes,
+            ports,
+        )?;
+        authority::retry_on_conflict(call, |call| {
+            // Before the clients are counted: every other registration moves the head.
+            let head = record::read(Chain::head_key(Chain::shared()), ports)?;
+            if !client::is_place_left(ports)? {
+                return Err(too_many());
+            }
+            let mut batch = Batch::new();
+            batch.create(Client::key(client.client_id), &client);
+            batch.create(Client::index_key(client.client_id), &json!({}));
+            let event = client_event(Self::NAME, &client);
+            Chain::at(Chain::shared(), head).append(event, &mut batch, call)?;
+            Ok(call.commit(batch)?.then(()))
+        })?;
+        Ok(NewClient {
+            client_id: client.client_id,
+            client_secret,
+            token_endpoint_auth_method: client.token_endpoint_auth_method(),
+            client_name: client.client_name,
+            redirect_uris: client.redirect_uris,
+            scopes: client.scopes,
+            created_at: client.created_at.to_rfc3339(),
+        })
+    }
+}
+
+/// Returns the audit event of a change after which the client is as given.
+pub(super) fn client_event<'a>(operation: &'a str, client: &Client) -> Event<'a> {
+    Event::success(operation)
+        .detail("client_id", client.client_id.to_string())
+        .detail("client_name", client.client_name.as_str())
+        .detail("redirect_uris", json!(client.redirect_uris))
+        .detail(
+            "token_endpoint_auth_method",
+            json!(client.token_endpoint_auth_method()),
+        )
+        .detail("scopes", json!(client.scopes))
+}
+
+/// Returns the error for a client that is not registered.
+pub(super) fn unknown_client(client_id: ClientId) -> AuthError {
+    AuthError::new(ErrorKind::Application, "There is no such client")
+        .detail("client_id", client_id.to_string())
+        .detail("action", "list the clients with list_clients")
+}
+
+fn too_many() -> AuthError {
+    AuthError::new(
+        ErrorKind::Application,
+        "The maximum number of clients is reached",
+    )
+    .detail("max_clients", client::MAX_PRE_REGISTERED)
+    .detail("action", "delete some with delete_client")
+}
+
+#[expect(clippy::expect_used, reason = "one grant is a valid list of scopes")]
+fn everything() -> Scopes {
+    Scopes::try_from(vec![Grant::everything()]).expect("one grant is a valid list of scopes")
+}

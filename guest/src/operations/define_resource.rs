@@ -1,0 +1,111 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Effect, Operation};
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorCall};
+use crate::domain::accounts::permission::RESOURCES_WRITE;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::display_name::DisplayName;
+use crate::domain::resources::resource::{self, Resource, ResourceScopes};
+use crate::domain::resources::resource_url::ResourceUrl;
+use crate::error::{AuthError, ErrorKind, Result};
+use crate::ports::Expect;
+use crate::storage::batch::Batch;
+
+/// Defines a resource server: a service that accepts tokens, such as an MCP server, and
+/// the scopes that clients can ask users for there. A scope is a permission; a client gets
+/// it for a user whose roles permit it and who consents. An existing resource server with
+/// this URL is replaced. There can be 100 of them. Requires `user-auth:resources:write`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DefineResource {
+    /// The URL of the resource server, such as `https://mcp.example.com/mcp`: `https`, or
+    /// `http` on `localhost` or a loopback address, without a query and a fragment. A
+    /// slash at the end is left out.
+    pub resource: ResourceUrl,
+    /// The name that users see.
+    pub resource_name: DisplayName,
+    /// The scopes: at most 50; none by default. Those that begin with `user-auth:` are
+    /// this service's, and those of OpenID Connect have a meaning of their own.
+    #[serde(default)]
+    pub scopes: ResourceScopes,
+}
+
+/// A resource server.
+#[derive(Serialize, JsonSchema)]
+pub struct ResourceView {
+    /// The URL of the resource server, which is the audience of tokens for it.
+    pub resource: ResourceUrl,
+    /// The name that users see.
+    pub resource_name: DisplayName,
+    /// What clients can ask users for there.
+    pub scopes: ResourceScopes,
+    /// When it was last defined (RFC 3339).
+    pub defined_at: String,
+}
+
+impl Operation for DefineResource {
+    const NAME: &'static str = "define_resource";
+    const TITLE: &'static str = "Define a resource server";
+    const EFFECT: Effect = Effect::Replaces;
+    const REQUIRES: Requirement = Requirement::Permission(RESOURCES_WRITE);
+    type Output = ResourceView;
+
+    fn run(self, call: &ActorCall) -> Result<ResourceView> {
+        let ports = &call.ports;
+        let resource = Resource {
+            resource: self.resource,
+            resource_name: self.resource_name,
+            scopes: self.scopes,
+            defined_at: call.now(),
+        };
+        let scopes = resource.scopes.as_slice();
+        let scopes: Vec<&str> = scopes.iter().map(|it| it.scope.as_str()).collect();
+        authority::retry_on_conflict(call, |call| {
+            let (old, head) = Resource::read(&resource.resource, ports)?;
+            let expect = match old {
+                Some(old) => Expect::At(old.version),
+                None if resource::is_place_left(ports)? => Expect::Absent,
+                None => return Err(too_many()),
+            };
+            let mut batch = Batch::new();
+            batch.put(Resource::key(&resource.resource), expect, &resource, None);
+            let event = Event::success(Self::NAME)
+                .detail("resource", resource.resource.as_str())
+                .detail("resource_name", resource.resource_name.as_str())
+                .detail("scopes", json!(scopes));
+            Chain::at(Chain::shared(), head).append(event, &mut batch, call)?;
+            Ok(call.commit(batch)?.then(()))
+        })?;
+        Ok(ResourceView::from(resource))
+    }
+}
+
+/// Returns the error for a resource server that is not defined.
+pub(super) fn unknown_resource(resource: &ResourceUrl) -> AuthError {
+    AuthError::new(ErrorKind::Application, "There is no such resource server")
+        .detail("resource", resource.as_str())
+        .detail("action", "choose one from list_resources")
+}
+
+fn too_many() -> AuthError {
+    AuthError::new(
+        ErrorKind::Application,
+        "The maximum number of resource servers is reached",
+    )
+    .detail("max_resources", resource::MAX_RESOURCES)
+    .detail("action", "delete some with delete_resource")
+}
+
+impl From<Resource> for ResourceView {
+    fn from(resource: Resource) -> ResourceView {
+        ResourceView {
+            resource: resource.resource,
+            resource_name: resource.resource_name,
+            scopes: resource.scopes,
+            defined_at: resource.defined_at.to_rfc3339(),
+        }
+    }
+}
