@@ -56,6 +56,12 @@ pub struct World {
     tokens_of_alice: Value,
 }
 
+impl Default for World {
+    fn default() -> World {
+        World::new()
+    }
+}
+
 impl World {
     pub fn new() -> World {
         World {
