@@ -100,7 +100,7 @@ fn administrators_register_clients_and_resource_servers_by_every_door() {
     for entry in walk(home.path()) {
         let content = std::fs::read(&entry).unwrap();
         for secret in [secret, rotated["client_secret"].as_str().unwrap()] {
-            let secret = secret["uas_".len()..].as_bytes();
+            let secret = &secret.as_bytes()["uas_".len()..];
             let is_in_file = content.windows(secret.len()).any(|part| part == secret);
             assert!(!is_in_file, "{}", entry.display());
         }
