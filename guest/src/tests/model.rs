@@ -113,24 +113,13 @@ proptest! {
 }
 
 /// The component, the model, and the credentials that the component has issued.
+#[derive(Default)]
 struct Both {
     world: World,
     model: Model,
     tokens: Vec<Value>,
     keys: Vec<Vec<Value>>,
     calls: u32,
-}
-
-impl Default for Both {
-    fn default() -> Both {
-        Both {
-            world: World::new(),
-            model: Model::default(),
-            tokens: Vec::new(),
-            keys: Vec::new(),
-            calls: 0,
-        }
-    }
 }
 
 impl Both {
