@@ -36,6 +36,10 @@ pub(crate) fn of_call(mut program: Command, operations: &[Operation], screen: Sc
     )
 }
 
+/// Maximum width of the form of a field beside its description. A longer one, with all that
+/// can be chosen, stands in the usage only: it would leave no room for the description.
+const FORM_WIDTH: usize = 40;
+
 /// Returns the help on one operation: its description and its fields.
 pub(crate) fn of_operation(operation: &Operation, screen: Screen) -> String {
     let width = Some(width(screen));
@@ -55,7 +59,12 @@ pub(crate) fn of_operation(operation: &Operation, screen: Screen) -> String {
             (false, _) => "",
         };
         let description = printable(&field.description());
-        rows.push([written, format!("{description}{asked}").trim().to_owned()]);
+        let form = if written.len() > FORM_WIDTH {
+            printable(field.name)
+        } else {
+            written
+        };
+        rows.push([form, format!("{description}{asked}").trim().to_owned()]);
     }
     let mut text = format!("{}\n\n", printable(&operation.title));
     text += &wrapped(&printable(&one_line(&operation.description)), width);
