@@ -473,6 +473,7 @@ async fn the_shown_defaults_are_those_of_the_component() {
         "access_token_ttl_seconds",
         "session_idle_seconds",
         "session_absolute_seconds",
+        "refresh_grace_seconds",
         "code_ttl_seconds",
     ] {
         assert_eq!(tokens[name], policies[name], "{name}");
