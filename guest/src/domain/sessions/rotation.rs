@@ -16,7 +16,7 @@ use crate::types::time::{CLOCK_TOLERANCE, Timestamp};
 pub const MAX_REPLAYS: u32 = 100;
 /// The most generations between a token and the current one that it leads to, which limits
 /// the work for an old token.
-pub const MAX_GENERATIONS: u32 = 16;
+pub const MAX_GENERATIONS: u32 = 32;
 
 /// The rotations of a session whose grace may not be over, oldest first.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
