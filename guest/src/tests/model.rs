@@ -132,10 +132,7 @@ impl Both {
         world.settings.refresh_grace = Duration::from_secs(seconds);
         Both {
             world,
-            model: Model {
-                grace: seconds,
-                ..Model::default()
-            },
+            model: Model::with_grace(seconds),
             tokens: Vec::new(),
             keys: Vec::new(),
             calls: 0,

@@ -31,7 +31,7 @@ pub enum Expected {
 pub struct Model {
     pub now: u64,
     /// How long a replaced refresh token still leads to the current one.
-    pub grace: u64,
+    grace: u64,
     names: [Option<usize>; USERS],
     accounts: Vec<Account>,
     pub sessions: Vec<Session>,
@@ -80,6 +80,13 @@ pub struct Key {
 }
 
 impl Model {
+    pub fn with_grace(seconds: u64) -> Model {
+        Model {
+            grace: seconds,
+            ..Model::default()
+        }
+    }
+
     pub fn register(&mut self, user: usize, password: u8) -> Expected {
         if self.names[user].is_some() {
             return Expected::Fails(APPLICATION);
