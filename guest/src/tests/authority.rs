@@ -53,6 +53,7 @@ struct Scene {
     new_code: String,
     email_code: String,
     reset_code: String,
+    client: Value,
 }
 
 fn operator(world: &World, operation: &str, input: Value) -> Value {
@@ -151,6 +152,10 @@ impl Scene {
         let key = make(&alice["user_id"]);
         let other_key = make(&alice["user_id"]);
         let bobs_key = make(&bob["user_id"]);
+        let client = json!({"name": "Desk", "redirect_uris": ["https://desk.example/cb"]});
+        let client = operator(&world, "create_client", client);
+        let resource = json!({"resource": "https://files.example", "name": "Files"});
+        operator(&world, "define_resource", resource);
         // Records the last use of the key now, so that the next calls do not.
         world.run_as(holder(&key), "list_roles", json!({})).unwrap();
         Scene {
@@ -166,6 +171,7 @@ impl Scene {
             new_code: shown(&text(&new_app["secret"]), step(&world)),
             email_code,
             reset_code,
+            client: client["client_id"].clone(),
             world,
         }
     }
@@ -345,6 +351,23 @@ fn cases() -> Vec<Case> {
         case(
             "revoke_token",
             |scene| json!({"token": scene.session["access_token"]}),
+        ),
+        case(
+            "create_client",
+            |_| json!({"name": "Tray", "redirect_uris": ["http://localhost/cb"]}),
+        ),
+        case(
+            "update_client",
+            |scene| json!({"client_id": scene.client, "new_secret": true}),
+        ),
+        case("delete_client", |scene| json!({"client_id": scene.client})),
+        case(
+            "define_resource",
+            |_| json!({"resource": "https://notes.example", "name": "Notes"}),
+        ),
+        case(
+            "delete_resource",
+            |_| json!({"resource": "https://files.example"}),
         ),
         case("rotate_signing_key", |_| json!({})),
         case("rotate_signing_key", |_| json!({"end_previous": true})),
