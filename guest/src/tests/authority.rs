@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -97,6 +98,8 @@ impl Scene {
     fn new() -> Scene {
         let mut world = World::new();
         world.settings.other_audiences = vec!["notes".to_owned()];
+        // So that the second use of a refresh token stops its session.
+        world.settings.refresh_grace = Duration::ZERO;
         let credentials = json!({"username": "alice", "password": PASSWORD});
         let mut registration = credentials.clone();
         registration["email"] = json!("alice@example.com");

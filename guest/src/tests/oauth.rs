@@ -213,8 +213,9 @@ impl<'a> Browser<'a> {
     }
 
     fn request(&self, method: &str, target: &str, more: &[(&str, &str)], body: &str) -> Page {
-        let cookies = self.cookies.borrow();
-        let cookies: Vec<String> = cookies
+        let cookies: Vec<String> = self
+            .cookies
+            .borrow()
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
@@ -1059,7 +1060,8 @@ fn the_metadata_lists_what_works() {
         document["code_challenge_methods_supported"],
         json!(["S256"])
     );
-    assert_eq!(document["protected_resources"], json!([FILES]));
+    let own = "https://auth.example/mcp";
+    assert_eq!(document["protected_resources"], json!([own, FILES]));
     assert!(document.get("registration_endpoint").is_none());
     let without = World::new();
     let off = Scene {
