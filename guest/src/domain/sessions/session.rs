@@ -159,7 +159,11 @@ impl Session {
     pub fn used_within_grace(&self, later: u32, env: &Env) -> bool {
         let recent = self.recent_refreshes.iter().rev();
         let used_at = recent.zip(1..).find(|(_, nth)| *nth == later);
-        used_at.is_some_and(|(at, _)| env.now().since(*at) < env.settings.refresh_grace)
+        // A clock that was set back does not make the time longer.
+        let now = env.now();
+        used_at.is_some_and(|(at, _)| {
+            now.since(*at) < env.settings.refresh_grace && now + CLOCK_TOLERANCE >= *at
+        })
     }
 
     /// Returns the session after a use by its browser, which keeps its token.
