@@ -26,7 +26,9 @@ fn strict_on(url: &str) -> Options {
 /// Starts four processes on one database at the same moment.
 fn four_on(url: &str) -> Vec<Server> {
     std::thread::scope(|scope| {
-        let starts: Vec<_> = (0..4).map(|_| scope.spawn(|| strict_on(url).start())).collect();
+        let starts: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| strict_on(url).start()))
+            .collect();
         starts
             .into_iter()
             .map(|start| start.join().unwrap())

@@ -90,6 +90,11 @@ fn a_refresh_token_used_twice_within_two_minutes_leads_to_one_successor() {
         assert_eq!(again["refresh_token"], third["refresh_token"]);
         assert!(world.active(&again));
     }
+    let now = world.now_ms.get();
+    world.now_ms.set(now - 2 * 60 * 60 * 1000);
+    let set_back = world.fork().refresh(&second);
+    assert_eq!(set_back, Err(-32001), "the clock was set back");
+    world.now_ms.set(now);
     world.pass(60);
     assert_eq!(
         world.refresh(&first),
