@@ -15,9 +15,13 @@ mod confirm_email;
 mod confirm_password_reset;
 mod confirm_totp;
 mod create_api_key;
+mod create_client;
 mod create_recovery_codes;
 mod create_service_account;
+mod define_resource;
 mod define_role;
+mod delete_client;
+mod delete_resource;
 mod delete_role;
 mod delete_user;
 mod disable_totp;
@@ -34,6 +38,8 @@ mod import_users;
 mod introspect_token;
 mod issue_token;
 mod list_api_keys;
+mod list_clients;
+mod list_resources;
 mod list_roles;
 mod list_sessions;
 mod list_signing_keys;
@@ -56,6 +62,7 @@ mod revoke_user_sessions;
 mod rotate_api_key;
 mod rotate_signing_key;
 mod unlock_user;
+mod update_client;
 mod verify_audit_chain;
 mod verify_token;
 
@@ -67,9 +74,13 @@ pub use confirm_email::ConfirmEmail;
 pub use confirm_password_reset::ConfirmPasswordReset;
 pub use confirm_totp::ConfirmTotp;
 pub use create_api_key::{CreateApiKey, NewApiKey};
+pub use create_client::CreateClient;
 pub use create_recovery_codes::CreateRecoveryCodes;
 pub use create_service_account::CreateServiceAccount;
+pub use define_resource::DefineResource;
 pub use define_role::DefineRole;
+pub use delete_client::DeleteClient;
+pub use delete_resource::DeleteResource;
 pub use delete_role::DeleteRole;
 pub use delete_user::DeleteUser;
 pub use disable_totp::DisableTotp;
@@ -86,6 +97,8 @@ pub use import_users::ImportUsers;
 pub use introspect_token::{IntrospectToken, introspect_own_key};
 pub use issue_token::IssueToken;
 pub use list_api_keys::ListApiKeys;
+pub use list_clients::ListClients;
+pub use list_resources::ListResources;
 pub use list_roles::ListRoles;
 pub use list_sessions::ListSessions;
 pub use list_signing_keys::ListSigningKeys;
@@ -108,6 +121,7 @@ pub use revoke_user_sessions::RevokeUserSessions;
 pub use rotate_api_key::RotateApiKey;
 pub use rotate_signing_key::RotateSigningKey;
 pub use unlock_user::UnlockUser;
+pub use update_client::UpdateClient;
 pub use verify_audit_chain::VerifyAuditChain;
 pub use verify_token::{Verification, VerifyToken};
 
@@ -171,6 +185,13 @@ pub static TABLE: &[Definition] = &[
     define::<IssueToken>(),
     define::<IntrospectToken>(),
     define::<RevokeToken>(),
+    define::<CreateClient>(),
+    define::<ListClients>(),
+    define::<UpdateClient>(),
+    define::<DeleteClient>(),
+    define::<DefineResource>(),
+    define::<ListResources>(),
+    define::<DeleteResource>(),
     define::<ListSigningKeys>(),
     define::<RotateSigningKey>(),
     define::<QueryAudit>(),

@@ -37,6 +37,9 @@ pub struct Settings {
     pub session_idle: Duration,
     /// `USER_AUTH_SESSION_ABSOLUTE_SECONDS`: the maximum lifetime of a session.
     pub session_absolute: Duration,
+    /// `USER_AUTH_REFRESH_GRACE_SECONDS`: how long after its first use a refresh token
+    /// still leads to its successor; zero if a second use ends the session at once.
+    pub refresh_grace: Duration,
     /// `USER_AUTH_FRESH_SESSION_SECONDS`: the maximum age of a login for operations that
     /// require a recent one.
     pub fresh_session: Duration,
@@ -54,8 +57,22 @@ pub struct Settings {
     /// `USER_AUTH_REQUIRE_API_KEY`, `true` or `false`: whether every message over HTTP
     /// requires an API key.
     pub require_api_key: bool,
+    /// `USER_AUTH_REQUIRE_SIGN_IN`, `true` or `false`: whether every message over HTTP
+    /// requires an access token, or an API key. It needs the authorization server.
+    pub require_sign_in: bool,
     /// `USER_AUTH_MCP_TOOL_ERRORS`: `auto`, `result` or `error`.
     pub tool_errors: ToolErrors,
+    /// The authorization server; `None` unless `USER_AUTH_OAUTH_ENABLED` is `true`.
+    pub oauth: Option<OAuth>,
+}
+
+/// The settings of the authorization server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuth {
+    /// `USER_AUTH_PUBLIC_URL`, which is the issuer.
+    pub public_url: PublicUrl,
+    /// `USER_AUTH_OAUTH_SERVICE_NAME`: the name on its pages.
+    pub service_name: String,
 }
 
 /// Form of a failed operation for MCP clients before 2026-07-28, a version that has
@@ -117,6 +134,9 @@ impl Default for Settings {
             access_token_ttl: Duration::from_secs(15 * 60),
             session_idle: Duration::from_secs(14 * DAY),
             session_absolute: Duration::from_secs(30 * DAY),
+            // The processes of one client refresh within 76 seconds of each other, as users
+            // report.
+            refresh_grace: Duration::from_secs(120),
             fresh_session: Duration::from_secs(5 * 60),
             // NIST SP 800-63B-4 section 3.1.1.2: minimum for a password that is the only
             // factor.
@@ -128,7 +148,9 @@ impl Default for Settings {
             argon2_iterations: 2,
             throttling: Throttling::default(),
             require_api_key: false,
+            require_sign_in: false,
             tool_errors: ToolErrors::default(),
+            oauth: None,
         }
     }
 }
@@ -160,6 +182,8 @@ impl Settings {
     ) -> Result<Settings, InvalidSetting> {
         let mut settings = Settings::default();
         let mut issuer = None;
+        let mut has_oauth = false;
+        let mut service_name = "UserAuth".to_owned();
         for (name, value) in variables {
             let Some(setting) = name.strip_prefix("USER_AUTH_") else {
                 continue;
@@ -187,6 +211,9 @@ impl Settings {
                 "SESSION_ABSOLUTE_SECONDS" => {
                     settings.session_absolute = Duration::from_secs(number(1, 366 * DAY)?);
                 }
+                "REFRESH_GRACE_SECONDS" => {
+                    settings.refresh_grace = Duration::from_secs(number(0, 600)?);
+                }
                 "FRESH_SESSION_SECONDS" => {
                     settings.fresh_session = Duration::from_secs(number(1, DAY)?);
                 }
@@ -200,6 +227,9 @@ impl Settings {
                 }
                 "ARGON2_ITERATIONS" => settings.argon2_iterations = number(1, 10)? as u32,
                 "MCP_TOOL_ERRORS" => settings.tool_errors = tool_errors(&name, &value)?,
+                "OAUTH_ENABLED" => has_oauth = boolean(&name, &value)?,
+                "OAUTH_SERVICE_NAME" => service_name = text(&name, &value)?,
+                "REQUIRE_SIGN_IN" => settings.require_sign_in = boolean(&name, &value)?,
                 "REQUIRE_API_KEY" => settings.require_api_key = boolean(&name, &value)?,
                 _ => settings.throttling.read(setting, number)?,
             }
@@ -208,9 +238,34 @@ impl Settings {
         if let Some(issuer) = issuer.or_else(|| public_url.map(|url| url.as_str().to_owned())) {
             settings.issuer = issuer;
         }
+        if has_oauth {
+            settings.oauth = Some(settings.with_oauth(service_name)?);
+        }
+        if settings.require_sign_in && settings.oauth.is_none() {
+            let expected = "false, or USER_AUTH_OAUTH_ENABLED to be true";
+            return Err(invalid("USER_AUTH_REQUIRE_SIGN_IN", "true", expected));
+        }
         settings.check_argon2()?;
         settings.check_audiences()?;
         Ok(settings)
+    }
+
+    /// Returns the settings of the authorization server. Its clients compare the issuer of
+    /// its tokens with the URL under which they have found it (RFC 8414 section 3.3).
+    fn with_oauth(&self, service_name: String) -> Result<OAuth, InvalidSetting> {
+        let Some(public_url) = self.public_url.clone() else {
+            let expected = "USER_AUTH_PUBLIC_URL to be set as well";
+            return Err(invalid("USER_AUTH_OAUTH_ENABLED", "true", expected));
+        };
+        if self.issuer != public_url.as_str() {
+            let expected =
+                "no value, or that of USER_AUTH_PUBLIC_URL, with USER_AUTH_OAUTH_ENABLED";
+            return Err(invalid("USER_AUTH_ISSUER", &self.issuer, expected));
+        }
+        Ok(OAuth {
+            public_url,
+            service_name,
+        })
     }
 
     fn check_argon2(&self) -> Result<(), InvalidSetting> {

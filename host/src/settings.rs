@@ -42,6 +42,10 @@ pub const SETTINGS: &[Setting] = &[
         "Maximum lifetime of a session",
     ),
     setting(
+        "USER_AUTH_REFRESH_GRACE_SECONDS",
+        "How long a refresh token that was used leads to its successor",
+    ),
+    setting(
         "USER_AUTH_FRESH_SESSION_SECONDS",
         "Maximum age of a login for operations that require a recent one",
     ),
@@ -77,6 +81,14 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "USER_AUTH_THROTTLING_CONSECUTIVE_ATTEMPTS",
         "Attempts on one name without a success, from all sources",
+    ),
+    setting(
+        "USER_AUTH_OAUTH_ENABLED",
+        "Whether the service is an OAuth authorization server",
+    ),
+    setting(
+        "USER_AUTH_OAUTH_SERVICE_NAME",
+        "The name of the service on its pages",
     ),
     setting(
         "USER_AUTH_MCP_TOOL_ERRORS",

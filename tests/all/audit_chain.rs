@@ -13,7 +13,11 @@ const RECORDS: u64 = 10_000;
 #[test]
 fn tampering_with_one_of_ten_thousand_records_is_found_and_located() {
     let home = folder();
-    let options = || Options::new().home(home.path());
+    let options = || {
+        Options::new()
+            .home(home.path())
+            .env("USER_AUTH_REFRESH_GRACE_SECONDS", "0")
+    };
     let server = options().start();
     let mut owner = Owner::register(&server);
     while owner.records < RECORDS {

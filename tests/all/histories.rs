@@ -31,14 +31,22 @@ const USERS: usize = 3;
 #[test]
 fn histories_of_parallel_clients_are_consistent() {
     let home = folder();
-    let server = Options::new().home(home.path()).start();
+    let server = Options::new()
+        .home(home.path())
+        .env("USER_AUTH_REFRESH_GRACE_SECONDS", "0")
+        .start();
     histories(&[server], command(home.path()));
 }
 
 #[test]
 fn histories_of_clients_of_two_processes_on_one_file_are_consistent() {
     let home = folder();
-    let servers = [(); 2].map(|()| Options::new().home(home.path()).start());
+    let servers = [(); 2].map(|()| {
+        Options::new()
+            .home(home.path())
+            .env("USER_AUTH_REFRESH_GRACE_SECONDS", "0")
+            .start()
+    });
     histories(&servers, command(home.path()));
 }
 

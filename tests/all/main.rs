@@ -28,6 +28,7 @@ mod install;
 mod mail;
 mod master_key;
 mod messages;
+mod oauth;
 mod postgres;
 mod published_tokens;
 mod races;

@@ -9,10 +9,12 @@ use user_auth_tests::{Options, PASSWORD, Server};
 const PARALLEL: usize = 24;
 
 fn servers() -> [Server; 2] {
-    [
-        Options::new().store("memory").start(),
-        Options::new().start(),
-    ]
+    [strict().store("memory").start(), strict().start()]
+}
+
+/// Returns options of a server where a refresh token works once.
+fn strict() -> Options {
+    Options::new().env("USER_AUTH_REFRESH_GRACE_SECONDS", "0")
 }
 
 fn at_once(server: &Server, operation: &str, arguments: &Value) -> Vec<Result<Value, Value>> {

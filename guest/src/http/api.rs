@@ -21,7 +21,7 @@ pub fn answer(
     request.require_no_query()?;
     request.require_content(JSON)?;
     let message = request.message()?;
-    mcp::check_api_key(&message, settings, ports)?;
+    mcp::check_caller(&message, settings, ports)?;
     let body = read(body)?;
     invoke(
         operation,

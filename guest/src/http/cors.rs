@@ -107,7 +107,11 @@ impl Allowed {
 /// this is not one.
 pub fn public_preflight(method: &str) -> Option<Response> {
     let headers = [
-        ("access-control-allow-methods", "GET"),
+        ("access-control-allow-methods", "GET,POST"),
+        (
+            "access-control-allow-headers",
+            "accept,authorization,content-type,mcp-protocol-version",
+        ),
         ("access-control-max-age", "600"),
     ];
     (method == "OPTIONS").then(|| Response {

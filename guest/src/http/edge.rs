@@ -33,7 +33,7 @@ pub fn answer(
     settings: &Settings,
     ports: Ports,
 ) -> Response {
-    let mut response = match (request.path(), route(request.path())) {
+    let mut response = match (request.path(), route(request.path(), settings)) {
         ("/health", _) => health(request, ports),
         (_, Some(route)) if route.pages == Pages::Listed => {
             guarded(request, route.errors, allowed, body, settings, ports)

@@ -5,28 +5,22 @@ use serde_json::json;
 use super::{Effect, Operation, Tokens};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
-use crate::domain::audit::{Chain, Event};
+use crate::domain::sessions::refresh::{self, Holder};
 use crate::domain::sessions::refresh_token;
-use crate::domain::sessions::session::{self, Session};
+use crate::domain::sessions::session::Session;
 use crate::error::{AuthError, Result};
 use crate::ports::LogLevel;
-use crate::storage::batch::Batch;
-use crate::storage::retry::{self, Race};
 use crate::types::secret::Secret;
 
-/// Exchanges a refresh token for new tokens of its session. A refresh token works once: a
-/// second use ends the session at once, because one of its two users is not the owner
-/// (RFC 9700 section 4.14.2).
+/// Exchanges a refresh token for new tokens of its session. A second use within two minutes
+/// by default returns the same refresh token again, for clients that share it or lost an
+/// answer. A later one ends the session at once, because one of the two users is not the
+/// owner (RFC 9700 section 4.14.2).
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefreshToken {
     /// The refresh token of the last login or refresh.
     pub refresh_token: Secret,
-}
-
-enum Settled {
-    Refreshed(Tokens),
-    Reused,
 }
 
 impl Operation for RefreshToken {
@@ -41,9 +35,12 @@ impl Operation for RefreshToken {
         let Some(token) = refresh_token::RefreshToken::parse(text, &call.ports)? else {
             return Err(AuthError::invalid_token());
         };
-        match retry::retry_on_conflict(|| refresh(&token, call))? {
-            Settled::Refreshed(tokens) => Ok(tokens),
-            Settled::Reused => {
+        let issue = |session: &Session, token: &refresh_token::RefreshToken| {
+            Tokens::new(session, token, call)
+        };
+        match refresh::refresh(Self::NAME, &token, Holder::Owner, issue, call)? {
+            Some(tokens) => Ok(tokens),
+            None => {
                 call.reporter.log(
                     LogLevel::Warning,
                     json!({"event": "refresh_token_reused", "session_id": token.session_id()}),
@@ -52,37 +49,4 @@ impl Operation for RefreshToken {
             }
         }
     }
-}
-
-fn refresh(token: &refresh_token::RefreshToken, call: &ActorCall) -> Result<Race<Settled>> {
-    let ports = &call.ports;
-    let Some(session) = Session::read(token.session_id(), ports)? else {
-        return Err(AuthError::invalid_token());
-    };
-    let user_id = session.value.user_id;
-    let (session, account, head) = session::read_with_account(token.session_id(), user_id, ports)?;
-    let Some(session) = session else {
-        return Err(AuthError::invalid_token());
-    };
-    let current = token.generation() == session.value.generation
-        && token.matches(&session.value.refresh_token, ports)?;
-    if !current {
-        // The actor is left out: which of the two users this is, is unknown.
-        let event = Event::refused(RefreshToken::NAME, "reused");
-        let ended = session::end(&session, event, call)?;
-        return Ok(ended.map(|()| Settled::Reused));
-    }
-    let now = call.now();
-    if !account.is_some_and(|account| session.value.is_alive(&account.value, now)) {
-        return Err(AuthError::invalid_token());
-    }
-    let (refreshed, refresh_token) = session.value.refreshed(call)?;
-    let tokens = Tokens::new(&refreshed, &refresh_token, call)?;
-    let event = Event::success(RefreshToken::NAME)
-        .by(user_id)
-        .detail("session_id", refreshed.session_id.to_string());
-    let mut batch = Batch::new();
-    batch.change(&session, &refreshed);
-    Chain::at(user_id, head).append(event, &mut batch, call)?;
-    Ok(call.commit(batch)?.then(Settled::Refreshed(tokens)))
 }

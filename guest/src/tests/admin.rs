@@ -84,6 +84,23 @@ fn guarded() -> Vec<(&'static str, Value, &'static str)> {
             json!({"users": [{"username": "ines"}], "dry_run": true}),
             "user-auth:users:write",
         ),
+        (
+            "create_client",
+            json!({"name": "Tray", "redirect_uris": ["http://localhost/cb"]}),
+            "user-auth:clients:write",
+        ),
+        ("list_clients", json!({}), "user-auth:clients:read"),
+        (
+            "define_resource",
+            json!({"resource": "https://files.example", "name": "Files"}),
+            "user-auth:clients:write",
+        ),
+        ("list_resources", json!({}), "user-auth:clients:read"),
+        (
+            "delete_resource",
+            json!({"resource": "https://files.example"}),
+            "user-auth:clients:write",
+        ),
     ]
 }
 

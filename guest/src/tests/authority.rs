@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -53,6 +54,7 @@ struct Scene {
     new_code: String,
     email_code: String,
     reset_code: String,
+    client: Value,
 }
 
 fn operator(world: &World, operation: &str, input: Value) -> Value {
@@ -96,6 +98,8 @@ impl Scene {
     fn new() -> Scene {
         let mut world = World::new();
         world.settings.other_audiences = vec!["notes".to_owned()];
+        // So that the second use of a refresh token stops its session.
+        world.settings.refresh_grace = Duration::ZERO;
         let credentials = json!({"username": "alice", "password": PASSWORD});
         let mut registration = credentials.clone();
         registration["email"] = json!("alice@example.com");
@@ -151,6 +155,10 @@ impl Scene {
         let key = make(&alice["user_id"]);
         let other_key = make(&alice["user_id"]);
         let bobs_key = make(&bob["user_id"]);
+        let client = json!({"name": "Desk", "redirect_uris": ["https://desk.example/cb"]});
+        let client = operator(&world, "create_client", client);
+        let resource = json!({"resource": "https://files.example", "name": "Files"});
+        operator(&world, "define_resource", resource);
         // Records the last use of the key now, so that the next calls do not.
         world.run_as(holder(&key), "list_roles", json!({})).unwrap();
         Scene {
@@ -166,6 +174,7 @@ impl Scene {
             new_code: shown(&text(&new_app["secret"]), step(&world)),
             email_code,
             reset_code,
+            client: client["client_id"].clone(),
             world,
         }
     }
@@ -345,6 +354,23 @@ fn cases() -> Vec<Case> {
         case(
             "revoke_token",
             |scene| json!({"token": scene.session["access_token"]}),
+        ),
+        case(
+            "create_client",
+            |_| json!({"name": "Tray", "redirect_uris": ["http://localhost/cb"]}),
+        ),
+        case(
+            "update_client",
+            |scene| json!({"client_id": scene.client, "new_secret": true}),
+        ),
+        case("delete_client", |scene| json!({"client_id": scene.client})),
+        case(
+            "define_resource",
+            |_| json!({"resource": "https://notes.example", "name": "Notes"}),
+        ),
+        case(
+            "delete_resource",
+            |_| json!({"resource": "https://files.example"}),
         ),
         case("rotate_signing_key", |_| json!({})),
         case("rotate_signing_key", |_| json!({"end_previous": true})),

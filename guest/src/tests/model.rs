@@ -112,6 +112,13 @@ proptest! {
     }
 }
 
+/// Returns a world in which a refresh token works once.
+fn strict() -> World {
+    let mut world = World::new();
+    world.settings.refresh_grace = std::time::Duration::ZERO;
+    world
+}
+
 /// The component, the model, and the credentials that the component has issued.
 struct Both {
     world: World,
@@ -124,7 +131,7 @@ struct Both {
 impl Default for Both {
     fn default() -> Both {
         Both {
-            world: World::new(),
+            world: strict(),
             model: Model::default(),
             tokens: Vec::new(),
             keys: Vec::new(),

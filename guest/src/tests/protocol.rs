@@ -611,6 +611,7 @@ fn tools_that_extend_privileges_are_marked_destructive() {
         harmless,
         [
             "user-auth_complete_login",
+            "user-auth_create_client",
             "user-auth_create_service_account",
             "user-auth_issue_token",
             "user-auth_login",

@@ -1,6 +1,7 @@
 //! Accounts, logins, sessions, throttling and the audit trail.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -78,8 +79,50 @@ fn a_refresh_replaces_both_tokens_and_keeps_the_session() {
 }
 
 #[test]
-fn a_refresh_token_used_twice_ends_the_session_for_both() {
+fn a_refresh_token_used_twice_within_two_minutes_leads_to_one_successor() {
     let world = World::new();
+    let first = world.alice();
+    let second = world.refresh(&first).unwrap();
+    world.pass(60);
+    let third = world.refresh(&second).unwrap();
+    for earlier in [&first, &second] {
+        let again = world.refresh(earlier).unwrap();
+        assert_eq!(again["refresh_token"], third["refresh_token"]);
+        assert!(world.active(&again));
+    }
+    let now = world.now_ms.get();
+    world.now_ms.set(now - 2 * 60 * 60 * 1000);
+    let set_back = world.fork().refresh(&second);
+    assert_eq!(set_back, Err(-32001), "the clock was set back");
+    world.now_ms.set(now);
+    world.pass(60);
+    assert_eq!(
+        world.refresh(&first),
+        Err(-32001),
+        "counted from its first use"
+    );
+    assert!(!world.active(&third));
+    assert_eq!(world.refresh(&third), Err(-32001));
+}
+
+#[test]
+fn a_refresh_token_leads_to_its_successor_only_within_ten_refreshes() {
+    let world = World::new();
+    let first = world.alice();
+    let mut tokens = vec![first];
+    for _ in 0..11 {
+        let next = world.refresh(tokens.last().unwrap()).unwrap();
+        tokens.push(next);
+    }
+    let again = world.refresh(&tokens[1]).unwrap();
+    assert_eq!(again["refresh_token"], tokens[11]["refresh_token"]);
+    assert_eq!(world.refresh(&tokens[0]), Err(-32001));
+}
+
+#[test]
+fn without_a_grace_time_a_refresh_token_used_twice_ends_the_session_for_both() {
+    let mut world = World::new();
+    world.settings.refresh_grace = Duration::ZERO;
     let first = world.alice();
     let second = world.refresh(&first).unwrap();
     assert_eq!(world.refresh(&first), Err(-32001));
@@ -354,7 +397,8 @@ fn one_password_tried_on_many_names_is_throttled_by_source() {
 
 #[test]
 fn changes_are_audited_in_one_unbroken_chain_without_secrets() {
-    let world = World::new();
+    let mut world = World::new();
+    world.settings.refresh_grace = Duration::ZERO;
     let first = world.alice();
     let _ = world.run(
         "login",

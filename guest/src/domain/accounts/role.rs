@@ -64,6 +64,18 @@ impl From<RoleName> for String {
 #[schemars(with = "String", extend("maxLength" = 256))]
 pub struct Description(String);
 
+impl Description {
+    /// Returns a description that this service has itself.
+    pub fn own(text: &'static str) -> Description {
+        Description(text.to_owned())
+    }
+
+    /// Returns the description as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl TryFrom<String> for Description {
     type Error = &'static str;
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::domain::accounts::permission::Grant;
+use crate::domain::accounts::permission::{Grant, Permission};
 use crate::domain::accounts::role::Granted;
 use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::call::Call;
@@ -130,6 +130,13 @@ pub struct ApiKey {
 /// access token.
 pub fn is_key(text: &str) -> bool {
     text.starts_with(PREFIX)
+}
+
+impl Scopes {
+    /// Returns scopes that are these permissions and no others.
+    pub fn of_permissions(permissions: Vec<Permission>) -> Scopes {
+        Scopes(permissions.into_iter().map(Grant::of).collect())
+    }
 }
 
 impl ApiKey {

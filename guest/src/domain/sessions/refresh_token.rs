@@ -41,6 +41,27 @@ impl RefreshToken {
         bytes[..16].copy_from_slice(session_id.as_bytes());
         bytes[16..SECRET_AT].copy_from_slice(&generation.to_be_bytes());
         ports.random.fill(&mut bytes[SECRET_AT..MAC_AT])?;
+        RefreshToken::sealed(session_id, generation, bytes, ports)
+    }
+
+    /// Returns the token that follows this one in its session: the same each time, and
+    /// unknown to whoever has this one, because a key of the host goes into it.
+    pub fn successor(&self, ports: &Ports) -> Result<RefreshToken> {
+        let generation = self.generation.saturating_add(1);
+        let secret = Zeroizing::new(mac::of("refresh-token-next", self.bytes.as_slice(), ports)?);
+        let mut bytes = Zeroizing::new([0; LENGTH]);
+        bytes[..16].copy_from_slice(self.session_id.as_bytes());
+        bytes[16..SECRET_AT].copy_from_slice(&generation.to_be_bytes());
+        bytes[SECRET_AT..MAC_AT].copy_from_slice(secret.as_slice());
+        RefreshToken::sealed(self.session_id, generation, bytes, ports)
+    }
+
+    fn sealed(
+        session_id: Id,
+        generation: u32,
+        mut bytes: Zeroizing<[u8; LENGTH]>,
+        ports: &Ports,
+    ) -> Result<RefreshToken> {
         let mac = mac::of("refresh-token", &bytes[..MAC_AT], ports)?;
         bytes[MAC_AT..].copy_from_slice(&mac);
         Ok(RefreshToken {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::auth_method::{self, AuthMethod};
 use super::refresh_token::{RefreshToken, RefreshTokenHash};
@@ -13,6 +14,8 @@ use crate::domain::actor_id::ActorId;
 use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::call::Call;
 use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
+use crate::domain::delegations::authorization_code::AuthorizationCode;
+use crate::domain::delegations::delegation::Delegation;
 use crate::domain::env::Env;
 use crate::error::{AuthError, ErrorKind, FieldError, Result};
 use crate::ports::{Expect, Ports};
@@ -28,6 +31,9 @@ use crate::types::time::Timestamp;
 const PAGE: u32 = 100;
 /// The largest accepted difference between the clocks of several hosts.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+/// The number of refreshes within the grace time that are remembered: a client whose
+/// processes refresh one after the other uses few, and the record stays small.
+const MAX_RECENT_REFRESHES: usize = 10;
 
 /// A session, as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,6 +60,12 @@ pub struct Session {
     pub generation: u32,
     /// The keyed hash of that refresh token.
     pub refresh_token: RefreshTokenHash,
+    /// When the last refreshes were, oldest first, as far back as the grace time reaches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent_refreshes: Vec<Timestamp>,
+    /// What the user lets a client do, if the session is not the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation: Option<Delegation>,
 }
 
 impl Session {
@@ -98,23 +110,79 @@ impl Session {
             expires_at,
             generation: 0,
             refresh_token: refresh_token.hash(&env.ports)?,
+            recent_refreshes: Vec::new(),
+            delegation: None,
         };
         Ok((session, refresh_token))
     }
 
-    /// Returns the session after a refresh, with its next refresh token.
-    pub fn refreshed(&self, env: &Env) -> Result<(Session, RefreshToken)> {
+    /// Begins the session of a client to which the user of a code has delegated something.
+    /// When and how the user authenticated stays as it was.
+    pub fn begin_delegated(
+        account: &Account,
+        code: &AuthorizationCode,
+        env: &Env,
+    ) -> Result<(Session, RefreshToken)> {
+        let (session, refresh_token) = Session::begin(account, AuthMethod::Password, env)?;
+        let session = Session {
+            auth_time: code.auth_time,
+            amr: code.amr.clone(),
+            delegation: Some(code.delegation.clone()),
+            ..session
+        };
+        Ok((session, refresh_token))
+    }
+
+    /// Returns the session after a refresh with its current refresh token, and the next
+    /// one.
+    pub fn refreshed(&self, token: &RefreshToken, env: &Env) -> Result<(Session, RefreshToken)> {
         let now = env.now();
-        let generation = self.generation.saturating_add(1);
-        let refresh_token = RefreshToken::create(self.session_id, generation, &env.ports)?;
+        let refresh_token = token.successor(&env.ports)?;
+        let mut recent_refreshes = self.recent_refreshes.clone();
+        recent_refreshes.push(now);
+        recent_refreshes.retain(|at| now.since(*at) < env.settings.refresh_grace);
+        let beyond = recent_refreshes.len().saturating_sub(MAX_RECENT_REFRESHES);
+        recent_refreshes.drain(..beyond);
         let session = Session {
             refreshed_at: now,
             idle_expires_at: idle_expiry(now, self.expires_at, env.settings),
-            generation,
+            generation: refresh_token.generation(),
             refresh_token: refresh_token.hash(&env.ports)?,
+            recent_refreshes,
             ..self.clone()
         };
         Ok((session, refresh_token))
+    }
+
+    /// Reports whether the refresh token that came `later` generations before the current
+    /// one was first used so short a time ago that it still leads to that one.
+    pub fn used_within_grace(&self, later: u32, env: &Env) -> bool {
+        let recent = self.recent_refreshes.iter().rev();
+        let used_at = recent.zip(1..).find(|(_, nth)| *nth == later);
+        // A clock that was set back does not make the time longer.
+        let now = env.now();
+        used_at.is_some_and(|(at, _)| {
+            now.since(*at) < env.settings.refresh_grace && now + CLOCK_TOLERANCE >= *at
+        })
+    }
+
+    /// Returns the session after a use by its browser, which keeps its token.
+    pub fn touched(&self, env: &Env) -> Session {
+        let now = env.now();
+        Session {
+            refreshed_at: now,
+            idle_expires_at: idle_expiry(now, self.expires_at, env.settings),
+            ..self.clone()
+        }
+    }
+
+    /// Stores a session that has just begun, in the batch of the event that begins it.
+    pub fn store(&self, batch: &mut Batch) {
+        batch.create(Session::key(self.session_id), self);
+        batch.create(
+            Session::index_key(self.user_id, self.session_id),
+            &json!({}),
+        );
     }
 
     /// Returns the authentication context class (`acr`): `aal1`, or `aal2` with a second

@@ -64,21 +64,23 @@ pub(crate) fn layer(policy: &Policy) -> CorsLayer {
 pub(crate) fn public_layer() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)
-        .allow_methods([Method::GET])
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, MCP[0].clone()])
+        .expose_headers([RETRY_AFTER, WWW_AUTHENTICATE])
         .max_age(MAX_AGE)
 }
 
-/// Sets the headers that keep a browser from interpreting a response as a page, from
+/// Sets the headers that keep a browser from interpreting a response as a page, unless the
+/// component says that it is one, from
 /// caching it, and from leaking its address.
 pub(crate) fn secure(headers: &mut HeaderMap, is_https: bool) {
     let fields = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        ),
         (REFERRER_POLICY, "no-referrer"),
     ];
+    // The pages of the component have policies of their own.
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(nothing);
     for (name, value) in fields {
         headers.insert(name, HeaderValue::from_static(value));
     }

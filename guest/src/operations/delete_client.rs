@@ -1,0 +1,53 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Operation};
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::{self, ActorCall};
+use crate::domain::accounts::permission::CLIENTS_WRITE;
+use crate::domain::audit::{Chain, Event};
+use crate::domain::clients::client::{Client, unknown_client};
+use crate::domain::clients::client_id::ClientId;
+use crate::error::Result;
+use crate::ports::Expect;
+use crate::storage::batch::Batch;
+
+/// Deletes an OAuth client permanently. All that users have let it do ends at once. Requires
+/// `user-auth:clients:write`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteClient {
+    /// The client.
+    pub client_id: ClientId,
+}
+
+/// The deleted client.
+#[derive(Serialize, JsonSchema)]
+pub struct DeletedClient {
+    /// The id of the client.
+    pub client_id: ClientId,
+}
+
+impl Operation for DeleteClient {
+    const NAME: &'static str = "delete_client";
+    const TITLE: &'static str = "Delete a client";
+    const EFFECT: Effect = Effect::Ends;
+    const REQUIRES: Requirement = Requirement::Permission(CLIENTS_WRITE);
+    type Output = DeletedClient;
+
+    fn run(self, call: &ActorCall) -> Result<DeletedClient> {
+        authority::retry_on_conflict(call, |call| {
+            let (Some(client), head) = Client::read_with_head(&self.client_id, &call.ports)? else {
+                return Err(unknown_client(&self.client_id));
+            };
+            let event = Event::success(Self::NAME).detail("client_id", self.client_id.as_str());
+            let mut batch = Batch::new();
+            batch.delete(Client::key(&self.client_id), Expect::At(client.version));
+            Chain::at(Chain::shared(), head).append(event, &mut batch, call)?;
+            Ok(call.commit(batch)?.then(()))
+        })?;
+        Ok(DeletedClient {
+            client_id: self.client_id,
+        })
+    }
+}
