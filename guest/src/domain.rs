@@ -12,7 +12,7 @@ pub mod call_recorder;
 pub mod caller;
 pub mod clients;
 pub mod credentials;
-pub mod display_name;
+pub mod display_text;
 pub mod env;
 pub mod notify;
 pub mod reporter;

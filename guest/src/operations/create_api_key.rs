@@ -10,7 +10,7 @@ use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
 use crate::domain::accounts::scopes::Scopes;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key::{self, ApiKey, Days};
-use crate::domain::display_name::DisplayName;
+use crate::domain::display_text::DisplayText;
 use crate::domain::notify;
 use crate::error::{AuthError, ErrorKind, Result};
 use crate::ports::MessageKind;
@@ -29,7 +29,7 @@ use crate::types::secret::Secret;
 #[serde(deny_unknown_fields)]
 pub struct CreateApiKey {
     /// A name for the key.
-    pub name: DisplayName,
+    pub name: DisplayText,
     /// The most that the key may do, such as `billing:read` or `billing:*`; nothing by
     /// default.
     #[serde(default)]
@@ -50,7 +50,7 @@ pub struct NewApiKey {
     /// The id of the key, which is not secret.
     pub key_id: Id,
     /// The name of the key.
-    pub name: DisplayName,
+    pub name: DisplayText,
     /// The most that the key may do.
     pub scopes: Vec<Grant>,
     /// The time at which it expires (RFC 3339); absent if it does not expire.

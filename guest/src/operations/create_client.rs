@@ -10,8 +10,8 @@ use crate::domain::accounts::scopes::Scopes;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::clients::client::{self, Client, TokenEndpointAuthMethod};
 use crate::domain::clients::client_id::ClientId;
-use crate::domain::clients::redirect_uri::RedirectUris;
-use crate::domain::display_name::DisplayName;
+use crate::domain::clients::redirect_uri::{RedirectUri, RedirectUris};
+use crate::domain::display_text::DisplayText;
 use crate::error::{AuthError, ErrorKind, Result};
 use crate::storage::batch::Batch;
 use crate::storage::record;
@@ -24,7 +24,7 @@ use crate::types::secret::Secret;
 #[serde(deny_unknown_fields)]
 pub struct CreateClient {
     /// The name that users see.
-    pub client_name: DisplayName,
+    pub client_name: DisplayText,
     /// Where the client receives answers, such as `https://app.example.com/callback`: one
     /// to ten `https` URIs, `http` URIs on `localhost` or a loopback address, which permit
     /// any port, or URIs with a scheme of the program's own.
@@ -50,7 +50,7 @@ pub struct NewClient {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<Secret>,
     /// The name that users see.
-    pub client_name: DisplayName,
+    pub client_name: DisplayText,
     /// Where the client receives answers.
     pub redirect_uris: RedirectUris,
     /// How the client authenticates.
@@ -104,15 +104,19 @@ impl Operation for CreateClient {
 
 /// Returns the audit event of a change after which the client is as given.
 pub(super) fn client_event<'a>(operation: &'a str, client: &Client) -> Event<'a> {
+    let uris = client.redirect_uris.as_slice().iter();
+    let uris: Vec<&str> = uris.map(RedirectUri::as_str).collect();
+    let scopes = client.scopes.as_slice().iter();
+    let scopes: Vec<&str> = scopes.map(Grant::as_str).collect();
     Event::success(operation)
         .detail("client_id", client.client_id.to_string())
         .detail("client_name", client.client_name.as_str())
-        .detail("redirect_uris", json!(client.redirect_uris))
+        .detail("redirect_uris", uris)
         .detail(
             "token_endpoint_auth_method",
-            json!(client.token_endpoint_auth_method()),
+            client.token_endpoint_auth_method().as_str(),
         )
-        .detail("scopes", json!(client.scopes))
+        .detail("scopes", scopes)
 }
 
 /// Returns the error for a client that is not registered.

@@ -1,13 +1,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::RESOURCES_WRITE;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::display_name::DisplayName;
+use crate::domain::display_text::DisplayText;
 use crate::domain::resources::resource::{self, Resource, ResourceScopes};
 use crate::domain::resources::resource_url::ResourceUrl;
 use crate::error::{AuthError, ErrorKind, Result};
@@ -26,7 +25,7 @@ pub struct DefineResource {
     /// slash at the end is left out.
     pub resource: ResourceUrl,
     /// The name that users see.
-    pub resource_name: DisplayName,
+    pub resource_name: DisplayText,
     /// The scopes: at most 50; none by default. Those that begin with `user-auth:` are
     /// this service's, and those of OpenID Connect have a meaning of their own.
     #[serde(default)]
@@ -39,7 +38,7 @@ pub struct ResourceView {
     /// The URL of the resource server, which is the audience of tokens for it.
     pub resource: ResourceUrl,
     /// The name that users see.
-    pub resource_name: DisplayName,
+    pub resource_name: DisplayText,
     /// What clients can ask users for there.
     pub scopes: ResourceScopes,
     /// When it was last defined (RFC 3339).
@@ -75,7 +74,7 @@ impl Operation for DefineResource {
             let event = Event::success(Self::NAME)
                 .detail("resource", resource.resource.as_str())
                 .detail("resource_name", resource.resource_name.as_str())
-                .detail("scopes", json!(scopes));
+                .detail("scopes", scopes.clone());
             Chain::at(Chain::shared(), head).append(event, &mut batch, call)?;
             Ok(call.commit(batch)?.then(()))
         })?;

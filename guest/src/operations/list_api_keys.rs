@@ -8,7 +8,7 @@ use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
 use crate::domain::credentials::api_key::{self, ApiKey};
-use crate::domain::display_name::DisplayName;
+use crate::domain::display_text::DisplayText;
 use crate::error::Result;
 use crate::types::id::Id;
 
@@ -37,7 +37,7 @@ pub struct ApiKeyView {
     /// The id of the key, which is not secret.
     pub key_id: Id,
     /// The name of the key.
-    pub name: DisplayName,
+    pub name: DisplayText,
     /// The most that the key may do.
     pub scopes: Vec<Grant>,
     /// The time at which it was created or last rotated.

@@ -9,7 +9,7 @@ use crate::domain::accounts::scopes::Scopes;
 use crate::domain::clients::client::{Client, TokenEndpointAuthMethod};
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::clients::redirect_uri::RedirectUris;
-use crate::domain::display_name::DisplayName;
+use crate::domain::display_text::DisplayText;
 use crate::error::Result;
 use crate::storage::record;
 
@@ -43,7 +43,7 @@ pub struct ClientView {
     /// The id of the client, which is not secret.
     pub client_id: ClientId,
     /// The name that users see.
-    pub client_name: DisplayName,
+    pub client_name: DisplayText,
     /// Where the client receives answers.
     pub redirect_uris: RedirectUris,
     /// How the client authenticates.

@@ -12,7 +12,7 @@ use crate::domain::audit::Chain;
 use crate::domain::clients::client::Client;
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::clients::redirect_uri::RedirectUris;
-use crate::domain::display_name::DisplayName;
+use crate::domain::display_text::DisplayText;
 use crate::error::Result;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
@@ -26,7 +26,7 @@ pub struct UpdateClient {
     pub client_id: ClientId,
     /// The name that users see.
     #[serde(default)]
-    pub client_name: Option<DisplayName>,
+    pub client_name: Option<DisplayText>,
     /// All redirect URIs of the client, in the place of those that it has.
     #[serde(default)]
     pub redirect_uris: Option<RedirectUris>,

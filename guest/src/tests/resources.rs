@@ -97,6 +97,24 @@ fn the_number_of_resource_servers_is_limited() {
 }
 
 #[test]
+fn resource_servers_at_their_longest_fit_into_one_scan_and_are_all_listed() {
+    // The limit of a result (`wit/store.wit`).
+    const MAX_RESULT_BYTES: usize = 4 << 20;
+    let world = World::new();
+    let text = "\u{1f4c4}".repeat(100);
+    let scopes: Vec<Value> = (0..50)
+        .map(|number| json!({"scope": format!("{number:0>128}"), "description": text}))
+        .collect();
+    for number in 0..MAX_RESOURCES {
+        let url = format!("https://h{number:0>247}");
+        let input = json!({"resource": url, "resource_name": text, "scopes": scopes});
+        operator(&world, "define_resource", input).unwrap();
+    }
+    assert!(world.dump("resource/").len() < MAX_RESULT_BYTES - 100 * 256);
+    assert_eq!(list(&world).len(), MAX_RESOURCES as usize);
+}
+
+#[test]
 fn of_two_definitions_for_the_last_place_one_is_refused() {
     let world = World::new();
     for number in 1..MAX_RESOURCES {

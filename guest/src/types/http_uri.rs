@@ -1,8 +1,6 @@
 //! URIs of HTTP that a record or a request names: strict (RFC 3986), so that no two
 //! programs read the same text differently.
 
-use std::net::Ipv6Addr;
-
 use fluent_uri::Uri;
 use fluent_uri::component::{Authority, Host};
 
@@ -16,8 +14,6 @@ pub struct HttpUri<'a> {
     pub is_loopback: bool,
     /// The host as it was written, an IPv6 address in brackets.
     pub host: &'a str,
-    /// The address in the host, if it is an IPv6 address.
-    pub ipv6: Option<Ipv6Addr>,
     /// The port, if it was written.
     pub port: Option<u16>,
 }
@@ -50,17 +46,16 @@ fn parts<'a>(is_secure: bool, authority: &Authority<'a>) -> Result<HttpUri<'a>, 
         ),
     };
     let host = authority.host();
-    let (is_loopback, ipv6) = match authority.host_parsed() {
-        Host::Ipv4(address) => (address.is_loopback(), None),
-        Host::Ipv6(address) => (address.is_loopback(), Some(address)),
-        Host::RegName(_) if is_name(host) => (host.eq_ignore_ascii_case("localhost"), None),
+    let is_loopback = match authority.host_parsed() {
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+        Host::RegName(_) if is_name(host) => host.eq_ignore_ascii_case("localhost"),
         _ => return Err("expected a host such as example.com, in its ASCII form, or an address"),
     };
     Ok(HttpUri {
         is_secure,
         is_loopback,
         host,
-        ipv6,
         port,
     })
 }

@@ -29,6 +29,7 @@ fuzz_target!(|text: &str| {
     if let Ok(url) = ResourceUrl::try_from(text.to_owned()) {
         let form = url.as_str();
         assert!(is_plain(form) && !form.ends_with('/') && !form.contains(['?', '#', '\\']));
+        assert!(form.len() <= text.len());
         assert_eq!(ResourceUrl::try_from(form.to_owned()).as_ref(), Ok(&url));
     }
     if let Ok(scope) = Scope::parse(text) {

@@ -11,7 +11,7 @@ use super::client_id::ClientId;
 use super::redirect_uri::RedirectUris;
 use crate::domain::accounts::scopes::Scopes;
 use crate::domain::audit::{Chain, Head};
-use crate::domain::display_name::DisplayName;
+use crate::domain::display_text::DisplayText;
 use crate::error::Result;
 use crate::ports::Ports;
 use crate::storage::record::{self, Found};
@@ -41,6 +41,17 @@ pub enum TokenEndpointAuthMethod {
     ClientSecretPost,
 }
 
+impl TokenEndpointAuthMethod {
+    /// Returns the name of the method.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TokenEndpointAuthMethod::None => "none",
+            TokenEndpointAuthMethod::ClientSecretBasic => "client_secret_basic",
+            TokenEndpointAuthMethod::ClientSecretPost => "client_secret_post",
+        }
+    }
+}
+
 /// How this service came to know a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,7 +62,7 @@ pub enum Registration {
 
 /// A method of authentication with what it needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "method", content = "hash", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 enum Authentication {
     None,
     /// The keyed hash of the secret.
@@ -68,7 +79,7 @@ pub struct Client {
     /// How this service came to know it.
     pub registration: Registration,
     /// The name for people.
-    pub client_name: DisplayName,
+    pub client_name: DisplayText,
     /// Where it receives answers.
     pub redirect_uris: RedirectUris,
     /// The upper bound of what users can permit it.
@@ -104,7 +115,7 @@ impl Client {
     /// Creates a client that an administrator registers and, unless it is public, its
     /// secret.
     pub fn pre_registered(
-        client_name: DisplayName,
+        client_name: DisplayText,
         redirect_uris: RedirectUris,
         method: TokenEndpointAuthMethod,
         scopes: Scopes,

@@ -15,7 +15,7 @@ use crate::domain::accounts::role::Granted;
 use crate::domain::accounts::scopes::Scopes;
 use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::call::Call;
-use crate::domain::display_name::DisplayName;
+use crate::domain::display_text::DisplayText;
 use crate::domain::env::Env;
 use crate::error::Result;
 use crate::ports::{Expect, Ports};
@@ -96,7 +96,7 @@ pub struct ApiKey {
     /// The account that the key acts for.
     pub user_id: Id,
     /// The name that the owner chose.
-    pub name: DisplayName,
+    pub name: DisplayText,
     /// The upper bound of what the key may do.
     pub scopes: Scopes,
     /// When the key was created or last rotated.
@@ -139,7 +139,7 @@ impl ApiKey {
     pub fn create(
         key_id: Id,
         user_id: Id,
-        name: DisplayName,
+        name: DisplayText,
         scopes: Scopes,
         expires_at: Option<Timestamp>,
         origin: Origin,

@@ -2,23 +2,20 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::resource_url::ResourceUrl;
 use crate::domain::accounts::permission::Permission;
 use crate::domain::audit::{Chain, Head};
-use crate::domain::display_name::DisplayName;
+use crate::domain::display_text::DisplayText;
 use crate::error::Result;
 use crate::ports::Ports;
 use crate::storage::record::{self, Found};
-use crate::types::mac;
 use crate::types::time::Timestamp;
-use crate::unicode::printable::problem_of_line;
 
-/// The most resource servers that there can be, so that one scan reads them all.
+/// The most resource servers that there can be. At their longest, they have 3 MiB, which
+/// one scan reads (`wit/store.wit`).
 pub const MAX_RESOURCES: u32 = 100;
 const MAX_SCOPES: usize = 50;
-const MAX_DESCRIPTION_CHARS: usize = 200;
 /// The permissions for this service itself.
 const OWN: &str = "user-auth:";
 /// Scopes with a meaning of their own (OpenID Connect Core 1.0 sections 3.1.2.1, 5.4
@@ -32,13 +29,6 @@ const OF_OPENID: [&str; 6] = [
     "profile",
 ];
 
-/// A scope in words, for the person who is asked to consent: 1 to 200 characters on one
-/// line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_DESCRIPTION_CHARS))]
-pub struct ScopeDescription(String);
-
 /// A scope of a resource server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +37,7 @@ pub struct ResourceScope {
     pub scope: Permission,
     /// What a client with this scope may do, in words for the person who is asked to
     /// consent.
-    pub description: ScopeDescription,
+    pub description: DisplayText,
 }
 
 /// The scopes of a resource server: at most 50 different ones.
@@ -62,7 +52,7 @@ pub struct Resource {
     /// The URL of the resource server.
     pub resource: ResourceUrl,
     /// The name for people.
-    pub resource_name: DisplayName,
+    pub resource_name: DisplayText,
     /// What clients can ask for there.
     pub scopes: ResourceScopes,
     /// When it was last defined.
@@ -73,10 +63,10 @@ impl Resource {
     /// The prefix of all stored resource servers.
     pub const PREFIX: &'static str = "resource/";
 
-    /// Returns the store key of a resource server.
+    /// Returns the store key of a resource server. The one form of a URL is short and plain
+    /// enough for a key.
     pub fn key(url: &ResourceUrl) -> String {
-        let hash = Sha256::digest(url.as_str());
-        format!("{}{}", Resource::PREFIX, mac::to_hex(&hash))
+        format!("{}{}", Resource::PREFIX, url.as_str())
     }
 
     /// Reads a resource server and the head of the chain that records its changes, as one
@@ -94,7 +84,7 @@ pub fn is_place_left(ports: &Ports) -> Result<bool> {
     Ok(page.entries.len() < MAX_RESOURCES as usize)
 }
 
-/// Returns all resource servers, ordered by URL.
+/// Returns all resource servers in the order of their URLs, which is that of their keys.
 pub fn all(ports: &Ports) -> Result<Vec<Resource>> {
     let page = ports.store.scan(Resource::PREFIX, None, MAX_RESOURCES)?;
     let mut all = Vec::with_capacity(page.entries.len());
@@ -102,7 +92,6 @@ pub fn all(ports: &Ports) -> Result<Vec<Resource>> {
         let resource = record::parse::<Resource>(Some(entry), ports)?;
         all.extend(resource.map(|resource| resource.value));
     }
-    all.sort_unstable_by(|a, b| a.resource.cmp(&b.resource));
     Ok(all)
 }
 
@@ -120,15 +109,15 @@ impl TryFrom<Vec<ResourceScope>> for ResourceScopes {
         if scopes.len() > MAX_SCOPES {
             return Err("expected at most 50 scopes");
         }
-        let mut names: Vec<&str> = scopes.iter().map(|it| it.scope.as_str()).collect();
+        let names: Vec<&str> = scopes.iter().map(|it| it.scope.as_str()).collect();
         if names.iter().any(|name| name.starts_with(OWN)) {
             return Err("expected no scope that begins with user-auth:, which are this service's");
         }
         if names.iter().any(|name| OF_OPENID.contains(name)) {
             return Err("expected no scope of OpenID Connect, such as openid or email");
         }
-        names.sort_unstable();
-        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        let mut numbered = names.iter().enumerate();
+        if numbered.any(|(number, name)| names[..number].contains(name)) {
             return Err("expected each scope once");
         }
         Ok(ResourceScopes(scopes))
@@ -138,24 +127,6 @@ impl TryFrom<Vec<ResourceScope>> for ResourceScopes {
 impl From<ResourceScopes> for Vec<ResourceScope> {
     fn from(scopes: ResourceScopes) -> Vec<ResourceScope> {
         scopes.0
-    }
-}
-
-impl TryFrom<String> for ScopeDescription {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> std::result::Result<ScopeDescription, Self::Error> {
-        let is_long = text.chars().nth(MAX_DESCRIPTION_CHARS).is_some();
-        if text.trim().is_empty() || is_long {
-            return Err("expected 1 to 200 characters");
-        }
-        problem_of_line(&text).map_or(Ok(ScopeDescription(text)), Err)
-    }
-}
-
-impl From<ScopeDescription> for String {
-    fn from(description: ScopeDescription) -> String {
-        description.0
     }
 }
 
@@ -188,7 +159,7 @@ mod tests {
             &[("billing:read", "")],
             &[("billing:read", " ")],
             &[("billing:read", "two\nlines")],
-            &[("billing:read", &"a".repeat(201))],
+            &[("billing:read", &"a".repeat(101))],
         ] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }

@@ -1,4 +1,4 @@
-//! Names that administrators give to things, for the people who see them.
+//! Short texts for people: names, and descriptions in words.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,33 +7,33 @@ use crate::unicode::printable::problem_of_line;
 
 const MAX_CHARS: usize = 100;
 
-/// A name for people: 1 to 100 characters on one line.
+/// A text for people: 1 to 100 characters on one line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_CHARS))]
-pub struct DisplayName(String);
+pub struct DisplayText(String);
 
-impl DisplayName {
-    /// Returns the name as text.
+impl DisplayText {
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl TryFrom<String> for DisplayName {
+impl TryFrom<String> for DisplayText {
     type Error = &'static str;
 
-    fn try_from(text: String) -> Result<DisplayName, Self::Error> {
+    fn try_from(text: String) -> Result<DisplayText, Self::Error> {
         let is_long = text.chars().nth(MAX_CHARS).is_some();
         if text.trim().is_empty() || is_long {
             return Err("expected 1 to 100 characters");
         }
-        problem_of_line(&text).map_or(Ok(DisplayName(text)), Err)
+        problem_of_line(&text).map_or(Ok(DisplayText(text)), Err)
     }
 }
 
-impl From<DisplayName> for String {
-    fn from(name: DisplayName) -> String {
-        name.0
+impl From<DisplayText> for String {
+    fn from(text: DisplayText) -> String {
+        text.0
     }
 }
