@@ -37,6 +37,9 @@ pub struct Settings {
     pub session_idle: Duration,
     /// `USER_AUTH_SESSION_ABSOLUTE_SECONDS`: the maximum lifetime of a session.
     pub session_absolute: Duration,
+    /// `USER_AUTH_REFRESH_GRACE_SECONDS`: how long a refresh token that was used is still
+    /// answered, with the same next token. With 0, its second use ends the session.
+    pub refresh_grace: Duration,
     /// `USER_AUTH_FRESH_SESSION_SECONDS`: the maximum age of a login for operations that
     /// require a recent one.
     pub fresh_session: Duration,
@@ -117,6 +120,8 @@ impl Default for Settings {
             access_token_ttl: Duration::from_secs(15 * 60),
             session_idle: Duration::from_secs(14 * DAY),
             session_absolute: Duration::from_secs(30 * DAY),
+            // The processes of one client refresh the same token over more than a minute.
+            refresh_grace: Duration::from_secs(2 * 60),
             fresh_session: Duration::from_secs(5 * 60),
             // NIST SP 800-63B-4 section 3.1.1.2: minimum for a password that is the only
             // factor.
@@ -186,6 +191,9 @@ impl Settings {
                 }
                 "SESSION_ABSOLUTE_SECONDS" => {
                     settings.session_absolute = Duration::from_secs(number(1, 366 * DAY)?);
+                }
+                "REFRESH_GRACE_SECONDS" => {
+                    settings.refresh_grace = Duration::from_secs(number(0, 10 * 60)?);
                 }
                 "FRESH_SESSION_SECONDS" => {
                     settings.fresh_session = Duration::from_secs(number(1, DAY)?);
@@ -428,6 +436,19 @@ mod tests {
             }
             assert!(read(&name, "-1").is_err());
         }
+    }
+
+    #[test]
+    fn the_grace_of_a_used_refresh_token_is_at_most_ten_minutes() {
+        let name = "USER_AUTH_REFRESH_GRACE_SECONDS";
+        for good in [0, 1, 600] {
+            let settings = read(name, &good.to_string()).unwrap();
+            assert_eq!(settings.refresh_grace, Duration::from_secs(good));
+        }
+        for wrong in ["601", "-1", "", "2m"] {
+            assert!(read(name, wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(Settings::default().refresh_grace.as_secs(), 120);
     }
 
     #[test]

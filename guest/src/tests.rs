@@ -17,6 +17,7 @@ mod model;
 mod oracle;
 mod protocol;
 mod published_tokens;
+mod refresh;
 mod refusals;
 mod resources;
 mod second_factor;

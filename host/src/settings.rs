@@ -42,6 +42,10 @@ pub const SETTINGS: &[Setting] = &[
         "Maximum lifetime of a session",
     ),
     setting(
+        "USER_AUTH_REFRESH_GRACE_SECONDS",
+        "How long a refresh token that was used still returns the same next token",
+    ),
+    setting(
         "USER_AUTH_FRESH_SESSION_SECONDS",
         "Maximum age of a login for operations that require a recent one",
     ),

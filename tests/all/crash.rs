@@ -1,12 +1,12 @@
 //! Everything acknowledged survives a crash, and nothing is left half written.
 
 use std::sync::Mutex;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use user_auth_tests::postgres::database;
-use user_auth_tests::{Options, PASSWORD, folder};
+use user_auth_tests::{Options, PASSWORD, Server, folder};
 
 use crate::postgres::on;
 
@@ -114,4 +114,96 @@ fn kill_and_check(options: impl Fn() -> Options) {
             });
         }
     });
+}
+
+const SESSIONS: usize = 12;
+const KILL_AFTER_REFRESHES: usize = 60;
+
+#[test]
+fn a_kill_during_refreshes_strands_no_client_and_forks_no_session() {
+    let home = folder();
+    kill_during_refreshes(|| Options::new().home(home.path()));
+}
+
+#[test]
+fn a_kill_during_refreshes_on_postgres_strands_no_client_and_forks_no_session() {
+    let url = database();
+    kill_during_refreshes(|| on(&url));
+}
+
+/// Two clients share each session, and refresh it until the server is killed. After that
+/// each goes on with the last token that it received, whether or not the killed server had
+/// already replaced it.
+fn kill_during_refreshes(options: impl Fn() -> Options) {
+    // The longest, since a busy machine may take its time to start a server.
+    let options = || options().env("USER_AUTH_REFRESH_GRACE_SECONDS", "600");
+    let server = options().start();
+    let sessions: Vec<Value> = (0..SESSIONS)
+        .map(|number| server.new_session(&format!("alice{number}")))
+        .collect();
+    let (progress, refreshed) = channel();
+    let pairs: Vec<[Value; 2]> = thread::scope(|scope| {
+        let clients: Vec<_> = sessions
+            .iter()
+            .map(|session| {
+                [(); 2].map(|()| {
+                    let (server, progress) = (&server, progress.clone());
+                    scope.spawn(move || last_before_the_kill(server, session, &progress))
+                })
+            })
+            .collect();
+        for _ in 0..KILL_AFTER_REFRESHES {
+            refreshed.recv().unwrap();
+        }
+        let pid = server.pid().to_string();
+        let killed = std::process::Command::new("kill")
+            .args(["-KILL", &pid])
+            .status();
+        assert!(killed.unwrap().success());
+        clients
+            .into_iter()
+            .map(|pair| pair.map(|client| client.join().unwrap()))
+            .collect()
+    });
+    server.kill();
+
+    let server = options().start();
+    for pair in &pairs {
+        let answers = pair.each_ref().map(|refresh_token| {
+            let input = json!({"refresh_token": refresh_token});
+            server.call("refresh_token", input).unwrap()
+        });
+        // The first may have been a generation behind the second.
+        let again = json!({"refresh_token": pair[0]});
+        let again = server.call("refresh_token", again).unwrap();
+        assert_eq!(again["refresh_token"], answers[1]["refresh_token"]);
+        for answer in &answers {
+            let token = json!({"token": answer["access_token"]});
+            let verified = server.call("verify_token", token).unwrap();
+            assert_eq!(verified["active"], true);
+        }
+    }
+}
+
+/// Refreshes until the connection breaks, and returns the last token that was received.
+fn last_before_the_kill(server: &Server, session: &Value, progress: &Sender<()>) -> Value {
+    let mut refresh_token = session["refresh_token"].clone();
+    loop {
+        let params = json!({
+            "name": "user-auth_refresh_token",
+            "arguments": {"refresh_token": refresh_token},
+        });
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let Ok(answer) = server.try_post(&[], body.to_string()) else {
+            return refresh_token;
+        };
+        let Ok(answer) = serde_json::from_str::<Value>(&answer.text) else {
+            return refresh_token;
+        };
+        let next = &answer["result"]["structuredContent"]["refresh_token"];
+        if next.is_string() {
+            refresh_token = next.clone();
+            let _ = progress.send(());
+        }
+    }
 }

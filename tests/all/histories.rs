@@ -7,6 +7,7 @@
 
 mod check;
 
+use std::collections::HashMap;
 use std::env;
 use std::process::Command;
 use std::sync::Mutex;
@@ -14,6 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use user_auth_tests::postgres::database;
 use user_auth_tests::{Options, PASSWORD, Server, command, folder};
@@ -32,29 +35,53 @@ const USERS: usize = 3;
 fn histories_of_parallel_clients_are_consistent() {
     let home = folder();
     let server = Options::new().home(home.path()).start();
-    histories(&[server], command(home.path()));
+    histories(&[server], command(home.path()), WITH_GRACE);
+}
+
+#[test]
+fn histories_of_parallel_clients_without_a_grace_are_consistent() {
+    let home = folder();
+    let server = strict(Options::new().home(home.path())).start();
+    histories(&[server], command(home.path()), STRICT);
 }
 
 #[test]
 fn histories_of_clients_of_two_processes_on_one_file_are_consistent() {
     let home = folder();
     let servers = [(); 2].map(|()| Options::new().home(home.path()).start());
-    histories(&servers, command(home.path()));
+    histories(&servers, command(home.path()), WITH_GRACE);
 }
 
 #[test]
 fn histories_of_clients_of_two_processes_are_consistent() {
+    on_postgres(|options| options, WITH_GRACE);
+}
+
+#[test]
+fn histories_of_clients_of_two_processes_without_a_grace_are_consistent() {
+    on_postgres(strict, STRICT);
+}
+
+const STRICT: bool = true;
+const WITH_GRACE: bool = false;
+
+fn strict(options: Options) -> Options {
+    options.env("USER_AUTH_REFRESH_GRACE_SECONDS", "0")
+}
+
+fn on_postgres(set: fn(Options) -> Options, is_strict: bool) {
     let url = database();
     let home = folder();
     let mut operator = command(home.path());
     operator.env("USER_AUTH_STORE", &url);
     operator.env("USER_AUTH_MASTER_KEY", MASTER_KEY);
-    histories(&[on(&url).start(), on(&url).start()], operator);
+    let servers = [(); 2].map(|()| set(on(&url)).start());
+    histories(&servers, operator, is_strict);
 }
 
 /// Runs and checks some histories. `operator` starts the program in the environment of the
 /// servers.
-fn histories(servers: &[Server], mut operator: Command) {
+fn histories(servers: &[Server], mut operator: Command, is_strict: bool) {
     let server = &servers[0];
     let admin = server.new_session("admin");
     let assigned = operator
@@ -76,7 +103,7 @@ fn histories(servers: &[Server], mut operator: Command) {
     };
     let mut refreshed = 0;
     for seed in first_seed..first_seed + HISTORIES {
-        let history = run(servers, admin, seed);
+        let history = run(servers, admin, seed, is_strict);
         if let Err(wrong) = history.check() {
             panic!("HISTORY_SEED={seed}: {wrong}");
         }
@@ -105,7 +132,7 @@ struct Token {
     refresh: Value,
 }
 
-fn run(servers: &[Server], admin: &str, seed: u64) -> History {
+fn run(servers: &[Server], admin: &str, seed: u64, is_strict: bool) -> History {
     let run = Run {
         servers,
         admin,
@@ -138,7 +165,9 @@ fn run(servers: &[Server], admin: &str, seed: u64) -> History {
         run.with_token(Action::Verify(token), token);
     }
     let tokens = run.tokens.into_inner().unwrap();
+    assert_not_forked(&tokens);
     History {
+        is_strict,
         events: run.events.into_inner().unwrap(),
         tokens: tokens.into_iter().map(|token| token.owner).collect(),
     }
@@ -263,6 +292,20 @@ impl Run<'_> {
             access: output["access_token"].clone(),
             refresh: output["refresh_token"].clone(),
         });
+    }
+}
+
+/// Asserts that no session has two refresh tokens of one generation: both would be current
+/// for whoever holds them.
+fn assert_not_forked(tokens: &[Token]) {
+    const SESSION_AND_GENERATION: usize = 20;
+    let mut known = HashMap::new();
+    for token in tokens {
+        let text = token.refresh.as_str().unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix("uar_").unwrap());
+        let place = bytes.unwrap()[..SESSION_AND_GENERATION].to_vec();
+        let first = *known.entry(place).or_insert(text);
+        assert_eq!(first, text, "a session was forked");
     }
 }
 

@@ -64,7 +64,10 @@ fn a_user_registers_logs_in_is_verified_refreshes_and_logs_out() {
 #[test]
 fn an_account_and_its_session_survive_a_restart() {
     let home = user_auth_tests::folder();
-    let options = || Options::new().home(home.path());
+    let options = || {
+        let options = Options::new().home(home.path());
+        options.env("USER_AUTH_REFRESH_GRACE_SECONDS", "0")
+    };
     let server = options().start();
     let tokens = server.new_session("alice");
     let (status, _) = server.stop();

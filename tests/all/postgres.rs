@@ -20,8 +20,14 @@ pub fn on(url: &str) -> Options {
 
 /// Starts four processes on one database at the same moment.
 fn four_on(url: &str) -> Vec<Server> {
+    four(|| on(url))
+}
+
+/// Starts four processes with these options at the same moment.
+fn four(options: impl Fn() -> Options + Sync) -> Vec<Server> {
     std::thread::scope(|scope| {
-        let starts: Vec<_> = (0..4).map(|_| scope.spawn(|| on(url).start())).collect();
+        let start = || options().start();
+        let starts: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
         starts
             .into_iter()
             .map(|start| start.join().unwrap())

@@ -1,37 +1,43 @@
-//! Parallel calls: the store decides, and exactly one wins.
+//! Parallel calls: the store decides. Exactly one wins, or all get the same.
 
 use std::sync::Barrier;
 use std::thread;
 
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, Server};
+use user_auth_tests::{Options, PASSWORD, Server, folder};
 
 const PARALLEL: usize = 24;
 
 fn servers() -> [Server; 2] {
+    servers_with(|options| options)
+}
+
+fn servers_with(set: impl Fn(Options) -> Options) -> [Server; 2] {
     [
-        Options::new().store("memory").start(),
-        Options::new().start(),
+        set(Options::new().store("memory")).start(),
+        set(Options::new()).start(),
     ]
 }
 
 fn at_once(server: &Server, operation: &str, arguments: &Value) -> Vec<Result<Value, Value>> {
-    this_many_at_once(PARALLEL, server, operation, arguments)
+    this_many_at_once(PARALLEL, &[server], operation, arguments)
 }
 
+/// Sends one call from all callers in parallel, spread over these servers.
 fn this_many_at_once(
     parallel: usize,
-    server: &Server,
+    servers: &[&Server],
     operation: &str,
     arguments: &Value,
 ) -> Vec<Result<Value, Value>> {
     let barrier = Barrier::new(parallel);
     thread::scope(|scope| {
         let threads: Vec<_> = (0..parallel)
-            .map(|_| {
-                scope.spawn(|| {
+            .map(|caller| {
+                let barrier = &barrier;
+                scope.spawn(move || {
                     barrier.wait();
-                    server.call(operation, arguments.clone())
+                    servers[caller % servers.len()].call(operation, arguments.clone())
                 })
             })
             .collect();
@@ -59,8 +65,8 @@ fn exactly_one_of_parallel_registrations_of_one_name_wins() {
 }
 
 #[test]
-fn exactly_one_of_parallel_refreshes_of_one_token_wins() {
-    for server in servers() {
+fn exactly_one_of_parallel_refreshes_of_one_token_wins_without_a_grace() {
+    for server in servers_with(|options| options.env("USER_AUTH_REFRESH_GRACE_SECONDS", "0")) {
         for round in 0..3 {
             let tokens = server.new_session(&format!("alice{round}"));
             let refresh = json!({"refresh_token": tokens["refresh_token"]});
@@ -79,6 +85,36 @@ fn exactly_one_of_parallel_refreshes_of_one_token_wins() {
                 server.call("verify_token", token).unwrap(),
                 json!({"active": false})
             );
+        }
+    }
+}
+
+#[test]
+fn parallel_refreshes_of_one_token_all_return_the_same_successor() {
+    let home = folder();
+    let on_one_file = [(); 2].map(|()| Options::new().home(home.path()).start());
+    let [memory, file] = servers();
+    for servers in [
+        &[&memory][..],
+        &[&file],
+        &[&on_one_file[0], &on_one_file[1]],
+    ] {
+        for round in 0..3 {
+            let first = servers[0].new_session(&format!("alice{round}"));
+            let refresh = json!({"refresh_token": first["refresh_token"]});
+            let answers = this_many_at_once(PARALLEL, servers, "refresh_token", &refresh);
+            let won: Vec<&Value> = answers
+                .iter()
+                .map(|answer| answer.as_ref().unwrap())
+                .collect();
+            for answer in &won {
+                assert_eq!(answer["refresh_token"], won[0]["refresh_token"]);
+                let token = json!({"token": answer["access_token"]});
+                let verified = servers[0].call("verify_token", token).unwrap();
+                assert_eq!(verified["active"], true);
+            }
+            let next = json!({"refresh_token": won[0]["refresh_token"]});
+            servers[0].call("refresh_token", next).unwrap();
         }
     }
 }
@@ -110,7 +146,7 @@ fn parallel_logins_of_one_account_all_succeed() {
         server.new_session("alice");
         let right = json!({"username": "alice", "password": PASSWORD});
         // More parallel logins would be throttled, since they could as well be guesses.
-        let answers = this_many_at_once(10, &server, "login", &right);
+        let answers = this_many_at_once(10, &[&server], "login", &right);
         for answer in &answers {
             assert!(answer.is_ok(), "{answer:?}");
         }

@@ -114,7 +114,8 @@ fn a_cancelled_request_gets_no_answer_and_leaves_nothing_behind() {
 #[test]
 fn log_notifications_follow_the_level_that_was_set() {
     let reuse = |level: &str| {
-        let mut client = Stdio::start(&["--store", "memory"]);
+        let strict = "tokens.refresh_grace_seconds=0";
+        let mut client = Stdio::start(&["--store", "memory", "--set", strict]);
         client.request(0, "logging/setLevel", json!({"level": level}));
         assert_eq!(client.receive()["result"], json!({}));
         let credentials = json!({"username": "alice", "password": PASSWORD});

@@ -9,5 +9,6 @@ pub mod bearer;
 pub mod jwks;
 pub mod login_challenge;
 pub mod refresh_token;
+pub mod rotation;
 pub mod session;
 pub mod signing_key;

@@ -90,8 +90,11 @@ pub struct Policies {
     pub access_token_algorithm: &'static str,
     /// The lifetime of an access token.
     pub access_token_ttl_seconds: u64,
-    /// Whether refresh tokens work only once; a second use ends the session.
+    /// Whether each use of a refresh token replaces it; its use after the grace ends the
+    /// session.
     pub refresh_token_rotation: bool,
+    /// How long a replaced refresh token still returns the same new one.
+    pub refresh_grace_seconds: u64,
     /// A session ends if it is not refreshed for this long.
     pub session_idle_seconds: u64,
     /// The maximum lifetime of a session.
@@ -181,6 +184,7 @@ impl Summary {
                 access_token_algorithm: "HS256",
                 access_token_ttl_seconds: settings.access_token_ttl.as_secs(),
                 refresh_token_rotation: true,
+                refresh_grace_seconds: settings.refresh_grace.as_secs(),
                 session_idle_seconds: settings.session_idle.as_secs(),
                 session_absolute_seconds: settings.session_absolute.as_secs(),
                 code_ttl_seconds: settings.code_ttl.as_secs(),

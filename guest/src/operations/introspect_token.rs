@@ -145,8 +145,7 @@ fn of_refresh_token(token: &str, call: &Call) -> Result<Option<Session>> {
     };
     let session = session.value;
     let (account, _) = Account::read(session.user_id, ports)?;
-    let is_good = token.generation() == session.generation
-        && token.matches(&session.refresh_token, ports)?
+    let is_good = session.is_current(&token, ports)?
         && account.is_some_and(|account| session.is_alive(&account.value, call.now()));
     Ok(is_good.then_some(session))
 }

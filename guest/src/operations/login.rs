@@ -72,7 +72,7 @@ pub struct Tokens {
     pub token_type: &'static str,
     /// The lifetime of the access token in seconds.
     pub expires_in: u64,
-    /// Works once, for `refresh_token`. Keep it secret.
+    /// For `refresh_token`, whose answer contains the one that replaces it. Keep it secret.
     pub refresh_token: Secret,
     /// The session that both tokens belong to.
     pub session_id: Id,

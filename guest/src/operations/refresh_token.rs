@@ -14,9 +14,10 @@ use crate::storage::batch::Batch;
 use crate::storage::retry::{self, Race};
 use crate::types::secret::Secret;
 
-/// Exchanges a refresh token for new tokens of its session. A refresh token works once: a
-/// second use ends the session at once, because one of its two users is not the owner
-/// (RFC 9700 section 4.14.2).
+/// Exchanges a refresh token for new tokens of its session. Keep the new refresh token,
+/// which replaces the old one. For `refresh_grace_seconds` after its first use, the old one
+/// still returns the same new one; after that its use ends the session at once, because
+/// one of its two users is not the owner (RFC 9700 section 4.14.2).
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefreshToken {
@@ -64,21 +65,25 @@ fn refresh(token: &refresh_token::RefreshToken, call: &ActorCall) -> Result<Race
     let Some(session) = session else {
         return Err(AuthError::invalid_token());
     };
-    let current = token.generation() == session.value.generation
-        && token.matches(&session.value.refresh_token, ports)?;
-    if !current {
+    let now = call.now();
+    let is_alive = account.is_some_and(|account| session.value.is_alive(&account.value, now));
+    let event = Event::success(RefreshToken::NAME);
+    let (refreshed, event) = if session.value.is_current(token, ports)? {
+        (session.value.rotated(token, call)?, event)
+    } else if let Some(replayed) = session.value.replayed(token, call)? {
+        (replayed, event.detail("replayed", true))
+    } else {
         // The actor is left out: which of the two users this is, is unknown.
         let event = Event::refused(RefreshToken::NAME, "reused");
         let ended = session::end(&session, event, call)?;
         return Ok(ended.map(|()| Settled::Reused));
-    }
-    let now = call.now();
-    if !account.is_some_and(|account| session.value.is_alive(&account.value, now)) {
+    };
+    if !is_alive {
         return Err(AuthError::invalid_token());
     }
-    let (refreshed, refresh_token) = session.value.refreshed(call)?;
+    let (refreshed, refresh_token) = refreshed;
     let tokens = Tokens::new(&refreshed, &refresh_token, call)?;
-    let event = Event::success(RefreshToken::NAME)
+    let event = event
         .by(user_id)
         .detail("session_id", refreshed.session_id.to_string());
     let mut batch = Batch::new();

@@ -452,6 +452,7 @@ fn stops() -> Vec<(&'static str, Box<StopFn>)> {
         stop("refresh_token, twice", |world, scene| {
             let input = json!({"refresh_token": scene.session["refresh_token"]});
             let _ = world.run("refresh_token", input.clone());
+            world.pass(120);
             assert_eq!(world.run("refresh_token", input), Err(-32001));
         }),
         stop("revoke_session", |world, scene| {

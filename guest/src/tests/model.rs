@@ -4,6 +4,8 @@
 
 mod reference;
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use serde_json::{Value, json};
@@ -30,8 +32,10 @@ const ASKED: [&str; 4] = [
     "user-auth:users:read",
 ];
 /// Waiting times in seconds: each limit, one less and one more.
-const WHILES: [u64; 8] = [
+const WHILES: [u64; 10] = [
     1,
+    2 * 60 - 1,
+    2 * 60,
     5 * 60 - 1,
     5 * 60,
     15 * 60 - 1,
@@ -102,9 +106,10 @@ proptest! {
 
     #[test]
     fn the_component_behaves_like_the_model(
+        grace in prop::sample::select(vec![0, 2 * 60]),
         steps in prop::collection::vec(step(), 1..50),
     ) {
-        let mut both = Both::default();
+        let mut both = Both::with_grace(grace);
         for step in &steps {
             both.take(step)?;
             both.compare()?;
@@ -123,6 +128,18 @@ struct Both {
 }
 
 impl Both {
+    fn with_grace(seconds: u64) -> Both {
+        let mut world = World::new();
+        world.settings.refresh_grace = Duration::from_secs(seconds);
+        Both {
+            world,
+            model: Model::with_grace(seconds),
+            tokens: Vec::new(),
+            keys: Vec::new(),
+            calls: 0,
+        }
+    }
+
     fn take(&mut self, step: &Step) -> TestCaseResult {
         let names = |numbers: &[usize]| numbers.iter().map(|n| GRANTS[*n]).collect::<Vec<_>>();
         match step {
@@ -259,7 +276,8 @@ impl Both {
 
     /// Compares every token, key and permission with the model.
     fn compare(&self) -> TestCaseResult {
-        let mut refreshable = vec![0; self.model.sessions.len()];
+        let mut current = vec![None; self.model.sessions.len()];
+        let mut led_to = Vec::new();
         for (number, tokens) in self.tokens.iter().enumerate() {
             let is_active = self.model.is_active(number);
             let input = json!({"token": tokens["access_token"]});
@@ -291,16 +309,23 @@ impl Both {
                 );
             }
             let input = json!({"refresh_token": tokens["refresh_token"]});
-            let is_refreshable = self.would_succeed("refresh_token", input);
+            let answer = self.would_answer("refresh_token", input);
             prop_assert_eq!(
-                is_refreshable,
+                answer.is_ok(),
                 self.model.is_refreshable(number),
                 "token {}",
                 number
             );
-            refreshable[self.model.tokens[number].session] += u32::from(is_refreshable);
+            let session = self.model.tokens[number].session;
+            if self.model.is_current(number) {
+                current[session] = Some(&tokens["refresh_token"]);
+            } else if let Ok(answer) = answer {
+                led_to.push((session, answer["refresh_token"].clone()));
+            }
         }
-        prop_assert!(refreshable.iter().all(|count| *count <= 1));
+        for (session, refresh_token) in &led_to {
+            prop_assert_eq!(current[*session], Some(refresh_token));
+        }
         for (number, secrets) in self.keys.iter().enumerate() {
             for (secret, key) in secrets.iter().enumerate() {
                 let text = key["api_key"].as_str().unwrap_or_default();
@@ -389,14 +414,13 @@ impl Both {
         self.invoke(principal, operation, input, self.world.ports())
     }
 
-    /// Reports whether the operation would succeed, without storing anything.
-    fn would_succeed(&self, operation: &str, input: Value) -> bool {
+    /// Returns what the operation would answer, without storing anything.
+    fn would_answer(&self, operation: &str, input: Value) -> Result<Value, i32> {
         let ports = Ports {
             store: &Unchanged(&self.world),
             ..self.world.ports()
         };
         self.invoke(Principal::Anonymous, operation, input, ports)
-            .is_ok()
     }
 
     fn invoke(

@@ -6,6 +6,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+/// The largest accepted difference between the clocks of several hosts.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
 /// The last time that RFC 3339 can represent, since its years have four digits.
 const END_OF_YEAR_9999_MS: u64 = 253_402_300_799_999;
 

@@ -51,8 +51,8 @@ typed_calls! {
     /// token of a live session.
     verify_token(token: &str) -> Option<Claims>;
 
-    /// Calls `refresh_token`, which exchanges a refresh token for new tokens; it cannot
-    /// be used again.
+    /// Calls `refresh_token`, which exchanges a refresh token for new tokens. For a grace
+    /// the old refresh token still returns the same new one.
     refresh(refresh_token: &str) -> Tokens;
 
     /// Calls `logout`, which ends the session of an access or a refresh token.

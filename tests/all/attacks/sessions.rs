@@ -1,7 +1,7 @@
 //! Sessions that must end and must not come back.
 
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, Server, folder};
+use user_auth_tests::{Clock, Options, PASSWORD, Server, folder};
 
 fn refresh(server: &Server, tokens: &Value) -> Result<Value, Value> {
     server.call(
@@ -10,14 +10,37 @@ fn refresh(server: &Server, tokens: &Value) -> Result<Value, Value> {
     )
 }
 
+/// A second use of a refresh token ends its session.
+fn strict() -> Options {
+    Options::new().env("USER_AUTH_REFRESH_GRACE_SECONDS", "0")
+}
+
 fn is_active(server: &Server, tokens: &Value) -> bool {
     let answer = server.call("verify_token", json!({"token": tokens["access_token"]}));
     answer.unwrap()["active"] == true
 }
 
 #[test]
-fn attack_13_a_replayed_refresh_token_ends_its_session() {
-    let server = Server::start();
+fn attack_13_a_refresh_token_replayed_after_its_grace_ends_its_session() {
+    let home = folder();
+    let clock = Clock::new(home.path());
+    let server = Options::new().home(home.path()).clock(&clock).start();
+    let stolen = server.new_session("alice");
+    let owner = refresh(&server, &stolen).unwrap();
+    // Within the grace the thief holds what the owner holds, and no more.
+    let thief = refresh(&server, &stolen).unwrap();
+    assert_eq!(thief["refresh_token"], owner["refresh_token"]);
+    clock.set("+121s");
+    assert_eq!(refresh(&server, &stolen).unwrap_err()["code"], -32001);
+    for ended in [&owner, &thief] {
+        assert!(!is_active(&server, ended));
+        assert_eq!(refresh(&server, ended).unwrap_err()["code"], -32001);
+    }
+}
+
+#[test]
+fn attack_13_a_replayed_refresh_token_ends_its_session_at_once_without_a_grace() {
+    let server = strict().start();
     let stolen = server.new_session("alice");
     let owner = refresh(&server, &stolen).unwrap();
     let owner = refresh(&server, &owner).unwrap();
@@ -29,7 +52,7 @@ fn attack_13_a_replayed_refresh_token_ends_its_session() {
 #[test]
 fn attack_15_a_replay_is_detected_after_a_restart() {
     let home = folder();
-    let options = || Options::new().home(home.path());
+    let options = || strict().home(home.path());
     let server = options().start();
     let used = server.new_session("alice");
     let current = refresh(&server, &used).unwrap();

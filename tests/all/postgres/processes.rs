@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use user_auth_tests::postgres::{self, Postgres};
 use user_auth_tests::{PASSWORD, Server, command, folder};
 
-use super::{MASTER_KEY, four_on, on};
+use super::{MASTER_KEY, four, four_on, on};
 
 const CALLERS: usize = 24;
 
@@ -56,8 +56,9 @@ fn exactly_one_of_parallel_registrations_over_four_processes_wins() {
 }
 
 #[test]
-fn exactly_one_of_parallel_refreshes_over_four_processes_wins() {
-    let servers = four_on(&postgres::database());
+fn exactly_one_of_parallel_refreshes_over_four_processes_wins_without_a_grace() {
+    let url = postgres::database();
+    let servers = four(|| on(&url).env("USER_AUTH_REFRESH_GRACE_SECONDS", "0"));
     for round in 0..3 {
         let tokens = servers[0].new_session(&format!("alice{round}"));
         let refresh = json!({"refresh_token": tokens["refresh_token"]});
@@ -73,6 +74,26 @@ fn exactly_one_of_parallel_refreshes_over_four_processes_wins() {
             let answer = server.call("verify_token", token.clone()).unwrap();
             assert_eq!(answer, json!({"active": false}));
         }
+    }
+}
+
+#[test]
+fn parallel_refreshes_over_four_processes_all_return_the_same_successor() {
+    let servers = four_on(&postgres::database());
+    for round in 0..3 {
+        let tokens = servers[0].new_session(&format!("alice{round}"));
+        let refresh = json!({"refresh_token": tokens["refresh_token"]});
+        let answers = at_once(&servers, "refresh_token", &refresh);
+        let won = winners(&answers);
+        assert_eq!(won.len(), CALLERS, "{answers:?}");
+        for (answer, server) in won.iter().zip(servers.iter().cycle().skip(1)) {
+            assert_eq!(answer["refresh_token"], won[0]["refresh_token"]);
+            let token = json!({"token": answer["access_token"]});
+            let verified = server.call("verify_token", token).unwrap();
+            assert_eq!(verified["active"], true);
+        }
+        let next = json!({"refresh_token": won[0]["refresh_token"]});
+        servers[3].call("refresh_token", next).unwrap();
     }
 }
 

@@ -1,8 +1,16 @@
-//! Refresh tokens, which are opaque to clients and valid for one use.
+//! Refresh tokens, which are opaque to clients and replaced by their use.
 //!
-//! A token contains its session and generation, 256 random bits, and a MAC over all three.
-//! The MAC distinguishes a genuine token that was used before (which ends the session,
-//! since someone holds a copy) from a forged one (which must not end any session).
+//! A token contains its session and generation, 256 secret bits, and a MAC over all three.
+//! The MAC distinguishes a genuine token that was replaced before (which may end the
+//! session, since someone holds a copy) from a forged one (which must not end any session).
+//!
+//! The secret bits of the first token of a session are random. Those of each further token
+//! are a MAC of the one before under a key of the host: whoever uses a token twice gets the
+//! same successor, and nothing has to be stored for that. The store holds a keyed hash of
+//! the current token only, which leads to no token. A token that was stolen leads to later
+//! ones through this service only, and therefore within the grace of its replacement only
+//! ([`rotation`](super::rotation)), or with the master key, which would forge the access
+//! tokens of every session anyway.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -35,12 +43,31 @@ pub struct RefreshToken {
 pub struct RefreshTokenHash(String);
 
 impl RefreshToken {
-    /// Creates the token of a session's generation.
-    pub fn create(session_id: Id, generation: u32, ports: &Ports) -> Result<RefreshToken> {
+    /// Creates the first token of a session, of generation 0.
+    pub fn create(session_id: Id, ports: &Ports) -> Result<RefreshToken> {
+        let mut secret = Zeroizing::new([0; 32]);
+        ports.random.fill(secret.as_mut_slice())?;
+        RefreshToken::with_secret(session_id, 0, &secret, ports)
+    }
+
+    /// Returns the token that replaces this one, which is always the same.
+    pub fn successor(&self, ports: &Ports) -> Result<RefreshToken> {
+        let secret = mac::of("refresh-token-successor", self.bytes.as_slice(), ports)?;
+        let secret = Zeroizing::new(secret);
+        let generation = self.generation.saturating_add(1);
+        RefreshToken::with_secret(self.session_id, generation, &secret, ports)
+    }
+
+    fn with_secret(
+        session_id: Id,
+        generation: u32,
+        secret: &[u8; 32],
+        ports: &Ports,
+    ) -> Result<RefreshToken> {
         let mut bytes = Zeroizing::new([0; LENGTH]);
         bytes[..16].copy_from_slice(session_id.as_bytes());
         bytes[16..SECRET_AT].copy_from_slice(&generation.to_be_bytes());
-        ports.random.fill(&mut bytes[SECRET_AT..MAC_AT])?;
+        bytes[SECRET_AT..MAC_AT].copy_from_slice(secret);
         let mac = mac::of("refresh-token", &bytes[..MAC_AT], ports)?;
         bytes[MAC_AT..].copy_from_slice(&mac);
         Ok(RefreshToken {

@@ -1,12 +1,11 @@
 //! Sessions, which a login begins and a logout ends. Ending a session deletes its record,
 //! so it can never be revived.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::auth_method::{self, AuthMethod};
 use super::refresh_token::{RefreshToken, RefreshTokenHash};
+use super::rotation::Rotations;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
 use crate::domain::actor_id::ActorId;
@@ -22,12 +21,10 @@ use crate::storage::ground::AuthoritySource;
 use crate::storage::record::{self, Found, Stored};
 use crate::storage::retry::Race;
 use crate::types::id::Id;
-use crate::types::time::Timestamp;
+use crate::types::time::{CLOCK_TOLERANCE, Timestamp};
 
 /// The number of sessions on one page of a list.
 const PAGE: u32 = 100;
-/// The largest accepted difference between the clocks of several hosts.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// A session, as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,10 +47,13 @@ pub struct Session {
     pub idle_expires_at: Timestamp,
     /// When the session ends in any case.
     pub expires_at: Timestamp,
-    /// The number of refreshes: the generation of the only valid refresh token.
+    /// The number of rotations: the generation of the current refresh token.
     pub generation: u32,
     /// The keyed hash of that refresh token.
     pub refresh_token: RefreshTokenHash,
+    /// The refresh tokens before it that are still answered.
+    #[serde(default, skip_serializing_if = "Rotations::is_empty")]
+    pub rotations: Rotations,
 }
 
 impl Session {
@@ -84,7 +84,7 @@ impl Session {
     ) -> Result<(Session, RefreshToken)> {
         let now = env.now();
         let session_id = env.ports.random.id()?;
-        let refresh_token = RefreshToken::create(session_id, 0, &env.ports)?;
+        let refresh_token = RefreshToken::create(session_id, &env.ports)?;
         let expires_at = now + env.settings.session_absolute;
         let session = Session {
             session_id,
@@ -98,23 +98,55 @@ impl Session {
             expires_at,
             generation: 0,
             refresh_token: refresh_token.hash(&env.ports)?,
+            rotations: Rotations::default(),
         };
         Ok((session, refresh_token))
     }
 
-    /// Returns the session after a refresh, with its next refresh token.
-    pub fn refreshed(&self, env: &Env) -> Result<(Session, RefreshToken)> {
+    /// Reports whether this is the current refresh token of the session.
+    pub fn is_current(&self, token: &RefreshToken, ports: &Ports) -> Result<bool> {
+        Ok(token.generation() == self.generation && token.matches(&self.refresh_token, ports)?)
+    }
+
+    /// Returns the session after the first use of its current refresh token, with the token
+    /// that replaces it.
+    pub fn rotated(&self, current: &RefreshToken, env: &Env) -> Result<(Session, RefreshToken)> {
         let now = env.now();
-        let generation = self.generation.saturating_add(1);
-        let refresh_token = RefreshToken::create(self.session_id, generation, &env.ports)?;
+        let next = current.successor(&env.ports)?;
         let session = Session {
             refreshed_at: now,
             idle_expires_at: idle_expiry(now, self.expires_at, env.settings),
-            generation,
-            refresh_token: refresh_token.hash(&env.ports)?,
+            generation: next.generation(),
+            refresh_token: next.hash(&env.ports)?,
+            rotations: self.rotations.with(current.generation(), env),
             ..self.clone()
         };
-        Ok((session, refresh_token))
+        Ok((session, next))
+    }
+
+    /// Returns the session after another use of a replaced refresh token, with its current
+    /// token, or `None` if the replaced token is not answered any more. The session does
+    /// not live longer for it.
+    pub fn replayed(
+        &self,
+        replaced: &RefreshToken,
+        env: &Env,
+    ) -> Result<Option<(Session, RefreshToken)>> {
+        let Some(rotations) = self.rotations.replayed(replaced.generation(), env) else {
+            return Ok(None);
+        };
+        let mut token = replaced.successor(&env.ports)?;
+        while token.generation() < self.generation {
+            token = token.successor(&env.ports)?;
+        }
+        if !self.is_current(&token, &env.ports)? {
+            return Ok(None);
+        }
+        let session = Session {
+            rotations,
+            ..self.clone()
+        };
+        Ok(Some((session, token)))
     }
 
     /// Returns the authentication context class (`acr`): `aal1`, or `aal2` with a second

@@ -9,6 +9,8 @@ const FRESH: u64 = 5 * 60;
 const DAY: u64 = 24 * 60 * 60;
 const IDLE: u64 = 14 * DAY;
 const ABSOLUTE: u64 = 30 * DAY;
+/// The most generations between a replaced token and the current one that it leads to.
+const GENERATIONS: usize = 32;
 
 pub const USERS: usize = 3;
 pub const ROLES: usize = 2;
@@ -28,6 +30,8 @@ pub enum Expected {
 #[derive(Default)]
 pub struct Model {
     pub now: u64,
+    /// How long a replaced refresh token still leads to the current one.
+    grace: u64,
     names: [Option<usize>; USERS],
     accounts: Vec<Account>,
     pub sessions: Vec<Session>,
@@ -46,8 +50,8 @@ pub struct Session {
     account: usize,
     began: u64,
     refreshed: u64,
-    /// Index of the only valid refresh token in the list of tokens.
-    current: usize,
+    /// When each of its refresh tokens but the current one was replaced.
+    replaced: Vec<u64>,
     /// Ended by itself: its record is deleted.
     is_ended: bool,
     /// Ended together with other sessions.
@@ -58,6 +62,8 @@ pub struct Session {
 pub struct Token {
     pub session: usize,
     issued: u64,
+    /// The number of refresh tokens of its session before this one.
+    pub generation: usize,
 }
 
 pub struct Key {
@@ -74,6 +80,13 @@ pub struct Key {
 }
 
 impl Model {
+    pub fn with_grace(seconds: u64) -> Model {
+        Model {
+            grace: seconds,
+            ..Model::default()
+        }
+    }
+
     pub fn register(&mut self, user: usize, password: u8) -> Expected {
         if self.names[user].is_some() {
             return Expected::Fails(APPLICATION);
@@ -98,31 +111,36 @@ impl Model {
             account,
             began: self.now,
             refreshed: self.now,
-            current: self.tokens.len(),
+            replaced: Vec::new(),
             is_ended: false,
             is_cut_off: false,
         });
         self.tokens.push(Token {
             session: self.sessions.len() - 1,
             issued: self.now,
+            generation: 0,
         });
         Expected::Ok
     }
 
     pub fn refresh(&mut self, token: usize) -> Expected {
         let number = self.tokens[token].session;
-        if self.sessions[number].current != token {
+        let (is_current, leads) = (self.is_current(token), self.leads_to_current(token));
+        if !is_current && !leads {
             self.sessions[number].is_ended = true;
         }
         if !self.is_alive(number) {
             return Expected::Fails(AUTHENTICATION);
         }
         let session = &mut self.sessions[number];
-        session.refreshed = self.now;
-        session.current = self.tokens.len();
+        if is_current {
+            session.refreshed = self.now;
+            session.replaced.push(self.now);
+        }
         self.tokens.push(Token {
             session: number,
             issued: self.now,
+            generation: session.replaced.len(),
         });
         Expected::Ok
     }
@@ -279,15 +297,31 @@ impl Model {
 
     /// Reports whether the access token is valid.
     pub fn is_active(&self, token: usize) -> bool {
-        let Token { session, issued } = self.tokens[token];
+        let Token {
+            session, issued, ..
+        } = self.tokens[token];
         let ends = (issued + ACCESS_TOKEN).min(self.sessions[session].began + ABSOLUTE);
         self.is_alive(session) && self.now < ends
     }
 
     /// Reports whether the refresh token is valid.
     pub fn is_refreshable(&self, token: usize) -> bool {
-        let session = self.tokens[token].session;
-        self.sessions[session].current == token && self.is_alive(session)
+        self.is_alive(self.tokens[token].session)
+            && (self.is_current(token) || self.leads_to_current(token))
+    }
+
+    /// Reports whether no other refresh token has replaced this one.
+    pub fn is_current(&self, token: usize) -> bool {
+        let token = &self.tokens[token];
+        self.sessions[token.session].replaced.len() == token.generation
+    }
+
+    fn leads_to_current(&self, token: usize) -> bool {
+        let token = &self.tokens[token];
+        let replaced = &self.sessions[token.session].replaced;
+        replaced.get(token.generation).is_some_and(|at| {
+            self.now - at < self.grace && replaced.len() - token.generation <= GENERATIONS
+        })
     }
 
     pub fn may(&self, token: usize, permission: &str) -> bool {

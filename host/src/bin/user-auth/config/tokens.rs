@@ -45,6 +45,13 @@ pub(crate) struct Tokens {
         extend("x-env" = "USER_AUTH_SESSION_ABSOLUTE_SECONDS")
     )]
     pub(crate) session_absolute_seconds: u64,
+    /// How long a refresh token that was used still returns the same next token, in seconds.
+    /// With 0, its second use ends the session.
+    #[schemars(
+        range(min = 0, max = 600),
+        extend("x-env" = "USER_AUTH_REFRESH_GRACE_SECONDS")
+    )]
+    pub(crate) refresh_grace_seconds: u64,
     /// Maximum age of a login for operations that require a recent one, in seconds.
     #[schemars(
         range(min = 1, max = 86_400),
@@ -81,6 +88,7 @@ impl Default for Tokens {
             access_token_ttl_seconds: 900,
             session_idle_seconds: 1_209_600,
             session_absolute_seconds: 2_592_000,
+            refresh_grace_seconds: 120,
             fresh_session_seconds: 300,
             code_ttl_seconds: 600,
         }
