@@ -13,6 +13,7 @@ pub mod caller;
 pub mod clients;
 pub mod credentials;
 pub mod display_text;
+pub mod delegations;
 pub mod env;
 pub mod notify;
 pub mod reporter;

@@ -5,6 +5,7 @@
 //! its requests count, what their bodies are, and how errors are worded.
 
 mod api;
+mod authorization_server;
 #[cfg(any(test, feature = "export-http"))]
 pub mod edge;
 mod jwks;
@@ -23,7 +24,7 @@ use crate::mcp::protocol::tool_name;
 use crate::mcp::{self, Refusal, Response};
 use crate::operations::{self, Definition, TABLE};
 use crate::ports::Ports;
-use crate::settings::Settings;
+use crate::settings::{PublicUrl, Settings};
 use api::Encoding;
 use request::{JSON, read};
 
@@ -77,6 +78,7 @@ pub struct Route {
 
 #[derive(Clone, Copy)]
 enum Endpoint {
+    AuthorizationServer(authorization_server::Endpoint),
     Jwks,
     Mcp,
     OpenApi,
@@ -117,15 +119,43 @@ const ANY_OPERATION: &str = "execute_primary_operation";
 /// The texts at these JSON pointers.
 pub type Members = Vec<(&'static str, String)>;
 
-/// Returns the paths of all routes.
-pub fn paths() -> impl Iterator<Item = String> {
+/// Returns the paths of all routes: below the root of the host, where a proxy may have
+/// removed the path of the public URL, and below that path.
+pub fn paths(settings: &Settings) -> Vec<String> {
     let operations = TABLE.iter().map(|known| format!("{API}{}", known.name));
     let paths = PATHS.into_iter().map(str::to_owned);
-    paths.chain(operations)
+    let mut paths: Vec<String> = paths.chain(operations).collect();
+    if settings.oauth.is_some() {
+        paths.extend(authorization_server::local_paths().map(str::to_owned));
+    }
+    let public = public_path(settings);
+    if !public.is_empty() {
+        let below = paths.iter().map(|path| format!("{public}{path}"));
+        paths.extend(below.collect::<Vec<_>>());
+    }
+    if let Some(oauth) = &settings.oauth {
+        paths.extend(authorization_server::metadata_paths(oauth));
+        paths.extend(authorization_server::protected_resource_paths(oauth));
+    }
+    paths
+}
+
+fn public_path(settings: &Settings) -> &str {
+    settings.public_url.as_ref().map_or("", PublicUrl::path)
 }
 
 /// Returns the route of a path.
-pub fn route(path: &str) -> Option<Route> {
+pub fn route(path: &str, settings: &Settings) -> Option<Route> {
+    let below = path.strip_prefix(public_path(settings));
+    let local = below.filter(|below| below.starts_with('/')).unwrap_or(path);
+    own_route(local).or_else(|| {
+        let oauth = settings.oauth.as_ref()?;
+        authorization_server::route(path, local, oauth)
+    })
+}
+
+/// Returns the route of a path that there is with any settings.
+fn own_route(path: &str) -> Option<Route> {
     let mcp = Route {
         pages: Pages::Listed,
         rate: Rate::Caller,
@@ -200,7 +230,8 @@ impl Route {
     pub fn operation(&self) -> &'static str {
         match self.endpoint {
             Endpoint::Operation(operation, _) => operation.name,
-            Endpoint::Jwks
+            Endpoint::AuthorizationServer(_)
+            | Endpoint::Jwks
             | Endpoint::Mcp
             | Endpoint::OpenApi
             | Endpoint::ServerCard
@@ -234,10 +265,13 @@ pub fn answer(
     settings: &Settings,
     ports: Ports,
 ) -> Response {
-    let Some(route) = route(request.path()) else {
+    let Some(route) = route(request.path(), settings) else {
         return finish(Form::Plain.respond(not_found(request.path())), request);
     };
     let answered = match route.endpoint {
+        Endpoint::AuthorizationServer(endpoint) => {
+            authorization_server::answer(endpoint, request, body, settings, ports)
+        }
         Endpoint::Mcp => mcp(request, body, settings, ports),
         Endpoint::Jwks => jwks::answer(request, settings, ports),
         Endpoint::OpenApi => openapi::answer(request, settings),
@@ -254,7 +288,7 @@ pub fn answer(
 /// Answers a request to a component whose settings are invalid.
 pub fn misconfigured(request: &Request, body: &[u8], error: &AuthError, ports: Ports) -> Response {
     let refusal = || Refusal::of(error, ports.clock.now());
-    match route(request.path()) {
+    match route(request.path(), &Settings::default()) {
         Some(route) if route.errors == Form::JsonRpc => mcp::refuse(body, error, ports),
         Some(route) => refuse(refusal(), &route),
         None => Form::Plain.respond(refusal()),
@@ -289,7 +323,11 @@ fn finish(mut response: Response, request: &Request) -> Response {
             value.push_str(&format!(", header=\"{}\"", request.api_key_header));
         }
     }
-    if response.body.is_some() {
+    let is_typed = response
+        .headers
+        .iter()
+        .any(|(name, _)| name == "content-type");
+    if response.body.is_some() && !is_typed {
         let field = ("content-type".to_owned(), JSON.to_owned());
         response.headers.push(field);
     }
@@ -331,19 +369,59 @@ mod tests {
 
     #[test]
     fn each_path_has_a_route() {
-        assert_eq!(paths().count(), PATHS.len() + TABLE.len());
-        for path in paths() {
-            assert!(route(&path).is_some(), "{path}");
+        let settings = Settings::default();
+        assert_eq!(paths(&settings).len(), PATHS.len() + TABLE.len());
+        for path in paths(&settings) {
+            assert!(route(&path, &settings).is_some(), "{path}");
         }
-        for path in ["/", "/api", "/api/", "/api/no_such", "/api/login/", "/MCP"] {
-            assert!(route(path).is_none(), "{path}");
+        for path in [
+            "/",
+            "/api",
+            "/api/",
+            "/api/no_such",
+            "/api/login/",
+            "/MCP",
+            "/token",
+        ] {
+            assert!(route(path, &settings).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_with_a_path_is_a_second_place_for_each_route() {
+        let variables = [
+            ("USER_AUTH_PUBLIC_URL", "https://a.example/tenant"),
+            ("USER_AUTH_OAUTH_ENABLED", "true"),
+        ];
+        let owned = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = Settings::from_variables(owned).unwrap();
+        for path in paths(&settings) {
+            assert!(route(&path, &settings).is_some(), "{path}");
+        }
+        for path in [
+            "/token",
+            "/tenant/token",
+            "/tenant/mcp",
+            "/.well-known/oauth-authorization-server/tenant",
+            "/tenant/.well-known/oauth-authorization-server",
+        ] {
+            assert!(paths(&settings).iter().any(|known| known == path), "{path}");
+        }
+        // Of an issuer at the root of the host, and of another one.
+        for path in [
+            "/.well-known/oauth-authorization-server",
+            "/.well-known/oauth-authorization-server/other",
+            "/tenanttoken",
+        ] {
+            assert!(route(path, &settings).is_none(), "{path}");
         }
     }
 
     #[test]
     fn only_known_operations_count_as_verifications() {
-        let counted = paths().filter(|path| route(path).unwrap().rate == Rate::Verifier);
-        let counted: Vec<String> = counted.collect();
+        let settings = Settings::default();
+        let mut counted = paths(&settings);
+        counted.retain(|path| route(path, &settings).unwrap().rate == Rate::Verifier);
         assert_eq!(
             counted,
             [

@@ -19,12 +19,14 @@ pub mod forward_auth;
 pub mod http;
 mod json;
 pub mod mcp;
+pub mod oauth;
 pub mod operations;
 pub mod ports;
 pub mod settings;
 pub mod storage;
 pub mod types;
 mod unicode;
+pub mod web;
 
 #[cfg(all(test, not(feature = "testing")))]
 mod testing;

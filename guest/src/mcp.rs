@@ -30,7 +30,7 @@ use crate::ports::Ports;
 use crate::settings::Settings;
 use crate::types::secret::Secret;
 
-pub(crate) use api_key_gate::{check as check_api_key, credentials};
+pub(crate) use api_key_gate::{check as check_api_key, check_caller, credentials};
 use credentials::Credentials;
 use era::Era;
 pub use error::Refusal;
@@ -46,7 +46,7 @@ use reporter::ClientReporter;
 
 /// Answers one message. Errors are part of the response.
 pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response {
-    if let Err(refusal) = api_key_gate::check(request, settings, ports) {
+    if let Err(refusal) = api_key_gate::check_caller(request, settings, ports) {
         let body = response(&id_of(&request.body), "error", &refusal.error);
         return json_response(refusal.status, refusal.headers, body);
     }

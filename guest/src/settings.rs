@@ -6,6 +6,7 @@ mod public_url;
 use std::fmt;
 use std::time::Duration;
 
+use crate::domain::display_text::DisplayText;
 use crate::ports::{Algorithm, HashParameters};
 
 pub use public_url::PublicUrl;
@@ -57,8 +58,22 @@ pub struct Settings {
     /// `USER_AUTH_REQUIRE_API_KEY`, `true` or `false`: whether every message over HTTP
     /// requires an API key.
     pub require_api_key: bool,
+    /// `USER_AUTH_REQUIRE_SIGN_IN`, `true` or `false`: whether every message over HTTP
+    /// requires an access token, or an API key. It needs the authorization server.
+    pub require_sign_in: bool,
     /// `USER_AUTH_MCP_TOOL_ERRORS`: `auto`, `result` or `error`.
     pub tool_errors: ToolErrors,
+    /// The authorization server; `None` unless `USER_AUTH_OAUTH_ENABLED` is `true`.
+    pub oauth: Option<OAuth>,
+}
+
+/// The settings of the authorization server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuth {
+    /// `USER_AUTH_PUBLIC_URL`, which is the issuer.
+    pub public_url: PublicUrl,
+    /// `USER_AUTH_OAUTH_SERVICE_NAME`: the name on its pages.
+    pub service_name: DisplayText,
 }
 
 /// Form of a failed operation for MCP clients before 2026-07-28, a version that has
@@ -133,7 +148,9 @@ impl Default for Settings {
             argon2_iterations: 2,
             throttling: Throttling::default(),
             require_api_key: false,
+            require_sign_in: false,
             tool_errors: ToolErrors::default(),
+            oauth: None,
         }
     }
 }
@@ -165,6 +182,8 @@ impl Settings {
     ) -> Result<Settings, InvalidSetting> {
         let mut settings = Settings::default();
         let mut issuer = None;
+        let mut has_oauth = false;
+        let mut service_name = DisplayText::own("UserAuth");
         for (name, value) in variables {
             let Some(setting) = name.strip_prefix("USER_AUTH_") else {
                 continue;
@@ -208,6 +227,12 @@ impl Settings {
                 }
                 "ARGON2_ITERATIONS" => settings.argon2_iterations = number(1, 10)? as u32,
                 "MCP_TOOL_ERRORS" => settings.tool_errors = tool_errors(&name, &value)?,
+                "OAUTH_ENABLED" => has_oauth = boolean(&name, &value)?,
+                "OAUTH_SERVICE_NAME" => {
+                    let parsed = DisplayText::try_from(value.clone());
+                    service_name = parsed.map_err(|expected| invalid(&name, &value, expected))?;
+                }
+                "REQUIRE_SIGN_IN" => settings.require_sign_in = boolean(&name, &value)?,
                 "REQUIRE_API_KEY" => settings.require_api_key = boolean(&name, &value)?,
                 _ => settings.throttling.read(setting, number)?,
             }
@@ -216,9 +241,34 @@ impl Settings {
         if let Some(issuer) = issuer.or_else(|| public_url.map(|url| url.as_str().to_owned())) {
             settings.issuer = issuer;
         }
+        if has_oauth {
+            settings.oauth = Some(settings.with_oauth(service_name)?);
+        }
+        if settings.require_sign_in && settings.oauth.is_none() {
+            let expected = "false, or USER_AUTH_OAUTH_ENABLED to be true";
+            return Err(invalid("USER_AUTH_REQUIRE_SIGN_IN", "true", expected));
+        }
         settings.check_argon2()?;
         settings.check_audiences()?;
         Ok(settings)
+    }
+
+    /// Returns the settings of the authorization server. Its clients compare the issuer of
+    /// its tokens with the URL under which they have found it (RFC 8414 section 3.3).
+    fn with_oauth(&self, service_name: DisplayText) -> Result<OAuth, InvalidSetting> {
+        let Some(public_url) = self.public_url.clone() else {
+            let expected = "USER_AUTH_PUBLIC_URL to be set as well";
+            return Err(invalid("USER_AUTH_OAUTH_ENABLED", "true", expected));
+        };
+        if self.issuer != public_url.as_str() {
+            let expected =
+                "no value, or that of USER_AUTH_PUBLIC_URL, with USER_AUTH_OAUTH_ENABLED";
+            return Err(invalid("USER_AUTH_ISSUER", &self.issuer, expected));
+        }
+        Ok(OAuth {
+            public_url,
+            service_name,
+        })
     }
 
     fn check_argon2(&self) -> Result<(), InvalidSetting> {

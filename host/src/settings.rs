@@ -83,6 +83,14 @@ pub const SETTINGS: &[Setting] = &[
         "Attempts on one name without a success, from all sources",
     ),
     setting(
+        "USER_AUTH_OAUTH_ENABLED",
+        "Whether the service is an OAuth authorization server",
+    ),
+    setting(
+        "USER_AUTH_OAUTH_SERVICE_NAME",
+        "The name of the service on its pages",
+    ),
+    setting(
         "USER_AUTH_MCP_TOOL_ERRORS",
         "Whether a failed operation is reported as a tool result or as a JSON-RPC error: `auto`, \
          `result` or `error`",

@@ -29,6 +29,7 @@ mod mail;
 mod master_key;
 mod messages;
 mod oauth_clients;
+mod oauth;
 mod postgres;
 mod published_tokens;
 mod races;

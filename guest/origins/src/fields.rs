@@ -6,8 +6,9 @@ use std::borrow::Cow;
 pub type Field<'a> = (&'static str, Cow<'a, str>);
 
 /// The fields of every response: browsers must not treat it as a page, must not send its
-/// URL as a referrer, and must not cache it (it may hold tokens: RFC 6749 section 5.1)
-/// unless it has a `cache-control` of its own.
+/// URL as a referrer, and must not cache it (it may hold tokens: RFC 6749 section 5.1).
+/// Pages have a `content-security-policy` of their own, and what may be kept has a
+/// `cache-control` of its own.
 pub const SECURITY: [(&str, &str); 4] = [
     ("x-content-type-options", "nosniff"),
     (
@@ -17,6 +18,10 @@ pub const SECURITY: [(&str, &str); 4] = [
     ("referrer-policy", "no-referrer"),
     ("cache-control", "no-store"),
 ];
+
+/// The headers that pages send to what is public, and read there.
+const SENT_TO_ALL: &str = "accept,authorization,content-type,mcp-protocol-version";
+const READ_BY_ALL: &str = "retry-after,www-authenticate";
 
 /// How long a browser may cache the response to a preflight request, in seconds.
 const MAX_AGE: &str = "600";
@@ -30,7 +35,8 @@ const READ: &str = "retry-after,www-authenticate,mcp-protocol-version,mcp-method
     mcp-session-id,last-event-id";
 
 /// The web pages that may read a response (the CORS protocol of the Fetch standard).
-/// Pages never send credentials of their own, since there are no cookies.
+/// Browsers never add credentials of their own: the cookies are for pages of this service
+/// alone.
 #[derive(Clone, Copy, Debug)]
 pub enum Readers<'a> {
     /// All pages.
@@ -46,23 +52,23 @@ impl<'a> Readers<'a> {
     pub fn preflight(self, key_header: &str) -> Vec<Field<'a>> {
         let mut fields = self.admitted();
         fields.push(("access-control-max-age", MAX_AGE.into()));
-        match self {
-            Readers::All => fields.push(("access-control-allow-methods", "GET".into())),
-            Readers::Origin(_) => {
-                let sent = format!("{SENT},{}", key_header.to_ascii_lowercase());
-                fields.push(("access-control-allow-headers", sent.into()));
-                fields.push(("access-control-allow-methods", "GET,POST".into()));
-            }
-        }
+        let sent = match self {
+            Readers::All => SENT_TO_ALL.into(),
+            Readers::Origin(_) => format!("{SENT},{}", key_header.to_ascii_lowercase()).into(),
+        };
+        fields.push(("access-control-allow-headers", sent));
+        fields.push(("access-control-allow-methods", "GET,POST".into()));
         fields
     }
 
     /// Returns the fields of any other response.
     pub fn response(self) -> Vec<Field<'a>> {
         let mut fields = self.admitted();
-        if let Readers::Origin(_) = self {
-            fields.push(("access-control-expose-headers", READ.into()));
-        }
+        let read = match self {
+            Readers::All => READ_BY_ALL,
+            Readers::Origin(_) => READ,
+        };
+        fields.push(("access-control-expose-headers", read.into()));
         fields
     }
 
@@ -108,14 +114,20 @@ mod tests {
     }
 
     #[test]
-    fn all_pages_may_get_what_is_public_and_send_nothing_with_it() {
+    fn all_pages_may_use_what_is_public_without_api_keys() {
         let expected = [
+            "access-control-allow-headers",
             "access-control-allow-methods",
             "access-control-allow-origin",
             "access-control-max-age",
         ];
         assert_eq!(names(Readers::All.preflight("x-api-key")), expected);
-        let all = vec![("access-control-allow-origin", "*".into())];
-        assert_eq!(Readers::All.response(), all);
+        let sent = Readers::All.preflight("x-api-key");
+        assert!(sent.iter().all(|(_, value)| !value.contains("api-key")));
+        let expected = [
+            "access-control-allow-origin",
+            "access-control-expose-headers",
+        ];
+        assert_eq!(names(Readers::All.response()), expected);
     }
 }

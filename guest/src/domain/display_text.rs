@@ -14,6 +14,11 @@ const MAX_CHARS: usize = 100;
 pub struct DisplayText(String);
 
 impl DisplayText {
+    /// Returns a text of this service itself.
+    pub fn own(text: &'static str) -> DisplayText {
+        DisplayText(text.to_owned())
+    }
+
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -6,8 +6,10 @@
 pub mod access_token;
 pub mod auth_method;
 pub mod bearer;
+pub mod browser;
 pub mod jwks;
 pub mod login_challenge;
+pub mod refresh;
 pub mod refresh_token;
 pub mod rotation;
 pub mod session;

@@ -44,7 +44,7 @@ pub fn answer(
             token_forms::also_basic
         }
     };
-    mcp::check_api_key(&message, settings, ports).map_err(challenge)?;
+    mcp::check_caller(&message, settings, ports).map_err(challenge)?;
     let body = read(body)?;
     let invalid = |problem: String| Refusal::new(400, &problem);
     let form;

@@ -21,7 +21,7 @@ pub fn answer(
     settings: &Settings,
     ports: Ports,
 ) -> Response {
-    let route = route(request.path());
+    let route = route(request.path(), settings);
     let mut response = if request.path() == "/health" {
         health(request, ports)
     } else {

@@ -317,6 +317,7 @@ mod tests {
 
     use super::*;
     use crate::http::{Body, paths, route};
+    use crate::settings::Settings;
 
     fn document() -> Value {
         let request = Request {
@@ -336,8 +337,9 @@ mod tests {
     fn it_describes_every_route_that_takes_a_body_but_mcp() {
         let document = document();
         let described = document["paths"].as_object().unwrap();
-        for path in paths() {
-            let takes_content = route(&path).unwrap().body == Body::Content;
+        let settings = Settings::default();
+        for path in paths(&settings) {
+            let takes_content = route(&path, &settings).unwrap().body == Body::Content;
             let is_described = described
                 .get(&path)
                 .is_some_and(|item| item["post"] != Value::Null);

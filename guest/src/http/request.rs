@@ -152,7 +152,8 @@ pub fn only<'a>(
     }
 }
 
-fn repeated(name: &str) -> Refusal {
+/// Returns the refusal of a request with this header twice.
+pub fn repeated(name: &str) -> Refusal {
     Refusal::new(400, &format!("there is more than one {name} header"))
 }
 

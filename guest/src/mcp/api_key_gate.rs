@@ -1,4 +1,5 @@
-//! Rejects requests without a valid API key where one is required.
+//! Rejects requests without a valid API key, or without a valid access token, where one is
+//! required.
 //!
 //! The key admits the calling program. An access token beside it identifies the user on
 //! whose behalf the program calls; without one the program acts as itself.
@@ -10,9 +11,11 @@ use super::error::{Refusal, RpcError};
 use super::{Request, Transport};
 use crate::domain::access::actor;
 use crate::domain::env::Env;
+use crate::domain::resources::resource;
+use crate::domain::sessions::bearer;
 use crate::error::{AuthError, ErrorKind};
 use crate::ports::Ports;
-use crate::settings::Settings;
+use crate::settings::{PublicUrl, Settings};
 use crate::types::secret::Secret;
 
 /// The scheme is UserAuth's own, which RFC 9110 section 11.1 permits. The host adds the
@@ -34,6 +37,66 @@ pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(),
         return Ok(());
     }
     require_key(&credentials, settings, ports).map_err(|error| refuse(&error, CHALLENGE, ports))
+}
+
+/// Checks the same, and whether a message has a caller where every message requires one: an
+/// access token for this service or an API key.
+pub fn check_caller(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Refusal> {
+    check(request, settings, ports)?;
+    let Some(oauth) = settings.oauth.as_ref().filter(|_| settings.require_sign_in) else {
+        return Ok(());
+    };
+    if request.transport == Transport::Stdio {
+        return Ok(());
+    }
+    let credentials = credentials(request, ports)?;
+    let env = Env { ports, settings };
+    let is_known = is_known(&credentials, &env);
+    if is_known.as_ref().is_ok_and(|is_known| *is_known) {
+        return Ok(());
+    }
+    let error = is_known.err().unwrap_or_else(|| {
+        AuthError::new(ErrorKind::Authentication, "An access token is required").detail(
+            "expected",
+            "Authorization: Bearer with an access token; WWW-Authenticate names the document \
+             that says where to get one",
+        )
+    });
+    // RFC 9728 section 5.1. Without a token the error is left out (RFC 6750 section 3.1).
+    let is_shown = credentials.access_token.is_some() || credentials.api_key.is_some();
+    let reason = if is_shown {
+        ", error=\"invalid_token\""
+    } else {
+        ""
+    };
+    let challenge = format!(
+        "Bearer realm=\"user-auth\"{reason}, resource_metadata=\"{}\"",
+        protected_resource_url(&oauth.public_url)
+    );
+    Err(refuse(&error, &challenge, ports))
+}
+
+/// Returns the URL of the metadata of `/mcp` as a resource server (RFC 9728 section 3.1).
+pub fn protected_resource_url(public_url: &PublicUrl) -> String {
+    let (origin, path) = (public_url.origin(), public_url.path());
+    format!("{origin}/.well-known/oauth-protected-resource{path}/mcp")
+}
+
+fn is_known(credentials: &Credentials, env: &Env) -> Result<bool, AuthError> {
+    if let Some(key) = credentials.api_key {
+        let key = Secret::new(key.to_owned());
+        return Ok(actor::api_key(&key, env)?.is_some());
+    }
+    let Some(token) = credentials.access_token else {
+        return Ok(false);
+    };
+    if bearer::live(&env.settings.audience, token, env)?.is_some() {
+        return Ok(true);
+    }
+    match resource::own_url(env.settings) {
+        Some(own) => Ok(bearer::live(own.as_str(), token, env)?.is_some()),
+        None => Ok(false),
+    }
 }
 
 /// Returns the credentials of a request over HTTP, unless they are unclear.

@@ -27,14 +27,15 @@ use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
-/// Logs in with a user name and a password. Returns an access token and a refresh token
+/// Logs in with a user name, or the verified email address of the account, and a password.
+/// Returns an access token and a refresh token
 /// to renew it; if the account has a second factor, it instead returns a challenge for
 /// `complete_login`. An error does not reveal whether the name or the password was wrong.
 /// Too many failures are throttled.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
-    /// The user name.
+    /// The user name, or the verified email address of the account.
     pub username: Username,
     /// The password.
     pub password: TypedPassword,
@@ -175,7 +176,7 @@ impl Subject {
     fn read(username: &Username, call: &ActorCall) -> Result<Subject> {
         let ports = &call.ports;
         let unknown = UnknownAccount::new("username", username.as_str(), ports)?;
-        let user_id = Account::id_of(username, ports)?.unwrap_or(unknown.id());
+        let user_id = Account::id_of_login(username, call)?.unwrap_or(unknown.id());
         let keys = [Account::key(user_id), HashCosts::key()];
         let (account, costs) = record::read_both::<Account, HashCosts>(keys, ports)?;
         Ok(match account {
@@ -307,11 +308,7 @@ impl Tokens {
         call: &ActorCall,
     ) -> Result<Tokens> {
         let (session, refresh_token) = Session::begin(account, proof, call)?;
-        batch.create(Session::key(session.session_id), &session);
-        batch.create(
-            Session::index_key(session.user_id, session.session_id),
-            &json!({}),
-        );
+        session.store(batch);
         Tokens::new(&session, &refresh_token, call)
     }
 

@@ -5,13 +5,11 @@ use serde_json::json;
 use super::{Effect, Operation, Tokens};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
-use crate::domain::audit::{Chain, Event};
+use crate::domain::sessions::refresh::{self, Holder};
 use crate::domain::sessions::refresh_token;
-use crate::domain::sessions::session::{self, Session};
+use crate::domain::sessions::session::Session;
 use crate::error::{AuthError, Result};
 use crate::ports::LogLevel;
-use crate::storage::batch::Batch;
-use crate::storage::retry::{self, Race};
 use crate::types::secret::Secret;
 
 /// Exchanges a refresh token for new tokens of its session. Keep the new refresh token,
@@ -23,11 +21,6 @@ use crate::types::secret::Secret;
 pub struct RefreshToken {
     /// The refresh token of the last login or refresh.
     pub refresh_token: Secret,
-}
-
-enum Settled {
-    Refreshed(Tokens),
-    Reused,
 }
 
 impl Operation for RefreshToken {
@@ -42,9 +35,12 @@ impl Operation for RefreshToken {
         let Some(token) = refresh_token::RefreshToken::parse(text, &call.ports)? else {
             return Err(AuthError::invalid_token());
         };
-        match retry::retry_on_conflict(|| refresh(&token, call))? {
-            Settled::Refreshed(tokens) => Ok(tokens),
-            Settled::Reused => {
+        let issue = |session: &Session, token: &refresh_token::RefreshToken| {
+            Tokens::new(session, token, call)
+        };
+        match refresh::refresh(Self::NAME, &token, Holder::Owner, issue, call)? {
+            Some(tokens) => Ok(tokens),
+            None => {
                 call.reporter.log(
                     LogLevel::Warning,
                     json!({"event": "refresh_token_reused", "session_id": token.session_id()}),
@@ -53,41 +49,4 @@ impl Operation for RefreshToken {
             }
         }
     }
-}
-
-fn refresh(token: &refresh_token::RefreshToken, call: &ActorCall) -> Result<Race<Settled>> {
-    let ports = &call.ports;
-    let Some(session) = Session::read(token.session_id(), ports)? else {
-        return Err(AuthError::invalid_token());
-    };
-    let user_id = session.value.user_id;
-    let (session, account, head) = session::read_with_account(token.session_id(), user_id, ports)?;
-    let Some(session) = session else {
-        return Err(AuthError::invalid_token());
-    };
-    let now = call.now();
-    let is_alive = account.is_some_and(|account| session.value.is_alive(&account.value, now));
-    let event = Event::success(RefreshToken::NAME);
-    let (refreshed, event) = if session.value.is_current(token, ports)? {
-        (session.value.rotated(token, call)?, event)
-    } else if let Some(replayed) = session.value.replayed(token, call)? {
-        (replayed, event.detail("replayed", true))
-    } else {
-        // The actor is left out: which of the two users this is, is unknown.
-        let event = Event::refused(RefreshToken::NAME, "reused");
-        let ended = session::end(&session, event, call)?;
-        return Ok(ended.map(|()| Settled::Reused));
-    };
-    if !is_alive {
-        return Err(AuthError::invalid_token());
-    }
-    let (refreshed, refresh_token) = refreshed;
-    let tokens = Tokens::new(&refreshed, &refresh_token, call)?;
-    let event = event
-        .by(user_id)
-        .detail("session_id", refreshed.session_id.to_string());
-    let mut batch = Batch::new();
-    batch.change(&session, &refreshed);
-    Chain::at(user_id, head).append(event, &mut batch, call)?;
-    Ok(call.commit(batch)?.then(Settled::Refreshed(tokens)))
 }

@@ -33,6 +33,23 @@ impl PublicUrl {
         is_good.then(|| PublicUrl(text.to_owned()))
     }
 
+    /// Returns the origin, as browsers name it.
+    pub fn origin(&self) -> &str {
+        self.0.strip_suffix(self.path()).unwrap_or(&self.0)
+    }
+
+    /// Returns the path, which is empty or begins with a slash and does not end with one.
+    pub fn path(&self) -> &str {
+        let host_at = self.0.find("://").map_or(0, |at| at + 3);
+        let path_at = self.0[host_at..].find('/').map(|at| host_at + at);
+        path_at.map_or("", |at| &self.0[at..])
+    }
+
+    /// Reports whether browsers come by TLS.
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+
     /// Returns the URL as it was set.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -80,8 +97,16 @@ mod tests {
             "http://127.0.0.1:8000/auth",
             "http://[::1]:8000",
         ] {
-            assert_eq!(PublicUrl::parse(good).unwrap().as_str(), good);
+            let url = PublicUrl::parse(good).unwrap();
+            assert_eq!(url.as_str(), good);
+            assert_eq!(format!("{}{}", url.origin(), url.path()), good);
         }
+        let url = PublicUrl::parse("https://a.example:8443/tenant/1").unwrap();
+        assert_eq!(
+            (url.origin(), url.path()),
+            ("https://a.example:8443", "/tenant/1")
+        );
+        assert_eq!(PublicUrl::parse("http://localhost").unwrap().path(), "");
         for wrong in [
             "",
             "auth.example.com",

@@ -1,17 +1,31 @@
 //! The header fields of a request that the host passes to the component.
 
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{
+    ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, ORIGIN,
+};
 use http::{HeaderMap, HeaderName};
 
 use super::policy::KeyHeader;
 use crate::api::HttpHeader;
 
-/// Returns the headers for the component: those with credentials, those of MCP, and those
-/// that describe the body. The header of API keys has the same name for the component,
-/// whatever it is configured to be.
+/// What browsers say about who has sent a request (W3C Fetch Metadata).
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Returns the headers for the component: those with credentials, those of MCP, those that
+/// describe the body, and those that its pages need. The header of API keys has the same
+/// name for the component, whatever it is configured to be.
 pub(super) fn fields(headers: &HeaderMap, key_header: &KeyHeader) -> Vec<HttpHeader> {
     let is_passed_on = |name: &HeaderName| {
-        [AUTHORIZATION, CONTENT_TYPE, CONTENT_ENCODING].contains(name)
+        [
+            ACCEPT_LANGUAGE,
+            AUTHORIZATION,
+            CONTENT_ENCODING,
+            CONTENT_TYPE,
+            COOKIE,
+            FETCH_SITE,
+            ORIGIN,
+        ]
+        .contains(name)
             || name.as_str().starts_with("mcp-")
     };
     let fields = headers.iter().filter_map(|(name, value)| {
@@ -42,7 +56,7 @@ mod tests {
     fn the_component_sees_no_other_headers() {
         let mut all = headers(HeaderName::from_static("mcp-method"), "tools/list");
         all.insert("authorization", HeaderValue::from_static("Bearer x"));
-        all.insert("cookie", HeaderValue::from_static("secret"));
+        all.insert("x-secret", HeaderValue::from_static("secret"));
         all.insert("x-api-key", HeaderValue::from_static("not this one"));
         all.insert("x-team-key", HeaderValue::from_static("uak_x"));
         let seen = |key_header: &KeyHeader| {

@@ -183,6 +183,10 @@ fn insert(headers: &mut HeaderMap, field: Field) {
         "connection" | "content-length" | "transfer-encoding" | "upgrade" | "trailer" => {
             warn!(%name, "the component may not set this header; it is left out");
         }
+        // Each cookie is a field of its own (RFC 6265 §3).
+        "set-cookie" => {
+            headers.append(name, value);
+        }
         _ => {
             headers.insert(name, value);
         }

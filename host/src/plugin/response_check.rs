@@ -1,5 +1,6 @@
 //! Checks the responses of a component, so that every transport (HTTP, a stream of
-//! events, or lines) can pass them on unchanged.
+//! events, or lines) can pass them on unchanged. Pages and their style sheets, which only
+//! HTTP passes on, are text; everything else is JSON.
 
 use serde::de::IgnoredAny;
 
@@ -9,6 +10,9 @@ use crate::limits::Limits;
 /// Cost of one header field in addition to its name and its value, as in HTTP/2 (RFC
 /// 9113 §6.5.2), so that many small fields are bounded too.
 const FIELD_BYTES: usize = 32;
+
+/// The types of bodies that are not JSON.
+const PAGES: [&str; 2] = ["text/html; charset=utf-8", "text/css; charset=utf-8"];
 
 /// Returns the reason why a response must not be forwarded, if any.
 pub(crate) fn flaw(answer: &McpResponse, limits: &Limits) -> Option<&'static str> {
@@ -26,10 +30,22 @@ pub(crate) fn flaw(answer: &McpResponse, limits: &Limits) -> Option<&'static str
     if body.len() > limits.answer_bytes {
         return Some("its body is too large");
     }
+    if is_page(answer) {
+        let is_text = std::str::from_utf8(body).is_ok();
+        return (!is_text).then_some("its body is not text");
+    }
     if !body.is_empty() && !is_json(body) {
         return Some("its body is not JSON");
     }
     None
+}
+
+fn is_page(answer: &McpResponse) -> bool {
+    let mut types = answer
+        .headers
+        .iter()
+        .filter(|field| field.name.eq_ignore_ascii_case("content-type"));
+    types.any(|field| PAGES.contains(&field.value.as_str()))
 }
 
 /// UTF-8 is checked first: the parser does not look into text that it skips.
@@ -41,6 +57,23 @@ fn is_json(body: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::api::Field;
+
+    #[test]
+    fn pages_are_text() {
+        let page = |body: &[u8], media_type: &str| {
+            let mut answer = answer(200, 0, body);
+            answer.headers[0] = Field {
+                name: "content-type".into(),
+                value: media_type.into(),
+            };
+            flaw(&answer, &Limits::default())
+        };
+        for media_type in PAGES {
+            assert_eq!(page(b"<p>", media_type), None);
+            assert!(page(b"\xff", media_type).is_some());
+        }
+        assert!(page(b"<p>", "application/json").is_some());
+    }
 
     fn answer(status: u16, header: usize, body: &[u8]) -> McpResponse {
         let field = Field {

@@ -5,10 +5,14 @@ use crate::component::contract::{Component, exports};
 use crate::component::select::{ports, settings};
 use crate::domain::caller::Principal;
 use crate::http::{self, Body, Members, Pages, Rate, Request};
+use crate::settings::Settings;
 
 impl exports::http::Guest for Component {
     fn routes() -> Vec<exports::http::Route> {
-        http::paths().map(route).collect()
+        // With settings that are invalid, every request is refused by `handle`.
+        let settings = settings(&Principal::Anonymous).unwrap_or_default();
+        let paths = http::paths(&settings).into_iter();
+        paths.map(|path| route(path, &settings)).collect()
     }
 
     fn handle(request: exports::http::Request) -> exports::mcp::Response {
@@ -47,9 +51,9 @@ fn parts(request: exports::http::Request) -> (Request, Vec<u8>) {
     clippy::expect_used,
     reason = "a test checks that each path has a route"
 )]
-fn route(path: String) -> exports::http::Route {
+fn route(path: String, settings: &Settings) -> exports::http::Route {
     use exports::http::{BodyClass, ErrorForm, JsonBody, PageClass, RateClass, Route};
-    let route = http::route(&path).expect("each path has a route");
+    let route = http::route(&path, settings).expect("each path has a route");
     Route {
         path,
         pages: match route.pages {

@@ -55,7 +55,8 @@ pub enum Actor {
     Anonymous,
     /// The owner of a session.
     User(Box<Session>),
-    /// The subject of an access token, trusted without a check, because there is no store.
+    /// The subject of an access token, with no more power than the token says: that of a
+    /// client, or any where there is no store to know more from.
     Bearer(Box<Claims>),
     /// The account of an API key.
     ApiKey(Box<ApiKey>),
@@ -116,8 +117,8 @@ impl From<Bearer> for Actor {
     /// Returns the actor that the token authenticates.
     fn from(bearer: Bearer) -> Actor {
         match bearer.session {
-            Some(session) => Actor::User(Box::new(session)),
-            None => Actor::Bearer(Box::new(bearer.claims)),
+            Some(session) if session.delegation.is_none() => Actor::User(Box::new(session)),
+            _ => Actor::Bearer(Box::new(bearer.claims)),
         }
     }
 }

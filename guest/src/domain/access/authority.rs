@@ -26,6 +26,7 @@ use crate::domain::call::{Call, Standing};
 use crate::domain::caller::Principal;
 use crate::domain::credentials::api_key::ApiKey;
 use crate::domain::env::Env;
+use crate::domain::resources::resource;
 use crate::domain::sessions::bearer::{self, LiveSession};
 use crate::domain::sessions::session;
 use crate::domain::sessions::signing_key;
@@ -87,6 +88,27 @@ impl Authority {
             requirement,
             actor: Actor::User(Box::new(session)),
             power: Power::of(account.roles, None),
+            absent: RefCell::new(absent.into()),
+        }
+    }
+
+    /// Returns the authority of a client that acts for the owner of an account. It may do
+    /// what both its scopes and the account's roles permit, as with an API key.
+    fn of_delegation(
+        requirement: Requirement,
+        live: LiveSession,
+        scopes: Vec<Permission>,
+    ) -> Authority {
+        let absent = [
+            live.session.value.mark(),
+            live.account.value.mark(),
+            signing_key::ended_key(live.kid, live.session.value.session_id),
+        ];
+        let scopes = Scopes::of_permissions(scopes);
+        Authority {
+            requirement,
+            power: Power::of(live.account.value.roles, Some(scopes)),
+            actor: Actor::Bearer(Box::new(live.claims)),
             absent: RefCell::new(absent.into()),
         }
     }
@@ -315,7 +337,9 @@ fn authenticate(requirement: Requirement, call: &Call) -> Result<Authority> {
 fn of_token(token: &str, requirement: Requirement, call: &Call) -> Result<Authority> {
     let audience = &call.settings.audience;
     let live = bearer::live(audience, token, call)?;
-    let live = live.ok_or_else(AuthError::invalid_token)?;
+    let Some(live) = live else {
+        return of_client_token(token, requirement, call);
+    };
     if requirement.is_of_a_fresh_session() {
         // The audit log names the actor that was refused.
         let actor = Actor::User(Box::new(live.session.value.clone()));
@@ -324,6 +348,29 @@ fn of_token(token: &str, requirement: Requirement, call: &Call) -> Result<Author
         session::require_second_factor(&live.account.value, &live.session.value)?;
     }
     Ok(Authority::of_session(requirement, live))
+}
+
+/// The token of a client is for this service under its URL, and never stands for a login of
+/// the user.
+fn of_client_token(token: &str, requirement: Requirement, call: &Call) -> Result<Authority> {
+    let Some(own) = resource::own_url(call.settings) else {
+        return Err(AuthError::invalid_token());
+    };
+    let live = bearer::live(own.as_str(), token, call)?;
+    let live = live.ok_or_else(AuthError::invalid_token)?;
+    let Some(delegation) = &live.session.value.delegation else {
+        return Err(AuthError::invalid_token());
+    };
+    if matches!(requirement, Requirement::Session | Requirement::RecentLogin) {
+        return Err(session::session_required());
+    }
+    // The token may have fewer scopes than the delegation.
+    let scopes = delegation.scopes.iter();
+    let scopes = scopes
+        .filter(|scope| live.claims.permits(scope))
+        .cloned()
+        .collect();
+    Ok(Authority::of_delegation(requirement, live, scopes))
 }
 
 /// Repeats an attempt until it wins its race. Each further attempt begins with

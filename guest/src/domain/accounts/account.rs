@@ -167,6 +167,23 @@ impl Account {
         Ok(record.map(|record| record.value.user_id))
     }
 
+    /// Looks up the account with this user name or, if no account has that name, with this
+    /// verified address. All that may be an address is looked up in one read, whether there
+    /// is an account or not.
+    pub fn id_of_login(name: &Username, env: &Env) -> Result<Option<Id>> {
+        let Ok(email) = Email::try_from(name.as_str().to_owned()) else {
+            return Account::id_of(name, &env.ports);
+        };
+        let keys = [
+            Account::username_key(name),
+            Account::email_key(&email, env)?,
+        ];
+        let (of_name, of_email) =
+            record::read_both::<UsernameRecord, EmailRecord>(keys, &env.ports)?;
+        let of_email = of_email.map(|record| record.value.user_id);
+        Ok(of_name.map(|record| record.value.user_id).or(of_email))
+    }
+
     /// Returns the store key of the record that maps a verified address to its account.
     /// The address is pseudonymised, so that the store does not reveal it.
     pub fn email_key(email: &Email, env: &Env) -> Result<String> {

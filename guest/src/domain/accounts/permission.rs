@@ -32,6 +32,25 @@ pub const AUDIT_READ: &str = "user-auth:audit:read";
 /// Introspect and revoke any token.
 pub const TOKENS_INTROSPECT: &str = "user-auth:tokens:introspect";
 
+/// The permissions of this service, each in words for the consent page.
+pub const OWN: [(&str, &str); 12] = [
+    (USERS_READ, "Read all accounts"),
+    (
+        USERS_WRITE,
+        "Disable, delete and import accounts, and reset passwords",
+    ),
+    (ROLES_READ, "Read roles and who has them"),
+    (ROLES_WRITE, "Define, assign and remove roles"),
+    (API_KEYS_WRITE, "Create and end API keys of others"),
+    (SIGNING_KEYS_WRITE, "Rotate the signing keys"),
+    (CLIENTS_READ, "Read the clients"),
+    (CLIENTS_WRITE, "Register, change and delete clients"),
+    (RESOURCES_READ, "Read the resource servers and their scopes"),
+    (RESOURCES_WRITE, "Define and delete resource servers"),
+    (AUDIT_READ, "Read the audit trail"),
+    (TOKENS_INTROSPECT, "Introspect and revoke any token"),
+];
+
 /// The longest scope, since it is sent in a header of each request.
 pub const MAX_SCOPE_BYTES: usize = 1024;
 const MAX_BYTES: usize = 128;
@@ -67,6 +86,11 @@ impl Grant {
     /// Returns the grant of all permissions.
     pub fn everything() -> Grant {
         Grant("*".to_owned())
+    }
+
+    /// Returns the grant of one permission.
+    pub fn of(permission: Permission) -> Grant {
+        Grant(permission.0)
     }
 
     /// Reports whether this grant includes the permission.

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::permission::Grant;
+use super::permission::{Grant, Permission};
 
 const MAX_SCOPES: usize = 64;
 
@@ -15,6 +15,11 @@ const MAX_SCOPES: usize = 64;
 pub struct Scopes(Vec<Grant>);
 
 impl Scopes {
+    /// Returns the bound that permits these permissions and nothing else.
+    pub fn of_permissions(permissions: Vec<Permission>) -> Scopes {
+        Scopes(permissions.into_iter().map(Grant::of).collect())
+    }
+
     /// Returns the grants as a slice.
     pub fn as_slice(&self) -> &[Grant] {
         &self.0

@@ -45,6 +45,17 @@ pub struct RedirectUri {
     any_port: Option<Range<usize>>,
 }
 
+/// What receives the answer at a redirect URI, for people who decide about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receiver<'a> {
+    /// The website with this host, and its port if there is one.
+    Website(&'a str),
+    /// A program on the user's own machine.
+    ThisMachine,
+    /// The program that has registered this scheme.
+    Scheme(&'a str),
+}
+
 impl RedirectUri {
     /// Returns the URI as it was registered, byte by byte.
     pub fn as_str(&self) -> &str {
@@ -54,6 +65,31 @@ impl RedirectUri {
     /// Reports whether a program on the user's own machine receives the answer by HTTP.
     pub fn is_loopback(&self) -> bool {
         self.any_port.is_some()
+    }
+
+    /// Returns what receives the answer.
+    pub fn receiver(&self) -> Receiver<'_> {
+        if self.is_loopback() {
+            return Receiver::ThisMachine;
+        }
+        let (scheme, rest) = self.text.split_once(':').unwrap_or((&self.text, ""));
+        if !scheme.eq_ignore_ascii_case("https") {
+            return Receiver::Scheme(scheme);
+        }
+        let rest = rest.trim_start_matches('/');
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        Receiver::Website(&rest[..end])
+    }
+
+    /// Returns the URI with parameters, which are encoded already, added to its query
+    /// (RFC 6749 section 4.1.2).
+    pub fn with_query(&self, parameters: &str) -> String {
+        let separator = match self.text.contains('?') {
+            true if self.text.ends_with(['?', '&']) => "",
+            true => "&",
+            false => "?",
+        };
+        format!("{}{separator}{parameters}", self.text)
     }
 
     /// Reports whether this registered URI permits the one of a request. Both are the same

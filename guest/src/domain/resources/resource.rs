@@ -4,11 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::resource_url::ResourceUrl;
-use crate::domain::accounts::permission::Permission;
+use crate::domain::accounts::permission::{self, Permission};
 use crate::domain::audit::{Chain, Head};
 use crate::domain::display_text::DisplayText;
+use crate::domain::env::Env;
 use crate::error::Result;
 use crate::ports::Ports;
+use crate::settings::Settings;
 use crate::storage::record::{self, Found};
 use crate::types::time::Timestamp;
 
@@ -38,6 +40,10 @@ pub struct ResourceScope {
     /// What a client with this scope may do, in words for the person who is asked to
     /// consent.
     pub description: DisplayText,
+    /// Whether only users whose roles permit it can give it to a client; everybody can by
+    /// default.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restricted: bool,
 }
 
 /// The scopes of a resource server: at most 50 different ones.
@@ -69,11 +75,50 @@ impl Resource {
         format!("{}{}", Resource::PREFIX, url.as_str())
     }
 
+    /// Returns a resource server: this service itself, or one that is defined.
+    pub fn find(url: &ResourceUrl, env: &Env) -> Result<Option<Resource>> {
+        if let Some(own) = Resource::own(env.settings)
+            && own.resource == *url
+        {
+            return Ok(Some(own));
+        }
+        let found = record::read::<Resource>(Resource::key(url), &env.ports)?;
+        Ok(found.map(|found| found.value))
+    }
+
+    /// Returns this service as a resource server: its MCP endpoint, whose scopes are its own
+    /// permissions. `None` unless it is an authorization server.
+    pub fn own(settings: &Settings) -> Option<Resource> {
+        let oauth = settings.oauth.as_ref()?;
+        let scopes = permission::OWN.into_iter().map(own_scope);
+        Some(Resource {
+            resource: own_url(settings)?,
+            resource_name: oauth.service_name.clone(),
+            scopes: ResourceScopes(scopes.collect()),
+            defined_at: Timestamp::from_ms(0),
+        })
+    }
+
     /// Reads a resource server and the head of the chain that records its changes, as one
     /// snapshot.
     pub fn read(url: &ResourceUrl, ports: &Ports) -> Result<(Found<Resource>, Found<Head>)> {
         let head = Chain::head_key(Chain::shared());
         record::read_both([Resource::key(url), head], ports)
+    }
+}
+
+/// Returns the URL of this service as a resource server, if it is an authorization server.
+pub fn own_url(settings: &Settings) -> Option<ResourceUrl> {
+    let oauth = settings.oauth.as_ref()?;
+    ResourceUrl::try_from(format!("{}/mcp", oauth.public_url.as_str())).ok()
+}
+
+/// Only users whose roles permit something here can let a client do it.
+fn own_scope((name, description): (&'static str, &'static str)) -> ResourceScope {
+    ResourceScope {
+        scope: Permission::own(name),
+        description: DisplayText::own(description),
+        restricted: true,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::domain::accounts::permission::{self, Grant, MAX_SCOPE_BYTES, Permissi
 use crate::domain::accounts::role::{self, RoleName};
 use crate::domain::accounts::username::Username;
 use crate::domain::call::Call;
+use crate::domain::delegations::delegation::{self, Delegation};
 use crate::domain::env::Env;
 use crate::error::Result;
 use crate::json;
@@ -232,6 +233,36 @@ impl AccessToken {
         })
     }
 
+    /// Issues a token of a session that was delegated to a client, for the resource server
+    /// of the delegation and with these scopes.
+    pub fn issue_delegated(
+        session: &Session,
+        delegation: &Delegation,
+        scopes: &[Permission],
+        call: &Call,
+    ) -> Result<AccessToken> {
+        let now = call.now();
+        let expires_at = (now + call.settings.access_token_ttl).min(session.expires_at);
+        let claims = PublicClaims {
+            iss: call.settings.issuer.clone(),
+            aud: delegation.resource.as_str().to_owned(),
+            sub: session.user_id,
+            client_id: delegation.client_id.to_string(),
+            sid: session.session_id,
+            jti: call.ports.random.id()?,
+            iat: now.seconds(),
+            exp: expires_at.seconds(),
+            scope: delegation::scope_text(scopes),
+            auth_time: session.auth_time.seconds(),
+            acr: session.acr().to_owned(),
+            amr: session.amr.clone(),
+        };
+        Ok(AccessToken {
+            expires_in: claims.exp.saturating_sub(claims.iat),
+            token: Secret::new(signed_for_others(&claims, call)?),
+        })
+    }
+
     /// Returns the signed claims of a token, or `None` unless it was signed here for this
     /// audience. The caller must check that the key is valid, that the token is current,
     /// and that its session is alive.
@@ -314,14 +345,17 @@ fn own(claims: &Claims, call: &Call) -> Result<String> {
 
 /// Returns a token for another service.
 fn public(claims: Claims, call: &Call) -> Result<String> {
+    signed_for_others(&PublicClaims::new(claims, &call.settings.audience), call)
+}
+
+fn signed_for_others(claims: &PublicClaims, call: &Call) -> Result<String> {
     let keys = SigningKeys::load_published(call)?;
     let algorithm = call.settings.signing_algorithm;
     let Some((key, published)) = keys.current_published(algorithm, call.now()) else {
         return Err(record::unreadable(SigningKeys::KEY, &call.ports));
     };
-    let claims = PublicClaims::new(claims, &call.settings.audience);
     let algorithm = published.algorithm.name();
-    let input = signing_input(algorithm, &published.thumbprint, &claims);
+    let input = signing_input(algorithm, &published.thumbprint, claims);
     let name = key.name(published);
     let signature = call.ports.signing.sign(&name, input.as_bytes())?;
     Ok(with_signature(input, &signature))

@@ -34,7 +34,11 @@ impl Bearer {
         let Some(live) = live(audience, token, env)? else {
             return Ok(None);
         };
-        let scope = access_token::scope(&live.account.value.roles, &env.ports)?;
+        let scope = match live.session.value.delegation {
+            // What the user has agreed to, not what the user may do.
+            Some(_) => live.claims.scope.clone(),
+            None => access_token::scope(&live.account.value.roles, &env.ports)?,
+        };
         Ok(Some(Bearer {
             claims: Claims {
                 scope,
@@ -103,6 +107,13 @@ pub fn live(audience: &str, token: &str, env: &Env) -> Result<Option<LiveSession
     };
     if !session.value.is_alive(&account.value, now) {
         return Ok(None);
+    }
+    if let Some(delegation) = &session.value.delegation {
+        // Its tokens are for the resource server only, and never act here as their user.
+        let is_for_resource = delegation.resource.as_str() == audience;
+        if !is_for_resource || !delegation.is_alive(env)? {
+            return Ok(None);
+        }
     }
     Ok(Some(LiveSession {
         claims,

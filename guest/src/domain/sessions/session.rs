@@ -2,6 +2,7 @@
 //! so it can never be revived.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::auth_method::{self, AuthMethod};
 use super::refresh_token::{RefreshToken, RefreshTokenHash};
@@ -12,6 +13,8 @@ use crate::domain::actor_id::ActorId;
 use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::call::Call;
 use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
+use crate::domain::delegations::authorization_code::AuthorizationCode;
+use crate::domain::delegations::delegation::Delegation;
 use crate::domain::env::Env;
 use crate::error::{AuthError, ErrorKind, FieldError, Result};
 use crate::ports::{Expect, Ports};
@@ -54,6 +57,9 @@ pub struct Session {
     /// The refresh tokens before it that are still answered.
     #[serde(default, skip_serializing_if = "Rotations::is_empty")]
     pub rotations: Rotations,
+    /// What the user lets a client do, if the session is not the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation: Option<Delegation>,
 }
 
 impl Session {
@@ -99,6 +105,24 @@ impl Session {
             generation: 0,
             refresh_token: refresh_token.hash(&env.ports)?,
             rotations: Rotations::default(),
+            delegation: None,
+        };
+        Ok((session, refresh_token))
+    }
+
+    /// Begins the session of a client to which the user of a code has delegated something.
+    /// When and how the user authenticated stays as it was.
+    pub fn begin_delegated(
+        account: &Account,
+        code: &AuthorizationCode,
+        env: &Env,
+    ) -> Result<(Session, RefreshToken)> {
+        let (session, refresh_token) = Session::begin(account, AuthMethod::Password, env)?;
+        let session = Session {
+            auth_time: code.auth_time,
+            amr: code.amr.clone(),
+            delegation: Some(code.delegation.clone()),
+            ..session
         };
         Ok((session, refresh_token))
     }
@@ -147,6 +171,25 @@ impl Session {
             ..self.clone()
         };
         Ok(Some((session, token)))
+    }
+
+    /// Returns the session after a use by its browser, which keeps its token.
+    pub fn touched(&self, env: &Env) -> Session {
+        let now = env.now();
+        Session {
+            refreshed_at: now,
+            idle_expires_at: idle_expiry(now, self.expires_at, env.settings),
+            ..self.clone()
+        }
+    }
+
+    /// Stores a session that has just begun, in the batch of the event that begins it.
+    pub fn store(&self, batch: &mut Batch) {
+        batch.create(Session::key(self.session_id), self);
+        batch.create(
+            Session::index_key(self.user_id, self.session_id),
+            &json!({}),
+        );
     }
 
     /// Returns the authentication context class (`acr`): `aal1`, or `aal2` with a second

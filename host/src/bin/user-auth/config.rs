@@ -17,6 +17,7 @@ mod logging;
 pub(crate) mod mask;
 mod master_key;
 mod mcp;
+mod oauth;
 mod overrides;
 mod passwords;
 pub(crate) mod registry;
@@ -48,6 +49,7 @@ pub(super) use limits::Limits;
 pub(super) use logging::{Format, Logging};
 pub(super) use master_key::MasterKey;
 pub(super) use mcp::Mcp;
+pub(super) use oauth::OAuth;
 pub(super) use passwords::Passwords;
 pub(super) use security::Security;
 pub(super) use server::Server;
@@ -85,6 +87,8 @@ pub(super) struct Config {
     pub(super) throttling: Throttling,
     /// The presentation to MCP clients.
     pub(super) mcp: Mcp,
+    /// The authorization server, with which users sign in by browser.
+    pub(super) oauth: OAuth,
     /// The delivery of messages to account owners. Secrets are in the environment
     /// (`USER_AUTH_SMTP_PASSWORD`, `USER_AUTH_WEBHOOK_SECRET`) or in files of their
     /// own, never here.
@@ -136,8 +140,16 @@ impl Config {
         self.security.authentication.kind == AuthenticationType::ApiKey
     }
 
+    /// Returns whether nobody can call over HTTP without a credential.
+    pub(super) fn requires_credential(&self) -> bool {
+        self.security.authentication.kind != AuthenticationType::None
+    }
+
     /// Returns the settings for the component: only those that are set.
     pub(super) fn settings(&self) -> Vec<(String, String)> {
+        let requires_sign_in = self.security.authentication.kind == AuthenticationType::OAuth;
+        let sign_in =
+            requires_sign_in.then(|| ("USER_AUTH_REQUIRE_SIGN_IN".to_owned(), "true".to_owned()));
         let values = self.values();
         SETTINGS
             .iter()
@@ -147,6 +159,7 @@ impl Config {
             // An empty list counts as not set.
             .filter(|(_, value)| value.as_array().is_none_or(|names| !names.is_empty()))
             .map(|(key, value)| (key.env.clone(), setting_text(value)))
+            .chain(sign_in)
             .collect()
     }
 

@@ -1,6 +1,6 @@
 //! The header fields that tell browsers what they may do with a response.
 
-use http::header::{CACHE_CONTROL, STRICT_TRANSPORT_SECURITY};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use user_auth_origins::fields::{Field, SECURITY};
 
@@ -21,8 +21,8 @@ pub(crate) fn secure(headers: &mut HeaderMap, is_https: bool) {
             HeaderName::from_static(name),
             HeaderValue::from_static(value),
         );
-        // The component may know that a response can be cached.
-        if name == CACHE_CONTROL {
+        // The component may know that a response can be cached, or that it is a page.
+        if name == CACHE_CONTROL || name == CONTENT_SECURITY_POLICY {
             headers.entry(name).or_insert(value);
         } else {
             headers.insert(name, value);

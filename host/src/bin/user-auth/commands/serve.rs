@@ -95,7 +95,7 @@ impl Serve {
         let tls = load_tls(&config)?;
         let policy = policy(&config, tls.is_some())?;
         policy.check(requires_key).map_err(Failure::usage)?;
-        if policy.allowed.admits_null() && !requires_key {
+        if policy.allowed.admits_null() && !config.requires_credential() {
             warn!(
                 "the origin null may call: any web page viewed on this machine can \
                  use it; set security.authentication.type = \"api_key\" if that is not intended"
@@ -114,7 +114,7 @@ impl Serve {
         let registrar = registrar(&config, address)?;
         let reloading = reload_at_hangup(tls.clone(), plugin.audit_log().cloned())?;
         announce(address, &store, tls.is_some());
-        if !requires_key {
+        if !config.requires_credential() {
             warn!(
                 "the server is open: users of this machine need no credentials to call it; set \
                  `security.authentication.type` to `api_key` to require API keys"
@@ -163,7 +163,7 @@ fn registrar(config: &Config, listening: SocketAddr) -> Result<Option<(Consul, S
 
 /// Fails if other machines could call without credentials.
 pub(crate) fn refuse_to_be_open(address: SocketAddr, config: &Config) -> Result<(), Failure> {
-    if config.requires_key() || Reach::of(address.ip()) != Reach::Network {
+    if config.requires_credential() || Reach::of(address.ip()) != Reach::Network {
         return Ok(());
     }
     Err(Failure::start(format!(

@@ -32,14 +32,14 @@ pub(crate) struct Security {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Authentication {
-    /// Whether callers need an API key.
+    /// Whether callers need an API key, or an access token.
     #[serde(rename = "type")]
     pub(crate) kind: AuthenticationType,
     /// The header that holds the key.
     pub(crate) header: String,
 }
 
-/// Whether callers need an API key.
+/// Whether callers need an API key, or an access token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AuthenticationType {
@@ -48,6 +48,10 @@ pub(crate) enum AuthenticationType {
     None,
     /// Callers send an API key.
     ApiKey,
+    /// Callers send an access token, which clients get when their users sign in by browser,
+    /// or an API key. It needs `oauth.enabled`.
+    #[serde(rename = "oauth")]
+    OAuth,
 }
 
 /// The header in which proxies name the client. They must set this one themselves; the

@@ -1,0 +1,6 @@
+//! Delegations: what a user lets a client do at a resource server. A delegation begins with
+//! an authorization code, and is a session of its own from then on.
+
+pub mod authorization_code;
+pub mod code_challenge;
+pub mod delegation;

@@ -1,0 +1,251 @@
+//! The routes of the authorization server, which there are if it is switched on: its
+//! metadata, its token endpoint, and its pages.
+
+use serde_json::Value;
+
+use super::request::{Request, only, read};
+use super::{Body, Form, Pages, Rate, Route};
+use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal, Source};
+use crate::domain::env::Env;
+use crate::domain::reporter::Silent;
+use crate::json::JsonText;
+use crate::mcp::{self, Refusal, Response};
+use crate::oauth::error::OAuthError;
+use crate::oauth::metadata::{self, AUTHORIZE, TOKEN};
+use crate::oauth::parameters::{MAX_BYTES, Parameters};
+use crate::oauth::token;
+use crate::ports::Ports;
+use crate::settings::{OAuth, Settings};
+use crate::web::visit::Visit;
+use crate::web::{CONSENT, SECOND_FACTOR, SIGN_IN, SIGN_OUT, STYLE, page};
+use crate::web::{authorize, consent, sign_in, sign_out};
+
+/// The place of the metadata (RFC 8414 section 3), before the path of the issuer. Some
+/// clients look for it after that path.
+const METADATA: &str = "/.well-known/oauth-authorization-server";
+/// The place of the metadata of `/mcp` as a resource server (RFC 9728 section 3.1), before its
+/// path. Some clients look for it without that path.
+const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
+/// The media type of forms.
+const FORM: &str = "application/x-www-form-urlencoded";
+/// Changes with the program only, but the program may be replaced at any time.
+const STYLE_CACHE: &str = "public, max-age=3600";
+
+/// What answers at a route of the authorization server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    Metadata,
+    ProtectedResource,
+    Token,
+    Authorize,
+    SignIn,
+    SecondFactor,
+    Consent,
+    SignOut,
+    Style,
+}
+
+/// The paths below the issuer.
+const LOCAL: [(&str, Endpoint); 7] = [
+    (TOKEN, Endpoint::Token),
+    (AUTHORIZE, Endpoint::Authorize),
+    (SIGN_IN, Endpoint::SignIn),
+    (SECOND_FACTOR, Endpoint::SecondFactor),
+    (CONSENT, Endpoint::Consent),
+    (SIGN_OUT, Endpoint::SignOut),
+    (STYLE, Endpoint::Style),
+];
+
+/// Returns the paths of its routes below the issuer.
+pub fn local_paths() -> impl Iterator<Item = &'static str> {
+    LOCAL.into_iter().map(|(path, _)| path)
+}
+
+/// Returns the places of its metadata, from the root of its host. A request for the
+/// metadata of another issuer on this host finds nothing.
+pub fn metadata_paths(oauth: &OAuth) -> Vec<String> {
+    let issuer = oauth.public_url.path();
+    let mut paths = vec![format!("{METADATA}{issuer}")];
+    if !issuer.is_empty() {
+        paths.push(format!("{issuer}{METADATA}"));
+    }
+    paths
+}
+
+/// Returns the places of the metadata of `/mcp`.
+pub fn protected_resource_paths(oauth: &OAuth) -> Vec<String> {
+    let issuer = oauth.public_url.path();
+    let mut paths = vec![format!("{PROTECTED_RESOURCE}{issuer}/mcp")];
+    if issuer.is_empty() {
+        paths.push(PROTECTED_RESOURCE.to_owned());
+    }
+    paths
+}
+
+/// Returns the route of a path, of which `local` is what comes after the path of the
+/// issuer.
+pub fn route(path: &str, local: &str, oauth: &OAuth) -> Option<Route> {
+    let is_among = |paths: Vec<String>| paths.iter().any(|known| known == path);
+    let endpoint = if is_among(metadata_paths(oauth)) {
+        Endpoint::Metadata
+    } else if is_among(protected_resource_paths(oauth)) {
+        Endpoint::ProtectedResource
+    } else {
+        LOCAL.into_iter().find(|(known, _)| *known == local)?.1
+    };
+    let takes_form = !matches!(
+        endpoint,
+        Endpoint::Metadata | Endpoint::ProtectedResource | Endpoint::Authorize | Endpoint::Style
+    );
+    Some(Route {
+        pages: match endpoint {
+            Endpoint::Metadata | Endpoint::ProtectedResource | Endpoint::Token => Pages::Public,
+            // Other pages may lead here, but must not read anything.
+            _ => Pages::None,
+        },
+        rate: Rate::Caller,
+        body: match takes_form {
+            true => Body::Content,
+            false => Body::Ignored,
+        },
+        errors: match endpoint {
+            Endpoint::Token => Form::OAuth,
+            _ => Form::Plain,
+        },
+        requires_api_key: false,
+        endpoint: super::Endpoint::AuthorizationServer(endpoint),
+    })
+}
+
+/// Answers a request to one of its routes.
+pub fn answer(
+    endpoint: Endpoint,
+    request: &Request,
+    body: impl FnOnce() -> Option<Vec<u8>>,
+    settings: &Settings,
+    ports: Ports,
+) -> Result<Response, Refusal> {
+    let Some(oauth) = &settings.oauth else {
+        return Err(super::not_found(request.path()));
+    };
+    let caller = Caller {
+        principal: Principal::Anonymous,
+        source: Source::from_peer(request.peer.as_deref()),
+    };
+    let call = Call::new(Env { ports, settings }, &caller, &Silent);
+    match endpoint {
+        Endpoint::Metadata => {
+            request.require_method(&["GET", "HEAD"])?;
+            let document = metadata::document(oauth, &call);
+            let document = document.map_err(|error| Refusal::of(&error, call.now()))?;
+            Ok(public(&document))
+        }
+        Endpoint::ProtectedResource => {
+            request.require_method(&["GET", "HEAD"])?;
+            let document = metadata::protected_resource(oauth, &call);
+            Ok(public(
+                &document.ok_or_else(|| super::not_found(request.path()))?,
+            ))
+        }
+        Endpoint::Token => token_endpoint(request, body, &call),
+        Endpoint::Style => {
+            request.require_method(&["GET", "HEAD"])?;
+            Ok(style())
+        }
+        endpoint => visit(endpoint, request, body, oauth, &call),
+    }
+}
+
+/// Returns a document that all may read and keep for a while.
+fn public(document: &Value) -> Response {
+    let max_age = format!("public, max-age={}", metadata::MAX_AGE_SECONDS);
+    let cache = ("cache-control".to_owned(), max_age);
+    mcp::json_response(200, vec![cache], JsonText::of(document))
+}
+
+fn token_endpoint(
+    request: &Request,
+    body: impl FnOnce() -> Option<Vec<u8>>,
+    call: &Call,
+) -> Result<Response, Refusal> {
+    request.require_method(&["POST"])?;
+    request.require_no_query()?;
+    request.require_content(FORM)?;
+    let form = read(body)?;
+    let authorization = text(request, "authorization")?;
+    Ok(match Parameters::parse(&form) {
+        Some(form) => token::answer(&form, authorization, call),
+        None => OAuthError::invalid_request("the form is too long, or not UTF-8").respond(),
+    })
+}
+
+fn visit(
+    endpoint: Endpoint,
+    request: &Request,
+    body: impl FnOnce() -> Option<Vec<u8>>,
+    oauth: &OAuth,
+    call: &Call,
+) -> Result<Response, Refusal> {
+    request.require_method(match endpoint {
+        Endpoint::Authorize => &["GET", "HEAD"],
+        Endpoint::SecondFactor | Endpoint::Consent => &["POST"],
+        _ => &["GET", "HEAD", "POST"],
+    })?;
+    let is_post = request.method == "POST";
+    let form = match is_post {
+        true => {
+            request.require_content(FORM)?;
+            let form = Parameters::parse(&read(body)?);
+            let problem = format!("the form is not UTF-8, or has more than {MAX_BYTES} bytes");
+            form.ok_or_else(|| Refusal::new(400, &problem))?
+        }
+        false => Parameters::default(),
+    };
+    let cookies = request.headers.iter().filter(|(name, _)| name == "cookie");
+    let visit = Visit {
+        call: call.clone(),
+        oauth,
+        query: request.query(),
+        form,
+        cookies: cookies
+            .filter_map(|(_, value)| str::from_utf8(value).ok())
+            .collect(),
+        accept_language: text(request, "accept-language")?,
+        origin: text(request, "origin")?,
+        fetch_site: text(request, "sec-fetch-site")?,
+    };
+    let answered = match (endpoint, is_post) {
+        (Endpoint::Authorize, _) => authorize::show(&visit),
+        (Endpoint::SignIn, false) => sign_in::show(&visit),
+        (Endpoint::SignIn, true) => sign_in::submit(&visit),
+        (Endpoint::SecondFactor, _) => sign_in::submit_second(&visit),
+        (Endpoint::Consent, _) => consent::submit(&visit),
+        (Endpoint::SignOut, false) => sign_out::show(&visit),
+        (Endpoint::SignOut, true) => sign_out::submit(&visit),
+        (_, _) => return Err(super::not_found(request.path())),
+    };
+    Ok(answered.unwrap_or_else(|error| page::failure(&error, visit.frame())))
+}
+
+/// Returns the only value of a header.
+fn text<'a>(request: &'a Request, name: &str) -> Result<Option<&'a str>, Refusal> {
+    let value = only(&request.headers, name).map_err(|_| super::request::repeated(name))?;
+    let text = value.map(str::from_utf8).transpose();
+    text.map_err(|_| Refusal::new(400, &format!("the header {name} is not UTF-8")))
+}
+
+fn style() -> Response {
+    let fields = [
+        ("content-type", "text/css; charset=utf-8"),
+        ("cache-control", STYLE_CACHE),
+        ("cross-origin-resource-policy", "same-origin"),
+    ];
+    Response {
+        status: 200,
+        headers: fields
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        body: Some(include_bytes!("../../templates/style.css").to_vec()),
+    }
+}

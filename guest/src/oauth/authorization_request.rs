@@ -1,0 +1,290 @@
+//! Authorization requests (RFC 6749 section 4.1.1): what a client asks a user for.
+
+use super::error::OAuthError;
+use super::parameters::{self, Parameters};
+use crate::domain::clients::client::Client;
+use crate::domain::clients::client_id::ClientId;
+use crate::domain::clients::redirect_uri::RedirectUri;
+use crate::domain::delegations::code_challenge::CodeChallenge;
+use crate::domain::env::Env;
+use crate::domain::resources::resource::{self, Resource, ResourceScope};
+use crate::domain::resources::resource_url::ResourceUrl;
+use crate::domain::resources::scope::Scope;
+use crate::error::AuthError;
+use crate::storage::record;
+use crate::types::secret::Secret;
+
+const MAX_STATE_BYTES: usize = 2048;
+
+/// A request that can be put to a user.
+pub struct AuthorizationRequest {
+    /// Who asks.
+    pub client: Client,
+    /// What is asked for: the resource server, as it is defined now.
+    pub resource: Resource,
+    /// What is asked for; `None` if the client leaves the choice to this service.
+    pub scope: Option<Scope>,
+    /// The challenge whose verifier the client will show.
+    pub challenge: CodeChallenge,
+    /// Whether the user must sign in again.
+    pub needs_new_sign_in: bool,
+    /// Where the answer goes.
+    pub answer_to: AnswerTo,
+}
+
+/// Where the answer to a request goes.
+pub struct AnswerTo {
+    /// The redirect URI, which is one of the client's.
+    pub redirect_uri: RedirectUri,
+    state: Option<String>,
+    issuer: String,
+}
+
+/// Why a request cannot be put to a user.
+pub enum Unfit {
+    /// It is not clear who asks or where the answer may go: the user is told, and nobody
+    /// else (RFC 6749 section 4.1.2.1).
+    Unanswerable(UnanswerableReason),
+    /// The client is told.
+    Refused(AnswerTo, OAuthError),
+    /// This service cannot decide now.
+    Failed(AuthError),
+}
+
+/// Why nobody but the user can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnanswerableReason {
+    /// The request is not a query of parameters that occur once.
+    Malformed,
+    /// There is no such client.
+    UnknownClient,
+    /// The redirect URI is not one of the client's.
+    UnknownRedirectUri,
+}
+
+impl AnswerTo {
+    /// Returns the URL that tells the client an error.
+    pub fn error(&self, error: &OAuthError) -> String {
+        self.url(
+            "error",
+            error.code,
+            Some(("error_description", &error.description)),
+        )
+    }
+
+    /// Returns the URL that gives the client a code.
+    pub fn code(&self, code: &Secret) -> String {
+        self.url("code", code.expose(), None)
+    }
+
+    /// Every answer names the issuer (RFC 9207).
+    fn url(&self, name: &str, value: &str, more: Option<(&str, &str)>) -> String {
+        let state = self.state.as_deref().map(|state| ("state", state));
+        let all = [
+            Some((name, value)),
+            more,
+            state,
+            Some(("iss", &*self.issuer)),
+        ];
+        let all: Vec<(&str, &str)> = all.into_iter().flatten().collect();
+        self.redirect_uri.with_query(&parameters::encode(&all))
+    }
+}
+
+impl AuthorizationRequest {
+    /// Reads a request from the query of its URL.
+    pub fn read(query: &str, env: &Env) -> Result<AuthorizationRequest, Unfit> {
+        let malformed = || Unfit::Unanswerable(UnanswerableReason::Malformed);
+        let query = Parameters::parse(query.as_bytes()).ok_or_else(malformed)?;
+        let client = client(&query, env)?;
+        let redirect_uri = redirect_uri(&query, &client)?;
+        let state = query.only("state");
+        let answer_to = AnswerTo {
+            redirect_uri,
+            state: state.ok().flatten().map(str::to_owned),
+            issuer: env.settings.issuer.clone(),
+        };
+        match Asked::read(&query, env) {
+            Ok(asked) => Ok(AuthorizationRequest {
+                client,
+                resource: asked.resource,
+                scope: asked.scope,
+                challenge: asked.challenge,
+                needs_new_sign_in: asked.needs_new_sign_in,
+                answer_to,
+            }),
+            Err(Problem::OfRequest(error)) => Err(Unfit::Refused(answer_to, error)),
+            Err(Problem::OfService(error)) => Err(Unfit::Failed(error)),
+        }
+    }
+
+    /// Returns the scopes to put to a user who has these available, or `None` if none of
+    /// those that the client asks for is among them.
+    pub fn scopes_of<'a>(&self, available: Vec<&'a ResourceScope>) -> Option<Vec<&'a ResourceScope>> {
+        let Some(asked) = &self.scope else {
+            let unrestricted = available.into_iter().filter(|scope| !scope.restricted);
+            return Some(unrestricted.collect());
+        };
+        let is_asked = |scope: &&ResourceScope| asked.tokens().any(|it| it == scope.scope.as_str());
+        let found: Vec<&ResourceScope> = available.into_iter().filter(is_asked).collect();
+        // A resource server without scopes has nothing to choose from.
+        (!found.is_empty() || self.resource.scopes.as_slice().is_empty()).then_some(found)
+    }
+}
+
+fn client(query: &Parameters, env: &Env) -> Result<Client, Unfit> {
+    let malformed = |_| Unfit::Unanswerable(UnanswerableReason::Malformed);
+    let unknown = || Unfit::Unanswerable(UnanswerableReason::UnknownClient);
+    let id = query.only("client_id").map_err(malformed)?;
+    let id = ClientId::try_from(id.unwrap_or_default().to_owned()).map_err(|_| unknown())?;
+    let client = record::read::<Client>(Client::key(id), &env.ports).map_err(Unfit::Failed)?;
+    client.map(|client| client.value).ok_or_else(unknown)
+}
+
+/// Returns the redirect URI of a request. Only a client that has a single one may leave it
+/// out.
+fn redirect_uri(query: &Parameters, client: &Client) -> Result<RedirectUri, Unfit> {
+    let unknown = || Unfit::Unanswerable(UnanswerableReason::UnknownRedirectUri);
+    let malformed = |_| Unfit::Unanswerable(UnanswerableReason::Malformed);
+    let Some(asked) = query.only("redirect_uri").map_err(malformed)? else {
+        return match client.redirect_uris.as_slice() {
+            [only] => Ok(only.clone()),
+            _ => Err(unknown()),
+        };
+    };
+    let asked = RedirectUri::try_from(asked.to_owned()).map_err(|_| unknown())?;
+    match client.redirect_uris.permit(&asked) {
+        true => Ok(asked),
+        false => Err(unknown()),
+    }
+}
+
+/// What is left of a request once it is clear who asks.
+struct Asked {
+    resource: Resource,
+    scope: Option<Scope>,
+    challenge: CodeChallenge,
+    needs_new_sign_in: bool,
+}
+
+enum Problem {
+    OfRequest(OAuthError),
+    OfService(AuthError),
+}
+
+impl<E: Into<OAuthError>> From<E> for Problem {
+    fn from(error: E) -> Problem {
+        Problem::OfRequest(error.into())
+    }
+}
+
+impl Asked {
+    fn read(query: &Parameters, env: &Env) -> Result<Asked, Problem> {
+        let invalid = OAuthError::invalid_request;
+        if query
+            .only("state")?
+            .is_some_and(|state| state.len() > MAX_STATE_BYTES)
+        {
+            return Err(invalid("the parameter 'state' is too long").into());
+        }
+        for (name, code) in [
+            ("request", "request_not_supported"),
+            ("request_uri", "request_uri_not_supported"),
+        ] {
+            if query.first(name).is_some() {
+                let problem = format!("the parameter '{name}' is not supported");
+                return Err(OAuthError::new(code, problem).into());
+            }
+        }
+        match query.only("response_type")? {
+            Some("code") => {}
+            None => return Err(invalid("the parameter 'response_type' is missing").into()),
+            Some(_) => {
+                let problem = "the parameter 'response_type' must be code";
+                return Err(OAuthError::new("unsupported_response_type", problem).into());
+            }
+        }
+        if query
+            .only("response_mode")?
+            .is_some_and(|mode| mode != "query")
+        {
+            return Err(invalid("the parameter 'response_mode' must be query").into());
+        }
+        let needs_new_sign_in = needs_new_sign_in(query)?;
+        let challenge = challenge(query)?;
+        let scope = scope(query)?;
+        let resource = resource(query, env)?;
+        let known = resource.scopes.as_slice();
+        let is_known = |asked: &str| known.iter().any(|scope| scope.scope.as_str() == asked);
+        if let Some(asked) = &scope
+            && !known.is_empty()
+            && !asked.tokens().any(is_known)
+        {
+            let problem = "the resource server has none of these scopes";
+            return Err(OAuthError::new("invalid_scope", problem).into());
+        }
+        Ok(Asked {
+            resource,
+            scope,
+            challenge,
+            needs_new_sign_in,
+        })
+    }
+}
+
+/// Every client has to use the method S256 (RFC 9700 section 2.1.1). Without a method, a
+/// challenge is `plain` (RFC 7636 section 4.3).
+fn challenge(query: &Parameters) -> Result<CodeChallenge, OAuthError> {
+    let invalid = OAuthError::invalid_request;
+    let Some(challenge) = query.only("code_challenge")? else {
+        return Err(invalid("the parameter 'code_challenge' is missing"));
+    };
+    if query.only("code_challenge_method")? != Some("S256") {
+        return Err(invalid(
+            "the parameter 'code_challenge_method' must be S256",
+        ));
+    }
+    let problem = "the parameter 'code_challenge' must be a SHA-256 in base64url";
+    CodeChallenge::parse(challenge).ok_or_else(|| invalid(problem))
+}
+
+fn needs_new_sign_in(query: &Parameters) -> Result<bool, OAuthError> {
+    let prompt = query.only("prompt")?.unwrap_or_default();
+    let mut words = prompt.split(' ');
+    if words.clone().any(|word| word == "none") {
+        // A page is shown each time: nobody else can tell whether the user agrees.
+        let problem = "the user has to be asked, so 'prompt' cannot be none";
+        return Err(OAuthError::new("interaction_required", problem));
+    }
+    Ok(words.any(|word| word == "login"))
+}
+
+fn scope(query: &Parameters) -> Result<Option<Scope>, OAuthError> {
+    let scope = query.only("scope")?.map(Scope::parse).transpose();
+    scope.map_err(|expected| OAuthError::new("invalid_scope", format!("'scope': {expected}")))
+}
+
+/// Returns the resource server of a request. Clients of older versions of MCP name none,
+/// which is clear only if a single one is defined, or none but this service itself.
+fn resource(query: &Parameters, env: &Env) -> Result<Resource, Problem> {
+    let invalid = |problem: &str| Problem::OfRequest(OAuthError::new("invalid_target", problem));
+    let Ok(named) = query.only("resource") else {
+        return Err(invalid("there is more than one parameter 'resource'"));
+    };
+    let found = match named {
+        Some(named) => {
+            let url = ResourceUrl::try_from(named.to_owned());
+            let url = url.map_err(|expected| invalid(&format!("'resource': {expected}")))?;
+            Resource::find(&url, env).map_err(Problem::OfService)?
+        }
+        None => {
+            let mut all = resource::all(&env.ports).map_err(Problem::OfService)?;
+            let last = all.pop().or_else(|| Resource::own(env.settings));
+            if !all.is_empty() {
+                return Err(invalid("the parameter 'resource' is missing"));
+            }
+            last
+        }
+    };
+    found.ok_or_else(|| invalid("there is no such resource server"))
+}

@@ -1,0 +1,69 @@
+//! What the authorization server can do, for clients (RFC 8414). It lists what works and
+//! nothing else: clients act on it.
+
+use serde_json::{Value, json};
+
+use crate::domain::env::Env;
+use crate::domain::resources::resource::{self, Resource};
+use crate::error::Result;
+use crate::settings::OAuth;
+
+/// How long clients may keep the document, in seconds.
+pub const MAX_AGE_SECONDS: u64 = 300;
+
+/// The paths of the endpoints, below the issuer.
+pub const AUTHORIZE: &str = "/authorize";
+/// RFC 6749 section 3.2.
+pub const TOKEN: &str = "/token";
+/// RFC 7517.
+pub const JWKS: &str = "/jwks";
+
+/// Returns the metadata of this service as a resource server (RFC 9728 section 2), or `None`
+/// if it is none.
+pub fn protected_resource(oauth: &OAuth, env: &Env) -> Option<Value> {
+    let own = Resource::own(env.settings)?;
+    let scopes = own.scopes.as_slice().iter();
+    let scopes: Vec<&str> = scopes.map(|scope| scope.scope.as_str()).collect();
+    Some(json!({
+        "resource": own.resource.as_str(),
+        "authorization_servers": [oauth.public_url.as_str()],
+        "scopes_supported": scopes,
+        "bearer_methods_supported": ["header"],
+        "resource_name": own.resource_name.as_str(),
+    }))
+}
+
+/// Returns the document.
+pub fn document(oauth: &OAuth, env: &Env) -> Result<Value> {
+    let issuer = oauth.public_url.as_str();
+    let own = Resource::own(env.settings).into_iter();
+    let resources: Vec<Resource> = own.chain(resource::all(&env.ports)?).collect();
+    let scopes = resources.iter().flat_map(|resource| resource.scopes.as_slice());
+    let mut scopes: Vec<&str> = scopes.map(|scope| scope.scope.as_str()).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    let protected: Vec<&str> = resources.iter().map(|it| it.resource.as_str()).collect();
+    let mut document = json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}{AUTHORIZE}"),
+        "token_endpoint": format!("{issuer}{TOKEN}"),
+        "jwks_uri": format!("{issuer}{JWKS}"),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "token_endpoint_auth_methods_supported": [
+            "none", "client_secret_basic", "client_secret_post",
+        ],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "ui_locales_supported": ["en", "de"],
+    });
+    // RFC 8414 section 3.2: claims without a value are left out.
+    if !scopes.is_empty() {
+        document["scopes_supported"] = scopes.into();
+    }
+    if !protected.is_empty() {
+        document["protected_resources"] = protected.into();
+    }
+    Ok(document)
+}

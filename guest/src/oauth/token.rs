@@ -1,0 +1,247 @@
+//! The token endpoint (RFC 6749 section 3.2): a code or a refresh token in, tokens out.
+
+use serde_json::{Value, json};
+
+use super::client_authentication::authenticate;
+use super::error::{OAuthError, Result};
+use super::parameters::Parameters;
+use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::Permission;
+use crate::domain::audit::{Chain, Event, Head};
+use crate::domain::call::Call;
+use crate::domain::clients::client::Client;
+use crate::domain::delegations::authorization_code::{self, AuthorizationCode, CodeState};
+use crate::domain::delegations::delegation::{Delegation, scope_text};
+use crate::domain::resources::resource::Resource;
+use crate::domain::resources::resource_url::ResourceUrl;
+use crate::domain::sessions::access_token::AccessToken;
+use crate::domain::sessions::refresh::{self, Holder};
+use crate::domain::sessions::refresh_token::RefreshToken;
+use crate::domain::sessions::session::{self, Session};
+use crate::error::{self, AuthError};
+use crate::json::JsonText;
+use crate::mcp::{self, Response};
+use crate::storage::batch::Batch;
+use crate::storage::record::{Found, Stored};
+use crate::storage::retry::{self, Race};
+
+/// What audit records call the exchange of a code.
+const EXCHANGE: &str = "exchange_code";
+/// What audit records call the exchange of a refresh token by a client.
+const REFRESH: &str = "refresh_delegation";
+
+/// Answers a form, with this `Authorization` header if there is one.
+pub fn answer(form: &Parameters, authorization: Option<&str>, call: &Call) -> Response {
+    let answered = exchange(form, authorization, call);
+    answered.unwrap_or_else(|error| error.respond())
+}
+
+fn exchange(form: &Parameters, authorization: Option<&str>, call: &Call) -> Result<Response> {
+    let client = authenticate(form, authorization, call)?;
+    let tokens = match form.only("grant_type")? {
+        Some("authorization_code") => of_code(form, &client, call)?,
+        Some("refresh_token") => of_refresh_token(form, &client, call)?,
+        None => {
+            let problem = "the parameter 'grant_type' is missing";
+            return Err(OAuthError::invalid_request(problem));
+        }
+        Some(_) => {
+            let problem = "the parameter 'grant_type' must be authorization_code or refresh_token";
+            return Err(OAuthError::new("unsupported_grant_type", problem));
+        }
+    };
+    Ok(mcp::json_response(200, Vec::new(), JsonText::of(&tokens)))
+}
+
+/// Issues the tokens of a session that was delegated to a client.
+fn tokens(
+    session: &Session,
+    delegation: &Delegation,
+    scopes: &[Permission],
+    refresh_token: &RefreshToken,
+    call: &Call,
+) -> error::Result<Value> {
+    let access_token = AccessToken::issue_delegated(session, delegation, scopes, call)?;
+    let refresh_token = refresh_token.to_secret();
+    Ok(json!({
+        "access_token": access_token.token.expose(),
+        "token_type": "Bearer",
+        "expires_in": access_token.expires_in,
+        "refresh_token": refresh_token.expose(),
+        "scope": scope_text(scopes),
+    }))
+}
+
+fn required<'a>(form: &'a Parameters, name: &str) -> Result<&'a str> {
+    form.only(name)?
+        .ok_or_else(|| OAuthError::invalid_request(format!("the parameter '{name}' is missing")))
+}
+
+/// Fails with `invalid_target` if the form names a resource server that is not the one of
+/// the delegation (RFC 8707 section 2.2).
+fn check_resource(form: &Parameters, delegation: &Delegation) -> Result<()> {
+    let mut named = form.all("resource").map(str::to_owned);
+    match named.all(|named| ResourceUrl::try_from(named).as_ref() == Ok(&delegation.resource)) {
+        true => Ok(()),
+        false => {
+            let problem = "the grant is for another resource server";
+            Err(OAuthError::new("invalid_target", problem))
+        }
+    }
+}
+
+fn of_code(form: &Parameters, client: &Client, call: &Call) -> Result<Value> {
+    let text = required(form, "code")?;
+    // Before the code is looked at: a request without these is a mistake of its client, and
+    // must not cost it the code.
+    required(form, "code_verifier")?;
+    form.only("redirect_uri")?;
+    retry::retry_on_conflict(|| redeem(text, form, client, call))?
+}
+
+/// One attempt to exchange a code. The inner result is that of the exchange.
+fn redeem(
+    text: &str,
+    form: &Parameters,
+    client: &Client,
+    call: &Call,
+) -> error::Result<Race<Result<Value>>> {
+    let ports = &call.ports;
+    let state = match authorization_code::read(text, ports)? {
+        None => return Ok(Race::Won(Err(OAuthError::invalid_grant()))),
+        Some(state) => state,
+    };
+    let code = match &state.value {
+        CodeState::Used { session_id } => {
+            // RFC 9700 section 2.1.1: whoever used it first may not be the client.
+            let ended = match Session::read(*session_id, ports)? {
+                Some(session) => session::end(&session, Event::refused(EXCHANGE, "reused"), call)?,
+                None => Race::Won(()),
+            };
+            return Ok(ended.map(|()| Err(OAuthError::invalid_grant())));
+        }
+        CodeState::Unused(code) => code,
+    };
+    let (account, head) = Account::read(code.user_id, ports)?;
+    let account = account
+        .filter(|account| account.value.is_active() && account.value.session_epoch == code.epoch);
+    let resource = Resource::find(&code.delegation.resource, call)?;
+    let fits = check_code(code, form, client, call);
+    let (account, resource) = match (fits, account, resource) {
+        (Ok(()), Some(account), Some(resource)) => (account.value, resource),
+        (fits, ..) => {
+            let error = fits.err().unwrap_or_else(OAuthError::invalid_grant);
+            return refuse(text, &state, code, head, error, call);
+        }
+    };
+    let (session, refresh_token) = Session::begin_delegated(&account, code, call)?;
+    let scopes = code.delegation.scopes_now(client, &resource, &account, ports)?;
+    let tokens = tokens(&session, &code.delegation, &scopes, &refresh_token, call)?;
+    let mut batch = Batch::new();
+    authorization_code::use_up(text, &state, session.session_id, &mut batch, ports)?;
+    session.store(&mut batch);
+    let event = Event::success(EXCHANGE)
+        .by(code.user_id)
+        .detail("session_id", session.session_id.to_string())
+        .detail("client_id", code.delegation.client_id.to_string())
+        .detail("resource", code.delegation.resource.as_str())
+        .detail("scope", scope_text(&scopes));
+    Chain::at(code.user_id, head).append(event, &mut batch, call)?;
+    Ok(call.commit(batch)?.then(Ok(tokens)))
+}
+
+/// Fails unless the client of the code has shown it, as the code demands.
+fn check_code(
+    code: &AuthorizationCode,
+    form: &Parameters,
+    client: &Client,
+    call: &Call,
+) -> Result<()> {
+    let redirect_uri = form.first("redirect_uri");
+    let verifier = form.only("code_verifier")?.unwrap_or_default();
+    let is_good = code.delegation.client_id == client.client_id
+        && redirect_uri.is_none_or(|uri| uri == code.redirect_uri.as_str())
+        && code.challenge.is_of(verifier)
+        && !code.is_over(call.now());
+    if !is_good {
+        return Err(OAuthError::invalid_grant());
+    }
+    check_resource(form, &code.delegation)
+}
+
+/// Ends a code that was shown wrongly: a thief does not get a second try.
+fn refuse(
+    text: &str,
+    state: &Stored<CodeState>,
+    code: &AuthorizationCode,
+    head: Found<Head>,
+    error: OAuthError,
+    call: &Call,
+) -> error::Result<Race<Result<Value>>> {
+    let event = Event::refused(EXCHANGE, error.code)
+        .detail("client_id", code.delegation.client_id.to_string());
+    let mut batch = Batch::new();
+    authorization_code::burn(text, state, &mut batch, &call.ports)?;
+    Chain::at(code.user_id, head).append(event, &mut batch, call)?;
+    Ok(call.commit(batch)?.then(Err(error)))
+}
+
+fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<Value> {
+    let ports = &call.ports;
+    let text = required(form, "refresh_token")?;
+    let Some(token) = RefreshToken::parse(text, ports)? else {
+        return Err(OAuthError::invalid_grant());
+    };
+    let asked = form.only("scope")?;
+    let holder = Holder::Client(client.client_id);
+    // Judged before the token is used up.
+    if let Some(session) = Session::read(token.session_id(), ports)?
+        && let Some(delegation) = &session.value.delegation
+        && delegation.client_id == client.client_id
+    {
+        check_resource(form, delegation)?;
+        narrowed(&delegation.scopes, asked)?;
+    }
+    let issue = |session: &Session, refresh_token: &RefreshToken| {
+        let delegation = session
+            .delegation
+            .as_ref()
+            .ok_or_else(AuthError::invalid_token)?;
+        let resource = Resource::find(&delegation.resource, call)?;
+        let (account, _) = Account::read(session.user_id, ports)?;
+        let both = resource.zip(account);
+        let (resource, account) = both.ok_or_else(AuthError::invalid_token)?;
+        let scopes = delegation.scopes_now(client, &resource, &account.value, ports)?;
+        let scopes = match asked {
+            Some(asked) => kept(&scopes, asked),
+            None => scopes,
+        };
+        tokens(session, delegation, &scopes, refresh_token, call)
+    };
+    match refresh::refresh(REFRESH, &token, holder, issue, call)? {
+        Some(tokens) => Ok(tokens),
+        None => Err(OAuthError::invalid_grant()),
+    }
+}
+
+/// Fails with `invalid_scope` if a client asks for more than was delegated (RFC 6749 section
+/// 6).
+fn narrowed(scopes: &[Permission], asked: Option<&str>) -> Result<()> {
+    let is_held = |asked: &str| scopes.iter().any(|scope| scope.as_str() == asked);
+    let mut asked = asked
+        .unwrap_or_default()
+        .split(' ')
+        .filter(|it| !it.is_empty());
+    match asked.all(is_held) {
+        true => Ok(()),
+        false => {
+            let problem = "the scope exceeds what was granted";
+            Err(OAuthError::new("invalid_scope", problem))
+        }
+    }
+}
+
+fn kept(scopes: &[Permission], asked: &str) -> Vec<Permission> {
+    let is_asked = |scope: &&Permission| asked.split(' ').any(|it| it == scope.as_str());
+    scopes.iter().filter(is_asked).cloned().collect()
+}

@@ -1,0 +1,48 @@
+//! The authorization endpoint (RFC 6749 section 3.1): who asks, and whether the user has to
+//! sign in before the consent page is shown.
+
+use super::page;
+use super::visit::Visit;
+use super::{consent, sign_in};
+use crate::error::Result;
+use crate::mcp::Response;
+use crate::oauth::authorization_request::{AuthorizationRequest, UnanswerableReason, Unfit};
+use crate::oauth::metadata::AUTHORIZE;
+
+/// Answers an authorization request.
+pub fn show(visit: &Visit) -> Result<Response> {
+    let request = match AuthorizationRequest::read(visit.query, &visit.call) {
+        Ok(request) => request,
+        Err(unfit) => return Ok(explain(unfit, visit)),
+    };
+    let session = visit.session()?.filter(|_| !request.needs_new_sign_in);
+    let Some(session) = session else {
+        let base = visit.oauth.public_url.path();
+        // Otherwise the user would be asked to sign in again and again.
+        let fields = visit
+            .query
+            .split('&')
+            .filter(|field| !field.starts_with("prompt="));
+        let query = fields.collect::<Vec<_>>().join("&");
+        let return_to = format!("{base}{AUTHORIZE}?{query}");
+        return sign_in::ask(visit, &return_to, Some(request.client.client_name.as_str()));
+    };
+    consent::show(&request, &session, visit)
+}
+
+/// Tells why a request is not put to the user: the client, if it is clear that it is the
+/// client, and else the user.
+pub fn explain(unfit: Unfit, visit: &Visit) -> Response {
+    let texts = visit.texts();
+    let (status, text) = match unfit {
+        // Clients are registered by administrators, who vouch for their redirect URIs.
+        Unfit::Refused(answer_to, error) => return page::see_other(answer_to.error(&error)),
+        Unfit::Failed(error) => return page::failure(&error, visit.frame()),
+        Unfit::Unanswerable(reason) => match reason {
+            UnanswerableReason::Malformed => (400, texts.malformed_request),
+            UnanswerableReason::UnknownClient => (400, texts.unknown_client),
+            UnanswerableReason::UnknownRedirectUri => (400, texts.unknown_redirect_uri),
+        },
+    };
+    page::error(status, visit.frame(), text)
+}

@@ -1,0 +1,57 @@
+//! The language of a page.
+
+use super::texts::{ENGLISH, GERMAN, Texts};
+
+/// Returns the words in the first of these languages that there is, or in English.
+/// `ui_locales` is what a client has asked for (tags between blanks), `accepted` the header
+/// `Accept-Language` of the browser (RFC 9110 section 12.5.4).
+pub fn choose(ui_locales: Option<&str>, accepted: Option<&str>) -> &'static Texts {
+    let asked = ui_locales.unwrap_or_default().split(' ');
+    asked
+        .chain(by_weight(accepted.unwrap_or_default()))
+        .find_map(of_tag)
+        .unwrap_or(&ENGLISH)
+}
+
+fn of_tag(tag: &str) -> Option<&'static Texts> {
+    let language = tag.split('-').next()?;
+    let all = [&ENGLISH, &GERMAN];
+    all.into_iter()
+        .find(|texts| language.eq_ignore_ascii_case(texts.lang))
+}
+
+/// Returns the tags of the header, the most wanted first.
+fn by_weight(header: &str) -> impl Iterator<Item = &str> {
+    let mut tags: Vec<(&str, f32)> = header.split(',').filter_map(weighted).collect();
+    tags.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    tags.into_iter().map(|(tag, _)| tag)
+}
+
+fn weighted(range: &str) -> Option<(&str, f32)> {
+    let mut parts = range.split(';').map(str::trim);
+    let tag = parts.next()?;
+    let weight = parts.find_map(|part| part.strip_prefix("q="));
+    let weight = weight.map_or(Some(1.0), |weight| weight.parse().ok())?;
+    (weight > 0.0).then_some((tag, weight))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_and_then_the_browser_choose_the_language() {
+        for (ui_locales, accepted, expected) in [
+            (None, None, "en"),
+            (None, Some("de-AT,de;q=0.9,en;q=0.8"), "de"),
+            (None, Some("en;q=0.5, de;q=0.9"), "de"),
+            (None, Some("fr, DE"), "de"),
+            (None, Some("de;q=0, *"), "en"),
+            (Some("fr de"), Some("en"), "de"),
+            (Some("xx"), Some("de"), "de"),
+            (None, Some("q=;,;;de"), "en"),
+        ] {
+            assert_eq!(choose(ui_locales, accepted).lang, expected, "{accepted:?}");
+        }
+    }
+}

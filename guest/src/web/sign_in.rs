@@ -1,0 +1,207 @@
+//! Signing in: the operations `login` and `complete_login`, as pages.
+
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::cookies::Cookie;
+use super::page::{self, Forms, SecondFactorPage, SignInPage, StartPage};
+use super::visit::Visit;
+use super::{SIGN_IN, texts::Texts};
+use crate::domain::accounts::username::Username;
+use crate::domain::credentials::password::TypedPassword;
+use crate::domain::credentials::second_factor::Code;
+use crate::error::{AuthError, ErrorKind, Result};
+use crate::mcp::Response;
+use crate::oauth::metadata::AUTHORIZE;
+use crate::oauth::parameters;
+use crate::operations::{self, CompleteLogin, Login, LoginOutcome, Logout};
+use crate::types::secret::Secret;
+
+/// Shows the start page to a user who is signed in, and else the page to sign in.
+pub fn show(visit: &Visit) -> Result<Response> {
+    let query = parameters::Parameters::parse(visit.query.as_bytes()).unwrap_or_default();
+    let return_to = checked(query.first("return_to").unwrap_or_default(), visit);
+    match visit.session()? {
+        Some(session) if return_to.is_empty() => {
+            let (form_token, set_cookie) = visit.form_token()?;
+            let page = StartPage {
+                frame: visit.frame(),
+                username: session.username.as_str(),
+                form_token: &form_token,
+            };
+            let mut response = page::respond(200, &page, Forms::Own);
+            response.headers.extend(set_cookie);
+            Ok(response)
+        }
+        _ => ask(visit, return_to, None),
+    }
+}
+
+/// Shows the page to sign in, on the way to `return_to`, for a client with this name.
+pub fn ask(visit: &Visit, return_to: &str, client: Option<&str>) -> Result<Response> {
+    form(visit, 200, None, "", return_to, client)
+}
+
+fn form(
+    visit: &Visit,
+    status: u16,
+    problem: Option<&str>,
+    username: &str,
+    return_to: &str,
+    client: Option<&str>,
+) -> Result<Response> {
+    let (form_token, set_cookie) = visit.form_token()?;
+    let page = SignInPage {
+        frame: visit.frame(),
+        problem,
+        client,
+        username,
+        return_to,
+        form_token: &form_token,
+    };
+    let mut response = page::respond(status, &page, Forms::Own);
+    response.headers.extend(set_cookie);
+    Ok(response)
+}
+
+/// Takes the form with user name and password.
+pub fn submit(visit: &Visit) -> Result<Response> {
+    let texts = visit.texts();
+    if !visit.is_of_own_form()? {
+        return Ok(page::error(403, visit.frame(), texts.form_expired));
+    }
+    let typed = |name: &str| visit.form.first(name).unwrap_or_default();
+    let (username, return_to) = (typed("username"), checked(typed("return_to"), visit));
+    match log_in(username, typed("password"), visit) {
+        Ok(LoginOutcome::Tokens(tokens)) => signed_in(visit, &tokens.refresh_token, return_to),
+        Ok(LoginOutcome::Challenge(asked)) => {
+            second(visit, 200, None, asked.challenge.expose(), return_to)
+        }
+        Err(error) => {
+            let problem = problem(&error, texts.wrong_credentials, texts);
+            let status = page::status(&error);
+            let mut response = form(visit, status, Some(problem), username, return_to, None)?;
+            response.headers.extend(page::retry_after(&error));
+            Ok(response)
+        }
+    }
+}
+
+fn log_in(username: &str, password: &str, visit: &Visit) -> Result<LoginOutcome> {
+    let wrong = || AuthError::new(ErrorKind::Authentication, "Invalid user name or password");
+    let operation = Login {
+        username: Username::try_from(username.to_owned()).map_err(|_| wrong())?,
+        password: TypedPassword::try_from(password.to_owned()).map_err(|_| wrong())?,
+    };
+    let shown = json!({"username": username});
+    operations::call(operation, &shown, &visit.call)
+}
+
+/// Takes the form with the code of the second factor.
+pub fn submit_second(visit: &Visit) -> Result<Response> {
+    let texts = visit.texts();
+    if !visit.is_of_own_form()? {
+        return Ok(page::error(403, visit.frame(), texts.form_expired));
+    }
+    let typed = |name: &str| visit.form.first(name).unwrap_or_default();
+    let (challenge, return_to) = (typed("challenge"), checked(typed("return_to"), visit));
+    match complete(challenge, typed("code"), visit) {
+        Ok(refresh_token) => signed_in(visit, &refresh_token, return_to),
+        Err(error) => {
+            let problem = problem(&error, texts.wrong_code, texts);
+            let status = page::status(&error);
+            let mut response = second(visit, status, Some(problem), challenge, return_to)?;
+            response.headers.extend(page::retry_after(&error));
+            Ok(response)
+        }
+    }
+}
+
+fn complete(challenge: &str, code: &str, visit: &Visit) -> Result<Secret> {
+    let operation = CompleteLogin {
+        challenge: Secret::new(challenge.to_owned()),
+        code: Code::try_from(Zeroizing::new(code.to_owned()))
+            .map_err(|_| AuthError::invalid_code())?,
+    };
+    let tokens = operations::call(operation, &json!({}), &visit.call)?;
+    Ok(tokens.refresh_token)
+}
+
+fn second(
+    visit: &Visit,
+    status: u16,
+    problem: Option<&str>,
+    challenge: &str,
+    return_to: &str,
+) -> Result<Response> {
+    let (form_token, set_cookie) = visit.form_token()?;
+    let again = match return_to {
+        "" => format!("{}{SIGN_IN}", visit.oauth.public_url.path()),
+        return_to => return_to.to_owned(),
+    };
+    let page = SecondFactorPage {
+        frame: visit.frame(),
+        problem,
+        challenge,
+        return_to,
+        again: &again,
+        form_token: &form_token,
+    };
+    let mut response = page::respond(status, &page, Forms::Own);
+    response.headers.extend(set_cookie);
+    Ok(response)
+}
+
+/// Gives the browser its new session, ends the one that it had, and sends the user where
+/// the user wants to go.
+fn signed_in(visit: &Visit, refresh_token: &Secret, return_to: &str) -> Result<Response> {
+    let public_url = &visit.oauth.public_url;
+    if let Some(before) = visit.cookie(Cookie::Session) {
+        end(&before, visit)?;
+    }
+    let mut response = page::see_other(match return_to {
+        "" => format!("{}{SIGN_IN}", public_url.path()),
+        return_to => return_to.to_owned(),
+    });
+    let lasts = Some(visit.call.settings.session_absolute);
+    let set = Cookie::Session.set(refresh_token.expose(), lasts, public_url.is_https());
+    response.headers.push(set);
+    // A form that was shown before is not valid after it.
+    let delete = Cookie::Form.delete(public_url.is_https());
+    response.headers.push(delete);
+    Ok(response)
+}
+
+/// Ends the session of a cookie, if it has one.
+pub fn end(cookie: &str, visit: &Visit) -> Result<()> {
+    let operation = Logout {
+        access_token: None,
+        refresh_token: Some(Secret::new(cookie.to_owned())),
+    };
+    match operations::call(operation, &json!({}), &visit.call) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind == ErrorKind::Authentication => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the address that a user wants to go to if it is one of an authorization request
+/// here, and else nothing: a form could lead anywhere otherwise.
+pub fn checked<'a>(return_to: &'a str, visit: &Visit) -> &'a str {
+    let path = return_to.strip_prefix(visit.oauth.public_url.path());
+    let query = path.and_then(|path| path.strip_prefix(AUTHORIZE));
+    let is_good = query.is_some_and(|query| query.starts_with('?'))
+        && return_to
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if is_good { return_to } else { "" }
+}
+
+fn problem(error: &AuthError, typed: &'static str, texts: &'static Texts) -> &'static str {
+    match error.kind {
+        ErrorKind::RateLimit { .. } | ErrorKind::ResourceUnavailable { .. } => {
+            page::words(error, texts)
+        }
+        _ => typed,
+    }
+}

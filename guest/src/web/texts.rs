@@ -1,0 +1,153 @@
+//! The words on the pages. Each language has all of them, or the build fails.
+
+/// The words of one language.
+#[derive(Debug)]
+#[allow(missing_docs)]
+pub struct Texts {
+    /// The tag of the language (RFC 5646).
+    pub lang: &'static str,
+    pub sign_in: &'static str,
+    pub sign_in_for: &'static str,
+    pub username: &'static str,
+    pub password: &'static str,
+    pub wrong_credentials: &'static str,
+    pub too_many: &'static str,
+    pub unavailable: &'static str,
+    pub second_factor: &'static str,
+    pub code: &'static str,
+    pub code_hint: &'static str,
+    pub wrong_code: &'static str,
+    pub go_on: &'static str,
+    pub start_again: &'static str,
+    pub consent: &'static str,
+    pub wants_access: &'static str,
+    pub to_service: &'static str,
+    pub as_account: &'static str,
+    pub answer_goes_to: &'static str,
+    pub this_computer: &'static str,
+    pub this_computer_warning: &'static str,
+    pub may_act: &'static str,
+    pub it_may: &'static str,
+    pub until_revoked: &'static str,
+    pub deny: &'static str,
+    pub allow: &'static str,
+    pub another_account: &'static str,
+    pub signed_in: &'static str,
+    pub sign_out: &'static str,
+    pub signed_out: &'static str,
+    pub signed_out_text: &'static str,
+    pub error: &'static str,
+    pub malformed_request: &'static str,
+    pub unknown_client: &'static str,
+    pub unknown_redirect_uri: &'static str,
+    pub form_expired: &'static str,
+    pub already_decided: &'static str,
+    pub nothing_here: &'static str,
+    pub no_scopes: &'static str,
+}
+
+/// English.
+pub static ENGLISH: Texts = Texts {
+    lang: "en",
+    sign_in: "Sign in",
+    sign_in_for: "to continue to",
+    username: "User name or email address",
+    password: "Password",
+    wrong_credentials: "The user name or the password is wrong. Check both, and try again.",
+    too_many: "There were too many attempts. Wait a quarter of an hour, and try again.",
+    unavailable: "This service cannot answer at the moment. Try again in a minute.",
+    second_factor: "Confirm that it is you",
+    code: "Code",
+    code_hint: "The six digits that your authenticator app shows, or one of your recovery codes.",
+    wrong_code: "This code does not work. Try the next one that the app shows, or start again.",
+    go_on: "Continue",
+    start_again: "Start again",
+    consent: "Allow access",
+    wants_access: "asks for access",
+    to_service: "To",
+    as_account: "As",
+    answer_goes_to: "The answer goes to",
+    this_computer: "a program on this computer",
+    this_computer_warning: "Any program on this computer can give itself this name. Allow it \
+        only if you have just started it yourself.",
+    may_act: "It may use this service on your behalf.",
+    it_may: "It may",
+    until_revoked: "This access lasts until it is not used for a while or is taken away.",
+    deny: "Deny",
+    allow: "Allow",
+    another_account: "Use another account",
+    signed_in: "You are signed in",
+    sign_out: "Sign out",
+    signed_out: "You are signed out",
+    signed_out_text: "You can close this window.",
+    error: "This did not work",
+    malformed_request: "The program that sent you here has made a mistake in its request. Go \
+        back to it, and try again; if that does not help, tell its maker.",
+    unknown_client: "The program that sent you here is not known here, or no longer. Go back to \
+        it, and connect anew.",
+    unknown_redirect_uri: "The program that sent you here wants the answer at an address that is \
+        not registered for it. Nothing was sent there. If you do not know the program, close \
+        this window.",
+    form_expired: "This page was open for too long, or somebody else has signed in meanwhile. \
+        Start again where you came from.",
+    already_decided: "This request has been answered already. Go back to the program that sent \
+        you here.",
+    nothing_here: "There is nothing to see here.",
+    no_scopes: "Your account has none of the rights that the program asks for.",
+};
+
+/// German.
+pub static GERMAN: Texts = Texts {
+    lang: "de",
+    sign_in: "Anmelden",
+    sign_in_for: "um fortzufahren mit",
+    username: "Benutzername oder E-Mail-Adresse",
+    password: "Passwort",
+    wrong_credentials: "Benutzername oder Passwort ist falsch. Prüfen Sie beides, und versuchen \
+        Sie es noch einmal.",
+    too_many: "Es gab zu viele Versuche. Warten Sie eine Viertelstunde, und versuchen Sie es \
+        noch einmal.",
+    unavailable: "Dieser Dienst kann gerade nicht antworten. Versuchen Sie es in einer Minute \
+        noch einmal.",
+    second_factor: "Bestätigen Sie, dass Sie es sind",
+    code: "Code",
+    code_hint: "Die sechs Ziffern aus Ihrer Authenticator-App oder einer Ihrer \
+        Wiederherstellungscodes.",
+    wrong_code: "Dieser Code gilt nicht. Nehmen Sie den nächsten, den die App zeigt, oder \
+        beginnen Sie von vorn.",
+    go_on: "Weiter",
+    start_again: "Von vorn beginnen",
+    consent: "Zugriff erlauben",
+    wants_access: "bittet um Zugriff",
+    to_service: "Auf",
+    as_account: "Als",
+    answer_goes_to: "Die Antwort geht an",
+    this_computer: "ein Programm auf diesem Computer",
+    this_computer_warning: "Jedes Programm auf diesem Computer kann sich so nennen. Erlauben Sie \
+        es nur, wenn Sie es gerade selbst gestartet haben.",
+    may_act: "Es darf diesen Dienst in Ihrem Namen benutzen.",
+    it_may: "Es darf",
+    until_revoked: "Der Zugriff gilt, bis er eine Weile nicht benutzt oder entzogen wird.",
+    deny: "Ablehnen",
+    allow: "Erlauben",
+    another_account: "Ein anderes Konto benutzen",
+    signed_in: "Sie sind angemeldet",
+    sign_out: "Abmelden",
+    signed_out: "Sie sind abgemeldet",
+    signed_out_text: "Sie können dieses Fenster schließen.",
+    error: "Das hat nicht geklappt",
+    malformed_request: "Das Programm, das Sie hierher geschickt hat, hat in seiner Anfrage einen \
+        Fehler gemacht. Gehen Sie dorthin zurück, und versuchen Sie es noch einmal; hilft das \
+        nicht, sagen Sie es dem Hersteller.",
+    unknown_client: "Das Programm, das Sie hierher geschickt hat, ist hier nicht oder nicht mehr \
+        bekannt. Gehen Sie dorthin zurück, und verbinden Sie es neu.",
+    unknown_redirect_uri: "Das Programm, das Sie hierher geschickt hat, will die Antwort an eine \
+        Adresse, die für es nicht eingetragen ist. Dorthin wurde nichts gesendet. Wenn Sie das \
+        Programm nicht kennen, schließen Sie dieses Fenster.",
+    form_expired: "Diese Seite war zu lange offen, oder inzwischen hat sich jemand anderes \
+        angemeldet. Beginnen Sie dort von vorn, wo Sie herkamen.",
+    already_decided: "Diese Anfrage ist schon beantwortet. Gehen Sie zurück zu dem Programm, das \
+        Sie hierher geschickt hat.",
+    nothing_here: "Hier gibt es nichts zu sehen.",
+    no_scopes: "Ihr Konto hat keines der Rechte, um die das Programm bittet.",
+};

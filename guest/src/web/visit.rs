@@ -1,0 +1,99 @@
+//! One request of a browser.
+
+use super::cookies::Cookie;
+use super::form_token;
+use super::language;
+use super::page::Frame;
+use super::texts::Texts;
+use crate::domain::call::Call;
+use crate::domain::sessions::browser;
+use crate::domain::sessions::session::Session;
+use crate::error::Result;
+use crate::oauth::parameters::Parameters;
+use crate::settings::OAuth;
+use crate::types::mac;
+
+/// One request of a browser.
+pub struct Visit<'a> {
+    /// The call of its anonymous caller.
+    pub call: Call<'a>,
+    /// The settings of the pages.
+    pub oauth: &'a OAuth,
+    /// The query, without its question mark.
+    pub query: &'a str,
+    /// The form, which is empty unless the method is POST.
+    pub form: Parameters,
+    /// The header fields `cookie`.
+    pub cookies: Vec<&'a str>,
+    /// The header field `accept-language`.
+    pub accept_language: Option<&'a str>,
+    /// The header field `origin`.
+    pub origin: Option<&'a str>,
+    /// The header field `sec-fetch-site`.
+    pub fetch_site: Option<&'a str>,
+}
+
+impl Visit<'_> {
+    /// Returns the words of the page.
+    pub fn texts(&self) -> &'static Texts {
+        let query = Parameters::parse(self.query.as_bytes()).unwrap_or_default();
+        language::choose(query.first("ui_locales"), self.accept_language)
+    }
+
+    /// Returns the frame of a page.
+    pub fn frame(&self) -> Frame<'_> {
+        Frame {
+            texts: self.texts(),
+            service: self.oauth.service_name.as_str(),
+            base: self.oauth.public_url.path(),
+        }
+    }
+
+    /// Returns a cookie.
+    pub fn cookie(&self, cookie: Cookie) -> Option<String> {
+        cookie.read(&self.cookies, self.oauth.public_url.is_https())
+    }
+
+    /// Returns the session of the browser, if it is signed in.
+    pub fn session(&self) -> Result<Option<Session>> {
+        match self.cookie(Cookie::Session) {
+            Some(cookie) => browser::session(&cookie, &self.call),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns the token for a form, and the header field that sets the cookie which the
+    /// token belongs to, if the browser has none yet.
+    pub fn form_token(&self) -> Result<(String, Option<(String, String)>)> {
+        let ports = &self.call.ports;
+        if let Some(cookie) = self.cookie(Cookie::Form) {
+            return Ok((form_token::of_cookie(&cookie, ports)?, None));
+        }
+        let mut bytes = [0; 32];
+        ports.random.fill(&mut bytes)?;
+        let value = mac::to_hex(&bytes);
+        let set = Cookie::Form.set(&value, None, self.oauth.public_url.is_https());
+        Ok((form_token::of_cookie(&value, ports)?, Some(set)))
+    }
+
+    /// Reports whether the form was sent by a page of this service in this browser.
+    pub fn is_of_own_form(&self) -> Result<bool> {
+        let (Some(token), Some(cookie)) =
+            (self.form.first("form_token"), self.cookie(Cookie::Form))
+        else {
+            return Ok(false);
+        };
+        Ok(self.is_of_own_page() && form_token::is_of_cookie(token, &cookie, &self.call.ports)?)
+    }
+
+    /// Reports whether the browser says that a page of this service has sent the form.
+    /// Browsers that are older than the header `Sec-Fetch-Site` name the origin, which is
+    /// `null` for pages that send no referrer; then only the token in the form decides.
+    pub fn is_of_own_page(&self) -> bool {
+        match (self.fetch_site, self.origin) {
+            (Some(site), _) => site == "same-origin",
+            (None, Some(origin)) => origin == "null" || origin == self.oauth.public_url.origin(),
+            (None, None) => true,
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! `oauth`: the authorization server. The component validates the values.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The authorization server, with which users sign in by browser.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct OAuth {
+    /// Whether there is one. It needs `server.public_url`.
+    pub(crate) enabled: bool,
+    /// The name of the service on its pages.
+    #[schemars(length(min = 1, max = 256))]
+    pub(crate) service_name: String,
+}
+
+impl Default for OAuth {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            service_name: "UserAuth".to_owned(),
+        }
+    }
+}
