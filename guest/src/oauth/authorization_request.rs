@@ -46,7 +46,7 @@ pub enum Unfit {
     /// else (RFC 6749 section 4.1.2.1).
     Unanswerable(UnanswerableReason),
     /// The client is told.
-    Refused(AnswerTo, OAuthError),
+    Refused(Box<AnswerTo>, OAuthError),
     /// This service cannot decide now.
     Failed(AuthError),
 }
@@ -113,14 +113,17 @@ impl AuthorizationRequest {
                 needs_new_sign_in: asked.needs_new_sign_in,
                 answer_to,
             }),
-            Err(Problem::OfRequest(error)) => Err(Unfit::Refused(answer_to, error)),
+            Err(Problem::OfRequest(error)) => Err(Unfit::Refused(Box::new(answer_to), error)),
             Err(Problem::OfService(error)) => Err(Unfit::Failed(error)),
         }
     }
 
     /// Returns the scopes to put to a user who has these available, or `None` if none of
     /// those that the client asks for is among them.
-    pub fn scopes_of<'a>(&self, available: Vec<&'a ResourceScope>) -> Option<Vec<&'a ResourceScope>> {
+    pub fn scopes_of<'a>(
+        &self,
+        available: Vec<&'a ResourceScope>,
+    ) -> Option<Vec<&'a ResourceScope>> {
         let Some(asked) = &self.scope else {
             let unrestricted = available.into_iter().filter(|scope| !scope.restricted);
             return Some(unrestricted.collect());

@@ -38,7 +38,9 @@ pub fn document(oauth: &OAuth, env: &Env) -> Result<Value> {
     let issuer = oauth.public_url.as_str();
     let own = Resource::own(env.settings).into_iter();
     let resources: Vec<Resource> = own.chain(resource::all(&env.ports)?).collect();
-    let scopes = resources.iter().flat_map(|resource| resource.scopes.as_slice());
+    let scopes = resources
+        .iter()
+        .flat_map(|resource| resource.scopes.as_slice());
     let mut scopes: Vec<&str> = scopes.map(|scope| scope.scope.as_str()).collect();
     scopes.sort_unstable();
     scopes.dedup();

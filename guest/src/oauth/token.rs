@@ -135,7 +135,9 @@ fn redeem(
         }
     };
     let (session, refresh_token) = Session::begin_delegated(&account, code, call)?;
-    let scopes = code.delegation.scopes_now(client, &resource, &account, ports)?;
+    let scopes = code
+        .delegation
+        .scopes_now(client, &resource, &account, ports)?;
     let tokens = tokens(&session, &code.delegation, &scopes, &refresh_token, call)?;
     let mut batch = Batch::new();
     authorization_code::use_up(text, &state, session.session_id, &mut batch, ports)?;

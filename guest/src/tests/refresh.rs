@@ -254,7 +254,8 @@ fn a_change_of_the_setting_holds_for_tokens_that_were_replaced_before() {
 
 #[test]
 fn no_token_leads_anywhere_once_its_session_or_account_has_ended() {
-    let ends: [(&str, fn(&World, &Value)); 5] = [
+    type End = fn(&World, &Value);
+    let ends: [(&str, End); 5] = [
         ("logout", |world, tokens| {
             world.run("logout", input(tokens)).unwrap();
         }),

@@ -34,7 +34,8 @@ pub fn show(request: &AuthorizationRequest, session: &Session, visit: &Visit) ->
     let Some(account) = account else {
         return Ok(page::error(400, visit.frame(), visit.texts().form_expired));
     };
-    let available = delegation::available(&request.client, &request.resource, &account.value, ports)?;
+    let available =
+        delegation::available(&request.client, &request.resource, &account.value, ports)?;
     let Some(scopes) = request.scopes_of(available) else {
         return Ok(page::see_other(request.answer_to.error(&no_scopes())));
     };

@@ -6,10 +6,10 @@ use super::texts::{ENGLISH, GERMAN, Texts};
 /// `ui_locales` is what a client has asked for (tags between blanks), `accepted` the header
 /// `Accept-Language` of the browser (RFC 9110 section 12.5.4).
 pub fn choose(ui_locales: Option<&str>, accepted: Option<&str>) -> &'static Texts {
-    let asked = ui_locales.unwrap_or_default().split(' ');
+    let mut asked = ui_locales.unwrap_or_default().split(' ');
     asked
-        .chain(by_weight(accepted.unwrap_or_default()))
         .find_map(of_tag)
+        .or_else(|| most_wanted(accepted.unwrap_or_default()))
         .unwrap_or(&ENGLISH)
 }
 
@@ -20,11 +20,15 @@ fn of_tag(tag: &str) -> Option<&'static Texts> {
         .find(|texts| language.eq_ignore_ascii_case(texts.lang))
 }
 
-/// Returns the tags of the header, the most wanted first.
-fn by_weight(header: &str) -> impl Iterator<Item = &str> {
-    let mut tags: Vec<(&str, f32)> = header.split(',').filter_map(weighted).collect();
-    tags.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    tags.into_iter().map(|(tag, _)| tag)
+/// Returns the words in the language of the header with the highest weight, of which the
+/// first one counts.
+fn most_wanted(header: &str) -> Option<&'static Texts> {
+    let known = header.split(',').filter_map(|range| {
+        let (tag, weight) = weighted(range)?;
+        Some((of_tag(tag)?, weight))
+    });
+    let best = known.reduce(|best, next| if next.1 > best.1 { next } else { best });
+    best.map(|(texts, _)| texts)
 }
 
 fn weighted(range: &str) -> Option<(&str, f32)> {
