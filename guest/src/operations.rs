@@ -39,6 +39,7 @@ mod introspect_token;
 mod issue_token;
 mod list_api_keys;
 mod list_clients;
+mod list_grants;
 mod list_resources;
 mod list_roles;
 mod list_sessions;
@@ -54,6 +55,7 @@ mod request_email_verification;
 mod request_password_reset;
 mod reset_second_factor;
 mod revoke_api_key;
+mod revoke_grant;
 mod revoke_other_sessions;
 mod revoke_role;
 mod revoke_session;
@@ -99,6 +101,7 @@ pub use introspect_token::{IntrospectToken, introspect_own_key};
 pub use issue_token::IssueToken;
 pub use list_api_keys::ListApiKeys;
 pub use list_clients::ListClients;
+pub use list_grants::{GrantView, ListGrants};
 pub use list_resources::ListResources;
 pub use list_roles::ListRoles;
 pub use list_sessions::ListSessions;
@@ -114,6 +117,7 @@ pub use request_email_verification::RequestEmailVerification;
 pub use request_password_reset::RequestPasswordReset;
 pub use reset_second_factor::ResetSecondFactor;
 pub use revoke_api_key::RevokeApiKey;
+pub use revoke_grant::RevokeGrant;
 pub use revoke_other_sessions::RevokeOtherSessions;
 pub use revoke_role::RevokeRole;
 pub use revoke_session::RevokeSession;
@@ -152,6 +156,8 @@ pub static TABLE: &[Definition] = &[
     define::<ListSessions>(),
     define::<RevokeSession>(),
     define::<RevokeOtherSessions>(),
+    define::<ListGrants>(),
+    define::<RevokeGrant>(),
     define::<ChangePassword>(),
     define::<EnrollTotp>(),
     define::<ConfirmTotp>(),

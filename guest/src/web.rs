@@ -1,6 +1,7 @@
 //! The pages on which people sign in and decide what a client may do. They work without
 //! scripts, and are one more door onto the operations and the domain.
 
+pub mod apps;
 pub mod authorize;
 pub mod consent;
 pub mod cookies;
@@ -18,6 +19,8 @@ pub const SIGN_IN: &str = "/sign-in";
 pub const SECOND_FACTOR: &str = "/sign-in/second";
 /// The answer to the consent page.
 pub const CONSENT: &str = "/consent";
+/// Connected apps.
+pub const APPS: &str = "/apps";
 /// Signing out.
 pub const SIGN_OUT: &str = "/sign-out";
 /// The style sheet of all pages.

@@ -197,6 +197,40 @@ fn clients_and_browsers_stay_signed_in_when_the_server_restarts() {
 }
 
 #[test]
+fn a_user_takes_the_access_of_an_app_away_on_a_page_and_an_administrator_by_operation() {
+    let scene = Scene::start();
+    let tokens = scene.tokens();
+    let browser = Browser::new(&scene.server);
+    let page = browser.get("/apps");
+    let page = browser.submit(&page, &[("username", "alice"), ("password", PASSWORD)]);
+    assert_eq!(page.header("location"), Some("/apps"));
+    let page = browser.get("/apps");
+    assert!(page.text.contains("Connected apps") && page.text.contains("Desk"));
+    assert!(page.text.contains("Read your files"), "{}", page.text);
+    let page = browser.submit(&page, &[]);
+    assert_eq!((page.status, page.header("location")), (303, Some("/apps")));
+    assert!(!browser.get("/apps").text.contains("Desk"));
+    let refused = scene.refresh(tokens["refresh_token"].as_str().unwrap());
+    assert_eq!(refused.json()["error"], "invalid_grant");
+    let is_active = |tokens: &Value| {
+        let input = json!({"token": tokens["access_token"], "audience": FILES});
+        operate(&scene.home, "verify_token", &input)["active"].clone()
+    };
+    assert_eq!(is_active(&tokens), false);
+
+    let tokens = scene.tokens();
+    let user = operate(&scene.home, "get_user", &json!({"username": "alice"}));
+    let alice = json!({"user_id": user["user_id"]});
+    let listed = operate(&scene.home, "list_grants", &alice);
+    let grant = &listed["grants"][0];
+    assert_eq!(grant["resource"], FILES);
+    let input = json!({"grant_id": grant["grant_id"], "user_id": user["user_id"]});
+    let revoked = operate(&scene.home, "revoke_grant", &input);
+    assert_eq!(revoked["grant_ids"], json!([grant["grant_id"]]));
+    assert_eq!(is_active(&tokens), false);
+}
+
+#[test]
 fn attack_a14_pages_keep_their_own_policy_and_nobody_may_read_them() {
     let scene = Scene::start();
     let page = scene

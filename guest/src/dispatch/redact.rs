@@ -144,6 +144,7 @@ mod tests {
         "description",
         "email",
         "end_api_keys",
+        "grant_id",
         "key_id",
         "name",
         "operation",

@@ -4,3 +4,4 @@
 pub mod authorization_code;
 pub mod code_challenge;
 pub mod delegation;
+pub mod grant;

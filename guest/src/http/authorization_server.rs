@@ -18,8 +18,8 @@ use crate::oauth::token;
 use crate::ports::Ports;
 use crate::settings::{OAuth, Settings};
 use crate::web::visit::Visit;
-use crate::web::{CONSENT, SECOND_FACTOR, SIGN_IN, SIGN_OUT, STYLE, page};
-use crate::web::{authorize, consent, sign_in, sign_out};
+use crate::web::{APPS, CONSENT, SECOND_FACTOR, SIGN_IN, SIGN_OUT, STYLE, page};
+use crate::web::{apps, authorize, consent, sign_in, sign_out};
 
 /// The place of the metadata (RFC 8414 section 3), before the path of the issuer. Some
 /// clients look for it after that path.
@@ -42,17 +42,19 @@ pub enum Endpoint {
     SignIn,
     SecondFactor,
     Consent,
+    Apps,
     SignOut,
     Style,
 }
 
 /// The paths below the issuer.
-const LOCAL: [(&str, Endpoint); 7] = [
+const LOCAL: [(&str, Endpoint); 8] = [
     (TOKEN, Endpoint::Token),
     (AUTHORIZE, Endpoint::Authorize),
     (SIGN_IN, Endpoint::SignIn),
     (SECOND_FACTOR, Endpoint::SecondFactor),
     (CONSENT, Endpoint::Consent),
+    (APPS, Endpoint::Apps),
     (SIGN_OUT, Endpoint::SignOut),
     (STYLE, Endpoint::Style),
 ];
@@ -221,6 +223,8 @@ fn visit(
         (Endpoint::SignIn, true) => sign_in::submit(&visit),
         (Endpoint::SecondFactor, _) => sign_in::submit_second(&visit),
         (Endpoint::Consent, _) => consent::submit(&visit),
+        (Endpoint::Apps, false) => apps::show(&visit),
+        (Endpoint::Apps, true) => apps::submit(&visit),
         (Endpoint::SignOut, false) => sign_out::show(&visit),
         (Endpoint::SignOut, true) => sign_out::submit(&visit),
         (_, _) => return Err(super::not_found(request.path())),

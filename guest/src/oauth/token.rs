@@ -164,7 +164,8 @@ fn check_code(
     let is_good = code.delegation.client_id == client.client_id
         && redirect_uri.is_none_or(|uri| uri == code.redirect_uri.as_str())
         && code.challenge.is_of(verifier)
-        && !code.is_over(call.now());
+        && !code.is_over(call.now())
+        && !code.is_revoked(&call.ports)?;
     if !is_good {
         return Err(OAuthError::invalid_grant());
     }

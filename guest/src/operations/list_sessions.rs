@@ -8,7 +8,8 @@ use crate::domain::sessions::session;
 use crate::error::Result;
 
 /// Lists the live sessions of the caller's account, so that its owner can spot one that
-/// is not theirs. Requires a session.
+/// is not theirs. What the owner lets clients do is listed by `list_grants` instead.
+/// Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListSessions {
@@ -48,8 +49,8 @@ impl Operation for ListSessions {
         let own = call.actor().session()?;
         let page = session::list(own.user_id, self.after.as_deref(), call)?;
         let sessions = page.sessions.into_iter().map(|session| ListedSession {
-            current: session.session_id == own.session_id,
-            session: SessionView::from(session),
+            current: session.value.session_id == own.session_id,
+            session: SessionView::from(session.value),
         });
         Ok(Sessions {
             sessions: sessions.collect(),

@@ -18,6 +18,8 @@ use crate::types::secret::Secret;
 
 const PASSWORD: &str = "correct horse battery staple";
 const NEW_PASSWORD: &str = "another horse battery staple";
+const GRANT: &str = "abababababababababababababababab";
+const CLIENT: &str = "client-cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd";
 const RESOURCE: &str = "https://notes.example.com/mcp";
 /// Prefixes of records that grant no privileges: counters of attempts, and known sources.
 const COUNTERS: [&str; 4] = [
@@ -217,6 +219,28 @@ fn case(operation: &'static str, input: fn(&Scene) -> Value) -> Case {
     }
 }
 
+/// Adds a grant of an account to the store, as a copy of a session.
+fn add_grant(world: &World, session: &Value, owner: &Value) {
+    let read =
+        |key: String| -> Value { serde_json::from_slice(&world.stored(&key).unwrap()).unwrap() };
+    let mut grant = read(format!("session/{}", text(&session["session_id"])));
+    grant["session_id"] = json!(GRANT);
+    grant["user_id"] = owner.clone();
+    grant["epoch"] = read(format!("account/{}", text(owner)))["session_epoch"].clone();
+    grant["delegation"] = json!({
+        "client_id": CLIENT,
+        "client_name": "An app",
+        "resource": RESOURCE,
+        "scopes": [],
+        "granted_at": 0,
+    });
+    let write = |key: String, value: &Value| {
+        world.tamper(&key, Some(serde_json::to_vec(value).unwrap()));
+    };
+    write(format!("session/{GRANT}"), &grant);
+    write(format!("account-grant/{}/{GRANT}", text(owner)), &json!({}));
+}
+
 /// Returns at least one case for each operation that changes something.
 fn cases() -> Vec<Case> {
     let bob = |scene: &Scene| json!({"user_id": scene.bob});
@@ -254,6 +278,16 @@ fn cases() -> Vec<Case> {
             |scene| json!({"session_id": scene.session["session_id"]}),
         ),
         case("revoke_other_sessions", |_| json!({})),
+        Case {
+            operation: "revoke_grant",
+            input: |_| json!({"grant_id": GRANT}),
+            prepare: |world, scene| add_grant(world, &scene.session, &scene.alice),
+        },
+        Case {
+            operation: "revoke_grant",
+            input: |scene| json!({"client_id": CLIENT, "user_id": scene.bob}),
+            prepare: |world, scene| add_grant(world, &scene.session, &scene.bob),
+        },
         case(
             "change_password",
             |_| json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD}),
@@ -505,11 +539,11 @@ impl Store for Busy<'_> {
 }
 
 /// A store that runs a hook before the call with this number.
-struct Overtaken<'a> {
-    world: &'a World,
-    calls: Cell<usize>,
-    at: usize,
-    happens: Cell<Option<&'a dyn Fn()>>,
+pub(super) struct Overtaken<'a> {
+    pub(super) world: &'a World,
+    pub(super) calls: Cell<usize>,
+    pub(super) at: usize,
+    pub(super) happens: Cell<Option<&'a dyn Fn()>>,
 }
 
 impl Overtaken<'_> {

@@ -1,6 +1,8 @@
 //! The authorization server through its routes: sign-in and consent pages, and the token
 //! endpoint.
 
+mod grants;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -962,6 +964,9 @@ fn signing_in_leads_only_to_pages_of_this_service() {
         "/authorize",
         "/authorize?x\\y",
         "/authorizeevil?x",
+        "/apps/",
+        "/apps?after=x",
+        "/apps.evil.example",
     ] {
         let browser = Browser::new(&scene);
         let page = browser.get(&format!("/sign-in?{}", encode(&[("return_to", target)])));

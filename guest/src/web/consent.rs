@@ -174,13 +174,13 @@ fn decide(
                 client_name: request.client.client_name.clone(),
                 resource: request.resource.resource.clone(),
                 scopes,
+                granted_at: call.now(),
             };
             let code = AuthorizationCode::new(
                 &session,
                 delegation,
                 request.answer_to.redirect_uri.clone(),
                 request.challenge.clone(),
-                call.now(),
             );
             Decided::Allowed(code.store(&mut batch, call)?)
         }

@@ -88,6 +88,46 @@ pub struct ConsentPage<'a> {
     pub consent_token: &'a str,
 }
 
+/// What an app may do at one service.
+pub struct ServiceRow<'a> {
+    /// The name of the resource server.
+    pub name: &'a str,
+    /// The URL of the resource server.
+    pub resource: &'a str,
+    /// What the app may do there, in words.
+    pub scopes: Vec<&'a str>,
+    /// The date on which the user agreed first.
+    pub since: &'a str,
+    /// The date of the last use.
+    pub last_used: &'a str,
+}
+
+/// An app that has access.
+pub struct AppRow<'a> {
+    /// The name of the client.
+    pub name: &'a str,
+    /// The id of the client.
+    pub client_id: String,
+    /// What it has access to.
+    pub services: Vec<ServiceRow<'a>>,
+}
+
+/// The page on which a user sees which apps have access, and takes it away.
+#[derive(Template)]
+#[template(path = "apps.html")]
+pub struct AppsPage<'a> {
+    /// What all pages have in common.
+    pub frame: Frame<'a>,
+    /// The user.
+    pub username: &'a str,
+    /// The apps.
+    pub apps: Vec<AppRow<'a>>,
+    /// The address of the next page, if there is one.
+    pub next: Option<&'a str>,
+    /// The token of the forms.
+    pub form_token: &'a str,
+}
+
 /// The page of a user who is signed in and has come for nothing else.
 #[derive(Template)]
 #[template(path = "start.html")]

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::cookies::Cookie;
 use super::page::{self, Forms, SecondFactorPage, SignInPage, StartPage};
 use super::visit::Visit;
-use super::{SIGN_IN, texts::Texts};
+use super::{APPS, SIGN_IN, texts::Texts};
 use crate::domain::accounts::username::Username;
 use crate::domain::credentials::password::TypedPassword;
 use crate::domain::credentials::second_factor::Code;
@@ -186,9 +186,12 @@ pub fn end(cookie: &str, visit: &Visit) -> Result<()> {
 }
 
 /// Returns the address that a user wants to go to if it is one of an authorization request
-/// here, and else nothing: a form could lead anywhere otherwise.
+/// or of the connected apps here, and else nothing: a form could lead anywhere otherwise.
 pub fn checked<'a>(return_to: &'a str, visit: &Visit) -> &'a str {
     let path = return_to.strip_prefix(visit.oauth.public_url.path());
+    if path == Some(APPS) {
+        return return_to;
+    }
     let query = path.and_then(|path| path.strip_prefix(AUTHORIZE));
     let is_good = query.is_some_and(|query| query.starts_with('?'))
         && return_to

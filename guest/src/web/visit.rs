@@ -1,15 +1,20 @@
 //! One request of a browser.
 
+use serde_json::Value;
+
 use super::cookies::Cookie;
 use super::form_token;
 use super::language;
 use super::page::Frame;
 use super::texts::Texts;
 use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal};
+use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::browser;
 use crate::domain::sessions::session::Session;
 use crate::error::Result;
 use crate::oauth::parameters::Parameters;
+use crate::operations::{self, Operation};
 use crate::settings::OAuth;
 use crate::types::mac;
 
@@ -60,6 +65,26 @@ impl Visit<'_> {
             Some(cookie) => browser::session(&cookie, &self.call),
             None => Ok(None),
         }
+    }
+
+    /// Runs an operation as the owner of the session. `shown` is the input for the audit log.
+    pub fn run<O: Operation>(
+        &self,
+        operation: O,
+        shown: &Value,
+        session: &Session,
+    ) -> Result<O::Output> {
+        let call = &self.call;
+        let issued = AccessToken::issue(session, &call.settings.audience, call)?;
+        let caller = Caller {
+            principal: Principal::AccessToken(issued.token),
+            source: call.caller.source.clone(),
+        };
+        let call = Call {
+            caller: &caller,
+            ..call.clone()
+        };
+        operations::call(operation, shown, &call)
     }
 
     /// Returns the token for a form, and the header field that sets the cookie which the

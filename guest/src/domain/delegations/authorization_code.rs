@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::code_challenge::CodeChallenge;
 use super::delegation::Delegation;
+use crate::domain::clients::client_id::ClientId;
 use crate::domain::clients::redirect_uri::RedirectUri;
 use crate::domain::env::Env;
 use crate::domain::sessions::session::Session;
@@ -26,7 +27,7 @@ use crate::types::time::Timestamp;
 const PREFIX: &str = "uac_";
 /// How long a code can be exchanged.
 pub const TTL: Duration = Duration::from_secs(60);
-/// How long a code that was used is remembered, so that its second use is noticed.
+/// How long the end of a code is remembered, so that a later use is noticed.
 const USED_TTL: Duration = Duration::from_secs(600);
 
 /// What a code stands for, as stored.
@@ -69,9 +70,9 @@ impl AuthorizationCode {
         delegation: Delegation,
         redirect_uri: RedirectUri,
         challenge: CodeChallenge,
-        now: Timestamp,
     ) -> AuthorizationCode {
         AuthorizationCode {
+            expires_at: delegation.granted_at + TTL,
             delegation,
             redirect_uri,
             challenge,
@@ -79,7 +80,6 @@ impl AuthorizationCode {
             epoch: session.epoch,
             auth_time: session.auth_time,
             amr: session.amr.clone(),
-            expires_at: now + TTL,
         }
     }
 
@@ -99,6 +99,19 @@ impl AuthorizationCode {
     pub fn is_over(&self, now: Timestamp) -> bool {
         now >= self.expires_at
     }
+
+    /// Reports whether the user has taken the access of the client away since agreeing.
+    pub fn is_revoked(&self, ports: &Ports) -> Result<bool> {
+        let key = revoked_key(self.user_id, self.delegation.client_id);
+        let revoked_at = record::read::<Timestamp>(key, ports)?;
+        Ok(revoked_at.is_some_and(|revoked_at| self.delegation.granted_at <= revoked_at.value))
+    }
+}
+
+/// Ends all codes that the client has got from this user so far.
+pub fn revoke_all(user_id: Id, client_id: ClientId, now: Timestamp, batch: &mut Batch) {
+    let key = revoked_key(user_id, client_id);
+    batch.put(key, Expect::Any, &now, ttl_ms(USED_TTL));
 }
 
 /// Returns the state of a code, or `None` if it was not issued here or is forgotten.
@@ -126,6 +139,10 @@ pub fn burn(text: &str, state: &Stored<CodeState>, batch: &mut Batch, ports: &Po
     let expect = Expect::At(state.version.clone());
     batch.delete(key(text, ports)?, expect);
     Ok(())
+}
+
+fn revoked_key(user_id: Id, client_id: ClientId) -> String {
+    format!("authorization-codes-revoked/{user_id}/{client_id}")
 }
 
 fn key(text: &str, ports: &Ports) -> Result<String> {

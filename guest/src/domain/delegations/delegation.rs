@@ -14,6 +14,7 @@ use crate::domain::resources::resource_url::ResourceUrl;
 use crate::error::Result;
 use crate::ports::Ports;
 use crate::storage::record;
+use crate::types::time::Timestamp;
 
 /// What a user lets a client do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,14 +27,24 @@ pub struct Delegation {
     pub resource: ResourceUrl,
     /// The scopes that the user has agreed to.
     pub scopes: Vec<Permission>,
+    /// When the user has agreed.
+    pub granted_at: Timestamp,
 }
 
 impl Delegation {
     /// Reports whether client and resource server still exist: a delegation ends with
     /// either.
     pub fn is_alive(&self, env: &Env) -> Result<bool> {
-        let client = record::read::<Client>(Client::key(self.client_id), &env.ports)?;
-        Ok(client.is_some() && Resource::find(&self.resource, env)?.is_some())
+        Ok(self.live_resource(env)?.is_some())
+    }
+
+    /// Returns its resource server, or `None` if the delegation has ended with its client or
+    /// its resource server.
+    pub fn live_resource(&self, env: &Env) -> Result<Option<Resource>> {
+        match record::read::<Client>(Client::key(self.client_id), &env.ports)? {
+            Some(_) => Resource::find(&self.resource, env),
+            None => Ok(None),
+        }
     }
 
     /// Returns those of its scopes that the account can still give to the client.

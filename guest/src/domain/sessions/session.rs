@@ -71,14 +71,24 @@ impl Session {
         format!("{}{session_id}", Session::PREFIX)
     }
 
-    /// Returns the store key of the index entry that lists this session under its account.
-    pub fn index_key(user_id: Id, session_id: Id) -> String {
-        format!("{}{session_id}", Session::index_prefix(user_id))
-    }
-
-    /// Returns the prefix of the index entries of all sessions of an account.
+    /// Returns the prefix of the index entries of an account's own sessions.
     pub fn index_prefix(user_id: Id) -> String {
         format!("account-session/{user_id}/")
+    }
+
+    /// Returns the prefix of the index entries of the sessions that an account has delegated
+    /// to clients. They are listed apart: an account that logs in often has few of them.
+    pub fn grant_prefix(user_id: Id) -> String {
+        format!("account-grant/{user_id}/")
+    }
+
+    /// Returns the store key of the index entry that lists this session under its account.
+    pub fn index_key(&self) -> String {
+        let prefix = match self.delegation {
+            None => Session::index_prefix(self.user_id),
+            Some(_) => Session::grant_prefix(self.user_id),
+        };
+        format!("{prefix}{}", self.session_id)
     }
 
     /// Begins a session of an account whose owner has just authenticated, with its first
@@ -186,10 +196,7 @@ impl Session {
     /// Stores a session that has just begun, in the batch of the event that begins it.
     pub fn store(&self, batch: &mut Batch) {
         batch.create(Session::key(self.session_id), self);
-        batch.create(
-            Session::index_key(self.user_id, self.session_id),
-            &json!({}),
-        );
+        batch.create(self.index_key(), &json!({}));
     }
 
     /// Returns the authentication context class (`acr`): `aal1`, or `aal2` with a second
@@ -314,7 +321,7 @@ pub fn end_with_keys(
         .detail("session_id", session_id.to_string())
         .with_ended_keys(&ended_keys);
     batch.end(session);
-    batch.delete(Session::index_key(user_id, session_id), Expect::Any);
+    batch.delete(session.value.index_key(), Expect::Any);
     Chain::at(user_id, head).append(event, &mut batch, call)?;
     Ok(call.commit(batch)?.then(ended_keys))
 }
@@ -344,21 +351,30 @@ pub fn end_all_but(
 /// One page of an account's live sessions.
 pub struct SessionPage {
     /// The sessions.
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<Stored<Session>>,
     /// The start of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// Returns a page of the account's live sessions, after the session id `after`.
+/// Returns a page of the account's own live sessions, after the session id `after`.
 pub fn list(user_id: Id, after: Option<&str>, env: &Env) -> Result<SessionPage> {
+    list_below(&Session::index_prefix(user_id), user_id, after, env)
+}
+
+/// Returns a page of the live sessions that the account has delegated to clients, after the
+/// session id `after`.
+pub fn list_delegated(user_id: Id, after: Option<&str>, env: &Env) -> Result<SessionPage> {
+    list_below(&Session::grant_prefix(user_id), user_id, after, env)
+}
+
+fn list_below(prefix: &str, user_id: Id, after: Option<&str>, env: &Env) -> Result<SessionPage> {
     let ports = &env.ports;
-    let prefix = Session::index_prefix(user_id);
     let after = after
         .map(|after| Id::try_from(after.to_owned()))
         .transpose()
         .map_err(|problem| AuthError::invalid(vec![FieldError::new("after", problem)]))?
-        .map(|after| Session::index_key(user_id, after));
-    let page = ports.store.scan(&prefix, after.as_deref(), PAGE)?;
+        .map(|after| format!("{prefix}{after}"));
+    let page = ports.store.scan(prefix, after.as_deref(), PAGE)?;
     let ids = page.entries.iter().map(|entry| &entry.key[prefix.len()..]);
     let keys: Vec<String> = ids.map(|id| format!("{}{id}", Session::PREFIX)).collect();
     let (account, _) = Account::read(user_id, ports)?;
@@ -368,7 +384,7 @@ pub fn list(user_id: Id, after: Option<&str>, env: &Env) -> Result<SessionPage> 
         let alive = session
             .zip(account.as_ref())
             .filter(|(session, account)| session.value.is_alive(&account.value, env.now()));
-        sessions.extend(alive.map(|(session, _)| session.value));
+        sessions.extend(alive.map(|(session, _)| session));
     }
     Ok(SessionPage {
         sessions,

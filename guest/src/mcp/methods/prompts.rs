@@ -254,7 +254,8 @@ fn end_compromised_sessions(arguments: &Arguments) -> String {
          and how each began, and which one is current.\n\
          3. End each session that the user does not know with user-auth_revoke_session; in doubt \
          end all others at once with user-auth_revoke_other_sessions. Tokens that you hold of a \
-         session can also be ended with user-auth_logout.\n\
+         session can also be ended with user-auth_logout. Do the same with the access of clients: \
+         user-auth_list_grants shows it, and user-auth_revoke_grant takes it away.\n\
          4. If another person may know the password, ask the user to change it with \
          user-auth_change_password, which requires a recent login and ends all other sessions \
          too.\n\
