@@ -125,8 +125,8 @@ pub fn paths(settings: &Settings) -> Vec<String> {
     let operations = TABLE.iter().map(|known| format!("{API}{}", known.name));
     let paths = PATHS.into_iter().map(str::to_owned);
     let mut paths: Vec<String> = paths.chain(operations).collect();
-    if settings.oauth.is_some() {
-        paths.extend(authorization_server::local_paths().map(str::to_owned));
+    if let Some(oauth) = &settings.oauth {
+        paths.extend(authorization_server::local_paths(oauth).map(str::to_owned));
     }
     let public = public_path(settings);
     if !public.is_empty() {

@@ -1,10 +1,13 @@
 //! The OAuth 2.1 authorization server, as clients speak to it: authorization requests, the
-//! token endpoint and the metadata. It is a door onto the domain like MCP; the pages are in
+//! token endpoint, the registration of clients and the metadata. It is a door onto the domain like MCP; the pages are in
 //! [`web`](crate::web).
 
 pub mod authorization_request;
 pub mod client_authentication;
+pub mod client_configuration;
+pub mod client_metadata;
 pub mod error;
 pub mod metadata;
 pub mod parameters;
+pub mod registration;
 pub mod token;

@@ -74,6 +74,20 @@ pub struct OAuth {
     pub public_url: PublicUrl,
     /// `USER_AUTH_OAUTH_SERVICE_NAME`: the name on its pages.
     pub service_name: DisplayText,
+    /// `USER_AUTH_OAUTH_REGISTRATION`, `open` or `off`: whether clients may register
+    /// themselves (RFC 7591). Most clients of MCP can do nothing else, so by default they
+    /// may.
+    pub registration: ClientRegistration,
+}
+
+/// Whether clients may register themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientRegistration {
+    /// Every client may.
+    #[default]
+    Open,
+    /// Administrators register all clients.
+    Off,
 }
 
 /// Form of a failed operation for MCP clients before 2026-07-28, a version that has
@@ -184,6 +198,7 @@ impl Settings {
         let mut issuer = None;
         let mut has_oauth = false;
         let mut service_name = DisplayText::own("UserAuth");
+        let mut registration = ClientRegistration::default();
         for (name, value) in variables {
             let Some(setting) = name.strip_prefix("USER_AUTH_") else {
                 continue;
@@ -232,6 +247,7 @@ impl Settings {
                     let parsed = DisplayText::try_from(value.clone());
                     service_name = parsed.map_err(|expected| invalid(&name, &value, expected))?;
                 }
+                "OAUTH_REGISTRATION" => registration = client_registration(&name, &value)?,
                 "REQUIRE_SIGN_IN" => settings.require_sign_in = boolean(&name, &value)?,
                 "REQUIRE_API_KEY" => settings.require_api_key = boolean(&name, &value)?,
                 _ => settings.throttling.read(setting, number)?,
@@ -242,7 +258,7 @@ impl Settings {
             settings.issuer = issuer;
         }
         if has_oauth {
-            settings.oauth = Some(settings.with_oauth(service_name)?);
+            settings.oauth = Some(settings.with_oauth(service_name, registration)?);
         }
         if settings.require_sign_in && settings.oauth.is_none() {
             let expected = "false, or USER_AUTH_OAUTH_ENABLED to be true";
@@ -255,7 +271,11 @@ impl Settings {
 
     /// Returns the settings of the authorization server. Its clients compare the issuer of
     /// its tokens with the URL under which they have found it (RFC 8414 section 3.3).
-    fn with_oauth(&self, service_name: DisplayText) -> Result<OAuth, InvalidSetting> {
+    fn with_oauth(
+        &self,
+        service_name: DisplayText,
+        registration: ClientRegistration,
+    ) -> Result<OAuth, InvalidSetting> {
         let Some(public_url) = self.public_url.clone() else {
             let expected = "USER_AUTH_PUBLIC_URL to be set as well";
             return Err(invalid("USER_AUTH_OAUTH_ENABLED", "true", expected));
@@ -268,6 +288,7 @@ impl Settings {
         Ok(OAuth {
             public_url,
             service_name,
+            registration,
         })
     }
 
@@ -387,6 +408,14 @@ fn tool_errors(name: &str, value: &str) -> Result<ToolErrors, InvalidSetting> {
     }
 }
 
+fn client_registration(name: &str, value: &str) -> Result<ClientRegistration, InvalidSetting> {
+    match value {
+        "open" => Ok(ClientRegistration::Open),
+        "off" => Ok(ClientRegistration::Off),
+        _ => Err(invalid(name, value, "open or off")),
+    }
+}
+
 fn signing_algorithm(name: &str, value: &str) -> Result<Algorithm, InvalidSetting> {
     match value {
         "es256" => Ok(Algorithm::Es256),
@@ -499,6 +528,25 @@ mod tests {
             assert!(read(name, wrong).is_err(), "{wrong}");
         }
         assert_eq!(Settings::default().refresh_grace.as_secs(), 120);
+    }
+
+    #[test]
+    fn clients_may_register_themselves_unless_that_is_off() {
+        let read = |value: Option<&str>| {
+            let url = ("USER_AUTH_PUBLIC_URL", "https://auth.example.com");
+            let variables = [Some(url), Some(("USER_AUTH_OAUTH_ENABLED", "true"))];
+            let registration = value.map(|value| ("USER_AUTH_OAUTH_REGISTRATION", value));
+            let variables = variables.into_iter().chain([registration]).flatten();
+            let owned = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let settings = Settings::from_variables(owned)?;
+            Ok::<_, InvalidSetting>(settings.oauth.unwrap().registration)
+        };
+        assert_eq!(read(None), Ok(ClientRegistration::Open));
+        assert_eq!(read(Some("open")), Ok(ClientRegistration::Open));
+        assert_eq!(read(Some("off")), Ok(ClientRegistration::Off));
+        for wrong in ["", "Off", "false"] {
+            assert!(read(Some(wrong)).is_err(), "{wrong}");
+        }
     }
 
     #[test]

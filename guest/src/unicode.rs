@@ -35,7 +35,7 @@ pub fn nfkc(text: &str) -> Zeroizing<String> {
 
 /// Returns the Normalization Form C of characters made from a text of this many bytes,
 /// with at most one character for each of the text's.
-fn nfc(bytes: usize, characters: &mut dyn Iterator<Item = char>) -> Zeroizing<String> {
+pub fn nfc(bytes: usize, characters: &mut dyn Iterator<Item = char>) -> Zeroizing<String> {
     let normalizer = ComposingNormalizerBorrowed::new_nfc();
     normalized(normalizer, bytes * NFC_GROWTH, characters)
 }

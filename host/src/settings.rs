@@ -91,6 +91,10 @@ pub const SETTINGS: &[Setting] = &[
         "The name of the service on its pages",
     ),
     setting(
+        "USER_AUTH_OAUTH_REGISTRATION",
+        "Whether clients may register themselves: `open` or `off`",
+    ),
+    setting(
         "USER_AUTH_MCP_TOOL_ERRORS",
         "Whether a failed operation is reported as a tool result or as a JSON-RPC error: `auto`, \
          `result` or `error`",

@@ -260,3 +260,77 @@ fn attack_a14_pages_keep_their_own_policy_and_nobody_may_read_them() {
     assert_eq!(policy, Some("default-src 'none'; frame-ancestors 'none'"));
     assert_eq!(metadata.json()["issuer"], ISSUER);
 }
+
+#[test]
+fn a_client_registers_itself_and_keeps_its_tokens_over_a_restart() {
+    let mut scene = Scene::start();
+    let metadata = scene
+        .server
+        .get("/.well-known/oauth-authorization-server", &[]);
+    let expected = format!("{ISSUER}/register");
+    assert_eq!(metadata.json()["registration_endpoint"], expected.as_str());
+    let body = json!({
+        "client_name": "Pad",
+        "redirect_uris": [REDIRECT],
+        "token_endpoint_auth_method": "none",
+        "grant_types": ["authorization_code", "refresh_token"],
+    });
+    let page = ("origin", "https://inspector.example");
+    let register =
+        |scene: &Scene, body: &str| scene.server.post_to("/register", &[page], body.to_owned());
+    let registered = register(&scene, &body.to_string());
+    assert_eq!(registered.status, 201, "{}", registered.text);
+    assert_eq!(registered.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(registered.header("cache-control"), Some("no-store"));
+    let client = registered.json();
+    assert_eq!(client["redirect_uris"], json!([REDIRECT]));
+    // F-03: the client that starts again does not fill the store.
+    let again = register(&scene, &body.to_string());
+    assert_eq!(again.json()["client_id"], client["client_id"]);
+
+    scene.client_id = client["client_id"].as_str().unwrap().to_owned();
+    let tokens = scene.tokens();
+    scene.server.stop();
+    scene.server = start(&scene.home);
+    let refreshed = scene.refresh(tokens["refresh_token"].as_str().unwrap());
+    assert_eq!(refreshed.status, 200, "{}", refreshed.text);
+
+    let wrong = json!({"redirect_uris": ["http://desk.example.com/cb", REDIRECT]});
+    let refused = register(&scene, &wrong.to_string());
+    assert_eq!(refused.status, 400);
+    assert_eq!(refused.json()["error"], "invalid_redirect_uri");
+    let refused = register(&scene, &"x".repeat(2 << 20));
+    assert_eq!(refused.status, 413);
+    assert_eq!(refused.json()["error"], "invalid_request");
+    operate(
+        &scene.home,
+        "delete_client",
+        &json!({"client_id": scene.client_id}),
+    );
+    let answer = scene.refresh(refreshed.json()["refresh_token"].as_str().unwrap());
+    assert_eq!(
+        (answer.status, &answer.json()["error"]),
+        (401, &json!("invalid_client"))
+    );
+}
+
+#[test]
+fn a_client_with_a_secret_manages_its_registration_over_http() {
+    let scene = Scene::start();
+    let body = json!({"redirect_uris": [REDIRECT]}).to_string();
+    let client = scene.server.post_to("/register", &[], body).json();
+    let uri = client["registration_client_uri"].as_str().unwrap();
+    let target = uri.strip_prefix(ISSUER).unwrap();
+    let token = client["registration_access_token"].as_str().unwrap();
+    let bearer = format!("Bearer {token}");
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let read = scene.server.get(target, &headers);
+    assert_eq!(
+        (read.status, &read.json()["client_id"]),
+        (200, &client["client_id"])
+    );
+    assert_eq!(scene.server.get(target, &[]).status, 401);
+}

@@ -2,4 +2,6 @@
 
 pub mod client;
 pub mod client_id;
+pub mod dynamic_registration;
+pub mod issued_secret;
 pub mod redirect_uri;

@@ -45,6 +45,11 @@ const PAGE: u32 = 500;
 pub const MAX_CODES: i64 = 10;
 /// The most of those codes that are sent at the request of one source.
 pub const MAX_CODES_PER_SOURCE: i64 = 3;
+/// The most clients that one source may register within a minute, and within an hour.
+const MAX_CLIENTS: [(&str, i64, Duration); 2] = [
+    ("clients-minute", 10, Duration::from_secs(60)),
+    ("clients-hour", 100, Duration::from_secs(60 * 60)),
+];
 /// The length of the hour.
 pub const CODES_WINDOW: Duration = Duration::from_secs(60 * 60);
 
@@ -367,6 +372,19 @@ pub fn count_registration(call: &Call) -> Result<()> {
     let registered = call.ports.store.add(&key, 1, window(call))?;
     if registered > call.settings.throttling.registrations_per_source {
         return Err(too_many(call));
+    }
+    Ok(())
+}
+
+/// Counts a client that registers itself.
+///
+/// Fails with -32003 if its source has registered too many.
+pub fn count_client(call: &Call) -> Result<()> {
+    for (name, most, window) in MAX_CLIENTS {
+        let key = counter_key(&[name, call.caller.source.as_str()], call)?;
+        if call.ports.store.add(&key, 1, ttl(window))? > most {
+            return Err(AuthError::too_many(window));
+        }
     }
     Ok(())
 }

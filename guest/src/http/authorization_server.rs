@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::request::{Request, only, read};
+use super::request::{JSON, Request, only, read};
 use super::{Body, Form, Pages, Rate, Route};
 use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
@@ -11,12 +11,13 @@ use crate::domain::env::Env;
 use crate::domain::reporter::Silent;
 use crate::json::JsonText;
 use crate::mcp::{self, Refusal, Response};
+use crate::oauth::client_configuration::{self, ClientRequest};
 use crate::oauth::error::OAuthError;
-use crate::oauth::metadata::{self, AUTHORIZE, TOKEN};
+use crate::oauth::metadata::{self, AUTHORIZE, REGISTER, TOKEN};
 use crate::oauth::parameters::{MAX_BYTES, Parameters};
-use crate::oauth::token;
+use crate::oauth::{registration, token};
 use crate::ports::Ports;
-use crate::settings::{OAuth, Settings};
+use crate::settings::{ClientRegistration, OAuth, Settings};
 use crate::web::visit::Visit;
 use crate::web::{APPS, CONSENT, SECOND_FACTOR, SIGN_IN, SIGN_OUT, STYLE, page};
 use crate::web::{apps, authorize, consent, sign_in, sign_out};
@@ -38,6 +39,7 @@ pub enum Endpoint {
     Metadata,
     ProtectedResource,
     Token,
+    Register,
     Authorize,
     SignIn,
     SecondFactor,
@@ -50,6 +52,7 @@ pub enum Endpoint {
 /// The paths below the issuer.
 const LOCAL: [(&str, Endpoint); 8] = [
     (TOKEN, Endpoint::Token),
+    (REGISTER, Endpoint::Register),
     (AUTHORIZE, Endpoint::Authorize),
     (SIGN_IN, Endpoint::SignIn),
     (SECOND_FACTOR, Endpoint::SecondFactor),
@@ -60,8 +63,15 @@ const LOCAL: [(&str, Endpoint); 8] = [
 ];
 
 /// Returns the paths of its routes below the issuer.
-pub fn local_paths() -> impl Iterator<Item = &'static str> {
-    LOCAL.into_iter().map(|(path, _)| path)
+pub fn local_paths(oauth: &OAuth) -> impl Iterator<Item = &'static str> {
+    local(oauth).map(|(path, _)| path)
+}
+
+fn local(oauth: &OAuth) -> impl Iterator<Item = (&'static str, Endpoint)> {
+    let is_open = oauth.registration == ClientRegistration::Open;
+    LOCAL
+        .into_iter()
+        .filter(move |(_, endpoint)| is_open || *endpoint != Endpoint::Register)
 }
 
 /// Returns the places of its metadata, from the root of its host. A request for the
@@ -94,25 +104,28 @@ pub fn route(path: &str, local: &str, oauth: &OAuth) -> Option<Route> {
     } else if is_among(protected_resource_paths(oauth)) {
         Endpoint::ProtectedResource
     } else {
-        LOCAL.into_iter().find(|(known, _)| *known == local)?.1
+        self::local(oauth).find(|(known, _)| *known == local)?.1
     };
-    let takes_form = !matches!(
+    let takes_body = !matches!(
         endpoint,
         Endpoint::Metadata | Endpoint::ProtectedResource | Endpoint::Authorize | Endpoint::Style
     );
     Some(Route {
         pages: match endpoint {
-            Endpoint::Metadata | Endpoint::ProtectedResource | Endpoint::Token => Pages::Public,
+            Endpoint::Metadata
+            | Endpoint::ProtectedResource
+            | Endpoint::Token
+            | Endpoint::Register => Pages::Public,
             // Other pages may lead here, but must not read anything.
             _ => Pages::None,
         },
         rate: Rate::Caller,
-        body: match takes_form {
+        body: match takes_body {
             true => Body::Content,
             false => Body::Ignored,
         },
         errors: match endpoint {
-            Endpoint::Token => Form::OAuth,
+            Endpoint::Token | Endpoint::Register => Form::OAuth,
             _ => Form::Plain,
         },
         requires_api_key: false,
@@ -151,6 +164,7 @@ pub fn answer(
             ))
         }
         Endpoint::Token => token_endpoint(request, body, &call),
+        Endpoint::Register => registration_endpoint(request, body, oauth, &call),
         Endpoint::Style => {
             request.require_method(&["GET", "HEAD"])?;
             Ok(style())
@@ -180,6 +194,33 @@ fn token_endpoint(
         Some(form) => token::answer(&form, authorization, call),
         None => OAuthError::invalid_request("the form is too long, or not UTF-8").respond(),
     })
+}
+
+fn registration_endpoint(
+    request: &Request,
+    body: impl FnOnce() -> Option<Vec<u8>>,
+    oauth: &OAuth,
+    call: &Call,
+) -> Result<Response, Refusal> {
+    request.require_method(&["POST", "GET", "PUT", "DELETE"])?;
+    let body = match request.method.as_str() {
+        "POST" | "PUT" => {
+            request.require_content(JSON)?;
+            read(body)?
+        }
+        _ => Vec::new(),
+    };
+    if request.method == "POST" {
+        request.require_no_query()?;
+        return Ok(registration::answer(&body, oauth, call));
+    }
+    let request = ClientRequest {
+        method: &request.method,
+        query: request.query(),
+        authorization: text(request, "authorization")?,
+        body: &body,
+    };
+    Ok(client_configuration::answer(&request, oauth, call))
 }
 
 fn visit(

@@ -36,6 +36,11 @@ pub struct AuthorizationRequest {
 pub struct AnswerTo {
     /// The redirect URI, which is one of the client's.
     pub redirect_uri: RedirectUri,
+    /// Whether an error may go there without a question to the user (OAuth 2.1 section
+    /// 7.13.2). An administrator vouches for the addresses of a client, and nobody for those
+    /// of one that registered itself, except that a program on the user's own machine is
+    /// no website that imitates another.
+    pub is_trusted: bool,
     state: Option<String>,
     issuer: String,
 }
@@ -100,6 +105,7 @@ impl AuthorizationRequest {
         let redirect_uri = redirect_uri(&query, &client)?;
         let state = query.only("state");
         let answer_to = AnswerTo {
+            is_trusted: !client.is_dynamic() || redirect_uri.is_loopback(),
             redirect_uri,
             state: state.ok().flatten().map(str::to_owned),
             issuer: env.settings.issuer.clone(),

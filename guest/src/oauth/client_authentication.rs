@@ -9,24 +9,28 @@ use super::parameters::{Parameters, decode};
 use crate::domain::clients::client::{Client, TokenEndpointAuthMethod};
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::env::Env;
-use crate::storage::record;
+use crate::storage::record::{self, Stored};
 use crate::types::secret::Secret;
 
 /// Returns the client that has sent a form, with this `Authorization` header if it has one.
 ///
 /// Fails with `invalid_client` unless the client is known and has proved who it is.
-pub fn authenticate(form: &Parameters, authorization: Option<&str>, env: &Env) -> Result<Client> {
+pub fn authenticate(
+    form: &Parameters,
+    authorization: Option<&str>,
+    env: &Env,
+) -> Result<Stored<Client>> {
     let (client_id, secret) = shown(form, authorization)?;
     let Ok(client_id) = ClientId::try_from(client_id) else {
         return Err(OAuthError::invalid_client());
     };
     let client = record::read::<Client>(Client::key(client_id), &env.ports)?;
-    let Some(client) = client.map(|client| client.value) else {
+    let Some(client) = client else {
         return Err(OAuthError::invalid_client());
     };
     let is_authenticated = match secret {
-        None => client.token_endpoint_auth_method() == TokenEndpointAuthMethod::None,
-        Some(secret) => client.has_secret(secret.expose(), &env.ports)?,
+        None => client.value.token_endpoint_auth_method() == TokenEndpointAuthMethod::None,
+        Some(secret) => client.value.has_secret(secret.expose(), &env.ports)?,
     };
     match is_authenticated {
         true => Ok(client),

@@ -29,7 +29,10 @@ impl OAuthError {
         OAuthError {
             code,
             description: description.into(),
-            status: if code == "invalid_client" { 401 } else { 400 },
+            status: match code {
+                "invalid_client" | "invalid_token" => 401,
+                _ => 400,
+            },
             retry_after: None,
         }
     }
@@ -53,6 +56,20 @@ impl OAuthError {
         OAuthError::new(
             "invalid_client",
             "the client is unknown or not authenticated",
+        )
+    }
+
+    /// What a client says about itself cannot be registered (RFC 7591 section 3.2.2).
+    pub fn invalid_client_metadata(description: impl Into<String>) -> OAuthError {
+        OAuthError::new("invalid_client_metadata", description)
+    }
+
+    /// A registration access token that does not work (RFC 7592 section 2). The text is the
+    /// same for every reason.
+    pub fn invalid_registration_token() -> OAuthError {
+        OAuthError::new(
+            "invalid_token",
+            "the registration access token is not valid",
         )
     }
 
@@ -82,8 +99,12 @@ impl OAuthError {
             headers.push(("retry-after".to_owned(), seconds.to_string()));
         }
         if self.status == 401 {
-            let challenge = "Basic realm=\"user-auth\"".to_owned();
-            headers.push(("www-authenticate".to_owned(), challenge));
+            let challenge = match self.code {
+                // RFC 6750 section 3.
+                "invalid_token" => "Bearer realm=\"user-auth\", error=\"invalid_token\"",
+                _ => "Basic realm=\"user-auth\"",
+            };
+            headers.push(("www-authenticate".to_owned(), challenge.to_owned()));
         }
         let body = json!({"error": self.code, "error_description": self.description});
         mcp::json_response(self.status, headers, JsonText::of(&body))

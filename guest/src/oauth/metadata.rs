@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::domain::env::Env;
 use crate::domain::resources::resource::{self, Resource};
 use crate::error::Result;
-use crate::settings::OAuth;
+use crate::settings::{ClientRegistration, OAuth};
 
 /// How long clients may keep the document, in seconds.
 pub const MAX_AGE_SECONDS: u64 = 300;
@@ -15,6 +15,8 @@ pub const MAX_AGE_SECONDS: u64 = 300;
 pub const AUTHORIZE: &str = "/authorize";
 /// RFC 6749 section 3.2.
 pub const TOKEN: &str = "/token";
+/// RFC 7591 section 3 and RFC 7592 section 2.
+pub const REGISTER: &str = "/register";
 /// RFC 7517.
 pub const JWKS: &str = "/jwks";
 
@@ -60,6 +62,9 @@ pub fn document(oauth: &OAuth, env: &Env) -> Result<Value> {
         "authorization_response_iss_parameter_supported": true,
         "ui_locales_supported": ["en", "de"],
     });
+    if oauth.registration == ClientRegistration::Open {
+        document["registration_endpoint"] = format!("{issuer}{REGISTER}").into();
+    }
     // RFC 8414 section 3.2: claims without a value are left out.
     if !scopes.is_empty() {
         document["scopes_supported"] = scopes.into();

@@ -10,6 +10,7 @@ use crate::domain::accounts::permission::Permission;
 use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::call::Call;
 use crate::domain::clients::client::Client;
+use crate::domain::clients::dynamic_registration;
 use crate::domain::delegations::authorization_code::{self, AuthorizationCode, CodeState};
 use crate::domain::delegations::delegation::{Delegation, scope_text};
 use crate::domain::resources::resource::Resource;
@@ -39,8 +40,8 @@ pub fn answer(form: &Parameters, authorization: Option<&str>, call: &Call) -> Re
 fn exchange(form: &Parameters, authorization: Option<&str>, call: &Call) -> Result<Response> {
     let client = authenticate(form, authorization, call)?;
     let tokens = match form.only("grant_type")? {
-        Some("authorization_code") => of_code(form, &client, call)?,
-        Some("refresh_token") => of_refresh_token(form, &client, call)?,
+        Some("authorization_code") => of_code(form, &client.value, call)?,
+        Some("refresh_token") => of_refresh_token(form, &client.value, call)?,
         None => {
             let problem = "the parameter 'grant_type' is missing";
             return Err(OAuthError::invalid_request(problem));
@@ -50,6 +51,8 @@ fn exchange(form: &Parameters, authorization: Option<&str>, call: &Call) -> Resu
             return Err(OAuthError::new("unsupported_grant_type", problem));
         }
     };
+    // The tokens are issued, and the next use extends the registration if this one fails to.
+    let _ = dynamic_registration::extend(&client, call);
     Ok(mcp::json_response(200, Vec::new(), JsonText::of(&tokens)))
 }
 

@@ -5,14 +5,15 @@ use serde_json::json;
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
-use crate::domain::accounts::permission::{CLIENTS_WRITE, Grant};
+use crate::domain::accounts::permission::CLIENTS_WRITE;
 use crate::domain::accounts::scopes::Scopes;
-use crate::domain::audit::{Chain, Event};
-use crate::domain::clients::client::{self, Client, TokenEndpointAuthMethod};
+use crate::domain::audit::Chain;
+use crate::domain::clients::client::{self, Client, Registration, TokenEndpointAuthMethod};
 use crate::domain::clients::client_id::ClientId;
-use crate::domain::clients::redirect_uri::{RedirectUri, RedirectUris};
+use crate::domain::clients::redirect_uri::RedirectUris;
 use crate::domain::display_text::DisplayText;
 use crate::error::{AuthError, ErrorKind, Result};
+use crate::ports::Expect;
 use crate::storage::batch::Batch;
 use crate::storage::record;
 use crate::types::secret::Secret;
@@ -36,7 +37,7 @@ pub struct CreateClient {
     pub token_endpoint_auth_method: TokenEndpointAuthMethod,
     /// The most that users can permit the client, such as `billing:read` or `billing:*`;
     /// everything by default.
-    #[serde(default = "everything")]
+    #[serde(default = "Scopes::everything")]
     pub scopes: Scopes,
 }
 
@@ -70,8 +71,9 @@ impl Operation for CreateClient {
 
     fn run(self, call: &ActorCall) -> Result<NewClient> {
         let ports = &call.ports;
-        let (client, client_secret) = Client::pre_registered(
-            self.client_name,
+        let (client, client_secret) = Client::new(
+            Registration::PreRegistered,
+            Some(self.client_name),
             self.redirect_uris,
             self.token_endpoint_auth_method,
             self.scopes,
@@ -84,9 +86,9 @@ impl Operation for CreateClient {
                 return Err(too_many());
             }
             let mut batch = Batch::new();
-            batch.create(Client::key(client.client_id), &client);
-            batch.create(Client::index_key(client.client_id), &json!({}));
-            let event = client_event(Self::NAME, &client);
+            client.write(Expect::Absent, &mut batch, call.now());
+            batch.create(client.index_key(), &json!({}));
+            let event = client.event(Self::NAME);
             Chain::at(Chain::shared(), head).append(event, &mut batch, call)?;
             Ok(call.commit(batch)?.then(()))
         })?;
@@ -100,23 +102,6 @@ impl Operation for CreateClient {
             created_at: client.created_at.to_rfc3339(),
         })
     }
-}
-
-/// Returns the audit event of a change after which the client is as given.
-pub(super) fn client_event<'a>(operation: &'a str, client: &Client) -> Event<'a> {
-    let uris = client.redirect_uris.as_slice().iter();
-    let uris: Vec<&str> = uris.map(RedirectUri::as_str).collect();
-    let scopes = client.scopes.as_slice().iter();
-    let scopes: Vec<&str> = scopes.map(Grant::as_str).collect();
-    Event::success(operation)
-        .detail("client_id", client.client_id.to_string())
-        .detail("client_name", client.client_name.as_str())
-        .detail("redirect_uris", uris)
-        .detail(
-            "token_endpoint_auth_method",
-            client.token_endpoint_auth_method().as_str(),
-        )
-        .detail("scopes", scopes)
 }
 
 /// Returns the error for a client that is not registered.
@@ -133,9 +118,4 @@ fn too_many() -> AuthError {
     )
     .detail("max_clients", client::MAX_PRE_REGISTERED)
     .detail("action", "delete some with delete_client")
-}
-
-#[expect(clippy::expect_used, reason = "one grant is a valid list of scopes")]
-fn everything() -> Scopes {
-    Scopes::try_from(vec![Grant::everything()]).expect("one grant is a valid list of scopes")
 }

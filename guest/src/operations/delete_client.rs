@@ -43,7 +43,7 @@ impl Operation for DeleteClient {
             };
             let mut batch = Batch::new();
             batch.delete(Client::key(client_id), Expect::At(client.version));
-            batch.delete(Client::index_key(client_id), Expect::Any);
+            batch.delete(client.value.index_key(), Expect::Any);
             let event = Event::success(Self::NAME)
                 .detail("client_id", client_id.to_string())
                 .detail("client_name", client.value.client_name.as_str());

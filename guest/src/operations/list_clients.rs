@@ -6,7 +6,7 @@ use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::permission::CLIENTS_READ;
 use crate::domain::accounts::scopes::Scopes;
-use crate::domain::clients::client::{Client, TokenEndpointAuthMethod};
+use crate::domain::clients::client::{Client, RegistrationKind, TokenEndpointAuthMethod};
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::clients::redirect_uri::RedirectUris;
 use crate::domain::display_text::DisplayText;
@@ -42,6 +42,8 @@ pub struct Clients {
 pub struct ClientView {
     /// The id of the client, which is not secret.
     pub client_id: ClientId,
+    /// How it came to be known.
+    pub registration: RegistrationKind,
     /// The name that users see.
     pub client_name: DisplayText,
     /// Where the client receives answers.
@@ -80,6 +82,7 @@ impl From<Client> for ClientView {
     fn from(client: Client) -> ClientView {
         ClientView {
             client_id: client.client_id,
+            registration: client.registration_kind(),
             token_endpoint_auth_method: client.token_endpoint_auth_method(),
             client_name: client.client_name,
             redirect_uris: client.redirect_uris,

@@ -10,6 +10,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::clients::client::Client;
 use crate::domain::clients::client_id::ClientId;
 use crate::error::{AuthError, ErrorKind, Result};
+use crate::ports::Expect;
 use crate::storage::batch::Batch;
 use crate::types::secret::Secret;
 
@@ -48,7 +49,7 @@ impl Operation for RotateClientSecret {
                 return Err(is_public(client_id));
             };
             let mut batch = Batch::new();
-            batch.replace(Client::key(client_id), &old.version, &client);
+            client.write(Expect::At(old.version), &mut batch, call.now());
             let event = Event::success(Self::NAME).detail("client_id", client_id.to_string());
             Chain::at(Chain::shared(), head).append(event, &mut batch, call)?;
             Ok(call.commit(batch)?.then(secret))

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::create_client::{client_event, unknown_client};
+use super::create_client::unknown_client;
 use super::list_clients::ClientView;
 use super::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
@@ -14,6 +14,7 @@ use crate::domain::clients::client_id::ClientId;
 use crate::domain::clients::redirect_uri::RedirectUris;
 use crate::domain::display_text::DisplayText;
 use crate::error::Result;
+use crate::ports::Expect;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 
@@ -52,8 +53,8 @@ impl Operation for UpdateClient {
                 return Ok(Race::Won(client));
             }
             let mut batch = Batch::new();
-            batch.replace(Client::key(self.client_id), &old.version, &client);
-            let event = client_event(Self::NAME, &client);
+            client.write(Expect::At(old.version), &mut batch, call.now());
+            let event = client.event(Self::NAME);
             Chain::at(Chain::shared(), head).append(event, &mut batch, call)?;
             Ok(call.commit(batch)?.then(client))
         })?;

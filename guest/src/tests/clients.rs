@@ -79,6 +79,7 @@ fn a_client_is_public_and_unlimited_unless_it_is_asked_for_otherwise() {
     assert_eq!(client["scopes"], json!(["*"]));
     let mut listed = client.clone();
     listed.as_object_mut().unwrap().remove("client_secret");
+    listed["registration"] = json!("pre_registered");
     assert_eq!(list(&world), [listed]);
 }
 

@@ -2,6 +2,7 @@
 //! endpoint.
 
 mod grants;
+mod registration;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -1067,7 +1068,6 @@ fn the_metadata_lists_what_works() {
     );
     let own = "https://auth.example/mcp";
     assert_eq!(document["protected_resources"], json!([own, FILES]));
-    assert!(document.get("registration_endpoint").is_none());
     let without = World::new();
     let off = Scene {
         world: without,

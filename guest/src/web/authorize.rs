@@ -1,12 +1,16 @@
 //! The authorization endpoint (RFC 6749 section 3.1): who asks, and whether the user has to
 //! sign in before the consent page is shown.
 
-use super::page;
+use super::page::{self, Forms, MessagePage};
 use super::visit::Visit;
 use super::{consent, sign_in};
+use crate::domain::clients::redirect_uri::Receiver;
 use crate::error::Result;
 use crate::mcp::Response;
-use crate::oauth::authorization_request::{AuthorizationRequest, UnanswerableReason, Unfit};
+use crate::oauth::authorization_request::{
+    AnswerTo, AuthorizationRequest, UnanswerableReason, Unfit,
+};
+use crate::oauth::error::OAuthError;
 use crate::oauth::metadata::AUTHORIZE;
 
 /// Answers an authorization request.
@@ -30,13 +34,39 @@ pub fn show(visit: &Visit) -> Result<Response> {
     consent::show(&request, &session, visit)
 }
 
+/// Tells a client an error: by a redirect where the answer may go without a question, and
+/// else by a page with a link, which names where it leads.
+pub fn tell_client(answer_to: &AnswerTo, error: &OAuthError, visit: &Visit) -> Response {
+    let url = answer_to.error(error);
+    if answer_to.is_trusted {
+        return page::see_other(url);
+    }
+    let texts = visit.texts();
+    let (status, heading) = match error.code {
+        "access_denied" => (200, texts.denied),
+        _ => (400, texts.error),
+    };
+    let receiver = match answer_to.redirect_uri.receiver() {
+        Receiver::Website(host) => host,
+        Receiver::Scheme(scheme) => scheme,
+        Receiver::ThisMachine => texts.this_computer,
+    };
+    let words = format!("{} {receiver}", texts.back_to);
+    let page = MessagePage {
+        frame: visit.frame(),
+        heading,
+        text: texts.not_sent_back,
+        link: Some((&url, &words)),
+    };
+    page::respond(status, &page, Forms::Own)
+}
+
 /// Tells why a request is not put to the user: the client, if it is clear that it is the
 /// client, and else the user.
 pub fn explain(unfit: Unfit, visit: &Visit) -> Response {
     let texts = visit.texts();
     let (status, text) = match unfit {
-        // Clients are registered by administrators, who vouch for their redirect URIs.
-        Unfit::Refused(answer_to, error) => return page::see_other(answer_to.error(&error)),
+        Unfit::Refused(answer_to, error) => return tell_client(&answer_to, &error, visit),
         Unfit::Failed(error) => return page::failure(&error, visit.frame()),
         Unfit::Unanswerable(reason) => match reason {
             UnanswerableReason::Malformed => (400, texts.malformed_request),

@@ -1,7 +1,7 @@
 //! The consent page: the user decides what the client may do. It is shown each time.
 
 use super::SIGN_IN;
-use super::authorize::explain;
+use super::authorize::{explain, tell_client};
 use super::form_token::{ConsentToken, TTL};
 use super::page::{self, ConsentPage, Forms, ScopeRow};
 use super::visit::Visit;
@@ -37,7 +37,7 @@ pub fn show(request: &AuthorizationRequest, session: &Session, visit: &Visit) ->
     let available =
         delegation::available(&request.client, &request.resource, &account.value, ports)?;
     let Some(scopes) = request.scopes_of(available) else {
-        return Ok(page::see_other(request.answer_to.error(&no_scopes())));
+        return Ok(tell_client(&request.answer_to, &no_scopes(), visit));
     };
     let token = ConsentToken::new(&visit.call)?;
     let receiver = request.answer_to.redirect_uri.receiver();
@@ -51,6 +51,7 @@ pub fn show(request: &AuthorizationRequest, session: &Session, visit: &Visit) ->
     let page = ConsentPage {
         frame: visit.frame(),
         client: request.client.client_name.as_str(),
+        is_unverified: request.client.is_dynamic(),
         resource_name: request.resource.resource_name.as_str(),
         resource: request.resource.resource.as_str(),
         username: session.username.as_str(),
@@ -91,7 +92,7 @@ pub fn submit(visit: &Visit) -> Result<Response> {
     for _ in 0..MAX_ATTEMPTS {
         match decide(&request, &token, is_allowed, &session, visit)? {
             Decided::Allowed(code) => return Ok(page::see_other(request.answer_to.code(&code))),
-            Decided::Denied(error) => return Ok(page::see_other(request.answer_to.error(&error))),
+            Decided::Denied(error) => return Ok(tell_client(&request.answer_to, &error, visit)),
             Decided::SessionIsOver => return Ok(expired()),
             Decided::Before => {
                 return Ok(page::error(400, visit.frame(), texts.already_decided));

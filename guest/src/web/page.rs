@@ -68,6 +68,8 @@ pub struct ConsentPage<'a> {
     pub frame: Frame<'a>,
     /// The name of the client.
     pub client: &'a str,
+    /// Whether the client registered itself under this name.
+    pub is_unverified: bool,
     /// The name of the resource server.
     pub resource_name: &'a str,
     /// The URL of the resource server.

@@ -21,6 +21,7 @@ pub struct Texts {
     pub start_again: &'static str,
     pub consent: &'static str,
     pub wants_access: &'static str,
+    pub unverified: &'static str,
     pub to_service: &'static str,
     pub as_account: &'static str,
     pub answer_goes_to: &'static str,
@@ -53,6 +54,9 @@ pub struct Texts {
     pub already_decided: &'static str,
     pub nothing_here: &'static str,
     pub no_scopes: &'static str,
+    pub denied: &'static str,
+    pub not_sent_back: &'static str,
+    pub back_to: &'static str,
 }
 
 /// English.
@@ -73,6 +77,7 @@ pub static ENGLISH: Texts = Texts {
     start_again: "Start again",
     consent: "Allow access",
     wants_access: "asks for access",
+    unverified: "This program registered itself here, unverified: nobody has checked its name.",
     to_service: "To",
     as_account: "As",
     answer_goes_to: "The answer goes to",
@@ -114,6 +119,10 @@ pub static ENGLISH: Texts = Texts {
         you here.",
     nothing_here: "There is nothing to see here.",
     no_scopes: "Your account has none of the rights that the program asks for.",
+    denied: "Access was not allowed",
+    not_sent_back: "The program that sent you here registered itself, so this service does not \
+        send you back to it on its own. If you trust it, follow the link; else close this window.",
+    back_to: "Go back to",
 };
 
 /// German.
@@ -139,6 +148,8 @@ pub static GERMAN: Texts = Texts {
     start_again: "Von vorn beginnen",
     consent: "Zugriff erlauben",
     wants_access: "bittet um Zugriff",
+    unverified: "Dieses Programm hat sich hier selbst eingetragen, ungeprüft: Niemand hat seinen \
+        Namen überprüft.",
     to_service: "Auf",
     as_account: "Als",
     answer_goes_to: "Die Antwort geht an",
@@ -181,4 +192,9 @@ pub static GERMAN: Texts = Texts {
         Sie hierher geschickt hat.",
     nothing_here: "Hier gibt es nichts zu sehen.",
     no_scopes: "Ihr Konto hat keines der Rechte, um die das Programm bittet.",
+    denied: "Der Zugriff wurde nicht erlaubt",
+    not_sent_back: "Das Programm, das Sie hierher geschickt hat, hat sich selbst eingetragen, \
+        deshalb schickt dieser Dienst Sie nicht von allein dorthin zurück. Wenn Sie ihm \
+        vertrauen, folgen Sie dem Link; sonst schließen Sie dieses Fenster.",
+    back_to: "Zurück zu",
 };

@@ -80,6 +80,11 @@ impl Permission {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Reports whether the name belongs to this service itself.
+    pub fn is_own(&self) -> bool {
+        self.0.starts_with("user-auth:")
+    }
 }
 
 impl Grant {

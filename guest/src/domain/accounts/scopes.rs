@@ -15,6 +15,11 @@ const MAX_SCOPES: usize = 64;
 pub struct Scopes(Vec<Grant>);
 
 impl Scopes {
+    /// Returns the bound that permits everything.
+    pub fn everything() -> Scopes {
+        Scopes(vec![Grant::everything()])
+    }
+
     /// Returns the bound that permits these permissions and nothing else.
     pub fn of_permissions(permissions: Vec<Permission>) -> Scopes {
         Scopes(permissions.into_iter().map(Grant::of).collect())

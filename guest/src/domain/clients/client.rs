@@ -1,29 +1,25 @@
 //! Clients as stored, and how they authenticate.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
 use super::client_id::ClientId;
-use super::redirect_uri::RedirectUris;
+use super::dynamic_registration::DynamicRegistration;
+use super::issued_secret::CLIENT_SECRET;
+use super::redirect_uri::{RedirectUri, RedirectUris};
+use crate::domain::accounts::permission::Grant;
 use crate::domain::accounts::scopes::Scopes;
-use crate::domain::audit::{Chain, Head};
+use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::display_text::DisplayText;
 use crate::error::Result;
-use crate::ports::Ports;
+use crate::ports::{Expect, Ports};
+use crate::storage::batch::Batch;
 use crate::storage::record::{self, Found};
-use crate::types::mac;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
 /// The most clients that administrators can register.
 pub const MAX_PRE_REGISTERED: u32 = 1_000;
-/// Lets secret scanners identify the secret.
-const PREFIX: &str = "uas_";
-const SECRET_BYTES: usize = 32;
 
 /// How a client authenticates where it exchanges a code for tokens (RFC 7591 section 2):
 /// not at all (`none`, for programs on a user's machine, which cannot keep a secret), or
@@ -53,11 +49,23 @@ impl TokenEndpointAuthMethod {
 }
 
 /// How this service came to know a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Registration {
     /// An administrator registered it.
     PreRegistered,
+    /// It registered itself (RFC 7591), and nobody has verified what it says about itself.
+    Dynamic(DynamicRegistration),
+}
+
+/// How a client came to be known: an administrator registered it (`pre_registered`), or it
+/// registered itself, and nobody has verified its name (`dynamic`).
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistrationKind {
+    PreRegistered,
+    Dynamic,
 }
 
 /// A method of authentication with what it needs.
@@ -100,10 +108,13 @@ impl Client {
         format!("{}{client_id}", Client::PREFIX)
     }
 
-    /// Returns the store key of the index entry of a client that an administrator
-    /// registered.
-    pub fn index_key(client_id: ClientId) -> String {
-        format!("{}{client_id}", Client::PRE_REGISTERED)
+    /// Returns the store key of the entry that counts the client among those that were
+    /// registered in the same way.
+    pub fn index_key(&self) -> String {
+        match &self.registration {
+            Registration::PreRegistered => format!("{}{}", Client::PRE_REGISTERED, self.client_id),
+            Registration::Dynamic(registration) => registration.place_key(),
+        }
     }
 
     /// Reads a client and the head of the chain that records its changes, as one snapshot.
@@ -112,10 +123,11 @@ impl Client {
         record::read_both([Client::key(client_id), head], ports)
     }
 
-    /// Creates a client that an administrator registers and, unless it is public, its
-    /// secret.
-    pub fn pre_registered(
-        client_name: DisplayText,
+    /// Creates a client with a new id and, unless it is public, its secret. A client without
+    /// a name is called by its id (RFC 7591 section 2).
+    pub fn new(
+        registration: Registration,
+        client_name: Option<DisplayText>,
         redirect_uris: RedirectUris,
         method: TokenEndpointAuthMethod,
         scopes: Scopes,
@@ -125,14 +137,51 @@ impl Client {
         let (authentication, secret) = authentication(method, client_id, ports)?;
         let client = Client {
             client_id,
-            registration: Registration::PreRegistered,
-            client_name,
+            registration,
+            client_name: client_name.unwrap_or_else(|| client_id.to_display_text()),
             redirect_uris,
             scopes,
             created_at: ports.clock.now(),
             authentication,
         };
         Ok((client, secret))
+    }
+
+    /// Reports whether the client registered itself.
+    pub fn is_dynamic(&self) -> bool {
+        matches!(self.registration, Registration::Dynamic(_))
+    }
+
+    /// Returns how the client came to be known.
+    pub fn registration_kind(&self) -> RegistrationKind {
+        match self.registration {
+            Registration::PreRegistered => RegistrationKind::PreRegistered,
+            Registration::Dynamic(_) => RegistrationKind::Dynamic,
+        }
+    }
+
+    /// Writes the client, which ends with its registration.
+    pub fn write(&self, expect: Expect, batch: &mut Batch, now: Timestamp) {
+        let ttl_ms = match &self.registration {
+            Registration::PreRegistered => None,
+            Registration::Dynamic(registration) => Some(registration.ttl_ms(now)),
+        };
+        batch.put(Client::key(self.client_id), expect, self, ttl_ms);
+    }
+
+    /// Returns the audit event of a change after which the client is as it is now.
+    pub fn event<'a>(&self, operation: &'a str) -> Event<'a> {
+        let uris = self.redirect_uris.as_slice().iter();
+        let uris: Vec<&str> = uris.map(RedirectUri::as_str).collect();
+        let scopes = self.scopes.as_slice().iter();
+        let scopes: Vec<&str> = scopes.map(Grant::as_str).collect();
+        let method = self.token_endpoint_auth_method();
+        Event::success(operation)
+            .detail("client_id", self.client_id.to_string())
+            .detail("client_name", self.client_name.as_str())
+            .detail("redirect_uris", uris)
+            .detail("token_endpoint_auth_method", method.as_str())
+            .detail("scopes", scopes)
     }
 
     /// Returns the client with another secret, and that secret, or `None` if the client is
@@ -166,15 +215,7 @@ impl Client {
                 hash
             }
         };
-        let Some(encoded) = secret.strip_prefix(PREFIX) else {
-            return Ok(false);
-        };
-        let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
-        if URL_SAFE_NO_PAD.decode_slice(encoded, bytes.as_mut_slice()) != Ok(SECRET_BYTES) {
-            return Ok(false);
-        }
-        let given = hash(self.client_id, &bytes, ports)?;
-        Ok(own.as_bytes().ct_eq(given.as_bytes()).into())
+        CLIENT_SECRET.is_of_hash(secret, self.client_id, own, ports)
     }
 }
 
@@ -197,20 +238,8 @@ fn authentication(
         TokenEndpointAuthMethod::ClientSecretBasic => Authentication::ClientSecretBasic,
         TokenEndpointAuthMethod::ClientSecretPost => Authentication::ClientSecretPost,
     };
-    let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
-    ports.random.fill(bytes.as_mut_slice())?;
-    let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
-    let secret = Secret::new(format!("{PREFIX}{}", *encoded));
-    Ok((of_hash(hash(client_id, &bytes, ports)?), Some(secret)))
-}
-
-/// The id is part of the message, so that the hash is good for no other client.
-fn hash(client_id: ClientId, secret: &[u8; SECRET_BYTES], ports: &Ports) -> Result<String> {
-    let mut message = Zeroizing::new([0; 16 + SECRET_BYTES]);
-    message[..16].copy_from_slice(client_id.as_bytes());
-    message[16..].copy_from_slice(secret);
-    let mac = mac::of("client-secret-hash", message.as_slice(), ports)?;
-    Ok(mac::to_hex(&mac))
+    let (hash, secret) = CLIENT_SECRET.issue(client_id, ports)?;
+    Ok((of_hash(hash), Some(secret)))
 }
 
 #[cfg(test)]
@@ -220,8 +249,11 @@ mod tests {
     use super::*;
     use crate::testing::World;
 
+    const PREFIX: &str = "uas_";
+
     fn create(method: TokenEndpointAuthMethod, world: &World) -> (Client, Option<Secret>) {
-        Client::pre_registered(
+        Client::new(
+            Registration::PreRegistered,
             serde_json::from_value(json!("An app")).unwrap(),
             serde_json::from_value(json!(["https://app.example.com/callback"])).unwrap(),
             method,

@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::display_text::DisplayText;
 use crate::types::id::Id;
 
 /// Keeps the id of a client different from that of every user, since a token can have
@@ -24,6 +25,12 @@ impl ClientId {
     /// Creates the id from random bits.
     pub fn new(random: Id) -> ClientId {
         ClientId(random)
+    }
+
+    /// Returns the id as a name for people.
+    #[expect(clippy::expect_used, reason = "an id is a short line of ASCII")]
+    pub fn to_display_text(self) -> DisplayText {
+        DisplayText::try_from(self.to_string()).expect("an id is a short line of ASCII")
     }
 
     /// Returns the random bits.

@@ -184,6 +184,9 @@ impl From<RedirectUri> for String {
 pub struct RedirectUris(Vec<RedirectUri>);
 
 impl RedirectUris {
+    /// The most redirect URIs of a client.
+    pub const MAX: usize = MAX_REDIRECT_URIS;
+
     /// Returns the URIs in the order in which they were registered.
     pub fn as_slice(&self) -> &[RedirectUri] {
         &self.0

@@ -63,7 +63,7 @@ impl Delegation {
 
 /// Returns the scopes of a resource server that an account can give to a client: all within
 /// the bound of the client but the restricted ones that the roles of the account do not
-/// permit.
+/// permit. A client that registered itself can administrate nothing here.
 pub fn available<'a>(
     client: &Client,
     resource: &'a Resource,
@@ -74,7 +74,8 @@ pub fn available<'a>(
     let mut available = Vec::new();
     for scope in resource.scopes.as_slice() {
         let is_enough = |grant: &Grant| grant.permits(&scope.scope);
-        if !client.scopes.as_slice().iter().any(is_enough) {
+        let is_administration = client.is_dynamic() && scope.scope.is_own();
+        if is_administration || !client.scopes.as_slice().iter().any(is_enough) {
             continue;
         }
         if !scope.restricted || authority.allows(&is_enough, ports)? {

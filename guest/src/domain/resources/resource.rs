@@ -18,8 +18,6 @@ use crate::types::time::Timestamp;
 /// one scan reads (`wit/store.wit`).
 pub const MAX_RESOURCES: u32 = 100;
 const MAX_SCOPES: usize = 50;
-/// The permissions for this service itself.
-const OWN: &str = "user-auth:";
 /// Scopes with a meaning of their own (OpenID Connect Core 1.0 sections 3.1.2.1, 5.4
 /// and 11).
 const OF_OPENID: [&str; 6] = [
@@ -155,7 +153,7 @@ impl TryFrom<Vec<ResourceScope>> for ResourceScopes {
             return Err("expected at most 50 scopes");
         }
         let names: Vec<&str> = scopes.iter().map(|it| it.scope.as_str()).collect();
-        if names.iter().any(|name| name.starts_with(OWN)) {
+        if scopes.iter().any(|it| it.scope.is_own()) {
             return Err("expected no scope that begins with user-auth:, which are this service's");
         }
         if names.iter().any(|name| OF_OPENID.contains(name)) {

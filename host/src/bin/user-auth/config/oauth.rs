@@ -12,6 +12,19 @@ pub(crate) struct OAuth {
     /// The name of the service on its pages.
     #[schemars(length(min = 1, max = 256))]
     pub(crate) service_name: String,
+    /// Whether clients may register themselves (RFC 7591), which most clients of MCP do.
+    pub(crate) registration: ClientRegistration,
+}
+
+/// Whether clients may register themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ClientRegistration {
+    /// Every client may.
+    #[default]
+    Open,
+    /// Administrators register all clients.
+    Off,
 }
 
 impl Default for OAuth {
@@ -19,6 +32,7 @@ impl Default for OAuth {
         Self {
             enabled: false,
             service_name: "UserAuth".to_owned(),
+            registration: ClientRegistration::default(),
         }
     }
 }

@@ -1,0 +1,151 @@
+//! What people see of clients that registered themselves, and where they are sent.
+
+use serde_json::{Value, json};
+
+use super::{LOCAL, SITE, public};
+use crate::tests::oauth::{Browser, PASSWORD, Scene, guarded, text};
+
+/// A23.
+#[test]
+fn what_a_client_says_of_itself_is_shown_as_text_and_cut() {
+    let scene = Scene::new();
+    let mut metadata = public(LOCAL);
+    metadata["client_name"] =
+        json!("<script>x</script>\u{202e}evil\r\n\u{200b}\u{2066}".repeat(200));
+    metadata["logo_uri"] = json!("javascript:alert(1)");
+    metadata["tos_uri"] = json!("https://tos.evil.example");
+    let client = scene.registered(&metadata);
+    let name = text(&client["client_name"]);
+    assert_eq!(name.chars().count(), 100);
+    assert!(name.starts_with("<script>x</script>evil<script>"), "{name}");
+    let browser = Browser::new(&scene);
+    let target = scene.of_client(&client, LOCAL, &[]);
+    let sign_in = browser.get(&target);
+    let back = browser.sign_in(&sign_in, "alice", PASSWORD);
+    let consent = browser.get(back.header("location"));
+    for page in [&sign_in.body, &consent.body] {
+        assert!(page.contains("x&#60;/script&#62;evil"), "{page}");
+        for wrong in ["<script", "\u{202e}", "\u{2066}", "javascript:", "tos.evil"] {
+            assert!(!page.contains(wrong), "{wrong}");
+        }
+    }
+}
+
+/// C-01, C-07.
+#[test]
+fn people_are_told_each_time_that_nobody_has_verified_the_client() {
+    let scene = Scene::new();
+    let browser = Browser::signed_in(&scene);
+    let client = scene.registered(&public(LOCAL));
+    let site = scene.registered(&public(SITE));
+    for _ in 0..2 {
+        let page = browser.get(&scene.of_client(&client, LOCAL, &[]));
+        assert!(page.body.contains("registered itself here, unverified"));
+        assert!(page.body.contains("Any program on this computer"));
+        let page = browser.decide(&page, "allow", &["files:read"]);
+        assert!(page.header("location").starts_with(LOCAL));
+    }
+    let page = browser.get(&scene.of_client(&site, SITE, &[]));
+    assert!(page.body.contains("registered itself here, unverified"));
+    assert!(page.body.contains("site.example") && !page.body.contains("Any program"));
+    let page = browser.get(&format!("/authorize?{}", scene.query(&[])));
+    assert!(
+        !page.body.contains("unverified"),
+        "an administrator registered it"
+    );
+}
+
+/// A09, C-03, C-08.
+#[test]
+fn people_are_not_sent_to_the_website_of_an_unverified_client_with_an_error() {
+    let scene = Scene::new();
+    let guest = Browser::new(&scene);
+    let browser = Browser::signed_in(&scene);
+    let site = scene.registered(&public(SITE));
+    let program = scene.registered(&public("com.example.pad:/cb"));
+    let local = scene.registered(&public(LOCAL));
+    for (browser, changes, code) in [
+        (&guest, &[("scope", "unknown")][..], "invalid_scope"),
+        (&guest, &[("prompt", "none")], "interaction_required"),
+        (&guest, &[("code_challenge", "")], "invalid_request"),
+        (&browser, &[("scope", "files:admin")], "invalid_scope"),
+    ] {
+        for (client, uri, host) in [
+            (&site, SITE, "Go back to site.example<"),
+            (
+                &program,
+                "com.example.pad:/cb",
+                "Go back to com.example.pad<",
+            ),
+        ] {
+            let page = browser.get(&scene.of_client(client, uri, changes));
+            assert_eq!(
+                (page.status, page.header("location")),
+                (400, ""),
+                "{changes:?}"
+            );
+            assert!(page.body.contains(host), "{}", page.body);
+            assert!(
+                page.body.contains(&format!("href=\"{uri}?error")),
+                "{}",
+                page.body
+            );
+            assert!(
+                page.body.contains(&format!("error&#61;{code}"))
+                    || page.body.contains(&format!("error={code}")),
+                "{}",
+                page.body
+            );
+            assert!(page.body.contains("noopener noreferrer"));
+        }
+        let page = browser.get(&scene.of_client(&local, LOCAL, changes));
+        assert_eq!(
+            page.answer().first("error"),
+            Some(code),
+            "a program waits for it"
+        );
+    }
+    let deny = |client: &Value, uri: &str| {
+        let page = browser.get(&scene.of_client(client, uri, &[]));
+        browser.decide(&page, "deny", &[])
+    };
+    let page = deny(&site, SITE);
+    assert_eq!((page.status, page.header("location")), (200, ""));
+    assert!(
+        page.body.contains("Access was not allowed"),
+        "{}",
+        page.body
+    );
+    assert!(page.body.contains("Go back to site.example<"));
+    assert!(page.body.contains("iss") && page.body.contains("a%20state"));
+    assert_eq!(
+        deny(&local, LOCAL).answer().first("error"),
+        Some("access_denied")
+    );
+    assert_eq!(scene.count("authorization-code/"), 0);
+}
+
+/// A50.
+#[test]
+fn no_client_that_registered_itself_administrates_this_service() {
+    let scene = guarded();
+    let client = scene.registered(&public(LOCAL));
+    let browser = Browser::signed_in(&scene);
+    let own = "https://auth.example/mcp";
+    let users = ("scope", "user-auth:users:read");
+    let page = browser.get(&scene.of_client(&client, LOCAL, &[("resource", own), users]));
+    assert_eq!(page.answer().first("error"), Some("invalid_scope"));
+    // Nor with a form that asks for it all the same.
+    let page = browser.get(&scene.of_client(&client, LOCAL, &[("resource", own)]));
+    assert!(!page.body.contains("type=\"checkbox\""), "{}", page.body);
+    let page = browser.decide(&page, "allow", &["user-auth:users:read"]);
+    let code = page.answer().first("code").unwrap().to_owned();
+    let client_id = text(&client["client_id"]);
+    let changes = [
+        ("client_id", &*client_id),
+        ("redirect_uri", LOCAL),
+        ("resource", own),
+    ];
+    let (status, tokens) = scene.exchange(&code, &changes);
+    assert_eq!((status, &tokens["scope"]), (200, &json!("")));
+}
