@@ -45,7 +45,7 @@ const PAGE: u32 = 500;
 pub const MAX_CODES: i64 = 10;
 /// The most of those codes that are sent at the request of one source.
 pub const MAX_CODES_PER_SOURCE: i64 = 3;
-/// The most clients that one source may register within a minute, and within an hour.
+/// How often one source may register clients within a minute, and within an hour.
 const MAX_CLIENTS: [(&str, i64, Duration); 2] = [
     ("clients-minute", 10, Duration::from_secs(60)),
     ("clients-hour", 100, Duration::from_secs(60 * 60)),
@@ -376,9 +376,9 @@ pub fn count_registration(call: &Call) -> Result<()> {
     Ok(())
 }
 
-/// Counts a client that registers itself.
+/// Counts a client that registers itself, or changes its registration.
 ///
-/// Fails with -32003 if its source has registered too many.
+/// Fails with -32003 if its source has done that too often.
 pub fn count_client(call: &Call) -> Result<()> {
     for (name, most, window) in MAX_CLIENTS {
         let key = counter_key(&[name, call.caller.source.as_str()], call)?;

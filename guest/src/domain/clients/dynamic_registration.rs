@@ -213,12 +213,16 @@ pub fn read(client_id: ClientId, ports: &Ports) -> Result<(Found<Client>, Found<
 }
 
 /// Replaces what a client has said about itself, except for how it authenticates.
+///
+/// Fails with -32003 as [`register`] does: each change is recorded, and must not fill the
+/// store.
 pub fn update(
     old: &Stored<Client>,
     head: Found<Head>,
     metadata: &ClientMetadata,
     call: &Call,
 ) -> Result<Race<Client>> {
+    throttle::count_client(call)?;
     let client_id = old.value.client_id;
     let mut client = old.value.clone();
     let name = metadata.client_name.clone();

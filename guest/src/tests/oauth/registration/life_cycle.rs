@@ -129,6 +129,25 @@ fn there_are_places_for_ten_thousand_clients() {
     assert_eq!(scene.register(&public(LOCAL)).0, 201);
 }
 
+#[test]
+fn of_two_clients_that_find_the_same_place_free_the_store_gives_it_to_one() {
+    let scene = Scene::new();
+    let probe = Scene {
+        world: scene.world.fork(),
+        client_id: String::new(),
+    };
+    probe.registered(&public(LOCAL));
+    let found = probe.world.entries().into_iter();
+    let mut places = found.filter(|(key, _)| key.starts_with("client-by-registration/dynamic/"));
+    let (place, _) = places.next().unwrap();
+    let mut overtaken_by = scene.world.overtaken_by.borrow_mut();
+    overtaken_by.push((place.clone(), b"\"another\"".to_vec()));
+    drop(overtaken_by);
+    scene.registered(&public(LOCAL));
+    assert_eq!(scene.world.stored(&place), Some(b"\"another\"".to_vec()));
+    assert_eq!(scene.count("client-by-registration/dynamic/"), 2);
+}
+
 /// F-04, D-11.
 #[test]
 fn a_registration_that_is_not_used_ends_after_a_day() {

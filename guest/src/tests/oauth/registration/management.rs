@@ -61,6 +61,24 @@ fn a_client_with_a_secret_manages_its_registration() {
 
 /// A24.
 #[test]
+fn changes_count_as_registrations_do() {
+    let scene = Scene::new();
+    let client = scene.registered(&confidential());
+    let token = &client["registration_access_token"];
+    let body = json!({"client_id": client["client_id"], "redirect_uris": [SITE]}).to_string();
+    for number in 2..=10 {
+        assert_eq!(
+            scene.manage("PUT", &client, token, &body).0,
+            200,
+            "{number}"
+        );
+    }
+    assert_eq!(scene.manage("PUT", &client, token, &body).0, 429);
+    assert_eq!(scene.manage("GET", &client, token, "").0, 200);
+}
+
+/// A24.
+#[test]
 fn nobody_else_manages_a_registration() {
     let scene = Scene::new();
     let client = scene.registered(&confidential());
