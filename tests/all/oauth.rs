@@ -276,8 +276,7 @@ fn a_client_registers_itself_and_keeps_its_tokens_over_a_restart() {
         "grant_types": ["authorization_code", "refresh_token"],
     });
     let page = ("origin", "https://inspector.example");
-    let register =
-        |scene: &Scene, body: &str| scene.server.post_to("/register", &[page], body.to_owned());
+    let register = |scene: &Scene, body: &str| scene.server.post_to("/register", &[page], body);
     let registered = register(&scene, &body.to_string());
     assert_eq!(registered.status, 201, "{}", registered.text);
     assert_eq!(registered.header("access-control-allow-origin"), Some("*"));
