@@ -1,5 +1,6 @@
-//! Prepares the files that the component embeds: the list of common passwords is packed, since
-//! few calls read it; the schemas are written as clients and calls read them.
+//! Prepares the files that the component embeds: the list of common passwords and the schemas
+//! for clients are packed, since few calls read them; the shapes of inputs are written as
+//! calls read them.
 
 mod public;
 mod shapes;
@@ -19,7 +20,7 @@ fn main() -> io::Result<()> {
     let passwords = read(PASSWORDS)?;
     pack(passwords.as_bytes(), &out.join("common-passwords.txt"))?;
     let schemas = read(SCHEMAS)?;
-    fs::write(out.join("schemas.tsv"), public::of(&schemas)?)?;
+    pack(public::of(&schemas)?.as_bytes(), &out.join("schemas.tsv"))?;
     fs::write(out.join("shapes.jsonl"), shapes::of(&schemas)?)
 }
 

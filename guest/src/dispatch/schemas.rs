@@ -9,11 +9,12 @@
 use serde_json::Value;
 
 use super::redact;
+use crate::assets::{Packed, packed};
 use crate::json::{self, WriteJson};
 
 /// One line for each operation, in the order of the table: its name, and the columns of
 /// [`Schemas`].
-const SCHEMAS: &str = include_str!(concat!(env!("OUT_DIR"), "/schemas.tsv"));
+static SCHEMAS: Packed = packed!("schemas.tsv");
 
 /// Names, types and secrecy of the fields of inputs: one line for each operation.
 const SHAPES: &str = include_str!(concat!(env!("OUT_DIR"), "/shapes.jsonl"));
@@ -59,7 +60,7 @@ impl WriteJson for JsonStr {
 
 /// Returns the schemas of all operations, in the order of the table.
 pub fn all() -> impl Iterator<Item = Schemas> {
-    SCHEMAS.lines().map(|line| read(line).1)
+    SCHEMAS.text().lines().map(|line| read(line).1)
 }
 
 /// Returns the schemas of an operation, which must exist.
@@ -68,7 +69,7 @@ pub fn all() -> impl Iterator<Item = Schemas> {
     reason = "a test checks that every operation has schemas"
 )]
 pub fn of(operation: &str) -> Schemas {
-    let mut lines = SCHEMAS.lines().map(read);
+    let mut lines = SCHEMAS.text().lines().map(read);
     let found = lines.find(|(name, _)| *name == operation);
     found.expect("every operation has schemas").1
 }
@@ -162,7 +163,7 @@ mod tests {
             assert_eq!(written, made, "`make schemas` writes the file");
         }
         assert_eq!(FILE.lines().count(), TABLE.len());
-        assert_eq!(SCHEMAS.lines().count(), TABLE.len());
+        assert_eq!(SCHEMAS.text().lines().count(), TABLE.len());
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub enum Endpoint {
 }
 
 /// The paths below the issuer.
-const LOCAL: [(&str, Endpoint); 8] = [
+const LOCAL: [(&str, Endpoint); 9] = [
     (TOKEN, Endpoint::Token),
     (REGISTER, Endpoint::Register),
     (AUTHORIZE, Endpoint::Authorize),

@@ -116,7 +116,7 @@ fn redeem(
     };
     let code = match &state.value {
         CodeState::Used { session_id } => {
-            // RFC 9700 section 2.1.1: whoever used it first may not be the client.
+            // RFC 6749 section 4.1.2: the first use may have been a thief's.
             let ended = match Session::read(*session_id, ports)? {
                 Some(session) => session::end(&session, Event::refused(EXCHANGE, "reused"), call)?,
                 None => Race::Won(()),

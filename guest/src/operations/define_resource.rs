@@ -15,8 +15,9 @@ use crate::storage::batch::Batch;
 
 /// Defines a resource server: a service that accepts tokens, such as an MCP server, and
 /// the scopes that clients can ask users for there. A scope is a permission; a client gets
-/// it from a user who consents and, if the scope is restricted, whose roles permit it. An existing resource server with
-/// this URL is replaced. There can be 100 of them. Requires `user-auth:resources:write`.
+/// it from a user who consents and, if the scope is restricted, whose roles permit it. An
+/// existing resource server with this URL is replaced. There can be 100 of them. Requires
+/// `user-auth:resources:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefineResource {

@@ -109,7 +109,7 @@ pub static ENGLISH: Texts = Texts {
     malformed_request: "The program that sent you here has made a mistake in its request. Go \
         back to it, and try again; if that does not help, tell its maker.",
     unknown_client: "The program that sent you here is not known here, or no longer. Go back to \
-        it, and connect anew.",
+        it, and connect again.",
     unknown_redirect_uri: "The program that sent you here wants the answer at an address that is \
         not registered for it. Nothing was sent there. If you do not know the program, close \
         this window.",
