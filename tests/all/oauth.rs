@@ -2,6 +2,7 @@
 //! restart.
 
 mod browser;
+mod real_clients;
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -33,7 +34,18 @@ struct Scene {
 
 /// Runs an operation as the operator.
 fn operate(home: &TempDir, operation: &str, input: &Value) -> Value {
+    operate_with(&[], home, operation, input)
+}
+
+/// Runs an operation as the operator, with these environment variables.
+fn operate_with(
+    environment: &[(&str, &str)],
+    home: &TempDir,
+    operation: &str,
+    input: &Value,
+) -> Value {
     let mut command = command(home.path());
+    command.envs(environment.iter().copied());
     command.args(["call", operation, "--yes", "--json", &input.to_string()]);
     let output = command.output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);

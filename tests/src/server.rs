@@ -20,6 +20,7 @@ use crate::files::{command, folder};
 pub struct Options {
     store: Option<String>,
     home: Option<PathBuf>,
+    listen: String,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
     ignored_signal: Option<String>,
@@ -31,6 +32,7 @@ impl Options {
         Options {
             store: None,
             home: None,
+            listen: "127.0.0.1:0".to_owned(),
             environment: Vec::new(),
             arguments: Vec::new(),
             ignored_signal: None,
@@ -46,6 +48,12 @@ impl Options {
     /// Sets the home, which a later server may share.
     pub fn home(mut self, home: &Path) -> Options {
         self.home = Some(home.to_owned());
+        self
+    }
+
+    /// Sets the address to listen on, for tests that have to know the port before.
+    pub fn listen(mut self, address: &str) -> Options {
+        self.listen = address.to_owned();
         self
     }
 
@@ -88,7 +96,7 @@ impl Options {
             Some(signal) => with_signal_ignored(&command(&home), signal),
             None => command(&home),
         };
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        command.args(["serve", "--listen", &self.listen]);
         if let Some(store) = &self.store {
             command.args(["--store", store]);
         }

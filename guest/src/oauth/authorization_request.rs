@@ -22,7 +22,8 @@ pub struct AuthorizationRequest {
     pub client: Client,
     /// What is asked for: the resource server, as it is defined now.
     pub resource: Resource,
-    /// What is asked for; `None` if the client leaves the choice to this service.
+    /// What is asked of the resource server; `None` if the client leaves the choice to this
+    /// service.
     pub scope: Option<Scope>,
     /// The challenge whose verifier the client will show.
     pub challenge: CodeChallenge,
@@ -135,9 +136,10 @@ impl AuthorizationRequest {
             return Some(unrestricted.collect());
         };
         let is_asked = |scope: &&ResourceScope| asked.tokens().any(|it| it == scope.scope.as_str());
+        // Where the user has nothing to choose from, access does not depend on the choice.
+        let is_choice = !available.is_empty();
         let found: Vec<&ResourceScope> = available.into_iter().filter(is_asked).collect();
-        // A resource server without scopes has nothing to choose from.
-        (!found.is_empty() || self.resource.scopes.as_slice().is_empty()).then_some(found)
+        (!found.is_empty() || !is_choice).then_some(found)
     }
 }
 
@@ -270,7 +272,9 @@ fn needs_new_sign_in(query: &Parameters) -> Result<bool, OAuthError> {
 
 fn scope(query: &Parameters) -> Result<Option<Scope>, OAuthError> {
     let scope = query.only("scope")?.map(Scope::parse).transpose();
-    scope.map_err(|expected| OAuthError::new("invalid_scope", format!("'scope': {expected}")))
+    let scope = scope
+        .map_err(|expected| OAuthError::new("invalid_scope", format!("'scope': {expected}")))?;
+    Ok(scope.and_then(|scope| scope.of_resource()))
 }
 
 /// Returns the resource server of a request. Clients of older versions of MCP name none,

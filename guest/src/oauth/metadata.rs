@@ -21,15 +21,13 @@ pub const REGISTER: &str = "/register";
 pub const JWKS: &str = "/jwks";
 
 /// Returns the metadata of this service as a resource server (RFC 9728 section 2), or `None`
-/// if it is none.
+/// if it is none. It names no scopes: clients ask for all that are named, and those of this
+/// service are for administrators.
 pub fn protected_resource(oauth: &OAuth, env: &Env) -> Option<Value> {
     let own = Resource::own(env.settings)?;
-    let scopes = own.scopes.as_slice().iter();
-    let scopes: Vec<&str> = scopes.map(|scope| scope.scope.as_str()).collect();
     Some(json!({
         "resource": own.resource.as_str(),
         "authorization_servers": [oauth.public_url.as_str()],
-        "scopes_supported": scopes,
         "bearer_methods_supported": ["header"],
         "resource_name": own.resource_name.as_str(),
     }))
@@ -43,6 +41,8 @@ pub fn document(oauth: &OAuth, env: &Env) -> Result<Value> {
     let scopes = resources
         .iter()
         .flat_map(|resource| resource.scopes.as_slice());
+    // Clients ask for all that are named.
+    let scopes = scopes.filter(|scope| !scope.restricted);
     let mut scopes: Vec<&str> = scopes.map(|scope| scope.scope.as_str()).collect();
     scopes.sort_unstable();
     scopes.dedup();

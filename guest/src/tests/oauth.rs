@@ -412,7 +412,7 @@ fn the_client_learns_what_is_wrong_with_its_request() {
         ),
         (&[("response_type", "")], "invalid_request"),
         (&[("response_mode", "fragment")], "invalid_request"),
-        (&[("scope", "openid email")], "invalid_scope"),
+        (&[("scope", "mail:read")], "invalid_scope"),
         (&[("scope", "files:admin")], "invalid_scope"),
         (&[("resource", "https://other.example")], "invalid_target"),
         (
@@ -1255,6 +1255,36 @@ fn a_client_that_names_no_scopes_gets_none_that_are_restricted() {
     let own = "https://auth.example/mcp";
     let (_, tokens) = scene.exchange(&code, &[("resource", own)]);
     assert_eq!(tokens["scope"], "");
+}
+
+#[test]
+fn clients_that_ask_for_scopes_of_openid_get_those_of_the_resource_server() {
+    let scene = Scene::new();
+    let browser = Browser::signed_in(&scene);
+    for scope in ["openid profile email", "offline_access"] {
+        let query = scene.query(&[("scope", scope)]);
+        let page = browser.get(&format!("/authorize?{query}"));
+        assert!(page.body.contains("Read your files"), "{}", page.body);
+        assert!(!page.body.contains("Manage all files"), "{}", page.body);
+    }
+}
+
+/// Clients ask for all scopes that they are told of.
+#[test]
+fn documents_name_no_scopes_that_only_administrators_can_give() {
+    let scene = guarded();
+    let document = |path: &str| {
+        let response = scene.send("GET", path, &[], "");
+        assert_eq!(response.status, 200, "{path}");
+        serde_json::from_slice::<Value>(&response.body.unwrap()).unwrap()
+    };
+    let server = document("/.well-known/oauth-authorization-server");
+    assert_eq!(
+        server["scopes_supported"],
+        json!(["files:read", "files:write"])
+    );
+    let own = document("/.well-known/oauth-protected-resource/mcp");
+    assert_eq!(own.get("scopes_supported"), None);
 }
 
 #[test]

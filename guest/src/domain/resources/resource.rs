@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::resource_url::ResourceUrl;
+use super::scope::OF_OPENID;
 use crate::domain::accounts::permission::{self, Permission};
 use crate::domain::audit::{Chain, Head};
 use crate::domain::display_text::DisplayText;
@@ -18,16 +19,6 @@ use crate::types::time::Timestamp;
 /// one scan reads (`wit/store.wit`).
 pub const MAX_RESOURCES: u32 = 100;
 const MAX_SCOPES: usize = 50;
-/// Scopes with a meaning of their own (OpenID Connect Core 1.0 sections 3.1.2.1, 5.4
-/// and 11).
-const OF_OPENID: [&str; 6] = [
-    "address",
-    "email",
-    "offline_access",
-    "openid",
-    "phone",
-    "profile",
-];
 
 /// A scope of a resource server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

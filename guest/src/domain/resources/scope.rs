@@ -4,6 +4,17 @@ use std::fmt;
 
 use crate::domain::accounts::permission::{MAX_SCOPE_BYTES, Permission};
 
+/// Scopes with a meaning of their own (OpenID Connect Core 1.0 sections 3.1.2.1, 5.4
+/// and 11).
+pub const OF_OPENID: [&str; 6] = [
+    "address",
+    "email",
+    "offline_access",
+    "openid",
+    "phone",
+    "profile",
+];
+
 /// A scope of RFC 6749 section 3.3: one or more different scope tokens, at most 1,024
 /// bytes. It says what a client asks for, whether or not there is such a thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +44,14 @@ impl Scope {
     /// Returns the scope tokens in the order in which they were asked for.
     pub fn tokens(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
+    }
+
+    /// Returns what is asked of a resource server, or `None` if that is nothing: the scopes
+    /// of OpenID Connect are about the user, and some clients always ask for them.
+    pub fn of_resource(&self) -> Option<Scope> {
+        let tokens = self.tokens().filter(|token| !OF_OPENID.contains(token));
+        let tokens: Vec<String> = tokens.map(str::to_owned).collect();
+        (!tokens.is_empty()).then_some(Scope(tokens))
     }
 
     /// Returns the scope tokens that are names of permissions.
@@ -65,6 +84,14 @@ mod tests {
         assert_eq!(scope.to_string(), "openid mail:read ! MAIL:READ");
         let permissions: Vec<String> = scope.permissions().map(String::from).collect();
         assert_eq!(permissions, ["openid", "mail:read"]);
+    }
+
+    #[test]
+    fn scopes_of_openid_ask_nothing_of_a_resource_server() {
+        let of_resource = |text| Scope::parse(text).unwrap().of_resource();
+        assert_eq!(of_resource("openid profile email offline_access"), None);
+        let mail = of_resource("openid mail:read profile").unwrap();
+        assert_eq!(mail.to_string(), "mail:read");
     }
 
     #[test]

@@ -1,0 +1,191 @@
+//! Clients that others wrote: they find the authorization server, register, have a user sign
+//! in, and call the MCP endpoint with the token.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use super::{Browser, operate_with};
+use crate::clients::{client, node, script};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use user_auth_tests::{Options, PASSWORD, Server, folder};
+
+/// A server whose MCP endpoint requires a sign-in.
+struct Guarded {
+    home: TempDir,
+    server: Server,
+    issuer: String,
+}
+
+impl Guarded {
+    /// Starts the server with an issuer that has this path.
+    fn start(path: &str) -> Guarded {
+        let home = folder();
+        let address = format!("127.0.0.1:{}", free_port());
+        let issuer = format!("http://{address}{path}");
+        let server = Options::new()
+            .home(home.path())
+            .listen(&address)
+            .env("USER_AUTH_PUBLIC_URL", &issuer)
+            .env("USER_AUTH_OAUTH_ENABLED", "true")
+            .env("USER_AUTH_SECURITY_AUTHENTICATION_TYPE", "oauth")
+            .start();
+        let guarded = Guarded {
+            home,
+            server,
+            issuer,
+        };
+        let alice = json!({"username": "alice", "password": PASSWORD});
+        guarded.operate("register", &alice);
+        guarded
+    }
+
+    /// Runs an operation as the operator, on the same store and with the same settings.
+    fn operate(&self, operation: &str, input: &Value) -> Value {
+        let environment = [
+            ("USER_AUTH_PUBLIC_URL", self.issuer.as_str()),
+            ("USER_AUTH_OAUTH_ENABLED", "true"),
+        ];
+        operate_with(&environment, &self.home, operation, input)
+    }
+
+    /// Signs in and agrees at an address that a client has shown, and returns the address to
+    /// which the user is sent back.
+    fn sign_in(&self, url: &str) -> String {
+        let browser = Browser::new(&self.server);
+        let target = url.strip_prefix(&self.server.url).expect(url);
+        let page = browser.get(target);
+        let page = browser.submit(&page, &[("username", "alice"), ("password", PASSWORD)]);
+        assert_eq!(page.status, 303, "{}", page.text);
+        let page = browser.get(page.header("location").unwrap());
+        let page = browser.submit(&page, &[("decision", "allow")]);
+        assert_eq!(page.status, 303, "{}", page.text);
+        page.header("location").unwrap().to_owned()
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A client that runs until it is dropped.
+struct Client {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Client {
+    fn start(mut command: Command) -> Client {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = channel();
+        let streams: [Box<dyn std::io::Read + Send>; 2] = [
+            Box::new(child.stdout.take().unwrap()),
+            Box::new(child.stderr.take().unwrap()),
+        ];
+        for stream in streams {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    // The test may have given up.
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        Client {
+            stdin: child.stdin.take().unwrap(),
+            child,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Waits for a line with this text.
+    fn wait_for(&mut self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(Duration::from_secs(120));
+            let line = line.unwrap_or_else(|_| panic!("no {text}:\n{}", self.seen.join("\n")));
+            self.seen.push(line.clone());
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        writeln!(self.stdin, "{line}").unwrap();
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_python_sdk_registers_signs_in_refreshes_and_asks_again_without_access() {
+    let guarded = Guarded::start("");
+    let url = format!("{}/mcp", guarded.issuer);
+    let mut command = script(
+        client(".venv/bin/python"),
+        "python_sign_in.py",
+        guarded.home.path(),
+    );
+    command.arg(&url);
+    let mut python = Client::start(command);
+    let address = python.wait_for("/authorize?");
+    python.say(&guarded.sign_in(&address));
+    python.wait_for("refreshed");
+    let user = guarded.operate("get_user", &json!({"username": "alice"}));
+    let alice = json!({"user_id": user["user_id"]});
+    let listed = guarded.operate("list_grants", &alice);
+    let grants = listed["grants"].as_array().unwrap();
+    assert_eq!(grants.len(), 1, "{listed}");
+    let grant = json!({"user_id": user["user_id"], "grant_id": grants[0]["grant_id"]});
+    guarded.operate("revoke_grant", &grant);
+    python.say("go on");
+    let address = python.wait_for("/authorize?");
+    python.say(&guarded.sign_in(&address));
+    python.wait_for("ok");
+}
+
+#[test]
+fn the_conformance_suite_for_authorization_servers_passes() {
+    for (path, names_resource) in [("", false), ("", true), ("/tenant", true)] {
+        let guarded = Guarded::start(path);
+        let port = free_port().to_string();
+        let redirect_uri = format!("http://127.0.0.1:{port}/callback");
+        let registered = json!({"client_name": "Suite", "redirect_uris": [redirect_uri]});
+        let registered = guarded.operate("create_client", &registered);
+        let mut command = Command::new(node());
+        command
+            .arg(client(
+                "node_modules/@modelcontextprotocol/conformance/dist/index.js",
+            ))
+            .args(["authorization", "--url", &guarded.issuer, "--port", &port])
+            .args(["--client-id", registered["client_id"].as_str().unwrap()]);
+        if names_resource {
+            command.args(["--resource", &format!("{}/mcp", guarded.issuer)]);
+        }
+        let mut suite = Client::start(command);
+        let address = suite.wait_for("/authorize?");
+        suite.wait_for("Callback server started");
+        let answer = ureq::get(guarded.sign_in(&address)).call().unwrap();
+        assert_eq!(answer.status(), 200);
+        suite.wait_for("Total: 2 passed, 0 failed");
+        assert!(suite.child.wait().unwrap().success());
+    }
+}
