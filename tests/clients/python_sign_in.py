@@ -10,7 +10,6 @@ Usage: python_sign_in.py URL
 import asyncio
 import sys
 import time
-from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 from mcp import Client
@@ -18,51 +17,22 @@ from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 
-METADATA = OAuthClientMetadata(
-    client_name="Desk",
-    redirect_uris=["http://127.0.0.1:33418/callback"],
-    token_endpoint_auth_method="none",
-)
-
-
-class Memory:
-    """What the client keeps."""
-
-    def __init__(self) -> None:
-        self.tokens = None
-        self.client = None
-
-    async def get_tokens(self):
-        return self.tokens
-
-    async def set_tokens(self, tokens) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self):
-        return self.client
-
-    async def set_client_info(self, client) -> None:
-        self.client = client
-
-
-async def line() -> str:
-    return (await asyncio.to_thread(sys.stdin.readline)).strip()
-
-
-async def send_user(url: str) -> None:
-    print(url, flush=True)
+from sign_in import REGISTRATION, Memory, answer, send_user, use
 
 
 async def callback() -> AuthorizationCodeResult:
-    answer = parse_qs(urlsplit(await line()).query)
-    return AuthorizationCodeResult(
-        code=answer["code"][0], state=answer["state"][0], iss=answer["iss"][0]
-    )
+    given = await answer()
+    return AuthorizationCodeResult(code=given["code"], state=given["state"], iss=given["iss"])
 
 
 async def main(url: str) -> None:
     memory = Memory()
-    provider = OAuthClientProvider(url, METADATA, memory, send_user, callback)
+    metadata = OAuthClientMetadata(**REGISTRATION)
+    provider = OAuthClientProvider(url, metadata, memory, send_user, callback)
+
+    def expire() -> None:
+        provider.context.token_expiry_time = time.time() - 1
+
     async with httpx2.AsyncClient(auth=provider, timeout=60) as http:
         async with Client(streamable_http_client(url, http_client=http)) as client:
 
@@ -70,17 +40,7 @@ async def main(url: str) -> None:
                 result = await client.call_tool("user-auth_get_capabilities", {})
                 assert not result.is_error, result
 
-            await call()
-            first = memory.tokens
-            # As if the access token had expired.
-            provider.context.token_expiry_time = time.time() - 1
-            await call()
-            assert memory.tokens.access_token != first.access_token
-            assert memory.tokens.refresh_token != first.refresh_token
-            print("refreshed", flush=True)
-            await line()
-            await call()
-    print("ok", flush=True)
+            await use(call, memory, expire)
 
 
 if __name__ == "__main__":

@@ -33,19 +33,12 @@ pub fn protected_resource(oauth: &OAuth, env: &Env) -> Option<Value> {
     }))
 }
 
-/// Returns the document.
+/// Returns the document. It names no scopes: some clients ask for all that it names, of
+/// whichever resource server they want. The metadata of a resource server names its own.
 pub fn document(oauth: &OAuth, env: &Env) -> Result<Value> {
     let issuer = oauth.public_url.as_str();
     let own = Resource::own(env.settings).into_iter();
     let resources: Vec<Resource> = own.chain(resource::all(&env.ports)?).collect();
-    let scopes = resources
-        .iter()
-        .flat_map(|resource| resource.scopes.as_slice());
-    // Clients ask for all that are named.
-    let scopes = scopes.filter(|scope| !scope.restricted);
-    let mut scopes: Vec<&str> = scopes.map(|scope| scope.scope.as_str()).collect();
-    scopes.sort_unstable();
-    scopes.dedup();
     let protected: Vec<&str> = resources.iter().map(|it| it.resource.as_str()).collect();
     let mut document = json!({
         "issuer": issuer,
@@ -66,9 +59,6 @@ pub fn document(oauth: &OAuth, env: &Env) -> Result<Value> {
         document["registration_endpoint"] = format!("{issuer}{REGISTER}").into();
     }
     // RFC 8414 section 3.2: claims without a value are left out.
-    if !scopes.is_empty() {
-        document["scopes_supported"] = scopes.into();
-    }
     if !protected.is_empty() {
         document["protected_resources"] = protected.into();
     }

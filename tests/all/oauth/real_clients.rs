@@ -3,12 +3,13 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::{Browser, operate_with};
+use super::{Browser, FILES, operate_with};
 use crate::clients::{client, node, script};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -135,20 +136,24 @@ impl Drop for Client {
     }
 }
 
-#[test]
-fn the_python_sdk_registers_signs_in_refreshes_and_asks_again_without_access() {
+/// Has a client register, sign its user in, call a tool, refresh, and ask the user again when
+/// its access was taken away. Another resource server is defined as well.
+fn signs_in(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
     let guarded = Guarded::start("");
-    let url = format!("{}/mcp", guarded.issuer);
-    let mut command = script(
-        client(".venv/bin/python"),
-        "python_sign_in.py",
-        guarded.home.path(),
-    );
-    command.arg(&url);
-    let mut python = Client::start(command);
-    let address = python.wait_for("/authorize?");
-    python.say(&guarded.sign_in(&address));
-    python.wait_for("refreshed");
+    let files = json!({
+        "resource": FILES,
+        "resource_name": "Files",
+        "scopes": [{"scope": "files:read", "description": "Read your files"}],
+    });
+    guarded.operate("define_resource", &files);
+    let mut command = script(program, name, guarded.home.path());
+    command
+        .args(arguments)
+        .arg(format!("{}/mcp", guarded.issuer));
+    let mut client = Client::start(command);
+    let address = client.wait_for("/authorize?");
+    client.say(&guarded.sign_in(&address));
+    client.wait_for("refreshed");
     let user = guarded.operate("get_user", &json!({"username": "alice"}));
     let alice = json!({"user_id": user["user_id"]});
     let listed = guarded.operate("list_grants", &alice);
@@ -156,10 +161,34 @@ fn the_python_sdk_registers_signs_in_refreshes_and_asks_again_without_access() {
     assert_eq!(grants.len(), 1, "{listed}");
     let grant = json!({"user_id": user["user_id"], "grant_id": grants[0]["grant_id"]});
     guarded.operate("revoke_grant", &grant);
-    python.say("go on");
-    let address = python.wait_for("/authorize?");
-    python.say(&guarded.sign_in(&address));
-    python.wait_for("ok");
+    client.say("go on");
+    let address = client.wait_for("/authorize?");
+    client.say(&guarded.sign_in(&address));
+    client.wait_for("ok");
+}
+
+#[test]
+fn version_1_of_the_python_sdk_signs_in() {
+    signs_in(
+        client("python1/.venv/bin/python"),
+        "python_sign_in_1.py",
+        &[],
+    );
+}
+
+#[test]
+fn version_2_of_the_python_sdk_signs_in() {
+    signs_in(client(".venv/bin/python"), "python_sign_in.py", &[]);
+}
+
+#[test]
+fn version_1_of_the_typescript_sdk_signs_in() {
+    signs_in(node(), "typescript_sign_in.mjs", &["1"]);
+}
+
+#[test]
+fn version_2_of_the_typescript_sdk_signs_in() {
+    signs_in(node(), "typescript_sign_in.mjs", &["2"]);
 }
 
 #[test]
