@@ -1,6 +1,6 @@
 //! The OAuth 2.1 authorization server, as clients speak to it: authorization requests, the
-//! token endpoint, the registration of clients and the metadata. It is a door onto the domain like MCP; the pages are in
-//! [`web`](crate::web).
+//! token endpoint, the registration of clients and the metadata. It is a door onto the
+//! domain like MCP; the pages are in [`web`](crate::web).
 
 pub mod authorization_request;
 pub mod client_authentication;

@@ -38,9 +38,9 @@ pub struct AnswerTo {
     /// The redirect URI, which is one of the client's.
     pub redirect_uri: RedirectUri,
     /// Whether an error may go there without a question to the user (OAuth 2.1 section
-    /// 7.13.2). An administrator vouches for the addresses of a client, and nobody for those
-    /// of one that registered itself, except that a program on the user's own machine is
-    /// no website that imitates another.
+    /// 7.13.2). Administrators vouch for the addresses of the clients that they register. The
+    /// address of a client that registered itself is trusted only if it is a loopback
+    /// address, since no website that imitates another can receive answers there.
     pub is_trusted: bool,
     state: Option<String>,
     issuer: String,

@@ -27,8 +27,8 @@ pub struct DefineResource {
     pub resource: ResourceUrl,
     /// The name that users see.
     pub resource_name: DisplayText,
-    /// The scopes: at most 50; none by default. Those that begin with `user-auth:` are
-    /// this service's, and those of OpenID Connect have a meaning of their own.
+    /// The scopes: at most 50; none by default. Names that begin with
+    /// `user-auth:` and the scopes of OpenID Connect, such as `openid`, are rejected.
     #[serde(default)]
     pub scopes: ResourceScopes,
 }

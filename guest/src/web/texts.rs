@@ -52,8 +52,6 @@ pub struct Texts {
     pub unknown_redirect_uri: &'static str,
     pub form_expired: &'static str,
     pub already_decided: &'static str,
-    pub nothing_here: &'static str,
-    pub no_scopes: &'static str,
     pub denied: &'static str,
     pub not_sent_back: &'static str,
     pub back_to: &'static str,
@@ -78,16 +76,16 @@ pub static ENGLISH: Texts = Texts {
     consent: "Allow access",
     wants_access: "asks for access",
     unverified: "This program registered itself here, unverified: nobody has checked its name.",
-    to_service: "To",
+    to_service: "Access to",
     as_account: "As",
     answer_goes_to: "The answer goes to",
     this_computer: "a program on this computer",
-    this_computer_warning: "Any program on this computer can give itself this name. Allow it \
-        only if you have just started it yourself.",
+    this_computer_warning: "Any program on this computer can give itself this name. Allow \
+        access only if you have just started the program yourself.",
     may_act: "It may use this service on your behalf.",
     it_may: "It may",
-    until_revoked: "This access lasts until it is not used for a while or you take it away. You \
-        can do that at any time under",
+    until_revoked: "This access ends after some time, and sooner if it is not used. You can \
+        take it away at any time under",
     apps: "Connected apps",
     apps_of: "These apps have access on behalf of",
     no_apps: "No app has access on behalf of",
@@ -117,8 +115,6 @@ pub static ENGLISH: Texts = Texts {
         Start again where you came from.",
     already_decided: "This request has been answered already. Go back to the program that sent \
         you here.",
-    nothing_here: "There is nothing to see here.",
-    no_scopes: "Your account has none of the rights that the program asks for.",
     denied: "Access was not allowed",
     not_sent_back: "The program that sent you here registered itself, so this service does not \
         send you back to it on its own. If you trust it, follow the link; else close this window.",
@@ -129,7 +125,7 @@ pub static ENGLISH: Texts = Texts {
 pub static GERMAN: Texts = Texts {
     lang: "de",
     sign_in: "Anmelden",
-    sign_in_for: "um fortzufahren mit",
+    sign_in_for: "Weiter zu",
     username: "Benutzername oder E-Mail-Adresse",
     password: "Passwort",
     wrong_credentials: "Benutzername oder Passwort ist falsch. Prüfen Sie beides, und versuchen \
@@ -142,24 +138,24 @@ pub static GERMAN: Texts = Texts {
     code: "Code",
     code_hint: "Die sechs Ziffern aus Ihrer Authenticator-App oder einer Ihrer \
         Wiederherstellungscodes.",
-    wrong_code: "Dieser Code gilt nicht. Nehmen Sie den nächsten, den die App zeigt, oder \
+    wrong_code: "Dieser Code ist ungültig. Verwenden Sie den nächsten Code aus der App, oder \
         beginnen Sie von vorn.",
     go_on: "Weiter",
     start_again: "Von vorn beginnen",
     consent: "Zugriff erlauben",
     wants_access: "bittet um Zugriff",
-    unverified: "Dieses Programm hat sich hier selbst eingetragen, ungeprüft: Niemand hat seinen \
-        Namen überprüft.",
-    to_service: "Auf",
+    unverified: "Dieses Programm hat sich hier selbst registriert. Niemand hat seinen Namen \
+        überprüft.",
+    to_service: "Zugriff auf",
     as_account: "Als",
     answer_goes_to: "Die Antwort geht an",
     this_computer: "ein Programm auf diesem Computer",
     this_computer_warning: "Jedes Programm auf diesem Computer kann sich so nennen. Erlauben Sie \
-        es nur, wenn Sie es gerade selbst gestartet haben.",
+        den Zugriff nur, wenn Sie das Programm gerade selbst gestartet haben.",
     may_act: "Es darf diesen Dienst in Ihrem Namen benutzen.",
-    it_may: "Es darf",
-    until_revoked: "Der Zugriff gilt, bis er eine Weile nicht benutzt wird oder Sie ihn \
-        entziehen. Das können Sie jederzeit unter",
+    it_may: "Berechtigungen",
+    until_revoked: "Der Zugriff endet nach einiger Zeit, bei Nichtbenutzung früher. Jederzeit \
+        entziehen können Sie ihn unter",
     apps: "Verbundene Apps",
     apps_of: "Diese Apps haben Zugriff im Namen von",
     no_apps: "Keine App hat Zugriff im Namen von",
@@ -167,8 +163,8 @@ pub static GERMAN: Texts = Texts {
     since: "Seit",
     last_used: "Zuletzt benutzt",
     revoke: "Zugriff entziehen",
-    revoke_hint: "Eine App ohne Zugriff muss Sie neu fragen. Es kann eine Weile dauern, bis es \
-        jeder Dienst bemerkt hat.",
+    revoke_hint: "Eine App ohne Zugriff muss Sie erneut fragen. Es kann eine Weile dauern, bis \
+        alle Dienste die Änderung bemerkt haben.",
     back: "Zurück",
     deny: "Ablehnen",
     allow: "Erlauben",
@@ -178,23 +174,21 @@ pub static GERMAN: Texts = Texts {
     signed_out: "Sie sind abgemeldet",
     signed_out_text: "Sie können dieses Fenster schließen.",
     error: "Das hat nicht geklappt",
-    malformed_request: "Das Programm, das Sie hierher geschickt hat, hat in seiner Anfrage einen \
-        Fehler gemacht. Gehen Sie dorthin zurück, und versuchen Sie es noch einmal; hilft das \
-        nicht, sagen Sie es dem Hersteller.",
+    malformed_request: "Das Programm, das Sie hierher geschickt hat, hat eine fehlerhafte \
+        Anfrage gestellt. Gehen Sie dorthin zurück und versuchen Sie es noch einmal. Wenn das \
+        nicht hilft, wenden Sie sich an den Hersteller.",
     unknown_client: "Das Programm, das Sie hierher geschickt hat, ist hier nicht oder nicht mehr \
         bekannt. Gehen Sie dorthin zurück, und verbinden Sie es neu.",
-    unknown_redirect_uri: "Das Programm, das Sie hierher geschickt hat, will die Antwort an eine \
-        Adresse, die für es nicht eingetragen ist. Dorthin wurde nichts gesendet. Wenn Sie das \
-        Programm nicht kennen, schließen Sie dieses Fenster.",
-    form_expired: "Diese Seite war zu lange offen, oder inzwischen hat sich jemand anderes \
-        angemeldet. Beginnen Sie dort von vorn, wo Sie herkamen.",
+    unknown_redirect_uri: "Das Programm, das Sie hierher geschickt hat, möchte die Antwort an \
+        einer Adresse erhalten, die nicht dafür registriert ist. Dorthin wurde nichts gesendet. \
+        Wenn Sie das Programm nicht kennen, schließen Sie dieses Fenster.",
+    form_expired: "Diese Seite war zu lange offen, oder inzwischen hat sich jemand anders \
+        angemeldet. Beginnen Sie dort noch einmal, wo Sie hergekommen sind.",
     already_decided: "Diese Anfrage ist schon beantwortet. Gehen Sie zurück zu dem Programm, das \
         Sie hierher geschickt hat.",
-    nothing_here: "Hier gibt es nichts zu sehen.",
-    no_scopes: "Ihr Konto hat keines der Rechte, um die das Programm bittet.",
     denied: "Der Zugriff wurde nicht erlaubt",
-    not_sent_back: "Das Programm, das Sie hierher geschickt hat, hat sich selbst eingetragen, \
-        deshalb schickt dieser Dienst Sie nicht von allein dorthin zurück. Wenn Sie ihm \
-        vertrauen, folgen Sie dem Link; sonst schließen Sie dieses Fenster.",
+    not_sent_back: "Das Programm, das Sie hierher geschickt hat, hat sich selbst registriert. \
+        Deshalb leitet dieser Dienst Sie nicht automatisch dorthin zurück. Wenn Sie dem \
+        Programm vertrauen, folgen Sie dem Link; andernfalls schließen Sie dieses Fenster.",
     back_to: "Zurück zu",
 };

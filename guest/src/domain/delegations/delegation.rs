@@ -63,7 +63,7 @@ impl Delegation {
 
 /// Returns the scopes of a resource server that an account can give to a client: all within
 /// the bound of the client but the restricted ones that the roles of the account do not
-/// permit. A client that registered itself can administrate nothing here.
+/// permit. A client that registered itself gets no permission of this service itself.
 pub fn available<'a>(
     client: &Client,
     resource: &'a Resource,

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct OAuth {
-    /// Whether there is one. It needs `server.public_url`.
+    /// Enables the authorization server. Requires `server.public_url`.
     pub(crate) enabled: bool,
     /// The name of the service on its pages.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 100))]
     pub(crate) service_name: String,
     /// Whether clients may register themselves (RFC 7591), which most clients of MCP do.
     pub(crate) registration: ClientRegistration,

@@ -253,7 +253,7 @@ fn all_errors_are_reported_at_once() {
         "c.toml:3:1: tokens.code_ttl_seconds is 601; expected a whole number from 1 to 600",
         "c.toml:5:1: security.trusted_proxies is",
         "USER_AUTH_PASSWORD_MIN_LENGTH is 'three'; expected a whole number from 8 to 128",
-        "USER_AUTH_SECURITY_AUTHENTICATION_TYPE is 'magic'; expected `none` or `api_key`",
+        "USER_AUTH_SECURITY_AUTHENTICATION_TYPE is 'magic'; expected `none`, `api_key` or `oauth`",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
