@@ -1242,6 +1242,29 @@ fn a_client_may_do_here_what_both_its_scopes_and_its_user_may() {
     assert_eq!(response.status, 401);
 }
 
+/// A client that could make keys would keep its access after it was taken away.
+#[test]
+fn a_client_makes_no_api_keys() {
+    let scene = guarded();
+    let browser = Browser::signed_in(&scene);
+    let own = "https://auth.example/mcp";
+    let scope = "user-auth:api-keys:write";
+    let query = scene.query(&[("resource", own), ("scope", scope)]);
+    let page = browser.get(&format!("/authorize?{query}"));
+    let page = browser.decide(&page, "allow", &[scope]);
+    let code = page.answer().first("code").unwrap().to_owned();
+    let (_, tokens) = scene.exchange(&code, &[("resource", own)]);
+    assert_eq!(tokens["scope"], scope);
+    let bearer = format!("Bearer {}", text(&tokens["access_token"]));
+    let headers = [
+        ("content-type", "application/json"),
+        ("authorization", &*bearer),
+    ];
+    let input = json!({"name": "keeps"}).to_string();
+    let response = scene.send("POST", "/api/create_api_key", &headers, &input);
+    assert_eq!(response.status, 401);
+}
+
 /// A50.
 #[test]
 fn a_client_that_names_no_scopes_gets_none_that_are_restricted() {

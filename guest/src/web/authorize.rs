@@ -48,7 +48,7 @@ pub fn tell_client(answer_to: &AnswerTo, error: &OAuthError, visit: &Visit) -> R
     };
     let receiver = match answer_to.redirect_uri.receiver() {
         Receiver::Website(host) => host,
-        Receiver::Scheme(scheme) => scheme,
+        Receiver::Scheme(_) => answer_to.redirect_uri.as_str(),
         Receiver::ThisMachine => texts.this_computer,
     };
     let words = format!("{} {receiver}", texts.back_to);

@@ -55,16 +55,17 @@ pub fn show(request: &AuthorizationRequest, session: &Session, visit: &Visit) ->
         resource_name: request.resource.resource_name.as_str(),
         resource: request.resource.resource.as_str(),
         username: session.username.as_str(),
+        // The whole of a URI with a scheme of its own: it may look like a host, or hide one.
         receiver: match receiver {
             Receiver::Website(host) => host,
-            Receiver::Scheme(scheme) => scheme,
+            Receiver::Scheme(_) => request.answer_to.redirect_uri.as_str(),
             Receiver::ThisMachine => "",
         },
-        is_this_computer: receiver == Receiver::ThisMachine,
+        is_this_computer: !matches!(receiver, Receiver::Website(_)),
         scopes: rows.collect(),
         request: visit.query,
         another: &format!("{base}{SIGN_IN}?{another}"),
-        consent_token: &token.text(session.session_id, visit.query, ports)?,
+        consent_token: &token.text(session.session_id, &terms(request, visit.query), ports)?,
     };
     Ok(page::respond(200, &page, Forms::Redirected))
 }
@@ -78,15 +79,19 @@ pub fn submit(visit: &Visit) -> Result<Response> {
     let Some(session) = visit.session()?.filter(|_| visit.is_of_own_page()) else {
         return Ok(expired());
     };
-    let token = typed("consent_token");
-    let token = ConsentToken::parse(token, session.session_id, query, &visit.call)?;
-    let Some(token) = token else {
-        return Ok(expired());
-    };
     // Read again: the client may have been changed or deleted while the page was shown.
     let request = match AuthorizationRequest::read(query, &visit.call) {
         Ok(request) => request,
         Err(unfit) => return Ok(explain(unfit, visit)),
+    };
+    let token = ConsentToken::parse(
+        typed("consent_token"),
+        session.session_id,
+        &terms(&request, query),
+        &visit.call,
+    )?;
+    let Some(token) = token else {
+        return Ok(expired());
     };
     let is_allowed = typed("decision") == "allow";
     for _ in 0..MAX_ATTEMPTS {
@@ -101,6 +106,18 @@ pub fn submit(visit: &Visit) -> Result<Response> {
         }
     }
     Ok(page::error(503, visit.frame(), texts.unavailable))
+}
+
+/// Returns what the page says that somebody else could change while it is shown: a client
+/// that registered itself can change its name and its addresses.
+fn terms(request: &AuthorizationRequest, query: &str) -> String {
+    let shown = [
+        request.client.client_name.as_str(),
+        request.answer_to.redirect_uri.as_str(),
+        request.resource.resource_name.as_str(),
+    ];
+    // None of them contains a line break.
+    format!("{query}\n{}", shown.join("\n"))
 }
 
 /// How one attempt to decide has ended.

@@ -43,25 +43,25 @@ impl ConsentToken {
         })
     }
 
-    /// Returns the text for the form.
-    pub fn text(&self, session_id: Id, request: &str, ports: &Ports) -> Result<String> {
-        let mac = self.mac(session_id, request, ports)?;
+    /// Returns the text for the form of a page that shows these terms.
+    pub fn text(&self, session_id: Id, terms: &str, ports: &Ports) -> Result<String> {
+        let mac = self.mac(session_id, terms, ports)?;
         let ms = self.shown_at.ms();
         Ok(format!("{}.{ms}.{}", self.nonce, mac::to_hex(&mac)))
     }
 
-    /// Returns the token of this text, or `None` if it is for another session or another
-    /// request, or too old.
+    /// Returns the token of this text, or `None` if it is for another session or for other
+    /// terms, or too old.
     pub fn parse(
         text: &str,
         session_id: Id,
-        request: &str,
+        terms: &str,
         env: &Env,
     ) -> Result<Option<ConsentToken>> {
         let Some(token) = parts(text) else {
             return Ok(None);
         };
-        let expected = token.text(session_id, request, &env.ports)?;
+        let expected = token.text(session_id, terms, &env.ports)?;
         let is_genuine = bool::from(expected.as_bytes().ct_eq(text.as_bytes()));
         let is_current = env.now().since(token.shown_at) < TTL;
         Ok((is_genuine && is_current).then_some(token))
@@ -72,12 +72,12 @@ impl ConsentToken {
         format!("consent-used/{}", self.nonce)
     }
 
-    fn mac(&self, session_id: Id, request: &str, ports: &Ports) -> Result<[u8; 32]> {
+    fn mac(&self, session_id: Id, terms: &str, ports: &Ports) -> Result<[u8; 32]> {
         let mut message = Vec::new();
         message.extend_from_slice(session_id.as_bytes());
         message.extend_from_slice(self.nonce.as_bytes());
         message.extend_from_slice(&self.shown_at.ms().to_be_bytes());
-        message.extend_from_slice(&Sha256::digest(request));
+        message.extend_from_slice(&Sha256::digest(terms));
         mac::of("consent-token", &message, ports)
     }
 }

@@ -76,9 +76,10 @@ pub struct ConsentPage<'a> {
     pub resource: &'a str,
     /// The user.
     pub username: &'a str,
-    /// The host, or the scheme, that gets the answer.
+    /// The host, or the URI with a scheme of its own, that gets the answer.
     pub receiver: &'a str,
-    /// Whether a program on the computer of the browser gets the answer.
+    /// Whether a program on the computer of the browser gets the answer, by a loopback
+    /// address or by a scheme.
     pub is_this_computer: bool,
     /// The scopes to choose from.
     pub scopes: Vec<ScopeRow<'a>>,

@@ -361,7 +361,8 @@ fn of_client_token(token: &str, requirement: Requirement, call: &Call) -> Result
     let Some(delegation) = &live.session.value.delegation else {
         return Err(AuthError::invalid_token());
     };
-    if matches!(requirement, Requirement::Session | Requirement::RecentLogin) {
+    // What a client makes must end with its access, and a key would not.
+    if requirement == Requirement::Session || requirement.is_of_a_fresh_session() {
         return Err(session::session_required());
     }
     // The token may have fewer scopes than the delegation.

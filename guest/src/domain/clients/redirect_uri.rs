@@ -32,6 +32,9 @@ const REFUSED_SCHEMES: [&str; 14] = [
     "wss",
 ];
 
+/// Schemes without a dot that clients of MCP have registered with browsers.
+const KNOWN_SCHEMES: [&str; 4] = ["cursor", "vscode", "vscode-insiders", "windsurf"];
+
 /// A redirect URI: `https`, `http` on this machine, or a scheme that a program has
 /// registered for itself (RFC 8252 section 7). It has no fragment, no user name and no
 /// wildcard, and at most 2,000 bytes.
@@ -79,6 +82,16 @@ impl RedirectUri {
         let rest = rest.trim_start_matches('/');
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         Receiver::Website(&rest[..end])
+    }
+
+    /// Reports whether the URI may belong to a client that nobody vouches for: one with a
+    /// scheme of its own must be named by a domain in reverse order (RFC 8252 section 7.1),
+    /// or known. Other schemes may open a website or a tool of the system.
+    pub fn is_fit_for_everyone(&self) -> bool {
+        match self.receiver() {
+            Receiver::Scheme(scheme) => scheme.contains('.') || KNOWN_SCHEMES.contains(&scheme),
+            Receiver::Website(_) | Receiver::ThisMachine => true,
+        }
     }
 
     /// Returns the URI with parameters, which are encoded already, added to its query

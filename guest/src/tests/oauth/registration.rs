@@ -243,6 +243,8 @@ fn redirect_uris_that_are_wrong_are_named_each() {
         "javascript:alert(1)",
         SITE,
         "data:text/html,x",
+        "microsoft-edge:https://evil.example/cb",
+        "search-ms:query",
         "file:///etc/passwd",
         "http://site.example/cb",
         "https://*.site.example/cb",

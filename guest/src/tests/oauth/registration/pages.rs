@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{LOCAL, SITE, public};
+use super::{LOCAL, SITE, confidential, public};
 use crate::tests::oauth::{Browser, PASSWORD, Scene, guarded, text};
 
 /// A23.
@@ -55,6 +55,42 @@ fn people_are_told_each_time_that_nobody_has_verified_the_client() {
     );
 }
 
+/// A20.
+#[test]
+fn a_decision_counts_only_for_what_the_page_has_said() {
+    let scene = Scene::new();
+    let browser = Browser::signed_in(&scene);
+    let client = scene.registered(&confidential());
+    // The only registered address, which the request need not name.
+    let target = scene.of_client(&client, "", &[]);
+    let page = browser.get(&target);
+    assert!(page.body.contains("site.example"), "{}", page.body);
+    for changed in [
+        json!({"client_name": "Site", "redirect_uris": ["https://evil.example/cb"]}),
+        json!({"client_name": "Bank", "redirect_uris": [SITE]}),
+    ] {
+        let mut changed = changed;
+        changed["client_id"] = client["client_id"].clone();
+        let token = &client["registration_access_token"];
+        let (status, _) = scene.manage("PUT", &client, token, &changed.to_string());
+        assert_eq!(status, 200);
+        let answer = browser.decide(&page, "allow", &["files:read"]);
+        assert_eq!((answer.status, answer.header("location")), (403, ""));
+    }
+}
+
+/// C-01: a scheme may look like a host, or hide one.
+#[test]
+fn people_are_shown_the_whole_of_an_address_with_a_scheme_of_its_own() {
+    let scene = Scene::new();
+    let browser = Browser::signed_in(&scene);
+    let uri = "claude.ai:/api/mcp/auth_callback";
+    let client = scene.registered(&public(uri));
+    let page = browser.get(&scene.of_client(&client, uri, &[]));
+    assert!(page.body.contains(&format!(">{uri}<")), "{}", page.body);
+    assert!(page.body.contains("Any program on this computer"));
+}
+
 /// A09, C-03, C-08.
 #[test]
 fn people_are_not_sent_to_the_website_of_an_unverified_client_with_an_error() {
@@ -75,7 +111,7 @@ fn people_are_not_sent_to_the_website_of_an_unverified_client_with_an_error() {
             (
                 &program,
                 "com.example.pad:/cb",
-                "Go back to com.example.pad<",
+                "Go back to com.example.pad:/cb<",
             ),
         ] {
             let page = browser.get(&scene.of_client(client, uri, changes));
