@@ -197,8 +197,8 @@ fn an_error_in_a_file_has_a_position_and_a_suggestion() {
         (
             "c.toml",
             "[security]\nauthentication.type = 'password'",
-            "c.toml:2:16: security.authentication.type is 'password'; expected `none` or \
-             `api_key`",
+            "c.toml:2:16: security.authentication.type is 'password'; expected `none`, \
+             `api_key` or `oauth`",
         ),
         (
             "c.toml",
