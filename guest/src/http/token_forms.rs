@@ -6,11 +6,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use crate::dispatch::input::shortened;
 use crate::mcp::Refusal;
+use crate::oauth::parameters::decode;
 
 /// Another scheme for a client that is not authenticated, beside those of MCP.
 const BASIC: &str = "Basic realm=\"user-auth\"";
@@ -100,13 +100,6 @@ pub fn input(form: &[u8], parameters: &[&str]) -> Result<Map<String, Value>, Str
 
 const TOKEN: &str = "token";
 const HINT: &str = "token_type_hint";
-
-/// Decodes a name or a value of a form. Returns `None` if it is not UTF-8.
-fn decode(text: &str) -> Option<String> {
-    let text = text.replace('+', " ");
-    let decoded = percent_decode_str(&text).decode_utf8().ok()?;
-    Some(decoded.into_owned())
-}
 
 #[cfg(test)]
 mod tests {

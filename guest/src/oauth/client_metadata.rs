@@ -70,10 +70,10 @@ pub fn read(
     })
 }
 
-/// Names each redirect URI that is wrong, by its place.
-const OWN_SCHEME: &str = "expected a scheme that is a domain name in reverse order, such as \
+const PRIVATE_USE: &str = "expected a scheme that is a domain name in reverse order, such as \
     com.example.app; an administrator can register others";
 
+/// Names each redirect URI that is wrong, by its place.
 fn redirect_uris(fields: &Fields) -> Result<RedirectUris> {
     let invalid = |problem: String| OAuthError::new("invalid_redirect_uri", problem);
     let Some(Node::List(items)) = fields.get("redirect_uris") else {
@@ -88,8 +88,8 @@ fn redirect_uris(fields: &Fields) -> Result<RedirectUris> {
             _ => Err("expected a string"),
         };
         match parsed {
-            Ok(uri) if uri.is_fit_for_everyone() => uris.push(uri),
-            Ok(_) => problems.push(format!("'redirect_uris[{index}]': {OWN_SCHEME}")),
+            Ok(uri) if uri.is_allowed_for_dynamic_clients() => uris.push(uri),
+            Ok(_) => problems.push(format!("'redirect_uris[{index}]': {PRIVATE_USE}")),
             Err(expected) => problems.push(format!("'redirect_uris[{index}]': {expected}")),
         }
     }

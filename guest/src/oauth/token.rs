@@ -13,7 +13,6 @@ use crate::domain::clients::client::Client;
 use crate::domain::clients::dynamic_registration;
 use crate::domain::delegations::authorization_code::{self, AuthorizationCode, CodeState};
 use crate::domain::delegations::delegation::{Delegation, scope_text};
-use crate::domain::resources::resource::Resource;
 use crate::domain::resources::resource_url::ResourceUrl;
 use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::refresh::{self, Holder};
@@ -128,7 +127,7 @@ fn redeem(
     let (account, head) = Account::read(code.user_id, ports)?;
     let account = account
         .filter(|account| account.value.is_active() && account.value.session_epoch == code.epoch);
-    let resource = Resource::find(&code.delegation.resource, call)?;
+    let resource = code.delegation.live_resource(call)?;
     let fits = check_code(code, form, client, call);
     let (account, resource) = match (fits, account, resource) {
         (Ok(()), Some(account), Some(resource)) => (account.value, resource),
@@ -175,7 +174,7 @@ fn check_code(
     check_resource(form, &code.delegation)
 }
 
-/// Ends a code that was shown wrongly: a thief does not get a second try.
+/// Revokes a code that was presented wrongly: a thief gets no second attempt.
 fn refuse(
     text: &str,
     state: &Stored<CodeState>,
@@ -187,7 +186,7 @@ fn refuse(
     let event = Event::refused(EXCHANGE, error.code)
         .detail("client_id", code.delegation.client_id.to_string());
     let mut batch = Batch::new();
-    authorization_code::burn(text, state, &mut batch, &call.ports)?;
+    authorization_code::revoke(text, state, &mut batch, &call.ports)?;
     Chain::at(code.user_id, head).append(event, &mut batch, call)?;
     Ok(call.commit(batch)?.then(Err(error)))
 }
@@ -213,7 +212,7 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
             .delegation
             .as_ref()
             .ok_or_else(AuthError::invalid_token)?;
-        let resource = Resource::find(&delegation.resource, call)?;
+        let resource = delegation.live_resource(call)?;
         let (account, _) = Account::read(session.user_id, ports)?;
         let both = resource.zip(account);
         let (resource, account) = both.ok_or_else(AuthError::invalid_token)?;

@@ -60,11 +60,17 @@ impl Operation for DefineResource {
             resource_name: self.resource_name,
             scopes: self.scopes,
             defined_at: call.now(),
+            created_at: call.now(),
         };
         let scopes = resource.scopes.as_slice();
         let scopes: Vec<&str> = scopes.iter().map(|it| it.scope.as_str()).collect();
         authority::retry_on_conflict(call, |call| {
             let (old, head) = Resource::read(&resource.resource, ports)?;
+            let created_at = old.as_ref().map(|old| old.value.created_at);
+            let resource = Resource {
+                created_at: created_at.unwrap_or(call.now()),
+                ..resource.clone()
+            };
             let expect = match old {
                 Some(old) => Expect::At(old.version),
                 None if resource::is_place_left(ports)? => Expect::Absent,

@@ -14,10 +14,10 @@ use crate::types::id::Id;
 
 /// Takes access away from a client permanently and at once: one grant, or all that the
 /// account has given to the client. The tokens of these grants stop working, but a resource
-/// server that verifies access tokens by itself accepts them until they expire. The caller's own
-/// grants require a session. Those of another account require `user-auth:users:write`, and
-/// the account must not have permissions that the caller lacks. A grant that has ended or
-/// belongs to another account is reported as not found.
+/// server that verifies access tokens by itself accepts them until they expire. The caller's
+/// own grants require a session. Those of another account require `user-auth:users:write`,
+/// and the account must not have permissions that the caller lacks. A grant that has ended
+/// or belongs to another account is reported as not found.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeGrant {

@@ -12,6 +12,7 @@ use crate::oauth::authorization_request::{
 };
 use crate::oauth::error::OAuthError;
 use crate::oauth::metadata::AUTHORIZE;
+use crate::oauth::parameters;
 
 /// Answers an authorization request.
 pub fn show(visit: &Visit) -> Result<Response> {
@@ -23,10 +24,7 @@ pub fn show(visit: &Visit) -> Result<Response> {
     let Some(session) = session else {
         let base = visit.oauth.public_url.path();
         // Otherwise the user would be asked to sign in again and again.
-        let fields = visit
-            .query
-            .split('&')
-            .filter(|field| !field.starts_with("prompt="));
+        let fields = visit.query.split('&').filter(|field| !is_prompt(field));
         let query = fields.collect::<Vec<_>>().join("&");
         let return_to = format!("{base}{AUTHORIZE}?{query}");
         return sign_in::ask(visit, &return_to, Some(request.client.client_name.as_str()));
@@ -59,6 +57,11 @@ pub fn tell_client(answer_to: &AnswerTo, error: &OAuthError, visit: &Visit) -> R
         link: Some((&url, &words)),
     };
     page::respond(status, &page, Forms::Own)
+}
+
+fn is_prompt(field: &str) -> bool {
+    let name = field.split('=').next().unwrap_or_default();
+    parameters::decode(name).is_some_and(|name| name == "prompt")
 }
 
 /// Tells why a request is not put to the user: the client, if it is clear that it is the

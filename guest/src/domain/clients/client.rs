@@ -54,12 +54,12 @@ impl TokenEndpointAuthMethod {
 pub enum Registration {
     /// An administrator registered it.
     PreRegistered,
-    /// It registered itself (RFC 7591), and nobody has verified what it says about itself.
+    /// The client registered itself (RFC 7591). Its metadata is unverified.
     Dynamic(DynamicRegistration),
 }
 
-/// How a client came to be known: an administrator registered it (`pre_registered`), or it
-/// registered itself, and nobody has verified its name (`dynamic`).
+/// How a client was registered: by an administrator (`pre_registered`), or by itself, so that
+/// its name is unverified (`dynamic`).
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

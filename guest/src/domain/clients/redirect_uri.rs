@@ -32,8 +32,8 @@ const REFUSED_SCHEMES: [&str; 14] = [
     "wss",
 ];
 
-/// Schemes without a dot that clients of MCP have registered with browsers.
-const KNOWN_SCHEMES: [&str; 4] = ["cursor", "vscode", "vscode-insiders", "windsurf"];
+/// Schemes without a dot that clients of MCP use.
+const KNOWN_SCHEMES: [&str; 1] = ["cursor"];
 
 /// A redirect URI: `https`, `http` on this machine, or a scheme that a program has
 /// registered for itself (RFC 8252 section 7). It has no fragment, no user name and no
@@ -84,10 +84,10 @@ impl RedirectUri {
         Receiver::Website(&rest[..end])
     }
 
-    /// Reports whether the URI may belong to a client that nobody vouches for: one with a
-    /// scheme of its own must be named by a domain in reverse order (RFC 8252 section 7.1),
-    /// or known. Other schemes may open a website or a tool of the system.
-    pub fn is_fit_for_everyone(&self) -> bool {
+    /// Reports whether a client that registers itself may have this URI. A private-use scheme
+    /// must be a domain name in reverse order (RFC 8252 section 7.1) or well known: others
+    /// open websites, or tools of the operating system.
+    pub fn is_allowed_for_dynamic_clients(&self) -> bool {
         match self.receiver() {
             Receiver::Scheme(scheme) => scheme.contains('.') || KNOWN_SCHEMES.contains(&scheme),
             Receiver::Website(_) | Receiver::ThisMachine => true,

@@ -134,8 +134,13 @@ pub fn use_up(
     Ok(())
 }
 
-/// Ends a code that was shown by somebody who may not use it.
-pub fn burn(text: &str, state: &Stored<CodeState>, batch: &mut Batch, ports: &Ports) -> Result<()> {
+/// Revokes a code that was presented without the right to exchange it.
+pub fn revoke(
+    text: &str,
+    state: &Stored<CodeState>,
+    batch: &mut Batch,
+    ports: &Ports,
+) -> Result<()> {
     let expect = Expect::At(state.version.clone());
     batch.delete(key(text, ports)?, expect);
     Ok(())

@@ -41,10 +41,12 @@ impl Delegation {
     /// Returns its resource server, or `None` if the delegation has ended with its client or
     /// its resource server.
     pub fn live_resource(&self, env: &Env) -> Result<Option<Resource>> {
-        match record::read::<Client>(Client::key(self.client_id), &env.ports)? {
-            Some(_) => Resource::find(&self.resource, env),
-            None => Ok(None),
+        if record::read::<Client>(Client::key(self.client_id), &env.ports)?.is_none() {
+            return Ok(None);
         }
+        // One that was deleted and defined again is another one.
+        let found = Resource::find(&self.resource, env)?;
+        Ok(found.filter(|resource| self.granted_at >= resource.created_at))
     }
 
     /// Returns those of its scopes that the account can still give to the client.

@@ -52,6 +52,8 @@ pub struct Resource {
     pub scopes: ResourceScopes,
     /// When it was last defined.
     pub defined_at: Timestamp,
+    /// When it was first defined since it was last deleted.
+    pub created_at: Timestamp,
 }
 
 impl Resource {
@@ -85,6 +87,7 @@ impl Resource {
             resource_name: oauth.service_name.clone(),
             scopes: ResourceScopes(scopes.collect()),
             defined_at: Timestamp::from_ms(0),
+            created_at: Timestamp::from_ms(0),
         })
     }
 

@@ -5,16 +5,25 @@ use std::time::Duration;
 
 use super::refresh_token::RefreshToken;
 use super::session::{self, Session};
-use crate::domain::env::Env;
+use crate::domain::audit::Event;
+use crate::domain::call::Call;
 use crate::error::Result;
 use crate::storage::batch::{Batch, Commit};
+use crate::storage::retry::Race;
 
 /// The precision of the last use, which avoids a write for every page.
 const TOUCH_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// What audit records call the use of a cookie.
+const USE: &str = "use_cookie";
+
 /// Returns the live session of a cookie, or `None` for any other text. Notes the use.
-pub fn session(cookie: &str, env: &Env) -> Result<Option<Session>> {
-    let ports = &env.ports;
+///
+/// The browser never replaces the token in its cookie. A token that was replaced is a copy:
+/// once its grace is over, the session ends, as with any other refresh token (RFC 9700
+/// section 4.14.2).
+pub fn session(cookie: &str, call: &Call) -> Result<Option<Session>> {
+    let ports = &call.ports;
     let Some(token) = RefreshToken::parse(cookie, ports)? else {
         return Ok(None);
     };
@@ -27,15 +36,20 @@ pub fn session(cookie: &str, env: &Env) -> Result<Option<Session>> {
         return Ok(None);
     };
     let session = &found.value;
-    let is_current = session.is_current(&token, ports)?
-        && session.delegation.is_none()
-        && session.is_alive(&account.value, env.now());
-    if !is_current {
+    if session.delegation.is_some() || !session.is_alive(&account.value, call.now()) {
         return Ok(None);
     }
-    if env.now().since(session.refreshed_at) >= TOUCH_EVERY {
+    if !session.is_current(&token, ports)? {
+        if session.replayed(&token, call)?.is_none() {
+            // If this loses a race, the next page tries again.
+            let (Race::Won(()) | Race::Lost) =
+                session::end(&found, Event::refused(USE, "reused"), call)?;
+        }
+        return Ok(None);
+    }
+    if call.now().since(session.refreshed_at) >= TOUCH_EVERY {
         let mut batch = Batch::new();
-        batch.change(&found, &session.touched(env));
+        batch.change(&found, &session.touched(call));
         // If the write loses a race, another page has noted its use, or the session has
         // ended, which the next commit will notice.
         match batch.commit(None, ports)? {
