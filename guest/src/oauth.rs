@@ -1,5 +1,5 @@
 //! The OAuth 2.1 authorization server, as clients speak to it: authorization requests, the
-//! token endpoint, the registration of clients and the metadata. It is a door onto the
+//! token endpoint, who the user is, the registration of clients and the metadata. It is a door onto the
 //! domain like MCP; the pages are in [`web`](crate::web).
 
 pub mod authorization_request;
@@ -11,3 +11,4 @@ pub mod metadata;
 pub mod parameters;
 pub mod registration;
 pub mod token;
+pub mod userinfo;

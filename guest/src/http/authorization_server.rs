@@ -13,9 +13,9 @@ use crate::json::JsonText;
 use crate::mcp::{self, Refusal, Response};
 use crate::oauth::client_configuration::{self, ClientRequest};
 use crate::oauth::error::OAuthError;
-use crate::oauth::metadata::{self, AUTHORIZE, REGISTER, TOKEN};
+use crate::oauth::metadata::{self, AUTHORIZE, REGISTER, TOKEN, USERINFO};
 use crate::oauth::parameters::{MAX_BYTES, Parameters};
-use crate::oauth::{registration, token};
+use crate::oauth::{registration, token, userinfo};
 use crate::ports::Ports;
 use crate::settings::{ClientRegistration, OAuth, Settings};
 use crate::web::visit::Visit;
@@ -25,6 +25,9 @@ use crate::web::{apps, authorize, consent, sign_in, sign_out};
 /// The place of the metadata (RFC 8414 section 3), before the path of the issuer. Some
 /// clients look for it after that path.
 const METADATA: &str = "/.well-known/oauth-authorization-server";
+/// The place of the same for clients that sign users in (OpenID Connect Discovery 1.0 section
+/// 4), after the path of the issuer. Some clients look for it before that path.
+const OPENID: &str = "/.well-known/openid-configuration";
 /// The place of the metadata of `/mcp` as a resource server (RFC 9728 section 3.1), before its
 /// path. Some clients look for it without that path.
 const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
@@ -37,8 +40,10 @@ const STYLE_CACHE: &str = "public, max-age=3600";
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
     Metadata,
+    OpenId,
     ProtectedResource,
     Token,
+    UserInfo,
     Register,
     Authorize,
     SignIn,
@@ -50,8 +55,9 @@ pub enum Endpoint {
 }
 
 /// The paths below the issuer.
-const LOCAL: [(&str, Endpoint); 9] = [
+const LOCAL: [(&str, Endpoint); 10] = [
     (TOKEN, Endpoint::Token),
+    (USERINFO, Endpoint::UserInfo),
     (REGISTER, Endpoint::Register),
     (AUTHORIZE, Endpoint::Authorize),
     (SIGN_IN, Endpoint::SignIn),
@@ -77,10 +83,17 @@ fn local(oauth: &OAuth) -> impl Iterator<Item = (&'static str, Endpoint)> {
 /// Returns the places of its metadata, from the root of its host. A request for the
 /// metadata of another issuer on this host finds nothing.
 pub fn metadata_paths(oauth: &OAuth) -> Vec<String> {
+    let mut paths = around(METADATA, oauth);
+    paths.extend(around(OPENID, oauth));
+    paths
+}
+
+/// Returns the places of a document, before and after the path of the issuer.
+fn around(place: &str, oauth: &OAuth) -> Vec<String> {
     let issuer = oauth.public_url.path();
-    let mut paths = vec![format!("{METADATA}{issuer}")];
+    let mut paths = vec![format!("{place}{issuer}")];
     if !issuer.is_empty() {
-        paths.push(format!("{issuer}{METADATA}"));
+        paths.push(format!("{issuer}{place}"));
     }
     paths
 }
@@ -99,8 +112,10 @@ pub fn protected_resource_paths(oauth: &OAuth) -> Vec<String> {
 /// issuer.
 pub fn route(path: &str, local: &str, oauth: &OAuth) -> Option<Route> {
     let is_among = |paths: Vec<String>| paths.iter().any(|known| known == path);
-    let endpoint = if is_among(metadata_paths(oauth)) {
+    let endpoint = if is_among(around(METADATA, oauth)) {
         Endpoint::Metadata
+    } else if is_among(around(OPENID, oauth)) {
+        Endpoint::OpenId
     } else if is_among(protected_resource_paths(oauth)) {
         Endpoint::ProtectedResource
     } else {
@@ -108,13 +123,20 @@ pub fn route(path: &str, local: &str, oauth: &OAuth) -> Option<Route> {
     };
     let takes_body = !matches!(
         endpoint,
-        Endpoint::Metadata | Endpoint::ProtectedResource | Endpoint::Authorize | Endpoint::Style
+        Endpoint::Metadata
+            | Endpoint::OpenId
+            | Endpoint::ProtectedResource
+            | Endpoint::UserInfo
+            | Endpoint::Authorize
+            | Endpoint::Style
     );
     Some(Route {
         pages: match endpoint {
             Endpoint::Metadata
+            | Endpoint::OpenId
             | Endpoint::ProtectedResource
             | Endpoint::Token
+            | Endpoint::UserInfo
             | Endpoint::Register => Pages::Public,
             // Other pages may lead here, but must not read anything.
             _ => Pages::None,
@@ -125,7 +147,7 @@ pub fn route(path: &str, local: &str, oauth: &OAuth) -> Option<Route> {
             false => Body::Ignored,
         },
         errors: match endpoint {
-            Endpoint::Token | Endpoint::Register => Form::OAuth,
+            Endpoint::Token | Endpoint::UserInfo | Endpoint::Register => Form::OAuth,
             _ => Form::Plain,
         },
         requires_api_key: false,
@@ -150,9 +172,12 @@ pub fn answer(
     };
     let call = Call::new(Env { ports, settings }, &caller, &Silent);
     match endpoint {
-        Endpoint::Metadata => {
+        Endpoint::Metadata | Endpoint::OpenId => {
             request.require_method(&["GET", "HEAD"])?;
-            let document = metadata::document(oauth, &call);
+            let document = match endpoint {
+                Endpoint::OpenId => metadata::of_openid(oauth, &call),
+                _ => metadata::document(oauth, &call),
+            };
             let document = document.map_err(|error| Refusal::of(&error, call.now()))?;
             Ok(public(&document))
         }
@@ -164,6 +189,10 @@ pub fn answer(
             ))
         }
         Endpoint::Token => token_endpoint(request, body, &call),
+        Endpoint::UserInfo => {
+            request.require_method(&["GET", "POST"])?;
+            Ok(userinfo::answer(text(request, "authorization")?, &call))
+        }
         Endpoint::Register => registration_endpoint(request, body, oauth, &call),
         Endpoint::Style => {
             request.require_method(&["GET", "HEAD"])?;

@@ -6,6 +6,7 @@ use crate::domain::clients::client::Client;
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::clients::redirect_uri::RedirectUri;
 use crate::domain::delegations::code_challenge::CodeChallenge;
+use crate::domain::delegations::identity_scope::IdentityScope;
 use crate::domain::env::Env;
 use crate::domain::resources::resource::{self, Resource, ResourceScope};
 use crate::domain::resources::resource_url::ResourceUrl;
@@ -13,7 +14,9 @@ use crate::domain::resources::scope::Scope;
 use crate::error::AuthError;
 use crate::storage::record;
 use crate::types::secret::Secret;
+use crate::types::time::Timestamp;
 
+/// The longest `state` and `nonce`.
 const MAX_STATE_BYTES: usize = 2048;
 
 /// A request that can be put to a user.
@@ -22,15 +25,51 @@ pub struct AuthorizationRequest {
     pub client: Client,
     /// What is asked for: the resource server, as it is defined now.
     pub resource: Resource,
-    /// What is asked of the resource server; `None` if the client leaves the choice to this
-    /// service.
-    pub scope: Option<Scope>,
+    /// What is asked of the resource server.
+    pub wanted: Wanted,
+    /// What the client wants to know of the user.
+    pub identity: Vec<IdentityScope>,
+    /// What the id token has to repeat.
+    pub nonce: Option<String>,
     /// The challenge whose verifier the client will show.
     pub challenge: CodeChallenge,
-    /// Whether the user must sign in again.
-    pub needs_new_sign_in: bool,
+    /// What the sign-in of the user has to be like.
+    pub sign_in: SignIn,
     /// Where the answer goes.
     pub answer_to: AnswerTo,
+}
+
+/// What a client asks of a resource server.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// Nothing: it wants to know who the user is.
+    Nothing,
+    /// What this service chooses.
+    Default,
+    /// These scopes.
+    Scopes(Scope),
+}
+
+/// What the sign-in of the user has to be like (OpenID Connect Core 1.0 section 3.1.2.1).
+#[derive(Clone, Copy, Debug)]
+pub enum SignIn {
+    /// Any will do.
+    Any,
+    /// It has to be new.
+    New,
+    /// It may be this many seconds old.
+    MaxAge(u64),
+}
+
+impl SignIn {
+    /// Reports whether a sign-in at this time is good enough.
+    pub fn accepts(self, auth_time: Timestamp, now: Timestamp) -> bool {
+        match self {
+            SignIn::Any => true,
+            SignIn::New => false,
+            SignIn::MaxAge(seconds) => now.seconds() <= auth_time.seconds().saturating_add(seconds),
+        }
+    }
 }
 
 /// Where the answer to a request goes.
@@ -115,9 +154,11 @@ impl AuthorizationRequest {
             Ok(asked) => Ok(AuthorizationRequest {
                 client,
                 resource: asked.resource,
-                scope: asked.scope,
+                wanted: asked.wanted,
+                identity: asked.identity,
+                nonce: asked.nonce,
                 challenge: asked.challenge,
-                needs_new_sign_in: asked.needs_new_sign_in,
+                sign_in: asked.sign_in,
                 answer_to,
             }),
             Err(Problem::OfRequest(error)) => Err(Unfit::Refused(Box::new(answer_to), error)),
@@ -131,13 +172,17 @@ impl AuthorizationRequest {
         &self,
         available: Vec<&'a ResourceScope>,
     ) -> Option<Vec<&'a ResourceScope>> {
-        let Some(asked) = &self.scope else {
-            let unrestricted = available.into_iter().filter(|scope| !scope.restricted);
-            return Some(unrestricted.collect());
+        let asked = match &self.wanted {
+            Wanted::Nothing => return Some(Vec::new()),
+            Wanted::Default => {
+                let unrestricted = available.into_iter().filter(|scope| !scope.restricted);
+                return Some(unrestricted.collect());
+            }
+            Wanted::Scopes(asked) => asked,
         };
         let is_asked = |scope: &&ResourceScope| asked.tokens().any(|it| it == scope.scope.as_str());
         // Where the user has nothing to choose from, access does not depend on the choice.
-        let is_choice = !available.is_empty();
+        let is_choice = !available.is_empty() && self.identity.is_empty();
         let found: Vec<&ResourceScope> = available.into_iter().filter(is_asked).collect();
         (!found.is_empty() || !is_choice).then_some(found)
     }
@@ -173,9 +218,11 @@ fn redirect_uri(query: &Parameters, client: &Client) -> Result<RedirectUri, Unfi
 /// What is left of a request once it is clear who asks.
 struct Asked {
     resource: Resource,
-    scope: Option<Scope>,
+    wanted: Wanted,
+    identity: Vec<IdentityScope>,
+    nonce: Option<String>,
     challenge: CodeChallenge,
-    needs_new_sign_in: bool,
+    sign_in: SignIn,
 }
 
 enum Problem {
@@ -191,12 +238,14 @@ impl<E: Into<OAuthError>> From<E> for Problem {
 
 impl Asked {
     fn read(query: &Parameters, env: &Env) -> Result<Asked, Problem> {
-        let invalid = OAuthError::invalid_request;
-        if query
-            .only("state")?
-            .is_some_and(|state| state.len() > MAX_STATE_BYTES)
-        {
-            return Err(invalid("the parameter 'state' is too long").into());
+        let invalid = |problem: &str| OAuthError::invalid_request(problem);
+        for name in ["state", "nonce"] {
+            if query
+                .only(name)?
+                .is_some_and(|value| value.len() > MAX_STATE_BYTES)
+            {
+                return Err(invalid(&format!("the parameter '{name}' is too long")).into());
+            }
         }
         for (name, code) in [
             ("request", "request_not_supported"),
@@ -221,14 +270,26 @@ impl Asked {
         {
             return Err(invalid("the parameter 'response_mode' must be query").into());
         }
-        let needs_new_sign_in = needs_new_sign_in(query)?;
+        let sign_in = sign_in(query)?;
         let challenge = challenge(query)?;
         let scope = scope(query)?;
-        let resource = resource(query, env)?;
+        let identity = scope.as_ref().map_or_else(Vec::new, IdentityScope::asked);
+        let wanted = match scope.and_then(|scope| scope.of_resource()) {
+            Some(scope) => Wanted::Scopes(scope),
+            // A client that names a resource server wants more than a sign-in: some clients
+            // of MCP ask for `openid` wherever they connect.
+            None if !identity.is_empty() && query.first("resource").is_none() => Wanted::Nothing,
+            None => Wanted::Default,
+        };
+        let resource = match wanted {
+            Wanted::Nothing => own_resource(env),
+            _ => resource(query, env)?,
+        };
         let known = resource.scopes.as_slice();
         let is_known = |asked: &str| known.iter().any(|scope| scope.scope.as_str() == asked);
-        if let Some(asked) = &scope
+        if let Wanted::Scopes(asked) = &wanted
             && !known.is_empty()
+            && identity.is_empty()
             && !asked.tokens().any(is_known)
         {
             let problem = "the resource server has none of these scopes";
@@ -236,9 +297,11 @@ impl Asked {
         }
         Ok(Asked {
             resource,
-            scope,
+            wanted,
+            identity,
+            nonce: query.only("nonce")?.map(str::to_owned),
             challenge,
-            needs_new_sign_in,
+            sign_in,
         })
     }
 }
@@ -259,7 +322,7 @@ fn challenge(query: &Parameters) -> Result<CodeChallenge, OAuthError> {
     CodeChallenge::parse(challenge).ok_or_else(|| invalid(problem))
 }
 
-fn needs_new_sign_in(query: &Parameters) -> Result<bool, OAuthError> {
+fn sign_in(query: &Parameters) -> Result<SignIn, OAuthError> {
     let prompt = query.only("prompt")?.unwrap_or_default();
     let mut words = prompt.split(' ');
     if words.clone().any(|word| word == "none") {
@@ -267,14 +330,33 @@ fn needs_new_sign_in(query: &Parameters) -> Result<bool, OAuthError> {
         let problem = "the user has to be asked, so 'prompt' cannot be none";
         return Err(OAuthError::new("interaction_required", problem));
     }
-    Ok(words.any(|word| word == "login"))
+    if words.any(|word| word == "login") {
+        return Ok(SignIn::New);
+    }
+    match query.only("max_age")?.map(str::parse) {
+        None => Ok(SignIn::Any),
+        // Any sign-in is older than that once the consent page is shown.
+        Some(Ok(0)) => Ok(SignIn::New),
+        Some(Ok(seconds)) => Ok(SignIn::MaxAge(seconds)),
+        Some(Err(_)) => {
+            let problem = "the parameter 'max_age' must be a number of seconds";
+            Err(OAuthError::invalid_request(problem))
+        }
+    }
 }
 
 fn scope(query: &Parameters) -> Result<Option<Scope>, OAuthError> {
     let scope = query.only("scope")?.map(Scope::parse).transpose();
-    let scope = scope
-        .map_err(|expected| OAuthError::new("invalid_scope", format!("'scope': {expected}")))?;
-    Ok(scope.and_then(|scope| scope.of_resource()))
+    scope.map_err(|expected| OAuthError::new("invalid_scope", format!("'scope': {expected}")))
+}
+
+/// Returns this service itself, whose tokens let a client ask who the user is.
+#[expect(
+    clippy::expect_used,
+    reason = "only an authorization server reads authorization requests"
+)]
+fn own_resource(env: &Env) -> Resource {
+    Resource::own(env.settings).expect("an authorization server is a resource server")
 }
 
 /// Returns the resource server of a request. Clients of older versions of MCP name none,

@@ -31,6 +31,7 @@ impl OAuthError {
             description: description.into(),
             status: match code {
                 "invalid_client" | "invalid_token" => 401,
+                "insufficient_scope" => 403,
                 _ => 400,
             },
             retry_after: None,
@@ -98,10 +99,13 @@ impl OAuthError {
         if let Some(seconds) = self.retry_after {
             headers.push(("retry-after".to_owned(), seconds.to_string()));
         }
-        if self.status == 401 {
+        if matches!(self.status, 401 | 403) {
             let challenge = match self.code {
                 // RFC 6750 section 3.
                 "invalid_token" => "Bearer realm=\"user-auth\", error=\"invalid_token\"",
+                "insufficient_scope" => {
+                    "Bearer realm=\"user-auth\", error=\"insufficient_scope\", scope=\"openid\""
+                }
                 _ => "Basic realm=\"user-auth\"",
             };
             headers.push(("www-authenticate".to_owned(), challenge.to_owned()));

@@ -3,8 +3,10 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::delegations::identity_scope::IdentityScope;
 use crate::domain::env::Env;
 use crate::domain::resources::resource::{self, Resource};
+use crate::domain::sessions::signing_key::SigningKeys;
 use crate::error::Result;
 use crate::settings::{ClientRegistration, OAuth};
 
@@ -19,6 +21,24 @@ pub const TOKEN: &str = "/token";
 pub const REGISTER: &str = "/register";
 /// RFC 7517.
 pub const JWKS: &str = "/jwks";
+/// OpenID Connect Core 1.0 section 5.3.
+pub const USERINFO: &str = "/userinfo";
+
+/// What id tokens and the userinfo endpoint tell of a user.
+const CLAIMS: [&str; 12] = [
+    "acr",
+    "amr",
+    "aud",
+    "auth_time",
+    "email",
+    "email_verified",
+    "exp",
+    "iat",
+    "iss",
+    "nonce",
+    "preferred_username",
+    "sub",
+];
 
 /// Returns the metadata of this service as a resource server (RFC 9728 section 2), or `None`
 /// if it is none. It names no scopes: clients ask for all that are named, and those of this
@@ -33,6 +53,15 @@ pub fn protected_resource(oauth: &OAuth, env: &Env) -> Option<Value> {
     }))
 }
 
+/// Returns the document for clients that sign users in (OpenID Connect Discovery 1.0
+/// section 3). Clients of resource servers read the other one first.
+pub fn of_openid(oauth: &OAuth, env: &Env) -> Result<Value> {
+    let mut document = document(oauth, env)?;
+    let scopes = IdentityScope::ALL.map(IdentityScope::as_str);
+    document["scopes_supported"] = scopes.to_vec().into();
+    Ok(document)
+}
+
 /// Returns the document. It names no scopes: some clients ask for all that it names, of
 /// whichever resource server they want. The metadata of a resource server names its own.
 pub fn document(oauth: &OAuth, env: &Env) -> Result<Value> {
@@ -44,6 +73,7 @@ pub fn document(oauth: &OAuth, env: &Env) -> Result<Value> {
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}{AUTHORIZE}"),
         "token_endpoint": format!("{issuer}{TOKEN}"),
+        "userinfo_endpoint": format!("{issuer}{USERINFO}"),
         "jwks_uri": format!("{issuer}{JWKS}"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
@@ -53,6 +83,9 @@ pub fn document(oauth: &OAuth, env: &Env) -> Result<Value> {
         ],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": algorithms(env)?,
+        "claims_supported": CLAIMS,
         "ui_locales_supported": ["en", "de"],
     });
     if oauth.registration == ClientRegistration::Open {
@@ -63,4 +96,20 @@ pub fn document(oauth: &OAuth, env: &Env) -> Result<Value> {
         document["protected_resources"] = protected.into();
     }
     Ok(document)
+}
+
+/// Returns the algorithms of id tokens: that of the settings and, after a change of it, those
+/// of the keys that still sign.
+fn algorithms(env: &Env) -> Result<Vec<&'static str>> {
+    let mut names = vec![env.settings.signing_algorithm.name()];
+    let (keys, _) = SigningKeys::read(&env.ports)?;
+    if let Some(keys) = keys {
+        for (_, published) in keys.value.known_to_others(env.now()) {
+            let name = published.algorithm.name();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    Ok(names)
 }

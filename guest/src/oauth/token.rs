@@ -6,15 +6,17 @@ use super::client_authentication::authenticate;
 use super::error::{OAuthError, Result};
 use super::parameters::Parameters;
 use crate::domain::accounts::account::Account;
-use crate::domain::accounts::permission::Permission;
 use crate::domain::audit::{Chain, Event, Head};
 use crate::domain::call::Call;
 use crate::domain::clients::client::Client;
 use crate::domain::clients::dynamic_registration;
 use crate::domain::delegations::authorization_code::{self, AuthorizationCode, CodeState};
-use crate::domain::delegations::delegation::{Delegation, scope_text};
+use crate::domain::delegations::delegation::Delegation;
+use crate::domain::delegations::identity_scope::IdentityScope;
+use crate::domain::delegations::token_scope::TokenScope;
 use crate::domain::resources::resource_url::ResourceUrl;
 use crate::domain::sessions::access_token::AccessToken;
+use crate::domain::sessions::id_token;
 use crate::domain::sessions::refresh::{self, Holder};
 use crate::domain::sessions::refresh_token::RefreshToken;
 use crate::domain::sessions::session::{self, Session};
@@ -55,23 +57,30 @@ fn exchange(form: &Parameters, authorization: Option<&str>, call: &Call) -> Resu
     Ok(mcp::json_response(200, Vec::new(), JsonText::of(&tokens)))
 }
 
-/// Issues the tokens of a session that was delegated to a client.
+/// Issues the tokens of a session that was delegated to a client. An id token, for a client
+/// that may know who the user is, has this `nonce`.
 fn tokens(
     session: &Session,
     delegation: &Delegation,
-    scopes: &[Permission],
+    scope: &TokenScope,
+    nonce: Option<&str>,
     refresh_token: &RefreshToken,
     call: &Call,
 ) -> error::Result<Value> {
-    let access_token = AccessToken::issue_delegated(session, delegation, scopes, call)?;
+    let access_token = AccessToken::issue_delegated(session, delegation, scope, call)?;
     let refresh_token = refresh_token.to_secret();
-    Ok(json!({
+    let mut tokens = json!({
         "access_token": access_token.token.expose(),
         "token_type": "Bearer",
         "expires_in": access_token.expires_in,
         "refresh_token": refresh_token.expose(),
-        "scope": scope_text(scopes),
-    }))
+        "scope": scope.to_text(),
+    });
+    if scope.identity.contains(&IdentityScope::Openid) {
+        let id_token = id_token::issue(session, delegation, nonce, call)?;
+        tokens["id_token"] = id_token.expose().into();
+    }
+    Ok(tokens)
 }
 
 fn required<'a>(form: &'a Parameters, name: &str) -> Result<&'a str> {
@@ -127,29 +136,29 @@ fn redeem(
     let (account, head) = Account::read(code.user_id, ports)?;
     let account = account
         .filter(|account| account.value.is_active() && account.value.session_epoch == code.epoch);
-    let resource = code.delegation.live_resource(call)?;
+    let parties = code.delegation.parties(call)?;
     let fits = check_code(code, form, client, call);
-    let (account, resource) = match (fits, account, resource) {
-        (Ok(()), Some(account), Some(resource)) => (account.value, resource),
+    let (account, parties) = match (fits, account, parties) {
+        (Ok(()), Some(account), Some(parties)) => (account.value, parties),
         (fits, ..) => {
             let error = fits.err().unwrap_or_else(OAuthError::invalid_grant);
             return refuse(text, &state, code, head, error, call);
         }
     };
     let (session, refresh_token) = Session::begin_delegated(&account, code, call)?;
-    let scopes = code
-        .delegation
-        .scopes_now(client, &resource, &account, ports)?;
-    let tokens = tokens(&session, &code.delegation, &scopes, &refresh_token, call)?;
+    let delegation = &code.delegation;
+    let scope = delegation.scope_now(&parties, &account, ports)?;
+    let nonce = code.nonce.as_deref();
+    let tokens = tokens(&session, delegation, &scope, nonce, &refresh_token, call)?;
     let mut batch = Batch::new();
     authorization_code::use_up(text, &state, session.session_id, &mut batch, ports)?;
     session.store(&mut batch);
     let event = Event::success(EXCHANGE)
         .by(code.user_id)
         .detail("session_id", session.session_id.to_string())
-        .detail("client_id", code.delegation.client_id.to_string())
-        .detail("resource", code.delegation.resource.as_str())
-        .detail("scope", scope_text(&scopes));
+        .detail("client_id", delegation.client_id.to_string())
+        .detail("resource", delegation.resource.as_str())
+        .detail("scope", scope.to_text());
     Chain::at(code.user_id, head).append(event, &mut batch, call)?;
     Ok(call.commit(batch)?.then(Ok(tokens)))
 }
@@ -205,23 +214,23 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
         && delegation.client_id == client.client_id
     {
         check_resource(form, delegation)?;
-        narrowed(&delegation.scopes, asked)?;
+        check_narrowed(&delegation.scope(), asked)?;
     }
     let issue = |session: &Session, refresh_token: &RefreshToken| {
         let delegation = session
             .delegation
             .as_ref()
             .ok_or_else(AuthError::invalid_token)?;
-        let resource = delegation.live_resource(call)?;
+        let parties = delegation.parties(call)?;
         let (account, _) = Account::read(session.user_id, ports)?;
-        let both = resource.zip(account);
-        let (resource, account) = both.ok_or_else(AuthError::invalid_token)?;
-        let scopes = delegation.scopes_now(client, &resource, &account.value, ports)?;
-        let scopes = match asked {
-            Some(asked) => kept(&scopes, asked),
-            None => scopes,
+        let both = parties.zip(account);
+        let (parties, account) = both.ok_or_else(AuthError::invalid_token)?;
+        let scope = delegation.scope_now(&parties, &account.value, ports)?;
+        let scope = match asked {
+            Some(asked) => scope.kept(asked.split(' ')),
+            None => scope,
         };
-        tokens(session, delegation, &scopes, refresh_token, call)
+        tokens(session, delegation, &scope, None, refresh_token, call)
     };
     match refresh::refresh(REFRESH, &token, holder, issue, call)? {
         Some(tokens) => Ok(tokens),
@@ -231,8 +240,8 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
 
 /// Fails with `invalid_scope` if a client asks for more than was delegated (RFC 6749 section
 /// 6).
-fn narrowed(scopes: &[Permission], asked: Option<&str>) -> Result<()> {
-    let is_held = |asked: &str| scopes.iter().any(|scope| scope.as_str() == asked);
+fn check_narrowed(delegated: &TokenScope, asked: Option<&str>) -> Result<()> {
+    let is_held = |asked: &str| delegated.names().any(|name| name == asked);
     let mut asked = asked
         .unwrap_or_default()
         .split(' ')
@@ -244,9 +253,4 @@ fn narrowed(scopes: &[Permission], asked: Option<&str>) -> Result<()> {
             Err(OAuthError::new("invalid_scope", problem))
         }
     }
-}
-
-fn kept(scopes: &[Permission], asked: &str) -> Vec<Permission> {
-    let is_asked = |scope: &&Permission| asked.split(' ').any(|it| it == scope.as_str());
-    scopes.iter().filter(is_asked).cloned().collect()
 }

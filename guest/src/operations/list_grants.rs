@@ -7,6 +7,7 @@ use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::{Permission, USERS_READ};
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::delegations::grant::{self, Grant};
+use crate::domain::delegations::identity_scope::IdentityScope;
 use crate::domain::display_text::DisplayText;
 use crate::domain::resources::resource_url::ResourceUrl;
 use crate::error::Result;
@@ -49,8 +50,10 @@ pub struct GrantView {
     pub resource: ResourceUrl,
     /// The name of the resource server.
     pub resource_name: DisplayText,
-    /// The scopes that the owner agreed to.
+    /// The scopes of the resource server that the owner agreed to.
     pub scopes: Vec<GrantedScope>,
+    /// The scopes about the owner that the owner agreed to.
+    pub identity: Vec<IdentityScope>,
     /// The time at which the owner agreed.
     pub granted_at: String,
     /// The time at which its tokens were last refreshed.
@@ -105,6 +108,7 @@ impl From<Grant> for GrantView {
         };
         GrantView {
             scopes: delegation.scopes.into_iter().map(described).collect(),
+            identity: delegation.identity,
             grant_id: session.session_id,
             client_id: delegation.client_id,
             client_name: delegation.client_name,

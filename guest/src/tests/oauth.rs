@@ -3,6 +3,7 @@
 
 mod authorization;
 mod grants;
+mod openid;
 mod pages;
 mod registration;
 mod resource_server;

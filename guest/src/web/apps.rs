@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::page::{self, AppRow, AppsPage, Forms, ServiceRow};
+use super::texts::Texts;
 use super::visit::Visit;
 use super::{APPS, sign_in};
 use crate::domain::clients::client_id::ClientId;
@@ -32,7 +33,7 @@ pub fn show(visit: &Visit) -> Result<Response> {
     let page = AppsPage {
         frame: visit.frame(),
         username: session.username.as_str(),
-        apps: apps(&page.grants),
+        apps: apps(&page.grants, visit.texts()),
         next: next.as_deref(),
         form_token: &form_token,
     };
@@ -77,12 +78,12 @@ fn unless_gone(error: AuthError) -> Result<()> {
 }
 
 /// Returns the grants by app, in the order of their names, and for each app by service.
-fn apps(grants: &[GrantView]) -> Vec<AppRow<'_>> {
+fn apps<'a>(grants: &'a [GrantView], texts: &Texts) -> Vec<AppRow<'a>> {
     let mut apps: BTreeMap<(&str, ClientId), BTreeMap<&str, ServiceRow>> = BTreeMap::new();
     for grant in grants {
         let app = (grant.client_name.as_str(), grant.client_id);
         let services = apps.entry(app).or_default();
-        let service = ServiceRow::of(grant);
+        let service = ServiceRow::of(grant, texts);
         match services.get_mut(grant.resource.as_str()) {
             Some(known) => known.join(service),
             None => {
@@ -101,15 +102,16 @@ fn apps(grants: &[GrantView]) -> Vec<AppRow<'_>> {
 }
 
 impl<'a> ServiceRow<'a> {
-    fn of(grant: &'a GrantView) -> ServiceRow<'a> {
-        let words = grant.scopes.iter().map(|granted| {
+    fn of(grant: &'a GrantView, texts: &Texts) -> ServiceRow<'a> {
+        let identity = grant.identity.iter().map(|scope| texts.of_identity(*scope));
+        let permissions = grant.scopes.iter().map(|granted| {
             let description = granted.description.as_ref();
             description.map_or(granted.scope.as_str(), |words| words.as_str())
         });
         ServiceRow {
             name: grant.resource_name.as_str(),
             resource: grant.resource.as_str(),
-            scopes: words.collect(),
+            scopes: identity.chain(permissions).collect(),
             since: day(&grant.granted_at),
             last_used: day(&grant.refreshed_at),
         }

@@ -20,11 +20,16 @@ pub fn show(visit: &Visit) -> Result<Response> {
         Ok(request) => request,
         Err(unfit) => return Ok(explain(unfit, visit)),
     };
-    let session = visit.session()?.filter(|_| !request.needs_new_sign_in);
+    let now = visit.call.now();
+    let session = visit.session()?;
+    let session = session.filter(|session| request.sign_in.accepts(session.auth_time, now));
     let Some(session) = session else {
         let base = visit.oauth.public_url.path();
         // Otherwise the user would be asked to sign in again and again.
-        let fields = visit.query.split('&').filter(|field| !is_prompt(field));
+        let fields = visit
+            .query
+            .split('&')
+            .filter(|field| !is_about_sign_in(field));
         let query = fields.collect::<Vec<_>>().join("&");
         let return_to = format!("{base}{AUTHORIZE}?{query}");
         return sign_in::ask(visit, &return_to, Some(request.client.client_name.as_str()));
@@ -59,9 +64,9 @@ pub fn tell_client(answer_to: &AnswerTo, error: &OAuthError, visit: &Visit) -> R
     page::respond(status, &page, Forms::Own)
 }
 
-fn is_prompt(field: &str) -> bool {
+fn is_about_sign_in(field: &str) -> bool {
     let name = field.split('=').next().unwrap_or_default();
-    parameters::decode(name).is_some_and(|name| name == "prompt")
+    parameters::decode(name).is_some_and(|name| matches!(&*name, "prompt" | "max_age"))
 }
 
 /// Tells why a request is not put to the user: the client, if it is clear that it is the

@@ -6,11 +6,11 @@ use super::form_token::{ConsentToken, TTL};
 use super::page::{self, ConsentPage, Forms, ScopeRow};
 use super::visit::Visit;
 use crate::domain::accounts::account::Account;
-use crate::domain::accounts::permission::Permission;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::clients::redirect_uri::Receiver;
 use crate::domain::delegations::authorization_code::AuthorizationCode;
-use crate::domain::delegations::delegation::{self, Delegation, scope_text};
+use crate::domain::delegations::delegation::{self, Delegation};
+use crate::domain::delegations::token_scope::TokenScope;
 use crate::domain::sessions::session::{self, Session};
 use crate::error::Result;
 use crate::mcp::Response;
@@ -44,7 +44,12 @@ pub fn show(request: &AuthorizationRequest, session: &Session, visit: &Visit) ->
     let base = visit.oauth.public_url.path();
     let return_to = format!("{base}{AUTHORIZE}?{}", visit.query);
     let another = parameters::encode(&[("return_to", &return_to)]);
-    let rows = scopes.iter().map(|scope| ScopeRow {
+    let texts = visit.texts();
+    let identity = request.identity.iter().map(|scope| ScopeRow {
+        name: scope.as_str(),
+        description: texts.of_identity(*scope),
+    });
+    let permissions = scopes.iter().map(|scope| ScopeRow {
         name: scope.scope.as_str(),
         description: scope.description.as_str(),
     });
@@ -62,7 +67,7 @@ pub fn show(request: &AuthorizationRequest, session: &Session, visit: &Visit) ->
             Receiver::ThisMachine => "",
         },
         is_this_computer: !matches!(receiver, Receiver::Website(_)),
-        scopes: rows.collect(),
+        scopes: identity.chain(permissions).collect(),
         request: visit.query,
         another: &format!("{base}{SIGN_IN}?{another}"),
         consent_token: &token.text(session.session_id, &terms(request, visit.query), ports)?,
@@ -159,22 +164,23 @@ fn decide(
     }
     let available = delegation::available(&request.client, &request.resource, &account, ports)?;
     let offered = request.scopes_of(available);
-    let is_choice = offered.as_ref().is_some_and(|scopes| !scopes.is_empty());
-    let chosen = offered.map(|scopes| {
-        let names = scopes.into_iter().map(|scope| scope.scope.clone());
-        let is_ticked = |scope: &Permission| visit.form.all("scope").any(|it| it == scope.as_str());
-        names.filter(is_ticked).collect::<Vec<Permission>>()
+    let offered = offered.map(|scopes| TokenScope {
+        identity: request.identity.clone(),
+        permissions: scopes.into_iter().map(|it| it.scope.clone()).collect(),
     });
-    let refused = match chosen {
+    let is_choice = offered.as_ref().is_some_and(|offered| !offered.is_empty());
+    let ticked: Vec<&str> = visit.form.all("scope").collect();
+    let chosen = offered.map(|offered| offered.kept(ticked.iter().copied()));
+    let refused = match &chosen {
         _ if !is_allowed => Some(denied()),
         None => Some(no_scopes()),
         // Allowing nothing at all is a denial.
-        Some(ref chosen) if chosen.is_empty() && is_choice => Some(denied()),
+        Some(chosen) if chosen.is_empty() && is_choice => Some(denied()),
         Some(_) => None,
     };
-    let scopes = chosen.unwrap_or_default();
+    let chosen = chosen.unwrap_or_default();
     let event = match &refused {
-        None => Event::success(AUTHORIZE_CLIENT).detail("scope", scope_text(&scopes)),
+        None => Event::success(AUTHORIZE_CLIENT).detail("scope", chosen.to_text()),
         Some(error) => Event::refused(AUTHORIZE_CLIENT, error.code),
     };
     let event = event
@@ -191,7 +197,8 @@ fn decide(
                 client_id: request.client.client_id,
                 client_name: request.client.client_name.clone(),
                 resource: request.resource.resource.clone(),
-                scopes,
+                scopes: chosen.permissions,
+                identity: chosen.identity,
                 granted_at: call.now(),
             };
             let code = AuthorizationCode::new(
@@ -199,6 +206,7 @@ fn decide(
                 delegation,
                 request.answer_to.redirect_uri.clone(),
                 request.challenge.clone(),
+                request.nonce.clone(),
             );
             Decided::Allowed(code.store(&mut batch, call)?)
         }

@@ -1,5 +1,7 @@
 //! The words on the pages. Each language has all of them, or the build fails.
 
+use crate::domain::delegations::identity_scope::IdentityScope;
+
 /// The words of one language.
 #[derive(Debug)]
 #[allow(missing_docs)]
@@ -29,6 +31,9 @@ pub struct Texts {
     pub this_computer_warning: &'static str,
     pub may_act: &'static str,
     pub it_may: &'static str,
+    pub know_you: &'static str,
+    pub see_username: &'static str,
+    pub see_email: &'static str,
     pub until_revoked: &'static str,
     pub apps: &'static str,
     pub apps_of: &'static str,
@@ -55,6 +60,17 @@ pub struct Texts {
     pub denied: &'static str,
     pub not_sent_back: &'static str,
     pub back_to: &'static str,
+}
+
+impl Texts {
+    /// Returns what a client learns by a scope about the user.
+    pub fn of_identity(&self, scope: IdentityScope) -> &'static str {
+        match scope {
+            IdentityScope::Openid => self.know_you,
+            IdentityScope::Profile => self.see_username,
+            IdentityScope::Email => self.see_email,
+        }
+    }
 }
 
 /// English.
@@ -84,6 +100,9 @@ pub static ENGLISH: Texts = Texts {
         access only if you have just started the program yourself.",
     may_act: "It may use this service on your behalf.",
     it_may: "It may",
+    know_you: "Recognise you, and see when and how you signed in",
+    see_username: "See your user name",
+    see_email: "See your email address",
     until_revoked: "This access ends after some time, and sooner if it is not used. You can \
         take it away at any time under",
     apps: "Connected apps",
@@ -154,6 +173,9 @@ pub static GERMAN: Texts = Texts {
         den Zugriff nur, wenn Sie das Programm gerade selbst gestartet haben.",
     may_act: "Es darf diesen Dienst in Ihrem Namen benutzen.",
     it_may: "Berechtigungen",
+    know_you: "Sie wiedererkennen und sehen, wann und wie Sie sich angemeldet haben",
+    see_username: "Ihren Benutzernamen sehen",
+    see_email: "Ihre E-Mail-Adresse sehen",
     until_revoked: "Der Zugriff endet nach einiger Zeit, bei Nichtbenutzung früher. Jederzeit \
         entziehen können Sie ihn unter",
     apps: "Verbundene Apps",

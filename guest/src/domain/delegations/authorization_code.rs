@@ -47,6 +47,10 @@ pub struct AuthorizationCode {
     pub auth_time: Timestamp,
     /// The methods that the user authenticated with (RFC 8176).
     pub amr: Vec<String>,
+    /// What the client wants to find in the id token (OpenID Connect Core 1.0 section
+    /// 3.1.2.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
     expires_at: Timestamp,
 }
 
@@ -70,12 +74,14 @@ impl AuthorizationCode {
         delegation: Delegation,
         redirect_uri: RedirectUri,
         challenge: CodeChallenge,
+        nonce: Option<String>,
     ) -> AuthorizationCode {
         AuthorizationCode {
             expires_at: delegation.granted_at + TTL,
             delegation,
             redirect_uri,
             challenge,
+            nonce,
             user_id: session.user_id,
             epoch: session.epoch,
             auth_time: session.auth_time,

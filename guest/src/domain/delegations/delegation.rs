@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::identity_scope::IdentityScope;
+use super::token_scope::TokenScope;
 use crate::domain::access::authority::Authority;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{Grant, Permission};
@@ -25,41 +27,57 @@ pub struct Delegation {
     pub client_name: DisplayText,
     /// The resource server, which is the only one that accepts the tokens.
     pub resource: ResourceUrl,
-    /// The scopes that the user has agreed to.
+    /// The scopes of the resource server that the user has agreed to.
     pub scopes: Vec<Permission>,
+    /// What the client learns of the user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identity: Vec<IdentityScope>,
     /// When the user has agreed.
     pub granted_at: Timestamp,
 }
 
+/// The parties of a delegation beside its user, as they are now.
+pub struct Parties {
+    /// The client.
+    pub client: Client,
+    /// The resource server.
+    pub resource: Resource,
+}
+
 impl Delegation {
-    /// Reports whether client and resource server still exist: a delegation ends with
-    /// either.
-    pub fn is_alive(&self, env: &Env) -> Result<bool> {
-        Ok(self.live_resource(env)?.is_some())
-    }
-
-    /// Returns its resource server, or `None` if the delegation has ended with its client or
-    /// its resource server.
-    pub fn live_resource(&self, env: &Env) -> Result<Option<Resource>> {
-        if record::read::<Client>(Client::key(self.client_id), &env.ports)?.is_none() {
-            return Ok(None);
-        }
+    /// Returns its parties, or `None` if the delegation has ended with one of them.
+    pub fn parties(&self, env: &Env) -> Result<Option<Parties>> {
+        let client = record::read::<Client>(Client::key(self.client_id), &env.ports)?;
         // One that was deleted and defined again is another one.
-        let found = Resource::find(&self.resource, env)?;
-        Ok(found.filter(|resource| self.granted_at >= resource.created_at))
+        let resource = Resource::find(&self.resource, env)?
+            .filter(|resource| self.granted_at >= resource.created_at);
+        Ok(client.zip(resource).map(|(client, resource)| Parties {
+            client: client.value,
+            resource,
+        }))
     }
 
-    /// Returns those of its scopes that the account can still give to the client.
-    pub fn scopes_now(
+    /// Returns all that the user has agreed to.
+    pub fn scope(&self) -> TokenScope {
+        TokenScope {
+            identity: self.identity.clone(),
+            permissions: self.scopes.clone(),
+        }
+    }
+
+    /// Returns the part of it that the account can still give to the client.
+    pub fn scope_now(
         &self,
-        client: &Client,
-        resource: &Resource,
+        Parties { client, resource }: &Parties,
         account: &Account,
         ports: &Ports,
-    ) -> Result<Vec<Permission>> {
+    ) -> Result<TokenScope> {
         let available = available(client, resource, account, ports)?;
-        let is_available = |scope: &&Permission| available.iter().any(|it| it.scope == **scope);
-        Ok(self.scopes.iter().filter(is_available).cloned().collect())
+        let mut scope = self.scope();
+        scope
+            .permissions
+            .retain(|permission| available.iter().any(|it| it.scope == *permission));
+        Ok(scope)
     }
 }
 
@@ -85,10 +103,4 @@ pub fn available<'a>(
         }
     }
     Ok(available)
-}
-
-/// Returns the scopes as one text (RFC 6749 section 3.3).
-pub fn scope_text(scopes: &[Permission]) -> String {
-    let names: Vec<&str> = scopes.iter().map(Permission::as_str).collect();
-    names.join(" ")
 }

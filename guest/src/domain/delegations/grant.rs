@@ -47,11 +47,11 @@ pub fn list(user_id: Id, after: Option<&str>, env: &Env) -> Result<GrantPage> {
         let Some(delegation) = session.delegation.clone() else {
             continue;
         };
-        if let Some(resource) = delegation.live_resource(env)? {
+        if let Some(parties) = delegation.parties(env)? {
             grants.push(Grant {
                 session,
                 delegation,
-                resource,
+                resource: parties.resource,
             });
         }
     }
@@ -101,8 +101,12 @@ pub fn revoke(
     };
     require(&account.value)?;
     let selected = select(user_id, selection, call)?;
-    let Some(delegation) = selected.iter().find_map(|it| it.value.delegation.as_ref()) else {
-        return Ok(Race::Won(Vec::new()));
+    let client_id = match selection {
+        Selection::OfClient(client_id) => client_id,
+        Selection::One(_) => match selected.iter().find_map(|it| it.value.delegation.as_ref()) {
+            Some(delegation) => delegation.client_id,
+            None => return Ok(Race::Won(Vec::new())),
+        },
     };
     let grant_ids: Vec<Id> = selected.iter().map(|it| it.value.session_id).collect();
     let mut batch = Batch::new();
@@ -110,12 +114,12 @@ pub fn revoke(
         batch.end(session);
         batch.delete(session.value.index_key(), Expect::Any);
     }
-    if let Selection::OfClient(client_id) = selection {
+    if let Selection::OfClient(_) = selection {
         authorization_code::revoke_all(user_id, client_id, call.now(), &mut batch);
     }
     let ids = grant_ids.iter().map(Id::to_string);
     let event = event
-        .detail("client_id", delegation.client_id.to_string())
+        .detail("client_id", client_id.to_string())
         .detail("resources", resources(&selected))
         .detail("grant_ids", ids.collect::<Vec<_>>());
     Chain::at(user_id, head).append(event, &mut batch, call)?;

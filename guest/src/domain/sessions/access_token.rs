@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
+use super::jwt;
 use super::session::Session;
 use super::signing_key::{Published, SigningKey, SigningKeys};
 use crate::domain::accounts::account::Account;
@@ -19,7 +20,8 @@ use crate::domain::accounts::permission::{self, Grant, MAX_SCOPE_BYTES, Permissi
 use crate::domain::accounts::role::{self, RoleName};
 use crate::domain::accounts::username::Username;
 use crate::domain::call::Call;
-use crate::domain::delegations::delegation::{self, Delegation};
+use crate::domain::delegations::delegation::Delegation;
+use crate::domain::delegations::token_scope::TokenScope;
 use crate::domain::env::Env;
 use crate::error::Result;
 use crate::json;
@@ -37,16 +39,6 @@ const ALGORITHM: &str = "HS256";
 const TYPE: &str = "at+jwt";
 /// Longer than any token that this service issues; longer texts are rejected unread.
 const MAX_BYTES: usize = 6144;
-
-/// The header of a token. It allows exactly these fields, so that `crit`, `jku`, `jwk` and
-/// the like are rejected.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    alg: String,
-    typ: String,
-    kid: String,
-}
 
 /// The claims of a token for another service (RFC 9068 section 2.2), which holds no name of
 /// its user.
@@ -227,18 +219,15 @@ impl AccessToken {
             true => own(&claims, call)?,
             false => public(claims, call)?,
         };
-        Ok(AccessToken {
-            token: Secret::new(token),
-            expires_in,
-        })
+        Ok(AccessToken { token, expires_in })
     }
 
     /// Issues a token of a session that was delegated to a client, for the resource server
-    /// of the delegation and with these scopes.
+    /// of the delegation and with this scope.
     pub fn issue_delegated(
         session: &Session,
         delegation: &Delegation,
-        scopes: &[Permission],
+        scope: &TokenScope,
         call: &Call,
     ) -> Result<AccessToken> {
         let now = call.now();
@@ -252,14 +241,14 @@ impl AccessToken {
             jti: call.ports.random.id()?,
             iat: now.seconds(),
             exp: expires_at.seconds(),
-            scope: delegation::scope_text(scopes),
+            scope: scope.to_text(),
             auth_time: session.auth_time.seconds(),
             acr: session.acr().to_owned(),
             amr: session.amr.clone(),
         };
         Ok(AccessToken {
             expires_in: claims.exp.saturating_sub(claims.iat),
-            token: Secret::new(signed_for_others(&claims, call)?),
+            token: jwt::sign_for_others(TYPE, &claims, call)?,
         })
     }
 
@@ -281,6 +270,17 @@ impl AccessToken {
             };
             *iss == env.settings.issuer && aud == audience
         }))
+    }
+
+    /// Returns the audience that a token claims to have been issued for, whether or not it was
+    /// issued here.
+    pub fn claimed_audience(token: &str) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Audience {
+            aud: String,
+        }
+        let parts = Parts::of(token)?;
+        Some(parse::<Audience>(parts.claims)?.aud)
     }
 
     /// Returns the session of a token that was issued here for this service itself, even
@@ -333,39 +333,27 @@ impl PublicClaims {
 }
 
 /// Returns a token for this service itself.
-fn own(claims: &Claims, call: &Call) -> Result<String> {
+fn own(claims: &Claims, call: &Call) -> Result<Secret> {
     let keys = SigningKeys::load(call)?;
     let Some(key) = keys.current() else {
         return Err(record::unreadable(SigningKeys::KEY, &call.ports));
     };
-    let input = signing_input(ALGORITHM, &key.kid.to_string(), claims);
+    let input = jwt::signing_input(TYPE, ALGORITHM, &key.kid.to_string(), claims);
     let signature = mac(key.kid, input.as_bytes(), &call.ports)?;
-    Ok(with_signature(input, &signature))
+    Ok(jwt::with_signature(input, &signature))
 }
 
 /// Returns a token for another service.
-fn public(claims: Claims, call: &Call) -> Result<String> {
-    signed_for_others(&PublicClaims::new(claims, &call.settings.audience), call)
-}
-
-fn signed_for_others(claims: &PublicClaims, call: &Call) -> Result<String> {
-    let keys = SigningKeys::load_published(call)?;
-    let algorithm = call.settings.signing_algorithm;
-    let Some((key, published)) = keys.current_published(algorithm, call.now()) else {
-        return Err(record::unreadable(SigningKeys::KEY, &call.ports));
-    };
-    let algorithm = published.algorithm.name();
-    let input = signing_input(algorithm, &published.thumbprint, claims);
-    let name = key.name(published);
-    let signature = call.ports.signing.sign(&name, input.as_bytes())?;
-    Ok(with_signature(input, &signature))
+fn public(claims: Claims, call: &Call) -> Result<Secret> {
+    let claims = PublicClaims::new(claims, &call.settings.audience);
+    jwt::sign_for_others(TYPE, &claims, call)
 }
 
 /// The parts of a token.
 struct Parts<'a> {
     /// Header and claims as they were signed.
     signed: &'a str,
-    header: Header,
+    header: jwt::Header,
     claims: &'a str,
     signature: Vec<u8>,
 }
@@ -378,7 +366,7 @@ impl Parts<'_> {
         }
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
-        let header = parse::<Header>(header).filter(|header| header.typ == TYPE)?;
+        let header = parse::<jwt::Header>(header).filter(|header| header.typ == TYPE)?;
         let signature = decode(signature)?;
         Some(Parts {
             signed,
@@ -438,29 +426,6 @@ impl Parts<'_> {
         let (message, signature) = (self.signed.as_bytes(), &self.signature);
         Ok(signing.verify(published.algorithm, &jwk, message, signature)?)
     }
-}
-
-/// Returns what is signed (RFC 7515 section 5.1).
-fn signing_input<T: Serialize>(algorithm: &str, kid: &str, claims: &T) -> String {
-    let header = Header {
-        alg: algorithm.to_owned(),
-        typ: TYPE.to_owned(),
-        kid: kid.to_owned(),
-    };
-    let mut input = encode(&header);
-    input.push('.');
-    input.push_str(&encode(claims));
-    input
-}
-
-fn with_signature(mut input: String, signature: &[u8]) -> String {
-    input.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature, &mut input);
-    input
-}
-
-fn encode<T: Serialize>(part: &T) -> String {
-    URL_SAFE_NO_PAD.encode(json::to_vec(part))
 }
 
 /// Decodes strictly: no padding, no white space, and zero in the unused bits of the last

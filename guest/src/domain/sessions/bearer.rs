@@ -6,6 +6,7 @@ use super::access_token::{self, AccessToken, Claims};
 use super::session::Session;
 use super::signing_key::SigningKeys;
 use crate::domain::accounts::account::Account;
+use crate::domain::delegations::delegation::Parties;
 use crate::domain::env::Env;
 use crate::error::{AuthError, Result};
 use crate::storage::record::{self, Stored};
@@ -34,10 +35,14 @@ impl Bearer {
         let Some(live) = live(audience, token, env)? else {
             return Ok(None);
         };
-        let scope = match live.session.value.delegation {
-            // What the user has agreed to, not what the user may do.
-            Some(_) => live.claims.scope.clone(),
-            None => access_token::scope(&live.account.value.roles, &env.ports)?,
+        let (account, ports) = (&live.account.value, &env.ports);
+        let scope = match (&live.session.value.delegation, &live.parties) {
+            // What the user has agreed to and may still give to the client.
+            (Some(delegation), Some(parties)) => {
+                let scope = delegation.scope_now(parties, account, ports)?;
+                scope.kept(live.claims.scope.split(' ')).to_text()
+            }
+            _ => access_token::scope(&account.roles, ports)?,
         };
         Ok(Some(Bearer {
             claims: Claims {
@@ -74,6 +79,8 @@ pub struct LiveSession {
     pub session: Stored<Session>,
     /// The account.
     pub account: Stored<Account>,
+    /// The other parties of the delegation, if the session was delegated to a client.
+    pub parties: Option<Parties>,
 }
 
 /// Returns the live session of a valid access token for this service itself, or `None`
@@ -108,18 +115,21 @@ pub fn live(audience: &str, token: &str, env: &Env) -> Result<Option<LiveSession
     if !session.value.is_alive(&account.value, now) {
         return Ok(None);
     }
-    if let Some(delegation) = &session.value.delegation {
+    let parties = match &session.value.delegation {
+        None => None,
         // Its tokens are for the resource server only, and never act here as their user.
-        let is_for_resource = delegation.resource.as_str() == audience;
-        if !is_for_resource || !delegation.is_alive(env)? {
-            return Ok(None);
-        }
-    }
+        Some(delegation) if delegation.resource.as_str() != audience => return Ok(None),
+        Some(delegation) => match delegation.parties(env)? {
+            None => return Ok(None),
+            parties => parties,
+        },
+    };
     Ok(Some(LiveSession {
         claims,
         kid,
         session,
         account,
+        parties,
     }))
 }
 
