@@ -40,7 +40,7 @@ step = @echo "== $(1)$(if $(wildcard $(2)),,; the first time this takes $(3))"
 CONTRACT = $(shell sed -n 's/^package user-auth:plugin@\(.*\);$$/\1/p' wit/world.wit)
 
 FUZZ         := tests/fuzz
-FUZZ_TARGETS := client_metadata message token password_hash import_line uri
+FUZZ_TARGETS := client_metadata form message token password_hash import_line uri
 FUZZ_SECONDS ?= 600
 FUZZ_HOST     = $(shell rustc --print host-tuple)
 # The instrumentation for libFuzzer, in options of the stable compiler.

@@ -2,6 +2,7 @@
 //! restart.
 
 mod browser;
+mod processes;
 mod real_clients;
 
 use std::collections::BTreeSet;
@@ -256,6 +257,7 @@ fn attack_a14_pages_keep_their_own_policy_and_nobody_may_read_them() {
         Some("text/html; charset=utf-8")
     );
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(page.header("access-control-allow-origin"), None);
     let style = scene.server.get("/style.css", &[]);
     assert_eq!(

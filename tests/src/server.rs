@@ -209,8 +209,18 @@ impl Server {
 
     /// Sends a body to another path.
     pub fn post_to(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
-        let sent = self.send(path, headers, body.as_ref());
+        let sent = self.try_post_to(path, headers, body);
         sent.expect("the server answers")
+    }
+
+    /// Sends a body to another path; `Err` when the connection broke.
+    pub fn try_post_to(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Result<Answer, ureq::Error> {
+        self.send(path, headers, body.as_ref())
     }
 
     fn send(

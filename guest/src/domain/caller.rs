@@ -54,6 +54,13 @@ impl Source {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns what one customer of a provider has at most: an address, or an IPv6 /48.
+    pub fn site(&self) -> String {
+        let v6 = self.0.strip_suffix("::/64");
+        let site = v6.and_then(|network| network.rsplit_once(':'));
+        site.map_or_else(|| self.0.clone(), |(site, _)| format!("{site}::/48"))
+    }
 }
 
 /// A caller: a credential and a source.
@@ -76,5 +83,14 @@ mod tests {
         assert_eq!(of("2001:db8:0:1::1"), of("2001:0DB8::1:ffff:0:0:2"));
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+
+    #[test]
+    fn the_networks_of_one_ipv6_48_are_one_site() {
+        let of = |peer| Source::from_peer(Some(peer)).site();
+        assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:ffff::1"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:1:1::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(Source::from_peer(None).site(), "local");
     }
 }

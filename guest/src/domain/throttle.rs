@@ -378,10 +378,11 @@ pub fn count_registration(call: &Call) -> Result<()> {
 
 /// Counts a client that registers itself, or changes its registration.
 ///
-/// Fails with -32003 if its source has done that too often.
+/// Fails with -32003 if its site has done that too often. A customer with many networks must
+/// not take all places for clients.
 pub fn count_client(call: &Call) -> Result<()> {
     for (name, most, window) in MAX_CLIENTS {
-        let key = counter_key(&[name, call.caller.source.as_str()], call)?;
+        let key = counter_key(&[name, &call.caller.source.site()], call)?;
         if call.ports.store.add(&key, 1, ttl(window))? > most {
             return Err(AuthError::too_many(window));
         }

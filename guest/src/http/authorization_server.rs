@@ -299,7 +299,15 @@ fn visit(
         (Endpoint::SignOut, true) => sign_out::submit(&visit),
         (_, _) => return Err(super::not_found(request.path())),
     };
-    Ok(answered.unwrap_or_else(|error| page::failure(&error, visit.frame())))
+    let mut response = answered.unwrap_or_else(|error| page::failure(&error, visit.frame()));
+    if oauth.public_url.is_https() {
+        // RFC 6797. It says nothing of the domains below, which may belong to others.
+        let field = ("strict-transport-security", "max-age=31536000");
+        response
+            .headers
+            .push((field.0.to_owned(), field.1.to_owned()));
+    }
+    Ok(response)
 }
 
 /// Returns the only value of a header.

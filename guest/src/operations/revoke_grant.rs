@@ -17,7 +17,8 @@ use crate::types::id::Id;
 /// server that verifies access tokens by itself accepts them until they expire. The caller's
 /// own grants require a session. Those of another account require `user-auth:users:write`,
 /// and the account must not have permissions that the caller lacks. A grant that has ended
-/// or belongs to another account is reported as not found.
+/// or belongs to another account is reported as not found. With `client_id`, a code that the
+/// client has not exchanged yet stops working too, even if it has no grant.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeGrant {
@@ -35,7 +36,7 @@ pub struct RevokeGrant {
 /// The grants that have ended.
 #[derive(Serialize, JsonSchema)]
 pub struct RevokedGrants {
-    /// The ids of the grants.
+    /// The ids of the grants; none if the client had no grant.
     pub grant_ids: Vec<Id>,
 }
 
@@ -66,7 +67,8 @@ impl Operation for RevokeGrant {
                 break;
             }
         }
-        if grant_ids.is_empty() {
+        // Of a client without a grant, at most a code has ended.
+        if grant_ids.is_empty() && self.grant_id.is_some() {
             return Err(
                 AuthError::new(ErrorKind::Application, "There is no such grant")
                     .detail("action", "list the grants with list_grants"),

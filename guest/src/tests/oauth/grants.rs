@@ -214,10 +214,11 @@ fn nobody_but_an_administrator_sees_or_ends_the_grants_of_another() {
     for input in [
         json!({"grant_id": grant_id}),
         json!({"grant_id": "0".repeat(32)}),
-        json!({"client_id": scene.client_id}),
     ] {
         assert_eq!(by_bob("revoke_grant", input), Err(-32000), "not found");
     }
+    let none = by_bob("revoke_grant", json!({"client_id": scene.client_id})).unwrap();
+    assert_eq!(none, json!({"grant_ids": []}), "he has none");
     let named = json!({"grant_id": grant_id, "user_id": alice});
     assert_eq!(by_bob("revoke_grant", named.clone()), Err(-32002));
     let browser = Browser::new(&scene);
@@ -321,6 +322,17 @@ fn a_client_without_access_cannot_exchange_a_code_of_before() {
 }
 
 /// Access ends while a code is exchanged: the exchange notices at its commit.
+#[test]
+fn a_first_code_stops_working_with_the_access_of_its_client() {
+    let scene = Scene::new();
+    let code = Browser::signed_in(&scene).code(&scene.query(&[]));
+    let alice = log_in(&scene, "alice");
+    let input = json!({"client_id": scene.client_id});
+    let revoked = scene.world.run_as(alice, "revoke_grant", input).unwrap();
+    assert_eq!(revoked, json!({"grant_ids": []}));
+    assert_eq!(scene.exchange(&code, &[]).1["error"], "invalid_grant");
+}
+
 #[test]
 fn an_exchange_that_the_end_of_access_overtakes_gives_none() {
     let scene = Scene::new();

@@ -314,6 +314,7 @@ fn pages_cannot_be_framed_cached_or_read_by_others() {
             "{target}"
         );
         assert_eq!(page.header("x-frame-options"), "DENY");
+        assert_eq!(page.header("strict-transport-security"), "max-age=31536000");
         assert_eq!(page.header("referrer-policy"), "no-referrer");
         assert_eq!(page.header("cache-control"), "no-store");
         assert_eq!(page.header("cross-origin-opener-policy"), "same-origin");
