@@ -17,6 +17,7 @@ mod methods;
 mod output;
 pub mod protocol;
 mod reporter;
+pub mod step_up;
 
 use serde_json::{Value, json};
 
@@ -224,6 +225,14 @@ impl Exchange<'_> {
                 body: response(&id, "result", &output.in_era(era)),
             },
             Err(Failure::Protocol(error)) => Answer::of_error(&id, error.in_era(era)),
+            Err(Failure::InsufficientScope(error, challenge)) => {
+                let object = era::in_era(error.to_object(self.ports.clock.now()), era);
+                Answer {
+                    status: error.kind.status(),
+                    headers: vec![("www-authenticate".to_owned(), challenge)],
+                    body: response(&id, "error", &object),
+                }
+            }
             Err(Failure::Auth(error)) => {
                 let object = era::in_era(error.to_object(self.ports.clock.now()), era);
                 Answer {

@@ -41,6 +41,33 @@ impl<'a> Post<'a> {
     }
 }
 
+/// The requests of one connection, each of which may depend on the answer before.
+pub trait Script: Send + 'static {
+    /// Returns the next request, or `None` if there is no other.
+    fn next(&mut self) -> Option<Vec<u8>>;
+
+    /// Takes the body of its answer.
+    fn take(&mut self, body: &str) -> Result<()>;
+}
+
+/// Requests in turn, beginning with one of them.
+struct Turns {
+    requests: Arc<Vec<Vec<u8>>>,
+    turn: usize,
+}
+
+impl Script for Turns {
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let request = self.requests[self.turn % self.requests.len()].clone();
+        self.turn += self.requests.len() + 1;
+        Some(request)
+    }
+
+    fn take(&mut self, _: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// The duration of each request.
 pub struct Report {
     elapsed: Duration,
@@ -84,29 +111,37 @@ impl Load {
 
     /// Sends requests for this long.
     pub fn run(&self, duration: Duration) -> Result<Report> {
-        // A single thread, so that the client leaves the machine to the server.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(async {
-            let started = Instant::now();
-            let deadline = started + duration;
-            let tasks: Vec<_> = (0..self.connections)
-                .map(|number| {
-                    let requests = Arc::clone(&self.requests);
-                    tokio::spawn(connection(self.address.clone(), requests, number, deadline))
-                })
-                .collect();
-            let mut sorted = Vec::new();
-            for task in tasks {
-                sorted.extend(task.await??);
-            }
-            let elapsed = started.elapsed();
-            sorted.sort_unstable();
-            ensure!(!sorted.is_empty(), "no request was answered");
-            Ok(Report { elapsed, sorted })
-        })
+        let scripts = (0..self.connections).map(|turn| Turns {
+            requests: Arc::clone(&self.requests),
+            turn,
+        });
+        run(&self.address, scripts.collect(), duration)
     }
+}
+
+/// Sends the requests of these scripts, each over a connection of its own, for this long or
+/// until none has another request.
+pub fn run<S: Script>(address: &str, scripts: Vec<S>, duration: Duration) -> Result<Report> {
+    // A single thread, so that the client leaves the machine to the server.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let started = Instant::now();
+        let deadline = started + duration;
+        let tasks: Vec<_> = scripts
+            .into_iter()
+            .map(|script| tokio::spawn(connection(address.to_owned(), script, deadline)))
+            .collect();
+        let mut sorted = Vec::new();
+        for task in tasks {
+            sorted.extend(task.await??);
+        }
+        let elapsed = started.elapsed();
+        sorted.sort_unstable();
+        ensure!(!sorted.is_empty(), "no request was answered");
+        Ok(Report { elapsed, sorted })
+    })
 }
 
 impl Report {
@@ -142,19 +177,19 @@ pub fn exchange_once(mut stream: TcpStream, address: &str, body: &str) -> Result
 
 async fn connection(
     address: String,
-    requests: Arc<Vec<Vec<u8>>>,
-    number: usize,
+    mut script: impl Script,
     deadline: Instant,
 ) -> Result<Vec<Duration>> {
     let mut stream = tokio::net::TcpStream::connect(&address).await?;
     stream.set_nodelay(true)?;
     let mut times = Vec::new();
     let mut buffer = Vec::with_capacity(16 * 1024);
-    let mut turn = number;
     while Instant::now() < deadline {
+        let Some(request) = script.next() else {
+            break;
+        };
         let sent = Instant::now();
-        stream.write_all(&requests[turn % requests.len()]).await?;
-        turn += requests.len() + 1;
+        stream.write_all(&request).await?;
         let answered = loop {
             if let Some(length) = length(&buffer)? {
                 break length;
@@ -171,12 +206,15 @@ async fn connection(
             answer.starts_with("HTTP/1.1 200") && !answer.contains(r#""error":"#),
             "{answer}"
         );
+        let (_, body) = answer.split_once("\r\n\r\n").context("a body")?;
+        script.take(body)?;
         buffer.drain(..answered);
     }
     Ok(times)
 }
 
-fn request(address: &str, post: &Post) -> Vec<u8> {
+/// Returns the bytes of a request.
+pub fn request(address: &str, post: &Post) -> Vec<u8> {
     let Post {
         path,
         media_type,

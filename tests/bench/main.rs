@@ -9,6 +9,7 @@ mod hostile;
 mod instance;
 mod load;
 mod native;
+mod oauth;
 mod profile;
 mod scale;
 mod soak;
@@ -37,6 +38,7 @@ fn main() -> Result<()> {
         [] => rates(),
         ["doors"] => doors(),
         ["edge"] => edge::measure(),
+        ["oauth"] => oauth::measure(),
         ["sandbox"] => native::measure(),
         // Only the measurement above starts this.
         ["native", port] => native::serve(port.parse()?),
@@ -46,7 +48,7 @@ fn main() -> Result<()> {
         ["hostile"] => hostile::run(),
         ["profile"] => profile::run(),
         _ => bail!(
-            "expected no arguments, or: doors, or: sandbox, or: edge, or: soak SECONDS PLOT.svg [STORE], or: scale USERS, or: hostile, or: profile"
+            "expected no arguments, or: doors, or: sandbox, or: edge, or: oauth, or: soak SECONDS PLOT.svg [STORE], or: scale USERS, or: hostile, or: profile"
         ),
     }
 }
@@ -78,6 +80,7 @@ fn rates() -> Result<()> {
     drop(server);
     native::measure()?;
     edge::measure()?;
+    oauth::measure()?;
     on_postgres()
 }
 
@@ -311,7 +314,12 @@ fn peak(server: &Server) -> Result<u64> {
 }
 
 fn status(server: &Server, field: &str) -> Result<u64> {
-    let path = format!("/proc/{}/status", server.pid());
+    memory(server.pid(), field)
+}
+
+/// Returns the memory of a process in MiB, of which there are several readings.
+fn memory(pid: u32, field: &str) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
     let text = std::fs::read_to_string(&path).context("memory is measured on Linux only")?;
     let line = text.lines().find_map(|line| line.strip_prefix(field));
     let kib: u64 = line.context(path)?.trim().trim_end_matches(" kB").parse()?;

@@ -59,7 +59,17 @@ pub fn answer(
     let call = Call::new(Env { ports, settings }, &caller, &Silent);
     match (operation.invoke)(input, &call) {
         Ok(output) => Ok(mcp::json_response(200, Vec::new(), output)),
-        Err(error) => Err(challenge(Refusal::of(&error, call.now()))),
+        Err(error) => {
+            let step_up = mcp::step_up::challenge(&error, &call);
+            let mut refusal = challenge(Refusal::of(&error, call.now()));
+            // Without an answer to that, the client learns at least that it is refused.
+            if let Ok(Some(step_up)) = step_up {
+                refusal
+                    .headers
+                    .push(("www-authenticate".to_owned(), step_up));
+            }
+            Err(refusal)
+        }
     }
 }
 

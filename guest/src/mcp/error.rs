@@ -9,6 +9,8 @@ use crate::types::time::Timestamp;
 pub enum Failure {
     Protocol(RpcError),
     Auth(AuthError),
+    /// A client has to ask its user for more, as this challenge says.
+    InsufficientScope(AuthError, String),
 }
 
 impl From<RpcError> for Failure {

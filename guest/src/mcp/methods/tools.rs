@@ -9,6 +9,7 @@ use crate::json::{JsonText, Node, ObjectWriter, WriteJson};
 use crate::mcp::error::{Failure, RpcError};
 use crate::mcp::method_request::MethodRequest;
 use crate::mcp::protocol::{TOOL_PREFIX, tool_name};
+use crate::mcp::step_up;
 use crate::operations::{self, TABLE};
 
 /// `tools/list`
@@ -79,6 +80,9 @@ pub fn call(mut request: MethodRequest) -> Result<ToolResult, Failure> {
             is_error: false,
         }),
         Err(error) => {
+            if let Some(challenge) = step_up::challenge(&error, &request.call)? {
+                return Err(Failure::InsufficientScope(error, challenge));
+            }
             let mut object = error.to_object(request.call.now());
             let wanted = request.call.settings.tool_errors;
             if request.era.failures_are_results(wanted) {

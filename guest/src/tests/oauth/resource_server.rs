@@ -86,8 +86,25 @@ fn a_client_may_do_here_what_both_its_scopes_and_its_user_may() {
         body["result"]["structuredContent"]["error"]["code"].clone()
     };
     assert_eq!(call("list_users"), Value::Null);
-    assert_eq!(call("list_roles"), -32002, "it was not ticked");
-    assert_eq!(call("list_signing_keys"), -32002);
+    // What was not ticked can be asked for again (RFC 6750 section 3.1).
+    for target in ["/mcp", "/api/list_roles"] {
+        let body = match target {
+            "/mcp" => call_tool("list_roles"),
+            _ => "{}".to_owned(),
+        };
+        let response = scene.send("POST", target, &headers, &body);
+        assert_eq!(response.status, 403, "{target}");
+        let mut fields = response.headers.iter();
+        let challenge = fields.find(|(name, _)| name == "www-authenticate").unwrap();
+        assert_eq!(
+            challenge.1,
+            "Bearer realm=\"user-auth\", error=\"insufficient_scope\", \
+             scope=\"user-auth:users:read user-auth:roles:read\", \
+             resource_metadata=\"https://auth.example/.well-known/oauth-protected-resource/mcp\""
+        );
+        let body = String::from_utf8(response.body.unwrap()).unwrap();
+        assert!(body.contains("-32002"), "{body}");
+    }
     for operation in ["get_session", "list_sessions", "create_recovery_codes"] {
         assert_eq!(
             call(operation),
