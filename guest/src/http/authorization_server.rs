@@ -1,8 +1,6 @@
 //! The routes of the authorization server, which there are if it is switched on: its
 //! metadata, its token endpoint, and its pages.
 
-use serde_json::Value;
-
 use super::request::{JSON, Request, only, read};
 use super::{Body, Form, Pages, Rate, Route};
 use crate::domain::call::Call;
@@ -13,7 +11,7 @@ use crate::json::JsonText;
 use crate::mcp::{self, Refusal, Response};
 use crate::oauth::client_configuration::{self, ClientRequest};
 use crate::oauth::error::OAuthError;
-use crate::oauth::metadata::{self, AUTHORIZE, REGISTER, TOKEN, USERINFO};
+use crate::oauth::metadata::{self, AUTHORIZE, REGISTER, Reader, TOKEN, USERINFO};
 use crate::oauth::parameters::{MAX_BYTES, Parameters};
 use crate::oauth::{registration, token, userinfo};
 use crate::ports::Ports;
@@ -174,19 +172,20 @@ pub fn answer(
     match endpoint {
         Endpoint::Metadata | Endpoint::OpenId => {
             request.require_method(&["GET", "HEAD"])?;
-            let document = match endpoint {
-                Endpoint::OpenId => metadata::of_openid(oauth, &call),
-                _ => metadata::document(oauth, &call),
+            let reader = match endpoint {
+                Endpoint::OpenId => Reader::RelyingParty,
+                _ => Reader::Client,
             };
-            let document = document.map_err(|error| Refusal::of(&error, call.now()))?;
-            Ok(public(&document))
+            let document = metadata::document(reader, oauth, &call);
+            Ok(public(
+                document.map_err(|error| Refusal::of(&error, call.now()))?,
+            ))
         }
         Endpoint::ProtectedResource => {
             request.require_method(&["GET", "HEAD"])?;
             let document = metadata::protected_resource(oauth, &call);
-            Ok(public(
-                &document.ok_or_else(|| super::not_found(request.path()))?,
-            ))
+            let document = document.ok_or_else(|| super::not_found(request.path()))?;
+            Ok(public(JsonText::of(&document)))
         }
         Endpoint::Token => token_endpoint(request, body, &call),
         Endpoint::UserInfo => {
@@ -203,10 +202,10 @@ pub fn answer(
 }
 
 /// Returns a document that all may read and keep for a while.
-fn public(document: &Value) -> Response {
+fn public(document: JsonText) -> Response {
     let max_age = format!("public, max-age={}", metadata::MAX_AGE_SECONDS);
     let cache = ("cache-control".to_owned(), max_age);
-    mcp::json_response(200, vec![cache], JsonText::of(document))
+    mcp::json_response(200, vec![cache], document)
 }
 
 fn token_endpoint(

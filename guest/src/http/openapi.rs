@@ -7,13 +7,15 @@ use super::request::{FORM, JSON, Request};
 use super::{API, INTROSPECT, REVOKE, VERIFY};
 use crate::dispatch::schemas::{self, Schemas};
 use crate::domain::access::actor::Requirement;
-use crate::json::{JsonText, ObjectWriter, WriteJson};
+use crate::json::{self, JsonText, ObjectWriter, WriteJson};
 use crate::mcp::{self, Refusal, Response};
 use crate::operations::{Definition, TABLE};
 use crate::settings::{PublicUrl, Settings};
 
 /// Size of the document in bytes, so that its text need not move while it grows.
 const ROUGHLY: usize = 192 << 10;
+/// What the operations have in common, with the usual name of the header for API keys.
+const COMPONENTS: &str = include_str!("openapi_components.json");
 
 pub fn answer(request: &Request, settings: &Settings) -> Result<Response, Refusal> {
     request.require_method(&["GET", "HEAD"])?;
@@ -233,82 +235,12 @@ fn content(media_type: &str, schema: &impl WriteJson) -> JsonText {
     JsonText::object(|types| types.field(media_type, &content))
 }
 
+#[expect(clippy::expect_used, reason = "a test parses the file")]
 fn components(api_key_header: &str) -> serde_json::Value {
-    let response = |description: &str, schema: &str| {
-        let schema = json!({"$ref": format!("#/components/schemas/{schema}")});
-        json!({
-            "description": description,
-            "headers": {
-                "Retry-After": {
-                    "description": "The seconds after which the same request can succeed.",
-                    "schema": {"type": "integer"},
-                },
-            },
-            "content": {JSON: {"schema": schema}},
-        })
-    };
-    let data = json!({
-        "type": "object",
-        "properties": {
-            "operation": {"type": "string"},
-            "module": {"type": "string"},
-            "timestamp": {"type": "string", "format": "date-time"},
-            "details": {"type": "object"},
-        },
-        "required": ["operation", "module", "timestamp", "details"],
-    });
-    json!({
-        "schemas": {
-            "Error": {
-                "type": "object",
-                "properties": {
-                    "error": {
-                        "type": "object",
-                        "description": "Why the operation failed.",
-                        "properties": {
-                            "code": {"type": "integer"},
-                            "message": {"type": "string"},
-                            "data": data,
-                        },
-                        "required": ["code", "message"],
-                    },
-                },
-                "required": ["error"],
-            },
-            "OAuthError": {
-                "type": "object",
-                "description": "An error of OAuth (RFC 6749 section 5.2).",
-                "properties": {
-                    "error": {"type": "string"},
-                    "error_description": {"type": "string"},
-                },
-                "required": ["error"],
-            },
-        },
-        "responses": {
-            "Error": response("The operation failed.", "Error"),
-            "OAuthError": response("The operation failed.", "OAuthError"),
-        },
-        "securitySchemes": {
-            "bearer": {
-                "type": "http",
-                "scheme": "bearer",
-                "description": "An access token, or an API key for clients that cannot set its \
-                    own header.",
-            },
-            "apiKey": {
-                "type": "apiKey",
-                "in": "header",
-                "name": api_key_header,
-                "description": "An API key.",
-            },
-            "basic": {
-                "type": "http",
-                "scheme": "basic",
-                "description": "An API key as the password; the user name is ignored.",
-            },
-        },
-    })
+    let components = json::parse(COMPONENTS.as_bytes());
+    let mut components = serde_json::Value::from(components.expect("the file is JSON"));
+    components["securitySchemes"]["apiKey"]["name"] = api_key_header.into();
+    components
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::domain::env::Env;
 use crate::domain::resources::resource::{self, Resource};
 use crate::domain::sessions::signing_key::SigningKeys;
 use crate::error::Result;
+use crate::json::JsonText;
 use crate::settings::{ClientRegistration, OAuth};
 
 /// How long clients may keep the document, in seconds.
@@ -24,20 +25,39 @@ pub const JWKS: &str = "/jwks";
 /// OpenID Connect Core 1.0 section 5.3.
 pub const USERINFO: &str = "/userinfo";
 
-/// What id tokens and the userinfo endpoint tell of a user.
-const CLAIMS: [&str; 12] = [
-    "acr",
-    "amr",
-    "aud",
-    "auth_time",
-    "email",
-    "email_verified",
-    "exp",
-    "iat",
-    "iss",
-    "nonce",
-    "preferred_username",
-    "sub",
+/// What does not depend on the settings.
+const SUPPORTED: [(&str, &[&str]); 8] = [
+    ("response_types_supported", &["code"]),
+    ("response_modes_supported", &["query"]),
+    (
+        "grant_types_supported",
+        &["authorization_code", "refresh_token"],
+    ),
+    (
+        "token_endpoint_auth_methods_supported",
+        &["none", "client_secret_basic", "client_secret_post"],
+    ),
+    ("code_challenge_methods_supported", &["S256"]),
+    ("ui_locales_supported", &["en", "de"]),
+    ("subject_types_supported", &["public"]),
+    // What id tokens and the userinfo endpoint tell of a user.
+    (
+        "claims_supported",
+        &[
+            "acr",
+            "amr",
+            "aud",
+            "auth_time",
+            "email",
+            "email_verified",
+            "exp",
+            "iat",
+            "iss",
+            "nonce",
+            "preferred_username",
+            "sub",
+        ],
+    ),
 ];
 
 /// Returns the metadata of this service as a resource server (RFC 9728 section 2), or `None`
@@ -53,49 +73,55 @@ pub fn protected_resource(oauth: &OAuth, env: &Env) -> Option<Value> {
     }))
 }
 
-/// Returns the document for clients that sign users in (OpenID Connect Discovery 1.0
-/// section 3). Clients of resource servers read the other one first.
-pub fn of_openid(oauth: &OAuth, env: &Env) -> Result<Value> {
-    let mut document = document(oauth, env)?;
-    let scopes = IdentityScope::ALL.map(IdentityScope::as_str);
-    document["scopes_supported"] = scopes.to_vec().into();
-    Ok(document)
+/// Who reads the document.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Clients of resource servers (RFC 8414). Some of them ask for all scopes that the
+    /// document names, of whichever resource server they want, so it names none: the metadata
+    /// of a resource server names its own.
+    Client,
+    /// Clients that sign users in (OpenID Connect Discovery 1.0 section 3). Clients of resource
+    /// servers read the other document first.
+    RelyingParty,
 }
 
-/// Returns the document. It names no scopes: some clients ask for all that it names, of
-/// whichever resource server they want. The metadata of a resource server names its own.
-pub fn document(oauth: &OAuth, env: &Env) -> Result<Value> {
+/// Returns the document.
+pub fn document(reader: Reader, oauth: &OAuth, env: &Env) -> Result<JsonText> {
     let issuer = oauth.public_url.as_str();
     let own = Resource::own(env.settings).into_iter();
     let resources: Vec<Resource> = own.chain(resource::all(&env.ports)?).collect();
     let protected: Vec<&str> = resources.iter().map(|it| it.resource.as_str()).collect();
-    let mut document = json!({
-        "issuer": issuer,
-        "authorization_endpoint": format!("{issuer}{AUTHORIZE}"),
-        "token_endpoint": format!("{issuer}{TOKEN}"),
-        "userinfo_endpoint": format!("{issuer}{USERINFO}"),
-        "jwks_uri": format!("{issuer}{JWKS}"),
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
-        "token_endpoint_auth_methods_supported": [
-            "none", "client_secret_basic", "client_secret_post",
-        ],
-        "code_challenge_methods_supported": ["S256"],
-        "authorization_response_iss_parameter_supported": true,
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": algorithms(env)?,
-        "claims_supported": CLAIMS,
-        "ui_locales_supported": ["en", "de"],
-    });
-    if oauth.registration == ClientRegistration::Open {
-        document["registration_endpoint"] = format!("{issuer}{REGISTER}").into();
-    }
-    // RFC 8414 section 3.2: claims without a value are left out.
-    if !protected.is_empty() {
-        document["protected_resources"] = protected.into();
-    }
-    Ok(document)
+    let algorithms = algorithms(env)?;
+    let endpoints = [
+        ("authorization_endpoint", AUTHORIZE),
+        ("token_endpoint", TOKEN),
+        ("userinfo_endpoint", USERINFO),
+        ("jwks_uri", JWKS),
+        ("registration_endpoint", REGISTER),
+    ];
+    let is_open = oauth.registration == ClientRegistration::Open;
+    Ok(JsonText::object(|mut document| {
+        document = document.field("issuer", issuer);
+        for (name, path) in endpoints {
+            if path != REGISTER || is_open {
+                document = document.field(name, &format!("{issuer}{path}"));
+            }
+        }
+        for (name, values) in SUPPORTED {
+            document = document.field(name, values);
+        }
+        if reader == Reader::RelyingParty {
+            let scopes = IdentityScope::ALL.map(IdentityScope::as_str);
+            document = document.field("scopes_supported", &scopes[..]);
+        }
+        // RFC 8414 section 3.2: claims without a value are left out.
+        if !protected.is_empty() {
+            document = document.field("protected_resources", &protected[..]);
+        }
+        document
+            .field("id_token_signing_alg_values_supported", &algorithms[..])
+            .field("authorization_response_iss_parameter_supported", &true)
+    }))
 }
 
 /// Returns the algorithms of id tokens: that of the settings and, after a change of it, those

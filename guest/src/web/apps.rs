@@ -1,8 +1,6 @@
 //! Connected apps: the operations `list_grants` and `revoke_grant`, as a page. It takes the
 //! access of an app away as a whole, which is what people expect of one button.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
 use super::page::{self, AppRow, AppsPage, Forms, ServiceRow};
@@ -79,26 +77,37 @@ fn unless_gone(error: AuthError) -> Result<()> {
 
 /// Returns the grants by app, in the order of their names, and for each app by service.
 fn apps<'a>(grants: &'a [GrantView], texts: &Texts) -> Vec<AppRow<'a>> {
-    let mut apps: BTreeMap<(&str, ClientId), BTreeMap<&str, ServiceRow>> = BTreeMap::new();
+    let mut apps: Vec<AppRow> = Vec::new();
     for grant in grants {
-        let app = (grant.client_name.as_str(), grant.client_id);
-        let services = apps.entry(app).or_default();
         let service = ServiceRow::of(grant, texts);
-        match services.get_mut(grant.resource.as_str()) {
-            Some(known) => known.join(service),
-            None => {
-                services.insert(grant.resource.as_str(), service);
-            }
+        let client_id = grant.client_id.to_string();
+        let app = (grant.client_name.as_str(), client_id.as_str());
+        let after = apps.partition_point(|known| (known.name, known.client_id.as_str()) < app);
+        match apps.get_mut(after) {
+            Some(known) if (known.name, known.client_id.as_str()) == app => known.add(service),
+            _ => apps.insert(
+                after,
+                AppRow {
+                    name: app.0,
+                    client_id,
+                    services: vec![service],
+                },
+            ),
         }
     }
-    let rows = apps
-        .into_iter()
-        .map(|((name, client_id), services)| AppRow {
-            name,
-            client_id: client_id.to_string(),
-            services: services.into_values().collect(),
-        });
-    rows.collect()
+    apps
+}
+
+impl<'a> AppRow<'a> {
+    /// Adds a grant, in the order of the services.
+    fn add(&mut self, service: ServiceRow<'a>) {
+        let services = &mut self.services;
+        let after = services.partition_point(|known| known.resource < service.resource);
+        match services.get_mut(after) {
+            Some(known) if known.resource == service.resource => known.join(service),
+            _ => services.insert(after, service),
+        }
+    }
 }
 
 impl<'a> ServiceRow<'a> {

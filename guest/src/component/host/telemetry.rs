@@ -1,5 +1,7 @@
 //! Metrics, log and audit lines, through the import `telemetry`.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::Host;
@@ -47,9 +49,11 @@ impl Telemetry for Host {
             delivery,
             instances,
         } = telemetry::snapshot();
+        let mut numbers = BTreeMap::new();
+        numbers.extend(operations.into_iter().map(operation));
         Metrics {
             uptime_ms,
-            operations: operations.into_iter().map(operation).collect(),
+            operations: numbers,
             password_hash: HashMetrics {
                 workers: hash.workers,
                 running: hash.running,

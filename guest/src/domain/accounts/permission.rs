@@ -177,9 +177,9 @@ pub fn summary(groups: Vec<Vec<Grant>>, max_bytes: usize) -> Vec<Grant> {
         return all;
     }
     let mut groups: Vec<Vec<Grant>> = groups.into_iter().map(without_covered).collect();
-    groups.sort_by_key(|group| len(group));
     let mut summary = Vec::new();
-    for group in groups {
+    while let Some(smallest) = smallest(&groups) {
+        let group = groups.remove(smallest);
         let longer = without_covered([summary.clone(), group].concat());
         if len(&longer) > max_bytes {
             break;
@@ -187,6 +187,10 @@ pub fn summary(groups: Vec<Vec<Grant>>, max_bytes: usize) -> Vec<Grant> {
         summary = longer;
     }
     summary
+}
+
+fn smallest(groups: &[Vec<Grant>]) -> Option<usize> {
+    (0..groups.len()).min_by_key(|index| len(&groups[*index]))
 }
 
 /// Removes the grants that others cover. No character of a grant sorts before `*`, so a

@@ -150,7 +150,7 @@ fn resources(sessions: &[Stored<Session>]) -> Vec<String> {
     let mut urls: Vec<String> = delegations
         .map(|delegation| delegation.resource.as_str().to_owned())
         .collect();
-    urls.sort();
+    urls.sort_unstable();
     urls.dedup();
     urls
 }

@@ -38,11 +38,8 @@ pub fn document(call: &Call) -> Result<Value> {
     Ok(json!({"keys": set}))
 }
 
-fn key(members: Map<String, Value>, kid: String, algorithm: Algorithm) -> Value {
-    let members = members.into_iter();
-    let mut key: Map<String, Value> = members
-        .filter(|(name, _)| MEMBERS.contains(&name.as_str()))
-        .collect();
+fn key(mut key: Map<String, Value>, kid: String, algorithm: Algorithm) -> Value {
+    key.retain(|name, _| MEMBERS.contains(&name.as_str()));
     key.insert("kid".to_owned(), kid.into());
     key.insert("use".to_owned(), "sig".into());
     key.insert("alg".to_owned(), algorithm.name().into());

@@ -141,7 +141,8 @@ impl SigningKeys {
     }
 
     /// Returns the key that signs tokens for other services at this time: the newest that
-    /// signs already, if possible with this algorithm.
+    /// signs already, if possible with this algorithm. If the clock was set back to before the
+    /// first of them, that one signs.
     pub fn current_published(
         &self,
         algorithm: Algorithm,
@@ -156,7 +157,9 @@ impl SigningKeys {
                     && wanted.is_none_or(|wanted| published.algorithm == wanted)
             })
         };
-        newest(Some(algorithm)).or_else(|| newest(None))
+        newest(Some(algorithm))
+            .or_else(|| newest(None))
+            .or_else(|| self.known_to_others(now).into_iter().next())
     }
 
     /// Returns the key with this thumbprint, valid or not.
@@ -182,10 +185,12 @@ impl SigningKeys {
     }
 
     /// Reports the same for tokens for other services. A key that does not sign yet has
-    /// signed none.
+    /// signed none, unless it is the first.
     pub fn is_valid_for_others(&self, kid: Id, now: Timestamp) -> bool {
-        let mut known = self.known_to_others(now).into_iter();
-        known.any(|(key, published)| key.kid == kid && published.signs_from <= now)
+        let mut known = self.known_to_others(now).into_iter().enumerate();
+        known.any(|(at, (key, published))| {
+            key.kid == kid && (at == 0 || published.signs_from <= now)
+        })
     }
 
     /// Reports whether this is a key for tokens for this service itself, active or retired,
