@@ -259,10 +259,11 @@ openssl:
 		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends openssl; \
 	}
 
-# The example with rmcp, which is not a member of the workspace.
+# The example and the client with rmcp, which are not members of the workspace.
 rmcp:
-	$(call step,Building the example with rmcp,target/sign-in/debug/server,1 minute)
+	$(call step,Building the example and the client with rmcp,target/sign-in/debug/rmcp-sign-in,1 minute)
 	$(CARGO) build --locked --manifest-path $(SIGN_IN)/Cargo.toml --target-dir target/sign-in
+	$(CARGO) build --locked --manifest-path $(CLIENTS)/rmcp/Cargo.toml --target-dir target/sign-in
 
 # Checking the fuzz targets needs no libFuzzer, which would be compiled without the path.
 lint: target ## Check formatting and lints, natively and for wasm
@@ -271,6 +272,8 @@ lint: target ## Check formatting and lints, natively and for wasm
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(SIGN_IN)/Cargo.toml
 	$(CARGO) clippy --locked --manifest-path $(SIGN_IN)/Cargo.toml --target-dir target/sign-in -- -D warnings
+	$(CARGO) fmt --check --manifest-path $(CLIENTS)/rmcp/Cargo.toml
+	$(CARGO) clippy --locked --manifest-path $(CLIENTS)/rmcp/Cargo.toml --target-dir target/sign-in -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest -p user-auth-hostile --target $(TARGET) --profile component -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features $(features_self-contained) -- -D warnings

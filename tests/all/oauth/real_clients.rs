@@ -257,6 +257,40 @@ fn version_2_of_the_typescript_sdk_signs_in() {
 }
 
 #[test]
+fn rmcp_signs_in_by_itself_and_registered() {
+    for known in [Known::ByItself, Known::ByAdministrator("none")] {
+        assert_signs_in(&known, |_| Command::new(with_rmcp("rmcp-sign-in")));
+    }
+}
+
+#[test]
+fn mcp_remote_signs_in() {
+    signs_in(&Known::ByItself, node(), "mcp_remote_sign_in.mjs", &[]);
+}
+
+#[test]
+fn the_command_line_of_the_mcp_inspector_signs_in() {
+    signs_in(&Known::ByItself, node(), "inspector_sign_in.mjs", &[]);
+}
+
+#[test]
+fn openid_client_signs_in_with_and_without_a_secret() {
+    for method in ["none", "client_secret_basic"] {
+        let known = Known::ByAdministrator(method);
+        signs_in(&known, node(), "openid_client.mjs", &[]);
+    }
+}
+
+#[test]
+fn authlib_signs_in_with_and_without_a_secret() {
+    for method in ["none", "client_secret_basic"] {
+        let known = Known::ByAdministrator(method);
+        let python = client(".venv/bin/python");
+        signs_in(&known, python, "authlib_client.py", &[]);
+    }
+}
+
+#[test]
 fn the_conformance_suite_for_authorization_servers_passes() {
     for (path, names_resource) in [("", false), ("", true), ("/tenant", true)] {
         let guarded = Guarded::start(path);
