@@ -39,6 +39,7 @@ step = @echo "== $(1)$(if $(wildcard $(2)),,; the first time this takes $(3))"
 # The version of the contract, read from its package.
 CONTRACT = $(shell sed -n 's/^package user-auth:plugin@\(.*\);$$/\1/p' wit/world.wit)
 
+SIGN_IN      := host/examples/sign-in
 FUZZ         := tests/fuzz
 FUZZ_TARGETS := client_metadata form message token password_hash import_line uri
 FUZZ_SECONDS ?= 600
@@ -51,7 +52,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak scale hostile profile build component host everything install dist schemas docs variants checksums freeze fixtures clients postgres faketime chromium nginx apache openssl sources lint deny fuzz fuzz-build fuzz-corpus target clean
+.PHONY: help run test bench soak scale hostile profile build component host everything install dist schemas docs variants checksums freeze fixtures clients postgres faketime chromium nginx apache openssl rmcp sources lint deny fuzz fuzz-build fuzz-corpus target clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -59,7 +60,7 @@ help: ## List the targets
 run: build ## Build the component and the program, and serve on http://127.0.0.1:8000
 	$(RELEASE)/user-auth serve
 
-test: build checksums fixtures clients postgres faketime chromium nginx apache openssl ## Build everything, install what the tests need, and run all tests
+test: build checksums fixtures clients postgres faketime chromium nginx apache openssl rmcp ## Build everything, install what the tests need, and run all tests
 	$(call step,Building and running the tests,$(RELEASE)/user-auth-bench,5 to 15 minutes)
 	$(CARGO) test --release --workspace --locked
 
@@ -258,11 +259,21 @@ openssl:
 		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends openssl; \
 	}
 
+# The example and the client with rmcp, which are not members of the workspace.
+rmcp:
+	$(call step,Building the example and the client with rmcp,target/sign-in/debug/rmcp-sign-in,1 minute)
+	$(CARGO) build --locked --manifest-path $(SIGN_IN)/Cargo.toml --target-dir target/sign-in
+	$(CARGO) build --locked --manifest-path $(CLIENTS)/rmcp/Cargo.toml --target-dir target/sign-in
+
 # Checking the fuzz targets needs no libFuzzer, which would be compiled without the path.
 lint: target ## Check formatting and lints, natively and for wasm
 	$(CARGO) fmt --all --check
 	CUSTOM_LIBFUZZER_PATH=$(CURDIR)/libFuzzer.a $(CARGO) check --locked --manifest-path $(FUZZ)/Cargo.toml --target-dir target/fuzz
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
+	$(CARGO) fmt --check --manifest-path $(SIGN_IN)/Cargo.toml
+	$(CARGO) clippy --locked --manifest-path $(SIGN_IN)/Cargo.toml --target-dir target/sign-in -- -D warnings
+	$(CARGO) fmt --check --manifest-path $(CLIENTS)/rmcp/Cargo.toml
+	$(CARGO) clippy --locked --manifest-path $(CLIENTS)/rmcp/Cargo.toml --target-dir target/sign-in -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest -p user-auth-hostile --target $(TARGET) --profile component -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features conformance -- -D warnings
 	$(CARGO) clippy --locked -p user-auth-guest --target $(TARGET) --profile component --features $(features_self-contained) -- -D warnings

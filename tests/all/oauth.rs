@@ -2,6 +2,7 @@
 //! restart.
 
 mod browser;
+mod examples;
 mod processes;
 mod real_clients;
 
@@ -102,7 +103,7 @@ impl Scene {
         assert_eq!(page.status, 303, "{}", page.text);
         let page = browser.get(page.header("location").unwrap());
         assert!(page.text.contains("Read your files"), "{}", page.text);
-        let page = browser.submit(&page, &[("decision", "allow"), ("scope", "files:read")]);
+        let page = browser.submit(&page, &[("decision", "allow")]);
         let location = page.header("location").unwrap();
         assert!(location.starts_with(REDIRECT), "{location}");
         assert!(

@@ -2,7 +2,7 @@
 //! libraries that others have written.
 
 mod attacks;
-mod issuer;
+pub(crate) mod issuer;
 mod libraries;
 mod rotation;
 mod services;

@@ -100,6 +100,23 @@ fn the_example_in_rust_is_the_file_that_runs() {
 }
 
 #[test]
+fn the_lines_that_protect_an_mcp_server_are_those_of_the_examples() {
+    let text = document("host/docs/protect-an-mcp-server.md");
+    for (language, file) in [
+        ("python", "server.py"),
+        ("js", "server.mjs"),
+        ("rust", "server.rs"),
+    ] {
+        let example = document(&format!("host/examples/sign-in/{file}"));
+        let blocks = blocks(&text, language);
+        assert!(!blocks.is_empty(), "{language}");
+        for block in blocks {
+            assert!(example.contains(&block), "{block}");
+        }
+    }
+}
+
+#[test]
 fn the_session_with_curl_is_what_curl_shows() {
     let server = Server::start();
     let home = folder();

@@ -60,18 +60,25 @@ impl Browser {
         self.page(request.call().unwrap())
     }
 
-    /// Sends the form of a page, with its hidden fields and these.
+    /// Sends the form of a page, with its hidden fields, its checked boxes and these.
     pub fn submit(&self, page: &Page, fields: &[(&str, &str)]) -> Page {
         let (_, form) = page.text.split_once("<form").expect(&page.text);
         let (_, action) = form.split_once("action=\"").unwrap();
         let action = action.split('"').next().unwrap();
         let mut all: Vec<(String, String)> = form
-            .split("<input type=\"hidden\" name=\"")
+            .split("<input ")
             .skip(1)
+            .map(|input| input.split('>').next().unwrap())
+            .filter(|input| {
+                let is = |kind| attribute(input, "type") == Some(kind);
+                is("hidden") || is("checkbox") && input.ends_with(" checked")
+            })
             .map(|input| {
-                let mut parts = input.split('"');
-                let name = parts.next().unwrap().to_owned();
-                (name, unescaped(parts.nth(1).unwrap()))
+                let value = attribute(input, "value").unwrap();
+                (
+                    attribute(input, "name").unwrap().to_owned(),
+                    unescaped(value),
+                )
             })
             .collect();
         all.extend(
@@ -136,6 +143,12 @@ pub fn encode(fields: &[(&str, &str)]) -> String {
         .iter()
         .map(|(name, value)| format!("{name}={}", escape(value)));
     pairs.collect::<Vec<_>>().join("&")
+}
+
+/// Returns an attribute of an element, as it is written.
+fn attribute<'a>(element: &'a str, name: &str) -> Option<&'a str> {
+    let (_, value) = element.split_once(&format!("{name}=\""))?;
+    value.split('"').next()
 }
 
 fn unescaped(text: &str) -> String {

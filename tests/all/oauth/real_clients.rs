@@ -3,7 +3,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::path::Path;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -11,26 +12,28 @@ use std::time::Duration;
 
 use super::{Browser, FILES, operate_with};
 use crate::clients::{client, node, script};
+use crate::published_tokens::issuer::MASTER_KEY;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use user_auth_tests::{Options, PASSWORD, Server, folder};
+use user_auth_tests::{Options, PASSWORD, Server, built, folder};
 
-/// A server whose MCP endpoint requires a sign-in.
-struct Guarded {
-    home: TempDir,
-    server: Server,
-    issuer: String,
+/// A server whose MCP endpoint requires a sign-in, with a user.
+pub struct Guarded {
+    pub home: TempDir,
+    pub server: Server,
+    pub issuer: String,
 }
 
 impl Guarded {
     /// Starts the server with an issuer that has this path.
-    fn start(path: &str) -> Guarded {
+    pub fn start(path: &str) -> Guarded {
         let home = folder();
         let address = format!("127.0.0.1:{}", free_port());
         let issuer = format!("http://{address}{path}");
         let server = Options::new()
             .home(home.path())
             .listen(&address)
+            .env("USER_AUTH_MASTER_KEY", MASTER_KEY)
             .env("USER_AUTH_PUBLIC_URL", &issuer)
             .env("USER_AUTH_OAUTH_ENABLED", "true")
             .env("USER_AUTH_SECURITY_AUTHENTICATION_TYPE", "oauth")
@@ -46,8 +49,9 @@ impl Guarded {
     }
 
     /// Runs an operation as the operator, on the same store and with the same settings.
-    fn operate(&self, operation: &str, input: &Value) -> Value {
+    pub fn operate(&self, operation: &str, input: &Value) -> Value {
         let environment = [
+            ("USER_AUTH_MASTER_KEY", MASTER_KEY),
             ("USER_AUTH_PUBLIC_URL", self.issuer.as_str()),
             ("USER_AUTH_OAUTH_ENABLED", "true"),
         ];
@@ -56,7 +60,7 @@ impl Guarded {
 
     /// Signs in and agrees at an address that a client has shown, and returns the address to
     /// which the user is sent back.
-    fn sign_in(&self, url: &str) -> String {
+    pub fn sign_in(&self, url: &str) -> String {
         let browser = Browser::new(&self.server);
         let target = url.strip_prefix(&self.server.url).expect(url);
         let page = browser.get(target);
@@ -69,13 +73,25 @@ impl Guarded {
     }
 }
 
-fn free_port() -> u16 {
+/// Returns the path of a program that is made with rmcp.
+pub fn with_rmcp(name: &str) -> PathBuf {
+    let folder = built("user-auth").with_file_name("../sign-in/debug");
+    let path = folder.join(name);
+    assert!(
+        path.exists(),
+        "{} is missing; run `make test`",
+        path.display()
+    );
+    path
+}
+
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
 
 /// A client that runs until it is dropped.
-struct Client {
+pub struct Client {
     child: Child,
     stdin: ChildStdin,
     lines: Receiver<String>,
@@ -83,8 +99,9 @@ struct Client {
 }
 
 impl Client {
-    fn start(mut command: Command) -> Client {
+    pub fn start(mut command: Command) -> Client {
         command
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -112,12 +129,21 @@ impl Client {
     }
 
     /// Waits for a line with this text.
-    fn wait_for(&mut self, text: &str) -> String {
+    pub fn wait_for(&mut self, text: &str) -> String {
+        self.wait_until(text, |line| line.contains(text))
+    }
+
+    /// Waits for a line that begins with this text.
+    pub fn wait_for_line(&mut self, text: &str) -> String {
+        self.wait_until(text, |line| line.starts_with(text))
+    }
+
+    fn wait_until(&mut self, text: &str, is_it: impl Fn(&str) -> bool) -> String {
         loop {
             let line = self.lines.recv_timeout(Duration::from_secs(120));
             let line = line.unwrap_or_else(|_| panic!("no {text}:\n{}", self.seen.join("\n")));
             self.seen.push(line.clone());
-            if line.contains(text) {
+            if is_it(&line) {
                 return line;
             }
         }
@@ -130,15 +156,37 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
+        // With all that it has started. It may have ended already.
+        let group = format!("-{}", self.child.id());
+        let mut kill = Command::new("kill");
+        let _ = kill
+            .args(["-KILL", "--", &group])
+            .stderr(Stdio::null())
+            .status();
         let _ = self.child.wait();
     }
 }
 
-/// Has a client register, sign its user in, call a tool, refresh, and ask the user again when
-/// its access was taken away. Another resource server is defined as well.
-fn signs_in(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
+/// How a client is known to the server.
+enum Known {
+    /// It registers itself.
+    ByItself,
+    /// An administrator has registered it, with this method of authentication.
+    ByAdministrator(&'static str),
+}
+
+/// Has a client in a script sign its user in, as `assert_signs_in` does.
+fn signs_in(known: &Known, program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
+    assert_signs_in(known, |home| {
+        let mut command = script(program, name, home);
+        command.args(arguments);
+        command
+    });
+}
+
+/// Has a client sign its user in, call a tool, refresh, and ask the user again when its access
+/// was taken away. Another resource server is defined as well.
+fn assert_signs_in(known: &Known, client: impl FnOnce(&Path) -> Command) {
     let guarded = Guarded::start("");
     let files = json!({
         "resource": FILES,
@@ -146,12 +194,23 @@ fn signs_in(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
         "scopes": [{"scope": "files:read", "description": "Read your files"}],
     });
     guarded.operate("define_resource", &files);
-    let mut command = script(program, name, guarded.home.path());
-    command
-        .args(arguments)
-        .arg(format!("{}/mcp", guarded.issuer));
+    let mut command = client(guarded.home.path());
+    command.arg(format!("{}/mcp", guarded.issuer));
+    if let Known::ByAdministrator(method) = known {
+        let input = json!({
+            "client_name": "Desk",
+            "redirect_uris": ["http://127.0.0.1:33418/callback"],
+            "token_endpoint_auth_method": method,
+        });
+        let registered = guarded.operate("create_client", &input);
+        command.env("CLIENT_ID", registered["client_id"].as_str().unwrap());
+        if let Some(secret) = registered["client_secret"].as_str() {
+            command.env("CLIENT_SECRET", secret);
+        }
+    }
     let mut client = Client::start(command);
-    let address = client.wait_for("/authorize?");
+    let start = format!("{}/authorize?", guarded.issuer);
+    let address = client.wait_for_line(&start);
     client.say(&guarded.sign_in(&address));
     client.wait_for("refreshed");
     let user = guarded.operate("get_user", &json!({"username": "alice"}));
@@ -162,7 +221,7 @@ fn signs_in(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
     let grant = json!({"user_id": user["user_id"], "grant_id": grants[0]["grant_id"]});
     guarded.operate("revoke_grant", &grant);
     client.say("go on");
-    let address = client.wait_for("/authorize?");
+    let address = client.wait_for_line(&start);
     client.say(&guarded.sign_in(&address));
     client.wait_for("ok");
 }
@@ -170,6 +229,7 @@ fn signs_in(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
 #[test]
 fn version_1_of_the_python_sdk_signs_in() {
     signs_in(
+        &Known::ByItself,
         client("python1/.venv/bin/python"),
         "python_sign_in_1.py",
         &[],
@@ -178,17 +238,56 @@ fn version_1_of_the_python_sdk_signs_in() {
 
 #[test]
 fn version_2_of_the_python_sdk_signs_in() {
-    signs_in(client(".venv/bin/python"), "python_sign_in.py", &[]);
+    signs_in(
+        &Known::ByItself,
+        client(".venv/bin/python"),
+        "python_sign_in.py",
+        &[],
+    );
 }
 
 #[test]
 fn version_1_of_the_typescript_sdk_signs_in() {
-    signs_in(node(), "typescript_sign_in.mjs", &["1"]);
+    signs_in(&Known::ByItself, node(), "typescript_sign_in.mjs", &["1"]);
 }
 
 #[test]
 fn version_2_of_the_typescript_sdk_signs_in() {
-    signs_in(node(), "typescript_sign_in.mjs", &["2"]);
+    signs_in(&Known::ByItself, node(), "typescript_sign_in.mjs", &["2"]);
+}
+
+#[test]
+fn rmcp_signs_in_by_itself_and_registered() {
+    for known in [Known::ByItself, Known::ByAdministrator("none")] {
+        assert_signs_in(&known, |_| Command::new(with_rmcp("rmcp-sign-in")));
+    }
+}
+
+#[test]
+fn mcp_remote_signs_in() {
+    signs_in(&Known::ByItself, node(), "mcp_remote_sign_in.mjs", &[]);
+}
+
+#[test]
+fn the_command_line_of_the_mcp_inspector_signs_in() {
+    signs_in(&Known::ByItself, node(), "inspector_sign_in.mjs", &[]);
+}
+
+#[test]
+fn openid_client_signs_in_with_and_without_a_secret() {
+    for method in ["none", "client_secret_basic"] {
+        let known = Known::ByAdministrator(method);
+        signs_in(&known, node(), "openid_client.mjs", &[]);
+    }
+}
+
+#[test]
+fn authlib_signs_in_with_and_without_a_secret() {
+    for method in ["none", "client_secret_basic"] {
+        let known = Known::ByAdministrator(method);
+        let python = client(".venv/bin/python");
+        signs_in(&known, python, "authlib_client.py", &[]);
+    }
 }
 
 #[test]

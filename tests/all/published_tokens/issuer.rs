@@ -13,7 +13,8 @@ use sha2::Sha256;
 use tempfile::TempDir;
 use user_auth_tests::{Clock, Options, Server, command, folder};
 
-const MASTER_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+/// The master key of servers whose keys the tests know.
+pub const MASTER_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 /// The public URL of the server, which is not where the tests reach it.
 pub const ISSUER: &str = "https://auth.example.com/team";
 /// The service that tokens are for.
@@ -116,30 +117,36 @@ impl Issuer {
         output.stdout
     }
 
-    /// Signs a header and claims with the published key that the header names, or else with
-    /// the first one. It is derived from the master key and the record in the store.
+    /// Signs a header and claims as this server would.
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
-        let signed = format!("{}.{}", encode(header), encode(claims));
-        let key = self.private_key(&header["kid"]);
-        let signature: p256::ecdsa::Signature = key.sign(signed.as_bytes());
-        let signature = URL_SAFE_NO_PAD.encode(signature.normalize_s().to_bytes());
-        format!("{signed}.{signature}")
+        sign(self.home.path(), header, claims)
     }
+}
 
-    fn private_key(&self, kid: &Value) -> SigningKey {
-        let database = self.home.path().join(".local/share/user-auth/user-auth.db");
-        let query = "SELECT value FROM entries WHERE key = 'signing-keys'";
-        let value: Vec<u8> = Connection::open(database)
-            .and_then(|database| database.query_row(query, [], |row| row.get(0)))
-            .unwrap();
-        let keys: Vec<Value> = serde_json::from_slice(&value).unwrap();
-        let published = || keys.iter().filter(|key| key["published"].is_object());
-        let named = published().find(|key| key["published"]["thumbprint"] == *kid);
-        let id = named.or_else(|| published().next()).unwrap()["kid"].as_str();
-        let label = format!("host/signing/ES256/access-token/{}", id.unwrap());
-        let seed = hmac(&hmac(&[7; 32], label.as_bytes()), &[0]);
-        SigningKey::from_slice(&seed).unwrap()
-    }
+/// Signs a header and claims with the published key that the header names, or else with the
+/// first one, of the server with this home and `MASTER_KEY`. The key is derived from the master
+/// key and the record in the store.
+pub fn sign(home: &Path, header: &Value, claims: &Value) -> String {
+    let signed = format!("{}.{}", encode(header), encode(claims));
+    let key = private_key(home, &header["kid"]);
+    let signature: p256::ecdsa::Signature = key.sign(signed.as_bytes());
+    let signature = URL_SAFE_NO_PAD.encode(signature.normalize_s().to_bytes());
+    format!("{signed}.{signature}")
+}
+
+fn private_key(home: &Path, kid: &Value) -> SigningKey {
+    let database = home.join(".local/share/user-auth/user-auth.db");
+    let query = "SELECT value FROM entries WHERE key = 'signing-keys'";
+    let value: Vec<u8> = Connection::open(database)
+        .and_then(|database| database.query_row(query, [], |row| row.get(0)))
+        .unwrap();
+    let keys: Vec<Value> = serde_json::from_slice(&value).unwrap();
+    let published = || keys.iter().filter(|key| key["published"].is_object());
+    let named = published().find(|key| key["published"]["thumbprint"] == *kid);
+    let id = named.or_else(|| published().next()).unwrap()["kid"].as_str();
+    let label = format!("host/signing/ES256/access-token/{}", id.unwrap());
+    let seed = hmac(&hmac(&[7; 32], label.as_bytes()), &[0]);
+    SigningKey::from_slice(&seed).unwrap()
 }
 
 fn serve(home: &Path, clock: &Clock, settings: &[(String, String)]) -> Server {
