@@ -20,7 +20,9 @@ fn main() -> io::Result<()> {
     let passwords = read(PASSWORDS)?;
     pack(passwords.as_bytes(), &out.join("common-passwords.txt"))?;
     let schemas = read(SCHEMAS)?;
-    pack(public::of(&schemas)?.as_bytes(), &out.join("schemas.tsv"))?;
+    let (inputs, outputs) = public::of(&schemas)?;
+    pack(inputs.as_bytes(), &out.join("inputs.tsv"))?;
+    pack(outputs.as_bytes(), &out.join("outputs.jsonl"))?;
     fs::write(out.join("shapes.jsonl"), shapes::of(&schemas)?)
 }
 
@@ -31,7 +33,10 @@ fn read(file: &str) -> io::Result<String> {
         .map_err(|error| io::Error::other(format!("{} cannot be read: {error}", path.display())))
 }
 
-/// Compresses bytes for `assets::Packed` of the component.
+/// Compresses bytes for `assets::Packed` of the component: their number, and what DEFLATE
+/// makes of them.
 fn pack(bytes: &[u8], to: &Path) -> io::Result<()> {
-    fs::write(to, miniz_oxide::deflate::compress_to_vec(bytes, 10))
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    let packed = miniz_oxide::deflate::compress_to_vec(bytes, 10);
+    fs::write(to, [&length.to_le_bytes(), &*packed].concat())
 }

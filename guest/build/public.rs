@@ -15,11 +15,12 @@ use std::io;
 
 use serde_json::{Map, Value, json};
 
-/// Returns a line for each line of the schemas, with four columns between tabs: the name of
-/// the operation, its description, and the schemas of its input and its output as JSON. The
-/// description is that of the input, which does not repeat it.
-pub fn of(schemas: &str) -> io::Result<String> {
-    let mut public = String::new();
+/// Returns two texts with a line for each line of the schemas. A line of the first has three
+/// columns between tabs: the name of the operation, its description, and the schema of its
+/// input, as JSON. The description is that of the input, which does not repeat it. A line of
+/// the second is the schema of the output.
+pub fn of(schemas: &str) -> io::Result<(String, String)> {
+    let (mut inputs, mut outputs) = (String::new(), String::new());
     for (number, line) in (1..).zip(schemas.lines()) {
         let mut schemas: Value = serde_json::from_str(line).map_err(|error| {
             io::Error::other(format!("line {number} of the schemas is no JSON: {error}"))
@@ -35,9 +36,10 @@ pub fn of(schemas: &str) -> io::Result<String> {
             return Err(io::Error::other(reason));
         };
         let (input, output) = (&schemas["input"], &schemas["output"]);
-        public += &format!("{name}\t{description}\t{input}\t{output}\n");
+        inputs += &format!("{name}\t{description}\t{input}\n");
+        outputs += &format!("{output}\n");
     }
-    Ok(public)
+    Ok((inputs, outputs))
 }
 
 #[derive(Clone, Copy, PartialEq)]

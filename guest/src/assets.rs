@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use miniz_oxide::inflate::decompress_to_vec;
+use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 
 /// A file that the build script compressed.
 pub struct Packed {
@@ -32,7 +32,15 @@ impl Packed {
         allow every common password"
 )]
 fn inflate(packed: &[u8]) -> String {
-    let unpacked = decompress_to_vec(packed).expect("the build script deflated it");
+    // With the length known, the text is written once, to its place.
+    let (length, packed) = packed
+        .split_first_chunk()
+        .expect("the build script writes a length");
+    let length = u32::from_le_bytes(*length) as usize;
+    let mut unpacked = vec![0; length];
+    let packed = std::iter::once(packed);
+    let written = decompress_slice_iter_to_slice(&mut unpacked, packed, false, false);
+    assert!(written == Ok(length), "the build script deflated it");
     String::from_utf8(unpacked).expect("the build script packs text")
 }
 
@@ -51,13 +59,13 @@ mod tests {
     #[test]
     #[should_panic(expected = "the build script deflated it")]
     fn an_asset_that_does_not_inflate_stops_the_component() {
-        Packed::new(&[0xff]).text();
+        Packed::new(&[1, 0, 0, 0, 0xff]).text();
     }
 
     #[test]
     #[should_panic(expected = "the build script packs text")]
     fn an_asset_that_is_not_text_stops_the_component() {
-        let packed = miniz_oxide::deflate::compress_to_vec(&[0xff], 1).leak();
-        Packed::new(packed).text();
+        let packed = miniz_oxide::deflate::compress_to_vec(&[0xff], 1);
+        Packed::new([&[1, 0, 0, 0], &*packed].concat().leak()).text();
     }
 }

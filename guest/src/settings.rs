@@ -63,6 +63,8 @@ pub struct Settings {
     pub require_sign_in: bool,
     /// `USER_AUTH_MCP_TOOL_ERRORS`: `auto`, `result` or `error`.
     pub tool_errors: ToolErrors,
+    /// `USER_AUTH_MCP_OUTPUT_SCHEMAS`: whether the list of tools has the schemas of outputs.
+    pub output_schemas: bool,
     /// The authorization server; `None` unless `USER_AUTH_OAUTH_ENABLED` is `true`.
     pub oauth: Option<OAuth>,
 }
@@ -164,6 +166,7 @@ impl Default for Settings {
             require_api_key: false,
             require_sign_in: false,
             tool_errors: ToolErrors::default(),
+            output_schemas: false,
             oauth: None,
         }
     }
@@ -242,6 +245,7 @@ impl Settings {
                 }
                 "ARGON2_ITERATIONS" => settings.argon2_iterations = number(1, 10)? as u32,
                 "MCP_TOOL_ERRORS" => settings.tool_errors = tool_errors(&name, &value)?,
+                "MCP_OUTPUT_SCHEMAS" => settings.output_schemas = boolean(&name, &value)?,
                 "OAUTH_ENABLED" => has_oauth = boolean(&name, &value)?,
                 "OAUTH_SERVICE_NAME" => {
                     let parsed = DisplayText::try_from(value.clone());

@@ -99,6 +99,10 @@ pub const SETTINGS: &[Setting] = &[
         "Whether a failed operation is reported as a tool result or as a JSON-RPC error: `auto`, \
          `result` or `error`",
     ),
+    setting(
+        "USER_AUTH_MCP_OUTPUT_SCHEMAS",
+        "Whether the list of tools has the schemas of their outputs: `true` or `false`",
+    ),
 ];
 
 const fn setting(name: &'static str, description: &'static str) -> Setting {

@@ -121,9 +121,16 @@ fn read(stream: Option<impl Read + Send + 'static>, sender: Sender<String>) {
     });
 }
 
+/// SDKs compare answers with the schemas of outputs where the list of tools has them.
+const OUTPUT_SCHEMAS: &str = "mcp.output_schemas=true";
+
 /// Has a client, called with these arguments first, drive a server over HTTP.
 fn over_http(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
-    let server = Options::new().store("memory").start();
+    let server = Options::new()
+        .store("memory")
+        .arg("--set")
+        .arg(OUTPUT_SCHEMAS)
+        .start();
     let home = folder();
     let mut command = script(program, name, home.path());
     command.args(arguments).arg(format!("{}/mcp", server.url));
@@ -142,7 +149,8 @@ fn over_stdio(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
     let cache = program.with_file_name("test-cache");
     let cache = format!("XDG_CACHE_HOME={}", cache.display());
     command.args(arguments).args(["env", &cache]);
-    command.arg(program).args(["stdio", "--store", &store]);
+    command.arg(program);
+    command.args(["stdio", "--store", &store, "--set", OUTPUT_SCHEMAS]);
     finish(command);
 }
 
@@ -320,7 +328,7 @@ mod python_sdk {
     use super::*;
 
     fn over_http(mode: &str) {
-        let server = Server::start();
+        let server = Options::new().arg("--set").arg(OUTPUT_SCHEMAS).start();
         let url = format!("{}/mcp", server.url);
         let python = client(".venv/bin/python");
         let script = client("python_sdk.py");
@@ -333,11 +341,13 @@ mod python_sdk {
         let python = client(".venv/bin/python");
         let script = client("python_sdk.py");
         let mut command = Command::new(python);
-        command
-            .arg(script)
-            .arg(mode)
-            .arg(built("user-auth"))
-            .args(["stdio", "--store", &store]);
+        command.arg(script).arg(mode).arg(built("user-auth")).args([
+            "stdio",
+            "--store",
+            &store,
+            "--set",
+            OUTPUT_SCHEMAS,
+        ]);
         succeed(&mut command);
     }
 

@@ -12,20 +12,35 @@ use super::redact;
 use crate::assets::{Packed, packed};
 use crate::json::{self, WriteJson};
 
-/// One line for each operation, in the order of the table: its name, and the columns of
-/// [`Schemas`].
-static SCHEMAS: Packed = packed!("schemas.tsv");
+/// One line for each operation, in the order of the table: its name, its description and the
+/// schema of its input.
+static INPUTS: Packed = packed!("inputs.tsv");
+
+/// The schemas of the outputs, in the same order. They are half of all schemas, and most
+/// lists of tools leave them out.
+static OUTPUTS: Packed = packed!("outputs.jsonl");
 
 /// Names, types and secrecy of the fields of inputs: one line for each operation.
 const SHAPES: &str = include_str!(concat!(env!("OUT_DIR"), "/shapes.jsonl"));
 
-/// What clients learn of an operation, as JSON.
+/// What clients learn of an operation before they call it, as JSON.
 #[derive(Clone, Copy)]
-pub struct Schemas {
+pub struct Input {
+    /// The name of the operation.
+    pub name: &'static str,
     /// The description of the operation, from the documentation of its type.
     pub description: JsonStr,
     /// The schema of the operation's own fields and, if it requires a caller, the field for
     /// the access token, for clients that cannot set headers.
+    pub schema: JsonStr,
+}
+
+/// All that clients learn of an operation, as JSON.
+#[derive(Clone, Copy)]
+pub struct Schemas {
+    /// The description of the operation.
+    pub description: JsonStr,
+    /// The schema of the input.
     pub input: JsonStr,
     /// The schema of the output.
     pub output: JsonStr,
@@ -58,9 +73,19 @@ impl WriteJson for JsonStr {
     }
 }
 
-/// Returns the schemas of all operations, in the order of the table.
+/// Returns what comes before a call of each operation, in the order of the table.
+pub fn inputs() -> impl Iterator<Item = Input> {
+    INPUTS.text().lines().map(read)
+}
+
+/// Returns the schemas of the outputs of all operations, in the same order.
+pub fn outputs() -> impl Iterator<Item = JsonStr> {
+    OUTPUTS.text().lines().map(JsonStr)
+}
+
+/// Returns the schemas of all operations, in the same order.
 pub fn all() -> impl Iterator<Item = Schemas> {
-    SCHEMAS.text().lines().map(|line| read(line).1)
+    named().map(|(_, schemas)| schemas)
 }
 
 /// Returns the schemas of an operation, which must exist.
@@ -69,9 +94,19 @@ pub fn all() -> impl Iterator<Item = Schemas> {
     reason = "a test checks that every operation has schemas"
 )]
 pub fn of(operation: &str) -> Schemas {
-    let mut lines = SCHEMAS.text().lines().map(read);
-    let found = lines.find(|(name, _)| *name == operation);
+    let found = named().find(|(name, _)| *name == operation);
     found.expect("every operation has schemas").1
+}
+
+fn named() -> impl Iterator<Item = (&'static str, Schemas)> {
+    inputs().zip(outputs()).map(|(input, output)| {
+        let schemas = Schemas {
+            description: input.description,
+            input: input.schema,
+            output,
+        };
+        (input.name, schemas)
+    })
 }
 
 /// Marks every secret string in the schema of an input with the format `password`.
@@ -91,21 +126,19 @@ pub fn shape(operation: &str) -> Value {
     parse(found.expect("every operation has a shape").1)
 }
 
-/// Splits a line into the name of an operation and the other columns.
+/// Splits a line into its columns.
 #[expect(
     clippy::expect_used,
-    reason = "the build script writes four columns on every line, and JSON has no tabs in it"
+    reason = "the build script writes three columns on every line, and JSON has no tabs in it"
 )]
-fn read(line: &'static str) -> (&'static str, Schemas) {
+fn read(line: &'static str) -> Input {
     let mut columns = line.split('\t');
-    let mut column = || columns.next().expect("four columns");
-    let name = column();
-    let schemas = Schemas {
+    let mut column = || columns.next().expect("three columns");
+    Input {
+        name: column(),
         description: JsonStr(column()),
-        input: JsonStr(column()),
-        output: JsonStr(column()),
-    };
-    (name, schemas)
+        schema: JsonStr(column()),
+    }
 }
 
 #[expect(
@@ -137,7 +170,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{SCHEMAS, all, mark_secrets, of, shape};
+    use super::{INPUTS, OUTPUTS, all, mark_secrets, of, shape};
     use crate::operations::TABLE;
 
     /// The file in the form in which the build script reads it.
@@ -163,7 +196,8 @@ mod tests {
             assert_eq!(written, made, "`make schemas` writes the file");
         }
         assert_eq!(FILE.lines().count(), TABLE.len());
-        assert_eq!(SCHEMAS.text().lines().count(), TABLE.len());
+        assert_eq!(INPUTS.text().lines().count(), TABLE.len());
+        assert_eq!(OUTPUTS.text().lines().count(), TABLE.len());
     }
 
     #[test]

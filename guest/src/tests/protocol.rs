@@ -566,7 +566,10 @@ fn session_ids_are_completed_only_from_valid_beginnings() {
 
 #[test]
 fn every_tool_has_a_complete_description() {
-    let world = World::new();
+    let mut world = World::new();
+    let (_, answer) = modern(&world, "tools/list", json!({}));
+    assert!(!answer.to_string().contains("outputSchema"));
+    world.settings.output_schemas = true;
     let (_, answer) = modern(&world, "tools/list", json!({}));
     let tools = answer["result"]["tools"].as_array().unwrap();
     assert_eq!(tools[0]["name"], "user-auth_get_capabilities");

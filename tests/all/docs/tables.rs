@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use std::fs;
 
 use serde_json::{Value, json};
-use user_auth_tests::Server;
+use user_auth_tests::Options;
 
 use super::{document, repository};
 
 #[test]
 fn the_table_of_operations_is_that_of_the_component() {
-    let server = Server::start();
+    let options = Options::new().arg("--set").arg("mcp.output_schemas=true");
+    let server = options.start();
     let answer = server.rpc("tools/list", json!({}));
     let tools = answer["result"]["tools"].as_array().unwrap();
     let mut table = "| operation | what it does | input | output |\n|---|---|---|---|\n".to_owned();
