@@ -3,6 +3,7 @@
 
 mod appearance;
 mod browser;
+mod chromium;
 mod real_clients;
 
 use std::collections::BTreeSet;
