@@ -1,6 +1,7 @@
 //! Settings, read from environment variables whose names begin with `USER_AUTH_`: the one
 //! configuration channel that every WASI 0.2 runtime has.
 
+mod accent;
 mod public_url;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use crate::domain::display_text::DisplayText;
 use crate::ports::{Algorithm, HashParameters};
 
+pub use accent::AccentColor;
 pub use public_url::PublicUrl;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -80,6 +82,17 @@ pub struct OAuth {
     /// themselves (RFC 7591). Most clients of MCP can do nothing else, so by default they
     /// may.
     pub registration: ClientRegistration,
+    /// `USER_AUTH_OAUTH_SIGN_UP`, `on` or `off`: whether people may create accounts on a
+    /// page. By default they may if everyone may call the operation `register`.
+    pub sign_up: bool,
+    /// `USER_AUTH_HAS_DELIVERY`, `true` or `false`, which the host sets: whether messages
+    /// reach the owners of accounts. Without that no page offers to send one.
+    pub has_delivery: bool,
+    /// `USER_AUTH_OAUTH_ACCENT_COLOR`: the colour of buttons and links.
+    pub accent: Option<AccentColor>,
+    /// `USER_AUTH_HAS_LOGO`, `true` or `false`, which the host sets: whether it answers
+    /// `/logo` with a picture.
+    pub has_logo: bool,
 }
 
 /// Whether clients may register themselves.
@@ -202,6 +215,9 @@ impl Settings {
         let mut has_oauth = false;
         let mut service_name = DisplayText::own("UserAuth");
         let mut registration = ClientRegistration::default();
+        let mut sign_up = None;
+        let (mut has_delivery, mut has_logo) = (false, false);
+        let mut accent = None;
         for (name, value) in variables {
             let Some(setting) = name.strip_prefix("USER_AUTH_") else {
                 continue;
@@ -252,6 +268,13 @@ impl Settings {
                     service_name = parsed.map_err(|expected| invalid(&name, &value, expected))?;
                 }
                 "OAUTH_REGISTRATION" => registration = client_registration(&name, &value)?,
+                "OAUTH_SIGN_UP" => sign_up = Some(on_or_off(&name, &value)?),
+                "OAUTH_ACCENT_COLOR" => {
+                    let parsed = AccentColor::parse(&value);
+                    accent = Some(parsed.map_err(|expected| invalid(&name, &value, &expected))?);
+                }
+                "HAS_LOGO" => has_logo = boolean(&name, &value)?,
+                "HAS_DELIVERY" => has_delivery = boolean(&name, &value)?,
                 "REQUIRE_SIGN_IN" => settings.require_sign_in = boolean(&name, &value)?,
                 "REQUIRE_API_KEY" => settings.require_api_key = boolean(&name, &value)?,
                 _ => settings.throttling.read(setting, number)?,
@@ -262,7 +285,14 @@ impl Settings {
             settings.issuer = issuer;
         }
         if has_oauth {
-            settings.oauth = Some(settings.with_oauth(service_name, registration)?);
+            let is_open = !settings.require_api_key && !settings.require_sign_in;
+            settings.oauth = Some(OAuth {
+                sign_up: sign_up.unwrap_or(is_open),
+                has_delivery,
+                accent,
+                has_logo,
+                ..settings.with_oauth(service_name, registration)?
+            });
         }
         if settings.require_sign_in && settings.oauth.is_none() {
             let expected = "false, or USER_AUTH_OAUTH_ENABLED to be true";
@@ -293,6 +323,10 @@ impl Settings {
             public_url,
             service_name,
             registration,
+            sign_up: false,
+            has_delivery: false,
+            accent: None,
+            has_logo: false,
         })
     }
 
@@ -417,6 +451,14 @@ fn client_registration(name: &str, value: &str) -> Result<ClientRegistration, In
         "open" => Ok(ClientRegistration::Open),
         "off" => Ok(ClientRegistration::Off),
         _ => Err(invalid(name, value, "open or off")),
+    }
+}
+
+fn on_or_off(name: &str, value: &str) -> Result<bool, InvalidSetting> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(invalid(name, value, "on or off")),
     }
 }
 

@@ -5,18 +5,32 @@ pub mod apps;
 pub mod authorize;
 pub mod consent;
 pub mod cookies;
+pub mod form;
 pub mod form_token;
 pub mod language;
+pub mod mailed_code;
+pub mod new_password;
 pub mod page;
+pub mod reset_password;
 pub mod sign_in;
 pub mod sign_out;
+pub mod sign_up;
 pub mod texts;
+pub mod verify_email;
 pub mod visit;
 
 /// The paths of the pages, below the issuer.
 pub const SIGN_IN: &str = "/sign-in";
 /// The second step of signing in.
 pub const SECOND_FACTOR: &str = "/sign-in/second";
+/// Creating an account.
+pub const SIGN_UP: &str = "/sign-up";
+/// Asking for a code to reset a password.
+pub const RESET_PASSWORD: &str = "/reset-password";
+/// Setting a new password with that code.
+pub const NEW_PASSWORD: &str = "/new-password";
+/// Verifying an email address with a code.
+pub const VERIFY_EMAIL: &str = "/verify-email";
 /// The answer to the consent page.
 pub const CONSENT: &str = "/consent";
 /// Connected apps.

@@ -93,6 +93,9 @@ pub struct Message {
     pub code: Option<Zeroizing<String>>,
     /// Expiry time of the code in RFC 3339.
     pub expires_at: Option<String>,
+    /// The address of the page that takes the code, with the code in it, where the service
+    /// has such pages. It is as secret as the code.
+    pub link: Option<Zeroizing<String>>,
 }
 
 impl Message {
@@ -124,6 +127,7 @@ impl Message {
             + self.user_id.len()
             + optional(self.code.as_ref().map(|code| code.as_str()))
             + optional(self.expires_at.as_deref())
+            + optional(self.link.as_ref().map(|link| link.as_str()))
     }
 
     /// Returns the message as plain text, including its code.
@@ -181,6 +185,7 @@ mod tests {
                 user_id: "2".to_owned(),
                 code: None,
                 expires_at: None,
+                link: None,
             };
             message.has_plain_address()
         };

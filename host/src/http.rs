@@ -3,6 +3,7 @@
 //!
 //! - `GET /health`: the process is alive. `GET /ready`: it can serve requests.
 //! - `GET /metrics`: metrics for Prometheus.
+//! - `GET /logo`: the logo on the pages, if there is one.
 //!
 //! A [`Policy`] holds the rules for callers. The component decides what each other path
 //! answers.

@@ -29,8 +29,12 @@ use crate::embed::linker::limit_store;
 use crate::error::CallError;
 use crate::keys::store_keys::StoreKeys;
 use crate::limits::Limits;
+use crate::logo::Logo;
 use crate::metrics::OperationStats;
 use crate::store::Store;
+
+/// The path of the logo, below the public URL.
+const LOGO: &str = "/logo";
 
 /// A component that is ready to be called, on a tokio runtime with its clock enabled.
 /// Cheap to clone.
@@ -71,6 +75,15 @@ impl Plugin {
     /// Returns the audit log, if there is one.
     pub fn audit_log(&self) -> Option<&Arc<AuditLog>> {
         self.shared().audit_log.as_ref()
+    }
+
+    /// Returns the logo if this is the path of a logo: see [`PluginBuilder::logo`].
+    pub fn logo(&self, path: &str) -> Option<&Logo> {
+        let logo = self.shared().logo.as_ref()?;
+        // A proxy may have removed the path of the public URL.
+        let below = path.strip_prefix(self.shared().public_path.as_str());
+        let is_logo = path == LOGO || below == Some(LOGO);
+        is_logo.then_some(logo)
     }
 
     /// Returns whether the component requires an API key over HTTP: see

@@ -95,6 +95,14 @@ pub const SETTINGS: &[Setting] = &[
         "Whether clients may register themselves: `open` or `off`",
     ),
     setting(
+        "USER_AUTH_OAUTH_SIGN_UP",
+        "Whether people may create accounts on a page: `on` or `off`",
+    ),
+    setting(
+        "USER_AUTH_OAUTH_ACCENT_COLOR",
+        "The colour of buttons and links on the pages, as `#rrggbb`",
+    ),
+    setting(
         "USER_AUTH_MCP_TOOL_ERRORS",
         "Whether a failed operation is reported as a tool result or as a JSON-RPC error: `auto`, \
          `result` or `error`",

@@ -81,7 +81,7 @@ pub(crate) fn node() -> PathBuf {
 
 /// Runs a client and ends it with all that it has started: a server on its standard streams
 /// ends with them, and whatever has not ended in time is killed.
-fn finish(mut command: Command) {
+pub(crate) fn finish(mut command: Command) {
     let mut child = command
         .process_group(0)
         .stdin(Stdio::null())

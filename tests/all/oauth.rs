@@ -1,7 +1,9 @@
 //! The authorization server through the built program: pages, tokens and what survives a
 //! restart.
 
+mod appearance;
 mod browser;
+mod chromium;
 mod examples;
 mod processes;
 mod real_clients;

@@ -18,7 +18,9 @@ use crate::ports::Ports;
 use crate::settings::{ClientRegistration, OAuth, Settings};
 use crate::web::visit::Visit;
 use crate::web::{APPS, CONSENT, SECOND_FACTOR, SIGN_IN, SIGN_OUT, STYLE, page};
-use crate::web::{apps, authorize, consent, sign_in, sign_out};
+use crate::web::{NEW_PASSWORD, RESET_PASSWORD, SIGN_UP, VERIFY_EMAIL};
+use crate::web::{apps, authorize, consent, new_password, reset_password};
+use crate::web::{sign_in, sign_out, sign_up, verify_email};
 
 /// The place of the metadata (RFC 8414 section 3), before the path of the issuer. Some
 /// clients look for it after that path.
@@ -31,7 +33,7 @@ const OPENID: &str = "/.well-known/openid-configuration";
 const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 /// The media type of forms.
 const FORM: &str = "application/x-www-form-urlencoded";
-/// Changes with the program only, but the program may be replaced at any time.
+/// Changes with the program and its settings only, but both may be replaced at any time.
 const STYLE_CACHE: &str = "public, max-age=3600";
 
 /// What answers at a route of the authorization server.
@@ -46,6 +48,10 @@ pub enum Endpoint {
     Authorize,
     SignIn,
     SecondFactor,
+    SignUp,
+    ResetPassword,
+    NewPassword,
+    VerifyEmail,
     Consent,
     Apps,
     SignOut,
@@ -53,13 +59,17 @@ pub enum Endpoint {
 }
 
 /// The paths below the issuer.
-const LOCAL: [(&str, Endpoint); 10] = [
+const LOCAL: [(&str, Endpoint); 14] = [
     (TOKEN, Endpoint::Token),
     (USERINFO, Endpoint::UserInfo),
     (REGISTER, Endpoint::Register),
     (AUTHORIZE, Endpoint::Authorize),
     (SIGN_IN, Endpoint::SignIn),
     (SECOND_FACTOR, Endpoint::SecondFactor),
+    (SIGN_UP, Endpoint::SignUp),
+    (RESET_PASSWORD, Endpoint::ResetPassword),
+    (NEW_PASSWORD, Endpoint::NewPassword),
+    (VERIFY_EMAIL, Endpoint::VerifyEmail),
     (CONSENT, Endpoint::Consent),
     (APPS, Endpoint::Apps),
     (SIGN_OUT, Endpoint::SignOut),
@@ -72,10 +82,14 @@ pub fn local_paths(oauth: &OAuth) -> impl Iterator<Item = &'static str> {
 }
 
 fn local(oauth: &OAuth) -> impl Iterator<Item = (&'static str, Endpoint)> {
-    let is_open = oauth.registration == ClientRegistration::Open;
-    LOCAL
-        .into_iter()
-        .filter(move |(_, endpoint)| is_open || *endpoint != Endpoint::Register)
+    LOCAL.into_iter().filter(|(_, endpoint)| match endpoint {
+        Endpoint::Register => oauth.registration == ClientRegistration::Open,
+        Endpoint::SignUp => oauth.sign_up,
+        Endpoint::ResetPassword | Endpoint::NewPassword | Endpoint::VerifyEmail => {
+            oauth.has_delivery
+        }
+        _ => true,
+    })
 }
 
 /// Returns the places of its metadata, from the root of its host. A request for the
@@ -195,7 +209,7 @@ pub fn answer(
         Endpoint::Register => registration_endpoint(request, body, oauth, &call),
         Endpoint::Style => {
             request.require_method(&["GET", "HEAD"])?;
-            Ok(style())
+            Ok(style(oauth))
         }
         endpoint => visit(endpoint, request, body, oauth, &call),
     }
@@ -291,6 +305,14 @@ fn visit(
         (Endpoint::SignIn, false) => sign_in::show(&visit),
         (Endpoint::SignIn, true) => sign_in::submit(&visit),
         (Endpoint::SecondFactor, _) => sign_in::submit_second(&visit),
+        (Endpoint::SignUp, false) => sign_up::show(&visit),
+        (Endpoint::SignUp, true) => sign_up::submit(&visit),
+        (Endpoint::ResetPassword, false) => reset_password::show(&visit),
+        (Endpoint::ResetPassword, true) => reset_password::submit(&visit),
+        (Endpoint::NewPassword, false) => new_password::show(&visit),
+        (Endpoint::NewPassword, true) => new_password::submit(&visit),
+        (Endpoint::VerifyEmail, false) => verify_email::show(&visit),
+        (Endpoint::VerifyEmail, true) => verify_email::submit(&visit),
         (Endpoint::Consent, _) => consent::submit(&visit),
         (Endpoint::Apps, false) => apps::show(&visit),
         (Endpoint::Apps, true) => apps::submit(&visit),
@@ -316,7 +338,11 @@ fn text<'a>(request: &'a Request, name: &str) -> Result<Option<&'a str>, Refusal
     text.map_err(|_| Refusal::new(400, &format!("the header {name} is not UTF-8")))
 }
 
-fn style() -> Response {
+fn style(oauth: &OAuth) -> Response {
+    let mut css = include_str!("../../templates/style.css").to_owned();
+    if let Some(accent) = &oauth.accent {
+        css.push_str(&accent.css());
+    }
     let fields = [
         ("content-type", "text/css; charset=utf-8"),
         ("cache-control", STYLE_CACHE),
@@ -327,6 +353,6 @@ fn style() -> Response {
         headers: fields
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
-        body: Some(include_bytes!("../../templates/style.css").to_vec()),
+        body: Some(css.into_bytes()),
     }
 }

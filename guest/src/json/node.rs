@@ -143,6 +143,17 @@ impl<'a> From<&'a Value> for Node<'a> {
     }
 }
 
+impl<'a> From<&[(&'a str, &'a str)]> for Fields<'a> {
+    /// Returns the fields with these names, which all differ, and texts.
+    fn from(fields: &[(&'a str, &'a str)]) -> Fields<'a> {
+        let fields = fields.iter();
+        let fields = fields.map(|(name, text)| ((*name).into(), (*text).into()));
+        let mut fields: Vec<(Name, Node)> = fields.collect();
+        fields.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Fields(fields)
+    }
+}
+
 impl<'a> From<&'a serde_json::Map<String, Value>> for Fields<'a> {
     fn from(fields: &'a serde_json::Map<String, Value>) -> Fields<'a> {
         let fields = fields.iter();

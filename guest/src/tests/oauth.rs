@@ -1,6 +1,7 @@
 //! The authorization server through its routes: sign-in and consent pages, and the token
 //! endpoint.
 
+mod accounts;
 mod attacks;
 mod authorization;
 mod grants;

@@ -7,11 +7,10 @@ use super::page::{self, AppRow, AppsPage, Forms, ServiceRow};
 use super::texts::Texts;
 use super::visit::Visit;
 use super::{APPS, sign_in};
-use crate::domain::clients::client_id::ClientId;
 use crate::error::{AuthError, ErrorKind, Result};
 use crate::mcp::Response;
 use crate::oauth::parameters::{self, Parameters};
-use crate::operations::{GrantView, ListGrants, RevokeGrant};
+use crate::operations::{GrantView, ListGrants, Operation, RevokeGrant};
 
 /// Shows the page, after the user has signed in.
 pub fn show(visit: &Visit) -> Result<Response> {
@@ -47,18 +46,10 @@ pub fn submit(visit: &Visit) -> Result<Response> {
         let text = visit.texts().form_expired;
         return Ok(page::error(403, visit.frame(), text));
     }
-    let typed = visit.form.first("client_id").unwrap_or_default();
-    if let Some(session) = visit.session()?
-        && let Ok(client_id) = ClientId::try_from(typed.to_owned())
-    {
-        let operation = RevokeGrant {
-            grant_id: None,
-            client_id: Some(client_id),
-            user_id: None,
-        };
-        let shown = json!({"client_id": client_id});
-        let revoked = visit.run(operation, &shown, &session);
-        revoked.map(|_| ()).or_else(unless_gone)?;
+    if let Some(session) = visit.session()? {
+        let input = [("client_id", visit.typed("client_id"))];
+        let revoked = visit.invoke(RevokeGrant::NAME, &input, Some(&session));
+        revoked.or_else(unless_gone)?;
     }
     Ok(page::see_other(path(visit)))
 }
@@ -70,7 +61,7 @@ fn path(visit: &Visit) -> String {
 /// Accepts that the grant or the session has ended: the page will show it.
 fn unless_gone(error: AuthError) -> Result<()> {
     match error.kind {
-        ErrorKind::Application | ErrorKind::Authentication => Ok(()),
+        ErrorKind::Invalid(_) | ErrorKind::Application | ErrorKind::Authentication => Ok(()),
         _ => Err(error),
     }
 }

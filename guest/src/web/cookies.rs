@@ -11,6 +11,8 @@ pub enum Cookie {
     Session,
     /// What the forms of a browser without a session are bound to.
     Form,
+    /// The code of a link in a message.
+    Code,
 }
 
 impl Cookie {
@@ -19,6 +21,7 @@ impl Cookie {
         let name = match self {
             Cookie::Session => "user-auth-session",
             Cookie::Form => "user-auth-form",
+            Cookie::Code => "user-auth-code",
         };
         format!("{prefix}{name}")
     }

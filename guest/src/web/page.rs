@@ -14,42 +14,8 @@ pub struct Frame<'a> {
     pub service: &'a str,
     /// The path of the service, which addresses begin with.
     pub base: &'a str,
-}
-
-/// The page to sign in.
-#[derive(Template)]
-#[template(path = "sign_in.html")]
-pub struct SignInPage<'a> {
-    /// What all pages have in common.
-    pub frame: Frame<'a>,
-    /// What went wrong before.
-    pub problem: Option<&'a str>,
-    /// The client that waits for the user.
-    pub client: Option<&'a str>,
-    /// The user name that was typed before.
-    pub username: &'a str,
-    /// Where the user wants to go.
-    pub return_to: &'a str,
-    /// The token of the form.
-    pub form_token: &'a str,
-}
-
-/// The second step of signing in.
-#[derive(Template)]
-#[template(path = "second_factor.html")]
-pub struct SecondFactorPage<'a> {
-    /// What all pages have in common.
-    pub frame: Frame<'a>,
-    /// What went wrong before.
-    pub problem: Option<&'a str>,
-    /// The challenge of the first step.
-    pub challenge: &'a str,
-    /// Where the user wants to go.
-    pub return_to: &'a str,
-    /// The address at which the first step can be repeated.
-    pub again: &'a str,
-    /// The token of the form.
-    pub form_token: &'a str,
+    /// Whether the service has a logo.
+    pub has_logo: bool,
 }
 
 /// A scope on the consent page.

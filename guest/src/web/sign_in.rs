@@ -4,9 +4,10 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::cookies::Cookie;
-use super::page::{self, Forms, SecondFactorPage, SignInPage, StartPage};
+use super::form::{Field, Form};
+use super::page::{self, Forms, StartPage};
 use super::visit::Visit;
-use super::{APPS, SIGN_IN, texts::Texts};
+use super::{APPS, RESET_PASSWORD, SECOND_FACTOR, SIGN_IN, SIGN_UP, VERIFY_EMAIL, texts::Texts};
 use crate::domain::accounts::username::Username;
 use crate::domain::credentials::password::TypedPassword;
 use crate::domain::credentials::second_factor::Code;
@@ -14,7 +15,7 @@ use crate::error::{AuthError, ErrorKind, Result};
 use crate::mcp::Response;
 use crate::oauth::metadata::AUTHORIZE;
 use crate::oauth::parameters;
-use crate::operations::{self, CompleteLogin, Login, LoginOutcome, Logout};
+use crate::operations::{self, CompleteLogin, Login, LoginOutcome, Logout, Operation};
 use crate::types::secret::Secret;
 
 /// Shows the start page to a user who is signed in, and else the page to sign in.
@@ -50,18 +51,36 @@ fn form(
     return_to: &str,
     client: Option<&str>,
 ) -> Result<Response> {
-    let (form_token, set_cookie) = visit.form_token()?;
-    let page = SignInPage {
-        frame: visit.frame(),
-        problem,
+    let texts = visit.texts();
+    let is_at_fault = problem.is_some();
+    let mut links = Vec::new();
+    if visit.oauth.has_delivery {
+        links.push((visit.link(RESET_PASSWORD, ""), texts.forgot_password));
+    }
+    if visit.oauth.sign_up {
+        links.push((visit.link(SIGN_UP, return_to), texts.sign_up));
+    }
+    let form = Form {
+        heading: texts.sign_in,
         client,
-        username,
-        return_to,
-        form_token: &form_token,
+        problem,
+        action: SIGN_IN,
+        hidden: vec![("return_to", return_to)],
+        fields: vec![
+            Field {
+                value: username,
+                is_at_fault,
+                ..Field::text("username", texts.username, "username")
+            },
+            Field {
+                is_at_fault,
+                ..Field::password(texts.password, "current-password")
+            },
+        ],
+        button: texts.sign_in,
+        links,
     };
-    let mut response = page::respond(status, &page, Forms::Own);
-    response.headers.extend(set_cookie);
-    Ok(response)
+    form.respond(status, visit)
 }
 
 /// Takes the form with user name and password.
@@ -73,10 +92,7 @@ pub fn submit(visit: &Visit) -> Result<Response> {
     let typed = |name: &str| visit.form.first(name).unwrap_or_default();
     let (username, return_to) = (typed("username"), checked(typed("return_to"), visit));
     match log_in(username, typed("password"), visit) {
-        Ok(LoginOutcome::Tokens(tokens)) => signed_in(visit, &tokens.refresh_token, return_to),
-        Ok(LoginOutcome::Challenge(asked)) => {
-            second(visit, 200, None, asked.challenge.expose(), return_to)
-        }
+        Ok(outcome) => go_on(outcome, return_to, visit),
         Err(error) => {
             let problem = problem(&error, texts.wrong_credentials, texts);
             let status = page::status(&error);
@@ -87,7 +103,18 @@ pub fn submit(visit: &Visit) -> Result<Response> {
     }
 }
 
-fn log_in(username: &str, password: &str, visit: &Visit) -> Result<LoginOutcome> {
+/// Signs the user in, or asks for the second factor.
+pub fn go_on(outcome: LoginOutcome, return_to: &str, visit: &Visit) -> Result<Response> {
+    match outcome {
+        LoginOutcome::Tokens(tokens) => signed_in(visit, &tokens.refresh_token, return_to),
+        LoginOutcome::Challenge(asked) => {
+            second(visit, 200, None, asked.challenge.expose(), return_to)
+        }
+    }
+}
+
+/// Logs in with what the user has typed.
+pub fn log_in(username: &str, password: &str, visit: &Visit) -> Result<LoginOutcome> {
     let wrong = || AuthError::new(ErrorKind::Authentication, "Invalid user name or password");
     let operation = Login {
         username: Username::try_from(username.to_owned()).map_err(|_| wrong())?,
@@ -134,22 +161,27 @@ fn second(
     challenge: &str,
     return_to: &str,
 ) -> Result<Response> {
-    let (form_token, set_cookie) = visit.form_token()?;
+    let texts = visit.texts();
     let again = match return_to {
-        "" => format!("{}{SIGN_IN}", visit.oauth.public_url.path()),
+        "" => visit.link(SIGN_IN, ""),
         return_to => return_to.to_owned(),
     };
-    let page = SecondFactorPage {
-        frame: visit.frame(),
+    let form = Form {
+        heading: texts.second_factor,
+        client: None,
         problem,
-        challenge,
-        return_to,
-        again: &again,
-        form_token: &form_token,
+        action: SECOND_FACTOR,
+        hidden: vec![("return_to", return_to), ("challenge", challenge)],
+        fields: vec![Field {
+            hint: texts.code_hint,
+            is_at_fault: problem.is_some(),
+            length: (0, 64),
+            ..Field::text("code", texts.code, "one-time-code")
+        }],
+        button: texts.go_on,
+        links: vec![(again, texts.start_again)],
     };
-    let mut response = page::respond(status, &page, Forms::Own);
-    response.headers.extend(set_cookie);
-    Ok(response)
+    form.respond(status, visit)
 }
 
 /// Gives the browser its new session, ends the one that it had, and sends the user where
@@ -174,22 +206,19 @@ fn signed_in(visit: &Visit, refresh_token: &Secret, return_to: &str) -> Result<R
 
 /// Ends the session of a cookie, if it has one.
 pub fn end(cookie: &str, visit: &Visit) -> Result<()> {
-    let operation = Logout {
-        access_token: None,
-        refresh_token: Some(Secret::new(cookie.to_owned())),
-    };
-    match operations::call(operation, &json!({}), &visit.call) {
-        Ok(_) => Ok(()),
+    match visit.invoke(Logout::NAME, &[("refresh_token", cookie)], None) {
+        Ok(()) => Ok(()),
         Err(error) if error.kind == ErrorKind::Authentication => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Returns the address that a user wants to go to if it is one of an authorization request
-/// or of the connected apps here, and else nothing: a form could lead anywhere otherwise.
+/// Returns the address that a user wants to go to if it is one of an authorization request,
+/// of the connected apps or of the verification of an address here, and else nothing: a form
+/// could lead anywhere otherwise.
 pub fn checked<'a>(return_to: &'a str, visit: &Visit) -> &'a str {
     let path = return_to.strip_prefix(visit.oauth.public_url.path());
-    if path == Some(APPS) {
+    if path.is_some_and(|path| path == APPS || path == VERIFY_EMAIL) {
         return return_to;
     }
     let query = path.and_then(|path| path.strip_prefix(AUTHORIZE));
@@ -200,7 +229,8 @@ pub fn checked<'a>(return_to: &'a str, visit: &Visit) -> &'a str {
     if is_good { return_to } else { "" }
 }
 
-fn problem(error: &AuthError, typed: &'static str, texts: &'static Texts) -> &'static str {
+/// Returns the words for a failure, which is `typed` if what was typed is at fault.
+pub fn problem(error: &AuthError, typed: &'static str, texts: &'static Texts) -> &'static str {
     match error.kind {
         ErrorKind::RateLimit { .. } | ErrorKind::ResourceUnavailable { .. } => {
             page::words(error, texts)

@@ -6,6 +6,7 @@ use super::cookies::Cookie;
 use super::form_token;
 use super::language;
 use super::page::Frame;
+use super::sign_in;
 use super::texts::Texts;
 use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal};
@@ -13,7 +14,8 @@ use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::browser;
 use crate::domain::sessions::session::Session;
 use crate::error::Result;
-use crate::oauth::parameters::Parameters;
+use crate::json::{Fields, Node};
+use crate::oauth::parameters::{self, Parameters};
 use crate::operations::{self, Operation};
 use crate::settings::OAuth;
 use crate::types::mac;
@@ -51,7 +53,30 @@ impl Visit<'_> {
             texts: self.texts(),
             service: self.oauth.service_name.as_str(),
             base: self.oauth.public_url.path(),
+            has_logo: self.oauth.has_logo,
         }
+    }
+
+    /// Returns the address of a page from which the user goes on to `return_to`, if that is
+    /// not empty.
+    pub fn link(&self, page: &str, return_to: &str) -> String {
+        let base = self.oauth.public_url.path();
+        match return_to {
+            "" => format!("{base}{page}"),
+            to => format!("{base}{page}?{}", parameters::encode(&[("return_to", to)])),
+        }
+    }
+
+    /// Returns the parameter `return_to` of the query, if the user may be sent there.
+    pub fn return_to(&self) -> String {
+        let query = Parameters::parse(self.query.as_bytes()).unwrap_or_default();
+        let return_to = query.first("return_to").unwrap_or_default();
+        sign_in::checked(return_to, self).to_owned()
+    }
+
+    /// Returns a field of the form, which is empty if it was left out.
+    pub fn typed(&self, name: &str) -> &str {
+        self.form.first(name).unwrap_or_default()
     }
 
     /// Returns a cookie.
@@ -67,6 +92,33 @@ impl Visit<'_> {
         }
     }
 
+    /// Runs the operation of this name with these texts as its input, as a program could,
+    /// and as the owner of the session if there is one. What it returns is not needed.
+    pub fn invoke(
+        &self,
+        name: &str,
+        input: &[(&str, &str)],
+        session: Option<&Session>,
+    ) -> Result<()> {
+        let owner = session.map(|session| self.owner(session)).transpose()?;
+        let call = Call {
+            caller: owner.as_ref().unwrap_or(self.call.caller),
+            ..self.call.clone()
+        };
+        operations::invoke(name, Node::Object(Fields::from(input)), &call)?;
+        Ok(())
+    }
+
+    /// Returns the owner of a session as a caller.
+    fn owner(&self, session: &Session) -> Result<Caller> {
+        let call = &self.call;
+        let issued = AccessToken::issue(session, &call.settings.audience, call)?;
+        Ok(Caller {
+            principal: Principal::AccessToken(issued.token),
+            source: call.caller.source.clone(),
+        })
+    }
+
     /// Runs an operation as the owner of the session. `shown` is the input for the audit log.
     pub fn run<O: Operation>(
         &self,
@@ -74,15 +126,10 @@ impl Visit<'_> {
         shown: &Value,
         session: &Session,
     ) -> Result<O::Output> {
-        let call = &self.call;
-        let issued = AccessToken::issue(session, &call.settings.audience, call)?;
-        let caller = Caller {
-            principal: Principal::AccessToken(issued.token),
-            source: call.caller.source.clone(),
-        };
+        let caller = self.owner(session)?;
         let call = Call {
             caller: &caller,
-            ..call.clone()
+            ..self.call.clone()
         };
         operations::call(operation, shown, &call)
     }

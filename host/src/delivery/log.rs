@@ -24,6 +24,7 @@ impl Delivery for LogDelivery {
             user_id = message.user_id,
             code = message.code.as_ref().map(|code| code.as_str()),
             expires_at = message.expires_at,
+            link = message.link.as_ref().map(|link| link.as_str()),
             "a message to the owner of an account",
         );
         Ok(())

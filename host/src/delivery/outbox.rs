@@ -310,6 +310,7 @@ mod tests {
             user_id: "2".to_owned(),
             code: None,
             expires_at: None,
+            link: None,
         }
     }
 

@@ -233,6 +233,7 @@ mod tests {
                 user_id: "2".to_owned(),
                 code: None,
                 expires_at: None,
+                link: None,
             };
             let mail = smtp.mail(&message).expect(to);
             let sent: Vec<String> = mail

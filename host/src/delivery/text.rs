@@ -82,6 +82,11 @@ pub(super) fn body(message: &Message) -> Zeroizing<String> {
         text.push_str(code);
         text.push_str("\n\n");
     }
+    if let Some(link) = &message.link {
+        text.push_str("Enter it where you are asked for it, or open this link:\n\n    ");
+        text.push_str(link);
+        text.push_str("\n\n");
+    }
     if let Some(expires_at) = &message.expires_at {
         text.push_str(&format!("It can be used once, until {expires_at}.\n\n"));
     }
@@ -105,7 +110,17 @@ mod tests {
             user_id: "2".to_owned(),
             code: Some(Zeroizing::new("uac_3".to_owned())),
             expires_at: Some("2026-01-01T00:10:00.000Z".to_owned()),
+            link: None,
         }
+    }
+
+    #[test]
+    fn only_a_message_with_a_link_mentions_one() {
+        let mut message = message(MessageKind::PasswordReset);
+        assert!(!message.text().contains("link"));
+        let link = "https://auth.example.com/new-password?code=uac_3";
+        message.link = Some(Zeroizing::new(link.to_owned()));
+        assert!(message.text().contains(&format!("\n    {link}\n")));
     }
 
     #[test]

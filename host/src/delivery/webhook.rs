@@ -22,7 +22,8 @@ const SECRET_PREFIX: &str = "whsec_";
 const MIN_SECRET_BYTES: usize = 24;
 
 /// Sends each message as JSON by POST: `kind`, `to`, `username`, `user_id`, `code`,
-/// `expires_at`, and the text of the message as `subject` and `text`. A 2xx status
+/// `expires_at`, and the text of the message as `subject` and `text`; and `link`, if the
+/// service has a page that takes the code. A 2xx status
 /// means that the message was accepted; 408, 429 and 5xx that it has to be sent again.
 ///
 /// With a secret, requests are signed as Standard Webhooks specifies: `webhook-id`,
@@ -60,7 +61,7 @@ impl WebhookDelivery {
     }
 
     fn request(&self, message: &Message) -> Result<Request<Full<Bytes>>, http::Error> {
-        let body = json!({
+        let mut body = json!({
             "kind": message.kind.name(),
             "to": message.to,
             "username": message.username,
@@ -69,8 +70,11 @@ impl WebhookDelivery {
             "expires_at": message.expires_at,
             "subject": message.subject(),
             "text": message.text().as_str(),
-        })
-        .to_string();
+        });
+        if let Some(link) = &message.link {
+            body["link"] = link.as_str().into();
+        }
+        let body = body.to_string();
         let mut request = Request::post(&self.uri)
             .header("content-type", "application/json")
             .header(

@@ -10,6 +10,7 @@ use crate::error::BuildError;
 use crate::hasher::Hasher;
 use crate::keys::store_keys::StoreKeys;
 use crate::limits::Limits;
+use crate::logo::Logo;
 use crate::metrics::Metrics;
 use crate::signing::Signer;
 use crate::store::Store;
@@ -23,6 +24,12 @@ pub struct UserAuthHost {
     shared: Arc<HostState>,
 }
 
+/// The setting that tells the component that messages reach the owners of accounts: only
+/// then its pages offer to send one.
+const HAS_DELIVERY: &str = "USER_AUTH_HAS_DELIVERY";
+/// The setting that tells the component that there is a logo at `/logo`.
+const HAS_LOGO: &str = "USER_AUTH_HAS_LOGO";
+
 /// The state behind a [`UserAuthHost`].
 pub(crate) struct HostState {
     pub(crate) store: Arc<dyn Store>,
@@ -34,6 +41,11 @@ pub(crate) struct HostState {
     pub(crate) audit_log: Option<Arc<AuditLog>>,
     pub(crate) limits: Limits,
     pub(crate) settings: Vec<(String, String)>,
+    /// The URL below which people find the pages for codes, if there are such pages.
+    pub(crate) pages_url: Option<String>,
+    pub(crate) logo: Option<Logo>,
+    /// The path of the public URL, which is empty or begins with a slash.
+    pub(crate) public_path: String,
 }
 
 /// Builder of a [`UserAuthHost`]. `store` and `keys` are required; everything else has
@@ -44,6 +56,7 @@ pub struct UserAuthHostBuilder {
     keys: Option<StoreKeys>,
     delivery: Option<Arc<dyn Delivery>>,
     audit_log: Option<Arc<AuditLog>>,
+    logo: Option<Logo>,
     pub(crate) limits: Limits,
     settings: Vec<(String, String)>,
 }
@@ -122,6 +135,13 @@ impl UserAuthHostBuilder {
         self
     }
 
+    /// Sets the logo on the pages of the authorization server, which the program answers at
+    /// `/logo` below the public URL.
+    pub fn logo(mut self, logo: Logo) -> Self {
+        self.logo = Some(logo);
+        self
+    }
+
     /// Replaces the limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -134,9 +154,29 @@ impl UserAuthHostBuilder {
         self
     }
 
+    /// Returns the value of a setting.
+    fn set(&self, name: &str) -> Option<&str> {
+        let last = self.settings.iter().rev().find(|(known, _)| known == name);
+        last.map(|(_, value)| value.as_str())
+    }
+
     /// Starts the threads that hash passwords. Fails without a store or keys, or if the
     /// system cannot start threads.
-    pub fn build(self) -> Result<UserAuthHost, BuildError> {
+    pub fn build(mut self) -> Result<UserAuthHost, BuildError> {
+        if self.logo.is_some() {
+            self = self.setting(HAS_LOGO, "true");
+        }
+        let public_url = self.set("USER_AUTH_PUBLIC_URL").map(url::Url::parse);
+        // The component rejects other texts.
+        let public_path = match public_url {
+            Some(Ok(url)) => url.path().trim_end_matches('/').to_owned(),
+            _ => String::new(),
+        };
+        let mut pages_url = None;
+        if self.delivery.is_some() && self.set("USER_AUTH_OAUTH_ENABLED") == Some("true") {
+            pages_url = self.set("USER_AUTH_PUBLIC_URL").map(str::to_owned);
+            self = self.setting(HAS_DELIVERY, "true");
+        }
         let store = self.store.ok_or(BuildError::Missing("store"))?;
         let keys = self.keys.ok_or(BuildError::Missing("keys"))?;
         let shared = HostState {
@@ -148,6 +188,9 @@ impl UserAuthHostBuilder {
             audit_log: self.audit_log,
             metrics: Metrics::new(self.limits.counted_operations),
             settings: self.settings,
+            pages_url,
+            public_path,
+            logo: self.logo,
             limits: self.limits,
         };
         Ok(UserAuthHost {

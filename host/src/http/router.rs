@@ -13,23 +13,26 @@ use super::app::{App, Caller};
 use super::body::Response;
 use super::respond::Wording;
 use super::routes::table::{OTHER, RouteClass};
-use super::routes::{component, health, metrics};
+use super::routes::{component, health, logo, metrics};
 use super::security::authority::named_by;
 use super::security::cors;
 use crate::api::PageClass;
 use crate::error::CallError;
+use crate::logo::Logo;
 use crate::trace::{self, Trace};
 
 /// The paths that the host answers by itself.
 const HEALTH: &str = "/health";
 const READY: &str = "/ready";
 const METRICS: &str = "/metrics";
+const LOGO: &str = "/logo";
 
 /// What answers a request.
 enum Route {
     Health,
     Ready,
     Metrics,
+    Logo(Logo),
     Component(Arc<RouteClass>),
 }
 
@@ -39,7 +42,10 @@ impl Route {
             HEALTH => Self::Health,
             READY => Self::Ready,
             METRICS => Self::Metrics,
-            path => Self::Component(app.routes.class(&app.plugin, path).await?),
+            path => match app.plugin.logo(path) {
+                Some(logo) => Self::Logo(logo.clone()),
+                None => Self::Component(app.routes.class(&app.plugin, path).await?),
+            },
         })
     }
 
@@ -49,6 +55,7 @@ impl Route {
             Self::Health => HEALTH,
             Self::Ready => READY,
             Self::Metrics => METRICS,
+            Self::Logo(_) => LOGO,
             Self::Component(class) => class.name,
         }
     }
@@ -57,7 +64,7 @@ impl Route {
     fn pages(&self) -> PageClass {
         match self {
             // Probes address the server by its IP address, and learn nothing worth guarding.
-            Self::Health | Self::Ready => PageClass::None,
+            Self::Health | Self::Ready | Self::Logo(_) => PageClass::None,
             Self::Metrics => PageClass::Listed,
             Self::Component(class) => class.pages,
         }
@@ -67,7 +74,7 @@ impl Route {
     fn wording(&self) -> Wording {
         match self {
             Self::Component(class) => class.wording(),
-            Self::Health | Self::Ready | Self::Metrics => Wording::default(),
+            Self::Health | Self::Ready | Self::Metrics | Self::Logo(_) => Wording::default(),
         }
     }
 }
@@ -133,6 +140,7 @@ async fn guarded(
                 Route::Health => health::health(app, request.method()),
                 Route::Ready => health::ready(app, request.method()).await,
                 Route::Metrics => metrics::metrics(app, caller, named, request).await,
+                Route::Logo(logo) => logo::logo(logo, request.method()),
                 Route::Component(class) => {
                     component::handle(app, caller, named, class, request).await
                 }

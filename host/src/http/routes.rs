@@ -3,6 +3,7 @@
 
 pub(crate) mod component;
 pub(crate) mod health;
+pub(crate) mod logo;
 pub(crate) mod metrics;
 mod sse;
 pub(crate) mod table;

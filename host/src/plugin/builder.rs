@@ -20,6 +20,7 @@ use crate::embed::linker::add_to_linker;
 use crate::error::BuildError;
 use crate::keys::store_keys::StoreKeys;
 use crate::limits::Limits;
+use crate::logo::Logo;
 use crate::store::Store;
 
 /// Builder of a [`Plugin`]. `component`, `store` and `keys` are required; everything
@@ -75,6 +76,14 @@ impl PluginBuilder {
     /// no such log; the audit records in the store are always written.
     pub fn audit_log(mut self, log: Arc<AuditLog>) -> Self {
         self.host = self.host.audit_log(log);
+        self
+    }
+
+    /// Sets the logo on the pages of the authorization server. The server of this library
+    /// answers `/logo` with it; a program with a server of its own does so itself: see
+    /// [`Plugin::logo`].
+    pub fn logo(mut self, logo: Logo) -> Self {
+        self.host = self.host.logo(logo);
         self
     }
 

@@ -45,6 +45,7 @@ pub(super) async fn open_with(
     let builder = component(&config.component)?;
     let delivery = config.delivery.open(reach)?;
     let audit_log = config.audit.open()?;
+    let logo = config.oauth.logo()?;
     let master_key = master_key(config, &location, NoKey::Create)?;
     let store = store(&location).await?;
     let keys = master_key.unlock(&*store).await.map_err(Failure::start)?;
@@ -57,6 +58,9 @@ pub(super) async fn open_with(
     }
     if let Some(log) = audit_log {
         builder = builder.audit_log(log);
+    }
+    if let Some(logo) = logo {
+        builder = builder.logo(logo);
     }
     let plugin = adapt(builder).build().map_err(Failure::start)?;
     Ok((plugin, location))

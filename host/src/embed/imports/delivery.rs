@@ -1,5 +1,6 @@
 //! The interface `delivery`, which fills the queue of messages.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tracing::warn;
 use zeroize::Zeroizing;
 
@@ -11,6 +12,13 @@ use crate::embed::ctx::UserAuthCtx;
 /// Suggested delay when the queue is full: long enough for a few messages to be sent.
 const RETRY_AFTER_MS: u32 = 5_000;
 
+/// All but the unreserved characters of RFC 3986 section 2.3.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 impl Host for UserAuthCtx {
     fn deliver(&mut self, message: Message) -> wasmtime::Result<Result<(), Unavailable>> {
         self.count_host_call()?;
@@ -18,8 +26,10 @@ impl Host for UserAuthCtx {
         let queued = getrandom::fill(&mut id)
             .map_err(|error| error.to_string())
             .and_then(|()| {
-                let message = queued(base16ct::lower::encode_string(&id), message);
-                self.shared()
+                let id = base16ct::lower::encode_string(&id);
+                let shared = self.shared();
+                let message = queued(id, message, shared.pages_url.as_deref());
+                shared
                     .outbox
                     .enqueue(message)
                     .map_err(|refused| refused.to_string())
@@ -36,9 +46,23 @@ impl Host for UserAuthCtx {
     }
 }
 
-fn queued(id: String, message: Message) -> delivery::Message {
+fn queued(id: String, message: Message, pages_url: Option<&str>) -> delivery::Message {
+    let page = match message.kind {
+        Kind::PasswordReset => Some("new-password"),
+        Kind::EmailVerification | Kind::EmailChange => Some("verify-email"),
+        _ => None,
+    };
+    let link = match (pages_url, page, &message.code) {
+        (Some(url), Some(page), Some(code)) => {
+            // Other components may make other codes.
+            let code = utf8_percent_encode(code, ENCODED);
+            Some(Zeroizing::new(format!("{url}/{page}?code={code}")))
+        }
+        _ => None,
+    };
     delivery::Message {
         id,
+        link,
         kind: match message.kind {
             Kind::PasswordReset => MessageKind::PasswordReset,
             Kind::EmailVerification => MessageKind::EmailVerification,

@@ -1,7 +1,13 @@
 //! `oauth`: the authorization server. The component validates the values.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use user_auth_host::Logo;
+use user_auth_host::files::{Guard, read};
+
+use crate::failure::Failure;
 
 /// The authorization server, with which users sign in by browser.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -14,6 +20,16 @@ pub(crate) struct OAuth {
     pub(crate) service_name: String,
     /// Whether clients may register themselves (RFC 7591), which most clients of MCP do.
     pub(crate) registration: ClientRegistration,
+    /// Whether people may create accounts on a page. Default: `on`, or `off` if
+    /// `security.authentication.type` keeps callers without a credential from registering.
+    pub(crate) sign_up: Option<SignUp>,
+    /// The colour of buttons and links on the pages, as `#rrggbb`. White text on it must be
+    /// legible (a contrast of at least 4.5:1). Default: blue.
+    #[schemars(regex(pattern = "^#[0-9A-Fa-f]{6}$"))]
+    pub(crate) accent_color: Option<String>,
+    /// The file with the logo on the pages: PNG, WebP or JPEG, at most 64 KiB. It is read at
+    /// the start. Default: none.
+    pub(crate) logo: Option<PathBuf>,
 }
 
 /// Whether clients may register themselves.
@@ -27,12 +43,39 @@ pub(crate) enum ClientRegistration {
     Off,
 }
 
+impl OAuth {
+    /// Reads the logo, if there is one.
+    pub(crate) fn logo(&self) -> Result<Option<Logo>, Failure> {
+        let Some(path) = &self.logo else {
+            return Ok(None);
+        };
+        let bytes = read(path, Guard::Trusted, Logo::MAX_BYTES as u64)
+            .map_err(|error| Failure::start(format!("the logo {error}")))?;
+        let logo = Logo::new(bytes.to_vec())
+            .map_err(|error| Failure::start(format!("the logo {} {error}", path.display())))?;
+        Ok(Some(logo))
+    }
+}
+
+/// Whether people may create accounts on a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SignUp {
+    /// Everyone may.
+    On,
+    /// There is no such page.
+    Off,
+}
+
 impl Default for OAuth {
     fn default() -> Self {
         Self {
             enabled: false,
             service_name: "UserAuth".to_owned(),
             registration: ClientRegistration::default(),
+            sign_up: None,
+            accent_color: None,
+            logo: None,
         }
     }
 }

@@ -44,6 +44,7 @@ async fn check(config: &Config) -> Result<(), Failure> {
         check_consul(config),
         load_tls(config).map(drop),
         config.delivery.open(reach).map(drop),
+        config.oauth.logo().map(drop),
         check_files(config),
         check_component(config).await,
     ]

@@ -1,0 +1,91 @@
+//! Setting a new password: the operation `confirm_password_reset`, as a page.
+
+use super::form::{Field, Form};
+use super::page::{self, Forms, MessagePage};
+use super::visit::Visit;
+use super::{NEW_PASSWORD, RESET_PASSWORD, SIGN_IN, mailed_code, sign_up};
+use crate::error::{ErrorKind, Result};
+use crate::mcp::Response;
+use crate::operations::{ConfirmPasswordReset, Operation};
+
+/// What is wrong with a form, by field.
+#[derive(Default)]
+struct Problems {
+    form: Option<&'static str>,
+    code: Option<&'static str>,
+    password: Option<&'static str>,
+}
+
+/// Shows the page.
+pub fn show(visit: &Visit) -> Result<Response> {
+    match mailed_code::keep(NEW_PASSWORD, visit) {
+        Some(response) => Ok(response),
+        None => form(visit, 200, &Problems::default()),
+    }
+}
+
+fn form(visit: &Visit, status: u16, problems: &Problems) -> Result<Response> {
+    let texts = visit.texts();
+    let hint = format!("{} {}", sign_up::password_hint(visit), texts.ends_all);
+    let mut fields = Vec::from_iter(mailed_code::field(problems.code, visit));
+    fields.push(Field {
+        hint: &hint,
+        problem: problems.password,
+        ..sign_up::new_password(texts.new_password, visit)
+    });
+    let form = Form {
+        heading: texts.choose_password,
+        client: None,
+        problem: problems.form,
+        action: NEW_PASSWORD,
+        hidden: Vec::new(),
+        fields,
+        button: texts.change_password,
+        links: vec![(visit.link(RESET_PASSWORD, ""), texts.send_another_code)],
+    };
+    form.respond(status, visit)
+}
+
+/// Takes the form.
+pub fn submit(visit: &Visit) -> Result<Response> {
+    let texts = visit.texts();
+    if !visit.is_of_own_form()? {
+        return Ok(page::error(403, visit.frame(), texts.form_expired));
+    }
+    let code = mailed_code::read(visit).unwrap_or_default();
+    let input = [
+        ("code", code.as_str()),
+        ("new_password", visit.typed("password")),
+    ];
+    let Err(error) = visit.invoke(ConfirmPasswordReset::NAME, &input, None) else {
+        return Ok(changed(visit));
+    };
+    let mut problems = Problems::default();
+    match error.kind {
+        ErrorKind::Invalid(_) => problems.password = Some(texts.bad_password),
+        ErrorKind::Authentication => problems.code = Some(texts.wrong_mailed_code),
+        _ => problems.form = Some(page::words(&error, texts)),
+    }
+    let mut response = form(visit, page::status(&error), &problems)?;
+    response.headers.extend(page::retry_after(&error));
+    if problems.code.is_some() {
+        response.headers.push(mailed_code::forget(visit));
+    }
+    Ok(response)
+}
+
+/// Says that the password is changed. The session of the browser, if it had one, may be that
+/// of another account, so it stays as it is.
+fn changed(visit: &Visit) -> Response {
+    let texts = visit.texts();
+    let sign_in = visit.link(SIGN_IN, "");
+    let page = MessagePage {
+        frame: visit.frame(),
+        heading: texts.password_changed,
+        text: texts.password_changed_text,
+        link: Some((&sign_in, texts.sign_in)),
+    };
+    let mut response = page::respond(200, &page, Forms::Own);
+    response.headers.push(mailed_code::forget(visit));
+    response
+}
