@@ -8,6 +8,7 @@ pub mod client_configuration;
 pub mod client_metadata;
 pub mod error;
 pub mod metadata;
+pub mod metadata_document;
 pub mod parameters;
 pub mod registration;
 pub mod token;

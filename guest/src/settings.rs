@@ -78,6 +78,23 @@ pub struct OAuth {
     /// themselves (RFC 7591). Most clients of MCP can do nothing else, so by default they
     /// may.
     pub registration: ClientRegistration,
+    /// `USER_AUTH_OAUTH_CLIENT_ID_METADATA_DOCUMENTS`, `public`, `loopback` or `off`:
+    /// whether clients may identify themselves by a metadata document. What may be fetched
+    /// is up to the host.
+    pub client_documents: ClientDocuments,
+}
+
+/// Whether clients may identify themselves by the URL of a metadata document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientDocuments {
+    /// By a document on the public web.
+    #[default]
+    Public,
+    /// Also by one on this machine, for the development of clients. The public URL has to be
+    /// on this machine as well (section 8.6 of the draft).
+    Loopback,
+    /// They may not.
+    Off,
 }
 
 /// Whether clients may register themselves.
@@ -199,6 +216,7 @@ impl Settings {
         let mut has_oauth = false;
         let mut service_name = DisplayText::own("UserAuth");
         let mut registration = ClientRegistration::default();
+        let mut client_documents = ClientDocuments::default();
         for (name, value) in variables {
             let Some(setting) = name.strip_prefix("USER_AUTH_") else {
                 continue;
@@ -248,6 +266,9 @@ impl Settings {
                     service_name = parsed.map_err(|expected| invalid(&name, &value, expected))?;
                 }
                 "OAUTH_REGISTRATION" => registration = client_registration(&name, &value)?,
+                "OAUTH_CLIENT_ID_METADATA_DOCUMENTS" => {
+                    client_documents = self::client_documents(&name, &value)?;
+                }
                 "REQUIRE_SIGN_IN" => settings.require_sign_in = boolean(&name, &value)?,
                 "REQUIRE_API_KEY" => settings.require_api_key = boolean(&name, &value)?,
                 _ => settings.throttling.read(setting, number)?,
@@ -258,7 +279,18 @@ impl Settings {
             settings.issuer = issuer;
         }
         if has_oauth {
-            settings.oauth = Some(settings.with_oauth(service_name, registration)?);
+            let public_url = settings.issuer_url()?;
+            if client_documents == ClientDocuments::Loopback && public_url.is_https() {
+                let expected = "public or off, unless USER_AUTH_PUBLIC_URL is http on localhost";
+                let name = "USER_AUTH_OAUTH_CLIENT_ID_METADATA_DOCUMENTS";
+                return Err(invalid(name, "loopback", expected));
+            }
+            settings.oauth = Some(OAuth {
+                public_url,
+                service_name,
+                registration,
+                client_documents,
+            });
         }
         if settings.require_sign_in && settings.oauth.is_none() {
             let expected = "false, or USER_AUTH_OAUTH_ENABLED to be true";
@@ -269,13 +301,9 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Returns the settings of the authorization server. Its clients compare the issuer of
-    /// its tokens with the URL under which they have found it (RFC 8414 section 3.3).
-    fn with_oauth(
-        &self,
-        service_name: DisplayText,
-        registration: ClientRegistration,
-    ) -> Result<OAuth, InvalidSetting> {
+    /// Returns the URL of the authorization server. Its clients compare the issuer of its
+    /// tokens with the URL under which they have found it (RFC 8414 section 3.3).
+    fn issuer_url(&self) -> Result<PublicUrl, InvalidSetting> {
         let Some(public_url) = self.public_url.clone() else {
             let expected = "USER_AUTH_PUBLIC_URL to be set as well";
             return Err(invalid("USER_AUTH_OAUTH_ENABLED", "true", expected));
@@ -285,11 +313,7 @@ impl Settings {
                 "no value, or that of USER_AUTH_PUBLIC_URL, with USER_AUTH_OAUTH_ENABLED";
             return Err(invalid("USER_AUTH_ISSUER", &self.issuer, expected));
         }
-        Ok(OAuth {
-            public_url,
-            service_name,
-            registration,
-        })
+        Ok(public_url)
     }
 
     fn check_argon2(&self) -> Result<(), InvalidSetting> {
@@ -413,6 +437,15 @@ fn client_registration(name: &str, value: &str) -> Result<ClientRegistration, In
         "open" => Ok(ClientRegistration::Open),
         "off" => Ok(ClientRegistration::Off),
         _ => Err(invalid(name, value, "open or off")),
+    }
+}
+
+fn client_documents(name: &str, value: &str) -> Result<ClientDocuments, InvalidSetting> {
+    match value {
+        "public" => Ok(ClientDocuments::Public),
+        "loopback" => Ok(ClientDocuments::Loopback),
+        "off" => Ok(ClientDocuments::Off),
+        _ => Err(invalid(name, value, "public, loopback or off")),
     }
 }
 

@@ -2,6 +2,7 @@
 //! restart.
 
 mod browser;
+mod metadata_documents;
 mod real_clients;
 
 use std::collections::BTreeSet;

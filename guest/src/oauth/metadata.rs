@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::metadata_document;
 use crate::domain::env::Env;
 use crate::domain::resources::resource::{self, Resource};
 use crate::error::Result;
@@ -57,6 +58,9 @@ pub fn document(oauth: &OAuth, env: &Env) -> Result<Value> {
     });
     if oauth.registration == ClientRegistration::Open {
         document["registration_endpoint"] = format!("{issuer}{REGISTER}").into();
+    }
+    if metadata_document::is_supported(env) {
+        document["client_id_metadata_document_supported"] = true.into();
     }
     // RFC 8414 section 3.2: claims without a value are left out.
     if !protected.is_empty() {

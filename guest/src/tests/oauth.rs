@@ -3,6 +3,7 @@
 
 mod authorization;
 mod grants;
+mod metadata_documents;
 mod pages;
 mod registration;
 mod resource_server;

@@ -52,12 +52,12 @@ pub fn submit(visit: &Visit) -> Result<Response> {
     if let Some(session) = visit.session()?
         && let Ok(client_id) = ClientId::try_from(typed.to_owned())
     {
+        let shown = json!({"client_id": client_id});
         let operation = RevokeGrant {
             grant_id: None,
             client_id: Some(client_id),
             user_id: None,
         };
-        let shown = json!({"client_id": client_id});
         let revoked = visit.run(operation, &shown, &session);
         revoked.map(|_| ()).or_else(unless_gone)?;
     }
@@ -78,9 +78,9 @@ fn unless_gone(error: AuthError) -> Result<()> {
 
 /// Returns the grants by app, in the order of their names, and for each app by service.
 fn apps(grants: &[GrantView]) -> Vec<AppRow<'_>> {
-    let mut apps: BTreeMap<(&str, ClientId), BTreeMap<&str, ServiceRow>> = BTreeMap::new();
+    let mut apps: BTreeMap<(&str, &ClientId), BTreeMap<&str, ServiceRow>> = BTreeMap::new();
     for grant in grants {
-        let app = (grant.client_name.as_str(), grant.client_id);
+        let app = (grant.client_name.as_str(), &grant.client_id);
         let services = apps.entry(app).or_default();
         let service = ServiceRow::of(grant);
         match services.get_mut(grant.resource.as_str()) {

@@ -16,19 +16,29 @@ use tempfile::TempDir;
 use user_auth_tests::{Options, PASSWORD, Server, folder};
 
 /// A server whose MCP endpoint requires a sign-in.
-struct Guarded {
+pub(super) struct Guarded {
     home: TempDir,
-    server: Server,
+    pub(super) server: Server,
     issuer: String,
 }
 
 impl Guarded {
     /// Starts the server with an issuer that has this path.
     fn start(path: &str) -> Guarded {
+        Guarded::start_with(path, &[])
+    }
+
+    /// Does so with these environment variables.
+    pub(super) fn start_with(path: &str, environment: &[(&str, &str)]) -> Guarded {
         let home = folder();
         let address = format!("127.0.0.1:{}", free_port());
         let issuer = format!("http://{address}{path}");
-        let server = Options::new()
+        let options = environment
+            .iter()
+            .fold(Options::new(), |options, (name, value)| {
+                options.env(name, value)
+            });
+        let server = options
             .home(home.path())
             .listen(&address)
             .env("USER_AUTH_PUBLIC_URL", &issuer)
@@ -46,7 +56,7 @@ impl Guarded {
     }
 
     /// Runs an operation as the operator, on the same store and with the same settings.
-    fn operate(&self, operation: &str, input: &Value) -> Value {
+    pub(super) fn operate(&self, operation: &str, input: &Value) -> Value {
         let environment = [
             ("USER_AUTH_PUBLIC_URL", self.issuer.as_str()),
             ("USER_AUTH_OAUTH_ENABLED", "true"),
@@ -75,15 +85,15 @@ fn free_port() -> u16 {
 }
 
 /// A client that runs until it is dropped.
-struct Client {
+pub(super) struct Client {
     child: Child,
     stdin: ChildStdin,
     lines: Receiver<String>,
-    seen: Vec<String>,
+    pub(super) seen: Vec<String>,
 }
 
 impl Client {
-    fn start(mut command: Command) -> Client {
+    pub(super) fn start(mut command: Command) -> Client {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -112,7 +122,7 @@ impl Client {
     }
 
     /// Waits for a line with this text.
-    fn wait_for(&mut self, text: &str) -> String {
+    pub(super) fn wait_for(&mut self, text: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(Duration::from_secs(120));
             let line = line.unwrap_or_else(|_| panic!("no {text}:\n{}", self.seen.join("\n")));
@@ -139,7 +149,15 @@ impl Drop for Client {
 /// Has a client register, sign its user in, call a tool, refresh, and ask the user again when
 /// its access was taken away. Another resource server is defined as well.
 fn signs_in(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
-    let guarded = Guarded::start("");
+    signs_in_to(&Guarded::start(""), program, name, arguments);
+}
+
+pub(super) fn signs_in_to(
+    guarded: &Guarded,
+    program: impl AsRef<Path>,
+    name: &str,
+    arguments: &[&str],
+) {
     let files = json!({
         "resource": FILES,
         "resource_name": "Files",
@@ -214,7 +232,7 @@ fn the_conformance_suite_for_authorization_servers_passes() {
         suite.wait_for("Callback server started");
         let answer = ureq::get(guarded.sign_in(&address)).call().unwrap();
         assert_eq!(answer.status(), 200);
-        suite.wait_for("Total: 2 passed, 0 failed");
+        suite.wait_for("Total: 3 passed, 0 failed");
         assert!(suite.child.wait().unwrap().success());
     }
 }

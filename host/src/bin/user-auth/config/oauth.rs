@@ -14,6 +14,23 @@ pub(crate) struct OAuth {
     pub(crate) service_name: String,
     /// Whether clients may register themselves (RFC 7591), which most clients of MCP do.
     pub(crate) registration: ClientRegistration,
+    /// Whether clients may identify themselves by the URL of a metadata document, which the
+    /// server then fetches.
+    pub(crate) client_id_metadata_documents: ClientDocuments,
+}
+
+/// Whether clients may identify themselves by the URL of a metadata document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ClientDocuments {
+    /// By a document on the public web.
+    #[default]
+    Public,
+    /// Also by one at `https://localhost`, for the development of clients; `server.public_url`
+    /// must be `http` on this machine.
+    Loopback,
+    /// They may not.
+    Off,
 }
 
 /// Whether clients may register themselves.
@@ -33,6 +50,7 @@ impl Default for OAuth {
             enabled: false,
             service_name: "UserAuth".to_owned(),
             registration: ClientRegistration::default(),
+            client_id_metadata_documents: ClientDocuments::default(),
         }
     }
 }
