@@ -12,3 +12,4 @@ pub mod metadata_document;
 pub mod parameters;
 pub mod registration;
 pub mod token;
+pub mod token_management;

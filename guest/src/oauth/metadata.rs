@@ -18,6 +18,10 @@ pub const AUTHORIZE: &str = "/authorize";
 pub const TOKEN: &str = "/token";
 /// RFC 7591 section 3 and RFC 7592 section 2.
 pub const REGISTER: &str = "/register";
+/// RFC 7009.
+pub const REVOKE: &str = "/revoke";
+/// RFC 7662.
+pub const INTROSPECT: &str = "/introspect";
 /// RFC 7517.
 pub const JWKS: &str = "/jwks";
 
@@ -54,6 +58,15 @@ pub fn document(oauth: &OAuth, env: &Env) -> Result<Value> {
         ],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
+        "revocation_endpoint": format!("{issuer}{REVOKE}"),
+        "revocation_endpoint_auth_methods_supported": [
+            "none", "client_secret_basic", "client_secret_post",
+        ],
+        "introspection_endpoint": format!("{issuer}{INTROSPECT}"),
+        // Services show an API key, by Basic or as a bearer token.
+        "introspection_endpoint_auth_methods_supported": [
+            "client_secret_basic", "client_secret_post", "Bearer",
+        ],
         "ui_locales_supported": ["en", "de"],
     });
     if oauth.registration == ClientRegistration::Open {

@@ -8,6 +8,7 @@ mod pages;
 mod registration;
 mod resource_server;
 mod token;
+mod token_management;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
