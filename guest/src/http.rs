@@ -22,6 +22,7 @@ pub use wording::Form;
 use crate::error::AuthError;
 use crate::mcp::protocol::tool_name;
 use crate::mcp::{self, Refusal, Response};
+use crate::oauth::metadata::{INTROSPECT, REVOKE};
 use crate::operations::{self, Definition, TABLE};
 use crate::ports::Ports;
 use crate::settings::{PublicUrl, Settings};
@@ -101,11 +102,6 @@ const PATHS: [&str; 8] = [
 
 /// The path for reverse proxies.
 const VERIFY: &str = "/verify";
-
-/// RFC 7662.
-const INTROSPECT: &str = "/introspect";
-/// RFC 7009.
-const REVOKE: &str = "/revoke";
 
 /// What the path of an operation begins with; its name follows.
 const API: &str = "/api/";

@@ -97,7 +97,7 @@ pub use get_capabilities::{GetCapabilities, operations};
 pub use get_session::{GetSession, SessionView};
 pub use get_user::{GetUser, UserView};
 pub use import_users::ImportUsers;
-pub use introspect_token::{IntrospectToken, introspect_own_key};
+pub use introspect_token::{IntrospectToken, introspect_for_client, introspect_own_key};
 pub use issue_token::IssueToken;
 pub use list_api_keys::ListApiKeys;
 pub use list_clients::ListClients;

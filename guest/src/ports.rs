@@ -4,6 +4,7 @@
 pub mod metrics;
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -424,6 +425,34 @@ pub trait Delivery {
     fn deliver(&self, message: &Message) -> Result<(), Unavailable>;
 }
 
+/// A document that was fetched (`documents.document`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Its content.
+    pub body: Vec<u8>,
+    /// How long its server permits to keep it; `None` if the server does not say.
+    pub fresh_for: Option<Duration>,
+}
+
+/// Why there is no document (`documents.fetch-error`).
+#[derive(Clone, Debug)]
+pub enum FetchError {
+    /// The URL may not be fetched, or leads to no such document.
+    Unusable(String),
+    /// It cannot be fetched now.
+    Unavailable(Unavailable),
+}
+
+/// Public documents on the web; the contract is `wit/documents.wit`.
+pub trait Documents {
+    /// Reports whether documents can be fetched at all.
+    fn is_there(&self) -> bool {
+        true
+    }
+    /// Fetches a JSON document of at most `max_bytes`.
+    fn get(&self, url: &str, max_bytes: u32) -> Result<Document, FetchError>;
+}
+
 /// All ports together.
 #[derive(Clone, Copy)]
 pub struct Ports<'a> {
@@ -445,4 +474,6 @@ pub struct Ports<'a> {
     pub client: &'a dyn Client,
     /// Messages to the owners of accounts.
     pub delivery: &'a dyn Delivery,
+    /// Public documents on the web.
+    pub documents: &'a dyn Documents,
 }

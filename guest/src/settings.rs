@@ -93,6 +93,23 @@ pub struct OAuth {
     /// `USER_AUTH_HAS_LOGO`, `true` or `false`, which the host sets: whether it answers
     /// `/logo` with a picture.
     pub has_logo: bool,
+    /// `USER_AUTH_OAUTH_CLIENT_ID_METADATA_DOCUMENTS`, `public`, `loopback` or `off`:
+    /// whether clients may identify themselves by a metadata document. What may be fetched
+    /// is up to the host.
+    pub client_documents: ClientDocuments,
+}
+
+/// Whether clients may identify themselves by the URL of a metadata document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientDocuments {
+    /// By a document on the public web.
+    #[default]
+    Public,
+    /// Also by one on this machine, for the development of clients. The public URL has to be
+    /// on this machine as well (section 8.6 of the draft).
+    Loopback,
+    /// They may not.
+    Off,
 }
 
 /// Whether clients may register themselves.
@@ -218,6 +235,7 @@ impl Settings {
         let mut sign_up = None;
         let (mut has_delivery, mut has_logo) = (false, false);
         let mut accent = None;
+        let mut client_documents = ClientDocuments::default();
         for (name, value) in variables {
             let Some(setting) = name.strip_prefix("USER_AUTH_") else {
                 continue;
@@ -275,6 +293,9 @@ impl Settings {
                 }
                 "HAS_LOGO" => has_logo = boolean(&name, &value)?,
                 "HAS_DELIVERY" => has_delivery = boolean(&name, &value)?,
+                "OAUTH_CLIENT_ID_METADATA_DOCUMENTS" => {
+                    client_documents = self::client_documents(&name, &value)?;
+                }
                 "REQUIRE_SIGN_IN" => settings.require_sign_in = boolean(&name, &value)?,
                 "REQUIRE_API_KEY" => settings.require_api_key = boolean(&name, &value)?,
                 _ => settings.throttling.read(setting, number)?,
@@ -285,13 +306,22 @@ impl Settings {
             settings.issuer = issuer;
         }
         if has_oauth {
+            let public_url = settings.issuer_url()?;
+            if client_documents == ClientDocuments::Loopback && public_url.is_https() {
+                let expected = "public or off, unless USER_AUTH_PUBLIC_URL is http on localhost";
+                let name = "USER_AUTH_OAUTH_CLIENT_ID_METADATA_DOCUMENTS";
+                return Err(invalid(name, "loopback", expected));
+            }
             let is_open = !settings.require_api_key && !settings.require_sign_in;
             settings.oauth = Some(OAuth {
+                public_url,
+                service_name,
+                registration,
                 sign_up: sign_up.unwrap_or(is_open),
                 has_delivery,
                 accent,
                 has_logo,
-                ..settings.with_oauth(service_name, registration)?
+                client_documents,
             });
         }
         if settings.require_sign_in && settings.oauth.is_none() {
@@ -303,13 +333,9 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Returns the settings of the authorization server. Its clients compare the issuer of
-    /// its tokens with the URL under which they have found it (RFC 8414 section 3.3).
-    fn with_oauth(
-        &self,
-        service_name: DisplayText,
-        registration: ClientRegistration,
-    ) -> Result<OAuth, InvalidSetting> {
+    /// Returns the URL of the authorization server. Its clients compare the issuer of its
+    /// tokens with the URL under which they have found it (RFC 8414 section 3.3).
+    fn issuer_url(&self) -> Result<PublicUrl, InvalidSetting> {
         let Some(public_url) = self.public_url.clone() else {
             let expected = "USER_AUTH_PUBLIC_URL to be set as well";
             return Err(invalid("USER_AUTH_OAUTH_ENABLED", "true", expected));
@@ -319,15 +345,7 @@ impl Settings {
                 "no value, or that of USER_AUTH_PUBLIC_URL, with USER_AUTH_OAUTH_ENABLED";
             return Err(invalid("USER_AUTH_ISSUER", &self.issuer, expected));
         }
-        Ok(OAuth {
-            public_url,
-            service_name,
-            registration,
-            sign_up: false,
-            has_delivery: false,
-            accent: None,
-            has_logo: false,
-        })
+        Ok(public_url)
     }
 
     fn check_argon2(&self) -> Result<(), InvalidSetting> {
@@ -459,6 +477,15 @@ fn on_or_off(name: &str, value: &str) -> Result<bool, InvalidSetting> {
         "on" => Ok(true),
         "off" => Ok(false),
         _ => Err(invalid(name, value, "on or off")),
+    }
+}
+
+fn client_documents(name: &str, value: &str) -> Result<ClientDocuments, InvalidSetting> {
+    match value {
+        "public" => Ok(ClientDocuments::Public),
+        "loopback" => Ok(ClientDocuments::Loopback),
+        "off" => Ok(ClientDocuments::Off),
+        _ => Err(invalid(name, value, "public, loopback or off")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Ports in memory, for native tests and for fuzzing.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -49,6 +50,10 @@ pub struct World {
     pub overtaken_by: RefCell<Vec<(String, Vec<u8>)>>,
     /// The calls of the store, without keys and values.
     pub store_calls: RefCell<Vec<String>>,
+    /// The documents on the web, by URL.
+    pub documents: RefCell<BTreeMap<String, Document>>,
+    /// The URLs that were fetched.
+    pub fetched: RefCell<Vec<String>>,
     records: MemoryStore,
     random: Cell<u64>,
     caller: Caller,
@@ -79,6 +84,8 @@ impl World {
             outbox_is_full: Cell::new(false),
             overtaken_by: RefCell::default(),
             store_calls: RefCell::default(),
+            documents: RefCell::default(),
+            fetched: RefCell::default(),
             records: MemoryStore::default(),
             random: Cell::new(0),
             caller: Caller {
@@ -144,6 +151,7 @@ impl World {
             telemetry: self,
             client: self,
             delivery: self,
+            documents: self,
         }
     }
 
@@ -509,6 +517,17 @@ impl Delivery for World {
         }
         self.outbox.borrow_mut().push(message.clone());
         Ok(())
+    }
+}
+
+impl Documents for World {
+    fn get(&self, url: &str, max_bytes: u32) -> Result<Document, FetchError> {
+        self.fetched.borrow_mut().push(url.to_owned());
+        let document = self.documents.borrow().get(url).cloned();
+        let fits = |document: &Document| document.body.len() <= max_bytes as usize;
+        document
+            .filter(fits)
+            .ok_or_else(|| FetchError::Unusable("there is no such document".to_owned()))
     }
 }
 

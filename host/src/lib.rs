@@ -105,6 +105,7 @@ mod audit_log;
 pub mod backup;
 pub mod delivery;
 pub mod discovery;
+mod documents;
 mod embed;
 pub mod encoding;
 mod error;

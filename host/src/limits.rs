@@ -191,6 +191,20 @@ limits! {
     delivery_timeout: Duration = Duration::from_secs(10), "";
     /// How long the end of the program waits for messages to be sent.
     delivery_drain: Duration = Duration::from_secs(5), "";
+    /// Documents of clients that are fetched at the same time.
+    documents_at_once: usize = 16, "";
+    /// Documents that are fetched from one host at the same time.
+    documents_at_once_per_origin: usize = 4, "";
+    /// Documents that are fetched within a minute.
+    documents_per_minute: usize = 120, "";
+    /// Documents that are fetched from one host within a minute.
+    documents_per_minute_and_origin: usize = 30, "";
+    /// One document.
+    document_bytes: usize = 64 << 10, "B";
+    /// Time limit of the connection to one address of a host with a document.
+    document_connect: Duration = Duration::from_secs(2), "";
+    /// Time limit of the fetch of a document.
+    document_timeout: Duration = Duration::from_secs(5), "";
     /// Operations that are counted individually; later ones go uncounted.
     counted_operations: usize = 256, "";
 }

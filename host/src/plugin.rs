@@ -31,6 +31,7 @@ use crate::keys::store_keys::StoreKeys;
 use crate::limits::Limits;
 use crate::logo::Logo;
 use crate::metrics::OperationStats;
+use crate::settings;
 use crate::store::Store;
 
 /// The path of the logo, below the public URL.
@@ -89,11 +90,7 @@ impl Plugin {
     /// Returns whether the component requires an API key over HTTP: see
     /// [`PluginBuilder::require_api_key`].
     pub fn requires_api_key(&self) -> bool {
-        // The component uses the last of two settings, too.
-        let mut settings = self.inner.host.settings().iter().rev();
-        settings
-            .find(|(name, _)| name == REQUIRE_API_KEY)
-            .is_some_and(|(_, value)| value == "true")
+        settings::last(self.inner.host.settings(), REQUIRE_API_KEY) == Some("true")
     }
 
     /// Returns the keys of the store.

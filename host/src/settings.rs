@@ -1,5 +1,19 @@
 //! The settings that the component takes from its environment.
 
+/// The URL of the service.
+pub(crate) const PUBLIC_URL: &str = "USER_AUTH_PUBLIC_URL";
+/// Whether the service is an authorization server.
+pub(crate) const OAUTH_ENABLED: &str = "USER_AUTH_OAUTH_ENABLED";
+/// The documents by which clients may identify themselves.
+pub(crate) const CLIENT_DOCUMENTS: &str = "USER_AUTH_OAUTH_CLIENT_ID_METADATA_DOCUMENTS";
+
+/// Returns the value of a setting. The component uses the last of two, too.
+pub(crate) fn last<'a>(settings: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut settings = settings.iter().rev();
+    let found = settings.find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str())
+}
+
 /// A setting of the component: an environment variable and its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -13,7 +27,7 @@ pub struct Setting {
 /// a secret in one cannot leak into it.
 pub const SETTINGS: &[Setting] = &[
     setting(
-        "USER_AUTH_PUBLIC_URL",
+        PUBLIC_URL,
         "The URL of this service as its clients write it",
     ),
     setting(
@@ -83,7 +97,7 @@ pub const SETTINGS: &[Setting] = &[
         "Attempts on one name without a success, from all sources",
     ),
     setting(
-        "USER_AUTH_OAUTH_ENABLED",
+        OAUTH_ENABLED,
         "Whether the service is an OAuth authorization server",
     ),
     setting(
@@ -101,6 +115,11 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "USER_AUTH_OAUTH_ACCENT_COLOR",
         "The colour of buttons and links on the pages, as `#rrggbb`",
+    ),
+    setting(
+        CLIENT_DOCUMENTS,
+        "Whether clients may identify themselves by a metadata document: `public`, `loopback` or \
+         `off`",
     ),
     setting(
         "USER_AUTH_MCP_TOOL_ERRORS",

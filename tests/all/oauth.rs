@@ -5,6 +5,7 @@ mod appearance;
 mod browser;
 mod chromium;
 mod examples;
+mod metadata_documents;
 mod processes;
 mod real_clients;
 

@@ -4,7 +4,9 @@ Prints the address that the user has to visit, and reads from standard input the
 which the user was sent back. After a refresh it prints "refreshed" and waits for a line;
 its access was taken away meanwhile, so it asks the user again.
 
-Usage: python_sign_in.py URL
+With the URL of a metadata document it identifies itself by that, and does not register.
+
+Usage: python_sign_in.py [METADATA_URL] URL
 """
 
 import asyncio
@@ -25,10 +27,13 @@ async def callback() -> AuthorizationCodeResult:
     return AuthorizationCodeResult(code=given["code"], state=given["state"], iss=given["iss"])
 
 
-async def main(url: str) -> None:
+async def main(*urls: str) -> None:
+    *document, url = urls
     memory = Memory()
     metadata = OAuthClientMetadata(**REGISTRATION)
-    provider = OAuthClientProvider(url, metadata, memory, send_user, callback)
+    provider = OAuthClientProvider(
+        url, metadata, memory, send_user, callback, client_metadata_url=next(iter(document), None)
+    )
 
     def expire() -> None:
         provider.context.token_expiry_time = time.time() - 1

@@ -32,6 +32,13 @@ export function imports({ store, masterKey, settings = {} }) {
     "user-auth:plugin/password-hash": {
       hash: (fn, password, salt) => hash(masterKey, fn, password, salt),
     },
+    // Clients identify themselves by metadata documents only where the host fetches them.
+    "user-auth:plugin/documents": {
+      get: () => {
+        const val = { reason: "this host fetches no documents", retryAfterMs: null };
+        throw { tag: "unavailable", val };
+      },
+    },
     "user-auth:plugin/telemetry": telemetry,
     "user-auth:plugin/client": client,
     "user-auth:plugin/delivery": {

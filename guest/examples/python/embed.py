@@ -154,6 +154,16 @@ def client():
     return {"get-log-level": lambda: None, **nothing}
 
 
+def documents():
+    """Implements the documents interface: clients with metadata documents stay unknown."""
+
+    def get(url, max_bytes):
+        reason = record(reason="this host fetches no documents", retry_after_ms=None)
+        return Variant("err", Variant("unavailable", reason))
+
+    return {"get": get}
+
+
 def delivery():
     def deliver(message):
         return record(reason="this host sends no messages", retry_after_ms=None)
@@ -224,6 +234,7 @@ def main(path):
         "password-hash": password_hash(master_key),
         "keys": keys(master_key),
         "signing": signing(),
+        "documents": documents(),
         "telemetry": telemetry(),
         "client": client(),
         "delivery": delivery(),

@@ -18,12 +18,13 @@ pub use signing::Signatures;
 pub use store::{Bucket, KeyvalueStore, MemoryStore, NoStore, SINGLE_WRITER};
 
 use crate::ports::{
-    Algorithm, Client, Delivery, Function, KeyName, LogLevel, Message, PasswordHash, PublicKey,
-    Signing, Unavailable,
+    Algorithm, Client, Delivery, Document, Documents, FetchError, Function, KeyName, LogLevel,
+    Message, PasswordHash, PublicKey, Signing, Unavailable,
 };
 
 /// Null object for the ports without an implementation in this build: clients that
-/// listen while they wait, the delivery of messages to the owners of accounts and, if
+/// listen while they wait, the delivery of messages to the owners of accounts, documents on
+/// the web and, if
 /// no state is kept, password hashes and signatures that others can verify.
 pub struct Unsupported;
 
@@ -44,6 +45,17 @@ impl Client for Unsupported {
 impl Delivery for Unsupported {
     fn deliver(&self, _: &Message) -> Result<(), Unavailable> {
         Err(Unavailable::for_good("this build delivers no messages"))
+    }
+}
+
+impl Documents for Unsupported {
+    fn is_there(&self) -> bool {
+        false
+    }
+
+    fn get(&self, _: &str, _: u32) -> Result<Document, FetchError> {
+        let unavailable = Unavailable::for_good("this build fetches no documents");
+        Err(FetchError::Unavailable(unavailable))
     }
 }
 

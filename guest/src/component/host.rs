@@ -4,6 +4,7 @@
 
 mod client;
 mod delivery;
+mod documents;
 mod keys;
 mod password_hash;
 mod signing;
@@ -30,6 +31,7 @@ pub fn all() -> Ports<'static> {
         telemetry: &Host,
         client: &Host,
         delivery: &Host,
+        documents: &Host,
     }
 }
 

@@ -19,6 +19,7 @@ pub fn all() -> Ports<'static> {
         telemetry: LOG,
         client: &Unsupported,
         delivery: &Unsupported,
+        documents: &Unsupported,
     }
 }
 

@@ -2,6 +2,9 @@
 
 pub mod client;
 pub mod client_id;
+pub mod document_url;
 pub mod dynamic_registration;
 pub mod issued_secret;
+pub mod metadata_document;
+pub mod places;
 pub mod redirect_uri;

@@ -2,6 +2,7 @@
 //! delegation begins with an authorization code, and is a session of its own from then on.
 
 pub mod authorization_code;
+pub mod client_token;
 pub mod code_challenge;
 pub mod delegation;
 pub mod grant;

@@ -6,15 +6,16 @@ use serde::{Deserialize, Serialize};
 use crate::unicode;
 use crate::unicode::printable::{is_deceptive, problem_of_line};
 
-const MAX_CHARS: usize = 100;
-
 /// A text for people: 1 to 100 characters on one line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_CHARS))]
+#[schemars(with = "String", extend("minLength" = 1, "maxLength" = DisplayText::MAX_CHARS))]
 pub struct DisplayText(String);
 
 impl DisplayText {
+    /// The most characters.
+    pub const MAX_CHARS: usize = 100;
+
     /// Returns a text of this service itself.
     pub fn own(text: &'static str) -> DisplayText {
         DisplayText(text.to_owned())
@@ -26,7 +27,7 @@ impl DisplayText {
     pub fn cleaned(text: &str) -> Option<DisplayText> {
         let visible = &mut text.chars().filter(|character| !is_deceptive(*character));
         let normal = unicode::nfc(text.len(), visible);
-        let cut: String = normal.trim().chars().take(MAX_CHARS).collect();
+        let cut: String = normal.trim().chars().take(DisplayText::MAX_CHARS).collect();
         DisplayText::try_from(cut.trim_end().to_owned()).ok()
     }
 
@@ -40,7 +41,7 @@ impl TryFrom<String> for DisplayText {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<DisplayText, Self::Error> {
-        let is_long = text.chars().nth(MAX_CHARS).is_some();
+        let is_long = text.chars().nth(DisplayText::MAX_CHARS).is_some();
         if text.trim().is_empty() || is_long {
             return Err("expected 1 to 100 characters");
         }
@@ -71,6 +72,6 @@ mod tests {
             assert_eq!(cleaned.as_ref().map(DisplayText::as_str), expected);
         }
         let long = DisplayText::cleaned(&"\u{e4}".repeat(10_000)).unwrap();
-        assert_eq!(long.as_str().chars().count(), MAX_CHARS);
+        assert_eq!(long.as_str().chars().count(), DisplayText::MAX_CHARS);
     }
 }

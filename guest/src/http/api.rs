@@ -2,8 +2,9 @@
 //! of OAuth in forms. The body is the input, the response the output or the error.
 
 use super::request::{FORM, JSON, Request, read};
-use super::token_forms;
+use super::token_forms::{self, Shown};
 use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::env::Env;
 use crate::domain::reporter::Silent;
 use crate::json::{self, Fields, Node};
@@ -37,6 +38,25 @@ pub fn answer(
         Encoding::TokenForm(_) => FORM,
     })?;
     let mut message = request.message()?;
+    let mut body = Some(body);
+    let mut content = None;
+    if matches!(encoding, Encoding::TokenForm(_))
+        && settings.oauth.is_some()
+        && token_forms::shown(&message.headers) != Shown::Other
+        && let Some(body) = body.take()
+    {
+        // A client needs no credential of a caller.
+        let body = read(body)?;
+        let anonymous = Caller {
+            principal: Principal::Anonymous,
+            source: Source::from_peer(message.peer.as_deref()),
+        };
+        let call = Call::new(Env { ports, settings }, &anonymous, &Silent);
+        if let Some(answer) = token_forms::of_client(operation, &message.headers, &body, &call) {
+            return Ok(answer);
+        }
+        content = Some(body);
+    }
     let challenge: fn(Refusal) -> Refusal = match encoding {
         Encoding::Json => |refusal| refusal,
         Encoding::TokenForm(_) => {
@@ -45,7 +65,11 @@ pub fn answer(
         }
     };
     mcp::check_caller(&message, settings, ports).map_err(challenge)?;
-    let body = read(body)?;
+    let body = match (content, body) {
+        (Some(content), _) => content,
+        (None, Some(body)) => read(body)?,
+        (None, None) => Vec::new(),
+    };
     let invalid = |problem: String| Refusal::new(400, &problem);
     let form;
     let input = match encoding {

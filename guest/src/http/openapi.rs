@@ -143,13 +143,22 @@ fn revoke() -> JsonText {
     let properties = json!({
         "token": {"type": "string", "description": "The token."},
         "token_type_hint": {"type": "string", "description": "Ignored."},
+        "client_id": {
+            "type": "string",
+            "description": "The client that the token was issued to; only with an authorization \
+                server.",
+        },
+        "client_secret": {
+            "type": "string",
+            "description": "The secret of the client, unless it is public or sends Basic.",
+        },
     });
     form(
         json!({
             "operationId": "revoke",
             "summary": "Revoke a token (RFC 7009)",
-            "description": "The operation revoke_token for libraries of OAuth. A token that is \
-                already invalid is not an error.",
+            "description": "The operation revoke_token for libraries of OAuth. A client revokes \
+                only its own tokens. A token that is already invalid is not an error.",
         }),
         properties,
         &json!({"type": "object"}),

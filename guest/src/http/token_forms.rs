@@ -3,14 +3,20 @@
 //!
 //! Callers show their API key in its own header, as a bearer token, or as the password of
 //! `Basic` (RFC 6749 section 2.3.1), the only scheme that many of these libraries have.
+//! Clients of the authorization server show who they are as at the token endpoint.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use crate::dispatch::input::shortened;
-use crate::mcp::Refusal;
-use crate::oauth::parameters::decode;
+use crate::domain::call::Call;
+use crate::domain::clients::client_id::ClientId;
+use crate::domain::credentials::api_key;
+use crate::mcp::{Refusal, Response};
+use crate::oauth::parameters::{Parameters, decode};
+use crate::oauth::token_management;
+use crate::operations::{Definition, IntrospectToken, Operation as _, RevokeToken};
 
 /// Another scheme for a client that is not authenticated, beside those of MCP.
 const BASIC: &str = "Basic realm=\"user-auth\"";
@@ -23,6 +29,60 @@ pub fn also_basic(mut refusal: Refusal) -> Refusal {
         }
     }
     refusal
+}
+
+/// What a request shows in its header fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A client with its secret.
+    Client,
+    /// Nothing.
+    Nothing,
+    /// An API key or an access token.
+    Other,
+}
+
+/// Returns what a request shows. The name of `Basic` tells clients from services, which show
+/// their API key under any name.
+pub fn shown(headers: &[(String, String)]) -> Shown {
+    let value = |name: &str| {
+        let mut fields = headers.iter().filter(|(known, _)| known == name);
+        let first = fields.next().map(|(_, value)| value.as_str());
+        (first, fields.next().is_some())
+    };
+    match (value("x-api-key"), value("authorization")) {
+        ((None, _), (None, _)) => Shown::Nothing,
+        ((None, _), (Some(authorization), false)) if is_of_client(authorization) => Shown::Client,
+        _ => Shown::Other,
+    }
+}
+
+fn is_of_client(authorization: &str) -> bool {
+    let is_basic = authorization.split(' ').next();
+    is_basic.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
+        && basic(authorization).is_some_and(|(name, password)| {
+            ClientId::try_from(name).is_ok() && !api_key::is_key(&password)
+        })
+}
+
+/// Answers a form that a client has sent, or returns `None` if nobody says that it has.
+pub fn of_client(
+    operation: &Definition,
+    headers: &[(String, String)],
+    form: &[u8],
+    call: &Call,
+) -> Option<Response> {
+    let form = Parameters::parse(form)?;
+    if shown(headers) != Shown::Client && form.first("client_id").is_none() {
+        return None;
+    }
+    let authorization = headers.iter().find(|(name, _)| name == "authorization");
+    let authorization = authorization.map(|(_, value)| value.as_str());
+    match operation.name {
+        RevokeToken::NAME => Some(token_management::revoke(&form, authorization, call)),
+        IntrospectToken::NAME => Some(token_management::introspect(&form, authorization, call)),
+        _ => None,
+    }
 }
 
 /// Puts an API key that is the password of `Basic` where the other ones are.
@@ -59,12 +119,17 @@ fn refused(problem: &str) -> Refusal {
     refusal
 }
 
-/// Returns the password of `Basic`, which OAuth encodes as in forms.
+/// Returns the password of `Basic`.
 fn password(value: &str) -> Option<String> {
+    basic(value).map(|(_, password)| password)
+}
+
+/// Returns the name and the password of `Basic`, which OAuth encodes as in forms.
+fn basic(value: &str) -> Option<(String, String)> {
     let (_, coded) = value.trim().split_once(' ')?;
     let text = String::from_utf8(STANDARD.decode(coded.trim_start()).ok()?).ok()?;
-    let (_, password) = text.split_once(':')?;
-    decode(password)
+    let (name, password) = text.split_once(':')?;
+    Some((decode(name)?, decode(password)?))
 }
 
 /// Parses a form with these parameters, of which a `token` is required. A `token_type_hint`

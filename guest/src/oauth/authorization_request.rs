@@ -1,7 +1,9 @@
 //! Authorization requests (RFC 6749 section 4.1.1): what a client asks a user for.
 
 use super::error::OAuthError;
+use super::metadata_document;
 use super::parameters::{self, Parameters};
+use crate::domain::call::Call;
 use crate::domain::clients::client::Client;
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::clients::redirect_uri::RedirectUri;
@@ -78,11 +80,20 @@ pub struct AnswerTo {
     pub redirect_uri: RedirectUri,
     /// Whether an error may go there without a question to the user (OAuth 2.1 section
     /// 7.13.2). Administrators vouch for the addresses of the clients that they register. The
-    /// address of a client that registered itself is trusted only if it is a loopback
-    /// address, since no website that imitates another can receive answers there.
+    /// address of another client is trusted only if it is a loopback address, since no
+    /// website that imitates another can receive answers there.
     pub is_trusted: bool,
     state: Option<String>,
     issuer: String,
+}
+
+/// Which state of its metadata document a client is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DocumentState {
+    /// The current one, which may have to be fetched.
+    Current,
+    /// The one that the user was shown.
+    Shown,
 }
 
 /// Why a request cannot be put to a user.
@@ -103,6 +114,8 @@ pub enum UnanswerableReason {
     Malformed,
     /// There is no such client.
     UnknownClient,
+    /// The client refers to a metadata document that cannot be used.
+    UnusableDocument,
     /// The redirect URI is not one of the client's.
     UnknownRedirectUri,
 }
@@ -138,19 +151,23 @@ impl AnswerTo {
 
 impl AuthorizationRequest {
     /// Reads a request from the query of its URL.
-    pub fn read(query: &str, env: &Env) -> Result<AuthorizationRequest, Unfit> {
+    pub fn read(
+        query: &str,
+        document: DocumentState,
+        call: &Call,
+    ) -> Result<AuthorizationRequest, Unfit> {
         let malformed = || Unfit::Unanswerable(UnanswerableReason::Malformed);
         let query = Parameters::parse(query.as_bytes()).ok_or_else(malformed)?;
-        let client = client(&query, env)?;
+        let client = client(&query, document, call)?;
         let redirect_uri = redirect_uri(&query, &client)?;
         let state = query.only("state");
         let answer_to = AnswerTo {
-            is_trusted: !client.is_dynamic() || redirect_uri.is_loopback(),
+            is_trusted: client.is_verified() || redirect_uri.is_loopback(),
             redirect_uri,
             state: state.ok().flatten().map(str::to_owned),
-            issuer: env.settings.issuer.clone(),
+            issuer: call.settings.issuer.clone(),
         };
-        match Asked::read(&query, env) {
+        match Asked::read(&query, call) {
             Ok(asked) => Ok(AuthorizationRequest {
                 client,
                 resource: asked.resource,
@@ -188,12 +205,21 @@ impl AuthorizationRequest {
     }
 }
 
-fn client(query: &Parameters, env: &Env) -> Result<Client, Unfit> {
+fn client(query: &Parameters, document: DocumentState, call: &Call) -> Result<Client, Unfit> {
     let malformed = |_| Unfit::Unanswerable(UnanswerableReason::Malformed);
     let unknown = || Unfit::Unanswerable(UnanswerableReason::UnknownClient);
     let id = query.only("client_id").map_err(malformed)?;
     let id = ClientId::try_from(id.unwrap_or_default().to_owned()).map_err(|_| unknown())?;
-    let client = record::read::<Client>(Client::key(id), &env.ports).map_err(Unfit::Failed)?;
+    if let ClientId::Document(url) = &id {
+        if !metadata_document::is_supported(call) {
+            return Err(unknown());
+        }
+        if document == DocumentState::Current {
+            let client = metadata_document::current(url, call).map_err(Unfit::Failed)?;
+            return client.ok_or(Unfit::Unanswerable(UnanswerableReason::UnusableDocument));
+        }
+    }
+    let client = record::read::<Client>(Client::key(&id), &call.ports).map_err(Unfit::Failed)?;
     client.map(|client| client.value).ok_or_else(unknown)
 }
 

@@ -24,7 +24,7 @@ pub fn authenticate(
     let Ok(client_id) = ClientId::try_from(client_id) else {
         return Err(OAuthError::invalid_client());
     };
-    let client = record::read::<Client>(Client::key(client_id), &env.ports)?;
+    let client = record::read::<Client>(Client::key(&client_id), &env.ports)?;
     let Some(client) = client else {
         return Err(OAuthError::invalid_client());
     };

@@ -80,12 +80,12 @@ fn authenticate(query: &str, token: &str, call: &Call) -> Result<(Stored<Client>
     let query = Parameters::parse(query.as_bytes()).unwrap_or_default();
     let client_id = query.only("client_id")?.unwrap_or_default();
     let client_id = ClientId::try_from(client_id.to_owned()).map_err(|_| invalid())?;
-    let (client, head) = dynamic_registration::read(client_id, &call.ports)?;
+    let (client, head) = dynamic_registration::read(&client_id, &call.ports)?;
     let client = client.ok_or_else(invalid)?;
     let Registration::Dynamic(registration) = &client.value.registration else {
         return Err(invalid());
     };
-    match registration.has_access_token(client_id, token, &call.ports)? {
+    match registration.has_access_token(&client_id, token, &call.ports)? {
         true => Ok((client, head)),
         false => Err(invalid()),
     }

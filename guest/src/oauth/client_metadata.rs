@@ -74,7 +74,7 @@ const PRIVATE_USE: &str = "expected a scheme that is a domain name in reverse or
     com.example.app; an administrator can register others";
 
 /// Names each redirect URI that is wrong, by its place.
-fn redirect_uris(fields: &Fields) -> Result<RedirectUris> {
+pub(super) fn redirect_uris(fields: &Fields) -> Result<RedirectUris> {
     let invalid = |problem: String| OAuthError::new("invalid_redirect_uri", problem);
     let Some(Node::List(items)) = fields.get("redirect_uris") else {
         return Err(invalid("'redirect_uris' must be an array".to_owned()));
@@ -110,7 +110,7 @@ pub fn text<'a>(fields: &'a Fields, name: &str) -> Result<Option<&'a str>> {
 }
 
 /// Requires that a list, if it is there, has this word among others, which are left out.
-fn require_among(fields: &Fields, name: &str, required: &str) -> Result<()> {
+pub(super) fn require_among(fields: &Fields, name: &str, required: &str) -> Result<()> {
     let is_required = |item: &Node| item.as_str() == Some(required);
     match fields.get(name) {
         None | Some(Node::Null) => Ok(()),

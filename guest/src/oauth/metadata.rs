@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::metadata_document;
 use crate::domain::delegations::identity_scope::IdentityScope;
 use crate::domain::env::Env;
 use crate::domain::resources::resource::{self, Resource};
@@ -20,13 +21,17 @@ pub const AUTHORIZE: &str = "/authorize";
 pub const TOKEN: &str = "/token";
 /// RFC 7591 section 3 and RFC 7592 section 2.
 pub const REGISTER: &str = "/register";
+/// RFC 7009.
+pub const REVOKE: &str = "/revoke";
+/// RFC 7662.
+pub const INTROSPECT: &str = "/introspect";
 /// RFC 7517.
 pub const JWKS: &str = "/jwks";
 /// OpenID Connect Core 1.0 section 5.3.
 pub const USERINFO: &str = "/userinfo";
 
 /// What does not depend on the settings.
-const SUPPORTED: [(&str, &[&str]); 8] = [
+const SUPPORTED: [(&str, &[&str]); 10] = [
     ("response_types_supported", &["code"]),
     ("response_modes_supported", &["query"]),
     (
@@ -36,6 +41,15 @@ const SUPPORTED: [(&str, &[&str]); 8] = [
     (
         "token_endpoint_auth_methods_supported",
         &["none", "client_secret_basic", "client_secret_post"],
+    ),
+    (
+        "revocation_endpoint_auth_methods_supported",
+        &["none", "client_secret_basic", "client_secret_post"],
+    ),
+    // Services show an API key, by Basic or as a bearer token.
+    (
+        "introspection_endpoint_auth_methods_supported",
+        &["client_secret_basic", "client_secret_post", "Bearer"],
     ),
     ("code_challenge_methods_supported", &["S256"]),
     ("ui_locales_supported", &["en", "de"]),
@@ -97,9 +111,12 @@ pub fn document(reader: Reader, oauth: &OAuth, env: &Env) -> Result<JsonText> {
         ("token_endpoint", TOKEN),
         ("userinfo_endpoint", USERINFO),
         ("jwks_uri", JWKS),
+        ("revocation_endpoint", REVOKE),
+        ("introspection_endpoint", INTROSPECT),
         ("registration_endpoint", REGISTER),
     ];
     let is_open = oauth.registration == ClientRegistration::Open;
+    let takes_documents = metadata_document::is_supported(env);
     Ok(JsonText::object(|mut document| {
         document = document.field("issuer", issuer);
         for (name, path) in endpoints {
@@ -117,6 +134,9 @@ pub fn document(reader: Reader, oauth: &OAuth, env: &Env) -> Result<JsonText> {
         // RFC 8414 section 3.2: claims without a value are left out.
         if !protected.is_empty() {
             document = document.field("protected_resources", &protected[..]);
+        }
+        if takes_documents {
+            document = document.field("client_id_metadata_document_supported", &true);
         }
         document
             .field("id_token_signing_alg_values_supported", &algorithms[..])

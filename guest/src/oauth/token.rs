@@ -207,7 +207,7 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
         return Err(OAuthError::invalid_grant());
     };
     let asked = form.only("scope")?;
-    let holder = Holder::Client(client.client_id);
+    let holder = Holder::Client(&client.client_id);
     // Judged before the token is used up.
     if let Some(session) = Session::read(token.session_id(), ports)?
         && let Some(delegation) = &session.value.delegation

@@ -93,9 +93,9 @@ impl Operation for CreateClient {
             Ok(call.commit(batch)?.then(()))
         })?;
         Ok(NewClient {
+            token_endpoint_auth_method: client.token_endpoint_auth_method(),
             client_id: client.client_id,
             client_secret,
-            token_endpoint_auth_method: client.token_endpoint_auth_method(),
             client_name: client.client_name,
             redirect_uris: client.redirect_uris,
             scopes: client.scopes,
@@ -105,7 +105,7 @@ impl Operation for CreateClient {
 }
 
 /// Returns the error for a client that is not registered.
-pub(super) fn unknown_client(client_id: ClientId) -> AuthError {
+pub(super) fn unknown_client(client_id: &ClientId) -> AuthError {
     AuthError::new(ErrorKind::Application, "There is no such client")
         .detail("client_id", client_id.to_string())
         .detail("action", "list the clients with list_clients")

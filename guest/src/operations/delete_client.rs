@@ -39,11 +39,11 @@ impl Operation for DeleteClient {
     fn run(self, call: &ActorCall) -> Result<DeletedClient> {
         let client_id = self.client_id;
         authority::retry_on_conflict(call, |call| {
-            let (Some(client), head) = Client::read(client_id, &call.ports)? else {
-                return Err(unknown_client(client_id));
+            let (Some(client), head) = Client::read(&client_id, &call.ports)? else {
+                return Err(unknown_client(&client_id));
             };
             let mut batch = Batch::new();
-            batch.delete(Client::key(client_id), Expect::At(client.version));
+            batch.delete(Client::key(&client_id), Expect::At(client.version));
             batch.delete(client.value.index_key(), Expect::Any);
             let event = Event::success(Self::NAME)
                 .detail("client_id", client_id.to_string())

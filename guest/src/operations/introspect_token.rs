@@ -11,7 +11,9 @@ use crate::domain::accounts::permission::{self, Grant, MAX_SCOPE_BYTES, TOKENS_I
 use crate::domain::accounts::role;
 use crate::domain::actor_id::ActorId;
 use crate::domain::call::Call;
+use crate::domain::clients::client_id::ClientId;
 use crate::domain::credentials::api_key::ApiKey;
+use crate::domain::delegations::client_token;
 use crate::domain::sessions::access_token::Claims;
 use crate::domain::sessions::bearer::Bearer;
 use crate::domain::sessions::refresh_token::RefreshToken;
@@ -145,9 +147,38 @@ fn of_refresh_token(token: &str, call: &Call) -> Result<Option<Session>> {
     };
     let session = session.value;
     let (account, _) = Account::read(session.user_id, ports)?;
-    let is_good = session.is_current(&token, ports)?
+    // It ends with its client and its resource server, too.
+    let is_alive = match &session.delegation {
+        Some(delegation) => delegation.parties(call)?.is_some(),
+        None => true,
+    };
+    let is_good = is_alive
+        && session.is_current(&token, ports)?
         && account.is_some_and(|account| session.is_alive(&account.value, call.now()));
     Ok(is_good.then_some(session))
+}
+
+/// Introspects a token of a client for that client, which has authenticated. The tokens of
+/// others are inactive to it.
+pub fn introspect_for_client(
+    token: &str,
+    client_id: &ClientId,
+    call: &Call,
+) -> Result<Introspection> {
+    let session = client_token::session(token, call)?;
+    let delegation = session.and_then(|session| session.value.delegation);
+    let Some(delegation) = delegation.filter(|it| it.client_id == *client_id) else {
+        return Ok(Introspection::Inactive);
+    };
+    if let Some(bearer) = Bearer::of(delegation.resource.as_str(), token, call)? {
+        return Ok(Introspection::AccessToken(Box::new(
+            bearer.current_claims(),
+        )));
+    }
+    let session = of_refresh_token(token, call)?;
+    Ok(session.map_or(Introspection::Inactive, |session| {
+        Introspection::RefreshToken(Box::new(session))
+    }))
 }
 
 /// Introspects the API key that the caller authenticates with. This requires no

@@ -65,7 +65,7 @@ impl Operation for ListClients {
 
     fn run(self, call: &ActorCall) -> Result<Clients> {
         let ports = &call.ports;
-        let after = self.after.map(Client::key);
+        let after = self.after.as_ref().map(Client::key);
         let page = ports.store.scan(Client::PREFIX, after.as_deref(), PAGE)?;
         let mut clients = Vec::with_capacity(page.entries.len());
         for entry in page.entries {
@@ -73,7 +73,7 @@ impl Operation for ListClients {
             clients.extend(client.map(|client| ClientView::from(client.value)));
         }
         let last = clients.last().filter(|_| page.next.is_some());
-        let next = last.map(|last| last.client_id);
+        let next = last.map(|last| last.client_id.clone());
         Ok(Clients { clients, next })
     }
 }
@@ -81,9 +81,9 @@ impl Operation for ListClients {
 impl From<Client> for ClientView {
     fn from(client: Client) -> ClientView {
         ClientView {
-            client_id: client.client_id,
             registration: client.registration_kind(),
             token_endpoint_auth_method: client.token_endpoint_auth_method(),
+            client_id: client.client_id,
             client_name: client.client_name,
             redirect_uris: client.redirect_uris,
             scopes: client.scopes,

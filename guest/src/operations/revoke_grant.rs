@@ -48,7 +48,7 @@ impl Operation for RevokeGrant {
     type Output = RevokedGrants;
 
     fn run(self, call: &ActorCall) -> Result<RevokedGrants> {
-        let selection = match (self.grant_id, self.client_id) {
+        let selection = match (self.grant_id, &self.client_id) {
             (Some(grant_id), None) => Selection::One(grant_id),
             (None, Some(client_id)) => Selection::OfClient(client_id),
             _ => return Err(input::not_one_of("grant_id", "client_id")),

@@ -7,6 +7,7 @@ use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::Event;
 use crate::domain::credentials::api_key::{self, ApiKey};
+use crate::domain::delegations::client_token;
 use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::refresh_token::RefreshToken;
 use crate::domain::sessions::session::{self, Session};
@@ -15,8 +16,8 @@ use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
-/// Revokes a token (RFC 7009): the whole session of an access or refresh token, or an API
-/// key. Possession of the token is the only requirement. A token that is already invalid
+/// Revokes a token (RFC 7009): the whole session of an access or refresh token, all access
+/// that a client got together with its token, or an API key. Possession of the token is the only requirement. A token that is already invalid
 /// is not an error.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -52,8 +53,11 @@ fn session_of(token: &str, call: &ActorCall) -> Result<Option<Id>> {
     if let Some(session_id) = AccessToken::session_id(token, call)? {
         return Ok(Some(session_id));
     }
-    let token = RefreshToken::parse(token, &call.ports)?;
-    Ok(token.map(|token| token.session_id()))
+    if let Some(token) = RefreshToken::parse(token, &call.ports)? {
+        return Ok(Some(token.session_id()));
+    }
+    let delegated = client_token::session(token, call)?;
+    Ok(delegated.map(|session| session.value.session_id))
 }
 
 fn end_session(session_id: Id, call: &ActorCall) -> Result<Race<()>> {

@@ -42,11 +42,11 @@ impl Operation for RotateClientSecret {
     fn run(self, call: &ActorCall) -> Result<NewClientSecret> {
         let client_id = self.client_id;
         let client_secret = authority::retry_on_conflict(call, |call| {
-            let (Some(old), head) = Client::read(client_id, &call.ports)? else {
-                return Err(unknown_client(client_id));
+            let (Some(old), head) = Client::read(&client_id, &call.ports)? else {
+                return Err(unknown_client(&client_id));
             };
             let Some((client, secret)) = old.value.with_new_secret(&call.ports)? else {
-                return Err(is_public(client_id));
+                return Err(is_public(&client_id));
             };
             let mut batch = Batch::new();
             client.write(Expect::At(old.version), &mut batch, call.now());
@@ -61,7 +61,7 @@ impl Operation for RotateClientSecret {
     }
 }
 
-fn is_public(client_id: ClientId) -> AuthError {
+fn is_public(client_id: &ClientId) -> AuthError {
     AuthError::new(
         ErrorKind::Application,
         "The client is public and has no secret",

@@ -45,8 +45,8 @@ impl Operation for UpdateClient {
 
     fn run(self, call: &ActorCall) -> Result<ClientView> {
         let client = authority::retry_on_conflict(call, |call| {
-            let (Some(old), head) = Client::read(self.client_id, &call.ports)? else {
-                return Err(unknown_client(self.client_id));
+            let (Some(old), head) = Client::read(&self.client_id, &call.ports)? else {
+                return Err(unknown_client(&self.client_id));
             };
             let client = self.applied_to(&old.value);
             if client == old.value {

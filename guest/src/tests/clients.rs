@@ -38,7 +38,7 @@ fn list(world: &World) -> Vec<Value> {
 fn has_secret(world: &World, client: &Value, secret: &Value) -> bool {
     let client_id: ClientId = serde_json::from_value(client["client_id"].clone()).unwrap();
     let ports = world.ports();
-    let stored = record::read::<Client>(Client::key(client_id), &ports).unwrap();
+    let stored = record::read::<Client>(Client::key(&client_id), &ports).unwrap();
     let secret = secret.as_str().unwrap();
     stored.unwrap().value.has_secret(secret, &ports).unwrap()
 }

@@ -5,11 +5,13 @@ mod accounts;
 mod attacks;
 mod authorization;
 mod grants;
+mod metadata_documents;
 mod openid;
 mod pages;
 mod registration;
 mod resource_server;
 mod token;
+mod token_management;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -8,7 +8,7 @@ use crate::domain::clients::redirect_uri::Receiver;
 use crate::error::Result;
 use crate::mcp::Response;
 use crate::oauth::authorization_request::{
-    AnswerTo, AuthorizationRequest, UnanswerableReason, Unfit,
+    AnswerTo, AuthorizationRequest, DocumentState, UnanswerableReason, Unfit,
 };
 use crate::oauth::error::OAuthError;
 use crate::oauth::metadata::AUTHORIZE;
@@ -16,7 +16,8 @@ use crate::oauth::parameters;
 
 /// Answers an authorization request.
 pub fn show(visit: &Visit) -> Result<Response> {
-    let request = match AuthorizationRequest::read(visit.query, &visit.call) {
+    let request = match AuthorizationRequest::read(visit.query, DocumentState::Current, &visit.call)
+    {
         Ok(request) => request,
         Err(unfit) => return Ok(explain(unfit, visit)),
     };
@@ -79,6 +80,7 @@ pub fn explain(unfit: Unfit, visit: &Visit) -> Response {
         Unfit::Unanswerable(reason) => match reason {
             UnanswerableReason::Malformed => (400, texts.malformed_request),
             UnanswerableReason::UnknownClient => (400, texts.unknown_client),
+            UnanswerableReason::UnusableDocument => (400, texts.unusable_document),
             UnanswerableReason::UnknownRedirectUri => (400, texts.unknown_redirect_uri),
         },
     };

@@ -7,6 +7,7 @@ use super::page::{self, ConsentPage, Forms, ScopeRow};
 use super::visit::Visit;
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::clients::client_id::ClientId;
 use crate::domain::clients::redirect_uri::Receiver;
 use crate::domain::delegations::authorization_code::AuthorizationCode;
 use crate::domain::delegations::delegation::{self, Delegation};
@@ -14,7 +15,7 @@ use crate::domain::delegations::token_scope::TokenScope;
 use crate::domain::sessions::session::{self, Session};
 use crate::error::Result;
 use crate::mcp::Response;
-use crate::oauth::authorization_request::AuthorizationRequest;
+use crate::oauth::authorization_request::{AuthorizationRequest, DocumentState};
 use crate::oauth::error::OAuthError;
 use crate::oauth::metadata::AUTHORIZE;
 use crate::oauth::parameters;
@@ -56,7 +57,11 @@ pub fn show(request: &AuthorizationRequest, session: &Session, visit: &Visit) ->
     let page = ConsentPage {
         frame: visit.frame(),
         client: request.client.client_name.as_str(),
-        is_unverified: request.client.is_dynamic(),
+        is_unverified: !request.client.is_verified(),
+        document_host: match &request.client.client_id {
+            ClientId::Document(url) => url.host(),
+            ClientId::Issued(_) => "",
+        },
         resource_name: request.resource.resource_name.as_str(),
         resource: request.resource.resource.as_str(),
         username: session.username.as_str(),
@@ -85,7 +90,7 @@ pub fn submit(visit: &Visit) -> Result<Response> {
         return Ok(expired());
     };
     // Read again: the client may have been changed or deleted while the page was shown.
-    let request = match AuthorizationRequest::read(query, &visit.call) {
+    let request = match AuthorizationRequest::read(query, DocumentState::Shown, &visit.call) {
         Ok(request) => request,
         Err(unfit) => return Ok(explain(unfit, visit)),
     };
@@ -194,7 +199,7 @@ fn decide(
         Some(error) => Decided::Denied(error),
         None => {
             let delegation = Delegation {
-                client_id: request.client.client_id,
+                client_id: request.client.client_id.clone(),
                 client_name: request.client.client_name.clone(),
                 resource: request.resource.resource.clone(),
                 scopes: chosen.permissions,

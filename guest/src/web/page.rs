@@ -34,8 +34,10 @@ pub struct ConsentPage<'a> {
     pub frame: Frame<'a>,
     /// The name of the client.
     pub client: &'a str,
-    /// Whether the client registered itself under this name.
+    /// Whether no administrator vouches for this name.
     pub is_unverified: bool,
+    /// The host of its metadata document, or empty if it has none.
+    pub document_host: &'a str,
     /// The name of the resource server.
     pub resource_name: &'a str,
     /// The URL of the resource server.

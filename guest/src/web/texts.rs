@@ -24,6 +24,7 @@ pub struct Texts {
     pub consent: &'static str,
     pub wants_access: &'static str,
     pub unverified: &'static str,
+    pub unverified_document: &'static str,
     pub to_service: &'static str,
     pub as_account: &'static str,
     pub answer_goes_to: &'static str,
@@ -54,6 +55,7 @@ pub struct Texts {
     pub error: &'static str,
     pub malformed_request: &'static str,
     pub unknown_client: &'static str,
+    pub unusable_document: &'static str,
     pub unknown_redirect_uri: &'static str,
     pub form_expired: &'static str,
     pub already_decided: &'static str,
@@ -122,6 +124,8 @@ pub static ENGLISH: Texts = Texts {
     consent: "Allow access",
     wants_access: "asks for access",
     unverified: "This program registered itself here, unverified: nobody has checked its name.",
+    unverified_document: "Nobody here has checked this name. It is what a website calls its own \
+        program. The website is",
     to_service: "Access to",
     as_account: "As",
     answer_goes_to: "The answer goes to",
@@ -157,6 +161,9 @@ pub static ENGLISH: Texts = Texts {
         back to it, and try again; if that does not help, tell its maker.",
     unknown_client: "The program that sent you here is not known here, or no longer. Go back to \
         it, and connect again.",
+    unusable_document: "The program that sent you here describes itself in a document on the web, \
+        which this service could not get, or not use. Try again in a minute; if that does not \
+        help, tell its maker.",
     unknown_redirect_uri: "The program that sent you here wants the answer at an address that is \
         not registered for it. Nothing was sent there. If you do not know the program, close \
         this window.",
@@ -229,6 +236,8 @@ pub static GERMAN: Texts = Texts {
     wants_access: "bittet um Zugriff",
     unverified: "Dieses Programm hat sich hier selbst registriert. Niemand hat seinen Namen \
         überprüft.",
+    unverified_document: "Niemand hat diesen Namen hier überprüft. So nennt eine Website ihr \
+        eigenes Programm. Die Website ist",
     to_service: "Zugriff auf",
     as_account: "Als",
     answer_goes_to: "Die Antwort geht an",
@@ -265,6 +274,10 @@ pub static GERMAN: Texts = Texts {
         nicht hilft, wenden Sie sich an den Hersteller.",
     unknown_client: "Das Programm, das Sie hierher geschickt hat, ist hier nicht oder nicht mehr \
         bekannt. Gehen Sie dorthin zurück, und verbinden Sie es neu.",
+    unusable_document: "Das Programm, das Sie hierher geschickt hat, beschreibt sich in einem \
+        Dokument im Web, das dieser Dienst nicht abrufen oder nicht verwenden konnte. Versuchen \
+        Sie es in einer Minute noch einmal. Wenn das nicht hilft, wenden Sie sich an den \
+        Hersteller.",
     unknown_redirect_uri: "Das Programm, das Sie hierher geschickt hat, möchte die Antwort an \
         einer Adresse erhalten, die nicht dafür registriert ist. Dorthin wurde nichts gesendet. \
         Wenn Sie das Programm nicht kennen, schließen Sie dieses Fenster.",

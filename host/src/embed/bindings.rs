@@ -28,11 +28,12 @@ wasmtime::component::bindgen!({
     path: "../wit",
     world: "plugin",
     imports: {
-        // These wait for a disk, a worker or a slow reader.
+        // These wait for a disk, a worker, another server or a slow reader.
         "user-auth:plugin/store": async | trappable,
         "user-auth:plugin/password-hash": async | trappable,
         "user-auth:plugin/signing.public-keys": async | trappable,
         "user-auth:plugin/signing.sign": async | trappable,
+        "user-auth:plugin/documents": async | trappable,
         "user-auth:plugin/client.notify": async | trappable,
         default: trappable,
     },

@@ -1,11 +1,13 @@
 //! The state that all instances of one component share: the store, the keys, the
-//! threads that hash passwords, the queue of messages, and the metrics.
+//! threads that hash passwords, the queue of messages, the documents that are being
+//! fetched, and the metrics.
 
 use std::sync::Arc;
 
 use crate::api::Metrics as Snapshot;
 use crate::audit_log::AuditLog;
 use crate::delivery::{Delivery, Outbox};
+use crate::documents::Documents;
 use crate::error::BuildError;
 use crate::hasher::Hasher;
 use crate::keys::store_keys::StoreKeys;
@@ -37,6 +39,7 @@ pub(crate) struct HostState {
     pub(crate) signer: Signer,
     pub(crate) hasher: Hasher,
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) documents: Documents,
     pub(crate) metrics: Metrics,
     pub(crate) audit_log: Option<Arc<AuditLog>>,
     pub(crate) limits: Limits,
@@ -185,6 +188,7 @@ impl UserAuthHostBuilder {
             keys,
             hasher: Hasher::start(&self.limits).map_err(BuildError::Hasher)?,
             outbox: Outbox::new(self.delivery, &self.limits),
+            documents: Documents::new(&self.settings, &self.limits),
             audit_log: self.audit_log,
             metrics: Metrics::new(self.limits.counted_operations),
             settings: self.settings,

@@ -62,6 +62,7 @@ pub fn add_only_user_auth_to_linker<T: UserAuthView + 'static>(
     plugin::password_hash::add_to_linker::<T, UserAuth>(linker, T::user_auth)?;
     plugin::keys::add_to_linker::<T, UserAuth>(linker, T::user_auth)?;
     plugin::signing::add_to_linker::<T, UserAuth>(linker, T::user_auth)?;
+    plugin::documents::add_to_linker::<T, UserAuth>(linker, T::user_auth)?;
     plugin::telemetry::add_to_linker::<T, UserAuth>(linker, T::user_auth)?;
     plugin::client::add_to_linker::<T, UserAuth>(linker, T::user_auth)?;
     plugin::delivery::add_to_linker::<T, UserAuth>(linker, T::user_auth)

@@ -5,6 +5,7 @@
 const OFFERED: &[(&str, &str)] = &[
     ("user-auth:plugin/client", CONTRACT),
     ("user-auth:plugin/delivery", CONTRACT),
+    ("user-auth:plugin/documents", CONTRACT),
     ("user-auth:plugin/keys", CONTRACT),
     ("user-auth:plugin/password-hash", CONTRACT),
     ("user-auth:plugin/signing", CONTRACT),

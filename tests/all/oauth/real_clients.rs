@@ -27,10 +27,20 @@ pub struct Guarded {
 impl Guarded {
     /// Starts the server with an issuer that has this path.
     pub fn start(path: &str) -> Guarded {
+        Guarded::start_with(path, &[])
+    }
+
+    /// Does so with these environment variables.
+    pub fn start_with(path: &str, environment: &[(&str, &str)]) -> Guarded {
         let home = folder();
         let address = format!("127.0.0.1:{}", free_port());
         let issuer = format!("http://{address}{path}");
-        let server = Options::new()
+        let options = environment
+            .iter()
+            .fold(Options::new(), |options, (name, value)| {
+                options.env(name, value)
+            });
+        let server = options
             .home(home.path())
             .listen(&address)
             .env("USER_AUTH_MASTER_KEY", MASTER_KEY)
@@ -95,7 +105,7 @@ pub struct Client {
     child: Child,
     stdin: ChildStdin,
     lines: Receiver<String>,
-    seen: Vec<String>,
+    pub(super) seen: Vec<String>,
 }
 
 impl Client {
@@ -168,7 +178,7 @@ impl Drop for Client {
 }
 
 /// How a client is known to the server.
-enum Known {
+pub enum Known {
     /// It registers itself.
     ByItself,
     /// An administrator has registered it, with this method of authentication.
@@ -187,7 +197,11 @@ fn signs_in(known: &Known, program: impl AsRef<Path>, name: &str, arguments: &[&
 /// Has a client sign its user in, call a tool, refresh, and ask the user again when its access
 /// was taken away. Another resource server is defined as well.
 fn assert_signs_in(known: &Known, client: impl FnOnce(&Path) -> Command) {
-    let guarded = Guarded::start("");
+    signs_in_to(&Guarded::start(""), known, client);
+}
+
+/// Does so with this server.
+pub fn signs_in_to(guarded: &Guarded, known: &Known, client: impl FnOnce(&Path) -> Command) {
     let files = json!({
         "resource": FILES,
         "resource_name": "Files",
@@ -335,7 +349,7 @@ fn the_conformance_suite_for_authorization_servers_passes() {
         suite.wait_for("Callback server started");
         let answer = ureq::get(guarded.sign_in(&address)).call().unwrap();
         assert_eq!(answer.status(), 200);
-        suite.wait_for("Total: 2 passed, 0 failed");
+        suite.wait_for("Total: 3 passed, 0 failed");
         assert!(suite.child.wait().unwrap().success());
     }
 }

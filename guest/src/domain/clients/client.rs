@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::client_id::ClientId;
-use super::dynamic_registration::DynamicRegistration;
+use super::dynamic_registration::{self, ClientMetadata, DynamicRegistration};
 use super::issued_secret::CLIENT_SECRET;
+use super::metadata_document;
 use super::redirect_uri::{RedirectUri, RedirectUris};
 use crate::domain::accounts::permission::Grant;
 use crate::domain::accounts::scopes::Scopes;
@@ -56,16 +57,45 @@ pub enum Registration {
     PreRegistered,
     /// The client registered itself (RFC 7591). Its metadata is unverified.
     Dynamic(DynamicRegistration),
+    /// The client identifies itself by the URL of a metadata document, whose newest state
+    /// this is. It is unverified, too.
+    Document(DynamicRegistration),
 }
 
-/// How a client was registered: by an administrator (`pre_registered`), or by itself, so that
-/// its name is unverified (`dynamic`).
+impl Registration {
+    /// Returns when the registration ends unless the client is used before, or `None` if it
+    /// does not.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Registration::PreRegistered => None,
+            Registration::Dynamic(registration) | Registration::Document(registration) => {
+                Some(registration.expires_at)
+            }
+        }
+    }
+
+    /// Returns the registration with another end, if it has one.
+    pub fn ending_at(mut self, at: Timestamp) -> Registration {
+        match &mut self {
+            Registration::PreRegistered => {}
+            Registration::Dynamic(registration) | Registration::Document(registration) => {
+                registration.expires_at = at;
+            }
+        }
+        self
+    }
+}
+
+/// How a client came to be known: an administrator registered it (`pre_registered`), or its
+/// name is unverified, since it registered itself (`dynamic`) or refers to a document on the
+/// web (`document`).
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RegistrationKind {
     PreRegistered,
     Dynamic,
+    Document,
 }
 
 /// A method of authentication with what it needs.
@@ -104,8 +134,8 @@ impl Client {
     pub const PRE_REGISTERED: &'static str = "client-by-registration/pre_registered/";
 
     /// Returns the store key of a client.
-    pub fn key(client_id: ClientId) -> String {
-        format!("{}{client_id}", Client::PREFIX)
+    pub fn key(client_id: &ClientId) -> String {
+        format!("{}{}", Client::PREFIX, client_id.record_name())
     }
 
     /// Returns the store key of the entry that counts the client among those that were
@@ -113,12 +143,17 @@ impl Client {
     pub fn index_key(&self) -> String {
         match &self.registration {
             Registration::PreRegistered => format!("{}{}", Client::PRE_REGISTERED, self.client_id),
-            Registration::Dynamic(registration) => registration.place_key(),
+            Registration::Dynamic(registration) => {
+                dynamic_registration::PLACES.key(registration.place)
+            }
+            Registration::Document(registration) => {
+                metadata_document::PLACES.key(registration.place)
+            }
         }
     }
 
     /// Reads a client and the head of the chain that records its changes, as one snapshot.
-    pub fn read(client_id: ClientId, ports: &Ports) -> Result<(Found<Client>, Found<Head>)> {
+    pub fn read(client_id: &ClientId, ports: &Ports) -> Result<(Found<Client>, Found<Head>)> {
         let head = Chain::head_key(Chain::shared());
         record::read_both([Client::key(client_id), head], ports)
     }
@@ -133,12 +168,12 @@ impl Client {
         scopes: Scopes,
         ports: &Ports,
     ) -> Result<(Client, Option<Secret>)> {
-        let client_id = ClientId::new(ports.random.id()?);
-        let (authentication, secret) = authentication(method, client_id, ports)?;
+        let client_id = ClientId::Issued(ports.random.id()?);
+        let (authentication, secret) = authentication(method, &client_id, ports)?;
         let client = Client {
+            client_name: client_name.unwrap_or_else(|| client_id.to_display_text()),
             client_id,
             registration,
-            client_name: client_name.unwrap_or_else(|| client_id.to_display_text()),
             redirect_uris,
             scopes,
             created_at: ports.clock.now(),
@@ -147,9 +182,39 @@ impl Client {
         Ok((client, secret))
     }
 
-    /// Reports whether the client registered itself.
-    pub fn is_dynamic(&self) -> bool {
-        matches!(self.registration, Registration::Dynamic(_))
+    /// Creates a public client from its metadata document.
+    pub fn of_document(
+        client_id: ClientId,
+        registration: DynamicRegistration,
+        metadata: &ClientMetadata,
+        now: Timestamp,
+    ) -> Client {
+        let client = Client {
+            client_name: client_id.to_display_text(),
+            client_id,
+            registration: Registration::Document(registration),
+            redirect_uris: metadata.redirect_uris.clone(),
+            scopes: Scopes::everything(),
+            created_at: now,
+            authentication: Authentication::None,
+        };
+        client.with_document(metadata)
+    }
+
+    /// Returns the client with what its metadata document says now.
+    pub fn with_document(&self, metadata: &ClientMetadata) -> Client {
+        let mut client = self.clone();
+        if let Some(name) = &metadata.client_name {
+            client.client_name = name.clone();
+        }
+        client.redirect_uris = metadata.redirect_uris.clone();
+        client
+    }
+
+    /// Reports whether an administrator vouches for the client. What others say about
+    /// themselves is unverified.
+    pub fn is_verified(&self) -> bool {
+        matches!(self.registration, Registration::PreRegistered)
     }
 
     /// Returns how the client came to be known.
@@ -157,16 +222,28 @@ impl Client {
         match self.registration {
             Registration::PreRegistered => RegistrationKind::PreRegistered,
             Registration::Dynamic(_) => RegistrationKind::Dynamic,
+            Registration::Document(_) => RegistrationKind::Document,
         }
     }
 
     /// Writes the client, which ends with its registration.
     pub fn write(&self, expect: Expect, batch: &mut Batch, now: Timestamp) {
-        let ttl_ms = match &self.registration {
-            Registration::PreRegistered => None,
-            Registration::Dynamic(registration) => Some(registration.ttl_ms(now)),
-        };
-        batch.put(Client::key(self.client_id), expect, self, ttl_ms);
+        batch.put(Client::key(&self.client_id), expect, self, self.ttl_ms(now));
+    }
+
+    /// Writes the place of a client that has one, which is free again when its registration
+    /// ends.
+    pub fn write_place(&self, expect: Expect, batch: &mut Batch, now: Timestamp) {
+        if let Some(ttl_ms) = self.ttl_ms(now) {
+            batch.put(self.index_key(), expect, &self.client_id, Some(ttl_ms));
+        }
+    }
+
+    /// Returns how long the client lasts, in milliseconds: at least one, since a record
+    /// without a lifetime would not end.
+    fn ttl_ms(&self, now: Timestamp) -> Option<u64> {
+        let expires_at = self.registration.expires_at()?;
+        Some(expires_at.ms().saturating_sub(now.ms()).max(1))
     }
 
     /// Returns the audit event of a change after which the client is as it is now.
@@ -188,7 +265,7 @@ impl Client {
     /// public.
     pub fn with_new_secret(&self, ports: &Ports) -> Result<Option<(Client, Secret)>> {
         let method = self.token_endpoint_auth_method();
-        let (authentication, secret) = authentication(method, self.client_id, ports)?;
+        let (authentication, secret) = authentication(method, &self.client_id, ports)?;
         Ok(secret.map(|secret| {
             let client = Client {
                 authentication,
@@ -215,7 +292,7 @@ impl Client {
                 hash
             }
         };
-        CLIENT_SECRET.is_of_hash(secret, self.client_id, own, ports)
+        CLIENT_SECRET.is_of_hash(secret, &self.client_id, own, ports)
     }
 }
 
@@ -230,7 +307,7 @@ pub fn is_place_left(ports: &Ports) -> Result<bool> {
 
 fn authentication(
     method: TokenEndpointAuthMethod,
-    client_id: ClientId,
+    client_id: &ClientId,
     ports: &Ports,
 ) -> Result<(Authentication, Option<Secret>)> {
     let of_hash = match method {

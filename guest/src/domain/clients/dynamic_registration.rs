@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::client::{Client, Registration, TokenEndpointAuthMethod};
 use super::client_id::ClientId;
 use super::issued_secret::REGISTRATION_ACCESS_TOKEN;
+use super::places::Places;
 use super::redirect_uri::RedirectUris;
 use crate::domain::accounts::scopes::Scopes;
 use crate::domain::audit::{Chain, Event, Head, UnknownAccount};
 use crate::domain::call::Call;
 use crate::domain::display_text::DisplayText;
 use crate::domain::throttle;
-use crate::error::{AuthError, Result};
+use crate::error::Result;
 use crate::ports::{Expect, Ports};
 use crate::storage::batch::{Batch, Commit};
 use crate::storage::record::{self, Found, Stored};
@@ -31,10 +32,11 @@ pub const UNUSED: Duration = Duration::from_secs(24 * 60 * 60);
 pub const INACTIVE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// How long the same registration returns the same public client.
 pub const REPEATED: Duration = Duration::from_secs(10 * 60);
-/// The prefix of the places.
-const PLACES: &str = "client-by-registration/dynamic/";
-/// How many places are looked at to find a free one, which is likely up to nine in ten.
-const PLACES_TRIED: usize = 50;
+/// The places of these clients.
+pub(super) const PLACES: Places = Places {
+    prefix: "client-by-registration/dynamic/",
+    most: MAX_CLIENTS,
+};
 /// How precisely the last use is known, so that not every use writes.
 const PRECISION: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -49,9 +51,9 @@ const DELETE: &str = "delete_registration";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DynamicRegistration {
     /// The number of its place.
-    place: u16,
+    pub(super) place: u16,
     /// When it ends, unless the client is used before.
-    expires_at: Timestamp,
+    pub(super) expires_at: Timestamp,
     /// The keyed hash of the registration access token; `None` if the client is public.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access_token: Option<String>,
@@ -80,21 +82,19 @@ pub struct Registered {
 }
 
 impl DynamicRegistration {
-    /// Returns the store key of its place.
-    pub fn place_key(&self) -> String {
-        place_key(self.place)
-    }
-
-    /// Returns how long it lasts, in milliseconds: at least one, since a record without a
-    /// lifetime would not end.
-    pub fn ttl_ms(&self, now: Timestamp) -> u64 {
-        self.expires_at.ms().saturating_sub(now.ms()).max(1)
+    /// Returns a registration that ends unless it is used, at a free place.
+    pub(super) fn unused(places: &Places, call: &Call) -> Result<DynamicRegistration> {
+        Ok(DynamicRegistration {
+            place: places.free(&call.ports)?,
+            expires_at: call.now() + UNUSED,
+            access_token: None,
+        })
     }
 
     /// Reports whether this is the registration access token of the client.
     pub fn has_access_token(
         &self,
-        client_id: ClientId,
+        client_id: &ClientId,
         given: &str,
         ports: &Ports,
     ) -> Result<bool> {
@@ -131,7 +131,7 @@ fn attempt(
         None => None,
     };
     if let Some(earlier) = &earlier
-        && let Some(client) = record::read::<Client>(Client::key(earlier.value), ports)?
+        && let Some(client) = record::read::<Client>(Client::key(&earlier.value), ports)?
         // An administrator may have changed it.
         && client.value.redirect_uris == metadata.redirect_uris
     {
@@ -141,11 +141,7 @@ fn attempt(
             access_token: None,
         }));
     }
-    let registration = DynamicRegistration {
-        place: free_place(ports)?,
-        expires_at: call.now() + UNUSED,
-        access_token: None,
-    };
+    let registration = DynamicRegistration::unused(&PLACES, call)?;
     let (mut client, client_secret) = Client::new(
         Registration::Dynamic(registration.clone()),
         metadata.client_name.clone(),
@@ -154,10 +150,10 @@ fn attempt(
         Scopes::everything(),
         ports,
     )?;
-    let client_id = client.client_id;
+    let client_id = client.client_id.clone();
     let access_token = match client_secret {
         Some(_) => {
-            let (hash, token) = REGISTRATION_ACCESS_TOKEN.issue(client_id, ports)?;
+            let (hash, token) = REGISTRATION_ACCESS_TOKEN.issue(&client_id, ports)?;
             client.registration = Registration::Dynamic(DynamicRegistration {
                 access_token: Some(hash),
                 ..registration
@@ -167,13 +163,13 @@ fn attempt(
         None => None,
     };
     client.write(Expect::Absent, &mut batch, call.now());
-    write_place(&client, Expect::Absent, &mut batch, call.now());
+    client.write_place(Expect::Absent, &mut batch, call.now());
     if let Some(key) = repeated_key {
         let expect = earlier.map_or(Expect::Absent, |earlier| Expect::At(earlier.version));
         let ttl_ms = u64::try_from(REPEATED.as_millis()).ok();
         batch.put(key.to_owned(), expect, &client_id, ttl_ms);
     }
-    append(client.event(REGISTER), client_id, None, &mut batch, call)?;
+    append(client.event(REGISTER), &client_id, None, &mut batch, call)?;
     Ok(call.commit(batch)?.then(Registered {
         client,
         client_secret,
@@ -184,22 +180,19 @@ fn attempt(
 /// Extends the registration of a client that has got tokens. A client that an
 /// administrator registered has no end.
 pub fn extend(client: &Stored<Client>, call: &Call) -> Result<()> {
-    let Registration::Dynamic(registration) = &client.value.registration else {
+    let Some(current) = client.value.registration.expires_at() else {
         return Ok(());
     };
     let expires_at = call.now() + INACTIVE;
-    if registration.expires_at + PRECISION > expires_at {
+    if current + PRECISION > expires_at {
         return Ok(());
     }
     let mut extended = client.value.clone();
-    extended.registration = Registration::Dynamic(DynamicRegistration {
-        expires_at,
-        ..registration.clone()
-    });
+    extended.registration = extended.registration.ending_at(expires_at);
     let mut batch = Batch::new();
     let expect = Expect::At(client.version.clone());
     extended.write(expect, &mut batch, call.now());
-    write_place(&extended, Expect::Any, &mut batch, call.now());
+    extended.write_place(Expect::Any, &mut batch, call.now());
     // Otherwise another process has extended, changed or deleted it: the first is enough,
     // and the next use extends a changed one.
     let (Commit::Done | Commit::Conflict) = call.commit(batch)?;
@@ -207,7 +200,7 @@ pub fn extend(client: &Stored<Client>, call: &Call) -> Result<()> {
 }
 
 /// Reads a client and the head of the chain that records what it does to its registration.
-pub fn read(client_id: ClientId, ports: &Ports) -> Result<(Found<Client>, Found<Head>)> {
+pub fn read(client_id: &ClientId, ports: &Ports) -> Result<(Found<Client>, Found<Head>)> {
     let head = Chain::head_key(unknown(client_id, ports)?.id());
     record::read_both([Client::key(client_id), head], ports)
 }
@@ -223,7 +216,7 @@ pub fn update(
     call: &Call,
 ) -> Result<Race<Client>> {
     throttle::count_client(call)?;
-    let client_id = old.value.client_id;
+    let client_id = &old.value.client_id;
     let mut client = old.value.clone();
     let name = metadata.client_name.clone();
     client.client_name = name.unwrap_or_else(|| client_id.to_display_text());
@@ -236,7 +229,7 @@ pub fn update(
 
 /// Deletes a client that no longer wants to be registered.
 pub fn delete(client: &Stored<Client>, head: Found<Head>, call: &Call) -> Result<Race<()>> {
-    let client_id = client.value.client_id;
+    let client_id = &client.value.client_id;
     let mut batch = Batch::new();
     let expect = Expect::At(client.version.clone());
     batch.delete(Client::key(client_id), expect);
@@ -248,9 +241,9 @@ pub fn delete(client: &Stored<Client>, head: Found<Head>, call: &Call) -> Result
 
 /// Records what a client does to its registration in a chain of its own, which is kept for
 /// a day: anyone can register, and must not fill the store.
-fn append(
+pub(super) fn append(
     event: Event,
-    client_id: ClientId,
+    client_id: &ClientId,
     head: Found<Head>,
     batch: &mut Batch,
     call: &Call,
@@ -259,38 +252,8 @@ fn append(
     Chain::of_unknown(unknown, head).append(event, batch, call)
 }
 
-fn unknown(client_id: ClientId, ports: &Ports) -> Result<UnknownAccount> {
+fn unknown(client_id: &ClientId, ports: &Ports) -> Result<UnknownAccount> {
     UnknownAccount::new("client", &client_id.to_string(), ports)
-}
-
-/// Returns a place at which nothing was stored just now. The store decides between two
-/// clients that find the same.
-fn free_place(ports: &Ports) -> Result<u16> {
-    let mut random = [0; 2 * PLACES_TRIED];
-    ports.random.fill(&mut random)?;
-    let places = random.chunks_exact(2);
-    let places = places.map(|pair| u16::from_be_bytes([pair[0], pair[1]]) % MAX_CLIENTS);
-    let places: Vec<u16> = places.collect();
-    let keys: Vec<String> = places.iter().map(|place| place_key(*place)).collect();
-    let taken = ports.store.get(&keys)?;
-    let mut free = places
-        .iter()
-        .zip(&taken)
-        .filter(|(_, entry)| entry.is_none());
-    let place = free.next().map(|(place, _)| *place);
-    place.ok_or_else(|| AuthError::unavailable(Duration::from_secs(60 * 60)))
-}
-
-fn place_key(place: u16) -> String {
-    format!("{PLACES}{place}")
-}
-
-/// Writes the place of a client, which is free again when the registration ends.
-fn write_place(client: &Client, expect: Expect, batch: &mut Batch, now: Timestamp) {
-    if let Registration::Dynamic(registration) = &client.registration {
-        let ttl_ms = Some(registration.ttl_ms(now));
-        batch.put(registration.place_key(), expect, &client.client_id, ttl_ms);
-    }
 }
 
 /// Returns the store key under which the same registration by the same source finds the

@@ -36,7 +36,7 @@ pub const REGISTRATION_ACCESS_TOKEN: SecretKind = SecretKind {
 impl SecretKind {
     /// Creates a secret of a client, and returns its keyed hash and the secret: a prefix and
     /// 256 random bits in base64url.
-    pub fn issue(&self, client_id: ClientId, ports: &Ports) -> Result<(String, Secret)> {
+    pub fn issue(&self, client_id: &ClientId, ports: &Ports) -> Result<(String, Secret)> {
         let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
         ports.random.fill(bytes.as_mut_slice())?;
         let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
@@ -48,7 +48,7 @@ impl SecretKind {
     pub fn is_of_hash(
         &self,
         given: &str,
-        client_id: ClientId,
+        client_id: &ClientId,
         hash: &str,
         ports: &Ports,
     ) -> Result<bool> {
@@ -66,13 +66,11 @@ impl SecretKind {
     /// The id is part of the message, so that the hash is good for no other client.
     fn hash(
         &self,
-        client_id: ClientId,
+        client_id: &ClientId,
         secret: &[u8; SECRET_BYTES],
         ports: &Ports,
     ) -> Result<String> {
-        let mut message = Zeroizing::new([0; 16 + SECRET_BYTES]);
-        message[..16].copy_from_slice(client_id.as_bytes());
-        message[16..].copy_from_slice(secret);
+        let message = Zeroizing::new([client_id.as_bytes(), secret.as_slice()].concat());
         Ok(mac::to_hex(&mac::of(
             self.label,
             message.as_slice(),

@@ -108,14 +108,14 @@ impl AuthorizationCode {
 
     /// Reports whether the user has taken the access of the client away since agreeing.
     pub fn is_revoked(&self, ports: &Ports) -> Result<bool> {
-        let key = revoked_key(self.user_id, self.delegation.client_id);
+        let key = revoked_key(self.user_id, &self.delegation.client_id);
         let revoked_at = record::read::<Timestamp>(key, ports)?;
         Ok(revoked_at.is_some_and(|revoked_at| self.delegation.granted_at <= revoked_at.value))
     }
 }
 
 /// Ends all codes that the client has got from this user so far.
-pub fn revoke_all(user_id: Id, client_id: ClientId, now: Timestamp, batch: &mut Batch) {
+pub fn revoke_all(user_id: Id, client_id: &ClientId, now: Timestamp, batch: &mut Batch) {
     let key = revoked_key(user_id, client_id);
     batch.put(key, Expect::Any, &now, ttl_ms(USED_TTL));
 }
@@ -152,8 +152,9 @@ pub fn revoke(
     Ok(())
 }
 
-fn revoked_key(user_id: Id, client_id: ClientId) -> String {
-    format!("authorization-codes-revoked/{user_id}/{client_id}")
+fn revoked_key(user_id: Id, client_id: &ClientId) -> String {
+    let client = client_id.record_name();
+    format!("authorization-codes-revoked/{user_id}/{client}")
 }
 
 fn key(text: &str, ports: &Ports) -> Result<String> {

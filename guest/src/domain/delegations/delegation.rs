@@ -47,7 +47,7 @@ pub struct Parties {
 impl Delegation {
     /// Returns its parties, or `None` if the delegation has ended with one of them.
     pub fn parties(&self, env: &Env) -> Result<Option<Parties>> {
-        let client = record::read::<Client>(Client::key(self.client_id), &env.ports)?;
+        let client = record::read::<Client>(Client::key(&self.client_id), &env.ports)?;
         // One that was deleted and defined again is another one.
         let resource = Resource::find(&self.resource, env)?
             .filter(|resource| self.granted_at >= resource.created_at);
@@ -83,7 +83,8 @@ impl Delegation {
 
 /// Returns the scopes of a resource server that an account can give to a client: all within
 /// the bound of the client but the restricted ones that the roles of the account do not
-/// permit. A client that registered itself gets no permission of this service itself.
+/// permit. A client that no administrator vouches for gets no permission of this service
+/// itself.
 pub fn available<'a>(
     client: &Client,
     resource: &'a Resource,
@@ -94,7 +95,7 @@ pub fn available<'a>(
     let mut available = Vec::new();
     for scope in resource.scopes.as_slice() {
         let is_enough = |grant: &Grant| grant.permits(&scope.scope);
-        let is_administration = client.is_dynamic() && scope.scope.is_own();
+        let is_administration = !client.is_verified() && scope.scope.is_own();
         if is_administration || !client.scopes.as_slice().iter().any(is_enough) {
             continue;
         }

@@ -63,20 +63,20 @@ pub fn list(user_id: Id, after: Option<&str>, env: &Env) -> Result<GrantPage> {
 
 /// Selects grants of an account.
 #[derive(Clone, Copy, Debug)]
-pub enum Selection {
+pub enum Selection<'a> {
     /// The grant with this id.
     One(Id),
     /// All grants of this client.
-    OfClient(ClientId),
+    OfClient(&'a ClientId),
 }
 
-impl Selection {
+impl Selection<'_> {
     fn includes(self, session: &Session) -> bool {
         match self {
             Selection::One(grant_id) => session.session_id == grant_id,
             Selection::OfClient(client_id) => {
                 let delegation = session.delegation.as_ref();
-                delegation.is_some_and(|delegation| delegation.client_id == client_id)
+                delegation.is_some_and(|delegation| delegation.client_id == *client_id)
             }
         }
     }
@@ -104,7 +104,7 @@ pub fn revoke(
     let client_id = match selection {
         Selection::OfClient(client_id) => client_id,
         Selection::One(_) => match selected.iter().find_map(|it| it.value.delegation.as_ref()) {
-            Some(delegation) => delegation.client_id,
+            Some(delegation) => &delegation.client_id,
             None => return Ok(Race::Won(Vec::new())),
         },
     };

@@ -292,6 +292,19 @@ impl AccessToken {
         let keys = SigningKeys::load(call)?;
         Ok(keys.contains(signed.kid).then_some(signed.session_id()))
     }
+
+    /// Returns the session of a token that was issued here for any other audience, even if
+    /// the token has expired.
+    pub fn session_id_for_others(token: &str, env: &Env) -> Result<Option<Id>> {
+        let signed = match Parts::of(token) {
+            Some(parts) => parts.verify_public(env)?,
+            None => None,
+        };
+        Ok(signed.and_then(|signed| match &signed.claims {
+            SignedClaims::Public(claims) if claims.iss == env.settings.issuer => Some(claims.sid),
+            _ => None,
+        }))
+    }
 }
 
 impl PublicClaims {

@@ -12,18 +12,18 @@ use crate::storage::retry::{self, Race};
 
 /// Who may refresh a session.
 #[derive(Clone, Copy, Debug)]
-pub enum Holder {
+pub enum Holder<'a> {
     /// The owner of the account, in a session that the owner began for itself.
     Owner,
     /// The client that the session was delegated to.
-    Client(ClientId),
+    Client(&'a ClientId),
 }
 
-impl Holder {
+impl Holder<'_> {
     fn holds(self, session: &Session) -> bool {
         match (self, &session.delegation) {
             (Holder::Owner, None) => true,
-            (Holder::Client(client_id), Some(delegation)) => delegation.client_id == client_id,
+            (Holder::Client(client_id), Some(delegation)) => delegation.client_id == *client_id,
             _ => false,
         }
     }

@@ -232,11 +232,11 @@ fn a_client_that_is_deleted_meanwhile_stays_deleted() {
     let client = scene.registered(&public(LOCAL));
     let client_id: ClientId = serde_json::from_value(client["client_id"].clone()).unwrap();
     let ports = scene.world.ports();
-    let read = record::read::<Client>(Client::key(client_id), &ports).unwrap();
+    let read = record::read::<Client>(Client::key(&client_id), &ports).unwrap();
     let id = json!({"client_id": client_id});
     operator(&scene.world, "delete_client", id);
     // The token request that began before has only now got its tokens.
     dynamic_registration::extend(&read.unwrap(), &scene.world.call()).unwrap();
-    assert_eq!(scene.world.stored(&Client::key(client_id)), None);
+    assert_eq!(scene.world.stored(&Client::key(&client_id)), None);
     assert_eq!(scene.count("client-by-registration/dynamic/"), 0);
 }

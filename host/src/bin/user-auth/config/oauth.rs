@@ -30,6 +30,23 @@ pub(crate) struct OAuth {
     /// The file with the logo on the pages: PNG, WebP or JPEG, at most 64 KiB. It is read at
     /// the start. Default: none.
     pub(crate) logo: Option<PathBuf>,
+    /// Whether clients may identify themselves by the URL of a metadata document, which the
+    /// server then fetches.
+    pub(crate) client_id_metadata_documents: ClientDocuments,
+}
+
+/// Whether clients may identify themselves by the URL of a metadata document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ClientDocuments {
+    /// By a document on the public web.
+    #[default]
+    Public,
+    /// Also by one at `https://localhost`, for the development of clients; `server.public_url`
+    /// must be `http` on this machine.
+    Loopback,
+    /// They may not.
+    Off,
 }
 
 /// Whether clients may register themselves.
@@ -76,6 +93,7 @@ impl Default for OAuth {
             sign_up: None,
             accent_color: None,
             logo: None,
+            client_id_metadata_documents: ClientDocuments::default(),
         }
     }
 }
