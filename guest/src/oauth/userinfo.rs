@@ -59,11 +59,13 @@ fn read(authorization: Option<&str>, call: &Call) -> Result<UserInfo> {
     let (account, _) = Account::read(bearer.claims.sub, &call.ports)?;
     let account = account.ok_or_else(invalid)?.value;
     let of = |scope| identity.contains(&scope);
-    let email = account.email.filter(|_| of(IdentityScope::Email));
+    // Some clients take an address for proof of who the user is, without a look at the flag.
+    let is_shown = account.email_verified && of(IdentityScope::Email);
+    let email = account.email.filter(|_| is_shown);
     Ok(UserInfo {
         sub: account.user_id,
         preferred_username: of(IdentityScope::Profile).then_some(account.username),
-        email_verified: email.as_ref().map(|_| account.email_verified),
+        email_verified: email.as_ref().map(|_| true),
         email,
     })
 }

@@ -14,6 +14,7 @@ use crate::domain::call::Call;
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::credentials::api_key::ApiKey;
 use crate::domain::delegations::client_token;
+use crate::domain::delegations::identity_scope::IdentityScope;
 use crate::domain::sessions::access_token::Claims;
 use crate::domain::sessions::bearer::Bearer;
 use crate::domain::sessions::refresh_token::RefreshToken;
@@ -43,6 +44,9 @@ pub struct IntrospectToken {
 pub enum Introspection {
     /// An access token with these claims.
     AccessToken(Box<Claims>),
+    /// A valid access token, as its client may see it: with the user name only if the user has
+    /// agreed to that.
+    OfClient(Box<Claims>),
     /// The current refresh token of this session.
     RefreshToken(Box<Session>),
     /// An API key.
@@ -108,6 +112,18 @@ impl Serialize for Introspection {
                 token_type: Some("access_token"),
                 key_id: None,
             },
+            Introspection::OfClient(claims) => {
+                let identity = IdentityScope::among(claims.scope.split(' '));
+                let mut verification = VerificationView::active(claims);
+                if !identity.contains(&IdentityScope::Profile) {
+                    verification.username = None;
+                }
+                IntrospectionView {
+                    verification,
+                    token_type: Some("access_token"),
+                    key_id: None,
+                }
+            }
             Introspection::RefreshToken(session) => IntrospectionView {
                 verification: VerificationView {
                     active: true,
@@ -171,9 +187,7 @@ pub fn introspect_for_client(
         return Ok(Introspection::Inactive);
     };
     if let Some(bearer) = Bearer::of(delegation.resource.as_str(), token, call)? {
-        return Ok(Introspection::AccessToken(Box::new(
-            bearer.current_claims(),
-        )));
+        return Ok(Introspection::OfClient(Box::new(bearer.current_claims())));
     }
     let session = of_refresh_token(token, call)?;
     Ok(session.map_or(Introspection::Inactive, |session| {

@@ -33,7 +33,13 @@ pub fn show(visit: &Visit) -> Result<Response> {
             .filter(|field| !is_about_sign_in(field));
         let query = fields.collect::<Vec<_>>().join("&");
         let return_to = format!("{base}{AUTHORIZE}?{query}");
-        return sign_in::ask(visit, &return_to, Some(request.client.client_name.as_str()));
+        // A name that nobody has checked is shown on the consent page alone, with a warning.
+        let name = request.client.client_name.as_str();
+        return sign_in::ask(
+            visit,
+            &return_to,
+            request.client.is_verified().then_some(name),
+        );
     };
     consent::show(&request, &session, visit)
 }

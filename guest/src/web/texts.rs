@@ -124,8 +124,7 @@ pub static ENGLISH: Texts = Texts {
     consent: "Allow access",
     wants_access: "asks for access",
     unverified: "This program registered itself here, unverified: nobody has checked its name.",
-    unverified_document: "Nobody here has checked this name. It is what a website calls its own \
-        program. The website is",
+    unverified_document: "Nobody here has checked this name. It was chosen by the website",
     to_service: "Access to",
     as_account: "As",
     answer_goes_to: "The answer goes to",
@@ -172,8 +171,9 @@ pub static ENGLISH: Texts = Texts {
     already_decided: "This request has been answered already. Go back to the program that sent \
         you here.",
     denied: "Access was not allowed",
-    not_sent_back: "The program that sent you here registered itself, so this service does not \
-        send you back to it on its own. If you trust it, follow the link; else close this window.",
+    not_sent_back: "Nobody here has checked the program that sent you, so this service does not \
+        send you back automatically. If you trust the program, follow the link. Otherwise, \
+        close this window.",
     back_to: "Go back to",
     sign_up: "Create an account",
     has_account: "I have an account",
@@ -236,21 +236,20 @@ pub static GERMAN: Texts = Texts {
     wants_access: "bittet um Zugriff",
     unverified: "Dieses Programm hat sich hier selbst registriert. Niemand hat seinen Namen \
         überprüft.",
-    unverified_document: "Niemand hat diesen Namen hier überprüft. So nennt eine Website ihr \
-        eigenes Programm. Die Website ist",
+    unverified_document: "Dieser Name wurde hier nicht überprüft. Gewählt hat ihn die Website",
     to_service: "Zugriff auf",
     as_account: "Als",
     answer_goes_to: "Die Antwort geht an",
     this_computer: "ein Programm auf diesem Computer",
     this_computer_warning: "Jedes Programm auf diesem Computer kann sich so nennen. Erlauben Sie \
         den Zugriff nur, wenn Sie das Programm gerade selbst gestartet haben.",
-    may_act: "Es darf diesen Dienst in Ihrem Namen benutzen.",
+    may_act: "Das Programm darf diesen Dienst in Ihrem Namen benutzen.",
     it_may: "Berechtigungen",
     know_you: "Sie wiedererkennen und sehen, wann und wie Sie sich angemeldet haben",
     see_username: "Ihren Benutzernamen sehen",
     see_email: "Ihre E-Mail-Adresse sehen",
-    until_revoked: "Der Zugriff endet nach einiger Zeit, bei Nichtbenutzung früher. Jederzeit \
-        entziehen können Sie ihn unter",
+    until_revoked: "Der Zugriff endet nach einiger Zeit, bei Nichtbenutzung früher. Sie können \
+        ihn jederzeit entziehen unter",
     apps: "Verbundene Apps",
     apps_of: "Diese Apps haben Zugriff im Namen von",
     no_apps: "Keine App hat Zugriff im Namen von",
@@ -283,10 +282,10 @@ pub static GERMAN: Texts = Texts {
         Wenn Sie das Programm nicht kennen, schließen Sie dieses Fenster.",
     form_expired: "Diese Seite war zu lange offen, oder inzwischen hat sich jemand anders \
         angemeldet. Beginnen Sie dort noch einmal, wo Sie hergekommen sind.",
-    already_decided: "Diese Anfrage ist schon beantwortet. Gehen Sie zurück zu dem Programm, das \
+    already_decided: "Diese Anfrage wurde bereits beantwortet. Gehen Sie zurück zu dem Programm, das \
         Sie hierher geschickt hat.",
     denied: "Der Zugriff wurde nicht erlaubt",
-    not_sent_back: "Das Programm, das Sie hierher geschickt hat, hat sich selbst registriert. \
+    not_sent_back: "Das Programm, das Sie hierher geschickt hat, wurde hier nicht überprüft. \
         Deshalb leitet dieser Dienst Sie nicht automatisch dorthin zurück. Wenn Sie dem \
         Programm vertrauen, folgen Sie dem Link; andernfalls schließen Sie dieses Fenster.",
     back_to: "Zurück zu",
@@ -297,12 +296,12 @@ pub static GERMAN: Texts = Texts {
         Leerzeichen.",
     username_taken: "Dieser Name ist vergeben. Wählen Sie einen anderen.",
     email: "E-Mail-Adresse (freiwillig)",
-    email_hint: "Damit können Sie ein neues Passwort setzen, falls Sie Ihres vergessen.",
+    email_hint: "Damit können Sie ein neues Passwort festlegen, falls Sie Ihres vergessen.",
     bad_email: "Das ist keine E-Mail-Adresse.",
     at_least: "Mindestens",
     characters: "Zeichen. Ein Satz ist leicht zu merken.",
     bad_password: "Wählen Sie ein längeres Passwort oder eines, das schwerer zu erraten ist: \
-        kein verbreitetes, und nicht Ihren Namen oder den dieses Dienstes.",
+        kein gängiges und keines, das nur aus Ihrem Namen oder dem dieses Dienstes besteht.",
     forgot_password: "Passwort vergessen?",
     reset_password: "Passwort zurücksetzen",
     reset_hint: "Gibt es ein solches Konto und ist seine E-Mail-Adresse bestätigt, geht dorthin \

@@ -83,12 +83,14 @@ pub(super) fn body(message: &Message) -> Zeroizing<String> {
         text.push_str("\n\n");
     }
     if let Some(link) = &message.link {
-        text.push_str("Enter it where you are asked for it, or open this link:\n\n    ");
+        text.push_str("Enter the code on the page that asks for it, or open this link:\n\n    ");
         text.push_str(link);
         text.push_str("\n\n");
     }
     if let Some(expires_at) = &message.expires_at {
-        text.push_str(&format!("It can be used once, until {expires_at}.\n\n"));
+        text.push_str(&format!(
+            "The code can be used once, until {expires_at}.\n\n"
+        ));
     }
     text.push_str(otherwise);
     text.push('\n');

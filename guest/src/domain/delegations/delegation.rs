@@ -47,8 +47,10 @@ pub struct Parties {
 impl Delegation {
     /// Returns its parties, or `None` if the delegation has ended with one of them.
     pub fn parties(&self, env: &Env) -> Result<Option<Parties>> {
-        let client = record::read::<Client>(Client::key(&self.client_id), &env.ports)?;
-        // One that was deleted and defined again is another one.
+        // One that was deleted and is there again is another one: a resource server that was
+        // defined again, or a client whose document was fetched again.
+        let client = record::read::<Client>(Client::key(&self.client_id), &env.ports)?
+            .filter(|client| self.granted_at >= client.value.created_at);
         let resource = Resource::find(&self.resource, env)?
             .filter(|resource| self.granted_at >= resource.created_at);
         Ok(client.zip(resource).map(|(client, resource)| Parties {

@@ -95,6 +95,12 @@ fn a_client_with_a_document_gets_access_after_consent() {
     operator(&scene.world, "delete_client", json!({"client_id": URL}));
     let (status, error) = scene.refresh(&text(&refreshed["refresh_token"]), &[]);
     assert_eq!((status, &error["error"]), (401, &json!("invalid_client")));
+    // It comes back with its next request, and what users gave to it before does not.
+    scene.world.pass(1);
+    Browser::new(&scene).get(&scene.authorize(&[]));
+    assert_eq!(scene.fetches(), 2);
+    let (status, error) = scene.refresh(&text(&refreshed["refresh_token"]), &[]);
+    assert_eq!((status, &error["error"]), (400, &json!("invalid_grant")));
 }
 
 #[test]

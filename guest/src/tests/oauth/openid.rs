@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Browser, FILES, ISSUER, PASSWORD, Scene, claims, operator, text};
+use super::{Browser, FILES, ISSUER, PASSWORD, REDIRECT, Scene, claims, encode, operator, text};
 
 impl Scene {
     fn userinfo(&self, token: &Value) -> (u16, Value) {
@@ -97,9 +97,16 @@ fn a_client_learns_only_what_the_user_agrees_to() {
     assert_eq!(tokens["scope"], "openid email files:read");
     assert_eq!(claims(&tokens["access_token"])["aud"], FILES);
     let (_, info) = scene.userinfo(&tokens["access_token"]);
-    assert_eq!(info["email"], "bob@example.com");
-    assert_eq!(info["email_verified"], false);
-    assert_eq!(info.get("preferred_username"), None);
+    let sub = info["sub"].clone();
+    assert_eq!(info, json!({"sub": sub}), "his address is not verified");
+    let key = format!("account/{}", text(&sub));
+    let mut account: Value = serde_json::from_slice(&scene.world.stored(&key).unwrap()).unwrap();
+    account["email_verified"] = json!(true);
+    let verified = serde_json::to_vec(&account).unwrap();
+    scene.world.tamper(&key, Some(verified));
+    let (_, info) = scene.userinfo(&tokens["access_token"]);
+    let expected = json!({"sub": sub, "email": "bob@example.com", "email_verified": true});
+    assert_eq!(info, expected, "nor has he agreed to tell his name");
 
     // Without `openid`, nothing at all.
     let tokens = bob(&["profile", "email", "files:read"]);
@@ -230,4 +237,40 @@ fn a_lost_role_shortens_the_scope_of_tokens_that_are_out() {
     assert_eq!(scope(), "files:read files:admin");
     operator(&scene.world, "revoke_role", keeper);
     assert_eq!(scope(), "files:read");
+}
+
+#[test]
+fn introspection_tells_a_client_no_more_than_userinfo() {
+    let mut scene = Scene::new();
+    let site = json!({
+        "client_name": "Site",
+        "redirect_uris": [REDIRECT],
+        "token_endpoint_auth_method": "client_secret_post",
+    });
+    let site = operator(&scene.world, "create_client", site);
+    scene.client_id = text(&site["client_id"]);
+    let secret = text(&site["client_secret"]);
+    let browser = Browser::signed_in(&scene);
+    for (ticked, expected) in [
+        (&["openid"][..], Value::Null),
+        (&["openid", "profile"], json!("alice")),
+    ] {
+        let asked = [("scope", "openid profile"), ("resource", "")];
+        let page = browser.get(&format!("/authorize?{}", scene.query(&asked)));
+        let page = browser.decide(&page, "allow", ticked);
+        let answer = page.answer();
+        let changes = [("resource", ""), ("client_secret", secret.as_str())];
+        let (_, tokens) = scene.exchange(answer.first("code").unwrap(), &changes);
+        let form = encode(&[
+            ("token", &text(&tokens["access_token"])),
+            ("client_id", &scene.client_id),
+            ("client_secret", &secret),
+        ]);
+        let response = scene.send("POST", "/introspect", &[], &form);
+        let seen: Value = serde_json::from_slice(&response.body.unwrap()).unwrap();
+        assert_eq!(
+            (&seen["active"], &seen["username"]),
+            (&json!(true), &expected)
+        );
+    }
 }
