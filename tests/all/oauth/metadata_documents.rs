@@ -119,7 +119,7 @@ fn attack_a19_only_a_good_document_is_used_and_no_redirect_is_followed() {
     // A good one leads to the sign-in page.
     let page = browser.get(&authorize(&documents.url("/client.json")));
     assert_eq!(page.status, 200, "{}", page.text);
-    assert!(page.text.contains("Desk"), "{}", page.text);
+    assert!(page.text.contains("name=\"password\""), "{}", page.text);
 }
 
 /// A18: what could be on this machine or in its network is not even asked for.
