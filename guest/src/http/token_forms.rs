@@ -65,7 +65,8 @@ fn is_of_client(authorization: &str) -> bool {
         })
 }
 
-/// Answers a form that a client has sent, or returns `None` if nobody says that it has.
+/// Answers a form that a client has sent, or returns `None` if the request names no client:
+/// then a service has sent it.
 pub fn of_client(
     operation: &Definition,
     headers: &[(String, String)],

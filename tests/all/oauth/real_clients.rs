@@ -85,14 +85,7 @@ impl Guarded {
 
 /// Returns the path of a program that is made with rmcp.
 pub fn with_rmcp(name: &str) -> PathBuf {
-    let folder = built("user-auth").with_file_name("../sign-in/debug");
-    let path = folder.join(name);
-    assert!(
-        path.exists(),
-        "{} is missing; run `make test`",
-        path.display()
-    );
-    path
+    built(&format!("../sign-in/debug/{name}"))
 }
 
 pub fn free_port() -> u16 {

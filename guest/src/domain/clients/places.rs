@@ -1,4 +1,4 @@
-//! Places for clients that nobody has to approve: there is a limited number of them.
+//! Places for clients that need no approval by an administrator. Their number is limited.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Scopes about the user (OpenID Connect Core 1.0 sections 3.1.2.1 and 5.4): whoever signs in
-//! lets the client know who it is. They belong to no resource server.
+//! Scopes about the user (OpenID Connect Core 1.0 sections 3.1.2.1 and 5.4), which let a
+//! client know who has signed in. They belong to no resource server.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
