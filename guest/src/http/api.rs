@@ -23,6 +23,10 @@ pub enum Encoding {
 }
 
 /// Runs an operation for the caller of a request.
+#[expect(
+    clippy::expect_used,
+    reason = "the body is taken only to be read into `content`"
+)]
 pub fn answer(
     operation: &Definition,
     encoding: Encoding,
@@ -65,10 +69,9 @@ pub fn answer(
         }
     };
     mcp::check_caller(&message, settings, ports).map_err(challenge)?;
-    let body = match (content, body) {
-        (Some(content), _) => content,
-        (None, Some(body)) => read(body)?,
-        (None, None) => Vec::new(),
+    let body = match content {
+        Some(content) => content,
+        None => read(body.expect("what was read is in `content`"))?,
     };
     let invalid = |problem: String| Refusal::new(400, &problem);
     let form;

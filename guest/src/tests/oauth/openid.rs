@@ -274,3 +274,27 @@ fn introspection_tells_a_client_no_more_than_userinfo() {
         );
     }
 }
+
+/// Anyone can register the address of somebody else as a user name.
+#[test]
+fn a_user_name_that_looks_like_an_address_is_told_only_to_those_who_own_it() {
+    let scene = Scene::new();
+    let name = "bob@example.com";
+    let account = json!({"username": name, "password": PASSWORD, "email": name});
+    let id = text(&scene.world.run("register", account).unwrap()["user_id"]);
+    let browser = Browser::new(&scene);
+    browser.sign_in(&browser.get("/sign-in"), name, PASSWORD);
+    let asked = [("scope", "openid profile"), ("resource", "")];
+    let page = browser.get(&format!("/authorize?{}", scene.query(&asked)));
+    let page = browser.decide(&page, "allow", &["openid", "profile"]);
+    let code = page.answer().first("code").unwrap().to_owned();
+    let (_, tokens) = scene.exchange(&code, &[("resource", "")]);
+    let told = || scene.userinfo(&tokens["access_token"]).1["preferred_username"].clone();
+    assert_eq!(told(), Value::Null);
+    let key = format!("account/{id}");
+    let mut account: Value = serde_json::from_slice(&scene.world.stored(&key).unwrap()).unwrap();
+    account["email_verified"] = json!(true);
+    let verified = serde_json::to_vec(&account).unwrap();
+    scene.world.tamper(&key, Some(verified));
+    assert_eq!(told(), name);
+}
