@@ -8,6 +8,7 @@ mod fetch;
 mod quota;
 mod target;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::debug;
@@ -91,9 +92,9 @@ impl Documents {
         if self.own.as_ref() == Some(&(target.host.clone(), target.port)) {
             return Err(FetchError::Unusable("the URL is of this service itself"));
         }
-        let _place = self.quota.begin(&target.origin())?;
+        let place = Arc::new(self.quota.begin(&target.origin())?);
         let max_bytes = max_bytes.min(self.limits.document_bytes);
-        let fetch = self.fetcher.fetch(&target, max_bytes);
+        let fetch = self.fetcher.fetch(&target, max_bytes, &place);
         let fetched = tokio::time::timeout(self.limits.document_timeout, fetch).await;
         let fetched = fetched.unwrap_or(Err(FetchError::Unusable("the server takes too long")));
         debug!(

@@ -299,6 +299,7 @@ fn visit(
         accept_language: text(request, "accept-language")?,
         origin: text(request, "origin")?,
         fetch_site: text(request, "sec-fetch-site")?,
+        fetch_dest: text(request, "sec-fetch-dest")?,
     };
     let answered = match (endpoint, is_post) {
         (Endpoint::Authorize, _) => authorize::show(&visit),

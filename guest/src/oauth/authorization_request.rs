@@ -92,8 +92,8 @@ pub struct AnswerTo {
 pub enum DocumentState {
     /// The current one, which may have to be fetched.
     Current,
-    /// The one that the user was shown.
-    Shown,
+    /// The one that is stored, such as the one that the user was shown.
+    Known,
 }
 
 /// Why a request cannot be put to a user.

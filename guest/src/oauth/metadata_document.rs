@@ -11,10 +11,12 @@ use crate::domain::clients::dynamic_registration::ClientMetadata;
 use crate::domain::clients::metadata_document::{self, Known};
 use crate::domain::display_text::DisplayText;
 use crate::domain::env::Env;
+use crate::domain::resources::resource::Resource;
+use crate::domain::resources::resource_url::ResourceUrl;
 use crate::domain::throttle;
 use crate::error;
 use crate::json::{self, Fields, Node};
-use crate::ports::{FetchError, Severity};
+use crate::ports::{Document, FetchError, Severity};
 use crate::settings::ClientDocuments;
 
 /// The longest document (section 6.6 of the draft recommends 5 KB).
@@ -31,26 +33,57 @@ pub fn is_supported(env: &Env) -> bool {
 }
 
 /// Returns the client of a document, as the document is now, or `None` if it cannot be used.
-/// A document that has not been used for some minutes is fetched.
+/// A document that was fetched some minutes ago is fetched again, unless the limits do not
+/// permit that now.
 ///
 /// Fails with -32003 after too many fetches for the source of the call, as registrations do.
 pub fn current(url: &DocumentUrl, call: &Call) -> error::Result<Option<Client>> {
-    match metadata_document::known(url, call)? {
-        Known::Fresh(client) => return Ok(Some(client)),
-        Known::Unusable => return Ok(None),
-        Known::Unknown => {}
+    let known = metadata_document::known(url, call)?;
+    if matches!(known, Known::Unusable) {
+        return Ok(None);
     }
-    throttle::count_client(call)?;
-    let document = match call.ports.documents.get(url.as_str(), MAX_BYTES) {
-        Ok(document) => document,
-        Err(FetchError::Unavailable(unavailable)) => return Err(unavailable.into()),
-        Err(FetchError::Unusable(reason)) => return unusable(url, reason, call),
+    if is_resource_server(url, call)? {
+        let reason = "the URL is that of a resource server".to_owned();
+        return unusable(url, reason, call);
+    }
+    let older = match known {
+        Known::Fresh(client) => return Ok(Some(client)),
+        Known::Stale(client) => Some(client),
+        Known::Unknown | Known::Unusable => None,
     };
-    match parse(url, &document.body) {
-        Ok(metadata) => {
-            metadata_document::store(url, &metadata, document.fresh_for, call).map(Some)
+    let fetched = match fetch(url, call) {
+        Ok(fetched) => fetched,
+        // Whoever uses up the limits must not shut out the clients that are in use.
+        Err(error) => return older.map_or(Err(error), |client| Ok(Some(client))),
+    };
+    let parsed = fetched.and_then(|document| {
+        let metadata = parse(url, &document.body)?;
+        Ok((metadata, document.fresh_for))
+    });
+    match parsed {
+        Ok((metadata, fresh_for)) => {
+            metadata_document::store(url, &metadata, fresh_for, call).map(Some)
         }
         Err(error) => unusable(url, error.description, call),
+    }
+}
+
+/// Fetches a document, or returns what is wrong with it.
+fn fetch(url: &DocumentUrl, call: &Call) -> error::Result<Result<Document>> {
+    throttle::count_client(call)?;
+    match call.ports.documents.get(url.as_str(), MAX_BYTES) {
+        Ok(document) => Ok(Ok(document)),
+        Err(FetchError::Unusable(reason)) => Ok(Err(OAuthError::invalid_client_metadata(reason))),
+        Err(FetchError::Unavailable(unavailable)) => Err(unavailable.into()),
+    }
+}
+
+/// Reports whether a resource server has this URL. An id token for such a client would have
+/// the audience of access tokens for the resource server.
+fn is_resource_server(url: &DocumentUrl, env: &Env) -> error::Result<bool> {
+    match ResourceUrl::try_from(url.as_str().to_owned()) {
+        Ok(url) => Ok(Resource::find(&url, env)?.is_some()),
+        Err(_) => Ok(false),
     }
 }
 

@@ -62,8 +62,9 @@ impl Operation for Register {
             email: self.email.as_ref(),
         };
         password::check_policy("password", &self.password, &owner, call.settings)?;
-        // Saves the hash; the batch below decides.
-        if Account::id_of(&self.username, ports)?.is_some() {
+        // Saves the hash; the batch below decides. Who has the verified address of another as
+        // a user name cannot log in.
+        if Account::id_of_login(&self.username, call)?.is_some() {
             return Err(taken(call)?);
         }
         call.reporter.progress(0, 2, "hashing the password");

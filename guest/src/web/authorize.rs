@@ -16,8 +16,13 @@ use crate::oauth::parameters;
 
 /// Answers an authorization request.
 pub fn show(visit: &Visit) -> Result<Response> {
-    let request = match AuthorizationRequest::read(visit.query, DocumentState::Current, &visit.call)
-    {
+    // Otherwise any page could have the browsers of its visitors use up the limited number of
+    // fetches.
+    let document = match visit.is_visible() {
+        true => DocumentState::Current,
+        false => DocumentState::Known,
+    };
+    let request = match AuthorizationRequest::read(visit.query, document, &visit.call) {
         Ok(request) => request,
         Err(unfit) => return Ok(explain(unfit, visit)),
     };

@@ -90,7 +90,7 @@ pub fn submit(visit: &Visit) -> Result<Response> {
         return Ok(expired());
     };
     // Read again: the client may have been changed or deleted while the page was shown.
-    let request = match AuthorizationRequest::read(query, DocumentState::Shown, &visit.call) {
+    let request = match AuthorizationRequest::read(query, DocumentState::Known, &visit.call) {
         Ok(request) => request,
         Err(unfit) => return Ok(explain(unfit, visit)),
     };

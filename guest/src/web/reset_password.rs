@@ -59,16 +59,19 @@ pub fn submit(visit: &Visit) -> Result<Response> {
     Ok(response)
 }
 
-/// Returns the field of the operation for what was typed. As at a login, a user name goes
-/// before an address.
+/// Returns the field of the operation for what was typed. As at a login, a verified address
+/// goes before a user name.
 fn field_of(typed: &str, visit: &Visit) -> Result<&'static str> {
     let Ok(username) = Username::try_from(typed.to_owned()) else {
         return Ok("username");
     };
-    // Looked up for each name, so that the work is always the same.
+    let Ok(email) = Email::try_from(typed.to_owned()) else {
+        return Ok("username");
+    };
+    // Both are looked up, so that the work is always the same.
+    let is_verified = Account::id_of_email(&email, &visit.call)?.is_some();
     let is_name = Account::id_of(&username, &visit.call.ports)?.is_some();
-    let is_address = Email::try_from(typed.to_owned()).is_ok();
-    Ok(match is_address && !is_name {
+    Ok(match is_verified || !is_name {
         true => "email",
         false => "username",
     })

@@ -113,7 +113,7 @@ pub static ENGLISH: Texts = Texts {
     username: "User name or email address",
     password: "Password",
     wrong_credentials: "The user name or the password is wrong. Check both, and try again.",
-    too_many: "There were too many attempts. Wait a quarter of an hour, and try again.",
+    too_many: "There were too many attempts. Try again later.",
     unavailable: "This service cannot answer at the moment. Try again in a minute.",
     second_factor: "Confirm that it is you",
     code: "Code",
@@ -220,8 +220,7 @@ pub static GERMAN: Texts = Texts {
     password: "Passwort",
     wrong_credentials: "Benutzername oder Passwort ist falsch. Prüfen Sie beides, und versuchen \
         Sie es noch einmal.",
-    too_many: "Es gab zu viele Versuche. Warten Sie eine Viertelstunde, und versuchen Sie es \
-        noch einmal.",
+    too_many: "Es gab zu viele Versuche. Versuchen Sie es später noch einmal.",
     unavailable: "Dieser Dienst kann gerade nicht antworten. Versuchen Sie es in einer Minute \
         noch einmal.",
     second_factor: "Bestätigen Sie, dass Sie es sind",

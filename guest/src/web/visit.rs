@@ -38,6 +38,8 @@ pub struct Visit<'a> {
     pub origin: Option<&'a str>,
     /// The header field `sec-fetch-site`.
     pub fetch_site: Option<&'a str>,
+    /// The header field `sec-fetch-dest`.
+    pub fetch_dest: Option<&'a str>,
 }
 
 impl Visit<'_> {
@@ -156,6 +158,13 @@ impl Visit<'_> {
             return Ok(false);
         };
         Ok(self.is_of_own_page() && form_token::is_of_cookie(token, &cookie, &self.call.ports)?)
+    }
+
+    /// Reports whether the user can see that the browser goes to this page. Browsers that are
+    /// older than the header `Sec-Fetch-Dest` do not say whether they load it as an image or
+    /// into a frame.
+    pub fn is_visible(&self) -> bool {
+        self.fetch_dest.is_none_or(|dest| dest == "document")
     }
 
     /// Reports whether the browser says that a page of this service has sent the form.

@@ -24,6 +24,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::address::is_public;
+use super::quota::Place;
 use super::target::Target;
 use super::{Document, FetchError};
 use crate::limits::Limits;
@@ -53,11 +54,10 @@ impl Fetcher {
         &self,
         target: &Target,
         max_bytes: usize,
+        place: &Arc<Place>,
     ) -> Result<Document, FetchError> {
         let tls = self.tls.get_or_try_init(client_config).await?;
-        let resolved = lookup_host((target.host.as_str(), target.port)).await;
-        let resolved = resolved.map_err(|_| FetchError::Unusable("the host is unknown"))?;
-        let addresses = checked(resolved.collect(), target)?;
+        let addresses = checked(resolve(target, place).await?, target)?;
         let stream = self.connect(&addresses).await?;
         let stream = encrypted(stream, target, tls).await?;
         get(stream, target, max_bytes).await
@@ -72,6 +72,19 @@ impl Fetcher {
         }
         Err(FetchError::Unusable("the server cannot be reached"))
     }
+}
+
+/// Returns the addresses of the host. The resolver of the system cannot be stopped: it keeps
+/// the place until it answers, even if the fetch has ended.
+async fn resolve(target: &Target, place: &Arc<Place>) -> Result<Vec<SocketAddr>, FetchError> {
+    let (host, port, place) = (target.host.clone(), target.port, Arc::clone(place));
+    let resolving = tokio::spawn(async move {
+        let resolved = lookup_host((host, port)).await.map(Iterator::collect);
+        drop(place);
+        resolved
+    });
+    let resolved: io::Result<Vec<SocketAddr>> = resolving.await.map_err(io::Error::from).flatten();
+    resolved.map_err(|_| FetchError::Unusable("the host is unknown"))
 }
 
 /// Returns the addresses if all of them may be connected to.

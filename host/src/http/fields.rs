@@ -10,6 +10,8 @@ use crate::api::HttpHeader;
 
 /// What browsers say about who has sent a request (W3C Fetch Metadata).
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// What they say about what the answer is for, such as `document` or `image`.
+const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Returns the headers for the component: those with credentials, those of MCP, those that
 /// describe the body, and those that its pages need. The header of API keys has the same
@@ -22,6 +24,7 @@ pub(super) fn fields(headers: &HeaderMap, key_header: &KeyHeader) -> Vec<HttpHea
             CONTENT_ENCODING,
             CONTENT_TYPE,
             COOKIE,
+            FETCH_DEST,
             FETCH_SITE,
             ORIGIN,
         ]

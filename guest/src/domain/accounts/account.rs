@@ -167,9 +167,10 @@ impl Account {
         Ok(record.map(|record| record.value.user_id))
     }
 
-    /// Looks up the account with this user name or, if no account has that name, with this
-    /// verified address. All that may be an address is looked up in one read, whether there
-    /// is an account or not.
+    /// Looks up the account with this verified address or, if no account has that, with this
+    /// user name. Anyone can register the address of somebody else as a user name, but only
+    /// its owner can verify it. All that may be an address is looked up in one read, whether
+    /// there is an account or not.
     pub fn id_of_login(name: &Username, env: &Env) -> Result<Option<Id>> {
         let Ok(email) = Email::try_from(name.as_str().to_owned()) else {
             return Account::id_of(name, &env.ports);
@@ -181,7 +182,7 @@ impl Account {
         let (of_name, of_email) =
             record::read_both::<UsernameRecord, EmailRecord>(keys, &env.ports)?;
         let of_email = of_email.map(|record| record.value.user_id);
-        Ok(of_name.map(|record| record.value.user_id).or(of_email))
+        Ok(of_email.or(of_name.map(|record| record.value.user_id)))
     }
 
     /// Returns the store key of the record that maps a verified address to its account.

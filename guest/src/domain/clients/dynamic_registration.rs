@@ -26,8 +26,6 @@ use crate::types::time::Timestamp;
 
 /// The most clients that can be registered at the same time.
 pub const MAX_CLIENTS: u16 = 10_000;
-/// How long a registration lasts that is not used.
-pub const UNUSED: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a registration lasts after its last use.
 pub const INACTIVE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// How long the same registration returns the same public client.
@@ -36,6 +34,7 @@ pub const REPEATED: Duration = Duration::from_secs(10 * 60);
 pub(super) const PLACES: Places = Places {
     prefix: "client-by-registration/dynamic/",
     most: MAX_CLIENTS,
+    unused: Duration::from_secs(24 * 60 * 60),
 };
 /// How precisely the last use is known, so that not every use writes.
 const PRECISION: Duration = Duration::from_secs(24 * 60 * 60);
@@ -86,7 +85,7 @@ impl DynamicRegistration {
     pub(super) fn unused(places: &Places, call: &Call) -> Result<DynamicRegistration> {
         Ok(DynamicRegistration {
             place: places.free(&call.ports)?,
-            expires_at: call.now() + UNUSED,
+            expires_at: call.now() + places.unused,
             access_token: None,
         })
     }

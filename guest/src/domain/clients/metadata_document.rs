@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::client::Client;
 use super::client_id::ClientId;
 use super::document_url::DocumentUrl;
-use super::dynamic_registration::{self, ClientMetadata, DynamicRegistration, UNUSED};
+use super::dynamic_registration::{self, ClientMetadata, DynamicRegistration};
 use super::places::Places;
 use crate::domain::call::Call;
 use crate::error::Result;
@@ -16,6 +16,7 @@ use crate::ports::Expect;
 use crate::storage::batch::{Batch, Commit};
 use crate::storage::record;
 use crate::storage::retry::{self, Race};
+use crate::types::time::Timestamp;
 
 /// The most of these clients at the same time.
 pub const MAX_CLIENTS: u16 = 10_000;
@@ -24,6 +25,8 @@ pub const MAX_CLIENTS: u16 = 10_000;
 pub const MIN_FRESH: Duration = Duration::from_secs(5 * 60);
 /// How long a document is used at most before it is fetched again, whatever its server says.
 pub const MAX_FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long an older state is used while the document cannot be fetched because of limits.
+pub const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a document that could not be used is not fetched again.
 pub const BACK_OFF: Duration = Duration::from_secs(30);
 
@@ -31,6 +34,8 @@ pub const BACK_OFF: Duration = Duration::from_secs(30);
 pub(super) const PLACES: Places = Places {
     prefix: "client-by-registration/document/",
     most: MAX_CLIENTS,
+    // Its document says the same at the next request.
+    unused: Duration::from_secs(60 * 60),
 };
 
 /// What audit records call a document that is new or has changed.
@@ -40,6 +45,8 @@ const FETCH: &str = "fetch_client_document";
 pub enum Known {
     /// Its state is new enough to be used.
     Fresh(Client),
+    /// It has to be fetched. This state may be used as long as it cannot be.
+    Stale(Client),
     /// It could not be used a moment ago.
     Unusable,
     /// It has to be fetched.
@@ -50,39 +57,42 @@ pub enum Known {
 pub fn known(url: &DocumentUrl, call: &Call) -> Result<Known> {
     let ports = &call.ports;
     let client_id = ClientId::Document(url.clone());
-    let Some(was_usable) = record::read::<bool>(state_key(&client_id), ports)? else {
+    let Some(state) = record::read::<State>(state_key(&client_id), ports)? else {
         return Ok(Known::Unknown);
     };
-    if !was_usable.value {
+    let Some(fresh_until) = state.value else {
         return Ok(Known::Unusable);
-    }
+    };
     // An administrator may have deleted it.
-    let client = record::read::<Client>(Client::key(&client_id), ports)?;
-    Ok(client.map_or(Known::Unknown, |client| Known::Fresh(client.value)))
+    let Some(client) = record::read::<Client>(Client::key(&client_id), ports)? else {
+        return Ok(Known::Unknown);
+    };
+    Ok(match call.now() < fresh_until {
+        true => Known::Fresh(client.value),
+        false => Known::Stale(client.value),
+    })
 }
 
 /// Remembers for a moment that a document could not be used.
 pub fn note_failure(url: &DocumentUrl, call: &Call) -> Result<()> {
     let mut batch = Batch::new();
-    note_state(
-        &ClientId::Document(url.clone()),
-        false,
-        BACK_OFF,
-        &mut batch,
-    );
+    let client_id = ClientId::Document(url.clone());
+    note_state(&client_id, None, BACK_OFF, &mut batch);
     // A batch without conditions has no conflicts.
     let (Commit::Done | Commit::Conflict) = call.commit(batch)?;
     Ok(())
 }
 
-/// Notes whether a document can be used, for as long as it is not fetched again.
-fn note_state(client_id: &ClientId, is_usable: bool, lasting: Duration, batch: &mut Batch) {
+/// When a document has to be fetched again, or `None` if it could not be used.
+type State = Option<Timestamp>;
+
+fn note_state(client_id: &ClientId, state: State, lasting: Duration, batch: &mut Batch) {
     let ttl_ms = u64::try_from(lasting.as_millis()).ok();
-    batch.put(state_key(client_id), Expect::Any, &is_usable, ttl_ms);
+    batch.put(state_key(client_id), Expect::Any, &state, ttl_ms);
 }
 
 fn state_key(client_id: &ClientId) -> String {
-    format!("client-document/{}", client_id.record_name())
+    format!("client-document-state/{}", client_id.record_name())
 }
 
 /// Stores the state of a document that was just fetched, and returns its client. `fresh_for`
@@ -114,7 +124,7 @@ fn attempt(
             let is_changed = client != old.value;
             // A user is about to be asked, and must not be too late.
             if let Some(at) = client.registration.expires_at() {
-                client.registration = client.registration.ending_at(at.max(now + UNUSED));
+                client.registration = client.registration.ending_at(at.max(now + PLACES.unused));
             }
             client.write_place(Expect::Any, &mut batch, now);
             (client, Expect::At(old.version), is_changed)
@@ -127,7 +137,8 @@ fn attempt(
         }
     };
     client.write(expect, &mut batch, now);
-    note_state(&client.client_id, true, fresh_for, &mut batch);
+    let state = Some(now + fresh_for);
+    note_state(&client.client_id, state, fresh_for + KEPT, &mut batch);
     if is_changed {
         let event = client.event(FETCH);
         dynamic_registration::append(event, &client.client_id, head, &mut batch, call)?;

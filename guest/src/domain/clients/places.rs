@@ -14,6 +14,8 @@ pub struct Places {
     pub prefix: &'static str,
     /// The number of places.
     pub most: u16,
+    /// How long a client has its place before it is used for the first time.
+    pub unused: Duration,
 }
 
 impl Places {

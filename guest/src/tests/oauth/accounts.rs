@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Browser, PASSWORD, Page, Scene};
+use super::{Browser, PASSWORD, Page, Scene, operator};
 use crate::oauth::parameters::encode;
 use crate::settings::Settings;
 
@@ -351,4 +351,37 @@ fn a_link_puts_only_a_code_into_a_cookie() {
         let page = browser.get("/new-password");
         assert!(page.body.contains("name=\"code\""));
     }
+}
+
+/// Anyone can register the address of somebody else as a user name, until its owner has
+/// verified it.
+#[test]
+fn a_user_name_does_not_take_the_address_of_another_away() {
+    let scene = scene();
+    let sign_up = || Browser::new(&scene).sign_up(ADDRESS, "", NEW_PASSWORD);
+    let log_in = |password| {
+        let both = json!({"username": ADDRESS, "password": password});
+        scene.world.run("login", both).map(|tokens| {
+            let token = json!({"token": tokens["access_token"]});
+            scene.world.run("verify_token", token).unwrap()["username"].clone()
+        })
+    };
+    assert_eq!(sign_up().status, 303);
+    assert_eq!(log_in(NEW_PASSWORD), Ok(json!(ADDRESS)));
+    with_carol(&scene);
+    assert_eq!(log_in(PASSWORD), Ok(json!("carol")));
+    assert_eq!(log_in(NEW_PASSWORD), Err(-32001));
+    Browser::new(&scene).ask_for_reset(ADDRESS);
+    let code = last_code(&scene);
+    let reset = json!({"code": code, "new_password": "a third sentence of some length"});
+    scene.world.run("confirm_password_reset", reset).unwrap();
+    assert_eq!(
+        log_in("a third sentence of some length"),
+        Ok(json!("carol"))
+    );
+
+    operator(&scene.world, "delete_user", json!({"username": ADDRESS}));
+    let page = sign_up();
+    assert_eq!(page.status, 400);
+    assert!(page.body.contains("name is taken"), "{}", page.body);
 }

@@ -51,6 +51,16 @@ impl Scene {
         documents.insert(URL.to_owned(), document);
     }
 
+    /// Signs a user in, who lets the client read files.
+    fn give_access(&self) {
+        let browser = Browser::signed_in(self);
+        let page = browser.get(&self.authorize(&[]));
+        let page = browser.decide(&page, "allow", &["files:read"]);
+        let code = page.answer().first("code").unwrap().to_owned();
+        let (status, tokens) = self.exchange(&code, &[("redirect_uri", LOCAL)]);
+        assert_eq!(status, 200, "{tokens}");
+    }
+
     fn fetches(&self) -> usize {
         self.world.fetched.borrow().len()
     }
@@ -273,7 +283,7 @@ fn a_document_is_kept_as_long_as_its_server_says_within_bounds() {
             // The sign-in page.
             assert_eq!(browser.get(&scene.authorize(&[])).status, 200);
         };
-        authorize();
+        scene.give_access();
         scene.world.pass(kept - 1);
         authorize();
         assert_eq!(scene.fetches(), 1, "{fresh_for:?}");
@@ -415,4 +425,76 @@ fn a_document_is_recorded_when_it_is_new_or_has_changed() {
     scene.world.pass(300);
     browser.get(&scene.authorize(&[]));
     assert_eq!(recorded(), 2);
+}
+
+/// Anyone can have browsers load this page as an image, and the number of fetches is limited.
+#[test]
+fn a_page_that_the_user_does_not_see_has_nothing_fetched() {
+    let scene = Scene::with_document();
+    let browser = Browser::signed_in(&scene);
+    let target = scene.authorize(&[]);
+    let load = |dest| browser.request("GET", &target, &[("sec-fetch-dest", dest)], "");
+    for dest in ["image", "iframe", "empty", "script", ""] {
+        assert_eq!(load(dest).status, 400, "{dest}");
+    }
+    assert_eq!(scene.fetches(), 0);
+    assert_eq!(load("document").status, 200);
+    assert_eq!(scene.fetches(), 1);
+    scene.world.pass(300);
+    assert_eq!(load("iframe").status, 200);
+    assert_eq!(scene.fetches(), 1);
+}
+
+#[test]
+fn a_known_client_is_not_shut_out_when_the_fetches_are_used_up() {
+    let scene = Scene::with_document();
+    scene.give_access();
+    let used_up = || {
+        let browser = Browser::new(&scene);
+        for n in 0..100 {
+            let id = format!("https://app.example/{n}");
+            if browser.get(&scene.authorize(&[("client_id", &id)])).status == 429 {
+                return;
+            }
+        }
+        panic!("the fetches have no limit");
+    };
+    let browser = Browser::new(&scene);
+    let status = || browser.get(&scene.authorize(&[])).status;
+    scene.world.pass(300);
+    used_up();
+    let fetched = scene.fetches();
+    assert_eq!(status(), 200);
+    assert_eq!(scene.fetches(), fetched);
+    // But not for ever.
+    scene.world.pass(86_400 - 1);
+    used_up();
+    assert_eq!(status(), 200);
+    scene.world.pass(1);
+    used_up();
+    assert_eq!(status(), 429);
+}
+
+#[test]
+fn a_client_that_is_not_used_has_its_place_for_an_hour() {
+    let scene = Scene::with_document();
+    let key = Client::key(&ClientId::try_from(URL.to_owned()).unwrap());
+    scene.publish(&document().to_string(), Some(86_400));
+    Browser::new(&scene).get(&scene.authorize(&[]));
+    scene.world.pass(3_599);
+    assert!(scene.world.stored(&key).is_some());
+    scene.world.pass(1);
+    assert!(scene.world.stored(&key).is_none());
+}
+
+/// An id token for such a client would have the audience of access tokens.
+#[test]
+fn a_client_cannot_have_the_url_of_a_resource_server() {
+    let scene = Scene::with_document();
+    let browser = Browser::signed_in(&scene);
+    assert_eq!(browser.get(&scene.authorize(&[])).status, 200);
+    let scope = json!({"scope": "pads:read", "description": "Read pads"});
+    let resource = json!({"resource": URL, "resource_name": "Pads", "scopes": [scope]});
+    operator(&scene.world, "define_resource", resource);
+    is_unusable(&browser, &scene.authorize(&[]));
 }
