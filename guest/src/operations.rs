@@ -8,9 +8,11 @@
 //! [`TABLE`].
 
 mod assign_role;
+mod begin_sign_in;
 mod change_password;
 mod check_permission;
 mod complete_login;
+mod complete_sign_in;
 mod confirm_email;
 mod confirm_password_reset;
 mod confirm_totp;
@@ -70,9 +72,11 @@ mod verify_audit_chain;
 mod verify_token;
 
 pub use assign_role::AssignRole;
+pub use begin_sign_in::BeginSignIn;
 pub use change_password::ChangePassword;
 pub use check_permission::{CheckPermission, Decision};
 pub use complete_login::CompleteLogin;
+pub use complete_sign_in::CompleteSignIn;
 pub use confirm_email::ConfirmEmail;
 pub use confirm_password_reset::ConfirmPasswordReset;
 pub use confirm_totp::ConfirmTotp;
@@ -149,6 +153,8 @@ pub static TABLE: &[Definition] = &[
     define::<Register>(),
     define::<Login>(),
     define::<CompleteLogin>(),
+    define::<BeginSignIn>(),
+    define::<CompleteSignIn>(),
     define::<VerifyToken>(),
     define::<RefreshToken>(),
     define::<Logout>(),

@@ -8,5 +8,6 @@ pub mod http_uri;
 pub mod id;
 pub mod mac;
 pub mod moment;
+pub mod record_secret;
 pub mod secret;
 pub mod time;

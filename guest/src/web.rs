@@ -1,6 +1,7 @@
 //! The pages on which people sign in and decide what a client may do. They work without
 //! scripts, and are one more door onto the operations and the domain.
 
+pub mod agent_sign_in;
 pub mod apps;
 pub mod authorize;
 pub mod consent;
@@ -33,6 +34,8 @@ pub const NEW_PASSWORD: &str = "/new-password";
 pub const VERIFY_EMAIL: &str = "/verify-email";
 /// The answer to the consent page.
 pub const CONSENT: &str = "/consent";
+/// Signing in for an agent.
+pub const AGENT_SIGN_IN: &str = "/agent-sign-in";
 /// Connected apps.
 pub const APPS: &str = "/apps";
 /// Signing out.

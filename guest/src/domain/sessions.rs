@@ -15,4 +15,5 @@ pub mod refresh;
 pub mod refresh_token;
 pub mod rotation;
 pub mod session;
+pub mod sign_in_request;
 pub mod signing_key;

@@ -50,6 +50,8 @@ const MAX_CLIENTS: [(&str, i64, Duration); 2] = [
     ("clients-minute", 10, Duration::from_secs(60)),
     ("clients-hour", 100, Duration::from_secs(60 * 60)),
 ];
+/// How often one source may begin a sign-in by browser within ten minutes.
+const MAX_SIGN_INS: [(&str, i64, Duration); 1] = [("sign-ins", 60, Duration::from_secs(600))];
 /// The length of the hour.
 pub const CODES_WINDOW: Duration = Duration::from_secs(60 * 60);
 
@@ -381,10 +383,21 @@ pub fn count_registration(call: &Call) -> Result<()> {
 /// Fails with -32003 if its site has done that too often. A customer with many networks must
 /// not take all places for clients.
 pub fn count_client(call: &Call) -> Result<()> {
-    for (name, most, window) in MAX_CLIENTS {
+    count_at_site(&MAX_CLIENTS, call)
+}
+
+/// Counts a sign-in by browser that begins.
+///
+/// Fails with -32003 if the site of the caller has begun too many.
+pub fn count_sign_in(call: &Call) -> Result<()> {
+    count_at_site(&MAX_SIGN_INS, call)
+}
+
+fn count_at_site(limits: &[(&str, i64, Duration)], call: &Call) -> Result<()> {
+    for (name, most, window) in limits {
         let key = counter_key(&[name, &call.caller.source.site()], call)?;
-        if call.ports.store.add(&key, 1, ttl(window))? > most {
-            return Err(AuthError::too_many(window));
+        if call.ports.store.add(&key, 1, ttl(*window))? > *most {
+            return Err(AuthError::too_many(*window));
         }
     }
     Ok(())

@@ -17,9 +17,9 @@ use crate::oauth::{registration, token, userinfo};
 use crate::ports::Ports;
 use crate::settings::{ClientRegistration, OAuth, Settings};
 use crate::web::visit::Visit;
-use crate::web::{APPS, CONSENT, SECOND_FACTOR, SIGN_IN, SIGN_OUT, STYLE, page};
+use crate::web::{AGENT_SIGN_IN, APPS, CONSENT, SECOND_FACTOR, SIGN_IN, SIGN_OUT, STYLE, page};
 use crate::web::{NEW_PASSWORD, RESET_PASSWORD, SIGN_UP, VERIFY_EMAIL};
-use crate::web::{apps, authorize, consent, new_password, reset_password};
+use crate::web::{agent_sign_in, apps, authorize, consent, new_password, reset_password};
 use crate::web::{sign_in, sign_out, sign_up, verify_email};
 
 /// The place of the metadata (RFC 8414 section 3), before the path of the issuer. Some
@@ -53,13 +53,14 @@ pub enum Endpoint {
     NewPassword,
     VerifyEmail,
     Consent,
+    AgentSignIn,
     Apps,
     SignOut,
     Style,
 }
 
 /// The paths below the issuer.
-const LOCAL: [(&str, Endpoint); 14] = [
+const LOCAL: [(&str, Endpoint); 15] = [
     (TOKEN, Endpoint::Token),
     (USERINFO, Endpoint::UserInfo),
     (REGISTER, Endpoint::Register),
@@ -71,6 +72,7 @@ const LOCAL: [(&str, Endpoint); 14] = [
     (NEW_PASSWORD, Endpoint::NewPassword),
     (VERIFY_EMAIL, Endpoint::VerifyEmail),
     (CONSENT, Endpoint::Consent),
+    (AGENT_SIGN_IN, Endpoint::AgentSignIn),
     (APPS, Endpoint::Apps),
     (SIGN_OUT, Endpoint::SignOut),
     (STYLE, Endpoint::Style),
@@ -315,6 +317,8 @@ fn visit(
         (Endpoint::VerifyEmail, false) => verify_email::show(&visit),
         (Endpoint::VerifyEmail, true) => verify_email::submit(&visit),
         (Endpoint::Consent, _) => consent::submit(&visit),
+        (Endpoint::AgentSignIn, false) => agent_sign_in::show(&visit),
+        (Endpoint::AgentSignIn, true) => agent_sign_in::submit(&visit),
         (Endpoint::Apps, false) => apps::show(&visit),
         (Endpoint::Apps, true) => apps::submit(&visit),
         (Endpoint::SignOut, false) => sign_out::show(&visit),

@@ -8,6 +8,7 @@ use crate::domain::accounts::permission::Permission;
 use crate::domain::caller::Principal;
 use crate::domain::credentials::api_key::ApiKey;
 use crate::domain::sessions::bearer::Bearer;
+use crate::domain::sessions::sign_in_request;
 use crate::error::{AuthError, FieldError, Result};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
@@ -20,7 +21,7 @@ use crate::types::secret::Secret;
 pub struct CheckPermission {
     /// The permission to check, such as `billing:invoices:read`.
     pub permission: Permission,
-    /// The access token to check; leave it out to check the caller.
+    /// The access token to check, or a `sign_in_id`; leave it out to check the caller.
     #[serde(default)]
     pub token: Option<Secret>,
     /// The audience that the token must have, if not this service. A service that
@@ -61,7 +62,7 @@ impl Operation for CheckPermission {
 }
 
 /// Returns the caller, which is anonymous if its credential is invalid.
-fn caller(call: &ActorCall) -> Result<Actor> {
+pub(super) fn caller(call: &ActorCall) -> Result<Actor> {
     match &call.caller.principal {
         Principal::Anonymous => Ok(Actor::Anonymous),
         Principal::AccessToken(token) => owner_of(token, None, call),
@@ -79,7 +80,22 @@ fn audience_of_nothing() -> AuthError {
 }
 
 fn owner_of(token: &Secret, audience: Option<&str>, call: &ActorCall) -> Result<Actor> {
+    let kept = kept_token(token, call)?;
     let audience = audience.unwrap_or(&call.settings.audience);
-    let bearer = Bearer::of(audience, token.expose(), call)?;
+    let bearer = Bearer::of(audience, kept.as_ref().unwrap_or(token).expose(), call)?;
     Ok(bearer.map_or(Actor::Anonymous, Actor::from))
+}
+
+/// Returns an access token of the session that a sign-in of the caller keeps here, if the
+/// text is the id of one.
+pub(super) fn kept_token(text: &Secret, call: &ActorCall) -> Result<Option<Secret>> {
+    if !sign_in_request::is_secret(text.expose()) {
+        return Ok(None);
+    }
+    let caller = match &call.caller.principal {
+        // It is about a user, and not of one.
+        Principal::AccessToken(token) if token.expose() == text.expose() => return Ok(None),
+        _ => caller(call)?.id().name(),
+    };
+    sign_in_request::access_token(text.expose(), &caller, call)
 }

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, check_permission};
 use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
@@ -22,8 +22,8 @@ use crate::types::secret::Secret;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logout {
-    /// The access token; leave it out if you send a refresh token, or if it is in the
-    /// header.
+    /// The access token or a `sign_in_id`; leave it out if you send a refresh token, or if
+    /// it is in the header.
     #[serde(default)]
     pub access_token: Option<Secret>,
     /// The refresh token; leave it out if you send an access token.
@@ -78,6 +78,8 @@ impl Logout {
                 return Err(input::not_one_of("access_token", "refresh_token"));
             }
         };
-        AccessToken::session_id(access_token.expose(), call)
+        let kept = check_permission::kept_token(access_token, call)?;
+        let token = kept.as_ref().unwrap_or(access_token);
+        AccessToken::session_id(token.expose(), call)
     }
 }

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, check_permission};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::username::Username;
@@ -17,7 +17,7 @@ use crate::types::secret::Secret;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyToken {
-    /// The access token.
+    /// The access token, or the `sign_in_id` of a sign-in whose session stays here.
     pub token: Secret,
     /// The audience that the token must have, if not this service.
     #[serde(default)]
@@ -90,7 +90,9 @@ impl Operation for VerifyToken {
     fn run(self, call: &ActorCall) -> Result<Verification> {
         let own = call.settings.audience.as_str();
         let audience = self.audience.as_deref().unwrap_or(own);
-        let bearer = Bearer::of(audience, self.token.expose(), call)?;
+        let kept = check_permission::kept_token(&self.token, call)?;
+        let token = kept.as_ref().unwrap_or(&self.token);
+        let bearer = Bearer::of(audience, token.expose(), call)?;
         Ok(match bearer {
             Some(bearer) => Verification::Active(Box::new(bearer.current_claims())),
             None => Verification::Inactive,

@@ -12,6 +12,7 @@ use crate::domain::access::actor::Requirement;
 use crate::domain::caller::{Caller, Principal, Source};
 use crate::operations::{self, Effect, TABLE};
 use crate::ports::{Entry, Expect, Mutation, Outcome, Page, Store, Unavailable};
+use crate::settings::Settings;
 use crate::storage::batch::Batch;
 use crate::testing::{self, World};
 use crate::types::secret::Secret;
@@ -58,6 +59,8 @@ struct Scene {
     new_code: String,
     email_code: String,
     reset_code: String,
+    /// A sign-in by browser that she has allowed.
+    sign_in_id: Value,
 }
 
 fn operator(world: &World, operation: &str, input: Value) -> Value {
@@ -101,6 +104,12 @@ impl Scene {
     fn new() -> Scene {
         let mut world = World::new();
         world.settings.other_audiences = vec!["notes".to_owned()];
+        let variables = [
+            ("USER_AUTH_PUBLIC_URL", "https://auth.example"),
+            ("USER_AUTH_OAUTH_ENABLED", "true"),
+        ];
+        let owned = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        world.settings.oauth = Settings::from_variables(owned).unwrap().oauth;
         let credentials = json!({"username": "alice", "password": PASSWORD});
         let mut registration = credentials.clone();
         registration["email"] = json!("alice@example.com");
@@ -167,6 +176,7 @@ impl Scene {
             "define_resource",
             json!({"resource": RESOURCE, "resource_name": "Notes"}),
         );
+        let sign_in_id = allowed_sign_in(&world, &session, &alice["user_id"]);
         // Records the last use of the key now, so that the next calls do not.
         world.run_as(holder(&key), "list_roles", json!({})).unwrap();
         Scene {
@@ -183,6 +193,7 @@ impl Scene {
             new_code: shown(&text(&new_app["secret"]), step(&world)),
             email_code,
             reset_code,
+            sign_in_id,
             world,
         }
     }
@@ -241,6 +252,19 @@ fn add_grant(world: &World, session: &Value, owner: &Value) {
     write(format!("account-grant/{}/{GRANT}", text(owner)), &json!({}));
 }
 
+/// Begins a sign-in that the owner of this session allows on its page.
+fn allowed_sign_in(world: &World, session: &Value, owner: &Value) -> Value {
+    let mut begun = anonymous(world, "begin_sign_in", json!({}));
+    let uri = text(&begun["verification_uri"]);
+    let key = format!("sign-in-request/{}", uri.split_once("?id=").unwrap().1);
+    let request = world.stored(&key).unwrap();
+    let mut request: Value = serde_json::from_slice(&request).unwrap();
+    let allowed = json!({"session_id": session["session_id"], "user_id": owner});
+    request["state"] = json!({"allowed": allowed});
+    world.tamper(&key, Some(serde_json::to_vec(&request).unwrap()));
+    begun["sign_in_id"].take()
+}
+
 /// Returns at least one case for each operation that changes something.
 fn cases() -> Vec<Case> {
     let bob = |scene: &Scene| json!({"user_id": scene.bob});
@@ -260,6 +284,11 @@ fn cases() -> Vec<Case> {
         case(
             "complete_login",
             |scene| json!({"challenge": scene.challenge, "code": scene.code}),
+        ),
+        case("begin_sign_in", |_| json!({})),
+        case(
+            "complete_sign_in",
+            |scene| json!({"sign_in_id": scene.sign_in_id}),
         ),
         case(
             "refresh_token",
@@ -810,7 +839,7 @@ fn kind(principal: &Principal) -> &'static str {
 fn assert_is_whole(stopped: &BTreeMap<&str, BTreeSet<&str>>) {
     // These cannot be stopped: they are open to all callers, with the same response for
     // all.
-    let open = ["register", "request_password_reset"];
+    let open = ["begin_sign_in", "register", "request_password_reset"];
     for definition in TABLE.iter().filter(|it| it.effect != Effect::Reads) {
         let name = definition.name;
         let least = match definition.requires {

@@ -2,6 +2,7 @@
 //! endpoint.
 
 mod accounts;
+mod agents;
 mod attacks;
 mod authorization;
 mod grants;

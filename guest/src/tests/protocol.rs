@@ -613,7 +613,9 @@ fn tools_that_extend_privileges_are_marked_destructive() {
     assert_eq!(
         harmless,
         [
+            "user-auth_begin_sign_in",
             "user-auth_complete_login",
+            "user-auth_complete_sign_in",
             "user-auth_create_service_account",
             "user-auth_issue_token",
             "user-auth_login",

@@ -92,6 +92,13 @@ pub struct Texts {
     pub email_taken: &'static str,
     pub email_verified: &'static str,
     pub email_verified_text: &'static str,
+    pub agent_asks: &'static str,
+    pub agent_warning: &'static str,
+    pub agent_knows_you: &'static str,
+    pub agent_acts: &'static str,
+    pub agent_allowed: &'static str,
+    pub back_to_agent: &'static str,
+    pub link_is_over: &'static str,
 }
 
 impl Texts {
@@ -209,6 +216,16 @@ pub static ENGLISH: Texts = Texts {
     email_taken: "This address is that of another account.",
     email_verified: "Your email address is verified",
     email_verified_text: "If you forget your password, you can reset it with this address.",
+    agent_asks: "asks you to sign in",
+    agent_warning: "Nobody here has checked this name. Go on only if you have just asked an \
+        agent for this, and it shows you the same code:",
+    agent_knows_you: "The agent can then ask this service who you are and what you may do. It \
+        gets no password, and cannot act for you.",
+    agent_acts: "The agent can then do everything here that you can. It gets no password.",
+    agent_allowed: "You have signed in for the agent",
+    back_to_agent: "You can close this window, and go back to the agent.",
+    link_is_over: "This link has been used, or is more than ten minutes old. Ask the agent for \
+        a new one.",
 };
 
 /// German.
@@ -325,4 +342,15 @@ pub static GERMAN: Texts = Texts {
     email_verified: "Ihre E-Mail-Adresse ist bestätigt",
     email_verified_text: "Falls Sie Ihr Passwort vergessen, können Sie es mit dieser Adresse \
         zurücksetzen.",
+    agent_asks: "bittet Sie, sich anzumelden",
+    agent_warning: "Niemand hat diesen Namen überprüft. Fahren Sie nur fort, wenn Sie gerade \
+        selbst einen Agenten darum gebeten haben und er Ihnen denselben Code zeigt:",
+    agent_knows_you: "Der Agent kann diesen Dienst dann fragen, wer Sie sind und was Sie dürfen. \
+        Er erhält kein Passwort und kann nicht für Sie handeln.",
+    agent_acts: "Der Agent kann hier dann alles tun, was Sie können. Er erhält kein \
+        Passwort.",
+    agent_allowed: "Sie haben sich für den Agenten angemeldet",
+    back_to_agent: "Sie können dieses Fenster schließen und zum Agenten zurückkehren.",
+    link_is_over: "Dieser Link wurde schon benutzt oder ist älter als zehn Minuten. Bitten Sie \
+        den Agenten um einen neuen.",
 };

@@ -5,26 +5,20 @@
 //! Using a code deletes its record as it was read, so the store allows only one of several
 //! concurrent uses.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
 use crate::domain::accounts::email::Email;
 use crate::domain::env::Env;
 use crate::error::Result;
-use crate::ports::{Expect, Ports};
+use crate::ports::Expect;
 use crate::storage::batch::Batch;
 use crate::storage::record::{self, Stored};
 use crate::types::id::Id;
-use crate::types::mac;
+use crate::types::record_secret::RecordSecret;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
-/// Lets secret scanners identify the code.
 const PREFIX: &str = "uac_";
-const LENGTH: usize = 16 + 32;
 
 /// The purpose of a code, which is not valid for any other purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +30,7 @@ pub enum Purpose {
 }
 
 /// A code as its owner receives it: the account, and 256 random bits.
-pub struct Code {
-    user_id: Id,
-    bytes: Zeroizing<[u8; LENGTH]>,
-}
+pub struct Code(RecordSecret);
 
 /// The stored form of a code.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -81,57 +72,45 @@ impl Code {
         email: Option<&Email>,
         env: &Env,
     ) -> Result<(Code, Slot)> {
-        let mut bytes = Zeroizing::new([0; LENGTH]);
-        bytes[..16].copy_from_slice(user_id.as_bytes());
-        env.ports.random.fill(&mut bytes[16..])?;
-        let code = Code { user_id, bytes };
+        let code = RecordSecret::create(user_id, &env.ports)?;
         let slot = Slot {
             email: email.cloned(),
             expires_at: env.now() + env.settings.code_ttl,
-            hash: code.hash(purpose, &env.ports)?,
+            hash: code.hash(purpose.label(), &env.ports)?,
         };
-        Ok((code, slot))
+        Ok((Code(code), slot))
     }
 
     /// Parses a text that has the form of a code.
     pub fn parse(text: &str) -> Option<Code> {
-        // A code copied from a message may include the end of its line.
-        let encoded = text.trim().strip_prefix(PREFIX)?;
-        let mut bytes = Zeroizing::new([0; LENGTH]);
-        if URL_SAFE_NO_PAD.decode_slice(encoded, bytes.as_mut_slice()) != Ok(LENGTH) {
-            return None;
-        }
-        let mut user_id = [0; 16];
-        user_id.copy_from_slice(&bytes[..16]);
-        let user_id = Id::from_bytes(user_id);
-        Some(Code { user_id, bytes })
+        RecordSecret::parse(text, PREFIX).map(Code)
     }
 
     /// Returns the account that the code claims to be for.
     pub fn user_id(&self) -> Id {
-        self.user_id
+        self.0.id()
     }
 
     /// Returns the record of the code, or `None` unless the code matches it and is still
     /// valid.
     pub fn find(&self, purpose: Purpose, env: &Env) -> Result<Option<Stored<Slot>>> {
-        let hash = self.hash(purpose, &env.ports)?;
-        let slot = record::read::<Slot>(purpose.key(self.user_id), &env.ports)?;
-        Ok(slot.filter(|slot| {
-            bool::from(slot.value.hash.as_bytes().ct_eq(hash.as_bytes()))
-                && env.now() < slot.value.expires_at
-        }))
+        let key = purpose.key(self.user_id());
+        match record::read::<Slot>(key, &env.ports)? {
+            Some(slot)
+                if env.now() < slot.value.expires_at
+                    && self
+                        .0
+                        .has_hash(&slot.value.hash, purpose.label(), &env.ports)? =>
+            {
+                Ok(Some(slot))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Returns the text that the owner receives.
     pub fn to_secret(&self) -> Secret {
-        let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(self.bytes.as_slice()));
-        Secret::new(format!("{PREFIX}{}", *encoded))
-    }
-
-    fn hash(&self, purpose: Purpose, ports: &Ports) -> Result<String> {
-        let hash = mac::of(purpose.label(), self.bytes.as_slice(), ports)?;
-        Ok(mac::to_hex(&hash))
+        self.0.to_secret(PREFIX)
     }
 }
 

@@ -3,11 +3,7 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
 use crate::domain::accounts::account::Account;
 use crate::domain::env::Env;
@@ -16,13 +12,13 @@ use crate::ports::{Expect, Ports};
 use crate::storage::batch::Batch;
 use crate::storage::record::{self, Found, Stored};
 use crate::types::id::Id;
-use crate::types::mac;
+use crate::types::record_secret::RecordSecret;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
-/// Lets secret scanners identify the challenge.
 const PREFIX: &str = "uax_";
-const LENGTH: usize = 16 + 32;
+/// The label of the key that challenges are hashed under.
+const LABEL: &str = "login-challenge";
 /// How long a challenge can be answered.
 pub const TTL: Duration = Duration::from_secs(300);
 /// The number of codes that may be tried on one challenge.
@@ -46,18 +42,15 @@ impl LoginChallenge {
     /// Creates a challenge for the account, and the text that its owner receives.
     pub fn create(account: &Account, env: &Env) -> Result<(LoginChallenge, Secret)> {
         let challenge_id = env.ports.random.id()?;
-        let mut bytes = Zeroizing::new([0; LENGTH]);
-        bytes[..16].copy_from_slice(challenge_id.as_bytes());
-        env.ports.random.fill(&mut bytes[16..])?;
-        let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
+        let secret = RecordSecret::create(challenge_id, &env.ports)?;
         let challenge = LoginChallenge {
             challenge_id,
             user_id: account.user_id,
             epoch: account.session_epoch,
             expires_at: env.now() + TTL,
-            hash: hash(bytes.as_slice(), &env.ports)?,
+            hash: secret.hash(LABEL, &env.ports)?,
         };
-        Ok((challenge, Secret::new(format!("{PREFIX}{}", *encoded))))
+        Ok((challenge, secret.to_secret(PREFIX)))
     }
 
     /// Stores the challenge, in the batch of the login that returns it.
@@ -68,18 +61,13 @@ impl LoginChallenge {
     /// Returns the challenge with this text, or `None` unless this service issued it and
     /// it has not been answered.
     pub fn read(text: &str, ports: &Ports) -> Result<Found<LoginChallenge>> {
-        let Some(encoded) = text.trim().strip_prefix(PREFIX) else {
+        let Some(secret) = RecordSecret::parse(text, PREFIX) else {
             return Ok(None);
         };
-        let mut bytes = Zeroizing::new([0; LENGTH]);
-        if URL_SAFE_NO_PAD.decode_slice(encoded, bytes.as_mut_slice()) != Ok(LENGTH) {
-            return Ok(None);
+        match record::read::<LoginChallenge>(key(secret.id()), ports)? {
+            Some(found) if secret.has_hash(&found.value.hash, LABEL, ports)? => Ok(Some(found)),
+            _ => Ok(None),
         }
-        let mut challenge_id = [0; 16];
-        challenge_id.copy_from_slice(&bytes[..16]);
-        let hash = hash(bytes.as_slice(), ports)?;
-        let found = record::read::<LoginChallenge>(key(Id::from_bytes(challenge_id)), ports)?;
-        Ok(found.filter(|found| found.value.hash.as_bytes().ct_eq(hash.as_bytes()).into()))
     }
 
     /// Reports whether the challenge may still be answered, given the state of the
@@ -119,9 +107,4 @@ fn key(challenge_id: Id) -> String {
 
 fn ttl_ms() -> u64 {
     TTL.as_secs() * 1000
-}
-
-fn hash(bytes: &[u8], ports: &Ports) -> Result<String> {
-    let hash = mac::of("login-challenge", bytes, ports)?;
-    Ok(URL_SAFE_NO_PAD.encode(hash))
 }

@@ -137,6 +137,18 @@ impl Session {
         Ok((session, refresh_token))
     }
 
+    /// Begins another session of the account of this one. When and how the user authenticated
+    /// stays as it was.
+    pub fn begin_another(&self, account: &Account, env: &Env) -> Result<(Session, RefreshToken)> {
+        let (session, refresh_token) = Session::begin(account, AuthMethod::Password, env)?;
+        let session = Session {
+            auth_time: self.auth_time,
+            amr: self.amr.clone(),
+            ..session
+        };
+        Ok((session, refresh_token))
+    }
+
     /// Reports whether this is the current refresh token of the session.
     pub fn is_current(&self, token: &RefreshToken, ports: &Ports) -> Result<bool> {
         Ok(token.generation() == self.generation && token.matches(&self.refresh_token, ports)?)

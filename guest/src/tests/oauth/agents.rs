@@ -1,0 +1,292 @@
+//! Sign-in by browser for agents, which see no password.
+
+use serde_json::{Value, json};
+
+use super::{Browser, PASSWORD, Page, Scene, text};
+use crate::domain::caller::Principal;
+use crate::oauth::parameters::encode;
+use crate::types::secret::Secret;
+
+/// What an agent has after it has begun.
+struct Begun {
+    output: Value,
+    /// The address of the page, below the issuer.
+    target: String,
+}
+
+impl Scene {
+    fn begin(&self, input: Value) -> Begun {
+        let output = self.world.run("begin_sign_in", input).unwrap();
+        let uri = text(&output["verification_uri"]);
+        let target = format!(
+            "/agent-sign-in{}",
+            uri.split_once("/agent-sign-in").unwrap().1
+        );
+        Begun { output, target }
+    }
+
+    fn complete(&self, begun: &Begun) -> Result<Value, i32> {
+        self.world
+            .run("complete_sign_in", begun.secret("sign_in_id"))
+    }
+
+    fn verify(&self, token: &Value) -> Value {
+        let input = json!({"token": token});
+        self.world.run("verify_token", input).unwrap()
+    }
+}
+
+impl Begun {
+    fn secret(&self, name: &str) -> Value {
+        let mut input = json!({});
+        input[name] = self.output["sign_in_id"].clone();
+        input
+    }
+}
+
+impl Browser<'_> {
+    fn answer_agent(&self, page: &Page, decision: &str) -> Page {
+        let form_token = page.field("form_token");
+        let id = page.field("id");
+        let fields = [
+            ("form_token", form_token.as_str()),
+            ("id", id.as_str()),
+            ("decision", decision),
+        ];
+        self.post("/agent-sign-in", &fields)
+    }
+
+    /// Lets the owner of the browser's session agree.
+    fn allow(&self, begun: &Begun) {
+        let page = self.get(&begun.target);
+        assert_eq!(page.status, 200, "{}", page.body);
+        let page = self.answer_agent(&page, "allow");
+        assert!(
+            page.body.contains("signed in for the agent"),
+            "{}",
+            page.body
+        );
+    }
+}
+
+#[test]
+fn an_agent_learns_who_signs_in_and_sees_no_secret_of_the_user() {
+    let scene = Scene::new();
+    let begun = scene.begin(json!({"client_name": "Desk agent"}));
+    let pending = json!({"status": "pending", "interval": 5});
+    assert_eq!(scene.complete(&begun), Ok(pending));
+    assert_eq!(
+        scene.verify(&begun.output["sign_in_id"]),
+        json!({"active": false})
+    );
+
+    let browser = Browser::new(&scene);
+    let page = browser.get(&begun.target);
+    let return_to = encode(&[("return_to", &begun.target)]);
+    assert_eq!(page.header("location"), format!("/sign-in?{return_to}"));
+    let page = browser.get(&format!("/sign-in?{return_to}"));
+    let form_token = page.field("form_token");
+    let fields = [
+        ("form_token", &*form_token),
+        ("return_to", &*begun.target),
+        ("username", "alice"),
+        ("password", PASSWORD),
+    ];
+    let page = browser.post("/sign-in", &fields);
+    assert_eq!(page.header("location"), begun.target);
+    let page = browser.get(&begun.target);
+    for shown in [
+        "Desk agent",
+        "Nobody here has checked",
+        "alice",
+        "cannot act for you",
+    ] {
+        assert!(page.body.contains(shown), "{shown}: {}", page.body);
+    }
+    assert!(page.body.contains(&text(&begun.output["user_code"])));
+    browser.answer_agent(&page, "allow");
+
+    let complete = scene.complete(&begun).unwrap();
+    assert_eq!(complete["status"], "complete");
+    assert_eq!(complete["username"], "alice");
+    let transcript = format!("{}{complete}", begun.output);
+    for secret in [PASSWORD, "access_token", "refresh_token", "eyJ"] {
+        assert!(!transcript.contains(secret), "{secret}");
+    }
+    let verified = scene.verify(&begun.output["sign_in_id"]);
+    assert_eq!(verified["active"], true);
+    assert_eq!(verified["sub"], complete["user_id"]);
+    let mut question = begun.secret("token");
+    question["permission"] = json!("files:read");
+    let decision = scene.world.run("check_permission", question).unwrap();
+    assert_eq!(decision["sub"], complete["user_id"]);
+    // It is about the user, and does not act as the user.
+    let own = scene.world.run("get_session", begun.secret("access_token"));
+    assert_eq!(own, Err(-32001));
+    scene
+        .world
+        .run("logout", begun.secret("access_token"))
+        .unwrap();
+    assert_eq!(
+        scene.verify(&begun.output["sign_in_id"]),
+        json!({"active": false})
+    );
+    assert_eq!(
+        browser.get("/apps").status,
+        200,
+        "the browser has its own session"
+    );
+}
+
+#[test]
+fn an_agent_that_has_to_act_gets_the_tokens_once() {
+    let scene = Scene::new();
+    let begun = scene.begin(json!({"deliver": "tokens"}));
+    let browser = Browser::signed_in(&scene);
+    assert!(
+        browser
+            .get(&begun.target)
+            .body
+            .contains("everything here that you can")
+    );
+    browser.allow(&begun);
+    let complete = scene.complete(&begun).unwrap();
+    let tokens = &complete["tokens"];
+    assert_eq!(scene.verify(&tokens["access_token"])["username"], "alice");
+    assert_eq!(scene.complete(&begun), Err(-32001));
+    assert_eq!(
+        scene.verify(&begun.output["sign_in_id"]),
+        json!({"active": false})
+    );
+    let refresh = json!({"refresh_token": tokens["refresh_token"]});
+    assert!(scene.world.run("refresh_token", refresh).is_ok());
+}
+
+#[test]
+fn a_new_user_creates_an_account_on_the_way() {
+    let scene = Scene::new();
+    let begun = scene.begin(json!({"purpose": "sign_up"}));
+    let browser = Browser::new(&scene);
+    let page = browser.get(&begun.target);
+    let return_to = encode(&[("return_to", &begun.target)]);
+    assert_eq!(page.header("location"), format!("/sign-up?{return_to}"));
+    let page = browser.get(page.header("location"));
+    assert_eq!(page.field("return_to"), begun.target);
+}
+
+#[test]
+fn a_link_that_is_over_says_so_and_does_nothing() {
+    let scene = Scene::new();
+    let is_over = |browser: &Browser, target: &str| {
+        let page = browser.get(target);
+        assert_eq!(page.status, 400);
+        assert!(
+            page.body.contains("This link has been used"),
+            "{}",
+            page.body
+        );
+    };
+    let browser = Browser::signed_in(&scene);
+    // Used, by whomever.
+    let used = scene.begin(json!({}));
+    let page = browser.get(&used.target);
+    browser.allow(&used);
+    is_over(&browser, &used.target);
+    is_over(&Browser::signed_in(&scene), &used.target);
+    let again = browser.answer_agent(&page, "deny");
+    assert_eq!(again.status, 400);
+    assert_eq!(scene.complete(&used).unwrap()["status"], "complete");
+    // Refused.
+    let refused = scene.begin(json!({}));
+    let page = browser.get(&refused.target);
+    let page = browser.answer_agent(&page, "deny");
+    assert!(
+        page.body.contains("Access was not allowed"),
+        "{}",
+        page.body
+    );
+    assert_eq!(scene.complete(&refused), Err(-32001));
+    is_over(&browser, &refused.target);
+    // Late.
+    let late = scene.begin(json!({}));
+    let page = browser.get(&late.target);
+    scene.world.pass(600);
+    is_over(&browser, &late.target);
+    assert_eq!(browser.answer_agent(&page, "allow").status, 400);
+    assert_eq!(scene.complete(&late), Err(-32001));
+    // Made up.
+    for wrong in ["", "?id=", "?id=x", "?id=00000000000000000000000000000000"] {
+        is_over(&browser, &format!("/agent-sign-in{wrong}"));
+    }
+    let made_up = json!({"sign_in_id": format!("uai_{}", "A".repeat(64))});
+    assert_eq!(scene.world.run("complete_sign_in", made_up), Err(-32001));
+}
+
+/// Two agents, or one that asks twice at the same time.
+#[test]
+fn nobody_but_the_caller_gets_the_outcome() {
+    let scene = Scene::new();
+    let begun = scene.begin(json!({}));
+    Browser::signed_in(&scene).allow(&begun);
+    let operator = |operation, input| scene.world.run_as(Principal::Operator, operation, input);
+    let secret = || begun.secret("sign_in_id");
+    assert_eq!(operator("complete_sign_in", secret()), Err(-32001));
+    let other = scene.world.log_in("alice", PASSWORD).unwrap();
+    let token = Secret::new(text(&other["access_token"]));
+    let alice = Principal::AccessToken(token);
+    let as_alice = scene.world.run_as(alice, "complete_sign_in", secret());
+    assert_eq!(as_alice, Err(-32001));
+    // The id in the link is not the secret.
+    let id = begun.target.split_once("id=").unwrap().1;
+    let guessed = json!({"sign_in_id": id});
+    assert_eq!(scene.world.run("complete_sign_in", guessed), Err(-32001));
+    scene.complete(&begun).unwrap();
+    let verified = operator("verify_token", begun.secret("token")).unwrap();
+    assert_eq!(verified, json!({"active": false}));
+    assert_eq!(scene.verify(&begun.output["sign_in_id"])["active"], true);
+}
+
+#[test]
+fn a_user_who_signs_out_before_the_agent_asks_has_refused() {
+    let scene = Scene::new();
+    let begun = scene.begin(json!({}));
+    let browser = Browser::signed_in(&scene);
+    browser.allow(&begun);
+    let page = browser.get("/sign-in");
+    let form_token = page.field("form_token");
+    browser.post("/sign-out", &[("form_token", &form_token)]);
+    assert_eq!(scene.complete(&begun), Err(-32001));
+}
+
+#[test]
+fn only_the_page_itself_takes_the_answer() {
+    let scene = Scene::new();
+    let begun = scene.begin(json!({}));
+    let browser = Browser::signed_in(&scene);
+    let page = browser.get(&begun.target);
+    let id = page.field("id");
+    let fields = [("id", id.as_str()), ("decision", "allow")];
+    assert_eq!(browser.post("/agent-sign-in", &fields).status, 403);
+    let form_token = page.field("form_token");
+    let fields = encode(&[&fields[..], &[("form_token", &form_token)]].concat());
+    let headers = [("sec-fetch-site", "cross-site")];
+    let page = browser.request("POST", "/agent-sign-in", &headers, &fields);
+    assert_eq!(page.status, 403);
+    assert_eq!(scene.complete(&begun).unwrap()["status"], "pending");
+}
+
+#[test]
+fn one_site_begins_few_sign_ins() {
+    let scene = Scene::new();
+    for _ in 0..60 {
+        scene.begin(json!({}));
+    }
+    assert_eq!(scene.world.run("begin_sign_in", json!({})), Err(-32003));
+}
+
+#[test]
+fn without_pages_there_is_no_sign_in_for_agents() {
+    let mut scene = Scene::new();
+    scene.world.settings.oauth = None;
+    assert_eq!(scene.world.run("begin_sign_in", json!({})), Err(-32000));
+}

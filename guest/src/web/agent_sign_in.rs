@@ -1,0 +1,144 @@
+//! The page on which a user signs in for an agent: the other half of the operations
+//! `begin_sign_in` and `complete_sign_in`.
+
+use askama::Template;
+
+use super::page::{self, Forms, Frame, MessagePage};
+use super::visit::Visit;
+use super::{AGENT_SIGN_IN, SIGN_IN, SIGN_UP};
+use crate::domain::audit::{Chain, Event};
+use crate::domain::sessions::session;
+use crate::domain::sessions::sign_in_request::{self, Deliver, Purpose, SignInRequest, State};
+use crate::error::Result;
+use crate::mcp::Response;
+use crate::oauth::parameters::Parameters;
+use crate::settings::PublicUrl;
+use crate::storage::batch::{Batch, Commit};
+use crate::storage::record::Found;
+use crate::types::id::Id;
+
+/// What audit records call the decision of a user.
+const SIGN_IN_FOR_AGENT: &str = "sign_in_for_agent";
+
+#[derive(Template)]
+#[template(path = "agent.html")]
+struct AgentPage<'a> {
+    frame: Frame<'a>,
+    client: &'a str,
+    user_code: &'a str,
+    username: &'a str,
+    /// What the agent can do then.
+    permits: &'a str,
+    action: &'a str,
+    /// The address at which another account can be used.
+    another: &'a str,
+    form_token: &'a str,
+    request_id: &'a str,
+}
+
+/// Returns the URL of the page for a request.
+pub fn url(request: &SignInRequest, public_url: &PublicUrl) -> String {
+    format!(
+        "{}{AGENT_SIGN_IN}?id={}",
+        public_url.as_str(),
+        request.request_id
+    )
+}
+
+/// Shows the page to a user who is signed in, and else sends the user to sign in first.
+pub fn show(visit: &Visit) -> Result<Response> {
+    let query = Parameters::parse(visit.query.as_bytes()).unwrap_or_default();
+    let Some(request) = waiting(query.first("id").unwrap_or_default(), visit)? else {
+        return Ok(page::error(400, visit.frame(), visit.texts().link_is_over));
+    };
+    let request = request.value;
+    let request_id = request.request_id.to_string();
+    let own = visit.link(AGENT_SIGN_IN, "");
+    let here = format!("{own}?id={request_id}");
+    let Some(session) = visit.session()? else {
+        let first = match request.purpose {
+            Purpose::SignUp if visit.oauth.sign_up => SIGN_UP,
+            _ => SIGN_IN,
+        };
+        return Ok(page::see_other(visit.link(first, &here)));
+    };
+    let texts = visit.texts();
+    let (form_token, set_cookie) = visit.form_token()?;
+    let page = AgentPage {
+        frame: visit.frame(),
+        client: request.client_name.as_str(),
+        user_code: &request.user_code,
+        username: session.username.as_str(),
+        permits: match request.deliver {
+            Deliver::Session => texts.agent_knows_you,
+            Deliver::Tokens => texts.agent_acts,
+        },
+        action: &own,
+        another: &visit.link(SIGN_IN, &here),
+        form_token: &form_token,
+        request_id: &request_id,
+    };
+    let mut response = page::respond(200, &page, Forms::Own);
+    response.headers.extend(set_cookie);
+    Ok(response)
+}
+
+/// Takes the decision.
+pub fn submit(visit: &Visit) -> Result<Response> {
+    let texts = visit.texts();
+    let expired = || page::error(403, visit.frame(), texts.form_expired);
+    if !visit.is_of_own_form()? {
+        return Ok(expired());
+    }
+    let Some(session) = visit.session()? else {
+        return Ok(expired());
+    };
+    let Some(request) = waiting(visit.typed("id"), visit)? else {
+        return Ok(page::error(400, visit.frame(), texts.link_is_over));
+    };
+    let (session_id, user_id) = (session.session_id, session.user_id);
+    let is_allowed = visit.typed("decision") == "allow";
+    let (state, event) = match is_allowed {
+        true => (
+            State::Allowed {
+                session_id,
+                user_id,
+            },
+            Event::success(SIGN_IN_FOR_AGENT),
+        ),
+        false => (
+            State::Denied,
+            Event::refused(SIGN_IN_FOR_AGENT, "access_denied"),
+        ),
+    };
+    let call = &visit.call;
+    let (_, _, head) = session::read_with_account(session_id, user_id, &call.ports)?;
+    let mut batch = Batch::new();
+    sign_in_request::change(&request, state, &mut batch, call);
+    let event = event
+        .by(user_id)
+        .detail("client_name", request.value.client_name.as_str());
+    Chain::at(user_id, head).append(event, &mut batch, call)?;
+    if call.commit(batch)? == Commit::Conflict {
+        return Ok(page::error(400, visit.frame(), texts.already_decided));
+    }
+    let page = MessagePage {
+        frame: visit.frame(),
+        heading: match is_allowed {
+            true => texts.agent_allowed,
+            false => texts.denied,
+        },
+        text: texts.back_to_agent,
+        link: None,
+    };
+    Ok(page::respond(200, &page, Forms::Own))
+}
+
+/// Returns the request with this id, if its user can still answer.
+fn waiting(id: &str, visit: &Visit) -> Result<Found<SignInRequest>> {
+    let Ok(id) = Id::try_from(id.to_owned()) else {
+        return Ok(None);
+    };
+    let found = SignInRequest::read(id, &visit.call.ports)?;
+    Ok(found.filter(|found| found.value.is_waiting(visit.call.now())))
+}
