@@ -61,15 +61,12 @@ impl Operation for CompleteSignIn {
             let request = found.ok_or_else(is_over)?;
             match request.value.state {
                 State::Waiting => Ok(Race::Won(pending())),
-                State::Allowed {
-                    session_id,
-                    user_id,
-                } => settle(&request, session_id, user_id, call),
+                State::Allowed => settle(&request, call),
                 State::Denied => Err(AuthError::new(
                     ErrorKind::Authentication,
                     "The user has refused the sign-in",
                 )),
-                State::Completed { .. } => Err(is_over()),
+                State::Completed => Err(is_over()),
             }
         })
     }
@@ -96,12 +93,11 @@ fn is_over() -> AuthError {
 
 /// Begins the session of the agent. The one of the browser has to be alive: who signs out
 /// there, or changes the password, has changed their mind.
-fn settle(
-    request: &Stored<SignInRequest>,
-    session_id: Id,
-    user_id: Id,
-    call: &ActorCall,
-) -> Result<Race<SignInOutcome>> {
+fn settle(request: &Stored<SignInRequest>, call: &ActorCall) -> Result<Race<SignInOutcome>> {
+    let (Some(session_id), Some(user_id)) = (request.value.session_id, request.value.user_id)
+    else {
+        return Err(is_over());
+    };
     let (browser, account, head) = session::read_with_account(session_id, user_id, &call.ports)?;
     let (Some(browser), Some(account)) = (browser, account) else {
         return Err(is_over());
@@ -113,10 +109,7 @@ fn settle(
     let (session, refresh_token) = browser.begin_another(&account, call)?;
     let mut batch = Batch::new();
     session.store(&mut batch);
-    let completed = State::Completed {
-        session_id: session.session_id,
-    };
-    sign_in_request::change(request, completed, &mut batch, call);
+    sign_in_request::change(request, State::Completed, &session, &mut batch, call);
     let event = Event::success(CompleteSignIn::NAME)
         .by(user_id)
         .detail("session_id", session.session_id.to_string())

@@ -259,8 +259,9 @@ fn allowed_sign_in(world: &World, session: &Value, owner: &Value) -> Value {
     let key = format!("sign-in-request/{}", uri.split_once("?id=").unwrap().1);
     let request = world.stored(&key).unwrap();
     let mut request: Value = serde_json::from_slice(&request).unwrap();
-    let allowed = json!({"session_id": session["session_id"], "user_id": owner});
-    request["state"] = json!({"allowed": allowed});
+    request["state"] = json!("allowed");
+    request["session_id"] = session["session_id"].clone();
+    request["user_id"] = owner.clone();
     world.tamper(&key, Some(serde_json::to_vec(&request).unwrap()));
     begun["sign_in_id"].take()
 }

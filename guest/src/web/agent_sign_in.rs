@@ -6,8 +6,8 @@ use askama::Template;
 use super::page::{self, Forms, Frame, MessagePage};
 use super::visit::Visit;
 use super::{AGENT_SIGN_IN, SIGN_IN, SIGN_UP};
+use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::sessions::session;
 use crate::domain::sessions::sign_in_request::{self, Deliver, Purpose, SignInRequest, State};
 use crate::error::Result;
 use crate::mcp::Response;
@@ -96,25 +96,19 @@ pub fn submit(visit: &Visit) -> Result<Response> {
     let Some(request) = waiting(visit.typed("id"), visit)? else {
         return Ok(page::error(400, visit.frame(), texts.link_is_over));
     };
-    let (session_id, user_id) = (session.session_id, session.user_id);
+    let user_id = session.user_id;
     let is_allowed = visit.typed("decision") == "allow";
     let (state, event) = match is_allowed {
-        true => (
-            State::Allowed {
-                session_id,
-                user_id,
-            },
-            Event::success(SIGN_IN_FOR_AGENT),
-        ),
+        true => (State::Allowed, Event::success(SIGN_IN_FOR_AGENT)),
         false => (
             State::Denied,
             Event::refused(SIGN_IN_FOR_AGENT, "access_denied"),
         ),
     };
     let call = &visit.call;
-    let (_, _, head) = session::read_with_account(session_id, user_id, &call.ports)?;
+    let (_, head) = Account::read(user_id, &call.ports)?;
     let mut batch = Batch::new();
-    sign_in_request::change(&request, state, &mut batch, call);
+    sign_in_request::change(&request, state, &session, &mut batch, call);
     let event = event
         .by(user_id)
         .detail("client_name", request.value.client_name.as_str());

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::signing_key::{PUBLIC_KEYS_MAX_AGE, SigningKeys};
 use crate::domain::call::Call;
 use crate::error::Result;
+use crate::json::{self, Fields, Node};
 use crate::ports::{Algorithm, PublicKey};
 use crate::storage::record;
 
@@ -29,17 +30,22 @@ pub fn document(call: &Call) -> Result<Value> {
     let public = call.ports.signing.public_keys(&names)?;
     let mut set = Vec::new();
     for ((_, published), PublicKey { kid, jwk }) in known.iter().zip(public) {
-        let members = serde_json::from_str::<Map<String, Value>>(&jwk).ok();
-        let Some(members) = members.filter(|_| kid == published.thumbprint) else {
+        let jwk = json::parse(jwk.as_bytes()).ok().and_then(Node::into_fields);
+        let Some(members) = jwk.filter(|_| kid == published.thumbprint) else {
             return Err(record::unreadable(SigningKeys::KEY, &call.ports));
         };
-        set.push(key(members, kid, published.algorithm));
+        set.push(key(&members, kid, published.algorithm));
     }
     Ok(json!({"keys": set}))
 }
 
-fn key(mut key: Map<String, Value>, kid: String, algorithm: Algorithm) -> Value {
-    key.retain(|name, _| MEMBERS.contains(&name.as_str()));
+fn key(members: &Fields, kid: String, algorithm: Algorithm) -> Value {
+    let mut key = Map::new();
+    for name in MEMBERS {
+        if let Some(value) = members.get(name).and_then(Node::as_str) {
+            key.insert(name.to_owned(), value.into());
+        }
+    }
     key.insert("kid".to_owned(), kid.into());
     key.insert("use".to_owned(), "sig".into());
     key.insert("alg".to_owned(), algorithm.name().into());
@@ -54,8 +60,9 @@ mod tests {
     fn private_members_are_never_published() {
         let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
         let members = private.iter().chain(&MEMBERS);
-        let members = members.map(|name| ((*name).to_owned(), json!("x")));
-        let published = key(members.collect(), "kid".to_owned(), Algorithm::Es256);
+        let members: Vec<(&str, &str)> = members.map(|name| (*name, "x")).collect();
+        let members = Fields::from(members.as_slice());
+        let published = key(&members, "kid".to_owned(), Algorithm::Es256);
         let names: Vec<_> = published.as_object().unwrap().keys().collect();
         let expected = ["alg", "crv", "e", "kid", "kty", "n", "use", "x", "y"];
         assert_eq!(names, expected);

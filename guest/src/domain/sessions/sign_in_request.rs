@@ -68,6 +68,11 @@ pub struct SignInRequest {
     pub user_code: String,
     /// What has become of it.
     pub state: State,
+    /// The user who has agreed.
+    pub user_id: Option<Id>,
+    /// The session in whose browser the user has agreed and, once the agent has got what it
+    /// asked for, the session that began.
+    pub session_id: Option<Id>,
     expires_at: Timestamp,
     hash: String,
 }
@@ -78,20 +83,12 @@ pub struct SignInRequest {
 pub enum State {
     /// The user has not answered.
     Waiting,
-    /// The owner of this session, which is that of the browser, has agreed.
-    Allowed {
-        /// The session of the browser.
-        session_id: Id,
-        /// The user.
-        user_id: Id,
-    },
+    /// The user has agreed.
+    Allowed,
     /// The user has refused.
     Denied,
-    /// The agent has got what it asked for: the session that began.
-    Completed {
-        /// The session.
-        session_id: Id,
-    },
+    /// The agent has got what it asked for.
+    Completed,
 }
 
 impl SignInRequest {
@@ -117,6 +114,8 @@ impl SignInRequest {
             deliver,
             user_code: user_code(ports)?,
             state: State::Waiting,
+            user_id: None,
+            session_id: None,
             expires_at: call.now() + TTL,
             hash: secret.hash(LABEL, ports)?,
         };
@@ -159,22 +158,29 @@ impl SignInRequest {
     }
 
     /// Returns the session that the request has begun and keeps here.
-    fn session_id(&self) -> Option<Id> {
-        match self.state {
-            State::Completed { session_id } if self.deliver == Deliver::Session => Some(session_id),
-            _ => None,
-        }
+    fn kept(&self) -> Option<Id> {
+        let is_kept = self.state == State::Completed && self.deliver == Deliver::Session;
+        self.session_id.filter(|_| is_kept)
     }
 }
 
-/// Changes what has become of a request, in a batch. Of two changes at the same time, the
-/// batch of one is refused. A request whose session stays here lasts as long as that may.
-pub fn change(request: &Stored<SignInRequest>, state: State, batch: &mut Batch, call: &Call) {
+/// Changes what has become of a request with this user and session, in a batch. Of two
+/// changes at the same time, the batch of one is refused. A request whose session stays here
+/// lasts as long as that may.
+pub fn change(
+    request: &Stored<SignInRequest>,
+    state: State,
+    session: &Session,
+    batch: &mut Batch,
+    call: &Call,
+) {
     let value = SignInRequest {
         state,
+        user_id: Some(session.user_id),
+        session_id: Some(session.session_id),
         ..request.value.clone()
     };
-    let lasting = match value.session_id() {
+    let lasting = match value.kept() {
         Some(_) => call.settings.session_absolute,
         None => TTL,
     };
@@ -191,7 +197,7 @@ pub fn is_secret(text: &str) -> bool {
 pub fn kept_session(text: &str, caller: &str, call: &Call) -> Result<Option<Session>> {
     let ports = &call.ports;
     let request = SignInRequest::of_secret(text, caller, ports)?;
-    let Some(session_id) = request.and_then(|request| request.value.session_id()) else {
+    let Some(session_id) = request.and_then(|request| request.value.kept()) else {
         return Ok(None);
     };
     let Some(found) = Session::read(session_id, ports)? else {
