@@ -9,6 +9,7 @@ mod api_key_gate;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod credentials;
+mod elicitation;
 mod era;
 mod error;
 mod message;
@@ -256,7 +257,7 @@ impl MethodRequest<'_> {
             return result.map(MethodOutput::Result);
         }
         if self.method == "tools/call" {
-            return tools::call(self).map(MethodOutput::Tool);
+            return tools::call(self);
         }
         if self.method == "tools/list" {
             return Ok(MethodOutput::Tools(tools::list(&self)?));

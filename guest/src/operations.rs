@@ -72,7 +72,7 @@ mod verify_audit_chain;
 mod verify_token;
 
 pub use assign_role::AssignRole;
-pub use begin_sign_in::BeginSignIn;
+pub use begin_sign_in::{BeginSignIn, begun};
 pub use change_password::ChangePassword;
 pub use check_permission::{CheckPermission, Decision};
 pub use complete_login::CompleteLogin;

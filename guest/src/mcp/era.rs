@@ -14,7 +14,8 @@ use crate::settings::ToolErrors;
 
 const MODERN: &str = SUPPORTED_VERSIONS[0];
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// The field of `_meta` with what the client can do.
+pub const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// The two eras of MCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

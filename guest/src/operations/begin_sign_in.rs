@@ -1,12 +1,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::complete_sign_in::is_over;
 use super::{Effect, Operation, check_permission};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
+use crate::domain::call::Call;
 use crate::domain::display_text::DisplayText;
-use crate::domain::sessions::sign_in_request::{self, Deliver, Purpose, SignInRequest};
+use crate::domain::sessions::sign_in_request::{Deliver, Purpose, SignInRequest};
 use crate::error::{AuthError, ErrorKind, Result};
+use crate::settings::OAuth;
 use crate::types::secret::Secret;
 use crate::web;
 
@@ -55,21 +58,43 @@ impl Operation for BeginSignIn {
     type Output = SignInBegun;
 
     fn run(self, call: &ActorCall) -> Result<SignInBegun> {
-        let Some(oauth) = &call.settings.oauth else {
-            let error = AuthError::new(ErrorKind::Application, "Sign-in by browser is off here");
-            return Err(error.detail("action", "set oauth.enabled and server.public_url"));
-        };
+        let oauth = oauth(call)?;
         let caller = check_permission::caller(call)?.id().name();
         let client_name = self.client_name;
         let client_name = client_name.unwrap_or_else(|| DisplayText::own("An agent"));
         let (request, secret) =
             SignInRequest::begin(client_name, caller, self.purpose, self.deliver, call)?;
-        Ok(SignInBegun {
-            sign_in_id: secret,
-            verification_uri: web::agent_sign_in::url(&request, &oauth.public_url),
-            user_code: request.user_code,
-            expires_in: sign_in_request::TTL.as_secs(),
-            interval: INTERVAL,
-        })
+        Ok(SignInBegun::new(&request, secret, oauth, call))
     }
+}
+
+impl SignInBegun {
+    fn new(request: &SignInRequest, secret: Secret, oauth: &OAuth, call: &Call) -> SignInBegun {
+        SignInBegun {
+            sign_in_id: secret,
+            verification_uri: web::agent_sign_in::url(request, &oauth.public_url),
+            user_code: request.user_code.clone(),
+            expires_in: request.expires_in(call.now()),
+            interval: INTERVAL,
+        }
+    }
+}
+
+/// Returns what the operation returned to this caller with this `sign_in_id`.
+///
+/// Fails with -32001 if that was another caller, or if the sign-in is over.
+pub fn begun(sign_in_id: &str, call: &Call) -> Result<SignInBegun> {
+    let caller = check_permission::caller(call)?.id().name();
+    let found = SignInRequest::of_secret(sign_in_id, &caller, &call.ports)?;
+    let found = found.filter(|found| !found.value.is_over(call.now()));
+    let request = found.ok_or_else(is_over)?.value;
+    let secret = Secret::new(sign_in_id.to_owned());
+    Ok(SignInBegun::new(&request, secret, oauth(call)?, call))
+}
+
+fn oauth<'a>(call: &Call<'a>) -> Result<&'a OAuth> {
+    call.settings.oauth.as_ref().ok_or_else(|| {
+        AuthError::new(ErrorKind::Application, "Sign-in by browser is off here")
+            .detail("action", "set oauth.enabled and server.public_url")
+    })
 }

@@ -5,6 +5,7 @@ use super::{Effect, Operation};
 use crate::domain::access::actor::{Actor, Requirement};
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::Permission;
+use crate::domain::call::Call;
 use crate::domain::caller::Principal;
 use crate::domain::credentials::api_key::ApiKey;
 use crate::domain::sessions::bearer::Bearer;
@@ -62,7 +63,7 @@ impl Operation for CheckPermission {
 }
 
 /// Returns the caller, which is anonymous if its credential is invalid.
-pub(super) fn caller(call: &ActorCall) -> Result<Actor> {
+pub(super) fn caller(call: &Call) -> Result<Actor> {
     match &call.caller.principal {
         Principal::Anonymous => Ok(Actor::Anonymous),
         Principal::AccessToken(token) => owner_of(token, None, call),
@@ -79,7 +80,7 @@ fn audience_of_nothing() -> AuthError {
     AuthError::invalid(vec![FieldError::new("token", problem)])
 }
 
-fn owner_of(token: &Secret, audience: Option<&str>, call: &ActorCall) -> Result<Actor> {
+fn owner_of(token: &Secret, audience: Option<&str>, call: &Call) -> Result<Actor> {
     let kept = kept_token(token, call)?;
     let audience = audience.unwrap_or(&call.settings.audience);
     let bearer = Bearer::of(audience, kept.as_ref().unwrap_or(token).expose(), call)?;
@@ -88,7 +89,7 @@ fn owner_of(token: &Secret, audience: Option<&str>, call: &ActorCall) -> Result<
 
 /// Returns an access token of the session that a sign-in of the caller keeps here, if the
 /// text is the id of one.
-pub(super) fn kept_token(text: &Secret, call: &ActorCall) -> Result<Option<Secret>> {
+pub(super) fn kept_token(text: &Secret, call: &Call) -> Result<Option<Secret>> {
     if !sign_in_request::is_secret(text.expose()) {
         return Ok(None);
     }

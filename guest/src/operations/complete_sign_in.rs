@@ -83,7 +83,7 @@ fn pending() -> SignInOutcome {
 }
 
 /// The same for a secret that was never good, so that nobody learns which ones were.
-fn is_over() -> AuthError {
+pub(super) fn is_over() -> AuthError {
     AuthError::new(
         ErrorKind::Authentication,
         "The sign-in is unknown here, has been completed, or is over",

@@ -152,6 +152,11 @@ impl SignInRequest {
         self.state == State::Waiting && now < self.expires_at
     }
 
+    /// Returns how long the user can answer, in seconds.
+    pub fn expires_in(&self, now: Timestamp) -> u64 {
+        self.expires_at.since(now).as_secs()
+    }
+
     /// Reports whether it is too late to get the outcome.
     pub fn is_over(&self, now: Timestamp) -> bool {
         now >= self.expires_at

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use crate::dispatch::input;
 use crate::dispatch::schemas::{self, JsonStr};
 use crate::json::{JsonText, Node, ObjectWriter, WriteJson};
+use crate::mcp::elicitation;
 use crate::mcp::error::{Failure, RpcError};
 use crate::mcp::method_request::MethodRequest;
+use crate::mcp::output::MethodOutput;
 use crate::mcp::protocol::{TOOL_PREFIX, tool_name};
 use crate::mcp::step_up;
 use crate::operations::{self, TABLE};
@@ -69,7 +71,7 @@ pub fn outline() -> Vec<Value> {
 }
 
 /// `tools/call`
-pub fn call(mut request: MethodRequest) -> Result<ToolResult, Failure> {
+pub fn call(mut request: MethodRequest) -> Result<MethodOutput, Failure> {
     let name = request.text("name")?;
     let operation = name.strip_prefix(TOOL_PREFIX).and_then(operations::find);
     let Some(operation) = operation else {
@@ -79,11 +81,19 @@ pub fn call(mut request: MethodRequest) -> Result<ToolResult, Failure> {
             .into());
     };
     let arguments = Node::Object(request.take_object("arguments")?);
-    match (operation.invoke)(arguments, &request.call) {
-        Ok(output) => Ok(ToolResult {
-            structured: output,
-            is_error: false,
-        }),
+    let resumed = elicitation::resume(&request, operation);
+    let is_new = resumed.is_none();
+    match resumed.unwrap_or_else(|| (operation.invoke)(arguments, &request.call)) {
+        Ok(output) => {
+            let question = elicitation::ask(&request, operation, &output).filter(|_| is_new);
+            Ok(match question {
+                Some(question) => MethodOutput::Result(question),
+                None => MethodOutput::Tool(ToolResult {
+                    structured: output,
+                    is_error: false,
+                }),
+            })
+        }
         Err(error) => {
             if let Some(challenge) = step_up::challenge(&error, &request.call)? {
                 return Err(Failure::InsufficientScope(error, challenge));
@@ -91,10 +101,10 @@ pub fn call(mut request: MethodRequest) -> Result<ToolResult, Failure> {
             let mut object = error.to_object(request.call.now());
             let wanted = request.call.settings.tool_errors;
             if request.era.failures_are_results(wanted) {
-                return Ok(ToolResult {
+                return Ok(MethodOutput::Tool(ToolResult {
                     structured: JsonText::object(|result| result.field("error", &object)),
                     is_error: true,
-                });
+                }));
             }
             Err(RpcError {
                 code: error.kind.code(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Browser, PASSWORD, Page, Scene, text};
+use super::{Browser, ISSUER, PASSWORD, Page, Scene, text};
 use crate::domain::caller::Principal;
 use crate::oauth::parameters::encode;
 use crate::types::secret::Secret;
@@ -289,4 +289,68 @@ fn without_pages_there_is_no_sign_in_for_agents() {
     let mut scene = Scene::new();
     scene.world.settings.oauth = None;
     assert_eq!(scene.world.run("begin_sign_in", json!({})), Err(-32000));
+}
+
+/// A call of a client of 2026-07-28 that has these capabilities.
+fn call_tool(scene: &Scene, capabilities: Value, more: Value) -> Value {
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "Test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
+    });
+    let name = "user-auth_begin_sign_in";
+    let mut params = json!({"name": name, "arguments": {}, "_meta": meta});
+    let more = more.as_object().unwrap().clone();
+    params.as_object_mut().unwrap().extend(more);
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    let headers = [
+        ("content-type", "application/json"),
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", name),
+    ];
+    let response = scene.send("POST", "/mcp", &headers, &message.to_string());
+    let answer: Value = serde_json::from_slice(&response.body.unwrap()).unwrap();
+    answer["result"].clone()
+}
+
+#[test]
+fn a_client_that_can_open_pages_opens_this_one_for_its_user() {
+    let scene = Scene::new();
+    let browser = Browser::signed_in(&scene);
+    let urls = || json!({"elicitation": {"url": {}}});
+    for without in [json!({}), json!({"elicitation": {"form": {}}})] {
+        let result = call_tool(&scene, without, json!({}));
+        assert_eq!(result["resultType"], "complete");
+        assert!(result["structuredContent"]["verification_uri"].is_string());
+    }
+    let result = call_tool(&scene, urls(), json!({}));
+    assert_eq!(result["resultType"], "input_required");
+    let question = &result["inputRequests"]["sign_in"];
+    assert_eq!(question["method"], "elicitation/create");
+    assert_eq!(question["params"]["mode"], "url");
+    let url = text(&question["params"]["url"]);
+    let target = url.strip_prefix(ISSUER).unwrap();
+    let page = browser.get(target);
+    let message = text(&question["params"]["message"]);
+    let (_, code) = message.rsplit_once(' ').unwrap();
+    assert!(page.body.contains(code), "{}", page.body);
+    let retry = |action: &str, state: &Value| {
+        let response = json!({"sign_in": {"action": action}});
+        let more = json!({"inputResponses": response, "requestState": state});
+        call_tool(&scene, urls(), more)
+    };
+    let state = &result["requestState"];
+    let refused = retry("decline", state);
+    assert_eq!(refused["isError"], true);
+    assert_eq!(retry("accept", &json!("uai_x"))["isError"], true);
+    let begun = retry("accept", state);
+    let output = &begun["structuredContent"];
+    assert_eq!(output["verification_uri"], json!(url));
+    browser.answer_agent(&page, "allow");
+    let input = json!({"sign_in_id": output["sign_in_id"]});
+    let complete = scene.world.run("complete_sign_in", input).unwrap();
+    assert_eq!(complete["username"], "alice");
+    scene.world.pass(600);
+    assert_eq!(retry("accept", state)["isError"], true);
 }
