@@ -9,6 +9,7 @@ pub mod audited;
 pub mod call;
 pub mod definition;
 pub mod input;
+mod lenient;
 pub mod operation;
 pub mod redact;
 pub mod schemas;

@@ -126,6 +126,29 @@ pub fn shape(operation: &str) -> Value {
     parse(found.expect("every operation has a shape").1)
 }
 
+/// Returns whether a schema itself accepts values of this type, its alternatives aside.
+pub(super) fn allows(schema: &Value, kind: &str) -> bool {
+    let types = match &schema["type"] {
+        Value::Array(several) => several.as_slice(),
+        only => std::slice::from_ref(only),
+    };
+    types.iter().any(|it| it == kind)
+}
+
+/// Returns the schemas that a schema combines.
+pub(super) fn alternatives(schema: &Value) -> impl Iterator<Item = &Value> {
+    ["anyOf", "oneOf", "allOf"]
+        .iter()
+        .filter_map(|name| schema.get(name)?.as_array())
+        .flatten()
+}
+
+/// Returns the names of the fields that a schema requires.
+pub(super) fn required(schema: &Value) -> Vec<&str> {
+    let required = schema["required"].as_array().into_iter().flatten();
+    required.filter_map(Value::as_str).collect()
+}
+
 /// Splits a line into its columns.
 #[expect(
     clippy::expect_used,

@@ -80,7 +80,7 @@ impl Operation for ExecutePrimaryOperation {
     type Output = Output;
 
     fn run(self, call: &ActorCall) -> Result<Output> {
-        let Node::Object(mut data) = Node::from(&self.data) else {
+        let Node::Object(mut data) = Node::from(&self.data).unquoted() else {
             return Err(with_operations(AuthError::invalid(vec![FieldError::new(
                 "data",
                 "expected an object with the field operation",

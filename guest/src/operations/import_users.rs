@@ -166,6 +166,10 @@ impl Operation for ImportUsers {
 type Parsed = std::result::Result<Entry, String>;
 
 fn parse(value: Value) -> Parsed {
+    let value = match value {
+        Value::String(_) => Node::from(&value).unquoted().into(),
+        given => given,
+    };
     let value = entry::drop_empty(value);
     input::read(Node::from(&value), entry_schema).map_err(|errors| entry::problem(&errors, &value))
 }
