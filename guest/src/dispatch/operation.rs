@@ -47,14 +47,18 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Returns the annotations of the MCP tool.
-    pub fn annotations(self, title: &str) -> Value {
-        json!({
-            "title": title,
+    /// Returns the annotations of the MCP tool. Whether a call can be repeated is said only
+    /// where it can: that it cannot is the default, and the hint has no meaning for tools
+    /// that change nothing.
+    pub fn annotations(self) -> Value {
+        let mut hints = json!({
             "readOnlyHint": self == Effect::Reads,
             "destructiveHint": !matches!(self, Effect::Reads | Effect::Adds),
-            "idempotentHint": matches!(self, Effect::Reads | Effect::Ends),
             "openWorldHint": false,
-        })
+        });
+        if self == Effect::Ends {
+            hints["idempotentHint"] = true.into();
+        }
+        hints
     }
 }

@@ -14,9 +14,10 @@ use crate::storage::batch::Batch;
 const MAX_GRANTS: usize = 100;
 
 /// Defines a role, which is a named set of permissions to assign to users. An existing
-/// role with this name is replaced for all its holders. Requires `user-auth:roles:write`,
-/// and every permission that the role grants before and after; `admin` cannot be
-/// redefined.
+/// role with this name is replaced.
+///
+/// It is replaced for all its holders. Requires `user-auth:roles:write`, and every
+/// permission that the role grants before and after; `admin` cannot be redefined.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefineRole {

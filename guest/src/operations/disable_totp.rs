@@ -16,14 +16,16 @@ use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Removes the caller's second factor, including its recovery codes. Ends all other
-/// sessions of the account and the API keys that they may have created. Requires a recent
-/// login with that second factor.
+/// sessions of the account. Requires a recent login with that second factor.
+///
+/// The API keys that the other sessions may have created end too.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DisableTotp {
-    /// Which API keys to end as well: `recent` (the default) ends those that another
-    /// session created or rotated within a session's maximum lifetime, 30 days by
-    /// default; `all` ends all keys of the account; `none` ends none.
+    /// API keys to end too: the `recent` ones (the default), `all` or `none`.
+    ///
+    /// Recent are those that another session created or rotated within a session's
+    /// maximum lifetime, 30 days by default.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }

@@ -12,9 +12,10 @@ use crate::error::{AuthError, ErrorKind, FieldError, Result};
 use crate::json::{Fields, JsonText, Node, WriteJson};
 
 /// Runs any operation by its name, for clients that want a single tool. Put the name into
-/// `data.operation` and the operation's input into the other fields of `data`. With
-/// `username` and `password` but no operation, it logs in. `get_capabilities` lists the
-/// operations.
+/// `data.operation` and the operation's input into the other fields of `data`.
+/// `get_capabilities` lists the operations.
+///
+/// With `username` and `password` but no operation, it logs in.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 // `data` is required in the schema only: the error for a call without it lists the
@@ -35,17 +36,16 @@ fn data(_: &mut SchemaGenerator) -> Schema {
         "properties": {
             "operation": {
                 "type": "string",
-                "description": "The name of the operation, such as register; put its input into \
-                    the other fields.",
+                "description": "The name of the operation, such as `register`.",
             },
             "username": {
                 "type": "string",
-                "description": "The user name, for a login and for operations that require one.",
+                "description": "The user name, for operations that take one.",
             },
             "password": {
                 "type": "string",
                 "format": "password",
-                "description": "The password, for a login and for operations that require one.",
+                "description": "The password, for operations that take one.",
             },
         },
         "additionalProperties": true,

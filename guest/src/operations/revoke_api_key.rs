@@ -13,11 +13,12 @@ use crate::error::{AuthError, ErrorKind, Result};
 use crate::storage::record::{self, Stored};
 use crate::types::id::Id;
 
-/// Ends an API key permanently. The caller's own keys require a session. Those of another
-/// account require `user-auth:api-keys:write`, and the account must not have permissions
-/// that the caller lacks. An API key can end itself and those keys of its account that it
-/// could create. A key that does not exist or that the caller may not end is reported as
-/// not found.
+/// Ends an API key permanently, such as after a leak. It stops working at once.
+///
+/// The caller's own keys require a session. Those of another account require
+/// `user-auth:api-keys:write`, and the account must not have permissions that the caller
+/// lacks. An API key can end itself and those keys of its account that it could create. A
+/// key that does not exist or that the caller may not end is reported as not found.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeApiKey {

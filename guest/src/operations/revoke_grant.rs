@@ -12,13 +12,15 @@ use crate::domain::delegations::grant::{self, MAX_REVOKED_AT_ONCE, Selection};
 use crate::error::{AuthError, ErrorKind, Result};
 use crate::types::id::Id;
 
-/// Takes access away from a client permanently and at once: one grant, or all that the
-/// account has given to the client. The tokens of these grants stop working, but a resource
-/// server that verifies access tokens by itself accepts them until they expire. The caller's
-/// own grants require a session. Those of another account require `user-auth:users:write`,
-/// and the account must not have permissions that the caller lacks. A grant that has ended
-/// or belongs to another account is reported as not found. With `client_id`, a code that the
-/// client has not exchanged yet stops working too, even if it has no grant.
+/// Takes access away from a client: one grant, or all that the account has given to the
+/// client. Their tokens stop working at once.
+///
+/// Access ends permanently, but a resource server that verifies access tokens by itself
+/// accepts them until they expire. The caller's own grants require a session. Those of
+/// another account require `user-auth:users:write`, and the account must not have
+/// permissions that the caller lacks. A grant that has ended or belongs to another
+/// account is reported as not found. With `client_id`, a code that the client has not
+/// exchanged yet stops working too, even if it has no grant.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeGrant {
