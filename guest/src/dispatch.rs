@@ -10,6 +10,7 @@ pub mod call;
 pub mod definition;
 pub mod input;
 mod lenient;
+mod next_step;
 pub mod operation;
 pub mod redact;
 pub mod schemas;

@@ -9,6 +9,14 @@ use crate::domain::access::authority::ActorCall;
 use crate::error::Result;
 use crate::json::WriteJson;
 
+/// Prefix of the name of each MCP tool.
+pub const TOOL_PREFIX: &str = "user-auth_";
+
+/// Returns the name of the MCP tool that runs an operation.
+pub fn tool_name(operation: &str) -> String {
+    format!("{TOOL_PREFIX}{operation}")
+}
+
 /// An operation. The implementing type is its input.
 pub trait Operation: DeserializeOwned + JsonSchema {
     /// The name; the MCP tool is `user-auth_<name>`.

@@ -13,7 +13,7 @@ use crate::domain::notify;
 use crate::domain::sessions::auth_method::AuthMethod;
 use crate::domain::sessions::session::{self, CurrentLogin};
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
@@ -79,6 +79,7 @@ fn read(call: &ActorCall) -> Result<(CurrentLogin, Enrolment)> {
             ErrorKind::Application,
             "There is no authenticator app to confirm",
         )
+        .because(Cause::NoSecondFactor)
         .detail("action", "call enroll_totp first")),
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key::{self, ApiKey, Days};
 use crate::domain::display_text::DisplayText;
 use crate::domain::notify;
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
@@ -80,6 +80,7 @@ impl CreateApiKey {
         let Some(account) = account.map(|account| account.value) else {
             return Err(
                 AuthError::new(ErrorKind::Application, "There is no such user")
+                    .because(Cause::UnknownUser)
                     .detail("user_id", user_id.to_string()),
             );
         };

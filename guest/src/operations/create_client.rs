@@ -12,7 +12,7 @@ use crate::domain::clients::client::{self, Client, Registration, TokenEndpointAu
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::clients::redirect_uri::RedirectUris;
 use crate::domain::display_text::DisplayText;
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::ports::Expect;
 use crate::storage::batch::Batch;
 use crate::storage::record;
@@ -112,6 +112,7 @@ impl Operation for CreateClient {
 /// Returns the error for a client that is not registered.
 pub(super) fn unknown_client(client_id: &ClientId) -> AuthError {
     AuthError::new(ErrorKind::Application, "There is no such client")
+        .because(Cause::UnknownClient)
         .detail("client_id", client_id.to_string())
         .detail("action", "list the clients with list_clients")
 }

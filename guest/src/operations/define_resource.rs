@@ -9,7 +9,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::display_text::DisplayText;
 use crate::domain::resources::resource::{self, Resource, ResourceScopes};
 use crate::domain::resources::resource_url::ResourceUrl;
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::ports::Expect;
 use crate::storage::batch::Batch;
 
@@ -97,6 +97,7 @@ impl Operation for DefineResource {
 /// Returns the error for a resource server that is not defined.
 pub(super) fn unknown_resource(resource: &ResourceUrl) -> AuthError {
     AuthError::new(ErrorKind::Application, "There is no such resource server")
+        .because(Cause::UnknownResource)
         .detail("resource", resource.as_str())
         .detail("action", "choose one from list_resources")
 }

@@ -9,7 +9,7 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::notify;
 use crate::domain::sessions::session::{self, CurrentLogin};
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
@@ -80,5 +80,6 @@ fn disable(keys: EndApiKeys, call: &ActorCall) -> Result<Race<DisabledTotp>> {
 /// receives.
 pub(super) fn none() -> AuthError {
     AuthError::new(ErrorKind::Application, "The account has no second factor")
+        .because(Cause::NoSecondFactor)
         .detail("action", "set one up with enroll_totp and confirm_totp")
 }

@@ -8,7 +8,7 @@ use super::{Effect, Operation, TABLE};
 use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
-use crate::error::{AuthError, ErrorKind, FieldError, Result};
+use crate::error::{AuthError, Cause, ErrorKind, FieldError, Result};
 use crate::json::{Fields, JsonText, Node, WriteJson};
 
 /// Runs any operation by its name, for clients that want a single tool. Put the name into
@@ -145,5 +145,7 @@ fn unknown_operation(name: &str) -> AuthError {
 fn with_operations(error: AuthError) -> AuthError {
     let names = TABLE.iter().map(|definition| definition.name);
     let others = names.filter(|name| *name != ExecutePrimaryOperation::NAME);
-    error.detail("operations", others.collect::<Vec<_>>())
+    error
+        .because(Cause::UnknownOperation)
+        .detail("operations", others.collect::<Vec<_>>())
 }

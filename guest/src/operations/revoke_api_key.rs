@@ -9,7 +9,7 @@ use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{API_KEYS_WRITE, Permission};
 use crate::domain::audit::Event;
 use crate::domain::credentials::api_key::{self, ApiKey};
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::storage::record::{self, Stored};
 use crate::types::id::Id;
 
@@ -76,6 +76,7 @@ pub(super) fn find(key_id: Id, call: &ActorCall) -> Result<Stored<ApiKey>> {
     }
     Err(
         AuthError::new(ErrorKind::Application, "There is no such API key")
+            .because(Cause::UnknownApiKey)
             .detail("action", "list the keys with list_api_keys"),
     )
 }

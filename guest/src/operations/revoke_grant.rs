@@ -9,7 +9,7 @@ use crate::domain::accounts::permission::USERS_WRITE;
 use crate::domain::audit::Event;
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::delegations::grant::{self, MAX_REVOKED_AT_ONCE, Selection};
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::types::id::Id;
 
 /// Takes access away from a client: one grant, or all that the account has given to the
@@ -73,6 +73,7 @@ impl Operation for RevokeGrant {
         if grant_ids.is_empty() && self.grant_id.is_some() {
             return Err(
                 AuthError::new(ErrorKind::Application, "There is no such grant")
+                    .because(Cause::UnknownGrant)
                     .detail("action", "list the grants with list_grants"),
             );
         }

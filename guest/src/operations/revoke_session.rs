@@ -7,7 +7,7 @@ use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::audit::Event;
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::sessions::session::{self, Session};
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::types::id::Id;
 
 /// Ends one session of the caller's account, and the API keys that it created.
@@ -51,6 +51,7 @@ impl Operation for RevokeSession {
             let Some(session) = session.filter(|session| session.value.user_id == user_id) else {
                 return Err(
                     AuthError::new(ErrorKind::Application, "There is no such session")
+                        .because(Cause::UnknownSession)
                         .detail("action", "list the sessions with list_sessions"),
                 );
             };

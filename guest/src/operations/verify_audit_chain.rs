@@ -9,7 +9,7 @@ use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::AUDIT_READ;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::verify::{self, Broken, Found, Link, Problem};
-use crate::error::{AuthError, ErrorKind, FieldError, Result};
+use crate::error::{AuthError, Cause, ErrorKind, FieldError, Result};
 use crate::types::id::Id;
 
 /// Verifies that the audit trail of an account is unaltered. A call examines up to 500
@@ -96,6 +96,7 @@ fn require_account(user_id: Id, call: &ActorCall) -> Result<()> {
     match Account::read(user_id, &call.ports)? {
         (None, None) => Err(
             AuthError::new(ErrorKind::Application, "There is no such user")
+                .because(Cause::UnknownUser)
                 .detail("user_id", user_id.to_string()),
         ),
         _ => Ok(()),
