@@ -79,7 +79,7 @@ function openai(tool) {
     if (schema.type === "object" && !schema.properties) note(`${path} without properties`);
     if (schema.type === "array" && !schema.items) note(`${path} without items`);
     for (const required of schema.required ?? []) {
-      if (!(required in schema.properties)) note(`${path} requires ${required}, which is none`);
+      if (!schema.properties?.[required]) note(`${path} requires ${required}, which is none`);
     }
   });
 }

@@ -12,7 +12,8 @@ use crate::json::{self, Node};
 
 /// Adapts an input with this schema.
 pub fn adapt(input: &mut Node, schema: &Value) {
-    adapt_within(input, schema, &mut json::MAX_VALUES.clone());
+    let mut left = json::MAX_VALUES;
+    adapt_within(input, schema, &mut left);
 }
 
 /// `left` is how many values may still be read from strings.

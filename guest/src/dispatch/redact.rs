@@ -44,8 +44,10 @@ fn value(given: &Node, schema: &Value, left: &mut usize) -> Option<Value> {
         Node::List(items) => list(items, schema, left),
         Node::Text(given) if allows(schema, "string") => text(given, left),
         // The operation reads it likewise.
-        Node::Text(given) => json::unquoted(given, &mut json::MAX_VALUES.clone())
-            .and_then(|given| value(&given, schema, left)),
+        Node::Text(_) => match given.clone().unquoted() {
+            Node::Text(_) => None,
+            meant => value(&meant, schema, left),
+        },
         Node::Bool(given) if allows(schema, "boolean") => Some(Value::Bool(*given)),
         Node::Number(number) if allows(schema, "integer") || allows(schema, "number") => {
             Some(Value::Number(number.clone()))

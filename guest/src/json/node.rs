@@ -72,8 +72,9 @@ impl<'a> Node<'a> {
 
     /// Returns the JSON that a string contains, or any other value as it is.
     pub fn unquoted(self) -> Node<'a> {
+        let mut left = MAX_VALUES;
         let inner = match &self {
-            Node::Text(text) => super::unquoted(text, &mut MAX_VALUES.clone()),
+            Node::Text(text) => super::unquoted(text, &mut left),
             _ => None,
         };
         inner.unwrap_or(self)
