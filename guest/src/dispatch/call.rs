@@ -96,6 +96,8 @@ pub fn counted<T>(
 }
 
 /// Adds the next step to the details of an error, unless an inner operation has done so.
+#[cold]
+#[inline(never)]
 fn with_next_step(error: AuthError, operation: &str, call: &Call) -> AuthError {
     if error.operation.is_some() {
         return error;

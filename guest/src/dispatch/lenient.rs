@@ -28,8 +28,7 @@ fn adapt_within(input: &mut Node, schema: &Value, left: &mut usize) {
             let declared = &schema["properties"];
             let required = required(schema);
             // Null in a required or an unknown field stays, and is reported.
-            let is_optional =
-                |name: &str| !declared[name].is_null() && !required.iter().any(|it| *it == name);
+            let is_optional = |name: &str| !declared[name].is_null() && !required.contains(&name);
             fields.retain(|name, value| !(value.is_null() && is_optional(name)));
             for (name, value) in fields.iter_mut() {
                 adapt_within(value, &declared[name], left);

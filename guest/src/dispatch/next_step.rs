@@ -30,7 +30,10 @@ pub fn after(error: &AuthError, operation: &str, caller: &Caller) -> Option<Valu
         Cause::UnknownResource => ("list_resources", None),
         Cause::NoSecondFactor => ("enroll_totp", None),
     };
-    let arguments: Map<String, Value> = argument.into_iter().collect();
+    let mut arguments = Map::new();
+    if let Some((name, value)) = argument {
+        arguments.insert(name, value);
+    }
     let next = [
         ("tool", tool_name(next).into()),
         ("arguments", arguments.into()),

@@ -312,6 +312,60 @@ fn strings_that_are_not_the_expected_json_are_refused_with_the_type() {
     }
 }
 
+/// Returns the types and words of a problem that are Rust's, not JSON's.
+fn words_of_rust(problem: &str) -> Vec<&str> {
+    const WORDS: [&str; 16] = [
+        "u8", "u16", "u32", "u64", "usize", "i32", "i64", "f64", "bool", "str", "map", "sequence",
+        "struct", "unit", "tuple", "variant",
+    ];
+    let words = problem.split(|letter: char| !letter.is_ascii_alphanumeric());
+    words.filter(|word| WORDS.contains(word)).collect()
+}
+
+#[test]
+fn problems_of_every_field_use_the_words_of_json() {
+    let world = World::new();
+    let mut reported = 0;
+    for operation in TABLE {
+        let shape = schemas::shape(operation.name);
+        for (field, _) in shape["properties"].as_object().into_iter().flatten() {
+            for value in [
+                json!(true),
+                json!(-1.5),
+                json!("\u{1}"),
+                json!([[]]),
+                json!({"a": {}}),
+            ] {
+                let caller = Caller {
+                    principal: Principal::Operator,
+                    source: Source::from_peer(None),
+                };
+                let call = Call {
+                    caller: &caller,
+                    ..world.call()
+                };
+                let input = json!({ field: value });
+                let Err(error) = testing::invoke(operation.name, input, &call) else {
+                    continue;
+                };
+                let details = error.details();
+                for it in details
+                    .get("fields")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                {
+                    let problem = it["problem"].as_str().unwrap();
+                    let name = format!("{}.{field}: {problem}", operation.name);
+                    assert_eq!(words_of_rust(problem), [""; 0], "{name}");
+                    reported += 1;
+                }
+            }
+        }
+    }
+    assert!(reported > 500, "{reported}");
+}
+
 #[test]
 fn the_arguments_of_a_tool_may_be_the_text_of_an_object() {
     let world = World::new();
