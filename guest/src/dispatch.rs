@@ -1,6 +1,6 @@
 //! The parts that all operations share: calling an operation, parsing its input, redacting
-//! the input for the audit log, its schemas, and the selection of the account that it is
-//! about.
+//! the input for the audit log, its schemas, the selection of the account that it is about,
+//! and the next step after an error.
 //!
 //! The operations themselves belong to [`operations`](crate::operations), and rules of
 //! authentication to [`domain`](crate::domain).

@@ -89,7 +89,8 @@ pub fn counted<T>(
         ..call.clone()
     };
     let result = run(&call, &mut counted.facts);
-    let result = result.map_err(|error| with_next_step(error, name, &call).during(name));
+    let credential = counted.facts.credential;
+    let result = result.map_err(|error| with_next_step(error, name, credential).during(name));
     let code = result.as_ref().err().map(|error| error.kind.code());
     counted.end(code, &recorder, &call.ports);
     result
@@ -98,11 +99,11 @@ pub fn counted<T>(
 /// Adds the next step to the details of an error, unless an inner operation has done so.
 #[cold]
 #[inline(never)]
-fn with_next_step(error: AuthError, operation: &str, call: &Call) -> AuthError {
+fn with_next_step(error: AuthError, operation: &str, credential: Credential) -> AuthError {
     if error.operation.is_some() {
         return error;
     }
-    match next_step::after(&error, operation, call.caller) {
+    match next_step::after(&error, operation, credential) {
         Some(next) => error.detail("next", next),
         None => error,
     }

@@ -3,22 +3,20 @@
 use serde_json::{Map, Value};
 
 use super::operation::tool_name;
-use crate::domain::caller::{Caller, Principal};
 use crate::error::{AuthError, Cause};
 use crate::json;
+use crate::ports::Credential;
 
-/// Returns `{tool, arguments}` for an error of this operation, or `None` if no single step
-/// follows from it. The arguments are a beginning: they contain no secret, and the caller
-/// adds what the tool requires.
-pub fn after(error: &AuthError, operation: &str, caller: &Caller) -> Option<Value> {
+/// Returns `{tool, arguments}` for an error of this operation, to a caller with this kind of
+/// credential, or `None` if no single step follows from it. The arguments are a beginning:
+/// they contain no secret, and the caller adds what the tool requires.
+pub fn after(error: &AuthError, operation: &str, credential: Credential) -> Option<Value> {
     let (next, argument) = match error.cause? {
         Cause::InvalidToken if operation == "refresh_token" => ("login", None),
         Cause::InvalidToken => ("refresh_token", None),
         Cause::NoSession | Cause::WeakSession | Cause::InvalidChallenge => ("login", None),
         // It explains what users may do, and so needs one.
-        Cause::NotPermitted if !matches!(caller.principal, Principal::AccessToken(_)) => {
-            return None;
-        }
+        Cause::NotPermitted if credential != Credential::AccessToken => return None,
         Cause::NotPermitted => ("explain_permissions", permission(error)),
         Cause::UnknownOperation => ("get_capabilities", None),
         Cause::UnknownUser => ("list_users", detail(error, "username", "search")),

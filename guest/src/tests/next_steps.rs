@@ -175,9 +175,12 @@ fn an_error_about_something_unknown_names_the_tool_that_lists_it() {
 fn a_missing_permission_can_be_explained_to_a_user() {
     let world = World::new();
     let alice = world.alice();
-    let (tool, arguments) = next(&world, token(&alice), "list_users", json!({}));
+    let in_field = json!({"access_token": alice["access_token"]});
+    let (tool, arguments) = next(&world, Principal::Anonymous, "list_users", in_field);
     assert_eq!(tool, "explain_permissions");
     assert_eq!(arguments, json!({"permission": "user-auth:users:read"}));
+    let in_header = next(&world, token(&alice), "list_users", json!({}));
+    assert_eq!(in_header, (tool.clone(), arguments.clone()));
     let explained = world.run_as(token(&alice), &tool, arguments).unwrap();
     assert_eq!(explained["decision"]["allowed"], false, "{explained}");
 }
