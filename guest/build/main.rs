@@ -2,8 +2,10 @@
 //! for clients are packed, since few calls read them; the shapes of inputs are written as
 //! calls read them.
 
+mod lean;
 mod public;
 mod shapes;
+mod two_forms;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};

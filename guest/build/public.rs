@@ -10,10 +10,16 @@
 //!   accept `additionalProperties` in inputs. Callers learn that unknown fields are
 //!   rejected when it happens.
 //! - Which fields are secret is not for clients. It stays in the shapes.
+//!
+//! Each text holds a full and a lean form. The list of tools has the lean one, since models
+//! read the whole list; descriptions of single operations have the full one.
 
 use std::io;
 
 use serde_json::{Map, Value, json};
+
+use super::lean;
+use super::two_forms;
 
 /// Returns two texts with a line for each line of the schemas. A line of the first has three
 /// columns between tabs: the name of the operation, its description, and the schema of its
@@ -36,6 +42,9 @@ pub fn of(schemas: &str) -> io::Result<(String, String)> {
             return Err(io::Error::other(reason));
         };
         let (input, output) = (&schemas["input"], &schemas["output"]);
+        let description = two_forms::of(&description, &lean::description(&description));
+        let input = two_forms::of(input, &lean::input(input));
+        let output = two_forms::of(output, &lean::output(output));
         inputs += &format!("{name}\t{description}\t{input}\n");
         outputs += &format!("{output}\n");
     }

@@ -138,6 +138,39 @@ impl ErrorKind {
     }
 }
 
+/// The reason for an error, where one next step follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The access token or the refresh token is not valid.
+    InvalidToken,
+    /// There is no access token, or it is not that of a session.
+    NoSession,
+    /// The session did not begin recently, or not with the second factor.
+    WeakSession,
+    /// The challenge of a login, or the code for it, is not valid.
+    InvalidChallenge,
+    /// The caller lacks a permission, which the details name.
+    NotPermitted,
+    /// There is no such operation.
+    UnknownOperation,
+    /// There is no such user.
+    UnknownUser,
+    /// There is no such role.
+    UnknownRole,
+    /// There is no such session.
+    UnknownSession,
+    /// There is no such API key.
+    UnknownApiKey,
+    /// There is no such grant.
+    UnknownGrant,
+    /// There is no such client.
+    UnknownClient,
+    /// There is no such resource server.
+    UnknownResource,
+    /// The account has no second factor, or none to confirm.
+    NoSecondFactor,
+}
+
 /// Failure of an operation, as its caller may see it. It contains no secrets and no
 /// paths, and does not reveal whether an account exists.
 #[derive(Clone, Debug)]
@@ -148,6 +181,8 @@ pub struct AuthError(Box<Reason>);
 pub struct Reason {
     /// The kind of the error.
     pub kind: ErrorKind,
+    /// The reason for the error, where one next step follows from it.
+    pub cause: Option<Cause>,
     /// The operation that failed, once known.
     pub operation: Option<&'static str>,
     /// One sentence for people.
@@ -164,10 +199,17 @@ impl AuthError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> AuthError {
         AuthError(Box::new(Reason {
             kind,
+            cause: None,
             operation: None,
             message: message.into(),
             details: Map::new(),
         }))
+    }
+
+    /// Records the reason for the error.
+    pub fn because(mut self, cause: Cause) -> AuthError {
+        self.cause = Some(cause);
+        self
     }
 
     /// Adds a detail.
@@ -192,6 +234,7 @@ impl AuthError {
     /// same for every reason, so that callers cannot tell them apart.
     pub fn invalid_token() -> AuthError {
         AuthError::new(ErrorKind::Authentication, "The token is not valid")
+            .because(Cause::InvalidToken)
             .detail("action", "log in again")
     }
 

@@ -7,6 +7,7 @@
 
 mod input;
 mod node;
+mod quoted;
 mod text;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use serde_json::{Map, Number, Value};
 
 use self::input::Input;
 pub use self::node::{Fields, Node};
+pub use self::quoted::{MAX_VALUES, has_too_many_values, unquoted};
 pub use self::text::{JsonText, ObjectWriter, WriteJson};
 
 /// A value that does not have the required type.

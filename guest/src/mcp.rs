@@ -37,7 +37,6 @@ use credentials::Credentials;
 use era::Era;
 pub use error::Refusal;
 use error::{Failure, RpcError};
-pub(crate) use message::has_too_many_values;
 use message::{Message, RequestMessage};
 use method_request::{MethodRequest, MethodResult};
 use methods::{completion, lifecycle, prompts, resources, tools};
@@ -59,9 +58,9 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
         ports,
         caller: &caller,
     };
-    if message::has_too_many_values(&request.body) {
+    if json::has_too_many_values(&request.body) {
         let error = RpcError::invalid_request("The message has too many values")
-            .data(json!({"max_values": message::MAX_VALUES}));
+            .data(json!({"max_values": json::MAX_VALUES}));
         return Answer::of_error(&Node::Null, error).into_response();
     }
     match json::parse(&request.body) {
@@ -111,7 +110,7 @@ pub(crate) fn describe() -> Description {
 
 /// Answers any message with the reason why no operation can run.
 pub fn refuse(body: &[u8], error: &AuthError, ports: Ports) -> Response {
-    let message = match message::has_too_many_values(body) {
+    let message = match json::has_too_many_values(body) {
         true => Ok(Node::Null),
         false => json::parse(body),
     };
@@ -326,7 +325,7 @@ fn principal(request: &Request) -> Principal {
 
 /// Returns the id of a request, or `null` for anything else.
 fn id_of(body: &[u8]) -> Node<'_> {
-    if message::has_too_many_values(body) {
+    if json::has_too_many_values(body) {
         return Node::Null;
     }
     let Ok(Node::Object(mut message)) = json::parse(body) else {

@@ -142,7 +142,7 @@ pub use crate::dispatch::operation::{Effect, Operation};
 use crate::dispatch::definition::define;
 use crate::dispatch::input::shortened;
 use crate::domain::call::Call;
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::json::{JsonText, Node};
 
 /// All operations, in the order in which they are listed. The first one changes nothing
@@ -233,6 +233,7 @@ pub fn invoke(name: &str, input: Node, call: &Call) -> Result<JsonText> {
 pub fn unknown(name: &str) -> AuthError {
     let known: Vec<&str> = TABLE.iter().map(|definition| definition.name).collect();
     AuthError::new(ErrorKind::Application, "Unknown operation")
+        .because(Cause::UnknownOperation)
         .detail("operation", shortened(name))
         .detail("known_operations", known)
 }

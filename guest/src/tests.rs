@@ -14,6 +14,7 @@ mod known_costs;
 mod mail;
 mod messages;
 mod model;
+mod next_steps;
 mod oauth;
 mod oracle;
 mod protocol;

@@ -122,14 +122,20 @@ fn read(stream: Option<impl Read + Send + 'static>, sender: Sender<String>) {
 }
 
 /// SDKs compare answers with the schemas of outputs where the list of tools has them.
-const OUTPUT_SCHEMAS: &str = "mcp.output_schemas=true";
+const WITH_OUTPUTS: &str = "mcp.output_schemas=true";
+const WITHOUT_OUTPUTS: &str = "mcp.output_schemas=false";
 
 /// Has a client, called with these arguments first, drive a server over HTTP.
 fn over_http(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
+    over_http_set(WITH_OUTPUTS, program, name, arguments);
+}
+
+/// Does the same with this setting of the server.
+fn over_http_set(setting: &str, program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
     let server = Options::new()
         .store("memory")
         .arg("--set")
-        .arg(OUTPUT_SCHEMAS)
+        .arg(setting)
         .start();
     let home = folder();
     let mut command = script(program, name, home.path());
@@ -140,6 +146,11 @@ fn over_http(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
 /// Has a client drive a server over standard input and output. The client starts the server
 /// and has to end it.
 fn over_stdio(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
+    over_stdio_set(WITH_OUTPUTS, program, name, arguments);
+}
+
+/// Does the same with this setting of the server.
+fn over_stdio_set(setting: &str, program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
     let home = folder();
     let store = format!("sqlite:{}/user-auth.db", home.path().display());
     let mut command = script(program, name, home.path());
@@ -150,7 +161,7 @@ fn over_stdio(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
     let cache = format!("XDG_CACHE_HOME={}", cache.display());
     command.args(arguments).args(["env", &cache]);
     command.arg(program);
-    command.args(["stdio", "--store", &store, "--set", OUTPUT_SCHEMAS]);
+    command.args(["stdio", "--store", &store, "--set", setting]);
     finish(command);
 }
 
@@ -159,22 +170,30 @@ mod typescript {
 
     #[test]
     fn version_1_of_the_sdk_works_over_http() {
-        over_http(node(), "typescript.mjs", &["1"]);
+        over_http(node(), "typescript.mjs", &["1", "with-outputs"]);
+        let without = ["1", "without-outputs"];
+        over_http_set(WITHOUT_OUTPUTS, node(), "typescript.mjs", &without);
     }
 
     #[test]
     fn version_1_of_the_sdk_works_over_stdio() {
-        over_stdio(node(), "typescript.mjs", &["1"]);
+        over_stdio(node(), "typescript.mjs", &["1", "with-outputs"]);
+        let without = ["1", "without-outputs"];
+        over_stdio_set(WITHOUT_OUTPUTS, node(), "typescript.mjs", &without);
     }
 
     #[test]
     fn version_2_of_the_sdk_works_over_http() {
-        over_http(node(), "typescript.mjs", &["2"]);
+        over_http(node(), "typescript.mjs", &["2", "with-outputs"]);
+        let without = ["2", "without-outputs"];
+        over_http_set(WITHOUT_OUTPUTS, node(), "typescript.mjs", &without);
     }
 
     #[test]
     fn version_2_of_the_sdk_works_over_stdio() {
-        over_stdio(node(), "typescript.mjs", &["2"]);
+        over_stdio(node(), "typescript.mjs", &["2", "with-outputs"]);
+        let without = ["2", "without-outputs"];
+        over_stdio_set(WITHOUT_OUTPUTS, node(), "typescript.mjs", &without);
     }
 
     #[test]
@@ -195,7 +214,9 @@ mod typescript {
 
     #[test]
     fn validators_and_models_accept_the_schemas_of_all_tools() {
-        over_http(node(), "schemas.mjs", &[]);
+        over_http(node(), "schemas.mjs", &["with-outputs"]);
+        let without = ["without-outputs"];
+        over_http_set(WITHOUT_OUTPUTS, node(), "schemas.mjs", &without);
     }
 }
 
@@ -328,7 +349,7 @@ mod python_sdk {
     use super::*;
 
     fn over_http(mode: &str) {
-        let server = Options::new().arg("--set").arg(OUTPUT_SCHEMAS).start();
+        let server = Options::new().arg("--set").arg(WITH_OUTPUTS).start();
         let url = format!("{}/mcp", server.url);
         let python = client(".venv/bin/python");
         let script = client("python_sdk.py");
@@ -346,7 +367,7 @@ mod python_sdk {
             "--store",
             &store,
             "--set",
-            OUTPUT_SCHEMAS,
+            WITH_OUTPUTS,
         ]);
         succeed(&mut command);
     }

@@ -116,6 +116,52 @@ fn integers_may_have_a_zero_fraction_and_ids_are_echoed_verbatim() {
 }
 
 #[test]
+fn json_in_a_string_counts_as_what_it_contains_except_where_a_string_is_expected() {
+    let server = Server::start();
+    let tokens = server.new_session("alice");
+    let key = json!({
+        "access_token": tokens["access_token"], "name": "30", "expires_in_days": "30",
+        "scopes": "[\"self\"]",
+    });
+    let key = server.call("create_api_key", key).unwrap();
+    assert_eq!(
+        (&key["name"], &key["scopes"]),
+        (&json!("30"), &json!(["self"]))
+    );
+    let arguments = json!({"username": "bob", "password": "[\"a long enough password\"]"});
+    let params = json!({"name": "user-auth_register", "arguments": arguments.to_string()});
+    let answer = server.rpc("tools/call", params);
+    assert_eq!(answer["result"]["structuredContent"]["username"], "bob");
+    assert!(server.call("login", arguments).is_ok());
+}
+
+#[test]
+fn errors_name_the_next_step() {
+    let server = Server::start();
+    let tokens = server.new_session("alice");
+    let next = |operation: &str, input: Value| {
+        let mut error = server.call(operation, input).unwrap_err();
+        error["data"]["details"]["next"].take()
+    };
+    assert_eq!(
+        next("get_session", json!({"access_token": "x"})),
+        json!({"tool": "user-auth_refresh_token", "arguments": {}})
+    );
+    assert_eq!(
+        next(
+            "list_users",
+            json!({"access_token": tokens["access_token"]})
+        ),
+        json!({
+            "tool": "user-auth_explain_permissions",
+            "arguments": {"permission": "user-auth:users:read"},
+        })
+    );
+    let wrong = json!({"username": "alice", "password": "not the right one"});
+    assert_eq!(next("login", wrong), Value::Null);
+}
+
+#[test]
 fn a_request_with_id_1_0_is_cancelled_by_id_1() {
     let mut client = Stdio::start(&["--store", "memory"]);
     let params = json!({

@@ -1,11 +1,11 @@
 // Drives a server with the TypeScript SDK, version 1 or 2: connects, lists, calls,
 // and continues after a failed login. Neither it nor its validator may print anything.
 //
-// Usage: typescript.mjs (1|2) (URL | PROGRAM ARGUMENT...)
+// Usage: typescript.mjs (1|2) (with-outputs|without-outputs) (URL | PROGRAM ARGUMENT...)
 
 import assert from "node:assert/strict";
 
-const [version, server, ...args] = process.argv.slice(2);
+const [version, outputs, server, ...args] = process.argv.slice(2);
 const said = [];
 for (const level of ["debug", "error", "info", "log", "warn"]) {
   console[level] = (...words) => said.push(words.join(" "));
@@ -33,7 +33,9 @@ assert.equal(client.getServerVersion().name, "user-auth");
 // Compiles the output schemas, against which the SDK validates the answers.
 const { tools } = await client.listTools();
 assert.ok(tools.length > 40);
-assert.ok(tools.every((tool) => tool.inputSchema.properties && tool.outputSchema));
+assert.ok(tools.every((tool) => tool.inputSchema.properties));
+const withOutputs = tools.filter((tool) => tool.outputSchema);
+assert.equal(withOutputs.length, outputs === "with-outputs" ? tools.length : 0);
 
 const call = async (operation, input = {}) => {
   const result = await client.callTool({ name: `user-auth_${operation}`, arguments: input });

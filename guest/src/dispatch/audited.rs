@@ -6,7 +6,7 @@ use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::AUDIT_READ;
 use crate::domain::accounts::username::Username;
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::types::id::Id;
 
 /// Returns the named account, if one is named and the actor may read its trail: the
@@ -35,6 +35,7 @@ fn of_name(username: &Username, call: &ActorCall) -> Result<Id> {
     authority::require_permission(AUDIT_READ, call)?;
     Account::id_of(username, &call.ports)?.ok_or_else(|| {
         AuthError::new(ErrorKind::Application, "There is no such user")
+            .because(Cause::UnknownUser)
             .detail("username", username.as_str())
     })
 }

@@ -5,13 +5,13 @@
 use serde_json::Value;
 
 use super::operation::Operation;
-use super::{input, redact, schemas};
+use super::{input, next_step, redact, schemas};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority;
 use crate::domain::actor_id::ActorId;
 use crate::domain::call::Call;
 use crate::domain::call_recorder::CallRecorder;
-use crate::error::Result;
+use crate::error::{AuthError, Result};
 use crate::json::{JsonText, Node};
 use crate::ports::{Audit, Credential, Ended, Ports};
 use crate::types::id::Id;
@@ -88,10 +88,25 @@ pub fn counted<T>(
         recorder: Some(&recorder),
         ..call.clone()
     };
-    let result = run(&call, &mut counted.facts).map_err(|error| error.during(name));
+    let result = run(&call, &mut counted.facts);
+    let credential = counted.facts.credential;
+    let result = result.map_err(|error| with_next_step(error, name, credential).during(name));
     let code = result.as_ref().err().map(|error| error.kind.code());
     counted.end(code, &recorder, &call.ports);
     result
+}
+
+/// Adds the next step to the details of an error, unless an inner operation has done so.
+#[cold]
+#[inline(never)]
+fn with_next_step(error: AuthError, operation: &str, credential: Credential) -> AuthError {
+    if error.operation.is_some() {
+        return error;
+    }
+    match next_step::after(&error, operation, credential) {
+        Some(next) => error.detail("next", next),
+        None => error,
+    }
 }
 
 /// One call of an operation, measured from beginning to end.

@@ -73,20 +73,21 @@ fn input_schema<O: Operation>() -> Value {
         schema["properties"][input::CALLER] = json!({
             "type": "string",
             "format": "password",
-            "description": "The caller's access token; leave it out if it is in the Authorization \
-                header.",
+            "description": "The caller's access token, unless the header has it.",
         });
     }
     schema
 }
 
 /// Returns a schema with all types inlined, for clients that do not follow references.
-/// Doc comments are wrapped, but descriptions are not: their lines are joined.
+/// Doc comments are wrapped, but descriptions are not: the lines of each paragraph are joined.
 #[cfg(test)]
 fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
     let join_lines = |schema: &mut Schema| {
         if let Some(Value::String(description)) = schema.get_mut("description") {
-            *description = description.replace('\n', " ");
+            let paragraphs = description.split("\n\n");
+            let paragraphs: Vec<String> = paragraphs.map(|it| it.replace('\n', " ")).collect();
+            *description = paragraphs.join("\n\n");
         }
     };
     let settings = settings

@@ -3,7 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::schemas;
+use super::lenient;
+use super::schemas::{self, required};
 use crate::domain::access::actor::Requirement;
 use crate::domain::caller::{Caller, Principal};
 use crate::error::{AuthError, FieldError, Result};
@@ -27,49 +28,17 @@ pub fn read<T: DeserializeOwned>(
         return Err(vec![whole("expected an object")]);
     };
     let mut input = Node::Object(fields);
-    // The common case first: the schema is expensive to read, and only needed for invalid
-    // input.
+    // The common case first: the schema is expensive to read, and only needed for an input
+    // that does not fit its type.
     if let Ok(read) = json::from_node(&input) {
         return Ok(read);
     }
     let schema = schema();
-    drop_nulls(&mut input, &schema);
+    lenient::adapt(&mut input, &schema);
     json::from_node(&input).map_err(|first| {
         let again = |input: &Node| json::from_node::<T>(input).err();
         problems(input, &schema, &first, &again)
     })
-}
-
-/// Removes optional fields that are null, because many callers send every field they
-/// know. Null in required or unknown fields stays and is reported.
-fn drop_nulls(input: &mut Node, schema: &Value) {
-    match input {
-        Node::Object(fields) => {
-            let optional = optional_fields(schema);
-            fields.retain(|name, value| !(value.is_null() && optional.contains(&name)));
-            for (name, value) in fields.iter_mut() {
-                drop_nulls(value, &schema["properties"][name]);
-            }
-        }
-        Node::List(items) => {
-            for item in items {
-                drop_nulls(item, &schema["items"]);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn optional_fields(schema: &Value) -> Vec<&str> {
-    let required = required_fields(schema);
-    let properties = schema["properties"].as_object().into_iter().flatten();
-    let names = properties.map(|(name, _)| name.as_str());
-    names.filter(|name| !required.contains(name)).collect()
-}
-
-fn required_fields(schema: &Value) -> Vec<&str> {
-    let required = schema["required"].as_array().into_iter().flatten();
-    required.filter_map(Value::as_str).collect()
 }
 
 /// The input field for the caller's access token, in operations that require a caller.
@@ -145,7 +114,7 @@ fn whole(problem: &str) -> FieldError {
 }
 
 fn missing(fields: &Fields, schema: &Value) -> Vec<FieldError> {
-    let required = required_fields(schema).into_iter();
+    let required = required(schema).into_iter();
     required
         .filter(|name| !fields.contains(name))
         .map(|name| FieldError::new(name, "is missing"))

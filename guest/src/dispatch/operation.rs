@@ -9,6 +9,14 @@ use crate::domain::access::authority::ActorCall;
 use crate::error::Result;
 use crate::json::WriteJson;
 
+/// Prefix of the name of each MCP tool.
+pub const TOOL_PREFIX: &str = "user-auth_";
+
+/// Returns the name of the MCP tool that runs an operation.
+pub fn tool_name(operation: &str) -> String {
+    format!("{TOOL_PREFIX}{operation}")
+}
+
 /// An operation. The implementing type is its input.
 pub trait Operation: DeserializeOwned + JsonSchema {
     /// The name; the MCP tool is `user-auth_<name>`.
@@ -47,14 +55,18 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Returns the annotations of the MCP tool.
-    pub fn annotations(self, title: &str) -> Value {
-        json!({
-            "title": title,
+    /// Returns the annotations of the MCP tool. Whether a call can be repeated is said only
+    /// where it can: that it cannot is the default, and the hint has no meaning for tools
+    /// that change nothing.
+    pub fn annotations(self) -> Value {
+        let mut hints = json!({
             "readOnlyHint": self == Effect::Reads,
             "destructiveHint": !matches!(self, Effect::Reads | Effect::Adds),
-            "idempotentHint": matches!(self, Effect::Reads | Effect::Ends),
             "openWorldHint": false,
-        })
+        });
+        if self == Effect::Ends {
+            hints["idempotentHint"] = true.into();
+        }
+        hints
     }
 }

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::schemas::{allows, alternatives};
 use crate::json::{self, Fields, Node};
 use crate::unicode::printable::is_deceptive;
 
@@ -42,6 +43,11 @@ fn value(given: &Node, schema: &Value, left: &mut usize) -> Option<Value> {
         Node::Object(fields) => object(fields, schema, left),
         Node::List(items) => list(items, schema, left),
         Node::Text(given) if allows(schema, "string") => text(given, left),
+        // The operation reads it likewise.
+        Node::Text(_) => match given.clone().unquoted() {
+            Node::Text(_) => None,
+            meant => value(&meant, schema, left),
+        },
         Node::Bool(given) if allows(schema, "boolean") => Some(Value::Bool(*given)),
         Node::Number(number) if allows(schema, "integer") || allows(schema, "number") => {
             Some(Value::Number(number.clone()))
@@ -103,21 +109,6 @@ fn take(bytes: usize, left: &mut usize) -> bool {
     let rest = left.checked_sub(bytes);
     *left = rest.unwrap_or(0);
     rest.is_some()
-}
-
-fn allows(schema: &Value, kind: &str) -> bool {
-    match &schema["type"] {
-        Value::String(only) => only == kind,
-        Value::Array(several) => several.iter().any(|one| one == kind),
-        _ => false,
-    }
-}
-
-fn alternatives(schema: &Value) -> impl Iterator<Item = &Value> {
-    ["anyOf", "oneOf", "allOf"]
-        .iter()
-        .filter_map(|name| schema.get(name)?.as_array())
-        .flatten()
 }
 
 #[cfg(test)]
@@ -241,6 +232,25 @@ mod tests {
         });
         assert_eq!(shown, expected);
         assert_eq!(of(&json!("text"), &schema), None);
+    }
+
+    #[test]
+    fn json_in_a_string_is_shown_as_the_operation_reads_it() {
+        let schema = json!({"type": "object", "properties": {
+            "limit": {"type": "integer"},
+            "users": {"type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string"},
+                    "hash": {"type": "string", "format": "password"},
+                },
+            }},
+        }});
+        let users = json!([{"name": "[1]", "hash": "h", "other": "o"}]).to_string();
+        let shown = of(&json!({"limit": "7", "users": users}), &schema).unwrap();
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        let expected = json!({"limit": 7, "users": [{"name": "[1]", "hash": SECRET}]});
+        assert_eq!(shown, expected);
     }
 
     #[test]

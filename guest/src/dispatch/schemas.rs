@@ -3,8 +3,8 @@
 //! They are derived from the types, but not in the component: that code would be a sixth
 //! of it. Instead a file holds them; `make schemas` writes it, and a test compares it
 //! with the types. The component embeds two extracts that the build script makes: the
-//! schemas for clients, which do not mark secrets and are sent as they are, and the shapes
-//! of the inputs, which mark them.
+//! schemas for clients, which do not mark secrets and are sent as they are, in a full and a
+//! lean form; and the shapes of the inputs, which mark secrets.
 
 use serde_json::Value;
 
@@ -46,17 +46,28 @@ pub struct Schemas {
     pub output: JsonStr,
 }
 
-/// The text of one JSON value that the component embeds.
+/// The text of one JSON value that the component embeds, in a full and a lean form: see
+/// `build/two_forms.rs`. It is written in its full form.
 #[derive(Clone, Copy)]
 pub struct JsonStr(&'static str);
 
+/// The lean form of a [`JsonStr`], for the list of tools.
+pub struct Lean(JsonStr);
+
 impl JsonStr {
-    /// Parses the text.
-    pub fn value(self) -> Value {
-        parse(self.0)
+    /// Returns the lean form.
+    pub fn lean(self) -> Lean {
+        Lean(self)
     }
 
-    /// Parses the text of a string.
+    /// Parses the full form.
+    pub fn value(self) -> Value {
+        let mut text = Vec::with_capacity(self.0.len());
+        self.write_json(&mut text);
+        parse(&text)
+    }
+
+    /// Parses the full form of a string.
     #[expect(
         clippy::expect_used,
         reason = "a test checks that descriptions are strings"
@@ -65,11 +76,34 @@ impl JsonStr {
         let value = self.value();
         value.as_str().expect("a string").to_owned()
     }
+
+    /// Appends the text, and of each place where the forms differ what `choose` returns of
+    /// the full and the lean form.
+    #[expect(
+        clippy::expect_used,
+        reason = "the build script writes both forms wherever they differ"
+    )]
+    fn write(self, to: &mut Vec<u8>, choose: fn(&'static str, &'static str) -> &'static str) {
+        let mut parts = self.0.split('\x01');
+        to.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
+        for part in parts {
+            let (full, rest) = part.split_once('\x02').expect("a full form");
+            let (lean, common) = rest.split_once('\x03').expect("a lean form");
+            to.extend_from_slice(choose(full, lean).as_bytes());
+            to.extend_from_slice(common.as_bytes());
+        }
+    }
 }
 
 impl WriteJson for JsonStr {
     fn write_json(&self, to: &mut Vec<u8>) {
-        to.extend_from_slice(self.0.as_bytes());
+        self.write(to, |full, _| full);
+    }
+}
+
+impl WriteJson for Lean {
+    fn write_json(&self, to: &mut Vec<u8>) {
+        self.0.write(to, |_, lean| lean);
     }
 }
 
@@ -123,7 +157,30 @@ pub fn mark_secrets(input: &mut Value, operation: &str) {
 pub fn shape(operation: &str) -> Value {
     let mut lines = SHAPES.lines().filter_map(|line| line.split_once(' '));
     let found = lines.find(|(name, _)| *name == operation);
-    parse(found.expect("every operation has a shape").1)
+    parse(found.expect("every operation has a shape").1.as_bytes())
+}
+
+/// Returns whether a schema itself accepts values of this type, its alternatives aside.
+pub(super) fn allows(schema: &Value, kind: &str) -> bool {
+    let types = match &schema["type"] {
+        Value::Array(several) => several.as_slice(),
+        only => std::slice::from_ref(only),
+    };
+    types.iter().any(|it| it == kind)
+}
+
+/// Returns the schemas that a schema combines.
+pub(super) fn alternatives(schema: &Value) -> impl Iterator<Item = &Value> {
+    ["anyOf", "oneOf", "allOf"]
+        .iter()
+        .filter_map(|name| schema.get(name)?.as_array())
+        .flatten()
+}
+
+/// Returns the names of the fields that a schema requires.
+pub(super) fn required(schema: &Value) -> Vec<&str> {
+    let required = schema["required"].as_array().into_iter().flatten();
+    required.filter_map(Value::as_str).collect()
 }
 
 /// Splits a line into its columns.
@@ -143,10 +200,10 @@ fn read(line: &'static str) -> Input {
 
 #[expect(
     clippy::expect_used,
-    reason = "the build script wrote the line from a parsed value"
+    reason = "the build script wrote the text from a parsed value"
 )]
-fn parse(line: &str) -> Value {
-    let parsed = json::parse(line.as_bytes());
+fn parse(text: &[u8]) -> Value {
+    let parsed = json::parse(text);
     parsed.expect("the build script writes JSON").into()
 }
 
@@ -168,9 +225,10 @@ mod tests {
     use std::fmt::Write as _;
     use std::{env, fs};
 
-    use serde_json::{Value, json};
+    use serde_json::{Map, Value, json};
 
-    use super::{INPUTS, OUTPUTS, all, mark_secrets, of, shape};
+    use super::{INPUTS, JsonStr, OUTPUTS, all, mark_secrets, of, shape};
+    use crate::json::JsonText;
     use crate::operations::TABLE;
 
     /// The file in the form in which the build script reads it.
@@ -220,33 +278,44 @@ mod tests {
     #[test]
     fn schemas_use_only_features_that_all_clients_support() {
         for (definition, schemas) in TABLE.iter().zip(all()) {
-            check(&schemas.input.value(), definition.name, Side::Input);
-            check(&schemas.output.value(), definition.name, Side::Output);
+            let (input, output) = (schemas.input, schemas.output);
+            check(&input.value(), definition.name, &FULL, true);
+            let of_outputs = [&FULL[..], &["additionalProperties", "anyOf"]].concat();
+            check(&output.value(), definition.name, &of_outputs, false);
+            check(&lean(input), definition.name, &LEAN, true);
+            check(&lean(output), definition.name, &LEAN_OUTPUT, false);
         }
     }
 
-    #[derive(Clone, Copy, PartialEq)]
-    enum Side {
-        Input,
-        Output,
-    }
+    /// Keywords besides those that are allowed everywhere.
+    const FULL: [&str; 10] = [
+        "description",
+        "default",
+        "format",
+        "maxItems",
+        "maxLength",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minimum",
+        "pattern",
+    ];
+    const LEAN: [&str; 1] = ["description"];
+    const LEAN_OUTPUT: [&str; 0] = [];
+    const ALWAYS: [&str; 5] = ["type", "properties", "required", "items", "enum"];
 
-    fn check(schema: &Value, place: &str, side: Side) {
+    fn check(schema: &Value, place: &str, others: &[&str], is_input: bool) {
         let keywords = schema.as_object().unwrap();
         for keyword in keywords.keys() {
-            let is_known = match keyword.as_str() {
-                "type" | "description" | "properties" | "required" | "items" | "enum"
-                | "default" | "minimum" | "maximum" | "minLength" | "maxLength" | "minItems"
-                | "maxItems" | "pattern" => true,
-                "format" => schema["format"] == "date-time",
-                "anyOf" | "additionalProperties" => side == Side::Output,
-                _ => false,
-            };
+            let keyword = keyword.as_str();
+            let is_known = ALWAYS.contains(&keyword) || others.contains(&keyword);
             assert!(is_known, "{place}: {keyword} in {schema}");
         }
         assert!(schema["type"].is_string(), "{place}: {schema}");
         assert_ne!(keywords.get("default"), Some(&Value::Null), "{place}");
-        if side == Side::Input && schema["type"] == "object" {
+        let format = schema.get("format").is_none_or(|it| it == "date-time");
+        assert!(format, "{place}: {schema}");
+        if is_input && schema["type"] == "object" {
             assert!(schema["properties"].is_object(), "{place}: {schema}");
         }
         assert_eq!(
@@ -255,14 +324,59 @@ mod tests {
             "{place}"
         );
         for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
-            check(schema, &format!("{place}.{name}"), side);
+            check(schema, &format!("{place}.{name}"), others, is_input);
         }
         if schema["items"].is_object() {
-            check(&schema["items"], &format!("{place}[]"), side);
+            check(&schema["items"], &format!("{place}[]"), others, is_input);
         }
         for schema in schema["anyOf"].as_array().into_iter().flatten() {
-            check(schema, place, side);
+            check(schema, place, others, is_input);
         }
+    }
+
+    fn lean(schema: JsonStr) -> Value {
+        let text = JsonText::of(&schema.lean());
+        serde_json::from_str(text.as_str()).unwrap()
+    }
+
+    /// A field of the full form may be left out of the lean one, but nothing is added.
+    #[test]
+    fn the_lean_form_of_a_schema_has_the_same_fields() {
+        fn fields(schema: &Value) -> Value {
+            let names = ["type", "required", "enum"].iter();
+            let mut kept: Map<String, Value> = names
+                .filter_map(|name| Some(((*name).to_owned(), schema.get(name)?.clone())))
+                .collect();
+            if let Some(properties) = schema["properties"].as_object() {
+                let of_each = properties.iter();
+                let of_each = of_each.map(|(name, schema)| (name.clone(), fields(schema)));
+                kept.insert("properties".to_owned(), of_each.collect());
+            }
+            if let Some(items) = schema.get("items") {
+                kept.insert("items".to_owned(), fields(items));
+            }
+            kept.into()
+        }
+        for (definition, schemas) in TABLE.iter().zip(all()) {
+            let name = definition.name;
+            let input = schemas.input;
+            assert_eq!(fields(&lean(input)), fields(&input.value()), "{name}");
+            let mut output = schemas.output.value();
+            let output = output.as_object_mut().unwrap();
+            output.remove("required");
+            if let Some(alternatives) = output.remove("anyOf") {
+                let all = alternatives.as_array().unwrap().iter();
+                let all = all.flat_map(|it| it["properties"].as_object().unwrap().clone());
+                output.insert("properties".to_owned(), all.collect());
+            }
+            let output = json!(output);
+            assert_eq!(lean(schemas.output), fields(&output), "{name}");
+            let description = schemas.description.string();
+            let first = lean(schemas.description);
+            assert_eq!(description.split("\n\n").next(), first.as_str());
+        }
+        let login = of("login").description.string();
+        assert!(login.contains("\n\nAn error does not reveal"), "{login}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::Head;
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::ports::Ports;
 use crate::storage::record::{Found, Stored};
 use crate::types::id::Id;
@@ -66,7 +66,8 @@ impl Target {
     }
 
     fn unknown(&self) -> AuthError {
-        let error = AuthError::new(ErrorKind::Application, "There is no such user");
+        let error = AuthError::new(ErrorKind::Application, "There is no such user")
+            .because(Cause::UnknownUser);
         match self {
             Target::UserId(user_id) => error.detail("user_id", user_id.to_string()),
             Target::Username(username) => error.detail("username", username.as_str()),

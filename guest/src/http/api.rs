@@ -106,7 +106,7 @@ fn input(body: &[u8]) -> Result<Node<'_>, String> {
     if body.is_empty() {
         return Ok(Node::Object(Fields::default()));
     }
-    if mcp::has_too_many_values(body) {
+    if json::has_too_many_values(body) {
         return Err("the body has too many values".to_owned());
     }
     match json::parse(body) {

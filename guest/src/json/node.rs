@@ -7,6 +7,8 @@ use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Number, Value};
 
+use super::quoted::MAX_VALUES;
+
 /// Any JSON in which no object has two fields with the same name.
 #[derive(Clone, Default)]
 pub enum Node<'a> {
@@ -65,6 +67,35 @@ impl<'a> Node<'a> {
             Node::Null | Node::Object(_) => true,
             Node::List(items) => items.is_empty(),
             Node::Bool(_) | Node::Number(_) | Node::Text(_) => false,
+        }
+    }
+
+    /// Returns the JSON that a string contains, or any other value as it is.
+    pub fn unquoted(self) -> Node<'a> {
+        let mut left = MAX_VALUES;
+        let inner = match &self {
+            Node::Text(text) => super::unquoted(text, &mut left),
+            _ => None,
+        };
+        inner.unwrap_or(self)
+    }
+
+    /// Returns the same JSON with strings of its own.
+    pub fn into_owned(self) -> Node<'static> {
+        match self {
+            Node::Null => Node::Null,
+            Node::Bool(given) => Node::Bool(given),
+            Node::Number(number) => Node::Number(number),
+            Node::Text(text) => Node::Text(Cow::Owned(text.into_owned())),
+            Node::List(items) => Node::List(items.into_iter().map(Node::into_owned).collect()),
+            Node::Object(Fields(fields)) => {
+                let fields = fields.into_iter();
+                let owned = fields.map(|(name, value)| {
+                    let name = Cow::Owned(name.into_owned());
+                    (name, value.into_owned())
+                });
+                Node::Object(Fields(owned.collect()))
+            }
         }
     }
 

@@ -13,29 +13,6 @@ pub struct RequestMessage<'a> {
     pub params: Fields<'a>,
 }
 
-/// Maximum number of values in a message. No sensible request has so many, and parsed
-/// they would take many times the memory of their text.
-pub const MAX_VALUES: usize = 20_000;
-
-/// Returns whether a JSON text has more than [`MAX_VALUES`] values, without parsing it.
-pub fn has_too_many_values(body: &[u8]) -> bool {
-    // Each value takes a byte or more.
-    if body.len() <= MAX_VALUES {
-        return false;
-    }
-    let (mut values, mut in_string, mut escaped) = (0, false, false);
-    for byte in body {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b',' | b'[' | b'{' if !in_string => values += 1,
-            _ => {}
-        }
-    }
-    values > MAX_VALUES
-}
-
 pub enum Message<'a> {
     Request(RequestMessage<'a>),
     Notification {

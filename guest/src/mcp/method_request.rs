@@ -41,11 +41,15 @@ impl<'a> MethodRequest<'a> {
         }
     }
 
-    /// Removes and returns an optional parameter that is an object; one without fields if it is
-    /// left out.
+    /// Removes and returns an optional parameter that is an object, or the text of one; one
+    /// without fields if it is left out. The function calls of some models have their arguments
+    /// as text.
     pub fn take_object(&mut self, name: &str) -> Result<Fields<'a>, RpcError> {
         match self.params.remove(name) {
-            Some(given) => given.into_fields().ok_or_else(|| not_an_object(name)),
+            Some(given) => {
+                let fields = given.unquoted().into_fields();
+                fields.ok_or_else(|| not_an_object(name))
+            }
             None => Ok(Fields::default()),
         }
     }

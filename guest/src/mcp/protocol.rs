@@ -15,13 +15,7 @@ pub const STATIC_TTL_MS: u64 = 60 * 60 * 1000;
 /// Maximum number of messages in one JSON-RPC batch.
 pub const MAX_BATCH: usize = 64;
 
-/// Prefix of the name of each tool.
-pub const TOOL_PREFIX: &str = "user-auth_";
-
-/// Returns the name of the tool that runs an operation.
-pub fn tool_name(operation: &str) -> String {
-    format!("{TOOL_PREFIX}{operation}")
-}
+pub use crate::dispatch::operation::{TOOL_PREFIX, tool_name};
 
 /// The transport of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

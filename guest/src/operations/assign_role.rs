@@ -19,10 +19,12 @@ use crate::types::id::Id;
 /// Every permission check reads all roles of a user, so their number is bounded.
 pub(super) const MAX_ROLES: usize = 32;
 
-/// Assigns a role to a user, who has its permissions from then on. Returns the user;
-/// assigning a role again changes nothing. Requires `user-auth:roles:write`; neither the
-/// role nor the user may have permissions that the caller lacks. Only the operator of the
-/// host is exempt, and so appoints the first `admin`.
+/// Assigns a role to a user, who has its permissions from then on.
+///
+/// Returns the user; assigning a role again changes nothing. Requires
+/// `user-auth:roles:write`; neither the role nor the user may have permissions that the
+/// caller lacks. Only the operator of the host is exempt, and so appoints the first
+/// `admin`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AssignRole {

@@ -20,9 +20,11 @@ use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 use crate::types::id::Id;
 
-/// Changes the caller's password. Ends all other sessions of the account, the API keys
-/// that they may have created, and all codes sent for the account. Requires the current
-/// password and a recent login, with the second factor if the account has one.
+/// Changes the caller's password. Ends all other sessions of the account, and the API
+/// keys that they may have created. Requires the current password and a recent login.
+///
+/// All codes sent for the account end too. If the account has a second factor, the login
+/// must have used it.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
@@ -30,9 +32,10 @@ pub struct ChangePassword {
     pub current_password: TypedPassword,
     /// The new password.
     pub new_password: Password,
-    /// Which API keys to end as well: `recent` (the default) ends those that another
-    /// session created or rotated within a session's maximum lifetime, 30 days by
-    /// default; `all` ends all keys of the account; `none` ends none.
+    /// API keys to end too: the `recent` ones (the default), `all` or `none`.
+    ///
+    /// Recent are those that another session created or rotated within a session's
+    /// maximum lifetime, 30 days by default.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }

@@ -15,8 +15,9 @@ use crate::types::id::Id;
 use crate::types::secret::Secret;
 
 /// Checks whether the owner of an access token has a permission or, without a token,
-/// whether the caller has it. Returns `allowed` and, if known, the user id. An invalid
-/// token has no permissions.
+/// whether the caller has it.
+///
+/// Returns `allowed` and, if known, the user id. An invalid token has no permissions.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckPermission {
@@ -25,8 +26,9 @@ pub struct CheckPermission {
     /// The access token to check, or a `sign_in_id`; leave it out to check the caller.
     #[serde(default)]
     pub token: Option<Secret>,
-    /// The audience that the token must have, if not this service. A service that
-    /// received a token made by `issue_token` names itself here.
+    /// The audience that the token must have, if not this service.
+    ///
+    /// A service that received a token made by `issue_token` names itself here.
     #[serde(default)]
     pub audience: Option<String>,
 }

@@ -11,7 +11,7 @@ use crate::domain::credentials::second_factor::Code;
 use crate::domain::sessions::auth_method::AuthMethod;
 use crate::domain::sessions::login_challenge::{self, LoginChallenge};
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::ports::LogLevel;
 use crate::storage::batch::Batch;
 use crate::storage::record::{Found, Stored};
@@ -19,9 +19,10 @@ use crate::storage::retry::{self, Race};
 use crate::types::secret::Secret;
 
 /// Completes a login with a code of the second factor, for which `login` returned a
-/// challenge. Returns the tokens of the new session. A challenge accepts at most five
-/// codes within five minutes, and each code works once. Too many wrong codes are
-/// throttled, even with the correct password.
+/// challenge. Returns the tokens of the new session.
+///
+/// A challenge accepts at most five codes within five minutes, and each code works once.
+/// Too many wrong codes are throttled, even with the correct password.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompleteLogin {
@@ -146,6 +147,7 @@ impl CompleteLogin {
             ErrorKind::Authentication,
             "The challenge or the code is not valid",
         )
+        .because(Cause::InvalidChallenge)
         .detail(
             "action",
             "try the next code that the app shows, or log in again for a new challenge",

@@ -17,9 +17,10 @@ use crate::storage::retry::Race;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
-/// Verifies an email address with the code that was sent to it. It becomes the verified
-/// address of the caller's account and of no other account. The previously verified
-/// address is notified of the change. Requires a session of the account.
+/// Verifies an email address of the caller's account with the code that was sent to it.
+///
+/// It becomes the verified address of this account and of no other one. The previously
+/// verified address is notified of the change. Requires a session of the account.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmEmail {

@@ -22,8 +22,10 @@ use crate::types::id::Id;
 use crate::types::secret::Secret;
 
 /// Sets a new password with the code that `request_password_reset` or
-/// `force_password_reset` sent to the account's verified address. Ends all sessions and
-/// API keys of the account. No session begins: log in with the new password.
+/// `force_password_reset` sent. Ends all sessions and API keys of the account; log in
+/// with the new password then.
+///
+/// The code was sent to the account's verified address. No session begins.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmPasswordReset {

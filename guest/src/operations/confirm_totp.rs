@@ -13,25 +13,29 @@ use crate::domain::notify;
 use crate::domain::sessions::auth_method::AuthMethod;
 use crate::domain::sessions::session::{self, CurrentLogin};
 use crate::domain::throttle::{self, Attempt, Authenticator, Counted};
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
-/// Confirms the authenticator app of `enroll_totp` with a code, and makes it the caller's
-/// second factor in place of any previous one. Returns recovery codes, which are shown
-/// only once. Ends all other sessions of the account and the API keys that they may have
-/// created. Requires a recent login, with the second factor if the account has one.
+/// Makes the authenticator app of `enroll_totp` the caller's second factor, with a code
+/// that it shows. Returns recovery codes, which are shown only once. Ends all other
+/// sessions of the account. Requires a recent login.
+///
+/// The app takes the place of any previous second factor. The API keys that the other
+/// sessions may have created end too. If the account has a second factor, the login must
+/// have used it.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmTotp {
     /// The six digits that the app shows.
     pub code: TotpCode,
-    /// Which API keys to end as well: `recent` (the default) ends those that another
-    /// session created or rotated within a session's maximum lifetime, 30 days by
-    /// default; `all` ends all keys of the account; `none` ends none.
+    /// API keys to end too: the `recent` ones (the default), `all` or `none`.
+    ///
+    /// Recent are those that another session created or rotated within a session's
+    /// maximum lifetime, 30 days by default.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }
@@ -75,6 +79,7 @@ fn read(call: &ActorCall) -> Result<(CurrentLogin, Enrolment)> {
             ErrorKind::Application,
             "There is no authenticator app to confirm",
         )
+        .because(Cause::NoSecondFactor)
         .detail("action", "call enroll_totp first")),
     }
 }

@@ -12,19 +12,20 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key::{self, ApiKey, Days};
 use crate::domain::display_text::DisplayText;
 use crate::domain::notify;
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
-/// Creates an API key that acts for an account in the header `X-API-Key`. The key may do
-/// what both its scopes and the account's roles permit. Returns the key itself, which is
-/// shown only once; the owner is notified at the verified address. A session must come
-/// from a recent login, with the second factor if the account has one. A key for another
-/// account also requires `user-auth:api-keys:write`, and neither its scopes nor the roles
-/// of that account may exceed what the caller may do.
+/// Creates an API key that acts for an account in the header `X-API-Key`, within its
+/// scopes. Returns the key, which is shown only once. Requires a recent login.
+///
+/// The key may do what both its scopes and the account's roles permit. The owner is
+/// notified at the verified address. If the account has a second factor, the login must
+/// have used it. A key for another account also requires `user-auth:api-keys:write`, and
+/// neither its scopes nor the roles of that account may exceed what the caller may do.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateApiKey {
@@ -34,7 +35,7 @@ pub struct CreateApiKey {
     /// default.
     #[serde(default)]
     pub scopes: Scopes,
-    /// The lifetime of the key in days; unlimited by default.
+    /// The lifetime of the key in days, 1 to 3,650; unlimited by default.
     #[serde(default)]
     pub expires_in_days: Option<Days>,
     /// The account that the key acts for; the caller's own by default.
@@ -79,6 +80,7 @@ impl CreateApiKey {
         let Some(account) = account.map(|account| account.value) else {
             return Err(
                 AuthError::new(ErrorKind::Application, "There is no such user")
+                    .because(Cause::UnknownUser)
                     .detail("user_id", user_id.to_string()),
             );
         };

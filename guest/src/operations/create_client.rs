@@ -12,27 +12,32 @@ use crate::domain::clients::client::{self, Client, Registration, TokenEndpointAu
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::clients::redirect_uri::RedirectUris;
 use crate::domain::display_text::DisplayText;
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::ports::Expect;
 use crate::storage::batch::Batch;
 use crate::storage::record;
 use crate::types::secret::Secret;
 
 /// Registers a client: a program that asks users for access by OAuth. Returns its id and,
-/// unless it is public, its secret, which is shown only once. There can be 1,000 of them.
-/// Requires `user-auth:clients:write`.
+/// unless it is public, its secret, which is shown only once.
+///
+/// There can be 1,000 of them. Requires `user-auth:clients:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateClient {
     /// The name that users see.
     pub client_name: DisplayText,
-    /// Where the client receives answers, such as `https://app.example.com/callback`: one
-    /// to ten `https` URIs, `http` URIs on `localhost` or a loopback address, which permit
-    /// any port, or URIs with a scheme of the program's own.
+    /// Where the client receives answers: 1 to 10 URIs, such as
+    /// `https://app.example.com/callback`.
+    ///
+    /// They are `https` URIs, `http` URIs on `localhost` or a loopback address, which
+    /// permit any port, or URIs with a scheme of the program's own.
     pub redirect_uris: RedirectUris,
-    /// How the client authenticates: `none` for a program that runs where its user could
-    /// read a secret, or with a secret in a header (`client_secret_basic`) or in the form
-    /// (`client_secret_post`). It cannot be changed later.
+    /// How the client authenticates: `none` (the default) if its user could read a
+    /// secret, or with a secret in a header (`client_secret_basic`) or in the form
+    /// (`client_secret_post`).
+    ///
+    /// It cannot be changed later.
     #[serde(default)]
     pub token_endpoint_auth_method: TokenEndpointAuthMethod,
     /// The most that users can permit the client, such as `billing:read` or `billing:*`;
@@ -107,6 +112,7 @@ impl Operation for CreateClient {
 /// Returns the error for a client that is not registered.
 pub(super) fn unknown_client(client_id: &ClientId) -> AuthError {
     AuthError::new(ErrorKind::Application, "There is no such client")
+        .because(Cause::UnknownClient)
         .detail("client_id", client_id.to_string())
         .detail("action", "list the clients with list_clients")
 }

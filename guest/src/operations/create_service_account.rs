@@ -15,7 +15,9 @@ use crate::error::Result;
 use crate::storage::batch::Batch;
 
 /// Creates an account for a program. It has no password and is used only by its API keys;
-/// create those with `create_api_key`. Requires `user-auth:api-keys:write`.
+/// create those with `create_api_key`.
+///
+/// Requires `user-auth:api-keys:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateServiceAccount {

@@ -9,26 +9,31 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::display_text::DisplayText;
 use crate::domain::resources::resource::{self, Resource, ResourceScopes};
 use crate::domain::resources::resource_url::ResourceUrl;
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::ports::Expect;
 use crate::storage::batch::Batch;
 
 /// Defines a resource server: a service that accepts tokens, such as an MCP server, and
-/// the scopes that clients can ask users for there. A scope is a permission; a client gets
-/// it from a user who consents and, if the scope is restricted, whose roles permit it. An
-/// existing resource server with this URL is replaced. There can be 100 of them. Requires
+/// the scopes that clients can ask users for there. An existing resource server with this
+/// URL is replaced.
+///
+/// A scope is a permission; a client gets it from a user who consents and, if the scope
+/// is restricted, whose roles permit it. There can be 100 resource servers. Requires
 /// `user-auth:resources:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefineResource {
-    /// The URL of the resource server, such as `https://mcp.example.com/mcp`: `https`, or
-    /// `http` on `localhost` or a loopback address, without a query and a fragment. A
-    /// slash at the end is left out.
+    /// The URL of the resource server, such as `https://mcp.example.com/mcp`.
+    ///
+    /// It is `https`, or `http` on `localhost` or a loopback address, without a query and
+    /// a fragment. A slash at the end is left out.
     pub resource: ResourceUrl,
     /// The name that users see.
     pub resource_name: DisplayText,
-    /// The scopes: at most 50; none by default. Names that begin with
-    /// `user-auth:` and the scopes of OpenID Connect, such as `openid`, are rejected.
+    /// The scopes: at most 50; none by default.
+    ///
+    /// Names that begin with `user-auth:` and the scopes of OpenID Connect, such as
+    /// `openid`, are rejected.
     #[serde(default)]
     pub scopes: ResourceScopes,
 }
@@ -92,6 +97,7 @@ impl Operation for DefineResource {
 /// Returns the error for a resource server that is not defined.
 pub(super) fn unknown_resource(resource: &ResourceUrl) -> AuthError {
     AuthError::new(ErrorKind::Application, "There is no such resource server")
+        .because(Cause::UnknownResource)
         .detail("resource", resource.as_str())
         .detail("action", "choose one from list_resources")
 }

@@ -7,16 +7,17 @@ use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::{Grant, ROLES_WRITE};
 use crate::domain::accounts::role::{Description, Role, RoleName};
 use crate::domain::audit::{Chain, Event};
-use crate::error::{AuthError, ErrorKind, FieldError, Result};
+use crate::error::{AuthError, Cause, ErrorKind, FieldError, Result};
 use crate::storage::batch::Batch;
 
 /// Keeps a role within one page of the store, and checks cheap.
 const MAX_GRANTS: usize = 100;
 
 /// Defines a role, which is a named set of permissions to assign to users. An existing
-/// role with this name is replaced for all its holders. Requires `user-auth:roles:write`,
-/// and every permission that the role grants before and after; `admin` cannot be
-/// redefined.
+/// role with this name is replaced.
+///
+/// It is replaced for all its holders. Requires `user-auth:roles:write`, and every
+/// permission that the role grants before and after; `admin` cannot be redefined.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefineRole {
@@ -108,6 +109,7 @@ pub fn is_built_in() -> AuthError {
 /// Returns the error for a role that is not defined.
 pub fn unknown_role(role: &RoleName) -> AuthError {
     AuthError::new(ErrorKind::Application, "There is no such role")
+        .because(Cause::UnknownRole)
         .detail("role", role.as_str())
         .detail(
             "action",

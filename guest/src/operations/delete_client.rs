@@ -13,8 +13,9 @@ use crate::error::Result;
 use crate::ports::Expect;
 use crate::storage::batch::Batch;
 
-/// Deletes a client permanently, and with it all access that users gave it. Requires
-/// `user-auth:clients:write`.
+/// Deletes a client permanently, and with it all access that users gave it.
+///
+/// Requires `user-auth:clients:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteClient {

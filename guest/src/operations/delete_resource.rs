@@ -13,8 +13,10 @@ use crate::error::Result;
 use crate::ports::Expect;
 use crate::storage::batch::Batch;
 
-/// Deletes a resource server permanently: all access that users gave clients to it ends, and
-/// clients can no longer ask for it. The permissions that its scopes stand for remain. Requires `user-auth:resources:write`.
+/// Deletes a resource server permanently: all access that users gave clients to it ends.
+///
+/// Clients can no longer ask for it. The permissions that its scopes stand for remain.
+/// Requires `user-auth:resources:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteResource {

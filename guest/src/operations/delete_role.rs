@@ -11,9 +11,11 @@ use crate::domain::audit::{Chain, Event};
 use crate::error::Result;
 use crate::storage::batch::Batch;
 
-/// Deletes a role, which stops granting its permissions at once. Users keep its name, so
-/// they have the role again if it is defined again. Requires `user-auth:roles:write`. The
-/// role must not permit more than the caller may do, and `admin` cannot be deleted.
+/// Deletes a role, which stops granting its permissions at once.
+///
+/// Users keep its name, so they have the role again if it is defined again. Requires
+/// `user-auth:roles:write`. The role must not permit more than the caller may do, and
+/// `admin` cannot be deleted.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteRole {

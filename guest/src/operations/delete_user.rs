@@ -17,10 +17,11 @@ use crate::ports::Expect;
 use crate::storage::batch::Batch;
 use crate::types::id::Id;
 
-/// Deletes a user permanently, and ends all their sessions and API keys at once. The user
-/// name and the email address can then be used for another account; the audit trail
-/// remains. Requires `user-auth:users:write`. Callers cannot delete themselves or a user
-/// with permissions that they lack.
+/// Deletes a user permanently, and ends all their sessions and API keys at once.
+///
+/// The user name and the email address can then be used for another account; the audit
+/// trail remains. Requires `user-auth:users:write`. Callers cannot delete themselves or a
+/// user with permissions that they lack.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteUser {

@@ -9,21 +9,23 @@ use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::notify;
 use crate::domain::sessions::session::{self, CurrentLogin};
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::ports::MessageKind;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Removes the caller's second factor, including its recovery codes. Ends all other
-/// sessions of the account and the API keys that they may have created. Requires a recent
-/// login with that second factor.
+/// sessions of the account. Requires a recent login with that second factor.
+///
+/// The API keys that the other sessions may have created end too.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DisableTotp {
-    /// Which API keys to end as well: `recent` (the default) ends those that another
-    /// session created or rotated within a session's maximum lifetime, 30 days by
-    /// default; `all` ends all keys of the account; `none` ends none.
+    /// API keys to end too: the `recent` ones (the default), `all` or `none`.
+    ///
+    /// Recent are those that another session created or rotated within a session's
+    /// maximum lifetime, 30 days by default.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }
@@ -78,5 +80,6 @@ fn disable(keys: EndApiKeys, call: &ActorCall) -> Result<Race<DisabledTotp>> {
 /// receives.
 pub(super) fn none() -> AuthError {
     AuthError::new(ErrorKind::Application, "The account has no second factor")
+        .because(Cause::NoSecondFactor)
         .detail("action", "set one up with enroll_totp and confirm_totp")
 }

@@ -17,8 +17,10 @@ use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 use crate::types::id::Id;
 
-/// Disables a user, and ends all their sessions and API keys permanently and at once.
-/// Logins then fail as with a wrong password until `enable_user`. Requires
+/// Disables a user, who cannot log in until `enable_user`, and ends all their sessions
+/// and API keys.
+///
+/// They end permanently and at once. Logins then fail as with a wrong password. Requires
 /// `user-auth:users:write`. Callers cannot disable themselves or a user with permissions
 /// that they lack.
 #[derive(Deserialize, JsonSchema)]

@@ -15,9 +15,10 @@ use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 use crate::types::id::Id;
 
-/// Enables a disabled user, who can then log in again. Sessions and API keys that were
-/// ended stay ended. Requires `user-auth:users:write`. Callers cannot enable a user with
-/// permissions that they lack.
+/// Enables a disabled user, who can then log in again.
+///
+/// Sessions and API keys that were ended stay ended. Requires `user-auth:users:write`.
+/// Callers cannot enable a user with permissions that they lack.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnableUser {

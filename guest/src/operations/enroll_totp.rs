@@ -15,16 +15,20 @@ use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 use crate::types::secret::Secret;
 
-/// Creates a secret for an authenticator app, as the first step to a second factor.
-/// Nothing changes until `confirm_totp` has confirmed a code of the app. Returns the
-/// secret as text, as a URI and, on request, as a QR code. Requires a recent login, with
-/// the second factor if the account has one.
+/// Creates a secret for an authenticator app, as the first step to a second factor:
+/// `confirm_totp` takes a code of the app. Returns the secret as text and as a URI.
+/// Requires a recent login.
+///
+/// Nothing changes until `confirm_totp` has confirmed a code. On request, the URI is also
+/// drawn as a QR code. If the account has a second factor, the login must have used it.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrollTotp {
-    /// Whether to draw the URI as a QR code as well: `svg` as a picture, `text` in block
-    /// characters for light text on a dark background, `none` (the default) not at all.
-    /// Either form takes kilobytes, so clients that can should draw it themselves.
+    /// Whether to draw the URI as a QR code as well: as a picture (`svg`), in block
+    /// characters (`text`), or not (`none`, the default).
+    ///
+    /// The block characters are for light text on a dark background. Either form takes
+    /// kilobytes, so clients that can should draw it themselves.
     #[serde(default)]
     pub qr: QrForm,
 }

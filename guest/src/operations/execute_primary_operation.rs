@@ -8,13 +8,14 @@ use super::{Effect, Operation, TABLE};
 use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
-use crate::error::{AuthError, ErrorKind, FieldError, Result};
+use crate::error::{AuthError, Cause, ErrorKind, FieldError, Result};
 use crate::json::{Fields, JsonText, Node, WriteJson};
 
 /// Runs any operation by its name, for clients that want a single tool. Put the name into
-/// `data.operation` and the operation's input into the other fields of `data`. With
-/// `username` and `password` but no operation, it logs in. `get_capabilities` lists the
-/// operations.
+/// `data.operation` and the operation's input into the other fields of `data`.
+/// `get_capabilities` lists the operations.
+///
+/// With `username` and `password` but no operation, it logs in.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 // `data` is required in the schema only: the error for a call without it lists the
@@ -35,17 +36,16 @@ fn data(_: &mut SchemaGenerator) -> Schema {
         "properties": {
             "operation": {
                 "type": "string",
-                "description": "The name of the operation, such as register; put its input into \
-                    the other fields.",
+                "description": "The name of the operation, such as `register`.",
             },
             "username": {
                 "type": "string",
-                "description": "The user name, for a login and for operations that require one.",
+                "description": "The user name, for operations that take one.",
             },
             "password": {
                 "type": "string",
                 "format": "password",
-                "description": "The password, for a login and for operations that require one.",
+                "description": "The password, for operations that take one.",
             },
         },
         "additionalProperties": true,
@@ -80,7 +80,7 @@ impl Operation for ExecutePrimaryOperation {
     type Output = Output;
 
     fn run(self, call: &ActorCall) -> Result<Output> {
-        let Node::Object(mut data) = Node::from(&self.data) else {
+        let Node::Object(mut data) = Node::from(&self.data).unquoted() else {
             return Err(with_operations(AuthError::invalid(vec![FieldError::new(
                 "data",
                 "expected an object with the field operation",
@@ -145,5 +145,7 @@ fn unknown_operation(name: &str) -> AuthError {
 fn with_operations(error: AuthError) -> AuthError {
     let names = TABLE.iter().map(|definition| definition.name);
     let others = names.filter(|name| *name != ExecutePrimaryOperation::NAME);
-    error.detail("operations", others.collect::<Vec<_>>())
+    error
+        .because(Cause::UnknownOperation)
+        .detail("operations", others.collect::<Vec<_>>())
 }

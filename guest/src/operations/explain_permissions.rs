@@ -13,9 +13,11 @@ use crate::error::Result;
 use crate::types::id::Id;
 
 /// Explains what a user may do: every grant with the role it comes from, and for one
-/// permission why it is granted or denied. Without `user_id` and `username` it explains
-/// the caller's permissions, which requires a session; for other users it requires
-/// `user-auth:roles:read`. An API key may be further limited by its scopes.
+/// permission why it is granted or denied. Without a user it explains the caller's
+/// permissions.
+///
+/// The caller's own require a session, those of other users `user-auth:roles:read`. An
+/// API key may be further limited by its scopes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainPermissions {

@@ -22,7 +22,9 @@ use crate::types::id::Id;
 
 /// Invalidates the password of a user, and ends all their sessions and API keys at once.
 /// A code for `confirm_password_reset` goes to the user's verified address, if there is
-/// one; no other person sees the code. Returns whether the code was sent. Requires
+/// one.
+///
+/// No other person sees the code. Returns whether it was sent. Requires
 /// `user-auth:users:write`. Callers cannot do this to themselves or to a user with
 /// permissions that they lack.
 #[derive(Deserialize, JsonSchema)]

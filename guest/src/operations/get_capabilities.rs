@@ -11,9 +11,9 @@ use crate::domain::throttle;
 use crate::error::{ErrorCode, Result};
 use crate::mcp::protocol;
 
-/// Returns a summary of this service: its operations, the policies and limits in force,
-/// its error codes and protocol versions. With `operation`, it instead returns the
-/// description and the input and output schemas of that operation. Changes nothing.
+/// Summarizes this service: its operations, the policies and limits in force, its error
+/// codes and protocol versions. With `operation`, it instead describes that operation,
+/// with the schemas of its input and output.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetCapabilities {

@@ -10,7 +10,9 @@ use crate::error::Result;
 use crate::types::id::Id;
 
 /// Returns the session of the caller's access token: its user, how and when it began, and
-/// when it ends. Requires a session.
+/// when it ends.
+///
+/// Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetSession {}

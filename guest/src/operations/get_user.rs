@@ -23,7 +23,9 @@ const MAX_COUNTED: u32 = 100;
 const MAX_EXAMINED: u32 = 500;
 
 /// Returns a user: name, address, status, roles, whether a second factor is set up, and
-/// how many sessions are alive. Requires `user-auth:users:read`.
+/// how many sessions are alive.
+///
+/// Requires `user-auth:users:read`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetUser {

@@ -30,12 +30,13 @@ use crate::types::id::Id;
 const MAX_USERS: usize = 100;
 const NO_ROLE: &str = "there is no such role; define it with define_role, or leave it out";
 
-/// Imports up to 100 users of another system, each independently: an invalid entry does
-/// not stop the others. Passwords come as hashes (bcrypt, scrypt, PBKDF2, Argon2) and are
-/// rehashed at the first login. Returns the outcome of each entry. Repeating a call is
-/// safe: users imported from the same entry before are `unchanged`. Requires
-/// `user-auth:users:write`; roles also require `user-auth:roles:write` and must not
-/// permit more than the caller may do.
+/// Imports up to 100 users of another system, with their password hashes (bcrypt, scrypt,
+/// PBKDF2, Argon2). Returns the outcome of each entry; an invalid one does not stop the
+/// others.
+///
+/// Passwords are rehashed at the first login. Repeating a call is safe: users imported
+/// from the same entry before are `unchanged`. Requires `user-auth:users:write`; roles
+/// also require `user-auth:roles:write` and must not permit more than the caller may do.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportUsers {
@@ -166,6 +167,10 @@ impl Operation for ImportUsers {
 type Parsed = std::result::Result<Entry, String>;
 
 fn parse(value: Value) -> Parsed {
+    let value = match value {
+        Value::String(_) => Node::from(&value).unquoted().into(),
+        given => given,
+    };
     let value = entry::drop_empty(value);
     input::read(Node::from(&value), entry_schema).map_err(|errors| entry::problem(&errors, &value))
 }

@@ -25,8 +25,10 @@ use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
 /// Checks a token that a service has received: an access token, a refresh token or an API
-/// key (RFC 7662). Returns whether it is active, and if so its claims; for any invalid,
-/// expired or revoked token only `{"active": false}`. Changes nothing. Requires
+/// key. Returns the claims of an active token, and only `{"active": false}` for anything
+/// else.
+///
+/// This is the introspection of RFC 7662. Changes nothing. Requires
 /// `user-auth:tokens:introspect`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

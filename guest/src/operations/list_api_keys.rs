@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::types::id::Id;
 
 /// Lists the API keys of an account, including expired ones, without the keys themselves.
+///
 /// The caller's own keys require a session. Those of another account require
 /// `user-auth:api-keys:write`, and the account must not have permissions that the caller
 /// lacks. An API key sees itself and those keys of its account that it could create.

@@ -17,8 +17,10 @@ use crate::storage::record;
 /// every redirect URI has its maximum length.
 const PAGE: u32 = 50;
 
-/// Lists the registered clients page by page, without their secrets. If there are more,
-/// `next` is present: pass it as `after`. Requires `user-auth:clients:read`.
+/// Lists the registered clients page by page. If there are more, `next` is present: pass
+/// it as `after`.
+///
+/// Their secrets are not shown. Requires `user-auth:clients:read`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListClients {

@@ -13,16 +13,18 @@ use crate::domain::resources::resource_url::ResourceUrl;
 use crate::error::Result;
 use crate::types::id::Id;
 
-/// Lists what an account lets clients do: a grant for each time that its owner has signed in
-/// by browser and agreed, until it ends. `revoke_grant` takes it away. The caller's own
-/// grants require a session, those of another account `user-auth:users:read`.
+/// Lists what an account lets clients do: a grant for each time that its owner has signed
+/// in by browser and agreed. `revoke_grant` takes it away.
+///
+/// A grant is listed until it ends. The caller's own grants require a session, those of
+/// another account `user-auth:users:read`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListGrants {
     /// The account whose grants to list; the caller's own by default.
     #[serde(default)]
     pub user_id: Option<Id>,
-    /// The `next` of the previous page, to get the page after it.
+    /// The `next` of the previous page.
     #[serde(default)]
     pub after: Option<String>,
 }

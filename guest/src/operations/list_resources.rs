@@ -9,8 +9,9 @@ use crate::domain::accounts::permission::RESOURCES_READ;
 use crate::domain::resources::resource;
 use crate::error::Result;
 
-/// Lists the resource servers and the scopes that clients can ask users for there. Requires
-/// `user-auth:resources:read`.
+/// Lists the resource servers and the scopes that clients can ask users for there.
+///
+/// Requires `user-auth:resources:read`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListResources {}

@@ -13,8 +13,9 @@ use crate::storage::record;
 /// The number of roles read at a time.
 const PAGE: u32 = 200;
 
-/// Lists all roles and the permissions that they grant, beginning with the built-in role
-/// `admin`. Requires `user-auth:roles:read`.
+/// Lists all roles and the permissions that they grant.
+///
+/// The built-in role `admin` comes first. Requires `user-auth:roles:read`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListRoles {}

@@ -8,12 +8,13 @@ use crate::domain::sessions::session;
 use crate::error::Result;
 
 /// Lists the live sessions of the caller's account, so that its owner can spot one that
-/// is not theirs. What the owner lets clients do is listed by `list_grants` instead.
-/// Requires a session.
+/// is not theirs.
+///
+/// What the owner lets clients do is listed by `list_grants` instead. Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListSessions {
-    /// The `next` of the previous page, to get the page after it.
+    /// The `next` of the previous page.
     #[serde(default)]
     pub after: Option<String>,
 }

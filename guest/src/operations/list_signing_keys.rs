@@ -10,8 +10,9 @@ use crate::domain::sessions::signing_key::{Published, SigningKey, SigningKeys};
 use crate::error::Result;
 use crate::types::time::Timestamp;
 
-/// Lists the keys that sign access tokens, with their ids, algorithms and ages. The private
-/// keys never leave the host; the public ones are at `/jwks`. Requires
+/// Lists the keys that sign access tokens, with their ids, algorithms and ages.
+///
+/// The private keys never leave the host; the public ones are at `/jwks`. Requires
 /// `user-auth:signing-keys:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -26,9 +26,10 @@ const MAX_POSITION_BYTES: usize = 512 - Account::USERNAME_PREFIX.len();
 const MAX_SEARCH_CHARS: usize = 254;
 
 /// Lists users page by page, all of them or those whose user name contains `search`. If
-/// there are more, `next` is present: pass it as `after`. Only in a search among more
-/// than 100,000 users may a page with a `next` have fewer than `limit` users. Requires
-/// `user-auth:users:read`.
+/// there are more, `next` is present: pass it as `after`.
+///
+/// Only in a search among more than 100,000 users may a page with a `next` have fewer
+/// than `limit` users. Requires `user-auth:users:read`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListUsers {

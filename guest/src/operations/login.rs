@@ -27,11 +27,12 @@ use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
-/// Logs in with a user name, or the verified email address of the account, and a password.
-/// Returns an access token and a refresh token
-/// to renew it; if the account has a second factor, it instead returns a challenge for
-/// `complete_login`. An error does not reveal whether the name or the password was wrong.
-/// Too many failures are throttled.
+/// Logs in with a user name or verified email address and a password. Returns an access
+/// token and a refresh token to renew it or, if the account has a second factor, a
+/// challenge for `complete_login`.
+///
+/// An error does not reveal whether the name or the password was wrong. Too many failures
+/// are throttled.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {

@@ -15,10 +15,11 @@ use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
-/// Ends the session of an access token or a refresh token permanently, and invalidates
-/// all tokens of the session. Expired tokens and tokens of ended sessions are accepted.
-/// Without a field, it ends the session of the access token in the header. Returns the id
-/// of the session.
+/// Ends the session of an access token or a refresh token, and with it all tokens of the
+/// session. Without a field, it ends the session of the caller's access token.
+///
+/// The session ends permanently. Expired tokens and tokens of ended sessions are
+/// accepted. Returns the id of the session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logout {

@@ -17,10 +17,11 @@ use crate::types::moment::Moment;
 /// Maximum number of records that one call examines, whether or not they match.
 const EXAMINED: u32 = 500;
 
-/// Reads the audit trail of an account, page by page. Your own trail requires a session,
-/// and those of others `user-auth:audit:read`; with that permission and without an
-/// account, all trails are read one after the other. A page may be short or even empty
+/// Reads the audit trail of an account, page by page. A page may be short or even empty
 /// and still have a `next`: pass it as `after` to continue.
+///
+/// Your own trail requires a session, and those of others `user-auth:audit:read`; with
+/// that permission and without an account, all trails are read one after the other.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QueryAudit {
@@ -37,13 +38,13 @@ pub struct QueryAudit {
     /// `anonymous`.
     #[serde(default)]
     pub actor: Option<String>,
-    /// Only records at or after this time.
+    /// Only records at or after this time (RFC 3339).
     #[serde(default)]
     pub since: Option<Moment>,
-    /// Only records before this time.
+    /// Only records before this time (RFC 3339).
     #[serde(default)]
     pub until: Option<Moment>,
-    /// The `next` of the previous page, to get the page after it.
+    /// The `next` of the previous page.
     #[serde(default)]
     pub after: Option<String>,
     /// The maximum number of records to return, 1 to 100; 50 by default.

@@ -16,11 +16,13 @@ use crate::error::{AuthError, ErrorKind, Result};
 use crate::storage::batch::{Batch, Commit};
 use crate::types::id::Id;
 
-/// Creates an account with a user name and a password. User names are unique, regardless
-/// of case and of different encodings of the same letters. The password must have at
-/// least 15 characters by default, and must not be common or built from the names of its
-/// owner or this service. The number of accounts that one source may create is limited.
-/// Returns the user id and the canonical user name.
+/// Creates an account with a user name and a password, which must have at least 15
+/// characters by default and must not be common. Returns the user id.
+///
+/// User names are unique, regardless of case and of different encodings of the same
+/// letters; the canonical form is returned. The password must not be built from the names
+/// of its owner or this service either. The number of accounts that one source may create
+/// is limited.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
@@ -29,8 +31,9 @@ pub struct Register {
     pub username: Username,
     /// The password.
     pub password: Password,
-    /// The owner's email address. It takes effect once verified with
-    /// `request_email_verification`. Whether another account uses it is not revealed
+    /// The owner's email address, to be verified with `request_email_verification`.
+    ///
+    /// It has no effect before that. Whether another account uses it is not revealed
     /// here.
     #[serde(default)]
     pub email: Option<Email>,

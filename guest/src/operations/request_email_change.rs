@@ -9,10 +9,11 @@ use crate::domain::accounts::email::Email;
 use crate::error::Result;
 use crate::ports::MessageKind;
 
-/// Sends a code to a new email address for the caller's account. The account keeps its
-/// current address until `confirm_email` confirms the new one; the current verified
-/// address is notified of the request. Returns the lifetime of the code. Requires a
-/// recent login, with the second factor if the account has one.
+/// Sends a code for `confirm_email` to a new email address for the caller's account,
+/// which keeps its current address until then. Requires a recent login.
+///
+/// The current verified address is notified of the request. Returns the lifetime of the
+/// code. If the account has a second factor, the login must have used it.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestEmailChange {

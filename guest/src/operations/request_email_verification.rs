@@ -16,9 +16,10 @@ use crate::storage::batch::{Batch, Commit};
 use crate::storage::record::Found;
 use crate::storage::retry::Race;
 
-/// Sends a code for `confirm_email` to the email address of the caller's account. Only a
-/// verified address can be used, such as to reset the password. Returns the lifetime of
-/// the code. Requires a session.
+/// Sends a code for `confirm_email` to the email address of the caller's account.
+///
+/// Only a verified address can be used, such as to reset the password. Returns the
+/// lifetime of the code. Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestEmailVerification {}

@@ -18,10 +18,12 @@ use crate::storage::record;
 use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 
-/// Sends a code for `confirm_password_reset` to the verified address of an account. An
-/// account is sent at most three codes an hour for one source and ten for all sources
-/// together. The result is the same whether or not the account exists, has a verified
-/// address and is active. Returns the lifetime of the code.
+/// Sends a code for `confirm_password_reset` to the verified address of an account. The
+/// result is the same if there is no such account or address.
+///
+/// The result is also the same if the account is not active. An account is sent at most
+/// three codes an hour for one source and ten for all sources together. Returns the
+/// lifetime of the code.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestPasswordReset {

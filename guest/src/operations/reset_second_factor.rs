@@ -19,11 +19,13 @@ use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 use crate::types::id::Id;
 
-/// Removes the second factor of a user who has lost both the app and the recovery codes.
-/// Ends all their sessions and the API keys that these may have created; from then on the
-/// password alone is enough. First make sure that the request really comes from the user.
-/// Requires `user-auth:users:write`. Callers cannot do this to themselves or to a user
-/// with permissions that they lack.
+/// Removes the second factor of a user who has lost both the app and the recovery codes,
+/// and ends all their sessions. First make sure that the request really comes from the
+/// user.
+///
+/// The API keys that the sessions may have created end too; from then on the password
+/// alone is enough. Requires `user-auth:users:write`. Callers cannot do this to
+/// themselves or to a user with permissions that they lack.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResetSecondFactor {
@@ -33,9 +35,10 @@ pub struct ResetSecondFactor {
     /// The user, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
-    /// Which API keys to end as well: `recent` (the default) ends those that a session of
-    /// the user created or rotated within a session's maximum lifetime, 30 days by
-    /// default; `all` ends all keys of the user; `none` ends none.
+    /// API keys to end too: the `recent` ones (the default), `all` or `none`.
+    ///
+    /// Recent are those that a session of the user created or rotated within a session's
+    /// maximum lifetime, 30 days by default.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }

@@ -9,15 +9,16 @@ use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{API_KEYS_WRITE, Permission};
 use crate::domain::audit::Event;
 use crate::domain::credentials::api_key::{self, ApiKey};
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::storage::record::{self, Stored};
 use crate::types::id::Id;
 
-/// Ends an API key permanently. The caller's own keys require a session. Those of another
-/// account require `user-auth:api-keys:write`, and the account must not have permissions
-/// that the caller lacks. An API key can end itself and those keys of its account that it
-/// could create. A key that does not exist or that the caller may not end is reported as
-/// not found.
+/// Ends an API key permanently, such as after a leak. It stops working at once.
+///
+/// The caller's own keys require a session. Those of another account require
+/// `user-auth:api-keys:write`, and the account must not have permissions that the caller
+/// lacks. An API key can end itself and those keys of its account that it could create. A
+/// key that does not exist or that the caller may not end is reported as not found.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeApiKey {
@@ -75,6 +76,7 @@ pub(super) fn find(key_id: Id, call: &ActorCall) -> Result<Stored<ApiKey>> {
     }
     Err(
         AuthError::new(ErrorKind::Application, "There is no such API key")
+            .because(Cause::UnknownApiKey)
             .detail("action", "list the keys with list_api_keys"),
     )
 }

@@ -9,16 +9,18 @@ use crate::domain::accounts::permission::USERS_WRITE;
 use crate::domain::audit::Event;
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::delegations::grant::{self, MAX_REVOKED_AT_ONCE, Selection};
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::types::id::Id;
 
-/// Takes access away from a client permanently and at once: one grant, or all that the
-/// account has given to the client. The tokens of these grants stop working, but a resource
-/// server that verifies access tokens by itself accepts them until they expire. The caller's
-/// own grants require a session. Those of another account require `user-auth:users:write`,
-/// and the account must not have permissions that the caller lacks. A grant that has ended
-/// or belongs to another account is reported as not found. With `client_id`, a code that the
-/// client has not exchanged yet stops working too, even if it has no grant.
+/// Takes access away from a client: one grant, or all that the account has given to the
+/// client. Their tokens stop working at once.
+///
+/// Access ends permanently, but a resource server that verifies access tokens by itself
+/// accepts them until they expire. The caller's own grants require a session. Those of
+/// another account require `user-auth:users:write`, and the account must not have
+/// permissions that the caller lacks. A grant that has ended or belongs to another
+/// account is reported as not found. With `client_id`, a code that the client has not
+/// exchanged yet stops working too, even if it has no grant.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeGrant {
@@ -71,6 +73,7 @@ impl Operation for RevokeGrant {
         if grant_ids.is_empty() && self.grant_id.is_some() {
             return Err(
                 AuthError::new(ErrorKind::Application, "There is no such grant")
+                    .because(Cause::UnknownGrant)
                     .detail("action", "list the grants with list_grants"),
             );
         }

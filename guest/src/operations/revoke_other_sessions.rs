@@ -12,13 +12,16 @@ use crate::storage::batch::Batch;
 use crate::types::id::Id;
 
 /// Ends all sessions of the caller's account except the current one, and the API keys
-/// that they may have created, permanently and at once. Requires a session.
+/// that they may have created.
+///
+/// They end permanently and at once. Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeOtherSessions {
-    /// Which API keys to end as well: `recent` (the default) ends those that another
-    /// session created or rotated within a session's maximum lifetime, 30 days by
-    /// default; `all` ends all keys of the account; `none` ends none.
+    /// API keys to end too: the `recent` ones (the default), `all` or `none`.
+    ///
+    /// Recent are those that another session created or rotated within a session's
+    /// maximum lifetime, 30 days by default.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }

@@ -16,11 +16,12 @@ use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 use crate::types::id::Id;
 
-/// Revokes a role from a user, who loses its permissions at once. Returns the user;
-/// revoking a role that the user does not have changes nothing. Requires
-/// `user-auth:roles:write`. Callers cannot revoke a role of their own, and neither the
-/// role nor the user may have permissions that the caller lacks; only the operator of the
-/// host is exempt.
+/// Revokes a role from a user, who loses its permissions at once.
+///
+/// Returns the user; revoking a role that the user does not have changes nothing.
+/// Requires `user-auth:roles:write`. Callers cannot revoke a role of their own, and
+/// neither the role nor the user may have permissions that the caller lacks; only the
+/// operator of the host is exempt.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeRole {

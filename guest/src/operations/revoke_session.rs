@@ -7,19 +7,22 @@ use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::audit::Event;
 use crate::domain::credentials::api_key::EndApiKeys;
 use crate::domain::sessions::session::{self, Session};
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::types::id::Id;
 
-/// Ends one session of the caller's account permanently, and the API keys that it
-/// created. A session that has ended or belongs to another account is reported as not
-/// found. Requires a session.
+/// Ends one session of the caller's account, and the API keys that it created.
+///
+/// It ends permanently. A session that has ended or belongs to another account is
+/// reported as not found. Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeSession {
     /// The session to end, as listed by `list_sessions`.
     pub session_id: Id,
-    /// Which API keys to end as well: `recent` (the default) ends those that this session
-    /// created or rotated; `all` ends all keys of the account; `none` ends none.
+    /// API keys to end too: the `recent` ones (the default), `all` or `none`.
+    ///
+    /// Recent are those that this session created or rotated; all are those of the
+    /// account.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }
@@ -48,6 +51,7 @@ impl Operation for RevokeSession {
             let Some(session) = session.filter(|session| session.value.user_id == user_id) else {
                 return Err(
                     AuthError::new(ErrorKind::Application, "There is no such session")
+                        .because(Cause::UnknownSession)
                         .detail("action", "list the sessions with list_sessions"),
                 );
             };

@@ -16,9 +16,11 @@ use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
-/// Revokes a token (RFC 7009): the whole session of an access or refresh token, all access
-/// that a client got together with its token, or an API key. Possession of the token is the only requirement. A token that is already invalid
-/// is not an error.
+/// Revokes a token: the whole session of an access or refresh token, all access that a
+/// client got together with its token, or an API key.
+///
+/// Possession of the token is the only requirement (RFC 7009). A token that is already
+/// invalid is not an error.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeToken {

@@ -15,9 +15,11 @@ use crate::error::Result;
 use crate::storage::batch::Batch;
 use crate::types::id::Id;
 
-/// Ends all sessions of a user and the API keys that they may have created, permanently
-/// and at once. The user can log in again. Requires `user-auth:users:write`. Callers
-/// cannot do this to themselves or to a user with permissions that they lack.
+/// Ends all sessions of a user and the API keys that they may have created. The user can
+/// log in again.
+///
+/// They end permanently and at once. Requires `user-auth:users:write`. Callers cannot do
+/// this to themselves or to a user with permissions that they lack.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeUserSessions {
@@ -27,9 +29,10 @@ pub struct RevokeUserSessions {
     /// The user, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
-    /// Which API keys to end as well: `recent` (the default) ends those that a session of
-    /// the user created or rotated within a session's maximum lifetime, 30 days by
-    /// default; `all` ends all keys of the user; `none` ends none.
+    /// API keys to end too: the `recent` ones (the default), `all` or `none`.
+    ///
+    /// Recent are those that a session of the user created or rotated within a session's
+    /// maximum lifetime, 30 days by default.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }

@@ -18,9 +18,10 @@ use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Replaces an API key by a new one with the same id, name and scopes. The old key stops
-/// working at once; a limited lifetime begins again with its original length. Returns the
-/// new key, which is shown only once. The requirements are those of `create_api_key`, and
-/// the owner is notified likewise.
+/// working at once. Returns the new key, which is shown only once.
+///
+/// A limited lifetime begins again with its original length. The requirements are those
+/// of `create_api_key`, and the owner is notified likewise.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateApiKey {

@@ -15,7 +15,9 @@ use crate::storage::batch::Batch;
 use crate::types::secret::Secret;
 
 /// Replaces the secret of a client, such as after a leak. The old secret stops working at
-/// once. Returns the new one, which is shown only once. Requires `user-auth:clients:write`.
+/// once. Returns the new one, which is shown only once.
+///
+/// Requires `user-auth:clients:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateClientSecret {

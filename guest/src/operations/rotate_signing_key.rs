@@ -12,14 +12,16 @@ use crate::error::Result;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 
-/// Creates new keys that sign access tokens: one for this service itself, which signs from
-/// now on, and one for other services, which is published at `/jwks` and signs after an
-/// hour, when all of them know it; while such a key waits, it is not replaced. Existing
-/// tokens remain valid until they expire. With `end_previous`, such as after a leak, they
-/// become invalid and both keys sign at once; services that verify tokens themselves notice
-/// when they fetch the keys again, after an hour at most. Sessions continue in either case:
-/// `refresh_token` returns a new access token. Fails while 20 keys of one kind are still
-/// valid, unless `end_previous` is set. Requires `user-auth:signing-keys:write`.
+/// Creates new keys that sign access tokens. Existing tokens remain valid until they
+/// expire; with `end_previous`, such as after a leak, they become invalid.
+///
+/// One key is for this service itself, and signs from now on. One is for other services;
+/// it is published at `/jwks` and signs after an hour, when all of them know it; while
+/// such a key waits, it is not replaced. With `end_previous` both keys sign at once;
+/// services that verify tokens themselves notice when they fetch the keys again, after an
+/// hour at most. Sessions continue in either case: `refresh_token` returns a new access
+/// token. Fails while 20 keys of one kind are still valid, unless `end_previous` is set.
+/// Requires `user-auth:signing-keys:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateSigningKey {

@@ -17,7 +17,9 @@ use crate::storage::retry::Race;
 use crate::types::id::Id;
 
 /// Clears the failed attempts to guess a user's password or second factor, so that both
-/// can be tried again from anywhere. Returns the user. Requires `user-auth:users:write`.
+/// can be tried again.
+///
+/// They can be tried from anywhere. Returns the user. Requires `user-auth:users:write`.
 /// Callers cannot unlock themselves or a user with permissions that they lack.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -18,8 +18,10 @@ use crate::ports::Expect;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 
-/// Changes the name, the redirect URIs or the scopes of a client; what is left out stays as
-/// it is. Requires `user-auth:clients:write`.
+/// Changes the name, the redirect URIs or the scopes of a client; what is left out stays
+/// as it is.
+///
+/// Requires `user-auth:clients:write`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateClient {

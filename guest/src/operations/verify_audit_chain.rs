@@ -9,14 +9,15 @@ use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::AUDIT_READ;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::verify::{self, Broken, Found, Link, Problem};
-use crate::error::{AuthError, ErrorKind, FieldError, Result};
+use crate::error::{AuthError, Cause, ErrorKind, FieldError, Result};
 use crate::types::id::Id;
 
-/// Verifies that the audit trail of an account is unaltered: every seal, every link and
-/// the end. Reports the first record that was altered, dropped, reordered or cut off. A
-/// call examines up to 500 records: repeat it with `next_seq` and `next_previous` until
-/// they are absent. Your own trail requires a session, and those of others
-/// `user-auth:audit:read`.
+/// Verifies that the audit trail of an account is unaltered. A call examines up to 500
+/// records: repeat it with `next_seq` and `next_previous` until they are absent.
+///
+/// Every seal, every link and the end are verified. Reports the first record that was
+/// altered, dropped, reordered or cut off. Your own trail requires a session, and those
+/// of others `user-auth:audit:read`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyAuditChain {
@@ -95,6 +96,7 @@ fn require_account(user_id: Id, call: &ActorCall) -> Result<()> {
     match Account::read(user_id, &call.ports)? {
         (None, None) => Err(
             AuthError::new(ErrorKind::Application, "There is no such user")
+                .because(Cause::UnknownUser)
                 .detail("user_id", user_id.to_string()),
         ),
         _ => Ok(()),

@@ -11,9 +11,11 @@ use crate::error::Result;
 use crate::types::id::Id;
 use crate::types::secret::Secret;
 
-/// Verifies an access token: that it was issued here, has not expired, and its session is
-/// alive. Returns the claims of a valid token, and only `{"active": false}` for anything
-/// else (RFC 7662 section 2.2).
+/// Verifies an access token of this service. Returns the claims of a valid token, and
+/// only `{"active": false}` for anything else.
+///
+/// A token is valid if it was issued here, has not expired, and its session is alive (RFC
+/// 7662 section 2.2).
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyToken {

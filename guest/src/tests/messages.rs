@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::dispatch::schemas;
-use crate::domain::caller::Principal;
+use crate::domain::call::Call;
+use crate::domain::caller::{Caller, Principal, Source};
 use crate::operations::TABLE;
 use crate::testing::{self, World};
 use crate::types::secret::Secret;
@@ -159,11 +160,11 @@ fn null_in_an_optional_field_is_treated_as_missing() {
                 input
             };
             let problem = |input| {
-                let caller = crate::domain::caller::Caller {
+                let caller = Caller {
                     principal: Principal::AccessToken(token()),
-                    source: crate::domain::caller::Source::from_peer(None),
+                    source: Source::from_peer(None),
                 };
-                let call = crate::domain::call::Call {
+                let call = Call {
                     caller: &caller,
                     ..world.call()
                 };
@@ -211,6 +212,177 @@ fn null_in_an_optional_field_is_treated_as_missing() {
         !problem.contains("roles") && !problem.contains("disabled"),
         "{problem}"
     );
+}
+
+#[test]
+fn json_in_a_string_is_read_where_something_else_is_expected() {
+    let world = World::new();
+    let run = |operation, input| world.run_as(Principal::Operator, operation, input);
+    let role = json!({"role": "clerk", "permissions": r#"["billing:read"]"#});
+    let role = run("define_role", role).unwrap();
+    assert_eq!(role["permissions"], json!(["billing:read"]));
+    let users = json!([
+        json!({"username": "bob", "disabled": "true", "roles": "[\"clerk\"]"}).to_string(),
+        {"username": "true", "disabled": "false"},
+    ]);
+    for users in [users.clone(), json!(users.to_string())] {
+        let input = json!({"users": users, "dry_run": "false"});
+        let imported = run("import_users", input).unwrap();
+        for user in imported["users"].as_array().unwrap() {
+            assert_eq!(user["problem"], Value::Null, "{imported}");
+        }
+    }
+    let bob = run("get_user", json!({"username": "bob"})).unwrap();
+    assert_eq!(
+        (&bob["status"], &bob["roles"]),
+        (&json!("disabled"), &json!(["clerk"]))
+    );
+    let page = run("list_users", json!({"limit": "1"})).unwrap();
+    assert_eq!(page["users"].as_array().unwrap().len(), 1);
+    let page = run("list_users", json!({"limit": "2.0", "search": null})).unwrap();
+    assert_eq!(page["users"].as_array().unwrap().len(), 2);
+    let data = json!({"operation": "get_user", "username": "bob"});
+    let same = run(
+        "execute_primary_operation",
+        json!({"data": data.to_string()}),
+    );
+    assert_eq!(same.unwrap(), bob);
+}
+
+/// A string field takes a string, as it is: neither a secret nor an identifier is read as
+/// JSON, and nothing else is turned into a string.
+#[test]
+fn a_string_is_never_read_as_something_else_where_a_string_is_expected() {
+    let world = World::new();
+    let password = r#"["correct horse battery staple"]"#;
+    for username in ["12345", "true", "[1]"] {
+        let input = json!({"username": username, "password": password});
+        let registered = world.run("register", input).unwrap();
+        assert_eq!(registered["username"], username);
+        assert!(world.log_in(username, password).is_ok());
+        assert_eq!(world.log_in(username, PASSWORD), Err(-32001));
+    }
+    for (username, password) in [
+        (json!(12345), json!(password)),
+        (json!(true), json!(password)),
+        (json!(["12345"]), json!(password)),
+        (json!("12345"), json!([PASSWORD])),
+        (json!("12345"), json!(5)),
+    ] {
+        let input = json!({"username": username, "password": password});
+        assert_eq!(world.run("login", input.clone()), Err(-32000), "{input}");
+    }
+}
+
+#[test]
+fn strings_that_are_not_the_expected_json_are_refused_with_the_type() {
+    let world = World::new();
+    let many = format!("[{}]", "1,".repeat(30_000) + "1");
+    for (operation, field, text, problem) in [
+        ("list_users", "limit", "ten", "expected an integer"),
+        ("list_users", "limit", "", "expected an integer"),
+        ("list_users", "limit", "10.5", "expected an integer"),
+        ("list_users", "limit", "true", "expected an integer"),
+        ("import_users", "dry_run", "yes", "expected a boolean"),
+        ("import_users", "dry_run", "1", "expected a boolean"),
+        ("create_api_key", "scopes", "self", "expected an array"),
+        ("create_api_key", "scopes", "{}", "expected an array"),
+        ("create_api_key", "scopes", &many, "expected an array"),
+    ] {
+        let mut input = json!({"users": [{"username": "bob"}], "name": "ci"});
+        let shape = schemas::shape(operation);
+        input
+            .as_object_mut()
+            .unwrap()
+            .retain(|name, _| !shape["properties"][name].is_null());
+        input[field] = text.into();
+        let caller = Caller {
+            principal: Principal::Operator,
+            source: Source::from_peer(None),
+        };
+        let call = Call {
+            caller: &caller,
+            ..world.call()
+        };
+        let error = testing::invoke(operation, input, &call).unwrap_err();
+        let fields = &error.details()["fields"];
+        assert_eq!(fields[0]["path"], format!("$.{field}"), "{fields}");
+        let told = fields[0]["problem"].as_str().unwrap();
+        assert!(told.starts_with(problem), "{operation} {field}: {told}");
+    }
+}
+
+/// Returns the types and words of a problem that are Rust's, not JSON's.
+fn words_of_rust(problem: &str) -> Vec<&str> {
+    const WORDS: [&str; 16] = [
+        "u8", "u16", "u32", "u64", "usize", "i32", "i64", "f64", "bool", "str", "map", "sequence",
+        "struct", "unit", "tuple", "variant",
+    ];
+    let words = problem.split(|letter: char| !letter.is_ascii_alphanumeric());
+    words.filter(|word| WORDS.contains(word)).collect()
+}
+
+#[test]
+fn problems_of_every_field_use_the_words_of_json() {
+    let world = World::new();
+    let mut reported = 0;
+    for operation in TABLE {
+        let shape = schemas::shape(operation.name);
+        for (field, _) in shape["properties"].as_object().into_iter().flatten() {
+            for value in [
+                json!(true),
+                json!(-1.5),
+                json!("\u{1}"),
+                json!([[]]),
+                json!({"a": {}}),
+            ] {
+                let caller = Caller {
+                    principal: Principal::Operator,
+                    source: Source::from_peer(None),
+                };
+                let call = Call {
+                    caller: &caller,
+                    ..world.call()
+                };
+                let input = json!({ field: value });
+                let Err(error) = testing::invoke(operation.name, input, &call) else {
+                    continue;
+                };
+                let details = error.details();
+                for it in details
+                    .get("fields")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                {
+                    let problem = it["problem"].as_str().unwrap();
+                    let name = format!("{}.{field}: {problem}", operation.name);
+                    assert_eq!(words_of_rust(problem), [""; 0], "{name}");
+                    reported += 1;
+                }
+            }
+        }
+    }
+    assert!(reported > 500, "{reported}");
+}
+
+#[test]
+fn the_arguments_of_a_tool_may_be_the_text_of_an_object() {
+    let world = World::new();
+    let call = |arguments: Value| {
+        let params = json!({"name": "user-auth_register", "arguments": arguments});
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        world
+            .post(&[("mcp-protocol-version", "2025-11-25")], &body.to_string())
+            .1
+    };
+    let bob = json!({"username": "bob", "password": PASSWORD});
+    let answer = call(json!(bob.to_string()));
+    assert_eq!(answer["result"]["structuredContent"]["username"], "bob");
+    let twice = r#"{"username": "carol", "username": "dave", "password": "x"}"#;
+    for refused in [json!("bob"), json!("[1]"), json!(twice), json!(5)] {
+        assert_eq!(call(refused)["error"]["code"], -32602);
+    }
 }
 
 #[test]

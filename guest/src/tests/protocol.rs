@@ -579,12 +579,7 @@ fn every_tool_has_a_complete_description() {
         assert!(tool["title"].is_string(), "{name}");
         assert_eq!(tool["inputSchema"]["type"], "object", "{name}");
         assert_eq!(tool["outputSchema"]["type"], "object", "{name}");
-        for hint in [
-            "readOnlyHint",
-            "destructiveHint",
-            "idempotentHint",
-            "openWorldHint",
-        ] {
+        for hint in ["readOnlyHint", "destructiveHint", "openWorldHint"] {
             assert!(tool["annotations"][hint].is_boolean(), "{name} {hint}");
         }
         let properties = tool["inputSchema"]["properties"].as_object();
@@ -592,6 +587,22 @@ fn every_tool_has_a_complete_description() {
             assert!(schema["description"].is_string(), "{name}.{field}");
         }
     }
+}
+
+/// Models read the whole list before they do anything.
+#[test]
+fn the_list_of_all_tools_has_at_most_45_kb() {
+    let mut world = World::new();
+    let size = |world: &World| {
+        modern(world, "tools/list", json!({})).1["result"]
+            .to_string()
+            .len()
+    };
+    let without = size(&world);
+    assert!(without <= 45_000, "{without} bytes");
+    world.settings.output_schemas = true;
+    let with = size(&world);
+    assert!(without + 10_000 < with && with <= 65_000, "{with} bytes");
 }
 
 /// Tools that end or replace something are destructive, and so are tools that extend the

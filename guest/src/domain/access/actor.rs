@@ -9,7 +9,7 @@ use crate::domain::env::Env;
 use crate::domain::sessions::access_token::Claims;
 use crate::domain::sessions::bearer::Bearer;
 use crate::domain::sessions::session::{self, Session};
-use crate::error::{AuthError, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, Result};
 use crate::storage::batch::{Batch, Commit};
 use crate::storage::record::Stored;
 use crate::types::id::Id;
@@ -132,6 +132,7 @@ pub(crate) fn require_fresh(session: &Session, env: &Env) -> Result<()> {
         ErrorKind::Authentication,
         "A session that began recently is required",
     )
+    .because(Cause::WeakSession)
     .detail(
         "action",
         "log in again, and repeat the call with the new access token",

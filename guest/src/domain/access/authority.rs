@@ -30,7 +30,7 @@ use crate::domain::resources::resource;
 use crate::domain::sessions::bearer::{self, LiveSession};
 use crate::domain::sessions::session;
 use crate::domain::sessions::signing_key;
-use crate::error::{AuthError, ErrorKind, FieldError, Result};
+use crate::error::{AuthError, Cause, ErrorKind, FieldError, Result};
 use crate::ports::{Expect, Mutation, Ports};
 use crate::storage::batch::CommitGuard;
 use crate::storage::ground::AuthoritySource;
@@ -325,6 +325,7 @@ fn authenticate(requirement: Requirement, call: &Call) -> Result<Authority> {
             ErrorKind::Authentication,
             "An access token or an API key is required",
         )
+        .because(Cause::NoSession)
         .detail(
             "expected",
             "the header Authorization: Bearer, the header X-API-Key, or the field access_token",
@@ -427,7 +428,10 @@ pub fn require_permission(name: &'static str, call: &ActorCall) -> Result<()> {
     if may(&Permission::own(name), call)? {
         return Ok(());
     }
-    Err(AuthError::new(ErrorKind::Authorization, "Not permitted").detail("permission", name))
+    let error = AuthError::new(ErrorKind::Authorization, "Not permitted");
+    Err(error
+        .because(Cause::NotPermitted)
+        .detail("permission", name))
 }
 
 /// Reports whether the actor itself may do everything that this grant permits.
@@ -445,6 +449,7 @@ pub fn require_covered(grants: &[Grant], call: &ActorCall) -> Result<()> {
                 ErrorKind::Authorization,
                 "Not permitted: more than you may do yourself",
             )
+            .because(Cause::NotPermitted)
             .detail("permission", grant.as_str()));
         }
     }

@@ -16,7 +16,7 @@ use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
 use crate::domain::delegations::authorization_code::AuthorizationCode;
 use crate::domain::delegations::delegation::Delegation;
 use crate::domain::env::Env;
-use crate::error::{AuthError, ErrorKind, FieldError, Result};
+use crate::error::{AuthError, Cause, ErrorKind, FieldError, Result};
 use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
 use crate::storage::batch::Batch;
@@ -424,6 +424,7 @@ pub fn require_second_factor(account: &Account, session: &Session) -> Result<()>
         ErrorKind::Authentication,
         "A session that began with a second factor is required",
     )
+    .because(Cause::WeakSession)
     .detail(
         "action",
         "log in again with the second factor, and repeat the call with the new access token",
@@ -433,10 +434,12 @@ pub fn require_second_factor(account: &Account, session: &Session) -> Result<()>
 
 /// Returns the error for a caller without a session, where one is required.
 pub fn session_required() -> AuthError {
-    AuthError::new(ErrorKind::Authentication, "An access token is required").detail(
-        "expected",
-        "the header Authorization: Bearer, or the field access_token",
-    )
+    AuthError::new(ErrorKind::Authentication, "An access token is required")
+        .because(Cause::NoSession)
+        .detail(
+            "expected",
+            "the header Authorization: Bearer, or the field access_token",
+        )
 }
 
 fn idle_expiry(now: Timestamp, expires_at: Timestamp, settings: &Settings) -> Timestamp {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::dispatch::input;
-use crate::dispatch::schemas::{self, JsonStr};
+use crate::dispatch::schemas;
 use crate::json::{JsonText, Node, ObjectWriter, WriteJson};
 use crate::mcp::elicitation;
 use crate::mcp::error::{Failure, RpcError};
@@ -25,7 +25,8 @@ pub fn list(request: &MethodRequest) -> Result<ToolList, RpcError> {
 /// The tools of all operations. Their schemas are written as they are embedded: to
 /// parse them for every list would take ten times as long as another request.
 pub struct ToolList {
-    /// Whether each tool has the schema of its output, which doubles the list.
+    /// Whether each tool has the schema of its output, which makes the list half as
+    /// long again.
     pub with_outputs: bool,
 }
 
@@ -41,12 +42,12 @@ impl WriteJson for ToolList {
             let mut tool = ObjectWriter::new(to)
                 .field("name", &tool_name(operation.name))
                 .field("title", operation.title)
-                .field("description", &input.description)
-                .field("inputSchema", &input.schema);
+                .field("description", &input.description.lean())
+                .field("inputSchema", &input.schema.lean());
             if let Some(output) = outputs.as_mut().and_then(Iterator::next) {
-                tool = tool.field("outputSchema", &OutputSchema(output));
+                tool = tool.field("outputSchema", &output.lean());
             }
-            let annotations = operation.effect.annotations(operation.title);
+            let annotations = operation.effect.annotations();
             tool.field("annotations", &annotations).end();
         }
         to.push(b']');
@@ -54,7 +55,7 @@ impl WriteJson for ToolList {
 }
 
 /// Size of the list in bytes, so that its text need not move while it grows.
-const ROUGHLY: usize = 72 << 10;
+const ROUGHLY: usize = 48 << 10;
 
 /// Returns the names, titles and descriptions of all tools.
 pub fn outline() -> Vec<Value> {
@@ -117,36 +118,6 @@ pub fn call(mut request: MethodRequest) -> Result<MethodOutput, Failure> {
     }
 }
 
-/// The schema of a tool's structured content, which is the output of its operation or an
-/// error, in an object either way.
-struct OutputSchema(JsonStr);
-
-impl WriteJson for OutputSchema {
-    fn write_json(&self, to: &mut Vec<u8>) {
-        ObjectWriter::new(to)
-            .field("type", "object")
-            .field("anyOf", &Alternatives(self.0))
-            .end();
-    }
-}
-
-struct Alternatives(JsonStr);
-
-impl WriteJson for Alternatives {
-    fn write_json(&self, to: &mut Vec<u8>) {
-        to.push(b'[');
-        self.0.write_json(to);
-        to.push(b',');
-        to.extend_from_slice(FAILED.as_bytes());
-        to.push(b']');
-    }
-}
-
-/// The schema of a structured content that reports an error. It stands in every tool, so it says
-/// only how to tell an error from an output.
-const FAILED: &str =
-    r#"{"type":"object","properties":{"error":{"type":"object"}},"required":["error"]}"#;
-
 /// The result of a tool.
 pub struct ToolResult {
     /// The output of the operation, or its error in an object.
@@ -187,7 +158,5 @@ mod tests {
         assert!(!list.as_str().contains('\n'));
         let tools: Value = serde_json::from_str(list.as_str()).unwrap();
         assert_eq!(tools.as_array().map(Vec::len), Some(TABLE.len()));
-        let failed = &tools[0]["outputSchema"]["anyOf"][1];
-        assert_eq!(failed["required"], json!(["error"]));
     }
 }

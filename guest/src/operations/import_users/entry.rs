@@ -41,7 +41,7 @@ pub struct Entry {
     /// Whether the account is disabled for now.
     #[serde(default)]
     pub disabled: bool,
-    /// The time at which the account was created; now by default.
+    /// The time at which the account was created (RFC 3339); now by default.
     #[serde(default)]
     pub created_at: Option<CreatedAt>,
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Mcp {
     /// How a failed operation is reported to clients of versions before 2026-07-28.
     pub(crate) tool_errors: ToolErrors,
-    /// Whether the list of tools has the schemas of their outputs, which double it. Clients pass
-    /// the list to a model.
+    /// Whether the list of tools has the schemas of their outputs, which make it half as long
+    /// again. Clients pass the list to a model.
     pub(crate) output_schemas: bool,
 }
 
