@@ -1,6 +1,6 @@
 //! The parts that all operations share: calling an operation, parsing its input, redacting
-//! the input for the audit log, its schemas, and the selection of the account that it is
-//! about.
+//! the input for the audit log, its schemas, the selection of the account that it is about,
+//! and what of all operations a caller gets to see.
 //!
 //! The operations themselves belong to [`operations`](crate::operations), and rules of
 //! authentication to [`domain`](crate::domain).
@@ -9,6 +9,7 @@ pub mod audited;
 pub mod call;
 pub mod definition;
 pub mod input;
+pub mod offered;
 pub mod operation;
 pub mod redact;
 pub mod schemas;

@@ -25,5 +25,6 @@ mod second_factor;
 mod sessions;
 mod throttle;
 mod tokens;
+mod toolsets;
 mod trail;
 mod vectors;

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
@@ -41,6 +41,7 @@ pub struct LoggedOut {
 impl Operation for Logout {
     const NAME: &'static str = "logout";
     const TITLE: &'static str = "Log out";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Auth);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = LoggedOut;

@@ -304,6 +304,19 @@ pub fn authorize<'a>(requirement: Requirement, call: &Call<'a>) -> Result<ActorC
     Ok(acting)
 }
 
+/// Returns the call of the actor that the caller's credential authenticates, or `None` if it
+/// has no valid one. The actor has met no requirement.
+pub fn identify<'a>(call: &Call<'a>) -> Result<Option<ActorCall<'a>>> {
+    if matches!(call.caller.principal, Principal::Anonymous) {
+        return Ok(None);
+    }
+    match authenticate(Requirement::Nothing, call) {
+        Ok(authority) => Ok(Some(ActorCall::new(authority, call))),
+        Err(error) if error.kind == ErrorKind::Authentication => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn operator(requirement: Requirement) -> Authority {
     Authority::without_account(requirement, Actor::Operator, Power::Everything)
 }
