@@ -51,9 +51,8 @@ pub enum Effect {
 
 impl Effect {
     /// Returns the annotations of the MCP tool.
-    pub fn annotations(self, title: &str) -> Value {
+    pub fn annotations(self) -> Value {
         json!({
-            "title": title,
             "readOnlyHint": self == Effect::Reads,
             "destructiveHint": !matches!(self, Effect::Reads | Effect::Adds),
             "idempotentHint": matches!(self, Effect::Reads | Effect::Ends),

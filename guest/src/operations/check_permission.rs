@@ -23,8 +23,7 @@ pub struct CheckPermission {
     /// The access token to check; leave it out to check the caller.
     #[serde(default)]
     pub token: Option<Secret>,
-    /// The audience that the token must have, if not this service. A service that
-    /// received a token made by `issue_token` names itself here.
+    /// The audience that the token must have, if not this service.
     #[serde(default)]
     pub audience: Option<String>,
 }

@@ -20,8 +20,7 @@ use crate::types::secret::Secret;
 
 /// Completes a login with a code of the second factor, for which `login` returned a
 /// challenge. Returns the tokens of the new session. A challenge accepts at most five
-/// codes within five minutes, and each code works once. Too many wrong codes are
-/// throttled, even with the correct password.
+/// codes within five minutes, and each code works once.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompleteLogin {

@@ -35,17 +35,16 @@ fn data(_: &mut SchemaGenerator) -> Schema {
         "properties": {
             "operation": {
                 "type": "string",
-                "description": "The name of the operation, such as register; put its input into \
-                    the other fields.",
+                "description": "The name of the operation, such as register.",
             },
             "username": {
                 "type": "string",
-                "description": "The user name, for a login and for operations that require one.",
+                "description": "The user name, where the operation takes one.",
             },
             "password": {
                 "type": "string",
                 "format": "password",
-                "description": "The password, for a login and for operations that require one.",
+                "description": "The password, where the operation takes one.",
             },
         },
         "additionalProperties": true,

@@ -15,8 +15,8 @@ use crate::error::{ErrorCode, Result};
 use crate::mcp::protocol;
 
 /// Returns a summary of this service: the operations that you have, by toolset, the policies
-/// and limits in force, its error codes and protocol versions. With `operation`, it instead
-/// returns the description and the schemas of that operation. Changes nothing.
+/// and limits in force, error codes and protocol versions. With `operation`, it instead
+/// returns the description and schemas of that operation. Changes nothing.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetCapabilities {

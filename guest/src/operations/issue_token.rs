@@ -9,10 +9,9 @@ use crate::error::{AuthError, FieldError, Result};
 use crate::types::secret::Secret;
 
 /// Issues an access token of the caller's session for another service (RFC 9068). That
-/// service verifies it by the public keys at `/jwks`, or with `verify_token` or
-/// `introspect_token` and its own name as the audience, which also notice that the session
-/// has ended. The token is not accepted by this service, so the other one cannot misuse it
-/// here. The available services are set in the configuration. Requires a session.
+/// service verifies it by the public keys at `/jwks`, or with `verify_token` and its own
+/// name as the audience, which also notices that the session has ended. This service does
+/// not accept the token. Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssueToken {

@@ -8,8 +8,7 @@ use crate::domain::sessions::session;
 use crate::error::Result;
 
 /// Lists the live sessions of the caller's account, so that its owner can spot one that
-/// is not theirs. What the owner lets clients do is listed by `list_grants` instead.
-/// Requires a session.
+/// is not theirs. `list_grants` lists what clients may do. Requires a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListSessions {

@@ -13,9 +13,8 @@ use crate::ports::LogLevel;
 use crate::types::secret::Secret;
 
 /// Exchanges a refresh token for new tokens of its session. Keep the new refresh token,
-/// which replaces the old one. For `refresh_grace_seconds` after its first use, the old one
-/// still returns the same new one; after that its use ends the session at once, because
-/// one of its two users is not the owner (RFC 9700 section 4.14.2).
+/// which replaces the old one: later than `refresh_grace_seconds` after its first use, a use
+/// of the old one ends the session at once, because one of its two users is not the owner.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefreshToken {

@@ -17,10 +17,9 @@ use crate::storage::batch::{Batch, Commit};
 use crate::types::id::Id;
 
 /// Creates an account with a user name and a password. User names are unique, regardless
-/// of case and of different encodings of the same letters. The password must have at
-/// least 15 characters by default, and must not be common or built from the names of its
-/// owner or this service. The number of accounts that one source may create is limited.
-/// Returns the user id and the canonical user name.
+/// of case. The password must have at least 15 characters by default, and must not be
+/// common or built from the names of its owner or this service. Returns the user id and
+/// the canonical user name.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {

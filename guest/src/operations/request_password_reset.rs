@@ -18,9 +18,8 @@ use crate::storage::record;
 use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
 
-/// Sends a code for `confirm_password_reset` to the verified address of an account. An
-/// account is sent at most three codes an hour for one source and ten for all sources
-/// together. The result is the same whether or not the account exists, has a verified
+/// Sends a code for `confirm_password_reset` to the verified address of an account, at most
+/// three an hour for one source. The result is the same whether or not the account exists, has a verified
 /// address and is active. Returns the lifetime of the code.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -16,9 +16,8 @@ use crate::types::id::Id;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeOtherSessions {
-    /// Which API keys to end as well: `recent` (the default) ends those that another
-    /// session created or rotated within a session's maximum lifetime, 30 days by
-    /// default; `all` ends all keys of the account; `none` ends none.
+    /// The API keys to end as well: `recent` (the default), those that another session
+    /// created or rotated within its maximum lifetime; `all` of the account; or `none`.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }

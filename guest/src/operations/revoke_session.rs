@@ -18,8 +18,8 @@ use crate::types::id::Id;
 pub struct RevokeSession {
     /// The session to end, as listed by `list_sessions`.
     pub session_id: Id,
-    /// Which API keys to end as well: `recent` (the default) ends those that this session
-    /// created or rotated; `all` ends all keys of the account; `none` ends none.
+    /// The API keys to end as well: `recent` (the default), those that this session created
+    /// or rotated; `all` of the account; or `none`.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }

@@ -27,9 +27,8 @@ pub struct RevokeUserSessions {
     /// The user, by user name; or use `user_id`.
     #[serde(default)]
     pub username: Option<Username>,
-    /// Which API keys to end as well: `recent` (the default) ends those that a session of
-    /// the user created or rotated within a session's maximum lifetime, 30 days by
-    /// default; `all` ends all keys of the user; `none` ends none.
+    /// The API keys to end as well: `recent` (the default), those that a session of the
+    /// user created or rotated within its maximum lifetime; `all` of the user; or `none`.
     #[serde(default)]
     pub end_api_keys: EndApiKeys,
 }

@@ -157,7 +157,7 @@ impl Guest for Component {
         let views = operations::operations().into_iter().zip(operations::TABLE);
         let views = views.map(|(view, definition)| {
             let mut view = json::to_value(view);
-            view["annotations"] = definition.effect.annotations(definition.title);
+            view["annotations"] = definition.effect.annotations();
             view
         });
         Value::Array(views.collect()).to_string()

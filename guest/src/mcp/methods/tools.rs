@@ -57,7 +57,7 @@ impl WriteJson for ToolList {
             if let Some(output) = output {
                 tool = tool.field("outputSchema", &OutputSchema(output));
             }
-            let annotations = operation.effect.annotations(operation.title);
+            let annotations = operation.effect.annotations();
             tool.field("annotations", &annotations).end();
         }
         to.push(b']');
