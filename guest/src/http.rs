@@ -9,6 +9,7 @@ mod authorization_server;
 #[cfg(any(test, feature = "export-http"))]
 pub mod edge;
 mod jwks;
+mod narrowing;
 mod openapi;
 mod request;
 mod server_card;
@@ -23,7 +24,7 @@ use crate::error::AuthError;
 use crate::mcp::protocol::tool_name;
 use crate::mcp::{self, Refusal, Response};
 use crate::oauth::metadata::{INTROSPECT, REVOKE};
-use crate::operations::{self, Definition, TABLE};
+use crate::operations::{self, Definition, Offer, TABLE};
 use crate::ports::Ports;
 use crate::settings::{PublicUrl, Settings};
 use api::Encoding;
@@ -81,7 +82,7 @@ pub struct Route {
 enum Endpoint {
     AuthorizationServer(authorization_server::Endpoint),
     Jwks,
-    Mcp,
+    Mcp { read_only: bool },
     OpenApi,
     ServerCard,
     Verify,
@@ -89,16 +90,20 @@ enum Endpoint {
 }
 
 /// The paths of all routes but those of the operations.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "/jwks",
     "/mcp",
     "/mcp/",
+    READ_ONLY_MCP,
     "/mcp/server-card",
     "/openapi.json",
     VERIFY,
     INTROSPECT,
     REVOKE,
 ];
+
+/// The path of MCP with the operations that change nothing.
+const READ_ONLY_MCP: &str = "/mcp/readonly";
 
 /// The path for reverse proxies.
 const VERIFY: &str = "/verify";
@@ -158,7 +163,9 @@ fn own_route(path: &str) -> Option<Route> {
         body: Body::JsonRpc,
         errors: Form::JsonRpc,
         requires_api_key: true,
-        endpoint: Endpoint::Mcp,
+        endpoint: Endpoint::Mcp {
+            read_only: path == READ_ONLY_MCP,
+        },
     };
     let token_form = |operation, parameters, rate| {
         Some(Route {
@@ -173,7 +180,7 @@ fn own_route(path: &str) -> Option<Route> {
         })
     };
     match path {
-        "/mcp" | "/mcp/" => Some(mcp),
+        "/mcp" | "/mcp/" | READ_ONLY_MCP => Some(mcp),
         // It requires no key, since it says whether one is needed, and in which header.
         "/mcp/server-card" => Some(Route {
             body: Body::Ignored,
@@ -228,7 +235,7 @@ impl Route {
             Endpoint::Operation(operation, _) => operation.name,
             Endpoint::AuthorizationServer(_)
             | Endpoint::Jwks
-            | Endpoint::Mcp
+            | Endpoint::Mcp { .. }
             | Endpoint::OpenApi
             | Endpoint::ServerCard
             | Endpoint::Verify => AuthError::NO_OPERATION,
@@ -268,7 +275,7 @@ pub fn answer(
         Endpoint::AuthorizationServer(endpoint) => {
             authorization_server::answer(endpoint, request, body, settings, ports)
         }
-        Endpoint::Mcp => mcp(request, body, settings, ports),
+        Endpoint::Mcp { read_only } => mcp(read_only, request, body, settings, ports),
         Endpoint::Jwks => jwks::answer(request, settings, ports),
         Endpoint::OpenApi => openapi::answer(request, settings),
         Endpoint::ServerCard => server_card::answer(request, settings),
@@ -331,6 +338,7 @@ fn finish(mut response: Response, request: &Request) -> Response {
 }
 
 fn mcp(
+    read_only: bool,
     request: &Request,
     body: impl FnOnce() -> Option<Vec<u8>>,
     settings: &Settings,
@@ -340,8 +348,13 @@ fn mcp(
     request.require_content(JSON)?;
     // Before the body is read: a request with unclear fields needs none.
     let mut message = request.message()?;
+    let offer = Offer {
+        lists_by_permission: true,
+        ..settings.offer_over_mcp()
+    };
+    let offer = narrowing::narrow(offer, request, read_only)?;
     message.body = read(body)?;
-    Ok(mcp::handle(&message, settings, ports))
+    Ok(mcp::handle(&message, offer, settings, ports))
 }
 
 fn not_found(path: &str) -> Refusal {

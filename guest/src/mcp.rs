@@ -23,6 +23,7 @@ pub mod step_up;
 use serde_json::{Value, json};
 
 use crate::dispatch::input;
+use crate::domain::access::toolset::Offer;
 use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::env::Env;
@@ -45,8 +46,9 @@ use protocol::MAX_BATCH;
 pub use protocol::{Request, Response, Transport};
 use reporter::ClientReporter;
 
-/// Answers one message. Errors are part of the response.
-pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response {
+/// Answers one message, for a caller who gets these operations. Errors are part of the
+/// response.
+pub fn handle(request: &Request, offer: Offer, settings: &Settings, ports: Ports) -> Response {
     if let Err(refusal) = api_key_gate::check_caller(request, settings, ports) {
         let body = response(&id_of(&request.body), "error", &refusal.error);
         return json_response(refusal.status, refusal.headers, body);
@@ -54,6 +56,7 @@ pub fn handle(request: &Request, settings: &Settings, ports: Ports) -> Response 
     let caller = caller(request);
     let exchange = Exchange {
         request,
+        offer,
         settings,
         ports,
         caller: &caller,
@@ -93,18 +96,19 @@ pub(crate) struct Description {
     pub versions: &'static [&'static str],
     pub capabilities: Value,
     pub instructions: &'static str,
-    /// The names, titles and descriptions of the tools.
+    /// The names, titles and descriptions of the tools that callers without a credential
+    /// get.
     pub tools: Vec<Value>,
 }
 
-/// Describes the server.
-pub(crate) fn describe() -> Description {
+/// Describes the server with these settings.
+pub(crate) fn describe(settings: &Settings) -> Description {
     Description {
         server: era::server_info(),
         versions: &protocol::SUPPORTED_VERSIONS,
         capabilities: lifecycle::capabilities(),
         instructions: lifecycle::INSTRUCTIONS,
-        tools: tools::outline(),
+        tools: tools::outline(settings),
     }
 }
 
@@ -127,6 +131,7 @@ pub fn refuse(body: &[u8], error: &AuthError, ports: Ports) -> Response {
 /// The body of one request, with everything needed to answer it.
 struct Exchange<'a> {
     request: &'a Request,
+    offer: Offer,
     settings: &'a Settings,
     ports: Ports<'a>,
     caller: &'a Caller,
@@ -216,7 +221,10 @@ impl Exchange<'_> {
             era,
             method: &method,
             params,
-            call: Call::new(env, self.caller, &reporter),
+            call: Call {
+                offer: self.offer,
+                ..Call::new(env, self.caller, &reporter)
+            },
         };
         match method_request.run() {
             Ok(output) => Answer {

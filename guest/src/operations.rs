@@ -138,6 +138,7 @@ pub use verify_token::{Verification, VerifyToken};
 pub use crate::dispatch::call::call;
 pub use crate::dispatch::definition::Definition;
 pub use crate::dispatch::operation::{Effect, Operation};
+pub use crate::domain::access::toolset::{Offer, Toolset, Withheld};
 
 use crate::dispatch::definition::define;
 use crate::dispatch::input::shortened;
@@ -218,22 +219,68 @@ pub fn find(name: &str) -> Option<&'static Definition> {
     TABLE.iter().find(|definition| definition.name == name)
 }
 
-/// Runs the operation with this name.
-///
-/// Fails with -32000 if there is no such operation or if the input does not fit it; the
-/// error then lists the problem of each field.
-pub fn invoke(name: &str, input: Node, call: &Call) -> Result<JsonText> {
-    match find(name) {
-        Some(definition) => (definition.invoke)(input, call),
-        None => Err(unknown(name)),
+/// Why an operation cannot be called by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// There is none with this name.
+    Unknown,
+    /// There is one, but it is not offered.
+    Withheld(Withheld),
+}
+
+/// Returns the operation with this name if it is offered.
+pub fn offered(name: &str, offer: Offer) -> std::result::Result<&'static Definition, Missing> {
+    let definition = find(name).ok_or(Missing::Unknown)?;
+    match definition.withheld(offer) {
+        None => Ok(definition),
+        Some(withheld) => Err(Missing::Withheld(withheld)),
     }
 }
 
-/// Returns the error for an unknown operation name.
-pub fn unknown(name: &str) -> AuthError {
-    let known: Vec<&str> = TABLE.iter().map(|definition| definition.name).collect();
-    AuthError::new(ErrorKind::Application, "Unknown operation")
+/// Returns the names of the operations that are offered.
+pub fn names(offer: Offer) -> impl Iterator<Item = &'static str> {
+    let offered = TABLE.iter().filter(move |it| it.withheld(offer).is_none());
+    offered.map(|definition| definition.name)
+}
+
+impl Missing {
+    /// Adds the reason to the beginning of an error message.
+    pub fn explain(self, message: &str) -> String {
+        match self {
+            Missing::Unknown => message.to_owned(),
+            Missing::Withheld(withheld) => format!("{message}: {}", withheld.problem()),
+        }
+    }
+
+    /// Returns what can be done about it, if that is more than to use another name.
+    pub fn action(self) -> Option<String> {
+        match self {
+            Missing::Unknown => None,
+            Missing::Withheld(withheld) => Some(withheld.action()),
+        }
+    }
+}
+
+/// Runs the operation with this name.
+///
+/// Fails with -32000 if no such operation is offered or if the input does not fit it; the
+/// error then lists the problem of each field.
+pub fn invoke(name: &str, input: Node, call: &Call) -> Result<JsonText> {
+    match offered(name, call.offer) {
+        Ok(definition) => (definition.invoke)(input, call),
+        Err(missing) => Err(unknown(name, missing, call.offer)),
+    }
+}
+
+/// Returns the error for the name of an operation that cannot be called.
+pub fn unknown(name: &str, missing: Missing, offer: Offer) -> AuthError {
+    let message = missing.explain("Unknown operation");
+    let error = AuthError::new(ErrorKind::Application, message)
         .because(Cause::UnknownOperation)
         .detail("operation", shortened(name))
-        .detail("known_operations", known)
+        .detail("known_operations", names(offer).collect::<Vec<_>>());
+    match missing.action() {
+        None => error,
+        Some(action) => error.detail("action", action),
+    }
 }

@@ -7,6 +7,7 @@ mod public_url;
 use std::fmt;
 use std::time::Duration;
 
+use crate::domain::access::toolset::{Offer, Toolsets};
 use crate::domain::display_text::DisplayText;
 use crate::ports::{Algorithm, HashParameters};
 
@@ -67,6 +68,12 @@ pub struct Settings {
     pub tool_errors: ToolErrors,
     /// `USER_AUTH_MCP_OUTPUT_SCHEMAS`: whether the list of tools has the schemas of outputs.
     pub output_schemas: bool,
+    /// `USER_AUTH_MCP_TOOLSETS`, separated by commas, or `all`: the operations that MCP callers
+    /// get. If it is not set, they get [`Toolsets::USUAL`].
+    pub toolsets: Option<Toolsets>,
+    /// `USER_AUTH_MCP_READ_ONLY`, `true` or `false`: whether MCP callers get only operations
+    /// that change nothing.
+    pub read_only: bool,
     /// The authorization server; `None` unless `USER_AUTH_OAUTH_ENABLED` is `true`.
     pub oauth: Option<OAuth>,
 }
@@ -197,6 +204,8 @@ impl Default for Settings {
             require_sign_in: false,
             tool_errors: ToolErrors::default(),
             output_schemas: false,
+            toolsets: None,
+            read_only: false,
             oauth: None,
         }
     }
@@ -279,6 +288,8 @@ impl Settings {
                 }
                 "ARGON2_ITERATIONS" => settings.argon2_iterations = number(1, 10)? as u32,
                 "MCP_TOOL_ERRORS" => settings.tool_errors = tool_errors(&name, &value)?,
+                "MCP_TOOLSETS" => settings.toolsets = Some(toolsets(&name, &value)?),
+                "MCP_READ_ONLY" => settings.read_only = boolean(&name, &value)?,
                 "MCP_OUTPUT_SCHEMAS" => settings.output_schemas = boolean(&name, &value)?,
                 "OAUTH_ENABLED" => has_oauth = boolean(&name, &value)?,
                 "OAUTH_SERVICE_NAME" => {
@@ -383,6 +394,25 @@ impl Settings {
         ))
     }
 
+    /// Returns the operations that MCP callers get.
+    pub fn offer_over_mcp(&self) -> Offer {
+        self.offer(Toolsets::USUAL)
+    }
+
+    /// Returns the operations that programs get which embed the component: all, unless it is
+    /// set which ones there are.
+    pub fn offer_to_embedders(&self) -> Offer {
+        self.offer(Toolsets::ALL)
+    }
+
+    fn offer(&self, usual: Toolsets) -> Offer {
+        Offer {
+            toolsets: self.toolsets.unwrap_or(usual),
+            read_only: self.read_only,
+            ..Offer::EVERYTHING
+        }
+    }
+
     /// Returns the cost parameters of a new password hash.
     pub fn argon2_parameters(&self, output_length: u32) -> HashParameters {
         HashParameters {
@@ -462,6 +492,10 @@ fn tool_errors(name: &str, value: &str) -> Result<ToolErrors, InvalidSetting> {
         "error" => Ok(ToolErrors::Error),
         _ => Err(invalid(name, value, "auto, result or error")),
     }
+}
+
+fn toolsets(name: &str, value: &str) -> Result<Toolsets, InvalidSetting> {
+    Toolsets::parse(value).ok_or_else(|| invalid(name, value, Toolsets::EXPECTED))
 }
 
 fn client_registration(name: &str, value: &str) -> Result<ClientRegistration, InvalidSetting> {
@@ -568,6 +602,31 @@ mod tests {
         // A typing error must not disable a protection.
         assert!(read("USER_AUTH_REQUIRE_API_KEY", "yes").is_err());
         assert!(read("USER_AUTH_MCP_TOOL_ERRORS", "results").is_err());
+    }
+
+    #[test]
+    fn an_unknown_toolset_is_reported_with_the_known_ones() {
+        let name = "USER_AUTH_MCP_TOOLSETS";
+        let error = read(name, "auth,user").unwrap_err().to_string();
+        assert!(error.starts_with("USER_AUTH_MCP_TOOLSETS is 'auth,user'; expected all, or"));
+        assert!(
+            error.contains("auth, account, tokens, users, roles"),
+            "{error}"
+        );
+        assert!(read(name, "").is_err());
+        assert!(read("USER_AUTH_MCP_READ_ONLY", "yes").is_err());
+    }
+
+    #[test]
+    fn toolsets_that_are_not_set_are_the_usual_ones_for_mcp_and_all_for_embedders() {
+        let settings = read("USER_AUTH_MCP_READ_ONLY", "true").unwrap();
+        assert_eq!(settings.offer_over_mcp().toolsets, Toolsets::USUAL);
+        assert_eq!(settings.offer_to_embedders().toolsets, Toolsets::ALL);
+        assert!(settings.offer_over_mcp().read_only && settings.offer_to_embedders().read_only);
+        let settings = read("USER_AUTH_MCP_TOOLSETS", "audit").unwrap();
+        let audit = Toolsets::parse("audit").unwrap();
+        assert_eq!(settings.offer_over_mcp().toolsets, audit);
+        assert_eq!(settings.offer_to_embedders().toolsets, audit);
     }
 
     #[test]

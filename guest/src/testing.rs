@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::component::builtin::{Hash, MemoryStore, Signatures, hmac_sha256};
+use crate::domain::access::toolset::{Offer, Toolsets};
 use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::env::Env;
@@ -68,9 +69,13 @@ impl Default for World {
 }
 
 impl World {
+    /// Returns a world without records, whose MCP callers get all toolsets.
     pub fn new() -> World {
         World {
-            settings: Settings::default(),
+            settings: Settings {
+                toolsets: Some(Toolsets::ALL),
+                ..Settings::default()
+            },
             now_ms: Cell::new(1_785_229_200_000),
             notifications: RefCell::default(),
             audited: RefCell::default(),
@@ -247,9 +252,26 @@ impl World {
             peer: Some("192.0.2.1".to_owned()),
             body: body.as_bytes().to_vec(),
         };
-        let response = mcp::handle(&request, &self.settings, self.ports());
+        let offer = Offer {
+            lists_by_permission: true,
+            ..self.settings.offer_over_mcp()
+        };
+        let response = mcp::handle(&request, offer, &self.settings, self.ports());
         let body = response.body.unwrap_or_else(|| b"null".to_vec());
         (response.status, serde_json::from_slice(&body).unwrap())
+    }
+
+    /// Sends a line as the operator does on standard input, and returns the answer.
+    pub fn stdio(&self, body: &str) -> Value {
+        let request = mcp::Request {
+            transport: mcp::Transport::Stdio,
+            headers: Vec::new(),
+            peer: None,
+            body: body.as_bytes().to_vec(),
+        };
+        let offer = self.settings.offer_over_mcp();
+        let response = mcp::handle(&request, offer, &self.settings, self.ports());
+        serde_json::from_slice(&response.body.unwrap_or_default()).unwrap_or_default()
     }
 
     /// Returns all values under a prefix, as text.
@@ -504,6 +526,20 @@ impl Telemetry for World {
             },
             ..Metrics::default()
         }
+    }
+}
+
+impl World {
+    /// Returns the world of a service with pages.
+    pub fn with_pages(mut self) -> World {
+        let variables = [
+            ("USER_AUTH_PUBLIC_URL", "https://auth.example"),
+            ("USER_AUTH_OAUTH_ENABLED", "true"),
+        ];
+        let owned = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = Settings::from_variables(owned);
+        self.settings.oauth = settings.expect("valid settings").oauth;
+        self
     }
 }
 

@@ -26,5 +26,6 @@ mod second_factor;
 mod sessions;
 mod throttle;
 mod tokens;
+mod toolsets;
 mod trail;
 mod vectors;

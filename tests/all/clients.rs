@@ -7,13 +7,13 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{self, Command, Output};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use user_auth_tests::{Options, PASSWORD, Server, built, folder};
+use user_auth_tests::{Options, PASSWORD, Server, Stdio, built, folder};
 
 pub(crate) fn client(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -84,9 +84,9 @@ pub(crate) fn node() -> PathBuf {
 pub(crate) fn finish(mut command: Command) {
     let mut child = command
         .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdin(process::Stdio::null())
+        .stdout(process::Stdio::piped())
+        .stderr(process::Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (sender, said) = channel();
@@ -161,7 +161,8 @@ fn over_stdio_set(setting: &str, program: impl AsRef<Path>, name: &str, argument
     let cache = format!("XDG_CACHE_HOME={}", cache.display());
     command.args(arguments).args(["env", &cache]);
     command.arg(program);
-    command.args(["stdio", "--store", &store, "--set", setting]);
+    command.args(["stdio", "--operator", "--store", &store]);
+    command.args(["--set", setting]);
     finish(command);
 }
 
@@ -214,9 +215,18 @@ mod typescript {
 
     #[test]
     fn validators_and_models_accept_the_schemas_of_all_tools() {
-        over_http(node(), "schemas.mjs", &["with-outputs"]);
-        let without = ["without-outputs"];
-        over_http_set(WITHOUT_OUTPUTS, node(), "schemas.mjs", &without);
+        for (setting, outputs) in [
+            (WITH_OUTPUTS, "with-outputs"),
+            (WITHOUT_OUTPUTS, "without-outputs"),
+        ] {
+            let tools = Stdio::start(&["--store", "memory", "--set", setting]).tools();
+            let home = folder();
+            let file = home.path().join("tools.json");
+            fs::write(&file, Value::from(tools).to_string()).unwrap();
+            let mut command = script(node(), "schemas.mjs", home.path());
+            command.arg(outputs).arg(&file);
+            finish(command);
+        }
     }
 }
 
@@ -364,6 +374,7 @@ mod python_sdk {
         let mut command = Command::new(python);
         command.arg(script).arg(mode).arg(built("user-auth")).args([
             "stdio",
+            "--operator",
             "--store",
             &store,
             "--set",
@@ -517,7 +528,13 @@ mod inspector {
         let home = folder();
         let store = format!("sqlite:{}/user-auth.db", home.path().display());
         let program = built("user-auth");
-        let arguments = [program.to_str().unwrap(), "stdio", "--store", &store];
+        let arguments = [
+            program.to_str().unwrap(),
+            "stdio",
+            "--operator",
+            "--store",
+            &store,
+        ];
         Target {
             home: home.path(),
             arguments: arguments.map(str::to_owned).to_vec(),

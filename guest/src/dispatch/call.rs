@@ -8,6 +8,7 @@ use super::operation::Operation;
 use super::{input, next_step, redact, schemas};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority;
+use crate::domain::access::toolset::Offer;
 use crate::domain::actor_id::ActorId;
 use crate::domain::call::Call;
 use crate::domain::call_recorder::CallRecorder;
@@ -90,7 +91,9 @@ pub fn counted<T>(
     };
     let result = run(&call, &mut counted.facts);
     let credential = counted.facts.credential;
-    let result = result.map_err(|error| with_next_step(error, name, credential).during(name));
+    let offer = call.offer;
+    let result =
+        result.map_err(|error| with_next_step(error, name, credential, offer).during(name));
     let code = result.as_ref().err().map(|error| error.kind.code());
     counted.end(code, &recorder, &call.ports);
     result
@@ -99,11 +102,16 @@ pub fn counted<T>(
 /// Adds the next step to the details of an error, unless an inner operation has done so.
 #[cold]
 #[inline(never)]
-fn with_next_step(error: AuthError, operation: &str, credential: Credential) -> AuthError {
+fn with_next_step(
+    error: AuthError,
+    operation: &str,
+    credential: Credential,
+    offer: Offer,
+) -> AuthError {
     if error.operation.is_some() {
         return error;
     }
-    match next_step::after(&error, operation, credential) {
+    match next_step::after(&error, operation, credential, offer) {
         Some(next) => error.detail("next", next),
         None => error,
     }

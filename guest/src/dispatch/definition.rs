@@ -14,6 +14,7 @@ use super::call;
 use super::input;
 use super::operation::{Effect, Operation};
 use crate::domain::access::actor::Requirement;
+use crate::domain::access::toolset::{Offer, Toolset, Withheld};
 use crate::domain::call::Call;
 use crate::error::Result;
 use crate::json::{JsonText, Node};
@@ -24,6 +25,8 @@ pub struct Definition {
     pub name: &'static str,
     /// [`Operation::TITLE`]
     pub title: &'static str,
+    /// [`Operation::TOOLSET`]
+    pub toolset: Option<Toolset>,
     /// [`Operation::EFFECT`]
     pub effect: Effect,
     /// Generates the schemas of input and output from the types.
@@ -33,6 +36,13 @@ pub struct Definition {
     pub requires: Requirement,
     /// Parses an input and runs the operation on it.
     pub invoke: fn(Node, &Call) -> Result<JsonText>,
+}
+
+impl Definition {
+    /// Returns why an offer withholds this operation, or `None` if it does not.
+    pub fn withheld(&self, offer: Offer) -> Option<Withheld> {
+        offer.withholds(self.toolset, self.effect == Effect::Reads)
+    }
 }
 
 #[cfg(test)]
@@ -53,6 +63,7 @@ pub const fn define<O: Operation>() -> Definition {
     Definition {
         name: O::NAME,
         title: O::TITLE,
+        toolset: O::TOOLSET,
         effect: O::EFFECT,
         #[cfg(test)]
         schemas: || {

@@ -3,14 +3,21 @@
 use serde_json::{Map, Value};
 
 use super::operation::tool_name;
+use crate::domain::access::toolset::Offer;
 use crate::error::{AuthError, Cause};
 use crate::json;
+use crate::operations;
 use crate::ports::Credential;
 
 /// Returns `{tool, arguments}` for an error of this operation, to a caller with this kind of
 /// credential, or `None` if no single step follows from it. The arguments are a beginning:
 /// they contain no secret, and the caller adds what the tool requires.
-pub fn after(error: &AuthError, operation: &str, credential: Credential) -> Option<Value> {
+pub fn after(
+    error: &AuthError,
+    operation: &str,
+    credential: Credential,
+    offer: Offer,
+) -> Option<Value> {
     let (next, argument) = match error.cause? {
         Cause::InvalidToken if operation == "refresh_token" => ("login", None),
         Cause::InvalidToken => ("refresh_token", None),
@@ -28,6 +35,8 @@ pub fn after(error: &AuthError, operation: &str, credential: Credential) -> Opti
         Cause::UnknownResource => ("list_resources", None),
         Cause::NoSecondFactor => ("enroll_totp", None),
     };
+    // The caller cannot call what is not offered.
+    operations::offered(next, offer).ok()?;
     let mut arguments = Map::new();
     if let Some((name, value)) = argument {
         arguments.insert(name, value);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
+use crate::domain::access::toolset::Toolset;
 use crate::error::Result;
 use crate::json::WriteJson;
 
@@ -23,6 +24,8 @@ pub trait Operation: DeserializeOwned + JsonSchema {
     const NAME: &'static str;
     /// The name for people.
     const TITLE: &'static str;
+    /// The toolset that it belongs to; `None` if it is always there.
+    const TOOLSET: Option<Toolset>;
     /// The effect on stored data.
     const EFFECT: Effect;
     /// The requirement on the caller.

@@ -4,6 +4,7 @@
 use std::ops::Deref;
 use std::rc::Rc;
 
+use super::access::toolset::Offer;
 use super::actor_id::ActorId;
 use super::call_recorder::CallRecorder;
 use super::caller::Caller;
@@ -32,6 +33,8 @@ pub struct Call<'a> {
     pub env: Env<'a>,
     /// The caller, not yet verified.
     pub caller: &'a Caller,
+    /// The operations that the caller's door offers.
+    pub offer: Offer,
     /// The standing of the verified actor; `None` if no caller has been verified.
     pub standing: Option<Rc<dyn Standing>>,
     /// Reports to the client while it waits.
@@ -41,11 +44,12 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Creates a call whose caller has not been verified.
+    /// Creates a call whose caller has not been verified, at a door that offers everything.
     pub fn new(env: Env<'a>, caller: &'a Caller, reporter: &'a dyn Reporter) -> Call<'a> {
         Call {
             env,
             caller,
+            offer: Offer::EVERYTHING,
             standing: None,
             reporter,
             recorder: None,

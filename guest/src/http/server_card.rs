@@ -23,7 +23,7 @@ fn describe(request: &Request, settings: &Settings) -> Value {
         capabilities,
         instructions,
         tools,
-    } = mcp::describe();
+    } = mcp::describe(settings);
     let mut remote = json!({
         "type": "streamable-http",
         "url": url(request, settings),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::era::Era;
 use super::error::RpcError;
 use super::methods::{prompts, resources, tools};
-use super::protocol::STATIC_TTL_MS;
+use super::protocol::CALLER_TTL_MS;
 use super::{MethodRequest, MethodResult};
 use crate::json::{JsonText, Node};
 use crate::ports::LogLevel;
@@ -51,7 +51,7 @@ fn with(list: &str, fixtures: Value, result: MethodResult) -> MethodResult {
 fn tools(request: &MethodRequest) -> MethodResult {
     let tools = JsonText::of(&tools::list(request)?);
     let result = json!({"tools": Value::from(tools.node())});
-    Ok(request.era.cached(result, STATIC_TTL_MS, "public"))
+    Ok(request.era.cached(result, CALLER_TTL_MS, "private"))
 }
 
 fn tool_list() -> Value {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::era::{self, Era};
 use super::methods::tools::{ToolList, ToolResult};
-use super::protocol::STATIC_TTL_MS;
+use super::protocol::CALLER_TTL_MS;
 use crate::json::{ObjectWriter, WriteJson};
 
 /// The JSON-RPC `result` of a method.
@@ -47,8 +47,8 @@ impl WriteJson for EraOutput {
                 match is_modern {
                     false => object,
                     true => object
-                        .field("ttlMs", &STATIC_TTL_MS)
-                        .field("cacheScope", "public"),
+                        .field("ttlMs", &CALLER_TTL_MS)
+                        .field("cacheScope", "private"),
                 }
             }
         };

@@ -12,6 +12,9 @@ pub const SUPPORTED_VERSIONS: [&str; 5] = [
 /// How long clients may cache results that change only with the version of the component.
 pub const STATIC_TTL_MS: u64 = 60 * 60 * 1000;
 
+/// How long clients may cache what depends on the permissions of their caller.
+pub const CALLER_TTL_MS: u64 = 60 * 1000;
+
 /// Maximum number of messages in one JSON-RPC batch.
 pub const MAX_BATCH: usize = 64;
 

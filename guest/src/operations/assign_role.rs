@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::define_role::unknown_role;
 use super::get_user::UserView;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
@@ -41,6 +41,7 @@ pub struct AssignRole {
 impl Operation for AssignRole {
     const NAME: &'static str = "assign_role";
     const TITLE: &'static str = "Assign a role";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Roles);
     const EFFECT: Effect = Effect::Widens;
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = UserView;

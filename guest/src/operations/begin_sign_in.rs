@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::complete_sign_in::is_over;
-use super::{Effect, Operation, check_permission};
+use super::{Effect, Operation, Toolset, check_permission};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::call::Call;
@@ -53,6 +53,7 @@ pub struct SignInBegun {
 impl Operation for BeginSignIn {
     const NAME: &'static str = "begin_sign_in";
     const TITLE: &'static str = "Begin a sign-in by browser";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Auth);
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = SignInBegun;

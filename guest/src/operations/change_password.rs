@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
@@ -53,6 +53,7 @@ pub struct ChangedPassword {
 impl Operation for ChangePassword {
     const NAME: &'static str = "change_password";
     const TITLE: &'static str = "Change the password";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Account);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = ChangedPassword;

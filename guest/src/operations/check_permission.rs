@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::{Actor, Requirement};
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::Permission;
@@ -46,6 +46,7 @@ pub struct Decision {
 impl Operation for CheckPermission {
     const NAME: &'static str = "check_permission";
     const TITLE: &'static str = "Check a permission";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Tokens);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Decision;

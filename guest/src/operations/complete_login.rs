@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Effect, Operation, Tokens};
+use super::{Effect, Operation, Tokens, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
@@ -35,6 +35,7 @@ pub struct CompleteLogin {
 impl Operation for CompleteLogin {
     const NAME: &'static str = "complete_login";
     const TITLE: &'static str = "Complete a login with the second factor";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Auth);
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Tokens;

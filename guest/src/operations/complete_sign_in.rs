@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::begin_sign_in::INTERVAL;
-use super::{Effect, Operation, Tokens, check_permission};
+use super::{Effect, Operation, Tokens, Toolset, check_permission};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::username::Username;
@@ -48,6 +48,7 @@ pub struct SignInOutcome {
 impl Operation for CompleteSignIn {
     const NAME: &'static str = "complete_sign_in";
     const TITLE: &'static str = "Complete a sign-in by browser";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Auth);
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = SignInOutcome;

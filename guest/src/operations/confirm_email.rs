@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::confirm_password_reset::{begin, refuse};
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::{Account, EmailRecord};
@@ -40,6 +40,7 @@ pub struct ConfirmedEmail {
 impl Operation for ConfirmEmail {
     const NAME: &'static str = "confirm_email";
     const TITLE: &'static str = "Verify an address with a code";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Account);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::Session;
     type Output = ConfirmedEmail;

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
@@ -45,6 +45,7 @@ pub struct PasswordReset {
 impl Operation for ConfirmPasswordReset {
     const NAME: &'static str = "confirm_password_reset";
     const TITLE: &'static str = "Reset a password with a code";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Auth);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = PasswordReset;

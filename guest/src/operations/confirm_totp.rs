@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
@@ -55,6 +55,7 @@ pub struct RecoveryCodes {
 impl Operation for ConfirmTotp {
     const NAME: &'static str = "confirm_totp";
     const TITLE: &'static str = "Confirm an authenticator app";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Keys);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = RecoveryCodes;

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::{Actor, Requirement};
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
@@ -62,6 +62,7 @@ pub struct NewApiKey {
 impl Operation for CreateApiKey {
     const NAME: &'static str = "create_api_key";
     const TITLE: &'static str = "Create an API key";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Keys);
     const EFFECT: Effect = Effect::Widens;
     const REQUIRES: Requirement = Requirement::RecentLoginOr(API_KEYS_WRITE);
     type Output = NewApiKey;

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::CLIENTS_WRITE;
@@ -70,6 +70,7 @@ pub struct NewClient {
 impl Operation for CreateClient {
     const NAME: &'static str = "create_client";
     const TITLE: &'static str = "Register a client";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Clients);
     const EFFECT: Effect = Effect::Widens;
     const REQUIRES: Requirement = Requirement::Permission(CLIENTS_WRITE);
     type Output = NewClient;

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::confirm_totp::RecoveryCodes;
-use super::{Effect, Operation, disable_totp};
+use super::{Effect, Operation, Toolset, disable_totp};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
@@ -23,6 +23,7 @@ pub struct CreateRecoveryCodes {}
 impl Operation for CreateRecoveryCodes {
     const NAME: &'static str = "create_recovery_codes";
     const TITLE: &'static str = "Create new recovery codes";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Keys);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = RecoveryCodes;

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::register::username_taken;
-use super::{Effect, Operation, Registered};
+use super::{Effect, Operation, Registered, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::{Account, UsernameRecord};
@@ -28,6 +28,7 @@ pub struct CreateServiceAccount {
 impl Operation for CreateServiceAccount {
     const NAME: &'static str = "create_service_account";
     const TITLE: &'static str = "Create a service account";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Keys);
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Permission(API_KEYS_WRITE);
     type Output = Registered;

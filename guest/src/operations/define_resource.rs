@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::RESOURCES_WRITE;
@@ -54,6 +54,7 @@ pub struct ResourceView {
 impl Operation for DefineResource {
     const NAME: &'static str = "define_resource";
     const TITLE: &'static str = "Define a resource server";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Service);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::Permission(RESOURCES_WRITE);
     type Output = ResourceView;

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::{Grant, ROLES_WRITE};
@@ -49,6 +49,7 @@ pub struct RoleView {
 impl Operation for DefineRole {
     const NAME: &'static str = "define_role";
     const TITLE: &'static str = "Define a role";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Roles);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = RoleView;

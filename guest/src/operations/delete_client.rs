@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::create_client::unknown_client;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::CLIENTS_WRITE;
@@ -33,6 +33,7 @@ pub struct DeletedClient {
 impl Operation for DeleteClient {
     const NAME: &'static str = "delete_client";
     const TITLE: &'static str = "Delete a client";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Clients);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Permission(CLIENTS_WRITE);
     type Output = DeletedClient;

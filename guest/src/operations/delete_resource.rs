@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::define_resource::unknown_resource;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::RESOURCES_WRITE;
@@ -34,6 +34,7 @@ pub struct DeletedResource {
 impl Operation for DeleteResource {
     const NAME: &'static str = "delete_resource";
     const TITLE: &'static str = "Delete a resource server";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Service);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Permission(RESOURCES_WRITE);
     type Output = DeletedResource;

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::define_role::{is_built_in, unknown_role};
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::ROLES_WRITE;
@@ -33,6 +33,7 @@ pub struct DeletedRole {
 impl Operation for DeleteRole {
     const NAME: &'static str = "delete_role";
     const TITLE: &'static str = "Delete a role";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Roles);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = DeletedRole;

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
@@ -43,6 +43,7 @@ pub struct DisabledTotp {
 impl Operation for DisableTotp {
     const NAME: &'static str = "disable_totp";
     const TITLE: &'static str = "Remove the authenticator app";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Keys);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = DisabledTotp;

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::get_user::UserView;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
@@ -37,6 +37,7 @@ pub struct DisableUser {
 impl Operation for DisableUser {
     const NAME: &'static str = "disable_user";
     const TITLE: &'static str = "Disable a user";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Users);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;

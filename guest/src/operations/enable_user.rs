@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::get_user::UserView;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
@@ -33,6 +33,7 @@ pub struct EnableUser {
 impl Operation for EnableUser {
     const NAME: &'static str = "enable_user";
     const TITLE: &'static str = "Enable a user";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Users);
     const EFFECT: Effect = Effect::Widens;
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
@@ -63,6 +63,7 @@ pub struct TotpEnrolment {
 impl Operation for EnrollTotp {
     const NAME: &'static str = "enroll_totp";
     const TITLE: &'static str = "Enroll an authenticator app";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Keys);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = TotpEnrolment;

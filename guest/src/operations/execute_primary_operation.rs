@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Effect, Operation, TABLE};
+use super::{Effect, Missing, Offer, Operation, Toolset};
 use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
@@ -74,6 +74,7 @@ impl JsonSchema for Output {
 impl Operation for ExecutePrimaryOperation {
     const NAME: &'static str = "execute_primary_operation";
     const TITLE: &'static str = "Run an operation";
+    const TOOLSET: Option<Toolset> = None;
     // The most severe effect, since it may run any other operation.
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::Nothing;
@@ -81,10 +82,13 @@ impl Operation for ExecutePrimaryOperation {
 
     fn run(self, call: &ActorCall) -> Result<Output> {
         let Node::Object(mut data) = Node::from(&self.data).unquoted() else {
-            return Err(with_operations(AuthError::invalid(vec![FieldError::new(
-                "data",
-                "expected an object with the field operation",
-            )])));
+            return Err(with_operations(
+                AuthError::invalid(vec![FieldError::new(
+                    "data",
+                    "expected an object with the field operation",
+                )]),
+                call.offer,
+            ));
         };
         let name = match data.remove("operation") {
             Some(Node::Text(name)) => name,
@@ -93,12 +97,13 @@ impl Operation for ExecutePrimaryOperation {
             }
             other => {
                 let is_wrong = other.is_some_and(|given| !given.is_null());
-                return Err(no_operation(&data, is_wrong));
+                return Err(no_operation(&data, is_wrong, call.offer));
             }
         };
-        let definition = super::find(&name).filter(|definition| definition.name != Self::NAME);
-        let Some(definition) = definition else {
-            return Err(unknown_operation(&name));
+        let definition = match super::offered(&name, call.offer) {
+            Ok(definition) if definition.name != Self::NAME => definition,
+            Ok(_) => return Err(unknown_operation(&name, Missing::Unknown, call.offer)),
+            Err(missing) => return Err(unknown_operation(&name, missing, call.offer)),
         };
         let output = (definition.invoke)(Node::Object(data), call);
         output.map(Output).map_err(within_data)
@@ -117,7 +122,7 @@ fn within_data(mut error: AuthError) -> AuthError {
     error
 }
 
-fn no_operation(data: &Fields, wrong_type: bool) -> AuthError {
+fn no_operation(data: &Fields, wrong_type: bool, offer: Offer) -> AuthError {
     let mut fields = vec![FieldError::new(
         "data.operation",
         if wrong_type {
@@ -131,20 +136,21 @@ fn no_operation(data: &Fields, wrong_type: bool) -> AuthError {
             fields.push(FieldError::new(&format!("data.{field}"), "is missing"));
         }
     }
-    with_operations(AuthError::invalid(fields))
+    with_operations(AuthError::invalid(fields), offer)
 }
 
-fn unknown_operation(name: &str) -> AuthError {
+fn unknown_operation(name: &str, missing: Missing, offer: Offer) -> AuthError {
     let problem = format!("'{}' is not an operation", input::shortened(name));
-    with_operations(AuthError::invalid(vec![FieldError::new(
-        "data.operation",
-        problem,
-    )]))
+    let field = FieldError::new("data.operation", missing.explain(&problem));
+    let error = with_operations(AuthError::invalid(vec![field]), offer);
+    match missing.action() {
+        None => error,
+        Some(action) => error.detail("action", action),
+    }
 }
 
-fn with_operations(error: AuthError) -> AuthError {
-    let names = TABLE.iter().map(|definition| definition.name);
-    let others = names.filter(|name| *name != ExecutePrimaryOperation::NAME);
+fn with_operations(error: AuthError, offer: Offer) -> AuthError {
+    let others = super::names(offer).filter(|name| *name != ExecutePrimaryOperation::NAME);
     error
         .because(Cause::UnknownOperation)
         .detail("operations", others.collect::<Vec<_>>())

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::{Actor, Requirement};
 use crate::domain::access::authority::{self, ActorCall};
@@ -70,6 +70,7 @@ pub struct Explained {
 impl Operation for ExplainPermissions {
     const NAME: &'static str = "explain_permissions";
     const TITLE: &'static str = "Explain permissions";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Roles);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::SessionOr(ROLES_READ);
     type Output = Explanation;

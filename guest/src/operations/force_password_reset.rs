@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::target::{Governed, Target};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
@@ -53,6 +53,7 @@ pub struct ForcedReset {
 impl Operation for ForcePasswordReset {
     const NAME: &'static str = "force_password_reset";
     const TITLE: &'static str = "Make a user reset their password";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Users);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = ForcedReset;

@@ -2,7 +2,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Definition, Effect, Operation, TABLE};
+use super::{Definition, Effect, Offer, Operation, TABLE, Toolset};
+use crate::dispatch::offered::Offered;
 use crate::dispatch::schemas::{self, Schemas};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
@@ -44,8 +45,15 @@ pub struct Summary {
     pub domain: &'static str,
     /// The purpose of the module.
     pub description: &'static str,
-    /// The names of the operations, for `invoke`, the command line and `data.operation`.
+    /// The names of the operations that the caller has, for `invoke`, the command line and
+    /// `data.operation`.
     pub operations: Vec<&'static str>,
+    /// The same names by toolset, without those that are always there.
+    pub toolsets: Map<String, Value>,
+    /// The toolsets that are not switched on.
+    pub toolsets_off: Vec<&'static str>,
+    /// Whether only operations are there that change nothing.
+    pub read_only: bool,
     /// The prefix that turns the name of an operation into that of its MCP tool.
     pub tool_prefix: &'static str,
     /// The policies in force.
@@ -149,29 +157,54 @@ pub struct ErrorView {
 impl Operation for GetCapabilities {
     const NAME: &'static str = "get_capabilities";
     const TITLE: &'static str = "Describe this service";
+    const TOOLSET: Option<Toolset> = None;
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Capabilities;
 
     fn run(self, call: &ActorCall) -> Result<Capabilities> {
         match self.operation {
-            None => Ok(Capabilities::Summary(Box::new(Summary::new(call)))),
-            Some(name) => describe(&name).map(|it| Capabilities::Operation(Box::new(it))),
+            None => Ok(Capabilities::Summary(Box::new(Summary::new(call)?))),
+            Some(name) => {
+                describe(&name, call.offer).map(|it| Capabilities::Operation(Box::new(it)))
+            }
         }
     }
 }
 
 impl Summary {
-    fn new(call: &ActorCall) -> Summary {
+    fn new(call: &ActorCall) -> Result<Summary> {
+        let offered = Offered::to(call)?;
+        let mut operations = Vec::new();
+        let mut toolsets = Map::new();
+        for definition in TABLE {
+            if !offered.has(definition)? {
+                continue;
+            }
+            operations.push(definition.name);
+            if let Some(toolset) = definition.toolset {
+                let names = toolsets.entry(toolset.name());
+                let names = names.or_insert_with(|| Value::Array(Vec::new()));
+                names
+                    .as_array_mut()
+                    .into_iter()
+                    .for_each(|names| names.push(definition.name.into()));
+            }
+        }
+        let off = Toolset::ALL.into_iter();
+        let off = off.filter(|toolset| !call.offer.toolsets.contains(*toolset));
         let settings = call.settings;
         let throttling = &settings.throttling;
-        Summary {
+        Ok(Summary {
             module: "UserAuth",
             version: env!("CARGO_PKG_VERSION"),
             domain: "authentication",
             description: "Registers users, logs them in, and lets other services verify who a \
                 token belongs to",
-            operations: TABLE.iter().map(|definition| definition.name).collect(),
+            operations,
+            toolsets,
+            toolsets_off: off.map(Toolset::name).collect(),
+            read_only: call.offer.read_only,
             tool_prefix: protocol::TOOL_PREFIX,
             policies: Policies {
                 password_min_length: settings.password_min_length,
@@ -212,16 +245,15 @@ impl Summary {
                 })
                 .collect(),
             protocol_versions: protocol::SUPPORTED_VERSIONS.to_vec(),
-        }
+        })
     }
 }
 
-/// Describes the operation with this name, or with this tool name.
-fn describe(name: &str) -> Result<OperationView> {
+/// Describes the operation with this name, or with this tool name, if it is offered.
+fn describe(name: &str, offer: Offer) -> Result<OperationView> {
     let own = name.strip_prefix(protocol::TOOL_PREFIX).unwrap_or(name);
-    let Some(definition) = super::find(own) else {
-        return Err(super::unknown(name));
-    };
+    let definition = super::offered(own, offer);
+    let definition = definition.map_err(|missing| super::unknown(name, missing, offer))?;
     let schemas = schemas::of(own);
     Ok(OperationView::new(
         definition,

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::username::Username;
@@ -45,6 +45,7 @@ pub struct SessionView {
 impl Operation for GetSession {
     const NAME: &'static str = "get_session";
     const TITLE: &'static str = "Show a session";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Account);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Session;
     type Output = SessionView;

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
@@ -71,6 +71,7 @@ pub struct UserView {
 impl Operation for GetUser {
     const NAME: &'static str = "get_user";
     const TITLE: &'static str = "Show a user";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Users);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Permission(USERS_READ);
     type Output = UserView;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::entry::Entry;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::{input, schemas};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
@@ -130,6 +130,7 @@ fn entry_schema() -> Value {
 impl Operation for ImportUsers {
     const NAME: &'static str = "import_users";
     const TITLE: &'static str = "Import users";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Users);
     const EFFECT: Effect = Effect::Widens;
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = Imports;

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::verify_token::VerificationView;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::call::counted;
 use crate::domain::access::actor::{self, Requirement};
 use crate::domain::access::authority::ActorCall;
@@ -86,6 +86,7 @@ struct IntrospectionView<'a> {
 impl Operation for IntrospectToken {
     const NAME: &'static str = "introspect_token";
     const TITLE: &'static str = "Introspect a token";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Tokens);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Permission(TOKENS_INTROSPECT);
     type Output = Introspection;

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::sessions::access_token::AccessToken;
@@ -36,6 +36,7 @@ pub struct IssuedToken {
 impl Operation for IssueToken {
     const NAME: &'static str = "issue_token";
     const TITLE: &'static str = "Issue a token for another service";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Tokens);
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Session;
     type Output = IssuedToken;

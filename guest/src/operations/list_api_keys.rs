@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::create_api_key::{is_in_reach, require_owner_governed};
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
@@ -54,6 +54,7 @@ pub struct ApiKeyView {
 impl Operation for ListApiKeys {
     const NAME: &'static str = "list_api_keys";
     const TITLE: &'static str = "List API keys";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Keys);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::SessionOr(API_KEYS_WRITE);
     type Output = ApiKeys;

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::permission::CLIENTS_READ;
@@ -61,6 +61,7 @@ pub struct ClientView {
 impl Operation for ListClients {
     const NAME: &'static str = "list_clients";
     const TITLE: &'static str = "List the clients";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Clients);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Permission(CLIENTS_READ);
     type Output = Clients;

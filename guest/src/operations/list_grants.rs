@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::{Permission, USERS_READ};
@@ -79,6 +79,7 @@ pub struct GrantedScope {
 impl Operation for ListGrants {
     const NAME: &'static str = "list_grants";
     const TITLE: &'static str = "List the access of clients";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Clients);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::SessionOr(USERS_READ);
     type Output = Grants;

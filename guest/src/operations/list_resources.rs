@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::define_resource::ResourceView;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::permission::RESOURCES_READ;
@@ -26,6 +26,7 @@ pub struct Resources {
 impl Operation for ListResources {
     const NAME: &'static str = "list_resources";
     const TITLE: &'static str = "List the resource servers";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Service);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Permission(RESOURCES_READ);
     type Output = Resources;

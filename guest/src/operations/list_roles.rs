@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::define_role::RoleView;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::permission::ROLES_READ;
@@ -30,6 +30,7 @@ pub struct Roles {
 impl Operation for ListRoles {
     const NAME: &'static str = "list_roles";
     const TITLE: &'static str = "List the roles";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Roles);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Permission(ROLES_READ);
     type Output = Roles;

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation, SessionView};
+use super::{Effect, Operation, SessionView, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::sessions::session;
@@ -42,6 +42,7 @@ pub struct ListedSession {
 impl Operation for ListSessions {
     const NAME: &'static str = "list_sessions";
     const TITLE: &'static str = "List your sessions";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Account);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Session;
     type Output = Sessions;

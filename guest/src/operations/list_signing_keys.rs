@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::permission::SIGNING_KEYS_WRITE;
@@ -66,6 +66,7 @@ pub enum KeyStatus {
 impl Operation for ListSigningKeys {
     const NAME: &'static str = "list_signing_keys";
     const TITLE: &'static str = "List the signing keys";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Service);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Permission(SIGNING_KEYS_WRITE);
     type Output = SigningKeyList;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::get_user::UserView;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::{Account, UsernameRecord};
@@ -69,6 +69,7 @@ pub struct Users {
 impl Operation for ListUsers {
     const NAME: &'static str = "list_users";
     const TITLE: &'static str = "List the users";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Users);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Permission(USERS_READ);
     type Output = Users;

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation, check_permission};
+use super::{Effect, Operation, Toolset, check_permission};
 use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
@@ -42,6 +42,7 @@ pub struct LoggedOut {
 impl Operation for Logout {
     const NAME: &'static str = "logout";
     const TITLE: &'static str = "Log out";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Auth);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = LoggedOut;

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::audited;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
@@ -97,6 +97,7 @@ pub struct AuditRecordView {
 impl Operation for QueryAudit {
     const NAME: &'static str = "query_audit";
     const TITLE: &'static str = "Read the audit trail";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Audit);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::SessionOr(AUDIT_READ);
     type Output = AuditPage;

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Effect, Operation, Tokens};
+use super::{Effect, Operation, Tokens, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::sessions::refresh::{self, Holder};
@@ -28,6 +28,7 @@ pub struct RefreshToken {
 impl Operation for RefreshToken {
     const NAME: &'static str = "refresh_token";
     const TITLE: &'static str = "Refresh the tokens of a session";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Auth);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Tokens;

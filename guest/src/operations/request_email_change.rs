@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::request_email_verification::{self, CodeSent};
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::email::Email;
@@ -24,6 +24,7 @@ pub struct RequestEmailChange {
 impl Operation for RequestEmailChange {
     const NAME: &'static str = "request_email_change";
     const TITLE: &'static str = "Request a code to change the email address";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Account);
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = CodeSent;

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
@@ -36,6 +36,7 @@ pub struct CodeSent {
 impl Operation for RequestEmailVerification {
     const NAME: &'static str = "request_email_verification";
     const TITLE: &'static str = "Request a code to verify the email address";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Account);
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Session;
     type Output = CodeSent;

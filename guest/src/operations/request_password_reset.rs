@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
@@ -45,6 +45,7 @@ pub struct ResetRequested {
 impl Operation for RequestPasswordReset {
     const NAME: &'static str = "request_password_reset";
     const TITLE: &'static str = "Request a code to reset a password";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Auth);
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = ResetRequested;

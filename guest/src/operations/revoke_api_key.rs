@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::create_api_key::{is_in_reach, require_owner_governed};
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::{Actor, Requirement};
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
@@ -36,6 +36,7 @@ pub struct RevokedApiKey {
 impl Operation for RevokeApiKey {
     const NAME: &'static str = "revoke_api_key";
     const TITLE: &'static str = "Revoke an API key";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Keys);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::SessionOr(API_KEYS_WRITE);
     type Output = RevokedApiKey;

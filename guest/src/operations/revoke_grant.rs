@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
@@ -45,6 +45,7 @@ pub struct RevokedGrants {
 impl Operation for RevokeGrant {
     const NAME: &'static str = "revoke_grant";
     const TITLE: &'static str = "Take access away from a client";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Clients);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::SessionOr(USERS_WRITE);
     type Output = RevokedGrants;

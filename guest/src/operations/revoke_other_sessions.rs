@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::audit::{Chain, Event};
@@ -39,6 +39,7 @@ pub struct RevokedOthers {
 impl Operation for RevokeOtherSessions {
     const NAME: &'static str = "revoke_other_sessions";
     const TITLE: &'static str = "End all your other sessions";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Account);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Session;
     type Output = RevokedOthers;

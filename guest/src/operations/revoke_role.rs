@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::define_role::unknown_role;
 use super::get_user::UserView;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
@@ -38,6 +38,7 @@ pub struct RevokeRole {
 impl Operation for RevokeRole {
     const NAME: &'static str = "revoke_role";
     const TITLE: &'static str = "Revoke a role";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Roles);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Permission(ROLES_WRITE);
     type Output = UserView;

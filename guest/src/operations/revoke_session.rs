@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::audit::Event;
@@ -40,6 +40,7 @@ pub struct RevokedSession {
 impl Operation for RevokeSession {
     const NAME: &'static str = "revoke_session";
     const TITLE: &'static str = "End one of your sessions";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Account);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Session;
     type Output = RevokedSession;

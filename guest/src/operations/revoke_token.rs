@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
@@ -35,6 +35,7 @@ pub struct RevokedToken {}
 impl Operation for RevokeToken {
     const NAME: &'static str = "revoke_token";
     const TITLE: &'static str = "Revoke a token";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Tokens);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = RevokedToken;

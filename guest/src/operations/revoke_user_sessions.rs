@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::get_user::UserView;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
@@ -40,6 +40,7 @@ pub struct RevokeUserSessions {
 impl Operation for RevokeUserSessions {
     const NAME: &'static str = "revoke_user_sessions";
     const TITLE: &'static str = "End all sessions of a user";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Users);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;

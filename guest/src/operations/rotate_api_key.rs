@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::create_api_key::{NewApiKey, require_owner_governed, require_scopes};
 use super::revoke_api_key::find;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
@@ -32,6 +32,7 @@ pub struct RotateApiKey {
 impl Operation for RotateApiKey {
     const NAME: &'static str = "rotate_api_key";
     const TITLE: &'static str = "Rotate an API key";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Keys);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::RecentLoginOr(API_KEYS_WRITE);
     type Output = NewApiKey;

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::create_client::unknown_client;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::CLIENTS_WRITE;
@@ -37,6 +37,7 @@ pub struct NewClientSecret {
 impl Operation for RotateClientSecret {
     const NAME: &'static str = "rotate_client_secret";
     const TITLE: &'static str = "Rotate the secret of a client";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Clients);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::Permission(CLIENTS_WRITE);
     type Output = NewClientSecret;

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::list_signing_keys::SigningKeyList;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::SIGNING_KEYS_WRITE;
@@ -33,6 +33,7 @@ pub struct RotateSigningKey {
 impl Operation for RotateSigningKey {
     const NAME: &'static str = "rotate_signing_key";
     const TITLE: &'static str = "Rotate the signing key";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Service);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::Permission(SIGNING_KEYS_WRITE);
     type Output = SigningKeyList;

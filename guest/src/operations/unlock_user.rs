@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::get_user::UserView;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
@@ -35,6 +35,7 @@ pub struct UnlockUser {
 impl Operation for UnlockUser {
     const NAME: &'static str = "unlock_user";
     const TITLE: &'static str = "Unlock a user";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Users);
     const EFFECT: Effect = Effect::Ends;
     const REQUIRES: Requirement = Requirement::Permission(USERS_WRITE);
     type Output = UserView;

@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::create_client::unknown_client;
 use super::list_clients::ClientView;
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::CLIENTS_WRITE;
@@ -41,6 +41,7 @@ pub struct UpdateClient {
 impl Operation for UpdateClient {
     const NAME: &'static str = "update_client";
     const TITLE: &'static str = "Change a client";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Clients);
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::Permission(CLIENTS_WRITE);
     type Output = ClientView;

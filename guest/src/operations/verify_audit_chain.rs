@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation};
+use super::{Effect, Operation, Toolset};
 use crate::dispatch::audited;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
@@ -58,6 +58,7 @@ pub struct ChainVerification {
 impl Operation for VerifyAuditChain {
     const NAME: &'static str = "verify_audit_chain";
     const TITLE: &'static str = "Verify an audit trail";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Audit);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::SessionOr(AUDIT_READ);
     type Output = ChainVerification;

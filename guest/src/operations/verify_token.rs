@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Effect, Operation, check_permission};
+use super::{Effect, Operation, Toolset, check_permission};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::username::Username;
@@ -85,6 +85,7 @@ pub(super) struct VerificationView<'a> {
 impl Operation for VerifyToken {
     const NAME: &'static str = "verify_token";
     const TITLE: &'static str = "Verify an access token";
+    const TOOLSET: Option<Toolset> = Some(Toolset::Tokens);
     const EFFECT: Effect = Effect::Reads;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Verification;

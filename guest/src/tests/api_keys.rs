@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::domain::access::toolset::Offer;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
@@ -1084,6 +1085,6 @@ fn the_local_operator_needs_no_key() {
         peer: None,
         body: br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#.to_vec(),
     };
-    let response = crate::mcp::handle(&request, &world.settings, world.ports());
+    let response = crate::mcp::handle(&request, Offer::EVERYTHING, &world.settings, world.ports());
     assert_eq!(response.status, 200);
 }

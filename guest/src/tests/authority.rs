@@ -12,7 +12,6 @@ use crate::domain::access::actor::Requirement;
 use crate::domain::caller::{Caller, Principal, Source};
 use crate::operations::{self, Effect, TABLE};
 use crate::ports::{Entry, Expect, Mutation, Outcome, Page, Store, Unavailable};
-use crate::settings::Settings;
 use crate::storage::batch::Batch;
 use crate::testing::{self, World};
 use crate::types::secret::Secret;
@@ -102,14 +101,8 @@ fn step(world: &World) -> u64 {
 
 impl Scene {
     fn new() -> Scene {
-        let mut world = World::new();
+        let mut world = World::new().with_pages();
         world.settings.other_audiences = vec!["notes".to_owned()];
-        let variables = [
-            ("USER_AUTH_PUBLIC_URL", "https://auth.example"),
-            ("USER_AUTH_OAUTH_ENABLED", "true"),
-        ];
-        let owned = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        world.settings.oauth = Settings::from_variables(owned).unwrap().oauth;
         let credentials = json!({"username": "alice", "password": PASSWORD});
         let mut registration = credentials.clone();
         registration["email"] = json!("alice@example.com");

@@ -462,7 +462,7 @@ fn a_bearer_header_is_enough_to_read_and_end_a_session() {
 
 #[test]
 fn capabilities_are_short_and_describe_one_operation_on_request() {
-    let world = World::new();
+    let world = World::new().with_pages();
     let summary = world.run("get_capabilities", json!({})).unwrap();
     let length = summary.to_string().len();
     assert!(length <= 4096, "{length} bytes");

@@ -46,7 +46,7 @@ fn operator(world: &World, operation: &str, input: Value) -> Value {
     world.run_as(Principal::Operator, operation, input).unwrap()
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
@@ -57,6 +57,7 @@ impl Scene {
             ("USER_AUTH_PUBLIC_URL", ISSUER),
             ("USER_AUTH_OAUTH_ENABLED", "true"),
             ("USER_AUTH_OAUTH_SERVICE_NAME", "Acme"),
+            ("USER_AUTH_MCP_TOOLSETS", "all"),
         ];
         let owned = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         world.settings = Settings::from_variables(owned).unwrap();

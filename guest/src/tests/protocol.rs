@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::access::toolset::Offer;
+use crate::operations::TABLE;
 use crate::settings::ToolErrors;
 use crate::testing::{self, World};
 
@@ -91,7 +93,12 @@ fn invalid_messages_return_the_errors_of_json_rpc() {
         peer: None,
         body: vec![b'"', 0xff, b'"'],
     };
-    let response = crate::mcp::handle(&invalid_utf8, &world.settings, world.ports());
+    let response = crate::mcp::handle(
+        &invalid_utf8,
+        Offer::EVERYTHING,
+        &world.settings,
+        world.ports(),
+    );
     let text = String::from_utf8(response.body.unwrap()).unwrap();
     assert!(text.contains("-32700"));
 }
@@ -564,14 +571,18 @@ fn session_ids_are_completed_only_from_valid_beginnings() {
     }
 }
 
+/// As the operator sends it, who gets all tools.
+const LIST_TOOLS: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+
 #[test]
 fn every_tool_has_a_complete_description() {
-    let mut world = World::new();
-    let (_, answer) = modern(&world, "tools/list", json!({}));
+    let mut world = World::new().with_pages();
+    let answer = world.stdio(LIST_TOOLS);
     assert!(!answer.to_string().contains("outputSchema"));
     world.settings.output_schemas = true;
-    let (_, answer) = modern(&world, "tools/list", json!({}));
+    let answer = world.stdio(LIST_TOOLS);
     let tools = answer["result"]["tools"].as_array().unwrap();
+    assert_eq!(tools.len(), TABLE.len());
     assert_eq!(tools[0]["name"], "user-auth_get_capabilities");
     for tool in tools {
         let name = tool["name"].as_str().unwrap();
@@ -592,12 +603,8 @@ fn every_tool_has_a_complete_description() {
 /// Models read the whole list before they do anything.
 #[test]
 fn the_list_of_all_tools_has_at_most_45_kb() {
-    let mut world = World::new();
-    let size = |world: &World| {
-        modern(world, "tools/list", json!({})).1["result"]
-            .to_string()
-            .len()
-    };
+    let mut world = World::new().with_pages();
+    let size = |world: &World| world.stdio(LIST_TOOLS)["result"].to_string().len();
     let without = size(&world);
     assert!(without <= 45_000, "{without} bytes");
     world.settings.output_schemas = true;
@@ -610,8 +617,8 @@ fn the_list_of_all_tools_has_at_most_45_kb() {
 /// are neither.
 #[test]
 fn tools_that_extend_privileges_are_marked_destructive() {
-    let world = World::new();
-    let (_, answer) = modern(&world, "tools/list", json!({}));
+    let world = World::new().with_pages();
+    let answer = world.stdio(LIST_TOOLS);
     let tools = answer["result"]["tools"].as_array().unwrap();
     let harmless = tools.iter().filter(|tool| {
         let hints = &tool["annotations"];

@@ -5,12 +5,17 @@
 
 use libfuzzer_sys::fuzz_target;
 use user_auth_guest::mcp::{self, Request, Transport};
+use user_auth_guest::operations::Offer;
 use user_auth_guest::testing::World;
 
 fuzz_target!(|input: &[u8]| {
     let world = World::with_alice();
     let request = parse(input);
-    let response = mcp::handle(&request, &world.settings, world.ports());
+    let offer = Offer {
+        lists_by_permission: true,
+        ..Offer::EVERYTHING
+    };
+    let response = mcp::handle(&request, offer, &world.settings, world.ports());
     assert!((200..600).contains(&response.status));
     if let Some(body) = &response.body {
         serde_json::from_slice::<serde_json::Value>(body).expect("an answer is JSON");

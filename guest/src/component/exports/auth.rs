@@ -134,7 +134,11 @@ impl Guest for Component {
                     ),
                 }])
             })?;
-            let output = operations::invoke(&operation, input, call)?;
+            let call = Call {
+                offer: call.settings.offer_to_embedders(),
+                ..call.clone()
+            };
+            let output = operations::invoke(&operation, input, &call)?;
             Ok(output.as_str().to_owned())
         })
     }

@@ -14,7 +14,10 @@ impl exports::mcp::Guest for Component {
             body: request.body,
         };
         response(match settings(&Principal::Anonymous) {
-            Ok(settings) => mcp::handle(&request, &settings, ports::all()),
+            Ok(settings) => {
+                let offer = settings.offer_over_mcp();
+                mcp::handle(&request, offer, &settings, ports::all())
+            }
             Err(error) => mcp::refuse(&request.body, &error, ports::all()),
         })
     }

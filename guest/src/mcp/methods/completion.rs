@@ -34,12 +34,16 @@ pub fn complete(request: &MethodRequest) -> MethodResult {
     let candidates = match text(reference, "type").as_deref() {
         Some("ref/prompt") => {
             let prompt = text(reference, "name").unwrap_or_default();
-            prompts::candidates(&prompt, &argument_name)
+            prompts::candidates(&prompt, &argument_name, request.call.offer)
         }
         Some("ref/resource") => {
             let uri = text(reference, "uri").unwrap_or_default();
             match (uri.as_str(), argument_name.as_str()) {
-                (resources::SESSION_TEMPLATE, "session_id") => own_sessions(&begun, &request.call)?,
+                (resources::SESSION_TEMPLATE, "session_id")
+                    if resources::has_sessions(&request.call) =>
+                {
+                    own_sessions(&begun, &request.call)?
+                }
                 _ => Vec::new(),
             }
         }

@@ -8,6 +8,7 @@ use crate::json::{Fields, Node};
 use crate::mcp::error::RpcError;
 use crate::mcp::method_request::{MethodRequest, MethodResult};
 use crate::mcp::protocol::STATIC_TTL_MS;
+use crate::operations::{self, Offer};
 use crate::unicode::printable::is_deceptive;
 
 /// Longer arguments are cut: they are names and codes.
@@ -17,8 +18,10 @@ struct Prompt {
     name: &'static str,
     title: &'static str,
     description: &'static str,
+    /// The operations that its text tells the agent to call.
+    needs: &'static [&'static str],
     arguments: &'static [Argument],
-    text: fn(&Arguments) -> String,
+    text: fn(&Arguments, Offer) -> String,
 }
 
 struct Argument {
@@ -36,6 +39,7 @@ static PROMPTS: [Prompt; 3] = [
         name: "sign_up_user",
         title: "Sign a user up",
         description: "Register a user, log in, and check that it worked.",
+        needs: &["register", "login", "verify_token"],
         arguments: &[
             Argument {
                 name: "username",
@@ -56,6 +60,7 @@ static PROMPTS: [Prompt; 3] = [
         name: "diagnose_login_failure",
         title: "Find out why a login fails",
         description: "Find the cause of a failed login and the steps that the user can take.",
+        needs: &["complete_login"],
         arguments: &[
             Argument {
                 name: "username",
@@ -76,6 +81,16 @@ static PROMPTS: [Prompt; 3] = [
         name: "end_compromised_sessions",
         title: "End compromised sessions",
         description: "End the sessions whose tokens may be in wrong hands.",
+        needs: &[
+            "login",
+            "complete_login",
+            "list_sessions",
+            "revoke_session",
+            "revoke_other_sessions",
+            "logout",
+            "change_password",
+            "verify_token",
+        ],
         arguments: &[
             Argument {
                 name: "username",
@@ -97,17 +112,18 @@ static PROMPTS: [Prompt; 3] = [
 /// `prompts/list`
 pub fn list(request: &MethodRequest) -> MethodResult {
     request.first_page()?;
-    let prompts: Vec<Value> = PROMPTS.iter().map(Prompt::to_json).collect();
+    let prompts: Vec<Value> = offered(request.call.offer).map(Prompt::to_json).collect();
     Ok(request
         .era
-        .cached(json!({"prompts": prompts}), STATIC_TTL_MS, "public"))
+        .cached(json!({"prompts": prompts}), STATIC_TTL_MS, "private"))
 }
 
 /// `prompts/get`
 pub fn get(request: &MethodRequest) -> MethodResult {
     let name = request.text("name")?;
-    let Some(prompt) = PROMPTS.iter().find(|prompt| prompt.name == name) else {
-        let known: Vec<&str> = PROMPTS.iter().map(|prompt| prompt.name).collect();
+    let offer = request.call.offer;
+    let Some(prompt) = offered(offer).find(|prompt| prompt.name == name) else {
+        let known: Vec<&str> = offered(offer).map(|prompt| prompt.name).collect();
         return Err(RpcError::invalid_params("Unknown prompt")
             .data(json!({"known_prompts": known}))
             .into());
@@ -117,14 +133,25 @@ pub fn get(request: &MethodRequest) -> MethodResult {
         "description": prompt.description,
         "messages": [{
             "role": "user",
-            "content": {"type": "text", "text": (prompt.text)(&arguments)},
+            "content": {"type": "text", "text": (prompt.text)(&arguments, offer)},
         }],
     }))
 }
 
+/// Returns the prompts whose operations are all offered.
+fn offered(offer: Offer) -> impl Iterator<Item = &'static Prompt> {
+    PROMPTS
+        .iter()
+        .filter(move |prompt| prompt.needs.iter().all(|name| can_run(name, offer)))
+}
+
+fn can_run(operation: &str, offer: Offer) -> bool {
+    operations::offered(operation, offer).is_ok()
+}
+
 /// Returns the suggested values for an argument of a prompt.
-pub fn candidates(prompt: &str, argument: &str) -> Vec<String> {
-    let prompt = PROMPTS.iter().find(|known| known.name == prompt);
+pub fn candidates(prompt: &str, argument: &str, offer: Offer) -> Vec<String> {
+    let prompt = offered(offer).find(|known| known.name == prompt);
     let mut arguments = prompt.into_iter().flat_map(|prompt| prompt.arguments);
     match arguments.find(|known| known.name == argument) {
         Some(argument) => (argument.candidates)(),
@@ -187,7 +214,7 @@ impl Arguments<'_> {
     }
 }
 
-fn sign_up_user(arguments: &Arguments) -> String {
+fn sign_up_user(arguments: &Arguments, _: Offer) -> String {
     let username = arguments.or_empty("username");
     let email = match arguments.get("email") {
         Some(email) => format!(" and the e-mail address '{email}'"),
@@ -208,7 +235,7 @@ fn sign_up_user(arguments: &Arguments) -> String {
     )
 }
 
-fn diagnose_login_failure(arguments: &Arguments) -> String {
+fn diagnose_login_failure(arguments: &Arguments, _: Offer) -> String {
     let username = arguments.or_empty("username");
     let error = match arguments.get("error_code") {
         Some(code) => format!("The login ended with the error code {code}."),
@@ -228,8 +255,8 @@ fn diagnose_login_failure(arguments: &Arguments) -> String {
          user-auth_complete_login with the challenge and a code from the user's app or a recovery \
          code. If that returns -32001, the code was wrong or already used, or the challenge has \
          expired: use the next code that the app shows, and check the clock of the phone. A user \
-         who has lost both the app and the recovery codes needs an administrator to call \
-         user-auth_reset_second_factor.\n\
+         who has lost both the app and the recovery codes needs an administrator to reset the \
+         second factor.\n\
          4. With -32003 there were too many failures from one place: wait for \
          details.retry_after_seconds; every further try is refused until then.\n\
          5. With -32000 read details.fields: it says which field is missing or malformed.\n\
@@ -240,11 +267,21 @@ fn diagnose_login_failure(arguments: &Arguments) -> String {
     )
 }
 
-fn end_compromised_sessions(arguments: &Arguments) -> String {
+fn end_compromised_sessions(arguments: &Arguments, offer: Offer) -> String {
     let username = arguments.or_empty("username");
     let reason = match arguments.get("reason") {
         Some(reason) => format!(" Reason: {reason}."),
         None => String::new(),
+    };
+    let can_revoke = ["list_grants", "revoke_grant"]
+        .iter()
+        .all(|name| can_run(name, offer));
+    let grants = match can_revoke {
+        true => {
+            " Do the same with the access of clients: user-auth_list_grants shows it, and \
+             user-auth_revoke_grant takes it away."
+        }
+        false => "",
     };
     format!(
         "End the sessions of the user '{username}' whose tokens may be in wrong hands.{reason}\n\
@@ -254,8 +291,7 @@ fn end_compromised_sessions(arguments: &Arguments) -> String {
          and how each began, and which one is current.\n\
          3. End each session that the user does not know with user-auth_revoke_session; in doubt \
          end all others at once with user-auth_revoke_other_sessions. Tokens that you hold of a \
-         session can also be ended with user-auth_logout. Do the same with the access of clients: \
-         user-auth_list_grants shows it, and user-auth_revoke_grant takes it away.\n\
+         session can also be ended with user-auth_logout.{grants}\n\
          4. If another person may know the password, ask the user to change it with \
          user-auth_change_password, which requires a recent login and ends all other sessions \
          too.\n\

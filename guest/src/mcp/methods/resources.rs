@@ -10,8 +10,8 @@ use crate::json;
 use crate::mcp::era::Era;
 use crate::mcp::error::{Failure, RpcError};
 use crate::mcp::method_request::{MethodRequest, MethodResult};
-use crate::mcp::protocol::STATIC_TTL_MS;
-use crate::operations::{self, GetCapabilities, SessionView};
+use crate::mcp::protocol::{CALLER_TTL_MS, STATIC_TTL_MS};
+use crate::operations::{self, GetCapabilities, GetSession, Operation as _, SessionView};
 use crate::types::id::Id;
 
 const MIME_TYPE: &str = "application/json";
@@ -30,7 +30,7 @@ pub fn list(request: &MethodRequest) -> MethodResult {
             "uri": CAPABILITIES,
             "name": "capabilities",
             "title": "Capabilities",
-            "description": "The names of the operations, policies, limits, errors and versions.",
+            "description": "The names of your operations, policies, limits, errors and versions.",
             "mimeType": MIME_TYPE,
         },
         {
@@ -55,15 +55,24 @@ pub fn list(request: &MethodRequest) -> MethodResult {
 /// `resources/templates/list`
 pub fn templates(request: &MethodRequest) -> MethodResult {
     request.first_page()?;
-    let templates = json!({"resourceTemplates": [{
+    let mut templates = json!([{
         "uriTemplate": SESSION_TEMPLATE,
         "name": "session",
         "title": "A session",
         "description": "The owner of a session, how it began and when it ends. Readable with an \
             access token of the owner, and by the local operator.",
         "mimeType": MIME_TYPE,
-    }]});
-    Ok(request.era.cached(templates, STATIC_TTL_MS, "public"))
+    }]);
+    if !has_sessions(&request.call) {
+        templates = json!([]);
+    }
+    let templates = json!({"resourceTemplates": templates});
+    Ok(request.era.cached(templates, STATIC_TTL_MS, "private"))
+}
+
+/// Reports whether the caller gets sessions: what the operation `get_session` returns.
+pub fn has_sessions(call: &Call) -> bool {
+    operations::offered(GetSession::NAME, call.offer).is_ok()
 }
 
 /// `resources/read`
@@ -72,11 +81,11 @@ pub fn read(request: &MethodRequest) -> MethodResult {
     let call = &request.call;
     let (content, ttl_ms, scope) = match uri {
         METRICS => (metrics(call), 0, "private"),
-        CAPABILITIES => (capabilities(call)?, STATIC_TTL_MS, "public"),
+        CAPABILITIES => (capabilities(call)?, CALLER_TTL_MS, "private"),
         HEALTH => (health(call), 0, "private"),
         _ => match uri.strip_prefix(SESSION_PREFIX) {
-            Some(id) => (session(id, uri, request)?, 0, "private"),
-            None => return Err(not_found(uri, request.era).into()),
+            Some(id) if has_sessions(call) => (session(id, uri, request)?, 0, "private"),
+            Some(_) | None => return Err(not_found(uri, request.era).into()),
         },
     };
     let result = json!({"contents": [{

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::dispatch::input;
+use crate::dispatch::offered::{self, Offered};
 use crate::dispatch::schemas;
 use crate::json::{JsonText, Node, ObjectWriter, WriteJson};
 use crate::mcp::elicitation;
@@ -12,22 +13,28 @@ use crate::mcp::method_request::MethodRequest;
 use crate::mcp::output::MethodOutput;
 use crate::mcp::protocol::{TOOL_PREFIX, tool_name};
 use crate::mcp::step_up;
-use crate::operations::{self, TABLE};
+use crate::operations::{self, Missing, Offer, TABLE};
+use crate::settings::Settings;
 
 /// `tools/list`
-pub fn list(request: &MethodRequest) -> Result<ToolList, RpcError> {
+pub fn list(request: &MethodRequest) -> Result<ToolList, Failure> {
     request.first_page()?;
+    let offered = Offered::to(&request.call)?;
+    let is_listed = TABLE.iter().map(|operation| offered.has(operation));
     Ok(ToolList {
+        is_listed: is_listed.collect::<Result<_, _>>()?,
         with_outputs: request.call.settings.output_schemas,
     })
 }
 
-/// The tools of all operations. Their schemas are written as they are embedded: to
+/// The tools of the operations that a caller gets to see. Their schemas are written as they are embedded: to
 /// parse them for every list would take ten times as long as another request.
 pub struct ToolList {
+    /// Which operations of the table are in the list.
+    is_listed: Vec<bool>,
     /// Whether each tool has the schema of its output, which makes the list half as
     /// long again.
-    pub with_outputs: bool,
+    with_outputs: bool,
 }
 
 impl WriteJson for ToolList {
@@ -35,16 +42,23 @@ impl WriteJson for ToolList {
         to.reserve(ROUGHLY);
         to.push(b'[');
         let mut outputs = self.with_outputs.then(schemas::outputs);
-        for (index, (operation, input)) in TABLE.iter().zip(schemas::inputs()).enumerate() {
-            if index > 0 {
+        let mut is_first = true;
+        let operations = TABLE.iter().zip(&self.is_listed);
+        for ((operation, is_listed), input) in operations.zip(schemas::inputs()) {
+            let output = outputs.as_mut().and_then(Iterator::next);
+            if !is_listed {
+                continue;
+            }
+            if !is_first {
                 to.push(b',');
             }
+            is_first = false;
             let mut tool = ObjectWriter::new(to)
                 .field("name", &tool_name(operation.name))
                 .field("title", operation.title)
                 .field("description", &input.description.lean())
                 .field("inputSchema", &input.schema.lean());
-            if let Some(output) = outputs.as_mut().and_then(Iterator::next) {
+            if let Some(output) = output {
                 tool = tool.field("outputSchema", &output.lean());
             }
             let annotations = operation.effect.annotations();
@@ -55,12 +69,14 @@ impl WriteJson for ToolList {
 }
 
 /// Size of the list in bytes, so that its text need not move while it grows.
-const ROUGHLY: usize = 48 << 10;
+const ROUGHLY: usize = 16 << 10;
 
-/// Returns the names, titles and descriptions of all tools.
-pub fn outline() -> Vec<Value> {
+/// Returns the names, titles and descriptions of the tools that callers without a credential
+/// get to see.
+pub fn outline(settings: &Settings) -> Vec<Value> {
     let tools = TABLE.iter().zip(schemas::inputs());
     tools
+        .filter(|(operation, _)| offered::is_for_anyone(operation, settings))
         .map(|(operation, input)| {
             json!({
                 "name": tool_name(operation.name),
@@ -74,12 +90,14 @@ pub fn outline() -> Vec<Value> {
 /// `tools/call`
 pub fn call(mut request: MethodRequest) -> Result<MethodOutput, Failure> {
     let name = request.text("name")?;
-    let operation = name.strip_prefix(TOOL_PREFIX).and_then(operations::find);
-    let Some(operation) = operation else {
-        let known: Vec<String> = TABLE.iter().map(|known| tool_name(known.name)).collect();
-        return Err(RpcError::invalid_params("Unknown tool")
-            .data(json!({"tool": input::shortened(name), "known_tools": known}))
-            .into());
+    let offer = request.call.offer;
+    let operation = match name.strip_prefix(TOOL_PREFIX) {
+        Some(name) => operations::offered(name, offer),
+        None => Err(Missing::Unknown),
+    };
+    let operation = match operation {
+        Ok(operation) => operation,
+        Err(missing) => return Err(unknown(name, missing, offer).into()),
     };
     let arguments = Node::Object(request.take_object("arguments")?);
     let resumed = elicitation::resume(&request, operation);
@@ -118,6 +136,16 @@ pub fn call(mut request: MethodRequest) -> Result<MethodOutput, Failure> {
     }
 }
 
+/// Returns the error for the name of a tool that cannot be called.
+fn unknown(name: &str, missing: Missing, offer: Offer) -> RpcError {
+    let known: Vec<String> = operations::names(offer).map(tool_name).collect();
+    let mut data = json!({"tool": input::shortened(name), "known_tools": known});
+    if let Some(action) = missing.action() {
+        data["action"] = action.into();
+    }
+    RpcError::invalid_params(&missing.explain("Unknown tool")).data(data)
+}
+
 /// The result of a tool.
 pub struct ToolResult {
     /// The output of the operation, or its error in an object.
@@ -154,7 +182,10 @@ mod tests {
 
     #[test]
     fn the_list_of_tools_is_one_line_of_json() {
-        let list = JsonText::of(&ToolList { with_outputs: true });
+        let list = JsonText::of(&ToolList {
+            is_listed: vec![true; TABLE.len()],
+            with_outputs: true,
+        });
         assert!(!list.as_str().contains('\n'));
         let tools: Value = serde_json::from_str(list.as_str()).unwrap();
         assert_eq!(tools.as_array().map(Vec::len), Some(TABLE.len()));

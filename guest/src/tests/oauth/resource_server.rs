@@ -86,6 +86,20 @@ fn a_client_may_do_here_what_both_its_scopes_and_its_user_may() {
         body["result"]["structuredContent"]["error"]["code"].clone()
     };
     assert_eq!(call("list_users"), Value::Null);
+    let response = scene.send("POST", "/mcp", &headers, &list_tools());
+    let list = String::from_utf8(response.body.unwrap()).unwrap();
+    for (tool, is_listed) in [
+        ("list_users", true),
+        ("list_grants", true),
+        ("verify_token", true),
+        ("list_roles", false),
+        ("list_sessions", false),
+        ("create_api_key", false),
+        ("query_audit", false),
+    ] {
+        let name = format!("\"user-auth_{tool}\"");
+        assert_eq!(list.contains(&name), is_listed, "{tool}");
+    }
     // What was not ticked can be asked for again (RFC 6750 section 3.1).
     for target in ["/mcp", "/api/list_roles"] {
         let body = match target {
