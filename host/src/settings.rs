@@ -122,6 +122,14 @@ pub const SETTINGS: &[Setting] = &[
          `off`",
     ),
     setting(
+        "USER_AUTH_MCP_TOOLSETS",
+        "The toolsets that MCP callers get, separated by commas, or `all`",
+    ),
+    setting(
+        "USER_AUTH_MCP_READ_ONLY",
+        "Whether MCP callers get only operations that change nothing: `true` or `false`",
+    ),
+    setting(
         "USER_AUTH_MCP_TOOL_ERRORS",
         "Whether a failed operation is reported as a tool result or as a JSON-RPC error: `auto`, \
          `result` or `error`",

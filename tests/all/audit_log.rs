@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, Server, Webhook, command, folder, step, totp_code};
+use user_auth_tests::{
+    Options, PASSWORD, Server, Stdio, Webhook, command, folder, step, totp_code,
+};
 
 fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
@@ -114,8 +116,7 @@ fn every_operation_is_logged_without_secrets() {
 
     // Calls each operation with each secret in every field that it has and in some that it
     // does not have, and through the operation that runs all others.
-    let tools = server.rpc("tools/list", json!({}));
-    let tools = tools["result"]["tools"].as_array().unwrap();
+    let tools = Stdio::start(&["--store", "memory"]).tools();
     let before = lines(&path).len();
     let mut calls = 0;
     for (number, tool) in tools.iter().enumerate() {

@@ -150,7 +150,8 @@ fn over_stdio(program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
     let cache = format!("XDG_CACHE_HOME={}", cache.display());
     command.args(arguments).args(["env", &cache]);
     command.arg(program);
-    command.args(["stdio", "--store", &store, "--set", OUTPUT_SCHEMAS]);
+    command.args(["stdio", "--operator", "--store", &store]);
+    command.args(["--set", OUTPUT_SCHEMAS]);
     finish(command);
 }
 
@@ -195,7 +196,14 @@ mod typescript {
 
     #[test]
     fn validators_and_models_accept_the_schemas_of_all_tools() {
-        over_http(node(), "schemas.mjs", &[]);
+        let tools =
+            user_auth_tests::Stdio::start(&["--store", "memory", "--set", OUTPUT_SCHEMAS]).tools();
+        let home = folder();
+        let file = home.path().join("tools.json");
+        fs::write(&file, Value::from(tools).to_string()).unwrap();
+        let mut command = script(node(), "schemas.mjs", home.path());
+        command.arg(&file);
+        finish(command);
     }
 }
 
@@ -343,6 +351,7 @@ mod python_sdk {
         let mut command = Command::new(python);
         command.arg(script).arg(mode).arg(built("user-auth")).args([
             "stdio",
+            "--operator",
             "--store",
             &store,
             "--set",
@@ -496,7 +505,13 @@ mod inspector {
         let home = folder();
         let store = format!("sqlite:{}/user-auth.db", home.path().display());
         let program = built("user-auth");
-        let arguments = [program.to_str().unwrap(), "stdio", "--store", &store];
+        let arguments = [
+            program.to_str().unwrap(),
+            "stdio",
+            "--operator",
+            "--store",
+            &store,
+        ];
         Target {
             home: home.path(),
             arguments: arguments.map(str::to_owned).to_vec(),

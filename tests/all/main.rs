@@ -41,4 +41,5 @@ mod stdio;
 mod terminal;
 mod text;
 mod tls;
+mod toolsets;
 mod traces;

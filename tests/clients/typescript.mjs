@@ -32,7 +32,8 @@ assert.equal(client.getServerVersion().name, "user-auth");
 
 // Compiles the output schemas, against which the SDK validates the answers.
 const { tools } = await client.listTools();
-assert.ok(tools.length > 40);
+// Callers without a credential do not get what needs a permission.
+assert.ok(tools.length > (args.length ? 40 : 20));
 assert.ok(tools.every((tool) => tool.inputSchema.properties && tool.outputSchema));
 
 const call = async (operation, input = {}) => {

@@ -42,6 +42,9 @@ pub fn command(home: &Path) -> Command {
     command
 }
 
+/// The variable of the toolsets that MCP callers get. An empty one counts as absent.
+pub(crate) const TOOLSETS: &str = "USER_AUTH_MCP_TOOLSETS";
+
 /// Writes a file that only its owner may read, as secrets are stored.
 pub fn write_private(path: &Path, content: &str) {
     let mut options = OpenOptions::new();

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use ureq::Agent;
 
 use crate::clock::Clock;
-use crate::files::{command, folder};
+use crate::files::{TOOLSETS, command, folder};
 
 /// Options for starting a server.
 pub struct Options {
@@ -27,7 +27,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Creates options with a SQLite store of its own.
+    /// Creates options with a SQLite store of its own, and all toolsets.
     pub fn new() -> Options {
         Options {
             store: None,
@@ -76,6 +76,11 @@ impl Options {
         self.env(setting, "100000")
     }
 
+    /// Has callers get the toolsets that they get if nothing is set, rather than all.
+    pub fn with_usual_toolsets(self) -> Options {
+        self.env(TOOLSETS, "")
+    }
+
     /// Adds an argument.
     pub fn arg(mut self, argument: &str) -> Options {
         self.arguments.push(argument.to_owned());
@@ -100,7 +105,8 @@ impl Options {
         if let Some(store) = &self.store {
             command.args(["--store", store]);
         }
-        command.args(&self.arguments).envs(self.environment);
+        command.args(&self.arguments).env(TOOLSETS, "all");
+        command.envs(self.environment);
         Server::spawn(command, folder)
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::files::{command, folder};
+use crate::files::{TOOLSETS, command, folder};
 
 /// A process that speaks MCP on its standard streams.
 pub struct Stdio {
@@ -20,11 +20,21 @@ pub struct Stdio {
 }
 
 impl Stdio {
-    /// Starts the process on a SQLite store of its own, with these further arguments.
+    /// Starts the process on a SQLite store of its own, with all toolsets and these further
+    /// arguments.
     pub fn start(arguments: &[&str]) -> Stdio {
+        Stdio::spawn(arguments, "all")
+    }
+
+    /// Starts the same with the toolsets that a client gets if nothing is set.
+    pub fn with_usual_toolsets(arguments: &[&str]) -> Stdio {
+        Stdio::spawn(arguments, "")
+    }
+
+    fn spawn(arguments: &[&str], toolsets: &str) -> Stdio {
         let folder = folder();
         let mut command = command(folder.path());
-        command.arg("stdio").args(arguments);
+        command.arg("stdio").args(arguments).env(TOOLSETS, toolsets);
         command
             .stdin(Pipe::piped())
             .stdout(Pipe::piped())
@@ -78,6 +88,16 @@ impl Stdio {
         let params = json!({"name": format!("user-auth_{operation}"), "arguments": arguments});
         self.request(1, "tools/call", params);
         self.receive()
+    }
+
+    /// Returns the list of tools.
+    pub fn tools(&mut self) -> Vec<Value> {
+        self.request(1, "tools/list", json!({}));
+        let mut answer = self.receive();
+        match answer["result"]["tools"].take() {
+            Value::Array(tools) => tools,
+            _ => panic!("no list of tools: {answer}"),
+        }
     }
 
     /// Closes the input, and returns the exit status and the remaining output.

@@ -29,7 +29,8 @@ const MAX_AGE: &str = "600";
 /// The headers that pages send, besides that of API keys: those of MCP, and those of W3C
 /// Trace Context and W3C Baggage, which tracing libraries add.
 const SENT: &str = "accept,authorization,content-type,mcp-protocol-version,mcp-method,\
-    mcp-name,mcp-session-id,last-event-id,traceparent,tracestate,baggage";
+    mcp-name,mcp-session-id,last-event-id,x-mcp-toolsets,x-mcp-readonly,traceparent,tracestate,\
+    baggage";
 /// The headers that pages read.
 const READ: &str = "retry-after,www-authenticate,mcp-protocol-version,mcp-method,mcp-name,\
     mcp-session-id,last-event-id";

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -51,7 +49,7 @@ pub struct Summary {
     /// `data.operation`.
     pub operations: Vec<&'static str>,
     /// The same names by toolset, without those that are always there.
-    pub toolsets: BTreeMap<&'static str, Vec<&'static str>>,
+    pub toolsets: Map<String, Value>,
     /// The toolsets that are not switched on.
     pub toolsets_off: Vec<&'static str>,
     /// Whether only operations are there that change nothing.
@@ -178,17 +176,19 @@ impl Summary {
     fn new(call: &ActorCall) -> Result<Summary> {
         let offered = Offered::to(call)?;
         let mut operations = Vec::new();
-        let mut toolsets = BTreeMap::<_, Vec<_>>::new();
+        let mut toolsets = Map::new();
         for definition in TABLE {
             if !offered.has(definition)? {
                 continue;
             }
             operations.push(definition.name);
             if let Some(toolset) = definition.toolset {
-                toolsets
-                    .entry(toolset.name())
-                    .or_default()
-                    .push(definition.name);
+                let names = toolsets.entry(toolset.name());
+                let names = names.or_insert_with(|| Value::Array(Vec::new()));
+                names
+                    .as_array_mut()
+                    .into_iter()
+                    .for_each(|names| names.push(definition.name.into()));
             }
         }
         let off = Toolset::ALL.into_iter();

@@ -26,7 +26,9 @@ pub(super) fn fields(headers: &HeaderMap, key_header: &KeyHeader) -> Vec<HttpHea
             ORIGIN,
         ]
         .contains(name)
-            || name.as_str().starts_with("mcp-")
+            || ["mcp-", "x-mcp-"]
+                .iter()
+                .any(|prefix| name.as_str().starts_with(prefix))
     };
     let fields = headers.iter().filter_map(|(name, value)| {
         let name = match name {
@@ -56,6 +58,7 @@ mod tests {
     fn the_component_sees_no_other_headers() {
         let mut all = headers(HeaderName::from_static("mcp-method"), "tools/list");
         all.insert("authorization", HeaderValue::from_static("Bearer x"));
+        all.insert("x-mcp-toolsets", HeaderValue::from_static("auth"));
         all.insert("x-secret", HeaderValue::from_static("secret"));
         all.insert("x-api-key", HeaderValue::from_static("not this one"));
         all.insert("x-team-key", HeaderValue::from_static("uak_x"));
@@ -70,6 +73,7 @@ mod tests {
             field("authorization", "Bearer x"),
             field("mcp-method", "tools/list"),
             field("x-api-key", "not this one"),
+            field("x-mcp-toolsets", "auth"),
         ];
         assert_eq!(seen(&KeyHeader::default()), expected);
         expected[2].1 = b"uak_x".to_vec();

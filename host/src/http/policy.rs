@@ -196,7 +196,10 @@ impl FromStr for KeyHeader {
             ORIGIN,
         ];
         let means_something_else = |name: &str| {
-            name.starts_with("mcp-") || name.starts_with("x-forwarded-") || TAKEN.contains(&name)
+            ["mcp-", "x-mcp-", "x-forwarded-"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+                || TAKEN.contains(&name)
         };
         if taken.contains(&name) || means_something_else(name.as_str()) {
             return Err(error());
@@ -223,7 +226,14 @@ mod tests {
 
     #[test]
     fn a_header_with_another_use_cannot_be_the_header_of_keys() {
-        for taken in ["Authorization", "host", "Mcp-Method", "X API Key", ""] {
+        for taken in [
+            "Authorization",
+            "host",
+            "Mcp-Method",
+            "X-MCP-Toolsets",
+            "X API Key",
+            "",
+        ] {
             assert!(taken.parse::<KeyHeader>().is_err(), "{taken}");
         }
         let header: KeyHeader = "X-Team-Key".parse().unwrap();

@@ -1,7 +1,7 @@
 //! Power over other accounts, and over the own account with less than a session.
 
 use serde_json::{Value, json};
-use user_auth_tests::{Options, PASSWORD, Server, Webhook, folder};
+use user_auth_tests::{Options, PASSWORD, Server, Stdio, Webhook, folder};
 
 use super::accounts::make_admin;
 
@@ -217,9 +217,7 @@ fn attack_31_keys_outlive_their_session_only_on_the_owners_request() {
 
 #[test]
 fn tools_that_widen_permissions_are_marked_destructive() {
-    let server = Server::start();
-    let answer = server.rpc("tools/list", json!({}));
-    let tools = answer["result"]["tools"].as_array().unwrap();
+    let tools = Stdio::start(&["--store", "memory"]).tools();
     for operation in [
         "assign_role",
         "create_api_key",

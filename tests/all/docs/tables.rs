@@ -5,20 +5,16 @@ use std::fmt::Write as _;
 use std::fs;
 
 use serde_json::{Value, json};
-use user_auth_tests::Options;
+use user_auth_tests::Stdio;
 
 use super::{document, repository};
 
 #[test]
 fn the_table_of_operations_is_that_of_the_component() {
-    let options = Options::new().arg("--set").arg("mcp.output_schemas=true");
-    let server = options.start();
-    let answer = server.rpc("tools/list", json!({}));
-    let tools = answer["result"]["tools"].as_array().unwrap();
+    let tools = Stdio::start(&OUTPUT_SCHEMAS).tools();
     let mut table = "| operation | what it does | input | output |\n|---|---|---|---|\n".to_owned();
-    for tool in tools {
-        let name = tool["name"].as_str().unwrap();
-        let name = name.strip_prefix("user-auth_").unwrap();
+    for tool in &tools {
+        let name = operation(tool);
         let description = first_sentence(tool["description"].as_str().unwrap());
         let input = fields(&tool["inputSchema"]);
         let output = output(&tool["outputSchema"]);
@@ -54,6 +50,73 @@ fn the_tables_of_configuration_keys_are_those_of_the_schema() {
     }
     let tables = [("keys", keys), ("limits", limits)];
     check("host/docs/configuration.md", &tables);
+}
+
+/// The figures are those of the result of `tools/list`.
+#[test]
+fn the_figures_of_the_toolsets_are_those_of_their_lists() {
+    let (short, long) = (
+        Stdio::start(&["--store", "memory"]).tools(),
+        Stdio::start(&OUTPUT_SCHEMAS).tools(),
+    );
+    let mut client = Stdio::start(&["--store", "memory"]);
+    let answer = client.call("get_capabilities", json!({}));
+    let toolsets = answer["result"]["structuredContent"]["toolsets"].clone();
+    let members = |toolset: &str| -> Vec<&str> {
+        let names = toolsets[toolset].as_array().unwrap().iter();
+        names.map(|name| name.as_str().unwrap()).collect()
+    };
+    let bytes = |tools: &[Value], names: &[&str]| {
+        let chosen = tools.iter().filter(|tool| names.contains(&operation(tool)));
+        let list = json!({"tools": chosen.collect::<Vec<_>>()});
+        thousands(list.to_string().len())
+    };
+    let mut table =
+        "| toolset | operations | bytes | with schemas of outputs |\n|---|---|---|---|\n"
+            .to_owned();
+    let mut add = |what: &str, shown: &str, names: &[&str]| {
+        let (short, long) = (bytes(&short, names), bytes(&long, names));
+        writeln!(table, "| {what} | {shown} | {short} | {long} |").unwrap();
+    };
+    let always = ["get_capabilities", "execute_primary_operation"];
+    let mut all = always.to_vec();
+    let mut usual = always.to_vec();
+    add("always", &code(&always), &always);
+    for toolset in [
+        "auth", "account", "tokens", "users", "roles", "keys", "clients", "audit", "service",
+    ] {
+        let names = members(toolset);
+        all.extend(&names);
+        if ["auth", "account", "tokens"].contains(&toolset) {
+            usual.extend(&names);
+        }
+        add(&code(&[toolset]), &code(&names), &names);
+    }
+    assert_eq!(all.len(), short.len());
+    let count = |names: &[&str]| names.len().to_string();
+    add("the usual ones", &count(&usual), &usual);
+    add("all", &count(&all), &all);
+    check("guest/docs/operations.md", &[("toolsets", table)]);
+}
+
+const OUTPUT_SCHEMAS: [&str; 4] = ["--store", "memory", "--set", "mcp.output_schemas=true"];
+
+fn operation(tool: &Value) -> &str {
+    let name = tool["name"].as_str().unwrap();
+    name.strip_prefix("user-auth_").unwrap()
+}
+
+fn code(names: &[&str]) -> String {
+    let quoted = names.iter().map(|name| format!("`{name}`"));
+    quoted.collect::<Vec<_>>().join(", ")
+}
+
+/// Writes a number of four to six digits with a comma.
+fn thousands(number: usize) -> String {
+    match (number / 1000, number % 1000) {
+        (0, rest) => rest.to_string(),
+        (thousands, rest) => format!("{thousands},{rest:03}"),
+    }
 }
 
 /// Compares tables with those between the markers in a document, or writes them there.

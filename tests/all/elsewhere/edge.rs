@@ -158,6 +158,7 @@ fn wasmtime(component: &str, options: &[&str]) -> (Running, String) {
     {
         serve.args(["--env", &format!("USER_AUTH_ALLOWED_ORIGINS={PAGES}")]);
     }
+    serve.args(["--env", "USER_AUTH_MCP_TOOLSETS=all"]);
     serve.arg(built(component));
     let (running, line) = Running::start(&mut serve, "Serving HTTP on");
     let port = number_after(&line, "127.0.0.1:");
@@ -175,6 +176,7 @@ fn jco() -> (Running, String) {
     serve.args(["--host", host, "--port", port]);
     serve.env("USER_AUTH_MASTER_KEY", MASTER_KEY);
     serve.env("USER_AUTH_ALLOWED_ORIGINS", PAGES);
+    serve.env("USER_AUTH_MCP_TOOLSETS", "all");
     serve.current_dir(scratch.path());
     let (running, _) = Running::start(&mut serve, "listening");
     (running, format!("http://{address}"))
@@ -272,6 +274,20 @@ fn table(token: &str) -> Vec<Asked> {
             .bearer(token),
         message("ping", rpc("ping")),
         message("the tools", rpc("tools/list")),
+        Asked {
+            path: "/mcp?toolsets=auth%2Ctokens",
+            ..message("the tools of two toolsets", rpc("tools/list"))
+        },
+        message("the tools of a toolset", rpc("tools/list")).with("x-mcp-toolsets", "account"),
+        message("an unknown toolset", rpc("tools/list")).with("x-mcp-toolsets", "accounts"),
+        Asked {
+            path: "/mcp/readonly",
+            ..message("the tools that only read", rpc("tools/list"))
+        },
+        Asked {
+            path: "/mcp/readonly",
+            ..tool("a change where one may only read", "logout", json!({}))
+        },
         Asked {
             path: "/mcp/",
             ..message("ping with a slash", rpc("ping"))

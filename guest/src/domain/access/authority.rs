@@ -274,6 +274,8 @@ impl Power {
 
 /// Authenticates the caller, and checks that it meets the requirement. Returns the call
 /// of the verified actor.
+// One copy of this in each of the operations would be a tenth of the component.
+#[inline(never)]
 pub fn authorize<'a>(requirement: Requirement, call: &Call<'a>) -> Result<ActorCall<'a>> {
     let authority = match requirement {
         // The caller is only verified where it matters.

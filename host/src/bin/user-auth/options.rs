@@ -30,6 +30,19 @@ pub(super) struct Options {
     component: ComponentOptions,
 }
 
+/// The tools that MCP clients get.
+#[derive(Args)]
+pub(super) struct McpOptions {
+    /// The toolsets that clients get, separated by commas: auth, account, tokens, users,
+    /// roles, keys, clients, audit, service, or all [default: auth,account,tokens]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    toolsets: Vec<String>,
+
+    /// Give clients only tools that change nothing
+    #[arg(long)]
+    read_only: bool,
+}
+
 /// The form of a command's output.
 #[derive(Args)]
 pub(super) struct OutputOptions {
@@ -104,6 +117,13 @@ impl Options {
         self.delivery.add_to(&mut flags);
         self.component.add_to(&mut flags);
         flags
+    }
+}
+
+impl McpOptions {
+    pub(super) fn add_to(&self, flags: &mut Flags) {
+        flags.list("toolsets", &self.toolsets);
+        flags.switch("read-only", self.read_only);
     }
 }
 

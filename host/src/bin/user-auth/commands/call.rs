@@ -77,7 +77,9 @@ Examples:
 
 impl Call {
     pub(crate) fn flags(&self) -> Flags {
-        self.options.flags()
+        let mut flags = self.options.flags();
+        flags.all_operations();
+        flags
     }
 
     /// Prints the help on the operation, or on all of them.

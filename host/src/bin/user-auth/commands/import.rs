@@ -129,7 +129,9 @@ enum End {
 
 impl Import {
     pub(crate) fn flags(&self) -> Flags {
-        self.options.flags()
+        let mut flags = self.options.flags();
+        flags.all_operations();
+        flags
     }
 
     pub(crate) async fn run(self, config: Config) -> Result<ExitCode, Failure> {

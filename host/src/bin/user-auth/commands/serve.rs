@@ -22,7 +22,7 @@ use crate::bootstrap::{open_with, smoke_test};
 use crate::config::{Config, Flags};
 use crate::delivery::Reach;
 use crate::failure::Failure;
-use crate::options::{Options, StoreLocation};
+use crate::options::{McpOptions, Options, StoreLocation};
 use crate::output;
 
 /// Interval at which expired records are deleted.
@@ -50,6 +50,9 @@ pub(crate) struct Serve {
     /// comes from CONSUL_HTTP_TOKEN
     #[arg(long, value_name = "URL")]
     consul: Option<String>,
+
+    #[command(flatten)]
+    mcp: McpOptions,
 
     #[command(flatten)]
     options: Options,
@@ -87,6 +90,7 @@ impl Serve {
         let mut flags = self.options.flags();
         self.listen.add_to(&mut flags);
         flags.text("consul", self.consul.as_deref());
+        self.mcp.add_to(&mut flags);
         flags
     }
 

@@ -4,14 +4,31 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The presentation to MCP clients.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Mcp {
+    /// The toolsets that clients get: `auth`, `account`, `tokens`, `users`, `roles`, `keys`,
+    /// `clients`, `audit`, `service`, or `all`. If it is set, programs that embed the component
+    /// get no others by `invoke` either.
+    pub(crate) toolsets: Vec<String>,
+    /// Whether clients get only tools that change nothing.
+    pub(crate) read_only: bool,
     /// How a failed operation is reported to clients of versions before 2026-07-28.
     pub(crate) tool_errors: ToolErrors,
     /// Whether the list of tools has the schemas of their outputs, which double it. Clients pass
     /// the list to a model.
     pub(crate) output_schemas: bool,
+}
+
+impl Default for Mcp {
+    fn default() -> Self {
+        Self {
+            toolsets: ["auth", "account", "tokens"].map(str::to_owned).to_vec(),
+            read_only: false,
+            tool_errors: ToolErrors::default(),
+            output_schemas: false,
+        }
+    }
 }
 
 /// How a failed operation is reported to clients of versions before 2026-07-28.

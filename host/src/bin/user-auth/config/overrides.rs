@@ -22,6 +22,8 @@ const FLAGS: &[(&str, &str)] = &[
     ("mail-from", "delivery.mail_from"),
     ("smtp-password-file", "delivery.smtp_password_file"),
     ("webhook-secret-file", "delivery.webhook_secret_file"),
+    ("toolsets", "mcp.toolsets"),
+    ("read-only", "mcp.read_only"),
     ("component", "component.file"),
     ("no-cache", "component.no_cache"),
 ];
@@ -74,6 +76,13 @@ impl Flags {
     /// Adds `--set`, which may be given several times.
     pub(crate) fn set(&mut self, pairs: &[String]) {
         self.given.extend(pairs.iter().cloned().map(Given::Set));
+    }
+
+    /// Sets that there are all operations, for commands of the operator, which have nothing to
+    /// do with the toolsets of MCP clients.
+    pub(crate) fn all_operations(&mut self) {
+        self.list("toolsets", &["all".to_owned()]);
+        self.given.push(Given::Value("read-only", false.into()));
     }
 
     pub(super) fn file(&self) -> Option<&Path> {
