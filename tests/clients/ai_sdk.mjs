@@ -13,7 +13,8 @@ const transport = server.startsWith("http")
   : new StdioTransport({ command: server, args, stderr: "ignore" });
 const client = await createMCPClient({ transport, protocolVersionDiscovery: era === "modern" });
 const tools = await client.tools();
-assert.ok(Object.keys(tools).length > 40);
+// Over HTTP, callers without a credential do not get what needs a permission.
+assert.ok(Object.keys(tools).length > 20);
 
 const call = (operation, input) =>
   tools[`user-auth_${operation}`].execute(input, { toolCallId: "1", messages: [] });

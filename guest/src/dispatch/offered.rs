@@ -29,7 +29,7 @@ enum Viewer<'a> {
     /// One without a valid credential.
     Anonymous,
     /// One with a credential that has been verified.
-    Actor(ActorCall<'a>),
+    Actor(Box<ActorCall<'a>>),
 }
 
 impl<'a> Offered<'a> {
@@ -40,7 +40,10 @@ impl<'a> Offered<'a> {
             false => Viewer::Any,
             // Without a store nothing is known of any credential.
             true if !call.ports.store.is_there() => Viewer::Anonymous,
-            true => authority::identify(call)?.map_or(Viewer::Anonymous, Viewer::Actor),
+            true => match authority::identify(call)? {
+                Some(actor) => Viewer::Actor(Box::new(actor)),
+                None => Viewer::Anonymous,
+            },
         };
         Ok(Offered {
             offer: call.offer,
