@@ -16,11 +16,11 @@ use crate::testing::{World, invoke};
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// A world in which nothing is set.
+/// A world in which nothing is set but that there are pages.
 fn usual() -> World {
-    let mut world = World::new().with_pages();
+    let mut world = World::new();
     world.settings = Settings::default();
-    world
+    world.with_pages()
 }
 
 fn with_toolsets(list: &str) -> World {
