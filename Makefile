@@ -30,7 +30,7 @@ STAMP   ?= $(CARGO) run --quiet --locked --release -p user-auth-stamp --
 # compressing them saves a 14th of the size. Copying only small functions into their callers
 # saves a 12th: most of them are called once in a request, or never.
 CARGO_HOME ?= $(HOME)/.cargo
-SMALL      := -Clink-arg=--compress-relocations -Cllvm-args=-inline-threshold=75
+SMALL      := -Clink-arg=--compress-relocations -Cllvm-args=-inline-threshold=50
 CARGO_WASM  = RUSTFLAGS="$(SMALL) $$(printf -- '--remap-path-prefix=%s= ' $(CARGO_HOME)/registry/src/*)" $(CARGO)
 
 # Names a step; the second argument says how long it takes as long as the first is missing.

@@ -1,6 +1,7 @@
 //! The authorization server through the built program: pages, tokens and what survives a
 //! restart.
 
+mod agents;
 mod appearance;
 mod browser;
 mod chromium;

@@ -317,6 +317,18 @@ await look("consent-unverified", "Stranger asks for access");
 await press("Deny");
 await look("denied", "Access was not allowed");
 
+// A sign-in for an agent, which sees no password.
+const agent = await call("begin_sign_in", { client_name: "Desk agent" });
+await page.goto(agent.verification_uri);
+await look("agent", "Desk agent asks you to sign in");
+await page.getByText(agent.user_code, { exact: true }).waitFor();
+await press("Allow");
+await look("agent-allowed", "You have signed in for the agent");
+const outcome = await call("complete_sign_in", { sign_in_id: agent.sign_in_id });
+assert.equal(outcome.username, "carol");
+await page.goto(agent.verification_uri);
+await look("agent-over", "This did not work", 400);
+
 // Connected apps, the start page, and signing out.
 await page.goto(`${server}/apps`);
 await look("apps", "Connected apps");

@@ -152,7 +152,7 @@ impl Client {
         }
     }
 
-    fn say(&mut self, line: &str) {
+    pub fn say(&mut self, line: &str) {
         writeln!(self.stdin, "{line}").unwrap();
     }
 }
